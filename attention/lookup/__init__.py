@@ -4,7 +4,7 @@
 
     memory = Memory.of(keys, values)
     answer = attend(query, memory, temperature=0.05, top_k=3)
-    answer.numbers, answer.weights, answer.output, answer.evidence, answer.certificate
+    answer.numbers, answer.weights, answer.output, answer.verdict, answer.certificate
 
 Every row is a key and has a weight; several may be keys of one document, which then weighs what they do together. What
 comes back are the best documents, the blended value, how much the collection knew, and a proven bound on the error of
@@ -14,8 +14,9 @@ all this.
 from __future__ import annotations
 
 from attention.kernels import limit_workers, prepare, stand_in
-from attention.lookup.answer import Answer, Certificate, Sweep
+from attention.lookup.answer import Answer, Sweep
 from attention.lookup.answering import answer, answers, attend, sweep
+from attention.lookup.bounds.certificate import Certificate
 from attention.lookup.bounds.reads import mean_of, quantiles_of, share_error
 from attention.lookup.codes.rotation import SEED_BYTES
 from attention.lookup.codes.summary import KeySummary
@@ -42,8 +43,10 @@ from attention.lookup.sealed.block_file import Sealed, seal, sealable, unseal
 from attention.lookup.sealed.sections import SealedError
 from attention.lookup.softmax.evidence import Evidence
 from attention.lookup.softmax.null import Background
+from attention.lookup.softmax.verdict import HALF, Stands, Verdict
 
 __all__ = [
+    "HALF",
     "SAMPLED",
     "SCANNING_CALLS",
     "SEED_BYTES",
@@ -74,7 +77,9 @@ __all__ = [
     "SealedError",
     "Segment",
     "Similarities",
+    "Stands",
     "Sweep",
+    "Verdict",
     "View",
     "Weights",
     "answer",

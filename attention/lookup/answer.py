@@ -11,37 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from attention.dtypes import F64, I64, Index
+from attention.lookup.bounds.certificate import Certificate
 from attention.lookup.head.documents import Grouping, log_parts
 from attention.lookup.head.top import Head, choose, choose_by_weight, cut
 from attention.lookup.question import Question
 from attention.lookup.softmax.evidence import Evidence
 from attention.lookup.softmax.mixture import log_or_nothing
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """A bound on the distance between the returned and the true answer.
-
-    Attributes:
-        method: "exact", every similarity in float64 over the stored float32; "quantised", a scan of 8-bit codes; or
-            "thin", one of 4 or 2 bits a component.
-        total_variation: ½·Σ|w − ŵ| over every document and the null key is at most this; where documents have several
-            keys, or the method is "thin", over the documents of the answer, all others together, and the null key.
-        output_error: ‖o − ô‖₂ is at most this; None where no output was asked for.
-        basis: "proven", a theorem; or "measured", an estimate whose error was measured.
-        holds_with: the chance that a proven one holds, over secret random numbers: 1 where it follows from what was
-            computed. Of a measured one the share of answers that it covered, when that was measured.
-    """
-
-    method: str
-    total_variation: float
-    output_error: float | None
-    basis: str = "proven"
-    holds_with: float = 1.0
-
-    def error(self, value_norm: float) -> float:
-        """What `max_error` bounds: total variation, and the output's error relative to the largest ‖v‖."""
-        return max(self.total_variation, (self.output_error or 0.0) / max(value_norm, 1e-300))
+from attention.lookup.softmax.verdict import Verdict
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +37,7 @@ class Answer:
         matches: how many of the head are asked for (top_k, or the smallest set that holds top_p); more are ties.
         complete: False where top_k came before top_p was reached.
         evidence: at the temperature used.
+        heaviest: the weight of the heaviest document, whether it is in the head or not; 0 where none passes.
         best_similarity: the best that passes, with a bias that of the largest logit; None where none does.
         output: float64[d_v], Σ weight·value, not rescaled for the null; None where not asked for.
         certificate: a proven bound on the error of all this.
@@ -76,6 +53,7 @@ class Answer:
     matches: int
     complete: bool
     evidence: Evidence
+    heaviest: float
     best_similarity: float | None
     output: F64 | None
     certificate: Certificate
@@ -84,6 +62,12 @@ class Answer:
 
     def __repr__(self) -> str:
         return f"<Answer {self.matches} of {self.documents:,} documents, null {self.null_weight:.3f}>"
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether one document stands out, several share the weight, or there is nothing."""
+        variation = self.certificate.total_variation
+        return Verdict.of(self.evidence, self.heaviest, variation, documents=self.documents)
 
     @property
     def temperature(self) -> float:
@@ -118,12 +102,12 @@ class Sweep:
     Attributes:
         numbers: int64[k'], the head, the same at every temperature: the best documents by similarity, and all that tie
             with the last of them.
-        parts, similarities: int64[k'] and float64[k'], as in `Answer`.
+        parts, similarities, best_similarity, documents, keys: as in `Answer`.
         weights: float64[t, k'], each the sum over all keys of the document.
         matches: how many of the head were asked for; more are ties with the last.
         evidence: one for each temperature, in the order asked.
         certificates: one for each temperature.
-        best_similarity, documents, keys: as in `Answer`.
+        heaviest: float64[t, 2], what the heaviest document weighs at least and at most; its keys need not all be known.
     """
 
     numbers: I64
@@ -133,9 +117,19 @@ class Sweep:
     matches: int
     evidence: tuple[Evidence, ...]
     certificates: tuple[Certificate, ...]
+    heaviest: F64
     best_similarity: float | None
     documents: int
     keys: int
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """One for each temperature, see `Answer`."""
+        columns = zip(self.evidence, self.certificates, self.heaviest, strict=True)
+        return [
+            Verdict.of(evidence, least, certificate.total_variation, documents=self.documents, at_most=most)
+            for evidence, certificate, (least, most) in columns
+        ]
 
 
 def answer_to(
@@ -188,6 +182,7 @@ def answer_to(
         matches=shown.head.matches,
         complete=shown.head.complete,
         evidence=evidence,
+        heaviest=float((weights if grouping is None else grouping.sums(weights)).max(initial=0.0)),
         best_similarity=float((similarities[first] if raw is None else raw(first))[0]) if documents else None,
         output=output,
         certificate=certificate,
@@ -253,6 +248,7 @@ def sweep_of(
     distributions: Iterable[tuple[F64, Evidence, Certificate]],
     *,
     documents: int,
+    heaviest: F64 | None = None,
     keys: int | None = None,
     grouping: Grouping | None = None,
     order: I64 | None = None,
@@ -262,6 +258,7 @@ def sweep_of(
     Args:
         distributions: for each the weights float64[n] of the rows that are known, the evidence and a certificate; taken
             one by one, so that they need not be there together.
+        heaviest: float64[t, 2], see `Sweep`; None where the heaviest document is among those that are known.
     """
     if grouping is None:
         head = choose(similarities, question.cap, order)
@@ -271,9 +268,11 @@ def sweep_of(
         head = choose(grouping.best(similarities), question.cap)
         rows = grouping.best_rows(similarities)[head.places]
         parts, documents_of = numbers(rows), grouping.numbers[head.places]
-    weights, evidence, certificates = list[F64](), list[Evidence](), list[Certificate]()
+    weights, evidence, certificates, largest = list[F64](), list[Evidence](), list[Certificate](), list[float]()
     for known, told, certificate in distributions:
-        weights.append(known[rows] if grouping is None else grouping.sums(known)[head.places])
+        whole = known if grouping is None else grouping.sums(known)
+        weights.append(known[rows] if grouping is None else whole[head.places])
+        largest.append(float(whole.max(initial=0.0)))
         evidence.append(told)
         certificates.append(certificate)
     return Sweep(
@@ -284,6 +283,7 @@ def sweep_of(
         matches=head.matches,
         evidence=tuple(evidence),
         certificates=tuple(certificates),
+        heaviest=np.repeat(largest, 2).reshape(-1, 2) if heaviest is None else heaviest,
         best_similarity=float(similarities.max()) if documents else None,
         documents=documents,
         keys=documents if keys is None else keys,

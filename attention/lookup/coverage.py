@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from attention.lookup.answer import Answer, Certificate
+from attention.lookup.answer import Answer
+from attention.lookup.bounds.certificate import Certificate
 from attention.lookup.bounds.missing import MissingRows
 from attention.lookup.bounds.rounding import UNIT_ROUNDOFF, slack
 from attention.lookup.codes.summary import KeySummary

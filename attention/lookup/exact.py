@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from attention.dtypes import F64
-from attention.lookup.answer import Answer, Certificate, Sweep, answer_to, sweep_of
+from attention.lookup.answer import Answer, Sweep, answer_to, sweep_of
+from attention.lookup.bounds.certificate import Certificate
 from attention.lookup.bounds.output import bound_summed
 from attention.lookup.bounds.rounding import Slack, slack
 from attention.lookup.bounds.total import total_variation

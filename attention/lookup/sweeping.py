@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from attention.dtypes import F64
-from attention.lookup.answer import Answer, Certificate, Sweep, sweep_of
+from attention.lookup.answer import Answer, Sweep, sweep_of
+from attention.lookup.bounds.certificate import Certificate
 from attention.lookup.bounds.quantisation import QuantisationError
 from attention.lookup.drafts import coldest, draft, reading, wanted_by
 from attention.lookup.head.candidates import Rescored
 from attention.lookup.memory.view import View
-from attention.lookup.parts.documents import counted
+from attention.lookup.parts.documents import counted, heaviest_among
 from attention.lookup.parts.gathered import Gathered
 from attention.lookup.parts.part import Part
 from attention.lookup.quantised import WIDTHS, answer_of, part_of
@@ -81,12 +82,16 @@ def quantised_sweep(view: View, question: Question, temperatures: Sequence[float
     bounds = [made.counted_variation if part.facts.several else made.total_variation for made in drafts]
     weights = [rows.weights(part, question, rescored, mixture)[0] for mixture in mixtures]
     certificates = [Certificate(part.method, bound, None) for bound in bounds]
+    heaviest = None  # which is the most similar one, where each has one key
+    if part.facts.several:
+        heaviest = np.array([heaviest_among(part, rescored, mixture, read.error.largest) for mixture in mixtures])
     return sweep_of(
         question,
         lambda at: part.numbers(rows.places[at]),
         rows.similarities,
         zip(weights, [mixture.evidence for mixture in mixtures], certificates, strict=True),
         documents=part.documents,
+        heaviest=heaviest,
         keys=part.keys,
         grouping=rows.grouping,
         order=part.order(rows.places),

@@ -14,7 +14,8 @@ from dataclasses import replace
 import numpy as np
 
 from attention.dtypes import F64, I64
-from attention.lookup.answer import Answer, Certificate, answer_to
+from attention.lookup.answer import Answer, answer_to
+from attention.lookup.bounds.certificate import Certificate
 from attention.lookup.bounds.draws import (
     CHANCE,
     FARTHEST,
@@ -193,7 +194,8 @@ def _answer(
         elsewhere=mixture.tail,
         order=places,
     )
-    shown = float(answer.weights.sum()) + answer.null_weight
+    # The heaviest document decides the verdict, also where it is no match.
+    shown = max(float(answer.weights.sum()), answer.heaviest) + answer.null_weight
     variation = min(1.0, exact + thin_variation(mixture.log_tail, factors, shown))
     if variation > min(most, question.max_error or 1.0):
         return None

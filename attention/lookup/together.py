@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from attention.kernels import kernels
-from attention.lookup.answer import Answer, Certificate
+from attention.lookup.answer import Answer
 from attention.lookup.blending import Blend
+from attention.lookup.bounds.certificate import Certificate
 from attention.lookup.drafts import Drafts
 from attention.lookup.parts.part import Part
 from attention.lookup.question import Question
@@ -59,6 +60,7 @@ def answers_together(
             matches=kept[index],
             complete=True,
             evidence=mixtures.evidence(case),
+            heaviest=float(mixtures.runs.of(mixtures.weights, case)[0].max()),
             best_similarity=mixtures.totals[case].best,
             output=None if blend is None else blend.output,
             certificate=certificates[index],

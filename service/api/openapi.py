@@ -29,8 +29,10 @@ finite as float32. A result that is not finite is `null`.
 lookup, a high one an average. The null key is one more key that means "none of these". `"auto"`, `"lenient"` and
 `"strict"` weigh as much as n unrelated documents would together, so `null_similarity` follows the temperature and how
 many documents pass. What is unrelated, the encoder says (`lenient`), the collection's own keys (`strict`), or both
-(`auto`): see `background`. `answered`: the documents outweigh the null key; a convention, no probability. Match
-weights + `rest_weight` + `null_weight` = 1.
+(`auto`): see `background`. Match weights + `rest_weight` + `null_weight` = 1.
+
+**Verdict.** `none`: the null key has at least half of all weight. Else `one`: the heaviest document has more than half.
+Else `several`: they share it. It is a rule about weights, no probability.
 
 **Filters** compare the `id`, the `key` text or a field of the metadata:
 `{"field": "metadata.year", "operator": ">=", "value": 2000}`, with `== != > >= < <= in "not in" contains`; or join

@@ -78,8 +78,8 @@ def attend(
         list[Any] | None,
         typer.Option(parser=json_object, metavar="JSON", help="Add what this term of a bias says; several times, all."),
     ] = None,
-    answer_if: Annotated[
-        float | None, typer.Option(help="How sure the first match of a calibrated collection must be.")
+    min_confidence: Annotated[
+        float | None, typer.Option(help="How sure the first match of a calibrated collection must be to stand out.")
     ] = None,
     conformal: Annotated[
         float | None, typer.Option(help="Show the set that the right one is in with this chance, where calibrated.")
@@ -112,7 +112,7 @@ def attend(
         "basis": basis,
         "full_text": full_text,
         "bias": bias or None,
-        "answer_if": answer_if,
+        "min_confidence": min_confidence,
         "conformal": conformal,
         "allow_missing": allow_missing or None,
     }
@@ -122,7 +122,7 @@ def attend(
     if as_json:
         write_json(answer)
         return
-    show(answer, output(), answer_if)
+    show(answer, output(), min_confidence)
 
 
 def _vector(text: str) -> list[float]:

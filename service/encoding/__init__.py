@@ -23,5 +23,6 @@ from service.encoding.queue.loading import LoadingEncoder
 from service.encoding.queue.queue import EncodingQueue, encode_stream
 from service.encoding.registry import DEFAULT_MODEL, ORGANISATION, encoder_name, load_encoder
 from service.encoding.temperature import Temperatures
+from service.encoding.tokens.content import Content
 from service.encoding.tokens.tokens import Token
 from service.encoding.tracing import TracedText, read_pair, trace_layers, traceable

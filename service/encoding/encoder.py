@@ -131,12 +131,12 @@ class Encoder:
         """
         check_texts(texts)
         prompt = self.network.prompt(purpose)
-        tokens = self.network.tokenizer.read([prompt + text for text in texts])
+        tokens = self.network.tokenizer.read(texts, prompt)
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         read = self.tokens_read(tokens.total)
         for batch in token_batches(read, BATCH_TOKENS if self.network.batched else ALONE):
             vectors[batch] = self.network.embed([texts[i] for i in batch], [tokens.ids[i] for i in batch], purpose)
-        return Encoded(vectors, tokens.total, tokens.total > read, tokens.unknown)
+        return Encoded(vectors, tokens.total, tokens.total > read, tokens.unknown, tokens.content)
 
     def tokens_read(self, token_counts: NDArray[np.int64]) -> NDArray[np.int64]:
         """How many tokens the model reads of texts that have `token_counts`; int64 [n]."""

@@ -13,6 +13,7 @@ from service.retrieval.errors import (
     Flaw,
     InvalidContent,
     ModelNotFound,
+    NothingToRead,
     RetrievalError,
     ShardsMissing,
     SnapshotGone,

@@ -99,6 +99,10 @@ class InvalidContent(RetrievalError):
         return cls([Flaw(pointer, detail)])
 
 
+class NothingToRead(InvalidContent):
+    """A question is a text of which the model can read nothing."""
+
+
 class TooLarge(InvalidContent):
     """More than one request may ask for."""
 

@@ -24,13 +24,15 @@ class Answer:
     Attributes:
         temperature: at which it was asked.
         null_similarity: None where there is no null key.
+        verdict, verdict_certain: as the evidence of an answer has them.
     """
 
     shares: Sequence[Share]
     temperature: float
     null_weight: float
     null_similarity: float | None
-    answered: bool
+    verdict: str
+    verdict_certain: bool
 
 
 @dataclass
@@ -71,6 +73,7 @@ class Question:
                 "null_weight": answer.null_weight,
                 "null_similarity": answer.null_similarity,
                 "null_guesses": counts[None],
-                "answered": answer.answered,
+                "verdict": answer.verdict,
+                "verdict_certain": answer.verdict_certain,
             },
         }

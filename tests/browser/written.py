@@ -1,8 +1,14 @@
-"""How the page writes numbers, written once more: what it shows is compared with what the API says by these."""
+"""How the page writes numbers and verdicts, written once more: what it shows is compared with the API's by these."""
 
 from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Decimal
+
+VERDICTS = {
+    "one": "One document stands out.",
+    "several": "Several share it: here they are.",
+    "none": "Nothing here about that.",
+}
 
 
 def fixed(number: float, decimals: int = 2) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
@@ -24,7 +25,7 @@ CLASSES = {
 
 
 class RefusedError(Exception):
-    """The service's problem, in the form of a client's error."""
+    """The service's problem, in the form of a client's error, which names a call of the client's."""
 
     def __init__(self, problem: dict[str, Any]) -> None:
         super().__init__(problem["detail"])
@@ -32,7 +33,7 @@ class RefusedError(Exception):
             "class": CLASSES[problem["status"]],
             "code": problem["code"],
             "status": problem["status"],
-            "detail": problem["detail"],
+            "detail": re.sub(r"PUT /v1/collections/\S+$", "collection.create()", problem["detail"]),
             "errors": problem.get("errors", []),
         }
 

@@ -61,7 +61,6 @@ def softmax(similarities: F64, null: NullKey | None, temperature: float) -> Dist
         temperature=temperature,
         null_weight=null_weight,
         null_similarity=None if null is None else null.level(temperature),
-        answered=null_weight < 0.5,
         log_partition=log_partition,
         entropy=entropy,
         effective_documents=float(np.exp(entropy)),
@@ -87,7 +86,6 @@ def one_hot(
         none = _without_documents(null, temperature)
         return none if log_partition else Distribution(none.weights, replace(none.evidence, log_partition=None), 0.0)
     best, level = float(similarities.max()), None if null is None else null.similarity
-    answered = level is None or best > level
     if temperature == np.inf:  # every logit is the same
         similarities, best, level = np.zeros_like(similarities), 0.0, None if level is None else 0.0
     ties = similarities == best
@@ -98,7 +96,6 @@ def one_hot(
         temperature=temperature,
         null_weight=float(null_above or null_ties) / sharing,
         null_similarity=None if null is None else null.similarity,
-        answered=answered,
         log_partition=float(np.log(sharing)) if log_partition else None,
         entropy=float(np.log(count)),
         effective_documents=float(count),
@@ -133,7 +130,6 @@ def sparse(similarities: F64, null: NullKey | None, temperature: float, normalis
         temperature=temperature,
         null_weight=0.0 if null is None else float(shares[-1]),
         null_similarity=None if null is None else null.similarity,
-        answered=null is None or nearest > null.similarity,
         log_partition=None,
         entropy=entropy,
         effective_documents=float(np.exp(entropy)) if len(held) else 0.0,
@@ -147,7 +143,6 @@ def _without_documents(null: NullKey | None, temperature: float) -> Distribution
         temperature=temperature,
         null_weight=0.0 if null is None else 1.0,
         null_similarity=None if null is None else null.level(temperature),
-        answered=False,
         log_partition=partition,
         entropy=0.0,
         effective_documents=0.0,

@@ -15,8 +15,6 @@ class Evidence:
         temperature: at which.
         null_weight: the null key's share; 0 without one.
         null_similarity: of the null key, s₀; None without one.
-        answered: the documents outweigh the null key; at temperature 0, and where the normaliser is not softmax, the
-            best similarity is strictly above the null key's; without a null key some document passes.
         log_partition: logsumexp of all logits, the null key's included; at temperature 0 the logarithm of
             the number of ties; −∞ where nothing passes and there is no null; None unless the normaliser is
             softmax.
@@ -27,7 +25,6 @@ class Evidence:
     temperature: float
     null_weight: float
     null_similarity: float | None
-    answered: bool
     log_partition: float | None
     entropy: float
     effective_documents: float

@@ -171,7 +171,6 @@ class Mixtures:
             temperature=temperature,
             null_weight=own.null_weight,
             null_similarity=None if null is None else null.level(temperature),
-            answered=own.null_weight < 0.5,
             log_partition=own.log_partition,
             entropy=own.entropy,
             effective_documents=math.exp(own.entropy),

@@ -22,13 +22,13 @@ Question: {{ question }}
 """
 ROUTES: list[Any] = [
     {
-        "condition": "{{ answered }}",
+        "condition": "{{ verdict != 'none' }}",
         "output": "{{ documents }}",
         "output_name": "documents",
         "output_type": list[Any],
     },
     {
-        "condition": "{{ not answered }}",
+        "condition": "{{ verdict == 'none' }}",
         "output": "not known here",
         "output_name": "unknown",
         "output_type": str,
@@ -54,7 +54,7 @@ def made(store: SoftkvDocumentStore, model: Any) -> Pipeline:
     pipeline.add_component("prompt", PromptBuilder(PROMPT, required_variables="*"))
     pipeline.add_component("model", model)
     pipeline.connect("retriever.documents", "router.documents")
-    pipeline.connect("retriever.answered", "router.answered")
+    pipeline.connect("retriever.verdict", "router.verdict")
     pipeline.connect("router.documents", "prompt.documents")
     pipeline.connect("prompt.prompt", "model.prompt")
     return pipeline

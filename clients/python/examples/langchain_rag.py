@@ -31,7 +31,7 @@ def answering(retriever: BaseRetriever, model: BaseChatModel) -> Runnable[str, s
     """A question in, an answer out, or `NOT_KNOWN`.
 
     Args:
-        retriever: one that finds nothing where its collection does not know, as softkv's do.
+        retriever: one that finds nothing where its collection holds nothing about a question, as softkv's do.
         model: which writes the answer.
     """
     found: Runnable[Any, Any] = RunnableLambda(lambda given: given["question"]) | retriever | _notes

@@ -22,7 +22,7 @@ Question: {question}
 def answer(question: str, retriever: SoftkvRetriever, model: LLM) -> str:
     """What the model makes of the texts that the collection has for a question."""
     nodes = retriever.retrieve(question)
-    if not nodes:  # they do not outweigh "none of these"
+    if not nodes:  # the verdict is "none"
         return "not known here"
     texts = "\n".join(f"[{each.score:.2f}] {each.get_content()}" for each in nodes)
     return model.complete(PROMPT.format(texts=texts, question=question)).text

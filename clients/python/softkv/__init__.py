@@ -4,13 +4,13 @@ from softkv import Client, F
 
 with Client("http://127.0.0.1:8000") as client:
     answer = client.collection("library").attend("pets that purr", where=F.year >= 1930)
-    if answer:
-        print(answer[0].value)
+    if answer.best:
+        print(answer.best.value)
 """
 
 from __future__ import annotations
 
-from softkv.answers.answer import Answer, Certificate, Coverage, Evidence, FullText, Read
+from softkv.answers.answer import Answer, Certificate, Coverage, Evidence, FullText, Read, Verdict
 from softkv.answers.arrays import Attended, Embeddings, Trace
 from softkv.answers.backup import Backup
 from softkv.answers.calibration import Calibration, KeptCalibration
@@ -108,5 +108,6 @@ __all__ = [
     "Unavailable",
     "Unreachable",
     "Unsupported",
+    "Verdict",
     "Written",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import update_wrapper
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, overload
@@ -27,11 +27,14 @@ One = TypeVar("One", covariant=True)
 Many = TypeVar("Many", covariant=True)
 M = TypeVar("M", bound=Callable[..., Any])
 
+_RENAMED = {"answer_if": "min_confidence"}
+
 
 def blocking(build: Callable[Concatenate[At, P], Call[T] | Plan[T]]) -> Callable[Concatenate[Any, P], T]:
     """The method of a blocking client; what it stands at is the first argument of the description."""
 
     def method(self: Any, /, *given: P.args, **named: P.kwargs) -> T:
+        _refuse_renamed(named)
         result: T = self._sender.run(build(self._at, *given, **named))
         return result
 
@@ -44,6 +47,7 @@ def awaited(
     """The method of an awaited client."""
 
     async def method(self: Any, /, *given: P.args, **named: P.kwargs) -> T:
+        _refuse_renamed(named)
         result: T = await self._sender.run(build(self._at, *given, **named))
         return result
 
@@ -112,6 +116,12 @@ def async_paged(build: Callable[Concatenate[At, P], Paging[T]]) -> Callable[Conc
         return AsyncPages(self._sender, build(self._at, *given, **named))
 
     return with_words_of(build, method, "AsyncPages")
+
+
+def _refuse_renamed(named: Mapping[str, Any]) -> None:
+    """Raise TypeError for an argument that has another name now."""
+    for name in named.keys() & _RENAMED.keys():
+        raise TypeError(f"{name} is called {_RENAMED[name]} now: write {_RENAMED[name]}=")
 
 
 def with_words_of(build: Callable[..., Any], method: M, kind: str = "") -> M:

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
+
+
+class Renaming:
+    """A class that says what to write in place of an attribute that it does not have."""
+
+    _instead: ClassVar[Mapping[str, str]] = {}
+
+    if not TYPE_CHECKING:  # to a type checker it would have every attribute
+
+        def __getattr__(self, name: str) -> Any:
+            if name in self._instead:
+                raise AttributeError(self._instead[name])
+            return super().__getattribute__(name)  # which raises as it is
 
 
 @dataclass_transform(frozen_default=True)
-class Record:
+class Record(Renaming):
     """A frozen dataclass to whoever reads or checks it, made without generating code.
 
     A client has some thirty of them, and to generate the code of thirty dataclasses takes as long as importing all of

@@ -103,7 +103,7 @@ export class Collection<Value = unknown> {
   /**
    * The same of one query, as answers while it is computed: of growing parts of a large collection, each with `coverage`
    * and a certificate that is true of all of it, and at last the one that `attend` gives, which is `final`. Who stops
-   * listening ends it. The options are those of `attend`, but for `read`, `allow_missing`, `answer_if` and `conformal`,
+   * listening ends it. The options are those of `attend`, but for `read`, `allow_missing`, `min_confidence` and `conformal`,
    * and for the temperature "auto".
    */
   attendStream(query: Query, options: AttendOptions = {}, how?: How): AsyncGenerator<StreamedAnswer<Value>, void, undefined> {

@@ -6,12 +6,12 @@
  *
  * const library = new Client({ url: "http://127.0.0.1:8000" }).collection<string>("library");
  * const answer = await library.attend("pets that purr", { filter: F("year", ">=", 1930) });
- * if (answer.answered) console.log(answer.matches[0]?.value);
+ * if (answer.best) console.log(answer.best.value);
  * ```
  */
 
 export { Answer } from "./calls/answer.ts";
-export type { Comparison, Match, Swept, SweptMatch } from "./calls/answer.ts";
+export type { Comparison, Match, Swept, SweptMatch, Verdict } from "./calls/answer.ts";
 export type {
   Attended,
   AttentionRequest,

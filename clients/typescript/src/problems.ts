@@ -5,6 +5,9 @@ import type { Code, Flaw } from "./errors.ts";
 import type { SchemaErrorBody, SchemaProblem } from "./generated/api.ts";
 import type { Reply } from "./wire/sending.ts";
 
+/** How a collection is made, where the service says it in words of HTTP. */
+const CREATE = /PUT \/v1\/collections\/\S+$/;
+
 /** What the service said in refusing a request, as an error to throw. */
 export function refusal(reply: Reply): Refused {
   const said = parsed(reply.text) as { error?: SchemaErrorBody; detail?: unknown } | null | undefined;
@@ -16,7 +19,8 @@ export function refusal(reply: Reply): Refused {
 /** A problem of RFC 9457, the whole answer or the end of a stream. */
 export function ofProblem(problem: SchemaProblem, reply: Reply): Refused {
   const { status = reply.status, code, errors } = problem;
-  return new (OF_STATUS[status] ?? Refused)(problem.detail, { ...reply, status, code, errors });
+  const detail = code === "collection_not_found" ? problem.detail.replace(CREATE, "collection.create()") : problem.detail;
+  return new (OF_STATUS[status] ?? Refused)(detail, { ...reply, status, code, errors });
 }
 
 /** An answer that softkv would not give: a proxy's, or that of another program. */

@@ -73,11 +73,41 @@ test("the matches above none of these", async (t) => {
     answer.aboveNull.map((match) => match.id),
     ["east"],
   );
-  assert.equal(answer.answered, true);
-  const none = await compass.attend([1, 0], { null: 9 });
-  assert.deepEqual([none.answered, none.aboveNull], [false, []]);
+  assert.deepEqual((await compass.attend([1, 0], { null: 9 })).aboveNull, []);
   assert.deepEqual((await compass.attend([1, 0], { null: 1 })).aboveNull, [], "as similar is not more");
   assert.equal((await compass.attend([1, 0], { null: false })).aboveNull.length, 4);
+});
+
+test("one document stands out, several share the weight, or there is nothing", async (t) => {
+  const compass = await collection<string>(t, VECTORS, COMPASS);
+  const one = await compass.attend([1, 0], { null: false });
+  assert.deepEqual([one.verdict, one.best, one.evidence.verdict_certain], ["one", one.matches[0], true]);
+  const several = await compass.attend([1, 0], { null: false, temperature: 100 });
+  assert.deepEqual([several.verdict, several.best, several.matches.length], ["several", undefined, 4]);
+  const none = await compass.attend([1, 0], { null: 9 });
+  assert.deepEqual([none.verdict, none.best], ["none", undefined]);
+  assert.equal((await compass.attend([1, 0], { null: false, top_k: 0 })).best, undefined);
+});
+
+test("what was called answered is no field, and says what is", async (t) => {
+  const compass = await collection<string>(t, VECTORS, COMPASS);
+  const answer = await compass.attend([1, 0]);
+  const swept = await compass.sweep([1, 0], [0.5]);
+  const streamed = [];
+  for await (const each of compass.attendStream([1, 0])) streamed.push(each);
+  const answers: object[] = [answer, answer.evidence, ...streamed, ...streamed.map((each) => each.evidence)];
+  const swepts: object[] = swept.temperatures.map((each) => each.evidence);
+  assert.ok(streamed.length && swepts.length);
+  for (const each of [...answers, ...swepts] as { answered?: unknown }[]) {
+    assert.throws(() => each.answered, /^TypeError: answered gave way to verdict: write answer\.verdict !== "none"/);
+  }
+  assert.deepEqual(JSON.parse(JSON.stringify(answer.evidence)), { ...answer.evidence });
+  assert.equal("answered" in { ...answer.evidence }, false);
+  await assert.rejects(compass.attend([1, 0], { answer_if: 0.5 } as never), (error) => {
+    assert.ok(error instanceof Invalid);
+    assert.match(error.message, /min_confidence/);
+    return true;
+  });
 });
 
 test("texts are asked in words", async (t) => {
@@ -122,7 +152,7 @@ test("labelled questions say how sure an answer may be", async (t) => {
   const kept = (await compass.info()).calibration;
   assert.equal(kept?.temperature, found.applied ? found.temperature : undefined);
   if (found.applied) {
-    const { matches } = await compass.attend([1, 0], { conformal: 0.9, answer_if: 0.5 });
+    const { matches } = await compass.attend([1, 0], { conformal: 0.9, min_confidence: 0.5 });
     assert.equal(typeof matches[0]?.confidence, "number");
     await assert.rejects(compass.change({ calibration: kept as never }), Invalid);
     assert.deepEqual((await compass.info()).calibration, kept);

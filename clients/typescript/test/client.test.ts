@@ -175,6 +175,13 @@ test("a room, and what is heard in it", async () => {
   assert.equal((await client.rooms.guess(room.code, "me", question.number, "cats")).guesses, 1);
   const shown = await client.rooms.reveal(room.code, question.number, room.secret);
   assert.equal(shown.answer?.matches[0]?.guesses, 1);
+  assert.match(shown.answer?.verdict ?? "", /^(one|several|none)$/);
+  for (const { answer } of [shown, (await client.rooms.get(room.code)).question ?? shown]) {
+    assert.ok(answer);
+    assert.throws(() => (answer as { answered?: unknown }).answered, /answered gave way to verdict/);
+  }
+  await client.rooms.removeRows(room.code, room.secret);
+  assert.deepEqual((await client.rooms.get(room.code)).rows, []);
   await assert.rejects(client.rooms.close(room.code, "wrong"), { name: "Forbidden", code: "not_presenter" });
   assert.equal(await client.rooms.close(room.code, room.secret), undefined);
   await assert.rejects(client.rooms.get(room.code), { code: "room_not_found" });

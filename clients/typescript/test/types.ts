@@ -1,7 +1,7 @@
 /** What the compiler says of calls: each line compiles, or does not where an error is expected. Nothing here runs. */
 
 import { Client, F, SoftkvError, and, not, or } from "../src/index.ts";
-import type { Answer, Code, Document, Filter, Match, Report, Tensor } from "../src/index.ts";
+import type { Answer, Code, Document, Filter, Match, Report, Tensor, Verdict } from "../src/index.ts";
 
 interface Book {
   title: string;
@@ -32,6 +32,8 @@ export async function asking(maybe: AbortSignal | undefined): Promise<void> {
   await books.attend("cats", { topK: 3 });
   // @ts-expect-error: how vectors come back is the client's own matter
   await books.attend("cats", { vector_format: "numbers" });
+  // @ts-expect-error: it is min_confidence
+  await books.attend("cats", { answer_if: 0.5 });
   // @ts-expect-error: what is to be left out is left out
   await books.attend("cats", { top_k: null });
   // @ts-expect-error: only texts are compared in four ways
@@ -43,6 +45,14 @@ export async function asking(maybe: AbortSignal | undefined): Promise<void> {
   const title: string | undefined = match?.value.title;
   const output: Float32Array | undefined = vector.output;
   const key: Float32Array | null | undefined = float.matches[0]?.key_vector;
+  const verdict: Verdict = one.verdict;
+  const best: Match<Book> | undefined = one.best;
+  // @ts-expect-error: it is the verdict
+  if (one.answered) return;
+  // @ts-expect-error: of the evidence too
+  if (one.evidence.answered) return;
+  // @ts-expect-error: no document need stand out
+  one.best.value;
   for (const { value, weight } of one) value.title.slice(weight);
   // @ts-expect-error: of no more than is said is it known what it is
   (await anything.attend("cats")).matches[0]?.value.title;
@@ -50,7 +60,7 @@ export async function asking(maybe: AbortSignal | undefined): Promise<void> {
   one.matches[0].value;
   // @ts-expect-error: an answer is not written to
   one.matches = [];
-  void [many, matrix, several, single, title, output, key];
+  void [many, matrix, several, single, title, output, key, verdict, best];
 }
 
 /** Documents are what the collection's values are said to be. */

@@ -34,6 +34,12 @@ NO_FIELD_OF_A_DOCUMENT = (
     "a document has no field {name}: a field of your own goes into `metadata`, and the text that is searched is `key`"
 )
 SHOWN = 60
+RENAMED = {
+    "answer_if": "answer_if is called min_confidence now: send that",
+    "answered": "answered gave way to verdict, which the evidence of every answer has: leave it out",
+}
+QUESTION = {"query", "queries", "questions"}
+"""What the body of a question has; in any other a field of such a name is the sender's own."""
 
 
 def flaws_of(errors: Iterable[Mapping[str, Any]], body: Any, *, of_document: bool = False) -> list[Flaw]:
@@ -42,6 +48,7 @@ def flaws_of(errors: Iterable[Mapping[str, Any]], body: Any, *, of_document: boo
     Args:
         of_document: whether the body is a document, or a patch of one; in a body of several they are its `documents`.
     """
+    is_question = isinstance(body, dict) and not QUESTION.isdisjoint(body)
 
     def words(error: Mapping[str, Any]) -> str:
         path = error["loc"]
@@ -49,7 +56,7 @@ def flaws_of(errors: Iterable[Mapping[str, Any]], body: Any, *, of_document: boo
         in_document = not owner if of_document else len(owner) == 2 and owner[0] == "documents"
         if error["type"] == "extra_forbidden" and in_document:
             return NO_FIELD_OF_A_DOCUMENT.format(name=_shown(path[-1]))
-        return words_of(error)
+        return (is_question and _renamed(error)) or words_of(error)
 
     return [Flaw(_pointer(error["loc"], body), words(error)) for error in errors]
 
@@ -59,6 +66,14 @@ def words_of(error: Mapping[str, Any]) -> str:
     if error["type"] not in WORDS:
         return str(error["msg"])
     return WORDS[error["type"]].format_map({**error.get("ctx", {}), "came": _shown(error.get("input"))})
+
+
+def _renamed(error: Mapping[str, Any]) -> str | None:
+    """What a field, or what `include` named, is called now."""
+    if error["type"] == "extra_forbidden":
+        return RENAMED.get(str(error["loc"][-1]))
+    named = error["type"] == "literal_error" and "include" in error["loc"] and error.get("input")
+    return RENAMED.get(named) if isinstance(named, str) else None
 
 
 def _shown(came: Any) -> str:

@@ -24,6 +24,7 @@ OF_DOCUMENTS = (*OF_A_COLLECTION, "document_damaged")
 WRITING = ("forbidden", "idempotency_key_reused", "host_refused", "database_busy", "disk_full", *STORED)
 ENCODING = ("library_missing", "encoder_unavailable")
 ASKING = (*OF_DOCUMENTS, "collection_loading", "collection_damaged", "shards_missing", *ENCODING)
+ANSWERING = (*ASKING, "nothing_to_read")
 
 REASONS = {code: refusal.reason for code, refusal in TABLE.items() if refusal.reason is not None}
 

@@ -111,6 +111,11 @@ TABLE: Mapping[str, Refusal] = {
         # It stands there for all that is a 400, see `openai_status`.
         openai_reason="the path, the Host, the body or its content is wrong; of the content, `param` says what",
     ),
+    "nothing_to_read": Refusal(
+        422,
+        "a question is a text of which the encoder can read nothing: empty, blank, or of tokens that it does not know",
+        retrieval.NothingToRead,
+    ),
     "idempotency_key_reused": Refusal(
         422, "the Idempotency-Key came before, with another request: a new write wants a new one", storage.KeyReused
     ),

@@ -11,12 +11,12 @@ from typing import Any
 import orjson
 from fastapi import Request, Response
 
-from attention.lookup import Answer, Evidence
+from attention.lookup import Answer, Evidence, Verdict
 from service.api.document_form import reads, shape
 from service.api.events import Event, Events, described
 from service.api.json import JSONAnswer
 from service.api.middleware.limits import heavy
-from service.api.problems.refusals import ASKING, WITH_BODY, refusals
+from service.api.problems.refusals import ANSWERING, WITH_BODY, refusals
 from service.api.routing import json_router
 from service.api.state import NameInPath, Running
 from service.retrieval import InvalidContent
@@ -38,7 +38,7 @@ router = json_router("/v1/collections", "attend", "lookup", "collection")
 @router.post(
     "/{name}/attend",
     response_model=AttendAnswer | AttendAnswers,
-    responses=refusals(*WITH_BODY, *ASKING) | described(EVENTS_EXAMPLE),
+    responses=refusals(*WITH_BODY, *ANSWERING) | described(EVENTS_EXAMPLE),
     response_description="An answer to `query`, or `results` to `queries`; with `stream`, events.",
     summary="Attend over every document of a collection",
 )
@@ -127,7 +127,7 @@ def shape_result(
     }
     if result.output is not None:
         answer["output"] = write_vector(result.output, vector_format)
-    answer["evidence"] = evidence(found.evidence)
+    answer["evidence"] = evidence(found.evidence, result.verdict)
     answer["certificate"] = {
         "method": found.certificate.method,
         "basis": found.certificate.basis,
@@ -138,11 +138,16 @@ def shape_result(
     if result.coverage is not None:
         names = ("documents", "of", "missing_weight_at_most")
         answer["coverage"] = {name: getattr(result.coverage, name) for name in names}
-    answer |= full_text(result.full_text)
+    answer |= unknown_tokens(result.unknown_tokens) | full_text(result.full_text)
     if result.read is not None:
         answer["read"] = result.read
     counts = {"documents": found.documents, "keys": found.keys}
     return answer | {"temperature": found.temperature, **counts, **warned(result.warnings), "took_ms": took_ms}
+
+
+def unknown_tokens(count: int | None) -> dict[str, Any]:
+    """How many tokens of the question the model does not know, where it is a text."""
+    return {} if count is None else {"unknown_tokens": count}
 
 
 def full_text(added: soft_lookup.FullText | None) -> dict[str, Any]:
@@ -155,10 +160,11 @@ def warned(warnings: Sequence[str]) -> dict[str, Any]:
     return {"warnings": list(warnings)} if warnings else {}
 
 
-def evidence(found: Evidence) -> dict[str, Any]:
+def evidence(found: Evidence, verdict: Verdict) -> dict[str, Any]:
     """How much the collection knew."""
     return {
-        "answered": found.answered,
+        "verdict": verdict.stands,
+        "verdict_certain": verdict.certain,
         "null_weight": found.null_weight,
         "null_similarity": found.null_similarity,
         "log_partition": found.log_partition,

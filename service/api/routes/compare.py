@@ -8,7 +8,7 @@ from fastapi import Request, Response
 
 from service.api.document_form import sent
 from service.api.json import CompressedAnswer
-from service.api.problems.refusals import ASKING, ENCODING, WITH_BODY, refusals
+from service.api.problems.refusals import ANSWERING, ENCODING, WITH_BODY, refusals
 from service.api.routes.attend import shape_match, shape_result
 from service.api.routes.collections import shape_background
 from service.api.routing import json_router, reaches, takes
@@ -25,7 +25,7 @@ FIELDS = ("key", "value", "metadata")
     "/collections/{name}/compare",
     dependencies=[takes("lookup"), reaches("collection")],
     response_model=CompareAnswer,
-    responses=refusals(*WITH_BODY, *ASKING),
+    responses=refusals(*WITH_BODY, *ANSWERING),
     response_description="The four answers.",
     summary="One question, four ways",
 )
@@ -39,7 +39,7 @@ async def compare(name: NameInPath, body: CompareRequest, request: Request, runn
 @router.post(
     "/compare",
     response_model=CompareAnswer,
-    responses=refusals(*WITH_BODY, *ENCODING),
+    responses=refusals(*WITH_BODY, *ENCODING, "nothing_to_read"),
     response_description="The four answers.",
     summary="One question, four ways, to rows of your own",
 )

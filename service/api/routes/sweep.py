@@ -9,8 +9,8 @@ from fastapi import Request, Response
 from service.api.document_form import reads, shape
 from service.api.json import JSONAnswer
 from service.api.middleware.limits import heavy
-from service.api.problems.refusals import ASKING, WITH_BODY, refusals
-from service.api.routes.attend import evidence, full_text, warned
+from service.api.problems.refusals import ANSWERING, WITH_BODY, refusals
+from service.api.routes.attend import evidence, full_text, unknown_tokens, warned
 from service.api.routing import json_router
 from service.api.state import NameInPath, Running
 from service.retrieval.queries import Options, sweep_collection
@@ -25,7 +25,7 @@ HEAVY_WEIGHTS = 1 << 17
 @router.post(
     "/{name}/sweep",
     response_model=SweepAnswer,
-    responses=refusals(*WITH_BODY, *ASKING),
+    responses=refusals(*WITH_BODY, *ANSWERING),
     response_description="The best documents, and what each weighs at each temperature.",
     summary="The same query at many temperatures",
 )
@@ -50,10 +50,11 @@ async def sweep(name: NameInPath, body: SweepRequest, request: Request, running:
                     "temperature": at.evidence.temperature,
                     "weights": at.weights,
                     "rest_weight": at.rest_weight,
-                    "evidence": evidence(at.evidence),
+                    "evidence": evidence(at.evidence, at.verdict),
                 }
                 for at in swept.temperatures
             ],
+            **unknown_tokens(swept.unknown_tokens),
             **full_text(swept.full_text),
             "documents": swept.documents,
             "keys": swept.keys,

@@ -25,8 +25,8 @@ FIGURES = {
     "label_loss": "label loss",
     "recall": "recall at 1",
     "mrr": "MRR",
-    "answered_right": "answered, right first",
-    "answered_wrong": "answered without an answer",
+    "one_right": "one stands out, the right one",
+    "one_wrong": "one stands out, without an answer",
     "coverage": "in the set of 0.9",
 }
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from service.encoding.errors import InvalidTokens
+from service.encoding.tokens.content import Content, Vocabulary
 
 TEXTS_AT_ONCE = 256  # a tokenised text takes some 100 bytes a token: bulk uploads are read in slices
 ADVICE = "send the text itself (LangChain: check_embedding_ctx_length=False)"
@@ -37,11 +38,13 @@ class Tokenised:
         ids: n times int64, the tokens that the model reads of each text, special ones included.
         total: int64 [n], the tokens of each whole text, special ones included.
         unknown: int64 [n], those among them that the vocabulary lacks.
+        content: int8 [n], what the model reads of each text without the prompt, as `Content` counts.
     """
 
     ids: list[NDArray[np.int64]]
     total: NDArray[np.int64]
     unknown: NDArray[np.int64]
+    content: NDArray[np.int8]
 
 
 class ModelTokenizer:
@@ -77,22 +80,28 @@ class ModelTokenizer:
         self.before = special.index(0) if 0 in special else len(special)
         self.after = special[::-1].index(0) if 0 in special else 0
         self._unknown_token = unknown_token
+        self._vocabulary = Vocabulary(library, unknown_token)
         self._truncation_side = truncation_side
 
-    def read(self, texts: Sequence[str]) -> Tokenised:
-        """The tokens of each text; a word longer than the tokeniser's limit is one unknown token."""
+    def read(self, texts: Sequence[str], prompt: str = "") -> Tokenised:
+        """The tokens of each text after the prompt; a word longer than the tokeniser's limit is one unknown token."""
         ids: list[NDArray[np.int64]] = []
         total = np.zeros(len(texts), dtype=np.int64)
         unknown = np.zeros(len(texts), dtype=np.int64)
+        content = np.zeros(len(texts), dtype=np.int8)
+        prompt_ids = self._ids(prompt.rstrip())
         for start in range(0, len(texts), TEXTS_AT_ONCE):
+            some = texts[start : start + TEXTS_AT_ONCE]
             # The batch call releases the GIL, so the event loop goes on while a megabyte is read.
-            encodings = self.library.encode_batch_fast(list(texts[start : start + TEXTS_AT_ONCE]))
-            for position, encoding in enumerate(encodings, start):
+            encodings = self.library.encode_batch_fast([prompt + text for text in some])
+            for position, (text, encoding) in enumerate(zip(some, encodings, strict=True), start):
                 all_ids = encoding.ids
-                ids.append(np.asarray(self.cut(all_ids), dtype=np.int64))
+                read_ids = self.cut(all_ids)
+                ids.append(np.asarray(read_ids, dtype=np.int64))
                 total[position] = len(all_ids)
                 unknown[position] = self._count_unknown(all_ids, encoding)
-        return Tokenised(ids, total, unknown)
+                content[position] = self._content(text, read_ids, prompt_ids)
+        return Tokenised(ids, total, unknown, content)
 
     def read_of(self, total: NDArray[np.int64]) -> NDArray[np.int64]:
         """The tokens that the model reads of texts that have so many; int64 [n]."""
@@ -106,6 +115,15 @@ class ModelTokenizer:
         if self._truncation_side == "left":
             return tokens[: self.before] + tokens[n - (room - self.before) :]
         return tokens[: room - self.after] + tokens[n - self.after :]
+
+    def _ids(self, text: str) -> list[int]:
+        return self.library.encode(text, add_special_tokens=False).ids if text else []
+
+    def _content(self, text: str, ids: list[int], prompt_ids: list[int]) -> Content:
+        own = ids[self.before : len(ids) - self.after]
+        if own[: len(prompt_ids)] != prompt_ids:  # the text runs into the prompt, or the prompt was cut off
+            own, prompt_ids = self._ids(text), []
+        return self._vocabulary.content(own[len(prompt_ids) :])
 
     def _count_unknown(self, ids: list[int], encoding: Encoding) -> int:
         if self._unknown_token not in ids:

@@ -9,7 +9,7 @@ from service.mcp.library import Library
 from service.mcp.schema import COLLECTION, TEXT, fixed_object, integer, list_of, number, text
 from service.mcp.shown import LIST_CHARACTERS
 from service.mcp.tool import Tool
-from service.mcp.tools.ask import ANSWER, QUESTION, answered
+from service.mcp.tools.ask import ANSWER, QUESTION, told
 
 FOUND = fixed_object({"id": text(), "text": TEXT})
 NEAR = fixed_object({"id": text(), "similarity": number(), "text": TEXT})
@@ -24,7 +24,7 @@ async def compare(library: Library, collection: str, question: str, top_k: int) 
         "nearest": [
             {"id": each.id, "similarity": each.similarity, "text": _cut(each.key)} for each in found.top_k.matches
         ],
-        "attention": answered(found.attention),
+        "attention": told(found.attention),
     }
 
 

@@ -50,8 +50,8 @@ class Figures:
         label_loss: −ln of what the label had in the distribution, the right document or the null key; in nats.
         recall: at 1, of questions that have an answer.
         mrr: mean reciprocal rank, of these.
-        answered_right: share of these that are answered, the right one first.
-        answered_wrong: share of the others that are answered.
+        one_right: share of these whose verdict is "one", the right one first.
+        one_wrong: share of the others whose verdict is "one".
         coverage: share of those with an answer whose right one is in the set of a promise of 0.9.
     """
 
@@ -61,8 +61,8 @@ class Figures:
     label_loss: Figure
     recall: Figure
     mrr: Figure
-    answered_right: Figure
-    answered_wrong: Figure
+    one_right: Figure
+    one_wrong: Figure
     coverage: Figure
 
     @classmethod
@@ -79,8 +79,8 @@ class Figures:
             label_loss=Figure.mean(label_losses(outcomes)),
             recall=Figure.mean(outcomes.right[present]),
             mrr=Figure.mean(outcomes.reciprocal[present]),
-            answered_right=Figure.mean((outcomes.answered & outcomes.right)[present]),
-            answered_wrong=Figure.mean(outcomes.answered[~present]),
+            one_right=Figure.mean((outcomes.one & outcomes.right)[present]),
+            one_wrong=Figure.mean(outcomes.one[~present]),
             coverage=Figure.mean(outcomes.covered[present]),
         )
 

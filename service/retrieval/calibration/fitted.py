@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from attention.lookup import HALF
 from service.retrieval.calibration.confidence import FEW, Curve, weight_logits
 from service.retrieval.calibration.conformal import thresholds
 from service.retrieval.calibration.fitting import fitted_null, fitted_temperature, fitted_words, log_likelihoods
 from service.retrieval.calibration.profile import Profiles
 
 Array = np.ndarray[Any, Any]
+
+LOG_HALF = float(np.log(HALF))
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Fit:
             confidence=self.variant.curve(weight_logits(best, partition), partition - self.log_count),
             right=profiles.rank[:, *self.cell] == 1,
             reciprocal=1 / profiles.rank[:, *self.cell],
-            answered=partition > self.log_count,
+            one=best - np.logaddexp(partition, self.log_count) > LOG_HALF,
             covered=_inside(profiles.best_right[:, *self.cell] - partition, threshold),
             likelihood=log_likelihoods(profiles, self.cell, self.log_count),
         )
@@ -76,7 +79,7 @@ class Outcomes:
         confidence: float64[q], that the first match is right.
         right: bool[q], whether it is.
         reciprocal: float64[q], 1 / the rank of the right one; 0 where there is none.
-        answered: bool[q], the documents outweigh the null key.
+        one: bool[q], the verdict: the first match has more than half of all weight.
         covered: float64[q], 1 where the right one is in the set with a promise, else 0; NaN where there is no set.
         likelihood: float64[q], the logarithm of what the label has.
     """
@@ -85,7 +88,7 @@ class Outcomes:
     confidence: Array
     right: Array
     reciprocal: Array
-    answered: Array
+    one: Array
     covered: Array
     likelihood: Array
 
@@ -109,7 +112,7 @@ class Outcomes:
             confidence=np.exp(np.minimum(profiles.best[:, *cell] - whole, 0.0)),
             right=profiles.rank[:, *cell] == 1,
             reciprocal=1 / profiles.rank[:, *cell],
-            answered=profiles.log_partition[:, *cell] > null_logits,
+            one=profiles.best[:, *cell] - whole > LOG_HALF,
             covered=(profiles.present & (profiles.ahead < promise)).astype(np.float64),
             likelihood=np.where(profiles.present, profiles.right[:, *cell], null_logits) - whole,
         )

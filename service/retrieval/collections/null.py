@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -139,6 +139,12 @@ class Standing:
     pairs: int
     short: Background | None = None
 
+    def beside(self, query: str | Array) -> Standing:
+        """The same with the background that the null key has beside this question."""
+        if self.short is None or not (isinstance(query, str) and is_short(query)):
+            return self
+        return replace(self, background=self.short)
+
 
 @dataclass(frozen=True)
 class Null:
@@ -154,10 +160,7 @@ class Null:
 
     def of(self, query: str | Array) -> float | Background | None:
         """What it weighs beside this question: a similarity, or as much as a background; None for no null key."""
-        if self.standing is None:
-            return self.similarity
-        short = self.standing.short if isinstance(query, str) and is_short(query) else None
-        return self.standing.background if short is None else short
+        return self.similarity if self.standing is None else self.standing.beside(query).background
 
 
 def standing(

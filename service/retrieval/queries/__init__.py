@@ -6,6 +6,7 @@ from service.retrieval.queries.arrays import MOST_LOGITS, Arrays, attend_arrays
 from service.retrieval.queries.attend import FullText, Match, Result, attend_collection
 from service.retrieval.queries.calibrate import MOST_LABELS, Calibrated, LabelledQuestion, calibrate_collection
 from service.retrieval.queries.compare import FourWays, Timed, compare_collection, compare_rows
+from service.retrieval.queries.encoded import check_readable
 from service.retrieval.queries.question import Options, Reads
 from service.retrieval.queries.read import Read
 from service.retrieval.queries.reading import Document, Spoke

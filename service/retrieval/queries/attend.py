@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from attention.lookup import Answer, Coverage, Evidence, covered
+from attention.lookup import Answer, Coverage, Evidence, Verdict, covered
 from service.retrieval.collections import Collection, Snapshot, parse_filter
 from service.retrieval.documents import warnings_of
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.addends import Added
 from service.retrieval.queries.confident import Confident, as_wanted
+from service.retrieval.queries.encoded import EncodedQuery, encode_queries
 from service.retrieval.queries.question import Array, Options, adding_to, mask_of, questions_of
 from service.retrieval.queries.read import read_field
 from service.retrieval.queries.reading import Document, Readable, Reading, Spoke
@@ -63,7 +64,9 @@ class Result:
     """An answer of the core, with the documents it names; match weights, rest and null sum to one.
 
     Attributes:
+        verdict: whether one document stands out, several share the weight, or there is nothing.
         coverage: of how much of the collection it was made; None where it had to be all of it.
+        unknown_tokens: of the question, which the model does not know; None where it is a vector.
         full_text: what words added; None where that was not asked.
         read: what a field came to over all documents, where that was asked.
         warnings: why the filter passes no document, a sentence each.
@@ -73,6 +76,8 @@ class Result:
     rest_weight: float
     output: Array | None
     answer: Answer
+    verdict: Verdict
+    unknown_tokens: int | None
     coverage: Coverage | None = None
     full_text: FullText | None = None
     read: dict[str, Any] | None = None
@@ -100,7 +105,8 @@ async def attend_collection(
     adding = await adding_to(collection, queries, options)
     if options.read is not None and options.allow_missing:
         raise InvalidContent.at("/read", "a field is read of all documents: leave allow_missing out, or read")
-    questions = await questions_of(collection, queries, options, pointers, adding)
+    encoded = await encode_queries(collection.encoder, collection.record, queries, pointers)
+    questions = await questions_of(collection, encoded, options, pointers, adding)
 
     def finish(snapshot: Snapshot, found: list[Answer]) -> list[Result]:
         reading = Reading(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
@@ -109,13 +115,13 @@ async def attend_collection(
         asked = questions(snapshot) if again else []
         sure = [None] * len(found) if confident is None else confident.about(snapshot.view, asked, found)
         results = list[Result]()
-        for i, (answer, added) in enumerate(zip(found, adding(snapshot), strict=True)):
+        for i, (query, answer, added) in enumerate(zip(encoded, found, adding(snapshot), strict=True)):
             coverage, read = None, None
             if options.allow_missing:
                 answer, coverage = covered(answer, asked[i], snapshot.view.facts, snapshot.missing)
             if options.read is not None:
                 read = read_field(snapshot, asked[i], answer, options.read)
-            results.append(replace(telling.result(answer, added, sure[i]), coverage=coverage, read=read))
+            results.append(replace(telling.result(query, answer, added, sure[i]), coverage=coverage, read=read))
         return results
 
     each = 0 if options.top_k is None else min(options.top_k, collection.size)
@@ -133,10 +139,10 @@ class Telling:
     reading: Readable
     options: Options
 
-    def result(self, answer: Answer, added: Added | None, confident: Confident | None) -> Result:
+    def result(self, query: EncodedQuery, answer: Answer, added: Added | None, confident: Confident | None) -> Result:
         """An answer with its documents, how sure it is, and what is to be told of what was added to its logits."""
         explained = added if self.options.explained else None
-        made = result(self.snapshot.record, answer, self.reading, explained, confident)
+        made = result(self.snapshot.record, query, answer, self.reading, explained, confident)
         warnings = filter_warnings(self.snapshot, self.options.filter, answer.documents)
         return replace(made, full_text=full_text_of(added, self.snapshot, self.options.filter), warnings=warnings)
 
@@ -155,6 +161,7 @@ def full_text_of(added: Added | None, snapshot: Snapshot, sent: Any) -> FullText
 
 def result(
     record: CollectionRecord,
+    query: EncodedQuery,
     answer: Answer,
     reading: Readable,
     added: Added | None = None,
@@ -163,9 +170,12 @@ def result(
     """The answer with its documents, as far as they are wanted; ties at the cut are decided by id.
 
     Args:
+        query: what was asked.
         added: what is to be told of as added to each.
         confident: how sure each may be.
     """
+    verdict = answer.verdict if confident is None else confident.verdict(answer)
+    verdict = query.verdict(verdict, answer.evidence, answer.certificate.total_variation)
     answer = answer if confident is None else confident.cut(answer)
     chosen = _matching(answer, reading)
     rows, weights = answer.numbers[chosen], answer.weights[chosen]
@@ -188,7 +198,8 @@ def result(
     if confidences is not None:
         both = zip(matches, confidences, strict=True)
         matches = [replace(match, confidence=confidence) for match, confidence in both]
-    return Result(matches, rest_weight(answer.evidence, weights, answer.documents), _output(record, answer), answer)
+    rest = rest_weight(answer.evidence, weights, answer.documents)
+    return Result(matches, rest, _output(record, answer), answer, verdict, query.unknown_tokens)
 
 
 def _matching(answer: Answer, reading: Readable) -> Array:

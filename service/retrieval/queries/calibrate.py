@@ -16,7 +16,8 @@ from service.encoding import Backgrounds
 from service.retrieval.calibration import WORDS, Assessed, Calibration, Documents, Profiling, assess
 from service.retrieval.collections import Catalogue, Collection, Null, Snapshot, encoder_backgrounds, null_of
 from service.retrieval.errors import Flaw, InvalidContent
-from service.retrieval.queries.question import Array, check_queries, check_texts, check_whole, encode_queries
+from service.retrieval.queries.encoded import check_texts, encode_queries
+from service.retrieval.queries.question import Array, check_queries, check_whole
 from service.retrieval.queries.words import few_words
 from service.storage import CollectionRecord
 from service.threads import ARRAYS, WRITES
@@ -77,6 +78,7 @@ async def calibrate_collection(
 
     Raises:
         InvalidContent: too few questions, or too many; one that does not fit the collection; an id that it has not.
+        NothingToRead: questions of which the encoder can read nothing.
         RetrievalError: the collection cannot be asked.
     """
     collection = catalogue.collection(name)
@@ -152,7 +154,8 @@ async def _encoded(collection: Collection, asked: Sequence[Numbered]) -> list[Ar
     for start in range(0, len(asked), ENCODED):
         some = slice(start, start + ENCODED)
         queries = [each.query for _, each in asked[some]]
-        vectors += await encode_queries(collection.encoder, collection.record, queries, pointers[some])
+        encoded = await encode_queries(collection.encoder, collection.record, queries, pointers[some])
+        vectors += [query.vector for query in encoded]
     check_queries(collection.record, vectors, pointers)
     return vectors
 

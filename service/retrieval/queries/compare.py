@@ -29,7 +29,8 @@ from service.retrieval.collections import (
 from service.retrieval.documents import SentDocument, prepare_documents
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.attend import Match, Result, result
-from service.retrieval.queries.question import Array, Options, check_whole, encode_queries, mask_of, question
+from service.retrieval.queries.encoded import EncodedQuery, encode_queries
+from service.retrieval.queries.question import Options, check_whole, mask_of, question
 from service.retrieval.queries.reading import InMemory, Readable, Reading
 from service.storage import (
     CollectionRecord,
@@ -59,7 +60,7 @@ class FourWays:
     """The four answers; top-k is the order of similarities, which is attention's own but for documents of several keys.
 
     Attributes:
-        standing: what attention's null key stands on, where it is one with a name.
+        standing: what attention's null key stands on beside this question, where it is one with a name.
     """
 
     sql: Timed
@@ -105,11 +106,14 @@ async def compare_collection(collection: Collection, query: str, options: Option
 
 
 async def compare_rows(
-    encoder: LoadingEncoder | None, rows: Sequence[SentDocument], query: str, options: Options
+    encoder: LoadingEncoder | None, rows: Sequence[SentDocument], query: str, options: Options, pointer: str = "/query"
 ) -> FourWays:
     """Ask rows that came with the question, in a SQLite in memory; nothing is stored.
 
     The rows are asked as a new collection with the service's encoder would be, without a filter.
+
+    Args:
+        pointer: where the query stands in the request, for errors.
 
     Raises:
         RetrievalError: there is no encoder, or a row that has no key.
@@ -121,8 +125,8 @@ async def compare_rows(
         )
     await encoding_queue(encoder)  # raises where there is no encoder
     record = CollectionRecord(0, "rows", await settings_of(encoder, {}), documents=len(rows))
+    encoded = await _encoded(encoder, record, query, options, pointer)
     documents = (await prepare_documents(encoder, record, rows, [f"/rows/{i}" for i in range(len(rows))])).records
-    encoded = await _encoded(encoder, record, query, options)
 
     def ask() -> FourWays:
         with searching_rows([SearchRow(each.id, each.key, each.value) for each in documents]) as database:
@@ -138,7 +142,7 @@ class _Query:
     """A query and its options, and what is to be told of them besides the answers."""
 
     query: str
-    vector: Array
+    encoded: EncodedQuery
     options: Options
     backgrounds: Backgrounds | None
     encoding_seconds: float
@@ -154,23 +158,26 @@ class _Query:
 
     def question(self, record: CollectionRecord, own: Callable[[], Own | None], mask: Mask | None) -> Question:
         null = null_of(record, own, self.options.null, self.backgrounds)
-        self.standing, self.started = null.standing, time.perf_counter()
-        return question(record, self.vector, self.options, null.of(self.query), mask)
+        self.standing = null.standing and null.standing.beside(self.query)
+        self.started = time.perf_counter()
+        return question(record, self.encoded.vector, self.options, null.of(self.query), mask)
 
     def four_ways(
         self, record: CollectionRecord, found: list[Answer], reading: Readable, searched: tuple[Timed, Timed]
     ) -> FourWays:
-        attention, *coldest = (result(record, answer, reading) for answer in found)
+        attention, *coldest = (result(record, self.encoded, answer, reading) for answer in found)
         nearest = coldest[0] if coldest else attention
         took_ms = (self.encoding_seconds + time.perf_counter() - self.started) * 1e3
         return FourWays(*searched, nearest.matches, attention, took_ms, self.standing)
 
 
-async def _encoded(encoder: LoadingEncoder | None, record: CollectionRecord, query: str, options: Options) -> _Query:
+async def _encoded(
+    encoder: LoadingEncoder | None, record: CollectionRecord, query: str, options: Options, pointer: str = "/query"
+) -> _Query:
     backgrounds = await encoder_backgrounds(encoder, record, options.null)
     started = time.perf_counter()
-    (vector,) = await encode_queries(encoder, record, [query], ["/query"])
-    return _Query(query, vector, options, backgrounds, time.perf_counter() - started)
+    (encoded,) = await encode_queries(encoder, record, [query], [pointer])
+    return _Query(query, encoded, options, backgrounds, time.perf_counter() - started)
 
 
 def _timed(search: Callable[..., SearchResult], *arguments: Any) -> Timed:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from attention.lookup import Answer, Background, Question, View, answers
+from attention.lookup import HALF, Answer, Background, Question, Verdict, View, answers
 from service.retrieval.calibration import PROMISES, Calibration, Variant, fewest, weight_logits
 from service.retrieval.collections import calibration_of
 from service.retrieval.errors import InvalidContent
@@ -33,7 +33,7 @@ class Confident:
 
     variant: Variant
     temperature: float
-    answer_if: float | None
+    min_confidence: float | None
     threshold: float | None
     most: int
     partition: float = -math.inf
@@ -43,10 +43,11 @@ class Confident:
         """None where the collection is not calibrated, or the question is asked otherwise.
 
         Raises:
-            InvalidContent: then `answer_if` or `conformal` mean nothing; or a promise that the labels were too few for.
+            InvalidContent: then `min_confidence` or `conformal` mean nothing; or a promise that the labels were too few
+                for.
         """
-        wanted = "conformal" if options.conformal is not None else "answer_if"
-        asked = options.conformal is not None or options.answer_if is not None
+        wanted = "conformal" if options.conformal is not None else "min_confidence"
+        asked = options.conformal is not None or options.min_confidence is not None
         if record.settings.calibration is None and not asked:
             return None
         found = calibration_of(record, f"/{wanted}") if asked else Calibration.read(record.settings.calibration)
@@ -60,7 +61,7 @@ class Confident:
         if found is None or variant is None:
             return None
         threshold = None if options.conformal is None else _threshold(found, variant, options.conformal)
-        return cls(variant, found.temperature, options.answer_if, threshold, (options.top_k or 1) - 1)
+        return cls(variant, found.temperature, options.min_confidence, threshold, (options.top_k or 1) - 1)
 
     def about(self, view: View, questions: Sequence[Question], found: Sequence[Answer]) -> list[Confident]:
         """The same of each answer to a question: what its documents weigh together.
@@ -75,15 +76,30 @@ class Confident:
         return [replace(self, partition=_log_partition(answer)) for answer in known]
 
     def cut(self, answer: Answer) -> Answer:
-        """The answer as it is to be told: its head ends where a set does, and it is answered if it is sure enough."""
-        logs = answer.logits + answer.log_parts
-        if self.threshold is not None:
-            inside = int(np.count_nonzero(logs - self.partition >= self.threshold))
-            answer = replace(answer, matches=min(self.most, inside), complete=inside <= self.most)
-        if self.answer_if is not None:
-            sure = bool(len(logs)) and self._first(float(logs.max()), answer.keys) >= self.answer_if
-            answer = replace(answer, evidence=replace(answer.evidence, answered=sure))
-        return answer
+        """The answer as it is to be told: its head ends where a set does."""
+        if self.threshold is None:
+            return answer
+        inside = int(np.count_nonzero(answer.logits + answer.log_parts - self.partition >= self.threshold))
+        return replace(answer, matches=min(self.most, inside), complete=inside <= self.most)
+
+    def verdict(self, answer: Answer) -> Verdict:
+        """The verdict of an answer: with `min_confidence`, "one" says that the first match is as sure as that.
+
+        The similarity of the first match is exact; what its share of the documents' weight can be, total variation
+        bounds. Confidence rises with that share and falls with the documents' mass, which is the match's over it.
+        """
+        weighed, logs = answer.verdict, answer.logits + answer.log_parts
+        if self.min_confidence is None or weighed.stands == "none" or not len(logs):
+            return weighed
+        first, variation = int(logs.argmax()), answer.certificate.total_variation
+        log, weight, others = float(logs[first]), float(answer.weights[first]), 1 - answer.null_weight
+        stands = self._first(log, answer.keys) >= self.min_confidence
+        least = max(weight - variation, 0.0) / min(others + variation, 1.0)
+        most = min(1.0, (weight + variation) / max(others - variation, weight, np.finfo(np.float64).tiny))
+        bounds = [self._confidence(share, log, beside, answer.keys) for share, beside in ((least, most), (most, least))]
+        alike = all((bound >= self.min_confidence) == stands for bound in bounds)
+        could_be_none = answer.evidence.null_similarity is not None and answer.null_weight + variation >= HALF
+        return Verdict("one" if stands else "several", alike and not could_be_none)
 
     def of_matches(self, logs: Array, keys: int) -> list[float]:
         """How sure each match is, best first.
@@ -101,6 +117,12 @@ class Confident:
         found = (1 - sure) * np.exp(logs - whole) / rest if rest > 0 else np.zeros(len(logs))
         return [sure, *np.minimum(found[1:], 1 - sure).tolist()]
 
+    def _confidence(self, share: float, log: float, beside: float, keys: int) -> float:
+        """Of a first match of that share, where the documents weigh what it does over another share of them."""
+        partition = log - math.log(max(beside, np.finfo(np.float64).tiny))
+        logits = weight_logits(np.log([max(share, np.finfo(np.float64).tiny)]), np.zeros(1))
+        return float(self.variant.curve(logits, np.array([partition - self._null(keys)]))[0])
+
     def _first(self, log: float, keys: int) -> float:
         logits = weight_logits(np.array([log]), np.array([self.partition]))
         return float(self.variant.curve(logits, np.array([self.partition - self._null(keys)]))[0])
@@ -114,13 +136,15 @@ def as_wanted(record: CollectionRecord, options: Options) -> Options:
     """With the words' weight that was fitted, for "auto"; and one match more than a set may have: does it go on?
 
     Raises:
-        InvalidContent: a set is asked beside `top_p`, `answer_if` of no match, or "auto" of a collection that is not
-            calibrated.
+        InvalidContent: a set is asked beside `top_p`, `min_confidence` of no match, or "auto" of a collection that is
+            not calibrated.
     """
     if options.full_text == "auto":
         options = replace(options, full_text=calibration_of(record, "/full_text").full_text)
-    if options.answer_if is not None and options.top_k == 0:
-        raise InvalidContent.at("/answer_if", "answer_if is of the first match, and top_k is 0: ask for at least one")
+    if options.min_confidence is not None and options.top_k == 0:
+        raise InvalidContent.at(
+            "/min_confidence", "min_confidence is of the first match, and top_k is 0: ask for at least one"
+        )
     if options.conformal is None:
         return options
     if options.top_p is not None:

@@ -9,18 +9,17 @@ from typing import Any, Literal
 import numpy as np
 
 from attention.lookup import Auto, Background, Bias, Mask, Question
-from service.encoding import LoadingEncoder
 from service.retrieval.collections import (
     Collection,
     NullChoice,
     Snapshot,
     encoder_backgrounds,
-    encoding_queue,
     null_of,
     parse_filter,
 )
 from service.retrieval.errors import InvalidContent, ShardsMissing
 from service.retrieval.queries.addends import Adding, adding_of
+from service.retrieval.queries.encoded import EncodedQuery
 from service.retrieval.queries.read import Read
 from service.retrieval.queries.words import Ranked
 from service.storage import CollectionRecord
@@ -53,7 +52,7 @@ class Options:
     reads: Reads = "texts"
     allow_missing: bool = False
     read: Read | None = None
-    answer_if: float | None = None
+    min_confidence: float | None = None
     conformal: float | None = None
 
 
@@ -78,16 +77,16 @@ async def adding_to(collection: Collection, queries: Sequence[str | Array], opti
 
 async def questions_of(
     collection: Collection,
-    queries: Sequence[str | Array],
+    queries: Sequence[EncodedQuery],
     options: Options,
     pointers: Sequence[str],
     adding: Adding,
 ) -> Callable[[Snapshot], list[Question]]:
-    """Encode the queries, and make questions of them on whichever version of the collection they will be asked.
+    """Make questions of the queries, on whichever version of the collection they will be asked.
 
     Args:
-        collection: whose encoder, null and temperature are taken.
-        queries: texts, or vectors [d].
+        collection: whose null and temperature are taken.
+        queries: as `encode_queries` gives them.
         options: what is asked of each.
         pointers: where each query stands in the request, for errors.
         adding: what is added to the logits of each.
@@ -96,7 +95,7 @@ async def questions_of(
         RetrievalError: a query that does not fit the collection; the function returned raises it too.
     """
     backgrounds = await encoder_backgrounds(collection.encoder, collection.record, options.null)
-    vectors = await encode_queries(collection.encoder, collection.record, queries, pointers)
+    vectors = [query.vector for query in queries]
 
     def questions(snapshot: Snapshot) -> list[Question]:
         record = snapshot.record
@@ -106,8 +105,8 @@ async def questions_of(
         null = null_of(record, snapshot.own, options.null, backgrounds, weight_of_words(options))
         mask = mask_of(snapshot, options.filter)
         biases = [None if added is None else added.bias for added in adding(snapshot)]
-        each = zip(queries, vectors, biases, strict=True)
-        return [question(record, vector, options, null.of(query), mask, bias) for query, vector, bias in each]
+        each = zip(queries, biases, strict=True)
+        return [question(record, query.vector, options, null.of(query.sent), mask, bias) for query, bias in each]
 
     return questions
 
@@ -127,32 +126,6 @@ def check_whole(snapshot: Snapshot) -> None:
     if snapshot.missing is not None:
         documents = snapshot.view.documents
         raise ShardsMissing(snapshot.record.name, documents, documents + snapshot.missing.documents)
-
-
-async def encode_queries(
-    encoder: LoadingEncoder | None,
-    record: CollectionRecord,
-    queries: Sequence[str | Array],
-    pointers: Sequence[str],
-) -> list[Array]:
-    """Texts → vectors [d] by the collection's encoder; vectors stay as they are."""
-    texts = [query for query in queries if isinstance(query, str)]
-    if not texts:
-        return [query for query in queries if not isinstance(query, str)]
-    check_texts(record, queries, pointers)
-    queue = await encoding_queue(encoder, record.settings)
-    encoded = iter((await queue.encode(texts, "query")).vectors)
-    return [next(encoded) if isinstance(query, str) else query for query in queries]
-
-
-def check_texts(record: CollectionRecord, queries: Sequence[str | Array], pointers: Sequence[str]) -> None:
-    """Refuse a text where nothing makes a vector of it."""
-    if record.settings.encoder is None:
-        for query, at in zip(queries, pointers, strict=True):
-            if isinstance(query, str):
-                raise InvalidContent.at(
-                    at, f"the query is a text and collection {record.name!r} has no encoder: send the query as a vector"
-                )
 
 
 def check_queries(record: CollectionRecord, vectors: Sequence[Array], pointers: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from service.retrieval.errors import InvalidContent, SnapshotGone
 from service.retrieval.queries.addends import Added
 from service.retrieval.queries.attend import Result, Telling, result
 from service.retrieval.queries.confident import Confident, as_wanted
+from service.retrieval.queries.encoded import EncodedQuery, encode_queries
 from service.retrieval.queries.question import Array, Options, adding_to, questions_of
 from service.retrieval.queries.reading import Reading
 
@@ -38,7 +39,8 @@ async def stream_collection(collection: Collection, query: str | Array, options:
     _check(options)
     options = as_wanted(collection.record, options)
     adding = await adding_to(collection, [query], options)
-    questions = await questions_of(collection, [query], options, ["/query"], adding)
+    (encoded,) = await encode_queries(collection.encoder, collection.record, [query], ["/query"])
+    questions = await questions_of(collection, [encoded], options, ["/query"], adding)
     loop, coming, ended = asyncio.get_running_loop(), asyncio.Queue[Told | None](), Event()
     begun = list[Told]()
 
@@ -48,7 +50,7 @@ async def stream_collection(collection: Collection, query: str | Array, options:
                 return
             raise SnapshotGone("the version that a stream began with went before its end: ask once more")
         (question,), (added,) = questions(snapshot), adding(snapshot)
-        for each in _told(collection, snapshot, question, added, options):
+        for each in _told(collection, snapshot, encoded, question, added, options):
             if ended.is_set():
                 return
             begun.append(each)
@@ -73,7 +75,7 @@ def _check(options: Options) -> None:
         raise InvalidContent.at("/read", "a field is read of all documents at once: leave stream out, or read")
     if options.allow_missing:
         raise InvalidContent.at("/allow_missing", "a stream says of each part what is missing: leave allow_missing out")
-    for name in ("answer_if", "conformal"):
+    for name in ("min_confidence", "conformal"):
         if getattr(options, name) is not None:
             raise InvalidContent.at(f"/{name}", f"of a part nobody knows how sure it is: leave stream out, or {name}")
     if options.temperature == "auto":
@@ -81,7 +83,12 @@ def _check(options: Options) -> None:
 
 
 def _told(
-    collection: Collection, snapshot: Snapshot, question: Question, added: Added | None, options: Options
+    collection: Collection,
+    snapshot: Snapshot,
+    query: EncodedQuery,
+    question: Question,
+    added: Added | None,
+    options: Options,
 ) -> Iterator[Told]:
     """Results, each over more rows; a part is told of where its bound is no larger than that of the one before.
 
@@ -95,11 +102,11 @@ def _told(
         found, coverage = covered(found, asked, grown.view.facts, grown.missing())
         if found.certificate.total_variation <= bound:
             bound = found.certificate.total_variation
-            yield Told(replace(result(snapshot.record, found, reading), coverage=coverage), final=False)
+            yield Told(replace(result(snapshot.record, query, found, reading), coverage=coverage), final=False)
     (found,) = answers(snapshot.view, [question])
     confident = Confident.of(snapshot.record, options)
     (sure,) = [None] if confident is None else confident.about(snapshot.view, [question], [found])
-    yield Told(Telling(snapshot, reading, options).result(found, added, sure), final=True)
+    yield Told(Telling(snapshot, reading, options).result(query, found, added, sure), final=True)
     if any(grown.is_due for grown in parts):
         in_background(partial(_sum_up, parts), f"sum up {collection.name}")
 

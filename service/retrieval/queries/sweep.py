@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from attention.lookup import Answer, Evidence, sweep
+from attention.lookup import Answer, Evidence, Verdict, sweep
 from service.retrieval.collections import Collection, Snapshot
 from service.retrieval.queries.attend import FullText, filter_warnings, full_text_of, rest_weight
 from service.retrieval.queries.confident import as_wanted
+from service.retrieval.queries.encoded import encode_queries
 from service.retrieval.queries.question import Array, Options, adding_to, questions_of
 from service.retrieval.queries.reading import Document, Reading, Spoke
 
@@ -33,16 +34,18 @@ class AtTemperature:
     weights: Array
     rest_weight: float
     evidence: Evidence
+    verdict: Verdict
 
 
 @dataclass(frozen=True)
 class Swept:
-    """The head, the same at every temperature, and the answer at each."""
+    """The head, the same at every temperature, and the answer at each; `unknown_tokens` as in `Result`."""
 
     matches: list[Matched]
     temperatures: list[AtTemperature]
     documents: int
     keys: int
+    unknown_tokens: int | None
     full_text: FullText | None = None
     warnings: Sequence[str] = ()
 
@@ -57,7 +60,8 @@ async def sweep_collection(
     """
     options = as_wanted(collection.record, options)
     adding = await adding_to(collection, [query], options)
-    questions = await questions_of(collection, [query], options, ["/query"], adding)
+    (encoded,) = await encode_queries(collection.encoder, collection.record, [query], ["/query"])
+    questions = await questions_of(collection, [encoded], options, ["/query"], adding)
 
     def look_up(snapshot: Snapshot, _: list[Answer]) -> Swept:
         (question,), (added,) = questions(snapshot), adding(snapshot)
@@ -66,14 +70,19 @@ async def sweep_collection(
         documents = [each for each in reading.documents(found.numbers) if not isinstance(each, str)]
         spoke = reading.spoke(documents, found.numbers, found.parts)
         order = sorted(range(len(documents)), key=lambda i: (-found.similarities[i], documents[i].id))[: found.matches]
+        verdicts = [
+            encoded.verdict(verdict, evidence, certificate.total_variation)
+            for verdict, evidence, certificate in zip(found.verdicts, found.evidence, found.certificates, strict=True)
+        ]
         return Swept(
             matches=[Matched(documents[i], float(found.similarities[i]), spoke[i]) for i in order],
             temperatures=[
-                AtTemperature(weights[order], rest_weight(evidence, weights[order], found.documents), evidence)
-                for weights, evidence in zip(found.weights, found.evidence, strict=True)
+                AtTemperature(weights[order], rest_weight(evidence, weights[order], found.documents), evidence, verdict)
+                for weights, evidence, verdict in zip(found.weights, found.evidence, verdicts, strict=True)
             ],
             documents=found.documents,
             keys=found.keys,
+            unknown_tokens=encoded.unknown_tokens,
             full_text=full_text_of(added, snapshot, options.filter),
             warnings=filter_warnings(snapshot, options.filter, found.documents),
         )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from attention.lookup import Stands
 from service.schemas.filter import Warnings
 from service.schemas.json_object import OrNull
 from service.schemas.keys import MatchPart, Part
@@ -13,6 +14,14 @@ from service.schemas.lookup.addends import AddendLine, FullTextAnswer
 from service.schemas.lookup.read import ReadAnswer
 from service.schemas.vector import VectorAnswer
 from service.schemas.wire import Basis, JSONValue, Wire
+
+UnknownTokens = Annotated[
+    int | None,
+    Field(
+        description="Of a question that is a text: how many of its tokens the model does not know. Where it knows "
+        "none with a letter or a digit beside them, no verdict is `one`."
+    ),
+]
 
 
 class Explanation(Wire):
@@ -66,10 +75,14 @@ class Match(Wire):
 class Evidence(Wire):
     """How much the collection knew."""
 
-    answered: bool = Field(
-        description="The documents outweigh the null key: `null_weight` is below ½; at temperature 0, and with other "
-        "normalisers than softmax, the best similarity that passes is above `null_similarity`. Without a null key: "
-        "some document passed. With `answer_if`: the first match's `confidence` is at least that."
+    verdict: Stands = Field(
+        description="`none`: the null key has at least half of all weight, or no document passes. Else `one`: the "
+        "heaviest document has more than half, its keys together. Else `several`. With `min_confidence`, where it is "
+        "not `none`: `one` where the first match's `confidence` is at least that, else `several`."
+    )
+    verdict_certain: bool = Field(
+        description="Whether the exact weights say the same: false where the certificate's `total_variation` is large "
+        "enough to change the verdict. A smaller `max_error` settles it."
     )
     null_weight: float = Field(description='The share of "none of these", the null key; 0 without one.')
     null_similarity: float | None = Field(description="The null key's similarity; null without one.")
@@ -135,6 +148,7 @@ class AttendAnswer(Wire):
     coverage: Coverage | None = Field(
         None, description="Where `allow_missing` was sent, and of the parts of a `stream`."
     )
+    unknown_tokens: UnknownTokens = None
     full_text: FullTextAnswer | None = Field(None, description="What words added, where that was asked.")
     read: ReadAnswer | None = Field(None, description="What `read` asked for.")
     temperature: float = Field(description='As asked; for `"auto"` the one that was found.')
@@ -161,7 +175,8 @@ class AttendAnswer(Wire):
                     "rest_weight": 0.00002,
                     "complete": True,
                     "evidence": {
-                        "answered": True,
+                        "verdict": "one",
+                        "verdict_certain": True,
                         "null_weight": 0.00003,
                         "null_similarity": 0.129,
                         "log_partition": 12.973,
@@ -175,6 +190,7 @@ class AttendAnswer(Wire):
                         "output_error": None,
                         "holds_with": 1.0,
                     },
+                    "unknown_tokens": 0,
                     "temperature": 0.05,
                     "documents": 2,
                     "keys": 2,

@@ -102,10 +102,10 @@ class AttendRequest(Wire):
     )
     full_text: FullTextField = None
     bias: BiasField = None
-    answer_if: Annotated[Number, Ge(0), Le(1)] | None = Field(
+    min_confidence: Annotated[Number, Ge(0), Le(1)] | None = Field(
         None,
-        description="Where the collection is calibrated and asked as it was: `answered` says whether the confidence of "
-        "the first match is at least this.",
+        description="Where the collection is calibrated and asked as it was: the verdict `one` says that the "
+        "confidence of the first match is at least this.",
         json_schema_extra={"minimum": 0, "maximum": 1},
     )
     conformal: Annotated[Number, Ge(0.5), Le(0.99)] | None = Field(

@@ -103,10 +103,10 @@ class CalibrationFigures(Wire):
     log_loss: CalibrationFigure = Field(description="In nats; a confidence counts as at least 10⁻⁶ from 0 and 1.")
     recall: CalibrationFigure = Field(description="At 1, of the questions that have an answer.")
     mrr: CalibrationFigure = Field(description="Mean reciprocal rank, of these.")
-    answered_right: CalibrationFigure = Field(
-        description="Share of these that are answered, the right one being first."
+    one_right: CalibrationFigure = Field(
+        description="Share of these whose verdict is `one`, the right one being first."
     )
-    answered_wrong: CalibrationFigure = Field(description="Share of the questions without an answer that are answered.")
+    one_wrong: CalibrationFigure = Field(description="Share of the questions without an answer whose verdict is `one`.")
     coverage: CalibrationFigure = Field(
         description="Share of those with an answer whose right one is in the set of 0.9: of `conformal`, and before of "
         "`top_p`."

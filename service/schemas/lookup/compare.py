@@ -103,6 +103,6 @@ class CompareAnswer(Wire):
     top_k: TopKAnswer
     attention: AttendAnswer
     background: NullBackground | None = Field(
-        description="What attention's null key stands on, where it is one with a name: the null similarity at any "
-        "temperature follows from it."
+        description="What attention's null key stands on beside this question, where it is one with a name: the null "
+        "similarity at any temperature follows from its `mean` and `deviation`."
     )

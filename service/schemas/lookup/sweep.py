@@ -12,7 +12,7 @@ from service.schemas.filter import FilterField, Warnings
 from service.schemas.json_object import OrNull
 from service.schemas.keys import MatchPart
 from service.schemas.lookup.addends import BiasField, FullTextAnswer, FullTextField
-from service.schemas.lookup.answer import Evidence
+from service.schemas.lookup.answer import Evidence, UnknownTokens
 from service.schemas.lookup.attend import Query
 from service.schemas.vector import VectorAnswer
 from service.schemas.wire import MAX_TOP_K, InParts, JSONValue, Null, Temperature, VectorFormat, Wire
@@ -67,6 +67,7 @@ class SweepAnswer(Wire):
 
     matches: list[SweptMatch]
     temperatures: list[AtTemperature] = Field(description="In the order asked.")
+    unknown_tokens: UnknownTokens = None
     full_text: FullTextAnswer | None = Field(None, description="What words added, where that was asked.")
     documents: int = Field(description="How many documents pass the filter and can be attended to.")
     keys: int = Field(description="How many keys they have.")

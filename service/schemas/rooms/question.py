@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import ConfigDict, Field
 
+from attention.lookup import Stands
 from service.schemas.json_object import OrNull
 from service.schemas.rooms.names import RoomId, RoomText
 from service.schemas.wire import Temperature, Wire
@@ -67,7 +68,8 @@ class RoomAnswer(Wire):
     null_weight: float = Field(description="Of none of these.")
     null_similarity: OrNull[float] = Field(description="Null where the room holds no row.")
     null_guesses: int = Field(description="How many guessed none of these.")
-    answered: bool = Field(description="Whether the rows outweigh the null key.")
+    verdict: Stands = Field(description="As the `evidence` of an answer has it.")
+    verdict_certain: bool = Field(description="As the `evidence` of an answer has it.")
 
 
 class RoomQuestion(Wire):

@@ -178,8 +178,8 @@ export function effectiveFilter(state) {
 }
 
 /**
- * Weights of a result at a temperature, in the order of its rows, and s₀ there. Where the service has said whether that
- * is answered, so it is, be the weight ever so near to one half.
+ * Weights of a result at a temperature, in the order of its rows, and s₀ there. Where the service has said its verdict,
+ * it is that, be the weight ever so near to one half; `certain` is false where the service says that it may be another.
  *
  * @param {?NullKey} [nullKey]
  */
@@ -187,8 +187,8 @@ export function weighed(result, temperature, nullKey = result.nullKey) {
   const none = nullKey ? nullKey.at(temperature) : null;
   const { similarities, mask, tail } = result;
   const answer = weigh(similarities, { temperature, none, mask, tail, added: added(result, temperature) });
-  const answered = result.told?.temperature === temperature ? result.told.answered : answer.answered;
-  return { ...answer, answered, level: nullKey ? nullKey.level(temperature) : null };
+  const { verdict, certain } = result.told?.temperature === temperature ? result.told : { verdict: answer.verdict, certain: true };
+  return { ...answer, verdict, certain, level: nullKey ? nullKey.level(temperature) : null };
 }
 
 /** True while weights must not be shown: before the reveal, and where the question could not be read. */

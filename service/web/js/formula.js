@@ -3,6 +3,11 @@
  * at once. Every result is compared with the service's own as soon as the slider rests.
  */
 
+/** Of all weight: a null key that has as much says that there is nothing; a document that has more stands out. */
+export const HALF = 0.5;
+
+/** @typedef {"one"|"several"|"none"} Verdict */
+
 /**
  * Weights of similarities at a temperature: softmax(s / T), with an optional null key and an unseen tail.
  *
@@ -14,15 +19,16 @@
  * @param {?{logMass: function(number): number, effective: function(number): number}} [options.tail]
  *   keys that exist but are not in `similarities`: ln Σ exp(s/T) over them, and how many they are
  * @param {?ArrayLike<number>} [options.added] what other keys of the same rows add to their logits
- * @returns {{weights: Float64Array, nullWeight: number, restWeight: number, logPartition: number, effective: number, answered: boolean}}
- *   weights + nullWeight + restWeight sum to one, unless nothing may be attended to: then all are 0
+ * @returns {{weights: Float64Array, nullWeight: number, restWeight: number, logPartition: number, effective: number, heaviest: number, verdict: Verdict}}
+ *   weights + nullWeight + restWeight sum to one, unless nothing may be attended to: then all are 0; `heaviest` is the
+ *   largest of the weights
  */
 export function weigh(similarities, { temperature, none = null, mask = null, tail = null, added = null }) {
   const n = similarities.length;
   const weights = new Float64Array(n);
   let best = -Infinity;
   for (let i = 0; i < n; i++) if (may(mask, i) && similarities[i] > best) best = similarities[i];
-  const nothing = { weights, nullWeight: 0, restWeight: 0, logPartition: -Infinity, effective: 0, answered: false };
+  const nothing = { weights, nullWeight: 0, restWeight: 0, logPartition: -Infinity, effective: 0, heaviest: 0, verdict: "none" };
   if (best === -Infinity && none === null) return nothing;
   if (temperature === 0) return coldest(similarities, none, mask, best, weights);
 
@@ -39,13 +45,14 @@ export function weigh(similarities, { temperature, none = null, mask = null, tai
   const total = documents + nulls;
   const effective = effectiveDocuments(weights, documents, tail, temperature);
   for (let i = 0; i < n; i++) weights[i] /= total;
+  const nullWeight = nulls / total;
   return {
     weights,
-    nullWeight: nulls / total,
+    nullWeight,
     restWeight: unseen / total,
     logPartition: peak / temperature + Math.log(total),
     effective,
-    answered: nulls / total < 0.5,
+    ...standing(weights, nullWeight),
   };
 }
 
@@ -61,7 +68,18 @@ function coldest(similarities, nullKey, mask, best, weights) {
   const none = level === peak ? 1 : 0;
   const ties = (best === peak ? effective : 0) + none;
   for (let i = 0; i < similarities.length; i++) if (may(mask, i) && similarities[i] === peak) weights[i] = 1 / ties;
-  return { weights, nullWeight: none / ties, restWeight: 0, logPartition: Math.log(ties), effective, answered: best > level };
+  const nullWeight = none / ties;
+  return { weights, nullWeight, restWeight: 0, logPartition: Math.log(ties), effective, ...standing(weights, nullWeight) };
+}
+
+/**
+ * "none" where the null key has half or more, or no document has any weight; else "one" where the heaviest document has
+ * more than half; else "several". A heavier document that is not seen is left to the service's own verdict.
+ */
+function standing(weights, nullWeight) {
+  const heaviest = weights.reduce((most, weight) => Math.max(most, weight), 0);
+  if (nullWeight >= HALF || heaviest === 0) return { heaviest, verdict: "none" };
+  return { heaviest, verdict: heaviest > HALF ? "one" : "several" };
 }
 
 /** exp(entropy) of the weights, renormalised without the null key; where not all keys are seen, as the tail has it. */

@@ -20,18 +20,18 @@ const EXERCISES = {
     sure: (model) => isAsked(model) && isMild(model.state) && winner(model)?.weight >= 0.9,
   },
   unicode: {
-    one: (model) => isAsked(model) && model.state.t >= 0.05 && model.answer.answered && model.answer.effective < 2,
+    one: (model) => isAsked(model) && model.state.t >= 0.05 && model.answer.verdict !== "none" && model.answer.effective < 2,
   },
   nothing: {
-    unknown: (model) => isAsked(model) && isMild(model.state) && !model.answer.answered && model.state.query.trim().split(/\s+/).length > 1,
+    unknown: (model) => isAsked(model) && isMild(model.state) && model.answer.verdict === "none" && model.state.query.trim().split(/\s+/).length > 1,
     known: (model) => isAsked(model) && isMild(model.state) && model.answer.nullWeight < 0.02,
   },
   share: {
     ninety: ({ state, answer }) => state.t > 0 && Math.max(...answer.weights) >= 0.9,
-    apart: (model) => isAsked(model) && isMild(model.state) && model.answer.answered && model.answer.effective > 1.8 && model.answer.effective < 3,
+    apart: (model) => isAsked(model) && isMild(model.state) && model.answer.verdict !== "none" && model.answer.effective > 1.8 && model.answer.effective < 3,
   },
   filter: {
-    emptied: ({ state, answer }) => state.masked.length > 0 && !answer.answered,
+    emptied: ({ state, answer }) => state.masked.length > 0 && answer.verdict === "none",
     horse: (model) => model.state.masked.length > 0 && winner(model)?.row.id === "black-beauty",
   },
   guess: {

@@ -83,7 +83,7 @@ function chance(id, query) {
 
 /** Who shares: of the two nearest keys one, both, or neither, where nothing answers; or all alike. */
 function shared(answer) {
-  if (!answer.answered) return "neither";
+  if (answer.verdict === "none") return "neither";
   if (answer.effective > 20) return "even";
   const [first, second] = heaviest(answer.weights, 2).map((i) => answer.weights[i]);
   return first > 9 * (second ?? 0) ? "one" : "both";

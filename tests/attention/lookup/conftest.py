@@ -142,11 +142,8 @@ def agrees() -> Callable[..., None]:
             bound = found.certificate.output_error + exact.certificate.output_error
             assert np.linalg.norm(found.output - exact.output) <= bound
         assert found.entropy == pytest.approx(exact.entropy, rel=1e-2, abs=1e-6)
-        assert (found.evidence.answered, found.documents, found.best_similarity) == (
-            exact.evidence.answered,
-            exact.documents,
-            exact.best_similarity,
-        )
+        assert (found.documents, found.best_similarity) == (exact.documents, exact.best_similarity)
+        assert found.verdict.stands == exact.verdict.stands or not found.verdict.certain
         if exact.log_partition is None:
             assert found.log_partition is None
         else:

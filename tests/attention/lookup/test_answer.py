@@ -33,7 +33,7 @@ def test_the_head_holds_every_tie_of_its_last_row(filled):
 def test_at_temperature_0_a_null_key_that_ties_shares(filled):
     view = filled("dot", [[1.0], [2.0], [2.0]])
     tied, above = (answer(view, Question(np.ones(1), 0, null=null)) for null in (2.0, 2.5))
-    assert (tied.null_weight, list(tied.weights), tied.evidence.answered) == (1 / 3, [1 / 3, 1 / 3, 0], False)
+    assert (tied.null_weight, list(tied.weights), tied.verdict.stands) == (1 / 3, [1 / 3, 1 / 3, 0], "several")
     assert list(tied.logits) == [0, 0, -np.inf]
     assert tied.log_partition == pytest.approx(np.log(3))
     assert (above.null_weight, list(above.weights), above.log_partition) == (1, [0, 0, 0], 0)
@@ -61,7 +61,7 @@ def numbers(places):
 
 
 def made(top_k, *, top_p=None, temperature=0.5, null=None, elsewhere=0.0):
-    evidence = Evidence(temperature, 0.0, null, True, 0.0, 1.0, 5.0)
+    evidence = Evidence(temperature, 0.0, null, 0.0, 1.0, 5.0)
     question = Question(np.ones(2), temperature, top_k=top_k, top_p=top_p)
     certificate = Certificate("exact", 1e-15, None)
     return answer_to(

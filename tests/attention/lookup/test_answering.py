@@ -32,11 +32,11 @@ def test_nothing_passes(filled, normaliser, temperature):
     nothing = view.mask(np.array([7, 8]))
     for mask, asked in ((nothing, view), (None, Memory("cosine").view)):
         alone = answer(asked, Question(np.ones(3), temperature, mask=mask, normaliser=normaliser))
-        assert (alone.null_weight, alone.documents, alone.evidence.answered) == (0, 0, False)
+        assert (alone.null_weight, alone.documents, alone.verdict.stands) == (0, 0, "none")
         assert alone.log_partition == (-np.inf if normaliser == "softmax" else None)
         assert alone.best_similarity is None
         with_null = answer(asked, Question(np.ones(3), temperature, 0.25, mask, normaliser))
-        assert (with_null.null_weight, with_null.evidence.answered, with_null.effective_documents) == (1, False, 0)
+        assert (with_null.null_weight, with_null.verdict.stands, with_null.effective_documents) == (1, "none", 0)
         assert with_null.log_partition == ((0.5 if temperature else 0) if normaliser == "softmax" else None)
         assert not with_null.output.any()
         assert with_null.numbers.size == 0

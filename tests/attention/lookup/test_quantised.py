@@ -136,7 +136,7 @@ def test_next_to_nothing_passes(running, clusters, in_pieces, monkeypatch, passi
         found, exact = answers(view, [question])[0], exact_answers(view, [question])[0]
         np.testing.assert_array_equal(found.numbers, exact.numbers)
         np.testing.assert_allclose(found.weights, exact.weights, atol=1e-9)
-        assert (found.documents, found.evidence.answered) == (passing, exact.evidence.answered)
+        assert (found.documents, found.verdict.stands) == (passing, exact.verdict.stands)
     assert sweep(view, question, [0.0, 1.0]).documents == passing
 
 

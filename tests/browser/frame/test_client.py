@@ -19,7 +19,8 @@ ASK = """async ([path, url]) => {
   const [one, other] = await library.attend(["pets that purr", "flurb zindle quax"], how);
   const missing = await client.collection("nowhere").info().catch((error) => error);
   return {
-    answered: [one.answered, other.answered], key: one.matches[0].key, width: one.output.length,
+    verdicts: [one.verdict, other.verdict], best: [one.best.id, other.best],
+    key: one.matches[0].key, width: one.output.length,
     is32: one.output instanceof Float32Array, named: /^[0-9a-f]{32}$/.test(one.requestId),
     missing: [missing instanceof NotFound, missing.code, missing.name],
   };
@@ -79,7 +80,8 @@ def module(site: RunningService) -> str:
 
 def test_it_asks_where_the_page_came_from(page: Any, module: str) -> None:
     assert page.evaluate(ASK, [module, ""]) == {
-        "answered": [True, False],
+        "verdicts": ["one", "none"],
+        "best": ["old-possums-book-of-practical-cats", None],
         "key": "cats",
         "width": 384,
         "is32": True,

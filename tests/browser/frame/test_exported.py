@@ -50,7 +50,7 @@ def test_lookups_answer_without_a_service_as_the_service_does(chromium: Any, exp
     page = opened.page
     opened.go("", covered=True)
     page.locator(".choice[value=none]").click()
-    assert page.locator("#verdict").inner_text().startswith("Yes: ")
+    assert page.locator("#reply").inner_text().startswith("Yes: ")
     page.wait_for_selector("#checking[data-state=exported]")
     assert float(page.get_attribute("#checking", "data-difference")) < 1e-6
     page.select_option("#exported-questions", "a story about a dog")

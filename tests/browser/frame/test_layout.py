@@ -108,7 +108,7 @@ def test_in_one_column_the_slider_and_the_whole_picture_are_on_one_screen(visit:
 
 def test_on_a_phone_the_picture_is_directly_under_the_question(visit: Any) -> None:
     page = visit("#scene=library", PHONE).page
-    names = (".story", "#question", ".picture", "#answered", ".answers", ".settings", ".limits", ".all")
+    names = (".story", "#question", ".picture", "#verdict", ".answers", ".settings", ".limits", ".all")
     tops = [page.locator(name).bounding_box()["y"] for name in names]
     assert tops == sorted(tops)
     assert tops[2] < PHONE[1] / 2

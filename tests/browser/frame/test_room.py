@@ -27,6 +27,14 @@ from tests.waiting import until
 
 LISTENERS, UPDATES = 30, 20
 WITHIN_SECONDS = 1.0
+SAID = {
+    "en": {
+        "one": "✓ One row stands out.",
+        "several": "◐ Several rows share it: here they are.",
+        "none": "○ Nothing here about that.",
+    },
+    "zh": {"one": "✓ 一行脱颖而出。", "several": "◐ 几行分享权重，列在这里。", "none": "○ 这里没有相关内容。"},
+}
 ENCODER = ("--encoder", "all-MiniLM-L6-v2", "--allow-anonymous", "read")
 
 
@@ -141,6 +149,9 @@ def test_a_class_plays_and_the_service_is_restarted_in_the_middle(started: Any, 
         assert best["key"] == "cats"
         for page in (projector, phone):
             assert page.locator(".won .weight").inner_text() == percent(best["weight"])
+        verdict = compared["attention"]["evidence"]["verdict"]
+        assert projector.locator(".verdict").inner_text() == SAID["en"][verdict]
+        assert phone.locator(".verdict").inner_text() == SAID["zh"][verdict]
         assert phone.locator("#mine").inner_text() == "你猜对了。 你的行赢了。"
         assert violations(axe, projector) + violations(axe, phone) == []
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.browser.reading import checked
-from tests.browser.written import fixed
+from tests.browser.written import VERDICTS, fixed
 
 N = 60
 ASKED = "where is invoice qz3928x"
@@ -61,8 +61,8 @@ def test_a_calibrated_null_key_is_one_of_the_choices(visit: Any, fitted: dict[st
     body = {"query": ASKED, "temperature": 0.05, "null": "calibrated", "top_k": 1}
     answer = httpx.post(f"{opened.origin}/v1/collections/invoices/attend", json=body, timeout=60).json()
     assert answer["evidence"]["null_similarity"] == pytest.approx(level, rel=1e-9)
-    outcome = page.locator("#answered").inner_text()
-    assert outcome.startswith("Answered" if answer["evidence"]["answered"] else "Not answered")
+    outcome = page.locator("#verdict").inner_text()
+    assert outcome.startswith(VERDICTS[answer["evidence"]["verdict"]])
     assert "this hot" not in outcome
     assert not page.locator("#named-nulls").is_visible()
     # Beside words the fitted null key is another one: the page does not mix the two.

@@ -93,6 +93,18 @@ def test_a_script_the_model_has_no_words_of_gets_no_match(visit: Any, text: str)
     assert set(page.locator(".rows .share").all_inner_texts()) == {"?"}
 
 
+@pytest.mark.parametrize(("language", "words"), [("en", "The model can read nothing"), ("zh", "模型一点也读不懂")])
+def test_a_question_of_which_the_model_reads_nothing_is_refused_in_words(visit: Any, language: str, words: str) -> None:
+    opened = visit(f"#scene=library&lang={language}")
+    page = opened.page
+    page.fill("#question", "🦜🦜")
+    page.wait_for_selector("#notice .notice")
+    assert page.locator("#notice").inner_text().startswith(words)
+    page.fill("#question", "cats")
+    page.wait_for_selector("#notice:empty", state="attached")
+    opened.errors[:] = [each for each in opened.errors if "422" not in each]  # a browser logs what is refused
+
+
 @pytest.mark.parametrize("text", ["Ein Buch über Katzen", "café crème", "cats and dogs 猫", "C₆H₁₂O₆", "x = 3"])
 def test_what_it_can_read_stays_asked(visit: Any, text: str) -> None:
     page = visit(f"#scene=library&query={quote(text)}").page

@@ -118,7 +118,7 @@ def test_the_exercises_of_large_collections(
     model = {
         "state": {**state, "query": "square root", "revealed": True},
         "result": {"asked": True, "unread": 0, "rows": rows},
-        "answer": {"weights": weights, "effective": effective, "answered": True, "nullWeight": 0.01},
+        "answer": {"weights": weights, "effective": effective, "verdict": "one", "nullWeight": 0.01},
     }
     use = """({practice}, model) => practice(model.state.scene, 'en').then((one) => {
       one.show(model);

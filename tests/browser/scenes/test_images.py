@@ -29,7 +29,7 @@ def test_the_repaired_picture_is_numpys_and_a_patch_shows_where_it_looks(visit: 
     page = opened.page
     page.locator(".choice[value=same]").click()
     page.wait_for_function(REPAIRED, timeout=60_000)
-    assert page.locator("#verdict").inner_text().startswith("Yes: each patch is one of its own 2,304 keys")
+    assert page.locator("#reply").inner_text().startswith("Yes: each patch is one of its own 2,304 keys")
 
     given = module(page, "/js/views/images/picture.js", GIVEN)
     side = given["side"]

@@ -50,8 +50,8 @@ def choose(page: Any, scene: str, choice: str, language: str = "en") -> None:
     """Answer the scene's question, which is answered rightly."""
     page.locator(f".choice[value={choice}]").click()
     because = module(page, f"/js/words/{language}/lab.js", "(words) => words.default")[f"predict.{scene}.because"]
-    assert because.split("{")[0] in page.locator("#verdict").inner_text()
-    assert page.locator("#verdict").inner_text().startswith("Yes: ")
+    assert because.split("{")[0] in page.locator("#reply").inner_text()
+    assert page.locator("#reply").inner_text().startswith("Yes: ")
 
 
 def test_two_networks_learn_and_what_is_drawn_is_what_the_service_told(visit: Any) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.browser.reading import checked, module
-from tests.browser.written import effective, fixed, level, percent
+from tests.browser.written import VERDICTS, effective, fixed, level, percent
 
 MATRIX = """() => [...[...document.querySelectorAll('.derivation .matrix')].at(-1).querySelectorAll('tbody tr')]
   .map((row) => [...row.querySelectorAll('td')].map((cell) => cell.innerText.trim()))"""
@@ -70,9 +70,9 @@ def compare(page: Any, attention: dict[str, Any], temperature: float) -> None:
     best = max(attention["matches"], key=lambda match: match["similarity"])
     assert percent(best["weight"]) in told
     assert percent(evidence["null_weight"]) in told
-    if evidence["answered"]:
+    if evidence["verdict"] != "none":
         assert f" {effective(evidence['effective_documents'])} " in told
-    assert page.locator("#answered").inner_text().startswith("Answered" if evidence["answered"] else "Not answered")
+    assert page.locator("#verdict").inner_text().startswith(VERDICTS[evidence["verdict"]])
     heaviest = sorted(attention["matches"], key=lambda match: -match["weight"])[:3]
     lines = [text.strip() for text in page.locator("#answer-attention .found li .number").all_inner_texts()]
     assert lines == [percent(match["weight"]) for match in heaviest if match["weight"]][: len(lines)]

@@ -83,12 +83,12 @@ def test_a_covered_lookup_gives_nothing_away(visit: Any, scene: str, language: s
     assert "%" not in told
     assert "−∞" not in told
     assert set(re.findall(r"\d+\.\d+", told)) <= {"0.05", "0.01", "0.2", "0.1"}
-    assert [text for name, text in words(page, language).items() if name.startswith("answered.") and text in told] == []
+    assert [text for name, text in words(page, language).items() if name.startswith("verdict.") and text in told] == []
     assert words(page, language)[f"scene.{scene}.title"] not in told
     assert page.locator("path.wire").count() == 0
     assert page.locator(".found li, .row.masked, .all tr.masked, .arithmetic:not([hidden])").count() == 0
     assert not page.locator(".limits").is_visible()
-    assert set(page.locator(".answer .verdict").all_inner_texts()) == {"?"}
+    assert set(page.locator(".answer .headline").all_inner_texts()) == {"?"}
     for rows in (".rows .key-text", ".all tbody .key-text"):
         keys = [field.input_value() for field in page.locator(rows).all()]
         assert scene == "rows" or keys == sorted(keys, key=str.casefold), rows
@@ -142,8 +142,8 @@ def test_the_right_choice_is_the_services(visit: Any, scene: str) -> None:
     assert page.locator(".choice").count() == 4
     right = expected(opened.origin, scene)
     page.locator("#reveal").click()
-    page.wait_for_selector("#verdict:not(:empty)")
-    said = page.locator("#verdict").inner_text()
+    page.wait_for_selector("#reply:not(:empty)")
+    said = page.locator("#reply").inner_text()
     known = words(page, topic=TOPICS.get(scene)).get(f"predict.{scene}.{right}", right)
     assert said.startswith(f"“{known.replace('{half}', '48')}”, because"), said
     assert "{" not in said
@@ -170,20 +170,20 @@ def test_a_right_and_a_wrong_choice_are_told_apart(visit: Any) -> None:
     opened = visit("#scene=library", covered=True)
     page = opened.page
     page.locator(".choice[value=none]").click()
-    assert page.locator("#verdict").inner_text().startswith("Yes: ")
-    assert page.evaluate("document.activeElement.id") == "verdict"
+    assert page.locator("#reply").inner_text().startswith("Yes: ")
+    assert page.evaluate("document.activeElement.id") == "reply"
     page.wait_for_function("() => location.hash.includes('revealed=1') && location.hash.includes('guess=none')")
     page.reload()
-    page.wait_for_selector("#verdict:not(:empty)")
-    assert page.locator("#verdict").inner_text().startswith("Yes: ")
+    page.wait_for_selector("#reply:not(:empty)")
+    assert page.locator("#reply").inner_text().startswith("Yes: ")
     opened.page.goto("about:blank")
     opened.go("#scene=library", covered=True)
     page.locator(".choice[value=word]").click()
-    said = page.locator("#verdict").inner_text()
+    said = page.locator("#reply").inner_text()
     assert said.startswith("You said “Every card with one of these words”; it is “None”, because")
     page.focus("#temperature")
     page.keyboard.press("End")
-    page.wait_for_selector("#verdict", state="hidden")
+    page.wait_for_selector("#reply", state="hidden")
     page.click("#cover")
     assert page.locator(".choice").count() == 4
     assert page.locator("#temperature").input_value() == "400"
@@ -207,7 +207,7 @@ def test_another_question_is_covered_again_where_one_guesses(visit: Any, change:
     opened = visit("#scene=guess", covered=True)
     page = opened.page
     page.locator(".choice").first.click()
-    assert "%" in page.locator("#verdict").inner_text()
+    assert "%" in page.locator("#reply").inner_text()
     if change == "query":
         page.fill("#question", "hunting a whale")
     elif change == "source":
@@ -235,7 +235,7 @@ def test_elsewhere_another_question_stays_revealed(visit: Any) -> None:
     page.fill("#question", "cats")
     page.wait_for_timeout(500)
     opened.settle()
-    assert page.locator("#answer-sql .verdict").inner_text() == "1 row"
+    assert page.locator("#answer-sql .headline").inner_text() == "1 row"
     assert page.locator("h1").inner_text() == "Your own question"
     page.click("#undo")
     page.wait_for_timeout(500)

@@ -54,14 +54,14 @@ def test_the_opening_scene_fits_one_screen(visit: Any, language: str) -> None:
         "h1",
         "#question",
         "#temperature",
-        "#answered",
+        "#verdict",
         "#level",
         "#limit-average",
         "#answer-sql",
         "#answer-attention",
         "#output-node",
         ".row.none",
-        "#picture-answered",
+        "#picture-verdict",
         "#checking",
     ):
         box = page.locator(part).bounding_box()
@@ -72,7 +72,7 @@ def test_the_opening_scene_fits_one_screen(visit: Any, language: str) -> None:
 
 def test_the_opening_scene_tells_its_story(visit: Any) -> None:
     page = visit("").page
-    assert page.locator("#answer-sql .verdict").inner_text() == "0 rows"
+    assert page.locator("#answer-sql .headline").inner_text() == "0 rows"
     assert "SELECT" in page.locator("#answer-sql .statement").inner_text()
     assert "Fahrenheit 451" in page.locator("#answer-text .found").inner_text()
     assert "cats" in page.locator("#answer-attention .found li").first.inner_text()
@@ -81,7 +81,7 @@ def test_the_opening_scene_tells_its_story(visit: Any) -> None:
 
 def test_with_an_equal_key_sql_finds_it_too_and_the_limit_still_holds(visit: Any) -> None:
     opened = visit("#scene=library&query=cats")
-    assert opened.page.locator("#answer-sql .verdict").inner_text() == "1 row"
+    assert opened.page.locator("#answer-sql .headline").inner_text() == "1 row"
     assert opened.page.locator(".limit[data-holds=true]").count() == 3
     opened.page.click("#limit-exact")
     opened.settle()

@@ -65,4 +65,4 @@ def test_the_plane_and_the_weights_at_a_spot_are_numpys(visit: Any) -> None:
 def test_its_question_is_answered_by_the_planes_share(visit: Any) -> None:
     page = visit("#scene=space&lang=zh", covered=True).page
     page.locator(".choice[value=part]").click()
-    assert page.locator("#verdict").inner_text().startswith("答对了")
+    assert page.locator("#reply").inner_text().startswith("答对了")

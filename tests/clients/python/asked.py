@@ -53,15 +53,26 @@ def plain(given: Any) -> Any:
     if isinstance(given, Iterator):
         return [plain(each) | {"final": each.final} for each in given]
     if isinstance(given, Answer):
-        names = ("matches", "rest_weight", "complete", "evidence", "certificate", "coverage", "full_text", "read")
-        return {name: plain(getattr(given, name)) for name in (*names, "output", "temperature", "documents", "keys")}
+        names = (
+            "matches",
+            "rest_weight",
+            "complete",
+            "evidence",
+            "certificate",
+            "coverage",
+            "unknown_tokens",
+            "full_text",
+        )
+        return {
+            name: plain(getattr(given, name)) for name in (*names, "read", "output", "temperature", "documents", "keys")
+        }
     if isinstance(given, Read):
         return {"as" if name == "how" else name: plain(each) for name, each in vars(given).items()}
     if isinstance(given, Swept):
         names = ("temperature", "weights", "rest_weight", "evidence")
         columns = zip(given.temperatures, given.weights, given.rest_weights, given.evidence, strict=True)
         at = [dict(zip(names, map(plain, each), strict=True)) for each in columns]
-        alike = ("matches", "documents", "keys", "full_text")
+        alike = ("matches", "documents", "keys", "unknown_tokens", "full_text")
         return {"temperatures": at} | {name: plain(getattr(given, name)) for name in alike}
     if isinstance(given, Document):
         return {"id": given.id} | {name: plain(each) for name, each in given.fields.items()}

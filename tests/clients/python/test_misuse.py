@@ -170,6 +170,13 @@ def test_one_id_is_no_list_of_characters(shelf):
     assert [document.id for document in shelf.find(ids="codd")] == ["codd"]
 
 
+def test_an_argument_that_has_another_name_now_is_told_by_it(shelf):
+    with pytest.raises(TypeError, match="answer_if is called min_confidence now: write min_confidence="):
+        shelf.attend([1.0, 0.0], answer_if=0.5)
+    with pytest.raises(softkv.Invalid, match="answer_if is called min_confidence now"):
+        list(shelf.attend_stream([1.0, 0.0], answer_if=0.5))
+
+
 def test_a_missing_collection_is_told_in_python_s_words_with_those_there_are(shelf, softkv_client):
     with pytest.raises(softkv.NotFound) as missing:
         softkv_client.collection("no-such").attend("a")

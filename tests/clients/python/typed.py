@@ -8,7 +8,7 @@ from typing import assert_type
 import numpy as np
 from numpy.typing import NDArray
 
-from softkv import Answer, AsyncClient, Client, Document, F, Match, Report, ServiceInfo
+from softkv import Answer, AsyncClient, Client, Document, F, Match, Report, ServiceInfo, Verdict
 from softkv.answers.encoded import Encoded
 
 client = Client()
@@ -22,6 +22,9 @@ assert_type(library.attend(["pets", "war"]), list[Answer])
 assert_type(library.attend([vector, vector]), list[Answer])
 assert_type(library.attend(client.encode(["pets"])), list[Answer])
 assert_type(library.attend("pets")[0], Match)
+assert_type(library.attend("pets").best, Match | None)
+assert_type(library.attend("pets").verdict, Verdict)
+assert_type(library.sweep("pets", [1, 2]).verdicts, list[Verdict])
 assert_type(library.attend("pets")[0:2], list[Match])
 assert_type(library.get("a", include=["key"]), Document)
 assert_type(library.find(where=F.id == "a").first(), Document | None)
@@ -33,6 +36,8 @@ assert_type(client.encode(["pets"]), Encoded)
 library.put("a", "key", "value", {"n": 1}, key_vector=vector)
 
 library.attend("pets", tok_k=3)  # wrong: call-overload
+library.attend("pets", answer_if=0.5)  # wrong: call-overload
+_ = library.attend("pets").answered  # wrong: attr-defined
 library.get(3)  # wrong: arg-type
 library.put("a", colour="red")  # wrong: call-arg
 client.attend(vector, vector, vector, similarity="none")  # wrong: arg-type

@@ -125,6 +125,7 @@ export function again(code: SchemaProblemCode): boolean {
     case "too_much":
     case "unsupported_media_type":
     case "invalid_content":
+    case "nothing_to_read":
     case "idempotency_key_reused":
     case "untraceable":
     case "internal_error":

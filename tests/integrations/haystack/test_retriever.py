@@ -47,25 +47,28 @@ def test_documents_come_with_their_weights(client, run):
     assert [each.score for each in found["documents"]] == pytest.approx(list(wanted.weights))
     assert [each.content for each in found["documents"]] == wanted.values
     assert [each.meta for each in found["documents"]] == [each.metadata for each in wanted]
-    assert found["answered"] is True
+    assert found["verdict"] == "one"
     assert found["output"] == pytest.approx(list(wanted.output))
     assert found["evidence"]["null_weight"] == pytest.approx(wanted.null_weight)
     similar = run(library(top_k=3), query=CATS, score="similarity")["documents"]
     assert [each.score for each in similar] == pytest.approx([each.similarity for each in wanted])
 
 
-def test_what_is_not_answered_is_empty_unless_it_is_wanted(run):
+def test_documents_are_handed_on_where_the_verdict_is_accepted(run):
     found = run(library(), query=NONSENSE)
-    assert (found["documents"], found["answered"], found["output"]) == ([], False, None)
-    assert run(library(), query=NONSENSE, unanswered="return")["documents"] != []
-    found = run(library(), query=NONSENSE, null=False)
-    assert found["answered"]
-    assert found["documents"] != []
+    assert (found["documents"], found["verdict"], found["output"]) == ([], "none", None)
+    assert run(library(), query=NONSENSE, accept="any")["documents"] != []
+    assert len(run(library(accept="one", top_k=3), query=CATS)["documents"]) == 3
+    for accept, handed_on in (("one", 0), ("several", 10)):
+        found = run(library(accept=accept, evidence=True), query=CATS, null=False, temperature=1.0)
+        assert (found["verdict"], len(found["documents"])) == ("several", handed_on)
+    told = found["documents"][0].meta["softkv"]
+    assert (told["verdict"], told["verdict_certain"]) == ("several", True)
 
 
 def test_every_option_of_attend_is_one_of_the_retriever_and_of_each_run():
     how = How.__annotations__.keys() - BESIDES
-    wanted = how | {"filters", "unanswered", "score", "evidence"}
+    wanted = how | {"filters", "accept", "score", "evidence"}
     for each in (SoftkvRetriever.__init__, SoftkvRetriever.run, SoftkvRetriever.run_async):
         assert wanted <= inspect.signature(each).parameters.keys()
 
@@ -136,7 +139,7 @@ def test_filters_are_replaced_or_merged(run):
         ({"temperature": -1}, DocumentStoreError),
         ({"top_k": 10_001}, DocumentStoreError),
         ({"score": "distance"}, DocumentStoreError),
-        ({"unanswered": "raise"}, DocumentStoreError),
+        ({"accept": "none"}, DocumentStoreError),
         ({"null": "none"}, DocumentStoreError),
         ({"filters": {"field": "meta.year", "operator": "~", "value": 3}}, FilterError),
     ],
@@ -150,8 +153,8 @@ def test_a_wrong_option_is_an_error_of_haystack_s(run, wrong, error):
 def test_it_wants_a_store_of_softkv_s():
     with pytest.raises(ValueError, match="wanted a SoftkvDocumentStore, got str"):
         SoftkvRetriever("library")
-    with pytest.raises(softkv.Invalid, match="unanswered"):
-        library(unanswered="raise")
+    with pytest.raises(softkv.Invalid, match="accept"):
+        library(accept="none")
 
 
 def test_a_pipeline_is_written_down_and_read(monkeypatch):

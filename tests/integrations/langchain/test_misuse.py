@@ -45,10 +45,10 @@ SEARCHES = {
     "no field to include": ({"include": ["everything"]}, "/include/"),
     "one text to include": ({"include": "output"}, "wanted a list of fields, got 'output'"),
     "no score": ({"score": "distance"}, "score: wanted one of weight, similarity, got 'distance'"),
-    "no word for unanswered": ({"unanswered": "raise"}, "unanswered: wanted one of return, empty, got 'raise'"),
-    "how sure": ({"answer_if": 0.5}, "answer_if needs a calibration, and collection 'library' has none"),
+    "no verdict": ({"accept": "none"}, "accept: wanted one of one, several, any, got 'none'"),
+    "how sure": ({"min_confidence": 0.5}, "min_confidence needs a calibration, and collection 'library' has none"),
     "a promise": ({"conformal": 0.9}, "conformal needs a calibration, and collection 'library' has none"),
-    "no argument": ({"treshold": 0.5}, "a search has no argument treshold: it has k, answer_if, basis,"),
+    "no argument": ({"treshold": 0.5}, "a search has no argument treshold: it has k, accept, basis,"),
 }
 
 
@@ -166,7 +166,7 @@ def test_a_retriever_that_cannot_be(given, detail):
         SoftkvRetriever(**given)
 
 
-@pytest.mark.parametrize("given", [{"treshold": 1}, {"top_k": "four"}, {"unanswered": "raise"}, {"filter": 3}])
+@pytest.mark.parametrize("given", [{"treshold": 1}, {"top_k": "four"}, {"accept": "none"}, {"filter": 3}])
 def test_fields_of_a_retriever_are_checked_as_langchain_s_are(given):
     with pytest.raises(ValidationError, match=next(iter(given))):
         SoftkvRetriever(collection="library", **given)

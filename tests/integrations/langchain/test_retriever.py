@@ -27,7 +27,7 @@ GIVEN = {
     "bias": [{"field": "metadata.year", "half_life": 10}, {"filter": F.year < 1950, "addend": 1}],
     "include": ["explanation"],
 }
-CALIBRATED = {"answer_if", "conformal"}  # which the library is not
+CALIBRATED = {"min_confidence", "conformal"}  # which the library is not
 
 
 @pytest.fixture(params=["waited for", "awaited"])
@@ -50,9 +50,9 @@ def test_an_argument_is_given_to_it_or_to_invoke(invoke, client, option):
     own = {option: GIVEN[option]} | ({"temperature": "auto"} if option == "effective_documents" else {})
     where = {"where" if name == "filter" else name: each for name, each in own.items()}
     wanted = client.collection("library").attend(KNOWN, **where)
-    made = invoke(SoftkvRetriever(collection="library", evidence=True, unanswered="return", **own), KNOWN)
+    made = invoke(SoftkvRetriever(collection="library", evidence=True, accept="any", **own), KNOWN)
     asked = SoftkvRetriever(collection="library")
-    given = invoke(asked, KNOWN, evidence=True, unanswered="return", **own)
+    given = invoke(asked, KNOWN, evidence=True, accept="any", **own)
     assert [each.id for each in made] == wanted.ids
     assert made == given
     assert [each.metadata[EVIDENCE]["weight"] for each in made] == wanted.weights.tolist()
@@ -65,12 +65,16 @@ def test_k_is_top_k(invoke):
     assert len(invoke(SoftkvRetriever(collection="library", top_k=3), KNOWN, k=2)) == 2
 
 
-def test_it_finds_nothing_where_nothing_answers(invoke):
+def test_it_finds_nothing_where_nothing_is_about_the_question(invoke):
     retriever = SoftkvRetriever(collection="library", top_k=3)
     assert invoke(retriever, UNKNOWN) == []
     assert len(invoke(retriever, KNOWN)) == 3
-    assert len(invoke(retriever, UNKNOWN, unanswered="return")) == 3
-    assert len(invoke(SoftkvRetriever(collection="library", unanswered="return", top_k=3), UNKNOWN)) == 3
+    shared = {"null": False, "temperature": 1.0}
+    assert len(invoke(retriever, KNOWN, **shared)) == 3
+    assert invoke(retriever, KNOWN, accept="one", **shared) == []
+    assert len(invoke(SoftkvRetriever(collection="library", accept="one", top_k=3), KNOWN)) == 3
+    assert len(invoke(retriever, UNKNOWN, accept="any")) == 3
+    assert len(invoke(SoftkvRetriever(collection="library", accept="any", top_k=3), UNKNOWN)) == 3
 
 
 def test_a_collection_without_a_null_key_always_answers(invoke, name):

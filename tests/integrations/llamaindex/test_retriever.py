@@ -48,11 +48,16 @@ def test_nodes_come_with_their_weights(client, retrieve):
     assert [each.score for each in similar] == pytest.approx([each.similarity for each in wanted])
 
 
-def test_what_is_not_answered_is_empty_unless_it_is_wanted(retrieve):
+def test_nodes_are_handed_on_where_the_verdict_is_accepted(retrieve):
     assert retrieve(library(), NONSENSE) == []
     assert retrieve(library(null=False), NONSENSE) != []
-    found = retrieve(library(unanswered="return", evidence=True, top_k=2), NONSENSE)
-    assert [each.node.metadata["softkv"]["answered"] for each in found] == [False, False]
+    found = retrieve(library(accept="any", evidence=True, top_k=2), NONSENSE)
+    assert [each.node.metadata["softkv"]["verdict"] for each in found] == ["none", "none"]
+    assert found[0].node.metadata["softkv"]["verdict_certain"] is True
+    assert len(retrieve(library(accept="one", top_k=2), CATS)) == 2
+    shared = {"null": False, "temperature": 1.0, "top_k": 2}
+    assert len(retrieve(library(**shared), CATS)) == 2
+    assert retrieve(library(accept="one", **shared), CATS) == []
 
 
 def test_every_option_of_attend_is_one_of_the_retriever():
@@ -114,7 +119,7 @@ def test_a_varied_choice(retrieve):
         {"temperature": -1},
         {"top_k": 10_001},
         {"score": "distance"},
-        {"unanswered": "raise"},
+        {"accept": "none"},
         {"mode": "sparse"},
         {"null": "none"},
     ],

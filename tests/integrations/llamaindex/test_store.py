@@ -72,8 +72,8 @@ def test_every_option_of_attend_goes_through(films, asked):
     assert found.nodes[0].embedding == pytest.approx([0.0, 0.6, 0.8])
     assert "softkv" not in found.nodes[0].get_content(metadata_mode=MetadataMode.LLM)
     assert len(asked(films, "query", query([0.0, 0.5, 1.0]), temperature=0.05, top_p=0.5).ids) == 1
-    assert asked(films, "query", query([0.0, 0.5, 1.0]), null=9.0, unanswered="empty").nodes == []
-    for wrong in ({"treshold": 0.5}, {"unanswered": "raise"}, {"temperature": -1}, {"include": ["weights"]}):
+    assert asked(films, "query", query([0.0, 0.5, 1.0]), null=9.0, accept="several").nodes == []
+    for wrong in ({"treshold": 0.5}, {"accept": "none"}, {"temperature": -1}, {"include": ["weights"]}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             asked(films, "query", query([1.0, 0.0, 0.0]), **wrong)
 

@@ -176,7 +176,7 @@ EVERY_FIELD = [
     *(Call("attend", {"queries": ["cats", "dogs"], "null": name}) for name in ("auto", "lenient", "strict")),
     Call("calibrate", {"questions": [*LABELLED, {"query": "pets", "ids": ["qa76"]}], "apply": True}),
     Call("patch_collection", {"calibration": None}),
-    _ask(query=[1, 0], answer_if=0.5, conformal=0.9),
+    _ask(query=[1, 0], min_confidence=0.5, conformal=0.9),
     _ask(query=[1, 0], null="calibrated"),
     Call(
         "sweep",

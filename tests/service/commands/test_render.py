@@ -15,7 +15,8 @@ from service.commands.render import show
 def answer(*, key: str | None = "a key", value: Any = "a value", **evidence: Any) -> dict[str, Any]:
     """An answer with one match that holds half of the weight."""
     known = {
-        "answered": True,
+        "verdict": "several",
+        "verdict_certain": True,
         "null_weight": 0.25,
         "null_similarity": 0.35,
         "log_partition": 14.7,
@@ -44,7 +45,15 @@ def test_what_is_missing_is_told() -> None:
     partly = {"coverage": {"documents": 1200, "of": 1500, "missing_weight_at_most": 0.255}}
     lines = shown(answer() | partly).splitlines()
     assert lines[-2] == "300 of 1,500 documents missing: they have 25.5% of all weight at most."
-    assert lines[-3].startswith("Answered: ")
+    assert lines[-3].startswith("Several share it: here they are.")
+
+
+def test_a_question_of_unknown_words_says_why_nothing_stands_out() -> None:
+    heavy = answer()
+    heavy["matches"][0]["weight"], heavy["rest_weight"] = 0.7, 0.05
+    said = "Several share it: here they are. The model knows no word of the question."
+    assert said in shown(heavy | {"unknown_tokens": 2})
+    assert said not in shown(heavy | {"unknown_tokens": 0})
 
 
 def test_an_answer_in_full() -> None:
@@ -56,15 +65,15 @@ def test_an_answer_in_full() -> None:
         "██       0.2500                  the other 1,199 documents",
         "██       0.2500      0.3500      none of these",
         "",
-        "Answered: none of these has 25.0% of the weight.",
+        "Several share it: here they are. The first has 50.0%, “none of these” 25.0%.",
         "rests on 1.6 of 1,200 documents · log-partition 14.70 · T 0.05 · 2.1 ms",
     ]
 
 
 def test_without_a_null_key_there_is_no_row_and_no_level() -> None:
     text = shown(answer(null_similarity=None, null_weight=0.0))
-    assert "none of these" not in text
-    assert "Answered: a document is there to attend to." in text
+    assert "none of these" not in text.lower()
+    assert "Several share it: here they are. The first has 50.0%." in text
 
 
 def test_what_is_not_known_is_left_out() -> None:

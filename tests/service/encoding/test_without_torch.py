@@ -45,7 +45,7 @@ with tempfile.TemporaryDirectory() as data, RunningService(data_dir=data) as run
     client.post("/v1/collections/a/documents", json={"documents": documents}).raise_for_status()
     found = client.post("/v1/collections/a/attend", json={"query": "a sleepy pet"}).raise_for_status().json()
     traced = client.post("/v1/trace", json={"text": "a dog"}).raise_for_status().json()
-print(json.dumps({"best": found["matches"][0]["id"], "answered": found["evidence"]["answered"],
+print(json.dumps({"best": found["matches"][0]["id"], "verdict": found["evidence"]["verdict"],
                   "tokens": len(traced["tokens"])}))
 """
 OTHER = """
@@ -76,7 +76,7 @@ def test_the_default_model_is_encoded_with_and_looked_into_without_torch(encoder
 
 @pytest.mark.thorough
 def test_a_service_without_torch_serves_the_default_model():
-    assert json.loads(run(BLOCKED + SERVED)) == {"best": "a cat sleeps on the mat", "answered": True, "tokens": 4}
+    assert json.loads(run(BLOCKED + SERVED)) == {"best": "a cat sleeps on the mat", "verdict": "one", "tokens": 4}
 
 
 def test_a_model_of_the_family_without_machine_code_is_computed_by_its_definition(random_model):

@@ -66,6 +66,14 @@ def test_what_the_service_refuses_is_said_in_terms_of_the_tool(http: Way, librar
     assert "/cursor" in told
 
 
+def test_a_question_with_nothing_to_read_is_told_what_was_seen(http: Way, library: str) -> None:
+    told = http.refused("ask", collection=library, question="猫")
+    assert told == (
+        "/question: Expected a question with something to read, got '猫', of which all-MiniLM-L6-v2 knows no token "
+        "(1 unknown). Ask in words that the model knows."
+    )
+
+
 @pytest.mark.parametrize("name", ["atlantis", "a library?"])
 def test_a_collection_that_is_not_there_comes_with_those_that_are(http: Way, library: str, name: str) -> None:
     told = http.refused("ask", collection=name, question="cats")
@@ -86,7 +94,7 @@ def test_a_full_queue(service: RunningService, http: Way, library: str) -> None:
         told = http.refused("ask", collection=library, question="cats")
     assert "under way" in told
     assert "wait a few seconds and call again" in told
-    assert http.call("ask", collection=library, question="cats")["answered"]
+    assert http.call("ask", collection=library, question="cats")["matches"]
 
 
 def test_an_unforeseen_error_is_logged_and_not_shown(

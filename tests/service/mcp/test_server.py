@@ -24,17 +24,17 @@ def test_every_way_in_answers_alike(way: Way, library: str) -> None:
         tools = await speaker.tools()
         assert list(tools) == READING + WRITING
         known = await speaker.call("ask", collection=library, question="pets that purr", top_k=2)
-        assert known["answered"]
+        assert known["verdict"] == "one"
         assert known["none_of_these"] < 0.05
         assert known["matches"][0]["id"] == "old-possums-book-of-practical-cats"
         assert len(known["matches"]) == 2
         weights = [each["weight"] for each in known["matches"]]
         assert sum(weights) + known["rest_weight"] + known["none_of_these"] == pytest.approx(1)
-        assert known["verdict"].startswith("The collection knows:")
+        assert known["summary"].startswith("One document stands out:")
         unknown = await speaker.call("ask", collection=library, question="flurb zindle quax")
-        assert not unknown["answered"]
+        assert unknown["verdict"] == "none"
         assert unknown["none_of_these"] > 0.5
-        assert unknown["verdict"].startswith("The collection does not know:")
+        assert unknown["summary"].startswith("Nothing here about that:")
         resources = {each.name: each.uri for each in (await client.list_resources()).resources}
         (content,) = (await client.read_resource(resources[library])).contents
         assert json.loads(content.text)["documents"] == 110
@@ -123,7 +123,7 @@ def test_a_prompt_asks_for_an_honest_answer(http: Way) -> None:
         arguments = {"collection": "library", "question": "Who wrote about cats?"}
         (message,) = (await speaker.client.get_prompt("answer_from", arguments)).messages
         assert "Who wrote about cats?" in message.content.text
-        assert "If answered is false, say" in message.content.text
+        assert "If verdict is none, say" in message.content.text
 
     http.speak(talking)
 

@@ -89,7 +89,7 @@ def test_options_leave_only_some_collections_and_nothing_that_writes(service: Ru
         listed = await speaker.call("list_collections")
         assert [each["name"] for each in listed["collections"]] == [library]
         assert [each.name for each in (await speaker.client.list_resources()).resources] == [library]
-        assert (await speaker.call("ask", collection=library, question="pets that purr"))["answered"]
+        assert (await speaker.call("ask", collection=library, question="pets that purr"))["verdict"] == "one"
         told = await speaker.refused("ask", collection="mcp-other", question="cats")
         assert told == f"there is no collection 'mcp-other': use one of these names: {library}, mcp-gone"
         for name, arguments in (("remember", {"text": "a"}), ("forget", {"ids": ["dune"]})):

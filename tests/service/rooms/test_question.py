@@ -8,7 +8,7 @@ from service.rooms import Answer, Question, Share
 def test_what_was_guessed_is_told_with_the_answer_only():
     question = Question(3, "kitten", guesses={"a": "cats", "b": None, "c": "cats", "d": "gone"})
     assert question.told() == {"number": 3, "query": "kitten", "guesses": 4}
-    question.answer = Answer([Share("cats", 0.8, 0.7), Share("dogs", 0.15, 0.4)], 0.05, 0.05, 0.2, True)
+    question.answer = Answer([Share("cats", 0.8, 0.7), Share("dogs", 0.15, 0.4)], 0.05, 0.05, 0.2, "one", True)
     told = question.told()
     assert told["guesses"] == 4
     assert told["temperature"] == 0.05
@@ -20,7 +20,8 @@ def test_what_was_guessed_is_told_with_the_answer_only():
         "null_weight": 0.05,
         "null_similarity": 0.2,
         "null_guesses": 1,
-        "answered": True,
+        "verdict": "one",
+        "verdict_certain": True,
     }
 
 

@@ -10,7 +10,7 @@ import pytest
 from service.rooms import Answer, Limits, NotPresenter, QuestionOver, Room, RoomFull, RowNotFound, Share, Update
 
 SMALL = Limits(rows=2, bytes=100, waiting=2, guesses=2, listeners=2, updates=8, seconds=10)
-ANSWER = Answer([Share("a", 0.9, 0.8)], 0.05, 0.1, 0.2, True)
+ANSWER = Answer([Share("a", 0.9, 0.8)], 0.05, 0.1, 0.2, "one", True)
 
 
 def room(limits: Limits = SMALL) -> Room:

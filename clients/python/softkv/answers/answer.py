@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 from softkv.answers.document import short
-from softkv.answers.explained import NONE_OF_THESE, explained, told, verdict
+from softkv.answers.explained import NONE_OF_THESE, explained, in_short, told, verdict
 from softkv.answers.html import bars
 from softkv.answers.match import Match, match
 from softkv.answers.tables import arrow_table, data_frame
-from softkv.record import Record
+from softkv.record import Record, Renaming
 from softkv.wire.vectors import incoming
 
 if TYPE_CHECKING:
@@ -22,11 +22,21 @@ if TYPE_CHECKING:
 
     from softkv.wire.vectors import Array
 
+Verdict: TypeAlias = Literal["one", "several", "none"]
+GAVE_WAY = {
+    "answered": "answered gave way to verdict: write answer.verdict != 'none', or bool(answer) for one document that "
+    "stands out"
+}
+"""What to write in place of what an answer had."""
+
 
 class Evidence(Record):
     """How much the collection knew; docs/asking.md tells of each."""
 
-    answered: bool
+    _instead = GAVE_WAY
+
+    verdict: Verdict
+    verdict_certain: bool
     null_weight: float
     null_similarity: float | None
     log_partition: float | None
@@ -74,8 +84,8 @@ class Read(Record):
     quantiles: list[dict[str, Any]] | None = None
 
 
-class Answer(Sequence[Match]):
-    """The matches, by weight; true where the documents outweigh "none of these", or as `answer_if` asked.
+class Answer(Renaming, Sequence[Match]):
+    """The matches, by weight; true where one document stands out: where the `verdict` is "one".
 
     The weights of the matches, `rest_weight` and `null_weight` sum to one.
 
@@ -85,6 +95,8 @@ class Answer(Sequence[Match]):
         final: False of what a stream tells on the way, of a part of the collection.
     """
 
+    _instead = GAVE_WAY
+
     def __init__(
         self,
         content: Mapping[str, Any],
@@ -92,16 +104,29 @@ class Answer(Sequence[Match]):
         question: str | None = None,
         request_id: str | None = None,
         final: bool = True,
+        min_confidence: float | None = None,
     ) -> None:
         self._content = content
         self.question = question
         self.request_id = request_id
         self.final = final
+        self._min_confidence = min_confidence
 
     @cached_property
     def matches(self) -> list[Match]:
         """The documents that are named."""
         return [match(each) for each in self._content["matches"]]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether one document stands out, several share the weight, or none is about that."""
+        verdict: Verdict = self._content["evidence"]["verdict"]
+        return verdict
+
+    @property
+    def best(self) -> Match | None:
+        """The first match, where it stands out; else None."""
+        return self.matches[0] if self and self.matches else None
 
     @property
     def rest_weight(self) -> float:
@@ -168,6 +193,12 @@ class Answer(Sequence[Match]):
         return int(self._content["keys"])
 
     @property
+    def unknown_tokens(self) -> int | None:
+        """How many tokens of the question the model does not know; None where it is a vector."""
+        count: int | None = self._content.get("unknown_tokens")
+        return count
+
+    @property
     def warnings(self) -> list[str]:
         """Why the filter passes no document: no document has the field, or all have another type there."""
         return list(self._content.get("warnings", ()))
@@ -211,11 +242,11 @@ class Answer(Sequence[Match]):
         return len(self._content["matches"])
 
     def __bool__(self) -> bool:
-        return bool(self._content["evidence"]["answered"])
+        return self.verdict == "one"
 
     def explain(self) -> str:
-        """Who has how much of the weight, line by line: the lines add up to one. Below stands what was added."""
-        return "\n".join([explained(self), *self.warnings])
+        """Who has how much of the weight, a line each, which add up to one; the verdict and why; what was added."""
+        return "\n".join([explained(self, self._min_confidence), *self.warnings])
 
     def to_dict(self) -> dict[str, Any]:
         """As it came over the wire."""
@@ -252,11 +283,11 @@ class Answer(Sequence[Match]):
 
     def __repr__(self) -> str:
         best = f", {short(self.ids[0], 32)} {self[0].weight:.3f}" if len(self) else ""
-        said = "" if self else "not answered, "
-        return f"<Answer {said}{len(self)} of {self.documents:,} documents{best}, null {self.null_weight:.3f}>"
+        named = f"{len(self)} of {self.documents:,} documents"
+        return f"<Answer: {in_short(self)}, {named}{best}, null {self.null_weight:.3f}>"
 
     def _repr_html_(self) -> str:
-        return bars(self._bars(), self.question, verdict(self))
+        return bars(self._bars(), self.question, verdict(self, self._min_confidence))
 
     def _bars(self) -> list[tuple[str, str, float, str]]:
         """(name, what it says, weight, kind) of each share of the weight."""

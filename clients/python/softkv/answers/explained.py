@@ -1,4 +1,4 @@
-"""An answer as lines that add up to one, what was added to each document, and why it was answered or not."""
+"""An answer as lines that add up to one, what was added to each document, its verdict and why."""
 
 from __future__ import annotations
 
@@ -10,18 +10,25 @@ if TYPE_CHECKING:
     from softkv.answers.match import Match
 
 NONE_OF_THESE = "none of these"
-_UNDER = "the documents do not outweigh none of these"
+SAID = {
+    "one": "One document stands out",
+    "several": "Several share it: here they are",
+    "none": "Nothing here about that",
+}
+"""What each verdict is for a person."""
 
 
 class _Answer(Protocol):
-    """What is told of an answer, which is true where it is answered."""
+    """What is told of an answer."""
 
     @property
     def matches(self) -> list[Match]: ...
     @property
     def documents(self) -> int: ...
     @property
-    def temperature(self) -> float: ...
+    def verdict(self) -> str: ...
+    @property
+    def unknown_tokens(self) -> int | None: ...
     @property
     def rest_weight(self) -> float: ...
     @property
@@ -30,10 +37,9 @@ class _Answer(Protocol):
     def evidence(self) -> Any: ...
     @property
     def full_text(self) -> Any: ...
-    def __bool__(self) -> bool: ...
 
 
-def explained(answer: _Answer) -> str:
+def explained(answer: _Answer, min_confidence: float | None = None) -> str:
     """Who has how much of the weight, a line each; below a document stands what was added to its logit."""
     rows = [(each.weight or 0.0, each.id, _sure(each), told(each), _added(each)) for each in answer.matches]
     others = answer.documents - len(rows)
@@ -45,24 +51,49 @@ def explained(answer: _Answer) -> str:
     for weight, name, sure, text, added in rows:
         line = f"{weight:8.4f}  {name:<{named}}  {sure:<{surest}}{'  ' if surest else ''}{text}"
         lines += [each.rstrip() for each in (line, added) if each]
-    lines.append(f"{sum(row[0] for row in rows):8.4f}  {verdict(answer)}")
+    lines.append(f"{sum(row[0] for row in rows):8.4f}  {verdict(answer, min_confidence)}")
     return "\n".join([*lines, *_words(answer)])
 
 
-def verdict(answer: _Answer) -> str:
-    """Whether it was answered, and why.
+def verdict(answer: _Answer, min_confidence: float | None = None) -> str:
+    """Which of the three an answer says, in words, and by what.
 
-    By weight that is where the documents outweigh the null key. Where it is otherwise, `answer_if` asked for the
-    confidence of the first match, which the answer does not say.
+    Args:
+        min_confidence: how sure the first match had to be, where that was asked.
     """
+    has_null = answer.evidence.null_similarity is not None
+    null = f"“None of these” has {answer.null_weight:.1%}."
     if not answer.documents:
-        return "not answered: there is no document to attend to"
-    if answer.temperature == 0 or answer.evidence.log_partition is None:  # or another normaliser: by similarity
-        return "answered" if answer else "not answered: the best document is not above none of these"
-    outweighs = answer.null_weight < 0.5
-    if answer:
-        return "answered" if outweighs else f"answered: the first match is as sure as was asked, though {_UNDER}"
-    return f"not answered: {'the first match is not as sure as was asked' if outweighs else _UNDER}"
+        why = "No document is there to attend to."
+    elif answer.verdict == "none":
+        why = null
+    elif _unread(answer, min_confidence):
+        why = "The model knows no word of the question."
+    elif answer.matches and min_confidence is not None:
+        why = f"The first is right with {answer.matches[0].confidence:.1%}, {min_confidence:.1%} was wanted."
+    elif answer.matches:
+        beside = f", “none of these” {answer.null_weight:.1%}" if has_null else ""
+        why = f"The first has {answer.matches[0].weight:.1%}{beside}."
+    else:
+        why = null if has_null else ""
+    certain = "" if answer.evidence.verdict_certain else "That is within its error; a smaller max_error settles it."
+    return " ".join(filter(None, [f"{SAID[answer.verdict]}.", why, certain]))
+
+
+def _unread(answer: _Answer, min_confidence: float | None) -> bool:
+    """Whether the first match would stand out if the model knew a word of the question."""
+    if answer.verdict != "several" or not answer.unknown_tokens or not answer.matches:
+        return False
+    first = answer.matches[0]
+    if min_confidence is None:
+        return (first.weight or 0.0) > 0.5
+    return (first.confidence or 0.0) >= min_confidence
+
+
+def in_short(answer: _Answer) -> str:
+    """The same within a line."""
+    said = SAID[answer.verdict].partition(":")[0].lower()
+    return said if answer.evidence.verdict_certain else f"{said} (within its error: a smaller max_error settles it)"
 
 
 def told(found: Match) -> str:

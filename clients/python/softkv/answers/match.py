@@ -13,6 +13,10 @@ from softkv.wire.vectors import incoming, maybe_incoming
 if TYPE_CHECKING:
     from softkv.wire.vectors import Array
 
+_OTHERS = {
+    "score": "a match has no score: write weight, its share of the answer, or similarity",
+    "text": "a match has no text: write key, by which it was found, or value",
+}
 _SHOWN = ("id", "weight", "similarity", "key", "value")
 
 
@@ -50,6 +54,8 @@ class Match(Record):
         confidence: the chance that it is the right one, where the collection is calibrated and asked as it was.
         part: of a document of several keys, the one that is most similar.
     """
+
+    _instead = _OTHERS
 
     id: str
     similarity: float

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from softkv.answers.answer import GAVE_WAY, Verdict
 from softkv.record import Record
 
 
@@ -65,11 +66,14 @@ class RoomMatch(Record):
 class RoomAnswer(Record):
     """What a room's rows answered, the heaviest first."""
 
+    _instead = GAVE_WAY
+
     matches: list[RoomMatch]
     null_weight: float
     null_similarity: float | None
     null_guesses: int
-    answered: bool
+    verdict: Verdict
+    verdict_certain: bool
 
 
 class RoomQuestion(Record):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from softkv.answers.answer import Evidence, FullText
+from softkv.answers.answer import Evidence, FullText, Verdict
 from softkv.answers.document import short
 from softkv.answers.explained import NONE_OF_THESE
 from softkv.answers.match import Match, match
@@ -23,6 +23,7 @@ class Swept:
         matches: the `top_k` best by similarity.
         documents: how many pass the filter.
         keys: how many keys these have.
+        unknown_tokens: how many tokens of the question the model does not know; None where it is a vector.
         warnings: why the filter passes no document: no document has the field, or all have another type there.
     """
 
@@ -33,6 +34,7 @@ class Swept:
         self.matches: list[Match] = [match(each) for each in content["matches"]]
         self.documents: int = content["documents"]
         self.keys: int = content["keys"]
+        self.unknown_tokens: int | None = content.get("unknown_tokens")
         self.warnings: list[str] = list(content.get("warnings", ()))
         self._added: Mapping[str, Any] | None = content.get("full_text")
         self.took_ms: float = content["took_ms"]
@@ -67,6 +69,11 @@ class Swept:
     def evidence(self) -> list[Evidence]:
         """How much the collection knew, at each temperature."""
         return [Evidence.read(each["evidence"]) for each in self._at]
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """What the weights say at each temperature: whether one document stands out, several share it, or none does."""
+        return [each.verdict for each in self.evidence]
 
     @property
     def full_text(self) -> FullText | None:

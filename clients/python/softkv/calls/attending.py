@@ -39,7 +39,7 @@ class How(TypedDict, total=False):
     basis: Basis | None
     full_text: float | Literal["auto"] | None
     bias: Bias | None
-    answer_if: float | None
+    min_confidence: float | None
     conformal: float | None
     allow_missing: bool | None
     read: Mapping[str, Any] | None
@@ -61,7 +61,7 @@ def attend(
     basis: Basis | None = None,
     full_text: float | Literal["auto"] | None = None,
     bias: Bias | None = None,
-    answer_if: float | None = None,
+    min_confidence: float | None = None,
     conformal: float | None = None,
     allow_missing: bool | None = None,
     read: Mapping[str, Any] | None = None,
@@ -83,7 +83,7 @@ def attend(
         full_text: what the words of a text weigh: so many times its rank in full text is added to a document's logit;
             "auto" is what the collection was calibrated to.
         bias: what else is added, a term or a list, as `{"field": "metadata.year", "half_life": 10}`.
-        answer_if: of a calibrated collection, how sure the first match must be for `answered`.
+        min_confidence: of a calibrated collection, how sure the first match must be for the verdict "one".
         conformal: of a calibrated collection, name the set that the right one is in with this chance.
         allow_missing: whether to answer also where some documents cannot be asked now; then `coverage` says how many.
         read: a field to read over all documents, as `{"field": "metadata.year", "as": "mean"}`.
@@ -101,7 +101,7 @@ def attend(
         basis=basis,
         full_text=full_text,
         bias=bias,
-        answer_if=answer_if,
+        min_confidence=min_confidence,
         conformal=conformal,
         allow_missing=allow_missing,
         read=read,
@@ -117,7 +117,7 @@ def attend_stream(place: Place, query: Any, **how: Unpack[How]) -> Stream[Answer
 
     The parts have `coverage`, and a certificate that is true of all documents; the last is what `attend` answers, and
     `final`: docs/streaming.md tells of them. The arguments are those of `attend`, but for `read`,
-    `allow_missing`, `answer_if` and `conformal`, and for the temperature "auto".
+    `allow_missing`, `min_confidence` and `conformal`, and for the temperature "auto".
     """
     content = body({"query": query_on_wire(query, "/query"), "stream": True, **_options(**how)})
 
@@ -148,7 +148,7 @@ def _options(**how: Unpack[How]) -> dict[str, Any]:
             checks.number(get("top_p"), "/top_p", above=0, most=1),
             checks.number(get("max_error"), "/max_error", above=0),
             checks.weight(get("full_text")),
-            checks.number(get("answer_if"), "/answer_if", least=0, most=1),
+            checks.number(get("min_confidence"), "/min_confidence", least=0, most=1),
             checks.number(get("conformal"), "/conformal", least=0.5, most=0.99),
         )
     )
@@ -158,9 +158,10 @@ def _options(**how: Unpack[How]) -> dict[str, Any]:
 
 def _one(place: Place, query: Any, options: Mapping[str, Any]) -> Plan[Answer]:
     yield from fitting(place, [query], lambda _: "/query")
+    least = options.get("min_confidence")
 
     def parse(reply: Reply) -> Answer:
-        return Answer(reply.json(), question=text_of(query), request_id=reply.request_id)
+        return Answer(reply.json(), question=text_of(query), request_id=reply.request_id, min_confidence=least)
 
     content = body({"query": query_on_wire(query, "/query"), **options})
     return (yield from Call("POST", f"{place.path}/attend", parse, content=content))
@@ -174,13 +175,16 @@ def _many(place: Place, queries: Any, options: Mapping[str, Any]) -> Plan[list[A
     sent = [query_on_wire(each, f"/queries/{at}") for at, each in enumerate(asked)]
     most = 1 if len(asked) == 1 else (yield from limit(place.known, "queries"))
     answers: list[Answer] = []
+    least = options.get("min_confidence")
     for begin in range(0, len(asked), most):
         texts = [text_of(each) for each in asked[begin : begin + most]]
 
         def parse(reply: Reply, texts: Sequence[str | None] = texts) -> list[Answer]:
             results = reply.json()["results"]
             named = zip(results, texts, strict=True)
-            return [Answer(each, question=text, request_id=reply.request_id) for each, text in named]
+            return [
+                Answer(each, question=text, request_id=reply.request_id, min_confidence=least) for each, text in named
+            ]
 
         content = body({"queries": sent[begin : begin + most], **options})
         answers += yield from Call("POST", f"{place.path}/attend", parse, content=content)

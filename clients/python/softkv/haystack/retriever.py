@@ -1,4 +1,4 @@
-"""A component that asks a collection: the documents that are named, and whether they answer."""
+"""A component that asks a collection: the documents that are named, and the verdict on them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from softkv.haystack.filters import translated
 from softkv.haystack.refusing import as_store_error
 from softkv.haystack.store import SoftkvDocumentStore
 from softkv.haystack.stored import matched
-from softkv.integrations.asking import Asking, Extra, Score, Unanswered, output
+from softkv.integrations.asking import Accept, Asking, Extra, Score, output
 from softkv.integrations.asking import evidence as evidence_of
 
 
@@ -41,16 +41,17 @@ class SoftkvRetriever:
         basis: what may stand behind the certificate.
         full_text: what the words of a question count beside its meaning, as 0.1; "auto" as calibrated.
         bias: what else is added to the logits, a term or a list: recency, priors, soft filters.
-        answer_if: of a calibrated collection, how sure the first document must be for any to be handed on.
+        min_confidence: of a calibrated collection, how sure the first document must be for the verdict "one".
         conformal: of a calibrated collection, the set that the right document is in with this chance.
         include: "key_vector" for embeddings, "explanation" for how each weight came about, "value_vector"; "output" for
             the blended value.
-        unanswered: "empty" for no documents where they do not outweigh "none of these", "return" for them all the same.
+        accept: "several" for the documents of each answer whose verdict is not "none", "one" only where one stands out,
+            "any" whatever the verdict.
         score: "weight", or "similarity".
         evidence: whether the metadata says under `softkv` what each weighs and how much the collection knew.
 
     Raises:
-        Invalid: `include`, `unanswered` or `score` is none of these words.
+        Invalid: `include`, `accept` or `score` is none of these words.
     """
 
     def __init__(
@@ -69,10 +70,10 @@ class SoftkvRetriever:
         basis: Basis | None = None,
         full_text: float | Literal["auto"] | None = None,
         bias: Bias | None = None,
-        answer_if: float | None = None,
+        min_confidence: float | None = None,
         conformal: float | None = None,
         include: list[Extra] | None = None,
-        unanswered: Unanswered = "empty",
+        accept: Accept = "several",
         score: Score = "weight",
         evidence: bool = False,
     ) -> None:
@@ -92,10 +93,10 @@ class SoftkvRetriever:
             basis=basis,
             full_text=full_text,
             bias=bias,
-            answer_if=answer_if,
+            min_confidence=min_confidence,
             conformal=conformal,
             include=include,
-            unanswered=unanswered,
+            accept=accept,
             score=score,
             evidence=evidence,
         )
@@ -118,7 +119,7 @@ class SoftkvRetriever:
             given["document_store"] = SoftkvDocumentStore.from_dict(given["document_store"])
         return default_from_dict(cls, {**data, "init_parameters": given})
 
-    @component.output_types(documents=list[Document], answered=bool, evidence=dict[str, Any], output=list[float] | None)
+    @component.output_types(documents=list[Document], verdict=str, evidence=dict[str, Any], output=list[float] | None)
     def run(
         self,
         query: str | None = None,
@@ -134,18 +135,19 @@ class SoftkvRetriever:
         basis: Basis | None = None,
         full_text: float | Literal["auto"] | None = None,
         bias: Bias | None = None,
-        answer_if: float | None = None,
+        min_confidence: float | None = None,
         conformal: float | None = None,
         include: list[Extra] | None = None,
-        unanswered: Unanswered | None = None,
+        accept: Accept | None = None,
         score: Score | None = None,
         evidence: bool | None = None,
     ) -> dict[str, Any]:
         """Ask with a text, which the collection's encoder makes a vector of, or with a vector.
 
         Returns:
-            `documents` by weight; `answered`, whether they outweigh "none of these"; `evidence`, how much the
-            collection knew; `output`, the blended value where `include` asked for it.
+            `documents` by weight; `verdict`, "one" where one stands out, "several" where they share the weight, "none"
+            where none is about that; `evidence`, how much the collection knew; `output`, the blended value where
+            `include` asked for it.
 
         Raises:
             FilterError: the filter is none.
@@ -155,7 +157,7 @@ class SoftkvRetriever:
         given = {name: each for name, each in locals().items() if name in Asking._names}
         return self.document_store._source.run(self._asked(query, query_embedding, filters, given))
 
-    @component.output_types(documents=list[Document], answered=bool, evidence=dict[str, Any], output=list[float] | None)
+    @component.output_types(documents=list[Document], verdict=str, evidence=dict[str, Any], output=list[float] | None)
     async def run_async(
         self,
         query: str | None = None,
@@ -171,10 +173,10 @@ class SoftkvRetriever:
         basis: Basis | None = None,
         full_text: float | Literal["auto"] | None = None,
         bias: Bias | None = None,
-        answer_if: float | None = None,
+        min_confidence: float | None = None,
         conformal: float | None = None,
         include: list[Extra] | None = None,
-        unanswered: Unanswered | None = None,
+        accept: Accept | None = None,
         score: Score | None = None,
         evidence: bool | None = None,
     ) -> dict[str, Any]:
@@ -198,7 +200,7 @@ class SoftkvRetriever:
             answer = yield from asking.ask(self.document_store._source, asked, where)
         return {
             "documents": [matched(asking, answer, each) for each in asking.matches(answer)],
-            "answered": bool(answer),
+            "verdict": answer.verdict,
             "evidence": evidence_of(answer),
             "output": output(answer),
         }

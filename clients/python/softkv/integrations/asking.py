@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
-from softkv.answers.answer import Answer
+from softkv.answers.answer import Answer, Verdict
 from softkv.answers.match import Match
 from softkv.calls import attending
 from softkv.calls.attending import Normaliser
@@ -19,11 +19,17 @@ from softkv.integrations.source import Source
 from softkv.problems import flawed
 from softkv.record import Record
 
-Unanswered: TypeAlias = Literal["return", "empty"]
+Accept: TypeAlias = Literal["one", "several", "any"]
 Score: TypeAlias = Literal["weight", "similarity"]
 Extra: TypeAlias = Literal["key_vector", "value_vector", "output", "explanation"]
 EVIDENCE = "softkv"  # the field of the metadata that has it
-_OWN = ("unanswered", "score", "evidence", "include")
+ACCEPTED: Mapping[Accept, Sequence[Verdict]] = {
+    "one": ("one",),
+    "several": ("one", "several"),
+    "any": ("one", "several", "none"),
+}
+"""With which verdicts the matches of an answer are handed on."""
+_OWN = ("accept", "score", "evidence", "include")
 _NEEDED = ("key", "value", "metadata")
 
 
@@ -31,7 +37,8 @@ class Asking(Record):
     """How a retriever asks; what is None is left to the collection.
 
     Attributes:
-        unanswered: whether an answer whose documents do not outweigh "none of these" is empty, or has them after all.
+        accept: when the matches are handed on: where "one" stands out; where one does or "several" share the weight,
+            so not where the verdict is "none"; or with "any" verdict.
         score: what a document's score is: its share of the weight, or the similarity of its key and the query.
         evidence: whether each document has in its metadata, under `softkv`, what it weighs and how much the collection
             knew.
@@ -51,15 +58,15 @@ class Asking(Record):
     basis: Basis | None = None
     full_text: float | Literal["auto"] | None = None
     bias: Bias | None = None
-    answer_if: float | None = None
+    min_confidence: float | None = None
     conformal: float | None = None
     include: Sequence[Extra] | None = None
-    unanswered: Unanswered = "empty"
+    accept: Accept = "several"
     score: Score = "weight"
     evidence: bool = False
 
     def _made(self) -> None:
-        _one_of("unanswered", [self.unanswered], get_args(Unanswered))
+        _one_of("accept", [self.accept], get_args(Accept))
         _one_of("score", [self.score], get_args(Score))
         _one_of("include", self.include or (), get_args(Extra))
 
@@ -88,7 +95,7 @@ class Asking(Record):
 
     def matches(self, answer: Answer) -> list[Match]:
         """Those that are handed on."""
-        return answer.matches if answer or self.unanswered == "return" else []
+        return answer.matches if answer.verdict in ACCEPTED[self.accept] else []
 
     def score_of(self, match: Match) -> float:
         """A match's score."""

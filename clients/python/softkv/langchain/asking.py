@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 from langchain_core.documents import Document
 
 from softkv.calls.attending import How
-from softkv.integrations.asking import sureness
+from softkv.integrations.asking import ACCEPTED, Accept, sureness
 from softkv.integrations.content import Content, text_of
 from softkv.integrations.mmr import key_of
 from softkv.langchain.filters import where
@@ -21,12 +21,11 @@ if TYPE_CHECKING:
     from softkv.answers.match import Match
 
 Score: TypeAlias = Literal["weight", "similarity"]
-Unanswered: TypeAlias = Literal["return", "empty"]
 EVIDENCE = "softkv"
 """Under which field of a document's metadata stands what the service said of it."""
 
 OF_ATTEND = frozenset(How.__annotations__) - {"where", "allow_missing", "read"} | {"filter"}
-_OWN: dict[str, Any] = {"score": "weight", "unanswered": "return", "evidence": False}
+_OWN: dict[str, Any] = {"score": "weight", "accept": "any", "evidence": False}
 _ALWAYS = ("key", "value", "metadata")
 
 
@@ -36,14 +35,14 @@ class Question(NamedTuple):
     Attributes:
         how: the arguments of `attend`.
         score: which number of a match is its score.
-        unanswered: what comes back where the documents do not outweigh "none of these": all the same, or nothing.
+        accept: with which verdict documents come back: where "one" stands out, where "several" share too, with "any".
         evidence: whether documents have in their metadata how much the collection knew.
         include: what else of a match they have there.
     """
 
     how: dict[str, Any]
     score: Score
-    unanswered: Unanswered
+    accept: Accept
     evidence: bool
     include: tuple[str, ...]
 
@@ -66,7 +65,7 @@ def question(k: int | None, options: Mapping[str, Any]) -> Question:
         known = ", ".join(sorted(OF_ATTEND | _OWN.keys()))
         raise flawed("", f"a search has no argument {', '.join(sorted(unknown))}: it has k, {known}")
     own = _OWN | {name: each for name, each in options.items() if name in _OWN}
-    for name, choices in (("score", Score), ("unanswered", Unanswered)):
+    for name, choices in (("score", Score), ("accept", Accept)):
         if own[name] not in get_args(choices):
             raise flawed("", f"{name}: wanted one of {', '.join(get_args(choices))}, got {own[name]!r}")
     how = {name: each for name, each in options.items() if name in OF_ATTEND and each is not None}
@@ -76,12 +75,12 @@ def question(k: int | None, options: Mapping[str, Any]) -> Question:
     how["include"] = tuple(dict.fromkeys([*_ALWAYS, *include]))
     if "filter" in how:
         how["where"] = where(how.pop("filter"))
-    return Question(how, own["score"], own["unanswered"], own["evidence"], include)
+    return Question(how, own["score"], own["accept"], own["evidence"], include)
 
 
 def documents(answer: Answer, asked: Question, content: Content) -> list[tuple[Document, float]]:
     """The matches as LangChain's documents, each with its score."""
-    if not answer and asked.unanswered == "empty":
+    if answer.verdict not in ACCEPTED[asked.accept]:
         return []
     return [
         (_document(match, content, _told(answer, match, asked)), _score(match, asked.score)) for match in answer.matches

@@ -16,8 +16,9 @@ from softkv.calls.collections import Basis, Null
 from softkv.calls.queries import Bias
 from softkv.client import AsyncClient, Client
 from softkv.filters import Filter
+from softkv.integrations.asking import Accept
 from softkv.integrations.content import Content
-from softkv.langchain.asking import OF_ATTEND, Question, Unanswered, question
+from softkv.langchain.asking import OF_ATTEND, Question, question
 from softkv.langchain.errors import inputs_checked
 from softkv.langchain.store import SoftkvVectorStore
 from softkv.problems import flawed
@@ -25,7 +26,7 @@ from softkv.problems import flawed
 if TYPE_CHECKING:
     from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 
-_OPTIONS = (*OF_ATTEND, "unanswered", "evidence")
+_OPTIONS = (*OF_ATTEND, "accept", "evidence")
 _ALIASES = {"k": "top_k"}
 
 
@@ -42,8 +43,8 @@ class SoftkvRetriever(BaseRetriever):
         content: what a document's text is: its `"value"`, or its `"key"`.
         top_k: how many documents at most, 10 if left out; `k` is the same.
         filter: which documents may be attended to: an expression of `softkv.F`, or an object.
-        unanswered: what is found where the documents do not outweigh "none of these": nothing, `"empty"`, or the best
-            all the same, `"return"`. A collection without a null key always answers.
+        accept: when documents are found: where `"one"` stands out; where one does or `"several"` share the weight, so
+            not where "none of these" has half of it; or the best with `"any"` verdict.
         evidence: True for how much the collection knew, in the documents' metadata under `softkv`.
     """
 
@@ -69,11 +70,11 @@ class SoftkvRetriever(BaseRetriever):
     basis: Basis | None = None
     full_text: float | Literal["auto"] | None = None
     bias: Bias | None = None
-    answer_if: float | None = None
+    min_confidence: float | None = None
     conformal: float | None = None
     include: Sequence[MatchField] = ()
 
-    unanswered: Unanswered = "empty"
+    accept: Accept = "several"
     evidence: bool = False
 
     _store: SoftkvVectorStore = PrivateAttr()

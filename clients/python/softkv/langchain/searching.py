@@ -190,11 +190,11 @@ class Searching(VectorStore):
 
     @override
     def as_retriever(self, **kwargs: Any) -> VectorStoreRetriever:
-        """LangChain's retriever over this store; where nothing answers, it finds nothing.
+        """LangChain's retriever over this store; where nothing is about the question, it finds nothing.
 
-        `search_kwargs={"unanswered": "return"}` has it return the best all the same.
+        `search_kwargs={"accept": "any"}` has it return the best all the same.
         """
-        kwargs["search_kwargs"] = {"unanswered": "empty"} | dict(kwargs.get("search_kwargs") or {})
+        kwargs["search_kwargs"] = {"accept": "several"} | dict(kwargs.get("search_kwargs") or {})
         return super().as_retriever(**kwargs)
 
     def _unlike(self, query: Any, answer: Answer, asked: Question, relevance: float) -> list[Document]:

@@ -31,11 +31,12 @@ class SoftkvVectorStore(Searching):
     """A collection of softkv; nothing is sent before something is asked of it, and the first write makes it.
 
     A search takes, besides LangChain's arguments, those of `attend`: `temperature`, `effective_documents`, `top_p`,
-    `filter`, `normaliser`, `null`, `max_error`, `basis`, `full_text`, `bias`, `answer_if`, `conformal`, `include`; and
-    three of its own:
+    `filter`, `normaliser`, `null`, `max_error`, `basis`, `full_text`, `bias`, `min_confidence`, `conformal`,
+    `include`; and three of its own:
 
     - `score`: `"weight"`, the share of the answer, from 0 to 1, or `"similarity"`.
-    - `unanswered`: where "none of these" outweighs the documents, `"return"` the best all the same, or none, `"empty"`.
+    - `accept`: `"any"` for the best whatever the verdict, `"several"` for none where nothing is about the question,
+      `"one"` for some only where one stands out.
     - `evidence`: True for how much the collection knew, in the documents' metadata under `softkv`.
 
     Args:

@@ -113,7 +113,7 @@ def query(source: Source, /, query: VectorStoreQuery, **kwargs: Any) -> Plan[Vec
 
     Args:
         query: with an embedding, or a text that the collection's encoder makes a vector of.
-        kwargs: of `SoftkvRetriever`, from `temperature` to `score`, where `unanswered` is "return" if left out; and
+        kwargs: of `SoftkvRetriever`, from `temperature` to `score`, where `accept` is "any" if left out; and
             `mmr_threshold`, `mmr_prefetch_k`, `mmr_prefetch_factor`.
 
     Raises:
@@ -129,7 +129,7 @@ def query(source: Source, /, query: VectorStoreQuery, **kwargs: Any) -> Plan[Vec
     if query.mmr_threshold is not None:
         mmr.setdefault("mmr_threshold", query.mmr_threshold)
     with as_value_error():
-        asking = Asking(unanswered="return", top_k=query.similarity_top_k).adjusted(kwargs)
+        asking = Asking(accept="any", top_k=query.similarity_top_k).adjusted(kwargs)
         answer, found = yield from chosen(source, asking, asked, where, query.mode, **mmr)
     return VectorStoreQueryResult(
         nodes=[matched(asking, answer, each) for each in found],

@@ -16,7 +16,7 @@ from softkv.calls.attending import Normaliser
 from softkv.calls.call import Plan
 from softkv.calls.collections import Basis, Null
 from softkv.calls.queries import Bias
-from softkv.integrations.asking import Asking, Extra, Score, Unanswered
+from softkv.integrations.asking import Accept, Asking, Extra, Score
 from softkv.llamaindex.filters import translated
 from softkv.llamaindex.plans import chosen, matched
 from softkv.llamaindex.refusing import as_value_error
@@ -44,10 +44,11 @@ class SoftkvRetriever(BaseRetriever):
         basis: what may stand behind the certificate.
         full_text: what the words of a question count beside its meaning, as 0.1; "auto" as calibrated.
         bias: what else is added to the logits, a term or a list: recency, priors, soft filters.
-        answer_if: of a calibrated collection, how sure the first node must be for any to be handed on.
+        min_confidence: of a calibrated collection, how sure the first node must be for the verdict "one".
         conformal: of a calibrated collection, the set that the right node is in with this chance.
         include: "key_vector" for embeddings, "explanation" for how each weight came about, "value_vector".
-        unanswered: "empty" for no nodes where they do not outweigh "none of these", "return" for them all the same.
+        accept: "several" for the nodes of each answer whose verdict is not "none", "one" only where one stands out,
+            "any" whatever the verdict.
         score: "weight", or "similarity".
         evidence: whether the metadata says under `softkv` what each weighs and how much the collection knew.
         mode: "mmr" for a varied choice.
@@ -75,10 +76,10 @@ class SoftkvRetriever(BaseRetriever):
         basis: Basis | None = None,
         full_text: float | Literal["auto"] | None = None,
         bias: Bias | None = None,
-        answer_if: float | None = None,
+        min_confidence: float | None = None,
         conformal: float | None = None,
         include: Sequence[Extra] | None = None,
-        unanswered: Unanswered = "empty",
+        accept: Accept = "several",
         score: Score = "weight",
         evidence: bool = False,
         mode: VectorStoreQueryMode | str = VectorStoreQueryMode.DEFAULT,
@@ -104,10 +105,10 @@ class SoftkvRetriever(BaseRetriever):
                 basis=basis,
                 full_text=full_text,
                 bias=bias,
-                answer_if=answer_if,
+                min_confidence=min_confidence,
                 conformal=conformal,
                 include=include,
-                unanswered=unanswered,
+                accept=accept,
                 score=score,
                 evidence=evidence,
             )

@@ -4,6 +4,7 @@ import { decoded } from "./documents.ts";
 import type {
   SchemaAttendAnswer,
   SchemaCompareAnswer,
+  SchemaEvidence,
   SchemaMatch,
   SchemaSweepAnswer,
   SchemaSweptMatch,
@@ -25,6 +26,9 @@ export type Match<Value = unknown> = Decoded<SchemaMatch, Value>;
 /** A document among those that are most similar, without a weight of its own. */
 export type SweptMatch<Value = unknown> = Decoded<SchemaSweptMatch, Value>;
 
+/** Whether one document stands out, several share the weight, or the collection holds nothing about that. */
+export type Verdict = SchemaEvidence["verdict"];
+
 /** The fields of the wire; the weights of the matches, `rest_weight` and the null weight sum to one. */
 export interface Answer<Value = unknown> extends Omit<SchemaAttendAnswer, "matches" | "output"> {
   /** The documents that are named, by weight. */
@@ -38,15 +42,25 @@ export class Answer<Value = unknown> implements Iterable<Match<Value>> {
   /** The request's name in the service's log. */
   readonly requestId: string | undefined;
 
+  static {
+    refuseAnswered(this.prototype);
+  }
+
   constructor(content: SchemaAttendAnswer, requestId?: string) {
     const matches = content.matches.map((each) => decoded<Match<Value>>(each));
     Object.assign(this, content, { matches }, content.output && { output: incoming(content.output) });
+    refuseAnswered(this.evidence);
     this.requestId = requestId;
   }
 
-  /** Whether the documents outweigh "none of these" or, with `answer_if`, the first match is sure enough; no probability. */
-  get answered(): boolean {
-    return this.evidence.answered;
+  /** What the weights say: "one" document stands out, "several" share them, or "none" is about that; no probability. */
+  get verdict(): Verdict {
+    return this.evidence.verdict;
+  }
+
+  /** The first match where the verdict is "one", else undefined. */
+  get best(): Match<Value> | undefined {
+    return this.verdict === "one" ? this.matches[0] : undefined;
   }
 
   /** The matches more similar to the query than "none of these"; all of them where there is no null key. */
@@ -75,6 +89,7 @@ export type Comparison<Value = unknown> = Omit<SchemaCompareAnswer, "attention" 
 
 /** A sweep from the wire. */
 export function swept<Value>(content: SchemaSweepAnswer, requestId: string): Swept<Value> {
+  for (const { evidence } of content.temperatures) refuseAnswered(evidence);
   return { ...content, matches: content.matches.map((each) => decoded<SweptMatch<Value>>(each)), requestId };
 }
 
@@ -86,4 +101,13 @@ export function comparison<Value>(content: SchemaCompareAnswer, requestId: strin
     top_k: { ...top_k, matches: top_k.matches.map((each) => decoded<SweptMatch<Value>>(each)) },
     attention: new Answer<Value>(attention, requestId),
   };
+}
+
+/** Let a read of `answered` fail, which no type has, rather than be undefined and so false. */
+export function refuseAnswered(content: object): void {
+  Object.defineProperty(content, "answered", { get: noAnswered });
+}
+
+function noAnswered(): never {
+  throw new TypeError('answered gave way to verdict: write answer.verdict !== "none", or answer.best for one document that stands out');
 }

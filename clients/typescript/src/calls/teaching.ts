@@ -1,5 +1,6 @@
 /** Calls for lessons: rooms that a class shares, and models of the lab. */
 
+import { refuseAnswered } from "./answer.ts";
 import { events } from "../wire/events.ts";
 import type { Told } from "../wire/events.ts";
 import type {
@@ -42,7 +43,10 @@ export class Rooms {
 
   /** All that a room holds: its rows, the question that is shown, those that wait. */
   get(code: string, how?: How): Promise<SchemaRoom> {
-    return this.#sender.get(pathOf(code), how);
+    return this.#sender.get(pathOf(code), how, (room: SchemaRoom) => {
+      if (room.question) checked(room.question);
+      return room;
+    });
   }
 
   /** End a room, and forget what it held. */
@@ -94,7 +98,7 @@ export class Rooms {
 
   /** Close the guesses, ask the rows, and show everybody the answer. */
   reveal(code: string, question: number, secret: string, how?: How): Promise<SchemaRoomQuestion> {
-    return this.#send("POST", pathOf(code, "reveal"), { question }, secret, how, { limit: WRITE_MS });
+    return this.#send("POST", pathOf(code, "reveal"), { question }, secret, how, { limit: WRITE_MS, read: checked });
   }
 
   /** Listen to a room until it is over: first `room` with all that it holds, then every change. */
@@ -143,6 +147,12 @@ export class Lab {
     });
     return this.#sender.ask("/v1/lab/decode", request, how, read, WRITE_MS);
   }
+}
+
+/** A question whose answer, where it is shown, says what gave way to what. */
+function checked(question: SchemaRoomQuestion): SchemaRoomQuestion {
+  if (question.answer) refuseAnswered(question.answer);
+  return question;
 }
 
 function pathOf(code: string, ...below: string[]): string {

@@ -815,7 +815,8 @@ export interface components {
          *       "rest_weight": 0.00002,
          *       "complete": true,
          *       "evidence": {
-         *         "answered": true,
+         *         "verdict": "one",
+         *         "verdict_certain": true,
          *         "null_weight": 0.00003,
          *         "null_similarity": 0.129,
          *         "log_partition": 12.973,
@@ -829,6 +830,7 @@ export interface components {
          *         "output_error": null,
          *         "holds_with": 1
          *       },
+         *       "unknown_tokens": 0,
          *       "temperature": 0.05,
          *       "documents": 2,
          *       "keys": 2,
@@ -848,6 +850,8 @@ export interface components {
             certificate: components["schemas"]["Certificate"];
             /** @description Where `allow_missing` was sent, and of the parts of a `stream`. */
             coverage?: components["schemas"]["Coverage"];
+            /** @description Of a question that is a text: how many of its tokens the model does not know. Where it knows none with a letter or a digit beside them, no verdict is `one`. */
+            unknown_tokens?: number;
             /** @description What words added, where that was asked. */
             full_text?: components["schemas"]["FullTextAnswer"];
             /** @description What `read` asked for. */
@@ -858,6 +862,8 @@ export interface components {
             documents: number;
             /** @description How many keys they have: the n of the null key. */
             keys: number;
+            /** @description Why the filter passes no document, a sentence each: no document has a field that it asks for, or all have values of another type there. Left out where nothing is odd. */
+            warnings?: string[];
             /** @description Milliseconds in the service, encoding included. */
             took_ms: number;
         };
@@ -916,8 +922,8 @@ export interface components {
             full_text?: number | "auto";
             /** @description What is added to the logits: one term, or at most 8. Softmax at a number for its temperature. */
             bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][];
-            /** @description Where the collection is calibrated and asked as it was: `answered` says whether the confidence of the first match is at least this. */
-            answer_if?: number;
+            /** @description Where the collection is calibrated and asked as it was: the verdict `one` says that the confidence of the first match is at least this. */
+            min_confidence?: number;
             /** @description Where the collection is calibrated and asked as it was: return the set of matches that the right one is in with this chance, of questions that have an answer; at most `top_k`, or 1,000. */
             conformal?: number;
             /**
@@ -1003,8 +1009,8 @@ export interface components {
             full_text?: number | "auto";
             /** @description What is added to the logits: one term, or at most 8. Softmax at a number for its temperature. */
             bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][];
-            /** @description Where the collection is calibrated and asked as it was: `answered` says whether the confidence of the first match is at least this. */
-            answer_if?: number;
+            /** @description Where the collection is calibrated and asked as it was: the verdict `one` says that the confidence of the first match is at least this. */
+            min_confidence?: number;
             /** @description Where the collection is calibrated and asked as it was: return the set of matches that the right one is in with this chance, of questions that have an answer; at most `top_k`, or 1,000. */
             conformal?: number;
             /**
@@ -1519,10 +1525,10 @@ export interface components {
             recall: components["schemas"]["CalibrationFigure"];
             /** @description Mean reciprocal rank, of these. */
             mrr: components["schemas"]["CalibrationFigure"];
-            /** @description Share of these that are answered, the right one being first. */
-            answered_right: components["schemas"]["CalibrationFigure"];
-            /** @description Share of the questions without an answer that are answered. */
-            answered_wrong: components["schemas"]["CalibrationFigure"];
+            /** @description Share of these whose verdict is `one`, the right one being first. */
+            one_right: components["schemas"]["CalibrationFigure"];
+            /** @description Share of the questions without an answer whose verdict is `one`. */
+            one_wrong: components["schemas"]["CalibrationFigure"];
             /** @description Share of those with an answer whose right one is in the set of 0.9: of `conformal`, and before of `top_p`. */
             coverage: components["schemas"]["CalibrationFigure"];
         };
@@ -1576,7 +1582,8 @@ export interface components {
          *         "mean": 0.05,
          *         "deviation": 0.078,
          *         "of": "both",
-         *         "pairs": 1
+         *         "pairs": 1,
+         *         "short": null
          *       },
          *       "null_similarity": 0.145,
          *       "calibration": null,
@@ -1732,7 +1739,7 @@ export interface components {
             full_text: components["schemas"]["SQLAnswer"];
             top_k: components["schemas"]["TopKAnswer"];
             attention: components["schemas"]["AttendAnswer"];
-            /** @description What attention's null key stands on, where it is one with a name: the null similarity at any temperature follows from it. */
+            /** @description What attention's null key stands on beside this question, where it is one with a name: the null similarity at any temperature follows from its `mean` and `deviation`. */
             background: components["schemas"]["NullBackground"] | null;
         };
         /**
@@ -2543,7 +2550,7 @@ export interface components {
         Document: {
             /** @description The text that queries are compared with; null: none. Encoded where the collection has an encoder and no vector is sent. */
             key?: string | null;
-            /** @description What is found there: any JSON. Left out: the key text. */
+            /** @description What is found there: any JSON. Left out: the key text, also after the key changes. */
             value?: unknown;
             metadata?: components["schemas"]["Metadata"];
             /** @description Left out: encoded from `key`; without an encoder, the document is keyless. */
@@ -2635,7 +2642,7 @@ export interface components {
         DocumentBody: {
             /** @description The text that queries are compared with; null: none. Encoded where the collection has an encoder and no vector is sent. */
             key?: string | null;
-            /** @description What is found there: any JSON. Left out: the key text. */
+            /** @description What is found there: any JSON. Left out: the key text, also after the key changes. */
             value?: unknown;
             metadata?: components["schemas"]["Metadata"];
             /** @description Left out: encoded from `key`; without an encoder, the document is keyless. */
@@ -2677,6 +2684,8 @@ export interface components {
             next_cursor: string | null;
             /** @description How many documents pass in all; null where `count` was not asked for. */
             count: number | null;
+            /** @description Why the filter passes no document, a sentence each: no document has a field that it asks for, or all have values of another type there. Left out where nothing is odd. */
+            warnings?: string[];
         };
         /**
          * @description A merge patch (RFC 7396) of a document; fields left out stay as they are.
@@ -2693,7 +2702,7 @@ export interface components {
         DocumentPatch: {
             /** @description The new key text; null removes it. */
             key?: string | null;
-            /** @description An object is merged into an object; null makes it the key text. */
+            /** @description An object is merged into an object; null makes it the key text. Left out, a value that was never sent follows a new `key`. */
             value?: unknown;
             /** @description Merged with what is stored: null removes a field, or all of them. */
             metadata?: components["schemas"]["Metadata"] | null;
@@ -2731,14 +2740,14 @@ export interface components {
             /** @description Only documents that pass. */
             filter?: components["schemas"]["Filter"];
             /**
-             * @description Which fields to answer, besides the id.
+             * @description Which fields to answer, besides the id; `sent_value` is the `value` only where one was sent.
              * @default [
              *       "key",
              *       "value",
              *       "metadata"
              *     ]
              */
-            include?: ("key" | "value" | "metadata" | "key_vector" | "value_vector")[];
+            include?: ("key" | "value" | "metadata" | "key_vector" | "value_vector" | "sent_value")[];
             /**
              * @description Documents on a page; 0 for the `count` alone.
              * @default 100
@@ -2942,8 +2951,13 @@ export interface components {
         };
         /** @description How much the collection knew. */
         Evidence: {
-            /** @description The documents outweigh the null key: `null_weight` is below ½; at temperature 0, and with other normalisers than softmax, the best similarity that passes is above `null_similarity`. Without a null key: some document passed. With `answer_if`: the first match's `confidence` is at least that. */
-            answered: boolean;
+            /**
+             * @description `none`: the null key has at least half of all weight, or no document passes. Else `one`: the heaviest document has more than half, its keys together. Else `several`. With `min_confidence`, where it is not `none`: `one` where the first match's `confidence` is at least that, else `several`.
+             * @enum {string}
+             */
+            verdict: "one" | "several" | "none";
+            /** @description Whether the exact weights say the same: false where the certificate's `total_variation` is large enough to change the verdict. A smaller `max_error` settles it. */
+            verdict_certain: boolean;
             /** @description The share of "none of these", the null key; 0 without one. */
             null_weight: number;
             /** @description The null key's similarity; null without one. */
@@ -3470,6 +3484,8 @@ export interface components {
             of: "encoder" | "keys" | "both" | "labels";
             /** @description Of keys that were compared; 0 where it is the encoder's alone, or of labels. */
             pairs: number;
+            /** @description What it is for a question of one to three words, where most keys are as short: unrelated words are more similar than sentences. Null where keys are longer, and without an encoder. */
+            short: components["schemas"]["Spread"] | null;
         };
         /**
          * @description A room to open.
@@ -3583,7 +3599,7 @@ export interface components {
          * @example collection_not_found
          * @enum {string}
          */
-        ProblemCode: "malformed_request" | "head_too_large" | "too_slow" | "connections_full" | "malformed_path" | "ambiguous_length" | "malformed_host" | "malformed_json" | "key_refused" | "forbidden" | "lab_closed" | "host_refused" | "origin_refused" | "not_presenter" | "collection_not_found" | "document_not_found" | "model_not_found" | "room_not_found" | "room_row_not_found" | "model_not_trained" | "lab_busy" | "collection_conflict" | "documents_exist" | "document_changed" | "room_taken" | "question_over" | "length_required" | "body_too_large" | "too_much" | "room_full" | "unsupported_media_type" | "invalid_content" | "idempotency_key_reused" | "untraceable" | "queue_full" | "rooms_full" | "listeners_full" | "library_missing" | "mcp_missing" | "backup_elsewhere" | "encoder_unavailable" | "collection_loading" | "shards_missing" | "collection_damaged" | "document_damaged" | "database_damaged" | "storage_failed" | "store_unavailable" | "database_busy" | "out_of_descriptors" | "out_of_memory" | "training_failed" | "stopping" | "disk_full" | "bad_request" | "not_found" | "method_not_allowed" | "internal_error";
+        ProblemCode: "malformed_request" | "head_too_large" | "too_slow" | "connections_full" | "malformed_path" | "ambiguous_length" | "malformed_host" | "malformed_json" | "key_refused" | "forbidden" | "lab_closed" | "host_refused" | "origin_refused" | "not_presenter" | "collection_not_found" | "document_not_found" | "model_not_found" | "room_not_found" | "room_row_not_found" | "model_not_trained" | "lab_busy" | "collection_conflict" | "documents_exist" | "document_changed" | "room_taken" | "question_over" | "length_required" | "body_too_large" | "too_much" | "room_full" | "unsupported_media_type" | "invalid_content" | "nothing_to_read" | "idempotency_key_reused" | "untraceable" | "queue_full" | "rooms_full" | "listeners_full" | "library_missing" | "mcp_missing" | "backup_elsewhere" | "encoder_unavailable" | "collection_loading" | "shards_missing" | "collection_damaged" | "document_damaged" | "database_damaged" | "storage_failed" | "store_unavailable" | "database_busy" | "out_of_descriptors" | "out_of_memory" | "training_failed" | "stopping" | "disk_full" | "bad_request" | "not_found" | "method_not_allowed" | "internal_error";
         /** @description W_Q, W_K, W_V before attention and W_O after it, in heads. */
         Projections: {
             /** @description [d_model, n_heads · d_k] */
@@ -3746,8 +3762,13 @@ export interface components {
             null_similarity: number | null;
             /** @description How many guessed none of these. */
             null_guesses: number;
-            /** @description Whether the rows outweigh the null key. */
-            answered: boolean;
+            /**
+             * @description As the `evidence` of an answer has it.
+             * @enum {string}
+             */
+            verdict: "one" | "several" | "none";
+            /** @description As the `evidence` of an answer has it. */
+            verdict_certain: boolean;
         };
         /**
          * @description Four letters.
@@ -3889,17 +3910,26 @@ export interface components {
             /** @description How many of them a part shares with the one before it. Left out: an eighth. */
             overlap?: number;
         };
+        /** @description Similarities, as a normal distribution. */
+        Spread: {
+            mean: number;
+            deviation: number;
+        };
         /** @description The best documents by similarity, and what each weighs at each temperature. */
         SweepAnswer: {
             matches: components["schemas"]["SweptMatch"][];
             /** @description In the order asked. */
             temperatures: components["schemas"]["AtTemperature"][];
+            /** @description Of a question that is a text: how many of its tokens the model does not know. Where it knows none with a letter or a digit beside them, no verdict is `one`. */
+            unknown_tokens?: number;
             /** @description What words added, where that was asked. */
             full_text?: components["schemas"]["FullTextAnswer"];
             /** @description How many documents pass the filter and can be attended to. */
             documents: number;
             /** @description How many keys they have. */
             keys: number;
+            /** @description Why the filter passes no document, a sentence each: no document has a field that it asks for, or all have values of another type there. Left out where nothing is odd. */
+            warnings?: string[];
             took_ms: number;
         };
         /**
@@ -4401,6 +4431,7 @@ export type SchemaShardsAnswer = components['schemas']['ShardsAnswer'];
 export type SchemaSlotAnswer = components['schemas']['SlotAnswer'];
 export type SchemaSoftFilter = components['schemas']['SoftFilter'];
 export type SchemaSplit = components['schemas']['Split'];
+export type SchemaSpread = components['schemas']['Spread'];
 export type SchemaSweepAnswer = components['schemas']['SweepAnswer'];
 export type SchemaSweepRequest = components['schemas']['SweepRequest'];
 export type SchemaSweptMatch = components['schemas']['SweptMatch'];
@@ -4524,7 +4555,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written. */
+            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written; `nothing_to_read`: a question is a text of which the encoder can read nothing: empty, blank, or of tokens that it does not know. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -5166,8 +5197,8 @@ export interface operations {
     get_document: {
         parameters: {
             query?: {
-                /** @description Fields wanted. Left out: key, value and metadata. */
-                include?: ("key" | "value" | "metadata" | "key_vector" | "value_vector")[];
+                /** @description Fields wanted. Left out: key, value and metadata; `sent_value`: the value if one was sent. */
+                include?: ("key" | "value" | "metadata" | "key_vector" | "value_vector" | "sent_value")[];
                 /** @description How vectors come back: as lists of numbers, or as base64 of little-endian float32. */
                 vector_format?: "numbers" | "base64";
             };
@@ -6768,7 +6799,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written. */
+            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written; `nothing_to_read`: a question is a text of which the encoder can read nothing: empty, blank, or of tokens that it does not know. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6905,7 +6936,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written. */
+            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written; `nothing_to_read`: a question is a text of which the encoder can read nothing: empty, blank, or of tokens that it does not know. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -7026,7 +7057,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written. */
+            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written; `nothing_to_read`: a question is a text of which the encoder can read nothing: empty, blank, or of tokens that it does not know. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -7173,7 +7204,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written. */
+            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written; `nothing_to_read`: a question is a text of which the encoder can read nothing: empty, blank, or of tokens that it does not know. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9110,7 +9141,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written. */
+            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written; `nothing_to_read`: a question is a text of which the encoder can read nothing: empty, blank, or of tokens that it does not know. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9392,7 +9423,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written. */
+            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written; `nothing_to_read`: a question is a text of which the encoder can read nothing: empty, blank, or of tokens that it does not know. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];

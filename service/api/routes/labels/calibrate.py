@@ -11,7 +11,7 @@ from fastapi import Request, Response
 
 from service.api.json import JSONAnswer
 from service.api.middleware.access import admit
-from service.api.problems.refusals import ASKING, WITH_BODY, refusals
+from service.api.problems.refusals import ANSWERING, WITH_BODY, refusals
 from service.api.routing import json_router
 from service.api.state import NameInPath, Running
 from service.retrieval.calibration import VERSION, Calibration, Figures, Variant
@@ -25,7 +25,7 @@ router = json_router("/v1/collections", "collections", "lookup", "collection")
 @router.post(
     "/{name}/calibrate",
     response_model=CalibrateAnswer,
-    responses=refusals(*WITH_BODY, *ASKING, "collection_conflict", "database_busy", "disk_full"),
+    responses=refusals(*WITH_BODY, *ANSWERING, "collection_conflict", "database_busy", "disk_full"),
     response_description="What was fitted, how the collection does without it and with it, and whether it is kept.",
     summary="Fit to labelled questions how sure an answer may be",
 )

@@ -25,7 +25,7 @@ router = json_router("/v1/rooms/{code}", "rooms", "stateless", "nothing")
 @router.post(
     "/questions",
     response_model=RoomQuestion,
-    responses=refusals(*WITH_BODY, "room_not_found", "room_full", "not_presenter", "host_refused"),
+    responses=refusals(*WITH_BODY, "nothing_to_read", "room_not_found", "room_full", "not_presenter", "host_refused"),
     response_description="The question with its number.",
     summary="Ask in a room",
 )
@@ -36,6 +36,9 @@ async def ask_room(
     else it waits until who presents asks the same.
     """
     room = running.rooms.find(code)
+    if secret is not None:
+        room.presents(secret)
+    await queries.check_readable(running.catalogue.encoder, body.query, "/query")
     if secret is None:
         return JSONAnswer(room.wait(body.query, caller_of(request.scope)))
     return JSONAnswer(room.ask(body.query, body.temperature, secret))
@@ -65,7 +68,9 @@ async def put_guess(
 @router.post(
     "/reveal",
     response_model=RoomQuestion,
-    responses=refusals(*WITH_BODY, "room_not_found", "not_presenter", "host_refused", "question_over", *ENCODING),
+    responses=refusals(
+        *WITH_BODY, "room_not_found", "not_presenter", "host_refused", "question_over", "nothing_to_read", *ENCODING
+    ),
     response_description="The question with its answer, as everybody is told.",
     summary="Show whose row won",
 )
@@ -78,7 +83,7 @@ async def reveal_answer(code: CodeInPath, body: RevealRequest, running: Running,
     room = running.rooms.find(code)
     with room.revealing(body.question, secret) as (question, rows):
         options = Options(temperature=question.temperature, top_k=len(rows), output=False)
-        compared = await queries.compare_rows(encoder, _sent(rows), question.query, options)
+        compared = await queries.compare_rows(encoder, _sent(rows), question.query, options, "/question")
         return JSONAnswer(room.reveal(question, _answer(compared)))
 
 
@@ -93,5 +98,6 @@ def _answer(compared: FourWays) -> Answer:
         temperature=found.answer.temperature,
         null_weight=evidence.null_weight,
         null_similarity=evidence.null_similarity,
-        answered=evidence.answered,
+        verdict=found.verdict.stands,
+        verdict_certain=found.verdict.certain,
     )

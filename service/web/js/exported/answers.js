@@ -3,7 +3,7 @@
  * written out is refused, with the code `not_exported`.
  */
 
-import { weigh } from "../formula.js";
+import { HALF, weigh } from "../formula.js";
 import { NullKey } from "../nullkey.js";
 import { Memory } from "./memory.js";
 
@@ -68,12 +68,14 @@ function attended(memory, { rows, similarities, known }, { temperature, null: gi
   const nullKey = nullOf(memory, given, rows.length);
   const answer = weigh(similarities, { temperature, none: nullKey?.at(temperature) ?? null });
   const matches = rows.map((row, i) => ({ ...row, similarity: similarities[i], weight: answer.weights[i], logit: similarities[i] / temperature, value_vector: memory.valueVector(row) }));
+  const apart = difference(memory, known, exported.temperature);
+  const certain = [answer.nullWeight, answer.heaviest].every((weight) => Math.abs(weight - HALF) > apart);
   return {
     matches: matches.sort((a, b) => b.weight - a.weight || b.similarity - a.similarity),
-    evidence: { answered: answer.answered, null_weight: answer.nullWeight, null_similarity: nullKey?.level(temperature) ?? null, log_partition: answer.logPartition, effective_documents: answer.effective },
+    evidence: { verdict: answer.verdict, verdict_certain: certain, null_weight: answer.nullWeight, null_similarity: nullKey?.level(temperature) ?? null, log_partition: answer.logPartition, effective_documents: answer.effective },
     documents: rows.length,
     keys: rows.length,
-    exported: { temperature: exported.temperature, difference: difference(memory, known, exported.temperature) },
+    exported: { temperature: exported.temperature, difference: apart },
   };
 }
 

@@ -1,4 +1,4 @@
-/** An answer: who won, what each row weighs, and how often it was guessed. */
+/** An answer: its verdict, who won, what each row weighs, and how often it was guessed. */
 
 import { h } from "../element.js";
 import { percent } from "../numbers.js";
@@ -7,7 +7,7 @@ import { guessesOf, weightOf, winner } from "./model.js";
 import { rowWords } from "./rows.js";
 
 /**
- * The heaviest rows and "none of these", as bars.
+ * The verdict; and the heaviest rows and "none of these", as bars.
  *
  * @param {object} room
  * @param {number} most how many rows
@@ -19,11 +19,11 @@ export function bars({ rows, question: { answer, temperature } }, most, own = ne
   const items = [...shown.map(({ id }) => id), null].sort((one, other) => weightOf(answer, other) - weightOf(answer, one));
   const first = winner(answer);
   return [
+    h("p.verdict", {}, say(`answer.verdict.${answer.verdict}`), answer.verdict_certain ? "" : ` ${say("answer.verdict.uncertain")}`),
     h("ol.bars", {}, items.map((id) => bar(id, rows.get(id), answer, id === first, own.has(id)))),
     h("p.soft.small", {}, [
       rest.length ? say("answer.rest", { count: rest.length, weight: percent(rest.reduce((sum, { weight }) => sum + weight, 0)) }) : "",
       say("answer.at", { temperature: String(temperature) }),
-      answer.answered ? "" : say("answer.unanswered"),
     ].filter(Boolean).join(" ")),
   ];
 }

@@ -13,12 +13,12 @@ const DECIDING = /(\b(?!collection\b)\w+ (?:=|MATCH|IN|<>|!=|[<>]=?) \(?:\w+(?:,
 /** @param {object} context */
 export function answers({ store }) {
   const columns = ["sql", "text", "top", "attention"].map((name) => {
-    const verdict = h("p.verdict", {});
+    const headline = h("p.headline", {});
     const sql = name === "sql" || name === "text";
     const statement = h("div.statement", sql ? { role: "group", "aria-label": say("answers.statement", { name: say(`answers.${name}`) }) } : {});
     const list = h("ol.found", {});
-    const element = h(`article.answer.answer-${name}`, { id: `answer-${name}` }, h("h2", {}, say(`answers.${name}`)), verdict, statement, list);
-    return { element, verdict, statement, list };
+    const element = h(`article.answer.answer-${name}`, { id: `answer-${name}` }, h("h2", {}, say(`answers.${name}`)), headline, statement, list);
+    return { element, headline, statement, list };
   });
   const [sql, text, top, attention] = columns;
   const none = h("p", {});
@@ -29,7 +29,7 @@ export function answers({ store }) {
     database(sql, result.sql, secret);
     database(text, result.fullText, secret);
     const nearest = result.topK.matches.slice(0, SHOWN);
-    put(top.verdict, result.unread || secret ? "?" : say(nearest.length ? "answers.rows.top" : "answers.rows", { count: nearest.length }));
+    put(top.headline, result.unread || secret ? "?" : say(nearest.length ? "answers.rows.top" : "answers.rows", { count: nearest.length }));
     fill(top.statement, h("p", {}, say("answers.top.how", { count: SHOWN })));
     fill(top.list, (secret ? [] : nearest).map((match) => line(fixed(match.similarity), match)));
     fill(attention.statement, h("p", {}, say("answers.attention.how")), none);
@@ -39,10 +39,8 @@ export function answers({ store }) {
   function weigh({ result, answer, state }) {
     const order = heaviest(answer.weights, SHOWN);
     const hidden = veiled({ state, result });
-    put(attention.verdict, hidden || !result.asked ? "?" : answer.answered
-      ? say("answers.effective", { documents: effective(answer.effective) })
-      : say("answers.unanswered"));
-    put(none, hidden || !result.nullKey ? "" : say("answers.none", { none: percent(answer.nullWeight) }));
+    put(attention.headline, hidden || !result.asked ? "?" : say(`answers.${answer.verdict}`, { documents: effective(answer.effective) }));
+    put(none, hidden || !result.nullKey ? "" : say("answers.null", { none: percent(answer.nullWeight) }));
     const lines = hidden || !result.asked ? [] : order.map((i) => line(percent(answer.weights[i]), result.rows[i]));
     fill(attention.list, lines);
   }
@@ -51,7 +49,7 @@ export function answers({ store }) {
 }
 
 function database(column, { statement, parameters, rows }, secret) {
-  put(column.verdict, secret ? "?" : rows.length === 1 ? say("answers.rows.one") : say("answers.rows", { count: rows.length }));
+  put(column.headline, secret ? "?" : rows.length === 1 ? say("answers.rows.one") : say("answers.rows", { count: rows.length }));
   const told = Object.entries(parameters).filter(([name]) => name !== "limit" && !new RegExp(`\\bcollection = :${name}\\b`).test(statement));
   column.statement.title = statement;
   fill(column.statement, clauses(statement), told.map(([name, value]) => h("code.parameter", { dir: "auto" }, `:${name} = ${literal(value)}`)));

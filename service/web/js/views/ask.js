@@ -6,9 +6,9 @@ import { count, effective, percent } from "../numbers.js";
 import { clipped, say } from "../words.js";
 import { CALIBRATED } from "../nullkey.js";
 import { NAMED_NULLS } from "../state.js";
-import { answeredWords, levelWords } from "./answered.js";
 import { filtering } from "./filtering.js";
 import { temperatureSlider } from "./temperature.js";
+import { levelWords, verdictWords } from "./verdict.js";
 
 /** Just below the similarity of a key with itself: what makes attention at T → 0 an exact match. */
 export const EXACT = 0.9999;
@@ -29,14 +29,14 @@ export function ask({ store, asker }) {
   const number = h("input", { type: "number", id: "none-level", step: 0.01, "aria-label": say("ask.none.level"), oninput: setLevel });
   const slider = temperatureSlider(state.t, (t) => store.set({ t }));
   const shelf = filtering(store);
-  const answered = h("p.answered", { id: "answered", role: "status" });
+  const verdict = h("p.verdict", { id: "verdict", role: "status" });
   const summary = h("p.summary", { id: "summary" });
   const level = h("p.level", { id: "level" });
   const named = h("p.level", { id: "named-nulls" }, say("level.names"));
   const access = h("p.tiny.soft", { id: "access" });
   const element = h("div.ask", {},
     h("div.asking", {}, h("label.query.strong", { for: "question" }, "● ", say("ask.question")), question, unread),
-    slider.element, h("div.telling", {}, answered, summary),
+    slider.element, h("div.telling", {}, verdict, summary),
     h("div.settings", {}, h("div.pair", {},
       h("div", {}, h("label", { for: "source" }, say("ask.rows")), source),
       h("div", {}, h("label", { for: "none" }, say("ask.none")), h("span.choice-of-null", {}, none, number)), shelf.element),
@@ -90,7 +90,7 @@ export function ask({ store, asker }) {
     const { state: current, result, answer } = model;
     const words = veiled({ state: current, result }) ? "" : sentence(result, answer);
     slider.follow(current.t, words);
-    put(answered, answeredWords(model));
+    put(verdict, verdictWords(model));
     put(summary, words);
     put(level, levelWords(model));
     named.hidden = !result.nullKey?.background || current.none === CALIBRATED || !current.revealed;
@@ -114,7 +114,7 @@ export function sentence(result, answer) {
   const nearest = nearestOf(result);
   if (nearest === null) return say("summary.nothing");
   const shares = { key: clipped(spoken(result.rows[nearest]), 44), weight: percent(answer.weights[nearest]), none: percent(answer.nullWeight), documents: effective(answer.effective) };
-  return say(answer.answered ? "summary.some" : "summary.none", shares);
+  return say(answer.verdict === "none" ? "summary.none" : "summary.some", shares);
 }
 
 /** The row that may be attended to and is most similar, whatever it weighs; null without one. */

@@ -2,6 +2,7 @@
 
 import { added } from "../asking.js";
 import { h, put } from "../element.js";
+import { HALF } from "../formula.js";
 import { power, temperatureText } from "../numbers.js";
 import { onTheWire } from "../scale.js";
 import { say } from "../words.js";
@@ -60,7 +61,7 @@ function learn(result, service, temperature, weighs) {
   result.tail.learn(temperature, effective, rest > 0 ? Math.log(rest) + total : undefined);
 }
 
-/** The largest difference of any weight that both know, the null's included, and of its level; 1 where only one says answered. */
+/** The largest difference of any weight that both know, the null's included, and of its level; 1 where the verdicts differ that no rounding explains. */
 function difference(result, answer, service, temperature) {
   const index = new Map(result.rows.map((row, i) => [row.id, i]));
   const { null_weight: nullWeight, null_similarity: level } = service.evidence;
@@ -70,6 +71,8 @@ function difference(result, answer, service, temperature) {
     const i = index.get(id);
     if (i !== undefined) worst = Math.max(worst, Math.abs(answer.weights[i] - weight));
   }
-  const undecided = Math.abs(answer.nullWeight - 0.5) <= worst;
-  return answer.answered === service.evidence.answered || undecided ? worst : 1;
+  const undecided = [answer.nullWeight, answer.heaviest].some((weight) => Math.abs(weight - HALF) <= worst);
+  const isSeen = service.matches.every(({ id, weight }) => weight <= HALF || index.has(id));
+  const isUnknown = service.unknown_tokens > 0; // and of words that the model does not know no document stands out
+  return answer.verdict === service.evidence.verdict || undecided || !isSeen || isUnknown ? worst : 1;
 }

@@ -144,10 +144,11 @@ export function lookup(context) {
       const [served, blend] = await Promise.all([asker.check(asked.state, asked.result, signal), context.exported ? null : blendChecked(context.api, asked, signal)]);
       if (asked.result !== result || asked.state.t !== store.state.t || words !== result.words) return;
       parts.checking.served({ ...asked, served, blend });
-      result.told = { temperature: asked.state.t, answered: served.evidence.answered };
+      result.told = { temperature: asked.state.t, verdict: served.evidence.verdict, certain: served.evidence.verdict_certain };
       const checked = model();
       await parts.arithmetic.served({ ...checked, served, signal });
-      if (result.tail || checked.answer.answered !== asked.answer.answered) for (const name of ["ask", "answers", "picture", "table"]) parts[name].weigh(checked);
+      const isOther = checked.answer.verdict !== asked.answer.verdict || checked.answer.certain !== asked.answer.certain;
+      if (result.tail || isOther) for (const name of ["ask", "answers", "picture", "table"]) parts[name].weigh(checked);
     } catch (failure) {
       refused(failure);
     }

@@ -49,6 +49,7 @@ export function notice({ api, asker }, anew, again = anew) {
     else if (failure instanceof Unreachable) fill(element, h("p.notice", {}, say("notice.away")));
     else if (failure.status === LOADING) fill(element, h("p.notice", {}, say("notice.loading")));
     else if (failure.status === 404) fill(element, h("p.notice", {}, say("notice.missing"), " ", h("span", { dir: "auto" }, failure.detail)));
+    else if (failure.code === "nothing_to_read") fill(element, h("p.notice", {}, say("notice.unread")));
     else if (failure.status === 403) fill(element, h("p.notice", {}, say("notice.read")));
     else fill(element, h("p.notice", {}, say("notice.refused"), " ", h("span", { dir: "auto" }, failure.detail)));
     if (failure instanceof Unreachable || failure.status === LOADING) later(failure);

@@ -5,12 +5,12 @@ import { h, put } from "../element.js";
 import { count, fixed, percent, similarityText } from "../numbers.js";
 import { addRow, byKey, editRow, maskRow, removeRow } from "../rows.js";
 import { say } from "../words.js";
-import { answeredMark } from "./answered.js";
 import { isGlyph } from "./answers.js";
 import { field, oneLine, swatch } from "./field.js";
 import { conditionOf, struckOut } from "./filtering.js";
 import { output } from "./output.js";
 import { roving } from "./roving.js";
+import { verdictMark } from "./verdict.js";
 import { wires } from "./wires.js";
 
 const ALL = 12;
@@ -35,7 +35,7 @@ export function picture({ store }) {
   const add = h("button.plain.add", { type: "button", id: "add-row", onclick: () => (added = addRow(store, now)) }, say("picture.add"));
   const hint = h("p.hint", { id: "picture-hint", hidden: true }, say("picture.hint"));
   const total = h("span.total.number", { title: say("picture.sum") });
-  const mark = h("span.mark-answered", { id: "picture-answered" });
+  const mark = h("span.mark-of-verdict", { id: "picture-verdict" });
   const described = h("p.unseen", { id: "picture-words", role: "status" });
   const element = h("figure.picture", { "aria-label": say("picture.label") },
     h("div.heads", {}, h("span.query", {}, `● ${say("word.query")}`), h("span"), h("span.key", {}, `◆ ${say("word.key")}`), h("span.weight", {}, say("word.weight")),
@@ -168,7 +168,7 @@ export function picture({ store }) {
     put(rest.number, said(left < 1e-12 ? 0 : left));
     put(none.number, said(answer.nullWeight));
     put(none.key, !result.nullKey ? "" : state.revealed ? say("picture.none", { level: similarityText(answer.level) }) : say("picture.none.covered"));
-    put(mark, answeredMark(model));
+    put(mark, verdictMark(model));
     if (others > 0) drawn.push({ name: "(rest)", weight: secret ? 0 : left, row: rest.element, kind: "rest" });
     if (result.nullKey) drawn.push({ name: "(none)", weight: secret ? 0 : answer.nullWeight, row: none.element, kind: "none" });
     const sum = drawn.reduce((whole, one) => whole + one.weight, 0);

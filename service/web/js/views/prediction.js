@@ -6,9 +6,9 @@ import { say, subscripted } from "../words.js";
 
 /** @param {object} context */
 export function prediction({ store }) {
-  const verdict = h("p.verdict-of", { id: "verdict", role: "status", tabIndex: -1 });
+  const reply = h("p.reply", { id: "reply", role: "status", tabIndex: -1 });
   const asked = h("fieldset.prediction", { id: "prediction" });
-  const element = h("div.asked", {}, asked, verdict);
+  const element = h("div.asked", {}, asked, reply);
   let told = null;
   let drawn = "";
   let wasCovered = false;
@@ -17,7 +17,7 @@ export function prediction({ store }) {
   function reveal(guess) {
     const mine = element.contains(document.activeElement);
     store.set({ revealed: true, guess });
-    if (mine) verdict.focus();
+    if (mine) reply.focus();
   }
 
   function offer(one) {
@@ -37,7 +37,7 @@ export function prediction({ store }) {
     if (!state.revealed) {
       wasCovered = true;
       told = null;
-      put(verdict, "");
+      put(reply, "");
       const ready = hasAnswer(model);
       if (ready || !drawn) offer(ready ? question(model) : null);
       return;
@@ -47,8 +47,8 @@ export function prediction({ store }) {
     if (!hasAnswer(model) || told === "gone") return;
     // Said of what was asked: when the learner goes on from there, the sentence goes.
     const now = JSON.stringify({ ...state, lang: "", theme: "", projector: "" });
-    if (told === null) put(verdict, words(model, wasCovered));
-    else if (told !== now) put(verdict, "");
+    if (told === null) put(reply, words(model, wasCovered));
+    else if (told !== now) put(reply, "");
     told = told === null || told === now ? now : "gone";
   }
 

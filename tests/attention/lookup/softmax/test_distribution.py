@@ -38,7 +38,6 @@ def test_softmax_is_the_definition(similarities, null, temperature):
     np.testing.assert_allclose(found.weights, weights[:-1], rtol=1e-12, atol=1e-300)
     assert evidence.null_weight == pytest.approx(weights[-1], rel=1e-12)
     assert evidence.log_partition == pytest.approx(log_partition, rel=1e-12, abs=1e-12)
-    assert evidence.answered == (weights[-1] < 0.5) or weights[-1] == pytest.approx(0.5)
     documents, _ = definition(similarities, None, temperature)
     assert evidence.entropy == pytest.approx(entropy(documents), rel=1e-9, abs=1e-12)
     assert evidence.effective_documents == pytest.approx(np.exp(evidence.entropy))
@@ -68,7 +67,6 @@ def test_one_hot_shares_evenly_among_what_ties_for_the_best(similarities, null, 
     np.testing.assert_allclose(found.weights, (ties / ties.sum())[:-1])
     assert found.evidence.null_weight == pytest.approx(ties[-1] / ties.sum())
     assert found.evidence.log_partition == pytest.approx(np.log(ties.sum()))
-    assert found.evidence.answered == (null is None or similarities.max() > null.similarity)
     documents = everything[:-1]
     assert found.evidence.effective_documents == pytest.approx(np.count_nonzero(documents == documents.max()))
     assert one_hot(similarities, null, temperature).evidence.log_partition is None
@@ -91,7 +89,6 @@ def test_sparse_weights_are_what_lies_above_one_threshold(similarities, null, te
     thresholds = (logits - weights ** (1 / power))[weights > 0]
     np.testing.assert_allclose(thresholds, thresholds[0], atol=1e-9)
     assert (logits[weights == 0] <= thresholds[0] + 1e-9).all()
-    assert found.evidence.answered == (null is None or similarities.max() > null.similarity)
     assert found.evidence.log_partition is None
     if found.weights.any():
         assert found.evidence.effective_documents == pytest.approx(np.exp(entropy(found.weights)))
@@ -116,7 +113,7 @@ def test_without_documents_the_null_key_has_all_the_weight(null, temperature):
     ):
         assert found.weights.shape == (0,)
         assert found.evidence.null_weight == (null is not None)
-        assert (found.evidence.answered, found.evidence.effective_documents, found.mean_gap) == (False, 0, 0)
+        assert (found.evidence.effective_documents, found.mean_gap) == (0, 0)
     logit = 0.25 / temperature if temperature else 0.0  # at 0 it ties with itself alone
     assert softmax(nothing, null, temperature).evidence.log_partition == (-np.inf if null is None else logit)
     assert one_hot(nothing, null, temperature).evidence.log_partition is None
@@ -133,7 +130,7 @@ def test_entropy_survives_a_null_that_has_all_the_weight(filled):
     found = answer(filled("dot", np.eye(3)), Question(np.zeros(3), 1e-3, null=5.0))
     assert found.null_weight == 1
     assert found.effective_documents == pytest.approx(3)
-    assert not found.evidence.answered
+    assert found.verdict.stands == "none"
 
 
 @pytest.mark.parametrize("below", [0.0, 1e3, 1e20])

@@ -67,12 +67,9 @@ def test_each_temperature_of_a_sweep_has_its_own(rows):
         assert found.null_similarity == alone.null_similarity
         assert found.null_similarity == Background(0.01, 0.05).null_key(temperature, rows).level(temperature)
         assert found.null_weight == pytest.approx(alone.null_weight, abs=1e-4)
-        if temperature < 1:  # from there on it has just half
-            assert found.answered == alone.answered
     solved = answer(view, replace(question, temperature=Auto(12))).evidence
     level = Background(0.01, 0.05).null_key(solved.temperature, rows).level(solved.temperature)
     assert solved.null_similarity == pytest.approx(level)
-    assert solved.answered == (solved.null_weight < 0.5)
 
 
 def test_hot_it_has_half_of_the_weight_and_no_number_says_its_similarity(filled):
@@ -92,7 +89,7 @@ def test_it_counts_the_documents_that_pass(filled):
     found = answer(view, Question(np.ones(7), 0.5, Background(0, 0.3), mask=some))
     assert found.evidence.null_similarity == pytest.approx(0.3**2 / (2 * 0.5) + 0.5 * math.log(20))
     none = answer(view, Question(np.ones(7), 0.5, Background(0, 0.3), mask=view.mask(np.empty(0, np.int64))))
-    assert (none.null_weight, none.evidence.answered) == (1, False)
+    assert (none.null_weight, none.verdict.stands) == (1, "none")
 
 
 @pytest.mark.parametrize("normaliser", NORMALISERS)
@@ -104,7 +101,7 @@ def test_other_normalisers_have_that_of_the_cold(filled, normaliser):
         same = answer(view, Question(query, 0.4, cold, normaliser=normaliser))
         assert found.evidence == same.evidence
         assert found.evidence.null_similarity == pytest.approx(0.1 + 0.3 / 0.9 + 0.135 * math.log(500))
-        assert found.evidence.answered == (found.best_similarity > cold)
+        assert found.verdict == same.verdict
 
 
 @pytest.mark.parametrize("given_", [(math.nan, 1.0), (0.0, -0.1), (0.0, math.inf)])

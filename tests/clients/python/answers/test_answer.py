@@ -9,7 +9,7 @@ import pytest
 from softkv.answers.answer import Answer
 
 
-def answer(*, answered=True, question="who <wrote> it?", null_similarity=0.3, **others):
+def answer(*, verdict="one", certain=True, question="who <wrote> it?", null_similarity=0.3, **others):
     content = {
         "matches": [
             {"id": "<b>", "similarity": 0.6, "logit": 12.0, "weight": 0.5, "key": "a key", "value": "<script>alert(1)",
@@ -19,7 +19,8 @@ def answer(*, answered=True, question="who <wrote> it?", null_similarity=0.3, **
         ],
         "rest_weight": 0.125,
         "complete": True,
-        "evidence": {"answered": answered, "null_weight": 0.125, "null_similarity": null_similarity,
+        "evidence": {"verdict": verdict, "verdict_certain": certain, "null_weight": 0.125,
+                     "null_similarity": null_similarity,
                      "log_partition": 1.0, "entropy": 1.0, "effective_documents": 2.7},
         "certificate": {"method": "exact", "basis": "proven", "total_variation": 1e-12, "output_error": None,
                         "holds_with": 1.0},
@@ -29,9 +30,36 @@ def answer(*, answered=True, question="who <wrote> it?", null_similarity=0.3, **
     return Answer(content, question=question, request_id="named")
 
 
-def test_it_is_true_where_it_was_answered():
-    assert answer()
-    assert not answer(answered=False)
+@pytest.mark.parametrize("verdict", ["one", "several", "none"])
+def test_it_is_true_where_one_document_stands_out_and_that_is_the_best(verdict):
+    found = answer(verdict=verdict)
+    assert found.verdict == found.evidence.verdict == verdict
+    assert bool(found) is (verdict == "one")
+    assert found.best == (found[0] if verdict == "one" else None)
+
+
+def test_there_is_no_best_where_no_match_was_asked_for():
+    found = answer(matches=[])
+    assert (bool(found), found.best) == (True, None)
+
+
+@pytest.mark.parametrize("of", [lambda found: found, lambda found: found.evidence])
+def test_what_it_had_says_what_to_write_instead(of):
+    with pytest.raises(
+        AttributeError, match=r"gave way to verdict: write answer\.verdict != 'none', or bool\(answer\)"
+    ):
+        _ = of(answer()).answered
+    with pytest.raises(AttributeError, match="has no attribute 'anwered'"):
+        _ = of(answer()).anwered
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"), [("score", "write weight, .*, or similarity"), ("text", "write key, .*, or")]
+)
+def test_what_other_libraries_call_otherwise_says_what_to_write_of_a_match(name, instead):
+    assert not hasattr(answer()[0], name)
+    with pytest.raises(AttributeError, match=f"a match has no {name}: {instead}"):
+        getattr(answer()[0], name)
 
 
 def test_it_says_of_how_much_it_was_made_where_that_was_asked():
@@ -64,19 +92,21 @@ def test_its_sum_is_told_line_by_line():
         '  0.2500  c                      {"any": ["JSON"]}',
         "  0.1250  1,198 other documents",
         "  0.1250  none of these",
-        "  1.0000  answered",
+        "  1.0000  One document stands out. The first has 50.0%, “none of these” 12.5%.",
     ]
     surely = answer(matches=[{"id": "a", "similarity": 0.6, "logit": 12.0, "weight": 0.75, "confidence": 0.5}])
     assert surely.explain().startswith("  0.7500  a                      confidence 0.5000\n  0.1250  1,199 other")
 
 
 def test_its_line_fits_a_line():
-    assert repr(answer()) == "<Answer 2 of 1,200 documents, '<b>' 0.500, null 0.125>"
-    assert repr(answer(answered=False)).startswith("<Answer not answered, 2 of")
+    assert repr(answer()) == "<Answer: one document stands out, 2 of 1,200 documents, '<b>' 0.500, null 0.125>"
+    assert repr(answer(verdict="several")).startswith("<Answer: several share it, 2 of")
+    nothing = repr(answer(verdict="none", certain=False))
+    assert nothing.startswith("<Answer: nothing here about that (within its error: a smaller max_error settles it), 2")
     long = {"id": "x" * 256, "similarity": 0.6, "logit": 12.0, "weight": 0.5, "value": "y" * 500}
     assert len(repr(answer(matches=[long]))) <= 120
     assert len(repr(answer(matches=[long])[0])) <= 160
-    assert repr(answer(matches=[])) == "<Answer 0 of 1,200 documents, null 0.125>"
+    assert repr(answer(matches=[])) == "<Answer: one document stands out, 0 of 1,200 documents, null 0.125>"
 
 
 class Tags(HTMLParser):

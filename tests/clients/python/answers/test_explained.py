@@ -1,4 +1,4 @@
-"""What an answer says of itself: why it was answered or not, how sure it is, what was added."""
+"""What an answer says of itself: its verdict and why, how sure it is, what was added."""
 
 from __future__ import annotations
 
@@ -6,44 +6,56 @@ import numpy as np
 import pytest
 
 from softkv.answers.answer import Answer
-from softkv.answers.explained import verdict
 
-UNDER = "the documents do not outweigh none of these"
-LESS_SURE = "not answered: the first match is not as sure as was asked"
-ABOVE = "not answered: the best document is not above none of these"
+ONE, SEVERAL, NONE = "One document stands out.", "Several share it: here they are.", "Nothing here about that."
+SETTLED = "That is within its error; a smaller max_error settles it."
+FIRST = {"id": "a", "similarity": 0.6, "logit": 12.0, "weight": 0.625, "confidence": 0.875}
 
 
-def answer(matches=(), *, null_weight=0.25, answered=True, log_partition=1.0, documents=2, temperature=0.05, **others):
+def answer(matches=(), *, null_weight=0.25, verdict="one", certain=True, null_similarity=0.3, sure=None, **others):
     content = {
         "matches": list(matches),
         "rest_weight": 0.0,
         "complete": True,
-        "evidence": {"answered": answered, "null_weight": null_weight, "null_similarity": 0.3,
-                     "log_partition": log_partition, "entropy": 1.0, "effective_documents": 2.7},
-        "temperature": temperature, "documents": documents, "keys": documents, "took_ms": 1.5, **others,
+        "evidence": {"verdict": verdict, "verdict_certain": certain, "null_weight": null_weight,
+                     "null_similarity": null_similarity, "log_partition": 1.0, "entropy": 1.0,
+                     "effective_documents": 2.7},
+        "temperature": 0.05, "documents": 2, "keys": 2, "took_ms": 1.5, **others,
     }  # fmt: skip
-    return Answer(content)
+    return Answer(content, min_confidence=sure)
 
 
 @pytest.mark.parametrize(
     ("told", "wanted"),
     [
-        ({}, "answered"),
-        ({"answered": False, "null_weight": 0.75}, f"not answered: {UNDER}"),
-        ({"answered": False, "null_weight": 0.5}, f"not answered: {UNDER}"),
-        ({"answered": False}, LESS_SURE),
-        ({"null_weight": 0.75}, f"answered: the first match is as sure as was asked, though {UNDER}"),
-        ({"answered": False, "documents": 0, "null_weight": 0.0}, "not answered: there is no document to attend to"),
-        # There a document that is as similar as the null key shares its weight with it, and is not above it.
-        ({"answered": False, "temperature": 0, "null_weight": 1 / 3}, ABOVE),
-        ({"answered": False, "log_partition": None, "null_weight": 0.5}, ABOVE),
-        ({"temperature": 0, "null_weight": 0.0}, "answered"),
+        ({"matches": [FIRST]}, f"{ONE} The first has 62.5%, “none of these” 25.0%."),
+        ({"matches": [FIRST], "null_similarity": None}, f"{ONE} The first has 62.5%."),
+        (
+            {"matches": [FIRST | {"weight": 0.375}], "verdict": "several", "unknown_tokens": 2},
+            f"{SEVERAL} The first has 37.5%, “none of these” 25.0%.",
+        ),
+        ({"matches": [FIRST], "certain": False}, f"{ONE} The first has 62.5%, “none of these” 25.0%. {SETTLED}"),
+        ({"matches": [FIRST], "sure": 0.5}, f"{ONE} The first is right with 87.5%, 50.0% was wanted."),
+        (
+            {"matches": [FIRST], "sure": 0.9, "verdict": "several"},
+            f"{SEVERAL} The first is right with 87.5%, 90.0% was wanted.",
+        ),
+        (
+            {"matches": [FIRST], "sure": 0.5, "verdict": "none", "null_weight": 0.75},
+            f"{NONE} “None of these” has 75.0%.",
+        ),
+        (
+            {"matches": [FIRST], "verdict": "several", "unknown_tokens": 2},
+            f"{SEVERAL} The model knows no word of the question.",
+        ),
+        ({"verdict": "none", "documents": 0}, f"{NONE} No document is there to attend to."),
+        ({"verdict": "several"}, f"{SEVERAL} “None of these” has 25.0%."),
+        ({"null_similarity": None}, ONE),
     ],
 )
-def test_why_it_was_answered_or_not(told, wanted):
+def test_it_says_its_verdict_and_why(told, wanted):
     found = answer(**told)
-    assert verdict(found) == wanted
-    assert found.explain().endswith(f"  {wanted}")
+    assert found.explain().splitlines()[-1].endswith(f"  {wanted}")
     assert wanted in found._repr_html_()
 
 
@@ -65,7 +77,7 @@ def test_what_was_added_stands_below_a_match():
         '+0.5000 (of metadata.shelf, "QA"), +1.0000 (of a filter, passes), +0.0000 (of a filter, passes not)',
         "  0.2500  b              confidence 0.8750  cats",
         "  0.2500  none of these",
-        "  1.0000  answered",
+        "  1.0000  One document stands out. The first has 50.0%, “none of these” 25.0%.",
         "          full_text 0.1, ranked by bm25: 1 document with a word of it",
     ]
 
@@ -76,17 +88,31 @@ def test_it_is_true_of_answers_that_were_given(made):
     shelf.write([{"id": "east", "key_vector": [1, 0], "metadata": {"n": 2}}, {"id": "north", "key_vector": [0, 1]}])
     labelled = [([6.0, random.normal()], "east") if i % 2 else ([0.1, random.normal()], None) for i in range(60)]
     assert shelf.calibrate([{"query": query, "id": name} for query, name in labelled], apply=True).applied
-    sure = shelf.attend([3.0, 0.0], null=False, answer_if=0.0)
-    assert (
-        sure.explain().splitlines()[0].split()
-        == f"{sure[0].weight:.4f} east confidence {sure[0].confidence:.4f}".split()
-    )
-    assert verdict(sure) == "answered"
-    assert verdict(shelf.attend([3.0, 0.0], null=False, answer_if=1.0)) == LESS_SURE
-    above = 3.0 + sure.temperature
-    assert verdict(shelf.attend([3.0, 0.0], null=above, answer_if=0.0)).endswith(f"as was asked, though {UNDER}")
-    assert verdict(shelf.attend([3.0, 0.0], null=above)) == f"not answered: {UNDER}"
-    assert verdict(shelf.attend([1.0, 1.0], temperature=0, null=1.0)) == ABOVE
+    sure = shelf.attend([3.0, 0.0], null=False, min_confidence=0.0)
+    confidence = sure[0].confidence
+    assert sure.explain().splitlines()[0].split() == f"{sure[0].weight:.4f} east confidence {confidence:.4f}".split()
+    assert why(sure) == f"{ONE} The first is right with {confidence:.1%}, 0.0% was wanted."
+    (less,) = shelf.attend([[3.0, 0.0]], null=False, min_confidence=1.0)
+    assert why(less) == f"{SEVERAL} The first is right with {confidence:.1%}, 100.0% was wanted."
+    by_weight = shelf.attend([3.0, 0.0], null=False)
+    assert why(by_weight) == f"{ONE} The first has {by_weight[0].weight:.1%}."
+    nothing = shelf.attend([3.0, 0.0], null=3.0 + sure.temperature, min_confidence=0.0)
+    assert why(nothing) == f"{NONE} “None of these” has {nothing.null_weight:.1%}."
+    tied = shelf.attend([1.0, 1.0], null=False)
+    assert why(tied) == f"{SEVERAL} The first has 50.0%. {SETTLED}"
+    assert "a smaller max_error settles it" in repr(tied)
     biased = shelf.attend([3.0, 0.0], bias={"field": "metadata.n", "factor": 2}, include=["explanation"])
     assert "added +4.0000 (of metadata.n, 2)" in biased.explain()
     assert "added +0.0000 (of metadata.n, null)" in biased.explain()
+
+
+def test_it_says_where_the_model_knows_no_word_of_the_question(made):
+    shelf = made()
+    shelf.put("cats", "pets that purr")
+    answer = shelf.attend("喵?!", null=False)
+    assert (answer.weights.tolist(), answer.verdict, answer.unknown_tokens) == ([1.0], "several", 1)
+    assert why(answer) == f"{SEVERAL} The model knows no word of the question."
+
+
+def why(answer):
+    return answer.explain().splitlines()[-1].removeprefix("  1.0000  ")

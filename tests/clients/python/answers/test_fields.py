@@ -66,5 +66,5 @@ OWN = {"EncodeAnswer": {"dimension", "embeddings"}}
 def test_no_field_is_lost(schema):
     kind = KINDS[schema]
     here = {name for each in kind.__mro__ for name in (*vars(each), *vars(each).get("__annotations__", ()))}
-    here |= {"matches", "documents", "keys", "took_ms", "warnings"} if kind is Swept else set()
+    here |= {"matches", "documents", "keys", "took_ms", "unknown_tokens", "warnings"} if kind is Swept else set()
     assert SCHEMAS[schema]["properties"].keys() - OWN.get(schema, set()) - here == set()

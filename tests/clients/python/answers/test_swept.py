@@ -8,8 +8,8 @@ from softkv.answers.swept import Swept
 
 
 def swept(temperatures=(0.1, 1.0)):
-    evidence = {"answered": True, "null_weight": 0.25, "null_similarity": 0.3, "log_partition": 1.0, "entropy": 1.0,
-                "effective_documents": 2.0}  # fmt: skip
+    evidence = {"verdict": "several", "verdict_certain": True, "null_weight": 0.25, "null_similarity": 0.3,
+                "log_partition": 1.0, "entropy": 1.0, "effective_documents": 2.0}  # fmt: skip
     at = [
         {"temperature": each, "weights": [0.5, 0.125], "rest_weight": 0.125, "evidence": evidence}
         for each in temperatures
@@ -25,4 +25,5 @@ def test_arrays():
     assert found.null_weights.dtype == np.float64
     assert found.null_weights.tolist() == [0.25, 0.25]
     assert found.rest_weights.tolist() == [0.125, 0.125]
+    assert found.verdicts == ["several", "several"]
     assert repr(found) == "<Swept 2 temperatures, 2 of 9 documents, 'a'>"

@@ -15,7 +15,7 @@ def test_an_answer_names_the_matches_and_what_the_rest_weighs(shelf):
     assert answer.ids == ["codd", "hopper"]
     assert answer.weights == pytest.approx([each.weight for each in answer])
     assert answer.weights.sum() + answer.rest_weight + answer.null_weight == pytest.approx(1, abs=1e-9)
-    assert answer
+    assert (answer.verdict, answer.best, bool(answer)) == ("several", None, False)
     assert [each.id for each in answer.above_null] == ["codd", "hopper"]
     assert (answer.documents, answer.keys, answer.temperature, answer.complete) == (3, 3, 1.0, True)
     assert answer[0].metadata == {"year": 1970, "topics": ["data"]}
@@ -79,11 +79,14 @@ def test_texts_are_questions_too(made):
     assert [found.question for found in library.attend(np.array(["cats", "dogs"]), top_k=1)] == ["cats", "dogs"]
     yes, no = library.attend(["cats that purr", "flurb zindle quax"], null=0.5)
     assert yes
+    assert yes.best.id == "cats"
     assert not no
-    assert no.evidence.answered is False
+    assert (no.verdict, no.evidence.verdict_certain, no.best) == ("none", True, None)
+    assert (yes.unknown_tokens, library.sweep("cats", [0.1]).unknown_tokens) == (0, 0)
     compared = library.compare("databases", top_k=1, where=F.key == "databases")
     assert [row["id"] for row in compared.sql.rows] == ["sql"]
     assert compared.top_k.documents == 1
+    assert (compared.attention.verdict, compared.attention.best.id) == ("one", "sql")
 
 
 def test_a_sweep_is_arrays(shelf):
@@ -94,6 +97,8 @@ def test_a_sweep_is_arrays(shelf):
     assert swept.weights.sum(axis=1) + swept.rest_weights + swept.null_weights == pytest.approx(np.ones(7), abs=1e-9)
     assert swept.ids == ["codd", "hopper"]
     assert len(swept.evidence) == 7
+    assert swept.verdicts[-1] == "several"
+    assert set(swept.verdicts) <= {"one", "several"}
     assert swept.matches[0].weight is None
     assert swept.matches[1].key_vector.tolist() == [1.0, 1.0]
     at_one = shelf.attend([1.0, 0.0], temperature=temperatures[3], where=F.id != "noether")
@@ -157,8 +162,11 @@ def test_a_calibration_is_told_kept_and_taken_away(shelf, labelled):
     assert found.applied
     kept = shelf.info().calibration
     assert (kept.temperature, kept.documents, kept.outgrown) == (found.temperature, found.documents, False)
-    answer = shelf.attend([1.0, 0.0], top_k=2, answer_if=0.01)
+    answer = shelf.attend([1.0, 0.0], top_k=2, min_confidence=0.01)
     assert 0 < answer[0].confidence <= 1
+    sure, less = (shelf.attend([6.0, 0.0], min_confidence=least) for least in (0.01, 1.0))
+    assert (sure.best.id, sure.verdict) == ("codd", "one")
+    assert (less.best, less.verdict) == (None, "several")
     assert sum(each.confidence for each in answer) <= 1
     assert shelf.attend([1.0, 0.0], conformal=0.9).ids[0] == "codd"
     with pytest.raises(softkv.Invalid, match="wanted None, which takes it away"):

@@ -27,6 +27,9 @@ def test_a_room_from_its_opening_to_its_end(softkv_client: Any) -> None:
     shown = softkv_client.reveal(code, 2, secret)
     assert [(match.id, match.guesses) for match in shown.answer.matches] == [("1", 1), ("2", 0)]
     assert shown.answer.null_guesses == 1
+    assert (shown.answer.verdict, shown.answer.verdict_certain) == ("one", True)
+    with pytest.raises(AttributeError, match="answered gave way to verdict"):
+        _ = shown.answer.answered
     softkv_client.remove_room_row(code, "2", "mine")
     room = softkv_client.room(code)
     assert [row.key for row in room.rows] == ["cats"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 import softkv
 from softkv import Client, Document
 from softkv.calls.attending import How
-from softkv.integrations.asking import Asking, evidence, output, vector_of
+from softkv.integrations.asking import Accept, Asking, evidence, output, vector_of
 from softkv.integrations.connection import Connection
 from softkv.integrations.source import Source
 
@@ -41,13 +42,21 @@ def test_every_option_of_attend_is_one():
     assert How.__annotations__.keys() - BESIDES <= set(Asking._names)
 
 
-def test_what_is_not_answered_is_empty_unless_it_is_wanted(source):
-    strict = Asking(null=0.5)  # five texts are too few for the background to tell
-    answer = asked(source, strict, UNKNOWN)
-    assert len(answer) == 5
-    assert strict.matches(answer) == []
-    assert strict.adjusted({"unanswered": "return"}).matches(answer) == answer.matches
-    assert strict.matches(asked(source, strict)) != []
+# Five texts are too few for the background to tell, so the null key's similarity is said.
+@pytest.mark.parametrize(
+    ("query", "how", "verdict", "wanted"),
+    [
+        (KNOWN, {"null": 0.5}, "one", {"one", "several", "any"}),
+        (KNOWN, {"null": False, "temperature": 1.0}, "several", {"several", "any"}),
+        (UNKNOWN, {"null": 0.5}, "none", {"any"}),
+    ],
+)
+def test_an_answer_is_handed_on_where_its_verdict_is_accepted(source, query, how, verdict, wanted):
+    answer = asked(source, Asking(**how), query)
+    assert (answer.verdict, len(answer)) == (verdict, 5)
+    handed_on = {accept: Asking(**how).adjusted({"accept": accept}).matches(answer) for accept in get_args(Accept)}
+    assert handed_on == {accept: answer.matches if accept in wanted else [] for accept in get_args(Accept)}
+    assert Asking().accept == "several"
 
 
 def test_options_of_a_call_go_before_its_own(source):
@@ -74,15 +83,15 @@ def test_a_calibrated_collection_hands_on_what_is_sure_enough(source, service):
         query = labelled[0]["query"]
         (first, *_) = collection.attend(query)
         for least, handed_on in ((first.confidence - 0.01, True), (first.confidence + 0.01, False)):
-            asking = Asking(answer_if=least, evidence=True)
+            asking = Asking(min_confidence=least, null=False, accept="one", evidence=True)
             answer = asked(calibrated, asking, query)
             assert bool(asking.matches(answer)) is handed_on
-            assert asking.metadata(answer, answer[0])["softkv"]["confidence"] == first.confidence
+            assert asking.metadata(answer, answer[0])["softkv"]["confidence"] == pytest.approx(first.confidence)
         assert asked(calibrated, Asking(conformal=0.9), query).ids == collection.attend(query, conformal=0.9).ids
         collection.drop()
 
 
-@pytest.mark.parametrize("wrong", [{"unanswered": "raise"}, {"score": "distance"}, {"include": ["weights"]}])
+@pytest.mark.parametrize("wrong", [{"accept": "none"}, {"score": "distance"}, {"include": ["weights"]}])
 def test_other_words_are_refused(wrong):
     ((name, _),) = wrong.items()
     with pytest.raises(softkv.Invalid, match=f"{name}: wanted"):
@@ -97,7 +106,7 @@ def test_the_evidence_is_in_the_metadata_where_it_was_asked_for(source):
     told = asking.metadata(answer, answer[0])["softkv"]
     assert json.loads(json.dumps(told)) == told
     assert told["weight"] == asking.score_of(answer[0]) == 1.0
-    assert told["answered"] is True
+    assert (told["verdict"], told["verdict_certain"]) == ("one", True)
     assert told["documents"] == answer.documents == 4
     assert told["certificate"]["basis"] == "proven"
     assert {"explanation", "value_vector"} <= told.keys()

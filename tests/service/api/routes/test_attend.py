@@ -70,7 +70,8 @@ def test_an_answer_is_the_softmax_over_every_document(client, collection, simila
     assert sum(m["weight"] for m in answer["matches"]) + answer["rest_weight"] + evidence[
         "null_weight"
     ] == pytest.approx(1, abs=1e-9)
-    assert evidence["answered"] == (null is False or evidence["null_weight"] < 0.5)
+    stands = "none" if null is not False and weights[-1] >= 0.5 else "one" if documents.max() > 0.5 else "several"
+    assert (evidence["verdict"], evidence["verdict_certain"]) == (stands, True)
     share = documents[documents > 0] / documents.sum() if documents.sum() > 0 else np.ones(1)
     entropy = -(share * np.log(share)).sum()
     if documents.sum() > 1e-300:
@@ -147,19 +148,19 @@ def test_nothing_passes(client, collection):
     }
     without = client.post(f"{path}/attend", json=asked).json()
     assert (without["matches"], without["rest_weight"], without["documents"]) == ([], 0, 0)
-    assert without["evidence"]["answered"] is False
+    assert without["evidence"]["verdict"] == "none"
     assert without["evidence"]["null_weight"] == 0
     assert without["evidence"]["log_partition"] is None
     assert without["output"] == [0, 0, 0]
     with_null = client.post(f"{path}/attend", json={**asked, "null": 0.2}).json()
     assert with_null["evidence"]["null_weight"] == 1
-    assert with_null["evidence"]["answered"] is False
+    assert with_null["evidence"]["verdict"] == "none"
 
 
 def test_an_empty_collection_answers_that_it_knows_nothing(client, collection):
     answer = client.post(f"{collection()}/attend", json={"query": "anything"}).json()
     assert answer["matches"] == []
-    assert answer["evidence"]["answered"] is False
+    assert answer["evidence"]["verdict"] == "none"
     assert answer["evidence"]["null_weight"] == 1
 
 
@@ -204,9 +205,9 @@ def test_text_is_found_by_meaning_and_nonsense_is_not_answered(client, collectio
     client.post(f"{path}/documents", json={"documents": [{"id": i, "key": key} for i, key in books.items()]})
     answer = client.post(f"{path}/attend", json={"query": "why does my pet purr?"}).json()
     assert answer["matches"][0]["id"] == "cats"
-    assert answer["evidence"]["answered"] is True
+    assert answer["evidence"]["verdict"] == "one"
     nothing = client.post(f"{path}/attend", json={"query": "quarterly tax filing in Peru"}).json()
-    assert nothing["evidence"]["answered"] is False
+    assert nothing["evidence"]["verdict"] == "none"
     assert nothing["evidence"]["null_weight"] > 0.5
 
 

@@ -14,7 +14,7 @@ ROWS = [
     {"id": "注意力", "key": "注意力 is attention", "value": "attention"},
     {"id": "same", "key": "what's a cat?", "value": "the same key again"},
 ]
-QUESTIONS = ["what's a cat?", "C++", '"', "*", "", "注意力", "kitten", "NOT cat OR (", "a" * 1000]
+QUESTIONS = ["what's a cat?", "C++", '"', "*", "注意力", "kitten", "NOT cat OR (", "a " * 500]
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def test_rows_of_the_request_are_not_stored_and_get_ids_by_position(client):
 
 def test_no_rows_at_all(client):
     answer = client.post("/v1/compare", json={"query": "b", "rows": []}).json()
-    assert answer["attention"]["evidence"]["answered"] is False
+    assert answer["attention"]["evidence"]["verdict"] == "none"
     assert answer["sql"]["rows"] == answer["full_text"]["rows"] == answer["top_k"]["matches"] == []
 
 

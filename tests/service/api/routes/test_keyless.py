@@ -117,7 +117,7 @@ def test_a_keyless_document_is_like_any_other_but_for_its_weight(
 
     asked = client.post(f"{path}/attend", json={"query": "thing", "filter": only, "null": False}).json()
     assert (asked["matches"], asked["documents"], asked["rest_weight"]) == ([], 0, 0)
-    assert asked["evidence"]["answered"] is False
+    assert asked["evidence"]["verdict"] == "none"
     for call, body in (("attend", {"query": "a cat"}), ("sweep", {"query": "a cat", "temperatures": [0, 1, 1e30]})):
         found = client.post(f"{path}/{call}", json=body).json()
         assert ([match["id"] for match in found["matches"]], found["documents"]) == (["keyed"], 1)

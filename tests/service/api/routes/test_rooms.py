@@ -173,6 +173,17 @@ def test_others_come_in_by_an_address_of_the_network_and_its_code(tmp_path, monk
         assert client.get("/room").status_code == 200
 
 
+@pytest.mark.parametrize("host", ["evil.example/x?", "evil.example#", "a@evil.example", "[", "evil.example:http"])
+def test_a_host_that_is_none_leads_nobody_elsewhere(tmp_path, host):
+    with (
+        RunningService(data_dir=tmp_path, encoder="none", api_keys=("w",)) as running,
+        running.client(headers={"x-api-key": "w", "host": host, "origin": "http://["}) as client,
+    ):
+        joining = client.post("/v1/rooms", json={"code": "MATH"}).json()["joining"]
+        assert joining["address"] == f"http://localhost:{running.port}/room?code=MATH"
+        assert client.get("/nothing").json()["detail"].startswith("there is nothing at /nothing:")
+
+
 @pytest.mark.parametrize(
     ("settings", "headers", "status"),
     [

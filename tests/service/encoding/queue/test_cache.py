@@ -10,7 +10,7 @@ from service.encoding.queue.cache import EmbeddingCache
 
 
 def answers(*texts):
-    return {text: EncodedText(np.full(3, len(text), dtype=np.float32), len(text), False, 0) for text in texts}
+    return {text: EncodedText(np.full(3, len(text), dtype=np.float32), len(text), False, 0, 2) for text in texts}
 
 
 def test_a_text_is_found_as_it_was_kept_for_its_purpose_only():
@@ -20,14 +20,14 @@ def test_a_text_is_found_as_it_was_kept_for_its_purpose_only():
     found = cache.find(["horse", "dog", "cat", "horse"], "query")
     assert found.keys() == {"cat", "horse"}
     np.testing.assert_array_equal(found["cat"].vector, kept["cat"].vector)
-    assert found["horse"][1:] == (5, False, 0)
+    assert found["horse"][1:] == (5, False, 0, 2)
     assert cache.find(["cat"], "document") == {}
 
 
 def test_a_kept_vector_is_a_copy():
     cache = EmbeddingCache()
     batch = np.ones((2, 3), dtype=np.float32)
-    cache.keep({"a": EncodedText(batch[0], 1, False, 0)}, "query")
+    cache.keep({"a": EncodedText(batch[0], 1, False, 0, 2)}, "query")
     batch[:] = 7
     np.testing.assert_array_equal(cache.find(["a"], "query")["a"].vector, 1)
     assert cache.find(["a"], "query")["a"].vector.base is None  # it does not hold the batch in memory

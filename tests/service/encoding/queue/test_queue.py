@@ -72,6 +72,7 @@ def test_the_answer_is_the_encoders_in_the_callers_order(encoder, gate):
     np.testing.assert_array_equal(answer.token_counts, wanted.token_counts)
     np.testing.assert_array_equal(answer.truncated, wanted.truncated)
     np.testing.assert_array_equal(answer.unknown_tokens, wanted.unknown_tokens)
+    np.testing.assert_array_equal(answer.content, wanted.content)
 
 
 def test_texts_that_wait_while_a_batch_runs_form_the_next(gate):

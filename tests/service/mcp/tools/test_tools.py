@@ -36,9 +36,9 @@ def test_ask_takes_conditions_and_weighs_only_what_passes(http: Way, library: st
         assert "animals" in match["metadata"]["topics"]
     nothing = [{"field": "metadata.year", "operator": ">", "value": 3000}]
     found = http.call("ask", collection=library, question="pets that purr", where=nothing)
-    assert not found["answered"]
+    assert found["verdict"] == "none"
     assert found["matches"] == []
-    assert found["verdict"].startswith("No document can be asked")
+    assert found["summary"].startswith("No document can be asked")
 
 
 def test_list_collections_says_what_can_be_asked_for(http: Way, library: str) -> None:
@@ -81,7 +81,7 @@ def test_compare_shows_four_ways(http: Way, library: str) -> None:
     nonsense = http.call("compare", collection=library, question="flurb zindle quax")
     assert nonsense["equal"] == nonsense["full_text"] == []
     assert len(nonsense["nearest"]) == 3
-    assert not nonsense["attention"]["answered"]
+    assert nonsense["attention"]["verdict"] == "none"
 
 
 def test_trace_stays_small_however_long_the_text(http: Way) -> None:

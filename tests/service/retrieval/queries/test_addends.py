@@ -17,6 +17,7 @@ from attention.lookup import Question, answer, sweep
 from service.retrieval.collections import SharedCatalogue
 from service.retrieval.queries.addends import adding_of
 from service.retrieval.queries.attend import full_text_of, result
+from service.retrieval.queries.encoded import EncodedQuery
 from service.retrieval.queries.reading import Reading
 from service.storage import DocumentRecord, open_shared, parse_condition
 from tests.postgres import PostgresServer
@@ -198,7 +199,7 @@ def test_what_is_added_is_in_the_softmax_over_any_history(
         question = Question(np.array(query), asked["temperature"], null=asked["null"], mask=mask, bias=bias)
         answered = answer(snapshot.view, question)
         reading = Reading(snapshot.record, snapshot.reader, "texts", snapshot.view.facts.several)
-        found = result(snapshot.record, answered, reading, added)
+        found = result(snapshot.record, EncodedQuery(question.query, question.query), answered, reading, added)
         told = full_text_of(added, snapshot, asked["filter"])
         swept = sweep(snapshot.view, question, [asked["temperature"]])
     weights, null, holding = expected(model, np.array(query), asked, search.ranking)

@@ -11,10 +11,12 @@ from attention.lookup import Memory, Question, Rows, answer, summary_of
 from service.retrieval import ShardsMissing
 from service.retrieval.queries import Options, attend_collection, sweep_collection
 from service.retrieval.queries.attend import result
+from service.retrieval.queries.encoded import EncodedQuery
 from service.retrieval.queries.reading import InMemory
 from service.storage import CollectionRecord, CollectionSettings, DocumentRecord
 from tests.service.retrieval.making import document, lacking, numbered, opened
 
+ONES = np.ones(2)
 RECORD = CollectionRecord(1, "c", CollectionSettings("dot", 1.0, dimension=2, value_dimension=3))
 
 
@@ -24,8 +26,9 @@ def asked(names: str, **options):
     view = (
         memory.publish(add=Rows(np.arange(len(names)), np.ones((len(names), 2), np.float32))) if names else memory.view
     )
-    found = answer(view, Question(np.ones(2), 1.0, **options))
-    return result(RECORD, found, InMemory([DocumentRecord(name, None, None, np.ones((1, 2))) for name in names]))
+    found = answer(view, Question(ONES, 1.0, **options))
+    documents = InMemory([DocumentRecord(name, None, None, np.ones((1, 2))) for name in names])
+    return result(RECORD, EncodedQuery(ONES, ONES), found, documents)
 
 
 def test_of_those_that_tie_at_the_cut_the_first_ids_are_taken():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import fields
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 from attention.lookup import Auto
 from service.retrieval import InvalidContent
 from service.retrieval.queries import Options
-from service.retrieval.queries.question import check_queries, encode_queries, mask_of, question
+from service.retrieval.queries.question import check_queries, mask_of, question
 from service.schemas.lookup.attend import AttendRequest
 from service.storage import CollectionRecord, CollectionSettings
 
@@ -50,13 +49,6 @@ def test_the_wire_has_every_option_under_its_name():
         "reads",
         "explained",
     }
-
-
-def test_a_text_asks_for_an_encoder_and_the_first_one_is_pointed_at():
-    with pytest.raises(InvalidContent, match="has no encoder: send the query as a vector") as refused:
-        asyncio.run(encode_queries(None, record(), [QUERY, "a text", "another"], ["/0", "/1", "/2"]))
-    assert [flaw.pointer for flaw in refused.value.flaws] == ["/1"]
-    assert asyncio.run(encode_queries(None, record(), [QUERY], ["/0"])) == [QUERY]
 
 
 @pytest.mark.parametrize(("similarity", "query"), [("dot", [1, 2, 3]), ("cosine", [0, 0])])

@@ -65,7 +65,7 @@ export default {
         ["Why does full text find Fahrenheit 451?", "Its key is “firemen who burn books”: it shares the word books with the question. A shared word is not a shared meaning."],
         ["Top-k shows three rows. How many of them are answers?", "One, perhaps two. Top-k cannot say: it always gives k, near or not."],
         ["What does attention say that top-k does not?", "How much each row counts, how many rows the answer rests on, and how much says “none of these”. All shares together are one whole."],
-        ["When does the page say “answered”?", "When the rows together outweigh “none of these”, which weighs what as many unrelated documents would weigh together. It is a convention, no probability that the answer is right: a wrong row of the same subject can outweigh it too, and when it is hot it says little."],
+        ["When does the page say “one document stands out”?", "When the heaviest has more than half of all weight. “Nothing here about that” means that “none of these” has half or more, which weighs what as many unrelated documents would weigh together; “several share it” is all else. It is a rule about weights, no probability that the answer is right: a wrong row of the same subject can weigh enough, and when it is hot it says little."],
       ],
     },
     {
@@ -129,7 +129,7 @@ export default {
     title: "After the lesson",
     points: [
       "Homework is on the worksheet, and needs no service: one row of attention by hand, at three temperatures.",
-      "Common errors: weights taken for probabilities that an answer is right (they are shares, and “answered” is a convention too; in the scene “How sure is it?” the class labels ten answers and sees how far apart the two are); keys taken for values; “attention chooses” (it never does, above T = 0); a picture of weights taken for an explanation.",
+      "Common errors: weights taken for probabilities that an answer is right (they are shares, and “one document stands out” is a rule about shares too; in the scene “How sure is it?” the class labels ten answers and sees how far apart the two are); keys taken for values; “attention chooses” (it never does, above T = 0); a picture of weights taken for an explanation.",
     ],
     homework: ["Answers to the homework", "Products 1, 0, 1; divided by √2: 0.71, 0, 0.71. Weights 0.40, 0.20, 0.40; output 24.0. At T → 0 the first and the third tie: 0.5, 0, 0.5; output 25. At T → ∞ each has 1/3; output 23.3. In class: e² = 7.39, e¹ = 2.72, e⁰ = 1, together 11.11; weights 0.67, 0.24, 0.09; output 14.2."],
   },

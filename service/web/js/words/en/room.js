@@ -55,7 +55,10 @@ export default {
   "answer.guessed": "guessed {count}×",
   "answer.won": "“{key}” gets {weight}.",
   "answer.won.none": "None of these gets {weight}.",
-  "answer.unanswered": "The rows do not outweigh “none of these”: not answered.",
+  "answer.verdict.one": "✓ One row stands out.",
+  "answer.verdict.several": "◐ Several rows share it: here they are.",
+  "answer.verdict.none": "○ Nothing here about that.",
+  "answer.verdict.uncertain": "So near to half, it may be another.",
   "answer.rest": "{count} more rows get {weight} together.",
   "answer.at": "At T = {temperature}.",
 

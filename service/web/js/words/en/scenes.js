@@ -15,7 +15,7 @@ export default {
   "scene.unicode.lede": "[key|Keys] are character names, [value|values] the characters. “Smiling cat” is near a whole family of faces: watch how many share the weight.",
   "scene.nothing.name": "None of these",
   "scene.nothing.title": "A question nothing answers",
-  "scene.nothing.lede": "Top-k always returns k. Attention has one more [key|key], “none of these”: it weighs what as many unrelated cards would weigh together, and here that is most of the [weight|weight]. So this is not answered.",
+  "scene.nothing.lede": "Top-k always returns k. Attention has one more [key|key], “none of these”: it weighs what as many unrelated cards would weigh together, and here that is most of the [weight|weight]. So it says: nothing here about that.",
   "scene.share.name": "Two near keys",
   "scene.share.title": "Two right answers share the weight",
   "scene.share.lede": "Two [key|keys] are almost equally near. One lookup would have to drop a good answer; a weighted one keeps both. Make it colder and see who wins.",

@@ -55,7 +55,10 @@ export default {
   "answer.guessed": "{count} 人猜它",
   "answer.won": "“{key}”得到 {weight}。",
   "answer.won.none": "“都不是”得到 {weight}。",
-  "answer.unanswered": "这些行加起来没有超过“都不是”：没有回答。",
+  "answer.verdict.one": "✓ 一行脱颖而出。",
+  "answer.verdict.several": "◐ 几行分享权重，列在这里。",
+  "answer.verdict.none": "○ 这里没有相关内容。",
+  "answer.verdict.uncertain": "离一半太近，也可能不是这样。",
   "answer.rest": "其余 {count} 行一共得到 {weight}。",
   "answer.at": "T = {temperature}。",
 

@@ -15,7 +15,7 @@ export default {
   "scene.unicode.lede": "[key|键]是字符的英文名，[value|值]是字符本身。“smiling cat”旁边有一大家子笑脸：看看有多少个分享权重。",
   "scene.nothing.name": "都不是",
   "scene.nothing.title": "一个谁也答不了的问题",
-  "scene.nothing.lede": "“前 k 个”总会返回 k 个。注意力多一个[key|键]，叫“都不是”：它的权重，等于同样数量的无关卡片合起来的权重；这里它拿走了大部分[weight|权重]，所以没有答案。",
+  "scene.nothing.lede": "“前 k 个”总会返回 k 个。注意力多一个[key|键]，叫“都不是”：它的权重，等于同样数量的无关卡片合起来的权重；这里它拿走了大部分[weight|权重]，所以页面说：这里没有相关内容。",
   "scene.share.name": "两个相近的键",
   "scene.share.title": "两个正确答案分享权重",
   "scene.share.lede": "两个[key|键]几乎一样近。只取一个就会丢掉一个好答案；加权则两个都留下。再冷一点，看谁胜出。",

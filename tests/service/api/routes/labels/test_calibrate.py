@@ -63,7 +63,7 @@ def test_it_is_kept_where_it_gains_and_then_answers_say_how_sure_they_are(client
         "outgrown": False,
     }
     query = questions[1]["query"]
-    answer = client.post(f"{path}/attend", json={"query": query, "top_k": 5, "answer_if": 0.2}).json()
+    answer = client.post(f"{path}/attend", json={"query": query, "top_k": 5, "min_confidence": 0.2}).json()
     # Independently, in float64: the weight of the best without the null key, and how far all outweigh that, through the
     # curve.
     unit = np.array(query) / np.linalg.norm(query)
@@ -84,7 +84,7 @@ def test_it_is_kept_where_it_gains_and_then_answers_say_how_sure_they_are(client
     shares = np.exp(with_null - with_null.max())
     shares = np.sort(shares[:-1] / shares.sum())[::-1]
     assert confidences[1] == pytest.approx((1 - first) * shares[1] / (1 - shares[0]), rel=1e-6)
-    assert answer["evidence"]["answered"] == (first >= 0.2)
+    assert answer["evidence"]["verdict"] == ("one" if first >= 0.2 else "several")
     threshold = next(each["weight"] for each in kept["conformal"] if each["conformal"] == 0.9)
     inside = client.post(f"{path}/attend", json={"query": query, "conformal": 0.87}).json()
     assert len(inside["matches"]) == np.count_nonzero(weights >= threshold)
@@ -101,8 +101,8 @@ def test_it_is_kept_where_it_gains_and_then_answers_say_how_sure_they_are(client
     )
     taken = client.patch(path, json={"calibration": None}).json()
     assert (taken["temperature"], taken["null"], taken["calibration"]) == (0.05, 0.3, None)
-    refused = client.post(f"{path}/attend", json={"query": query, "answer_if": 0.5})
-    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/answer_if")
+    refused = client.post(f"{path}/attend", json={"query": query, "min_confidence": 0.5})
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/min_confidence")
 
 
 def test_what_it_has_outgrown_is_said(client, path):

@@ -86,7 +86,7 @@ def test_asked_otherwise_there_is_no_confidence(client, path, otherwise):
     answer = asked(client, path, **otherwise).json()
     assert answer["matches"]
     assert not any("confidence" in match for match in answer["matches"])
-    for wanted in ({"answer_if": 0.5}, {"conformal": 0.9}):
+    for wanted in ({"min_confidence": 0.5}, {"conformal": 0.9}):
         refused = asked(client, path, **otherwise, **wanted)
         assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, f"/{next(iter(wanted))}")
 
@@ -99,7 +99,7 @@ def test_auto_without_a_calibration_is_refused(client, path):
     assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/full_text")
 
 
-@pytest.mark.parametrize("wanted", [{"answer_if": 0.5}, {"conformal": 0.9}])
+@pytest.mark.parametrize("wanted", [{"min_confidence": 0.5}, {"conformal": 0.9}])
 def test_a_part_of_a_stream_has_no_confidence(client, path, wanted):
     refused = asked(client, path, stream=True, **wanted)
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, f"/{next(iter(wanted))}")

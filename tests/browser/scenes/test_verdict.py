@@ -1,7 +1,8 @@
-"""Whether the collection knew, and the level of "none of these": the service's at every temperature of the slider."""
+"""The verdict, and the level of "none of these": the service's at every temperature of the slider."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,10 +15,18 @@ from tests.running import RunningService
 STOPS = [0, 1, 60, 110, 125, 137, 150, 163, 180, 220, 300, 399]
 QUESTIONS = ["books about felines", "quarterly tax return", "flurb zindle quax"]
 SAID = {
-    "en": {True: ("Answered", "✓ answered", "answered: "), False: ("Not answered", "○ not answered", "not answered")},
-    "zh": {True: ("有答案", "✓ 有答案", "有答案："), False: ("没有答案", "○ 没有答案", "没有答案")},
+    "en": {
+        "one": ("One document stands out.", "✓ one stands out", "one stands out"),
+        "several": ("Several share it: here they are.", "◐ several share it", "several: "),
+        "none": ("Nothing here about that.", "○ nothing about that", "nothing here"),
+    },
+    "zh": {
+        "one": ("一篇文档脱颖而出。", "✓ 一篇突出", "一篇突出"),
+        "several": ("几篇文档分享权重，列在这里。", "◐ 几篇分享", "几篇："),
+        "none": ("这里没有相关内容。", "○ 没有相关内容", "没有相关内容"),
+    },
 }
-PLACES = ("#answered", "#picture-answered", "#answer-attention .verdict")
+PLACES = ("#verdict", "#picture-verdict", "#answer-attention .headline")
 COUNTING = """(names) => {
   window.heard = {};
   for (const name of names) {
@@ -71,7 +80,7 @@ def test_the_levels_in_words_and_in_the_picture_are_one(visit: Any) -> None:
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("query", QUESTIONS)
-def test_answered_is_the_services_and_follows_the_slider(visit: Any, query: str, language: str) -> None:
+def test_the_verdict_is_the_services_and_follows_the_slider(visit: Any, query: str, language: str) -> None:
     opened = visit(f"#scene=library&query={query}&lang={language}")
     page = opened.page
     level_between = evidence(opened.origin, query, 0, "auto")["null_similarity"]
@@ -80,11 +89,39 @@ def test_answered_is_the_services_and_follows_the_slider(visit: Any, query: str,
         opened.go(f"#scene=library&query={query}&lang={language}&none={null}")
         for stop in [*STOPS, 400]:
             temperature = slide(page, stop)
-            answered = evidence(opened.origin, query, temperature, null)["answered"]
-            verdicts.add(answered)
-            for place, words in zip(PLACES, SAID[language][answered], strict=True):
+            verdict = evidence(opened.origin, query, temperature, null)["verdict"]
+            verdicts.add(verdict)
+            for place, words in zip(PLACES, SAID[language][verdict], strict=True):
                 assert page.locator(place).inner_text().startswith(words), (null, temperature, place)
-    assert verdicts == {True, False}
+    assert verdicts == {"several", "none"} | ({"one"} if query == QUESTIONS[0] else set())
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(
+    ("verdict", "query"),
+    [("one", "pets that purr"), ("several", "machines that think"), ("none", "flurb zindle quax")],
+)
+def test_each_verdict_is_said_in_words(visit: Any, verdict: str, query: str, language: str) -> None:
+    opened = visit(f"#scene=library&query={query}&lang={language}")
+    page = opened.page
+    assert checked(page) < 1e-9
+    served = evidence(opened.origin, query, 0.05, "auto")
+    assert (served["verdict"], served["verdict_certain"]) == (verdict, True)
+    shown = [page.locator(place).inner_text() for place in PLACES]
+    for text, words in zip(shown, SAID[language][verdict], strict=True):
+        assert text.startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("language", "more"), [("en", "So near to half, it may be another."), ("zh", "离一半太近，也可能不是这样。")]
+)
+def test_a_verdict_that_rounding_decides_says_so(visit: Any, language: str, more: str) -> None:
+    twins = [{"id": name, "key": "a cup of tea", "value": name} for name in ("left", "right")]
+    opened = visit(f"#scene=rows&query=tea&none=false&lang={language}&rows={json.dumps(twins)}")
+    page = opened.page
+    assert checked(page) < 1e-9
+    page.wait_for_function("(more) => document.querySelector('#verdict').textContent.endsWith(more)", arg=more)
+    assert page.locator("#verdict").inner_text().startswith(SAID[language]["several"][0])
 
 
 def test_a_large_collection_says_what_the_service_says(visit: Any, large: str) -> None:
@@ -95,7 +132,7 @@ def test_a_large_collection_says_what_the_service_says(visit: Any, large: str) -
         temperature = slide(page, stop)
         served = evidence(opened.origin, "cats on a ship", temperature, "auto", large)
         assert level(page) == pytest.approx(served["null_similarity"], abs=0.005001), temperature
-        assert page.locator("#answered").inner_text().startswith(SAID["en"][served["answered"]][0]), temperature
+        assert page.locator("#verdict").inner_text().startswith(SAID["en"][served["verdict"]][0]), temperature
         none = share(page.locator(".row.none .share").inner_text())
         assert none == pytest.approx(served["null_weight"], abs=0.008), temperature
 
@@ -106,9 +143,9 @@ def test_a_large_collection_rests_on_as_many_documents_as_the_service_says(visit
         temperature = slide(page, stop)
         page.wait_for_selector("#checking[data-state=agreed]")
         served = evidence(page.url.partition("/#")[0], "cats on a ship", temperature, "auto", large)
-        rungs = page.evaluate("document.querySelector('#answer-attention .verdict').textContent")
+        rungs = page.locator("#summary").inner_text()
         effective = served["effective_documents"]
-        if served["answered"]:
+        if served["verdict"] != "none":
             assert f" {effective:.1f} rows" in rungs or f" {effective:.0f} rows" in rungs, (
                 temperature,
                 effective,
@@ -128,14 +165,14 @@ def test_nothing_is_agreed_about_nothing(visit: Any, site: RunningService) -> No
 
 def test_it_is_announced_when_it_changes_and_not_at_every_step(visit: Any) -> None:
     page = visit("#scene=library&none=0.52").page
-    assert page.locator("#answered").get_attribute("role") == "status"
+    assert page.locator("#verdict").get_attribute("role") == "status"
     slide(page, 0)
-    page.evaluate(COUNTING, ["#answered", "#picture-words"])
+    page.evaluate(COUNTING, ["#verdict", "#picture-words"])
     for stop in range(0, 400, 4):
         slide(page, stop)
     heard = page.evaluate("window.heard")
     # From one nearest key below s₀ to all of them together above it, with other words at T = 0.
-    assert 1 <= heard["#answered"] <= 4
+    assert 1 <= heard["#verdict"] <= 4
     assert heard["#picture-words"] <= 20
 
 
@@ -143,7 +180,7 @@ def test_nothing_is_said_before_the_guess(visit: Any) -> None:
     page = visit("#scene=guess", covered=True).page
     assert [page.locator(place).inner_text() for place in PLACES] == ["", "", "?"]
     page.locator(".choice").first.click()
-    assert page.locator("#answered").inner_text().startswith(SAID["en"][True][0])
+    assert page.locator("#verdict").inner_text().startswith(SAID["en"]["several"][0])
 
 
 def test_the_null_can_be_chosen(visit: Any) -> None:
@@ -173,7 +210,7 @@ def test_the_null_can_be_chosen(visit: Any) -> None:
 
 def test_without_a_null_the_rows_always_answer(visit: Any) -> None:
     page = visit("#scene=nothing&none=false").page
-    assert "not allowed" in page.locator("#answered").inner_text()
+    assert "not allowed" in page.locator("#verdict").inner_text()
     assert not page.locator(".row.none").is_visible()
     assert page.locator("#none-level").is_hidden()
 
@@ -181,7 +218,7 @@ def test_without_a_null_the_rows_always_answer(visit: Any) -> None:
 def test_with_every_row_masked_nothing_answers(visit: Any) -> None:
     opened = visit('#scene=rows&rows=[{"id":"a","key":"tea","value":"hot"}]&masked=["a"]')
     page = opened.page
-    assert page.locator("#answered").inner_text().startswith("Not answered")
+    assert page.locator("#verdict").inner_text() == "Nothing here about that. There is no row to attend to."
     assert page.locator(".row.none .share").inner_text() == "100%"
     assert checked(page) < 1e-9
 

@@ -1,0 +1,58 @@
+"""Queries as vectors: what needs an encoder, and whose words it does not know."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import product
+
+import numpy as np
+import pytest
+
+from attention.lookup import Evidence, Verdict
+from service.retrieval import InvalidContent
+from service.retrieval.queries.encoded import EncodedQuery, check_readable, encode_queries
+from service.storage import CollectionRecord, CollectionSettings
+
+QUERY = np.array([3, 4], np.float32)
+UNKNOWN = EncodedQuery("猫?", QUERY, 1, words_unknown=True)
+RECORD = CollectionRecord(1, "c", CollectionSettings("dot", 0.25, dimension=2), documents=3)
+
+
+def test_a_text_asks_for_an_encoder_and_the_first_one_is_pointed_at():
+    with pytest.raises(InvalidContent, match="has no encoder: send the query as a vector") as refused:
+        asyncio.run(encode_queries(None, RECORD, [QUERY, "a text", "another"], ["/0", "/1", "/2"]))
+    assert [flaw.pointer for flaw in refused.value.flaws] == ["/1"]
+
+
+def test_a_vector_is_the_query_and_has_no_tokens():
+    (query,) = asyncio.run(encode_queries(None, RECORD, [QUERY], ["/0"]))
+    assert query.sent is query.vector is QUERY
+    assert (query.unknown_tokens, query.words_unknown) == (None, False)
+
+
+def test_without_an_encoder_no_question_is_refused_for_its_words():
+    asyncio.run(check_readable(None, "", "/query"))
+
+
+def test_no_document_stands_out_for_unknown_words_and_it_is_told_whether_that_is_certain():
+    shares = [0.0, 0.2, 0.4, 0.49, 0.5, 0.6]
+    for null, heaviest, variation in product(shares, [0.1, 0.3, 0.5, 0.6, 0.9], [0.0, 0.05, 0.2]):
+        evidence = Evidence(1.0, null, 0.1, 0.0, 0.5, 1.6)
+        of_weights = Verdict.of(evidence, heaviest, variation, documents=3)
+        found = UNKNOWN.verdict(of_weights, evidence, variation)
+        assert found.stands == ("none" if null >= 0.5 else "several")
+        # The true null weight is as far away as the variation, at most.
+        could_be = {max(null - variation, 0) >= 0.5, null + variation >= 0.5}
+        assert found.certain == (len(could_be) == 1)
+
+
+def test_without_a_null_key_it_is_always_several():
+    evidence = Evidence(1.0, 0.0, None, 0.0, 0.5, 1.6)
+    found = UNKNOWN.verdict(Verdict("one", certain=True), evidence, 0.7)
+    assert found == Verdict("several", certain=True)
+
+
+def test_where_a_word_is_known_the_weights_decide():
+    evidence = Evidence(1.0, 0.1, 0.1, 0.0, 0.5, 1.6)
+    for verdict in (Verdict("one", certain=True), Verdict("several", certain=False)):
+        assert EncodedQuery("猫 cat", QUERY, 1).verdict(verdict, evidence, 0.0) == verdict
