@@ -1,4 +1,4 @@
-"""Thirty of the thousand kills of `python -m benchmarks kills`; and its model sees what it has to."""
+"""Some of the thousand kills of `python -m benchmarks kills`; and its model sees what it has to."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ import pytest
 
 from benchmarks.killing import Killed
 from benchmarks.writers import Writer, document, number_of
+from tests.thorough import thorough
 
 
 @pytest.mark.kill
-def test_thirty_kills_lose_nothing_and_leave_nothing_half_done(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [10, thorough(30)])
+def test_kills_lose_nothing_and_leave_nothing_half_done(tmp_path: Path, kills: int) -> None:
     killed = Killed(tmp_path, random.Random(8), most_seconds=0.8)
-    for _ in range(30):
+    for _ in range(kills):
         killed.once()
     killed.end()
-    assert killed.acknowledged > 30, killed.report()
+    assert killed.acknowledged > kills, killed.report()
 
 
 def writer() -> Writer:
