@@ -42,26 +42,27 @@ class Recording:
         self._texts["query"] |= dict.fromkeys(questions)
         where = {row["id"]: i for i, row in enumerate(memory.rows)}
         asked = {}
+        first_of = dict[tuple[float, float] | None, str]()  # by what it stands on: short questions may differ in that
         for text in questions:
             compared = self._compare(memory, text)
+            background = compared.background
+            spread = None if background is None else (background.mean, background.deviation)
+            first_of.setdefault(spread, text)
             asked[text] = {
                 "words": compared.full_text.parameters.get("words"),
                 "found": [where[row["id"]] for row in compared.full_text.rows],
                 "none": compared.attention.null_weight,
                 "weights": [[where[match.id], match.weight] for match in compared.attention.matches[:_CHECKED]],
+                "stands_on": list(first_of).index(spread),
             }
             self._told()
         filters = [None] if memory.name is None else [None, *memory.filters]
         statements = [(each, self._compare(memory, questions[0], where=each)) for each in filters]
-        backgrounds = {null: self._compare(memory, questions[0], null=null).background for null in NULLS}
         self._memories.append(
             {
                 "name": memory.name,
                 "rows": memory.rows,
-                "backgrounds": {
-                    null: found and {"mean": found.mean, "deviation": found.deviation, "of": found.of}
-                    for null, found in backgrounds.items()
-                },
+                "backgrounds": [self._backgrounds(memory, text) for text in first_of.values()],
                 "statements": [
                     {"filter": each, "sql": _statement(found.sql), "full_text": _statement(found.full_text)}
                     for each, found in statements
@@ -85,6 +86,14 @@ class Recording:
             "texts": list(texts),
             "width": vectors.shape[1],
             "vectors": b64encode(vectors.tobytes()).decode("ascii"),
+        }
+
+    def _backgrounds(self, memory: Memory, query: str) -> dict[str, Any]:
+        """By the name of each null key, what it stands on beside a question."""
+        backgrounds = {null: self._compare(memory, query, null=null).background for null in NULLS}
+        return {
+            null: found and {"mean": found.mean, "deviation": found.deviation, "of": found.of}
+            for null, found in backgrounds.items()
         }
 
     def _compare(self, memory: Memory, query: str, **options: Any) -> Comparison:

@@ -58,14 +58,14 @@ function compared(memory, asked, body, exported) {
     sql: { ...statements.sql, parameters: parameters(statements.sql, { key: body.query }), rows: rows.filter((row) => row.key === body.query) },
     full_text: { ...statements.full_text, parameters: parameters(statements.full_text, { words: known.words }), rows: known.found.map((at) => rows.find(({ id }) => id === memory.rows[at].id)).filter(Boolean) },
     top_k: { matches: byNearness, documents: similarities.length },
-    background: memory.background(body.null ?? "auto"),
+    background: memory.background(body.null ?? "auto", known),
     attention,
   };
 }
 
 /** The answer at a temperature, and how far this browser's weights are from those that the service wrote out. */
 function attended(memory, { rows, similarities, known }, { temperature, null: given = "auto" }, exported) {
-  const nullKey = nullOf(memory, given, rows.length);
+  const nullKey = nullOf(memory, known, given, rows.length);
   const answer = weigh(similarities, { temperature, none: nullKey?.at(temperature) ?? null });
   const matches = rows.map((row, i) => ({ ...row, similarity: similarities[i], weight: answer.weights[i], logit: similarities[i] / temperature, value_vector: memory.valueVector(row) }));
   const apart = difference(memory, known, exported.temperature);
@@ -81,12 +81,12 @@ function attended(memory, { rows, similarities, known }, { temperature, null: gi
 
 /** The largest difference to what the service said of the whole memory, at the temperature that it was asked at. */
 function difference(memory, known, temperature) {
-  const nullKey = nullOf(memory, "auto", memory.rows.length);
+  const nullKey = nullOf(memory, known, "auto", memory.rows.length);
   const { weights, nullWeight } = weigh(memory.similarities(known.vector), { temperature, none: nullKey.at(temperature) });
   return Math.max(Math.abs(nullWeight - known.none), ...known.weights.map(([at, weight]) => Math.abs(weights[at] - weight)));
 }
 
-function nullOf(memory, given, keys) {
+function nullOf(memory, known, given, keys) {
   if (given === false) return null;
-  return typeof given === "number" ? new NullKey({ similarity: given }) : new NullKey({ background: memory.background(given), keys });
+  return new NullKey(typeof given === "number" ? { similarity: given } : { background: memory.background(given, known), keys });
 }

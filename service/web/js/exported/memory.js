@@ -35,9 +35,9 @@ export class Memory {
     return Float64Array.from(rows, ({ key }) => cosine(query, this.vectors.document.get(key)));
   }
 
-  /** What a null key by a name stands on. */
-  background(named) {
-    return this.backgrounds[named] ?? null;
+  /** What a null key by a name stands on beside a question; short ones may have a background of their own. */
+  background(named, { stands_on: place }) {
+    return this.backgrounds[place][named] ?? null;
   }
 
   /** The vector of a row's value, where it is a text that was encoded. */

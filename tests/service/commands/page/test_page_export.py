@@ -11,7 +11,9 @@ from service.api.assets import Assets
 from service.api.routes.page import WEB
 from service.commands.page.bundle import ROOT, bundled
 from service.commands.page.export import QUESTIONS
-from service.commands.page.memories import filters_in, written_in
+from service.commands.page.memories import Memory, filters_in, written_in
+from service.commands.page.recording import NULLS, Recording
+from softkv import Client
 
 ASSETS = Assets(WEB)
 
@@ -31,6 +33,22 @@ def test_some_three_hundred_questions_and_each_once():
     assert 250 <= len(set(asked)) == len(asked)
     begun = set(re.findall(r'query: "([^"]*)"', ASSETS.text("js/scenes.js")))
     assert begun <= set(asked)
+
+
+def test_each_question_has_the_background_that_its_null_key_stands_on(service):
+    rows = [{"id": key, "key": key, "value": key} for key in ("cats", "board games", "the moon", "bread")]
+    questions = ["kitten", "which animal purrs and catches mice?"]
+    with Client(service.url) as client:
+        recording = Recording(client, lambda: None)
+        recording.ask(Memory(None, rows, questions))
+        (memory,) = recording.content()["memories"]
+        places = [memory["questions"][question]["stands_on"] for question in questions]
+        assert sorted(places) == [0, 1]
+        for question, place in zip(questions, places, strict=True):
+            for null in NULLS:
+                stands_on = client.compare(question, rows, null=null).background
+                assert memory["backgrounds"][place][null]["mean"] == stands_on.mean
+                assert memory["backgrounds"][place][null]["deviation"] == stands_on.deviation
 
 
 @pytest.mark.parametrize("name", ["index.html", "lesson.html", "worksheet.html"])
