@@ -88,7 +88,7 @@ def _quoted(value: object) -> str:
 
 
 def escaped(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Show what is not printable beside the event as escapes: a terminal obeys some of it, such as U+202E."""
+    """Escape unprintable characters in all fields but the event; a terminal would obey some, such as U+202E."""
     return {name: _visible(each) if isinstance(each, str) and name != "event" else each for name, each in event.items()}
 
 

@@ -37,7 +37,7 @@ class Answer:
         matches: how many of the head are asked for (top_k, or the smallest set that holds top_p); more are ties.
         complete: False where top_k came before top_p was reached.
         evidence: at the temperature used.
-        heaviest: the weight of the heaviest document, whether it is in the head or not; 0 where none passes.
+        heaviest: the weight of the heaviest document, in the head or not; 0 if no document passes.
         best_similarity: the best that passes, with a bias that of the largest logit; None where none does.
         output: float64[d_v], Σ weight·value, not rescaled for the null; None where not asked for.
         certificate: a proven bound on the error of all this.
@@ -107,7 +107,7 @@ class Sweep:
         matches: how many of the head were asked for; more are ties with the last.
         evidence: one for each temperature, in the order asked.
         certificates: one for each temperature.
-        heaviest: float64[t, 2], what the heaviest document weighs at least and at most; its keys need not all be known.
+        heaviest: float64[t, 2], the least and the largest weight that the heaviest document can have.
     """
 
     numbers: I64
@@ -124,7 +124,7 @@ class Sweep:
 
     @property
     def verdicts(self) -> list[Verdict]:
-        """One for each temperature, see `Answer`."""
+        """The verdict at each temperature; see `Answer`."""
         columns = zip(self.evidence, self.certificates, self.heaviest, strict=True)
         return [
             Verdict.of(evidence, least, certificate.total_variation, documents=self.documents, at_most=most)
@@ -258,7 +258,7 @@ def sweep_of(
     Args:
         distributions: for each the weights float64[n] of the rows that are known, the evidence and a certificate; taken
             one by one, so that they need not be there together.
-        heaviest: float64[t, 2], see `Sweep`; None where the heaviest document is among those that are known.
+        heaviest: float64[t, 2], see `Sweep`; None if the heaviest document is among the known ones.
     """
     if grouping is None:
         head = choose(similarities, question.cap, order)

@@ -82,7 +82,7 @@ def quantised_sweep(view: View, question: Question, temperatures: Sequence[float
     bounds = [made.counted_variation if part.facts.several else made.total_variation for made in drafts]
     weights = [rows.weights(part, question, rescored, mixture)[0] for mixture in mixtures]
     certificates = [Certificate(part.method, bound, None) for bound in bounds]
-    heaviest = None  # which is the most similar one, where each has one key
+    heaviest = None  # with one key per document it is the most similar one
     if part.facts.several:
         heaviest = np.array([heaviest_among(part, rescored, mixture, read.error.largest) for mixture in mixtures])
     return sweep_of(

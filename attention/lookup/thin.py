@@ -194,7 +194,7 @@ def _answer(
         elsewhere=mixture.tail,
         order=places,
     )
-    # The heaviest document decides the verdict, also where it is no match.
+    # The verdict reads the heaviest document, even if that is not among the matches.
     shown = max(float(answer.weights.sum()), answer.heaviest) + answer.null_weight
     variation = min(1.0, exact + thin_variation(mixture.log_tail, factors, shown))
     if variation > min(most, question.max_error or 1.0):

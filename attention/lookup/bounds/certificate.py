@@ -1,4 +1,4 @@
-"""What an answer says of its own error."""
+"""The certificate of an answer: a bound on its error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Certificate:
             "thin", one of 4 or 2 bits a component.
         total_variation: ½·Σ|w − ŵ| over every document and the null key is at most this; where documents have several
             keys, or the method is "thin", over the documents of the answer, all others together, and the null key.
-        output_error: ‖o − ô‖₂ is at most this; None where no output was asked for.
+        output_error: ‖o − ô‖₂ is at most this; None if no output was requested.
         basis: "proven", a theorem; or "measured", an estimate whose error was measured.
         holds_with: the chance that a proven one holds, over secret random numbers: 1 where it follows from what was
             computed. Of a measured one the share of answers that it covered, when that was measured.
@@ -27,5 +27,5 @@ class Certificate:
     holds_with: float = 1.0
 
     def error(self, value_norm: float) -> float:
-        """What `max_error` bounds: total variation, and the output's error relative to the largest ‖v‖."""
+        """Return what `max_error` bounds: the larger of total variation and the output's error over the largest ‖v‖."""
         return max(self.total_variation, (self.output_error or 0.0) / max(value_norm, 1e-300))

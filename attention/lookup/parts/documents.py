@@ -113,14 +113,14 @@ def counted(part: Part, question: Question, rescored: Rescored, found: Mixture |
 
 
 def heaviest_among(part: Part, rescored: Rescored, found: Mixture, error: float) -> tuple[float, float]:
-    """What the heaviest document weighs at least and at most, within the total variation of the answer; of a softmax.
+    """Return the least and the largest weight of the heaviest document, within the total variation; softmax only.
 
     A document weighs at least what its listed rows do, and at most as much more as its other rows would at the
     threshold: those of listed documents, of the documents with most rows, and of any other. The partition may be
     smaller than the sum that stands for it: of a part m in it that is off by a factor of exp(−b), by 1 − m·(1 − e⁻ᵇ).
 
     Args:
-        error: how far the similarity of a row that is not known can be off.
+        error: the largest error of the similarity of an unlisted row.
     """
     weights = np.concatenate([found.known, found.candidates])
     grouping = Grouping(part.owners(np.concatenate([rescored.places, rescored.candidate_places])))
@@ -133,13 +133,15 @@ def heaviest_among(part: Part, rescored: Rescored, found: Mixture, error: float)
     temperature = found.evidence.temperature
     if temperature == 0:
         return least, least
-    each = float(np.exp((rescored.threshold + rescored.error - rescored.best) / temperature)) * float(found.known.max())
+    row_weight = float(np.exp((rescored.threshold + rescored.error - rescored.best) / temperature)) * float(
+        found.known.max()
+    )
     left = 1 + found.tail * float(np.expm1(-error / temperature))
     unlisted = part.key_counts(grouping.numbers) - grouping.counts
     longest = part.key_counts(part.facts.longest)
-    others = max(part.facts.most_keys, int(longest.max(initial=0))) * each
-    most = max(float((listed + unlisted * each).max()), others)
-    return least, min(1.0, most / left) if left > 0 else 1.0
+    other_document = max(part.facts.most_keys, int(longest.max(initial=0))) * row_weight
+    largest = max(float((listed + unlisted * row_weight).max()), other_document)
+    return least, min(1.0, largest / left) if left > 0 else 1.0
 
 
 def _by_weight(question: Question, found: Mixture) -> bool:

@@ -1,4 +1,4 @@
-"""What an answer says: that one document stands out, that several share it, or that there is nothing."""
+"""The verdict of an answer: one document stands out, several share the weight, or there is nothing."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from attention.lookup.softmax.evidence import Evidence
 Stands = Literal["one", "several", "none"]
 
 HALF = 0.5
-"""Of all weight: a null key that has as much says that there is nothing; a document that has more stands out."""
+"""A share of all weight. A null key with at least this much means "none"; a document with more stands out."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What weights say of the documents that pass, and whether they can be trusted to say it.
+    """Whether one document stands out, and whether the error of the weights leaves room for another verdict.
 
     Attributes:
         stands: "none" where the null key has at least half of all weight, or no document passes; else "one" where the
             heaviest document has more than half; else "several".
-        certain: whether the true weights say the same, as far as the bound on their total variation holds.
+        certain: whether the true weights give the same verdict, if the bound on their total variation holds.
     """
 
     stands: Stands
@@ -30,16 +30,16 @@ class Verdict:
     def of(
         cls, evidence: Evidence, heaviest: float, variation: float, *, documents: int, at_most: float | None = None
     ) -> Verdict:
-        """The verdict of weights whose total variation from the true ones is bounded.
+        """Return the verdict of weights whose total variation from the true weights is bounded.
 
-        No set of documents weighs more or less than told by more than that bound.
+        The true weight of any set of documents differs from the returned one by at most that bound.
 
         Args:
-            evidence: whose null key is meant.
-            heaviest: the weight of the heaviest document, 0 where none passes.
-            variation: the bound.
+            evidence: its null weight and null similarity are read.
+            heaviest: the weight of the heaviest document, 0 if no document passes.
+            variation: the bound on the total variation.
             documents: how many pass.
-            at_most: what the heaviest document can weigh, where that is not known; None for `heaviest`.
+            at_most: the largest weight that a document can have; None if that is `heaviest`.
         """
         null = evidence.null_weight
         if not documents:
@@ -48,6 +48,6 @@ class Verdict:
             return cls("none", null - variation >= HALF)
         if heaviest > HALF:
             return cls("one", heaviest - variation > HALF)
-        always = evidence.null_similarity is None  # and no document can be the null key
-        outweighed = always or null + variation < HALF
+        has_null = evidence.null_similarity is not None
+        outweighed = not has_null or null + variation < HALF
         return cls("several", outweighed and max(heaviest, at_most or 0.0) + variation <= HALF)

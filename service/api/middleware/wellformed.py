@@ -1,6 +1,6 @@
 """What no request may be, whoever sends it: unreadable, with a control character in its path, or with two lengths.
 
-And what two requests may be that are the same: a target with scheme and host is read as its path.
+A target with scheme and host is read as its path.
 """
 
 from __future__ import annotations
@@ -44,17 +44,19 @@ class WellFormed:
 
 
 def _to_origin_form(scope: Scope) -> None:
-    """Turn `http://host/path` into the path and the Host, as RFC 9112, 3.2.2 has it: a Host header says nothing then.
+    """Split a target `http://host/path` into path and Host; it replaces the Host header (RFC 9112, 3.2.2).
 
     Raises:
-        MalformedHost: there is no host.
+        MalformedHost: the target has no host.
     """
     absolute = ABSOLUTE.fullmatch(scope.get("raw_path") or b"")
     if absolute is None:
         return
     host, path = absolute[1], absolute[2] or b"/"
     if not host:
-        raise MalformedHost("the request asks for an address without a host: send the path, or the whole address")
+        raise MalformedHost(
+            "Expected a path or an address with a host, got an address without one. Send the path alone."
+        )
     scope["path"], scope["raw_path"] = unquote(path.decode("ascii")), path
     scope["headers"] = [*(header for header in scope["headers"] if header[0] != b"host"), (b"host", host)]
 

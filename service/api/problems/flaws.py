@@ -39,7 +39,7 @@ RENAMED = {
     "answered": "answered gave way to verdict, which the evidence of every answer has: leave it out",
 }
 QUESTION = {"query", "queries", "questions"}
-"""What the body of a question has; in any other a field of such a name is the sender's own."""
+"""Fields that mark a body as a question; only there are old names of fields explained."""
 
 
 def flaws_of(errors: Iterable[Mapping[str, Any]], body: Any, *, of_document: bool = False) -> list[Flaw]:
@@ -69,7 +69,7 @@ def words_of(error: Mapping[str, Any]) -> str:
 
 
 def _renamed(error: Mapping[str, Any]) -> str | None:
-    """What a field, or what `include` named, is called now."""
+    """Return the hint for a field, or an entry of `include`, that was renamed; None if it was not."""
     if error["type"] == "extra_forbidden":
         return RENAMED.get(str(error["loc"][-1]))
     named = error["type"] == "literal_error" and "include" in error["loc"] and error.get("input")

@@ -1,4 +1,4 @@
-"""What a model can read of a text: nothing, signs alone, or words."""
+"""How much of a text a model can read: nothing, only signs, or words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 
 class Content(IntEnum):
-    """What the known tokens of a text say at most; special, unknown and blank ones say nothing."""
+    """The most that a known token of a text contains; special, unknown and blank tokens count as nothing."""
 
     NOTHING = 0
     SIGNS = 1  # punctuation and symbols
@@ -17,10 +17,10 @@ class Content(IntEnum):
 
 
 class Vocabulary:
-    """The tokens of a tokeniser, each looked at once, when it first comes. Threads may share it."""
+    """The content of each token of a tokeniser, computed when the token is first seen. Threads may share it."""
 
     def __init__(self, library: Tokenizer, unknown_token: int | None) -> None:
-        """Take the tokeniser, which stays the caller's, and the id that it gives what it does not know."""
+        """Take a tokeniser, which is not changed, and the id of its unknown token; None if it has none."""
         special = [token for token, added in library.get_added_tokens_decoder().items() if added.special]
         self._library = library
         self._contents = dict.fromkeys(special, Content.NOTHING)
@@ -28,7 +28,7 @@ class Vocabulary:
             self._contents[unknown_token] = Content.NOTHING
 
     def content(self, ids: Iterable[int]) -> Content:
-        """What a text of these tokens says; of most texts only the first token is looked at."""
+        """Return the content of a text of these tokens; for most texts only the first one is looked up."""
         content = Content.NOTHING
         for token in ids:
             if token not in self._contents:
@@ -40,7 +40,7 @@ class Vocabulary:
         return content
 
     def _content(self, token: int) -> Content:
-        # Bytes that are no character of their own become U+FFFD, which is a sign: such a model knows every text.
+        # A byte that is not a character decodes to U+FFFD, which counts as a sign: byte-level models know every text.
         text = self._library.decode([token], skip_special_tokens=False)
         if any(character.isalnum() for character in text):
             return Content.WORDS

@@ -231,7 +231,7 @@ class Catalogue:
         """Have what there is be what the store has; it is, where nobody else writes it."""
 
     def _publish_after(self, writer: Writer, publish: Callable[[], object]) -> None:
-        """Have memory be as the transaction leaves the store, once that is committed."""
+        """Apply a transaction's changes to memory once it is committed."""
         writer.after_commit(publish)
 
     def _deleted(self, name: str) -> None:

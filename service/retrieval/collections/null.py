@@ -140,7 +140,7 @@ class Standing:
     short: Background | None = None
 
     def beside(self, query: str | Array) -> Standing:
-        """The same with the background that the null key has beside this question."""
+        """Return it with the background that applies to this question: the short one for a short text."""
         if self.short is None or not (isinstance(query, str) and is_short(query)):
             return self
         return replace(self, background=self.short)

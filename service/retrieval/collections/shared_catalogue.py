@@ -20,7 +20,7 @@ FOLLOWING_SECONDS = 0.2
 """Between two looks at what others wrote, so that a question finds little left to follow."""
 RETRY_SECONDS = 1.0
 NOTHING_SEEN = -1
-"""A count of catalogue changes that no store has."""
+"""A number of catalogue changes that no store can have."""
 FOLLOWED = 10_000
 """Documents of a collection that is new here, up to which a question may wait for them."""
 
@@ -78,9 +78,9 @@ class SharedCatalogue(Catalogue):
             self._seen = seen
 
     def _publish_after(self, writer: Writer, publish: Callable[[], object]) -> None:
-        """Publish after the commit, and have the next look read all again.
+        """Publish after the commit, and make the next refresh read everything again.
 
-        Writers commit and publish in no common order, so what is published may be older than what memory has.
+        Two writers may publish in another order than they committed, so a publication may be older than memory.
         """
 
         def publish_and_look_again() -> None:

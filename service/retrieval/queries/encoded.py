@@ -1,4 +1,4 @@
-"""Queries as vectors, and what the encoder can read of those that are texts."""
+"""Queries as vectors, and how much of each text the encoder can read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from service.storage import CollectionRecord
 Array = np.ndarray[Any, Any]
 
 SHOWN = 60
-"""Characters of a text that its refusal repeats."""
+"""The number of characters of a text that an error repeats."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +35,11 @@ class EncodedQuery:
     words_unknown: bool = False
 
     def verdict(self, verdict: Verdict, evidence: Evidence, variation: float) -> Verdict:
-        """The verdict of an answer to it: no document stands out for words that the model does not know.
+        """Return the verdict of an answer to this query; if the model knows no word of it, "one" becomes "several".
 
         Args:
-            verdict: what the weights say.
-            evidence: of the answer.
+            verdict: the verdict of the weights.
+            evidence: the evidence of the answer.
             variation: the bound on the total variation of its weights.
         """
         if not self.words_unknown or verdict.stands == "none":
@@ -85,7 +85,7 @@ async def encode_queries(
 
 
 async def check_readable(encoder: LoadingEncoder | None, query: str, pointer: str) -> None:
-    """Refuse a text of which the service's encoder can read nothing; while none is loaded, refuse none.
+    """Refuse a text of which the service's encoder can read nothing; accept every text until an encoder is loaded.
 
     Raises:
         NothingToRead: at the pointer.
@@ -93,13 +93,13 @@ async def check_readable(encoder: LoadingEncoder | None, query: str, pointer: st
     if encoder is None or encoder.encoder is None:
         return
     queue = await encoding_queue(encoder)
-    (text,) = (await queue.encode([query], "query")).texts()  # which the queue remembers for the answer
+    (text,) = (await queue.encode([query], "query")).texts()  # the queue keeps it for the answer
     if text.content == Content.NOTHING:
         raise NothingToRead([Flaw(pointer, _nothing(query, text.unknown_tokens, queue.encoder.name))])
 
 
 def check_texts(record: CollectionRecord, queries: Sequence[str | Array], pointers: Sequence[str]) -> None:
-    """Refuse a text where nothing makes a vector of it."""
+    """Refuse texts if the collection has no encoder."""
     if record.settings.encoder is None:
         for query, at in zip(queries, pointers, strict=True):
             if isinstance(query, str):
@@ -109,7 +109,7 @@ def check_texts(record: CollectionRecord, queries: Sequence[str | Array], pointe
 
 
 def _nothing(text: str, unknown: int, model: str) -> str:
-    """What was seen in a text of which the model can read nothing."""
+    """Return the error for a text of which the model can read nothing."""
     shown = repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}…")
     if not text:
         seen = "an empty text"

@@ -44,7 +44,7 @@ def _origin(request: Request, host: str) -> str:
     scheme, _, said = request.headers.get("origin", "").partition("://")
     _, port = request.scope.get("server") or (None, 0)
     named = HOST.fullmatch(own)
-    if named is None:  # with a key a service answers under any Host, and this one could lead elsewhere
+    if named is None:  # a request with a key may have any Host, and this one may hold more than a host
         own = f"{LOOPBACK}:{port}"
     if named is None or networks.is_loopback(named["address"] or named["name"]):
         others = [] if networks.in_a_container() else networks.elsewhere(host, port)
