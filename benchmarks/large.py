@@ -1,18 +1,16 @@
 """Very many rows on one machine: the values are the keys, and the float32 originals lie in files.
 
-    python -m benchmarks.large [--rows 1000000 10000000] [--thin-rows 1000000 30000000] [--directory .]
+    python -m benchmarks.large [--rows 1000000 10000000] [--directory .]
 
 Prints what building takes, the medians of answers, how much longer the last size takes than the first, the memory of
-the process (its own, and with the pages of the files that the system holds for it) and the disk: of memories with codes
-in bytes, and of memories with thin codes alone, where no question is asked twice. A size of these that the disk has no
-room for is left out: thirty million rows want 50 GB. The files have no names, and are gone when the process ends.
+the process (its own, and with the pages of the files that the system holds for it) and the disk. The files have no
+names, and are gone when the process ends.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import secrets
 import shutil
 import sys
 import time
@@ -26,14 +24,9 @@ from rich.console import Console
 from rich.table import Table
 
 from attention.lookup import Memory, Question, Rows, View, answers
-from benchmarks.keys import WIDTH, Array, clustered, near
+from benchmarks.keys import Array, clustered, near
 
 COUNTS = (1, 8, 64)
-ASKED = 21
-"""Questions of a kind, one after another; the first is not counted."""
-
-FREE = 1.085
-"""So many times what originals take the disk must have free: 50 GB for thirty million."""
 
 
 def built(rows: int, directory: Path) -> tuple[View, Array]:
@@ -64,71 +57,8 @@ def memory_of_process() -> tuple[float, float]:
     return own, own + files
 
 
-def built_thin(rows: int, directory: Path) -> tuple[View, Array, float]:
-    """A view of so many rows in thin codes alone, queries near some of all, and the most memory it took meanwhile."""
-    memory = Memory("cosine", directory, expected=rows, thin_seed=secrets.token_bytes(32), thin_only=True)
-    start, most = 0, 0.0
-    queries: list[Array] = []
-    for block in clustered(rows):
-        memory.publish(add=Rows(np.arange(start, start + len(block)), block))
-        queries.append(near(block, -(-len(KINDS) * ASKED * len(block) // rows), start))
-        start, most = start + len(block), max(most, memory_of_process()[0])
-        print(f"\r{start:,} of {rows:,}", end="", file=sys.stderr, flush=True)
-    return memory.view, np.random.default_rng(8).permutation(np.concatenate(queries)), most
-
-
-KINDS = (("T = 0.05", 0.05, "proven"), ("T = 0.05, measured", 0.05, "measured"), ("T = 0", 0.0, "proven"))
-
-
-def thin_milliseconds(view: View, queries: Array, temperature: float, basis: str) -> tuple[float, str]:
-    """The median time of one question, none of which was asked before, and what their certificates say."""
-    times, found = [], []
-    for query in queries:
-        start = time.perf_counter()
-        (answer,) = answers(view, [Question(query, temperature, output=False, basis=basis)])
-        times.append(1000 * (time.perf_counter() - start))
-        found.append(answer.certificate)
-    thin = sum(each.method == "thin" and each.basis == basis for each in found)
-    return median(times[1:]), f"{thin} of {len(found)}, {median(each.total_variation for each in found):.1e}"
-
-
-def thin_table(counts: Sequence[int], directory: Path) -> Table:
-    """One question at a time over thin codes alone, at every number of rows that the disk has room for."""
-    table = Table(title="thin codes alone, values = keys, width 384: one question, milliseconds", box=box.MARKDOWN)
-    names = [name for kind, _, _ in KINDS for name in (kind, "so answered, certificate")]
-    for name in ("rows", "built in", *names, "own memory", "at most", "with files", "disk"):
-        table.add_column(name, justify="right")
-    first: list[float] = []
-    for rows in counts:
-        free = shutil.disk_usage(directory).free
-        if free < rows * WIDTH * 4 * FREE:
-            table.add_row(f"{rows:,}", f"left out: {free / 1e9:.0f} GB of disk are free", *[""] * (len(names) + 4))
-            continue
-        start = time.perf_counter()
-        view, queries, most = built_thin(rows, directory)
-        seconds = time.perf_counter() - start
-        os.sync()
-        disk = (free - shutil.disk_usage(directory).free) / 2**30
-        found = [
-            thin_milliseconds(view, queries[ASKED * at : ASKED * (at + 1)], temperature, basis)
-            for at, (_, temperature, basis) in enumerate(KINDS)
-        ]
-        first = first or [milliseconds for milliseconds, _ in found]
-        cells = [
-            cell
-            for (mine, said), base in zip(found, first, strict=True)
-            for cell in (f"{mine:.1f} ({mine / base:.1f}×)", said)
-        ]
-        own, both = memory_of_process()
-        sizes = [f"{size:.1f} GiB" for size in (own, max(most, own), both, disk)]
-        table.add_row(f"{rows:,}", f"{seconds:.0f} s", *cells, *sizes)
-        print(f"\r{rows:,} rows are done", file=sys.stderr)
-        del view
-    return table
-
-
 def table_of(counts: Sequence[int], directory: Path, repeats: int) -> Table:
-    """Codes in bytes: one question and many together, with and without outputs, at every number of rows."""
+    """One question and many together, with and without outputs, at every number of rows."""
     table = Table(title="values = keys, width 384, T = 0.05: milliseconds", box=box.MARKDOWN)
     for name in ("rows", "built in", *(f"{count}, {what}" for count in COUNTS for what in ("weights", "output"))):
         table.add_column(name, justify="right")
@@ -155,17 +85,13 @@ def table_of(counts: Sequence[int], directory: Path, repeats: int) -> Table:
 
 
 def main() -> None:
-    """Print the tables."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="*", default=[1_000_000, 10_000_000])
-    parser.add_argument("--thin-rows", type=int, nargs="*", default=[1_000_000, 30_000_000])
+    parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 10_000_000])
     parser.add_argument("--directory", type=Path, default=Path(__file__).resolve().parents[1])
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
-    if arguments.rows:
-        Console(width=200).print(table_of(arguments.rows, arguments.directory, arguments.repeats))
-    if arguments.thin_rows:
-        Console(width=200).print(thin_table(arguments.thin_rows, arguments.directory))
+    Console(width=200).print(table_of(arguments.rows, arguments.directory, arguments.repeats))
 
 
 if __name__ == "__main__":

@@ -20,14 +20,10 @@ from attention.kernels.engine import (
 from attention.kernels.interface import (
     ABOVE_MEAN,
     NO_ADDENDS,
-    NO_BLENDS,
     CandidateLists,
     CodedKeys,
     CodedValues,
-    Draws,
     Kernels,
-    ThinBlends,
-    ThinKeys,
 )
 from attention.kernels.listed.interface import TOTALS, Totals
 from attention.kernels.machine_code import encodes, prepare, prepare_transformer, stand_in

@@ -9,7 +9,6 @@ from attention.kernels.listed.order import at_first, deciding, first_ones, heavi
 from attention.kernels.listed.weights import heads, weigh
 from attention.kernels.original_passes import add_rows, all_products, all_sums, residual_sum, row_products
 from attention.kernels.quadratic_forms import quadratic_forms
-from attention.kernels.thin.passes import accumulate_thin, sample_top_thin, thin_queries
 from attention.kernels.value_passes import add_values
 
 AMX = amx_usable()

@@ -18,9 +18,6 @@ from attention.kernels.listed.in_numpy import heads as heads
 from attention.kernels.listed.in_numpy import heaviest as heaviest
 from attention.kernels.listed.in_numpy import in_order as in_order
 from attention.kernels.listed.in_numpy import weigh as weigh
-from attention.kernels.thin.in_numpy import accumulate_thin as accumulate_thin
-from attention.kernels.thin.in_numpy import sample_top_thin as sample_top_thin
-from attention.kernels.thin.in_numpy import thin_queries as thin_queries
 
 NAME = "NumPy"
 AMX = False

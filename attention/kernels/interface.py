@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from attention.dtypes import F32, F64, I16, I64, U64, Bools, Bytes
+from attention.dtypes import F32, F64, I16, I64, Bools, Bytes
 from attention.kernels.listed.interface import ListedKernels
 
 ABOVE_MEAN = 16.0
@@ -22,7 +22,6 @@ NEGLIGIBLE = 1e-7
 LEAST_STEP = 1e-30
 
 NO_ADDENDS: F32 = np.empty(0, dtype=np.float32)
-NO_SCALES: F32 = np.empty(0, dtype=np.float32)
 
 
 class CodedKeys(NamedTuple):
@@ -79,68 +78,6 @@ class CodedValues(NamedTuple):
     code_length: float
 
 
-class ThinKeys(NamedTuple):
-    """Keys in thin codes, side by side.
-
-    Attributes:
-        high: uint8[groups, quads, 16, 4], the upper 2 bits of each component of r keys and more; see `layout`.
-        low: the lower 2 bits; of no groups where only 2 bits are to be read.
-        scales: float32[r].
-        spreads: float32[r], how far each is from its code.
-        allowed: bool[r], True = may be attended to.
-        base: the place of the first one among all rows.
-        value_scales: float32[r], what makes the odd numbers that fields mean a value; float32[0] where none is blended.
-    """
-
-    high: Bytes
-    low: Bytes
-    scales: F32
-    spreads: F32
-    allowed: Bools
-    base: int
-    value_scales: F32 = NO_SCALES
-
-
-class Draws(NamedTuple):
-    """Rows drawn for q queries as they were read, by a Poisson process on the line of their terms.
-
-    Attributes:
-        keys: uint64[q], what the random numbers are made of.
-        rates: float64[q], points to one of mass; 0 for none.
-        places: int64[q, m], of the rows that a point fell on, as often as points did.
-        similarities: float32[q, m], as they were scanned.
-        marks: float64[q, m], a random number above 0 and at most 1 for each.
-        counts: int64[q], how many points there were; more than m where not all found room.
-    """
-
-    keys: U64
-    rates: F64
-    places: I64
-    similarities: F32
-    marks: F64
-    counts: I64
-
-
-class ThinBlends(NamedTuple):
-    """Thin codes added up by the terms of the rows, for q queries; of no width where none are.
-
-    Terms times value scales become whole levels, at most 127, of a step for each 1,024 rows: a row counts by its level
-    times that step.
-
-    Attributes:
-        sums: float64[q, w], over all rows that are summed, w = 16·quads.
-        drawn: float64[q, b, w], over the rows drawn, each by its level's part of its term: in b parts by their marks.
-        shares: float64[q, m], for each row drawn what its level times the step is of its term times its value scale.
-    """
-
-    sums: F64
-    drawn: F64
-    shares: F64
-
-
-NO_BLENDS = ThinBlends(np.empty((0, 0)), np.empty((0, 0, 0)), np.empty((0, 0)))
-
-
 class Kernels(ListedKernels, Protocol):
     """The steps of an answer that read many rows; q queries, r rows, width d, values of width d_v."""
 
@@ -187,36 +124,6 @@ class Kernels(ListedKernels, Protocol):
             lows: float32[q], where the first bin begins.
             finer: float32[q], bins to one of similarity.
             histogram: float64[q, bins, 2], count and sum of similarities, added to.
-        """
-
-    def thin_queries(self, codes: I16, steps: F32, units: F32, usual: float, bits: int) -> Any:
-        """What the passes over thin keys read, of codes int16[q, d], steps and units float32[q].
-
-        Similarity = product of codes·scale·step + max(spread − usual, 0)·unit, where a field f of a key means 2·f − 3
-        where it has 2 bits, and 2·f − 15 where it has 4.
-        """
-
-    def sample_top_thin(self, keys: ThinKeys, queries: Any, best: F32) -> None:
-        """`sample_top`, of thin keys."""
-
-    def accumulate_thin(
-        self,
-        keys: ThinKeys,
-        first: int,
-        queries: Any,
-        lists: CandidateLists,
-        inverse: F32,
-        sums: F64,
-        draws: Draws,
-        blends: ThinBlends,
-    ) -> int:
-        """`accumulate`, of thin keys and without weights; what is summed may be drawn, and its codes added up.
-
-        Args:
-            keys: the first one at a multiple of 1,024 rows from where random numbers are to begin; each 1,024 have
-                numbers of their own, which follow from a query's key and the place of the first of them.
-            draws: added to.
-            blends: added to; `NO_BLENDS` for none.
         """
 
     def add_values(

@@ -14,8 +14,6 @@ from attention.dtypes import I8, I32, Bytes, Index
 from attention.shared_memory import Room, private
 
 LANES, DEEP = 16, 4
-FIELDS = 4
-"""Numbers of 2 bits to a byte."""
 
 PANEL = 64
 """Rows that are multiplied at a time, four groups of 16; storage is rounded up to as many."""
@@ -78,35 +76,6 @@ def columns_of(stored: Bytes, first: int, stop: int, width: int) -> I8:
     places = np.arange(first, stop)
     found = stored[:, places // DEEP, :, places % DEEP].reshape(len(places), -1)
     return (found[:, :width] ^ np.uint8(OFFSET)).view(np.int8)
-
-
-def fields_room(rows: int, width: int) -> Bytes:
-    """Room for fields of 2 bits: uint8[groups, quads, 16, 4], four fields to a byte, of a vector's next four words."""
-    return private((-(-rows // PANEL) * (PANEL // LANES), -(-width // (DEEP * FIELDS)), LANES, DEEP), np.uint8)
-
-
-def put_fields(into: Bytes, start: int, rows: Bytes) -> None:
-    """Store `rows` uint8[n, d], numbers below 4, from row `start` on.
-
-    Bits 2f and 2f + 1 of byte b of quad i are component 16·i + 4·f + b: what one shift and one mask leave of four bytes
-    is a word of four components, as the products want it.
-    """
-    quads = into.shape[1]
-    wide = np.zeros((len(rows), quads * FIELDS * DEEP), dtype=np.uint8)
-    wide[:, : rows.shape[1]] = rows
-    fields = wide.reshape(len(rows), quads, FIELDS, DEEP)
-    together = fields[:, :, 0] | fields[:, :, 1] << 2 | fields[:, :, 2] << 4 | fields[:, :, 3] << 6
-    places = np.arange(start, start + len(rows))
-    into.view(np.uint32)[..., 0][places // LANES, :, places % LANES] = together.view(np.uint32)[..., 0]
-
-
-def fields_at(stored: Bytes, places: Index, width: int) -> Bytes:
-    """uint8[n, width]: the numbers below 4 of the rows at `places`."""
-    words = stored.view(np.uint32)[..., 0]
-    together = np.ascontiguousarray(words[places // LANES, :, places % LANES]).view(np.uint8)
-    bytes_of = together.reshape(len(places), -1, 1, DEEP)
-    fields = bytes_of >> (2 * np.arange(FIELDS, dtype=np.uint8)[:, None]) & np.uint8(3)
-    return np.ascontiguousarray(fields.reshape(len(places), -1)[:, :width])
 
 
 def packed(rows: I8) -> I32:

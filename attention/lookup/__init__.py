@@ -18,7 +18,6 @@ from attention.lookup.answer import Answer, Sweep
 from attention.lookup.answering import answer, answers, attend, sweep
 from attention.lookup.bounds.certificate import Certificate
 from attention.lookup.bounds.reads import mean_of, quantiles_of, share_error
-from attention.lookup.codes.rotation import SEED_BYTES
 from attention.lookup.codes.summary import KeySummary
 from attention.lookup.coverage import Coverage, covered
 from attention.lookup.everyone import Similarities, Weights, similarities_of, weights_among, weights_of
@@ -49,7 +48,6 @@ __all__ = [
     "HALF",
     "SAMPLED",
     "SCANNING_CALLS",
-    "SEED_BYTES",
     "Afar",
     "AfarMask",
     "Answer",

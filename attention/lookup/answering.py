@@ -21,8 +21,6 @@ from attention.lookup.quantised import quantised_answers
 from attention.lookup.question import Auto, Question, without_forbidden
 from attention.lookup.softmax.null import Background
 from attention.lookup.sweeping import quantised_sweep, solved
-from attention.lookup.thin import thin_first
-from attention.lookup.thin_only import thin_alone
 
 SMALL_CELLS = 2_816 * 384
 """So many components among the rows that pass are read in float64 in the time that a scan takes for its own steps, for
@@ -30,9 +28,6 @@ one question; for several together it is a third as many, but who asks beside it
 
 SCANNED = 24
 """Reading one row in float64 takes about as long as scanning so many."""
-
-ALONE = 4
-"""Where keys have thin codes alone, so many times as many rows, as long as memory holds them."""
 
 PRECISE, PATIENCE = 1e-4, 4
 """A scan seldom proves less than this; where that is asked for, so many times as many rows are read in float64."""
@@ -51,7 +46,6 @@ def attend(
     top_p: float | None = None,
     output: bool = True,
     max_error: float | None = None,
-    basis: str = "proven",
 ) -> Answer:
     """Attend with one query over every row of a memory: softmax(similarity(query, keys) / temperature) · values.
 
@@ -59,7 +53,7 @@ def attend(
         query: float[d].
         memory: a memory, whose current view is asked, a view, or views that are parts of one, see `Parted`.
         mask: as in `Question`; or bool[n], one for each document in the order of their numbers.
-        temperature, null, normaliser, top_k, top_p, output, max_error, basis, bias: as in `Question`.
+        temperature, null, normaliser, top_k, top_p, output, max_error, bias: as in `Question`.
 
     Raises:
         ShapeError: the query has another width than the keys.
@@ -71,9 +65,7 @@ def attend(
         if flags.dtype != np.bool_:
             raise ParameterError(f"mask must be a Mask or booleans, got {flags.dtype}: view.mask(numbers) makes one")
         mask = view.mask(flags)
-    return answer(
-        view, Question(query, temperature, null, mask, normaliser, top_k, top_p, output, max_error, basis, bias)
-    )
+    return answer(view, Question(query, temperature, null, mask, normaliser, top_k, top_p, output, max_error, bias))
 
 
 def _view_of(asked: Memory | View | Sequence[View]) -> View:
@@ -127,8 +119,7 @@ def answers(parts: Memory | View | Sequence[View], questions: Sequence[Question]
 def _answers(view: View, questions: Sequence[Question]) -> list[Answer]:
     found: list[Answer | None] = [None] * len(questions)
     large = [index for index, question in enumerate(questions) if not _is_small(view, question)]
-    by_scan = thin_alone if view.thin_only else _scanned
-    for index, answer in zip(large, by_scan(view, [questions[i] for i in large]), strict=True):
+    for index, answer in zip(large, _scanned(view, [questions[i] for i in large]), strict=True):
         found[index] = answer
     rest = [index for index, answer in enumerate(found) if answer is None]
     for index, answer in zip(rest, exact_answers(view, [questions[i] for i in rest]), strict=True):
@@ -137,7 +128,7 @@ def _answers(view: View, questions: Sequence[Question]) -> list[Answer]:
 
 
 def _scanned(view: View, questions: Sequence[Question]) -> list[Answer | None]:
-    """Answer each question by its codes, thin ones or bytes; None where the exact path has to."""
+    """Answer each question by its codes; None where the exact path has to."""
     found: list[Answer | None] = [None] * len(questions)
     auto = [index for index, question in enumerate(questions) if isinstance(question.temperature, Auto)]
     asked = list(questions)
@@ -146,9 +137,6 @@ def _scanned(view: View, questions: Sequence[Question]) -> list[Answer | None]:
             found[index] = one.answer
             asked[index] = replace(questions[index], temperature=one.temperature)
     scanned = [index for index, answer in enumerate(found) if answer is None]
-    for index, answer in zip(scanned, thin_first(view, [asked[i] for i in scanned]), strict=True):
-        found[index] = answer
-    scanned = [index for index in scanned if found[index] is None]
     for index, answer in zip(scanned, quantised_answers(view, [asked[i] for i in scanned]), strict=True):
         found[index] = answer
     return found
@@ -186,17 +174,15 @@ def _is_small(view: View, question: Question) -> bool:
     `Original`. It follows from the view, the mask and the question alone: so an answer takes the same path whoever asks
     beside it, and a sweep takes that of `attend`.
     """
-    if view.bare and not view.thin_only:
+    if view.bare:
         plain = question.bias is None and not isinstance(question.temperature, Auto) and not view.facts.several
-        if not plain or view.thin_in_part:
+        if not plain:
             return True
     passing, beside = view.n, 0
     if question.mask is not None:
         passing, beside = question.mask.n, question.mask.scanned - question.mask.n
     width = view.dimension or 1
     most = SMALL_CELLS + beside * width / SCANNED
-    if view.thin_only:
-        most = SMALL_CELLS if view.beyond_memory else most * ALONE
     if question.max_error is not None and question.max_error < PRECISE:
         most *= PATIENCE
     return passing * width <= most

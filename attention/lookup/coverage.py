@@ -81,7 +81,7 @@ def covered(answer: Answer, question: Question, facts: Facts, missing: KeySummar
         length = float(np.sqrt(np.einsum("i,i", answer.output, answer.output)))
         apart = moved.taken * length + moved.missing_high * missing.value_norm
         error = min(error + apart, length + max(facts.value_norm, missing.value_norm)) * (1 + 1e-9)
-    certificate = Certificate(given.method, moved.variation, error, given.basis, given.holds_with)
+    certificate = Certificate(given.method, moved.variation, error)
     complete = answer.complete and (question.top_p is None or moved.missing_high == 0)
     coverage = Coverage(facts.documents, facts.documents + missing.documents, moved.missing_low, moved.missing_high)
     return replace(answer, certificate=certificate, complete=complete), coverage
@@ -152,11 +152,9 @@ def _share(log_mass: float, log_beside: float) -> float:
 def _log_masses(answer: Answer, room: float, null: NullKey | None) -> tuple[float, float]:
     """Between which the logarithm of the true mass of all that answered lies, the null key's included.
 
-    A total variation τ of "exact" and "quantised" was found by lemma 1 or lemma 2. By the first all logits are off by
+    A total variation τ was found by lemma 1 or lemma 2. By the first all logits are off by
     ε ≤ 2·artanh τ at most, and so is the logarithm of the mass. By the second τ ≥ |1 − Ẑ/Z|, which says more. Or one
     key stands out, whose own logit is off by `room`, and τ is at least what all others weigh beside it.
-
-    Of "thin" ones it is measured on the head: with the null key it is off by τ at most, and its mass is known.
     """
     temperature, given = answer.temperature, answer.certificate.total_variation
     total = answer.log_partition
@@ -164,20 +162,8 @@ def _log_masses(answer: Answer, room: float, null: NullKey | None) -> tuple[floa
         return -math.inf, math.inf if total is None else total
     best = 0.0 if answer.best_similarity is None else abs(answer.best_similarity) / temperature
     room += 1e-12 + 16 * UNIT_ROUNDOFF * (best + abs(total))
-    if answer.certificate.method != "thin":
-        room += 2 * math.atanh(given) if given < 1 else math.inf
-        return total - room, total + room
-    logits = answer.logits + answer.log_parts
-    known = float(np.logaddexp.reduce(logits)) if len(logits) else -math.inf
-    if null is not None:
-        known = float(np.logaddexp(known, null.logit(0.0, temperature)))
-    weight = float(answer.weights.sum()) + answer.null_weight
-    if known == -math.inf:
-        return -math.inf, math.inf
-    return (
-        known - room - math.log(weight + given),
-        known + room - math.log(weight - given) if weight > given else math.inf,
-    )
+    room += 2 * math.atanh(given) if given < 1 else math.inf
+    return total - room, total + room
 
 
 def _without_weight(

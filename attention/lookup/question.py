@@ -19,7 +19,6 @@ from attention.lookup.softmax.logits import null_logit
 from attention.lookup.softmax.null import Background, NullKey
 from attention.normalisers import NORMALISERS
 
-BASES = ("proven", "measured")
 TOP_K = 10
 TOP_K_WITH_TOP_P = 1000
 
@@ -60,7 +59,6 @@ class Question:
         output: whether the blended value is wanted.
         max_error: a bound to keep on total variation, and on the output's error relative to the largest
             value.
-        basis: "proven", or "measured" where an estimate will do whose error was measured, see `Certificate`.
         bias: what is added to the logits of some documents, −∞ to forbid one; None for nothing. Of the view that is
             asked, like the mask; a null key has none.
 
@@ -79,7 +77,6 @@ class Question:
     top_p: float | None = None
     output: bool = True
     max_error: float | None = None
-    basis: str = "proven"
     bias: Bias | None = None
 
     def __post_init__(self) -> None:
@@ -112,8 +109,6 @@ class Question:
             raise ParameterError(f"top_p must be above 0 and at most 1, got {self.top_p!r}")
         if self.max_error is not None and not (_is_finite(self.max_error) and self.max_error > 0):
             raise ParameterError(f"max_error must be a finite number above 0, got {self.max_error!r}")
-        if self.basis not in BASES:
-            raise ParameterError(f"basis must be one of {', '.join(BASES)}, got {self.basis!r}")
         if self.bias is not None and not isinstance(self.bias, Bias):
             raise ParameterError(
                 f"bias must be a Bias, got {type(self.bias).__name__}: make it with Bias.of(view, numbers, addends)"

@@ -15,7 +15,6 @@ ELSEWHERE = {
     "kernels/in_numpy": "test_interface.py holds it against its twin, kernel by kernel",
     "kernels/listed/in_numpy": "test_order.py and test_weights.py beside it hold it against plain definitions",
     "kernels/listed/interface": "test_interface.py, which asks both twins for every function of it",
-    "kernels/thin/in_numpy": "test_passes.py beside it holds it against its twin",
     "kernels/transformer/lane_blocks": "test_products.py beside it multiplies in every way",
     "kernels/transformer/building": "test_rows.py and test_normalising.py beside it read what it writes",
     "kernels/transformer/encoding": "tests/attention/transformer/test_compiled.py holds it against the definition",

@@ -7,24 +7,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Certificate:
-    """A bound on the distance between the returned and the true answer.
+    """A proven bound on the distance between the returned and the true answer.
 
     Attributes:
-        method: "exact", every similarity in float64 over the stored float32; "quantised", a scan of 8-bit codes; or
-            "thin", one of 4 or 2 bits a component.
+        method: "exact", every similarity in float64 over the stored float32; or "quantised", a scan of 8-bit codes.
         total_variation: ½·Σ|w − ŵ| over every document and the null key is at most this; where documents have several
-            keys, or the method is "thin", over the documents of the answer, all others together, and the null key.
+            keys, over the documents of the answer, all others together, and the null key.
         output_error: ‖o − ô‖₂ is at most this; None if no output was requested.
-        basis: "proven", a theorem; or "measured", an estimate whose error was measured.
-        holds_with: the chance that a proven one holds, over secret random numbers: 1 where it follows from what was
-            computed. Of a measured one the share of answers that it covered, when that was measured.
     """
 
     method: str
     total_variation: float
     output_error: float | None
-    basis: str = "proven"
-    holds_with: float = 1.0
 
     def error(self, value_norm: float) -> float:
         """Return what `max_error` bounds: the larger of total variation and the output's error over the largest ‖v‖."""

@@ -12,7 +12,6 @@ from attention.dtypes import F32, F64, I64, Index
 from attention.kernels.layout import CHUNK, PANEL
 from attention.lookup.codes.moments import Moments
 from attention.lookup.codes.quantisation import AT_ONCE, Coded, Codes, ValueCodes
-from attention.lookup.codes.thin import ThinCodes
 from attention.lookup.memory.block_format import BlockFormat
 from attention.lookup.memory.chunks import written
 from attention.lookup.memory.originals import Unread, originals
@@ -39,7 +38,6 @@ class Block:
         value_norms: float64[capacity], ‖v‖ of each value; the same array where the values are the keys.
         codes: the keys in 8 bits, None where they are not scanned so.
         value_codes: the values in 8 bits; None with `codes`.
-        thin: the keys in 2 and 4 bits; None where they are not kept so.
         normalised: whether the keys' directions are what is coded, as cosine wants them.
         unread: what checks originals that lie in a file; None where there is nothing to check. Who reads `keys` or
             `values` does so by `read_keys` and `read_values`, or a segment's own.
@@ -53,7 +51,6 @@ class Block:
     value_norms: F64
     codes: Codes | None
     value_codes: ValueCodes | None
-    thin: ThinCodes | None
     normalised: bool
     unread: Unread | None = None
 
@@ -120,16 +117,14 @@ class Block:
             grown.codes.copy_from(self.codes, count)
         if self.value_codes is not None and grown.value_codes is not None:
             grown.value_codes.copy_from(self.value_codes, count)
-        if grown.thin is not None and self.thin is not None:
-            grown.thin.copy_from(self.thin, count)
         if self.bare:
             grown.code(0, count)
         return grown
 
     @property
     def bare(self) -> bool:
-        """Whether there is room for no codes of any kind."""
-        return self.codes is None and self.thin is None
+        """Whether there is room for no codes."""
+        return self.codes is None
 
     def coded(self, count: int, layout: BlockFormat) -> Block:
         """A block of the same originals, with the codes of the first `count` rows beside them."""
@@ -137,8 +132,8 @@ class Block:
         self.read_values(slice(0, count))
         dimension, width = self.dimension, self.value_dimension
         room = shared(_most_bytes(self.capacity, dimension, width)) if layout.shared else private
-        codes, value_codes, thin = _codes_room(self.capacity, dimension, width, layout, room)
-        made = replace(self, codes=codes, value_codes=value_codes, thin=thin)
+        codes, value_codes = _codes_room(self.capacity, dimension, width, layout, room)
+        made = replace(self, codes=codes, value_codes=value_codes)
         made.code(0, count)
         return made
 
@@ -176,8 +171,6 @@ class Block:
         """Code rows `first` to `stop`, in one chunk → what is summed of keys and values."""
         here = slice(first, stop)
         norms = self.norms[here] if self.normalised else None
-        if self.thin is not None:
-            self.thin.write(first, self.keys[here], norms)
         if self.codes is None or self.value_codes is None:
             return None, None
         coded = Coded.of(self.keys[here], norms)
@@ -187,14 +180,11 @@ class Block:
 
 def _codes_room(
     rows: int, width: int, value_width: int, layout: BlockFormat, room: Room
-) -> tuple[Codes | None, ValueCodes | None, ThinCodes | None]:
+) -> tuple[Codes | None, ValueCodes | None]:
     """What a block of so many rows has room for, see there."""
     if not layout.codes(width):
-        return None, None, None
-    thin = ThinCodes.with_room(rows, width, layout.rotation)
-    if layout.thin_only:
-        return None, None, thin
-    return Codes.with_room(rows, width, room), ValueCodes.with_room(rows, value_width, room), thin
+        return None, None
+    return Codes.with_room(rows, width, room), ValueCodes.with_room(rows, value_width, room)
 
 
 def _most_bytes(rows: int, width: int, value_width: int) -> int:

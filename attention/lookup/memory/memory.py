@@ -13,7 +13,6 @@ import numpy as np
 
 from attention.dtypes import F32, I64
 from attention.errors import ParameterError, ShapeError
-from attention.lookup.codes.rotation import Rotation
 from attention.lookup.memory.block_format import BlockFormat
 from attention.lookup.memory.blocks import BLOCK_ROWS, FIRST_ROWS, Block
 from attention.lookup.memory.codes_later import CodedBlock
@@ -33,14 +32,11 @@ class Memory:
             values of their own; None, or a full disk, keeps them in memory. What remains in memory is d bytes for a
             row's key and d_v for its value.
         expected: how many rows are to be added, as far as it is known: nothing is moved until more come.
-        thin_seed: 32 secret bytes, to keep keys in 2 and 4 bits too, d/2 bytes a row; None for 8 bits alone.
-        thin_only: keep no 8 bits beside these: d/2 bytes a row in all, where originals lie in files, from which comes
-            what thin codes cannot answer, see `answering`.
         codes_later: give rows no codes before `code` is called; until then every answer is made from the originals.
         processes: others of this machine that scan its rows, which lie where they can map them.
 
     Raises:
-        ParameterError: another similarity, not so many bytes, or thin codes alone where there can be none.
+        ParameterError: another similarity.
     """
 
     def __init__(
@@ -49,23 +45,14 @@ class Memory:
         directory: Path | None = None,
         *,
         expected: int = 0,
-        thin_seed: bytes | None = None,
-        thin_only: bool = False,
         codes_later: bool = False,
         processes: Scanners | None = None,
     ) -> None:
         if not (isinstance(similarity, str) and similarity in SIMILARITIES):
             got = repr(similarity) if isinstance(similarity, str) else f"a {type(similarity).__name__}: use Memory.of"
             raise ParameterError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {got}")
-        if thin_only and thin_seed is None:
-            raise ParameterError("thin_only needs a thin_seed, got None: thin_seed=secrets.token_bytes(32) is one")
-        if thin_only and similarity == "gaussian":
-            raise ParameterError(
-                "thin_only is for cosine, dot and scaled_dot, got 'gaussian', which has no thin codes: leave it out"
-            )
         self._view = View(similarity, processes=processes)
-        rotation = None if thin_seed is None or similarity == "gaussian" else Rotation(thin_seed)
-        self._layout = BlockFormat(similarity, directory, rotation, thin_only, codes_later, processes is not None)
+        self._layout = BlockFormat(similarity, directory, codes_later, processes is not None)
         self._coded: WeakKeyDictionary[Block, CodedBlock] = WeakKeyDictionary()
         self._expected = expected
         self._since_staged: list[list[Replacement]] | None = None
@@ -79,8 +66,6 @@ class Memory:
         *,
         similarity: str = "cosine",
         owners: I64 | None = None,
-        thin_seed: bytes | None = None,
-        thin_only: bool = False,
     ) -> Self:
         """A memory of n rows, numbered from 0 on.
 
@@ -89,14 +74,13 @@ class Memory:
             values: float32[n, d_v], or None where the values are the keys.
             similarity: cosine, dot, scaled_dot or gaussian.
             owners: int64[n], the first row of each row's document, see `Rows`; None where each is a document.
-            thin_seed, thin_only: as for the memory itself.
 
         Raises:
             ShapeError: keys, values and owners are not so many rows each.
             ParameterError: another similarity, a key that it is not defined for, or an owner that its rows do not
                 follow.
         """
-        memory = cls(similarity, thin_seed=thin_seed, thin_only=thin_only)
+        memory = cls(similarity)
         memory.publish(add=Rows.numbered(keys, values, owners))
         return memory
 

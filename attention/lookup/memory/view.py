@@ -19,7 +19,6 @@ from attention.lookup.memory.originals import in_file, memory_of_machine
 from attention.lookup.memory.owners import beginning
 from attention.lookup.memory.residuals import residuals_of, residuals_of_bits
 from attention.lookup.memory.segments import Segment
-from attention.lookup.memory.thin import ThinFacts
 
 HELD = 0.5
 """The part of a machine's memory in which the system may hold files."""
@@ -81,25 +80,9 @@ class View:
         return self.running_grams.of(known)
 
     @cached_property
-    def thin(self) -> ThinFacts | None:
-        """What is known of all thin codes; None where rows are not kept so."""
-        return ThinFacts.of(self.segments)
-
-    @cached_property
-    def thin_only(self) -> bool:
-        """Whether keys are kept in thin codes and in no others."""
-        blocks = [segment.block for segment in self.segments]
-        return bool(blocks) and all(block.codes is None and block.thin is not None for block in blocks)
-
-    @cached_property
     def bare(self) -> bool:
-        """Whether some rows have no codes of 8 bits."""
+        """Whether some rows have no codes."""
         return any(segment.block.codes is None for segment in self.segments)
-
-    @cached_property
-    def thin_in_part(self) -> bool:
-        """Whether some of these have thin codes."""
-        return any(s.block.codes is None and s.block.thin is not None for s in self.segments)
 
     @cached_property
     def beyond_memory(self) -> bool:

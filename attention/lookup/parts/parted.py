@@ -12,7 +12,6 @@ from weakref import WeakKeyDictionary
 from attention.errors import ParameterError, ShapeError
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.facts import Facts
-from attention.lookup.memory.thin import ThinFacts
 from attention.lookup.memory.view import Mask, View
 
 
@@ -54,21 +53,6 @@ class Parted(View):
     def facts(self) -> Facts:
         """Of all parts, as far as each of them tells."""
         return Facts.joined(self.similarity, self.value_dimension, [part.facts for part in self.parts])
-
-    @cached_property
-    def thin(self) -> ThinFacts | None:
-        """As of one view, where all rows were rotated alike; else None, for one query could not be asked of all."""
-        return ThinFacts.of(self.segments) if self._rotated_alike else None
-
-    @cached_property
-    def thin_only(self) -> bool:
-        """As of one view, where all rows were rotated alike."""
-        return self._rotated_alike and all(part.thin_only for part in self.parts)
-
-    @cached_property
-    def _rotated_alike(self) -> bool:
-        thin = [segment.block.thin for segment in self.segments]
-        return len({None if codes is None else codes.rotation.key() for codes in thin}) == 1
 
     def masks(self, mask: Mask | None) -> Sequence[Mask | None]:
         """What a mask lets through of each part; the same ones whenever it is asked.

@@ -57,7 +57,7 @@ class Sealed:
 def sealable(view: View, *, complete: bool = False) -> list[Segment]:
     """The segments of a view whose blocks no row is added to: full ones, and large ones that others stand behind.
 
-    Those with thin codes are made with a secret, and stay in memory; so do those that have no codes of 8 bits.
+    Those that have no codes stay in memory.
 
     Args:
         complete: no row will be added to the view, so that none is added to its last block either.
@@ -68,7 +68,6 @@ def sealable(view: View, *, complete: bool = False) -> list[Segment]:
         segment
         for segment in view.segments
         if segment.block.codes is not None
-        and segment.block.thin is None
         and _summed(segment)
         and segment.count >= BLOCK_ROWS * (least if segment is not last else 1)
     ]
@@ -158,7 +157,6 @@ def unseal(path: Path) -> Sealed:
                 said["value_width"],
                 _moments(said.get("moments"), arrays),
             ),
-            thin=None,
             normalised=said["normalised"],
             unread=UnreadOriginals(Pieces(path, "keys", keys, arrays["key_checksums"]), of_values),
         )

@@ -167,7 +167,7 @@ def _filled(
     found = sealed.read(record, reader)
     among = None if found is None else found.documents
     expected = len(reader.rows_where(record.id, first=first_row, last=last))
-    memory = Memory(record.settings.similarity, originals, expected=expected, thin_seed=record.thin_seed)
+    memory = Memory(record.settings.similarity, originals, expected=expected)
 
     def note(error: DocumentDamaged) -> None:
         damaged.append(error)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from attention.lookup import SEED_BYTES, Processes
+from attention.lookup import Processes
 from service.encoding import LoadingEncoder
 from service.retrieval.collections.collection import Collection
 from service.retrieval.collections.defaults import before_calibration, check_temperature, settings_of
@@ -184,8 +183,7 @@ class Catalogue:
 
     def _create(self, name: str, settings: CollectionSettings, once: Once[Changed] | None) -> Collection:
         with self.store.writing(once) as writer:
-            seed = secrets.token_bytes(SEED_BYTES) if settings.basis == "measured" else None
-            record = writer.create_collection(name, settings, seed)
+            record = writer.create_collection(name, settings)
             collection = self._of(record, ready=True)
             writer.keep_answer(once, Changed(collection, record, writer, created=True))
             self._publish_after(writer, lambda: self._collections.__setitem__(name, collection))

@@ -49,6 +49,4 @@ def ask_once(view: View, record: CollectionRecord) -> None:
         return
     query, temperature = view.segments[0].stored_keys(slice(0, 1))[0], record.settings.temperature
     answers(view, [Question(query, temperature)])
-    if record.thin_seed is not None:
-        answers(view, [Question(query, temperature, output=False, basis="measured")])
     sweep(view, Question(query, 1.0, output=False), [temperature])

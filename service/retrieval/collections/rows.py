@@ -67,7 +67,6 @@ class Kept:
             record.settings.similarity,
             self.originals,
             expected=expected,
-            thin_seed=record.thin_seed,
             codes_later=codes_later,
             processes=self.processes,
         )

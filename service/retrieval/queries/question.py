@@ -172,6 +172,5 @@ def question(
         top_p=options.top_p,
         output=options.output,
         max_error=options.max_error,
-        basis=options.basis or record.settings.basis,
         bias=bias,
     )

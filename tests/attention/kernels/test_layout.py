@@ -13,11 +13,8 @@ from attention.kernels.layout import (
     OFFSET,
     columns_of,
     columns_room,
-    fields_at,
-    fields_room,
     packed,
     put_columns,
-    put_fields,
     put_rows,
     rows_at,
     rows_room,
@@ -69,13 +66,3 @@ def test_the_other_factor_has_four_components_to_a_word_and_zeros_behind(width):
 def test_storage_is_rounded_up_to_whole_panels(rows, width, groups, words):
     assert rows_room(rows, width).shape == (groups, words, LANES, DEEP)
     assert columns_room(2, 8, width).shape == (2, 4, 2, LANES, DEEP)
-
-
-@pytest.mark.parametrize(("rows", "width"), [(1, 16), (65, 37), (130, 64)])
-def test_fields_of_2_bits_come_back(rows, width):
-    fields = np.random.default_rng([rows, width]).integers(0, 4, (rows, width)).astype(np.uint8)
-    stored = fields_room(rows + 7, width)
-    put_fields(stored, 7, fields)
-    np.testing.assert_array_equal(fields_at(stored, np.arange(7, 7 + rows), width), fields)
-    # Component 16·i + 4·f + b is field f of byte b of quad i.
-    assert (stored[0, 0, 7, 1] >> 2) & 3 == fields[0, 5]

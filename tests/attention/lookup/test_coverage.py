@@ -16,7 +16,6 @@ from attention.lookup import (
     Memory,
     Question,
     Rows,
-    answering,
     answers,
     covered,
 )
@@ -146,28 +145,3 @@ def test_a_set_that_may_miss_documents_is_not_complete(keys):
     assert not found.complete
     assert asked(view, None, query, 0.05, top_p=0.2)[0].complete
     assert asked(view, missing, query, 0.05)[0].complete
-
-
-@pytest.mark.parametrize("temperature", [0.1, 0.3, 1.0])
-def test_of_thin_codes_the_mass_is_measured_on_the_head(monkeypatch, temperature):
-    """Their certificate is of the documents of the answer, and says nothing of how far a log-partition is off."""
-    monkeypatch.setattr(answering, "SMALL_CELLS", 0)
-    random = np.random.default_rng(1)
-    keys = random.standard_normal((200, 64))[random.integers(0, 200, 12_000)] + random.standard_normal((12_000, 64))
-    memory = Memory("cosine", thin_seed=bytes(range(32)), thin_only=True)
-    view = memory.publish(add=Rows(np.arange(10_500), keys[:10_500].astype(np.float32)))
-    missing = KeySummary.of("cosine", keys[10_500:].astype(np.float32))
-    directions = keys / np.linalg.norm(keys, axis=1, keepdims=True)
-    for row in random.integers(0, 12_000, 5):
-        query = keys[row] + random.standard_normal(64)
-        found, coverage = asked(view, missing, query, temperature, null=0.2, output=False)
-        assert found.certificate.method == "thin"
-        logits = np.append(directions @ query / np.linalg.norm(query), 0.2) / temperature
-        weights = np.exp(logits - np.logaddexp.reduce(logits))
-        missed = weights[10_500:-1].sum()
-        assert coverage.missing_weight_at_least <= missed <= coverage.missing_weight_at_most
-        true = np.append(weights[found.numbers], weights[-1])
-        apart = true - np.append(found.weights, found.null_weight)
-        assert (np.abs(apart).sum() + abs(apart.sum())) / 2 <= found.certificate.total_variation
-        if temperature == 1.0:
-            assert coverage.missing_weight_at_most < 0.2

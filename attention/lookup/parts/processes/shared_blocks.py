@@ -101,7 +101,6 @@ def mapped(said: Mapping[str, Any], descriptors: Sequence[int]) -> Block:
         value_codes=ValueCodes(
             arrays["value_codes"], arrays["value_scales"], arrays["value_residuals"], said["value_width"], None
         ),
-        thin=None,
         normalised=said["normalised"],
     )
 

@@ -18,7 +18,6 @@ RANDOM = np.random.default_rng(8)
 KEYS = RANDOM.standard_normal((N, WIDTH)).astype(np.float32)
 VALUES = RANDOM.standard_normal((N, 3)).astype(np.float32) + 1  # an average that is not short is made of codes
 QUESTION = Question(KEYS[7] + 0.5, 0.3, top_k=5)
-SEED = bytes(range(32))
 
 
 @pytest.fixture(autouse=True)
@@ -78,16 +77,6 @@ def test_codes_that_come_later_are_those_of_rows_that_had_them_at_once():
     after = memory.view
     memory.code()  # there is nothing left to do
     assert memory.view is after
-
-
-def test_thin_codes_come_later_too():
-    memory = bare(thin_seed=SEED)
-    assert memory.view.thin is None
-    memory.code()
-    for one, other in zip(memory.view.segments, at_once(thin_seed=SEED).view.segments, strict=True):
-        everywhere = np.arange(one.count)
-        np.testing.assert_array_equal(one.block.thin.at(everywhere), other.block.thin.at(everywhere))
-        np.testing.assert_array_equal(one.block.thin.scales[:, : one.count], other.block.thin.scales[:, : one.count])
 
 
 def test_rows_that_are_written_after_have_codes_at_once():

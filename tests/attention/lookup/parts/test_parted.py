@@ -6,10 +6,7 @@ import numpy as np
 import pytest
 
 from attention.errors import ParameterError, ShapeError
-from attention.lookup import Bias, Memory, Parted, Question, Rows, answer
-from attention.lookup.memory import memory as memory_module
-from attention.lookup.memory import segments as segments_module
-from attention.lookup.parts.parted import in_runs
+from attention.lookup import Bias, Memory, Parted, Rows
 
 KEYS = np.random.default_rng(3).standard_normal((12, 4)).astype(np.float32)
 
@@ -74,45 +71,3 @@ def test_facts_are_those_of_all_parts():
     assert facts.blocks == 2
     whole = np.concatenate([KEYS[[0, 1, 2, 5]], KEYS[[7, 8]]]).astype(np.float64)
     np.testing.assert_allclose(facts.value_spread.mean, whole.mean(axis=0), rtol=1e-12)
-
-
-def test_thin_codes_are_asked_together_where_one_seed_made_them():
-    keys = np.random.default_rng(5).standard_normal((12, 64)).astype(np.float32)
-
-    def view(rows, **how):
-        return Memory("cosine", **how).publish(add=Rows(rows, keys[rows]))
-
-    one, other = ({"thin_seed": seed, "thin_only": True} for seed in (bytes(range(32)), bytes(32)))
-    first, rest = np.arange(6), np.arange(6, 12)
-    alike, apart, some = (Parted.of([view(first, **one), view(rest, **how)]) for how in (one, other, {}))
-    assert (alike.thin_only, alike.thin is None) == (True, False)
-    assert (apart.thin_only, apart.thin) == (False, None)
-    assert (some.thin_only, some.thin) == (False, None)
-    question = Question(keys[3], 0.1)
-    for found in (alike, apart, some):
-        assert answer(found, question).numbers[0] == 3
-
-
-def test_rows_with_and_without_codes_are_parts_of_one_view(monkeypatch):
-    for module in (segments_module, memory_module):
-        monkeypatch.setattr(module, "BLOCK_ROWS", 4)
-    keys = np.random.default_rng(6).standard_normal((12, 4)).astype(np.float32)
-    memory = Memory("cosine", codes_later=True)
-    bare = memory.publish(add=Rows(np.arange(8), keys[:8]))
-    assert in_runs(bare) is bare
-    blocks = [segment.block for segment in bare.segments]
-    monkeypatch.setattr(blocks[1].__class__, "bare", property(lambda block: block is blocks[0]))  # as if that was all
-    memory.code()
-    view = memory.publish(add=Rows(np.arange(8, 12), keys[8:]))
-    runs = in_runs(view)
-    assert isinstance(runs, Parted)
-    assert [[segment.block.codes is None for segment in part.segments] for part in runs.parts] == [
-        [False],
-        [True],
-        [False],
-    ]
-    assert in_runs(view) is runs
-    mask = view.mask(np.array([1, 5, 6]))
-    assert [own.n for own in runs.masks(mask)] == [1, 2, 0]
-    # Parts of parts: a view that is one of several has runs too.
-    assert len(in_runs(Parted.of([view_of([100]), view])).parts) == 4

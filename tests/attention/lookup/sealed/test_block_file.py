@@ -87,7 +87,7 @@ def test_a_wrong_original_is_in_no_answer_and_no_copy(tmp_path, monkeypatch, nam
     at = content.index((NARROW if name == "keys" else VALUES)[700:701].tobytes())
     path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
     segment = unseal(path).segment(np.ones(first.count, dtype=bool))
-    layout = BlockFormat("dot", None, None, thin_only=False, codes_later=False, shared=False)
+    layout = BlockFormat("dot")
     whole = slice(0, segment.count)
     here = np.array([3, 700])
     wrong = [
@@ -131,14 +131,12 @@ def test_rows_that_were_removed_since_do_not_live(tmp_path):
     np.testing.assert_array_equal(segment.live, live)
 
 
-def test_blocks_that_still_grow_and_those_with_secrets_are_not_sealed():
+def test_blocks_that_still_grow_and_those_without_codes_are_not_sealed():
     memory = Memory("dot")
     memory.publish(add=Rows(np.arange(4000), NARROW[:4000]))
     assert sealable(memory.view) == []
     memory.publish(add=Rows(np.arange(4000, 5000), NARROW[4000:5000]))
     assert sealable(memory.view) == [memory.view.segments[0]]
-    thin = Memory.of(NARROW[:5000], thin_seed=bytes(32))
-    assert sealable(thin.view) == []
     assert sealable(Memory.of(NARROW[:5000], similarity="gaussian").view) == []
 
 
