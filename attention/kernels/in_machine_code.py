@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from attention.kernels.dot.amx import amx_usable
-from attention.kernels.dot.vnni import has_vnni
+from attention.kernels.dot.instructions import INSTRUCTION
 from attention.kernels.key_passes import accumulate, fill_histogram, packed_queries, sample_top
 from attention.kernels.listed.order import at_first, deciding, first_ones, heaviest, in_order
 from attention.kernels.listed.weights import heads, weigh
@@ -12,4 +12,5 @@ from attention.kernels.quadratic_forms import quadratic_forms
 from attention.kernels.value_passes import add_values
 
 AMX = amx_usable()
-NAME = " + ".join(["numba"] + ["VNNI"] * has_vnni() + ["AMX"] * AMX)
+WIDE = INSTRUCTION.wide
+NAME = " + ".join(["numba", INSTRUCTION.name] + ["AMX"] * AMX)

@@ -21,6 +21,7 @@ from attention.kernels.listed.in_numpy import weigh as weigh
 
 NAME = "NumPy"
 AMX = False
+WIDE = False
 
 STEP = 4096
 """Rows to a step."""

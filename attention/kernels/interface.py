@@ -87,6 +87,9 @@ class Kernels(ListedKernels, Protocol):
     AMX: bool
     """Whether the processor's matrix unit is used."""
 
+    WIDE: bool
+    """Whether 16 bits of a query or a weight cost no more than 8, so that all have 16."""
+
     def packed_queries(self, codes: I16, steps: F32, *, fine: bool) -> Any:
         """What the passes over keys read, of codes int16[q, d] and steps float32[q].
 

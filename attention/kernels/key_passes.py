@@ -14,9 +14,10 @@ from numba import boolean, float32, float64, int32, int64, njit, uint8
 from attention.dtypes import F32, F64, I16, I32
 from attention.kernels.cpu import array, compiled, record
 from attention.kernels.dot.amx import amx_usable, padded
+from attention.kernels.dot.instructions import INSTRUCTION
 from attention.kernels.dot.products import byte_products
 from attention.kernels.interface import CandidateLists, CodedKeys
-from attention.kernels.layout import LANES, OFFSET, PANEL, packed
+from attention.kernels.layout import LANES, PANEL
 from attention.kernels.softmax_terms import NOT_ALLOWED, add_to_terms, scale_and_mask, terms_of, to_similarities
 
 
@@ -24,9 +25,9 @@ class Packed(NamedTuple):
     """Queries as the products want them.
 
     Attributes:
-        planes: int32[≥ each·q, words], bytes of the queries' codes, four to a word.
-        each: bytes to a code: 1, or 2 of which the first one counts 256 times.
-        offsets: int32[q], what the keys' bytes, being 128 higher than their codes, add to a product.
+        planes: int32[≥ each·q, words], the queries' codes, see `Instruction.packed`.
+        each: planes to a query: 1, or 2 of which the first one counts 256 times.
+        offsets: int32[q], what the keys' bytes, being higher than their codes, add to a product.
         steps: float32[q]; similarity = product·scale·step.
         amx: whether the processor's matrix unit may be used.
     """
@@ -45,13 +46,11 @@ _CANDIDATES = record(CandidateLists, array(float32, 1), array(int64, 2), array(f
 
 def packed_queries(codes: I16, steps: F32, *, fine: bool) -> Packed:
     """Of codes int16[q, d] and steps float32[q]; coarse codes are within −127 to 127."""
-    offsets = (OFFSET * codes.sum(axis=1, dtype=np.int64)).astype(np.int32)
-    low = ((codes + OFFSET) & 255) - OFFSET
-    each = [(codes - low) >> 8, low] if fine else [codes]
-    planes = packed(np.stack(each, axis=1).reshape(len(each) * len(codes), -1).astype(np.int8))
+    offsets = (INSTRUCTION.offset * codes.sum(axis=1, dtype=np.int64)).astype(np.int32)
+    planes = INSTRUCTION.packed(codes, fine=fine)
     room = np.zeros((padded(*planes.shape, amx_usable()), planes.shape[1]), dtype=np.int32)
     room[: len(planes)] = planes
-    return Packed(room, len(each), offsets, steps, amx_usable())
+    return Packed(room, len(planes) // max(len(codes), 1), offsets, steps, amx_usable())
 
 
 @njit(inline="always")

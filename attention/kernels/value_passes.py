@@ -5,13 +5,26 @@ from __future__ import annotations
 import numpy as np
 from numba import boolean, float32, float64, int32, int64, njit, uint8
 
-from attention.dtypes import F32, F64, I8, I64, Bytes
+from attention.dtypes import F32, F64, I8, I16, I64, Bytes
 from attention.kernels.cpu import array, compiled, record
 from attention.kernels.dot.amx import padded
+from attention.kernels.dot.instructions import INSTRUCTION
 from attention.kernels.dot.products import byte_products
 from attention.kernels.interface import ABOVE_MEAN, LEAST_STEP, NEGLIGIBLE, CodedValues
 from attention.kernels.layout import DEEP, FINE_LEVELS, LANES, LEVELS, OFFSET, PANEL
-from attention.kernels.weight_levels import add_coarse, add_fine, coarse_levels, fine_levels, sum_and_largest
+from attention.kernels.weight_levels import (
+    add_coarse,
+    add_fine,
+    coarse_levels,
+    fine_levels,
+    paired_levels,
+    sum_and_largest,
+)
+
+WIDE, NUMBER, ADDED = INSTRUCTION.wide, INSTRUCTION.dtype, INSTRUCTION.offset
+"""Whether a level has 16 bits at the price of 8, its type, and how much higher codes are than what they mean."""
+
+WIDE_LEVELS = INSTRUCTION.levels
 
 _VALUES = record(
     CodedValues,
@@ -44,14 +57,8 @@ def weight_of(weights: F32, rows: int) -> tuple[F64, F64]:
 
 
 @njit(nogil=True)
-def _levels(
-    weights: F32,
-    query: int,
-    scales: F32,
-    first: int,
-    inverse: float,
-    most: int,
-    packed: I8,
+def _levels_of_bytes(
+    weights: F32, query: int, scales: F32, first: int, inverse: float, most: int, packed: I8
 ) -> tuple[int, bool]:
     """Fill a query's rows of packed int8[planes·q, chunk] with weight·scale·inverse in whole levels, from `first` on.
 
@@ -69,15 +76,9 @@ def _levels(
             place = 2 * query * chunk + start - first
             total += fine_levels(weights, query * width + start, scales, start, inverse, packed, place, place + chunk)
         else:
+            place = query * chunk + start - first
             levels, high = coarse_levels(
-                weights,
-                query * width + start,
-                scales,
-                start,
-                inverse,
-                most,
-                packed,
-                query * chunk + start - first,
+                weights, query * width + start, scales, start, inverse, most, packed, place
             )
             total += levels
             above |= high
@@ -94,6 +95,32 @@ def _levels(
         else:
             packed[query, i - first] = np.int8(whole)
     return total, above
+
+
+@njit(nogil=True)
+def _levels_of_pairs(
+    weights: F32, query: int, scales: F32, first: int, inverse: float, most: int, packed: I16
+) -> tuple[int, bool]:
+    """Do the same in packed int16[q, chunk], of every four levels as 0, 2, 1, 3; none is above."""
+    chunk, width = packed.shape[1], weights.shape[1]
+    stop = min(first + chunk, len(scales))
+    full = stop - (stop - first) % PANEL
+    total = 0
+    for start in range(first, full, PANEL):
+        place = query * chunk + start - first
+        total += paired_levels(weights, query * width + start, scales, start, inverse, packed, place)
+    for i in range(full, stop):
+        level = int32(np.rint(weights[query, i] * scales[i] * inverse))
+        total += level
+        at = i - first
+        packed[query, at - at % DEEP + _IN_PAIRS[at % DEEP]] = np.int16(level)
+    return total, False
+
+
+_IN_PAIRS = (0, 2, 1, 3)
+"""Where the levels of four rows stand."""
+
+_levels = _levels_of_pairs if WIDE else _levels_of_bytes
 
 
 @njit(nogil=True, fastmath=True)
@@ -114,16 +141,17 @@ def blend(
         weights: float32[q, ≥ r], contiguous.
         scales: float32[r], of the coded values.
         steps: float32[q], the size of one level of weight·scale.
-        most: levels there are: at most 127, or two bytes' worth. A row above them is added by itself.
+        most: levels there are: at most 127, or two bytes' worth. A row above them is added by itself. Where a level
+            has 16 bits in any case there are at most WIDE_LEVELS, and no row is above.
         values: float32[r, d_v], the originals.
         outputs: float64[q, d_v], added to.
         amx: whether the matrix unit may be used.
     """
     q, width, chunk = weights.shape[0], outputs.shape[1], codes.shape[2] * DEEP
-    planes = 1 if most <= LEVELS else 2
-    packed = np.zeros((padded(q * planes, codes.shape[2], amx), chunk), dtype=np.int8)
+    planes = 1 if WIDE or most <= LEVELS else 2
+    packed = np.zeros((padded(q * planes, codes.shape[2], amx), chunk), dtype=NUMBER)
     words = packed.view(np.int32)
-    offsets = np.empty(q, dtype=np.float64)
+    offsets = np.empty(q, dtype=np.int64)
     products = np.empty((packed.shape[0], PANEL), dtype=np.int32)
     for first in range(0, len(scales), chunk):
         stop = min(first + chunk, len(scales))
@@ -133,7 +161,7 @@ def blend(
         for j in range(q):
             inverse = float32(1.0) / steps[j]
             total, above = _levels(weights, j, scales, first, inverse, most, packed)
-            offsets[j] = float64(OFFSET) * total
+            offsets[j] = ADDED * int64(total)
             every += total
             if above:
                 for i in range(first, stop):
@@ -154,10 +182,12 @@ def blend(
                     add_fine(products, 2 * j, offsets[j], steps[j], outputs, j * width + lowest)
                 else:
                     for t in range(lowest, width):
-                        product = float64(products[j * planes, t - lowest])
-                        if planes == 2:
-                            product = 256.0 * product + products[2 * j + 1, t - lowest]
-                        outputs[j, t] += steps[j] * (product - offsets[j])
+                        if planes == 1:  # the product wrapped round at 32 bits, and so has the difference to
+                            difference = int64(int32(products[j, t - lowest] - offsets[j]))
+                        else:
+                            high, low = products[2 * j, t - lowest], products[2 * j + 1, t - lowest]
+                            difference = 256 * int64(high) + low - offsets[j]
+                        outputs[j, t] += steps[j] * float64(difference)
 
 
 @compiled(
@@ -181,7 +211,7 @@ def add_values(
 ) -> None:
     """See `Kernels`."""
     rows, scales = len(tile.scales), tile.scales
-    levels = FINE_LEVELS if fine else LEVELS
+    levels = WIDE_LEVELS if WIDE else FINE_LEVELS if fine else LEVELS
     masses, tops = weight_of(weights, rows)
     if (masses <= NEGLIGIBLE * counts).all():
         errors[:, 0] += masses * tile.length
@@ -194,7 +224,7 @@ def add_values(
     steps = np.empty(len(masses), dtype=np.float32)
     for j in range(len(masses)):
         top, known, most = tops[j], masses[j], ABOVE_MEAN * masses[j] / rows
-        if not fine and top > most:
+        if not (fine or WIDE) and top > most:
             # Rows added one by one count to no coded mass.
             top, known = most, 0.0
         steps[j] = max(top * float64(largest) / levels, LEAST_STEP)

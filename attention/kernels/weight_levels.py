@@ -1,4 +1,4 @@
-"""A panel of 64 weights: their sum, and what they are in whole levels of one byte or two; 64 components of a blend."""
+"""A panel of 64 weights: their sum, and what they are in whole levels of 8 or 16 bits; 64 components of a blend."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from attention.kernels.layout import PANEL
+from attention.kernels.layout import DEEP, LANES, PANEL
 from attention.kernels.simd import BYTES, DOUBLES, REALS, WORDS, Lanes
 from attention.kernels.softmax_terms import parts
 
-_LONG = ir.IntType(64)
+_LONG, _WORD, _HALF = ir.IntType(64), ir.IntType(32), ir.IntType(16)
 
 
 def _scaled(builder: Any, weight: Any, scale: Any, inverse: Any) -> Lanes:
@@ -106,15 +106,49 @@ def fine_levels(
     return types.int32(weights, index, scales, index, types.float32, planes, index, index), build
 
 
+@intrinsic
+def paired_levels(
+    typing_context: Any, weights: Any, at: Any, scales: Any, first: Any, inverse: Any, into: Any, place: Any
+) -> Any:
+    """The total of 64 levels that are written as int16 from element `place` on, of every four as 0, 2, 1, 3."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        # Four times 16 lanes: float32, rounded, to int32, and that to int16 in the order of `PairsOf16Bits`.
+        (weights, at, scales, first, inverse, into, place), kinds = arguments, signature.args
+        order = ir.Constant(WORDS, [lane + at for lane in range(0, LANES, DEEP) for at in (0, 2, 1, 3)])
+        totals = []
+        for weight, scale, start in zip(
+            parts(context, builder, kinds[0], weights, at),
+            parts(context, builder, kinds[2], scales, first),
+            parts(context, builder, kinds[5], into, place),
+            strict=True,
+        ):
+            whole = _scaled(builder, weight, scale, inverse).whole(WORDS)
+            narrow = builder.trunc(whole.value, ir.VectorType(_HALF, LANES))
+            Lanes(builder, builder.shuffle_vector(narrow, narrow, order)).store(start)
+            totals.append(whole)
+        return ((totals[0] + totals[1]) + (totals[2] + totals[3])).sum()
+
+    index = types.int64
+    return types.int32(weights, index, scales, index, types.float32, into, index), build
+
+
 def _sums(planes: int) -> Callable[..., None]:
-    """The intrinsic that adds step·(product − offset) to 64 elements of outputs, an array of float64."""
+    """The intrinsic that adds step·(product − offset) to 64 elements of outputs, an array of float64.
+
+    Products of one plane wrap round at 32 bits, and the difference does not.
+    """
 
     @intrinsic
     def add(typing_context: Any, products: Any, row: Any, offset: Any, step: Any, outputs: Any, first: Any) -> Any:
         def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            # Four times 16 lanes: int32 products of one byte or two, as float64, added to float64 outputs.
+            # Four times 16 lanes: int32 products of one plane or two, as float64, added to float64 outputs.
             (products, row, offset, step, outputs, first), kinds = arguments, signature.args
-            offset, step = Lanes.everywhere(builder, offset), Lanes.everywhere(builder, step)
+            step = Lanes.everywhere(builder, step)
+            if planes == 1:
+                offset = Lanes.everywhere(builder, builder.trunc(offset, _WORD))
+            else:
+                offset = Lanes.everywhere(builder, builder.sitofp(offset, DOUBLES.element))
             start = builder.mul(row, _LONG(PANEL))
             for high, low, output in zip(
                 parts(context, builder, kinds[0], products, start),
@@ -122,13 +156,16 @@ def _sums(planes: int) -> Callable[..., None]:
                 parts(context, builder, kinds[4], outputs, first),
                 strict=True,
             ):
-                product = Lanes.load(builder, WORDS, low).real(DOUBLES)
-                if planes == 2:
-                    product = Lanes.load(builder, WORDS, high).real(DOUBLES) * 256.0 + product
-                ((product - offset) * step + Lanes.load(builder, DOUBLES, output)).store(output)
+                product = Lanes.load(builder, WORDS, low)
+                if planes == 1:
+                    difference = (product - offset).real(DOUBLES)
+                else:
+                    high_part = Lanes.load(builder, WORDS, high).real(DOUBLES)
+                    difference = high_part * 256.0 + product.real(DOUBLES) - offset
+                (difference * step + Lanes.load(builder, DOUBLES, output)).store(output)
             return context.get_dummy_value()
 
-        return types.void(products, types.int64, types.float64, types.float64, outputs, types.int64), build
+        return types.void(products, types.int64, types.int64, types.float64, outputs, types.int64), build
 
     return add
 

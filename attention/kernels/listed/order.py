@@ -150,6 +150,39 @@ def first_ones(starts: I64, counts: I64) -> tuple[I64, I64, I64]:
 
 
 @njit(nogil=True)
+def kth_largest(values: F64, k: int) -> float:
+    """Return the k-th largest of values, k from 1 on.
+
+    A heap, because `np.partition` alone takes the compiler as long as all else here.
+    """
+    count = len(values)
+    # The k-th largest of many is one of the few smallest, for which all change their sign.
+    sign, size = (1.0, k) if 2 * k <= count else (-1.0, count - k + 1)
+    heap = np.empty(size)
+    held = 0
+    for value in values:
+        number = sign * value
+        if held < size:
+            at = held
+            held += 1
+            while at > 0 and heap[(at - 1) // 2] > number:
+                heap[at] = heap[(at - 1) // 2]
+                at = (at - 1) // 2
+            heap[at] = number
+        elif number > heap[0]:
+            at, child = 0, 1
+            while child < size:
+                if child + 1 < size and heap[child + 1] < heap[child]:
+                    child += 1
+                if heap[child] >= number:
+                    break
+                heap[at] = heap[child]
+                at, child = child, 2 * child + 1
+            heap[at] = number
+    return sign * float(heap[0])
+
+
+@njit(nogil=True)
 def _needed(similarities: F64, first: int, last: int, least: float, count: int, threshold: float, limit: int) -> int:
     """How many have to be known where all from `least` on have to; −1 where that is not told."""
     reached = max(_down_to(similarities, first, last, least), count)
@@ -188,6 +221,6 @@ def deciding(
         least = min(own[:k].min(), lowest) - errors[query]
         needed[query] = _needed(similarities, first, last, least, counts[query], thresholds[query], limit)
         if needed[query] < 0:
-            least = min(np.partition(own, len(own) - k)[len(own) - k], lowest) - errors[query]
+            least = min(kth_largest(own, k), lowest) - errors[query]
             needed[query] = _needed(similarities, first, last, least, counts[query], thresholds[query], limit)
     return needed

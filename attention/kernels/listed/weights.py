@@ -10,6 +10,7 @@ from numba import float64, int64, njit
 from attention.dtypes import F64, I64
 from attention.kernels.cpu import array, compiled
 from attention.kernels.listed.interface import LEAST_LOGIT, LOWEST, VANISHING
+from attention.kernels.listed.order import kth_largest
 
 
 @njit(nogil=True, inline="always")
@@ -121,25 +122,6 @@ def weigh(
         own[8], own[9] = (square + summed_square) * factor * factor, summed_square * factor * factor
 
 
-@njit(nogil=True)
-def _kth(values: F64, k: int) -> float:
-    """The k-th largest of values, which mostly descend; k from 1 on."""
-    if k > len(values) // 2:
-        return float(np.partition(values, len(values) - k)[len(values) - k])
-    best = np.empty(k)
-    held = 0
-    for value in values:
-        if held == k and value <= best[k - 1]:
-            continue
-        at = held if held < k else k - 1
-        while at > 0 and best[at - 1] < value:
-            best[at] = best[at - 1]
-            at -= 1
-        best[at] = value
-        held = min(held + 1, k)
-    return float(best[k - 1])
-
-
 @compiled(array(float64, 1), array(int64, 1), array(int64, 1), array(int64, 1), array(int64, 1), fastmath=False)
 def heads(similarities: F64, places: I64, starts: I64, counts: I64, ks: I64) -> tuple[I64, I64, I64]:
     """See `ListedKernels`."""
@@ -150,7 +132,7 @@ def heads(similarities: F64, places: I64, starts: I64, counts: I64, ks: I64) -> 
         first, begin = starts[query], end
         k = min(ks[query], counts[query])
         if k > 0:
-            least = _kth(similarities[first : first + counts[query]], k)
+            least = kth_largest(similarities[first : first + counts[query]], k)
             for row in range(first, first + counts[query]):
                 if similarities[row] >= least:
                     rows[end] = row

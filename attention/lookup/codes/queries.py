@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from attention.dtypes import F64, I16
+from attention.kernels import kernels
 from attention.kernels.layout import FINE_LEVELS, LEVELS
 from attention.lookup.codes.quantisation import residual_lengths, to_codes
 
 FINE, FINE_WITH_OUTPUT = 4, 8
 """Up to so many queries at a time are coded in 16 bits, because memory is what a scan of few waits for. The second
-number is for questions with outputs: the weights of their values have 16 bits then too."""
+number is for questions with outputs: the weights of their values have 16 bits then too. Where 16 bits cost no more than
+8, see `Kernels.WIDE`, all have them."""
 
 HOT = 1 / 16
 """Temperatures above this, where 1 is the largest similarity there can be, have averages of so many values that these
@@ -80,7 +82,7 @@ def query_codes(
         vectors, key_norm = vectors / np.sqrt((vectors * vectors).sum(axis=1))[:, None], 1.0
     elif similarity == "scaled_dot":
         vectors = vectors / np.sqrt(vectors.shape[1])
-    fine = fine or len(vectors) <= (FINE_WITH_OUTPUT if outputs else FINE)
+    fine = fine or kernels().WIDE or len(vectors) <= (FINE_WITH_OUTPUT if outputs else FINE)
     if outputs and not fine and temperatures is not None:
         lengths = np.sqrt((vectors * vectors).sum(axis=1))
         fine = bool((temperatures > HOT * key_norm * lengths).any())

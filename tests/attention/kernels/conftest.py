@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from attention.kernels.layout import LANES, OFFSET, packed, put_rows, rows_room
+from attention.kernels.dot.instructions import INSTRUCTION
+from attention.kernels.layout import LANES, put_rows, rows_room
 
 ASK = """
 import numpy as np
@@ -35,8 +36,8 @@ class Panels(NamedTuple):
     Attributes:
         stored: uint8[12, words, 16, 4].
         group: where the second panel begins.
-        factors: int32[q, words].
-        products: int64[q, 64], with the rows as they are stored, 128 higher.
+        factors: int32[q, words], as this processor's instruction wants them.
+        products: int64[q, 64], with the rows as they are multiplied, 128 higher where the instruction wants that.
     """
 
     stored: np.ndarray
@@ -55,8 +56,8 @@ def panels() -> Callable[[int, int], Panels]:
         codes[70], asked[0] = 127, -127
         stored = rows_room(192, width)
         put_rows(stored, 0, codes)
-        products = asked.astype(np.int64) @ (codes[64:128].astype(np.int64) + OFFSET).T
-        return Panels(stored, 64 // LANES, packed(asked), products)
+        products = asked.astype(np.int64) @ (codes[64:128].astype(np.int64) + INSTRUCTION.offset).T
+        return Panels(stored, 64 // LANES, INSTRUCTION.packed(asked.astype(np.int16), fine=False), products)
 
     return make
 

@@ -8,8 +8,11 @@ import pytest
 from attention.kernels import value_passes
 from attention.kernels.dot import amx as dot_amx
 from attention.kernels.layout import CHUNK, FINE_LEVELS, LEVELS, PANEL, columns_room, put_columns
+from attention.kernels.value_passes import WIDE, WIDE_LEVELS
 
 f32 = np.float32
+MOST = [WIDE_LEVELS] if WIDE else [LEVELS, FINE_LEVELS]
+in_bytes = pytest.mark.skipif(WIDE, reason="every level has 16 bits here, so none is above")
 
 
 def turned(codes):
@@ -20,7 +23,7 @@ def turned(codes):
     return room
 
 
-@pytest.mark.parametrize("most", [LEVELS, FINE_LEVELS])
+@pytest.mark.parametrize("most", MOST)
 @pytest.mark.parametrize("queries", [1, 3, 16, 17, 40])
 @pytest.mark.parametrize(
     ("rows", "width"), [(1, 1), (63, 3), (64, 64), (65, 65), (CHUNK - 1, 2), (CHUNK, 63), (CHUNK + 1, 130), (2300, 5)]
@@ -43,7 +46,7 @@ def test_a_blend_of_weights_that_are_whole_levels_is_exact(rows, width, queries,
         np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("most", [LEVELS, FINE_LEVELS])
+@pytest.mark.parametrize("most", MOST)
 def test_a_chunk_without_weights_is_left_out(most):
     random = np.random.default_rng(3)
     rows, width = 3 * CHUNK - 5, 9
@@ -60,6 +63,7 @@ def test_a_chunk_without_weights_is_left_out(most):
         np.testing.assert_array_equal(found, 0.5 * (some @ codes.astype(np.int64)))
 
 
+@in_bytes
 @pytest.mark.parametrize("rows", [1, 63, 64, 65, 1025])
 @pytest.mark.parametrize("width", [3, 64, 70])
 def test_a_row_above_the_levels_of_one_byte_is_added_by_itself(rows, width):
@@ -76,6 +80,7 @@ def test_a_row_above_the_levels_of_one_byte_is_added_by_itself(rows, width):
     np.testing.assert_array_equal(found, 0.25 * (coded + by_itself))
 
 
+@in_bytes
 def test_a_weight_at_the_edge_of_one_byte_is_counted_once():
     random = np.random.default_rng(4)
     codes = random.integers(-127, 128, (PANEL, 8)).astype(np.int8)
@@ -88,6 +93,17 @@ def test_a_weight_at_the_edge_of_one_byte_is_counted_once():
         value_passes.blend(room, weights, scales, np.array([step]), 127, values, found, dot_amx.amx_usable())
         # Rounding is at most half a level each; a row that is left out or counted twice is 127.
         assert (np.abs(found - weights.astype(float) @ values) <= 0.51 * step * np.abs(codes).sum(axis=0)).all()
+
+
+@pytest.mark.parametrize("most", MOST)
+@pytest.mark.parametrize("width", [1, 64, 67])
+def test_a_chunk_of_the_largest_weights_and_codes_is_exact(most, width):
+    codes = np.full((CHUNK, width), 127, dtype=np.int8)
+    codes[:, ::2] = -127
+    weights, nowhere = np.full((3, CHUNK), f32(most)), np.full((CHUNK, width), np.nan, dtype=f32)
+    found = np.zeros((3, width))
+    value_passes.blend(turned(codes), weights, np.ones(CHUNK, f32), np.ones(3, f32), most, nowhere, found, False)
+    np.testing.assert_array_equal(found, np.full((3, 1), CHUNK * most) * codes[0].astype(np.int64))
 
 
 @pytest.mark.parametrize("rows", [1, 63, 64, 65, 128, 1000])

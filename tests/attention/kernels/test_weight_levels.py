@@ -1,4 +1,4 @@
-"""Sixty-four weights: their sum, their levels in one byte or two, and products that are added to a blend."""
+"""Sixty-four weights: their sum, their levels in 8 or 16 bits, and products that are added to a blend."""
 
 from __future__ import annotations
 
@@ -66,6 +66,26 @@ def test_levels_are_of_the_panel_s_own_weights_and_scales_and_go_to_its_own_plac
 
 
 @numba.njit
+def paired(weights, scales, inverse, into):
+    return weight_levels.paired_levels(weights, AT, scales, FIRST, inverse, into, PLACE)
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 999), top=st.sampled_from([0.0, 1.0, 400.0, 16_383.0]))
+def test_levels_of_16_bits_lie_in_pairs_of_the_first_and_third_and_of_the_second_and_fourth(seed, top):
+    random = np.random.default_rng(seed)
+    weights, scales = random.random((2, 200), dtype=f32)
+    weights[AT : AT + PANEL] *= f32(top) / (weights[AT : AT + PANEL] * scales[FIRST : FIRST + PANEL]).max()
+    into = np.full(300, 9, dtype=np.int16)
+    total = paired(weights, scales, f32(1), into)
+    levels = into[PLACE : PLACE + PANEL].reshape(-1, 4)[:, [0, 2, 1, 3]].ravel().astype(int)
+    exact = weights[AT : AT + PANEL].astype(float) * scales[FIRST : FIRST + PANEL]
+    assert (np.abs(levels - exact) <= 0.5 + 1e-6 * exact).all()
+    assert total == levels.sum()
+    assert (np.delete(into, slice(PLACE, PLACE + PANEL)) == 9).all()
+
+
+@numba.njit
 def added(products, row, offset, step, coarse, fine, first):
     weight_levels.add_coarse(products, row, offset, step, coarse, first)
     weight_levels.add_fine(products, row, offset, step, fine, first)
@@ -77,13 +97,10 @@ def test_products_are_added_as_steps_of_what_lies_above_the_offset(seed, row, fi
     random = np.random.default_rng(seed)
     products = random.integers(-(2**31), 2**31, (5, PANEL)).astype(np.int32)
     coarse, fine = random.standard_normal((2, 130))
-    offset, step, here = (
-        float(random.integers(-(2**40), 2**40)),
-        float(f32(random.random())),
-        slice(first, first + PANEL),
-    )
+    offset, step, here = random.integers(-(2**40), 2**40), float(f32(random.random())), slice(first, first + PANEL)
     expected_coarse, expected_fine = coarse.copy(), fine.copy()
-    expected_coarse[here] += step * (products[row].astype(float) - offset)
+    # Products of one plane wrap round at 32 bits, and so does what lies above the offset.
+    expected_coarse[here] += step * (products[row] - offset).astype(np.int32).astype(float)
     expected_fine[here] += step * (256.0 * products[row] + products[row + 1] - offset)
     added(products, row, offset, step, coarse, fine, first)
     np.testing.assert_allclose(coarse, expected_coarse, rtol=1e-12, atol=1e-4)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.kernels import in_machine_code, in_numpy
+from attention.kernels.listed.order import kth_largest
 
 TWINS = pytest.mark.parametrize("twin", [in_machine_code, in_numpy])
 lengths = st.lists(st.integers(0, 70), min_size=1, max_size=6)
@@ -142,3 +143,14 @@ def test_twins_leave_the_same_squares(seed, counts, least, few):
         twin.heaviest(values, starts, inverse, levels, 10**levels, few, least, 0, len(counts), heavy)
         found.append(heavy.tolist())
     assert found[0] == found[1]
+
+
+@settings(deadline=None)
+@given(
+    values=st.lists(st.sampled_from([-np.inf, -2.5, 0.0, 1.0, 3.0, 7.5, np.inf]) | st.floats(-9, 9), min_size=1, max_size=60),
+    data=st.data(),
+)
+def test_the_kth_largest_is_the_one_that_sorting_puts_there(values, data):
+    k = data.draw(st.integers(1, len(values)))
+    for order in (values, sorted(values), sorted(values)[::-1]):
+        assert kth_largest(np.array(order, dtype=float), k) == sorted(values)[-k]

@@ -1,0 +1,166 @@
+"""Every processor's body of a product is exact: those that this one can run, and ARM's in an emulator."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import subprocess
+
+import llvmlite.binding as llvm
+import numpy as np
+import pytest
+from llvmlite import ir
+
+from attention.kernels.dot.instructions import ANY, INSTRUCTION, INSTRUCTIONS, instruction_of
+from attention.kernels.dot.products import block_of, groups_of
+from attention.kernels.layout import FINE_LEVELS, LANES, LEVELS, put_rows, rows_room
+
+BLOCKS = (1, 2, 4)
+FEATURES = llvm.get_host_cpu_features()
+ARM = {"i8mm": ("+dotprod,+i8mm", "max"), "dotprod": ("+dotprod", "neoverse-n1"), "none": ("", "cortex-a72")}
+"""What the compiler may use, and which processor is emulated."""
+
+has_emulator = pytest.mark.skipif(
+    not (shutil.which("qemu-aarch64") and shutil.which("aarch64-linux-gnu-gcc")),
+    reason="no emulator of ARM processors, or no linker for them: install qemu-user and gcc-aarch64-linux-gnu",
+)
+
+
+def module_of(instruction):
+    """Code of a function for each size of block: products_1, products_2, products_4."""
+    module = ir.Module("bodies")
+    pointers = ir.IntType(8).as_pointer(), ir.IntType(32).as_pointer()
+    kinds = [pointers[0], pointers[1], ir.IntType(64), pointers[1]]
+    for queries in BLOCKS:
+        function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), f"products_{queries}")
+        builder = ir.IRBuilder(function.append_basic_block("entry"))
+        block_of(instruction, queries)(builder, *function.args)
+        builder.ret_void()
+    return module
+
+
+def example(instruction, queries, width, fine):
+    """(stored keys, packed queries, what their products have to be, in 32 bits), the largest numbers among them."""
+    random = np.random.default_rng([queries, width, fine])
+    rows = LANES * groups_of(instruction, queries)
+    top = min(FINE_LEVELS, (2**31 - 1) // (LEVELS * width)) if fine else LEVELS
+    codes = random.integers(-LEVELS, LEVELS + 1, (rows, width)).astype(np.int8)
+    codes[0], codes[1] = LEVELS, -LEVELS
+    asked = random.integers(-top, top + 1, (queries, width)).astype(np.int16)
+    asked[0] = random.choice(np.array([-top, top]), width)
+    stored = rows_room(rows, width)
+    put_rows(stored, 0, codes)
+    products = asked.astype(np.int64) @ (codes.astype(np.int64) + instruction.offset).T
+    return stored, instruction.packed(asked, fine=fine and instruction.wide), products.astype(np.int32)
+
+
+def examples(instruction):
+    """Examples of every size of block, at widths from one component on."""
+    for queries in BLOCKS:
+        for width in (1, 3, 4, 37, 384, 1023, 4096):
+            yield queries, *example(instruction, queries, width, fine=instruction.wide)
+
+
+def runnable():
+    """The instructions that this processor has, by the compiler's names of features."""
+    features = [feature for feature in INSTRUCTIONS if FEATURES.get(feature)]
+    return {feature: INSTRUCTIONS[feature] for feature in features} | {"none": ANY}
+
+
+@pytest.mark.parametrize("feature", runnable())
+def test_a_body_that_this_processor_can_run_is_exact(feature):
+    instruction = runnable()[feature]
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    target = llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=FEATURES.flatten(), opt=3
+    )
+    with llvm.create_mcjit_compiler(llvm.parse_assembly(str(module_of(instruction))), target) as engine:
+        engine.finalize_object()
+        for queries, stored, packed, expected in examples(instruction):
+            kinds = ctypes.c_void_p, ctypes.c_void_p, ctypes.c_long, ctypes.c_void_p
+            function = ctypes.CFUNCTYPE(None, *kinds)(engine.get_function_address(f"products_{queries}"))
+            products = np.empty((queries, 64), dtype=np.int32)
+            function(stored.ctypes.data, packed.ctypes.data, stored.shape[1], products.ctypes.data)
+            np.testing.assert_array_equal(products[:, : expected.shape[1]], expected)
+
+
+MAIN = """
+#include <stdio.h>
+#include <stdlib.h>
+void products_1(char*, int*, long, int*);
+void products_2(char*, int*, long, int*);
+void products_4(char*, int*, long, int*);
+int main(int count, char **arguments) {
+  long header[4];
+  static int products[4 * 64];
+  while (fread(header, 8, 4, stdin) == 4) {
+    char *rows = malloc(header[2]);
+    int *factors = malloc(header[3]);
+    if (fread(rows, 1, header[2], stdin) != header[2] || fread(factors, 1, header[3], stdin) != header[3]) return 1;
+    (header[0] == 1 ? products_1 : header[0] == 2 ? products_2 : products_4)(rows, factors, header[1], products);
+    fwrite(products, 4, 64 * header[0], stdout);
+    free(rows);
+    free(factors);
+  }
+  return 0;
+}
+"""
+"""Reads queries, words and the sizes of rows and factors, then these, and writes products, again and again."""
+
+
+@has_emulator
+@pytest.mark.parametrize("feature", ARM)
+def test_a_body_for_arm_is_exact_in_an_emulator(feature, tmp_path):
+    features, processor = ARM[feature]
+    instruction = INSTRUCTIONS.get(feature, ANY)
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    triple = "aarch64-unknown-linux-gnu"
+    target = llvm.Target.from_triple(triple).create_target_machine(features=features, opt=3, reloc="static")
+    module = llvm.parse_assembly(str(module_of(instruction)))
+    module.triple, module.data_layout = triple, str(target.target_data)
+    (tmp_path / "bodies.o").write_bytes(target.emit_object(module))
+    (tmp_path / "main.c").write_text(MAIN)
+    link = "aarch64-linux-gnu-gcc -static -O1 main.c bodies.o -o bodies"
+    subprocess.run(link.split(), check=True, cwd=tmp_path)
+    asked, wanted = b"", []
+    for queries, stored, packed, expected in examples(instruction):
+        header = np.array([queries, stored.shape[1], stored.nbytes, packed.nbytes], dtype=np.int64)
+        asked += header.tobytes() + stored.tobytes() + packed.tobytes()
+        wanted.append(expected)
+    command = ["qemu-aarch64", "-cpu", processor, str(tmp_path / "bodies")]
+    answer = subprocess.run(command, input=asked, capture_output=True, check=True).stdout
+    products = np.frombuffer(answer, dtype=np.int32).reshape(-1, 64)
+    assert len(products) == sum(map(len, wanted))
+    for expected in wanted:
+        np.testing.assert_array_equal(products[: len(expected), : expected.shape[1]], expected)
+        products = products[len(expected) :]
+
+
+@pytest.mark.parametrize("fine", [True, False])
+@pytest.mark.parametrize("width", [1, 4, 37, 64])
+@pytest.mark.parametrize("queries", [1, 5, 17])
+@pytest.mark.parametrize("feature", [*INSTRUCTIONS, "none"])
+def test_packed_queries_are_their_codes(feature, queries, width, fine):
+    instruction = INSTRUCTIONS.get(feature, ANY)
+    top = FINE_LEVELS if fine else LEVELS
+    codes = np.random.default_rng(queries).integers(-top, top + 1, (queries, width)).astype(np.int16)
+    codes[0, 0] = -top
+    packed = instruction.packed(codes, fine=fine)
+    if instruction.wide:
+        unpacked = packed.view(np.int16).reshape(queries, -1, 4)[:, :, [0, 2, 1, 3]].reshape(queries, -1)
+    else:
+        planes = packed.view(np.int8).reshape(queries, 2 if fine else 1, -1).astype(int)
+        unpacked = 256 * planes[:, 0] + planes[:, 1] if fine else planes[:, 0]
+    np.testing.assert_array_equal(unpacked[:, :width], codes)
+    assert not unpacked[:, width:].any()
+
+
+def test_the_fastest_instruction_that_a_processor_has_is_taken():
+    assert instruction_of("avx2", "avx512bw", "avx512vnni").name == "VNNI"
+    assert instruction_of("avx2", "avxvnni").name == "AVX-VNNI"
+    assert instruction_of("avx2", "fma").name == "AVX2"
+    assert instruction_of("dotprod", "i8mm").name == "I8MM"
+    assert instruction_of("sse2") is ANY
+    assert INSTRUCTION in (*INSTRUCTIONS.values(), ANY)
