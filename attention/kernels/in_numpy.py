@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from attention.dtypes import F32, F64, I16, I64, Bools, Bytes
 from attention.kernels.interface import ABOVE_MEAN, LEAST_STEP, NEGLIGIBLE, CandidateLists, CodedKeys, CodedValues
-from attention.kernels.layout import CHUNK, FINE_LEVELS, LEVELS, columns_of, rows_at
+from attention.kernels.layout import CHUNK, LEVELS, WEIGHT_LEVELS, columns_of, rows_at
 from attention.kernels.listed.in_numpy import at_first as at_first
 from attention.kernels.listed.in_numpy import deciding as deciding
 from attention.kernels.listed.in_numpy import first_ones as first_ones
@@ -160,7 +160,7 @@ def blend(
 
 def add_values(tile: CodedValues, weights: F32, counts: I64, fine: bool, outputs: F64, errors: F64, amx: bool) -> None:
     """See `Kernels`."""
-    rows, levels = len(tile.scales), FINE_LEVELS if fine else LEVELS
+    rows, levels = len(tile.scales), WEIGHT_LEVELS if fine else LEVELS
     masses, tops = weight_of(weights, rows)
     if (masses <= NEGLIGIBLE * counts).all():
         errors[:, 0] += masses * tile.length

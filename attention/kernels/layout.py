@@ -29,6 +29,9 @@ FINE_LEVELS = 127 * 256 + 127
 CHUNK = 1024
 """Values whose codes lie together."""
 
+WEIGHT_LEVELS = (2**31 - 1) // (LEVELS * CHUNK)
+"""The most levels that a weight of 16 bits has: a chunk's sum of levels times codes fits into 32 bits."""
+
 
 def rows_room(rows: int, width: int, room: Room = private) -> Bytes:
     """Room for so many rows: uint8[groups, words, 16, 4], components beyond the width being 0 once written."""

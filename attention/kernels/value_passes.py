@@ -11,7 +11,7 @@ from attention.kernels.dot.amx import padded
 from attention.kernels.dot.instructions import INSTRUCTION
 from attention.kernels.dot.products import byte_products
 from attention.kernels.interface import ABOVE_MEAN, LEAST_STEP, NEGLIGIBLE, CodedValues
-from attention.kernels.layout import DEEP, FINE_LEVELS, LANES, LEVELS, OFFSET, PANEL
+from attention.kernels.layout import DEEP, LANES, LEVELS, PANEL, WEIGHT_LEVELS
 from attention.kernels.weight_levels import (
     add_coarse,
     add_fine,
@@ -23,8 +23,6 @@ from attention.kernels.weight_levels import (
 
 WIDE, NUMBER, ADDED = INSTRUCTION.wide, INSTRUCTION.dtype, INSTRUCTION.offset
 """Whether a level has 16 bits at the price of 8, its type, and how much higher codes are than what they mean."""
-
-WIDE_LEVELS = INSTRUCTION.levels
 
 _VALUES = record(
     CodedValues,
@@ -141,8 +139,8 @@ def blend(
         weights: float32[q, ≥ r], contiguous.
         scales: float32[r], of the coded values.
         steps: float32[q], the size of one level of weight·scale.
-        most: levels there are: at most 127, or two bytes' worth. A row above them is added by itself. Where a level
-            has 16 bits in any case there are at most WIDE_LEVELS, and no row is above.
+        most: levels there are: 127, if not every level has 16 bits, or at most WEIGHT_LEVELS. A row above 127 is added
+            by itself.
         values: float32[r, d_v], the originals.
         outputs: float64[q, d_v], added to.
         amx: whether the matrix unit may be used.
@@ -151,7 +149,7 @@ def blend(
     planes = 1 if WIDE or most <= LEVELS else 2
     packed = np.zeros((padded(q * planes, codes.shape[2], amx), chunk), dtype=NUMBER)
     words = packed.view(np.int32)
-    offsets = np.empty(q, dtype=np.int64)
+    offsets = np.empty(q, dtype=np.int32)
     products = np.empty((packed.shape[0], PANEL), dtype=np.int32)
     for first in range(0, len(scales), chunk):
         stop = min(first + chunk, len(scales))
@@ -161,7 +159,7 @@ def blend(
         for j in range(q):
             inverse = float32(1.0) / steps[j]
             total, above = _levels(weights, j, scales, first, inverse, most, packed)
-            offsets[j] = ADDED * int64(total)
+            offsets[j] = int32(ADDED * int64(total))  # wraps round at 32 bits, as products do
             every += total
             if above:
                 for i in range(first, stop):
@@ -182,12 +180,10 @@ def blend(
                     add_fine(products, 2 * j, offsets[j], steps[j], outputs, j * width + lowest)
                 else:
                     for t in range(lowest, width):
-                        if planes == 1:  # the product wrapped round at 32 bits, and so has the difference to
-                            difference = int64(int32(products[j, t - lowest] - offsets[j]))
-                        else:
-                            high, low = products[2 * j, t - lowest], products[2 * j + 1, t - lowest]
-                            difference = 256 * int64(high) + low - offsets[j]
-                        outputs[j, t] += steps[j] * float64(difference)
+                        product = products[j * planes, t - lowest]
+                        if planes == 2:
+                            product = (product << 8) + products[2 * j + 1, t - lowest]
+                        outputs[j, t] += steps[j] * float64(int32(product - offsets[j]))
 
 
 @compiled(
@@ -211,7 +207,7 @@ def add_values(
 ) -> None:
     """See `Kernels`."""
     rows, scales = len(tile.scales), tile.scales
-    levels = WIDE_LEVELS if WIDE else FINE_LEVELS if fine else LEVELS
+    levels = WEIGHT_LEVELS if fine or WIDE else LEVELS
     masses, tops = weight_of(weights, rows)
     if (masses <= NEGLIGIBLE * counts).all():
         errors[:, 0] += masses * tile.length

@@ -13,7 +13,7 @@ from attention.kernels.layout import DEEP, LANES, PANEL
 from attention.kernels.simd import BYTES, DOUBLES, REALS, WORDS, Lanes
 from attention.kernels.softmax_terms import parts
 
-_LONG, _WORD, _HALF = ir.IntType(64), ir.IntType(32), ir.IntType(16)
+_LONG, _HALF = ir.IntType(64), ir.IntType(16)
 
 
 def _scaled(builder: Any, weight: Any, scale: Any, inverse: Any) -> Lanes:
@@ -136,19 +136,15 @@ def paired_levels(
 def _sums(planes: int) -> Callable[..., None]:
     """The intrinsic that adds step·(product − offset) to 64 elements of outputs, an array of float64.
 
-    Products of one plane wrap round at 32 bits, and the difference does not.
+    Products wrap round at 32 bits, and the difference fits into these, see `WEIGHT_LEVELS`.
     """
 
     @intrinsic
     def add(typing_context: Any, products: Any, row: Any, offset: Any, step: Any, outputs: Any, first: Any) -> Any:
         def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            # Four times 16 lanes: int32 products of one plane or two, as float64, added to float64 outputs.
+            # Four times 16 lanes: int32 products, the first plane's 256 times, as float64, added to float64 outputs.
             (products, row, offset, step, outputs, first), kinds = arguments, signature.args
-            step = Lanes.everywhere(builder, step)
-            if planes == 1:
-                offset = Lanes.everywhere(builder, builder.trunc(offset, _WORD))
-            else:
-                offset = Lanes.everywhere(builder, builder.sitofp(offset, DOUBLES.element))
+            offset, step = Lanes.everywhere(builder, offset), Lanes.everywhere(builder, step)
             start = builder.mul(row, _LONG(PANEL))
             for high, low, output in zip(
                 parts(context, builder, kinds[0], products, start),
@@ -156,16 +152,13 @@ def _sums(planes: int) -> Callable[..., None]:
                 parts(context, builder, kinds[4], outputs, first),
                 strict=True,
             ):
-                product = Lanes.load(builder, WORDS, low)
-                if planes == 1:
-                    difference = (product - offset).real(DOUBLES)
-                else:
-                    high_part = Lanes.load(builder, WORDS, high).real(DOUBLES)
-                    difference = high_part * 256.0 + product.real(DOUBLES) - offset
-                (difference * step + Lanes.load(builder, DOUBLES, output)).store(output)
+                product = Lanes.load(builder, WORDS, low) - offset
+                if planes == 2:
+                    product = (Lanes.load(builder, WORDS, high) << 8) + product
+                (product.real(DOUBLES) * step + Lanes.load(builder, DOUBLES, output)).store(output)
             return context.get_dummy_value()
 
-        return types.void(products, types.int64, types.int64, types.float64, outputs, types.int64), build
+        return types.void(products, types.int64, types.int32, types.float64, outputs, types.int64), build
 
     return add
 

@@ -27,7 +27,7 @@ from llvmlite import ir
 
 from attention.dtypes import I16, I32
 from attention.kernels.cpu import compiles_for
-from attention.kernels.layout import CHUNK, DEEP, LEVELS, OFFSET, packed
+from attention.kernels.layout import DEEP, OFFSET, packed
 
 _WORD, _HALF, _BYTE = ir.IntType(32), ir.IntType(16), ir.IntType(8)
 
@@ -56,8 +56,6 @@ class DotProduct:
     """Whether a query's number has 16 bits at the price of 8."""
     dtype = np.int8
     """Of a query's number."""
-    levels = LEVELS
-    """The most that a weight's level can be, if it is one such number."""
 
     @property
     def offset(self) -> int:
@@ -108,8 +106,6 @@ class PairsOf16Bits:
     words = 2
     wide = True
     dtype = np.int16
-    levels = (2**31 - 1) // (LEVELS * CHUNK)
-    """So that a chunk's sum of levels times codes fits into 32 bits."""
     offset = OFFSET
 
     def packed(self, codes: I16, *, fine: bool) -> I32:

@@ -7,11 +7,11 @@ import pytest
 
 from attention.kernels import value_passes
 from attention.kernels.dot import amx as dot_amx
-from attention.kernels.layout import CHUNK, FINE_LEVELS, LEVELS, PANEL, columns_room, put_columns
-from attention.kernels.value_passes import WIDE, WIDE_LEVELS
+from attention.kernels.layout import CHUNK, LEVELS, PANEL, WEIGHT_LEVELS, columns_room, put_columns
+from attention.kernels.value_passes import WIDE
 
 f32 = np.float32
-MOST = [WIDE_LEVELS] if WIDE else [LEVELS, FINE_LEVELS]
+MOST = [WEIGHT_LEVELS] if WIDE else [LEVELS, WEIGHT_LEVELS]
 in_bytes = pytest.mark.skipif(WIDE, reason="every level has 16 bits here, so none is above")
 
 

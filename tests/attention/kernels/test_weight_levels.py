@@ -97,11 +97,12 @@ def test_products_are_added_as_steps_of_what_lies_above_the_offset(seed, row, fi
     random = np.random.default_rng(seed)
     products = random.integers(-(2**31), 2**31, (5, PANEL)).astype(np.int32)
     coarse, fine = random.standard_normal((2, 130))
-    offset, step, here = random.integers(-(2**40), 2**40), float(f32(random.random())), slice(first, first + PANEL)
+    offset, step, here = int(random.integers(-(2**31), 2**31)), float(f32(random.random())), slice(first, first + PANEL)
     expected_coarse, expected_fine = coarse.copy(), fine.copy()
-    # Products of one plane wrap round at 32 bits, and so does what lies above the offset.
-    expected_coarse[here] += step * (products[row] - offset).astype(np.int32).astype(float)
-    expected_fine[here] += step * (256.0 * products[row] + products[row + 1] - offset)
+    # Products wrap round at 32 bits, and so does what lies above the offset.
+    whole = products.astype(np.int64)
+    expected_coarse[here] += step * (whole[row] - offset).astype(np.int32)
+    expected_fine[here] += step * (256 * whole[row] + whole[row + 1] - offset).astype(np.int32)
     added(products, row, offset, step, coarse, fine, first)
     np.testing.assert_allclose(coarse, expected_coarse, rtol=1e-12, atol=1e-4)
     np.testing.assert_allclose(fine, expected_fine, rtol=1e-12, atol=1e-4)
