@@ -11,6 +11,8 @@ from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
+from attention.kernels.cache import KernelCache
+
 _WORD, _PLACE = ir.IntType(32), ir.IntType(8).as_pointer()
 TO_SECOND_LEVEL, _TO_ALL_LEVELS = _WORD(2), _WORD(3)
 _FOR_READING, _AS_DATA = _WORD(0), _WORD(1)
@@ -23,11 +25,11 @@ KERNELS: Compiled = []
 """Every compiled function of the lookup with the types of its arguments, in the order in which they were defined."""
 
 TRANSFORMER: Compiled = []
-"""The same of the Transformer."""
+"""Those of the Transformer."""
 
 
 def compiled(*arguments: Any, fastmath: bool, among: Compiled | None = None) -> Callable[[Function], Function]:
-    """Compile to run without the interpreter's lock, and keep the machine code on disk where there is a place.
+    """Compile to run without the interpreter's lock, and keep the machine code on disk, see `cache`.
 
     It is done on the first call, or in `machine_code.prepare`.
 
@@ -38,10 +40,9 @@ def compiled(*arguments: Any, fastmath: bool, among: Compiled | None = None) -> 
     """
 
     def compile_it(function: Function) -> Function:
-        try:
-            kernel = njit(nogil=True, fastmath=fastmath, cache=True)(function)
-        except RuntimeError:  # numba found no such place: compile anew in every process
-            kernel = njit(nogil=True, fastmath=fastmath)(function)
+        kernel = njit(nogil=True, fastmath=fastmath)(function)
+        # As numba's enable_caching does, with files that any checkout can use.
+        kernel._cache = KernelCache(function)
         (KERNELS if among is None else among).append((kernel, arguments))
         return cast("Function", kernel)
 

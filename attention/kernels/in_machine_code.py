@@ -12,5 +12,5 @@ from attention.kernels.quadratic_forms import quadratic_forms
 from attention.kernels.value_passes import add_values
 
 AMX = amx_usable()
-WIDE = INSTRUCTION.wide
+WIDE, SCANS = INSTRUCTION.wide, True
 NAME = " + ".join(["numba", INSTRUCTION.name] + ["AMX"] * AMX)

@@ -21,7 +21,7 @@ from attention.kernels.listed.in_numpy import weigh as weigh
 
 NAME = "NumPy"
 AMX = False
-WIDE = False
+WIDE = SCANS = False
 
 STEP = 4096
 """Rows to a step."""
@@ -191,14 +191,21 @@ def add_rows(
         outputs[query] += weights[of] @ values[rows[of]].astype(np.float64)
 
 
+def _rows(vectors: F32, rows: I64) -> F32:
+    """Return float32[m, d], the rows int64[m]; without a copy if they follow one another."""
+    if len(rows) and (np.diff(rows) == 1).all():
+        return vectors[rows[0] : rows[-1] + 1]
+    return vectors[rows]
+
+
 def all_products(vectors: F32, rows: I64, queries: F64, products: F64) -> None:
     """See `Kernels`."""
-    products[:] = queries @ vectors[rows].astype(np.float64).T
+    products[:] = queries @ _rows(vectors, rows).astype(np.float64).T
 
 
 def all_sums(vectors: F32, rows: I64, weights: F64, outputs: F64) -> None:
     """See `Kernels`."""
-    outputs += weights @ vectors[rows].astype(np.float64)
+    outputs += weights @ _rows(vectors, rows).astype(np.float64)
 
 
 def row_products(vectors: F32, rows: I64, queries: F64, asked: I64) -> F64:

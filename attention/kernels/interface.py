@@ -87,6 +87,9 @@ class Kernels(ListedKernels, Protocol):
     AMX: bool
     """Whether the processor's matrix unit is used."""
 
+    SCANS: bool
+    """Whether a scan of codes is quicker than reading the originals in float64."""
+
     WIDE: bool
     """Whether 16 bits of a query or a weight cost no more than 8, so that all have 16."""
 

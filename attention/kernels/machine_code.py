@@ -1,200 +1,226 @@
-"""Machine code, the lookup's and the Transformer's: made, or found where it was kept, before anybody waits for it."""
+"""Machine code, the lookup's and the Transformer's: loaded if it was kept, else made in processes of their own."""
 
 from __future__ import annotations
 
-import shutil
+import argparse
+import logging
+import os
+import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
-from threading import Event, Lock
+from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any
 
 from attention.kernels import engine, in_numpy
+from attention.kernels.targets import TARGETS, Target, targets_of, this_target
 
 if TYPE_CHECKING:
     from attention.kernels.cpu import Compiled
 
-_AVX2 = (
-    *("avx", "avx2", "bmi", "bmi2", "cmov", "crc32", "cx16", "cx8", "f16c", "fma", "fxsr", "lzcnt", "mmx", "movbe"),
-    *("popcnt", "sahf", "sse", "sse2", "sse3", "sse4.1", "sse4.2", "ssse3", "xsave"),
-)
-_AVX512_VNNI = (*_AVX2, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx512vnni")
+logger = logging.getLogger(__name__)
 
+LOOKUP, TRANSFORMER = "lookup", "transformer"
+"""The parts, each of which is made by a process."""
 
-@dataclass(frozen=True)
-class Target:
-    """A kind of processor that machine code is made for, so that it serves every one of the kind.
+NICENESS = 10
+"""Of these processes: whatever answers meanwhile goes first."""
 
-    Attributes:
-        name: for people.
-        processor: the compiler's name of it.
-        features: what it has, by the compiler's names.
-    """
-
-    name: str
-    processor: str
-    features: tuple[str, ...]
-
-    @property
-    def flags(self) -> str:
-        """The features as the compiler takes them; it would use half of AVX-512's registers by itself."""
-        own = [f"+{feature}" for feature in self.features]
-        return ",".join([*own, "-prefer-256-bit"] if "avx512f" in self.features else own)
-
-
-_CONFIGURING = Lock()
-
-TARGETS = {
-    target.name: target
-    for target in (
-        Target("amx", "x86-64-v4", (*_AVX512_VNNI, "avx512bf16", "amx-tile", "amx-int8", "amx-bf16")),
-        Target("avx512-bf16", "x86-64-v4", (*_AVX512_VNNI, "avx512bf16")),
-        Target("avx512-vnni", "x86-64-v4", _AVX512_VNNI),
-        Target("avx2", "x86-64-v3", _AVX2),
-    )
-}
-"""The best first. A processor of none of these kinds has machine code made for itself alone."""
-
-
-def this_target() -> Target | None:
-    """The best kind that this processor is of; None for none of them."""
-    import llvmlite.binding as llvm
-
-    has = llvm.get_host_cpu_features()
-    return next((each for each in TARGETS.values() if all(has.get(feature) for feature in each.features)), None)
-
+_configuring, _loading = Lock(), Lock()
+_children: set[subprocess.Popen[bytes]] = set()
+_stopped = Event()
 
 _standing_in = False  # for the Transformer
-_told = Event()  # its machine code is there, or is known to take long
-_told.set()
+_known = Event()  # the Transformer's machine code is there, or is known to take long
+_known.set()
 
 
 def stand_in() -> None:
     """Answer by NumPy until `prepare` is done, encode without machine code until `prepare_transformer` is.
 
-    The same, slower, and nobody waits for a compiler.
+    The same, slower, and nothing waits for a compiler.
     """
     global _standing_in
     engine.choose(in_numpy)
     _standing_in = True
-    _told.clear()
+    _known.clear()
+    _stopped.clear()
 
 
 def encodes(seconds: float = 0.0) -> bool:
-    """Whether to encode by machine code: always, but while something stands in for it.
+    """Return whether to encode by machine code: always, but while something stands in for it.
 
     Args:
-        seconds: how long to wait at most, once, while `prepare_transformer` loads what was kept. Nobody waits while it
+        seconds: how long to wait at most, once, while `prepare_transformer` loads what was kept. Nothing waits while it
             is made.
     """
-    _told.wait(seconds)
-    _told.set()
+    _known.wait(seconds)
+    _known.set()
     return not _standing_in
 
 
 def prepare(directory: Path | None = None, target: Target | None = None) -> None:
-    """Have the lookup's machine code in memory, from where it was kept, else made in some seconds; then answer by it.
+    """Have the lookup's machine code in memory, and answer by it from then on.
 
-    For a program that is mostly this, as early as it can: where numba has begun to compile for this processor alone and
-    to keep that elsewhere, it goes on so.
+    It is loaded if it was kept; else a process makes it, in half a minute. For a program that is mostly this, as early
+    as it can: if numba has begun to compile for this processor alone, it goes on so.
 
     Args:
-        directory: where machine code is kept; None for numba's own choice. One that cannot be written to is copied.
+        directory: where machine code is kept; None for the user's own.
         target: for which kind of processor; None for the one of `this_target`.
+
+    Raises:
+        InterruptedError: `stop` was called meanwhile.
     """
     if engine.can_compile():
         configure(directory, target)
-        engine.machine_code()
-        from attention.kernels.cpu import KERNELS
-
-        _compile(KERNELS)
+        _load(LOOKUP, target)
     engine.choose(None)
 
 
 def prepare_transformer(directory: Path | None = None, target: Target | None = None) -> None:
-    """Have the Transformer's machine code in memory, too, from where it was kept, else made in half a minute.
+    """Have the Transformer's machine code in memory, too.
 
     Args:
         directory, target: as for `prepare`; the first of both calls decides.
 
     Raises:
         ImportError: there is no compiler, so there is no machine code.
+        InterruptedError: `stop` was called meanwhile.
     """
     global _standing_in
     try:
         configure(directory, target)
-        from attention.kernels.cpu import TRANSFORMER
-        from attention.kernels.transformer import encoding  # noqa: F401  (its functions are listed as it is imported)
-
-        with _telling():
-            _compile(TRANSFORMER)
+        _load(TRANSFORMER, target)
         _standing_in = False
     finally:
-        _told.set()
+        _known.set()
 
 
-@contextmanager
-def _telling() -> Iterator[None]:
-    """Tell who waits as soon as numba begins to compile, which it does where it finds nothing that was kept."""
-    from numba.core import event
-
-    class Begun(event.Listener):
-        def on_start(self, event: Any) -> None:
-            _told.set()
-
-        def on_end(self, event: Any) -> None:
-            pass
-
-    with event.install_listener("numba:compile", Begun()):
-        yield
-
-
-def _compile(functions: Compiled) -> None:
-    for function, arguments in functions:
-        function.compile(arguments)
+def stop() -> None:
+    """End the processes that make machine code, and have `prepare` and `prepare_transformer` raise."""
+    _stopped.set()
+    for child in list(_children):
+        with suppress(OSError):
+            child.kill()
 
 
 def configure(directory: Path | None, target: Target | None = None) -> None:
-    """Tell numba where to keep machine code and for which processor, unless kernels are imported already.
+    """Tell numba for which processor to compile, and say where to keep that, unless kernels are imported already.
 
     Args:
         directory, target: as for `prepare`.
     """
     from numba import config
 
-    with _CONFIGURING:
+    with _configuring:
         if "attention.kernels.cpu" in sys.modules:
             return
         settings: Any = config
         target = target or this_target()
-        if directory is not None:
-            settings.CACHE_DIR = str(_writable(directory))
         if target is not None and settings.CPU_NAME is None:
             settings.CPU_NAME, settings.CPU_FEATURES = target.processor, target.flags
+        from attention.kernels import cache
+
+        cache.keep_in(directory)
         import attention.kernels.cpu  # noqa: F401  (from now on it has begun)
 
 
-def _writable(directory: Path) -> Path:
-    """The directory itself; or a temporary copy of it, for numba keeps nothing where it can only read."""
+def _kernels(part: str) -> Compiled:
+    from attention.kernels import cpu
+
+    if part == LOOKUP:
+        engine.machine_code()
+        return cpu.KERNELS
+    from attention.kernels.transformer import encoding  # noqa: F401  (its functions are listed as it is imported)
+
+    return cpu.TRANSFORMER
+
+
+def _load(part: str, target: Target | None) -> None:
+    """Load the kernels of a part, after a process has made what was not kept."""
+    kernels = _kernels(part)
+    if not all(function._cache.holds(arguments) for function, arguments in kernels if not function.signatures):
+        _known.set()
+        _make_elsewhere(part, target)
+    if _stopped.is_set():
+        raise InterruptedError("the machine code was not made: it was told to stop")
+    with _loading:
+        _compile(kernels)
+
+
+def _compile(kernels: Compiled) -> None:
+    for function, arguments in kernels:
+        function.compile(arguments)
+
+
+def _make_elsewhere(part: str, target: Target | None) -> None:
+    """Have a process make a part; without it, or if it fails, the code is made here, beside all else."""
+    from attention.kernels import cache
+
+    directory = cache.folder().parent.parent
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory):
-            return directory
+            pass
     except OSError:
-        copy = Path(tempfile.mkdtemp(prefix="softkv-machine-code-"))
-        if directory.is_dir():
-            shutil.copytree(directory, copy, dirs_exist_ok=True)
-        return copy
+        directory = Path(tempfile.mkdtemp(prefix="softkv-machine-code-"))
+        cache.keep_in(directory)
+    run = f"from {__name__} import main; main()"
+    command = [sys.executable, "-c", run, str(directory), "--part", part, "--while-asked"]
+    command += ["--target", target.name] if target is not None else []
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+    logger.info("making the %s's machine code, once", part)
+    try:
+        # The child ends when its input does, so also if this process is killed.
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment)
+    except OSError as error:
+        logger.warning("no process can be started to make the %s's machine code: %s", part, error)
+        return
+    _children.add(child)
+    try:
+        if _stopped.is_set():
+            child.kill()
+        if child.wait() != 0 and not _stopped.is_set():
+            logger.warning("the process that makes the %s's machine code ended with %d", part, child.returncode)
+    finally:
+        _children.discard(child)
+        assert child.stdin is not None
+        child.stdin.close()
 
 
-def main() -> None:
-    """`python -m attention.kernels.machine_code DIRECTORY [KIND]`: make machine code and keep it there."""
-    directory, *kind = sys.argv[1:]
-    for each in (prepare, prepare_transformer):
-        each(Path(directory), TARGETS[kind[0]] if kind else None)
+def main(arguments: list[str] | None = None) -> None:
+    """Make machine code and keep it in a directory."""
+    parser = argparse.ArgumentParser(prog=f"python -m {__name__}", description=main.__doc__)
+    parser.add_argument("directory", nargs="?", type=Path, help="the user's own, if it is not given")
+    parser.add_argument("--target", choices=TARGETS, help="for another kind of processor of this machine's family")
+    parser.add_argument("--part", choices=(LOOKUP, TRANSFORMER), help="only this")
+    parser.add_argument("--every-target", action="store_true", help="for each kind of this machine's family in turn")
+    parser.add_argument("--while-asked", action="store_true", help=argparse.SUPPRESS)
+    chosen = parser.parse_args(arguments)
+    if chosen.every_target:
+        import platform
+
+        for target in targets_of(platform.machine()):
+            command = [sys.executable, "-m", __name__, *([str(chosen.directory)] if chosen.directory else [])]
+            subprocess.run([*command, "--target", target.name], check=True)
+        return
+    if chosen.while_asked:
+        os.nice(NICENESS)
+        Thread(target=_end_with_input, daemon=True).start()
+    configure(chosen.directory, TARGETS[chosen.target] if chosen.target else None)
+    from attention.kernels import cache
+
+    for part in (chosen.part,) if chosen.part else (TRANSFORMER, LOOKUP):
+        _compile(_kernels(part))
+    cache.prune()
+
+
+def _end_with_input() -> None:
+    while os.read(0, 1):  # not sys.stdin, whose lock the interpreter wants as it ends
+        pass
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attention.errors import ParameterError
-from attention.kernels import held
+from attention.kernels import held, kernels
 from attention.logits import checked_temperature
 from attention.lookup.answer import Answer, Sweep
 from attention.lookup.exact import exact_answers, exact_sweep
@@ -170,14 +170,16 @@ def sweep(view: Memory | View, question: Question, temperatures: Sequence[float]
 def _is_small(view: View, question: Question) -> bool:
     """Whether reading the originals of the rows that pass takes no longer than scanning them and what is beside them.
 
-    Also where some are not kept in codes, and the question has a bias or `Auto`, or documents have several keys: see
-    `Original`. It follows from the view, the mask and the question alone: so an answer takes the same path whoever asks
-    beside it, and a sweep takes that of `attend`.
+    Also if some are not kept in codes, and the question has a bias or `Auto`, or documents have several keys: see
+    `Original`; and while there is no machine code to scan with. Else it follows from the view, the mask and the question
+    alone: an answer takes the same path whatever is asked beside it, and a sweep takes that of `attend`.
     """
     if view.bare:
         plain = question.bias is None and not isinstance(question.temperature, Auto) and not view.facts.several
         if not plain:
             return True
+    elif not kernels().SCANS and not view.beyond_memory:
+        return True
     passing, beside = view.n, 0
     if question.mask is not None:
         passing, beside = question.mask.n, question.mask.scanned - question.mask.n

@@ -38,14 +38,6 @@ def test_a_compiled_function_is_kept_with_its_types_and_compiled_by_its_first_ca
     assert scaled.signatures == [kernels[0][1]]
 
 
-def test_a_function_without_a_file_to_keep_its_code_beside_is_compiled_in_every_process(kernels):
-    names = {}
-    exec("def twice(x):\n    return 2 * x\n", names)
-    twice = compiled(int64, fastmath=False)(names["twice"])
-    assert twice(21) == 42
-    assert kernels == [(twice, (int64,))]
-
-
 @pytest.mark.parametrize(
     ("value", "kind"),
     [

@@ -87,6 +87,13 @@ def method_of(view, question):
     return alone
 
 
+def test_without_machine_code_a_large_collection_is_answered_exactly(clusters, running, monkeypatch):
+    keys, _, queries = clusters
+    monkeypatch.setattr(answering, "SMALL_CELLS", 0)
+    view = Memory.of(keys).view
+    assert method_of(view, Question(queries[0], 0.05)) == ("quantised" if running.SCANS else "exact")
+
+
 def test_few_components_are_answered_exactly_and_many_from_their_codes_whoever_asks_beside(
     clusters, in_pieces, monkeypatch
 ):

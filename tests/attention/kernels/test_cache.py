@@ -1,0 +1,117 @@
+"""Machine code in files: sound or ignored, and named by all that it follows from."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from numba import float64, int64, njit
+
+from attention.kernels import cache, cpu
+
+
+@pytest.fixture
+def directory(tmp_path, monkeypatch):
+    """A directory to keep machine code in, of this test's own."""
+    monkeypatch.setattr(cache, "_directory", tmp_path)
+    return tmp_path
+
+
+def kernel(monkeypatch):
+    """A kernel as a process has it that has just begun."""
+    monkeypatch.setattr(cpu, "KERNELS", [])
+
+    @cpu.compiled(int64, float64, fastmath=False)
+    def scaled(number, by):
+        return number * by
+
+    return scaled
+
+
+def test_what_was_compiled_is_found_by_the_next_one(directory, monkeypatch):
+    first, second = kernel(monkeypatch), kernel(monkeypatch)
+    assert not first._cache.holds((int64, float64))
+    assert (first(3, 0.5), second(3, 0.5)) == (1.5, 1.5)
+    assert (sum(first.stats.cache_hits.values()), sum(second.stats.cache_hits.values())) == (0, 1)
+    assert second._cache.holds((int64, float64))
+    assert not second._cache.holds((float64, float64))  # other types have another file
+    (file,) = cache.folder().iterdir()
+    assert file.is_relative_to(directory)
+
+
+@pytest.mark.parametrize("damage", [b"", b"x" * 40, None])
+def test_a_damaged_file_is_ignored_with_a_warning_and_made_anew(directory, monkeypatch, caplog, damage):
+    kernel(monkeypatch)(3, 0.5)
+    (file,) = cache.folder().iterdir()
+    sound = file.read_bytes()
+    file.write_bytes(sound[:-1] + bytes([sound[-1] ^ 1]) if damage is None else damage)
+    with caplog.at_level(logging.WARNING):
+        assert kernel(monkeypatch)(4, 0.5) == 2
+    assert [record.getMessage() for record in caplog.records] == [
+        f"machine code in {file} is damaged: it is made anew"
+    ]
+    again = kernel(monkeypatch)
+    assert again(4, 0.5) == 2
+    assert sum(again.stats.cache_hits.values()) == 1
+
+
+def test_where_nothing_can_be_written_it_is_compiled_all_the_same(directory, monkeypatch, caplog):
+    (directory / "kernels").write_text("not a directory")
+    assert kernel(monkeypatch)(3, 0.5) == 1.5
+    assert "is not kept" in caplog.text
+
+
+def test_a_package_beside_this_one_gives_what_fits(directory, monkeypatch, caplog, tmp_path_factory):
+    kernel(monkeypatch)(3, 0.5)
+    site = tmp_path_factory.mktemp("site")
+    package = site / cache.PACKAGE
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(site)
+    cache.shipped.cache_clear()
+    try:
+        assert cache.shipped() is None
+        assert "no machine code for this processor" in caplog.text
+        cache.folder().rename(package / cache.key())
+        cache.shipped.cache_clear()
+        found = kernel(monkeypatch)
+        assert found(3, 0.5) == 1.5
+        assert sum(found.stats.cache_hits.values()) == 1
+        assert not cache.folder().exists()
+    finally:
+        cache.shipped.cache_clear()
+
+
+def test_the_key_follows_from_sources_and_the_compiler_and_from_no_path(tmp_path):
+    root = Path(__file__).parents[3]
+    (tmp_path / "attention").symlink_to(root / "attention")
+    script = "from attention.kernels import cache; print(cache.key())"
+
+    def key(cwd, **environment):
+        run = [sys.executable, "-c", script]
+        settings = os.environ | {"PYTHONPATH": str(cwd)} | environment
+        return subprocess.run(run, cwd=cwd, env=settings, capture_output=True, text=True, check=True).stdout
+
+    assert key(root) == key(tmp_path) != key(root, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="")
+
+
+def test_only_the_last_folders_are_kept(directory):
+    for number in range(cache.KEPT + 3):
+        folder = directory / "kernels" / str(number)
+        folder.mkdir(parents=True)
+        (folder / "kernel").write_text("machine code")
+        os.utime(folder, (number, number))
+    cache.prune()
+    assert {path.name for path in (directory / "kernels").iterdir()} == {str(n) for n in range(3, cache.KEPT + 3)}
+
+
+def test_a_function_of_numba_s_own_is_not_touched():
+    @njit
+    def plain(x):
+        return x
+
+    assert not isinstance(plain._cache, cache.KernelCache)
