@@ -64,10 +64,6 @@ def attend(
         str | None, typer.Option(help="softmax, sparsemax, entmax15 or one_hot.", show_default=False)
     ] = None,
     max_error: Annotated[float | None, typer.Option(help="The error that the answer may have at most.")] = None,
-    basis: Annotated[
-        str | None,
-        typer.Option(metavar="proven|measured", help="What may stand behind the certificate, if not the collection's."),
-    ] = None,
     full_text: Annotated[
         Any,
         typer.Option(
@@ -109,7 +105,6 @@ def attend(
         "where": filter_,
         "normaliser": normaliser,
         "max_error": max_error,
-        "basis": basis,
         "full_text": full_text,
         "bias": bias or None,
         "min_confidence": min_confidence,

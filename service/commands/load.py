@@ -57,13 +57,6 @@ def load(
         typer.Option(metavar="NAME|none", help="Of a new collection; none where documents bring vectors."),
     ] = None,
     value_from: Annotated[str | None, typer.Option(metavar="value|key", help="Of a new collection.")] = None,
-    basis: Annotated[
-        str | None,
-        typer.Option(
-            metavar="proven|measured",
-            help="Of a new collection: what may stand behind a certificate.",
-        ),
-    ] = None,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
     as_json: AsJSON = False,
@@ -83,7 +76,7 @@ def load(
 
     source = open_source(file, ColumnNames(id_column, key_column, value_column, text), ids)
     name = collection_name(collection or (file.stem if file.name != "-" else source.name or "-"))
-    given = {"similarity": similarity, "encoder": encoder, "value_from": value_from, "basis": basis}
+    given = {"similarity": similarity, "encoder": encoder, "value_from": value_from}
     carry(source, name, given, resume=resume, url=url, api_key=api_key, as_json=as_json)
 
 

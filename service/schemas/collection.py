@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 from service.schemas.calibration import KeptCalibration
 from service.schemas.json_object import OrNull
 from service.schemas.vector import MAX_WIDTH
-from service.schemas.wire import Basis, CollectionName, Null, Similarity, Temperature, Text, Wire
+from service.schemas.wire import CollectionName, Null, Similarity, Temperature, Text, Wire
 
 SIMILARITIES = "cosine: q·k/‖q‖‖k‖; dot: q·k; scaled_dot: q·k/√d; gaussian: −‖q − k‖²/2."
 
@@ -37,11 +37,6 @@ class CollectionSettings(Wire):
     value_from: Literal["value", "key"] = Field(
         "value",
         description="Where a missing `value_vector` comes from: the text of the value, or the key vector.",
-    )
-    basis: Basis | None = Field(
-        None,
-        description="What may stand behind a certificate where a query does not say. Left out: proven. measured keeps "
-        "thin codes of the keys too, which one or two queries over very many of them read.",
     )
     temperature: Temperature | None = Field(
         None,
@@ -107,7 +102,6 @@ class CollectionAnswer(Wire):
     encoder: str | None = Field(description="What its texts are encoded with; null: its documents bring vectors.")
     precision: str | None = Field(description="The numbers that encoder computed in: float32 or bfloat16.")
     value_from: Literal["value", "key"]
-    basis: Basis = Field(description="What may stand behind a certificate where a query does not say.")
     temperature: Temperature
     null: Null
     background: NullBackground | None = Field(
@@ -135,7 +129,6 @@ class CollectionAnswer(Wire):
                     "encoder": "all-MiniLM-L6-v2",
                     "precision": "float32",
                     "value_from": "value",
-                    "basis": "proven",
                     "temperature": 0.05,
                     "null": "auto",
                     "background": {"mean": 0.05, "deviation": 0.078, "of": "both", "pairs": 1, "short": None},

@@ -267,7 +267,6 @@ CollectionName = Annotated[
     ),
 ]
 Similarity = Literal["cosine", "dot", "scaled_dot", "gaussian"]
-Basis = Literal["proven", "measured"]
 Normaliser = Annotated[
     Literal["softmax", "sparsemax", "entmax15", "one_hot"],
     Field(

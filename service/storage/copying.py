@@ -128,7 +128,7 @@ def _made(target: Store, record: CollectionRecord) -> int:
         try:
             there = writer.collection(record.name)
         except CollectionMissing:
-            return writer.create_collection(record.name, record.settings, record.thin_seed).id
+            return writer.create_collection(record.name, record.settings).id
         widths = {name: getattr(there.settings, name) for name in WIDTHS if getattr(record.settings, name) is None}
         return writer.update_collection(record.name, replace(record.settings, **widths)).id
 

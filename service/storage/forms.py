@@ -25,11 +25,13 @@ from service.storage.records import (
 )
 from service.storage.storable import SENT, json_text
 
-# In the order of CollectionSettings, but for the seed before the last.
+# In the order of CollectionSettings, but for `basis` and `thin_seed`, by which an earlier version kept low-bit codes:
+# the checksum counts them, so they are read, and written as those of a collection without such codes.
 SETTINGS_COLUMNS = (
     "similarity, temperature, dimension, value_dimension, encoder, precision, value_from, basis, null_key, thin_seed, "
     "calibration"
 )
+PROVEN = "proven"
 NULL_NAMES = ("auto", "lenient", "strict", "calibrated")
 
 
@@ -48,15 +50,15 @@ def matrix_of(blobs: Sequence[bytes]) -> Matrix:
     return np.frombuffer(b"".join(blobs), dtype="<f4").reshape(len(blobs), -1 if blobs else 0)
 
 
-def settings_row(settings: CollectionSettings, thin_seed: bytes | None) -> tuple[str | float | bytes | None, ...]:
-    """The settings and the seed in the order of SETTINGS_COLUMNS."""
+def settings_row(settings: CollectionSettings) -> tuple[str | float | None, ...]:
+    """The settings in the order of SETTINGS_COLUMNS."""
     null = settings.null
     named = null is False or (isinstance(null, str) and null in NULL_NAMES)
     if not (named or (isinstance(null, int | float) and not isinstance(null, bool))):
         raise Unstorable(f'null is {null!r}: wanted "auto", "lenient", "strict", "calibrated", a similarity or False')
     similarity, temperature, *others, _, calibration = astuple(settings)
     null_key = json_text(null if named else float(null), "null")
-    return similarity, float(temperature), *others, null_key, thin_seed, calibration
+    return similarity, float(temperature), *others, PROVEN, null_key, None, calibration
 
 
 def collection_of(row: tuple[Any, ...]) -> CollectionRecord:
@@ -64,10 +66,10 @@ def collection_of(row: tuple[Any, ...]) -> CollectionRecord:
     number, name, documents, keyless, checksum, *stored = row
     if settings_checksum(name, tuple(stored)) != checksum:
         raise CollectionDamaged(name, "its settings are not what was written")
-    *settings, null, thin_seed, calibration = stored
+    *settings, basis, null, thin_seed, calibration = stored
     settings += [json.loads(null), calibration]
     kept = CollectionSettings(*settings)
-    return CollectionRecord(number, name, kept, documents, keyless, thin_seed)
+    return CollectionRecord(number, name, kept, documents, keyless, (basis, thin_seed) != (PROVEN, None))
 
 
 class StoredVectors(NamedTuple):

@@ -220,10 +220,8 @@ class Writer(Reader, Protocol):
     def keep_answer(self, once: Once[Did] | None, did: Did) -> None:
         """Store what a write is answered with, beside what it did, for `Store.writing`; without `once`, nothing."""
 
-    def create_collection(
-        self, name: str, settings: CollectionSettings, thin_seed: bytes | None = None
-    ) -> CollectionRecord:
-        """A new, empty collection, with the seed that it keeps from now on; raises CollectionExists."""
+    def create_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
+        """A new, empty collection; raises CollectionExists."""
 
     def update_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
         """Change temperature, null and calibration; raises CollectionFixed where anything else differs."""

@@ -17,7 +17,6 @@ RowNumbers: TypeAlias = NDArray[np.int64]
 Ranks: TypeAlias = NDArray[np.float64]
 JSONText = NewType("JSONText", str)
 Null: TypeAlias = float | Literal["auto", "lenient", "strict", "calibrated", False]
-Basis: TypeAlias = Literal["proven", "measured"]
 
 # In the order in which facts name them.
 FieldType: TypeAlias = Literal["integer", "number", "text", "boolean", "null", "list", "object"]
@@ -31,7 +30,6 @@ class CollectionSettings:
     """What a collection is; everything but `temperature`, `null` and `calibration` is fixed once it holds documents.
 
     `dimension` and `value_dimension` are None until the first write that commits sets them.
-    `basis` is what may stand behind a certificate of its answers, where a question does not say.
     `null` is "auto", "lenient", "strict" or "calibrated", a similarity, or False for no null key.
     `calibration` is what labelled questions said of it, as JSON.
     """
@@ -43,7 +41,6 @@ class CollectionSettings:
     encoder: str | None = None
     precision: str | None = None
     value_from: Literal["value", "key"] = "value"
-    basis: Basis = "proven"
     null: Null = False
     calibration: JSONText | None = None
 
@@ -70,7 +67,7 @@ class CollectionRecord:
     """A stored collection; `id` is never given to another one, even after this one is deleted.
 
     `documents` is how many it holds, `keyless` how many of these have no key vector and cannot be attended to.
-    `thin_seed` is the secret, 32 bytes, that thin codes of its keys are made with; None where it keeps none.
+    `low_bit` is whether an earlier version kept low-bit codes of its keys, which this one does not.
     """
 
     id: int
@@ -78,7 +75,7 @@ class CollectionRecord:
     settings: CollectionSettings
     documents: int = 0
     keyless: int = 0
-    thin_seed: bytes | None = field(default=None, repr=False)  # what is printed or logged has no secret in it
+    low_bit: bool = False
 
     @property
     def attendable(self) -> int:

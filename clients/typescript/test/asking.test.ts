@@ -22,8 +22,8 @@ test("one question has one answer, whose weights sum to one", async (t) => {
   const whole = Math.exp(2) + 2 + Math.exp(-2);
   assert.ok(Math.abs((answer.matches[0]?.weight ?? 0) - Math.exp(2) / whole) < 1e-6);
   assert.deepEqual(
-    [answer.documents, answer.keys, answer.temperature, answer.certificate.basis],
-    [4, 4, 0.5, "proven"],
+    [answer.documents, answer.keys, answer.temperature, answer.certificate.method],
+    [4, 4, 0.5, "exact"],
   );
   assert.deepEqual(
     [...answer].map((match) => match.id),

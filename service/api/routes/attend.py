@@ -130,10 +130,8 @@ def shape_result(
     answer["evidence"] = evidence(found.evidence, result.verdict)
     answer["certificate"] = {
         "method": found.certificate.method,
-        "basis": "proven",
         "total_variation": found.certificate.total_variation,
         "output_error": found.certificate.output_error,
-        "holds_with": 1.0,
     }
     if result.coverage is not None:
         names = ("documents", "of", "missing_weight_at_most")

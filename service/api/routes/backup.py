@@ -85,7 +85,7 @@ router = APIRouter(
 async def get_backup(request: Request, running: Running) -> Response:
     """All collections as they are at one instant, while reads and writes go on; `softkv restore` takes it.
 
-    It takes as much room in the data directory as what is stored, and one is made at a time. It holds every text, and
-    the secrets of thin codes: keep it as you keep the data.
+    It takes as much room in the data directory as what is stored, and one is made at a time. It holds every text:
+    keep it as you keep the data.
     """
     return BackupAnswer(running.catalogue.store, request.app.state.backup, request.app.state.draining)

@@ -48,7 +48,6 @@ def _described(collection: Collection, record: CollectionRecord, reader: Reader)
         "encoder": settings.encoder,
         "precision": settings.precision,
         "value_from": settings.value_from,
-        "basis": settings.basis,
         "temperature": settings.temperature,
         "null": settings.null,
         "background": None if background is None else shape_background(background),

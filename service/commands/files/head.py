@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from service.commands.console import messages
 from service.commands.errors import CommandError
 from service.commands.files.source import Entry, write_document
 
 VERSION = 1
 _MARK = "softkv_export"
-_SETTINGS = ("similarity", "dimension", "value_dimension", "encoder", "value_from", "basis", "temperature", "null")
+_SETTINGS = ("similarity", "dimension", "value_dimension", "encoder", "value_from", "temperature", "null")
 
 
 @dataclass(frozen=True)
@@ -50,4 +51,6 @@ def read_head(entry: Entry) -> Head | None:
             f"the file begins as an export of version {said[_MARK]}, and this softkv reads version {VERSION}: "
             "read it with the version that wrote it, or leave out its first line"
         )
+    if "basis" in settings:
+        messages().print("low-bit codes were removed from softkv: the collection's basis is left out")
     return Head(name, {name: each for name, each in settings.items() if name in _SETTINGS})

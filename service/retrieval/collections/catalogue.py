@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from attention.lookup import Processes
 from service.encoding import LoadingEncoder
 from service.retrieval.collections.collection import Collection
@@ -29,6 +31,8 @@ from service.storage import (
     Writer,
 )
 from service.threads import WRITES
+
+log = structlog.get_logger("softkv")
 
 CHECKED = 256
 PAUSE_SECONDS = 0.005
@@ -76,6 +80,8 @@ class Catalogue:
         with store.reading() as reader:
             for record in reader.collections():
                 self._collections[record.name] = self._of(record, ready=False)
+        if low_bit := [each.name for each in self._collections.values() if each.record.low_bit]:
+            log.info("low-bit codes were removed, these are answered from codes of 8 bits", collections=low_bit)
         if sealed is not None:
             SealedBlocks.remove_others(sealed, [each.record.id for each in self._collections.values()])
 

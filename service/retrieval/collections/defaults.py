@@ -46,7 +46,6 @@ async def settings_of(encoder: LoadingEncoder | None, wanted: Mapping[str, Any])
         encoder=own.name if own else None,
         precision=own.precision if own else None,
         value_from=wanted.get("value_from", "value"),
-        basis=wanted.get("basis", "proven"),
         null="auto" if own else False,
     )
     settings = replace(settings, **{k: wanted[k] for k in ("temperature", "null") if wanted.get(k) is not None})

@@ -44,7 +44,6 @@ class Options:
     normaliser: str = "softmax"
     null: NullChoice | None = None
     max_error: float | None = None
-    basis: Literal["proven", "measured"] | None = None
     full_text: float | Literal["auto"] | None = None
     bias: Any = None
     explained: bool = False

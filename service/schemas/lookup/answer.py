@@ -13,7 +13,7 @@ from service.schemas.keys import MatchPart, Part
 from service.schemas.lookup.addends import AddendLine, FullTextAnswer
 from service.schemas.lookup.read import ReadAnswer
 from service.schemas.vector import VectorAnswer
-from service.schemas.wire import Basis, JSONValue, Wire
+from service.schemas.wire import JSONValue, Wire
 
 UnknownTokens = Annotated[
     int | None,
@@ -98,23 +98,16 @@ class Evidence(Wire):
 
 
 class Certificate(Wire):
-    """A bound on the distance between this answer and the exact one, and what stands behind it."""
+    """A proven bound on the distance between this answer and the exact one."""
 
-    method: Literal["exact", "quantised", "thin"] = Field(
-        description="`exact`: every key in float64. `quantised`: every key as int8, the best again in float64. `thin`: "
-        "every key in 4 or 2 bits a component, the best and a sample of the others again in float64."
+    method: Literal["exact", "quantised"] = Field(
+        description="`exact`: every key in float64. `quantised`: every key as int8, the best again in float64."
     )
-    basis: Basis = Field(description="`proven`: a theorem. `measured`: an estimate whose error was measured.")
     total_variation: float = Field(
-        description="½ Σ |weight − exact weight|, over every document and the null key, is at most this; "
-        "with `thin` over the matches, all others together, and the null key."
+        description="½ Σ |weight − exact weight|, over every document and the null key, is at most this."
     )
     output_error: float | None = Field(
         description="‖output − exact output‖₂ is at most this; null where no output was asked for."
-    )
-    holds_with: float = Field(
-        description="The chance that this holds, over secret random numbers: 1 but for `thin`. Where it was measured, "
-        "the share of answers that did."
     )
 
 
@@ -185,10 +178,8 @@ class AttendAnswer(Wire):
                     },
                     "certificate": {
                         "method": "exact",
-                        "basis": "proven",
                         "total_variation": 8.7e-13,
                         "output_error": None,
-                        "holds_with": 1.0,
                     },
                     "unknown_tokens": 0,
                     "temperature": 0.05,

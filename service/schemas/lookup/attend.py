@@ -14,7 +14,6 @@ from service.schemas.lookup.read import Read
 from service.schemas.vector import Vector, parse_vector
 from service.schemas.wire import (
     MAX_TOP_K,
-    Basis,
     DocumentedAs,
     Form,
     InParts,
@@ -94,11 +93,6 @@ class AttendRequest(Wire):
         description="A bound asked of the certificate: on `total_variation`, and on `output_error` relative to the "
         "largest value.",
         json_schema_extra={"exclusiveMinimum": 0},
-    )
-    basis: Basis | None = Field(
-        None,
-        description="What may stand behind the certificate: only what is `proven`, or also what was `measured`. Left "
-        "out: the collection's.",
     )
     full_text: FullTextField = None
     bias: BiasField = None

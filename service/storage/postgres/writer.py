@@ -44,11 +44,9 @@ class Writer(Reader):
         if once is not None:
             answered_writes.keep_answer(self._connection, once.request, once.answer(did))
 
-    def create_collection(
-        self, name: str, settings: CollectionSettings, thin_seed: bytes | None = None
-    ) -> CollectionRecord:
-        """A new, empty collection, with the seed that it keeps from now on; raises CollectionExists."""
-        stored = settings_row(settings, thin_seed)
+    def create_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
+        """A new, empty collection; raises CollectionExists."""
+        stored = settings_row(settings)
         marks = ", ".join(["%s"] * len(stored))
         created = self._all(
             f"INSERT INTO collections (name, checksum, {SETTINGS_COLUMNS}) VALUES (%s, %s, {marks})"
@@ -131,7 +129,7 @@ class Writer(Reader):
         return version, following - count
 
     def _save(self, record: CollectionRecord, settings: CollectionSettings) -> None:
-        stored = settings_row(settings, record.thin_seed)
+        stored = settings_row(settings)
         marks = ", ".join(["%s"] * len(stored))
         self._run(
             f"UPDATE collections SET (checksum, {SETTINGS_COLUMNS}) = (%s, {marks}) WHERE id = %s",

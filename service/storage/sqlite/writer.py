@@ -37,14 +37,12 @@ class Writer(Reader):
         if once is not None:
             answered_writes.keep_answer(self._connection, once.request, once.answer(did))
 
-    def create_collection(
-        self, name: str, settings: CollectionSettings, thin_seed: bytes | None = None
-    ) -> CollectionRecord:
-        """A new, empty collection, with the seed that it keeps from now on; raises CollectionExists."""
+    def create_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
+        """A new, empty collection; raises CollectionExists."""
         if self._connection.execute("SELECT 1 FROM collections WHERE name = ?", (name,)).fetchone():
             raise CollectionExists(name)
         with self._all_or_none():
-            stored = settings_row(settings, thin_seed)
+            stored = settings_row(settings)
             created = self._connection.execute(
                 f"INSERT INTO collections (name, checksum, {SETTINGS_COLUMNS}) VALUES (?, ?, {marks(stored)})",
                 (name, settings_checksum(name, stored), *stored),
@@ -109,7 +107,7 @@ class Writer(Reader):
         return rows
 
     def _save(self, record: CollectionRecord, settings: CollectionSettings) -> None:
-        stored = settings_row(settings, record.thin_seed)
+        stored = settings_row(settings)
         self._connection.execute(
             f"UPDATE collections SET (checksum, {SETTINGS_COLUMNS}) = (?, {marks(stored)}) WHERE id = ?",
             (settings_checksum(record.name, stored), *stored, record.id),

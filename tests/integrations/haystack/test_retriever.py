@@ -83,7 +83,6 @@ def test_every_option_of_attend_is_one_of_the_retriever_and_of_each_run():
         {"normaliser": "sparsemax"},
         {"null": 0.3},
         {"max_error": 1e-9},
-        {"basis": "proven"},
         {"full_text": 0.1},
         {"bias": {"field": "metadata.year", "half_life": 500}},
     ],

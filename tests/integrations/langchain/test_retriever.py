@@ -22,7 +22,6 @@ GIVEN = {
     "normaliser": "entmax15",
     "null": 0.4,
     "max_error": 1e-9,
-    "basis": "proven",
     "full_text": 0.1,
     "bias": [{"field": "metadata.year", "half_life": 10}, {"filter": F.year < 1950, "addend": 1}],
     "include": ["explanation"],

@@ -168,7 +168,7 @@ def test_evidence_is_in_the_metadata_on_request_only(ask, library):
     assert said["rest_weight"] == answer.rest_weight
     assert said["null_weight"] == answer.null_weight
     assert (said["verdict"], said["verdict_certain"]) == ("one", True)
-    assert said["certificate"]["basis"] == "proven"
+    assert said["certificate"]["method"] == "exact"
     assert said.keys() >= answer.to_dict()["evidence"].keys()
     (more,) = ask(library, "similarity_search", KNOWN, k=1, include=also)
     assert more.metadata[EVIDENCE].keys() == set(also)
@@ -190,7 +190,6 @@ def test_evidence_is_in_the_metadata_on_request_only(ask, library):
         ("null", 0.9),
         ("null", False),
         ("max_error", 1e-9),
-        ("basis", "proven"),
         ("full_text", 0.1),
         ("bias", {"field": "metadata.year", "half_life": 10}),
         ("include", ["explanation"]),

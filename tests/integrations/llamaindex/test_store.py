@@ -62,7 +62,7 @@ def test_a_similarity_is_the_weight_and_sums_to_one(films, asked):
 
 
 def test_every_option_of_attend_goes_through(films, asked):
-    options = {"temperature": 0.1, "null": "strict", "max_error": 0.5, "normaliser": "softmax", "basis": "proven"}
+    options = {"temperature": 0.1, "null": "strict", "max_error": 0.5, "normaliser": "softmax"}
     found = asked(
         films, "query", query([0.0, 0.5, 1.0]), **options, evidence=True, include=["explanation", "key_vector"]
     )

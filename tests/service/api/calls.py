@@ -109,9 +109,9 @@ LABELLED: list[dict[str, Any]] = [
 
 # With the examples: every field of every request, and every choice of each.
 EVERY_FIELD = [
-    _new(similarity="cosine", encoder="all-MiniLM-L6-v2", value_from="key", null="auto", basis="measured"),
+    _new(similarity="cosine", encoder="all-MiniLM-L6-v2", value_from="key", null="auto"),
     _new(similarity="scaled_dot", dimension=4, encoder=None, value_dimension=3, temperature=0.2, value_from="value"),
-    _new(similarity="gaussian", encoder=None, null=-0.5, basis="proven"),
+    _new(similarity="gaussian", encoder=None, null=-0.5),
     Call("list_collections", query={"prefix": "v", "limit": 1, "cursor": "bGlicmFyeQ=="}),
     Call("put_document", {"key_vector": [3, 4], "value_vector": {"base64": TWO}}, {"name": "vectors"}),
     Call("patch_document", {"key": "k", "value": {"a": 1}, "key_vector": [1, 1]}, {"name": "vectors", "id": "a"}),
@@ -171,7 +171,6 @@ EVERY_FIELD = [
     _ask(query=[1, 0], read={"field": "metadata.year", "as": "quantile", "quantiles": [0.1, 0.5]}),
     *(_ask(query=[1, 0], read={"field": "metadata.year", "as": each}) for each in ("mean", "vote")),
     *(_ask(query=[1, 0], stream=each) for each in (True, False)),
-    *(_ask(query=[1, 0], basis=each) for each in ("proven", "measured")),
     _ask(query=[1, 0], filter={"field": "id", "operator": "==", "value": "none"}, include=["value", "metadata"]),
     *(Call("attend", {"queries": ["cats", "dogs"], "null": name}) for name in ("auto", "lenient", "strict")),
     Call("calibrate", {"questions": [*LABELLED, {"query": "pets", "ids": ["qa76"]}], "apply": True}),

@@ -85,13 +85,6 @@ def test_words_and_a_bias_reach_the_service(softkv: Softkv) -> None:
     assert "full_text" not in json.loads(softkv("attend", "library", QUESTION, "--json").stdout)
 
 
-def test_a_basis_reaches_the_service(softkv: Softkv) -> None:
-    answer = json.loads(softkv("attend", "library", QUESTION, "--basis", "measured", "--json").stdout)
-    assert answer["certificate"]["basis"] == "proven"  # all is, where a collection keeps no thin codes
-    refused = softkv("attend", "library", QUESTION, "--basis", "guessed")
-    assert (refused.exit_code, "'proven' or 'measured'" in refused.stderr) == (1, True), refused.stderr
-
-
 def test_a_vector_can_ask(softkv: Softkv) -> None:
     asked = softkv("attend", "library", json.dumps([1.0] * 384), "--vector", "--json")
     assert json.loads(asked.stdout)["documents"] == 110

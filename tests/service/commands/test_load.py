@@ -237,15 +237,13 @@ def test_what_ends_it_is_told_with_the_line_that_it_came_to(tmp_path: Path) -> N
         assert upload.upserted == 1000
 
 
-def test_a_basis_of_a_new_collection(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
-    path = str(write_lines(tmp_path / "books.ndjson", vectors(3)))
-    assert softkv("load", path, "--encoder", "none", "--basis", "measured").exit_code == 0
-    assert client.get(PATH).json()["basis"] == "measured"
-    ended = softkv("load", path, "--encoder", "none", "--basis", "proven")
-    assert (ended.exit_code, "basis" in ended.stderr) == (1, True)
-    client.delete(PATH)
-    wrong = softkv("load", path, "--encoder", "none", "--basis", "guessed")
-    assert (wrong.exit_code, "'proven' or 'measured'" in wrong.stderr) == (1, True), wrong.stderr
+def test_an_export_with_a_basis_loads_with_a_warning(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
+    settings = {"similarity": "dot", "encoder": None, "value_from": "value", "basis": "measured"}
+    head = {"softkv_export": 1, "collection": "books", "settings": settings}
+    ended = softkv("load", str(write_lines(tmp_path / "books.ndjson", [head, *vectors(3)])))
+    assert (ended.exit_code, ended.stdout) == (0, "books: 3 documents written\n"), ended.stderr
+    assert ended.stderr.count("low-bit codes were removed") == 1
+    assert client.get(PATH).json()["similarity"] == "dot"
 
 
 def test_texts_that_are_cut_are_counted(softkv: Softkv, tmp_path: Path) -> None:

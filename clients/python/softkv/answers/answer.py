@@ -45,13 +45,11 @@ class Evidence(Record):
 
 
 class Certificate(Record):
-    """A bound on the distance to the exact answer, and what stands behind it; docs/certificate.md tells of it."""
+    """A proven bound on the distance to the exact answer; docs/certificate.md tells of it."""
 
-    method: Literal["exact", "quantised", "thin"]
-    basis: Literal["proven", "measured"]
+    method: Literal["exact", "quantised"]
     total_variation: float
     output_error: float | None
-    holds_with: float
 
 
 class Coverage(Record):

@@ -46,7 +46,6 @@ class CollectionInfo(Record):
     encoder: str | None
     precision: str | None
     value_from: Literal["value", "key"]
-    basis: Literal["proven", "measured"]
     temperature: float
     null: float | Literal["auto", "lenient", "strict", "calibrated", False]
     background: Background | None

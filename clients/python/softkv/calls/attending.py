@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, Unpack
 from softkv import filters
 from softkv.answers.answer import Answer
 from softkv.calls.call import Call, Plan
-from softkv.calls.collections import Basis, Null
+from softkv.calls.collections import Null
 from softkv.calls.place import Place
 from softkv.calls.queries import Bias, bias_on_wire, fitting, listed, query_on_wire, text_of
 from softkv.calls.service import limit
@@ -36,7 +36,6 @@ class How(TypedDict, total=False):
     normaliser: Normaliser | None
     null: Null | None
     max_error: float | None
-    basis: Basis | None
     full_text: float | Literal["auto"] | None
     bias: Bias | None
     min_confidence: float | None
@@ -58,7 +57,6 @@ def attend(
     normaliser: Normaliser | None = None,
     null: Null | None = None,
     max_error: float | None = None,
-    basis: Basis | None = None,
     full_text: float | Literal["auto"] | None = None,
     bias: Bias | None = None,
     min_confidence: float | None = None,
@@ -79,7 +77,6 @@ def attend(
         null: the similarity of "none of these", `False` for none, or "auto", "lenient", "strict",
             "calibrated".
         max_error: a bound asked of the certificate.
-        basis: what may stand behind the certificate; the collection's if left out.
         full_text: what the words of a text weigh: so many times its rank in full text is added to a document's logit;
             "auto" is what the collection was calibrated to.
         bias: what else is added, a term or a list, as `{"field": "metadata.year", "half_life": 10}`.
@@ -98,7 +95,6 @@ def attend(
         normaliser=normaliser,
         null=null,
         max_error=max_error,
-        basis=basis,
         full_text=full_text,
         bias=bias,
         min_confidence=min_confidence,

@@ -17,7 +17,6 @@ from softkv.wire.vectors import MOST_COMPONENTS
 
 Null: TypeAlias = float | Literal["auto", "lenient", "strict", "calibrated", False]
 Similarity: TypeAlias = Literal["cosine", "dot", "scaled_dot", "gaussian"]
-Basis: TypeAlias = Literal["proven", "measured"]
 _CREATED = 201
 
 
@@ -29,7 +28,6 @@ def create(
     value_dimension: int | None = None,
     encoder: str | LeftOut | None = OMITTED,
     value_from: Literal["value", "key"] | None = None,
-    basis: Basis | None = None,
     temperature: float | None = None,
     null: Null | None = None,
     exist_ok: bool = False,
@@ -37,7 +35,6 @@ def create(
     """Make the collection; what is left out is the service's choice, and `encoder=None` is none.
 
     Args:
-        basis: what may stand behind a certificate; "measured" keeps thin codes too, as docs/thin.md tells.
         exist_ok: take one that is there and has these settings.
 
     Raises:
@@ -51,7 +48,7 @@ def create(
         ]
     )
     settings = said(similarity=similarity, dimension=dimension, value_dimension=value_dimension, value_from=value_from)
-    settings |= said(basis=basis, temperature=temperature, null=null)
+    settings |= said(temperature=temperature, null=null)
     if encoder is not OMITTED:
         settings["encoder"] = encoder
 

@@ -10,7 +10,7 @@ from haystack.document_stores.types import FilterPolicy, apply_filter_policy
 
 from softkv.calls.attending import Normaliser
 from softkv.calls.call import Plan
-from softkv.calls.collections import Basis, Null
+from softkv.calls.collections import Null
 from softkv.calls.queries import Bias
 from softkv.haystack.filters import translated
 from softkv.haystack.refusing import as_store_error
@@ -38,7 +38,6 @@ class SoftkvRetriever:
         normaliser: what makes weights of the logits.
         null: the similarity of "none of these", `False` for none, or "auto", "lenient", "strict".
         max_error: a bound asked of the certificate.
-        basis: what may stand behind the certificate.
         full_text: what the words of a question count beside its meaning, as 0.1; "auto" as calibrated.
         bias: what else is added to the logits, a term or a list: recency, priors, soft filters.
         min_confidence: of a calibrated collection, how sure the first document must be for the verdict "one".
@@ -67,7 +66,6 @@ class SoftkvRetriever:
         normaliser: Normaliser | None = None,
         null: Null | None = None,
         max_error: float | None = None,
-        basis: Basis | None = None,
         full_text: float | Literal["auto"] | None = None,
         bias: Bias | None = None,
         min_confidence: float | None = None,
@@ -90,7 +88,6 @@ class SoftkvRetriever:
             normaliser=normaliser,
             null=null,
             max_error=max_error,
-            basis=basis,
             full_text=full_text,
             bias=bias,
             min_confidence=min_confidence,
@@ -132,7 +129,6 @@ class SoftkvRetriever:
         normaliser: Normaliser | None = None,
         null: Null | None = None,
         max_error: float | None = None,
-        basis: Basis | None = None,
         full_text: float | Literal["auto"] | None = None,
         bias: Bias | None = None,
         min_confidence: float | None = None,
@@ -170,7 +166,6 @@ class SoftkvRetriever:
         normaliser: Normaliser | None = None,
         null: Null | None = None,
         max_error: float | None = None,
-        basis: Basis | None = None,
         full_text: float | Literal["auto"] | None = None,
         bias: Bias | None = None,
         min_confidence: float | None = None,

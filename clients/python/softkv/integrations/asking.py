@@ -11,7 +11,7 @@ from softkv.answers.match import Match
 from softkv.calls import attending
 from softkv.calls.attending import Normaliser
 from softkv.calls.call import Plan
-from softkv.calls.collections import Basis, Null
+from softkv.calls.collections import Null
 from softkv.calls.queries import Bias
 from softkv.filters import Where
 from softkv.integrations.mmr import key_of
@@ -55,7 +55,6 @@ class Asking(Record):
     normaliser: Normaliser | None = None
     null: Null | None = None
     max_error: float | None = None
-    basis: Basis | None = None
     full_text: float | Literal["auto"] | None = None
     bias: Bias | None = None
     min_confidence: float | None = None

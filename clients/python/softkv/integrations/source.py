@@ -24,7 +24,7 @@ At = TypeVar("At", bound="Source")
 _AT_ONCE = 1000
 _GONE = "collection_not_found"
 _OF_A_COLLECTION = frozenset(
-    {"similarity", "dimension", "value_dimension", "encoder", "value_from", "basis", "temperature", "null"}
+    {"similarity", "dimension", "value_dimension", "encoder", "value_from", "temperature", "null"}
 )
 
 

@@ -12,7 +12,7 @@ from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, SecretStr
 from typing_extensions import override
 
 from softkv.calls.attending import MatchField, Normaliser
-from softkv.calls.collections import Basis, Null
+from softkv.calls.collections import Null
 from softkv.calls.queries import Bias
 from softkv.client import AsyncClient, Client
 from softkv.filters import Filter
@@ -67,7 +67,6 @@ class SoftkvRetriever(BaseRetriever):
     normaliser: Normaliser | None = None
     null: Null | None = None
     max_error: float | None = None
-    basis: Basis | None = None
     full_text: float | Literal["auto"] | None = None
     bias: Bias | None = None
     min_confidence: float | None = None

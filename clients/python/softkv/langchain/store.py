@@ -31,7 +31,7 @@ class SoftkvVectorStore(Searching):
     """A collection of softkv; nothing is sent before something is asked of it, and the first write makes it.
 
     A search takes, besides LangChain's arguments, those of `attend`: `temperature`, `effective_documents`, `top_p`,
-    `filter`, `normaliser`, `null`, `max_error`, `basis`, `full_text`, `bias`, `min_confidence`, `conformal`,
+    `filter`, `normaliser`, `null`, `max_error`, `full_text`, `bias`, `min_confidence`, `conformal`,
     `include`; and three of its own:
 
     - `score`: `"weight"`, the share of the answer, from 0 to 1, or `"similarity"`.

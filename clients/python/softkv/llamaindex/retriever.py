@@ -14,7 +14,7 @@ from llama_index.core.vector_stores.types import VectorStoreQueryMode
 
 from softkv.calls.attending import Normaliser
 from softkv.calls.call import Plan
-from softkv.calls.collections import Basis, Null
+from softkv.calls.collections import Null
 from softkv.calls.queries import Bias
 from softkv.integrations.asking import Accept, Asking, Extra, Score
 from softkv.llamaindex.filters import translated
@@ -41,7 +41,6 @@ class SoftkvRetriever(BaseRetriever):
         normaliser: what makes weights of the logits.
         null: the similarity of "none of these", `False` for none, or "auto", "lenient", "strict".
         max_error: a bound asked of the certificate.
-        basis: what may stand behind the certificate.
         full_text: what the words of a question count beside its meaning, as 0.1; "auto" as calibrated.
         bias: what else is added to the logits, a term or a list: recency, priors, soft filters.
         min_confidence: of a calibrated collection, how sure the first node must be for the verdict "one".
@@ -73,7 +72,6 @@ class SoftkvRetriever(BaseRetriever):
         normaliser: Normaliser | None = None,
         null: Null | None = None,
         max_error: float | None = None,
-        basis: Basis | None = None,
         full_text: float | Literal["auto"] | None = None,
         bias: Bias | None = None,
         min_confidence: float | None = None,
@@ -102,7 +100,6 @@ class SoftkvRetriever(BaseRetriever):
                 normaliser=normaliser,
                 null=null,
                 max_error=max_error,
-                basis=basis,
                 full_text=full_text,
                 bias=bias,
                 min_confidence=min_confidence,

@@ -574,8 +574,8 @@ export interface paths {
          * A consistent copy of everything
          * @description All collections as they are at one instant, while reads and writes go on; `softkv restore` takes it.
          *
-         *     It takes as much room in the data directory as what is stored, and one is made at a time. It holds every text, and
-         *     the secrets of thin codes: keep it as you keep the data.
+         *     It takes as much room in the data directory as what is stored, and one is made at a time. It holds every text:
+         *     keep it as you keep the data.
          */
         get: operations["get_backup"];
         put?: never;
@@ -825,10 +825,8 @@ export interface components {
          *       },
          *       "certificate": {
          *         "method": "exact",
-         *         "basis": "proven",
          *         "total_variation": 8.7e-13,
-         *         "output_error": null,
-         *         "holds_with": 1
+         *         "output_error": null
          *       },
          *       "unknown_tokens": 0,
          *       "temperature": 0.05,
@@ -913,11 +911,6 @@ export interface components {
             null?: components["schemas"]["Null"];
             /** @description A bound asked of the certificate: on `total_variation`, and on `output_error` relative to the largest value. */
             max_error?: number;
-            /**
-             * @description What may stand behind the certificate: only what is `proven`, or also what was `measured`. Left out: the collection's.
-             * @enum {string}
-             */
-            basis?: "proven" | "measured";
             /** @description λ: a document whose key holds words of the question has λ times its rank in full text added to its logit. For texts; softmax at a number for its temperature. 0 is as if left out; `"auto"` is what labelled questions said, where the collection is calibrated. */
             full_text?: number | "auto";
             /** @description What is added to the logits: one term, or at most 8. Softmax at a number for its temperature. */
@@ -1000,11 +993,6 @@ export interface components {
             null?: components["schemas"]["Null"];
             /** @description A bound asked of the certificate: on `total_variation`, and on `output_error` relative to the largest value. */
             max_error?: number;
-            /**
-             * @description What may stand behind the certificate: only what is `proven`, or also what was `measured`. Left out: the collection's.
-             * @enum {string}
-             */
-            basis?: "proven" | "measured";
             /** @description λ: a document whose key holds words of the question has λ times its rank in full text added to its logit. For texts; softmax at a number for its temperature. 0 is as if left out; `"auto"` is what labelled questions said, where the collection is calibrated. */
             full_text?: number | "auto";
             /** @description What is added to the logits: one term, or at most 8. Softmax at a number for its temperature. */
@@ -1537,24 +1525,17 @@ export interface components {
             label_loss: components["schemas"]["CalibrationFigure"];
             log_loss: components["schemas"]["CalibrationFigure"];
         };
-        /** @description A bound on the distance between this answer and the exact one, and what stands behind it. */
+        /** @description A proven bound on the distance between this answer and the exact one. */
         Certificate: {
             /**
-             * @description `exact`: every key in float64. `quantised`: every key as int8, the best again in float64. `thin`: every key in 4 or 2 bits a component, the best and a sample of the others again in float64.
+             * @description `exact`: every key in float64. `quantised`: every key as int8, the best again in float64.
              * @enum {string}
              */
-            method: "exact" | "quantised" | "thin";
-            /**
-             * @description `proven`: a theorem. `measured`: an estimate whose error was measured.
-             * @enum {string}
-             */
-            basis: "proven" | "measured";
-            /** @description ½ Σ |weight − exact weight|, over every document and the null key, is at most this; with `thin` over the matches, all others together, and the null key. */
+            method: "exact" | "quantised";
+            /** @description ½ Σ |weight − exact weight|, over every document and the null key, is at most this. */
             total_variation: number;
             /** @description ‖output − exact output‖₂ is at most this; null where no output was asked for. */
             output_error: number | null;
-            /** @description The chance that this holds, over secret random numbers: 1 but for `thin`. Where it was measured, the share of answers that did. */
-            holds_with: number;
         };
         /** @description How far a layer moves each token, as a part of the token's length: [n] each. */
         Changes: {
@@ -1575,7 +1556,6 @@ export interface components {
          *       "encoder": "all-MiniLM-L6-v2",
          *       "precision": "float32",
          *       "value_from": "value",
-         *       "basis": "proven",
          *       "temperature": 0.05,
          *       "null": "auto",
          *       "background": {
@@ -1614,11 +1594,6 @@ export interface components {
             precision: string | null;
             /** @enum {string} */
             value_from: "value" | "key";
-            /**
-             * @description What may stand behind a certificate where a query does not say.
-             * @enum {string}
-             */
-            basis: "proven" | "measured";
             temperature: components["schemas"]["Temperature"];
             null: components["schemas"]["Null"];
             /** @description What a null key with a name stands on; null without one, and before it can be measured. */
@@ -1689,11 +1664,6 @@ export interface components {
              * @enum {string}
              */
             value_from?: "value" | "key";
-            /**
-             * @description What may stand behind a certificate where a query does not say. Left out: proven. measured keeps thin codes of the keys too, which one or two queries over very many of them read.
-             * @enum {string}
-             */
-            basis?: "proven" | "measured";
             /** @description The default of its queries. Left out: with cosine or dot the encoder's own, see GET /v1/models, which is 0.05 for all-MiniLM-L6-v2; with scaled_dot that of dot over √d; with gaussian 1, unless the encoder's maker compares by distance. Without an encoder 0.05 for cosine, else 1. */
             temperature?: components["schemas"]["Temperature"];
             /** @description The default null key of its queries. Left out: "auto" with an encoder, else false. */

@@ -22,8 +22,7 @@ def answer(*, verdict="one", certain=True, question="who <wrote> it?", null_simi
         "evidence": {"verdict": verdict, "verdict_certain": certain, "null_weight": 0.125,
                      "null_similarity": null_similarity,
                      "log_partition": 1.0, "entropy": 1.0, "effective_documents": 2.7},
-        "certificate": {"method": "exact", "basis": "proven", "total_variation": 1e-12, "output_error": None,
-                        "holds_with": 1.0},
+        "certificate": {"method": "exact", "total_variation": 1e-12, "output_error": None},
         "temperature": 0.05, "documents": 1200, "keys": 1300, "took_ms": 1.5, "a field of the future": 1,
         **others,
     }  # fmt: skip

@@ -108,7 +108,7 @@ def test_the_evidence_is_in_the_metadata_where_it_was_asked_for(source):
     assert told["weight"] == asking.score_of(answer[0]) == 1.0
     assert (told["verdict"], told["verdict_certain"]) == ("one", True)
     assert told["documents"] == answer.documents == 4
-    assert told["certificate"]["basis"] == "proven"
+    assert told["certificate"]["method"] == "exact"
     assert {"explanation", "value_vector"} <= told.keys()
     assert evidence(answer).items() <= told.items()
     assert np.float32(vector_of(answer[0])) == pytest.approx(answer[0].key_vector)

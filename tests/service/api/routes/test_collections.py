@@ -23,7 +23,6 @@ def test_a_new_collection_takes_the_services_encoder_and_its_defaults(client, co
         "encoder": "all-MiniLM-L6-v2",
         "precision": "float32",
         "value_from": "value",
-        "basis": "proven",
         "temperature": 0.05,
         "null": "auto",
         "calibration": None,

@@ -14,7 +14,6 @@ SETTINGS = {
     "value_dimension": None,
     "encoder": None,
     "value_from": "value",
-    "basis": "proven",
 }
 
 
@@ -33,6 +32,5 @@ def test_what_is_of_a_calibration_is_left_out(temperature, null, kept):
         "dimension": 2,
         "encoder": None,
         "value_from": "value",
-        "basis": "proven",
         **kept,
     }

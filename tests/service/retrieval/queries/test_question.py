@@ -35,9 +35,9 @@ def test_a_temperature_is_the_one_asked_or_the_collections(options, temperature)
 
 
 def test_what_is_asked_reaches_the_core_under_the_same_name():
-    options = Options(top_k=3, top_p=0.5, normaliser="softmax", max_error=0.1, basis="measured", output=True)
+    options = Options(top_k=3, top_p=0.5, normaliser="softmax", max_error=0.1, output=True)
     made = question(record(), QUERY, options, 0.5)
-    for name in ("top_k", "top_p", "normaliser", "max_error", "basis", "output"):
+    for name in ("top_k", "top_p", "normaliser", "max_error", "output"):
         assert getattr(made, name) == getattr(options, name)
     assert made.null == 0.5
 

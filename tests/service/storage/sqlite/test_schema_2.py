@@ -37,7 +37,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "softkv.sqlite3"
 
 
-def test_everything_is_there_and_nothing_is_measured(path: Path) -> None:
+def test_everything_is_there(path: Path) -> None:
     for _ in range(2):
         with SQLiteStore.open(path.parent) as store:
             with store.reading() as reader:
@@ -47,15 +47,8 @@ def test_everything_is_there_and_nothing_is_measured(path: Path) -> None:
             assert store.unclean is None
         assert first.settings == WANTED["first"]
         assert second.settings == replace(SETTINGS, dimension=3, value_dimension=2)
-        assert (second.settings.basis, second.thin_seed, second.documents) == ("proven", None, 2)
+        assert (second.low_bit, second.documents) == (False, 2)
         assert [plain(each) for each in found] == [plain(document("a", 1)), plain(document("b", 2))]
-
-
-def test_a_collection_made_after_that_may_have_a_seed(path: Path) -> None:
-    with SQLiteStore.open(path.parent) as store, store.writing() as writer:
-        writer.create_collection("new", replace(SETTINGS, basis="measured"), bytes(range(32)))
-    with SQLiteStore.open(path.parent) as store, store.reading() as reader:
-        assert reader.collection("new").thin_seed == bytes(range(32))
 
 
 def test_settings_that_were_damaged_before_are_not_taken_for_sound(path: Path) -> None:
@@ -80,4 +73,4 @@ def test_what_fails_in_the_middle_leaves_the_old_store(path: Path, monkeypatch: 
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (2,)
     monkeypatch.undo()
-    test_everything_is_there_and_nothing_is_measured(path)
+    test_everything_is_there(path)

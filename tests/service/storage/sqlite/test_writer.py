@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.storage import (
-    CollectionDamaged,
     CollectionFixed,
     CollectionMissing,
     CollectionSettings,
@@ -75,7 +74,6 @@ def test_every_null_round_trips(store: SQLiteStore, null: Any) -> None:
         encoder="some-encoder",
         precision="bfloat16",
         value_from="key",
-        basis="measured",
         null=null,
     )
     with store.writing() as writer:
@@ -85,28 +83,6 @@ def test_every_null_round_trips(store: SQLiteStore, null: Any) -> None:
     assert found == made
     assert found.settings == wanted
     assert type(found.settings.null) is type(null)
-
-
-def test_a_seed_stays_with_its_collection_and_is_not_shown(store: SQLiteStore) -> None:
-    seed = bytes(range(32))
-    with store.writing() as writer:
-        made = writer.create_collection("n", SETTINGS, seed)
-        writer.update_collection("n", replace(SETTINGS, temperature=2.0))
-        writer.upsert(made.id, [document("a")])
-    with store.reading() as reader:
-        found = reader.collection("n")
-    assert (found.thin_seed, found.settings.temperature, found.documents) == (seed, 2.0, 1)
-    assert "seed" not in repr(found)
-    with store.writing() as writer, pytest.raises(CollectionFixed, match="basis"):
-        writer.update_collection("n", replace(SETTINGS, basis="measured"))
-
-
-def test_a_seed_that_a_disk_has_changed_is_known_from_its_checksum(store: SQLiteStore) -> None:
-    with store.writing() as writer:
-        writer.create_collection("n", SETTINGS, bytes(range(32)))
-        writer._connection.execute("UPDATE collections SET thin_seed = zeroblob(32)")
-    with store.reading() as reader, pytest.raises(CollectionDamaged):
-        reader.collection("n")
 
 
 def test_a_document_written_again_gets_a_row_number_never_used_before(store: SQLiteStore) -> None:

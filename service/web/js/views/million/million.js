@@ -10,9 +10,9 @@ import { temperatureSlider } from "../temperature.js";
 import { asExactly, bar, upTo } from "./bar.js";
 
 /** What is allowed at each stop of the slider. */
-const STOPS = [{ name: "exact", asks: { max_error: 1e-12 } }, { name: "proven", asks: { basis: "proven" } }, { name: "measured", asks: { basis: "measured" } }];
-/** Bytes of a component that are read of every key; thin codes have two more kinds of half, by what was allowed. */
-const BYTES = { exact: 4, quantised: 1, thin: 0.5 };
+const STOPS = [{ name: "exact", asks: { max_error: 1e-12 } }, { name: "codes", asks: {} }];
+/** Bytes of a component that are read of every key. */
+const BYTES = { exact: 4, quantised: 1 };
 const SHOWN = 8;
 const TIMES = 3;
 const LONGEST = 40;
@@ -79,7 +79,7 @@ export function million(context) {
 
   function show(answers, exact) {
     const [answer] = answers;
-    const { method, basis, total_variation: most, holds_with: holds } = answer.certificate;
+    const { method, total_variation: most } = answer.certificate;
     const truth = new Map(exact.matches.map(({ id, weight }) => [id, weight]));
     const rows = answer.matches.map((match) => ({ ...match, off: truth.has(match.id) ? Math.abs(match.weight - truth.get(match.id)) : null }));
     fill(body, rows.map(({ key, weight, off }) => h("tr", {},
@@ -90,7 +90,7 @@ export function million(context) {
     put(stop, say(`million.stop.${chosen().name}`));
     stops.value = STOPS.indexOf(chosen());
     stops.setAttribute("aria-valuetext", stop.textContent);
-    put(words, say(`million.words.${method}`, { count: count(answer.keys), most: upTo(most), worst: power(worst), ms: fixed(milliseconds, 1), basis: say(`million.basis.${basis}`), holds: String(holds) }));
+    put(words, say(`million.words.${method}`, { count: count(answer.keys), most: upTo(most), worst: power(worst), ms: fixed(milliseconds, 1) }));
     const { dimension } = collection();
     put(read, say("million.read", { count: count(answer.keys), dimension: count(dimension ?? 0), read: fixed((answer.keys * (dimension ?? 0) * BYTES[method]) / 1e6, 1), whole: fixed((answer.keys * (dimension ?? 0) * BYTES.exact) / 1e6, 1) }));
     slider.follow(store.state.t, words.textContent);
