@@ -53,6 +53,7 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
                 yield
             finally:
                 await app.state.mcp.close()
+                app.state.parts.machine_code.stop()
                 loading.cancel()
                 watching.cancel()
                 await asyncio.gather(loading, watching, return_exceptions=True)

@@ -26,4 +26,4 @@ from attention.kernels.interface import (
     Kernels,
 )
 from attention.kernels.listed.interface import TOTALS, Totals
-from attention.kernels.machine_code import encodes, prepare, prepare_transformer, stand_in
+from attention.kernels.machine_code import encodes, prepare, prepare_transformer, stand_in, stop

@@ -82,7 +82,7 @@ def shipped() -> Path | None:
     return None
 
 
-class KernelCache(_Cache):  # type: ignore[misc]
+class KernelCache(_Cache):
     """One kernel's machine code in files, in the place of numba's own cache.
 
     Args:

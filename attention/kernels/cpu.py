@@ -40,7 +40,7 @@ def compiled(*arguments: Any, fastmath: bool, among: Compiled | None = None) -> 
     """
 
     def compile_it(function: Function) -> Function:
-        kernel = njit(nogil=True, fastmath=fastmath)(function)
+        kernel: Any = njit(nogil=True, fastmath=fastmath)(function)
         # As numba's enable_caching does, with files that any checkout can use.
         kernel._cache = KernelCache(function)
         (KERNELS if among is None else among).append((kernel, arguments))

@@ -75,9 +75,7 @@ def _levels_of_bytes(
             total += fine_levels(weights, query * width + start, scales, start, inverse, packed, place, place + chunk)
         else:
             place = query * chunk + start - first
-            levels, high = coarse_levels(
-                weights, query * width + start, scales, start, inverse, most, packed, place
-            )
+            levels, high = coarse_levels(weights, query * width + start, scales, start, inverse, most, packed, place)
             total += levels
             above |= high
     for i in range(full, stop):

@@ -171,8 +171,8 @@ def _is_small(view: View, question: Question) -> bool:
     """Whether reading the originals of the rows that pass takes no longer than scanning them and what is beside them.
 
     Also if some are not kept in codes, and the question has a bias or `Auto`, or documents have several keys: see
-    `Original`; and while there is no machine code to scan with. Else it follows from the view, the mask and the question
-    alone: an answer takes the same path whatever is asked beside it, and a sweep takes that of `attend`.
+    `Original`; and while there is no machine code to scan with. Else it follows from the view, the mask and the
+    question alone: an answer takes the same path whatever is asked beside it, and a sweep takes that of `attend`.
     """
     if view.bare:
         plain = question.bias is None and not isinstance(question.temperature, Auto) and not view.facts.several

@@ -11,7 +11,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from attention.dtypes import I32, Bytes
-from attention.kernels.cpu import arrays, called, compiles_for, prefetch
+from attention.kernels.cpu import arrays, called, prefetch
 from attention.kernels.dot.amx import by_amx, has_amx
 from attention.kernels.dot.instructions import INSTRUCTION, Instruction
 from attention.kernels.layout import DEEP, LANES, PANEL

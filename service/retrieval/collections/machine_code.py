@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import structlog
 
-from attention.kernels import prepare, prepare_transformer, stand_in
+from attention.kernels import prepare, prepare_transformer, stand_in, stop
 from attention.lookup import Question, View, answers, sweep
 from service.storage import CollectionRecord
 
@@ -29,18 +30,26 @@ class MachineCode:
         stand_in()
 
     def load(self) -> None:
-        """Load what is kept in the directory, make the rest; blocks."""
-        # The encoder's first, which it waits for where it only has to be loaded.
+        """Load what is kept in the directory; have the rest made, both parts side by side; blocks."""
         parts = {"encoder": prepare_transformer} if self._encodes else {}
-        for part, make in (parts | {"lookup": prepare}).items():
-            try:
-                make(self._directory)
-            except (OSError, RuntimeError, ImportError) as error:
-                log.warning(f"the {part} has no machine code and is slower", reason=str(error))
+        parts["lookup"] = prepare
+        with ThreadPoolExecutor(len(parts), thread_name_prefix="machine-code") as threads:
+            loading = {part: threads.submit(load, self._directory) for part, load in parts.items()}
+            for part, load in loading.items():
+                try:
+                    load.result()
+                except InterruptedError:
+                    return
+                except (OSError, RuntimeError, ImportError) as error:
+                    log.warning(f"the {part} has no machine code and is slower", reason=str(error))
         gc.collect()
         # Else everyone waits for a tenth of a second, again and again, while the compiler's objects are walked through.
         gc.freeze()
         self.ready = True
+
+    def stop(self) -> None:
+        """Have `load` return, whatever is still being made."""
+        stop()
 
 
 def ask_once(view: View, record: CollectionRecord) -> None:

@@ -147,7 +147,9 @@ def test_twins_leave_the_same_squares(seed, counts, least, few):
 
 @settings(deadline=None)
 @given(
-    values=st.lists(st.sampled_from([-np.inf, -2.5, 0.0, 1.0, 3.0, 7.5, np.inf]) | st.floats(-9, 9), min_size=1, max_size=60),
+    values=st.lists(
+        st.sampled_from([-np.inf, -2.5, 0.0, 1.0, 3.0, 7.5, np.inf]) | st.floats(-9, 9), min_size=1, max_size=60
+    ),
     data=st.data(),
 )
 def test_the_kth_largest_is_the_one_that_sorting_puts_there(values, data):
