@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from service.encoding.encoded import Encoded
 from service.encoding.encoder import Encoder
 from service.encoding.errors import QueueClosed
+from service.encoding.queue.batch_size import BatchSize
 from service.encoding.queue.cache import EmbeddingCache
 from service.encoding.texts import Purpose, check_texts
 from service.trail import Wait, together
 from service.turns import CALLER, Turns
 
-BATCH_CHARACTERS = 4096  # about 1,000 tokens: full speed, and a query behind a bulk upload waits 0.2 s
 CACHED_TEXTS = 2048  # the keys and values of 1,000 rows; larger requests are uploads, not questions
 TEXT_CHARACTERS = 8  # what the two special tokens of a text cost, at four characters a token
 # Of a stream, at a time: two slices would take turns in the queue, and the first be no sooner ready than the second.
@@ -59,10 +60,16 @@ class EncodingQueue:
       requests: neither a question nor a single document waits for a bulk upload, only for the batch that runs.
     - A cancelled request leaves; a request that makes a batch fail fails alone.
     - A text that was encoded lately is answered at once, from `cache`.
+    - A batch is as large as the encoder was done with in a tenth of a second lately: nobody waits longer for one.
+
+    Args:
+        clock: the seconds that batches are timed by.
     """
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: Encoder, clock: Callable[[], float] = time.perf_counter) -> None:
         self.encoder = encoder
+        self._clock = clock
+        self._batch_size = BatchSize()
         self.cache = EmbeddingCache()
         self._waiting: dict[Purpose, Turns[Pending]] = {"query": Turns(), "document": Turns()}
         self._thread: ThreadPoolExecutor | None = None
@@ -131,7 +138,7 @@ class EncodingQueue:
         try:
             while True:
                 for purpose, waiting in self._waiting.items():
-                    if batch := _next_batch(waiting):
+                    if batch := _next_batch(waiting, self._batch_size.characters):
                         await self._encode(batch, purpose)
                         break  # queries that came meanwhile go first
                 else:
@@ -141,11 +148,13 @@ class EncodingQueue:
 
     async def _encode(self, batch: Batch, purpose: Purpose) -> None:
         texts = [pending.texts[i] for pending, positions in batch.items() for i in positions]
+        begun = self._clock()
         try:
             with together([pending.wait for pending in batch], len(texts)):
                 encoded = await asyncio.get_running_loop().run_in_executor(
                     self._thread, self.encoder.encode, texts, purpose
                 )
+            self._batch_size.learn(sum(map(_size, texts)), self._clock() - begun)
             tokens = int(self.encoder.tokens_read(encoded.token_counts).sum())
             next(iter(batch)).wait.trail.listener.encoded(tokens)
         except Exception as error:  # whatever it is, it belongs to those who wait for it
@@ -162,17 +171,21 @@ class EncodingQueue:
             start = rows.stop
 
 
-def _next_batch(waiting: Turns[Pending]) -> Batch:
+def _size(text: str) -> int:
+    """The characters that a text counts for in a batch."""
+    return len(text) + TEXT_CHARACTERS
+
+
+def _next_batch(waiting: Turns[Pending], capacity: int) -> Batch:
     """Take texts from the requests in turn until the batch is full; requests that are over drop out."""
     batch: Batch = {}
-    capacity = BATCH_CHARACTERS
     while capacity > 0 and (taken := waiting.take()) is not None:
         caller, pending = taken
         if pending.future.done():
             continue
         position = pending.unencoded.pop()
         batch.setdefault(pending, []).append(position)
-        capacity -= len(pending.texts[position]) + TEXT_CHARACTERS
+        capacity -= _size(pending.texts[position])
         if pending.unencoded:
             waiting.put(caller, pending)
     return batch

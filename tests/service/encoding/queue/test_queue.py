@@ -9,7 +9,8 @@ import pytest
 
 from service.encoding.errors import InvalidText, QueueClosed
 from service.encoding.queue import queue as queue_module
-from service.encoding.queue.queue import BATCH_CHARACTERS, CACHED_TEXTS, EncodingQueue
+from service.encoding.queue.batch_size import BATCH_SECONDS, FEWEST, MOST
+from service.encoding.queue.queue import CACHED_TEXTS, EncodingQueue
 
 
 class Gate:
@@ -46,9 +47,9 @@ def gate(encoder):
     gate.door.set()  # so that a failed test does not leave a thread behind
 
 
-def run(gate, scenario):
+def run(gate, scenario, clock=lambda: 0.0):
     async def lifetime():
-        queue = EncodingQueue(gate)
+        queue = EncodingQueue(gate, clock)
         queue.start()
         try:
             return await scenario(queue)
@@ -120,8 +121,25 @@ def test_a_bulk_upload_starves_neither_a_query_nor_a_single_document(gate):
     run(gate, scenario)
     assert gate.batches[1] == ("query", ["a query"])
     assert "a single document" in gate.batches[2][1]
-    assert all(sum(map(len, texts)) < BATCH_CHARACTERS + 40 for _, texts in gate.batches)
+    assert all(sum(map(len, texts)) < MOST + 40 for _, texts in gate.batches)
     assert len(gate.batches) < 10  # the cancelled rest did not run
+
+
+@pytest.mark.parametrize(("characters_a_second", "wanted"), [(500_000, MOST), (20_000, 2000), (100, FEWEST)])
+def test_a_batch_of_a_bulk_upload_takes_a_tenth_of_a_second_however_fast_the_machine_is(
+    gate, characters_a_second, wanted
+):
+    def seconds():  # as if the encoder took as long as the characters that it was given say
+        return sum(len(text) for _, texts in gate.batches for text in texts) / characters_a_second
+
+    texts = [f"line {i} of a bulk upload" for i in range(2000)]
+    gate.door.set()
+    run(gate, lambda queue: queue.encode(texts, "document"), seconds)
+    sizes = [sum(map(len, texts)) for _, texts in gate.batches[:-1]]
+    assert sizes[-1] == pytest.approx(wanted, rel=0.4)
+    if wanted > FEWEST:
+        assert sizes[-1] / characters_a_second <= 1.1 * BATCH_SECONDS
+    assert max(sizes) <= MOST
 
 
 def test_the_event_loop_goes_on_while_a_megabyte_is_read(encoder):

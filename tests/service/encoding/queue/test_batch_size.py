@@ -1,0 +1,48 @@
+"""How large batches become on machines of any speed; the seconds are made up."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.encoding.queue.batch_size import BATCH_SECONDS, FEWEST, FIRST, MOST, BatchSize
+
+
+def settled(characters_a_second, size=None, batches=20):
+    """After full batches on a machine that computes so fast."""
+    size = size or BatchSize()
+    for _ in range(batches):
+        size.learn(size.characters, size.characters / characters_a_second)
+    return size
+
+
+@pytest.mark.parametrize(
+    ("characters_a_second", "wanted"), [(1e9, MOST), (40_960, MOST), (20_000, 2000), (4_000, 400), (10, FEWEST)]
+)
+def test_full_batches_come_to_take_a_tenth_of_a_second(characters_a_second, wanted):
+    assert settled(characters_a_second).characters == pytest.approx(wanted, abs=1)
+
+
+def test_a_batch_that_took_too_long_makes_the_next_one_smaller_at_once():
+    size = settled(1e6)
+    size.learn(MOST, 4 * BATCH_SECONDS)
+    assert size.characters == MOST // 4
+
+
+def test_one_that_was_soon_done_makes_it_twice_as_large_at_most():
+    size = BatchSize()
+    size.learn(FIRST, 1e-9)
+    assert size.characters == 2 * FIRST
+
+
+def test_a_batch_that_was_not_full_says_nothing_where_it_was_soon_done():
+    size = settled(20_000)
+    size.learn(20, 0.05)  # 400 characters a second, most of it what any batch takes
+    assert size.characters == pytest.approx(2000, abs=1)
+    size.learn(20, 0.3)
+    assert size.characters == FEWEST
+
+
+def test_a_long_text_alone_never_makes_batches_larger_where_it_took_too_long():
+    size = settled(4_000)
+    size.learn(100_000, 2 * BATCH_SECONDS)
+    assert size.characters == pytest.approx(400, abs=1)
