@@ -1,8 +1,13 @@
-"""What computes a model of the core: machine code; until that is there torch, or the definition without torch."""
+"""What computes a model of the core: machine code; until that is there the definition; torch where there is none.
+
+The definition answers a question in some 20 ms, where torch takes two seconds of a processor to be imported, and is hardly
+faster on the small batches that a queue makes while something stands in.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from threading import Lock
 
 import numpy as np
@@ -14,8 +19,8 @@ from service.encoding.errors import ModelUnusable
 from service.encoding.models.network import Precision
 from service.encoding.models.torch_threads import use_threads
 
-LOADING_SECONDS = 10.0
-"""How long a first text waits for machine code that is kept and only has to be loaded, which takes a second or two."""
+LIKE = 0.8
+"""How much of a sequence is text at least where it is padded."""
 
 Compute = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
 """The tokens [t] of b texts, one after the other, and their lengths [b] → float32 [b, d]."""
@@ -24,7 +29,7 @@ Compute = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
 class Computation:
     """The fastest there is at the moment; any thread may call it.
 
-    What stands in computes in float32, whatever the precision is: more exactly than was asked for.
+    What stands in for machine code computes in float32, whatever the precision is: more exactly than was asked for.
 
     Args:
         model: with arrays of NumPy.
@@ -47,38 +52,41 @@ class Computation:
                 "installed: say PRECISION=float32"
             )
         self._lock = Lock()
-        self._compiled: Compute | None = None
-        self._standing_in: Compute | None = None
+        self._settled: Compute | None = None
 
     def __call__(self, tokens: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
         """The tokens [t] of b texts, one after the other, and their lengths [b] → float32 [b, d]."""
-        compute = self._compiled or self._now()
+        compute = self._settled or self._now()
         return compute(tokens, lengths)
 
     def _now(self) -> Compute:
         with self._lock:
-            if self._compiled is None and self._compiles and encodes(LOADING_SECONDS):
-                self._compiled = Compiled(self._model, self._precision, threads=self._threads)
-                self._standing_in = None
-            if self._compiled is not None:
-                return self._compiled
-            if self._standing_in is None:
-                self._standing_in = _stand_in(self._model, self._threads)
-            return self._standing_in
+            if self._settled is None:
+                if not self._compiles:
+                    self._settled = _without_machine_code(self._model, self._threads)
+                elif encodes():
+                    self._settled = Compiled(self._model, self._precision, threads=self._threads)
+            return self._settled or partial(by_definition, self._model)
 
 
-def _stand_in(model: SentenceEncoder, threads: int | None) -> Compute:
+def _without_machine_code(model: SentenceEncoder, threads: int | None) -> Compute:
     try:
         use_threads(threads)
         from attention.transformer import Packed
     except ModuleNotFoundError:
-        return lambda tokens, lengths: by_definition(model, tokens, lengths)
+        return partial(by_definition, model)
     return Packed(model)
 
 
 def by_definition(model: SentenceEncoder, tokens: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The same without any library, padded and slowly."""
-    padded = np.zeros((len(lengths), lengths.max()), dtype=np.int64)
-    padded[np.arange(lengths.max()) < lengths[:, None]] = tokens
-    embeddings: NDArray[np.float32] = model(padded, lengths)
-    return embeddings
+    """The same without any library, slowly: neighbours of like length are padded to the first of them."""
+    ends, embeddings, start = np.cumsum(lengths), list[NDArray[np.float32]](), 0
+    while start < len(lengths):
+        longest = lengths[start]
+        unlike = (lengths[start:] > longest) | (lengths[start:] < LIKE * longest)
+        stop = start + int(unlike.argmax()) if unlike.any() else len(lengths)
+        padded = np.zeros((stop - start, longest), dtype=np.int64)
+        padded[np.arange(longest) < lengths[start:stop, None]] = tokens[ends[start] - longest : ends[stop - 1]]
+        embeddings.append(model(padded, lengths[start:stop]))
+        start = stop
+    return np.concatenate(embeddings)

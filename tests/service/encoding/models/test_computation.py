@@ -23,10 +23,12 @@ def standing_in(monkeypatch):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_until_there_is_machine_code_torch_answers_in_float32(encoder, texts, standing_in, monkeypatch, precision):
+def test_until_there_is_machine_code_the_definition_answers_in_float32(
+    encoder, texts, standing_in, monkeypatch, precision
+):
     model = encoder.network.model
     compute = Computation(model, precision, threads=None)
-    np.testing.assert_array_equal(compute(*texts), Packed(model)(*texts))
+    np.testing.assert_array_equal(compute(*texts), by_definition(model, *texts))
     monkeypatch.setattr(machine_code, "_standing_in", False)
     np.testing.assert_array_equal(compute(*texts), Compiled(model, precision)(*texts))
     monkeypatch.setattr(machine_code, "_standing_in", True)  # whoever has it keeps it
@@ -44,4 +46,4 @@ def test_where_there_is_neither_the_definition_answers(encoder, texts):
 def test_it_computes_in_as_many_threads_as_it_is_told(encoder):
     compute = Computation(encoder.network.model, "float32", threads=1)
     compute(np.array([101, 102]), np.array([2]))
-    assert compute._compiled.threads == 1
+    assert compute._settled.threads == 1
