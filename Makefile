@@ -3,7 +3,8 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := lib/python3.11/site-packages
-PIP := -m pip install --quiet --disable-pip-version-check
+# On a terminal pip shows how far it is.
+PIP := -m pip install $(shell [ -t 2 ] || echo --quiet) --disable-pip-version-check
 CONTAINER ?= $(shell command -v podman || command -v docker || echo docker)
 CONTAINER_BUILD_FLAGS ?= $(if $(findstring podman,$(CONTAINER)),--format docker)
 IMAGE ?= softkv
@@ -50,7 +51,7 @@ IN_PARTS = $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadfile)
 NONE_IS_FINE = || [ $$? = 5 ]
 
 .DEFAULT_GOAL := run
-.PHONY: install run test test-long test-nightly cluster integrations lint format openapi typescript notebook picture wheels bench image sbom lock clean
+.PHONY: install run test test-long test-nightly cluster integrations lint format openapi typescript vectors notebook picture wheels bench image sbom lock clean
 
 %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3.11"; exit 1; }
@@ -61,6 +62,7 @@ PROJECTS := pyproject.toml clients/python/pyproject.toml
 
 # What serves, and all of it with what tests and lint need.
 $(VENV)/.serves: $(PROJECTS) constraints.txt | $(BIN)/pip
+	@echo "installing about 1.7 GB into $(VENV), about two minutes"
 	$(BIN)/python $(PIP) -c constraints.txt -e clients/python -e .
 	@touch $@
 
@@ -140,6 +142,10 @@ openapi: install
 # What of the TypeScript client is made and checked in: its types, of docs/openapi.json, and its bundle for the page.
 typescript: install
 	$(BIN)/python -m tests.bundle
+
+# service/datasets/vectors, which start with the demo collections: their texts as the default model encodes them now.
+vectors: install
+	$(BIN)/python -m tests.demo_vectors
 
 # docs/client.ipynb, run, with what its cells show now.
 notebook: install

@@ -97,14 +97,22 @@ def _report(loading: asyncio.Task[None]) -> None:
 async def _load(app: FastAPI, parts: State, keys: Future[None]) -> None:
     """Wait for keys, load encoder, machine code and demo collections; ask a first question; check all texts."""
     catalogue = parts.catalogue
-    await keys_first(
-        partial(asyncio.wrap_future, keys),
-        partial(asyncio.to_thread, parts.machine_code.load),
-        *([catalogue.encoder.start] if catalogue.encoder else []),
+
+    async def machine_code() -> None:
+        await asyncio.to_thread(parts.machine_code.load)
+        if catalogue.processes is not None and parts.machine_code.ready:  # else each of them would make it, too
+            await asyncio.to_thread(catalogue.processes.start)
+
+    async def demos() -> None:
+        await asyncio.wrap_future(keys)
+        await parts.demo.run()
+
+    await asyncio.gather(
+        demos(),
+        keys_first(
+            partial(asyncio.wrap_future, keys), machine_code, *([catalogue.encoder.start] if catalogue.encoder else [])
+        ),
     )
-    if catalogue.processes is not None and parts.machine_code.ready:  # else each of them would make it, too
-        await asyncio.to_thread(catalogue.processes.start)
-    await parts.demo.run()
     await warm(app, catalogue)
     # What is there now stays: looking through it again and again would stop every thread.
     gc.collect()

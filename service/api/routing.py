@@ -106,6 +106,8 @@ async def undeclared_writes(request: Request) -> None:
 class GuardedRoute(APIRoute):
     """Checks what it declares with `requires`, the length of the body, and whether there is a place of its kind.
 
+    What is about one collection is refused while that is a demo collection which is being loaded.
+
     One that declares nothing is for writers, and takes a place as they do; one that is for anybody takes none. Whose
     key is for some collections only is let in where a route declares with `reaches` that it is not about the others.
     """
@@ -119,6 +121,8 @@ class GuardedRoute(APIRoute):
             await super().handle(scope, receive, send)
             return
         admit(scope, self.needed, self.reach)
+        if self.reach == "collection":
+            scope["app"].state.parts.demo.check(scope["path_params"]["name"])
         limit = body_limit(scope)
         if self.reads_any_length:
             limit.lift()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from service.datasets.characters import characters
 from service.datasets.lines import library, videos
 from service.datasets.standard_library import standard_library
+
+if TYPE_CHECKING:
+    from service.datasets.known_vectors import KnownVectors
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,13 @@ class Demo:
     title: str
     settings: dict[str, Any]
     documents: Callable[[], Iterator[dict[str, Any]]]
+
+    def vectors(self, checksum: str | None) -> KnownVectors:
+        """The vectors of its texts that are known beforehand of the model with that checksum."""
+        # Imported here, since the interpreter that `standard_library` asks has no NumPy.
+        from service.datasets.known_vectors import known_vectors
+
+        return known_vectors(self.name, checksum)
 
 
 DEMOS: dict[str, Demo] = {

@@ -46,6 +46,7 @@ class Encoder:
         max_tokens: how many tokens of a text the model reads, special ones included; None for all.
         batched: whether texts run together; a model whose vectors would change with that takes each alone.
         similarity: what its vectors are meant to be compared by.
+        checksum: what tells its vectors from those of every other encoder; None where that is not known.
 
     Args:
         measured: what `measure` would find, if it is known beforehand.
@@ -58,11 +59,13 @@ class Encoder:
         declaration: Declaration,
         *,
         created: int = 0,
+        checksum: str | None = None,
         measured: Measured | None = None,
     ) -> None:
         self.name = name
         self.network = network
         self.created = created
+        self.checksum = checksum
         self.dimension = network.dimension
         self.precision = network.precision
         self.runs_on = network.runs_on

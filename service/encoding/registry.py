@@ -8,7 +8,7 @@ from attention.lookup import Background
 from service.encoding.background import Backgrounds
 from service.encoding.encoder import Encoder, Measured
 from service.encoding.errors import ModelUnusable
-from service.encoding.models.installed import installed_checkpoint
+from service.encoding.models.installed import SHA256, installed_checkpoint
 from service.encoding.models.network import Network, Precision
 from service.encoding.temperature import Temperature
 
@@ -57,9 +57,14 @@ def load_encoder(name_or_path: str, *, threads: int | None = None, precision: Pr
         network = _network(directory, precision, threads)
     except CheckpointError as error:
         raise ModelUnusable(f"the model in {directory} cannot be loaded: {error}") from error
-    measured = DEFAULT_MEASURED if name == DEFAULT_MODEL and precision == "float32" else None
+    pinned = name == DEFAULT_MODEL and precision == "float32"
     return Encoder(
-        name, network, declaration, created=int((directory / "modules.json").stat().st_mtime), measured=measured
+        name,
+        network,
+        declaration,
+        created=int((directory / "modules.json").stat().st_mtime),
+        checksum=SHA256 if pinned else None,
+        measured=DEFAULT_MEASURED if pinned else None,
     )
 
 

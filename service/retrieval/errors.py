@@ -53,6 +53,15 @@ class CollectionLoading(RetrievalError):
         )
 
 
+class DemoLoading(CollectionLoading):
+    """The collection is a demo whose documents are being written, so that an answer would be of some of them."""
+
+    def __init__(self, name: str, how_far: str) -> None:
+        RetrievalError.__init__(
+            self, f"the demo collection {name!r} is being loaded ({how_far}): try again in a moment, or see /readyz"
+        )
+
+
 class CollectionUnsound(RetrievalError):
     """Key vectors of the collection are damaged on disk, so that every weight would be wrong."""
 

@@ -116,7 +116,10 @@ class CollectionAnswer(Wire):
     keys: int | None = Field(
         description="How many keys its documents have, one each but for those of several; null until it is `ready`."
     )
-    ready: bool = Field(description="False while its keys are being read from disk after a start.")
+    ready: bool = Field(
+        description="False while its keys are being read from disk after a start, or as a demo collection it is being "
+        "loaded."
+    )
 
     model_config = ConfigDict(
         json_schema_extra={

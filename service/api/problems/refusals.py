@@ -19,11 +19,18 @@ WITH_BODY = (
     "out_of_memory",
 )
 STORED = ("database_damaged", "storage_failed", "store_unavailable")
-OF_A_COLLECTION = ("forbidden", "host_refused", "collection_not_found", "invalid_content", *STORED)
+OF_A_COLLECTION = (
+    "forbidden",
+    "host_refused",
+    "collection_not_found",
+    "invalid_content",
+    "collection_loading",
+    *STORED,
+)
 OF_DOCUMENTS = (*OF_A_COLLECTION, "document_damaged")
 WRITING = ("forbidden", "idempotency_key_reused", "host_refused", "database_busy", "disk_full", *STORED)
 ENCODING = ("library_missing", "encoder_unavailable")
-ASKING = (*OF_DOCUMENTS, "collection_loading", "collection_damaged", "shards_missing", *ENCODING)
+ASKING = (*OF_DOCUMENTS, "collection_damaged", "shards_missing", *ENCODING)
 ANSWERING = (*ASKING, "nothing_to_read")
 
 REASONS = {code: refusal.reason for code, refusal in TABLE.items() if refusal.reason is not None}

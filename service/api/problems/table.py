@@ -149,7 +149,10 @@ TABLE: Mapping[str, Refusal] = {
         openai_reason="the model is still loading, or the service stops: try again",
     ),
     "collection_loading": Refusal(
-        503, "the collection is still being read from disk: try again", retrieval.CollectionLoading, repeat=True
+        503,
+        "the collection is still being read from disk, or is a demo that is being loaded: try again",
+        retrieval.CollectionLoading,
+        repeat=True,
     ),
     "shards_missing": Refusal(
         503,

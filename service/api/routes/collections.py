@@ -94,7 +94,7 @@ def _said(body: CollectionSettings | CollectionChange) -> dict[str, Any]:
     response_model=CollectionAnswer,
     responses={
         201: {"model": CollectionAnswer, "description": "Created."},
-        **refusals(*WITH_BODY, *WRITING, "collection_conflict", *ENCODING),
+        **refusals(*WITH_BODY, *WRITING, "collection_conflict", "collection_loading", *ENCODING),
     },
     response_description="It exists, and every field sent is as it is.",
     summary="Create a collection, or confirm that it is as you think",
@@ -112,7 +112,7 @@ async def put_collection(
     "/{name}",
     dependencies=[requires("write"), takes("write")],
     response_model=CollectionAnswer,
-    responses=refusals(*WITH_BODY, *WRITING, "collection_not_found"),
+    responses=refusals(*WITH_BODY, *WRITING, "collection_not_found", "collection_loading"),
     response_description="The collection as it is now.",
     summary="Change temperature or null, or take a calibration away",
 )
@@ -144,6 +144,8 @@ async def list_collections(
 ) -> Response:
     """By name; and whether this caller may write. A collection present throughout is seen exactly once.
 
+    A demo collection that is being loaded is here as soon as it is made, and not `ready`.
+
     Of a key that is for some collections, these are all there are.
     """
     holder: Holder = request.state.holder
@@ -153,6 +155,9 @@ async def list_collections(
     after = read_cursor(cursor, "")
     page, more = running.catalogue.page(prefix, after, limit) if prefix.startswith(own) else ([], False)
     described = await READS.run(_describe_all, page)
+    for collection in described:
+        if running.demo.holds(collection["name"]):
+            collection |= {"ready": False, "keys": None}
     next_cursor = write_cursor(page[-1].name) if more else None
     return JSONAnswer({"collections": described, "next_cursor": next_cursor, "access": holder.level})
 

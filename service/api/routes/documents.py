@@ -233,7 +233,7 @@ async def get_document(
     "/{id:path}",
     dependencies=[requires("write"), takes("write")],
     status_code=204,
-    responses=refusals(*OF_A_COLLECTION, *WRITING, "document_not_found", "collection_loading"),
+    responses=refusals(*OF_A_COLLECTION, *WRITING, "document_not_found"),
     response_description="Deleted.",
     summary="Delete one document",
 )

@@ -1,7 +1,7 @@
 """What computes a model of the core: machine code; until that is there the definition; torch where there is none.
 
-The definition answers a question in some 20 ms, where torch takes two seconds of a processor to be imported, and is hardly
-faster on the small batches that a queue makes while something stands in.
+The definition answers a question in some 20 ms, where torch takes two seconds of a processor to be imported, and is
+hardly faster on the small batches that a queue makes while something stands in.
 """
 
 from __future__ import annotations

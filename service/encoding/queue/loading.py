@@ -51,6 +51,10 @@ class LoadingEncoder:
         encoder.measure()  # here, so that no request does
         return encoder
 
+    async def settled(self) -> None:
+        """Wait until the encoder is ready or has failed, however long that takes."""
+        await self._settled.wait()
+
     async def ready(self, patience: float = 30.0) -> EncodingQueue | None:
         """The queue, waited for at most `patience` seconds; None where it is not to be had."""
         try:

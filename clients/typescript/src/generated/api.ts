@@ -183,6 +183,8 @@ export interface paths {
          * Every collection, or a page of them
          * @description By name; and whether this caller may write. A collection present throughout is seen exactly once.
          *
+         *     A demo collection that is being loaded is here as soon as it is made, and not `ready`.
+         *
          *     Of a key that is for some collections, these are all there are.
          */
         get: operations["list_collections"];
@@ -1608,7 +1610,7 @@ export interface components {
             keyless: number;
             /** @description How many keys its documents have, one each but for those of several; null until it is `ready`. */
             keys: number | null;
-            /** @description False while its keys are being read from disk after a start. */
+            /** @description False while its keys are being read from disk after a start, or as a demo collection it is being loaded. */
             ready: boolean;
         };
         /**
@@ -4557,7 +4559,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk: try again; `shards_missing`: some of the collection's documents cannot be asked now: try again, or allow them to be missing; `collection_damaged`: what is stored of the collection is not what was written: see /readyz; `document_damaged`: the stored document is not what was written: write it anew or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some of the collection's documents cannot be asked now: try again, or allow them to be missing; `collection_damaged`: what is stored of the collection is not what was written: see /readyz; `document_damaged`: the stored document is not what was written: write it anew or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description After how many seconds to try again. */
@@ -4719,7 +4721,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk: try again; `shards_missing`: some of the collection's documents cannot be asked now: try again, or allow them to be missing; `collection_damaged`: what is stored of the collection is not what was written: see /readyz; `document_damaged`: the stored document is not what was written: write it anew or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some of the collection's documents cannot be asked now: try again, or allow them to be missing; `collection_damaged`: what is stored of the collection is not what was written: see /readyz; `document_damaged`: the stored document is not what was written: write it anew or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description After how many seconds to try again. */
@@ -4856,7 +4858,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `document_damaged`: the stored document is not what was written: write it anew or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `document_damaged`: the stored document is not what was written: write it anew or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description After how many seconds to try again. */
@@ -4988,7 +4990,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `collection_loading`: the collection is still being read from disk: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description After how many seconds to try again. */
@@ -5140,7 +5142,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk: try again; `shards_missing`: some of the collection's documents cannot be asked now: try again, or allow them to be missing; `collection_damaged`: what is stored of the collection is not what was written: see /readyz; `document_damaged`: the stored document is not what was written: write it anew or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some of the collection's documents cannot be asked now: try again, or allow them to be missing; `collection_damaged`: what is stored of the collection is not what was written: see /readyz; `document_damaged`: the stored document is not what was written: write it anew or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description After how many seconds to try again. */
@@ -5263,7 +5265,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `document_damaged`: the stored document is not what was written: write it anew or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again. */
+            /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `document_damaged`: the stored document is not what was written: write it anew or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again. */
             503: {
                 headers: {
                     /** @description After how many seconds to try again. */
@@ -5422,7 +5424,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk: try again; `shards_missing`: some of the collection's documents cannot be asked now: try again, or allow them to be missing; `collection_damaged`: what is stored of the collection is not what was written: see /readyz; `document_damaged`: the stored document is not what was written: write it anew or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some of the collection's documents cannot be asked now: try again, or allow them to be missing; `collection_damaged`: what is stored of the collection is not what was written: see /readyz; `document_damaged`: the stored document is not what was written: write it anew or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description After how many seconds to try again. */
@@ -5543,7 +5545,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `collection_loading`: the collection is still being read from disk: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again. */
+            /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again. */
             503: {
                 headers: {
                     /** @description After how many seconds to try again. */
@@ -5710,7 +5712,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk: try again; `shards_missing`: some of the collection's documents cannot be asked now: try again, or allow them to be missing; `collection_damaged`: what is stored of the collection is not what was written: see /readyz; `document_damaged`: the stored document is not what was written: write it anew or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some of the collection's documents cannot be asked now: try again, or allow them to be missing; `collection_damaged`: what is stored of the collection is not what was written: see /readyz; `document_damaged`: the stored document is not what was written: write it anew or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description After how many seconds to try again. */
@@ -5823,7 +5825,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again. */
+            /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again. */
             503: {
                 headers: {
                     /** @description After how many seconds to try again. */
@@ -5977,7 +5979,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description After how many seconds to try again. */
@@ -6093,7 +6095,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again. */
+            /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again. */
             503: {
                 headers: {
                     /** @description After how many seconds to try again. */
@@ -6235,7 +6237,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description After how many seconds to try again. */
@@ -6664,7 +6666,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description After how many seconds to try again. */
@@ -6801,7 +6803,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk: try again; `shards_missing`: some of the collection's documents cannot be asked now: try again, or allow them to be missing; `collection_damaged`: what is stored of the collection is not what was written: see /readyz; `document_damaged`: the stored document is not what was written: write it anew or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some of the collection's documents cannot be asked now: try again, or allow them to be missing; `collection_damaged`: what is stored of the collection is not what was written: see /readyz; `document_damaged`: the stored document is not what was written: write it anew or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description After how many seconds to try again. */
@@ -6938,7 +6940,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk: try again; `shards_missing`: some of the collection's documents cannot be asked now: try again, or allow them to be missing; `collection_damaged`: what is stored of the collection is not what was written: see /readyz; `document_damaged`: the stored document is not what was written: write it anew or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some of the collection's documents cannot be asked now: try again, or allow them to be missing; `collection_damaged`: what is stored of the collection is not what was written: see /readyz; `document_damaged`: the stored document is not what was written: write it anew or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description After how many seconds to try again. */
@@ -7206,7 +7208,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk: try again; `shards_missing`: some of the collection's documents cannot be asked now: try again, or allow them to be missing; `collection_damaged`: what is stored of the collection is not what was written: see /readyz; `document_damaged`: the stored document is not what was written: write it anew or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some of the collection's documents cannot be asked now: try again, or allow them to be missing; `collection_damaged`: what is stored of the collection is not what was written: see /readyz; `document_damaged`: the stored document is not what was written: write it anew or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description After how many seconds to try again. */

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from service.datasets.known_vectors import NOTHING_KNOWN, KnownVectors, digest_of
 from service.retrieval.documents import Seeding
+from service.retrieval.errors import DemoLoading
 from tests.service.retrieval.making import opened
 
 
@@ -18,6 +20,11 @@ class Seed:
     name: str
     ids: tuple[str, ...]
     settings: dict[str, Any] = field(default_factory=lambda: {"similarity": "dot"})
+    known: KnownVectors = NOTHING_KNOWN
+
+    def vectors(self, checksum):
+        assert checksum is None  # there is no encoder
+        return self.known
 
     def documents(self):
         for identity in self.ids:
@@ -57,3 +64,80 @@ def test_one_that_fails_is_told_and_the_next_one_loads(catalogue):
     assert unreadable == "broken: no such file"
     assert conflict.startswith("c: collection 'c' exists with other settings: similarity is 'dot', not 'cosine'")
     assert catalogue.collection("whole").record.documents == 1
+
+
+@dataclass(frozen=True)
+class OfTexts(Seed):
+    def documents(self):
+        yield from ({"id": identity, "key": f"key {identity}", "value": f"value {identity}"} for identity in self.ids)
+
+
+@pytest.mark.parametrize("value_from", ["value", "key"])
+def test_vectors_that_are_known_are_not_encoded(catalogue, value_from):
+    texts = [f"{what} {identity}" for what in ("key", "value") for identity in "ab"]
+    vectors = np.eye(4, dtype=np.float16)
+    known = KnownVectors(np.array([digest_of(text) for text in texts], np.uint64), vectors)
+    seed = OfTexts("demo", ("a", "b", "c"), {"similarity": "dot", "value_from": value_from}, known)
+    asyncio.run(Seeding(catalogue, [seed]).run())
+    collection = catalogue.collection("demo")
+    with collection.reading() as (record, reader):
+        a, b, c = (reader.document(record.id, identity) for identity in "abc")
+    np.testing.assert_array_equal([a.keys[0], b.keys[0]], vectors[:2])
+    assert (a.key, a.value) == ("key a", "value a")
+    if value_from == "value":
+        np.testing.assert_array_equal([a.value_vector, b.value_vector], vectors[2:])
+    else:
+        assert a.value_vector is None
+    assert len(c.keys) == 0  # without an encoder it has none
+
+
+def refusal(seeding, name):
+    try:
+        seeding.check(name)
+    except DemoLoading as error:
+        return str(error)
+    return None
+
+
+def test_what_is_being_loaded_is_refused_until_it_is_complete(catalogue):
+    said = []
+
+    class Watched(Seed):
+        def documents(self):
+            said.append((refusal(seeding, "one"), refusal(seeding, "two")))
+            yield from super().documents()
+
+    seeding = Seeding(catalogue, [Watched("one", ("a",)), Watched("two", ("a", "b"))])
+    assert refusal(seeding, "another") is None
+    asyncio.run(seeding.run())
+    (one, two), (no_more, of_two) = said
+    assert "the demo collection 'one' is being loaded (its documents are listed): try again in a moment" in one
+    assert "(one first)" in two
+    assert no_more is None
+    assert "(its documents are listed)" in of_two
+    assert refusal(seeding, "two") is None
+
+
+def test_what_failed_is_refused_no_longer(catalogue):
+    seeding = Seeding(catalogue, [Seed("broken", ("unreadable",))])
+    assert refusal(seeding, "broken") is not None
+    asyncio.run(seeding.run())
+    assert refusal(seeding, "broken") is None
+
+
+def test_one_of_an_earlier_start_answers_until_documents_prove_to_be_missing(catalogue):
+    asyncio.run(Seeding(catalogue, [Seed("demo", ("a", "b"))]).run())
+    whole = Seeding(catalogue, [Seed("demo", ("a", "b"))])
+    assert refusal(whole, "demo") is None
+    said = []
+
+    class Watched(Seed):
+        def vectors(self, checksum):
+            said.append(refusal(seeding, "demo"))
+            return super().vectors(checksum)
+
+    seeding = Seeding(catalogue, [Watched("demo", ("a", "b", "c"))])
+    assert refusal(seeding, "demo") is None
+    asyncio.run(seeding.run())
+    assert "(2 of 3 documents)" in said[0]
+    assert refusal(seeding, "demo") is None

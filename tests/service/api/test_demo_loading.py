@@ -1,0 +1,89 @@
+"""A demo collection that is being loaded: every call about it is a 503 that says so, until all of it is there."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.routing import iter_route_contexts
+
+from service.api.routing import reached
+from service.app import create_app
+from service.datasets import DEMOS, Demo
+from service.settings import Settings
+from tests.running import RunningService
+from tests.service.api.calls import first
+from tests.service.api.contract import Contract
+from tests.waiting import until
+
+DESCRIBED = Contract(create_app(Settings(encoder="none")).openapi())
+
+
+class Slow:
+    """Documents that come when the test lets them."""
+
+    def __init__(self) -> None:
+        self.door = threading.Event()
+
+    def __call__(self) -> Iterator[dict[str, Any]]:
+        assert self.door.wait(60), "the test never opened the door"
+        yield {"id": "a", "key_vector": np.array([1, 0], np.float32), "value": "x"}
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
+    slow = Slow()
+    monkeypatch.setitem(DEMOS, "slow", Demo("slow", "for a test", {"similarity": "dot"}, slow))
+    yield slow
+    slow.door.set()
+
+
+def of_a_collection() -> list[str]:
+    """The calls that are about the collection of their path."""
+    routes = [each.original_route for each in iter_route_contexts(create_app(Settings(encoder="none")).routes)]
+    return sorted(each.name for each in routes if reached(each) == "collection" and each.include_in_schema)
+
+
+def test_every_call_about_it_says_so_and_when_to_come_back(tmp_path, slow) -> None:
+    with RunningService(data_dir=tmp_path, encoder="none", demo=("slow",)) as running, running.client() as client:
+        names = of_a_collection()
+        assert {"attend", "put_collection", "get_collection", "delete_collection", "put_document"} <= set(names)
+        for name in names:
+            operation = DESCRIBED.operations[name]
+            call = first(DESCRIBED, operation)
+            refused = type(call)(name, call.body, {**call.values, "name": "slow"}, call.query).send(client, DESCRIBED)
+            assert (refused.status_code, refused.json()["code"]) == (503, "collection_loading"), name
+            assert int(refused.headers["retry-after"]) > 0
+            assert "the demo collection 'slow' is being loaded" in refused.json()["detail"]
+        lines = client.post(
+            "/v1/collections/slow/documents", content=b"{}", headers={"content-type": "application/x-ndjson"}
+        )
+        assert lines.json()["code"] == "collection_loading"
+        assert client.put("/v1/collections/other", json={}).status_code == 201
+        assert client.get("/readyz").json()["loading"] != []
+        slow.door.set()
+        until(lambda: client.get("/v1/collections/slow").status_code == 200)
+        asked = client.post("/v1/collections/slow/attend", json={"query": [1, 0]}).json()
+        assert [match["id"] for match in asked["matches"]] == ["a"]
+        assert all(each["ready"] for each in client.get("/v1/collections").json()["collections"])
+
+
+def test_every_call_about_a_collection_is_described_so() -> None:
+    for name in of_a_collection():
+        refused = DESCRIBED.operations[name].described["responses"]["503"]
+        assert "collection_loading" in refused["content"]["application/problem+json"]["examples"], name
+
+
+def test_one_that_is_there_from_an_earlier_start_is_asked_meanwhile(tmp_path, slow) -> None:
+    slow.door.set()
+    with RunningService(data_dir=tmp_path, encoder="none", demo=("slow",)) as running:
+        running.wait_until_ready()
+    slow.door.clear()
+    with RunningService(data_dir=tmp_path, encoder="none", demo=("slow",)) as running, running.client() as client:
+        until(lambda: running.app.state.parts.catalogue.collection("slow").ready)
+        asked = client.post("/v1/collections/slow/attend", json={"query": [1, 0]})
+        assert asked.status_code == 200, asked.text
+        slow.door.set()

@@ -1,0 +1,75 @@
+"""The vectors that come with the demo collections are the default model's of today's texts, and no other's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from service.datasets import DEMOS
+from service.datasets.known_vectors import known_vectors, write_vectors
+from service.encoding import load_encoder
+from tests.demo_vectors import DIRECTORY, encoded_texts
+
+ROUNDING = 2.0**-11
+"""Of float16, relative to each component."""
+SMALLEST = 2.0**-25
+FLOAT32 = 1e-5
+"""What two ways of computing a vector differ by."""
+SOME = 6
+LARGE = ("python", "unicode")
+"""Those whose vectors are float16."""
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return load_encoder("all-MiniLM-L6-v2")
+
+
+@pytest.mark.parametrize("name", DEMOS)
+def test_some_of_them_are_the_encoders_but_for_rounding(name, encoder):
+    texts = [text for text in encoded_texts(DEMOS[name]) if len(text) < 200]
+    known = known_vectors(name, encoder.checksum)
+    sample = [text for text in texts[:: len(texts) // SOME] if known.of(text) is not None]
+    assert len(sample) >= SOME / 2
+    wanted = encoder.encode(sample, "document").vectors
+    stored = np.stack([known.of(text) for text in sample])
+    # Bringing the stored ones to length one moves them by as much again.
+    rounding = {"rtol": 2 * ROUNDING, "atol": FLOAT32 + SMALLEST} if name in LARGE else {"rtol": 0, "atol": FLOAT32}
+    np.testing.assert_allclose(stored, wanted, **rounding)
+
+
+@pytest.mark.parametrize("name", ["library", "videos", "unicode"])
+def test_every_text_has_one(name, encoder):
+    known = known_vectors(name, encoder.checksum)
+    unknown = [text for text in encoded_texts(DEMOS[name]) if known.of(text) is None]
+    if name == "unicode":  # whose names are this Python's
+        assert len(unknown) < 500
+    else:
+        assert unknown == [], "make vectors"
+
+
+def test_another_model_or_another_number_format_has_none(encoder):
+    text = next(iter(DEMOS["library"].documents()))["key"]
+    assert known_vectors("library", encoder.checksum).of(text) is not None
+    assert known_vectors("library", "0" * 64).of(text) is None
+    assert load_encoder("all-MiniLM-L6-v2", precision="bfloat16").checksum is None
+    assert known_vectors("library", None).of(text) is None
+    assert known_vectors("another", encoder.checksum).of(text) is None
+
+
+def test_a_text_that_was_changed_has_none(encoder):
+    text = next(iter(DEMOS["library"].documents()))["key"]
+    assert known_vectors("library", encoder.checksum).of(f"{text}.") is None
+
+
+def test_the_same_vectors_make_the_same_bytes(tmp_path):
+    vectors = {"a": np.array([0.6, 0.8], np.float32), "b": np.array([1, 0], np.float32)}
+    for directory in ("one", "two"):
+        (tmp_path / directory).mkdir()
+        write_vectors(tmp_path / directory, "demo", "c", vectors)
+    one, two = ((tmp_path / directory / "demo.npz").read_bytes() for directory in ("one", "two"))
+    assert one == two
+
+
+def test_there_is_a_file_for_each_collection():
+    assert {file.stem for file in DIRECTORY.glob("*.npz")} == set(DEMOS)
