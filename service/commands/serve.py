@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -185,6 +186,7 @@ def _run(settings: Settings, listener: socket.socket, ending: Ending) -> None:
         from service.app import UnknownDemo, create_app
         from service.commands.http import addresses
         from service.commands.http.server import event_loop, run
+        from service.commands.http.starting import Step, tell_start
 
         def announce() -> None:
             host, port = settings.host, settings.port
@@ -194,10 +196,17 @@ def _run(settings: Settings, listener: socket.socket, ending: Ending) -> None:
             else:
                 typer.echo(addresses.announcement(host, port, messages()), err=True)
 
+        def tell(step: Step) -> None:
+            if settings.log_format == "json":
+                structlog.get_logger("softkv").info(step.event, **step.fields)
+            else:
+                typer.echo(step.line, err=True)
+
         async def main() -> None:
             asyncio.get_running_loop().set_exception_handler(descriptors.Complaints())
             # Within the loop, so that what the app makes may belong to it.
-            await run(create_app(settings, opening), listener, announce, ending, settings.drain_seconds)
+            starting = partial(tell_start, address=addresses.here(settings.host, settings.port), tell=tell)
+            await run(create_app(settings, opening), listener, announce, starting, ending, settings.drain_seconds)
 
         try:
             with asyncio.Runner(loop_factory=event_loop) as runner:

@@ -1,4 +1,4 @@
-"""The HTTP server under `softkv serve`: uvicorn, stopped by a signal without dying by it, and a bar meanwhile."""
+"""The HTTP server under `softkv serve`: uvicorn, stopped by a signal without dying by it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,16 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import structlog
 import uvicorn
 from fastapi import FastAPI
-from rich.console import Console
 
-from service.commands.console import progress
 from service.commands.http.ending import Ending
 from service.commands.http.joining import Joining
 from service.commands.http.reading import connections
 
 if TYPE_CHECKING:
     from service.api.draining import Draining
-    from service.retrieval.documents import Seeding
+    from service.api.state import State
 
 log = structlog.get_logger("softkv")
 
@@ -36,7 +34,6 @@ CLOSING_SECONDS = 1.5
 ANSWERING_SECONDS = 0.5
 """For refusals of what was given up, and for callers to read them."""
 _POLL_SECONDS = 0.02
-_BAR_SECONDS = 0.25
 
 
 def event_loop() -> asyncio.AbstractEventLoop:
@@ -154,25 +151,21 @@ def _last_answer(connection: Any) -> None:
 
 
 async def run(
-    app: FastAPI, listener: socket.socket, announce: Callable[[], None], ending: Ending, drain_seconds: float
+    app: FastAPI,
+    listener: socket.socket,
+    announce: Callable[[], None],
+    starting: Callable[[State], Coroutine[Any, Any, None]],
+    ending: Ending,
+    drain_seconds: float,
 ) -> None:
-    """Serve `app` on a listening socket until a signal; what fails in its start is raised as it is."""
+    """Serve `app` on a listening socket until a signal; what fails in its start is raised as it is.
+
+    Args:
+        starting: tells how far the start is, beside what else runs.
+    """
     # Entered here and not by uvicorn, which would log what fails in it as a traceback.
     async with app.router.lifespan_context(app):
-        bar = asyncio.create_task(_show_seeding(app.state.parts.demo))
+        telling = asyncio.create_task(starting(app.state.parts))
         await Server(app, announce, ending, drain_seconds).serve(sockets=[listener])
-        bar.cancel()
+        telling.cancel()
     ending.soon()
-
-
-async def _show_seeding(seeding: Seeding) -> None:
-    """Draw a bar a demo collection until all are loaded, while the service answers; a pipe gets the log's lines."""
-    console = Console(stderr=True)
-    if not console.is_terminal or not seeding.loading():
-        return
-    with progress(console) as bars:
-        tasks = {name: bars.add_task(name, total=None) for name in seeding.progress}
-        while seeding.loading():
-            for name, state in seeding.progress.items():
-                bars.update(tasks[name], completed=state.done, total=state.total)
-            await asyncio.sleep(_BAR_SECONDS)

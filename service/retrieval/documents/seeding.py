@@ -124,7 +124,6 @@ class Seeding:
             progress = self.progress[seed.name]
             try:
                 await self._load(seed, progress)
-                log.info("demo collection loaded", name=seed.name, documents=progress.total)
             except (RetrievalError, StorageError, EncodingError, OSError, SubprocessError) as error:
                 progress.failure = str(error)
                 log.error("demo collection not loaded", name=seed.name, reason=str(error))
