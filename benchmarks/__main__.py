@@ -1,19 +1,22 @@
-"""`make bench`: all benchmarks, one after another; `python -m benchmarks [--record] NAME …` runs some.
+"""`make bench`: all benchmarks, one after another; `python -m benchmarks [--record] [--target KIND] NAME …` runs some.
 
-With --record, what they print is kept in benchmarks/RESULTS.md, beside the commit and the machine.
+With --record, what they print is kept in benchmarks/RESULTS.md, beside the commit and the machine. With --target,
+softkv's machine code is that of another kind of processor, which this one has to be able to run.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
+from attention.kernels.targets import TARGETS
 from benchmarks import results
 
 REPOSITORY = Path(__file__).parents[1]
-RECORD = "--record"
 # in the order in which they are told of
 NAMES = {
     "questions": "is the answer found, and is it known when there is none?",
@@ -52,13 +55,22 @@ NAMES = {
 
 def main() -> int:
     """Run the benchmarks named, each in a process of its own."""
-    record = RECORD in sys.argv
-    wanted = [name for name in sys.argv[1:] if name != RECORD] or list(NAMES)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; all if none is named")
+    parser.add_argument("--record", action="store_true", help="keep what they print in RESULTS.md")
+    parser.add_argument("--target", choices=TARGETS, help="the kind of processor to compile for")
+    options = parser.parse_args()
+    wanted = options.names or list(NAMES)
     if unknown := [name for name in wanted if name not in NAMES]:
         print(f"there is no benchmark {unknown[0]!r}; there are:", file=sys.stderr)
         print("\n".join(f"  {name:10} {what}" for name, what in NAMES.items()), file=sys.stderr)
         return 2
-    failed = [name for name in wanted if not (recorded(name) if record else ran(name))]
+    if options.target:
+        os.environ.update(TARGETS[options.target].environment)
+    run = partial(recorded, target=options.target) if options.record else ran
+    failed = [name for name in wanted if not run(name)]
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
@@ -69,8 +81,8 @@ def ran(name: str) -> bool:
     return subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=False).returncode == 0
 
 
-def recorded(name: str) -> bool:
-    """The same, what it prints shown as it comes, and kept where it ended well."""
+def recorded(name: str, target: str | None = None) -> bool:
+    """Run it and show what it prints as it comes; keep that if it ended well."""
     measured = results.commit(REPOSITORY)
     command = [sys.executable, "-m", f"benchmarks.{name}"]
     environment = os.environ | {"PYTHONUNBUFFERED": "1", "COLUMNS": "120"}
@@ -82,7 +94,7 @@ def recorded(name: str) -> bool:
             printed.append(line)
     if process.returncode:
         return False
-    figures = results.Figures(name, results.machine(), measured, "".join(printed))
+    figures = results.Figures(name, results.machine(target=target), measured, "".join(printed))
     results.keep(results.RESULTS, figures, list(NAMES))
     return True
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 # What a scan's speed depends on, by the names that Linux has for them.
-INSTRUCTIONS = {"amx_int8": "AMX", "avx512_vnni": "VNNI", "avx_vnni": "VNNI"}
+INSTRUCTIONS = {"amx_int8": "AMX", "avx512_vnni": "VNNI", "avx_vnni": "AVX-VNNI", "avx2": "AVX2", "asimddp": "DotProd"}
 
 
 @dataclass(frozen=True)
@@ -55,15 +55,23 @@ def keep(path: Path, figures: Figures, names: Sequence[str]) -> None:
     path.write_text("\n".join([head.strip() + "\n", *sections]), encoding="utf-8")
 
 
-def machine(information: Path = Path("/proc/cpuinfo")) -> str:
-    """The cores that this process may use, the processor's own name, and what it has for products of bytes."""
+def machine(information: Path = Path("/proc/cpuinfo"), target: str | None = None) -> str:
+    """Return the cores that this process may use, the processor's own name, and what it has for products of bytes.
+
+    Args:
+        information: what Linux says of the processor.
+        target: the kind that was compiled for, if not the processor's own.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     lines = information.read_text().splitlines() if information.exists() else []
     said = {name.strip(): value.strip() for name, _, value in reversed([line.partition(":") for line in lines])}
     processor = " ".join(said.get("model name", platform.machine()).split())
-    flags = said.get("flags", "").split()
-    found = sorted({name for flag, name in INSTRUCTIONS.items() if flag in flags})
-    return ", ".join([f"{cores} core{'s' * (cores != 1)} of {processor}", *found])
+    flags = said.get("flags", said.get("Features", "")).split()
+    instructions = {name for flag, name in INSTRUCTIONS.items() if flag in flags}
+    if instructions & {"VNNI", "AVX-VNNI"}:
+        instructions.discard("AVX2")  # every such processor has it
+    compiled = [f"compiled for {target}"] if target else []
+    return ", ".join([f"{cores} core{'s' * (cores != 1)} of {processor}", *sorted(instructions), *compiled])
 
 
 def commit(repository: Path) -> str:

@@ -252,4 +252,5 @@ def test_what_a_landing_takes_from_outside_may_be_missing(tmp_path):
         ["bash", clone / ".ci" / "run"], env={"PATH": str(path)}, capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines() == [f"make {tier}" for tier in TIERS]
-    assert "no chromium fonts-wqy-microhei postgresql, and no right to install" in done.stderr
+    missing = "chromium fonts-wqy-microhei postgresql qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
+    assert f"no {missing}, and no right to install" in done.stderr

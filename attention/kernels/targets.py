@@ -39,6 +39,11 @@ class Target:
         flags = [f"+{feature}" for feature in self.features]
         return ",".join([*flags, "-prefer-256-bit"] if "avx512f" in self.features else flags)
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The settings with which numba compiles for it in a process that is yet to start."""
+        return {"NUMBA_CPU_NAME": self.processor, "NUMBA_CPU_FEATURES": self.flags}
+
 
 TARGETS = {
     target.name: target

@@ -65,6 +65,11 @@ def test_a_machine_is_its_cores_its_processor_and_its_instructions(tmp_path, mon
     told = tmp_path / "cpuinfo"
     told.write_text("processor : 0\nmodel name : Some  Processor\nflags : sse avx512_vnni amx_int8\n\nprocessor : 1\n")
     assert machine(told) == "2 cores of Some Processor, AMX, VNNI"
+    assert machine(told, target="avx2") == "2 cores of Some Processor, AMX, VNNI, compiled for avx2"
+    told.write_text("model name : Other\nflags : avx avx2\n")
+    assert machine(told) == "2 cores of Other, AVX2"
+    told.write_text("processor : 0\nFeatures : fp asimd asimddp\n")
+    assert machine(told).endswith(", DotProd")
     assert machine(tmp_path / "nowhere").startswith("2 cores of ")
     assert machine(tmp_path / "nowhere") != "2 cores of "
 

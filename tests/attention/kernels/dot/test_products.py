@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import platform
+
 import numpy as np
 import pytest
 
 from attention.kernels.dot import amx as dot_amx
-from attention.kernels.dot.instructions import INSTRUCTION
+from attention.kernels.dot.instructions import INSTRUCTION, instruction_of
 from attention.kernels.dot.products import by_instruction, byte_products
 from attention.kernels.layout import FINE_LEVELS, LEVELS, put_rows, rows_room
+from attention.kernels.targets import targets_of, this_target
 
 
 @pytest.mark.parametrize("width", [1, 4, 37, 64, 384])
@@ -54,8 +57,17 @@ def test_the_largest_products_fit_once_the_offset_is_taken_off(width, fine):
     np.testing.assert_array_equal(products - offsets[:, None], expected)
 
 
+OTHERS = {"generic": ({"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}, "numba + plain")} | {
+    target.name: (target.environment, f"numba + {instruction_of(*target.features).name}")
+    for target in targets_of(platform.machine())
+    if this_target() and set(target.features) < set(this_target().features)
+}
+
+
 @pytest.mark.thorough
-def test_a_processor_without_the_instructions_gives_the_same_answers(answered):
-    found, name = answered(NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="")
+@pytest.mark.parametrize("kind", OTHERS)
+def test_code_for_every_lesser_kind_of_processor_gives_the_same_answers(answered, kind):
+    environment, name = OTHERS[kind]
+    found, engine = answered(**environment)
     np.testing.assert_allclose(found, answered()[0], rtol=1e-5, atol=1e-5)
-    assert name == "numba + plain"
+    assert engine.removesuffix(" + AMX") == name
