@@ -13,8 +13,8 @@ from service.api.state import State
 from service.commands.options import DEFAULT_URL
 
 POLL_SECONDS = 0.25
-PATIENCE_SECONDS = 3.0
-"""From when on it is said what loads: what was kept is there before."""
+PATIENCE_SECONDS = 5.0
+"""From when on machine code is said to be missing: what was kept is there before, on a machine that is not busy."""
 BETWEEN_SECONDS = 5.0
 """Between two lines about one collection."""
 DONE = float("inf")
@@ -63,15 +63,20 @@ class Starting:
         """The steps since the last call, the last of all when nothing loads any more."""
         now = self._clock()
         for progress in self._parts.demo.progress.values():
-            said = self._told.get(progress.name, self._began)
+            if progress.total is None:
+                continue
+            said, line = (
+                self._told.setdefault(progress.name, now),
+                f"{progress.name} {progress.done} of {progress.total}",
+            )
             if progress.finished and said < DONE:
                 self._told[progress.name] = DONE
-                line = f"{progress.name} {progress.done} of {progress.total}"
+                if progress.name == FIRST:
+                    line += f", try {self._try()}"
                 fields = {"name": progress.name, "documents": progress.total}
                 yield Step(line, "demo collection loaded", fields)
-            elif not progress.over and progress.total is not None and now - said >= BETWEEN_SECONDS:
+            elif not progress.over and now - said >= BETWEEN_SECONDS:
                 self._told[progress.name] = now
-                line = f"{progress.name} {progress.done} of {progress.total}"
                 fields = {"name": progress.name, "done": progress.done, "of": progress.total}
                 yield Step(line, "demo collection loads", fields)
         yield from self._machine_code(now)
@@ -84,21 +89,29 @@ class Starting:
         if not ready and part not in self._told and now - self._began >= PATIENCE_SECONDS:
             self._told[part] = now
             yield Step(
-                "machine code: made once, about a minute; answers take longer until then", "machine code is made"
+                "machine code is missing: made once, in about a minute; answers take longer until then",
+                "machine code is made",
             )
         elif ready and self._told.get(part, DONE) < DONE:
             self._told[part] = DONE
-            yield Step("machine code: there", "machine code is there")
+            yield Step("machine code is there", "machine code is there")
 
     def _last(self, standing: Standing) -> Step:
         if standing.failed:
             return Step(f"not ready: {'; '.join(standing.failed)}", "not ready", {"failed": standing.failed})
         seconds = {"seconds": round(self._clock() - self._began, 1)}
-        at = "" if self._address == DEFAULT_URL else f" --url {self._address}"
         first = self._parts.demo.progress.get(FIRST)
         if first is not None and first.finished:
-            return Step(f'ready: try softkv attend{at} {FIRST} "pets that purr"', "ready", seconds)
-        return Step(f"ready: open {self._address}, or try softkv demo{at} {FIRST}", "ready", seconds)
+            return Step(f"ready: try {self._try()}", "ready", seconds)
+        return Step(f"ready: open {self._address}, or try softkv demo{self._at} {FIRST}", "ready", seconds)
+
+    @property
+    def _at(self) -> str:
+        """The option that has a command ask this service."""
+        return "" if self._address == DEFAULT_URL else f" --url {self._address}"
+
+    def _try(self) -> str:
+        return f'softkv attend{self._at} {FIRST} "pets that purr"'
 
 
 async def tell_start(parts: State, address: str, tell: Callable[[Step], None]) -> None:

@@ -38,20 +38,18 @@ def test_a_start_says_each_step_once_and_last_what_to_try():
     assert lines(starting) == []
     library.done = library.total = 110
     service.now = 1.0
-    assert lines(starting) == ["library 110 of 110"]
+    assert lines(starting) == ['library 110 of 110, try softkv attend library "pets that purr"']
     assert lines(starting) == []
     service.now = PATIENCE_SECONDS
-    assert lines(starting) == ["machine code: made once, about a minute; answers take longer until then"]
-    python.done, python.total = 256, 5013
-    service.now = BETWEEN_SECONDS
-    assert lines(starting) == ["python 256 of 5013"]
-    python.done = 512
+    assert lines(starting) == ["machine code is missing: made once, in about a minute; answers take longer until then"]
+    python.total = 5013
     assert lines(starting) == []
     service.now += BETWEEN_SECONDS
+    python.done = 512
     assert lines(starting) == ["python 512 of 5013"]
     service.machine_code.ready = True
     python.done = 5013
-    assert lines(starting) == ["python 5013 of 5013", "machine code: there"]
+    assert lines(starting) == ["python 5013 of 5013", "machine code is there"]
     assert not starting.over
     assert lines(starting, READY) == ['ready: try softkv attend library "pets that purr"']
     assert starting.over
