@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from functools import partial
 
 import pytest
 
 from service import lifespan
 from service.lifespan import keys_first
+from service.retrieval.collections import MachineCode
+from tests.running import RunningService
+from tests.waiting import until
 
 PATIENCE = 30
 
@@ -56,3 +60,25 @@ def test_others_are_loaded_where_the_keys_cannot_be():
         await asyncio.wait_for(begun.wait(), PATIENCE)
 
     asyncio.run(both())
+
+
+def test_a_demo_collection_answers_while_machine_code_is_made(tmp_path, monkeypatch):
+    made, made_or_loaded = threading.Event(), MachineCode.load
+
+    def load(self):
+        assert made.wait(PATIENCE), "the test never let it be made"
+        made_or_loaded(self)
+
+    monkeypatch.setattr(MachineCode, "load", load)
+    asking = {"query": "pets that purr", "top_k": 1}
+    try:
+        with RunningService(data_dir=tmp_path, demo=("library",)) as running, running.client() as client:
+            until(lambda: client.post("/v1/collections/library/attend", json=asking).status_code == 200)
+            found = client.post("/v1/collections/library/attend", json=asking).json()
+            assert found["matches"][0]["id"] == "old-possums-book-of-practical-cats"
+            assert found["documents"] == 110
+            assert client.get("/readyz").json() == {"status": "loading", "loading": ["machine code"], "failed": []}
+            made.set()
+            running.wait_until_ready()
+    finally:
+        made.set()
