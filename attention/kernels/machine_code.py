@@ -167,14 +167,13 @@ def _make_elsewhere(part: str, target: Target | None) -> None:
     except OSError:
         directory = Path(tempfile.mkdtemp(prefix="softkv-machine-code-"))
         cache.keep_in(directory)
-    run = f"from {__name__} import main; main()"
+    run = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import main; main()"
     command = [sys.executable, "-c", run, str(directory), "--part", part, "--while-asked"]
     command += ["--target", target.name] if target is not None else []
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
     logger.info("making the %s's machine code, once", part)
     try:
         # The child ends when its input does, so also if this process is killed.
-        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment)
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     except OSError as error:
         logger.warning("no process can be started to make the %s's machine code: %s", part, error)
         return

@@ -15,7 +15,7 @@ export default {
   "million.words.quantised": "Answered from 8-bit codes of all {count} keys; the best were read again in float64. Proven: off by {most} at most. It was {worst}. {ms} ms, the text’s vector included.",
   "million.read": "{count} keys of {dimension} numbers: {read} MB were read of all keys; as float32 they have {whole} MB.",
   "million.title": "And a million?",
-  "million.figures": "Measured on two cores, with a million keys of 384 numbers, one question at T = 0.05: 21.1 ms from 8 bits, 69.5 ms in NumPy from float32. The codes have 384 MB, the numbers themselves 1.5 GB. What you see above is your own collection, mostly far smaller: there codes save little time. For a million rows of your own, load them with “softkv load” and choose them here. The figures are in benchmarks/RESULTS.md.",
+  "million.figures": "Measured on two cores, with a million keys of 384 numbers, one question at T = 0.05: 15.8 ms from 8 bits, 75.2 ms in NumPy from float32. The codes have 384 MB, the numbers themselves 1.5 GB. What you see above is your own collection, mostly far smaller: there codes save little time. For a million rows of your own, load them with “softkv load” and choose them here. The figures are in benchmarks/RESULTS.md.",
   "million.empty": "There is no collection here yet.",
   "predict.million.ask": "The answer is read from codes of one byte a number, a quarter of what the numbers have. By how much can a weight be off at most?",
   "predict.million.percent": "By some percent",

@@ -15,7 +15,7 @@ export default {
   "million.words.quantised": "由全部 {count} 个键的 8 位编码作答；最好的几个再用 float64 读一遍。已证明：误差不超过 {most}，实际 {worst}。{ms} 毫秒，含文本编码。",
   "million.read": "{count} 个键，每个 {dimension} 个数：从全部键读了 {read} MB；用 float32 存是 {whole} MB。",
   "million.title": "那一百万呢？",
-  "million.figures": "两个核上测得，一百万个键，每个 384 个数，一个问题，T = 0.05：8 位 21.1 毫秒，NumPy 用 float32 要 69.5 毫秒。编码占 384 MB，数本身占 1.5 GB。上面看到的是你自己的集合，通常小得多：那时编码省不了多少时间。若有一百万行，用 “softkv load” 载入，再在这里选它。数字出自 benchmarks/RESULTS.md。",
+  "million.figures": "两个核上测得，一百万个键，每个 384 个数，一个问题，T = 0.05：8 位 15.8 毫秒，NumPy 用 float32 要 75.2 毫秒。编码占 384 MB，数本身占 1.5 GB。上面看到的是你自己的集合，通常小得多：那时编码省不了多少时间。若有一百万行，用 “softkv load” 载入，再在这里选它。数字出自 benchmarks/RESULTS.md。",
   "million.empty": "这里还没有集合。",
   "predict.million.ask": "答案是从每个数一个字节的编码读出来的，只有原来的四分之一。权重最多会差多少？",
   "predict.million.percent": "百分之几",
