@@ -30,6 +30,9 @@ logger = logging.getLogger(__name__)
 PACKAGE = "softkv_kernels"
 """A package with machine code for common processors, which may be installed beside this one."""
 
+NOT_COMPILED = {"engine.py", "in_numpy.py", "machine_code.py", "targets.py"}
+"""Of the kernels' files, which may change without another key."""
+
 KEPT = 16
 """Folders in a directory; the oldest goes first."""
 
@@ -62,7 +65,7 @@ def key() -> str:
     """Return the name of all that this process's machine code follows from."""
     root = Path(__file__).parent
     digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
+    for path in sorted(path for path in root.rglob("*.py") if path.name not in NOT_COMPILED):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     versions = (sys.implementation.cache_tag, numba.__version__, llvmlite.__version__)
     digest.update(repr((versions, cpu_target.target_context.codegen().magic_tuple())).encode())

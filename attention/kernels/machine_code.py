@@ -29,7 +29,8 @@ NICENESS = 10
 
 _configuring, _loading = Lock(), Lock()
 _children: set[subprocess.Popen[bytes]] = set()
-_stopped = Event()
+_loads: set[Event] = set()
+"""Of each load that is under way, whether it was stopped."""
 
 _standing_in = False  # for the Transformer
 _known = Event()  # the Transformer's machine code is there, or is known to take long
@@ -45,7 +46,6 @@ def stand_in() -> None:
     engine.choose(in_numpy)
     _standing_in = True
     _known.clear()
-    _stopped.clear()
 
 
 def encodes(seconds: float = 0.0) -> bool:
@@ -99,8 +99,9 @@ def prepare_transformer(directory: Path | None = None, target: Target | None = N
 
 
 def stop() -> None:
-    """End the processes that make machine code, and have `prepare` and `prepare_transformer` raise."""
-    _stopped.set()
+    """End the processes that make machine code; each `prepare` and `prepare_transformer` under way raises."""
+    for load in list(_loads):
+        load.set()
     for child in list(_children):
         with suppress(OSError):
             child.kill()
@@ -140,14 +141,18 @@ def _kernels(part: str) -> Compiled:
 
 def _load(part: str, target: Target | None) -> None:
     """Load the kernels of a part, after a process has made what was not kept."""
-    kernels = _kernels(part)
-    if not all(function._cache.holds(arguments) for function, arguments in kernels if not function.signatures):
-        _known.set()
-        _make_elsewhere(part, target)
-    if _stopped.is_set():
-        raise InterruptedError("the machine code was not made: it was told to stop")
-    with _loading:
-        _compile(kernels)
+    kernels, stopped = _kernels(part), Event()
+    _loads.add(stopped)
+    try:
+        if not all(function._cache.holds(arguments) for function, arguments in kernels if not function.signatures):
+            _known.set()
+            _make_elsewhere(part, target, stopped)
+        if stopped.is_set():
+            raise InterruptedError("the machine code was not made: it was told to stop")
+        with _loading:
+            _compile(kernels)
+    finally:
+        _loads.discard(stopped)
 
 
 def _compile(kernels: Compiled) -> None:
@@ -155,7 +160,7 @@ def _compile(kernels: Compiled) -> None:
         function.compile(arguments)
 
 
-def _make_elsewhere(part: str, target: Target | None) -> None:
+def _make_elsewhere(part: str, target: Target | None, stopped: Event) -> None:
     """Have a process make a part; without it, or if it fails, the code is made here, beside all else."""
     from attention.kernels import cache
 
@@ -179,9 +184,9 @@ def _make_elsewhere(part: str, target: Target | None) -> None:
         return
     _children.add(child)
     try:
-        if _stopped.is_set():
+        if stopped.is_set():
             child.kill()
-        if child.wait() != 0 and not _stopped.is_set():
+        if child.wait() != 0 and not stopped.is_set():
             logger.warning("the process that makes the %s's machine code ended with %d", part, child.returncode)
     finally:
         _children.discard(child)
