@@ -129,6 +129,7 @@ class KernelCache(_Cache):
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
                 file.write(hashlib.sha256(payload).digest() + payload)
+            os.chmod(file.name, 0o644)  # a temporary file is its owner's alone, and other users may run the service
             os.replace(file.name, path)
         except OSError as error:
             logger.warning("machine code is not kept, and will be made again: %s", error)

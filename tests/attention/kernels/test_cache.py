@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,12 @@ def test_what_was_compiled_is_found_by_the_next_one(directory, monkeypatch):
     assert not second._cache.holds((float64, float64))  # other types have another file
     (file,) = cache.folder().iterdir()
     assert file.is_relative_to(directory)
+
+
+def test_other_users_may_read_it(directory, monkeypatch):
+    kernel(monkeypatch)(3, 0.5)
+    (file,) = cache.folder().iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644  # the image's is made by one user and loaded by another
 
 
 @pytest.mark.parametrize("damage", [b"", b"x" * 40, None])
