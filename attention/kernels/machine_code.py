@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 LOOKUP, TRANSFORMER = "lookup", "transformer"
 """The parts, each of which is made by a process."""
 
+MODULE = "attention.kernels.machine_code"
+"""This module, which has another name where it is run."""
+
 NICENESS = 10
 """Of these processes: whatever answers meanwhile goes first."""
 
@@ -160,6 +163,11 @@ def _compile(kernels: Compiled) -> None:
         function.compile(arguments)
 
 
+def _program() -> list[str]:
+    """The command that runs `main` in a process that imports what this one does."""
+    return [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path}; from {MODULE} import main; main()"]
+
+
 def _make_elsewhere(part: str, target: Target | None, stopped: Event) -> None:
     """Have a process make a part; without it, or if it fails, the code is made here, beside all else."""
     from attention.kernels import cache
@@ -172,8 +180,7 @@ def _make_elsewhere(part: str, target: Target | None, stopped: Event) -> None:
     except OSError:
         directory = Path(tempfile.mkdtemp(prefix="softkv-machine-code-"))
         cache.keep_in(directory)
-    run = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import main; main()"
-    command = [sys.executable, "-c", run, str(directory), "--part", part, "--while-asked"]
+    command = [*_program(), str(directory), "--part", part, "--while-asked"]
     command += ["--target", target.name] if target is not None else []
     logger.info("making the %s's machine code, once", part)
     try:
@@ -196,7 +203,7 @@ def _make_elsewhere(part: str, target: Target | None, stopped: Event) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Make machine code and keep it in a directory."""
-    parser = argparse.ArgumentParser(prog=f"python -m {__name__}", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog=f"python -m {MODULE}", description=main.__doc__)
     parser.add_argument("directory", nargs="?", type=Path, help="the user's own, if it is not given")
     parser.add_argument("--target", choices=TARGETS, help="for another kind of processor of this machine's family")
     parser.add_argument("--part", choices=(LOOKUP, TRANSFORMER), help="only this")
@@ -207,7 +214,7 @@ def main(arguments: list[str] | None = None) -> None:
         import platform
 
         for target in targets_of(platform.machine()):
-            command = [sys.executable, "-m", __name__, *([str(chosen.directory)] if chosen.directory else [])]
+            command = [*_program(), *([str(chosen.directory)] if chosen.directory else [])]
             subprocess.run([*command, "--target", target.name], check=True)
         return
     if chosen.while_asked:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import runpy
 import signal
 import subprocess
 import sys
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 
 from attention.kernels import engine, machine_code
-from attention.kernels.targets import TARGETS, this_target
+from attention.kernels.targets import TARGETS, targets_of, this_target
 from attention.lookup import Auto, Memory, Question, Rows, answers, prepare, sweep
 
 ROOT = Path(__file__).parents[3]
@@ -87,6 +89,19 @@ def test_it_can_be_made_for_another_kind_of_processor(tmp_path):
     files = {file.name for file in folders[0].iterdir()}
     assert files == {file.name for file in folders[1].iterdir()}
     assert kept(tmp_path)[:2] == (len(files), 0)
+
+
+def test_for_every_kind_of_this_family_a_process_is_run(tmp_path, monkeypatch):
+    """As `python -m` has it, where the module goes by another name."""
+    commands = []
+    monkeypatch.setattr(sys, "argv", [machine_code.__file__, str(tmp_path), "--every-target"])
+    monkeypatch.setattr(subprocess, "run", lambda command, check: commands.append(command))
+    runpy.run_path(machine_code.__file__, run_name="__main__")
+    monkeypatch.undo()
+    targets = [target.name for target in targets_of(platform.machine())]
+    assert [command[-3:] for command in commands] == [[str(tmp_path), "--target", name] for name in targets]
+    for command in commands[:1]:
+        subprocess.run([*command, "--help"], check=True, cwd=ROOT)
 
 
 # What is kept is waited for, and what has to be made is not: what is said, and whether it was there by then.
