@@ -51,7 +51,7 @@ IN_PARTS = $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadfile)
 NONE_IS_FINE = || [ $$? = 5 ]
 
 .DEFAULT_GOAL := run
-.PHONY: install run test test-long test-nightly cluster integrations lint format openapi typescript vectors notebook picture wheels bench image sbom lock clean
+.PHONY: install run test test-long test-nightly cluster integrations lint format openapi typescript vectors notebook picture wheels kernels bench image sbom lock clean
 
 %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3.11"; exit 1; }
@@ -160,6 +160,10 @@ picture: install
 wheels: | $(BIN)/pip
 	rm -rf build clients/python/build
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps $(WHEEL_FLAGS) -w $(DIST) ./clients/python .
+
+# Machine code for each kind of processor of this machine's family, in a wheel that may be installed beside softkv.
+kernels: $(VENV)/.serves
+	$(BIN)/python -m tests.kernels_wheel $(DIST) $(WHEEL_FLAGS)
 
 bench: install $(RIVALS)/.installed
 	$(BIN)/python $(PIP) -c constraints.txt -e clients/python -e '.[bench]'

@@ -163,6 +163,10 @@ def test_wheels_are_of_both_and_of_nothing_that_was_built_before(make):
     assert make("wheels") == [VENV, wheel]
 
 
+def test_machine_code_for_others_is_made_by_the_versions_that_are_tested(make):
+    assert make("kernels", "DIST=elsewhere") == [VENV, SERVES, "python -m tests.kernels_wheel elsewhere"]
+
+
 def test_what_changed_is_installed_anew_by_both(make, tmp_path):
     make("install")
     for stamp in (".serves", ".installed"):  # as if before the last change
