@@ -27,6 +27,7 @@ from attention.kernels.transformer import (
     Network,
     Room,
     Scratch,
+    columns_of,
     in_stages,
     panels,
     room,
@@ -225,7 +226,8 @@ def network(model: SentenceEncoder, way: int) -> Network:
     outputs = [Linear(layer.attention.W_O, layer.attention.b_O) for layer in layers]
     inner, outer = ([getattr(layer.feed_forward, name) for layer in layers] for name in ("inner", "outer"))
     affine = (projections, outputs, inner, outer)
-    matrices = [panels([numbers(each.weight) for each in group], way).reshape(-1) for group in affine]
+    columns = columns_of(way)
+    matrices = [panels([numbers(each.weight) for each in group], way, columns).reshape(-1) for group in affine]
     biases = [np.stack([bias(each) for each in group]) for group in affine]
     norms = [embeddings.norm]
     for layer in layers:

@@ -12,3 +12,10 @@ def way_of(precision: str) -> int:
     if precision == "float32":
         return THREE if usable() else FLOAT32
     return TILES if usable() else BFLOAT16
+
+
+def columns_of(way: int) -> int:
+    """How many columns of a matrix lie side by side in a panel; imports the compiler."""
+    from attention.kernels.transformer import products
+
+    return products.columns_of(way)

@@ -13,11 +13,13 @@ from numba import float32, int64, njit, uint32
 from attention.dtypes import F32, I64
 from attention.kernels.cpu import TRANSFORMER, array, compiled, record
 from attention.kernels.transformer.attending import attend
+from attention.kernels.transformer.lane_blocks import WIDE
 from attention.kernels.transformer.normalising import normalise
 from attention.kernels.transformer.parameters import (
     FIRST,
     MAXIMUM,
     MEAN,
+    MORE_ROWS,
     NONE,
     QUERIES,
     ROWS,
@@ -27,18 +29,19 @@ from attention.kernels.transformer.parameters import (
     Room,
     Scratch,
 )
-from attention.kernels.transformer.products import multiply
+from attention.kernels.transformer.products import columns_of, multiply
 from attention.kernels.transformer.rows import add, finish
 from attention.kernels.transformer.tile_blocks import leave_unit, take_unit
-from attention.kernels.transformer.words import FLOAT32, PANEL, TILES, Words
+from attention.kernels.transformer.words import FLOAT32, TILES, Words
 
 
 @njit(nogil=True, inline="always")
 def _together(way: int, left: int) -> int:
-    """How many of the rows that are left to do next: at most ROWS, and not nearly as many and then a few."""
+    """How many of the rows that are left to do next: at most (MORE_)ROWS, and not nearly as many and then a few."""
     some = TILE_QUERIES if way >= TILES else QUERIES
+    most = ROWS if WIDE or way >= TILES else MORE_ROWS
     blocks = -(-left // some)
-    return min(-(-blocks // -(-blocks // (ROWS // some))) * some, left)
+    return min(-(-blocks // -(-blocks // (most // some))) * some, left)
 
 
 @njit(nogil=True, inline="always")
@@ -58,12 +61,12 @@ def _through(
     sums: F32,
 ) -> None:
     """out[line : line + rows] = curve(a[row : row + rows] · matrix + bias), columns from `begin` to `end`, as words."""
-    words = a.shape[2]
+    words, across = a.shape[2], columns_of(way)
     part = bias.shape[1] * words
     first = layer * a.shape[0] * part
-    for column in range(begin, end, PANEL):
-        multiply(way, rows, a, row, 0, matrices, first + column * words, PANEL, part, words, sums, 0, False)
-        finish(way, sums, rows, bias, layer, column, PANEL, curve, out, line, column - begin)
+    for column in range(begin, end, across):
+        multiply(way, rows, a, row, 0, matrices, first + column * words, across, part, words, sums, 0, False)
+        finish(way, sums, rows, bias, layer, column, across, curve, out, line, column - begin)
 
 
 @njit(nogil=True, inline="always")
@@ -71,11 +74,11 @@ def _onto(
     way: int, rows: int, a: Words, row: int, matrices: Words, layer: int, depth: int, begin: int, end: int, y: F32
 ) -> None:
     """y[: rows] = a · words of the matrix from `begin` to `end`, of `depth`, or += where these are not its first."""
-    part = y.shape[1] * depth
-    first = layer * a.shape[0] * part + begin * PANEL
-    for column in range(0, y.shape[1], PANEL):
+    part, across = y.shape[1] * depth, columns_of(way)
+    first = layer * a.shape[0] * part + begin * across
+    for column in range(0, y.shape[1], across):
         start = first + column * depth
-        multiply(way, rows, a, row, 0, matrices, start, PANEL, part, end - begin, y, column, begin > 0)
+        multiply(way, rows, a, row, 0, matrices, start, across, part, end - begin, y, column, begin > 0)
 
 
 @njit(nogil=True, inline="always")

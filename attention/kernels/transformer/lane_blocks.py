@@ -1,4 +1,4 @@
-"""Sums of products of a few rows with the 32 columns of a panel, held in registers until a column's depth is done.
+"""Sums of products of a few rows with the columns of a panel, held in registers until a column's depth is done.
 
 Each sum is added in the order of the words, by itself: it does not depend on how many rows are multiplied at a time,
 and so not on a text's neighbours.
@@ -17,10 +17,19 @@ from attention.kernels.transformer.building import Strided
 from attention.kernels.transformer.words import PANEL
 
 _LONG = ir.IntType(64)
-_SIXTEENS = PANEL // LANES
+WIDE = compiles_for("avx512f")
+"""Whether there are 32 registers of 16 numbers."""
 
-MOST = 12 if compiles_for("avx512f") else 3
-"""As many rows as there are registers for: 12 by two times 16 columns of 32; of AVX2's 16 registers of 8, 3 by 4."""
+COLUMNS = PANEL if WIDE else LANES
+"""Of a panel. 16 columns of depth 384 are 24 kB, which stay in the first cache while all rows are multiplied."""
+
+MOST = 12 if WIDE else 6
+"""Rows whose sums the registers hold: 12 rows by 32 columns in 24 registers of 16, or 6 by 16 in 12 of AVX2's 16 of 8.
+
+The rest is for the columns and for a row's number. Of each step AVX2 has 8 loads for 12 sums, and could load 12 times.
+"""
+
+_SIXTEENS = COLUMNS // LANES
 
 AHEAD = 64
 """Words of a panel that are on their way to the second cache: by itself the processor brings them less well.

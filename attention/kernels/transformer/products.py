@@ -1,11 +1,12 @@
-"""Products of rows with a panel of 32 columns, by what the processor has for numbers of a kind."""
+"""Products of rows with the columns of a panel, by what the processor has for numbers of a kind."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from numba import njit, types
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
 
 from attention.dtypes import F32
 from attention.kernels.cpu import arrays, called
@@ -20,9 +21,15 @@ from attention.kernels.transformer.building import (
     second_part,
     stride_of,
 )
-from attention.kernels.transformer.lane_blocks import MOST, fused, fused_pairs, rows_by_panel
+from attention.kernels.transformer.lane_blocks import COLUMNS, MOST, WIDE, fused, fused_pairs, rows_by_panel
 from attention.kernels.transformer.tile_blocks import by_tiles
-from attention.kernels.transformer.words import BFLOAT16, FLOAT32, THREE, TILES, Words
+from attention.kernels.transformer.words import BFLOAT16, FLOAT32, PANEL, THREE, TILES, Words
+
+
+@register_jitable
+def columns_of(way: int) -> int:
+    """How many columns a panel has."""
+    return PANEL if way >= TILES else COLUMNS
 
 
 @njit(nogil=True, inline="always")
@@ -41,14 +48,14 @@ def multiply(
     column: int,
     goes_on: bool,
 ) -> None:
-    """c[: rows, column : column + 32] = a[row : row + rows, word : word + words] · b, or that is added to it.
+    """c[: rows, column :] = a[row : row + rows, word : word + words] · b, or that is added to it; as wide as a panel.
 
     Args:
         way: one of `words`; of tiles, whole sixteens of rows are read of a, and written to c.
         rows: how many, at least 1.
         a: uint32[parts, n, words], rows.
         row, word: where they begin.
-        b: uint32[…], 32 words from each `stride`-th on, the first at `start`.
+        b: uint32[…], the panel's words from each `stride`-th on, the first at `start`.
         behind: how far behind it b's second part is, where there is one.
         words: how many, at least 1; of tiles a multiple of 16.
         c: float32[≥ rows, m]
@@ -101,8 +108,6 @@ def _block(
 
 def _by_way(builder: Any, way: Any, rows: Any, *arguments: Any) -> None:
     """Code for each way and number of rows."""
-    a, b = Strided(*arguments[:3]), Strided(*arguments[3:6])
-    words, c, goes_on = arguments[6], Strided(*arguments[7:9]), arguments[9]
     end = builder.append_basic_block("end")
     ways = builder.switch(way, end)
 
@@ -115,12 +120,37 @@ def _by_way(builder: Any, way: Any, rows: Any, *arguments: Any) -> None:
             yield number
 
     for mine in cases(ways, (FLOAT32, BFLOAT16)):
-        multiply_add = fused if mine == FLOAT32 else fused_pairs
         for count in cases(builder.switch(rows, end), range(1, MOST + 1)):
-            rows_by_panel(builder, multiply_add, count, a, b, words, c, goes_on)
+            _in_line_or_called(builder, f"lanes_{mine}_{count}", partial(_lanes, mine, count), arguments)
             builder.branch(end)
     for mine in cases(ways, (TILES, THREE)):
         for count in cases(builder.switch(rows, end), (TILE_ROWS, 2 * TILE_ROWS)):
-            by_tiles(builder, count // TILE_ROWS, 2 if mine == THREE else 1, a, b, words, c, goes_on)
+            _in_line_or_called(builder, f"tiles_{mine}_{count}", partial(_tiles, mine, count), arguments)
             builder.branch(end)
     builder.position_at_end(end)
+
+
+def _in_line_or_called(builder: Any, name: str, build: Any, arguments: Any) -> None:
+    """Code for one way and number of rows.
+
+    Where registers are few it is a function by itself: beside all others the compiler keeps the panel's place in
+    memory, which costs more than the products of a step, and makes room on the stack for each block.
+    """
+    if WIDE:
+        build(builder, *arguments)
+        return
+    kinds = [argument.type for argument in arguments]
+    builder.call(called(builder.module, f"softkv_{name}", kinds, build), arguments)
+
+
+def _lanes(way: int, count: int, builder: Any, *arguments: Any) -> None:
+    a, b, words, c, goes_on = _matrices(*arguments)
+    rows_by_panel(builder, fused if way == FLOAT32 else fused_pairs, count, a, b, words, c, goes_on)
+
+
+def _tiles(way: int, count: int, builder: Any, *arguments: Any) -> None:
+    by_tiles(builder, count // TILE_ROWS, 2 if way == THREE else 1, *_matrices(*arguments))
+
+
+def _matrices(*arguments: Any) -> tuple[Strided, Strided, Any, Strided, Any]:
+    return Strided(*arguments[:3]), Strided(*arguments[3:6]), arguments[6], Strided(*arguments[7:9]), arguments[9]

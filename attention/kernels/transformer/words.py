@@ -18,7 +18,7 @@ from attention.shared_memory import private
 Words: TypeAlias = npt.NDArray[np.uint32]
 
 PANEL = 32
-"""Columns of a matrix that lie side by side, and are multiplied at a time."""
+"""Widths of heads and layers are multiples of it; a matrix unit multiplies as many columns at a time."""
 
 FLOAT32, BFLOAT16, TILES, THREE = range(4)
 """Ways to multiply: float32; bfloat16; the same by a matrix unit; float32 by three products of such a unit.
@@ -50,27 +50,33 @@ def words_room(*shape: int) -> Words:
     return private(shape, np.uint32)
 
 
-def panels(matrices: Sequence[F32], way: int) -> Words:
-    """Matrices float32[depth, n] of one shape, n a multiple of 32 → uint32[layers, parts, n/32, words, 32]."""
-    numbers, columns = matrices[0].shape
-    packed = words_room(len(matrices), parts(way), columns // PANEL, depth(numbers, way), PANEL)
+def panels(matrices: Sequence[F32], way: int, columns: int) -> Words:
+    """Matrices float32[depth, n] of one shape → uint32[layers, parts, n/columns, words, columns].
+
+    Args:
+        matrices: n is a multiple of `columns`.
+        way: which words.
+        columns: of a panel, as `choosing.columns_of` has it.
+    """
+    numbers, width = matrices[0].shape
+    packed = words_room(len(matrices), parts(way), width // columns, depth(numbers, way), columns)
     for into, matrix in zip(packed, matrices, strict=True):
         if way == FLOAT32:
-            into[0] = side_by_side(np.ascontiguousarray(matrix, dtype=np.float32).view(np.uint32)[:, None])
+            into[0] = side_by_side(np.ascontiguousarray(matrix, dtype=np.float32).view(np.uint32)[:, None], columns)
             continue
         rest = np.asarray(matrix, dtype=np.float32)
         for part in into:
             near = bfloat16(rest)
-            part[...] = side_by_side(np.stack([near[0::2], near[1::2]], axis=1).astype(np.uint32))
+            part[...] = side_by_side(np.stack([near[0::2], near[1::2]], axis=1).astype(np.uint32), columns)
             rest = rest - widened(near)
     return packed
 
 
-def side_by_side(numbers: Words) -> Words:
-    """The bits of numbers [words, numbers a word, n] → uint32[n/32, words, 32]."""
+def side_by_side(numbers: Words, columns: int) -> Words:
+    """The bits of numbers [words, numbers a word, n] → uint32[n/columns, words, columns]."""
     shifts = np.arange(numbers.shape[1], dtype=np.uint32)[:, None] * np.uint32(16)
     whole: Words = np.bitwise_or.reduce(numbers << shifts, axis=1)
-    return whole.reshape(len(whole), -1, PANEL).transpose(1, 0, 2)
+    return whole.reshape(len(whole), -1, columns).transpose(1, 0, 2)
 
 
 def bfloat16(numbers: F32) -> npt.NDArray[np.uint16]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.kernels.transformer.products import multiply
+from attention.kernels.transformer.products import columns_of, multiply
 from attention.kernels.transformer.words import PANEL, THREE, panels
 from tests.attention.kernels.transformer.kept import OFF_BY, kept, words_of
 
@@ -14,13 +14,14 @@ COLUMNS = 64
 
 def product(way, a, b):
     """a · b, and how far behind the last row something was written."""
-    words, matrix = words_of(a, way, spare=PANEL), panels([b], way)
+    across = columns_of(way)
+    words, matrix = words_of(a, way, spare=PANEL), panels([b], way, across)
     depth = matrix.shape[3]
     part = matrix[0, 0].size
     sums = np.full((-(-len(a) // PANEL) * PANEL, COLUMNS), 7, np.float32)
-    for column in range(0, b.shape[1], PANEL):
+    for column in range(0, b.shape[1], across):
         start = column * depth
-        multiply(way, len(a), words, 0, 0, matrix.reshape(-1), start, PANEL, part, depth, sums, column, False)
+        multiply(way, len(a), words, 0, 0, matrix.reshape(-1), start, across, part, depth, sums, column, False)
     return sums
 
 
@@ -39,18 +40,19 @@ def test_products_of_any_number_of_rows(way, depth):
 
 def test_sums_that_go_on_are_those_of_one_product(way):
     random = np.random.default_rng(2)
-    a, b = (random.standard_normal(shape).astype(np.float32) for shape in ((21, 96), (96, PANEL)))
-    words, matrix = words_of(a, way, spare=PANEL), panels([b], way)
+    across = columns_of(way)
+    a, b = (random.standard_normal(shape).astype(np.float32) for shape in ((21, 96), (96, across)))
+    words, matrix = words_of(a, way, spare=PANEL), panels([b], way, across)
     depth, part, flat = matrix.shape[3], matrix[0, 0].size, matrix.reshape(-1)
     sums = np.full((2 * PANEL, PANEL), np.nan, np.float32)
     for begin, end in ((0, depth // 3), (depth // 3, depth)):
-        start = begin * PANEL
+        start = begin * across
         some = np.ascontiguousarray(words[:, :, begin:end])
-        multiply(way, len(a), some, 0, 0, flat, start, PANEL, part, end - begin, sums, 0, begin > 0)
+        multiply(way, len(a), some, 0, 0, flat, start, across, part, end - begin, sums, 0, begin > 0)
     if way == THREE:  # its three products are added in another order
-        np.testing.assert_allclose(sums[: len(a)], product(way, a, b)[: len(a), :PANEL], rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(sums[: len(a), :across], product(way, a, b)[: len(a), :across], rtol=1e-5, atol=1e-5)
     else:
-        np.testing.assert_array_equal(sums[: len(a)], product(way, a, b)[: len(a), :PANEL])
+        np.testing.assert_array_equal(sums[: len(a), :across], product(way, a, b)[: len(a), :across])
 
 
 def test_lanes_leave_what_is_behind_the_rows(way):
@@ -65,5 +67,7 @@ def test_products_from_within_rows_and_with_a_stride_of_its_own():
     a, b = (random.standard_normal(shape).astype(np.float32) for shape in ((9, 96), (40, 128)))
     sums = np.zeros((16, 32), np.float32)
     multiply(0, 4, a.view(np.uint32)[None], 3, 16, b.view(np.uint32).reshape(-1), 64, 128, 0, 40, sums, 0, False)
-    np.testing.assert_allclose(sums[:4], a[3:7, 16:56] @ b[:, 64:96], rtol=1e-5, atol=1e-5)
+    across = columns_of(0)
+    expected = a[3:7, 16:56] @ b[:, 64 : 64 + across]
+    np.testing.assert_allclose(sums[:4, :across], expected, rtol=1e-5, atol=1e-5)
     assert not sums[4:].any()

@@ -9,7 +9,6 @@ import torch
 from attention.kernels.transformer.words import (
     BFLOAT16,
     FLOAT32,
-    PANEL,
     THREE,
     TILES,
     bfloat16,
@@ -27,13 +26,13 @@ def test_bfloat16_is_torch_s():
 
 
 @pytest.mark.parametrize(("way", "off_by"), [(FLOAT32, 0), (BFLOAT16, 2**-8), (TILES, 2**-8), (THREE, 2**-16)])
-@pytest.mark.parametrize(("depth", "columns"), [(32, 32), (64, 96), (384, 1152)])
-def test_a_matrix_is_its_panels(way, off_by, depth, columns):
+@pytest.mark.parametrize(("depth", "columns", "across"), [(32, 32, 32), (64, 96, 16), (64, 96, 32), (384, 1152, 16)])
+def test_a_matrix_is_its_panels(way, off_by, depth, columns, across):
     random = np.random.default_rng(depth)
     matrices = [random.standard_normal((depth, columns)).astype(np.float32) for _ in range(2)]
-    packed = panels(matrices, way)
+    packed = panels(matrices, way, across)
     each = 1 if way == FLOAT32 else 2
-    assert packed.shape == (2, 2 if way == THREE else 1, columns // PANEL, depth // each, PANEL)
+    assert packed.shape == (2, 2 if way == THREE else 1, columns // across, depth // each, across)
     assert packed.ctypes.data % 64 == 0
     for matrix, parts in zip(matrices, packed, strict=True):
         if way == FLOAT32:
