@@ -28,7 +28,7 @@ from attention.transformer.checkpoints.errors import CheckpointError, Unsupporte
 from attention.transformer.checkpoints.gpt2 import GPT2, gpt2_parameters
 from attention.transformer.checkpoints.modules import listed_modules, modules
 from attention.transformer.checkpoints.tensors import Tensors
-from attention.transformer.compiled import Compiled, compiles
+from attention.transformer.compiled import Compiled, compiles, unfit_precision
 from attention.transformer.decoder import Decoder, DecoderState
 from attention.transformer.embeddings import Embeddings, Patches, rows
 from attention.transformer.encoder import Encoder
@@ -92,6 +92,7 @@ __all__ = [
     "sinusoidal",
     "trace",
     "truncation",
+    "unfit_precision",
 ]
 
 

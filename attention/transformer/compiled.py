@@ -29,6 +29,7 @@ from attention.kernels.transformer import (
     Scratch,
     columns_of,
     in_stages,
+    multiplies_bfloat16,
     panels,
     room,
     scratch,
@@ -69,7 +70,8 @@ class Compiled:
         threads: at most so many work on one call; None for all cores.
 
     Raises:
-        ParameterError: the model is not of a kind that it computes (see `compiles`), or another precision.
+        ParameterError: the model is not of a kind that it computes (see `compiles`), another precision, or bfloat16
+            where that is slower than float32.
     """
 
     def __init__(self, model: SentenceEncoder, precision: Precision = "float32", *, threads: int | None = None) -> None:
@@ -77,6 +79,8 @@ class Compiled:
             raise ParameterError(f"{reason}: use Packed")
         if precision not in ("float32", "bfloat16"):
             raise ParameterError(f"precision must be float32 or bfloat16, got {precision!r}")
+        if (reason := unfit_precision(precision)) is not None:
+            raise ParameterError(f"{reason}: use float32")
         prepare_transformer()
         self.model = model
         self.precision = precision
@@ -194,6 +198,13 @@ def unfit(model: SentenceEncoder) -> str | None:
         if (reason := unfit_layer(layer)) is not None:
             return reason
     return None
+
+
+def unfit_precision(precision: Precision) -> str | None:
+    """Why a precision is not offered on this processor; None where it is."""
+    if precision == "float32" or multiplies_bfloat16():
+        return None
+    return "bfloat16 is slower than float32 on this processor, which has neither AVX512_BF16 nor AMX"
 
 
 def unfit_layer(layer: EncoderLayer) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attention.kernels.transformer.choosing import columns_of, way_of
+from attention.kernels.transformer.choosing import columns_of, multiplies_bfloat16, way_of
 from attention.kernels.transformer.parameters import (
     CURVES,
     POOLINGS,

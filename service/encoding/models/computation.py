@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attention.kernels import encodes
-from attention.transformer import Compiled, SentenceEncoder, compiles
+from attention.transformer import Compiled, SentenceEncoder, compiles, unfit_precision
 from service.encoding.errors import ModelUnusable
 from service.encoding.models.network import Precision
 from service.encoding.models.torch_threads import use_threads
@@ -37,7 +37,7 @@ class Computation:
         threads: at most so many work on one batch; None for all cores.
 
     Raises:
-        ModelUnusable: bfloat16 of a model that there is no machine code for.
+        ModelUnusable: bfloat16 of a model that there is no machine code for, or where it is slower than float32.
     """
 
     def __init__(self, model: SentenceEncoder, precision: Precision, threads: int | None) -> None:
@@ -51,6 +51,8 @@ class Computation:
                 "has both, is for layers that normalise last and heads whose width is a multiple of 32, where numba is "
                 "installed: say PRECISION=float32"
             )
+        if self._compiles and (reason := unfit_precision(precision)) is not None:
+            raise ModelUnusable(f"{reason}: say PRECISION=float32")
         self._lock = Lock()
         self._settled: Compute | None = None
 

@@ -120,6 +120,7 @@ def in_turns(stage, stages, rows, threads, multiple):
 
 def test_it_multiplies_by_what_the_processor_has(model, texts, monkeypatch):
     monkeypatch.setattr(module, "TOKENS", 20)  # longer texts have room of their own, and many parts are shared out
+    monkeypatch.setattr(module, "multiplies_bfloat16", lambda: True)
     whole, rounded = Compiled(model)(*texts), Compiled(model, "bfloat16")(*texts)
     expected = defined(model, *texts)
     assert np.abs(whole - expected).max() < 1e-5
@@ -186,6 +187,9 @@ def test_models_that_it_does_not_compute(random, monkeypatch):
             Compiled(other)
     with pytest.raises(ParameterError, match="precision must be float32 or bfloat16, got 'int8'"):
         Compiled(model, "int8")
+    monkeypatch.setattr(module, "multiplies_bfloat16", lambda: False)
+    with pytest.raises(ParameterError, match=r"slower than float32 on this processor.*: use float32"):
+        Compiled(model, "bfloat16")
     monkeypatch.setattr(module, "can_compile", lambda: False)
     with pytest.raises(ParameterError, match="no compiler"):
         Compiled(model)

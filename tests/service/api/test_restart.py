@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.bfloat16 import needs_bfloat16
 from tests.running import RunningService
 from tests.service.api.repeats import Write, new, same
 
@@ -57,7 +58,10 @@ def test_it_answers_as_before(left_behind):
 
 @pytest.mark.parametrize(
     ("settings", "says"),
-    [({"precision": "bfloat16"}, "PRECISION=float32"), ({"encoder": "none"}, "without an encoder")],
+    [
+        pytest.param({"precision": "bfloat16"}, "PRECISION=float32", marks=needs_bfloat16),
+        ({"encoder": "none"}, "without an encoder"),
+    ],
 )
 def test_texts_are_not_mixed_with_another_encoders_and_vectors_still_work(left_behind, settings, says):
     directory, _ = left_behind

@@ -12,6 +12,7 @@ from service.encoding.models.model_card import card_temperature
 from service.encoding.registry import load_encoder
 from service.encoding.temperature import Temperature, likeliest, temperatures
 from service.encoding.topics import TOPICS
+from tests.bfloat16 import ROUGH
 
 CARD = """# A model
 
@@ -59,7 +60,7 @@ def unit(random, n, d, spread):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", ROUGH])
 def test_the_default_models_is_what_it_was_trained_at(precision):
     encoder = load_encoder("all-MiniLM-L6-v2", precision=precision)
     assert encoder.temperature == Temperature(0.05, "measured")

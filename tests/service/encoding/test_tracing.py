@@ -6,6 +6,7 @@ import pytest
 from service.encoding.errors import Untraceable
 from service.encoding.registry import load_encoder
 from service.encoding.tracing import read_pair, trace_layers, traceable
+from tests.bfloat16 import needs_bfloat16
 
 
 def test_only_what_runs_on_the_core_can_be_traced(random_model):
@@ -24,6 +25,7 @@ def test_models_without_two_types_take_pairs_too(random_model, config):
     np.testing.assert_allclose(layer.weights.sum(axis=-1), 1, atol=1e-6)
 
 
+@needs_bfloat16
 def test_a_model_in_bfloat16_is_looked_into_in_float32(encoder):
     rough = load_encoder("all-MiniLM-L6-v2", precision="bfloat16")
     (given,), (wanted,) = (

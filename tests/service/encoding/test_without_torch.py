@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from service.encoding.registry import load_encoder
+from tests.bfloat16 import needs_bfloat16
 
 ROOT = Path(__file__).parents[3]
 TEXTS = ["Straße, a RED house", "", "a cat sleeps on the mat"]
@@ -64,7 +65,10 @@ def run(script, *arguments):
     return ended.stdout.splitlines()[-1]
 
 
-@pytest.mark.parametrize(("begin", "precision"), [("", "float32"), (BLOCKED, "bfloat16")])
+@pytest.mark.parametrize(
+    ("begin", "precision"),
+    [("", "float32"), (BLOCKED, "float32"), pytest.param(BLOCKED, "bfloat16", marks=needs_bfloat16)],
+)
 def test_the_default_model_is_encoded_with_and_looked_into_without_torch(encoder, begin, precision):
     told = json.loads(run(begin + ENCODED, json.dumps(TEXTS), precision))
     assert "attention.transformer" in told["loaded"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from attention.kernels import tiles
+from attention.kernels.machine_code import TARGETS
 from attention.kernels.transformer import lane_blocks, tile_blocks
-from attention.kernels.transformer.choosing import columns_of, way_of
+from attention.kernels.transformer.choosing import columns_of, multiplies_bfloat16, way_of
 from attention.kernels.transformer.words import BFLOAT16, FLOAT32, PANEL, THREE, TILES
 
 
@@ -17,6 +20,21 @@ from attention.kernels.transformer.words import BFLOAT16, FLOAT32, PANEL, THREE,
 def test_the_way_of_a_precision(monkeypatch, unit, precision, way):
     monkeypatch.setattr(tile_blocks, "usable", lambda: unit)
     assert way_of(precision) == way
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+@pytest.mark.parametrize("unit", [False, True])
+def test_bfloat16_is_offered_where_one_instruction_multiplies_it(monkeypatch, pairs, unit):
+    monkeypatch.setattr(lane_blocks, "MULTIPLIES_PAIRS", pairs)
+    monkeypatch.setattr(tile_blocks, "usable", lambda: unit)
+    assert multiplies_bfloat16() == (pairs or unit)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_before_the_compiler_is_there_the_processor_says_whether_it_is(monkeypatch, name):
+    monkeypatch.delitem(sys.modules, "attention.kernels.cpu")
+    monkeypatch.setattr("llvmlite.binding.get_host_cpu_features", lambda: dict.fromkeys(TARGETS[name].features, True))
+    assert multiplies_bfloat16() == (name in ("amx", "avx512-bf16"))
 
 
 def test_the_columns_of_a_panel_are_those_that_registers_or_tiles_hold():

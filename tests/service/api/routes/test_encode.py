@@ -9,6 +9,7 @@ import threading
 import numpy as np
 import pytest
 
+from tests.bfloat16 import needs_bfloat16
 from tests.running import RunningService
 
 MIXED = ["relational databases", "", " \n\t", "猫 😺", "word " * 300, "مرحبا", "a\x00b", "x" * 100_000]
@@ -181,6 +182,7 @@ def test_a_service_without_a_model_has_none_to_encode_with(tmp_path):
         assert "ENCODER=none" in answer.json()["detail"]
 
 
+@needs_bfloat16
 @pytest.mark.thorough
 def test_a_lower_precision_is_a_setting_that_collections_record(tmp_path, client):
     with RunningService(data_dir=tmp_path, precision="bfloat16") as running, running.client() as rough:

@@ -7,8 +7,10 @@ import json
 import numpy as np
 import pytest
 
+from attention.transformer import compiled
 from service.encoding.errors import ModelUnusable
 from service.encoding.registry import load_encoder
+from tests.bfloat16 import needs_bfloat16
 from tests.thorough import thorough
 
 TEXTS = ["Straße, a RED house", "", "word " * 300, "猫 😺"]
@@ -20,6 +22,7 @@ def rewrite(file, **fields):
     file.write_text(json.dumps(content | fields))
 
 
+@needs_bfloat16
 @pytest.mark.usefixtures("machine_code")
 def test_bfloat16_is_near_and_not_the_same(encoder):
     rough = load_encoder("all-MiniLM-L6-v2", precision="bfloat16")
@@ -28,6 +31,12 @@ def test_bfloat16_is_near_and_not_the_same(encoder):
     assert given.dtype == np.float32
     assert 1e-4 < np.abs(given - wanted).max() < 2e-3
     assert np.sum(given * wanted, axis=1).min() >= 0.99995
+
+
+def test_bfloat16_is_refused_where_it_is_slower_and_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(compiled, "multiplies_bfloat16", lambda: False)
+    with pytest.raises(ModelUnusable, match=r"slower than float32 on this processor, .*: say PRECISION=float32"):
+        load_encoder("all-MiniLM-L6-v2", precision="bfloat16")
 
 
 def test_bfloat16_without_machine_code_is_refused_and_says_what_to_do(random_model):
