@@ -1,6 +1,7 @@
 """The sentence encoder beside whatever else runs it on a CPU from Python: texts a second, fidelity, first embedding.
 
     python -m benchmarks.encoder [--engines softkv,openvino] [--rounds 7] [--texts 500] [--starts 5]
+                                 [--threads 1,2] [--target avx2]
 
 All engines have the same model, texts and threads, and are asked in turns by one process: one query of some ten tokens
 (another one each call), 64 of them, one passage of some 145 tokens, 64. Tokenising counts. sentence-transformers is as
@@ -8,6 +9,10 @@ it comes, with batches of 32; softkv packs texts; the others get texts of like l
 ONNX Runtime has what torch exports, fused by its optimiser, OpenVINO the same before that, CTranslate2 what its own
 converter makes; the exports have the pooling in them. int8 is dynamic. How far an engine is off is told beside the
 definition in float64.
+
+Each number of threads of `--threads` has a process of its own, in which every engine, and the tokeniser, is told to take
+as many: by default one, then as many as there are cores. `--target` measures softkv's machine code for another kind of
+processor than this one, which has to have all that the kind has.
 
 `--engines` takes parts of names. Who is not installed (`pip install 'softkv[bench]'`) or refuses this processor is left
 out with the reason. Where the machine multiplies matrices by a fifth faster or slower afterwards than before, somebody
@@ -18,13 +23,16 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
+import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from rich.console import Console
 
+from attention.kernels.machine_code import TARGETS, Target, configure
 from benchmarks.engines import contest, fidelity, products, starts, tables, texts
 from benchmarks.engines.engine import Engine, Setting
 from benchmarks.engines.onnxruntime import FUSED
@@ -43,13 +51,23 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--texts", type=int, default=500, help="to compare vectors of")
     parser.add_argument("--starts", type=int, default=5, help="of a process, to its first embedding; 0 for none")
+    parser.add_argument("--threads", type=counts, help="of each engine, with commas between them")
+    parser.add_argument("--target", choices=TARGETS, help="the kind of processor that machine code is made for")
     options = parser.parse_args()
+    cores = len(os.sched_getaffinity(0))
+    (threads, *others) = options.threads or dict.fromkeys((1, cores))
+    if others:
+        sys.exit(max(in_a_process(sys.argv[1:], count) for count in (threads, *others)))
+    if options.target:
+        try:
+            compile_for(TARGETS[options.target])
+        except ValueError as error:
+            parser.error(str(error))
     try:
         names = contest.chosen(options.engines.split(","))
     except ValueError as error:
         parser.error(str(error))
     console = Console(width=220, markup=False, highlight=False)
-    threads = len(os.sched_getaffinity(0))
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as folder:
         setting = Setting(installed_checkpoint(), Path(folder), threads)
@@ -78,6 +96,40 @@ def main() -> None:
     console.print("no ratios stand where a rate after is by more than a fifth another than before")
     for name, reason in left_out.items():
         console.print(f"left out: {name}: {reason}")
+
+
+def counts(text: str) -> list[int]:
+    """Numbers of threads, such as `1,2`.
+
+    Raises:
+        ValueError: one is not a whole number above 0.
+    """
+    numbers = [int(number) for number in text.split(",")]
+    if min(numbers) < 1:
+        raise ValueError("threads are at least 1")
+    return numbers
+
+
+def in_a_process(arguments: Sequence[str], threads: int) -> int:
+    """Measure with so many threads, the tokeniser's too → the process's exit status."""
+    command = [sys.executable, "-m", "benchmarks.encoder", *arguments, "--threads", str(threads)]
+    return subprocess.run(command, env=os.environ | {"RAYON_NUM_THREADS": str(threads)}, check=False).returncode
+
+
+def compile_for(target: Target) -> None:
+    """Have machine code made for a kind of processor, here and in processes that are started from here.
+
+    Raises:
+        ValueError: this processor lacks something of it.
+    """
+    import llvmlite.binding as llvm
+
+    has = llvm.get_host_cpu_features()
+    if missing := [feature for feature in target.features if not has.get(feature)]:
+        raise ValueError(f"this processor has no {', '.join(missing)}, so it cannot run machine code for {target.name}")
+    # numba reads these as it is imported, and `configure` leaves what they say.
+    os.environ |= {"NUMBA_CPU_NAME": target.processor, "NUMBA_CPU_FEATURES": target.flags}
+    configure(None, target)
 
 
 def described(column: texts.Column, model: Path) -> str:

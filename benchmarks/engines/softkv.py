@@ -68,7 +68,7 @@ def compiled(precision: Precision) -> Callable[[Setting], Engine]:
     """How to make the one in machine code."""
 
     def make(setting: Setting) -> Engine:
-        from attention.kernels.machine_code import prepare_transformer, this_target
+        from attention.kernels.machine_code import prepare_transformer
         from attention.transformer import Compiled
 
         try:
@@ -76,11 +76,20 @@ def compiled(precision: Precision) -> Callable[[Setting], Engine]:
         except ParameterError as error:
             raise Refused(str(error)) from error
         prepare_transformer()
-        target = this_target()
-        how = "machine code for " + ("this processor alone" if target is None else target.name)
-        return encoder(network, setting, f"{setting.threads} threads, {how}")
+        return encoder(network, setting, f"{setting.threads} threads, machine code for {compiled_for()}")
 
     return make
+
+
+def compiled_for() -> str:
+    """The kind of processor that numba compiles for."""
+    from numba import config
+
+    from attention.kernels.machine_code import TARGETS
+
+    told = (config.CPU_NAME, config.CPU_FEATURES)
+    kinds = (target.name for target in TARGETS.values() if (target.processor, target.flags) == told)
+    return next(kinds, "this processor alone")
 
 
 def encoder(network: Network, setting: Setting, said: str) -> Engine:
