@@ -10,8 +10,8 @@ ONNX Runtime has what torch exports, fused by its optimiser, OpenVINO the same b
 converter makes; the exports have the pooling in them. int8 is dynamic. How far an engine is off is told beside the
 definition in float64.
 
-Each number of threads of `--threads` has a process of its own, in which every engine, and the tokeniser, is told to take
-as many: by default one, then as many as there are cores. `--target` measures softkv's machine code for another kind of
+Each number of threads of `--threads` has a process of its own, in which every engine and the tokeniser take as many:
+by default one, then as many as there are cores. `--target` measures softkv's machine code for another kind of
 processor than this one, which has to have all that the kind has.
 
 `--engines` takes parts of names. Who is not installed (`pip install 'softkv[bench]'`) or refuses this processor is left

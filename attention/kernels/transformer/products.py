@@ -21,7 +21,7 @@ from attention.kernels.transformer.building import (
     second_part,
     stride_of,
 )
-from attention.kernels.transformer.lane_blocks import COLUMNS, MOST, WIDE, fused, fused_pairs, rows_by_panel
+from attention.kernels.transformer.lane_blocks import AHEAD, COLUMNS, FEW, MOST, WIDE, fused, fused_pairs, rows_by_panel
 from attention.kernels.transformer.tile_blocks import by_tiles
 from attention.kernels.transformer.words import BFLOAT16, FLOAT32, PANEL, THREE, TILES, Words
 
@@ -61,13 +61,15 @@ def multiply(
         c: float32[≥ rows, m]
         goes_on: whether the sums begin with those of c.
     """
+    # Where rows take a few blocks, the next panel is brought from memory while this one is multiplied again.
+    ahead = words * stride if not WIDE and MOST < rows <= FEW * MOST else AHEAD * stride
     line = 0
     while line < rows:
         left = rows - line
         # Of lanes as like each other as can be: 13 rows are 7 and 6, for a panel is read once for each.
         lanes, tiles = -(-left // -(-left // MOST)), TILE_ROWS * min(-(-left // TILE_ROWS), 2)
         count = tiles if way >= TILES else lanes
-        _block(way, count, a, row + line, word, b, start, stride, behind, words, c, line, column, goes_on)
+        _block(way, count, a, row + line, word, b, start, stride, behind, words, c, line, column, goes_on, ahead)
         line += count
 
 
@@ -88,21 +90,22 @@ def _block(
     line: Any,
     column: Any,
     goes_on: Any,
+    ahead: Any,
 ) -> Any:
     """As many rows as are multiplied at a time, see `multiply`; of tiles 16 or 32."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        way, rows, _, row, word, _, start, stride, behind, words, _, line, column, goes_on = arguments
+        way, rows, _, row, word, _, start, stride, behind, words, _, line, column, goes_on, ahead = arguments
         a, b, c = arrays(context, builder, signature, arguments, 2, 5, 10)
         given = [place_of(builder, a, row, word), stride_of(builder, a), second_part(builder, a)]
         panel = [builder.gep(b.data, [start]), stride, behind]
         into = [place_of(builder, c, line, column), stride_of(builder, c)]
-        kinds = [LONG, LONG, *[WORD_PLACE, LONG, LONG] * 2, LONG, REAL_PLACE, LONG, goes_on.type]
+        kinds = [LONG, LONG, *[WORD_PLACE, LONG, LONG] * 2, LONG, REAL_PLACE, LONG, goes_on.type, LONG]
         block = called(builder.module, "softkv_block", kinds, _by_way)
-        builder.call(block, [way, rows, *given, *panel, words, *into, goes_on])
+        builder.call(block, [way, rows, *given, *panel, words, *into, goes_on, ahead])
         return context.get_dummy_value()
 
-    kinds = (INTEGER, INTEGER, a, INTEGER, INTEGER, b, *[INTEGER] * 4, c, INTEGER, INTEGER, types.boolean)
+    kinds = (INTEGER, INTEGER, a, INTEGER, INTEGER, b, *[INTEGER] * 4, c, INTEGER, INTEGER, types.boolean, INTEGER)
     return types.void(*kinds), build
 
 
@@ -144,8 +147,9 @@ def _in_line_or_called(builder: Any, name: str, build: Any, arguments: Any) -> N
 
 
 def _lanes(way: int, count: int, builder: Any, *arguments: Any) -> None:
-    a, b, words, c, goes_on = _matrices(*arguments)
-    rows_by_panel(builder, fused if way == FLOAT32 else fused_pairs, count, a, b, words, c, goes_on)
+    ahead = None if WIDE else arguments[10]
+    multiply_add = fused if way == FLOAT32 else fused_pairs
+    rows_by_panel(builder, multiply_add, count, *_matrices(*arguments), ahead)
 
 
 def _tiles(way: int, count: int, builder: Any, *arguments: Any) -> None:
