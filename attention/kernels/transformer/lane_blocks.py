@@ -75,7 +75,15 @@ def fused_pairs(builder: Any, row: Any, column: Any, total: Any) -> Any:
 
 
 def rows_by_panel(
-    builder: Any, multiply_add: Any, count: int, a: Strided, b: Strided, words: Any, c: Strided, goes_on: Any, ahead: Any
+    builder: Any,
+    multiply_add: Any,
+    count: int,
+    a: Strided,
+    b: Strided,
+    words: Any,
+    c: Strided,
+    goes_on: Any,
+    ahead: Any,
 ) -> None:
     """Code for so many rows, at most MOST: the loop over words, from zeros or the sums in memory, and back there.
 

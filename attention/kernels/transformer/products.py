@@ -22,7 +22,7 @@ from attention.kernels.transformer.building import (
     stride_of,
 )
 from attention.kernels.transformer.lane_blocks import AHEAD, COLUMNS, FEW, MOST, WIDE, fused, fused_pairs, rows_by_panel
-from attention.kernels.transformer.tile_blocks import by_tiles
+from attention.kernels.transformer.tile_blocks import HAS_UNIT, by_tiles
 from attention.kernels.transformer.words import BFLOAT16, FLOAT32, PANEL, THREE, TILES, Words
 
 
@@ -143,7 +143,10 @@ def _in_line_or_called(builder: Any, name: str, build: Any, arguments: Any) -> N
         build(builder, *arguments)
         return
     kinds = [argument.type for argument in arguments]
-    builder.call(called(builder.module, f"softkv_{name}", kinds, build), arguments)
+    function = called(builder.module, f"softkv_{name}", kinds, build)
+    if name.startswith("tiles") and not HAS_UNIT:
+        function.attributes.add("optnone")  # only tests call it: a fifth of the time that the compiler takes for all
+    builder.call(function, arguments)
 
 
 def _lanes(way: int, count: int, builder: Any, *arguments: Any) -> None:
