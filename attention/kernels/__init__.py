@@ -12,6 +12,7 @@ from attention.kernels.engine import (
     kernels,
     limit_workers,
     machine_code,
+    one_blas_thread,
     pool,
     products_are_exact,
     side_by_side,

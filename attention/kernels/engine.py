@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
 from itertools import pairwise
+from threading import Lock
+from typing import Any
 
 import numpy as np
 
@@ -91,6 +94,60 @@ def limit_workers(most: int) -> None:
 def pool() -> ThreadPoolExecutor:
     """The threads that scan, shared by all questions of the process."""
     return ThreadPoolExecutor(workers(), thread_name_prefix="lookup")
+
+
+@dataclass
+class BlasLimit:
+    """How many callers want the BLAS of NumPy to have one thread, which is a setting of the whole process.
+
+    Attributes:
+        callers: those within `one_blas_thread`.
+        limiter: restores the number of threads from before the first of them; None if there are none.
+    """
+
+    callers: int = 0
+    limiter: Any = None
+    lock: Lock = field(default_factory=Lock)
+
+    def enter(self) -> None:
+        """Set the limit, if nobody did."""
+        with self.lock:
+            if not self.callers:
+                self.limiter = loaded_blas().limit(limits=1)
+            self.callers += 1
+
+    def leave(self) -> None:
+        """Restore what was set before, if no other caller needs the limit."""
+        with self.lock:
+            self.callers -= 1
+            if not self.callers:
+                self.limiter.restore_original_limits()
+                self.limiter = None
+
+
+_blas_limit = BlasLimit()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Have NumPy compute a matrix product in the thread that asks for it.
+
+    Products of 1,024 rows are too small for several threads. OpenBLAS also lets one caller at a time use its threads,
+    and these spin while they wait, on cores that other threads of `pool` need.
+    """
+    _blas_limit.enter()
+    try:
+        yield
+    finally:
+        _blas_limit.leave()
+
+
+@cache
+def loaded_blas() -> Any:
+    """Find each OpenBLAS that is loaded at the first call, NumPy's among them: threadpoolctl's controller of them."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(internal_api="openblas")
 
 
 def side_by_side(work: Callable[[int, int], None], count: int, rows: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from attention.dtypes import F32, F64, I16, I64, Bools, Bytes
+from attention.dtypes import F32, F64, I8, I16, I64, Bools, Bytes
 from attention.kernels.interface import ABOVE_MEAN, LEAST_STEP, NEGLIGIBLE, CandidateLists, CodedKeys, CodedValues
 from attention.kernels.layout import CHUNK, LEVELS, WEIGHT_LEVELS, columns_of, rows_at
 from attention.kernels.listed.in_numpy import at_first as at_first
@@ -25,6 +25,9 @@ WIDE = SCANS = False
 
 STEP = 4096
 """Rows to a step."""
+
+CODED_STEP = 128
+"""Rows to a step of coding: so few that a core's own cache holds what one step leaves for the next."""
 
 
 class Queries(NamedTuple):
@@ -215,6 +218,19 @@ def row_products(vectors: F32, rows: I64, queries: F64, asked: I64) -> F64:
         part = slice(first, first + 256)
         found[part] = (vectors[rows[part]].astype(np.float64) * queries[asked[part]]).sum(axis=1)
     return found
+
+
+def code_rows(vectors: F32, codes: I8, left: F32, scales: F64, squares: F64, total: F64) -> None:
+    """See `Kernels`."""
+    for first in range(0, len(vectors), CODED_STEP):
+        part = slice(first, first + CODED_STEP)
+        residuals = vectors[part].astype(np.float64)
+        scales[part] = np.abs(residuals).max(axis=1) / LEVELS
+        nearest = np.rint(residuals / np.where(scales[part] > 0, scales[part], 1.0)[:, None])
+        residuals -= nearest * scales[part, None]
+        codes[part], left[part] = nearest, residuals
+        squares[part] = (residuals * residuals).sum(axis=1)
+        total += residuals.sum(axis=0)
 
 
 def residual_sum(vectors: F32, rows: I64) -> F64:

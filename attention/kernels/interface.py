@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from attention.dtypes import F32, F64, I16, I64, Bools, Bytes
+from attention.dtypes import F32, F64, I8, I16, I64, Bools, Bytes
 from attention.kernels.listed.interface import ListedKernels
 
 ABOVE_MEAN = 16.0
@@ -175,6 +175,18 @@ class Kernels(ListedKernels, Protocol):
             vectors: float32[n, d].
             rows, asked: int64[m], which row and which query.
             queries: float64[q, d].
+        """
+
+    def code_rows(self, vectors: F32, codes: I8, left: F32, scales: F64, squares: F64, total: F64) -> None:
+        """Code the rows of vectors float32[n, d] in 8 bits; every step is in float64 and the same to the bit.
+
+        Args:
+            vectors: x, contiguous and finite.
+            codes: int8[n, d], filled with the nearest integers to x/scale.
+            left: float32[n, d], filled with x − x̂, x̂ = code·scale.
+            scales: float64[n], filled with max|x_j|/127, 0 for a vector of zeros.
+            squares: float64[n], filled with Σ (x_j − x̂_j)², summed in any order.
+            total: float64[d], to which Σ (x − x̂) over the rows is added.
         """
 
     def residual_sum(self, vectors: F32, rows: I64) -> F64:

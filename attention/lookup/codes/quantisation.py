@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attention.dtypes import F32, F64, I8, Bytes, Index
+from attention.kernels import kernels
 from attention.kernels.layout import CHUNK, LEVELS, columns_room, put_columns, put_rows, rows_at, rows_room
 from attention.lookup.codes.moments import Moments, gram_matrices
 from attention.shared_memory import Room, private
@@ -165,21 +166,12 @@ class Coded:
         """Code `vectors` float32[n, d], n ≤ CHUNK; with their `norms`, their directions too."""
         count, width = vectors.shape
         codes, left = np.empty((count, width), dtype=np.int8), np.empty((count, width), dtype=np.float32)
-        scales, lengths, total = np.empty(count), np.empty(count), np.zeros(width)
+        scales, squares, total = np.empty(count), np.empty(count), np.zeros(width)
+        kernels().code_rows(vectors, codes, left, scales, squares, total)
         directions = None
         if norms is not None and not _near_one(norms):
-            directions = np.empty((2, count, width), dtype=np.float32)
-        # What one step leaves the next one finds in the cache.
-        for first in range(0, count, AT_ONCE):
-            some = slice(first, min(first + AT_ONCE, count))
-            codes[some], scales[some], residuals = to_codes(vectors[some])
-            lengths[some] = residual_lengths(residuals)
-            total += residuals.sum(axis=0)
-            left[some] = residuals
-            if norms is not None and directions is not None:
-                directions[0, some] = residuals / norms[some, None]
-                directions[1, some] = vectors[some] / norms[some, None]
-        return cls(vectors, norms, codes, scales, lengths, left, total, directions)
+            directions = _directions(vectors, norms, codes, scales)
+        return cls(vectors, norms, codes, scales, _lengths(squares), left, total, directions)
 
     @cached_property
     def moments(self) -> Moments:
@@ -206,6 +198,18 @@ def _near_one(norms: F64) -> bool:
     return bool(np.abs(norms - 1).max(initial=0.0) <= NEAR_ONE)
 
 
+def _directions(vectors: F32, norms: F64, codes: I8, scales: F64) -> F32:
+    """float32[2, n, d]: x − x̂ and x relative to ‖x‖, in float64 to the end: float32 hardly holds short x − x̂."""
+    directions = np.empty((2, *vectors.shape), dtype=np.float32)
+    for first in range(0, len(vectors), AT_ONCE):
+        some = slice(first, first + AT_ONCE)
+        by, wide = norms[some, None], vectors[some].astype(np.float64)
+        directions[1, some] = wide / by
+        wide -= codes[some] * scales[some, None]
+        directions[0, some] = wide / by
+    return directions
+
+
 def to_codes(vectors: NDArray[np.floating], levels: int = LEVELS) -> tuple[F64, F64, F64]:
     """Codes [n, d] (whole numbers), scales float64[n] and residuals float64[n, d]; a zero vector has scale 0."""
     wide = vectors.astype(np.float64)
@@ -224,4 +228,8 @@ def _rounded_up(residuals: F64, scales: F64, width: int) -> F32:
 
 def residual_lengths(residuals: F64) -> F64:
     """Norms of residuals, with room for the rounding that they were made with."""
-    return np.asarray(np.sqrt((residuals * residuals).sum(axis=1)) * (1 + 1e-9))
+    return _lengths((residuals * residuals).sum(axis=1))
+
+
+def _lengths(squares: F64) -> F64:
+    return np.asarray(np.sqrt(squares) * (1 + 1e-9))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
-from itertools import starmap
 from typing import TypeVar
 
-from attention.kernels import pool, workers
+from attention.kernels import one_blas_thread, pool, workers
 from attention.kernels.layout import CHUNK
 
 ALONE = 2
@@ -22,18 +22,29 @@ def written(write: Callable[[int, int], _Made], start: int, end: int) -> Iterato
     In order. None is at work any more where one raises.
     """
     runs = list(_within_chunks(start, end))
-    for at in range(0, len(runs), workers()):
-        some = runs[at : at + workers()]
-        yield from starmap(write, some) if len(runs) <= ALONE else _together(write, some)
+    if len(runs) > ALONE:
+        yield from _together(write, runs)
+        return
+    with one_blas_thread():
+        results = [write(*run) for run in runs]
+    yield from results
 
 
-def _together(write: Callable[[int, int], _Made], runs: Sequence[tuple[int, int]]) -> list[_Made]:
-    begun: list[Future[_Made]] = []
+def _together(write: Callable[[int, int], _Made], runs: Sequence[tuple[int, int]]) -> Iterator[_Made]:
+    begun: deque[Future[_Made]] = deque()
     try:
-        begun.extend(pool().submit(write, *run) for run in runs)
+        with one_blas_thread():
+            for run in runs:
+                begun.append(pool().submit(write, *run))
+                # One more than there are threads, so that none waits while the caller adds up a result.
+                if len(begun) > workers():
+                    yield begun.popleft().result()
+            while begun:
+                yield begun.popleft().result()
     finally:
+        for future in begun:
+            future.cancel()
         wait(begun)
-    return [each.result() for each in begun]
 
 
 def _within_chunks(start: int, end: int) -> Iterator[tuple[int, int]]:

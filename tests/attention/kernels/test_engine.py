@@ -124,3 +124,21 @@ def test_what_fails_in_another_thread_fails_here(monkeypatch):
 
     with pytest.raises(MemoryError):
         engine.side_by_side(work, 2, 10**6)
+
+
+def test_the_blas_has_one_thread_until_the_last_caller_who_wants_that_is_done():
+    def threads():
+        return {library["num_threads"] for library in engine.loaded_blas().info()}
+
+    with engine.loaded_blas().limit(limits=2):
+        before = threads()
+        first, second = engine.one_blas_thread(), engine.one_blas_thread()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert threads() <= {1}
+        second.__exit__(None, None, None)
+        assert threads() == before
+        with pytest.raises(ZeroDivisionError), engine.one_blas_thread():
+            _ = 1 / 0
+        assert threads() == before

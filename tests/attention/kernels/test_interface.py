@@ -45,7 +45,7 @@ def small_steps():
 
 @pytest.mark.parametrize("twin", TWINS)
 def test_each_has_a_name_and_every_kernel_with_the_interface_s_arguments(twin):
-    assert len(FUNCTIONS) == 18
+    assert len(FUNCTIONS) == 19
     assert (type(twin.NAME), type(twin.AMX)) == (str, bool)
     for name in FUNCTIONS:
         wanted = [each for each in inspect.signature(getattr(Kernels, name)).parameters if each != "self"]
@@ -133,6 +133,23 @@ def test_they_make_the_same_of_the_originals(seed, rows, width, queries):
         found.append((products, sums, outputs, row_products))
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-11)
+
+
+@settings(deadline=None)
+@given(seed=seeds, rows=sizes["rows"], width=sizes["width"], scale=st.sampled_from([1e-42, 1e-6, 1.0, 1e38]))
+def test_they_code_rows_the_same_to_the_bit_and_sum_what_is_left_to_the_last_digits(seed, rows, width, scale):
+    vectors = (np.random.default_rng(seed).uniform(-1, 1, (rows, width)) * scale).astype(f32)
+    vectors[::7] = 0
+    made = []
+    for twin in TWINS:
+        codes, left = np.empty((rows, width), np.int8), np.empty((rows, width), f32)
+        scales, squares, total = np.empty(rows), np.empty(rows), np.zeros(width)
+        twin.code_rows(vectors, codes, left, scales, squares, total)
+        made.append((codes, left, scales, squares, total))
+    for one, other in zip(made[0][:3], made[1][:3], strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_allclose(made[0][3], made[1][3], rtol=1e-13)
+    np.testing.assert_allclose(made[0][4], made[1][4], rtol=1e-11, atol=1e-12 * scale)
 
 
 @settings(deadline=None)

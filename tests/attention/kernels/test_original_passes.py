@@ -78,6 +78,26 @@ def test_rows_are_added_one_by_one_to_the_output_of_their_query(width, count):
 
 @pytest.mark.parametrize("twin", [original_passes, in_numpy])
 @pytest.mark.parametrize("width", [1, 3, 17, 64, 101])
+@pytest.mark.parametrize("scale", [1e-42, 1e-38, 1.0, 1e38])
+def test_rows_are_coded_step_by_step_in_float64(twin, width, scale):
+    _, vectors, _ = data_of(width)
+    vectors = (np.tile(vectors, (5, 1)) / np.abs(vectors).max() * scale).astype(np.float32)
+    vectors[5] = 0
+    vectors[7, :2] = (scale, scale / 254)[:width]  # half a step: at the edge between two codes
+    count = len(vectors)
+    codes, left = np.full((count, width), 99, dtype=np.int8), np.full((count, width), np.nan, dtype=np.float32)
+    scales, squares, total = np.full(count, np.nan), np.full(count, np.nan), np.ones(width)
+    twin.code_rows(vectors, codes, left, scales, squares, total)
+    expected, expected_scales, residuals = to_codes(vectors)
+    np.testing.assert_array_equal(codes, expected)
+    np.testing.assert_array_equal(scales, expected_scales)
+    np.testing.assert_array_equal(left, residuals.astype(np.float32))
+    np.testing.assert_allclose(squares, (residuals * residuals).sum(axis=1), rtol=1e-13)
+    np.testing.assert_allclose(total - 1, residuals.sum(axis=0), rtol=1e-11, atol=1e-13 * max(scale, 1))
+
+
+@pytest.mark.parametrize("twin", [original_passes, in_numpy])
+@pytest.mark.parametrize("width", [1, 3, 17, 64, 101])
 @pytest.mark.parametrize("count", [0, 1, 2, 5, 300])
 @pytest.mark.parametrize("scale", [1e-38, 1.0, 1e30])
 def test_what_codes_leave_out_adds_up_as_it_was_coded(twin, width, count, scale):

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from attention.kernels.engine import loaded_blas
 from attention.kernels.layout import CHUNK
 from attention.lookup.memory import chunks
 from attention.lookup.memory.chunks import written
@@ -30,15 +31,30 @@ def test_few_rows_are_written_in_the_thread_that_has_them_and_many_in_others():
 
 
 def test_where_a_chunk_cannot_be_written_no_other_is_being_written_any_more(monkeypatch):
-    ended = []
+    begun, ended = [], []
 
     def write(first, _):
         if first == 0:
             raise MemoryError("no room")
+        begun.append(first)
         time.sleep(0.05)
         ended.append(first)
 
     monkeypatch.setattr(chunks, "workers", lambda: 3)
     with pytest.raises(MemoryError, match="no room"):
         list(written(write, 0, 8 * CHUNK))
-    assert sorted(ended) == [CHUNK, 2 * CHUNK]
+    assert sorted(ended) == sorted(begun)
+    assert set(ended) <= {CHUNK, 2 * CHUNK, 3 * CHUNK}
+
+
+@pytest.mark.parametrize("count", [1, chunks.ALONE + 3])
+def test_matrix_products_of_a_chunk_are_made_by_the_thread_that_writes_it(count):
+    with loaded_blas().limit(limits=2):
+        during = list(written(lambda *_: threads_of_blas(), 0, count * CHUNK))
+        after = threads_of_blas()
+    assert during == [[1] * len(after)] * count
+    assert after == [2] * len(after)
+
+
+def threads_of_blas():
+    return [library["num_threads"] for library in loaded_blas().info()]
