@@ -23,15 +23,10 @@ def standing_in(monkeypatch):
     monkeypatch.setattr(machine_code, "_standing_in", True)
 
 
-<<<<<<< HEAD
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", ROUGH])
 def test_until_there_is_machine_code_the_definition_answers_in_float32(
     encoder, texts, standing_in, monkeypatch, precision
 ):
-=======
-@pytest.mark.parametrize("precision", ["float32", ROUGH])
-def test_until_there_is_machine_code_torch_answers_in_float32(encoder, texts, standing_in, monkeypatch, precision):
->>>>>>> c1d14844 (Refuse bfloat16 where it is slower than float32)
     model = encoder.network.model
     compute = Computation(model, precision, threads=None)
     np.testing.assert_array_equal(compute(*texts), by_definition(model, *texts))
