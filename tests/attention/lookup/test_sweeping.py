@@ -144,6 +144,7 @@ def test_what_a_histogram_cannot_decide_is_left_to_the_exact_path(running, clust
 
 def test_auto_reaches_its_effective_documents(running, clusters, in_pieces, agrees, monkeypatch):
     monkeypatch.setattr(answering, "SMALL_CELLS", 0)
+    monkeypatch.setattr(running, "SCANS", True)  # NumPy too, which reads the originals if it is left to choose
     keys, values, queries = clusters
     view = in_pieces("cosine", keys, values)
     asked = [Question(query, Auto(wanted)) for query, wanted in zip(queries, (8, 300, 2500), strict=False)]
