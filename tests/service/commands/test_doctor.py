@@ -123,7 +123,7 @@ def test_who_holds_the_keys_is_told_from_the_database_alone(
     with closing(open_shared(address)) as store:
         assert told() == (1, "broken", "no slot was seen in the last 30 seconds: start some with `softkv shard`")
         with store.writing() as writer:
-            number = writer.create_collection("c", CollectionSettings("cosine", 1.0), None).id
+            number = writer.create_collection("c", CollectionSettings("cosine", 1.0)).id
             writer.upsert(number, [DocumentRecord("a", None, 1, np.ones((1, 2), np.float32))])
         for slot, node in (("a", "one"), ("b", "two"), ("c", "two")):
             store.slots.join(slot, node)
