@@ -13,6 +13,7 @@ import pickle
 import shutil
 import sys
 import tempfile
+from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -74,7 +75,7 @@ def key() -> str:
 
 @cache
 def shipped() -> Path | None:
-    """Return the folder of the installed package that fits this process; None if there is none."""
+    """Return the folder of the installed package for this process; None if there is none."""
     spec = find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -97,7 +98,7 @@ class KernelCache(_Cache):
 
     @property
     def cache_path(self) -> str:
-        """Where it is kept, for numba."""
+        """The folder of the files, which numba asks for."""
         return str(folder())
 
     def holds(self, signature: Any) -> bool:
@@ -127,10 +128,11 @@ class KernelCache(_Cache):
         path = self._paths(sig)[0]
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-                file.write(hashlib.sha256(payload).digest() + payload)
-            os.chmod(file.name, 0o644)  # a temporary file is its owner's alone, and other users may run the service
-            os.replace(file.name, path)
+            with tempfile.TemporaryDirectory(dir=path.parent) as temporary:
+                written = Path(temporary) / path.name
+                written.write_bytes(hashlib.sha256(payload).digest() + payload)
+                written.chmod(0o644)  # other users may run the service, whatever this one's mask is
+                os.replace(written, path)
         except OSError as error:
             logger.warning("machine code is not kept, and will be made again: %s", error)
 
@@ -150,7 +152,10 @@ class KernelCache(_Cache):
 
 
 def prune() -> None:
-    """Delete all folders beside this process's but those that were made last."""
-    folders = sorted(folder().parent.iterdir(), key=lambda path: path.stat().st_mtime)
-    for old in folders[:-KEPT]:
+    """Delete all folders beside this process's but those that were made last; others may do so at the same time."""
+    made: dict[Path, float] = {}
+    for path in folder().parent.glob("*"):
+        with suppress(FileNotFoundError):
+            made[path] = path.stat().st_mtime
+    for old in sorted(made, key=made.__getitem__)[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)

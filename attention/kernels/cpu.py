@@ -25,7 +25,7 @@ KERNELS: Compiled = []
 """Every compiled function of the lookup with the types of its arguments, in the order in which they were defined."""
 
 TRANSFORMER: Compiled = []
-"""Those of the Transformer."""
+"""The compiled functions of the Transformer, with their types."""
 
 
 def compiled(*arguments: Any, fastmath: bool, among: Compiled | None = None) -> Callable[[Function], Function]:

@@ -1,4 +1,4 @@
-"""What each kind of processor has for products of bytes, and how the other factor lies for it.
+"""The instruction of each kind of processor for products of bytes, and the layout of the other factor.
 
 A register holds four bytes of each of some rows, unsigned: codes of keys or values, 128 higher. `add_products` adds to
 each row's sum of 32 bits the products with four numbers of a query, the same for all rows.
@@ -59,7 +59,7 @@ class DotProduct:
 
     @property
     def offset(self) -> int:
-        """How much higher than they are codes are multiplied."""
+        """What is added to each code before it is multiplied."""
         return 0 if self.signed else OFFSET
 
     def packed(self, codes: I16, *, fine: bool) -> I32:

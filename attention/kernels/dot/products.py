@@ -24,12 +24,12 @@ _LINE = LANES * DEEP
 
 
 def groups_of(instruction: Instruction, queries: int) -> int:
-    """Return how many groups of 16 rows a block of so many queries takes, so that half of all registers hold sums."""
+    """Return the number of groups of 16 rows in a block, so that half of all registers hold sums."""
     return max(1, min(GROUPS, instruction.registers // 2 * instruction.rows // (LANES * queries)))
 
 
 def block_of(instruction: Instruction, queries: int) -> Callable[..., None]:
-    """Return what writes the code of a block: the products of some groups of 16 rows with so many queries.
+    """Return the function that builds a block: the products of some groups of 16 rows with a number of queries.
 
     Its loop goes over the words of four components. All sums stay in registers, and each load of keys serves every
     query. With one query or two, memory is what a scan waits for: the lines of the 64 rows behind are fetched.
@@ -56,11 +56,11 @@ def block_of(instruction: Instruction, queries: int) -> Callable[..., None]:
         for register in range(count):
             group, part = divmod(register, registers)
             start = builder.mul(builder.add(builder.mul(words, _LONG(group)), step), _LONG(_LINE))
-            place = builder.gep(rows, [builder.add(start, _LONG(part * DEEP * instruction.rows))])
-            loaded = builder.load(builder.bitcast(place, sums.as_pointer()), align=1)
+            address = builder.gep(rows, [builder.add(start, _LONG(part * DEEP * instruction.rows))])
+            loaded = builder.load(builder.bitcast(address, sums.as_pointer()), align=1)
             keys.append(instruction.keys(builder, loaded))
             if part == 0 and queries <= 2:
-                prefetch(builder, builder.gep(place, [builder.mul(words, _LONG(GROUPS * _LINE))]))
+                prefetch(builder, builder.gep(address, [builder.mul(words, _LONG(GROUPS * _LINE))]))
         added = []
         for query in range(queries):
             start = builder.gep(lines[query], [builder.mul(step, _LONG(instruction.words))])
@@ -81,8 +81,8 @@ def block_of(instruction: Instruction, queries: int) -> Callable[..., None]:
         builder.position_at_end(after)
         for query in range(queries):
             for register, total in enumerate(added[query]):
-                place = builder.gep(products, [_LONG(PANEL * query + instruction.rows * register)])
-                builder.store(total, builder.bitcast(place, sums.as_pointer()), align=4)
+                address = builder.gep(products, [_LONG(PANEL * query + instruction.rows * register)])
+                builder.store(total, builder.bitcast(address, sums.as_pointer()), align=4)
 
     return build
 

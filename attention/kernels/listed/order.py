@@ -159,12 +159,12 @@ def kth_largest(values: F64, k: int) -> float:
     # The k-th largest of many is one of the few smallest, for which all change their sign.
     sign, size = (1.0, k) if 2 * k <= count else (-1.0, count - k + 1)
     heap = np.empty(size)
-    held = 0
+    filled = 0
     for value in values:
         number = sign * value
-        if held < size:
-            at = held
-            held += 1
+        if filled < size:
+            at = filled
+            filled += 1
             while at > 0 and heap[(at - 1) // 2] > number:
                 heap[at] = heap[(at - 1) // 2]
                 at = (at - 1) // 2

@@ -120,3 +120,14 @@ def test_a_function_of_numba_s_own_is_not_touched():
         return x
 
     assert not isinstance(plain._cache, cache.KernelCache)
+
+
+def test_where_nothing_was_kept_nothing_is_deleted(directory):
+    cache.prune()
+    assert list(directory.iterdir()) == []
+
+
+def test_no_temporary_file_is_left_beside_what_is_kept(directory, monkeypatch):
+    kernel(monkeypatch)(3, 0.5)
+    (file,) = cache.folder().iterdir()
+    assert "scaled" in file.name
