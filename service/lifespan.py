@@ -13,11 +13,12 @@ from functools import partial
 import structlog
 from fastapi import FastAPI
 
+from attention.kernels import one_blas_thread
 from service.api.keyring import KeyFile
 from service.api.state import State
 from service.api.warming import warm
 from service.datasets import DEMOS
-from service.opening import Opening, begin, one_thread_of_blas
+from service.opening import Opening, begin
 from service.retrieval.collections import Catalogue, MachineCode
 from service.retrieval.documents import Seeding
 from service.settings import Settings
@@ -39,7 +40,7 @@ KEYS_FIRST_SECONDS = 1.0
 @asynccontextmanager
 async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) -> AsyncIterator[None]:
     """Load while the application answers; afterwards leave the directory to others."""
-    with one_thread_of_blas():
+    with one_blas_thread():
         opening = opening or begin(settings)
         catalogue = await asyncio.wrap_future(opening.catalogue)
         try:

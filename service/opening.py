@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
-from threadpoolctl import ThreadpoolController
 
 from service import logs
 from service.settings import Settings
@@ -52,19 +50,6 @@ def begin(settings: Settings) -> Opening:
     keys = thread.submit(lambda: catalogue.result().rebuild())
     thread.shutdown(wait=False)
     return Opening(catalogue, keys)
-
-
-@contextmanager
-def one_thread_of_blas() -> Iterator[None]:
-    """Have NumPy's matrix products made by the thread that asks for them.
-
-    What reads many rows has threads of its own, and those of a BLAS, which spin while they wait, take the cores from
-    them. Libraries that are loaded later, as the encoder's, keep theirs.
-    """
-    import numpy  # noqa: F401 - loaded, so that it is found
-
-    with ThreadpoolController().select(internal_api="openblas").limit(limits=1):
-        yield
 
 
 def _open(settings: Settings) -> Catalogue:

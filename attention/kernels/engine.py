@@ -100,20 +100,24 @@ def pool() -> ThreadPoolExecutor:
 class BlasLimit:
     """How many callers want the BLAS of NumPy to have one thread, which is a setting of the whole process.
 
+    threadpoolctl lets only the thread that set a limit change it, so that one thread sets and restores them all.
+
     Attributes:
         callers: those within `one_blas_thread`.
         limiter: restores the number of threads from before the first of them; None if there are none.
+        thread: the one that asks threadpoolctl.
     """
 
     callers: int = 0
     limiter: Any = None
     lock: Lock = field(default_factory=Lock)
+    thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="blas"))
 
     def enter(self) -> None:
         """Set the limit, if nobody did."""
         with self.lock:
             if not self.callers:
-                self.limiter = loaded_blas().limit(limits=1)
+                self.limiter = self.thread.submit(lambda: loaded_blas().limit(limits=1).__enter__()).result()
             self.callers += 1
 
     def leave(self) -> None:
@@ -121,7 +125,7 @@ class BlasLimit:
         with self.lock:
             self.callers -= 1
             if not self.callers:
-                self.limiter.restore_original_limits()
+                self.thread.submit(self.limiter.__exit__, None, None, None).result()
                 self.limiter = None
 
 

@@ -172,12 +172,13 @@ def _run(settings: Settings, listener: socket.socket, ending: Ending) -> None:
 
     import structlog
 
+    from attention.kernels import one_blas_thread
     from service.commands.console import messages
     from service.commands.http import descriptors
-    from service.opening import begin, one_thread_of_blas
+    from service.opening import begin
     from service.storage import StorageError
 
-    with one_thread_of_blas():
+    with one_blas_thread():
         # SQLite checks and reads the file without Python's lock, and the rest takes about as long to import.
         opening = begin(settings)
 

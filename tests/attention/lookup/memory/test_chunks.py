@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from attention.kernels.engine import loaded_blas
 from attention.kernels.layout import CHUNK
 from attention.lookup.memory import chunks
 from attention.lookup.memory.chunks import written
+from tests.blas import with_two_blas_threads
 
 
 @pytest.mark.parametrize("cores", [1, 3])
@@ -47,14 +47,19 @@ def test_where_a_chunk_cannot_be_written_no_other_is_being_written_any_more(monk
     assert set(ended) <= {CHUNK, 2 * CHUNK, 3 * CHUNK}
 
 
+ASKED = """
+from attention.kernels.engine import loaded_blas
+from attention.kernels.layout import CHUNK
+from attention.lookup.memory.chunks import written
+from tests.blas import with_two_blas_threads
+
+def threads(*_):
+    return [library["num_threads"] for library in loaded_blas().info()]
+
+print(list(written(threads, 0, {count} * CHUNK)), threads())
+"""
+
+
 @pytest.mark.parametrize("count", [1, chunks.ALONE + 3])
 def test_matrix_products_of_a_chunk_are_made_by_the_thread_that_writes_it(count):
-    with loaded_blas().limit(limits=2):
-        during = list(written(lambda *_: threads_of_blas(), 0, count * CHUNK))
-        after = threads_of_blas()
-    assert during == [[1] * len(after)] * count
-    assert after == [2] * len(after)
-
-
-def threads_of_blas():
-    return [library["num_threads"] for library in loaded_blas().info()]
+    assert with_two_blas_threads(ASKED.format(count=count)) == f"{[[1]] * count} [2]\n"

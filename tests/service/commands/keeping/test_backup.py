@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.service.commands.conftest import Softkv, serving
+from tests.waiting import until
 
 DOCUMENTS = [{"id": f"{number}", "key_vector": [number, 1], "value": f"the {number}th"} for number in range(50)]
 
@@ -34,7 +35,9 @@ def test_a_service_on_what_was_restored_answers_as_the_first_did(bare: Softkv, m
     assert "bytes, as of 20" in result.stdout
     with serving(tmp_path / "second") as service, httpx.Client(base_url=service.url, timeout=60) as client:
         asked = {"query": [3, 1], "top_k": 1, "temperature": 0, "include": ["value"]}
-        (match,) = client.post("/v1/collections/vectors/attend", json=asked).json()["matches"]
+        path = "/v1/collections/vectors/attend"
+        until(lambda: client.post(path, json=asked).json().get("code") != "collection_loading")
+        (match,) = client.post(path, json=asked).json()["matches"]
         assert client.get("/v1/collections/vectors").json()["documents"] == 50
     assert match["value"].startswith("the ")
 

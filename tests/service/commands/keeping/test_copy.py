@@ -12,6 +12,7 @@ from service.storage import SQLiteStore, compared
 from tests.postgres import PostgresServer
 from tests.service.commands.conftest import Softkv, serving
 from tests.service.storage.making import collection, document
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -33,7 +34,9 @@ def test_a_service_on_the_copy_answers(bare: Softkv, filled: Path, tmp_path: Pat
     assert all(each["digests"][0] == each["digests"][1] for each in said["compared"])
     with serving(tmp_path / "second") as service, httpx.Client(base_url=service.url, timeout=60) as client:
         asked = {"query": [7, 0.1, -1], "temperature": 0, "top_k": 1, "include": ["value"]}
-        (match,) = client.post("/v1/collections/many/attend", json=asked).json()["matches"]
+        path = "/v1/collections/many/attend"
+        until(lambda: client.post(path, json=asked).json().get("code") != "collection_loading")
+        (match,) = client.post(path, json=asked).json()["matches"]
         assert match["value"] == {"seed": 7}
         taken = bare("copy", str(filled), str(tmp_path / "second"))
         assert taken.exit_code == 1
