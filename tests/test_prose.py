@@ -1,0 +1,43 @@
+"""The code is in plain English: what `python -m tests.prose` counts may only fall."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.prose import PACKAGES, ROOT, count, marks_of, python_files
+
+LIMITS = {
+    "attention": (508, 129, 35.3, 99, 12.9, 14.0, 12.0),
+    "service": (395, 108, 39.5, 99, 42.4, 14.8, 12.5),
+    "clients/python": (608, 97, 42.9, 99, 26.1, 15.6, 12.5),
+}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_reads_no_worse_than_its_limits(package):
+    counts = count(python_files(ROOT / package))
+    *rates, lines = counts.rates().items()
+    above = [
+        f"{name}: {rate:.1f}, at most {limit}"
+        for (name, rate), limit in zip(rates, LIMITS[package], strict=True)
+        if rate > limit
+    ]
+    assert above == [], "\n".join(counts.lines)
+    assert lines[1] > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "marks"),
+    [
+        ("Return None if the cache is empty.", []),
+        ("What a scan is asked for, and what it brings home.", ["clause", "comes to"]),
+        ("Refuse who would get no place.", ["who"]),
+        ("None where it does not.", ["where"]),
+        ("Where there is none, none is kept.", ["is no", "clause", "where"]),
+        ("The mask is True where a row passes.", []),
+        ("Of so much total variation.", ["so many", "clause"]),
+        ("The service is told to stop.", ["told"]),
+    ],
+)
+def test_marks_of_a_private_language_are_recognised(text, marks):
+    assert marks_of(text) == marks
