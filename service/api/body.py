@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 
 from service.api.large import MOST_LISTS, MOST_VALUES, crowd, free, loads
 from service.api.problems.errors import BodyTooLarge, MalformedBody, UnsupportedMediaType
-from service.threads import BODIES
+from service.scheduling import BODIES
 
 ROOM = 16  # bytes that a byte of JSON takes as Python objects, at most as a rule
 LARGE_BODY = 256 * 1024  # parsing that takes a millisecond and more is no work for the event loop

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from service.api.large import PART_BYTES, free, weight, written
-from service.threads import BODIES
+from service.scheduling import BODIES
 
 NDJSON = "application/x-ndjson"
 COMPRESSION = 9  # of gzip's levels

@@ -20,7 +20,7 @@ from service.api.middleware.access import Reach, admit, caller_of
 from service.api.middleware.limits import body_limit, heavy
 from service.api.places import Kind, Places, given_up
 from service.api.problems.refusals import ANY_CALL, Responses
-from service.turns import CALLER
+from service.scheduling import CALLER
 
 HEAVY_BODY = 4 << 20
 T = TypeVar("T")

@@ -20,7 +20,7 @@ from service.api.keyring import Holder
 from service.api.middleware.limits import BodyLimit
 from service.api.places import Places, Shares
 from service.retrieval.collections import LONG_ANSWERS, LOOKUPS, Catalogue, loaded_encoder
-from service.threads import ARRAYS, BODIES, READS, TEXTS, WRITES
+from service.scheduling import ARRAYS, BODIES, READS, TEXTS, WRITES
 
 TEXT = "a first question"
 WARMING = Holder("warming", "write")
@@ -34,8 +34,8 @@ async def warm(app: FastAPI, catalogue: Catalogue) -> None:
     await asyncio.to_thread(catalogue.warm)
     # Each has its stack, and room for products of matrices, before memory may be short: the library under NumPy ends
     # the process where it gets none.
-    together = Barrier(sum(pool.most for pool in POOLS))
-    work, turns = partial(_work, together), [(pool, str(number)) for pool in POOLS for number in range(pool.most)]
+    together = Barrier(sum(pool.size for pool in POOLS))
+    work, turns = partial(_work, together), [(pool, str(number)) for pool in POOLS for number in range(pool.size)]
     await asyncio.gather(*(asyncio.wrap_future(pool.submit(work, turn)) for pool, turn in turns))
     # Refusals are answers too, as of a document that is damaged.
     handlers = {kind: handle for kind, handle in app.exception_handlers.items() if kind is not Exception}

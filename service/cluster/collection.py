@@ -11,10 +11,10 @@ from attention.lookup import AfarMask
 from service.cluster.calling import Calling
 from service.cluster.knowledge import Knowledge, Known
 from service.encoding import LoadingEncoder
+from service.request_trace import time_stage
 from service.retrieval import CollectionNotFound, RetrievalError, SnapshotGone
 from service.retrieval.collections import FollowingCollection, Snapshot, ever_later, in_background
 from service.storage import CollectionMissing, CollectionRecord, Column, Condition, Extent, SharedStore, StorageError
-from service.trail import spending
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class ShardedCollection(FollowingCollection):
             SnapshotGone: the slots cannot be asked about this version now.
         """
         with self.damage.noting():
-            with spending("storage"):
+            with time_stage("storage"):
                 record, known = self._newest_known()
             with self._shared.reading_at(known.version) as reader:
                 yield ShardedSnapshot(

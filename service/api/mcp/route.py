@@ -13,7 +13,7 @@ from service.api.middleware.limits import body_limit
 from service.api.places import Kind, given_up
 from service.api.problems.errors import OriginRefused
 from service.api.routing import GuardedRoute, reaches, requires, takes
-from service.turns import CALLER
+from service.scheduling import CALLER
 
 MESSAGE_BYTES = 256_000
 """The longest message: twenty ids and a text need a hundredth of it, and its JSON is read on the event loop."""

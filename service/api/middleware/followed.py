@@ -13,7 +13,7 @@ from service.api.events import MEDIA_TYPE
 from service.api.keyring import Holder
 from service.api.telemetry.meters import Meters
 from service.api.telemetry.tracing import Tracing
-from service.trail import Trail, following
+from service.request_trace import RequestTrace, use_trace
 
 log = structlog.get_logger("softkv")
 
@@ -37,7 +37,7 @@ class Followed:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        trail, started, status, lasts = Trail(self._meters), time.perf_counter(), 500, False
+        trace, started, status, lasts = RequestTrace(self._meters), time.perf_counter(), 500, False
 
         async def watched(message: Message) -> None:
             nonlocal status, lasts
@@ -48,12 +48,14 @@ class Followed:
 
         with self._meters.under_way.track_inprogress():
             try:
-                with following(trail):
+                with use_trace(trace):
                     await self._app(scope, receive, watched)
             finally:
-                self._tell(scope, trail, status, started, time.perf_counter(), lasts=lasts)
+                self._tell(scope, trace, status, started, time.perf_counter(), lasts=lasts)
 
-    def _tell(self, scope: Scope, trail: Trail, status: int, started: float, ended: float, *, lasts: bool) -> None:
+    def _tell(
+        self, scope: Scope, trace: RequestTrace, status: int, started: float, ended: float, *, lasts: bool
+    ) -> None:
         state = scope.get("state", {})
         route = route_of(scope)
         requests, seconds = self._meters.of(scope["method"], route, status)
@@ -62,16 +64,16 @@ class Followed:
             seconds.observe(ended - started)
         if (code := state.get("refused")) is not None:
             self._meters.refusals.labels(code).inc()
-        about = {"collection": scope.get("path_params", {}).get("name"), "documents": trail.documents}
+        about = {"collection": scope.get("path_params", {}).get("name"), "documents": trace.documents}
         said = {name: each for name, each in about.items() if each is not None}
         if not lasts and 0 < self._slow_ms < (ended - started) * 1e3:
             self._meters.slow.inc()
-            _say_slow(scope, route, status, trail, ended - started, said)
+            _say_slow(scope, route, status, trace, ended - started, said)
         if self._tracing is not None:
-            self._tracing.tell(scope, route, status, trail, started, ended, said)
+            self._tracing.tell(scope, route, status, trace, started, ended, said)
 
 
-def _say_slow(scope: Scope, route: str, status: int, trail: Trail, seconds: float, said: dict[str, Any]) -> None:
+def _say_slow(scope: Scope, route: str, status: int, trace: RequestTrace, seconds: float, said: dict[str, Any]) -> None:
     holder: Holder | None = scope.get("state", {}).get("holder")
     log.warning(
         "slow request",
@@ -79,7 +81,7 @@ def _say_slow(scope: Scope, route: str, status: int, trail: Trail, seconds: floa
         route=route,
         status=status,
         took_ms=round(seconds * 1e3, 2),
-        stages_ms={name: round(spell.seconds * 1e3, 2) for name, spell in trail.spells.items()},
+        stages_ms={name: round(timing.seconds * 1e3, 2) for name, timing in trace.timings.items()},
         **said,
         **({} if holder is None else {"key": holder.name}),
     )

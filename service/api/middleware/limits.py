@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api.places import Places, Shares
 from service.api.problems.errors import APIError, BodyTooLarge, LengthRequired, QueueFull
 from service.api.problems.handlers import of_error
-from service.turns import CALLER, Gate
+from service.scheduling import CALLER, FairSemaphore
 
 HEAVY = 3
 """How many requests are worked on at once of those that take much memory; one caller has at most all but one."""
@@ -31,7 +31,7 @@ class Limits:
         self._app = app
         self._max_body_bytes = max_body_bytes
         self._places = places
-        self._gate = Gate(most=HEAVY, share=HEAVY - 1)
+        self._gate = FairSemaphore(size=HEAVY, share=HEAVY - 1)
         self._bodies = Shares(BODIES * max_body_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -154,7 +154,7 @@ class BodyLimit:
 class Burden:
     """What one request is to the service: a heavy one waits for its turn, and has it until it is answered."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: FairSemaphore) -> None:
         self._gate = gate
         self._caller: str | None = None
 
@@ -162,13 +162,13 @@ class Burden:
         """Wait, where it does not have its turn yet."""
         if self._caller is None:
             caller = CALLER.get()
-            await self._gate.enter(caller)
+            await self._gate.acquire(caller)
             self._caller = caller
 
     def end(self) -> None:
         """Let the next one have its turn."""
         if self._caller is not None:
-            self._gate.leave(self._caller)
+            self._gate.release(self._caller)
 
 
 async def heavy(scope: Scope, size: int, light: int) -> None:

@@ -26,7 +26,7 @@ from service.api.problems.flaws import flaws_of, words_of
 from service.api.problems.openai import openai_error, openai_status, speaks_openai
 from service.api.problems.table import CODES, HEADERS, OF_STATUS, TABLE
 from service.retrieval import CollectionNotFound, Flaw, InvalidContent
-from service.threads import BODIES
+from service.scheduling import BODIES
 
 log = structlog.get_logger("softkv")
 

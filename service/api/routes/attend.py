@@ -22,10 +22,10 @@ from service.api.state import NameInPath, Running
 from service.retrieval import InvalidContent
 from service.retrieval import queries as soft_lookup
 from service.retrieval.collections import Collection
+from service.scheduling import BODIES
 from service.schemas.lookup.answer import AttendAnswer, AttendAnswers
 from service.schemas.lookup.attend import AttendRequest
 from service.schemas.vector import write_vector
-from service.threads import BODIES
 
 # Said alike here and there.
 OPTIONS = (AttendRequest.model_fields.keys() & soft_lookup.Options.__dataclass_fields__) - {"read"}

@@ -11,9 +11,9 @@ from service.api.middleware.limits import heavy
 from service.api.problems.refusals import WITH_BODY, refusals
 from service.api.routing import json_router
 from service.retrieval import queries as own
+from service.scheduling import ARRAYS
 from service.schemas.attention import AttentionAnswer, AttentionRequest
 from service.schemas.vector import write_vector
-from service.threads import ARRAYS
 
 router = json_router("/v1", "attend", "stateless", "nothing")
 

@@ -19,10 +19,10 @@ from service.api.state import NameInPath, Running
 from service.retrieval import CollectionNotFound
 from service.retrieval.collections import Changed, Collection, Standing, loaded_encoder, null_shown
 from service.retrieval.documents import read_cursor, write_cursor
+from service.scheduling import READS, WRITES
 from service.schemas.collection import CollectionAnswer, CollectionChange, CollectionList, CollectionSettings
 from service.schemas.wire import MAX_PAGE
 from service.storage import CollectionRecord, DocumentDamaged, Reader
-from service.threads import READS, WRITES
 
 router = json_router("/v1/collections", "collections", "read", "collection")
 

@@ -17,6 +17,7 @@ from service.retrieval import InvalidContent, TooLarge
 from service.retrieval import documents as store
 from service.retrieval.collections import parse_filter
 from service.retrieval.documents import Written
+from service.scheduling import BODIES, READS, WRITES
 from service.schemas.document import (
     Deleted,
     DocumentAnswer,
@@ -34,7 +35,6 @@ from service.schemas.document import (
 from service.schemas.stream import UPLOAD_ANSWER, UPLOAD_BODY
 from service.schemas.wire import VectorFormat
 from service.storage import Condition
-from service.threads import BODIES, READS, WRITES
 
 router = json_router("/v1/collections/{name}/documents", "documents", "read", "collection")
 

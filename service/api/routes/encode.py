@@ -19,10 +19,10 @@ from service.api.state import Running, State
 from service.encoding import Encoded, EncodingError, EncodingQueue, Token, encode_stream
 from service.retrieval import TooLarge
 from service.retrieval.collections import model_queue
+from service.scheduling import TEXTS
 from service.schemas.encode import EncodeAnswer, EncodeRequest
 from service.schemas.stream import ENCODE_ANSWER
 from service.schemas.vector import write_vector
-from service.threads import TEXTS
 
 router = json_router("/v1", "encode", "encode", "nothing")
 

@@ -12,8 +12,8 @@ from service.api.routing import json_router
 from service.api.state import NameInPath, Running
 from service.retrieval import documents as store
 from service.retrieval.collections import parse_filter
+from service.scheduling import READS
 from service.schemas.fields import MAX_FIELDS, FieldsAnswer, FieldsQuery
-from service.threads import READS
 
 router = json_router("/v1/collections/{name}/documents", "documents", "read", "collection")
 

@@ -19,8 +19,8 @@ from pydantic_core import PydanticCustomError
 from service.api.json import JSONAnswer
 from service.api.state import Running
 from service.retrieval import InvalidContent
+from service.scheduling import READS
 from service.storage import LIFETIME_SECONDS, Once, WriteAnswer, WriteAnswered, WriteRequest
-from service.threads import READS
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"

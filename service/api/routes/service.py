@@ -13,6 +13,7 @@ from service.api.routing import json_router
 from service.api.state import Running, State
 from service.retrieval.documents import MOST_KEYS
 from service.retrieval.queries import MAX_CHARACTERS, MAX_NUMBERS, MOST_LABELS, MOST_LOGITS
+from service.scheduling import READS
 from service.schemas import wire
 from service.schemas.attention import MAX_HOPFIELD_STEPS
 from service.schemas.fields import MAX_FIELDS, MAX_VALUES
@@ -24,7 +25,6 @@ from service.schemas.service import ServiceAnswer
 from service.schemas.trace import MAX_NAMED
 from service.schemas.vector import MAX_WIDTH
 from service.storage import MAX_DEPTH, MAX_OPERANDS
-from service.threads import READS
 
 router = json_router("/v1", "service", "read", "nothing")
 

@@ -14,9 +14,9 @@ from service.api.routing import json_router
 from service.api.state import Running
 from service.retrieval.collections import model_queue
 from service.retrieval.queries import trace_text
+from service.scheduling import TEXTS
 from service.schemas.trace import TraceAnswer, TraceRequest
 from service.schemas.vector import write_vector
-from service.threads import TEXTS
 
 if TYPE_CHECKING:
     from attention.transformer import TracedLayer

@@ -31,8 +31,8 @@ from service.api.state import NameInPath, Running
 from service.retrieval import Flaw
 from service.retrieval.collections import Collection
 from service.retrieval.documents import SentDocument, Uploaded, upload
+from service.scheduling import BODIES
 from service.schemas.document import Document
-from service.threads import BODIES
 
 _ENDS = re.compile(rb"\n(?:[ \t\r]*+\n)*+")  # of a line, and the empty ones below it
 BATCH_LINES, BATCH_BYTES = 1000, 8 << 20

@@ -10,8 +10,8 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from service.api.problems.table import OF_STATUS, TABLE
+from service.request_trace import QUEUES, STAGES, Queue, Stage
 from service.retrieval import Shards
-from service.trail import QUEUES, STAGES, Queue, Stage
 
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 """Those that have series of their own: a caller may call a method anything, and a series is never forgotten."""
@@ -88,11 +88,11 @@ class Meters:
             self._found[method, route, status] = found
         return found
 
-    def waited(self, queue: Queue, seconds: float) -> None:
+    def record_wait(self, queue: Queue, seconds: float) -> None:
         """A request stood in a queue."""
         self._waits[queue].observe(seconds)
 
-    def done(self, stage: Stage, seconds: float, size: int) -> None:
+    def record_stage(self, stage: Stage, seconds: float, size: int) -> None:
         """A batch went through a stage."""
         self._stages[stage].observe(seconds)
         if stage == "encode":
@@ -100,11 +100,11 @@ class Meters:
         if stage in ("encode", "scan"):
             self._sizes[stage].observe(size)
 
-    def encoded(self, tokens: int) -> None:
+    def record_tokens(self, tokens: int) -> None:
         """The encoder read so many tokens."""
         self.tokens.inc(tokens)
 
-    def answered(self, method: str, total_variation: float) -> None:
+    def record_answer(self, method: str, total_variation: float) -> None:
         """A question was answered with such a certificate."""
         self.variation.labels(method).observe(total_variation)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.types import Scope
 
-from service.trail import Trail
+from service.request_trace import RequestTrace
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
@@ -58,7 +58,14 @@ class Tracing:
         return cls(OTLPSpanExporter())
 
     def tell(
-        self, scope: Scope, route: str, status: int, trail: Trail, started: float, ended: float, said: dict[str, Any]
+        self,
+        scope: Scope,
+        route: str,
+        status: int,
+        request: RequestTrace,
+        started: float,
+        ended: float,
+        said: dict[str, Any],
     ) -> None:
         """A request was answered; the instants are of `time.perf_counter`."""
         if route in QUIET:
@@ -93,10 +100,10 @@ class Tracing:
         if status // 100 == 5:
             span.set_status(trace.StatusCode.ERROR)
         within = trace.set_span_in_context(span)
-        for name, spell in trail.spells.items():
-            times = {"softkv.times": spell.times, "softkv.seconds": spell.seconds}
-            stage = self._tracer.start_span(name, context=within, attributes=times, start_time=at(spell.began))
-            stage.end(at(spell.ended))
+        for name, timing in request.timings.items():
+            times = {"softkv.times": timing.times, "softkv.seconds": timing.seconds}
+            stage = self._tracer.start_span(name, context=within, attributes=times, start_time=at(timing.began))
+            stage.end(at(timing.ended))
         span.end(at(ended))
 
     def close(self) -> None:

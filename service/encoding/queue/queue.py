@@ -13,8 +13,8 @@ from service.encoding.errors import QueueClosed
 from service.encoding.queue.batch_size import BatchSize
 from service.encoding.queue.cache import EmbeddingCache
 from service.encoding.texts import Purpose, check_texts
-from service.trail import Wait, together
-from service.turns import CALLER, Turns
+from service.request_trace import Wait, batch_stage
+from service.scheduling import CALLER, FairQueue
 
 CACHED_TEXTS = 2048  # the keys and values of 1,000 rows; larger requests are uploads, not questions
 TEXT_CHARACTERS = 8  # what the two special tokens of a text cost, at four characters a token
@@ -71,7 +71,7 @@ class EncodingQueue:
         self._clock = clock
         self._batch_size = BatchSize()
         self.cache = EmbeddingCache()
-        self._waiting: dict[Purpose, Turns[Pending]] = {"query": Turns(), "document": Turns()}
+        self._waiting: dict[Purpose, FairQueue[Pending]] = {"query": FairQueue(), "document": FairQueue()}
         self._thread: ThreadPoolExecutor | None = None
         self._open = False
         self._runner: asyncio.Task[None] | None = None
@@ -150,13 +150,13 @@ class EncodingQueue:
         texts = [pending.texts[i] for pending, positions in batch.items() for i in positions]
         begun = self._clock()
         try:
-            with together([pending.wait for pending in batch], len(texts)):
+            with batch_stage([pending.wait for pending in batch], len(texts)):
                 encoded = await asyncio.get_running_loop().run_in_executor(
                     self._thread, self.encoder.encode, texts, purpose
                 )
             self._batch_size.learn(sum(map(_size, texts)), self._clock() - begun)
             tokens = int(self.encoder.tokens_read(encoded.token_counts).sum())
-            next(iter(batch)).wait.trail.listener.encoded(tokens)
+            next(iter(batch)).wait.trace.listener.record_tokens(tokens)
         except Exception as error:  # whatever it is, it belongs to those who wait for it
             if len(batch) == 1:
                 next(iter(batch)).fail(error)
@@ -176,7 +176,7 @@ def _size(text: str) -> int:
     return len(text) + TEXT_CHARACTERS
 
 
-def _next_batch(waiting: Turns[Pending], capacity: int) -> Batch:
+def _next_batch(waiting: FairQueue[Pending], capacity: int) -> Batch:
     """Take texts from the requests in turn until the batch is full; requests that are over drop out."""
     batch: Batch = {}
     while capacity > 0 and (taken := waiting.take()) is not None:

@@ -18,6 +18,7 @@ from service.retrieval.collections.null import CALIBRATED, calibration_of
 from service.retrieval.collections.sealed import SealedBlocks
 from service.retrieval.errors import CollectionConflict, CollectionNotFound
 from service.retrieval.shards import Shards
+from service.scheduling import WRITES
 from service.storage import (
     CollectionExists,
     CollectionRecord,
@@ -30,7 +31,6 @@ from service.storage import (
     StoreUnavailable,
     Writer,
 )
-from service.threads import WRITES
 
 log = structlog.get_logger("softkv")
 

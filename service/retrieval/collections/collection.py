@@ -13,6 +13,7 @@ import structlog
 
 from attention.lookup import Processes, Rows
 from service.encoding import LoadingEncoder
+from service.request_trace import time_stage
 from service.retrieval.collections.compaction import Compaction, ever_later, in_background
 from service.retrieval.collections.damage import Damage
 from service.retrieval.collections.lookup_queue import LookupQueue
@@ -36,7 +37,6 @@ from service.storage import (
     StoreUnavailable,
     Writer,
 )
-from service.trail import spending
 
 log = structlog.get_logger("softkv")
 BATCH = 1000  # documents of an update that are held with their texts
@@ -132,7 +132,7 @@ class Collection:
     def reading(self) -> Iterator[tuple[CollectionRecord, Reader]]:
         """The record and the stored documents of one instant; needs no keys in memory."""
         with (
-            spending("storage"),
+            time_stage("storage"),
             self.damage.noting(),
             self._store.reading(gather=lambda: (self._gone, self.record)) as reader,
         ):

@@ -12,6 +12,7 @@ import numpy as np
 
 from attention.lookup import Processes, Rows, View
 from service.encoding import LoadingEncoder
+from service.request_trace import time_stage
 from service.retrieval.collections.collection import Collection
 from service.retrieval.collections.compaction import in_background
 from service.retrieval.collections.rows import memory_of, rows_together
@@ -26,7 +27,6 @@ from service.storage import (
     StorageError,
     Writer,
 )
-from service.trail import spending
 
 
 class FollowingCollection(Collection):
@@ -55,7 +55,7 @@ class FollowingCollection(Collection):
     @contextmanager
     def reading(self) -> Iterator[tuple[CollectionRecord, Reader]]:
         """The record and the stored documents of one instant; needs no keys in memory."""
-        with spending("storage"), self.damage.noting(), self._store.reading() as reader:
+        with time_stage("storage"), self.damage.noting(), self._store.reading() as reader:
             yield self._found_by(reader), reader
 
     @contextmanager
@@ -63,7 +63,7 @@ class FollowingCollection(Collection):
         """A consistent view for one reader, for as long as it reads."""
         self._require_ready()
         with self.damage.noting():
-            with spending("storage"):
+            with time_stage("storage"):
                 record, view, version = self._newest()
             self.damage.require_sound_keys()
             with self._shared.reading_at(version) as reader:

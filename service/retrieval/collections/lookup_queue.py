@@ -12,16 +12,15 @@ from typing import Any, TypeVar
 
 from attention.errors import AttentionError
 from attention.lookup import Answer, Question, answers
+from service.request_trace import Wait, batch_stage
 from service.retrieval.collections.snapshot import Snapshot
 from service.retrieval.errors import InvalidContent, RetrievalError, SnapshotGone
+from service.scheduling import CALLER, CORES, FairQueue, FairThreads
 from service.storage import DocumentDamaged, StorageError
-from service.threads import CORES, Threads
-from service.trail import Wait, together
-from service.turns import CALLER, Turns
 
-LOOKUPS = Threads("lookups", min(32, CORES + 2))
+LOOKUPS = FairThreads("lookups", min(32, CORES + 2))
 """Where all collections' questions are answered: two at a time of each, one batch scanned and one finished."""
-LONG_ANSWERS = Threads("answers", 2)
+LONG_ANSWERS = FairThreads("answers", 2)
 """Where those are finished for which many documents are read: no other batch waits for them."""
 
 MOST_QUESTIONS = 256  # of one batch: what waits longer than such a scan would be better off in its own
@@ -53,8 +52,8 @@ class Pending:
 
     @property
     def finishing(self) -> Callable[[Snapshot, list[Answer]], Any]:
-        """To finish, with the time that it takes on the caller's trail."""
-        return self.wait.spending("finish", self.finish)
+        """To finish, with the time that it takes on the caller's trace."""
+        return self.wait.timed("finish", self.finish)
 
     def settle(self, outcome: Any) -> None:
         """Give the caller, if it still waits, what came of it: a result, or the error in this room's words."""
@@ -103,7 +102,7 @@ class LookupQueue:
         self._name = name
         self._snapshot = snapshot
         self._damaged = damaged
-        self._waiting: Turns[Pending] = Turns()
+        self._waiting: FairQueue[Pending] = FairQueue()
         self._runner: asyncio.Task[None] | None = None
         self._finishing: asyncio.Task[None] | None = None
         self._long = set[asyncio.Task[None]]()
@@ -200,7 +199,7 @@ class LookupQueue:
             snapshot = stack.enter_context(self._snapshot())
             asked = [self._guarded(pending.questions, snapshot) for pending in batch]
             wanted = [question for questions in asked if isinstance(questions, list) for question in questions]
-            with together([pending.wait for pending in batch], len(wanted)):
+            with batch_stage([pending.wait for pending in batch], len(wanted)):
                 answered = answers(snapshot.view, wanted)
             _tell(batch, snapshot, answered)
             found = iter(answered)
@@ -229,9 +228,9 @@ class LookupQueue:
 def _tell(batch: Sequence[Pending], snapshot: Snapshot, answered: Sequence[Answer]) -> None:
     """Whoever follows these requests how large the collection is, and what the certificates are."""
     for pending in batch:
-        pending.wait.trail.documents = snapshot.view.documents
+        pending.wait.trace.documents = snapshot.view.documents
     for answer in answered:
-        batch[0].wait.trail.listener.answered(answer.certificate.method, answer.certificate.total_variation)
+        batch[0].wait.trace.listener.record_answer(answer.certificate.method, answer.certificate.total_variation)
 
 
 def _settle(batch: Sequence[Pending], outcomes: Outcomes) -> None:

@@ -13,8 +13,8 @@ from service.retrieval.collections.catalogue import Catalogue
 from service.retrieval.collections.compaction import in_background
 from service.retrieval.collections.following import FollowingCollection
 from service.retrieval.errors import RetrievalError
+from service.scheduling import READS
 from service.storage import CollectionRecord, SharedStore, StorageError, StoreClosed, StoreUnavailable, Writer
-from service.threads import READS
 
 FOLLOWING_SECONDS = 0.2
 """Between two looks at what others wrote, so that a question finds little left to follow."""

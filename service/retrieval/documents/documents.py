@@ -12,8 +12,8 @@ from service.retrieval.collections import Collection
 from service.retrieval.documents.prepare import SentDocument, prepare_documents
 from service.retrieval.documents.unmatched import warnings_of
 from service.retrieval.errors import DocumentChanged, DocumentNotFound, Flaw, InvalidContent
+from service.scheduling import READS, WRITES
 from service.storage import Change, Condition, DocumentRecord, Mode, Once, StoredDocument
-from service.threads import READS, WRITES
 
 
 @dataclass(frozen=True)

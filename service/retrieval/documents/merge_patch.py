@@ -11,8 +11,8 @@ from service.retrieval.collections import Collection
 from service.retrieval.documents.documents import Written, get
 from service.retrieval.documents.prepare import MISSING, SentDocument, encode, prepare_documents
 from service.retrieval.errors import DocumentChanged, InvalidContent
+from service.scheduling import READS, WRITES
 from service.storage import CollectionRecord, Condition, DocumentRecord, Once
-from service.threads import READS, WRITES
 
 ATTEMPTS = 100
 KEYS = ("key_vector", "key_vectors", "split")  # which say what the keys are to be

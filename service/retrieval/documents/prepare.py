@@ -12,8 +12,8 @@ from service.encoding import LoadingEncoder
 from service.retrieval.collections import encoding_queue
 from service.retrieval.documents.splitting import MOST_KEYS, Split, parts_of
 from service.retrieval.errors import Flaw, InvalidContent
+from service.scheduling import BODIES
 from service.storage import CollectionRecord, DocumentRecord, Part, nested_too_much, nul_in
-from service.threads import BODIES
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 MISSING: Any = object()

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from service.encoding import Encoder, LoadingEncoder
 from service.retrieval.collections import encoding_queue
 from service.retrieval.errors import Flaw, InvalidContent
+from service.scheduling import TEXTS
 from service.storage import CollectionRecord, Part
-from service.threads import TEXTS
 
 MOST_KEYS = 10_000
 """That one document may have."""

@@ -19,8 +19,8 @@ from service.retrieval.errors import Flaw, InvalidContent
 from service.retrieval.queries.encoded import check_texts, encode_queries
 from service.retrieval.queries.question import Array, check_queries, check_whole
 from service.retrieval.queries.words import few_words
+from service.scheduling import ARRAYS, WRITES
 from service.storage import CollectionRecord
-from service.threads import ARRAYS, WRITES
 
 FEWEST_LABELS = 50
 FEWEST_OF_A_KIND = 10

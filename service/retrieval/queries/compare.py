@@ -32,6 +32,7 @@ from service.retrieval.queries.attend import Match, Result, result
 from service.retrieval.queries.encoded import EncodedQuery, encode_queries
 from service.retrieval.queries.question import Options, check_whole, mask_of, question
 from service.retrieval.queries.reading import InMemory, Readable, Reading
+from service.scheduling import ARRAYS, READS
 from service.storage import (
     CollectionRecord,
     Condition,
@@ -42,7 +43,6 @@ from service.storage import (
     id_hash,
     searching_rows,
 )
-from service.threads import ARRAYS, READS
 
 TOP_K = 10  # of attention, where nothing is said
 

@@ -22,8 +22,8 @@ from service.retrieval.queries.addends import Adding, adding_of
 from service.retrieval.queries.encoded import EncodedQuery
 from service.retrieval.queries.read import Read
 from service.retrieval.queries.words import Ranked
+from service.scheduling import READS
 from service.storage import CollectionRecord
-from service.threads import READS
 
 Array = np.ndarray[Any, Any]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from psycopg import Connection
 
+from service.request_trace import time_stage
 from service.storage.errors import (
     CollectionMissing,
     DiskFull,
@@ -31,7 +32,6 @@ from service.storage.postgres.soundness import findings
 from service.storage.postgres.writer import Writer
 from service.storage.records import CollectionRecord, Extent, Followed, Logged
 from service.storage.writes import call_all
-from service.trail import spending
 
 _CLEARED = 1000  # documents in one transaction
 
@@ -105,7 +105,7 @@ class PostgresStore:
             raise StorageFailed("this thread is writing already: use the writer it has")
         self._writing.now = True
         try:
-            with spending("storage"), self._connection() as connection:
+            with time_stage("storage"), self._connection() as connection:
                 with connection.transaction():
                     if once is not None:
                         answered_writes.hold(connection, once.request)

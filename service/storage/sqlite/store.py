@@ -13,6 +13,7 @@ from sqlite3 import Connection, DatabaseError
 from types import TracebackType
 from typing import Any
 
+from service.request_trace import time_stage
 from service.storage.ballast import Ballast
 from service.storage.directory import Directory
 from service.storage.errors import DatabaseDamaged, DiskFull, StorageError, StorageFailed, StoreClosed
@@ -28,7 +29,6 @@ from service.storage.sqlite.soundness import PagesBeside, findings
 from service.storage.sqlite.unclean import Found, mark_closed, mark_open
 from service.storage.sqlite.writer import Writer
 from service.storage.writes import call_all
-from service.trail import spending
 
 
 class SQLiteStore:
@@ -148,7 +148,7 @@ class SQLiteStore:
         if self._writing_thread == threading.get_ident():
             raise StorageFailed("this thread is writing already: use the writer it has")
         self._pages.hurry()
-        with spending("storage"), self._write_lock, self._translated_errors():
+        with time_stage("storage"), self._write_lock, self._translated_errors():
             self._refuse_unusable()
             self._writing_thread = threading.get_ident()
             in_need = deletes and (self._full or self._ballast.short())

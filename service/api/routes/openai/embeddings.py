@@ -18,8 +18,8 @@ from service.api.state import Running
 from service.encoding import Encoder, InvalidTokens
 from service.retrieval import InvalidContent
 from service.retrieval.collections import model_queue
+from service.scheduling import TEXTS
 from service.schemas.openai import EmbeddingsAnswer, EmbeddingsRequest
-from service.threads import TEXTS
 
 router = json_router("/v1", "openai", "encode", "nothing", ANY_OPENAI_CALL)
 

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from service.api.keyring import line_of
 from service.api.places import KINDS
 from service.api.problems.table import OF_STATUS, TABLE
-from service.trail import QUEUES, STAGES
+from service.request_trace import QUEUES, STAGES
 from tests.running import RunningService
 
 Samples = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]

@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 
-from service.threads import Threads
-from service.turns import CALLER, Turns
+from service.scheduling import CALLER, FairQueue, FairThreads
 
 
 def test_callers_take_turns_and_each_one_s_stay_in_order():
-    turns = Turns[str]()
+    turns = FairQueue[str]()
     for item in ("a1", "a2", "a3", "b1", "c1", "b2"):
         turns.put(item[0], item)
     assert len(turns) == 6
@@ -26,7 +25,7 @@ def test_callers_take_turns_and_each_one_s_stay_in_order():
 
 
 def test_nobody_has_more_than_his_share_under_way():
-    turns = Turns[int](share=2)
+    turns = FairQueue[int](share=2)
     for number in range(4):
         turns.put("a", number)
     assert [turns.take(), turns.take(), turns.take()] == [("a", 0), ("a", 1), None]
@@ -51,7 +50,7 @@ async def as_caller(caller, threads, work):
 
 @in_a_loop
 async def test_a_flood_of_one_caller_leaves_a_thread_to_another():
-    threads, go_on = Threads("test", 3), threading.Event()
+    threads, go_on = FairThreads("test", 3), threading.Event()
     flood = [asyncio.create_task(as_caller("flood", threads, partial(go_on.wait, 120))) for _ in range(50)]
     await asyncio.sleep(0)
     assert await asyncio.wait_for(as_caller("other", threads, lambda: 7), 60) == 7
@@ -61,7 +60,7 @@ async def test_a_flood_of_one_caller_leaves_a_thread_to_another():
 
 @in_a_loop
 async def test_who_waits_behind_a_flood_waits_for_one_of_it():
-    threads, done = Threads("test", 1), list[str]()
+    threads, done = FairThreads("test", 1), list[str]()
     first = threading.Event()
     tasks = [asyncio.create_task(as_caller("flood", threads, partial(first.wait, 120)))]
     await asyncio.sleep(0.05)
@@ -76,7 +75,7 @@ async def test_who_waits_behind_a_flood_waits_for_one_of_it():
 
 @in_a_loop
 async def test_what_is_given_up_before_its_turn_is_not_done():
-    threads, go_on, done = Threads("test", 1), threading.Event(), list[int]()
+    threads, go_on, done = FairThreads("test", 1), threading.Event(), list[int]()
     running = asyncio.create_task(as_caller("a", threads, partial(go_on.wait, 120)))
     waiting = [asyncio.create_task(as_caller("a", threads, partial(done.append, number))) for number in range(5)]
     await asyncio.sleep(0.05)
@@ -90,7 +89,7 @@ async def test_what_is_given_up_before_its_turn_is_not_done():
 
 @in_a_loop
 async def test_an_error_is_whose_work_it_was_and_the_thread_goes_on():
-    threads = Threads("test", 1)
+    threads = FairThreads("test", 1)
 
     def fail() -> None:
         raise ZeroDivisionError

@@ -1,0 +1,171 @@
+"""Per-request stage timings, for metrics, spans and the log of slow requests.
+
+The code that works on a request reports to its trace; the API attaches the trace and reads it at the end.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Literal, ParamSpec, Protocol, TypeVar
+
+Stage = Literal["encode", "scan", "finish", "storage"]
+STAGES: dict[Stage, str] = {
+    "encode": "the encoder turns texts into vectors, in batches",
+    "scan": "a collection's keys are scanned for queries, in batches",
+    "finish": "the documents of an answer are read",
+    "storage": "a write transaction, including its wait for the one before, or a read of documents",
+}
+Queue = Literal["encode", "scan"]
+QUEUES: tuple[Queue, ...] = ("encode", "scan")
+"""The stages that have a queue."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Listener(Protocol):
+    """Receives the events of all requests, from any thread."""
+
+    def record_wait(self, queue: Queue, seconds: float) -> None:
+        """Record how long a request waited in a queue."""
+
+    def record_stage(self, stage: Stage, seconds: float, size: int) -> None:
+        """Record a batch that finished a stage; `size` counts its texts, queries or transactions."""
+
+    def record_tokens(self, tokens: int) -> None:
+        """Record the number of tokens that the encoder read."""
+
+    def record_answer(self, method: str, total_variation: float) -> None:
+        """Record the method and the certificate of an answer."""
+
+
+class NullListener:
+    """A listener that ignores every event."""
+
+    def record_wait(self, queue: Queue, seconds: float) -> None:
+        """Ignore the event."""
+
+    def record_stage(self, stage: Stage, seconds: float, size: int) -> None:
+        """Ignore the event."""
+
+    def record_tokens(self, tokens: int) -> None:
+        """Ignore the event."""
+
+    def record_answer(self, method: str, total_variation: float) -> None:
+        """Ignore the event."""
+
+
+@dataclass
+class StageTiming:
+    """The time that a request spent in one stage, which it may enter several times.
+
+    Attributes:
+        began, ended: the first start and the last end, in seconds of `time.perf_counter`.
+        seconds: time inside the stage, without the gaps between the visits.
+        times: the number of visits.
+    """
+
+    began: float
+    ended: float
+    seconds: float = 0.0
+    times: int = 0
+
+    def add(self, began: float, ended: float) -> None:
+        """Add one visit."""
+        self.ended = max(ended, self.ended)
+        self.seconds += ended - began
+        self.times += 1
+
+
+@dataclass
+class RequestTrace:
+    """The stages that one request went through.
+
+    Attributes:
+        timings: by stage name, and by `wait for` and the name of a queue.
+        documents: the number of documents in the queried collection, or None if the request queried none.
+    """
+
+    listener: Listener
+    timings: dict[str, StageTiming] = field(default_factory=dict)
+    documents: int | None = None
+
+    def add(self, name: str, began: float, ended: float) -> None:
+        """Add the time between two instants to a stage."""
+        self.timings.setdefault(name, StageTiming(began, ended)).add(began, ended)
+
+
+_UNUSED = RequestTrace(NullListener())
+_current: ContextVar[RequestTrace] = ContextVar("request_trace", default=_UNUSED)
+
+
+@contextmanager
+def use_trace(trace: RequestTrace) -> Iterator[None]:
+    """Attribute the work of the block to a trace, in this task and in threads that copy its context."""
+    token = _current.set(trace)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+@dataclass
+class Wait:
+    """The wait of the current request in a queue, which begins when this object is made."""
+
+    queue: Queue
+    trace: RequestTrace = field(default_factory=_current.get)
+    _began: float | None = field(default_factory=time.perf_counter)
+
+    def end(self, now: float) -> None:
+        """End the wait. If a request is processed in pieces, only the first piece ends it."""
+        if self._began is not None:
+            self.trace.add(f"wait for {self.queue}", self._began, now)
+            self.trace.listener.record_wait(self.queue, now - self._began)
+            self._began = None
+
+    def timed(self, stage: Stage, work: Callable[P, T]) -> Callable[P, T]:
+        """Return a function that does the work and adds its time to a stage of this request."""
+
+        def timed_work(*arguments: P.args, **named: P.kwargs) -> T:
+            with time_stage(stage, self.trace):
+                return work(*arguments, **named)
+
+        return timed_work
+
+
+@contextmanager
+def batch_stage(waits: Sequence[Wait], size: int) -> Iterator[None]:
+    """End the waits and add the time of the block to each of their requests.
+
+    The listener receives one event for the whole batch. If the block raises, its time is not recorded.
+
+    Args:
+        waits: one for each request of the batch.
+        size: the number of texts or queries in the batch.
+    """
+    began = time.perf_counter()
+    for wait in waits:
+        wait.end(began)
+    yield
+    ended = time.perf_counter()
+    for wait in waits:
+        wait.trace.add(wait.queue, began, ended)
+    for wait in waits[:1]:
+        wait.trace.listener.record_stage(wait.queue, ended - began, size)
+
+
+@contextmanager
+def time_stage(stage: Stage, trace: RequestTrace | None = None) -> Iterator[None]:
+    """Add the time of the block to a stage, of the given trace or of the current one."""
+    trace, began = trace or _current.get(), time.perf_counter()
+    try:
+        yield
+    finally:
+        ended = time.perf_counter()
+        trace.add(stage, began, ended)
+        trace.listener.record_stage(stage, ended - began, 1)
