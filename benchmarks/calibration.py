@@ -27,7 +27,7 @@ from benchmarks.labelled import Asked, asked
 from service.encoding import load_encoder
 from service.retrieval.calibration import PROMISE, Documents, Figure, Figures, Profiles, Profiling, assess
 from service.retrieval.calibration.fitted import Fit, Outcomes
-from service.storage import SearchRow, searching_rows
+from service.storage import SearchRow, temporary_search
 
 QUESTIONS = 4000
 TOGETHER = 16
@@ -60,7 +60,7 @@ def profiles_of(given: Asked, vectors: Vectors) -> tuple[Profiles, Array]:
     documents = Documents.of(asking.numbers)
     profiling = Profiling(asking.record.settings.temperature, len(asking.ids))
     searched = [SearchRow(document["id"], document["key"], None) for document in given.documents]
-    with searching_rows(searched) as search:
+    with temporary_search(searched) as search:
         for start in range(0, len(queries), TOGETHER):
             found = similarities_of(asking.memory.view, queries[start : start + TOGETHER].astype(np.float64))
             order = np.argsort(found.numbers)

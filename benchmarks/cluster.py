@@ -129,9 +129,9 @@ def wait_for(store: SharedStore, number: int, slots: int, copies: int) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
     _, extent = store.extent(number)
     wanted = len(ranges_of(extent.next_row)) * copies
-    while len(store.slots.members()) < slots or len(store.slots.holders(number)) < wanted:
+    while len(store.nodes.members()) < slots or len(store.nodes.holders(number)) < wanted:
         if time.monotonic() > deadline:
-            raise TimeoutError(f"the slots hold {len(store.slots.holders(number))} of {wanted} ranges")
+            raise TimeoutError(f"the slots hold {len(store.nodes.holders(number))} of {wanted} ranges")
         time.sleep(0.5)
 
 
@@ -179,7 +179,7 @@ def main() -> int:
         membership = joined(f"ray://{head.address}", folder)
         stack.callback(membership.close)
         counted = Counted(transport())
-        catalogue = ShardedCatalogue(store, None, Calling(counted, store.slots, given.copies, seconds=PATIENCE_SECONDS))
+        catalogue = ShardedCatalogue(store, None, Calling(counted, store.nodes, given.copies, seconds=PATIENCE_SECONDS))
         with catalogue.collection("c").snapshot() as snapshot:
             warm(snapshot.view, queries)
             counted.taken()

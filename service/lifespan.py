@@ -44,7 +44,7 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
         opening = opening or begin(settings)
         catalogue = await asyncio.wrap_future(opening.catalogue)
         try:
-            if (unclean := catalogue.store.unclean) is not None:
+            if (unclean := catalogue.store.unclean_shutdown) is not None:
                 log.warning("the store was not closed by the last process", **asdict(unclean))
             app.state.parts = _parts(settings, catalogue)
             loading = asyncio.create_task(_load(app, app.state.parts, opening.keys))

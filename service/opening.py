@@ -81,7 +81,7 @@ def _sharded(settings: Settings, address: str, store: SharedStore) -> Catalogue:
     except ClusterError as error:
         store.close()
         raise StorageFailed(str(error)) from None
-    calling = Calling(transport(), store.slots, settings.copies)
+    calling = Calling(transport(), store.nodes, settings.copies)
     return ShardedCatalogue(store, _encoder(settings), calling, membership.close)
 
 

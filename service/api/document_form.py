@@ -13,7 +13,7 @@ from service.retrieval.queries import Document, Reads, Spoke
 from service.schemas.document import DocumentBody, DocumentPatch
 from service.schemas.lookup.compare import Row
 from service.schemas.vector import write_vector
-from service.storage import DocumentRecord, Part, StoredDocument, Vector
+from service.storage import DocumentRecord, StoredDocument, TextSpan, Vector
 
 TEXTS, VECTORS = frozenset({"key", "value", "metadata", "sent_value"}), frozenset({"key_vector", "value_vector"})
 
@@ -29,7 +29,7 @@ def said(body: DocumentBody | Row | DocumentPatch, fields: AbstractSet[str]) -> 
     if (split := content.get("split")) is not None:
         content["split"] = Split(split.tokens, split.overlap)
     if (parts := content.get("parts")) is not None:
-        content["parts"] = tuple(Part(part.start, part.end) for part in parts)
+        content["parts"] = tuple(TextSpan(part.start, part.end) for part in parts)
     return content
 
 

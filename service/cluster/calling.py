@@ -14,7 +14,7 @@ from attention.lookup import Message, to_bytes
 from service.cluster.errors import RangesLost
 from service.cluster.placement import owners
 from service.cluster.round import Asked, Reply, Round
-from service.storage import Slot, SlotRegister, StorageError
+from service.storage import NodeRecord, NodeRegistry, StorageError
 
 DEADLINE_SECONDS = 10.0
 """How long an answer may take; what is not there then is lost."""
@@ -45,7 +45,7 @@ class Calling:
     def __init__(
         self,
         transport: Transport,
-        register: SlotRegister,
+        register: NodeRegistry,
         copies: int,
         *,
         seconds: float = DEADLINE_SECONDS,
@@ -138,7 +138,7 @@ class Calling:
         try:
             ready = defaultdict[tuple[int, int], list[str]](list)
             for each in self._register.holders():
-                ready[each.collection, each.first_row].append(each.slot.name)
+                ready[each.collection, each.first_row].append(each.node.name)
             until = self._clock() + HOLDERS_SECONDS
             self._known = _Known(ready, tuple(self._register.members()), until)
         except StorageError:
@@ -160,6 +160,6 @@ class _Known:
     """
 
     ready: Mapping[tuple[int, int], Sequence[str]]
-    members: Sequence[Slot]
+    members: Sequence[NodeRecord]
     until: float
     names: dict[tuple[int, int], list[str]] = field(default_factory=dict)

@@ -21,7 +21,7 @@ from service.cluster.errors import RangesLost
 from service.cluster.placement import RANGE_ROWS, range_of, ranges_of
 from service.cluster.round import Asked
 from service.retrieval.documents import MOST_KEYS
-from service.storage import CollectionRecord, Condition, Extent, Logged, SharedStore, canonical
+from service.storage import CollectionRecord, Condition, Extent, SharedStore, VersionChange, condition_digest
 
 MOST_BYTES = 2**30
 TOGETHER = 8
@@ -67,7 +67,7 @@ class Known:
 
     def mask(self, condition: Condition) -> AfarMask:
         """Which rows pass; the same object for the same condition, so that its questions share a scan."""
-        name = canonical(condition)
+        name = condition_digest(condition)
         with self.turn:
             if name in self.masks:
                 self.masks.move_to_end(name)
@@ -103,7 +103,7 @@ class Knowledge:
         """
         asked, first_rows = Asked(record.id, extent.version), list(ranges_of(extent.next_row))
         if extent.version != self._version:
-            log = self._store.log(record.id, self._version)
+            log = self._store.change_log(record.id, self._version)
             with self._turn:
                 self._follow(log, first_rows)
                 self._version = extent.version
@@ -140,7 +140,7 @@ class Knowledge:
         kept = self._kept.get(first_row)
         return kept is not None and not kept.grown
 
-    def _follow(self, log: Sequence[Logged] | None, first_rows: Sequence[int]) -> None:
+    def _follow(self, log: Sequence[VersionChange] | None, first_rows: Sequence[int]) -> None:
         """Forget what a log changed; all of it where that does not go back so far."""
         if log is None:
             self._told.clear()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from hashlib import blake2b
 
-from service.storage import Slot
+from service.storage import NodeRecord
 
 RANGE_ROWS = 131_072
 """Row numbers in a range: those of a full block of the lookup."""
@@ -25,7 +25,7 @@ def range_of(row: int) -> int:
     return row - row % RANGE_ROWS
 
 
-def owners(collection: int, first_row: int, slots: Iterable[Slot], copies: int) -> tuple[str, ...]:
+def owners(collection: int, first_row: int, slots: Iterable[NodeRecord], copies: int) -> tuple[str, ...]:
     """The names of the slots that are to hold a range, the first choice first: `copies` where there are so many.
 
     They are on different nodes where there are so many of these; else as many nodes as there are come first.
@@ -34,8 +34,8 @@ def owners(collection: int, first_row: int, slots: Iterable[Slot], copies: int) 
     alone, beside = list[str](), list[str]()
     nodes = set[str]()
     for slot in ranked:
-        (beside if slot.node in nodes else alone).append(slot.name)
-        nodes.add(slot.node)
+        (beside if slot.machine in nodes else alone).append(slot.name)
+        nodes.add(slot.machine)
     return tuple([*alone, *beside][:copies])
 
 

@@ -11,7 +11,7 @@ from service.cluster.calling import Transport
 from service.cluster.placement import ranges_of
 from service.cluster.slot.question import STANDING, ShardStanding
 from service.retrieval import Shards, SlotStanding
-from service.storage import Extent, SharedStore, Slot
+from service.storage import Extent, NodeRecord, SharedStore
 
 STANDING_SECONDS = 1.0
 """How long slots have to say what they have."""
@@ -22,10 +22,10 @@ def shards_of(store: SharedStore, copies: int, transport: Transport | None = Non
 
     Raises StorageError.
     """
-    extents, slots, holders = store.extents(), store.slots.present(), store.slots.holders()
+    extents, slots, holders = store.extents(), store.nodes.live(), store.nodes.holders()
     told = {} if transport is None else _told(transport, slots)
     ready = Counter((each.collection, each.first_row) for each in holders)
-    held = Counter(each.slot.name for each in holders)
+    held = Counter(each.node.name for each in holders)
     counts = [
         ready[number, first_row] for number, extent in extents.items() for first_row in ranges_of(extent.next_row)
     ]
@@ -38,7 +38,7 @@ def shards_of(store: SharedStore, copies: int, transport: Transport | None = Non
     )
 
 
-def _told(transport: Transport, slots: Sequence[Slot]) -> dict[str, ShardStanding]:
+def _told(transport: Transport, slots: Sequence[NodeRecord]) -> dict[str, ShardStanding]:
     """What the slots say that answer in time; all are asked at once."""
     message = to_bytes({"call": STANDING}, {})
     asked = {transport.ask(each.name, message): each.name for each in slots}
@@ -46,7 +46,7 @@ def _told(transport: Transport, slots: Sequence[Slot]) -> dict[str, ShardStandin
     return {asked[each]: ShardStanding.of(of_bytes(each.result())[0]) for each in answered if each.exception() is None}
 
 
-def _standing(slot: Slot, ranges: int, told: ShardStanding | None, extents: Mapping[int, Extent]) -> SlotStanding:
+def _standing(slot: NodeRecord, ranges: int, told: ShardStanding | None, extents: Mapping[int, Extent]) -> SlotStanding:
     if told is None:
         return SlotStanding(*slot, ranges, None, None, None, None)
     # What it has not followed yet of what the store had before it was asked.

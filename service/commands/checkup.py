@@ -162,8 +162,8 @@ def _data_directory(path: Path) -> Iterator[Check]:
     except StorageError as error:
         yield Check(name, "broken", str(error))
         return
-    if store.unclean is not None:
-        found = store.unclean
+    if store.unclean_shutdown is not None:
+        found = store.unclean_shutdown
         yield Check(
             name,
             "note",
@@ -186,11 +186,11 @@ def _data_directory(path: Path) -> Iterator[Check]:
 
 def _store(address: str, settings: Settings) -> Iterator[Check]:
     """Reach the database, and read all of it, row by row, beside whoever uses it; nothing is made or changed."""
-    from service.storage import StorageError, StoreUnavailable, open_shared, shared_standing
+    from service.storage import StorageError, StoreUnavailable, inspect_shared, open_shared
 
     name = "store"
     try:
-        standing = shared_standing(address)
+        standing = inspect_shared(address)
         where = f"{standing.name}, PostgreSQL {standing.server}"
         if not standing.migrations:
             yield Check(name, "note", f"{where}, has no tables of softkv yet: `softkv serve` makes them")

@@ -22,7 +22,7 @@ from service.commands.serve import read_settings
 if TYPE_CHECKING:
     from service.cluster import Membership
     from service.settings import Settings
-    from service.storage import SharedStore, SlotRegister
+    from service.storage import NodeRegistry, SharedStore
 
 T = TypeVar("T")
 LOOK_SECONDS = 1.0
@@ -171,7 +171,7 @@ class _Slots:
 
         self._log = structlog.get_logger("softkv")
         self._names = [f"{own}-{number}" for number in range(settings.slots)]
-        self._register: SlotRegister = store.slots
+        self._register: NodeRegistry = store.nodes
         self._membership = membership
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self._arguments = {
@@ -197,7 +197,7 @@ class _Slots:
                     "this machine's node of the cluster has ended, and its slots with it: start it again"
                 )
             now = time.monotonic()
-            present = self._asked(lambda: {slot.name for slot in self._register.present()})
+            present = self._asked(lambda: {slot.name for slot in self._register.live()})
             for name in self._names:
                 if present is None or name in present:
                     seen[name] = now
@@ -241,7 +241,7 @@ class _Slots:
         for name in self._names:
             self._asked(partial(self._membership.told, name, "close"))  # else it might join again before it has ended
             self._membership.end(name)
-            self._asked(partial(self._register.gone, name))
+            self._asked(partial(self._register.remove, name))
         self._log.info("slots have left", slots=len(self._names))
 
     def _start(self, name: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from service.storage.ballast import BALLAST_BYTES
 from service.storage.checksums import id_hash
-from service.storage.column import Column, Distinct, Entries
+from service.storage.column import Column, DistinctValues, Entries
 from service.storage.conditions import (
     MAX_DEPTH,
     MAX_OPERANDS,
@@ -14,11 +14,11 @@ from service.storage.conditions import (
     Condition,
     parse_condition,
 )
-from service.storage.copying import Compared, Copied, compared, copied
-from service.storage.equivalence import canonical
+from service.storage.copying import CollectionDiff, CopySummary, compare_collection, copy_collection
+from service.storage.equivalence import condition_digest
 from service.storage.errors import (
     BackupDamaged,
-    BackupElsewhere,
+    BackupUnsupported,
     CollectionDamaged,
     CollectionExists,
     CollectionFixed,
@@ -46,34 +46,34 @@ from service.storage.errors import (
     WidthMismatch,
     WriteAnswered,
 )
-from service.storage.fields import Kind, Scalar, Stored, nested_too_much, scalar_of, stored
-from service.storage.interface import Disk, Place, Reader, Search, Store, UncleanStop, Writer
+from service.storage.fields import EncodedValue, Kind, Scalar, decode_scalar, encode_value, nesting_problem
+from service.storage.interface import Cursor, DiskUsage, Reader, Search, Store, UncleanShutdown, Writer
 from service.storage.key_rows import KeySums
-from service.storage.once import LIFETIME_SECONDS, Once, WriteAnswer, WriteRequest
+from service.storage.once import LIFETIME_SECONDS, IdempotentWrite, WriteAnswer, WriteRequest
 from service.storage.records import (
     Change,
+    ChangeSummary,
     CollectionRecord,
     CollectionSettings,
+    DatabaseInfo,
     DocumentRecord,
     Extent,
     FieldFacts,
     FieldValue,
-    Followed,
-    Holder,
     KeyRows,
-    Logged,
     Mode,
-    Part,
+    NodeRecord,
     RowNumbers,
     SearchResult,
     SearchRow,
-    Slot,
-    Standing,
+    ShardReplica,
     StoredDocument,
+    TextSpan,
     Vector,
+    VersionChange,
 )
-from service.storage.shared import SharedReader, SharedStore, SlotRegister, open_shared, shared_standing
+from service.storage.shared import NodeRegistry, SharedReader, SharedStore, inspect_shared, open_shared
 from service.storage.sqlite.backups import Backup, backup, restore
 from service.storage.sqlite.store import SQLiteStore
-from service.storage.sqlite.temporary import searching_rows
-from service.storage.storable import nul_in
+from service.storage.sqlite.temporary import temporary_search
+from service.storage.storable import find_nul

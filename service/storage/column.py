@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.storage.conditions import MEMBERSHIP, ORDERING, Comparison
-from service.storage.fields import Kind, Scalar, Stored, casefold, ordered_kinds, scalar_of, stored
+from service.storage.fields import EncodedValue, Kind, Scalar, casefold, decode_scalar, encode_value, ordered_kinds
 from service.storage.records import RowNumbers
 
 _FEW_BYTES = 8192  # what an empty column takes, about
@@ -49,7 +49,7 @@ class TextArray:
 _Values: TypeAlias = "TextArray | array[Any] | list[Any]"
 
 
-class Distinct:
+class DistinctValues:
     """The distinct values of one field; the place of each among them, from 0, is its code.
 
     Args:
@@ -68,11 +68,11 @@ class Distinct:
         """The memory that they take, in bytes, about."""
         return sum(_nbytes(values) for values in self._values.values())
 
-    def equal(self, operand: Stored) -> slice:
+    def equal(self, operand: EncodedValue) -> slice:
         """The code of the operand, or nothing."""
         return slice(self._place(operand), self._place(operand, behind=True))
 
-    def ordered(self, operator: str, operand: Stored) -> slice:
+    def ordered(self, operator: str, operand: EncodedValue) -> slice:
         """The codes that stand to the operand as the operator says, of texts or of numbers as it is one."""
         first, last = ordered_kinds(operand.kind)
         edge = self._place(operand, behind=operator in (">", "<="))
@@ -98,18 +98,18 @@ class Distinct:
         """The codes of what is neither null nor a list nor an object."""
         return slice(self._starts[Kind.BOOLEAN], self._starts[Kind.LIST])
 
-    def value(self, code: int) -> Stored:
+    def value(self, code: int) -> EncodedValue:
         """What stands behind a code; bytes on disk that are no UTF-8 any more are shown as such."""
         kind = Kind(bisect_right(self._starts, code) - 1)
         value = self._values[kind][code - self._starts[kind]]
-        return Stored(kind, value.decode(errors="replace") if kind >= Kind.TEXT else value)
+        return EncodedValue(kind, value.decode(errors="replace") if kind >= Kind.TEXT else value)
 
     def scalar(self, code: int) -> Scalar:
         """The same as JSON has it; None of a list or an object."""
         kind, value = self.value(code)
-        return None if kind > Kind.TEXT else scalar_of(kind, value)
+        return None if kind > Kind.TEXT else decode_scalar(kind, value)
 
-    def _place(self, operand: Stored, *, behind: bool = False) -> int:
+    def _place(self, operand: EncodedValue, *, behind: bool = False) -> int:
         """Where the operand stands or would stand; the place behind it, if it is there and that is asked."""
         kind, value = operand
         compared = value.encode() if isinstance(value, str) else value
@@ -127,7 +127,7 @@ class Entries:
         codes: int32[n], the code of each row's value.
     """
 
-    distinct: Distinct
+    distinct: DistinctValues
     rows: RowNumbers
     codes: NDArray[np.int32]
 
@@ -184,18 +184,18 @@ class Column:
         """
         operator, value = comparison.operator, comparison.value
         if operator in ORDERING:
-            return self.field.among(self.field.distinct.ordered(operator, stored(value)))
+            return self.field.among(self.field.distinct.ordered(operator, encode_value(value)))
         if operator == "contains":
             return self._containing(value, ignore_case=comparison.ignore_case)
         if operator not in ("==", "in"):
             raise ValueError(f"a column answers ==, in, contains and comparisons of order, not {operator}")
         wanted = value if operator in MEMBERSHIP else [value]
-        return self.field.among(*(self.field.distinct.equal(stored(each)) for each in wanted))
+        return self.field.among(*(self.field.distinct.equal(encode_value(each)) for each in wanted))
 
     def _containing(self, value: Any, *, ignore_case: bool) -> RowNumbers:
         texts, elements = self.field.distinct, self.elements.distinct
         if not isinstance(value, str):
-            return self.elements.among(elements.equal(stored(value)))
+            return self.elements.among(elements.equal(encode_value(value)))
         part = value.encode()
         if ignore_case:
             part = casefold(part)
@@ -203,7 +203,7 @@ class Column:
             equal = self.elements.among(elements.texts(lambda text: casefold(text) == part))
         else:
             holding = texts.texts(lambda text: part in text)
-            equal = self.elements.among(elements.equal(stored(value)))
+            equal = self.elements.among(elements.equal(encode_value(value)))
         return np.concatenate([self.field.among(holding), equal])
 
 
@@ -219,7 +219,7 @@ def _compact(kind: Kind, values: list[Any]) -> _Values:
 def _nearest(kind: Kind, form: bytes) -> float:
     """What float64 has for a number past int64."""
     try:
-        return float(scalar_of(kind, form) or 0)
+        return float(decode_scalar(kind, form) or 0)
     except OverflowError:
         return -math.inf if kind is Kind.NUMBER_BELOW else math.inf
 

@@ -22,7 +22,7 @@ Report = Callable[[int], object]
 
 
 @dataclass(frozen=True)
-class Copied:
+class CopySummary:
     """What became of a collection.
 
     Attributes:
@@ -37,7 +37,7 @@ class Copied:
 
 
 @dataclass(frozen=True)
-class Compared:
+class CollectionDiff:
     """How a collection differs between two stores, by ids in their order.
 
     Attributes:
@@ -60,7 +60,7 @@ class Compared:
         return self.digests[0] == self.digests[1] and not self.settings
 
 
-def copied(source: Reader, target: Store, name: str, report: Report = lambda done: None) -> Copied:
+def copy_collection(source: Reader, target: Store, name: str, report: Report = lambda done: None) -> CopySummary:
     """Bring a collection over, a page of documents a transaction; what stopped half way goes on where it was.
 
     Documents that only the target has stay. Row numbers are new, ids are not.
@@ -82,10 +82,10 @@ def copied(source: Reader, target: Store, name: str, report: Report = lambda don
                 writer.upsert(number, wanted)
         done, written = done + len(page), written + len(wanted)
         report(done)
-    return Copied(name, done, written)
+    return CopySummary(name, done, written)
 
 
-def compared(source: Reader, target: Reader, name: str, report: Report = lambda done: None) -> Compared:
+def compare_collection(source: Reader, target: Reader, name: str, report: Report = lambda done: None) -> CollectionDiff:
     """Hold every document of a collection in one store against the same in another.
 
     Raises:
@@ -107,7 +107,7 @@ def compared(source: Reader, target: Reader, name: str, report: Report = lambda 
         report(done)
     settings = _different(record.settings, there.settings)
     both = sums[0].hexdigest(), sums[1].hexdigest()
-    return Compared(name, both, tuple(missing), tuple(other), tuple(added), settings)
+    return CollectionDiff(name, both, tuple(missing), tuple(other), tuple(added), settings)
 
 
 def digest(document: DocumentRecord) -> bytes:

@@ -6,10 +6,10 @@ from hashlib import blake2b
 from typing import Any
 
 from service.storage.conditions import MEMBERSHIP, Combination, Comparison, Condition
-from service.storage.fields import Kind, Stored, stored
+from service.storage.fields import EncodedValue, Kind, encode_value
 
 
-def canonical(condition: Condition) -> bytes:
+def condition_digest(condition: Condition) -> bytes:
     """A name of 32 bytes, the same for conditions that differ in order, in repetition, in writing 1 as 1.0, or in
     a case that they ignore.
 
@@ -22,19 +22,19 @@ def canonical(condition: Condition) -> bytes:
         many = condition.operator in MEMBERSHIP
         if condition.ignore_case:
             return _name("comparison", condition.field, "contains, case ignored", condition.value.casefold())
-        operands = {_said(stored(each)) for each in (condition.value if many else [condition.value])}
+        operands = {_said(encode_value(each)) for each in (condition.value if many else [condition.value])}
         return _name("comparison", condition.field, condition.operator, *sorted(operands))
     return _combined(condition)
 
 
 def _combined(combination: Combination) -> bytes:
-    names = sorted({canonical(each) for each in combination.conditions})
+    names = sorted({condition_digest(each) for each in combination.conditions})
     if len(names) == 1 and combination.operator != "NOT":
         return names[0]
     return _name("combination", combination.operator, *names)
 
 
-def _said(operand: Stored) -> str:
+def _said(operand: EncodedValue) -> str:
     kind, value = operand
     if kind is Kind.NUMBER and isinstance(value, float) and value.is_integer():
         value = int(value)

@@ -59,7 +59,7 @@ class BackupDamaged(StorageError):
     """What is to be restored is no backup, or not all of one, or not what was written."""
 
 
-class BackupElsewhere(StorageError):
+class BackupUnsupported(StorageError):
     """The store is a database that has its own way to make backups."""
 
     def __init__(self) -> None:

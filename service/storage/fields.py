@@ -37,7 +37,7 @@ class Kind(IntEnum):
     OBJECT = 7  # equal to nothing that a filter can say, but no null either
 
 
-class Stored(NamedTuple):
+class EncodedValue(NamedTuple):
     """A scalar or a list as it stands in the table `fields`."""
 
     kind: Kind
@@ -82,29 +82,29 @@ def is_scalar(value: Any) -> bool:
     return value is None or isinstance(value, str | int)
 
 
-def stored(value: Any) -> Stored:
+def encode_value(value: Any) -> EncodedValue:
     """The pair that a JSON value is stored as and compared by.
 
     >>> stored(True), stored(1.0) == stored(1)
     (Stored(kind=<Kind.BOOLEAN: 1>, value=1), True)
     """
     if value is None:
-        return Stored(Kind.NULL, 0)
+        return EncodedValue(Kind.NULL, 0)
     if isinstance(value, bool):
-        return Stored(Kind.BOOLEAN, int(value))
+        return EncodedValue(Kind.BOOLEAN, int(value))
     if isinstance(value, str):
-        return Stored(Kind.TEXT, value)
+        return EncodedValue(Kind.TEXT, value)
     if isinstance(value, int | float):
         if -_INT64 <= value < _INT64:
-            return Stored(Kind.NUMBER, value)
+            return EncodedValue(Kind.NUMBER, value)
         # Every float out here is a whole number, so both sorts of number share one form.
         return _beyond(int(value))
     if isinstance(value, Mapping):
-        return Stored(Kind.OBJECT, "")
-    return Stored(Kind.LIST, json.dumps([_element(each) for each in value]))
+        return EncodedValue(Kind.OBJECT, "")
+    return EncodedValue(Kind.LIST, json.dumps([_element(each) for each in value]))
 
 
-def scalar_of(kind: int, value: int | float | str | bytes) -> Scalar:
+def decode_scalar(kind: int, value: int | float | str | bytes) -> Scalar:
     """The scalar that stands as this pair.
 
     Of a number past int64 only the value is kept: it is an integer where 64 bits without a sign hold it, else a float
@@ -124,9 +124,9 @@ def field_rows(metadata: Mapping[str, Any]) -> Iterator[FieldRow]:
     for field, value in paths(metadata).items():
         if value is None:
             continue
-        yield FieldRow(field, 0, *stored(value))
+        yield FieldRow(field, 0, *encode_value(value))
         if isinstance(value, list | tuple):
-            elements = dict.fromkeys(stored(each) for each in value if is_scalar(each))
+            elements = dict.fromkeys(encode_value(each) for each in value if is_scalar(each))
             yield from (FieldRow(field, 1, *each) for each in elements)
 
 
@@ -145,7 +145,7 @@ def paths(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def nested_too_much(metadata: Mapping[str, Any]) -> str | None:
+def nesting_problem(metadata: Mapping[str, Any]) -> str | None:
     """Which of MAX_LEVELS and MAX_PATHS metadata exceeds, in words; None where it keeps to both."""
     level: list[tuple[int | None, Any]] = [(0, metadata)]  # with the length of its path; in a list nothing has one
     characters = 0
@@ -167,13 +167,13 @@ def nested_too_much(metadata: Mapping[str, Any]) -> str | None:
     return f"it nests more than {MAX_LEVELS} deep"
 
 
-def _beyond(number: int) -> Stored:
+def _beyond(number: int) -> EncodedValue:
     """Bytes that order as whole numbers of any size do: the length first, then the digits."""
     digits = abs(number).to_bytes((number.bit_length() + 7) // 8, "big")
     form = len(digits).to_bytes(4, "big") + digits
     if number > 0:
-        return Stored(Kind.NUMBER_ABOVE, form)
-    return Stored(Kind.NUMBER_BELOW, bytes(255 - byte for byte in form))
+        return EncodedValue(Kind.NUMBER_ABOVE, form)
+    return EncodedValue(Kind.NUMBER_BELOW, bytes(255 - byte for byte in form))
 
 
 def _from_beyond(kind: int, form: bytes) -> int | float:
@@ -192,7 +192,7 @@ def _element(value: Any) -> tuple[int, int | float | str]:
     """A list's element for its text: equal scalars are written alike, 1.0 as 1, and nothing nested as a scalar is."""
     if isinstance(value, Mapping | list | tuple):
         return int(Kind.OBJECT), json.dumps(value)
-    kind, form = stored(value)
+    kind, form = encode_value(value)
     if isinstance(form, bytes):
         return int(kind), form.hex()
     return int(kind), int(form) if isinstance(form, float) and form.is_integer() else form

@@ -19,8 +19,8 @@ from service.storage.records import (
     DocumentRecord,
     JSONText,
     Matrix,
-    Part,
     StoredDocument,
+    TextSpan,
     Vector,
 )
 from service.storage.storable import SENT, json_text
@@ -77,7 +77,7 @@ class StoredVectors(NamedTuple):
 
     row: int
     document: int
-    part: Part | None
+    part: TextSpan | None
     key: bytes | None
     value: bytes | None
 
@@ -106,7 +106,7 @@ def vectors_of(row: tuple[Any, ...]) -> StoredVectors:
     number, document, first, last, key, value = content
     if None in (number, document) or vectors_checksum(*content) != checksum:
         raise DocumentDamaged(document or number, None, vectors=True)
-    return StoredVectors(number, document, None if first is None else Part(first, last), key, value)
+    return StoredVectors(number, document, None if first is None else TextSpan(first, last), key, value)
 
 
 def document_of(texts: StoredDocument, vectors: Sequence[StoredVectors]) -> DocumentRecord:
@@ -129,7 +129,7 @@ def vector_entries(row: int, document: DocumentRecord) -> Iterator[tuple[Any, ..
     """The rows of VECTOR_COLUMNS of a document that stands under this number."""
     value = None if document.value_vector is None else blob(document.value_vector)
     keys: Sequence[bytes | None] = [blob(key) for key in document.keys] or [None]
-    parts: Sequence[Part | None] = document.parts or list(repeat(None, len(keys)))
+    parts: Sequence[TextSpan | None] = document.parts or list(repeat(None, len(keys)))
     for number, (key, part) in enumerate(zip(keys, parts, strict=True), start=row):
         entry = (number, row, *(part or (None, None)), key, value)
         yield (*entry, vectors_checksum(*entry))

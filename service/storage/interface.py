@@ -11,7 +11,7 @@ from service.storage.column import Column
 from service.storage.conditions import Condition
 from service.storage.errors import DocumentDamaged
 from service.storage.key_rows import KeySums
-from service.storage.once import Did, Once, WriteRequest
+from service.storage.once import Did, IdempotentWrite, WriteRequest
 from service.storage.records import (
     Change,
     CollectionRecord,
@@ -23,18 +23,18 @@ from service.storage.records import (
     KeyRows,
     Matrix,
     Mode,
-    Part,
     Ranks,
     RowNumbers,
     SearchResult,
     StoredDocument,
+    TextSpan,
 )
 
-Place: TypeAlias = tuple[int, ...]
+Cursor: TypeAlias = tuple[int, ...]
 """Where a reading of all texts stands; only the store that gave it knows what the numbers are."""
 
 
-class Disk(NamedTuple):
+class DiskUsage(NamedTuple):
     """What a store lies on, in bytes."""
 
     total: int
@@ -42,7 +42,7 @@ class Disk(NamedTuple):
 
 
 @dataclass(frozen=True)
-class UncleanStop:
+class UncleanShutdown:
     """What was found of a process that did not close the store.
 
     Attributes:
@@ -107,7 +107,7 @@ class Reader(Protocol):
     def texts(self, collection: int, rows: RowNumbers) -> list[StoredDocument]:
         """The same without their vectors."""
 
-    def parts(self, collection: int, rows: RowNumbers) -> list[Part | None]:
+    def parts(self, collection: int, rows: RowNumbers) -> list[TextSpan | None]:
         """What part of a key text each of the keys with these row numbers int64[n] is of; None of all of it."""
 
     def ids(self, collection: int, rows: RowNumbers) -> list[str]:
@@ -169,7 +169,9 @@ class Reader(Protocol):
         tells whether any of it is another one than it was.
         """
 
-    def damaged_texts(self, after: Place | None, limit: int) -> tuple[Place | None, list[tuple[int, DocumentDamaged]]]:
+    def damaged_texts(
+        self, after: Cursor | None, limit: int
+    ) -> tuple[Cursor | None, list[tuple[int, DocumentDamaged]]]:
         """Check the texts of at most `limit` documents, of any collection, behind a place; None: from the first.
 
         Returns the place of the last of them, None at the end; and the damaged ones, each with its collection's number.
@@ -217,7 +219,7 @@ class Writer(Reader, Protocol):
     def after_commit(self, callback: Callable[[], object]) -> None:
         """Run `callback` once the commit is on disk, before the block of `Store.writing` ends."""
 
-    def keep_answer(self, once: Once[Did] | None, did: Did) -> None:
+    def keep_answer(self, once: IdempotentWrite[Did] | None, did: Did) -> None:
         """Store what a write is answered with, beside what it did, for `Store.writing`; without `once`, nothing."""
 
     def create_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
@@ -250,7 +252,7 @@ class Store(Protocol):
     """
 
     @property
-    def unclean(self) -> UncleanStop | None:
+    def unclean_shutdown(self) -> UncleanShutdown | None:
         """The process that had it last and did not close it; None where it was closed."""
 
     @property
@@ -260,14 +262,14 @@ class Store(Protocol):
     def sizes(self) -> dict[str, int]:
         """Bytes that it takes: of the database, of its log, and of what else there is."""
 
-    def disk(self) -> Disk | None:
+    def disk(self) -> DiskUsage | None:
         """What it lies on; None where that is another machine's."""
 
     def close(self) -> None:
         """Wait for writers, then let go of it; a second call does nothing."""
 
     def writing(
-        self, once: Once[Any] | None = None, *, deletes: bool = False, collection: int | None = None
+        self, once: IdempotentWrite[Any] | None = None, *, deletes: bool = False, collection: int | None = None
     ) -> AbstractContextManager[Writer]:
         """The write transaction: commits when the block ends, rolls back when it raises.
 

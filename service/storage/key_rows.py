@@ -13,7 +13,7 @@ from service.storage.forms import StoredVectors, matrix_of, vector_of, vectors_o
 from service.storage.records import KeyRows, Matrix, RowNumbers
 
 
-class Lengths(NamedTuple):
+class BlobLengths(NamedTuple):
     """How many rows have such a vector, and how many bytes the shortest and the longest of them has."""
 
     present: int
@@ -21,7 +21,7 @@ class Lengths(NamedTuple):
     longest: int | None
 
 
-class Together(NamedTuple):
+class VectorColumns(NamedTuple):
     """Every column of many rows of vectors, in the order of their numbers.
 
     Attributes:
@@ -35,13 +35,13 @@ class Together(NamedTuple):
     checksums: RowNumbers
     firsts: RowNumbers
     lasts: RowNumbers
-    key_lengths: Lengths
-    value_lengths: Lengths
+    key_lengths: BlobLengths
+    value_lengths: BlobLengths
     keys: bytes | None
     values: bytes | None
 
 
-def together(found: Together, rows: Sequence[int]) -> KeyRows | None:
+def decode_together(found: VectorColumns, rows: Sequence[int]) -> KeyRows | None:
     """The keys of these documents, which all have keys of one width; None of others, and where one is damaged."""
     keys = _alike(found.keys, found.key_lengths)
     values = _alike(found.values, found.value_lengths)
@@ -58,7 +58,7 @@ def together(found: Together, rows: Sequence[int]) -> KeyRows | None:
     return KeyRows(numbers, owners, keys, values)
 
 
-def _alike(vectors: bytes | None, lengths: Lengths) -> Matrix | None:
+def _alike(vectors: bytes | None, lengths: BlobLengths) -> Matrix | None:
     """So many vectors as they follow one another, float32[count, d]; None where they are not of one width."""
     count, shortest, longest = lengths
     if vectors is None or shortest != longest or not shortest or len(vectors) != count * shortest or shortest % 4:
@@ -74,7 +74,7 @@ def _complete(numbers: RowNumbers, owners: RowNumbers, rows: Sequence[int]) -> b
     return begun and bool((np.diff(numbers)[~first[1:]] == 1).all())
 
 
-def one_by_one(
+def decode_one_by_one(
     by_document: Mapping[int, Sequence[tuple[Any, ...]]],
     rows: Sequence[int],
     damaged: Callable[[DocumentDamaged], object] | None,

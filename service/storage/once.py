@@ -39,7 +39,7 @@ class WriteAnswer:
 
 
 @dataclass(frozen=True)
-class Once(Generic[Did]):
+class IdempotentWrite(Generic[Did]):
     """What a write transaction needs to be done once.
 
     Attributes:
@@ -50,6 +50,6 @@ class Once(Generic[Did]):
     request: WriteRequest
     answer: Callable[[Did], WriteAnswer]
 
-    def of(self, did: Callable[[Inner], Did]) -> Once[Inner]:
+    def of(self, did: Callable[[Inner], Did]) -> IdempotentWrite[Inner]:
         """The same for a part of the write, of which `did` tells what the whole did."""
-        return Once(self.request, lambda inner: self.answer(did(inner)))
+        return IdempotentWrite(self.request, lambda inner: self.answer(did(inner)))

@@ -46,7 +46,7 @@ class CollectionSettings:
 
 
 @dataclass(frozen=True)
-class Standing:
+class DatabaseInfo:
     """A database server and what softkv has in it.
 
     Attributes:
@@ -83,7 +83,7 @@ class CollectionRecord:
         return self.documents - self.keyless
 
 
-class Part(NamedTuple):
+class TextSpan(NamedTuple):
     """A part of a key text, from character `start` up to `end`."""
 
     start: int
@@ -136,7 +136,7 @@ class DocumentRecord:
     value_vector: Vector | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     row: int | None = None
-    parts: tuple[Part, ...] = ()
+    parts: tuple[TextSpan, ...] = ()
     value_sent: bool = True
 
     @property
@@ -184,7 +184,7 @@ class Change:
 
 
 @dataclass(frozen=True, eq=False)
-class Followed:
+class ChangeSummary:
     """What was done to a collection since a version that a memory is at.
 
     Attributes:
@@ -202,7 +202,7 @@ class Followed:
 
 
 @dataclass(frozen=True, eq=False)
-class Logged:
+class VersionChange:
     """What one version of a collection did.
 
     Attributes:
@@ -225,20 +225,20 @@ class Extent(NamedTuple):
     next_row: int
 
 
-class Slot(NamedTuple):
-    """A named holder of ranges of row numbers, the machine that it runs on, and whether it is about to leave."""
+class NodeRecord(NamedTuple):
+    """A process that has shards in memory: its name, the machine that it runs on, and whether it is about to leave."""
 
     name: str
-    node: str
+    machine: str
     leaving: bool = False
 
 
-class Holder(NamedTuple):
-    """A range of a collection's row numbers, called by its first, and a slot that has it ready."""
+class ShardReplica(NamedTuple):
+    """A shard of a collection, identified by its first row number, and a node that has it in memory."""
 
     collection: int
     first_row: int
-    slot: Slot
+    node: NodeRecord
 
 
 @dataclass(frozen=True)

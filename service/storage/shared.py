@@ -10,15 +10,15 @@ from service.storage.column import Column
 from service.storage.errors import DocumentDamaged, StorageFailed
 from service.storage.interface import Reader, Store
 from service.storage.records import (
+    ChangeSummary,
     CollectionRecord,
+    DatabaseInfo,
     Extent,
-    Followed,
-    Holder,
     KeyRows,
-    Logged,
+    NodeRecord,
     RowNumbers,
-    Slot,
-    Standing,
+    ShardReplica,
+    VersionChange,
 )
 
 
@@ -28,7 +28,7 @@ class SharedReader(Reader, Protocol):
     def version(self, collection: int) -> int:
         """Of a collection, as this reader sees it; raises CollectionMissing."""
 
-    def kept(self, collection: int) -> bool:
+    def is_retained(self, collection: int) -> bool:
         """Whether all that was read of a version until now was there: it was not followed by another too long ago.
 
         Raises CollectionMissing where the collection was deleted: then what was found may be less than all, too.
@@ -52,7 +52,7 @@ class SharedReader(Reader, Protocol):
         """See `Reader`; only of documents with row numbers up to `last`."""
 
 
-class SlotRegister(Protocol):
+class NodeRegistry(Protocol):
     """Which slots there are, and which ranges of row numbers each of them has ready.
 
     A slot was seen lately where it joined or beat in the last 30 seconds by the store's clock.
@@ -67,13 +67,13 @@ class SlotRegister(Protocol):
     def leave(self, name: str) -> None:
         """A slot is to hold nothing any more; it goes on until others hold what it has."""
 
-    def gone(self, name: str) -> None:
+    def remove(self, name: str) -> None:
         """A slot is not there any more, and holds nothing."""
 
-    def members(self) -> list[Slot]:
+    def members(self) -> list[NodeRecord]:
         """Those that ranges are placed on, by name: that were seen lately, and are not leaving."""
 
-    def present(self) -> list[Slot]:
+    def live(self) -> list[NodeRecord]:
         """Those that were seen lately, by name."""
 
     def hold(self, name: str, collection: int, first_rows: Sequence[int]) -> None:
@@ -88,7 +88,7 @@ class SlotRegister(Protocol):
         Of fewer members than that all have to.
         """
 
-    def holders(self, collection: int | None = None) -> list[Holder]:
+    def holders(self, collection: int | None = None) -> list[ShardReplica]:
         """Which slots that were seen lately have which ranges ready, of one collection or of all."""
 
 
@@ -96,7 +96,7 @@ class SharedStore(Store, Protocol):
     """A store that several processes read and write at once: what memory holds of it follows its log."""
 
     @property
-    def slots(self) -> SlotRegister:
+    def nodes(self) -> NodeRegistry:
         """Who holds which ranges of row numbers in memory."""
 
     def reading(self, gather: Callable[[], Any] | None = None) -> AbstractContextManager[SharedReader]:
@@ -114,16 +114,16 @@ class SharedStore(Store, Protocol):
     def versions(self) -> dict[int, int]:
         """The version of every collection, by its number."""
 
-    def now(self, collection: int) -> tuple[CollectionRecord, int]:
+    def latest(self, collection: int) -> tuple[CollectionRecord, int]:
         """A collection and its version at this moment: no write that was acknowledged before is missing.
 
         Raises CollectionMissing.
         """
 
-    def followed(self, collection: int, after: int) -> Followed | None:
+    def changes_since(self, collection: int, after: int) -> ChangeSummary | None:
         """What was done to a collection since a version; None where that is too long ago, or nothing was."""
 
-    def log(self, collection: int, after: int) -> list[Logged] | None:
+    def change_log(self, collection: int, after: int) -> list[VersionChange] | None:
         """What each version since one did, in order; None where that is too long ago."""
 
     def extent(self, collection: int) -> tuple[CollectionRecord, Extent]:
@@ -144,11 +144,11 @@ def open_shared(address: str) -> SharedStore:
     return PostgresStore.open(address)
 
 
-def shared_standing(address: str) -> Standing:
+def inspect_shared(address: str) -> DatabaseInfo:
     """What is in the PostgreSQL at an address, where nothing is made or changed; raises as `open_shared` does."""
     with _psycopg_wanted():
-        from service.storage.postgres.connections import standing
-    return standing(address)
+        from service.storage.postgres.connections import inspect_database
+    return inspect_database(address)
 
 
 @contextmanager

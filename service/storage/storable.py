@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from service.storage.errors import DocumentsRepeated, Unstorable, WidthMismatch
-from service.storage.fields import FieldRow, field_rows, is_utf8, nested_too_much
+from service.storage.fields import FieldRow, field_rows, is_utf8, nesting_problem
 from service.storage.records import CollectionSettings, DocumentRecord
 
 NUL = "\0"
@@ -33,10 +33,10 @@ class DocumentTexts:
     ) -> DocumentTexts:
         """Raises Unstorable for what neither JSON nor UTF-8 can say, or metadata that is nested too much."""
         what = f"of document {identity!r}"
-        if (excess := nested_too_much(metadata)) is not None:
+        if (excess := nesting_problem(metadata)) is not None:
             raise Unstorable(f"metadata {what} is too deep or too long, {excess}: put some of it into the value")
         text = json_text(metadata, f"metadata {what}")
-        if (where := "id" if NUL in identity else nul_in(key, metadata)) is not None:
+        if (where := "id" if NUL in identity else find_nul(key, metadata)) is not None:
             raise Unstorable(
                 f"the {where} {what} holds a NUL (U+0000), which PostgreSQL keeps in no text: leave it out"
             )
@@ -65,7 +65,7 @@ def refuse_surrogates(asked: Iterable[Any]) -> None:
         raise Unstorable("the question holds half of a surrogate pair, which UTF-8 cannot say: send whole characters")
 
 
-def nul_in(key: str | None, metadata: Mapping[str, Any]) -> str | None:
+def find_nul(key: str | None, metadata: Mapping[str, Any]) -> str | None:
     """Where a NUL stands, which PostgreSQL keeps in no text and so no store does: "key", "metadata", or nowhere.
 
     A value may hold one, since it is kept as JSON and nothing compares it.

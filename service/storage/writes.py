@@ -73,12 +73,12 @@ def refuse_fixed(record: CollectionRecord, settings: CollectionSettings) -> None
         raise CollectionFixed(record.name, [field for field in before if before[field] != wanted[field]])
 
 
-def kept(request: WriteRequest, answer: WriteAnswer) -> bytes:
+def encode_answer(request: WriteRequest, answer: WriteAnswer) -> bytes:
     """What is stored of an answer: its checksum, then its body."""
     return answer_checksum(request.digest, answer.status, answer.body) + answer.body
 
 
-def refuse_kept(request: WriteRequest, found: tuple[bytes, int, bytes] | None) -> None:
+def refuse_answer(request: WriteRequest, found: tuple[bytes, int, bytes] | None) -> None:
     """Raise what a write hears whose answer is there already, if it is.
 
     Args:

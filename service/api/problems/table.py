@@ -139,7 +139,7 @@ TABLE: Mapping[str, Refusal] = {
     ),
     "mcp_missing": Refusal(501, None, api.MCPMissing),
     "backup_elsewhere": Refusal(
-        501, "what is stored lies in PostgreSQL, which makes its own backups", storage.BackupElsewhere
+        501, "what is stored lies in PostgreSQL, which makes its own backups", storage.BackupUnsupported
     ),
     "encoder_unavailable": Refusal(
         503,

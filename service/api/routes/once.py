@@ -20,7 +20,7 @@ from service.api.json import JSONAnswer
 from service.api.state import Running
 from service.retrieval import InvalidContent
 from service.scheduling import READS
-from service.storage import LIFETIME_SECONDS, Once, WriteAnswer, WriteAnswered, WriteRequest
+from service.storage import LIFETIME_SECONDS, IdempotentWrite, WriteAnswer, WriteAnswered, WriteRequest
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
@@ -37,7 +37,7 @@ class Repeatable:
 
     request: WriteRequest | None
 
-    def once(self, answer: Callable[[Did], Response]) -> Once[Did] | None:
+    def once(self, answer: Callable[[Did], Response]) -> IdempotentWrite[Did] | None:
         """What the write is to be done once with.
 
         Args:
@@ -51,7 +51,7 @@ class Repeatable:
             body = answered.whole() if isinstance(answered, JSONAnswer) else bytes(answered.body)
             return WriteAnswer(answered.status_code, body)
 
-        return Once(self.request, stored)
+        return IdempotentWrite(self.request, stored)
 
 
 def _checked(key: str) -> str:

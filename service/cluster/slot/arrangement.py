@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 
 from service.cluster.placement import owners, ranges_of
-from service.storage import Extent, Slot, SlotRegister
+from service.storage import Extent, NodeRecord, NodeRegistry
 
 BEAT_SECONDS = 5.0
 """Between two beats: a slot that was not heard of for thirty seconds is not there."""
@@ -25,10 +25,10 @@ class Arrangement:
         copies: how many slots are to hold a range.
     """
 
-    def __init__(self, name: str, node: str, register: SlotRegister, copies: int) -> None:
+    def __init__(self, name: str, node: str, register: NodeRegistry, copies: int) -> None:
         self._name, self._node, self._register, self._copies = name, node, register, copies
         self._told: set[Range] = set()  # what the register says that this slot has
-        self._members: tuple[Slot, ...] = ()
+        self._members: tuple[NodeRecord, ...] = ()
         self._owners: dict[Range, tuple[str, ...]] = {}
         self._joined = self._leaves = False
         self._next_beat = self._next_look = float("-inf")
@@ -77,7 +77,7 @@ class Arrangement:
         """Those of the ranges that others are to hold, and do, so that the slot is rid of them."""
         given_up = []
         for number, first_rows in _by_collection(self._told.intersection(superfluous)):
-            held = {(each.first_row, each.slot.name) for each in self._register.holders(number)}
+            held = {(each.first_row, each.node.name) for each in self._register.holders(number)}
             for first_row in first_rows:
                 others = self._owners_of((number, first_row))
                 # What it does not have any more was given up before, and the word of that was lost.

@@ -13,10 +13,10 @@ from service.storage import (
     DocumentDamaged,
     Extent,
     KeyRows,
-    Logged,
+    NodeRegistry,
     RowNumbers,
-    SlotRegister,
     StorageError,
+    VersionChange,
 )
 
 
@@ -33,7 +33,7 @@ class FollowedReader(ChecksumReader, Protocol):
     def version(self, collection: int) -> int:
         """Of a collection, as this reader sees it; raises CollectionMissing."""
 
-    def kept(self, collection: int) -> bool:
+    def is_retained(self, collection: int) -> bool:
         """Whether all that was read of a version until now was there; raises CollectionMissing."""
 
     def vectors(
@@ -58,7 +58,7 @@ class FollowedStore(Protocol):
     """A store that slots follow: a `service.storage.SharedStore` is one."""
 
     @property
-    def slots(self) -> SlotRegister:
+    def nodes(self) -> NodeRegistry:
         """Who holds which ranges of row numbers in memory."""
 
     def extents(self) -> dict[int, Extent]:
@@ -67,7 +67,7 @@ class FollowedStore(Protocol):
     def extent(self, collection: int) -> tuple[CollectionRecord, Extent]:
         """A collection and how far it goes at this moment; raises CollectionMissing."""
 
-    def log(self, collection: int, after: int) -> list[Logged] | None:
+    def change_log(self, collection: int, after: int) -> list[VersionChange] | None:
         """What each version since one did, in order; None where that is too long ago."""
 
     def reading(self) -> AbstractContextManager[FollowedReader]:
@@ -79,5 +79,5 @@ class FollowedStore(Protocol):
 
 def require_kept(reader: FollowedReader, collection: int, version: int) -> None:
     """Raise VersionCleared where what was read of a version may not be all; CollectionMissing where it is gone."""
-    if not reader.kept(collection):
+    if not reader.is_retained(collection):
         raise VersionCleared(collection, version)

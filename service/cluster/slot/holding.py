@@ -17,7 +17,7 @@ from service.cluster.slot.files import SlotFiles
 from service.cluster.slot.followed import FollowedStore, VersionCleared
 from service.cluster.slot.ranges import HeldRange
 from service.cluster.slot.steps import Step, steps, written
-from service.storage import CollectionRecord, Extent, canonical, parse_condition
+from service.storage import CollectionRecord, Extent, condition_digest, parse_condition
 
 log = structlog.get_logger("softkv")
 
@@ -60,7 +60,7 @@ class Composed:
                 self._masks.move_to_end(condition)
                 return known
         parsed = parse_condition(json.loads(condition))
-        name = canonical(parsed)
+        name = condition_digest(parsed)
         parts = [
             held.mask(store, version, view, parsed, name) for held, view in zip(self._ranges, self.views, strict=True)
         ]
@@ -131,7 +131,7 @@ class Holding:
         changed = []
         for version, group in behind.items():
             now = clock()
-            logged = self._store.log(self.record.id, version)
+            logged = self._store.change_log(self.record.id, version)
             if logged is None:
                 self._lose(group, "the log does not reach back to what it holds")
             elif logged:

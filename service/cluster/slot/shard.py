@@ -78,7 +78,7 @@ class Shard:
         self._pools = [ThreadPoolExecutor(count, f"{what} {name}") for what, count in (("read", LOADERS), ("tidy", 1))]
         self._submit, later = [submit or partial(self._in_pool, pool) for pool in self._pools]
         self._tidying = Tidying(self._files, self._held, self._discard, later, clock)
-        self._arrangement = Arrangement(name, node, store.slots, copies)
+        self._arrangement = Arrangement(name, node, store.nodes, copies)
         self._holdings: dict[int, Holding] = {}
         self._coming: set[Range] = set()
         self._refused: dict[Range, tuple[float, str]] = {}  # until when they are not tried again, and why

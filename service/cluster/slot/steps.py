@@ -12,7 +12,7 @@ from service.cluster.placement import RANGE_ROWS
 from service.cluster.slot.followed import FollowedStore, require_kept
 from service.cluster.slot.versions import KEPT, KEPT_SECONDS
 from service.retrieval.collections import rows_together
-from service.storage import DocumentDamaged, KeyRows, Logged, RowNumbers
+from service.storage import DocumentDamaged, KeyRows, RowNumbers, VersionChange
 
 SKIPPED_SECONDS = 10.0
 """How long ago a version was followed by another, from which on it gets no view: no question waits so long."""
@@ -44,7 +44,7 @@ class Step:
         return self.removed[begin:end]
 
 
-def steps(log: Sequence[Logged], now: float) -> list[Step]:
+def steps(log: Sequence[VersionChange], now: float) -> list[Step]:
     """What a log says, at least one version of it, as steps: the first leads over all versions that nobody asks for."""
     skipped = 0
     while skipped < len(log) - 1 and _skipped(len(log) - 1 - skipped, log[skipped + 1].seconds):

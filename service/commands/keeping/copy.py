@@ -16,7 +16,7 @@ from service.commands.options import AsJSON
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from service.storage import Compared, Store
+    from service.storage import CollectionDiff, Store
 
 SHOWN = 5
 
@@ -43,13 +43,13 @@ def copy(
     softkv copy data postgresql://user@host/softkv --verify
     """
     from service.commands.console import messages, output, progress, write_json
-    from service.storage import Compared, Copied, StorageError, compared, copied
+    from service.storage import CollectionDiff, CopySummary, StorageError, compare_collection, copy_collection
 
     if _place(source) == _place(target):
         raise Misused(f"{source} and {target} are one store: name another one to copy into")
     if isinstance(place := _place(source), Path) and not (place / "softkv.sqlite3").exists():
         raise CommandError(f"{source} has no store: name the data directory of a service")
-    done, checked = list[Copied](), list[Compared]()
+    done, checked = list[CopySummary](), list[CollectionDiff]()
     try:
         with (
             closing(_opened(source)) as one,
@@ -59,11 +59,11 @@ def copy(
         ):
             held = {each.name: each.documents for each in reader.collections()}
             for name in collections or held:
-                done.append(copied(reader, two, name, _reported(bar, name, held.get(name))))
+                done.append(copy_collection(reader, two, name, _reported(bar, name, held.get(name))))
             for each in done if verify else []:
                 report = _reported(bar, f"{each.name}, verified", each.documents)
                 with two.reading() as there:
-                    checked.append(compared(reader, there, each.name, report))
+                    checked.append(compare_collection(reader, there, each.name, report))
     except StorageError as error:
         raise CommandError(str(error)) from None
     if as_json:
@@ -96,7 +96,7 @@ def _reported(bar: Progress, name: str, total: int | None) -> Callable[[int], No
     return lambda done: bar.update(task, completed=done)
 
 
-def _verdict(found: Compared) -> str:
+def _verdict(found: CollectionDiff) -> str:
     if found.same:
         return f"{found.name}: the same, {found.digests[0]}"
     told = [f"{name} differs" for name in found.settings]

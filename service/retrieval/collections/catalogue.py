@@ -23,8 +23,8 @@ from service.storage import (
     CollectionExists,
     CollectionRecord,
     CollectionSettings,
-    Once,
-    Place,
+    Cursor,
+    IdempotentWrite,
     Reader,
     StorageError,
     Store,
@@ -109,7 +109,7 @@ class Catalogue:
 
     def check_texts(self) -> None:
         """Hold every stored text against its checksum, slowly, beside whatever else runs; what is damaged is noted."""
-        after: Place | None = None
+        after: Cursor | None = None
         while True:
             try:
                 with self.store.reading() as reader:
@@ -165,7 +165,7 @@ class Catalogue:
         return found[:limit], bool(limit) and len(found) > (limit or 0)
 
     async def create(
-        self, name: str, wanted: Mapping[str, Any], *, once: Once[Changed] | None = None
+        self, name: str, wanted: Mapping[str, Any], *, once: IdempotentWrite[Changed] | None = None
     ) -> tuple[Collection, bool]:
         """A new collection, or the one that is there where the fields sent are equal (then False).
 
@@ -181,13 +181,13 @@ class Catalogue:
             return _confirm(self.collection(name), wanted), False
         return await WRITES.run(self._confirm_once, name, wanted, once), False
 
-    def _confirm_once(self, name: str, wanted: Mapping[str, Any], once: Once[Changed]) -> Collection:
+    def _confirm_once(self, name: str, wanted: Mapping[str, Any], once: IdempotentWrite[Changed]) -> Collection:
         with self.store.writing(once) as writer:
             collection = _confirm(self.collection(name), wanted)
             writer.keep_answer(once, Changed(collection, collection.record, writer, created=False))
         return collection
 
-    def _create(self, name: str, settings: CollectionSettings, once: Once[Changed] | None) -> Collection:
+    def _create(self, name: str, settings: CollectionSettings, once: IdempotentWrite[Changed] | None) -> Collection:
         with self.store.writing(once) as writer:
             record = writer.create_collection(name, settings)
             collection = self._of(record, ready=True)
@@ -200,7 +200,7 @@ class Catalogue:
         name: str,
         changes: Mapping[str, Any],
         *,
-        once: Once[Changed] | None = None,
+        once: IdempotentWrite[Changed] | None = None,
         of: CollectionRecord | None = None,
     ) -> Collection:
         """Set temperature, null, or a calibration; None takes that away, with the temperature and null it brought.
@@ -223,7 +223,7 @@ class Catalogue:
             self._publish_after(writer, lambda: setattr(collection, "record", record))
         return collection
 
-    def delete(self, name: str, *, once: Once[None] | None = None) -> None:
+    def delete(self, name: str, *, once: IdempotentWrite[None] | None = None) -> None:
         """Remove a collection and all its documents; questions to it that wait are told that it is gone."""
         with self.store.writing(once, deletes=True) as writer:
             self.collection(name)

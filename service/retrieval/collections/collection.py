@@ -29,8 +29,8 @@ from service.storage import (
     CollectionRecord,
     Condition,
     DocumentRecord,
+    IdempotentWrite,
     Mode,
-    Once,
     Reader,
     StorageError,
     Store,
@@ -167,7 +167,7 @@ class Collection:
         mode: Mode = "upsert",
         replacing: DocumentRecord | None = None,
         existing: frozenset[str] = frozenset(),
-        once: Once[Change] | None = None,
+        once: IdempotentWrite[Change] | None = None,
     ) -> Change:
         """Store documents, all or none; readers see them when this returns.
 
@@ -197,7 +197,7 @@ class Collection:
         *,
         ids: Sequence[str] | None = None,
         condition: Condition | None = None,
-        once: Once[int] | None = None,
+        once: IdempotentWrite[int] | None = None,
     ) -> int:
         """Replace documents, by id or all that pass, by what `changed` makes of each, in one transaction; how many."""
         written, added = list[DocumentRecord](), list[np.ndarray]()
@@ -218,7 +218,11 @@ class Collection:
         return len(rows)
 
     def delete(
-        self, *, ids: Sequence[str] | None = None, condition: Condition | None = None, once: Once[int] | None = None
+        self,
+        *,
+        ids: Sequence[str] | None = None,
+        condition: Condition | None = None,
+        once: IdempotentWrite[int] | None = None,
     ) -> int:
         """Remove documents by id, or all that pass a condition; unknown ids are silent."""
         with self.damage.noting(), self._store.writing(once, deletes=True, collection=self.record.id) as writer:

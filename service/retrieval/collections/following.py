@@ -19,9 +19,9 @@ from service.retrieval.collections.rows import memory_of, rows_together
 from service.retrieval.collections.snapshot import Snapshot
 from service.retrieval.errors import CollectionLoading, CollectionNotFound, RetrievalError
 from service.storage import (
+    ChangeSummary,
     CollectionMissing,
     CollectionRecord,
-    Followed,
     Reader,
     SharedStore,
     StorageError,
@@ -106,7 +106,7 @@ class FollowingCollection(Collection):
     def _now(self) -> tuple[CollectionRecord, int]:
         self._require_there()
         try:
-            return self._shared.now(self.record.id)
+            return self._shared.latest(self.record.id)
         except CollectionMissing:
             raise CollectionNotFound(self.name) from None
 
@@ -115,7 +115,7 @@ class FollowingCollection(Collection):
             if self._version >= wanted:
                 return
             self._require_ready()
-            done = self._shared.followed(self.record.id, self._version)
+            done = self._shared.changes_since(self.record.id, self._version)
             if done is None:
                 self._now()
                 self.read_anew("the log does not reach back to what it holds")
@@ -125,7 +125,7 @@ class FollowingCollection(Collection):
             self._show(done, rows_together(found))
         self._tidy()
 
-    def _show(self, done: Followed, add: Rows | None) -> None:
+    def _show(self, done: ChangeSummary, add: Rows | None) -> None:
         try:
             staged = self._memory.stage(add=add, remove=done.removed[done.removed < done.first])
             with self._instant:

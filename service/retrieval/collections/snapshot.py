@@ -11,7 +11,7 @@ from service.retrieval.collections.columns import Source
 from service.retrieval.collections.masks import Masks
 from service.retrieval.collections.null import Own, Sample
 from service.retrieval.errors import InvalidContent
-from service.storage import CollectionRecord, Column, Condition, Reader, canonical
+from service.storage import CollectionRecord, Column, Condition, Reader, condition_digest
 
 MOST_BYTES = 2**30
 """What a field may take that is read for one question."""
@@ -39,7 +39,7 @@ class Snapshot:
 
     def mask(self, condition: Condition) -> Mask:
         """Which rows pass; the same object for the same condition, so that its questions share a scan."""
-        name = canonical(condition)
+        name = condition_digest(condition)
         if name not in self._given:
             self._given[name] = self.masks.of(self._source, condition, name)
         return self._given[name]

@@ -13,7 +13,7 @@ from service.retrieval.documents.prepare import SentDocument, prepare_documents
 from service.retrieval.documents.unmatched import warnings_of
 from service.retrieval.errors import DocumentChanged, DocumentNotFound, Flaw, InvalidContent
 from service.scheduling import READS, WRITES
-from service.storage import Change, Condition, DocumentRecord, Mode, Once, StoredDocument
+from service.storage import Change, Condition, DocumentRecord, IdempotentWrite, Mode, StoredDocument
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ async def upsert(
     pointers: Sequence[str],
     *,
     mode: Mode = "upsert",
-    once: Once[Written] | None = None,
+    once: IdempotentWrite[Written] | None = None,
 ) -> Written:
     """Encode and store documents, all or none; on return they are on disk and every new reader sees them."""
     existing = frozenset[str]()
@@ -169,7 +169,7 @@ def page(
     return Page(found, write_cursor(found[-1].id) if more else None, passing, warnings)
 
 
-def delete_one(collection: Collection, document_id: str, *, once: Once[None] | None = None) -> None:
+def delete_one(collection: Collection, document_id: str, *, once: IdempotentWrite[None] | None = None) -> None:
     """Delete the document of that id."""
 
     def require_one(deleted: int) -> None:

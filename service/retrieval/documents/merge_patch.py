@@ -12,14 +12,18 @@ from service.retrieval.documents.documents import Written, get
 from service.retrieval.documents.prepare import MISSING, SentDocument, encode, prepare_documents
 from service.retrieval.errors import DocumentChanged, InvalidContent
 from service.scheduling import READS, WRITES
-from service.storage import CollectionRecord, Condition, DocumentRecord, Once
+from service.storage import CollectionRecord, Condition, DocumentRecord, IdempotentWrite
 
 ATTEMPTS = 100
 KEYS = ("key_vector", "key_vectors", "split")  # which say what the keys are to be
 
 
 async def patch(
-    collection: Collection, document_id: str, changes: Mapping[str, Any], *, once: Once[Written] | None = None
+    collection: Collection,
+    document_id: str,
+    changes: Mapping[str, Any],
+    *,
+    once: IdempotentWrite[Written] | None = None,
 ) -> Written:
     """Merge `changes` (RFC 7396: null removes) into the stored document.
 
@@ -51,7 +55,7 @@ async def update(
     *,
     ids: Sequence[str] | None = None,
     condition: Condition | None = None,
-    once: Once[int] | None = None,
+    once: IdempotentWrite[int] | None = None,
 ) -> int:
     """Merge `changes` of value and metadata into the documents of these ids, or into all that pass; how many they are.
 

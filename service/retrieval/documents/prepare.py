@@ -13,7 +13,7 @@ from service.retrieval.collections import encoding_queue
 from service.retrieval.documents.splitting import MOST_KEYS, Split, parts_of
 from service.retrieval.errors import Flaw, InvalidContent
 from service.scheduling import BODIES
-from service.storage import CollectionRecord, DocumentRecord, Part, nested_too_much, nul_in
+from service.storage import CollectionRecord, DocumentRecord, TextSpan, find_nul, nesting_problem
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 MISSING: Any = object()
@@ -40,7 +40,7 @@ class SentDocument:
     value_vector: Array | None = None
     key_vectors: Sequence[Array] | None = None
     split: Split | None = None
-    parts: tuple[Part, ...] = ()
+    parts: tuple[TextSpan, ...] = ()
 
     @property
     def vectors(self) -> Sequence[Array] | None:
@@ -116,7 +116,7 @@ class _Draft:
     of: CollectionRecord
     document: SentDocument
     at: str
-    parts: tuple[Part, ...]
+    parts: tuple[TextSpan, ...]
 
     @property
     def value(self) -> Any:
@@ -205,12 +205,12 @@ def _part_flaws(document: SentDocument, at: str) -> list[Flaw]:
 
 
 def _nesting(document: SentDocument, at: str) -> list[Flaw]:
-    excess = nested_too_much(document.metadata)
+    excess = nesting_problem(document.metadata)
     return [] if excess is None else [Flaw(f"{at}/metadata", f"{excess}: put some of it into the value")]
 
 
 def _nul(document: SentDocument, at: str) -> list[Flaw]:
-    where = nul_in(document.key, document.metadata)
+    where = find_nul(document.key, document.metadata)
     detail = f"the {where} holds a NUL (U+0000), which no store keeps: leave it out, or put it into the value"
     return [] if where is None else [Flaw(f"{at}/{where}", detail)]
 

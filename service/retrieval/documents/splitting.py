@@ -10,7 +10,7 @@ from service.encoding import Encoder, LoadingEncoder
 from service.retrieval.collections import encoding_queue
 from service.retrieval.errors import Flaw, InvalidContent
 from service.scheduling import TEXTS
-from service.storage import CollectionRecord, Part
+from service.storage import CollectionRecord, TextSpan
 
 MOST_KEYS = 10_000
 """That one document may have."""
@@ -33,7 +33,7 @@ class Split:
 
 async def parts_of(
     encoder: LoadingEncoder | None, record: CollectionRecord, texts: Mapping[str, tuple[str, Split]]
-) -> dict[str, tuple[Part, ...]]:
+) -> dict[str, tuple[TextSpan, ...]]:
     """The parts of each text that is longer than one, by where its document stands in the request.
 
     Args:
@@ -57,11 +57,11 @@ async def parts_of(
     ]
     if flaws:
         raise InvalidContent(flaws)
-    found: dict[str, tuple[Part, ...]] = {}
+    found: dict[str, tuple[TextSpan, ...]] = {}
     for split, pointers in alike.items():
         some = [texts[at][0] for at in pointers]
         spans = await TEXTS.run(model.windows, some, *_numbers(model, split), MOST_KEYS, "document")
-        found |= {at: tuple(Part(*span) for span in each) for at, each in zip(pointers, spans, strict=True)}
+        found |= {at: tuple(TextSpan(*span) for span in each) for at, each in zip(pointers, spans, strict=True)}
     _refuse_too_many(found)
     return {at: parts for at, parts in found.items() if len(parts) > 1}
 
@@ -86,7 +86,7 @@ def _flaw(model: Encoder, split: Split) -> Flaw | None:
     return None
 
 
-def _refuse_too_many(found: Mapping[str, Sequence[Part]]) -> None:
+def _refuse_too_many(found: Mapping[str, Sequence[TextSpan]]) -> None:
     flaws = [
         Flaw(
             f"{at}/split",

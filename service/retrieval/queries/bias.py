@@ -18,12 +18,12 @@ from service.storage import (
     METADATA,
     Comparison,
     Condition,
-    Distinct,
+    DistinctValues,
+    EncodedValue,
     InvalidCondition,
-    Stored,
-    canonical,
+    condition_digest,
+    encode_value,
     parse_condition,
-    stored,
 )
 
 LARGEST = 1e30
@@ -43,7 +43,7 @@ class Recency:
     origin: float | None
     gaussian: bool
 
-    def of(self, values: Distinct, largest: float) -> F64:
+    def of(self, values: DistinctValues, largest: float) -> F64:
         """float64[c], the addend of each value, NaN of what is no number; `largest` number that there is."""
         with np.errstate(over="ignore"):
             origin = largest if self.origin is None else self.origin
@@ -60,7 +60,7 @@ class Linear:
     missing: float
     factor: float
 
-    def of(self, values: Distinct, largest: float) -> F64:
+    def of(self, values: DistinctValues, largest: float) -> F64:
         """See `Recency.of`."""
         with np.errstate(over="ignore"):
             return within(self.factor * _numbers(values))
@@ -74,7 +74,7 @@ class Prior:
     missing: float
     factor: float
 
-    def of(self, values: Distinct, largest: float) -> F64:
+    def of(self, values: DistinctValues, largest: float) -> F64:
         """See `Recency.of`; −∞ of 0, which forbids, and NaN of what has no logarithm."""
         numbers = _numbers(values)
         positive, zero = numbers > 0, numbers == 0
@@ -91,9 +91,9 @@ class Listed:
 
     field: str
     missing: float
-    weights: tuple[tuple[Stored, float], ...]
+    weights: tuple[tuple[EncodedValue, float], ...]
 
-    def of(self, values: Distinct, largest: float) -> F64:
+    def of(self, values: DistinctValues, largest: float) -> F64:
         """See `Recency.of`; NaN of what is not listed."""
         found = np.full(len(values), np.nan)
         for value, weight in self.weights:
@@ -119,7 +119,7 @@ def within(addends: F64) -> F64:
     return np.clip(addends, -LARGEST, LARGEST) + 0.0  # which makes -0.0 a 0.0
 
 
-def _numbers(values: Distinct) -> F64:
+def _numbers(values: DistinctValues) -> F64:
     """float64[c]: the values that are numbers, those past float64 as its largest; NaN of all others."""
     return np.clip(values.numbers(), -sys.float_info.max, sys.float_info.max)
 
@@ -187,7 +187,7 @@ def _passing(sent: Mapping[str, Any], at: str) -> Passing:
         condition = parse_condition(sent["filter"])
     except InvalidCondition as error:
         raise InvalidContent.at(f"{at}/filter/{error.pointer}".rstrip("/"), error.message) from None
-    return Passing(condition, canonical(condition), _addend(sent, "addend", at))
+    return Passing(condition, condition_digest(condition), _addend(sent, "addend", at))
 
 
 def _field(sent: Any, at: str) -> str:
@@ -201,10 +201,10 @@ def _field(sent: Any, at: str) -> str:
         raise InvalidContent.at(f"{at}/field", error.message) from None
 
 
-def _weights(sent: Any, at: str) -> tuple[tuple[Stored, float], ...]:
+def _weights(sent: Any, at: str) -> tuple[tuple[EncodedValue, float], ...]:
     if not isinstance(sent, Mapping) or not 1 <= len(sent) <= MOST_VALUES:
         raise InvalidContent.at(at, f"weights is an object of 1 to {MOST_VALUES} values, each with its addend")
-    found: dict[Stored, float] = {}
+    found: dict[EncodedValue, float] = {}
     for text in sent:
         addend = _number(sent, text, at)
         for value in _values(text):
@@ -214,13 +214,13 @@ def _weights(sent: Any, at: str) -> tuple[tuple[Stored, float], ...]:
     return tuple(found.items())
 
 
-def _values(text: str) -> list[Stored]:
+def _values(text: str) -> list[EncodedValue]:
     """What a name in `weights` stands for: that text, and the number or the truth that JSON writes so."""
-    found = [stored(text)]
+    found = [encode_value(text)]
     if text in ("true", "false"):
-        found.append(stored(text == "true"))
+        found.append(encode_value(text == "true"))
     elif _NUMBER.fullmatch(text) and len(text) < MOST_VALUES and math.isfinite(float(text)):
-        found.append(stored(json.loads(text)))
+        found.append(encode_value(json.loads(text)))
     return found
 
 

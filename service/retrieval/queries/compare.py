@@ -41,7 +41,7 @@ from service.storage import (
     SearchResult,
     SearchRow,
     id_hash,
-    searching_rows,
+    temporary_search,
 )
 
 TOP_K = 10  # of attention, where nothing is said
@@ -129,7 +129,7 @@ async def compare_rows(
     documents = (await prepare_documents(encoder, record, rows, [f"/rows/{i}" for i in range(len(rows))])).records
 
     def ask() -> FourWays:
-        with searching_rows([SearchRow(each.id, each.key, each.value) for each in documents]) as database:
+        with temporary_search([SearchRow(each.id, each.key, each.value) for each in documents]) as database:
             searched = encoded.search(database, None)
         found = answers(_view(record, documents), [encoded.question(record, partial(_own, record, documents), None)])
         return encoded.four_ways(record, found, InMemory(documents), searched)

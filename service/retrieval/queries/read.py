@@ -14,7 +14,7 @@ from attention.dtypes import F64, I64
 from attention.lookup import Answer, Question, Weights, mean_of, quantiles_of, share_error, weights_among
 from service.retrieval.collections import Snapshot
 from service.retrieval.errors import InvalidContent
-from service.storage import METADATA, Column, Stored, scalar_of
+from service.storage import METADATA, Column, EncodedValue, decode_scalar
 
 VOTES = 10
 MEDIAN = 0.5
@@ -120,7 +120,7 @@ def _vote(having: Sequence[_Having], weights: Weights, _: Read) -> dict[str, Any
     share, total = _share(own, weights), float(own.sum())
     if not share:
         return {"value": None, "weight": 0.0, "votes": [], "rest_weight": 0.0, "error": None}
-    ranked = [(-min(1.0, mass / total), scalar_of(*value)) for value, mass in _heaviest(counted)]
+    ranked = [(-min(1.0, mass / total), decode_scalar(*value)) for value, mass in _heaviest(counted)]
     ranked.sort(key=lambda vote: (vote[0], json.dumps(vote[1], ensure_ascii=False)))
     votes = [{"value": value, "weight": -negative} for negative, value in ranked[:VOTES]]
     rest = max(0.0, 1.0 + sum(negative for negative, _ in ranked[:VOTES]))
@@ -128,12 +128,12 @@ def _vote(having: Sequence[_Having], weights: Weights, _: Read) -> dict[str, Any
     return {"value": ranked[0][1], "weight": share, "votes": votes, "rest_weight": rest, "error": error}
 
 
-def _heaviest(having: Sequence[_Having]) -> list[tuple[Stored, float]]:
+def _heaviest(having: Sequence[_Having]) -> list[tuple[EncodedValue, float]]:
     """The values that weigh most, and all that tie with the last of them; of nothing that weighs nothing."""
     first, *more = having
     distinct = first.column.field.distinct
     masses = np.bincount(first.codes, first.weights, minlength=len(distinct))
-    others: dict[Stored, float] = {}
+    others: dict[EncodedValue, float] = {}
     for each in more:  # far smaller than the first
         own = each.column.field.distinct
         sums = np.bincount(each.codes, each.weights, minlength=len(own))

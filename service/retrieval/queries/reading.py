@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from service.retrieval.queries.question import Array, Reads
-from service.storage import CollectionRecord, DocumentRecord, Part, Reader, StoredDocument
+from service.storage import CollectionRecord, DocumentRecord, Reader, StoredDocument, TextSpan
 
 Document = StoredDocument | DocumentRecord
 
@@ -19,7 +19,7 @@ class Spoke:
     """Which key of a document is the most similar, from 0; and what part of the key text it is of, where of one."""
 
     index: int
-    part: Part | None
+    part: TextSpan | None
 
 
 class Readable(Protocol):

@@ -8,7 +8,7 @@ from psycopg import Connection
 
 from service.storage.checksums import id_hash
 from service.storage.once import LIFETIME_SECONDS, WriteAnswer, WriteRequest
-from service.storage.writes import kept, refuse_kept
+from service.storage.writes import encode_answer, refuse_answer
 
 
 def hold(connection: Connection[Any], request: WriteRequest) -> None:
@@ -22,7 +22,7 @@ def refuse_answered(connection: Connection[Any], request: WriteRequest) -> None:
         "SELECT request, status, answer FROM answered_writes WHERE caller = %s AND idempotency_key = %s AND at > %s",
         (request.caller, request.key, request.at - LIFETIME_SECONDS),
     ).fetchone()
-    refuse_kept(request, found)
+    refuse_answer(request, found)
 
 
 def keep_answer(connection: Connection[Any], request: WriteRequest, answer: WriteAnswer) -> None:
@@ -31,5 +31,5 @@ def keep_answer(connection: Connection[Any], request: WriteRequest, answer: Writ
     connection.execute(
         "INSERT INTO answered_writes (caller, idempotency_key, request, status, answer, at)"
         " VALUES (%s, %s, %s, %s, %s, %s)",
-        (request.caller, request.key, request.digest, answer.status, kept(request, answer), request.at),
+        (request.caller, request.key, request.digest, answer.status, encode_answer(request, answer), request.at),
     )

@@ -9,7 +9,7 @@ from threading import Lock, Thread
 EVERY_SECONDS = 60.0
 
 
-class Clearing:
+class GarbageCollector:
     """A thread that deletes what nobody reads any more: after a write, and not more often than every minute.
 
     Args:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from psycopg import Connection
 
-from service.storage.column import Column, Distinct, Entries
+from service.storage.column import Column, DistinctValues, Entries
 from service.storage.fields import Kind
 from service.storage.postgres.forms import LAST, array, digest, stored_of
 
@@ -55,4 +55,4 @@ class _Groups:
         rows = np.concatenate([array(each) for each in self.rows]) if self.rows else array(None)
         codes = np.repeat(np.arange(len(self.rows), dtype=np.int32), [len(each) for each in self.rows])
         order = np.argsort(rows, kind="stable")
-        return Entries(Distinct(self.values), rows[order], codes[order])
+        return Entries(DistinctValues(self.values), rows[order], codes[order])

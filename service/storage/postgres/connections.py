@@ -13,9 +13,9 @@ from psycopg import Connection, conninfo
 from psycopg.pq import TransactionStatus
 
 from service.storage.errors import StorageFailed, StoreClosed, StoreUnavailable
-from service.storage.postgres.failures import translated_errors
+from service.storage.postgres.failures import translate_errors
 from service.storage.postgres.schema.migrations import files, migrate, refuse_unfit, run
-from service.storage.records import Standing
+from service.storage.records import DatabaseInfo
 
 MOST = 40
 """Connections at once: as many as threads that read or write, and some that count versions."""
@@ -26,14 +26,14 @@ WAIT_SECONDS = 5.0
 _OPTIONS = "-c search_path=softkv -c client_min_messages=warning -c application_name=softkv -c work_mem=64MB"
 
 
-def shown(address: str) -> str:
+def redact_address(address: str) -> str:
     """The address as it may be logged: without its password."""
     parts = conninfo.conninfo_to_dict(address)
     host, port = parts.get("host", "localhost"), parts.get("port")
     return f"postgresql://{host}{f':{port}' if port else ''}/{parts.get('dbname', '')}"
 
 
-def checked(address: str) -> str:
+def parse_address(address: str) -> str:
     """An address that psycopg understands, with what every connection is to have.
 
     Raises StorageFailed for another.
@@ -54,17 +54,17 @@ def prepare(address: str, name: str) -> None:
         migrate(connection, name)
 
 
-def standing(address: str) -> Standing:
+def inspect_database(address: str) -> DatabaseInfo:
     """What is at an address, which is only looked at.
 
     Raises: StorageFailed for an address that is none or refuses, or is of no PostgreSQL that will do; StoreUnavailable;
         DatabaseTooNew.
     """
-    address, name = checked(address), shown(address)
-    with translated_errors(name), psycopg.connect(address, autocommit=True) as connection:
+    address, name = parse_address(address), redact_address(address)
+    with translate_errors(name), psycopg.connect(address, autocommit=True) as connection:
         refuse_unfit(connection, name)
         server = str(connection.info.parameter_status("server_version"))
-        return Standing(name, server, run(connection, name), max(files()))
+        return DatabaseInfo(name, server, run(connection, name), max(files()))
 
 
 class Connections:

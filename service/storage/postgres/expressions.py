@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.storage.conditions import MEMBERSHIP, ORDERING, Combination, Comparison, Condition
-from service.storage.fields import is_utf8, stored
+from service.storage.fields import encode_value, is_utf8
 from service.storage.postgres.forms import PREFIX, digest, is_number, kind_of, number_entry
 from service.storage.storable import NUL
 
@@ -132,7 +132,7 @@ def _among(scope: _Scope, name: str, tests: Sequence[Expression], negated: bool)
 def _equal(wanted: Sequence[Any]) -> list[Expression]:
     by_kind: dict[int, list[Any]] = defaultdict(list)
     for each in wanted:
-        kind, value = stored(each)
+        kind, value = encode_value(each)
         by_kind[kind_of(kind)].append(number_entry(kind, value)[0] if is_number(kind) else value)
     return [_equal_of(0, kind, values) for kind, values in by_kind.items()]
 
@@ -149,7 +149,7 @@ def _equal_of(element: int, kind: int, values: list[Any]) -> Expression:
 
 
 def _in_order(operator: str, value: Any) -> Expression:
-    kind, form = stored(value)
+    kind, form = encode_value(value)
     begin = f"element = 0 AND kind = {kind_of(kind)}"
     if is_number(kind):
         return Expression(f"({begin} AND number {operator} %s)", (number_entry(kind, form)[0],))
@@ -162,7 +162,7 @@ def _in_order(operator: str, value: Any) -> Expression:
 
 
 def _holds(value: Any, ignore_case: bool) -> list[Expression]:
-    kind, form = stored(value)
+    kind, form = encode_value(value)
     if is_number(kind):
         return [_equal_of(1, kind_of(kind), [number_entry(kind, form)[0]])]
     part = _part_of("text", "folded", value, ignore_case)

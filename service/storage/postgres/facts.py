@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from psycopg import Connection
 
-from service.storage.fields import Kind, Scalar, scalar_of, stored
+from service.storage.fields import Kind, Scalar, decode_scalar, encode_value
 from service.storage.postgres.forms import digest, is_number, kind_of, number_entry, stored_of
 from service.storage.records import FieldFacts, FieldKinds, FieldType, FieldValue
 
@@ -90,7 +90,7 @@ def read_facts(
     for is_value, *row in connection.execute(_FACTS.format(among=among), asked):
         if is_value:
             kind, whole, times, _, number, _, held, _ = row
-            shown.append(FieldValue(scalar_of(*stored_of(kind, number, whole, held)), times))
+            shown.append(FieldValue(decode_scalar(*stored_of(kind, number, whole, held)), times))
         else:
             groups.append(tuple(row))
     types = {_type(kind, whole) for kind, whole, *_ in groups}
@@ -122,7 +122,7 @@ def _extremes(groups: list[tuple[Any, ...]]) -> tuple[Scalar, Scalar]:
 
 
 def _number(number: Decimal, whole: bool) -> Scalar:
-    return scalar_of(*stored_of(_NUMBER, number, whole, None))
+    return decode_scalar(*stored_of(_NUMBER, number, whole, None))
 
 
 def _place(after: FieldValue | None) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def _place(after: FieldValue | None) -> dict[str, Any]:
     place = {"times": 2**63 - 1, "kind": -1, "number": Decimal(0), "held": "", "real": False}
     if after is None:
         return place
-    kind, held = stored(after.value)
+    kind, held = encode_value(after.value)
     if is_number(kind):
         number, whole = number_entry(kind, held)
         return {**place, "times": after.count, "kind": kind_of(kind), "number": number, "real": not whole}

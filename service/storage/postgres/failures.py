@@ -27,7 +27,7 @@ _REFUSED = (errors.InvalidPassword, errors.InvalidAuthorizationSpecification, er
 
 
 @contextmanager
-def translated_errors(address: str) -> Iterator[None]:
+def translate_errors(address: str) -> Iterator[None]:
     """Raise a StorageError for whatever psycopg says about the database at `address`."""
     try:
         yield

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.storage.fields import FieldRow, Kind, Stored, stored
+from service.storage.fields import EncodedValue, FieldRow, Kind, encode_value
 from service.storage.forms import SETTINGS_COLUMNS
 
 COLLECTION_COLUMNS = f"id, name, documents, keyless, checksum, {SETTINGS_COLUMNS}"
@@ -79,15 +79,15 @@ def field_entry(collection: int, row: int, field: FieldRow) -> tuple[Any, ...]:
     return (*begin, None, None, text, folded(text) if field.kind == Kind.TEXT else None, row)
 
 
-def stored_of(kind: int, number: Decimal | None, whole: bool | None, text: str | None) -> Stored:
+def stored_of(kind: int, number: Decimal | None, whole: bool | None, text: str | None) -> EncodedValue:
     """A value of the table as `stored` gives it."""
     if number is None:
-        return Stored(Kind(kind), text or "")
+        return EncodedValue(Kind(kind), text or "")
     if kind != Kind.NUMBER:
-        return Stored(Kind(kind), int(number))
+        return EncodedValue(Kind(kind), int(number))
     if -(2**63) <= number < 2**63:
-        return Stored(Kind.NUMBER, int(number) if whole else float(number))
-    return stored(int(number))
+        return EncodedValue(Kind.NUMBER, int(number) if whole else float(number))
+    return encode_value(int(number))
 
 
 def _integer(kind: int, form: bytes) -> int:

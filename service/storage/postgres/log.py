@@ -10,7 +10,7 @@ from psycopg import Connection
 
 from service.storage.errors import CollectionMissing
 from service.storage.postgres.forms import numbers
-from service.storage.records import Followed, Logged, RowNumbers
+from service.storage.records import ChangeSummary, RowNumbers, VersionChange
 
 KEPT = "10 minutes"
 """How long what is gone stays for who reads an older version, and the log for who is behind."""
@@ -36,7 +36,7 @@ def keep(
     )
 
 
-def after(connection: Connection[Any], collection: int, version: int) -> Followed | None:
+def after(connection: Connection[Any], collection: int, version: int) -> ChangeSummary | None:
     """All that was done since a version; None where the log does not go back so far."""
     found = connection.execute(
         "SELECT version, first, removed, documents, keyless FROM changes"
@@ -49,10 +49,10 @@ def after(connection: Connection[Any], collection: int, version: int) -> Followe
         return None
     removed = np.concatenate([np.array(row[2], dtype=np.int64) for row in found])
     last, _, _, documents, keyless = found[-1]
-    return Followed(last, found[0][1], np.sort(removed), documents, keyless)
+    return ChangeSummary(last, found[0][1], np.sort(removed), documents, keyless)
 
 
-def one_by_one(connection: Connection[Any], collection: int, version: int) -> list[Logged] | None:
+def one_by_one(connection: Connection[Any], collection: int, version: int) -> list[VersionChange] | None:
     """What each version since one did, in order; None where the log does not go back so far."""
     found = connection.execute(
         "SELECT version, first, count, removed, extract(epoch FROM clock_timestamp() - at)::float8 FROM changes"
@@ -62,7 +62,7 @@ def one_by_one(connection: Connection[Any], collection: int, version: int) -> li
     if [row[0] for row in found] != list(range(version + 1, version + 1 + len(found))):
         return None
     return [
-        Logged(own, first, count, np.array(removed, dtype=np.int64), seconds)
+        VersionChange(own, first, count, np.array(removed, dtype=np.int64), seconds)
         for own, first, count, removed, seconds in found
     ]
 

@@ -14,7 +14,7 @@ from service.storage.conditions import Condition
 from service.storage.errors import CollectionDamaged, CollectionMissing, DocumentDamaged
 from service.storage.fields import is_utf8
 from service.storage.forms import collection_of, texts_of
-from service.storage.interface import Place
+from service.storage.interface import Cursor
 from service.storage.key_rows import KeySums
 from service.storage.postgres import document_rows, log, vector_rows
 from service.storage.postgres.columns import read_column
@@ -30,9 +30,9 @@ from service.storage.records import (
     FieldValue,
     KeyRows,
     Matrix,
-    Part,
     RowNumbers,
     StoredDocument,
+    TextSpan,
 )
 from service.storage.storable import NUL
 
@@ -65,7 +65,7 @@ class Reader:
             raise CollectionMissing(collection)
         return int(rows[0][0])
 
-    def kept(self, collection: int) -> bool:
+    def is_retained(self, collection: int) -> bool:
         """Whether all that was read of a version until now was there; raises CollectionMissing where none of it is."""
         return self._version is None or log.kept(self._connection, collection, self._version)
 
@@ -110,7 +110,7 @@ class Reader:
         found = {texts.row: texts for texts in map(texts_of, read)}
         return [self._found(collection, found, row) for row in numbers(rows)]
 
-    def parts(self, collection: int, rows: RowNumbers) -> list[Part | None]:
+    def parts(self, collection: int, rows: RowNumbers) -> list[TextSpan | None]:
         """What part of a key text each of the keys with these row numbers int64[n] is of; None of all of it."""
         return vector_rows.parts(self._connection, collection, rows)
 
@@ -209,7 +209,9 @@ class Reader:
         """See `service.storage.Reader`; keys of documents that died since are added up as well."""
         return vector_rows.sums(self._connection, collection, document, first, last, self._living)
 
-    def damaged_texts(self, after: Place | None, limit: int) -> tuple[Place | None, list[tuple[int, DocumentDamaged]]]:
+    def damaged_texts(
+        self, after: Cursor | None, limit: int
+    ) -> tuple[Cursor | None, list[tuple[int, DocumentDamaged]]]:
         """Check the texts of at most `limit` documents, of any collection, behind a place; None: from the first.
 
         Returns the place of the last of them, None at the end; and the damaged ones, each with its collection's number.

@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from service.storage.records import Holder, Slot
+from service.storage.records import NodeRecord, ShardReplica
 
 PRESENT = "30 seconds"
 """How long after its last beat a slot is taken to be there."""
@@ -21,7 +21,7 @@ _PRESENT = f"slots.seen > clock_timestamp() - interval '{PRESENT}'"
 _MEMBER = f"{_PRESENT} AND NOT slots.leaving"
 
 
-class Slots:
+class NodeTable:
     """The tables `slots` and `held`; time is the database's. See `service.storage.SlotRegister`.
 
     Args:
@@ -54,20 +54,20 @@ class Slots:
         with self._connection() as connection:
             connection.execute("UPDATE slots SET leaving = true WHERE name = %s", (name,))
 
-    def gone(self, name: str) -> None:
+    def remove(self, name: str) -> None:
         """A slot is not there any more, and holds nothing."""
         with self._connection() as connection:
             connection.execute("DELETE FROM slots WHERE name = %s", (name,))
 
-    def members(self) -> list[Slot]:
+    def members(self) -> list[NodeRecord]:
         """Those that ranges are placed on, by name: that were seen lately, and are not leaving."""
-        return [each for each in self.present() if not each.leaving]
+        return [each for each in self.live() if not each.leaving]
 
-    def present(self) -> list[Slot]:
+    def live(self) -> list[NodeRecord]:
         """Those that were seen lately, by name."""
         statement = f"SELECT name, node, leaving FROM slots WHERE {_PRESENT} ORDER BY name"
         with self._connection() as connection:
-            return [Slot(*row) for row in connection.execute(statement)]
+            return [NodeRecord(*row) for row in connection.execute(statement)]
 
     def hold(self, name: str, collection: int, first_rows: Sequence[int]) -> None:
         """A slot has these ranges of a collection ready; nothing where there is no such slot or collection any more."""
@@ -105,7 +105,7 @@ class Slots:
             asked = (name, collection, first_row, copies, others)
             return bool(connection.execute(statement, asked).rowcount)
 
-    def holders(self, collection: int | None = None) -> list[Holder]:
+    def holders(self, collection: int | None = None) -> list[ShardReplica]:
         """Which slots that were seen lately have which ranges ready, of one collection or of all."""
         statement = (
             "SELECT held.collection, held.first_row, slots.name, slots.node, slots.leaving FROM held"
@@ -114,4 +114,4 @@ class Slots:
         )
         with self._connection() as connection:
             found = connection.execute(statement, (collection, collection)).fetchall()
-        return [Holder(number, first_row, Slot(*slot)) for number, first_row, *slot in found]
+        return [ShardReplica(number, first_row, NodeRecord(*slot)) for number, first_row, *slot in found]

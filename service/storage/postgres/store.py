@@ -20,17 +20,17 @@ from service.storage.errors import (
     StoreUnavailable,
 )
 from service.storage.forms import collection_of
-from service.storage.once import Once, WriteRequest
+from service.storage.once import IdempotentWrite, WriteRequest
 from service.storage.postgres import answered_writes, log
-from service.storage.postgres.clearing import Clearing
-from service.storage.postgres.connections import Connections, checked, prepare, shown
-from service.storage.postgres.failures import translated_errors
+from service.storage.postgres.clearing import GarbageCollector
+from service.storage.postgres.connections import Connections, parse_address, prepare, redact_address
+from service.storage.postgres.failures import translate_errors
 from service.storage.postgres.forms import COLLECTION_COLUMNS
 from service.storage.postgres.reader import Reader
-from service.storage.postgres.slots import Slots
+from service.storage.postgres.slots import NodeTable
 from service.storage.postgres.soundness import findings
 from service.storage.postgres.writer import Writer
-from service.storage.records import CollectionRecord, Extent, Followed, Logged
+from service.storage.records import ChangeSummary, CollectionRecord, Extent, VersionChange
 from service.storage.writes import call_all
 
 _CLEARED = 1000  # documents in one transaction
@@ -45,15 +45,15 @@ class PostgresStore:
         slots: who holds which ranges of row numbers in memory.
     """
 
-    unclean = None
+    unclean_shutdown = None
 
     def __init__(self, address: str, name: str) -> None:
         self.name = name
         self._connections = Connections(address, name)
         self._writing = threading.local()
         self._full = False
-        self._clearing = Clearing(self._clear)
-        self.slots = Slots(self._connection)
+        self._clearing = GarbageCollector(self._clear)
+        self.nodes = NodeTable(self._connection)
 
     @classmethod
     def open(cls, address: str) -> PostgresStore:
@@ -61,8 +61,8 @@ class PostgresStore:
 
         Raises: StorageFailed for an address that is none or refuses; StoreUnavailable; DatabaseTooNew.
         """
-        address, name = checked(address), shown(address)
-        with translated_errors(name):
+        address, name = parse_address(address), redact_address(address)
+        with translate_errors(name):
             prepare(address, name)
             return cls(address, name)
 
@@ -89,7 +89,7 @@ class PostgresStore:
 
     @contextmanager
     def writing(
-        self, once: Once[Any] | None = None, *, deletes: bool = False, collection: int | None = None
+        self, once: IdempotentWrite[Any] | None = None, *, deletes: bool = False, collection: int | None = None
     ) -> Iterator[Writer]:
         """The write transaction: commits when the block ends, rolls back when it raises.
 
@@ -139,7 +139,7 @@ class PostgresStore:
         with self._connection() as connection:
             yield Reader(connection, version=version)
 
-    def now(self, collection: int) -> tuple[CollectionRecord, int]:
+    def latest(self, collection: int) -> tuple[CollectionRecord, int]:
         """A collection and its version at this moment: no write that was acknowledged before is missing.
 
         Raises CollectionMissing.
@@ -152,12 +152,12 @@ class PostgresStore:
             raise CollectionMissing(collection)
         return collection_of(row[1:]), row[0]
 
-    def followed(self, collection: int, after: int) -> Followed | None:
+    def changes_since(self, collection: int, after: int) -> ChangeSummary | None:
         """What was done to a collection since a version; None where that is too long ago, or nothing was."""
         with self._connection() as connection:
             return log.after(connection, collection, after)
 
-    def log(self, collection: int, after: int) -> list[Logged] | None:
+    def change_log(self, collection: int, after: int) -> list[VersionChange] | None:
         """What each version since one did, in order; None where that is too long ago."""
         with self._connection() as connection:
             return log.one_by_one(connection, collection, after)
@@ -231,7 +231,7 @@ class PostgresStore:
     @contextmanager
     def _connection(self) -> Iterator[Connection[Any]]:
         try:
-            with translated_errors(self.name), self._connections.one() as connection:
+            with translate_errors(self.name), self._connections.one() as connection:
                 yield connection
         except DiskFull:
             self._full = True

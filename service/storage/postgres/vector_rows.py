@@ -10,9 +10,9 @@ from psycopg import Connection
 
 from service.storage.errors import DocumentDamaged
 from service.storage.forms import document_of, matrix_of, vector_entries, vectors_of
-from service.storage.key_rows import KeySums, Lengths, Together, one_by_one, together
+from service.storage.key_rows import BlobLengths, KeySums, VectorColumns, decode_one_by_one, decode_together
 from service.storage.postgres.forms import VECTOR_COLUMNS, array, numbers
-from service.storage.records import DocumentRecord, KeyRows, Matrix, Part, RowNumbers, StoredDocument
+from service.storage.records import DocumentRecord, KeyRows, Matrix, RowNumbers, StoredDocument, TextSpan
 
 _COPY = f"COPY vectors (collection, {VECTOR_COLUMNS}) FROM STDIN (FORMAT BINARY)"
 _TYPES = ("int8", "int8", "int8", "int4", "int4", "bytea", "bytea", "int8")
@@ -60,7 +60,7 @@ def of_documents(connection: Connection[Any], collection: int, found: Sequence[S
     return documents
 
 
-def parts(connection: Connection[Any], collection: int, rows: RowNumbers) -> list[Part | None]:
+def parts(connection: Connection[Any], collection: int, rows: RowNumbers) -> list[TextSpan | None]:
     """What part of their document's key text the keys with these numbers are of; raises DocumentDamaged."""
     stored = _read(connection, collection, '"row"', rows)
     return [vectors_of(_there(stored, row)).part for row in rows.tolist()]
@@ -89,14 +89,14 @@ def keys_of(
     if found is not None:
         size, *columns = found[:6]
         own, owners, checksums, firsts, lasts = map(array, columns)
-        lengths = Lengths(*found[6:9]), Lengths(*found[9:12])
-        read = Together(size, own, owners, checksums, firsts, lasts, *lengths, found[12], found[13])
-        if (alike := together(read, rows)) is not None:
+        lengths = BlobLengths(*found[6:9]), BlobLengths(*found[9:12])
+        read = VectorColumns(size, own, owners, checksums, firsts, lasts, *lengths, found[12], found[13])
+        if (alike := decode_together(read, rows)) is not None:
             return alike
     by_document = defaultdict(list)
     for row in _read(connection, collection, "document", rows).values():
         by_document[row[1]].append(row)
-    return one_by_one(by_document, rows, damaged)
+    return decode_one_by_one(by_document, rows, damaged)
 
 
 def checksums(

@@ -12,7 +12,7 @@ from service.storage.checksums import settings_checksum
 from service.storage.conditions import Condition
 from service.storage.errors import CollectionExists
 from service.storage.forms import SETTINGS_COLUMNS, settings_row
-from service.storage.once import Did, Once
+from service.storage.once import Did, IdempotentWrite
 from service.storage.postgres import answered_writes, document_rows, log, vector_rows
 from service.storage.postgres.reader import Reader
 from service.storage.records import Change, CollectionRecord, CollectionSettings, DocumentRecord, Mode, RowNumbers
@@ -39,7 +39,7 @@ class Writer(Reader):
         """Have nobody else write the collection until this transaction ends; raises CollectionMissing."""
         return self._collection("id", collection, "FOR NO KEY UPDATE")
 
-    def keep_answer(self, once: Once[Did] | None, did: Did) -> None:
+    def keep_answer(self, once: IdempotentWrite[Did] | None, did: Did) -> None:
         """Store what a write is answered with, beside what it did, for `Store.writing`; without `once`, nothing."""
         if once is not None:
             answered_writes.keep_answer(self._connection, once.request, once.answer(did))

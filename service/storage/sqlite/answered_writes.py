@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlite3 import Connection
 
 from service.storage.once import LIFETIME_SECONDS, WriteAnswer, WriteRequest
-from service.storage.writes import kept, refuse_kept
+from service.storage.writes import encode_answer, refuse_answer
 
 
 def refuse_answered(connection: Connection, request: WriteRequest) -> None:
@@ -14,7 +14,7 @@ def refuse_answered(connection: Connection, request: WriteRequest) -> None:
         "SELECT request, status, answer FROM answered_writes WHERE caller = ? AND idempotency_key = ? AND at > ?",
         (request.caller, request.key, request.at - LIFETIME_SECONDS),
     ).fetchone()
-    refuse_kept(request, found)
+    refuse_answer(request, found)
 
 
 def keep_answer(connection: Connection, request: WriteRequest, answer: WriteAnswer) -> None:
@@ -22,5 +22,5 @@ def keep_answer(connection: Connection, request: WriteRequest, answer: WriteAnsw
     connection.execute("DELETE FROM answered_writes WHERE at <= ?", (request.at - LIFETIME_SECONDS,))
     connection.execute(
         "INSERT INTO answered_writes (caller, idempotency_key, request, status, answer, at) VALUES (?, ?, ?, ?, ?, ?)",
-        (request.caller, request.key, request.digest, answer.status, kept(request, answer), request.at),
+        (request.caller, request.key, request.digest, answer.status, encode_answer(request, answer), request.at),
     )

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from service.storage.directory import Directory
-from service.storage.errors import BackupDamaged, BackupElsewhere, DirectoryTaken
+from service.storage.errors import BackupDamaged, BackupUnsupported, DirectoryTaken
 from service.storage.interface import Store
 from service.storage.sqlite.connections import connect
-from service.storage.sqlite.failures import translated_errors
-from service.storage.sqlite.schema.migrations import CHANGES, SCHEMA, change, check
+from service.storage.sqlite.failures import translate_errors
+from service.storage.sqlite.schema.migrations import MIGRATIONS, SCHEMA, change, check
 from service.storage.sqlite.soundness import require_sound
 from service.storage.sqlite.store import SQLiteStore
 
@@ -28,7 +28,7 @@ _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Head:
+class BackupHeader:
     """The first line of a backup, in JSON.
 
     Attributes:
@@ -87,7 +87,7 @@ _FORMS = {
 class Backup:
     """A backup that is ready to be read: its head, and the database from the beginning."""
 
-    head: Head
+    head: BackupHeader
     database: BinaryIO
 
     @property
@@ -107,20 +107,20 @@ def backup(store: Store) -> Iterator[Backup]:
     """Everything that is stored at one instant; who reads or writes does not wait.
 
     Raises:
-        BackupElsewhere: the store is no file, and its database has its own way.
+        BackupUnsupported: the store is no file, and its database has its own way.
         DiskFull: the data directory has no room for as much once more.
     """
     if not isinstance(store, SQLiteStore):
-        raise BackupElsewhere()
+        raise BackupUnsupported()
     made = datetime.now(UTC).isoformat(timespec="seconds")
     with store.copied() as path, path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         size = file.tell()
         file.seek(0)
-        yield Backup(Head(FORMAT, SCHEMA, made, size, digest), file)
+        yield Backup(BackupHeader(FORMAT, SCHEMA, made, size, digest), file)
 
 
-def restore(source: BinaryIO, directory: Path) -> Head:
+def restore(source: BinaryIO, directory: Path) -> BackupHeader:
     """Put a backup into a data directory that has no store; it is there as a whole or not at all.
 
     Raises:
@@ -133,7 +133,7 @@ def restore(source: BinaryIO, directory: Path) -> Head:
     try:
         if owned.database.exists():
             raise DirectoryTaken(directory)
-        head = Head.read(source)
+        head = BackupHeader.read(source)
         unproven = owned.new_copy()
         try:
             _copy(source, head, unproven)
@@ -147,7 +147,7 @@ def restore(source: BinaryIO, directory: Path) -> Head:
     return head
 
 
-def _copy(source: BinaryIO, head: Head, target: Path) -> None:
+def _copy(source: BinaryIO, head: BackupHeader, target: Path) -> None:
     digest, left = hashlib.sha256(), head.length
     with target.open("xb") as file:
         while left and (chunk := source.read(min(_CHUNK, left))):
@@ -164,12 +164,12 @@ def _copy(source: BinaryIO, head: Head, target: Path) -> None:
 
 def _prove(path: Path) -> None:
     """See that a softkv of this version can open it."""
-    with translated_errors(path), closing(connect(path)) as connection:
+    with translate_errors(path), closing(connect(path)) as connection:
         version = check(connection, path)
         if version == 0:
             raise BackupDamaged("the backup holds no store")
         require_sound(connection, path)
-        if version in CHANGES:  # of which it is known only then whether its schema is softkv's
+        if version in MIGRATIONS:  # of which it is known only then whether its schema is softkv's
             change(connection, path, version)
 
 

@@ -12,8 +12,8 @@ from service.storage.checksums import AS_BYTES
 from service.storage.errors import DatabaseDamaged, StorageFailed, StoreClosed
 from service.storage.fields import casefold
 from service.storage.sqlite.schema.migrations import (
-    CHANGES,
-    OLDER,
+    MIGRATIONS,
+    REWRITES,
     SCHEMA,
     Report,
     change,
@@ -55,16 +55,16 @@ def open_database(path: Path, report: Report, *, soon: bool = False) -> tuple[sq
         checked = not soon or version != SCHEMA or path.stat().st_size <= SOON_CHECKED
         if checked:
             require_sound(connection, path)
-        if version and version not in OLDER and not logged:  # which did not say whether they are closed
+        if version and version not in REWRITES and not logged:  # which did not say whether they are closed
             require_closed(connection, path)
         if version == 0:
             create(connection)
-        if version in CHANGES:
+        if version in MIGRATIONS:
             change(connection, path, version)
     except BaseException:
         connection.close()
         raise
-    if version in OLDER:
+    if version in REWRITES:
         connection.close()  # which writes its log back
         write_anew(path, version, report)
         connection = connect(path)

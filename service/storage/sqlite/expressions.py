@@ -13,7 +13,7 @@ from heapq import heapify, heappop, heappush
 from typing import Any
 
 from service.storage.conditions import MEMBERSHIP, ORDERING, Combination, Comparison, Condition
-from service.storage.fields import Kind, Stored, ordered_kinds, stored
+from service.storage.fields import EncodedValue, Kind, encode_value, ordered_kinds
 from service.storage.sqlite.forms import marks
 
 # SQLite unites at most 500 SELECTs in one.
@@ -141,7 +141,7 @@ def _compare(comparison: Comparison, collection: int, negated: bool) -> _Part:
     if operator == "contains":
         return _Among(_holds(name, value, comparison.ignore_case), negated)
     if operator in ORDERING:
-        return _Among((_ordered(name, operator, stored(value)),), negated)
+        return _Among((_ordered(name, operator, encode_value(value)),), negated)
     negated = negated != (operator in ("!=", "not in"))
     wanted = list(value) if operator in MEMBERSHIP else [value]
     equal = _Among(_equal(name, [each for each in wanted if each is not None]), negated)
@@ -154,7 +154,7 @@ def _compare(comparison: Comparison, collection: int, negated: bool) -> _Part:
 
 def _equal(name: str, wanted: Sequence[Any]) -> tuple[_Test, ...]:
     by_kind: dict[Kind, list[Any]] = defaultdict(list)
-    for kind, value in dict.fromkeys(stored(each) for each in wanted):
+    for kind, value in dict.fromkeys(encode_value(each) for each in wanted):
         by_kind[kind].append(value)
     return tuple(
         _Test(name, f"element = 0 AND kind = {int(kind)} AND value IN ({marks(values)})", tuple(values))
@@ -162,7 +162,7 @@ def _equal(name: str, wanted: Sequence[Any]) -> tuple[_Test, ...]:
     )
 
 
-def _ordered(name: str, operator: str, operand: Stored) -> _Test:
+def _ordered(name: str, operator: str, operand: EncodedValue) -> _Test:
     first, last = ordered_kinds(operand.kind)
     end = f"kind >= {int(first)}" if operator in ("<", "<=") else f"kind <= {int(last)}"
     return _Test(
@@ -173,7 +173,7 @@ def _ordered(name: str, operator: str, operand: Stored) -> _Test:
 
 
 def _holds(name: str, value: Any, ignore_case: bool) -> tuple[_Test, ...]:
-    kind, form = stored(value)
+    kind, form = encode_value(value)
     equal = f"{_folded('value')} = {_folded('?')}" if ignore_case else "value = ?"
     element = _Test(name, f"element = 1 AND kind = {int(kind)} AND {equal}", (form,))
     if kind is not Kind.TEXT:

@@ -16,7 +16,7 @@ _NO_ROOM = 1 << 20
 
 
 @contextmanager
-def translated_errors(path: Path) -> Iterator[None]:
+def translate_errors(path: Path) -> Iterator[None]:
     """Raise a StorageError for whatever SQLite says about the file at `path`."""
     try:
         yield

@@ -14,7 +14,7 @@ from service.storage.conditions import Condition
 from service.storage.errors import CollectionDamaged, CollectionMissing, DocumentDamaged
 from service.storage.fields import is_utf8
 from service.storage.forms import collection_of, texts_of
-from service.storage.interface import Place
+from service.storage.interface import Cursor
 from service.storage.key_rows import KeySums
 from service.storage.records import (
     CollectionRecord,
@@ -24,9 +24,9 @@ from service.storage.records import (
     FieldValue,
     KeyRows,
     Matrix,
-    Part,
     RowNumbers,
     StoredDocument,
+    TextSpan,
 )
 from service.storage.sqlite import document_rows, vector_rows
 from service.storage.sqlite.expressions import Expression, compile_condition
@@ -90,7 +90,7 @@ class Reader:
         found = {texts.row: texts for texts in map(texts_of, read)}
         return [_found(found, row) for row in np.asarray(rows).tolist()]
 
-    def parts(self, collection: int, rows: RowNumbers) -> list[Part | None]:
+    def parts(self, collection: int, rows: RowNumbers) -> list[TextSpan | None]:
         """What part of a key text each of the keys with these row numbers int64[n] is of; None of all of it."""
         return vector_rows.parts(self._connection, rows)
 
@@ -170,7 +170,9 @@ class Reader:
         """See `service.storage.Reader`; all collections share their numbers, and all of their keys are added up."""
         return vector_rows.sums(self._connection, collection, document, first, last)
 
-    def damaged_texts(self, after: Place | None, limit: int) -> tuple[Place | None, list[tuple[int, DocumentDamaged]]]:
+    def damaged_texts(
+        self, after: Cursor | None, limit: int
+    ) -> tuple[Cursor | None, list[tuple[int, DocumentDamaged]]]:
         """Check the texts of at most `limit` documents, of any collection, behind a row number; None: from the first.
 
         Returns the last of these numbers, None at the end; and the damaged ones, each with its collection's number.

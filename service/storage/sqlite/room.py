@@ -50,7 +50,7 @@ def log_bytes(path: Path) -> int:
     return 0
 
 
-class Giving:
+class VacuumThread:
     """A thread that gives space back while there is any, and leaves writers as much time as it takes itself.
 
     Args:

@@ -24,7 +24,7 @@ from service.storage.errors import (
 from service.storage.fields import field_rows
 from service.storage.forms import collection_of, texts_of, vectors_of
 from service.storage.sqlite import full_text
-from service.storage.sqlite.failures import translated_errors
+from service.storage.sqlite.failures import translate_errors
 from service.storage.sqlite.forms import COLLECTION_COLUMNS, TEXT_COLUMNS, VECTOR_COLUMNS
 
 HEAD_START = 10.0
@@ -145,7 +145,7 @@ def require_sound(connection: Connection, path: Path) -> None:
         raise DatabaseDamaged(path, verdict)
 
 
-class PagesBeside:
+class BackgroundPageCheck:
     """A look at every page of a store that is read already, in a thread of its own; writers wait for it.
 
     It begins with the first writer, or after `HEAD_START`.
@@ -189,7 +189,7 @@ class PagesBeside:
     def _look(self) -> None:
         self._wanted.wait(HEAD_START)
         try:
-            with translated_errors(self._path):
+            with translate_errors(self._path):
                 if self._ended:
                     raise StoreClosed(f"the store {self._path} is being closed: open it again")
                 require_sound(self._connection, self._path)

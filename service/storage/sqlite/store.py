@@ -17,15 +17,15 @@ from service.request_trace import time_stage
 from service.storage.ballast import Ballast
 from service.storage.directory import Directory
 from service.storage.errors import DatabaseDamaged, DiskFull, StorageError, StorageFailed, StoreClosed
-from service.storage.interface import Disk, UncleanStop
-from service.storage.once import Once, WriteRequest
+from service.storage.interface import DiskUsage, UncleanShutdown
+from service.storage.once import IdempotentWrite, WriteRequest
 from service.storage.sqlite.answered_writes import refuse_answered
 from service.storage.sqlite.connections import ReadConnections, connect, open_database
-from service.storage.sqlite.failures import translated_errors
+from service.storage.sqlite.failures import translate_errors
 from service.storage.sqlite.reader import Reader
-from service.storage.sqlite.room import Giving, give_some, log_bytes, worth_giving, write_back
+from service.storage.sqlite.room import VacuumThread, give_some, log_bytes, worth_giving, write_back
 from service.storage.sqlite.schema.migrations import Report, log
-from service.storage.sqlite.soundness import PagesBeside, findings
+from service.storage.sqlite.soundness import BackgroundPageCheck, findings
 from service.storage.sqlite.unclean import Found, mark_closed, mark_open
 from service.storage.sqlite.writer import Writer
 from service.storage.writes import call_all
@@ -37,13 +37,13 @@ class SQLiteStore:
     A write that has returned is on disk, and whoever begins to read after that sees it.
 
     Attributes:
-        unclean: the process that had it last and did not close it; None where it was closed.
+        unclean_shutdown: the process that had it last and did not close it; None where it was closed.
     """
 
     def __init__(
-        self, directory: Directory, connection: Connection, unclean: UncleanStop | None, ballast: Ballast
+        self, directory: Directory, connection: Connection, unclean: UncleanShutdown | None, ballast: Ballast
     ) -> None:
-        self.unclean = unclean
+        self.unclean_shutdown = unclean
         self._directory = directory
         self._connection = connection
         self._readers = ReadConnections(directory.database)
@@ -52,10 +52,10 @@ class SQLiteStore:
         # Held where a state is published, or taken by a reader: its memory and its disk are of the same instant.
         self._gate = threading.Lock()
         self._closed = self._full = False
-        self._pages = PagesBeside(connection, directory.database, self._write_lock, mark_open)
+        self._pages = BackgroundPageCheck(connection, directory.database, self._write_lock, mark_open)
         self._damaged: DatabaseDamaged | None = None
         self._ballast = ballast
-        self._giving = Giving(self._give_some)
+        self._giving = VacuumThread(self._give_some)
         # A program that ends without closing it is not to be taken for one that was killed.
         atexit.register(self.close)
 
@@ -80,7 +80,7 @@ class SQLiteStore:
             ballast = Ballast(owned.ballast, ballast_bytes)
             if ballast.short():  # opening takes some kilobytes
                 ballast.give()
-            with translated_errors(owned.database):
+            with translate_errors(owned.database):
                 found = Found(owned.database)
                 connection, checked = open_database(owned.database, report, soon=soon)
                 unclean = found.left_open(connection)
@@ -109,10 +109,10 @@ class SQLiteStore:
                     sizes[parts.get(each.name, "other")] += each.stat().st_size
         return sizes
 
-    def disk(self) -> Disk:
+    def disk(self) -> DiskUsage:
         """The file system of the data directory."""
         usage = shutil.disk_usage(self.path.parent)
-        return Disk(usage.total, usage.free)
+        return DiskUsage(usage.total, usage.free)
 
     def close(self) -> None:
         """Wait for the writer, then give file and directory back; a second call does nothing."""
@@ -132,7 +132,7 @@ class SQLiteStore:
 
     @contextmanager
     def writing(
-        self, once: Once[Any] | None = None, *, deletes: bool = False, collection: int | None = None
+        self, once: IdempotentWrite[Any] | None = None, *, deletes: bool = False, collection: int | None = None
     ) -> Iterator[Writer]:
         """The write transaction: commits when the block ends, rolls back when it raises.
 
@@ -243,7 +243,7 @@ class SQLiteStore:
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:
         try:
-            with translated_errors(self.path):
+            with translate_errors(self.path):
                 yield
         except DatabaseDamaged as error:
             self._damaged = error
@@ -265,7 +265,7 @@ class SQLiteStore:
 
     def check(self) -> Iterator[str]:
         """What is wrong with anything that is stored, a line each; reads all of it, and holds up writers meanwhile."""
-        with self._write_lock, translated_errors(self.path), closing(connect(None)) as empty:
+        with self._write_lock, translate_errors(self.path), closing(connect(None)) as empty:
             yield from findings(self._connection, empty)
 
     @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from service.storage.records import CollectionSettings, SearchRow
 from service.storage.sqlite import document_rows
 from service.storage.sqlite.connections import connect
-from service.storage.sqlite.failures import translated_errors
+from service.storage.sqlite.failures import translate_errors
 from service.storage.sqlite.schema.migrations import create
 from service.storage.sqlite.search import Search
 from service.storage.sqlite.writer import Writer
@@ -17,14 +17,14 @@ from service.storage.storable import DocumentTexts, refuse_repeated
 
 
 @contextmanager
-def searching_rows(rows: Sequence[SearchRow]) -> Iterator[Search]:
+def temporary_search(rows: Sequence[SearchRow]) -> Iterator[Search]:
     """A search over these rows, of which nothing is stored.
 
     It answers as a collection of the same rows does. Raises DocumentsRepeated or Unstorable.
     """
     refuse_repeated([row.id for row in rows])
     texts = [DocumentTexts.of(row.id, row.key, row.value, {}) for row in rows]
-    with translated_errors(Path(":memory:")), closing(connect(None)) as connection:
+    with translate_errors(Path(":memory:")), closing(connect(None)) as connection:
         create(connection)
         # No vectors are stored, so these settings say nothing.
         record = Writer(connection).create_collection("rows", CollectionSettings("cosine", 1.0))

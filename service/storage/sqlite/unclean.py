@@ -15,7 +15,7 @@ from pathlib import Path
 from sqlite3 import Connection, OperationalError
 
 from service.storage.errors import LogMissing
-from service.storage.interface import UncleanStop
+from service.storage.interface import UncleanShutdown
 from service.storage.sqlite.schema.migrations import log
 
 
@@ -32,14 +32,14 @@ class Found:
         self._started = time.perf_counter()
         self._log_bytes = log(path).stat().st_size if log(path).exists() else 0
 
-    def left_open(self, connection: Connection) -> UncleanStop | None:
+    def left_open(self, connection: Connection) -> UncleanShutdown | None:
         """The process that had it before, if it did not close it; only reads."""
         last = connection.execute("SELECT pid FROM open_stores").fetchone()
         if last is None:
             return None
         collections, documents = connection.execute("SELECT count(*), sum(documents) FROM collections").fetchone()
         seconds = time.perf_counter() - self._started
-        return UncleanStop(int(last[0]), self._log_bytes, collections, documents or 0, seconds)
+        return UncleanShutdown(int(last[0]), self._log_bytes, collections, documents or 0, seconds)
 
 
 def mark_open(connection: Connection) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 from service.storage.errors import DocumentDamaged
 from service.storage.forms import document_of, matrix_of, vector_entries, vectors_of
-from service.storage.key_rows import KeySums, Lengths, Together, one_by_one, together
-from service.storage.records import DocumentRecord, KeyRows, Matrix, Part, RowNumbers, StoredDocument
+from service.storage.key_rows import BlobLengths, KeySums, VectorColumns, decode_one_by_one, decode_together
+from service.storage.records import DocumentRecord, KeyRows, Matrix, RowNumbers, StoredDocument, TextSpan
 from service.storage.sqlite.forms import VECTOR_COLUMNS, numbers_of, numbers_text
 
 # Every column of many rows in one step of SQLite, for which Python waits for nothing else. Bytes pass for text on their
@@ -67,7 +67,7 @@ def of_documents(connection: Connection, found: Sequence[StoredDocument]) -> lis
     return documents
 
 
-def parts(connection: Connection, rows: RowNumbers) -> list[Part | None]:
+def parts(connection: Connection, rows: RowNumbers) -> list[TextSpan | None]:
     """What part of their document's key text the keys with these numbers are of; raises DocumentDamaged."""
     stored = _read(connection, '"row"', rows)
     return [vectors_of(_there(stored, row)).part for row in rows.tolist()]
@@ -133,8 +133,10 @@ def _at_once(connection: Connection, rows: Sequence[int]) -> KeyRows | None:
     ).fetchone()
     count, n_keys, n_values = found[:3]
     numbers, owners, checksums, firsts, lasts = (numbers_of(text) for text in found[7:12])
-    lengths = Lengths(n_keys, *found[3:5]), Lengths(n_values, *found[5:7])
-    return together(Together(count, numbers, owners, checksums, firsts, lasts, *lengths, found[12], found[13]), rows)
+    lengths = BlobLengths(n_keys, *found[3:5]), BlobLengths(n_values, *found[5:7])
+    return decode_together(
+        VectorColumns(count, numbers, owners, checksums, firsts, lasts, *lengths, found[12], found[13]), rows
+    )
 
 
 def _one_by_one(
@@ -144,4 +146,4 @@ def _one_by_one(
     by_document = defaultdict(list)
     for row in _read(connection, "document", rows).values():
         by_document[row[1]].append(row)
-    return one_by_one(by_document, rows, damaged)
+    return decode_one_by_one(by_document, rows, damaged)

@@ -10,7 +10,7 @@ from service.storage.checksums import settings_checksum
 from service.storage.conditions import Condition
 from service.storage.errors import CollectionExists
 from service.storage.forms import SETTINGS_COLUMNS, settings_row
-from service.storage.once import Did, Once
+from service.storage.once import Did, IdempotentWrite
 from service.storage.records import Change, CollectionRecord, CollectionSettings, DocumentRecord, Mode, RowNumbers
 from service.storage.sqlite import answered_writes, document_rows, full_text, vector_rows
 from service.storage.sqlite.forms import marks
@@ -32,7 +32,7 @@ class Writer(Reader):
         """
         self.callbacks.append(callback)
 
-    def keep_answer(self, once: Once[Did] | None, did: Did) -> None:
+    def keep_answer(self, once: IdempotentWrite[Did] | None, did: Did) -> None:
         """Store what a write is answered with, beside what it did, for `Store.writing`; without `once`, nothing."""
         if once is not None:
             answered_writes.keep_answer(self._connection, once.request, once.answer(did))

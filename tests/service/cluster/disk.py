@@ -65,7 +65,7 @@ class Machine:
 
     def leave(self, shard: Shard) -> None:
         shard.close()
-        self.store.slots.gone(shard.name)
+        self.store.nodes.remove(shard.name)
 
     def ask(self, shard: Shard) -> tuple[dict[str, Any], dict[str, Any]]:
         _, extent = self.store.extent(self.number)

@@ -101,7 +101,7 @@ class Fleet:
         number, first_rows = self.shelf.ranges()
         store = open_shared(self._address)
         try:
-            members = store.slots.members()
+            members = store.nodes.members()
         finally:
             store.close()
         return {

@@ -9,7 +9,7 @@ from typing import Any
 
 from attention.lookup import of_bytes, to_bytes
 from service.cluster import RANGE_ROWS, owners, ranges_of
-from service.storage import Slot
+from service.storage import NodeRecord
 from tests.service.cluster.linked import COPIES, Running
 from tests.service.cluster.simulated import ODD, SimulatedStore
 
@@ -219,13 +219,13 @@ class History:
 
     def check(self) -> None:
         """All ranges are held by exactly those that are to hold them, and answered."""
-        members = [Slot(name, each.shard.node) for name, each in self.slots.items() if not each.shard._leaving]
+        members = [NodeRecord(name, each.shard.node) for name, each in self.slots.items() if not each.shard._leaving]
         assert {each.name for each in self.store.members()} == {each.name for each in members}
         for number, collection in self.store.collections.items():
             for first_row in ranges_of(collection.next_row):
                 wanted = set(owners(number, first_row, members, COPIES))
                 holding = {name for name, each in self.slots.items() if (number, first_row) in each.held}
-                registered = {each.slot.name for each in self.store.holders(number) if each.first_row == first_row}
+                registered = {each.node.name for each in self.store.holders(number) if each.first_row == first_row}
                 if members:
                     assert holding == registered == wanted
                 for name in holding & wanted:

@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 
 from service.cluster import Shard
-from service.storage import CollectionMissing, CollectionRecord, Extent, Holder, Logged, Slot, StoreUnavailable
+from service.storage import (
+    CollectionMissing,
+    CollectionRecord,
+    Extent,
+    NodeRecord,
+    ShardReplica,
+    StoreUnavailable,
+    VersionChange,
+)
 from tests.service.cluster.simulated import (
     KEPT_SECONDS,
     SimulatedReader,
@@ -73,7 +81,7 @@ class Link:
             found = store.collections[collection]
             return found.record, Extent(found.version, found.next_row)
 
-    def log(self, collection: int, after: int) -> list[Logged] | None:
+    def change_log(self, collection: int, after: int) -> list[VersionChange] | None:
         with self._call() as store:
             there = store.collections.get(collection)
             found = [] if there is None else [each for each in there.log if each[0] > after]
@@ -81,7 +89,7 @@ class Link:
                 return None
             now = store.clock()
             return [
-                Logged(version, first, count, np.array(removed, np.int64), now - at)
+                VersionChange(version, first, count, np.array(removed, np.int64), now - at)
                 for version, first, count, removed, at in found
             ]
 
@@ -121,18 +129,18 @@ class Link:
                 node, seen, _ = store.register[name]
                 store.register[name] = (node, seen, True)
 
-    def gone(self, name: str) -> None:
+    def remove(self, name: str) -> None:
         with self._call() as store:
             store.register.pop(name, None)
             store.held = {each for each in store.held if each[0] != name}
 
-    def members(self) -> list[Slot]:
+    def members(self) -> list[NodeRecord]:
         with self._call() as store:
             return store.members()
 
-    def present(self) -> list[Slot]:
+    def live(self) -> list[NodeRecord]:
         with self._call() as store:
-            return store.present()
+            return store.live()
 
     def hold(self, name: str, collection: int, first_rows: Sequence[int]) -> None:
         with self._call() as store:
@@ -157,7 +165,7 @@ class Link:
             self._gave_up(collection, first_row)
             return True
 
-    def holders(self, collection: int | None = None) -> list[Holder]:
+    def holders(self, collection: int | None = None) -> list[ShardReplica]:
         with self._call() as store:
             return store.holders(collection)
 

@@ -13,10 +13,10 @@ from service.storage import (
     CollectionRecord,
     CollectionSettings,
     Comparison,
-    Holder,
     KeyRows,
     KeySums,
-    Slot,
+    NodeRecord,
+    ShardReplica,
 )
 
 WIDTH = 4
@@ -106,7 +106,7 @@ class SimulatedReader:
             raise CollectionMissing(collection)
         return self._state[collection][0]
 
-    def kept(self, collection: int) -> bool:
+    def is_retained(self, collection: int) -> bool:
         self._store.called()
         if self._state is not None:
             return True
@@ -191,17 +191,19 @@ class SimulatedStore:
         del self.collections[collection]
         self.held = {each for each in self.held if each[1] != collection}
 
-    def members(self) -> list[Slot]:
-        return [each for each in self.present() if not each.leaving]
+    def members(self) -> list[NodeRecord]:
+        return [each for each in self.live() if not each.leaving]
 
-    def present(self) -> list[Slot]:
+    def live(self) -> list[NodeRecord]:
         since = self.clock() - PRESENT_SECONDS
-        return [Slot(name, node, left) for name, (node, seen, left) in sorted(self.register.items()) if seen > since]
-
-    def holders(self, collection: int | None = None) -> list[Holder]:
-        there = {each.name: each for each in self.present()}
         return [
-            Holder(number, first_row, there[slot])
+            NodeRecord(name, node, left) for name, (node, seen, left) in sorted(self.register.items()) if seen > since
+        ]
+
+    def holders(self, collection: int | None = None) -> list[ShardReplica]:
+        there = {each.name: each for each in self.live()}
+        return [
+            ShardReplica(number, first_row, there[slot])
             for slot, number, first_row in sorted(self.held)
             if slot in there and collection in (None, number)
         ]

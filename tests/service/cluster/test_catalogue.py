@@ -47,8 +47,8 @@ def slots(address: str, ranges_of_16_rows: None) -> Iterator[LocalSlots]:
 @pytest.fixture
 def catalogue(address: str, slots: LocalSlots) -> Iterator[ShardedCatalogue]:
     store = open_shared(address)
-    until(lambda: len(store.slots.members()) == len(SLOTS))
-    found = ShardedCatalogue(store, None, Calling(slots, store.slots, 2, seconds=5.0))
+    until(lambda: len(store.nodes.members()) == len(SLOTS))
+    found = ShardedCatalogue(store, None, Calling(slots, store.nodes, 2, seconds=5.0))
     found.rebuild()
     yield found
     found.close()
@@ -134,7 +134,7 @@ def test_a_write_is_in_the_next_answer(catalogue: ShardedCatalogue) -> None:
 def test_where_a_slot_is_lost_the_others_answer(catalogue: ShardedCatalogue, slots: LocalSlots) -> None:
     collection = create(catalogue)
     collection.write([document(f"{seed}", seed) for seed in range(200)])
-    until(lambda: len(catalogue.store.slots.holders(collection.record.id)) == 2 * 13)
+    until(lambda: len(catalogue.store.nodes.holders(collection.record.id)) == 2 * 13)
     expected, _, _ = answer(collection, 5)
     for name in SLOTS:
         slots.lost = {name}
@@ -196,7 +196,7 @@ def test_an_answer_without_lost_ranges_is_true_of_all_rows(
 def test_a_slow_slot_is_not_waited_for(catalogue: ShardedCatalogue, slots: LocalSlots) -> None:
     collection = create(catalogue)
     collection.write([document(f"{seed}", seed) for seed in range(200)])
-    until(lambda: len(catalogue.store.slots.holders(collection.record.id)) == 2 * 13)
+    until(lambda: len(catalogue.store.nodes.holders(collection.record.id)) == 2 * 13)
     for seed in range(110):
         answer(collection, seed)
     slots.slow = {"a": 4.0}
@@ -232,9 +232,9 @@ def test_ranges_move_while_answers_go_on(catalogue: ShardedCatalogue, slots: Loc
 
     asking = threading.Thread(target=ask)
     asking.start()
-    number, register = collection.record.id, catalogue.store.slots
+    number, register = collection.record.id, catalogue.store.nodes
     slots.add("d")
-    until(lambda: any(each.slot.name == "d" for each in register.holders(number)))
+    until(lambda: any(each.node.name == "d" for each in register.holders(number)))
     until(lambda: len(register.holders(number)) == 2 * 13)
     slots.shards["a"].leave()
     until(lambda: slots.shards["a"].left)
@@ -276,7 +276,7 @@ def test_what_the_slots_hold_is_told(catalogue: ShardedCatalogue, slots: LocalSl
     until(lambda: [each.lag for each in catalogue.shards().slots] == [3, 0, 0])
     slots.shards["b"].close()
     for name in "ab":
-        catalogue.store.slots.gone(name)
+        catalogue.store.nodes.remove(name)
     until(lambda: catalogue.shards().fewer == 13)  # the third has taken over all that it had not
     (left,) = catalogue.shards().slots
     assert (left.name, left.ranges, left.keys) == ("c", 13, 200)

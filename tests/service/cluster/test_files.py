@@ -204,7 +204,7 @@ def test_a_range_that_was_given_up_and_comes_back_is_not_read_again(machine, rea
     files = machine.files()
     other = machine.slot("b")
     machine.look(one, other)
-    members = machine.store.slots.members()
+    members = machine.store.nodes.members()
     moved = [row for row in ranges_of(6 * BLOCK + 1) if owners(machine.number, row, members, 1) == ("b",)]
     assert moved
     assert machine.files() == files  # for a while

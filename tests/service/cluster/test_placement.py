@@ -9,19 +9,19 @@ import pytest
 from hypothesis import given
 
 from service.cluster.placement import RANGE_ROWS, owners, range_of, ranges_of
-from service.storage import Slot
+from service.storage import NodeRecord
 
 FIRST_ROWS = [k * RANGE_ROWS for k in range(2000)]
 names = st.text("abcdefgh0123456789", min_size=1, max_size=6)
 
 
 @st.composite
-def clusters(draw: st.DrawFn, most: int = 9) -> list[Slot]:
+def clusters(draw: st.DrawFn, most: int = 9) -> list[NodeRecord]:
     found = draw(st.lists(names, min_size=1, max_size=most, unique=True))
-    return [Slot(name, draw(st.sampled_from("xyz"))) for name in found]
+    return [NodeRecord(name, draw(st.sampled_from("xyz"))) for name in found]
 
 
-def placed(slots: list[Slot], copies: int, first_rows: list[int]) -> dict[int, tuple[str, ...]]:
+def placed(slots: list[NodeRecord], copies: int, first_rows: list[int]) -> dict[int, tuple[str, ...]]:
     return {first_row: owners(7, first_row, slots, copies) for first_row in first_rows}
 
 
@@ -42,7 +42,7 @@ def test_a_range_is_named_by_its_first_row():
 def test_as_many_copies_as_asked_on_as_many_nodes_as_there_are(slots, copies, k):
     found = owners(k, k * RANGE_ROWS, slots, copies)
     assert len(set(found)) == len(found) == min(copies, len(slots))
-    nodes = {slot.name: slot.node for slot in slots}
+    nodes = {slot.name: slot.machine for slot in slots}
     assert len({nodes[name] for name in found}) == min(copies, len(set(nodes.values())))
     assert owners(k, k * RANGE_ROWS, slots[::-1], copies) == found
 
@@ -51,11 +51,11 @@ def test_as_many_copies_as_asked_on_as_many_nodes_as_there_are(slots, copies, k)
 def test_who_comes_takes_ranges_and_moves_no_others(slots, copies, name, node):
     slots = [slot for slot in slots if slot.name != name]
     before = placed(slots, copies, FIRST_ROWS[:60])
-    after = placed([*slots, Slot(name, node)], copies, FIRST_ROWS[:60])
+    after = placed([*slots, NodeRecord(name, node)], copies, FIRST_ROWS[:60])
     for first_row, now in after.items():
         if name not in now:
             assert now == before[first_row]
-    if len({slot.node for slot in slots}) >= copies and node in {slot.node for slot in slots}:
+    if len({slot.machine for slot in slots}) >= copies and node in {slot.machine for slot in slots}:
         for first_row, now in after.items():  # no node is new: nobody but the new slot gets anything
             assert set(now) - set(before[first_row]) <= {name}
 
@@ -72,7 +72,7 @@ def test_who_goes_moves_what_it_had_alone(slots, copies, data):
 
 @pytest.mark.parametrize(("nodes", "copies"), list(product((4, 8), (1, 2, 3))))
 def test_slots_have_as_many_ranges_each_as_chance_gives(nodes, copies):
-    slots = [Slot(f"slot-{i}", f"node-{i}") for i in range(nodes)]
+    slots = [NodeRecord(f"slot-{i}", f"node-{i}") for i in range(nodes)]
     found = [name for each in placed(slots, copies, FIRST_ROWS).values() for name in each]
     wanted = len(FIRST_ROWS) * copies / nodes
     for slot in slots:
@@ -81,9 +81,9 @@ def test_slots_have_as_many_ranges_each_as_chance_gives(nodes, copies):
 
 @pytest.mark.parametrize("copies", [1, 2])
 def test_a_machine_more_and_one_less_move_about_the_least_possible(copies):
-    slots = [Slot(f"slot-{i}", f"node-{i}") for i in range(8)]
+    slots = [NodeRecord(f"slot-{i}", f"node-{i}") for i in range(8)]
     before = placed(slots, copies, FIRST_ROWS)
-    more = moved(before, placed([*slots, Slot("slot-8", "node-8")], copies, FIRST_ROWS))
+    more = moved(before, placed([*slots, NodeRecord("slot-8", "node-8")], copies, FIRST_ROWS))
     least = len(FIRST_ROWS) * copies / 9  # what the new one is to have
     assert least * 0.8 < more < least * 1.2
     less = moved(before, placed(slots[1:], copies, FIRST_ROWS))

@@ -77,19 +77,19 @@ class Cluster:
 
     def settled(self) -> bool:
         """Whether each range is held by those who are to hold it, and by no others."""
-        members = self.store.slots.members()
+        members = self.store.nodes.members()
         wanted = {
             (number, first_row, name)
             for number, extent in self.store.extents().items()
             for first_row in ranges_of(extent.next_row)
             for name in owners(number, first_row, members, COPIES)
         }
-        return wanted == {(each.collection, each.first_row, each.slot.name) for each in self.store.slots.holders()}
+        return wanted == {(each.collection, each.first_row, each.node.name) for each in self.store.nodes.holders()}
 
     def settle(self) -> None:
         deadline = time.monotonic() + 30
         while not self.settled():
-            assert time.monotonic() < deadline, self.store.slots.holders()
+            assert time.monotonic() < deadline, self.store.nodes.holders()
             time.sleep(0.05)
 
 
@@ -163,7 +163,7 @@ def test_every_answer_is_of_its_version_whoever_writes(cluster: Cluster) -> None
             number, condition = chosen.choice(numbers), chosen.choice(FILTERS)
             _, extent = cluster.store.extent(number)
             version = extent.version - chosen.choice([0, 0, 1, 3])
-            members = cluster.store.slots.members()
+            members = cluster.store.nodes.members()
             there = list(ranges_of(extent.next_row))
             slot = chosen.choice("abc")
             ranges = [each for each in there if slot in owners(number, each, members, COPIES)]
@@ -181,7 +181,7 @@ def test_every_answer_is_of_its_version_whoever_writes(cluster: Cluster) -> None
     for number in numbers:
         _, extent = cluster.store.extent(number)
         for first_row in ranges_of(extent.next_row):
-            for slot in owners(number, first_row, cluster.store.slots.members(), COPIES):
+            for slot in owners(number, first_row, cluster.store.nodes.members(), COPIES):
                 said, arrays = cluster.ask(slot, number, extent.version, [first_row], LARGE)
                 assert arrays["rows"].tolist() == cluster.wanted(number, extent.version, [first_row], LARGE), said
                 n = cluster.ask(slot, number, extent.version, [first_row], call="facts")[0]
@@ -202,8 +202,8 @@ def test_a_slot_more_and_one_less_while_questions_are_answered(cluster: Cluster)
         while not stop.is_set():
             _, extent = cluster.store.extent(number)
             holding: dict[int, list[str]] = {}
-            for each in cluster.store.slots.holders(number):
-                holding.setdefault(each.first_row, []).append(each.slot.name)
+            for each in cluster.store.nodes.holders(number):
+                holding.setdefault(each.first_row, []).append(each.node.name)
             for first_row in ranges_of(extent.next_row):
                 if len(holding.get(first_row, ())) < COPIES:
                     failed.append((first_row, holding))
@@ -233,8 +233,8 @@ def test_a_slot_more_and_one_less_while_questions_are_answered(cluster: Cluster)
     asking.join()
     assert failed == []
     assert asked[0] > 30
-    cluster.store.slots.gone("a")
-    assert {each.slot.name for each in cluster.store.slots.holders()} == {"b", "c", "d"}
+    cluster.store.nodes.remove("a")
+    assert {each.node.name for each in cluster.store.nodes.holders()} == {"b", "c", "d"}
 
 
 def test_a_server_that_is_gone_is_waited_for() -> None:
@@ -242,7 +242,7 @@ def test_a_server_that_is_gone_is_waited_for() -> None:
         cluster = Cluster(server.database())
         number = collection(cluster.store, [document("a"), document("b")])
         cluster.settle()
-        slot = cluster.store.slots.holders(number)[0].slot.name
+        slot = cluster.store.nodes.holders(number)[0].node.name
         assert cluster.ask(slot, number, 1, [0])[1]["rows"].tolist() == [1, 2]
         server.kill()
         deadline = time.monotonic() + 20

@@ -12,18 +12,22 @@ import pytest
 from attention.lookup import of_bytes, to_bytes
 from service.cluster import Calling, RangesLost, SlotLost, VersionGone
 from service.cluster.round import Asked
-from service.storage import Holder, Slot
+from service.storage import NodeRecord, ShardReplica
 
 
 class Register:
     """Two slots that hold all of three ranges, and a third that holds the last."""
 
-    def holders(self, collection: int | None = None) -> list[Holder]:
-        both = [Holder(1, first_row, Slot(name, name)) for first_row in (0, 131_072, 262_144) for name in ("a", "b")]
-        return [*both, Holder(1, 262_144, Slot("c", "c"))]
+    def holders(self, collection: int | None = None) -> list[ShardReplica]:
+        both = [
+            ShardReplica(1, first_row, NodeRecord(name, name))
+            for first_row in (0, 131_072, 262_144)
+            for name in ("a", "b")
+        ]
+        return [*both, ShardReplica(1, 262_144, NodeRecord("c", "c"))]
 
-    def members(self) -> list[Slot]:
-        return [Slot(name, name) for name in ("a", "b")]
+    def members(self) -> list[NodeRecord]:
+        return [NodeRecord(name, name) for name in ("a", "b")]
 
 
 class Slots:
@@ -91,11 +95,11 @@ def test_who_was_silent_for_long_is_not_asked_first_again() -> None:
 class Apart(Register):
     """One range that a and b hold, and one that a and c hold."""
 
-    def holders(self, collection: int | None = None) -> list[Holder]:
+    def holders(self, collection: int | None = None) -> list[ShardReplica]:
         held = ((0, "a"), (0, "b"), (131_072, "a"), (131_072, "c"))
-        return [Holder(1, first_row, Slot(name, name)) for first_row, name in held]
+        return [ShardReplica(1, first_row, NodeRecord(name, name)) for first_row, name in held]
 
-    def members(self) -> list[Slot]:
+    def members(self) -> list[NodeRecord]:
         return []
 
 

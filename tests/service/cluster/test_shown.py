@@ -64,7 +64,7 @@ def test_it_says_what_slots_hold(
         assert of_slots(http.get("/metrics").text)["slot_ranges"] == {"a": 3.0, "b": 3.0}
         slots.shards["b"].close()
         with closing(open_shared(address)) as store:
-            store.slots.gone("b")
+            store.nodes.remove("b")
         until(lambda: of_slots(http.get("/metrics").text)["ranges"]["fewer"] == 3.0)
         assert of_slots(http.get("/metrics").text)["slot_lag_versions"] == {"a": 0.0}
     slots.close()

@@ -8,13 +8,13 @@ import pytest
 from service.cluster.placement import RANGE_ROWS
 from service.cluster.slot.steps import SKIPPED_SECONDS, Step, steps, written
 from service.cluster.slot.versions import KEPT
-from service.storage import CollectionMissing, Logged
+from service.storage import CollectionMissing, VersionChange
 from tests.service.cluster.linked import Link
 from tests.service.cluster.simulated import SimulatedStore
 
 
-def logged(version: int, seconds: float, *removed: int) -> Logged:
-    return Logged(version, 10 * version, 10, np.array(removed, np.int64), seconds)
+def logged(version: int, seconds: float, *removed: int) -> VersionChange:
+    return VersionChange(version, 10 * version, 10, np.array(removed, np.int64), seconds)
 
 
 def plain(step: Step) -> tuple[int, int, int, list[int], float, bool]:
@@ -45,7 +45,7 @@ def store() -> SimulatedStore:
     return SimulatedStore(lambda: 0.0)
 
 
-def added(store: SimulatedStore, number: int, first_row: int, log: list[Logged]) -> list[list[int]]:
+def added(store: SimulatedStore, number: int, first_row: int, log: list[VersionChange]) -> list[list[int]]:
     link = Link(store, lambda: None, lambda *_: None, lambda *_: None)
     found = written(link, number, first_row, steps(log, 0.0), lambda _: None)
     return [[] if each is None else each.numbers.tolist() for each in found]

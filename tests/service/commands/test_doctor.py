@@ -126,14 +126,14 @@ def test_who_holds_the_keys_is_told_from_the_database_alone(
             number = writer.create_collection("c", CollectionSettings("cosine", 1.0)).id
             writer.upsert(number, [DocumentRecord("a", None, 1, np.ones((1, 2), np.float32))])
         for slot, node in (("a", "one"), ("b", "two"), ("c", "two")):
-            store.slots.join(slot, node)
+            store.nodes.join(slot, node)
         seen = "3 slots on 2 machines were seen in the last 30 seconds; 1 ranges: "
         code, state, detail = told()
         assert (code, state) == (1, "broken")
         assert detail.startswith(f"{seen}0 have 2 copies, 0 have fewer, 1 none; where that stays so")
-        store.slots.hold("a", number, [0])
+        store.nodes.hold("a", number, [0])
         assert told() == (0, "note", f"{seen}0 have 2 copies, 1 have fewer, 0 none")
-        store.slots.hold("c", number, [0])
+        store.nodes.hold("c", number, [0])
         assert told() == (0, "ok", f"{seen}1 have 2 copies, 0 have fewer, 0 none")
 
 

@@ -151,7 +151,7 @@ def test_two_hold_all_of_it_and_one_takes_over_what_the_other_leaves(
         first = shards[0].said("slots hold")[0]
         assert first["coming"] + first["ranges"] > 0  # nobody is ready before it knows what is its own
         shards.append(Shard(address, head, tmp_path, "two"))
-        until(lambda: len(written.slots.members()) == 4, 120, lambda: shards[1].others)
+        until(lambda: len(written.nodes.members()) == 4, 120, lambda: shards[1].others)
 
         def settled() -> bool:
             """Whether every range is where it belongs, and nowhere else."""
@@ -159,9 +159,9 @@ def test_two_hold_all_of_it_and_one_takes_over_what_the_other_leaves(
                 (number, first_row, owner)
                 for number, extent in written.extents().items()
                 for first_row in ranges_of(extent.next_row)
-                for owner in owners(number, first_row, written.slots.members(), 1)
+                for owner in owners(number, first_row, written.nodes.members(), 1)
             }
-            return {(each.collection, each.first_row, each.slot.name) for each in written.slots.holders()} == wanted
+            return {(each.collection, each.first_row, each.node.name) for each in written.nodes.holders()} == wanted
 
         until(settled)
         until(lambda: sum(shard.ranges() or 0 for shard in shards) == 3)
@@ -169,15 +169,15 @@ def test_two_hold_all_of_it_and_one_takes_over_what_the_other_leaves(
         assert shards[1].stop() == 0
         assert not shards[1].ready.exists()
         assert shards[1].said("slots have left")
-        assert {slot.name for slot in written.slots.present()} == {"one-0", "one-1"}
+        assert {slot.name for slot in written.nodes.present()} == {"one-0", "one-1"}
         assert settled()
-        assert len(written.slots.holders()) == 3
+        assert len(written.nodes.holders()) == 3
         assert shards[0].stop() == 0
         assert {each.name for each in (tmp_path / "data").iterdir()} == {
             f"softkv.slot-{name}-{number}" for name in ("one", "two") for number in (0, 1)
         }
         assert shards[0].said("there is no slot elsewhere that could hold what these have")
-        assert written.slots.present() == []
+        assert written.nodes.present() == []
     finally:
         for shard in shards:
             shard.process.kill()

@@ -9,8 +9,8 @@ import pytest
 
 from service.storage import (
     LIFETIME_SECONDS,
+    IdempotentWrite,
     KeyReused,
-    Once,
     SQLiteStore,
     StorageFailed,
     Store,
@@ -24,8 +24,8 @@ ASKED = WriteRequest("somebody", "a name", b"what is asked", at=1_000_000)
 ANSWER = WriteAnswer(201, b'{"upserted":1}')
 
 
-def once(request: WriteRequest = ASKED) -> Once[int]:
-    return Once(request, lambda did: WriteAnswer(200 + did, ANSWER.body))
+def once(request: WriteRequest = ASKED) -> IdempotentWrite[int]:
+    return IdempotentWrite(request, lambda did: WriteAnswer(200 + did, ANSWER.body))
 
 
 def write(store: Store, number: int, identity: str, request: WriteRequest = ASKED) -> None:
@@ -89,14 +89,14 @@ def test_a_write_that_fails_keeps_no_answer(store: Store) -> None:
     def refuse(_: int) -> WriteAnswer:
         raise LookupError("in the answer")
 
-    def write_and_refuse(asked: Once[int]) -> None:
+    def write_and_refuse(asked: IdempotentWrite[int]) -> None:
         with store.writing(asked) as writer:
             writer.upsert(number, [document("a")])
             writer.keep_answer(asked, 1)
             raise KeyError
 
     with pytest.raises(LookupError, match="in the answer"):
-        write_and_refuse(Once(ASKED, refuse))
+        write_and_refuse(IdempotentWrite(ASKED, refuse))
     with pytest.raises(KeyError):
         write_and_refuse(once())
     assert (ids(store, number), kept(store)) == ([], [])

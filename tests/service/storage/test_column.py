@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.storage import Comparison, Store, scalar_of
-from service.storage.fields import stored
+from service.storage import Comparison, Store, decode_scalar
+from service.storage.fields import encode_value
 from tests.service.storage.making import collection, document
 from tests.service.storage.meaning import ORDERS, SCALARS, TEXTS, lists, ordered, passes, scalars, texts
 
@@ -120,5 +120,5 @@ def test_a_column_gives_back_the_numbers_and_the_scalars_that_it_holds(shared: S
             assert numbers[code] == nearest(each)
         assert (distinct.scalars().start <= code < distinct.scalars().stop) == (not isinstance(each, list))
         if not isinstance(each, list):
-            assert distinct.value(code) == stored(each)
-            assert scalar_of(*distinct.value(code)) == distinct.scalar(code) == each
+            assert distinct.value(code) == encode_value(each)
+            assert decode_scalar(*distinct.value(code)) == distinct.scalar(code) == each

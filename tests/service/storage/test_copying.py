@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from service.storage import CollectionFixed, CollectionMissing, SQLiteStore, Store, open_shared
-from service.storage.copying import PAGE, compared, copied, digest
-from service.storage.records import Part
+from service.storage.copying import PAGE, compare_collection, copy_collection, digest
+from service.storage.records import TextSpan
 from tests.service.storage.conftest import STORES
 from tests.service.storage.making import SETTINGS, collection, document, plain
 
@@ -20,7 +20,7 @@ KINDS = [
     document("\U0001d11e beyond", value={"b": 1, "a": [1.0, True, None, "\ud800"]}),
     document("\uffff", metadata={"n": 2**200, "x": 0.1, "nested": {"deep": ["ü", 1, 1.0, True]}}),
     document("keyless", key=None, keys=np.empty((0, 3), np.float32), value_vector=None),
-    document("parts", keys=np.eye(3, dtype=np.float32)[:2], parts=(Part(0, 3), Part(3, 5))),
+    document("parts", keys=np.eye(3, dtype=np.float32)[:2], parts=(TextSpan(0, 3), TextSpan(3, 5))),
     document("no value sent", value="key 0", value_sent=False),
     document("the key text sent", value="key 0"),
     document("no key and no value sent", key=None, value=None, value_sent=False),
@@ -49,14 +49,14 @@ def everything(store: Store, name: str = "c") -> list[tuple]:
 
 def verdict(store: Store, other: Store):
     with store.reading() as reader, other.reading() as there:
-        return compared(reader, there, "c")
+        return compare_collection(reader, there, "c")
 
 
 def test_every_kind_of_document_arrives_as_it_was(store, other):
     collection(store, KINDS)
     with store.reading() as reader:
-        assert copied(reader, other, "c").written == len(KINDS)
-        assert copied(reader, other, "c").written == 0
+        assert copy_collection(reader, other, "c").written == len(KINDS)
+        assert copy_collection(reader, other, "c").written == 0
     assert everything(other) == everything(store)
     assert verdict(store, other).same
 
@@ -66,7 +66,7 @@ def test_a_collection_keeps_its_settings(store, other):
         settings = replace(SETTINGS, null="calibrated", encoder="one", calibration='{"version":1}')
         writer.create_collection("c", settings)
     with store.reading() as reader:
-        copied(reader, other, "c")
+        copy_collection(reader, other, "c")
     with other.reading() as there:
         assert there.collection("c").settings == settings
 
@@ -79,9 +79,9 @@ def test_what_was_stopped_goes_on_where_it_was(store, other):
 
     with store.reading() as reader:
         with pytest.raises(KeyboardInterrupt):
-            copied(reader, other, "c", stops)
+            copy_collection(reader, other, "c", stops)
         assert len(verdict(store, other).missing) == 40
-        assert copied(reader, other, "c").written == 40
+        assert copy_collection(reader, other, "c").written == 40
     assert verdict(store, other).same
 
 
@@ -92,7 +92,7 @@ def test_what_differs_is_named_and_copied_again(store, other):
     assert (found.missing, found.other, found.added) == (("a", "d"), ("c",), ("e",))
     assert not found.same
     with store.reading() as reader:
-        assert copied(reader, other, "c").written == 3
+        assert copy_collection(reader, other, "c").written == 3
     assert [each[0] for each in everything(other)] == ["a", "b", "c", "d", "e"]
     assert verdict(store, other).added == ("e",)
     with other.writing() as writer:
@@ -100,7 +100,7 @@ def test_what_differs_is_named_and_copied_again(store, other):
         writer.update_collection("c", replace(writer.collection("c").settings, temperature=9))
     assert verdict(store, other).settings == ("temperature",)
     with store.reading() as reader:
-        copied(reader, other, "c")
+        copy_collection(reader, other, "c")
         assert reader.count(number) == 4
     assert verdict(store, other).same
 
@@ -111,11 +111,11 @@ def test_another_collection_of_that_name_is_left_alone(store, other):
         writer.create_collection("c", replace(SETTINGS, similarity="dot"))
     with store.reading() as reader:
         with pytest.raises(CollectionFixed, match="similarity"):
-            copied(reader, other, "c")
+            copy_collection(reader, other, "c")
         with pytest.raises(CollectionMissing):
-            copied(reader, other, "none")
+            copy_collection(reader, other, "none")
         with pytest.raises(CollectionMissing):
-            compared(reader, reader, "none")
+            compare_collection(reader, reader, "none")
     assert everything(other) == []
 
 
@@ -124,7 +124,7 @@ def test_another_collection_of_that_name_is_left_alone(store, other):
     [
         {"key": None}, {"key": ""}, {"value": 0}, {"value": False}, {"metadata": {"seed": 0.0}}, {"value_vector": None},
         {"keys": np.zeros((0, 3), np.float32)}, {"keys": np.array([[-0.0, 0.1, -1]], np.float32)},
-        {"parts": (Part(0, 1),)},
+        {"parts": (TextSpan(0, 1),)},
     ],
     ids=repr,
 )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.storage import Combination, Comparison, canonical
+from service.storage import Combination, Comparison, condition_digest
 from tests.service.storage.meaning import conditions
 
 
@@ -18,10 +18,14 @@ def test_the_order_of_conditions_does_not_change_their_name(left: Any, right: An
     for how in ("AND", "OR", "NOT"):
         first = Combination(how, tuple(inner))
         random.shuffle(inner)
-        assert canonical(Combination(how, tuple(inner))) == canonical(first)
-    assert canonical(Combination("AND", (left,))) == canonical(Combination("OR", (left, left))) == canonical(left)
-    assert canonical(Combination("NOT", (left,))) != canonical(left)
-    assert canonical(Combination("AND", (left, Combination("NOT", (left,))))) != canonical(left)
+        assert condition_digest(Combination(how, tuple(inner))) == condition_digest(first)
+    assert (
+        condition_digest(Combination("AND", (left,)))
+        == condition_digest(Combination("OR", (left, left)))
+        == condition_digest(left)
+    )
+    assert condition_digest(Combination("NOT", (left,))) != condition_digest(left)
+    assert condition_digest(Combination("AND", (left, Combination("NOT", (left,))))) != condition_digest(left)
 
 
 def test_only_what_means_the_same_has_one_name() -> None:
@@ -33,7 +37,7 @@ def test_only_what_means_the_same_has_one_name() -> None:
         (Comparison(x, "contains", "Straße", ignore_case=True), Comparison(x, "contains", "STRASSE", ignore_case=True)),
     ]
     for left, right in same:
-        assert canonical(left) == canonical(right)
+        assert condition_digest(left) == condition_digest(right)
     different = [
         *(
             Comparison(x, "==", each)
@@ -57,4 +61,4 @@ def test_only_what_means_the_same_has_one_name() -> None:
         Combination("OR", ()),
         Combination("NOT", ()),
     ]
-    assert len({canonical(each) for each in different}) == len(different)
+    assert len({condition_digest(each) for each in different}) == len(different)

@@ -146,7 +146,7 @@ def test_history_in_postgresql(postgres: PostgresServer) -> None:
         def a_follower_holds_what_the_model_holds(self) -> None:
             for number, version in self.store.versions().items():
                 at, rows = self.followed.get(number, (0, set()))
-                if (done := self.store.followed(number, at)) is not None:
+                if (done := self.store.changes_since(number, at)) is not None:
                     with self.store.reading_at(done.version) as reader:
                         new = {row for found in reader.vectors(number, first=done.first) for row in found.numbers}
                     rows = rows - set(done.removed.tolist()) | {int(row) for row in new}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.storage import Store, Unstorable, searching_rows
+from service.storage import Store, Unstorable, temporary_search
 from tests.service.storage.making import collection, document
 
 WORDS = ["cat", "dog", "bird", "fish"]
@@ -103,5 +103,5 @@ def test_a_word_counts_once_whatever_its_case_accents_and_signs(shared: Store, s
 
 
 def test_rows_that_are_only_asked_about_rank_too() -> None:
-    with searching_rows([]) as search:
+    with temporary_search([]) as search:
         assert search.ranks("cat")[0].tolist() == []

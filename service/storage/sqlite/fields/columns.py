@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from service.storage.column import Column, Distinct, Entries
+from service.storage.column import Column, DistinctValues, Entries
 from service.storage.fields import Kind
 from service.storage.sqlite.forms import numbers_of
 
@@ -56,4 +56,4 @@ class _Groups:
         rows = numbers_of(",".join(self.rows))
         codes = np.repeat(np.arange(len(self.counts), dtype=np.int32), self.counts)
         order = np.argsort(rows, kind="stable")
-        return Entries(Distinct(self.values), rows[order], codes[order])
+        return Entries(DistinctValues(self.values), rows[order], codes[order])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlite3 import Connection
 from typing import Any, get_args
 
-from service.storage.fields import Kind, Scalar, ordered_kinds, scalar_of, stored
+from service.storage.fields import Kind, Scalar, decode_scalar, encode_value, ordered_kinds
 from service.storage.records import FieldFacts, FieldKinds, FieldType, FieldValue
 
 # Numbers past the range of int64 stand as bytes, whole: they are integers where 64 bits without a sign hold them.
@@ -85,7 +85,7 @@ def read_facts(
     for is_value, *row in found:
         if is_value:
             kind, _, times, _, held, _ = row
-            shown.append(FieldValue(scalar_of(kind, held), times))
+            shown.append(FieldValue(decode_scalar(kind, held), times))
         else:
             groups.append(tuple(row))
     types = {_type(kind, form) for kind, form, *_ in groups}
@@ -112,13 +112,13 @@ def _extremes(groups: list[tuple[Any, ...]]) -> tuple[Scalar, Scalar]:
         if ordered:
             least = min((kind, least) for kind, least, _ in ordered)
             greatest = max((kind, greatest) for kind, _, greatest in ordered)
-            return scalar_of(*least), scalar_of(*greatest)
+            return decode_scalar(*least), decode_scalar(*greatest)
     return None, None
 
 
 def _place(after: FieldValue) -> dict[str, Any]:
     """Where a value stands in the order of the values."""
-    kind, held = stored(after.value)
+    kind, held = encode_value(after.value)
     if isinstance(held, bytes):
         form = "integer" if kind is Kind.NUMBER_ABOVE and len(held) == 12 else "real"
     else:

@@ -21,10 +21,10 @@ Report: TypeAlias = Callable[[int, int], object]
 """Is told how many documents are done, and how many there are."""
 
 # An older version → what fills an empty database of the last one from a file of it.
-OLDER: Mapping[int, Callable[[sqlite3.Connection, Path, Report], None]] = {1: schema_1.copy}
+REWRITES: Mapping[int, Callable[[sqlite3.Connection, Path, Report], None]] = {1: schema_1.copy}
 
 # An older version that little is to be changed of → what makes the next one of it.
-CHANGES: Mapping[int, Callable[[sqlite3.Connection], None]] = {2: schema_2.change, 3: schema_3.change}
+MIGRATIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {2: schema_2.change, 3: schema_3.change}
 
 
 def check(connection: sqlite3.Connection, path: Path) -> int:
@@ -44,7 +44,7 @@ def check(connection: sqlite3.Connection, path: Path) -> int:
         raise DatabaseTooNew(path, version, SCHEMA)
     if version < 1:
         raise DatabaseAltered(path, [f"softkv had no schema version {version}"])
-    if version in CHANGES:
+    if version in MIGRATIONS:
         require_tables(connection, path)
     else:
         require_own(connection, path, None if version == SCHEMA else version)
@@ -69,8 +69,8 @@ def change(connection: sqlite3.Connection, path: Path, version: int) -> None:
     Raises DatabaseAltered where that has not the last version's schema then.
     """
     with _all_or_none(connection):
-        while version in CHANGES:
-            CHANGES[version](connection)
+        while version in MIGRATIONS:
+            MIGRATIONS[version](connection)
             version += 1
         connection.execute(f"PRAGMA user_version = {version}")
         require_own(connection, path)
@@ -102,7 +102,7 @@ def write_anew(path: Path, version: int, report: Report) -> None:
             connection.execute("PRAGMA synchronous = OFF")
             connection.execute("PRAGMA trusted_schema = OFF")
             create(connection)
-            OLDER[version](connection, path, report)
+            REWRITES[version](connection, path, report)
         with new.open("rb") as file:
             os.fsync(file.fileno())
         if log(path).exists():  # it would be taken for the new file's

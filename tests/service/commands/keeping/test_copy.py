@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.storage import SQLiteStore, compared
+from service.storage import SQLiteStore, compare_collection
 from tests.postgres import PostgresServer
 from tests.service.commands.conftest import Softkv, serving
 from tests.service.storage.making import collection, document
@@ -84,4 +84,4 @@ def test_there_and_back_nothing_has_changed(
         first.reading() as reader,
         last.reading() as there,
     ):
-        assert all(compared(reader, there, name).same for name in ("many", "one"))
+        assert all(compare_collection(reader, there, name).same for name in ("many", "one"))

@@ -10,7 +10,7 @@ import pytest
 from service.encoding import LoadingEncoder
 from service.retrieval import InvalidContent
 from service.retrieval.documents import SentDocument, Split, prepare_documents
-from service.storage import CollectionRecord, CollectionSettings, Part
+from service.storage import CollectionRecord, CollectionSettings, TextSpan
 
 
 def record(**settings):
@@ -44,10 +44,10 @@ def test_a_split_needs_a_text_and_an_encoder():
 @pytest.mark.parametrize("parts", [[(0, 2)], [(0, 2), (2, 2)], [(0, 2), (3, 2)], [(0, 2), (2, 5)]])
 def test_parts_go_with_key_vectors_and_lie_in_the_key_text(parts):
     keys = [vector(1, 2), vector(2, 1)]
-    wrong = SentDocument("a", "text", key_vectors=keys, parts=tuple(Part(*part) for part in parts))
+    wrong = SentDocument("a", "text", key_vectors=keys, parts=tuple(TextSpan(*part) for part in parts))
     (pointer,) = flaws(record(), wrong)
     assert pointer in ("/0/parts", "/0/parts/1")
-    assert flaws(record(), SentDocument("a", "text", parts=(Part(0, 2),))) == ["/0/parts"]
+    assert flaws(record(), SentDocument("a", "text", parts=(TextSpan(0, 2),))) == ["/0/parts"]
 
 
 @pytest.mark.parametrize("of", [{}, {"encoder": "e"}])

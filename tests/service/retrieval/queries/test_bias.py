@@ -10,19 +10,19 @@ import pytest
 
 from service.retrieval import InvalidContent
 from service.retrieval.queries.bias import LARGEST, Listed, parse_bias
-from service.storage import Distinct, Stored, stored
+from service.storage import DistinctValues, EncodedValue, encode_value
 
 YEAR = {"field": "metadata.year"}
 RECENT = {**YEAR, "half_life": 10}
 FILTER = {"field": "metadata.year", "operator": ">", "value": 1}
 
 
-def distinct(*values: Any) -> Distinct:
+def distinct(*values: Any) -> DistinctValues:
     """These values, each once."""
     by_kind: dict[Any, list[Any]] = {}
-    for kind, value in sorted(stored(each) for each in values):
+    for kind, value in sorted(encode_value(each) for each in values):
         by_kind.setdefault(kind, []).append(value)
-    return Distinct(by_kind)
+    return DistinctValues(by_kind)
 
 
 def added(term: dict[str, Any], *values: Any, largest: float = 0.0) -> list[float]:
@@ -121,8 +121,13 @@ def test_values_are_texts_and_what_json_writes_so() -> None:
     for text in texts:
         (term,) = parse_bias({**YEAR, "weights": {text: 1}})
         assert isinstance(term, Listed)
-        meant: dict[str, Stored] = {"1993": stored(1993), "1993.0": stored(1993), "1.5e1": stored(15), "-0": stored(0)}
-        meant["true"] = stored(True)
-        assert [value for value, _ in term.weights] == [stored(text), *([meant[text]] if text in meant else [])]
+        meant: dict[str, EncodedValue] = {
+            "1993": encode_value(1993),
+            "1993.0": encode_value(1993),
+            "1.5e1": encode_value(15),
+            "-0": encode_value(0),
+        }
+        meant["true"] = encode_value(True)
+        assert [value for value, _ in term.weights] == [encode_value(text), *([meant[text]] if text in meant else [])]
     found = added({**YEAR, "weights": {"1993": 2, "true": 3}}, True, 1, 1993.0, "1993", "true", "x")
     np.testing.assert_array_equal(found, [3, math.nan, 2, 2, 3, math.nan])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.storage import CollectionMissing, Comparison, Extent, Holder, Slot, open_shared
+from service.storage import CollectionMissing, Comparison, Extent, NodeRecord, ShardReplica, open_shared
 from tests.service.storage.making import collection, document
 
 pytestmark = pytest.mark.postgres
@@ -21,89 +21,89 @@ def aged(store: Any, slot: str, seconds: int) -> None:
 
 
 def held(store: Any, number: int) -> list[tuple[int, str]]:
-    return [(each.first_row, each.slot.name) for each in store.slots.holders(number)]
+    return [(each.first_row, each.node.name) for each in store.nodes.holders(number)]
 
 
 def test_a_slot_is_there_until_it_was_not_seen_for_half_a_minute(store: Any) -> None:
-    assert not store.slots.beat("b")
-    store.slots.join("b", "one")
-    store.slots.join("a", "two")
-    assert store.slots.members() == [Slot("a", "two"), Slot("b", "one")]
+    assert not store.nodes.beat("b")
+    store.nodes.join("b", "one")
+    store.nodes.join("a", "two")
+    assert store.nodes.members() == [NodeRecord("a", "two"), NodeRecord("b", "one")]
     aged(store, "a", 31)
-    assert store.slots.members() == [Slot("b", "one")]
-    assert store.slots.beat("a")
-    assert len(store.slots.members()) == 2
-    store.slots.leave("a")
-    assert store.slots.members() == [Slot("b", "one")]
-    assert store.slots.present() == [Slot("a", "two", leaving=True), Slot("b", "one")]
-    store.slots.join("a", "three")
-    assert store.slots.members()[0] == Slot("a", "three")
+    assert store.nodes.members() == [NodeRecord("b", "one")]
+    assert store.nodes.beat("a")
+    assert len(store.nodes.members()) == 2
+    store.nodes.leave("a")
+    assert store.nodes.members() == [NodeRecord("b", "one")]
+    assert store.nodes.live() == [NodeRecord("a", "two", leaving=True), NodeRecord("b", "one")]
+    store.nodes.join("a", "three")
+    assert store.nodes.members()[0] == NodeRecord("a", "three")
     aged(store, "a", 700)
-    store.slots.join("c", "one")
-    assert not store.slots.beat("a")
+    store.nodes.join("c", "one")
+    assert not store.nodes.beat("a")
 
 
 def test_what_is_held_is_of_slots_and_collections_that_are_there(store: Any) -> None:
     number, other = collection(store, name="c"), collection(store, name="d")
     for slot in ("a", "b"):
-        store.slots.join(slot, "one")
-        store.slots.hold(slot, number, [0, 131072])
-    store.slots.hold("a", number, [0])
-    store.slots.hold("b", other, [0])
-    store.slots.hold("nobody", number, [0])
-    store.slots.hold("a", 999, [0])
+        store.nodes.join(slot, "one")
+        store.nodes.hold(slot, number, [0, 131072])
+    store.nodes.hold("a", number, [0])
+    store.nodes.hold("b", other, [0])
+    store.nodes.hold("nobody", number, [0])
+    store.nodes.hold("a", 999, [0])
     assert held(store, number) == [(0, "a"), (0, "b"), (131072, "a"), (131072, "b")]
-    assert store.slots.holders()[-1] == Holder(other, 0, Slot("b", "one"))
-    store.slots.release("a", number, [131072])
+    assert store.nodes.holders()[-1] == ShardReplica(other, 0, NodeRecord("b", "one"))
+    store.nodes.release("a", number, [131072])
     aged(store, "b", 31)
     assert held(store, number) == [(0, "a")]
-    store.slots.join("b", "one")  # another process of that name, which has nothing
-    assert store.slots.holders(other) == []
+    store.nodes.join("b", "one")  # another process of that name, which has nothing
+    assert store.nodes.holders(other) == []
     with store.writing() as writer:
         writer.delete_collection("c")
-    assert store.slots.holders() == []
-    store.slots.hold("a", other, [0])
-    store.slots.gone("a")
-    assert store.slots.holders() == []
+    assert store.nodes.holders() == []
+    store.nodes.hold("a", other, [0])
+    store.nodes.remove("a")
+    assert store.nodes.holders() == []
 
 
 def test_a_range_is_let_go_of_only_where_as_many_others_have_it(store: Any) -> None:
     number = collection(store)
     for slot in "abcd":
-        store.slots.join(slot, slot)
-    store.slots.leave("d")
-    store.slots.hold("a", number, [0])
-    store.slots.hold("b", number, [0])
-    store.slots.hold("d", number, [0])
-    assert not store.slots.give_up("a", number, 0, [], 2)
-    assert not store.slots.give_up("a", number, 0, ["b", "c"], 2)
-    assert not store.slots.give_up("a", number, 0, ["b", "d"], 2)  # which is leaving itself
-    assert not store.slots.give_up("a", number, 0, ["a", "b"], 2)
-    assert not store.slots.give_up("a", number, 0, ["b"], 2)  # though there was one member alone a moment ago
-    store.slots.hold("c", number, [0])
+        store.nodes.join(slot, slot)
+    store.nodes.leave("d")
+    store.nodes.hold("a", number, [0])
+    store.nodes.hold("b", number, [0])
+    store.nodes.hold("d", number, [0])
+    assert not store.nodes.give_up("a", number, 0, [], 2)
+    assert not store.nodes.give_up("a", number, 0, ["b", "c"], 2)
+    assert not store.nodes.give_up("a", number, 0, ["b", "d"], 2)  # which is leaving itself
+    assert not store.nodes.give_up("a", number, 0, ["a", "b"], 2)
+    assert not store.nodes.give_up("a", number, 0, ["b"], 2)  # though there was one member alone a moment ago
+    store.nodes.hold("c", number, [0])
     aged(store, "c", 31)
-    assert not store.slots.give_up("a", number, 0, ["b", "c"], 2)
-    store.slots.beat("c")
-    assert store.slots.give_up("a", number, 0, ["b", "c"], 2)
-    assert not store.slots.give_up("a", number, 0, ["b", "c"], 2)
+    assert not store.nodes.give_up("a", number, 0, ["b", "c"], 2)
+    store.nodes.beat("c")
+    assert store.nodes.give_up("a", number, 0, ["b", "c"], 2)
+    assert not store.nodes.give_up("a", number, 0, ["b", "c"], 2)
     assert held(store, number) == [(0, "b"), (0, "c"), (0, "d")]
-    store.slots.gone("a")
-    store.slots.gone("c")
-    assert store.slots.give_up("d", number, 0, ["b"], 2)  # there is no other
+    store.nodes.remove("a")
+    store.nodes.remove("c")
+    assert store.nodes.give_up("d", number, 0, ["b"], 2)  # there is no other
 
 
 def test_of_many_who_rely_on_one_another_two_are_left(store: Any, address: str) -> None:
     number, names = collection(store), [f"s{i}" for i in range(6)]
     for name in names:
-        store.slots.join(name, name)
-        store.slots.hold(name, number, [0])
+        store.nodes.join(name, name)
+        store.nodes.hold(name, number, [0])
     opened = [open_shared(address) for _ in names]
     start = threading.Barrier(len(names))
 
     def give_up(at: int) -> None:
         start.wait()
         others = [names[(at + step) % len(names)] for step in (1, 2)]
-        opened[at].slots.give_up(names[at], number, 0, others, 2)
+        opened[at].nodes.give_up(names[at], number, 0, others, 2)
 
     threads = [threading.Thread(target=give_up, args=(at,)) for at in range(len(names))]
     for thread in threads:
@@ -122,18 +122,18 @@ def test_the_log_says_what_each_version_did(store: Any) -> None:
         writer.delete_ids(number, ["b"])
     record, extent = store.extent(number)
     assert (record.documents, extent, store.extents()) == (2, Extent(3, 7), {number: extent})
-    entries = store.log(number, 0)
+    entries = store.change_log(number, 0)
     assert [(each.version, each.first, each.count, each.removed.tolist()) for each in entries] == [
         (1, 1, 2, []),
         (2, 3, 4, [1]),
         (3, 7, 0, [2]),
     ]
     assert 60 > entries[0].seconds >= entries[-1].seconds >= 0
-    assert store.log(number, 3) == []
-    assert [each.version for each in store.log(number, 2)] == [3]
+    assert store.change_log(number, 3) == []
+    assert [each.version for each in store.change_log(number, 2)] == [3]
     with store.writing() as writer:
         writer._connection.execute("DELETE FROM changes WHERE version = 2")
-    assert store.log(number, 1) is None
+    assert store.change_log(number, 1) is None
     with pytest.raises(CollectionMissing):
         store.extent(number + 1)
 
@@ -144,17 +144,17 @@ def test_a_reader_of_a_version_tells_when_some_of_it_may_have_been_deleted(store
         with store.writing() as writer:
             writer.upsert(number, [document("a", seed)])
     with store.reading_at(1) as first, store.reading_at(2) as second, store.reading_at(3) as last:
-        assert [each.kept(number) for each in (first, second, last)] == [True, True, True]
+        assert [each.is_retained(number) for each in (first, second, last)] == [True, True, True]
         with store._connection() as connection:
             connection.execute("UPDATE changes SET at = at - interval '11 minutes' WHERE version <= 2")
-        assert [each.kept(number) for each in (first, second, last)] == [False, True, True]
+        assert [each.is_retained(number) for each in (first, second, last)] == [False, True, True]
         while store._clear():
             pass
-        assert [each.kept(number) for each in (first, second, last)] == [False, True, True]
+        assert [each.is_retained(number) for each in (first, second, last)] == [False, True, True]
         with store.writing() as writer:
             writer.delete_collection("c")
         with pytest.raises(CollectionMissing):
-            last.kept(number)
+            last.is_retained(number)
 
 
 def test_the_vectors_and_the_fields_of_some_row_numbers(store: Any) -> None:

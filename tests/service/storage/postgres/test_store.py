@@ -97,11 +97,11 @@ def test_texts_longer_than_an_index_takes_and_words_longer_than_full_text_takes(
 
 def test_a_reader_of_a_version_sees_that_one_whatever_is_written(store: Any) -> None:
     number = collection(store, [document("a", 1), document("b", 1)])
-    _, first = store.now(number)
+    _, first = store.latest(number)
     with store.writing() as writer:
         writer.upsert(number, [document("a", 2), document("c", 2)])
         writer.delete_ids(number, ["b"])
-    record, last = store.now(number)
+    record, last = store.latest(number)
     assert (record.documents, last) == (2, first + 2)
     for version, wanted in [(first, {"a": 1, "b": 1}), (last, {"a": 2, "c": 2})]:
         with store.reading_at(version) as reader:
@@ -111,9 +111,9 @@ def test_a_reader_of_a_version_sees_that_one_whatever_is_written(store: Any) -> 
                 2 if version == first else 0
             )
             assert [row.id for row in reader.search(number).full_text("key", 9).rows] == sorted(wanted)
-    done = store.followed(number, first)
+    done = store.changes_since(number, first)
     assert (done.version, done.documents, done.removed.tolist()) == (last, 2, [1, 2])
-    assert store.followed(number, last) is None
+    assert store.changes_since(number, last) is None
 
 
 def test_what_is_gone_for_long_is_deleted_and_who_is_too_far_behind_is_told(store: Any) -> None:
@@ -132,8 +132,8 @@ def test_what_is_gone_for_long_is_deleted_and_who_is_too_far_behind_is_told(stor
         assert len(list(reader.page(number))) == 4
     assert [row for row, died in rows if died is not None] == [2]  # gone a moment ago
     assert vectors == [(len(rows),)]
-    assert store.followed(number, 0) is None
-    assert store.followed(number, 4).removed.tolist() == [2]
+    assert store.changes_since(number, 0) is None
+    assert store.changes_since(number, 4).removed.tolist() == [2]
 
 
 def test_a_row_that_was_changed_is_not_given_out(store: Any) -> None:
@@ -168,20 +168,20 @@ def test_writers_of_one_collection_take_turns_and_versions_have_no_gap(store: An
         by_row = sorted(reader.page(number, limit=100), key=lambda each: each.row)
     assert [each.metadata["seen"] for each in by_row] == list(range(60))
     assert [each.row for each in by_row] == list(range(1, 61))
-    assert store.now(number)[1] == 60
+    assert store.latest(number)[1] == 60
     other.close()
 
 
 def test_who_reads_a_collection_that_is_deleted_is_told_that_it_is_missing(store: Any) -> None:
     number = collection(store, [document("a")])
-    _, version = store.now(number)
+    _, version = store.latest(number)
     with store.reading_at(version) as reader:
         with store.writing() as writer:
             writer.delete_collection("c")
         with pytest.raises(CollectionMissing):
             reader.texts(number, np.array([1]))
     with pytest.raises(CollectionMissing):
-        store.now(number)
+        store.latest(number)
 
 
 def test_a_server_that_is_killed_is_unavailable_and_what_it_acknowledged_is_there() -> None:

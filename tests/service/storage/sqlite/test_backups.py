@@ -53,7 +53,7 @@ def test_what_is_restored_is_what_was_stored(store: SQLiteStore, tmp_path: Path)
     assert len(copy) == len(head.line()) + head.length
     assert left_in(tmp_path / "elsewhere") == {"softkv.sqlite3"}
     with SQLiteStore.open(tmp_path / "elsewhere") as other:
-        assert other.unclean is None
+        assert other.unclean_shutdown is None
         assert contents(other) == contents(store)
         assert list(other.check()) == []
     assert not [name for name in left_in(store.path.parent) if "copy" in name]

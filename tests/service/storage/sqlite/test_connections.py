@@ -136,7 +136,7 @@ def test_a_store_that_is_closed_does_not_wait_for_its_pages(large: Path, monkeyp
         assert store.troubles() == []
         store.close()
     with SQLiteStore.open(large.parent) as store:
-        assert store.unclean is None
+        assert store.unclean_shutdown is None
 
 
 def test_a_file_cut_short(tmp_path: Path) -> None:

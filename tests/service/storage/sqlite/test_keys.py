@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.storage import Comparison, DocumentDamaged, DocumentRecord, Part, SQLiteStore
+from service.storage import Comparison, DocumentDamaged, DocumentRecord, SQLiteStore, TextSpan
 from service.storage.sqlite import vector_rows
 from tests.service.storage.making import WIDTH, collection, document, plain
 
@@ -21,7 +21,7 @@ def with_keys(identity: str, count: int, seed: int = 0, *, values: bool = True) 
     """A document of so many keys, of parts of its text where they are several."""
     keys = np.random.default_rng([seed, count]).normal(size=(count, WIDTH)).astype(np.float32)
     key = " ".join(f"word{i}" for i in range(count)) if count else None
-    parts = tuple(Part(6 * i, 6 * i + 5) for i in range(count)) if count > 1 else ()
+    parts = tuple(TextSpan(6 * i, 6 * i + 5) for i in range(count)) if count > 1 else ()
     value = np.array([seed, count], np.float32) if values else None
     return document(identity, seed, key=key, keys=keys, parts=parts, value_vector=value)
 

@@ -35,7 +35,7 @@ def library(n: int) -> dict[str, list[DocumentRecord]]:
 def open_and_compare(directory: Path, collections: dict[str, list[DocumentRecord]]) -> list[tuple[int, int]]:
     reported: list[tuple[int, int]] = []
     with SQLiteStore.open(directory, lambda done, of: reported.append((done, of))) as store:
-        assert store.unclean is None
+        assert store.unclean_shutdown is None
         with store.reading() as reader:
             assert [record.name for record in reader.collections()] == sorted(collections)
             for name, documents in collections.items():

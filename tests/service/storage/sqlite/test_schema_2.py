@@ -44,7 +44,7 @@ def test_everything_is_there(path: Path) -> None:
                 first, second = reader.collections()
                 found = reader.page(second.id)
             assert list(store.check()) == []
-            assert store.unclean is None
+            assert store.unclean_shutdown is None
         assert first.settings == WANTED["first"]
         assert second.settings == replace(SETTINGS, dimension=3, value_dimension=2)
         assert (second.low_bit, second.documents) == (False, 2)

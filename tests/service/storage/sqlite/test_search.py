@@ -13,7 +13,7 @@ from service.storage import (
     SearchRow,
     Store,
     Unstorable,
-    searching_rows,
+    temporary_search,
 )
 from tests.service.storage.making import collection, document
 
@@ -47,7 +47,7 @@ def test_stored_documents_and_the_same_rows_answer_alike(store: Store, question:
         writer.upsert(number, [document("r0", key="for a moment something else about cats, at length")])
         writer.upsert(number, [document("r0", key=KEYS[0], value={"place": 0})])
         writer.delete_ids(number, ["gone"])
-    with store.reading() as reader, searching_rows(ROWS) as rows:
+    with store.reading() as reader, temporary_search(ROWS) as rows:
         search = reader.search(number)
         for limit in (3, 100):
             kept, asked = search.full_text(question, limit), rows.full_text(question, limit)
@@ -73,14 +73,14 @@ def test_stored_documents_and_the_same_rows_answer_alike(store: Store, question:
     ],
 )
 def test_full_text_finds_any_of_the_words_best_first(question: str, found: list[str]) -> None:
-    with searching_rows(ROWS) as rows:
+    with temporary_search(ROWS) as rows:
         answer = rows.full_text(question, 10)
     assert [row.id for row in answer.rows] == found
     assert "MATCH :words" in answer.statement
 
 
 def test_equal_wants_the_whole_key() -> None:
-    with searching_rows([*ROWS, SearchRow("a twin", KEYS[0], [1])]) as rows:
+    with temporary_search([*ROWS, SearchRow("a twin", KEYS[0], [1])]) as rows:
         answer = rows.equal(KEYS[0], 10)
         assert [row.id for row in answer.rows] == ["a twin", "r0"]
         assert answer.rows[0].value == [1]
@@ -90,7 +90,7 @@ def test_equal_wants_the_whole_key() -> None:
 
 
 def test_equal_bests_come_in_the_order_of_their_ids() -> None:
-    with searching_rows([SearchRow(each, "the same key", None) for each in ("b", "é", "a", "10", "9")]) as rows:
+    with temporary_search([SearchRow(each, "the same key", None) for each in ("b", "é", "a", "10", "9")]) as rows:
         assert [row.id for row in rows.full_text("same", 9).rows] == ["10", "9", "a", "b", "é"]
 
 
@@ -124,17 +124,17 @@ def test_equal_is_looked_up_in_an_index(store: Store) -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=40))
 def test_no_question_breaks_it(question: str) -> None:
-    with searching_rows(ROWS[:3]) as rows:
+    with temporary_search(ROWS[:3]) as rows:
         rows.full_text(question, 3)
         rows.equal(question, 3)
 
 
 def test_what_rows_and_questions_may_not_be() -> None:
-    with pytest.raises(DocumentsRepeated), searching_rows([SearchRow("a", "k", 1), SearchRow("a", "l", 2)]):
+    with pytest.raises(DocumentsRepeated), temporary_search([SearchRow("a", "k", 1), SearchRow("a", "l", 2)]):
         pass
-    with pytest.raises(Unstorable), searching_rows([SearchRow("a", "\ud800", 1)]):
+    with pytest.raises(Unstorable), temporary_search([SearchRow("a", "\ud800", 1)]):
         pass
-    with searching_rows([]) as rows:
+    with temporary_search([]) as rows:
         assert rows.full_text("a", 3).rows == []
         with pytest.raises(Unstorable):
             rows.equal("\ud800", 3)

@@ -44,13 +44,13 @@ def test_killed_with_its_log_nothing_is_said_and_nothing_lost(tmp_path: Path) ->
     write(tmp_path, "killed")
     with SQLiteStore.open(tmp_path) as store:
         assert documents(store) == 500
-        found = store.unclean
+        found = store.unclean_shutdown
     assert found is not None
     assert (found.collections, found.documents) == (1, 500)
     assert found.log_bytes > 100_000
     assert 0 < found.seconds < 600
     with SQLiteStore.open(tmp_path) as store:
-        assert store.unclean is None
+        assert store.unclean_shutdown is None
 
 
 def refused(path: Path) -> None:
@@ -89,10 +89,10 @@ def test_who_has_no_log_goes_on_with_an_empty_one(tmp_path: Path) -> None:
     log(path).touch()
     with SQLiteStore.open(tmp_path) as store:
         assert documents(store) == 0
-        assert store.unclean is not None
+        assert store.unclean_shutdown is not None
         collection(store, [document("a")])
     with SQLiteStore.open(tmp_path) as store:
-        assert store.unclean is None
+        assert store.unclean_shutdown is None
         assert documents(store) == 1
 
 
@@ -107,14 +107,14 @@ def test_the_file_alone_copied_while_it_was_in_use(tmp_path: Path) -> None:
         assert documents(both) == 1
     shutil.copytree(tmp_path / "used", tmp_path / "closed")
     with SQLiteStore.open(tmp_path / "closed") as closed:
-        assert closed.unclean is None
+        assert closed.unclean_shutdown is None
 
 
 def test_a_program_that_ends_without_closing_is_no_unclean_stop(tmp_path: Path) -> None:
     write(tmp_path, "ends")
     assert not log(tmp_path / "softkv.sqlite3").exists()
     with SQLiteStore.open(tmp_path) as store:
-        assert store.unclean is None
+        assert store.unclean_shutdown is None
         assert documents(store) == 500
 
 

@@ -82,7 +82,7 @@ def test_it_opens_holds_what_was_written_and_goes_on(name: str, tmp_path: Path) 
     wanted = made.documents(several=several)
     for _ in range(2):
         with SQLiteStore.open(path.parent) as store:
-            assert store.unclean is None
+            assert store.unclean_shutdown is None
             compare(store, wanted)
     # Deleting gives space back, whichever version made the file.
     assert (pragma(path, "user_version"), pragma(path, "auto_vacuum")) == (SCHEMA, 2)
