@@ -127,7 +127,7 @@ class SharedStore(Store, Protocol):
         """What each version since one did, in order; None where that is too long ago."""
 
     def extent(self, collection: int) -> tuple[CollectionRecord, Extent]:
-        """A collection and how far it goes at this moment, as `now`; raises CollectionMissing."""
+        """A collection and how far it goes at this moment, as `latest`; raises CollectionMissing."""
 
     def extents(self) -> dict[int, Extent]:
         """How far every collection goes, by its number."""

@@ -22,7 +22,7 @@ _MEMBER = f"{_PRESENT} AND NOT slots.leaving"
 
 
 class NodeTable:
-    """The tables `slots` and `held`; time is the database's. See `service.storage.SlotRegister`.
+    """The tables `slots` and `held`; time is the database's. See `service.storage.NodeRegistry`.
 
     Args:
         connection: gives a connection for as long as a block runs.
