@@ -61,7 +61,7 @@ def test_settings_that_were_damaged_before_are_not_taken_for_sound(path: Path) -
 
 
 def test_what_fails_in_the_middle_leaves_the_old_store(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    changes: Mapping[int, Any] = migrations.CHANGES
+    changes: Mapping[int, Any] = migrations.MIGRATIONS
 
     def fail(connection: sqlite3.Connection) -> None:
         changes[2](connection)
