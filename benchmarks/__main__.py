@@ -41,7 +41,6 @@ NAMES = {
     "streaming": "how soon a part of a collection answers, and what that says of all of it",
     "large": "ten million rows on one machine",
     "restart": "seconds to the first answer of ten million keys, with sealed files and without",
-    "parts": "a large collection scanned by child processes, beside one process",
     "sizing": "memory and disk a document, and what a core does in a second",
     "kills": "a thousand times kill -9 under writers of every kind",
     "replicas": "kill -9 of two services and of their PostgreSQL under writers, and reads through the other one",

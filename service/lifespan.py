@@ -101,8 +101,6 @@ async def _load(app: FastAPI, parts: State, keys: Future[None]) -> None:
 
     async def machine_code() -> None:
         await asyncio.to_thread(parts.machine_code.load)
-        if catalogue.processes is not None and parts.machine_code.ready:  # else each of them would make it, too
-            await asyncio.to_thread(catalogue.processes.start)
 
     async def demos() -> None:
         await asyncio.wrap_future(keys)

@@ -18,7 +18,6 @@ from service.settings import Settings
 from service.storage import BALLAST_BYTES, SharedStore, SQLiteStore, StorageError, StorageFailed, open_shared
 
 if TYPE_CHECKING:
-    from attention.lookup import Processes
     from service.encoding import LoadingEncoder
     from service.retrieval.collections import Catalogue
 
@@ -62,14 +61,12 @@ def _open(settings: Settings) -> Catalogue:
 
         if settings.originals == "files":
             settings.data_dir.mkdir(parents=True, exist_ok=True)
-        return SharedCatalogue(shared, _encoder(settings), _originals(settings), _processes(settings))
+        return SharedCatalogue(shared, _encoder(settings), _originals(settings))
     store = SQLiteStore.open(settings.data_dir, logs.progress("the store is written anew"), BALLAST_BYTES, soon=True)
     # Here, beside what others import meanwhile.
     from service.retrieval.collections import Catalogue
 
-    return Catalogue(
-        store, _encoder(settings), _originals(settings), sealed=settings.data_dir, processes=_processes(settings)
-    )
+    return Catalogue(store, _encoder(settings), _originals(settings), sealed=settings.data_dir)
 
 
 def _sharded(settings: Settings, address: str, store: SharedStore) -> Catalogue:
@@ -87,18 +84,6 @@ def _sharded(settings: Settings, address: str, store: SharedStore) -> Catalogue:
 
 def _originals(settings: Settings) -> Path | None:
     return settings.data_dir if settings.originals == "files" else None
-
-
-def _processes(settings: Settings) -> Processes | None:
-    """Those that scan, not started yet; None where this process scans all rows itself."""
-    if settings.parts == 1:
-        return None
-    from attention.lookup import Processes, numa_nodes
-
-    count = len(numa_nodes()) if settings.parts == "numa" else settings.parts
-    if count < 2:
-        return None
-    return Processes(count, settings.cache_dir, lambda reason: log.warning("a part is scanned here", reason=reason))
 
 
 def _encoder(settings: Settings) -> LoadingEncoder | None:

@@ -21,7 +21,6 @@ FRAME_ANCESTOR = re.compile(
 HOST_NAME = re.compile(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 # As a browser writes it in the header Origin; `null` stands for any page in a sandbox, so it is none.
 ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://({HOST_NAME.pattern})(:[0-9]{{1,5}})?")
-MOST_PARTS = 256  # more than there are NUMA nodes in a machine
 MOST_SLOTS = 64  # of one machine
 MOST_COPIES = 8
 # Where Ray's head answers, as `ray start --head` says it.
@@ -64,7 +63,6 @@ class Settings(BaseSettings):
     slots: int = Field(4, ge=1, le=MOST_SLOTS)
     copies: int = Field(2, ge=1, le=MOST_COPIES)
     originals: Literal["memory", "files"] = "memory"
-    parts: Literal["numa"] | int = 1
     cache_dir: Path = Field(default_factory=lambda: _user_cache())
     lab: Literal["writers", "readers"] = "writers"
     log_format: Literal["console", "json"] = "console"
@@ -92,13 +90,6 @@ class Settings(BaseSettings):
                 "wanted the address of a PostgreSQL, as postgresql://user@host:5432/database; for SQLite leave it out "
                 "and name a directory with SOFTKV_DATA_DIR"
             )
-        return given
-
-    @field_validator("parts", mode="before")
-    @classmethod
-    def _a_number_of_processes(cls, given: Any) -> Any:
-        if given != "numa" and not (str(given).isdecimal() and 1 <= int(given) <= MOST_PARTS):
-            raise ValueError(f"wanted a number of processes from 1 to {MOST_PARTS}, or numa, got {given!r}")
         return given
 
     @field_validator("shards")

@@ -36,7 +36,6 @@ from attention.lookup.parts.afar.view import Afar, AfarMask, Holders, Message
 from attention.lookup.parts.afar.wire import each_of, facts_heard, of_bytes, to_bytes
 from attention.lookup.parts.growing import Grown, growing
 from attention.lookup.parts.parted import Parted
-from attention.lookup.parts.processes.processes import Processes, numa_nodes
 from attention.lookup.question import Auto, Question
 from attention.lookup.sealed.block_file import Sealed, seal, sealable, unseal
 from attention.lookup.sealed.sections import SealedError
@@ -67,7 +66,6 @@ __all__ = [
     "Message",
     "Parted",
     "Picked",
-    "Processes",
     "Question",
     "Rows",
     "SampleKeys",
@@ -89,7 +87,6 @@ __all__ = [
     "growing",
     "limit_workers",
     "mean_of",
-    "numa_nodes",
     "of_bytes",
     "prepare",
     "quantiles_of",

@@ -22,7 +22,6 @@ from attention.lookup.parts.joined import Joined
 from attention.lookup.parts.original import Original
 from attention.lookup.parts.part import Part
 from attention.lookup.parts.parted import Parted, in_runs
-from attention.lookup.parts.processes.elsewhere import Elsewhere, ScannedElsewhere
 from attention.lookup.parts.whole import Whole
 from attention.lookup.question import Auto, Question, by_logits
 from attention.lookup.together import answers_together, certificate_of, keeps
@@ -67,8 +66,6 @@ def part_of(view: View, question: Question) -> Part:
     if isinstance(view, Afar):
         return AfarPart(view, question.mask)
     runs = in_runs(view)
-    if runs is view and view.processes is not None and question.bias is None:
-        runs = view.processes.split(view)
     if not isinstance(runs, Parted):
         return _whole(view, question.mask, question.bias, question)
     rows = zip(runs.parts, runs.masks(question.mask), runs.biases(question.bias), strict=True)
@@ -78,8 +75,6 @@ def part_of(view: View, question: Question) -> Part:
 def _whole(view: View, mask: Mask | None, bias: Bias | None, question: Question, facts: Facts | None = None) -> Whole:
     if view.segments and view.segments[0].block.codes is None:
         return Original(view, mask, facts=facts)
-    if isinstance(view, Elsewhere) and facts is not None:
-        return ScannedElsewhere(view, mask, facts)
     if bias is None:
         return Whole(view, mask, facts=facts)
     assert not isinstance(question.temperature, Auto)

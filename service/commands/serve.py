@@ -80,9 +80,6 @@ def serve(
     originals: Annotated[
         str | None, typer.Option(help="Where float32 vectors of large collections lie: memory or files.")
     ] = None,
-    parts: Annotated[
-        str | None, typer.Option(help="Processes that scan large collections, or numa.", show_default="1")
-    ] = None,
     cache_dir: Annotated[
         Path | None, typer.Option(help="Where machine code is kept.", show_default="~/.cache/softkv")
     ] = None,

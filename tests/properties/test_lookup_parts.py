@@ -13,7 +13,6 @@ from attention.lookup import (
     Bias,
     Memory,
     Parted,
-    Processes,
     Question,
     Rows,
     answering,
@@ -25,11 +24,8 @@ from attention.lookup import (
 from attention.lookup import sweeping as sweeping_module
 from attention.lookup.memory import memory as memory_module
 from attention.lookup.memory import segments as segments_module
-from attention.lookup.parts.processes import processes as processes_module
 from attention.lookup.question import without_forbidden
 from attention.lookup.scan import scan as scan_module
-from tests.machine_code import KEPT
-from tests.waiting import until
 
 LOOSER, FEW = 1.1, 0.01
 """So many times the bound of one part at most, but for a share of few: samples differ, so other rows are looked up."""
@@ -250,30 +246,6 @@ def check_temperatures(split):
 @given(**SPLITS)
 def test_any_split_answers_as_one_part_does(seed, rows, parts, similarity, several):
     split = Split(seed, rows, parts, similarity, several)
-    check(split)
-    check_temperatures(split)
-
-
-@pytest.fixture(scope="module")
-def processes():
-    with Processes(2, KEPT) as running, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(processes_module, "LEAST_BLOCKS", 1)
-        until(lambda: running.ready, 120)
-        yield running
-
-
-@pytest.mark.thorough
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
-@given(
-    seed=SPLITS["seed"],
-    rows=st.integers(1100, 2500),
-    similarity=st.sampled_from(["cosine", "dot", "scaled_dot"]),
-    several=st.booleans(),
-)
-def test_parts_that_processes_scan_answer_as_one_part_does(processes, seed, rows, similarity, several):
-    split = Split(seed, rows, 1, similarity, several)
-    split.many = split.view(similarity, np.arange(rows), processes=processes)
-    assert isinstance(processes.split(split.many), Parted)
     check(split)
     check_temperatures(split)
 

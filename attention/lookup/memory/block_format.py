@@ -16,13 +16,11 @@ class BlockFormat:
         similarity: what rows are compared by; cosine has directions in codes, gaussian has no codes.
         directory: where the float32 originals lie in files; None for memory.
         codes_later: whether there are none yet, see `Memory`.
-        shared: whether other processes can map them.
     """
 
     similarity: str
     directory: Path | None = None
     codes_later: bool = False
-    shared: bool = False
 
     def codes(self, width: int) -> bool:
         """Whether keys of that width are kept in codes."""

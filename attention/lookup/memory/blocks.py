@@ -9,14 +9,13 @@ from typing import TypeAlias
 import numpy as np
 
 from attention.dtypes import F32, F64, I64, Index
-from attention.kernels.layout import CHUNK, PANEL
 from attention.lookup.codes.moments import Moments
 from attention.lookup.codes.quantisation import AT_ONCE, Coded, Codes, ValueCodes
 from attention.lookup.memory.block_format import BlockFormat
 from attention.lookup.memory.chunks import written
 from attention.lookup.memory.originals import Unread, originals
 from attention.lookup.memory.rows import Rows
-from attention.shared_memory import Room, private, shared
+from attention.shared_memory import private
 
 BLOCK_ROWS = 131_072
 FIRST_ROWS = 64
@@ -57,16 +56,15 @@ class Block:
     @classmethod
     def with_room(cls, rows: int, dimension: int, value_dimension: int | None, layout: BlockFormat) -> Block:
         """An empty block for so many rows; `value_dimension` None: the values are the keys."""
-        room = shared(_most_bytes(rows, dimension, value_dimension or 0)) if layout.shared else private
-        norms = room((rows,), np.float64)
+        norms = private((rows,), np.float64)
         return cls(
-            room((rows,), np.int64),
-            room((rows,), np.int64),
-            originals(rows, dimension, layout.directory, room),
-            None if value_dimension is None else originals(rows, value_dimension, layout.directory, room),
+            private((rows,), np.int64),
+            private((rows,), np.int64),
+            originals(rows, dimension, layout.directory),
+            None if value_dimension is None else originals(rows, value_dimension, layout.directory),
             norms,
-            norms if value_dimension is None else room((rows,), np.float64),
-            *_codes_room(rows, dimension, value_dimension or dimension, layout, room),
+            norms if value_dimension is None else private((rows,), np.float64),
+            *_codes_room(rows, dimension, value_dimension or dimension, layout),
             layout.similarity == "cosine",
         )
 
@@ -131,8 +129,7 @@ class Block:
         self.read_keys(slice(0, count))
         self.read_values(slice(0, count))
         dimension, width = self.dimension, self.value_dimension
-        room = shared(_most_bytes(self.capacity, dimension, width)) if layout.shared else private
-        codes, value_codes = _codes_room(self.capacity, dimension, width, layout, room)
+        codes, value_codes = _codes_room(self.capacity, dimension, width, layout)
         made = replace(self, codes=codes, value_codes=value_codes)
         made.code(0, count)
         return made
@@ -178,19 +175,11 @@ class Block:
         return self.codes.write(first, coded), self.value_codes.write(first, coded_values)
 
 
-def _codes_room(
-    rows: int, width: int, value_width: int, layout: BlockFormat, room: Room
-) -> tuple[Codes | None, ValueCodes | None]:
+def _codes_room(rows: int, width: int, value_width: int, layout: BlockFormat) -> tuple[Codes | None, ValueCodes | None]:
     """What a block of so many rows has room for, see there."""
     if not layout.codes(width):
         return None, None
-    return Codes.with_room(rows, width, room), ValueCodes.with_room(rows, value_width, room)
-
-
-def _most_bytes(rows: int, width: int, value_width: int) -> int:
-    """At least what a block of so many rows takes: originals, codes, and 64 bytes of numbers a row."""
-    whole_chunks, widths = -(-rows // CHUNK) * CHUNK, width + (value_width or width) + 2 * PANEL
-    return whole_chunks * (5 * widths + 64) + 2**12
+    return Codes.with_room(rows, width), ValueCodes.with_room(rows, value_width)
 
 
 def lengths(vectors: F32) -> F64:

@@ -19,7 +19,7 @@ from attention.lookup.memory.codes_later import CodedBlock
 from attention.lookup.memory.compaction import Replacement, compacted, in_place_of
 from attention.lookup.memory.rows import Rows
 from attention.lookup.memory.segments import Segment
-from attention.lookup.memory.view import Scanners, View
+from attention.lookup.memory.view import View
 from attention.similarity import SIMILARITIES
 
 
@@ -33,26 +33,19 @@ class Memory:
             row's key and d_v for its value.
         expected: how many rows are to be added, as far as it is known: nothing is moved until more come.
         codes_later: give rows no codes before `code` is called; until then every answer is made from the originals.
-        processes: others of this machine that scan its rows, which lie where they can map them.
 
     Raises:
         ParameterError: another similarity.
     """
 
     def __init__(
-        self,
-        similarity: str,
-        directory: Path | None = None,
-        *,
-        expected: int = 0,
-        codes_later: bool = False,
-        processes: Scanners | None = None,
+        self, similarity: str, directory: Path | None = None, *, expected: int = 0, codes_later: bool = False
     ) -> None:
         if not (isinstance(similarity, str) and similarity in SIMILARITIES):
             got = repr(similarity) if isinstance(similarity, str) else f"a {type(similarity).__name__}: use Memory.of"
             raise ParameterError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {got}")
-        self._view = View(similarity, processes=processes)
-        self._layout = BlockFormat(similarity, directory, codes_later, processes is not None)
+        self._view = View(similarity)
+        self._layout = BlockFormat(similarity, directory, codes_later)
         self._coded: WeakKeyDictionary[Block, CodedBlock] = WeakKeyDictionary()
         self._expected = expected
         self._since_staged: list[list[Replacement]] | None = None

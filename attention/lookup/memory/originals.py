@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attention.dtypes import F32, Index
-from attention.shared_memory import Room, file_of, private, register
+from attention.shared_memory import file_of, private
 
 SMALLEST_FILE = 2**24
 """Bytes of originals from which on a file is worth its while."""
@@ -39,7 +39,7 @@ class Unread(Protocol):
         """Check about so many bytes that nobody has checked."""
 
 
-def originals(rows: int, width: int, directory: Path | None, room: Room = private) -> F32:
+def originals(rows: int, width: int, directory: Path | None) -> F32:
     """Room for float32[rows, width], in memory, or in a file that goes when nobody maps it any more.
 
     What lies in a file the system keeps in memory as far as it is read, and takes back when memory runs short.
@@ -56,11 +56,8 @@ def originals(rows: int, width: int, directory: Path | None, room: Room = privat
                 os.posix_fallocate(file.fileno(), 0, size)
             else:
                 file.truncate(size)
-            made = np.memmap(file, dtype=np.float32, mode="r+", shape=(rows, width))
-            if room is not private and isinstance(made.base, mmap.mmap):
-                register(made.base, os.dup(file.fileno()), writable=True)
-            return made
-    return room((rows, width), np.float32)
+            return np.memmap(file, dtype=np.float32, mode="r+", shape=(rows, width))
+    return private((rows, width), np.float32)
 
 
 def in_file(vectors: F32) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 
@@ -24,13 +23,6 @@ HELD = 0.5
 """The part of a machine's memory in which the system may hold files."""
 
 
-class Scanners(Protocol):
-    """Processes that can scan the blocks of a view, see `parts.processes`."""
-
-    def split(self, view: View) -> View:
-        """The view as parts, each of which one of them scans; itself where they cannot."""
-
-
 @dataclass(frozen=True, eq=False)
 class View:
     """An immutable state of a memory. Later writes make other views and leave this one alone.
@@ -41,7 +33,6 @@ class View:
         dimension: the keys' width; None before the first write.
         value_dimension: the values' width; None before the first write.
         running_grams: what this view and those before and after it add up, see there.
-        processes: others that can scan its blocks; None where there are none.
     """
 
     similarity: str
@@ -49,11 +40,10 @@ class View:
     dimension: int | None = None
     value_dimension: int | None = None
     running_grams: RunningGrams = field(default_factory=RunningGrams, repr=False)
-    processes: Scanners | None = field(default=None, repr=False)
 
     def followed_by(self, segments: tuple[Segment, ...], dimension: int | None, value_dimension: int | None) -> View:
         """The view after a write."""
-        return View(self.similarity, segments, dimension, value_dimension, self.running_grams, self.processes)
+        return View(self.similarity, segments, dimension, value_dimension, self.running_grams)
 
     @cached_property
     def facts(self) -> Facts:

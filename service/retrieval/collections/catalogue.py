@@ -10,7 +10,6 @@ from typing import Any
 
 import structlog
 
-from attention.lookup import Processes
 from service.encoding import LoadingEncoder
 from service.retrieval.collections.collection import Collection
 from service.retrieval.collections.defaults import before_calibration, check_temperature, settings_of
@@ -61,7 +60,6 @@ class Catalogue:
         originals: a directory for the float32 vectors of large collections; None keeps them in memory.
         sealed: a directory for the blocks of large collections, which the next start then need not code again; None
             for none.
-        processes: that scan large collections, see `attention.lookup.Processes`; None: this one does.
     """
 
     def __init__(
@@ -70,11 +68,9 @@ class Catalogue:
         encoder: LoadingEncoder | None,
         originals: Path | None = None,
         sealed: Path | None = None,
-        processes: Processes | None = None,
     ) -> None:
         self.store = store
         self.encoder = encoder
-        self.processes = processes
         self._directories = {"originals": originals, "sealed": sealed}
         self._collections: dict[str, Collection] = {}
         with store.reading() as reader:
@@ -126,8 +122,6 @@ class Catalogue:
 
     def close(self) -> None:
         """Let go of who scans beside this process; the store is not the catalogue's to close."""
-        if self.processes is not None:
-            self.processes.close()
 
     def loading(self) -> list[str]:
         """What a probe should say is still being read."""
@@ -243,7 +237,7 @@ class Catalogue:
             collection.mark_deleted()
 
     def _of(self, record: CollectionRecord, *, ready: bool) -> Collection:
-        return Collection(record, self.store, self.encoder, ready=ready, processes=self.processes, **self._directories)
+        return Collection(record, self.store, self.encoder, ready=ready, **self._directories)
 
 
 def _confirm(collection: Collection, wanted: Mapping[str, Any]) -> Collection:

@@ -11,7 +11,7 @@ from threading import Lock
 import numpy as np
 import structlog
 
-from attention.lookup import Processes, Rows
+from attention.lookup import Rows
 from service.encoding import LoadingEncoder
 from service.request_trace import time_stage
 from service.retrieval.collections.compaction import Compaction, ever_later, in_background
@@ -63,7 +63,6 @@ class Collection:
         ready: bool,
         originals: Path | None = None,
         sealed: Path | None = None,
-        processes: Processes | None = None,
     ) -> None:
         self.record = record
         self.encoder = encoder
@@ -73,7 +72,7 @@ class Collection:
         self.trouble: str | None = None
         self._ready, self._gone = ready, False
         self._store = store
-        self._kept = Kept(originals, processes)
+        self._kept = Kept(originals)
         self._sealed = SealedBlocks(sealed, store, record.id)
         self._memory = self._kept.memory(record)
         self._masks = Masks(lambda: self._memory.view)

@@ -10,7 +10,7 @@ from threading import Lock
 
 import numpy as np
 
-from attention.lookup import Processes, Rows, View
+from attention.lookup import Rows, View
 from service.encoding import LoadingEncoder
 from service.request_trace import time_stage
 from service.retrieval.collections.collection import Collection
@@ -44,9 +44,8 @@ class FollowingCollection(Collection):
         ready: bool,
         originals: Path | None = None,
         sealed: Path | None = None,
-        processes: Processes | None = None,
     ) -> None:
-        super().__init__(record, store, encoder, ready=ready, originals=originals, sealed=sealed, processes=processes)
+        super().__init__(record, store, encoder, ready=ready, originals=originals, sealed=sealed)
         self._shared = store
         self._counts = (0, 0)  # documents and keyless ones, as of the version
         self._following = Lock()  # held by who brings the memory to a newer version

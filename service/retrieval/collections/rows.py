@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import structlog
 
-from attention.lookup import Memory, Processes, Rows, SealedError
+from attention.lookup import Memory, Rows, SealedError
 from service.retrieval.collections.sealed import SealedBlocks, Unsealed
 from service.storage import CollectionRecord, DocumentDamaged, DocumentRecord, KeyRows, Reader
 
@@ -55,11 +55,9 @@ class Kept:
 
     Attributes:
         originals: a directory for the float32 vectors of a large one; None keeps them in memory.
-        processes: that can scan a large one; None: this process does.
     """
 
     originals: Path | None
-    processes: Processes | None
 
     def memory(self, record: CollectionRecord, *, expected: int = 0, codes_later: bool = False) -> Memory:
         """An empty memory for its keys, see there."""
@@ -68,7 +66,6 @@ class Kept:
             self.originals,
             expected=expected,
             codes_later=codes_later,
-            processes=self.processes,
         )
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 
-from attention.lookup import Processes
 from service.encoding import LoadingEncoder
 from service.retrieval.collections.catalogue import Catalogue
 from service.retrieval.collections.compaction import in_background
@@ -33,12 +32,11 @@ class SharedCatalogue(Catalogue):
         store: SharedStore,
         encoder: LoadingEncoder | None,
         originals: Path | None = None,
-        processes: Processes | None = None,
     ) -> None:
         self._shared = store
         self._seen = store.catalogue()  # before they are read: what happens between is looked at again
         self._looking = Lock()
-        super().__init__(store, encoder, originals, processes=processes)
+        super().__init__(store, encoder, originals)
 
     def rebuild(self) -> None:
         """Read every collection's keys into memory, the smallest first; from then on they follow the store."""
@@ -98,9 +96,7 @@ class SharedCatalogue(Catalogue):
             collection.read_in_background()
 
     def _of(self, record: CollectionRecord, *, ready: bool) -> FollowingCollection:
-        return FollowingCollection(
-            record, self._shared, self.encoder, ready=ready, processes=self.processes, **self._directories
-        )
+        return FollowingCollection(record, self._shared, self.encoder, ready=ready, **self._directories)
 
     def _follow(self) -> None:
         """Until the store is closed."""

@@ -114,12 +114,6 @@ def test_a_store_that_is_no_postgresql() -> None:
     )
 
 
-@pytest.mark.parametrize("parts", ["two", "0", "257"])
-def test_a_number_of_parts_that_cannot_be(parts: str) -> None:
-    wanted = f"wanted a number of processes from 1 to 256, or numa, got {parts!r}"
-    assert refused("--parts", parts) == f"softkv: --parts: {wanted}"
-
-
 def test_an_open_address_needs_a_decision() -> None:
     assert "SOFTKV_API_KEYS" in refused("--host", "0.0.0.0")
 

@@ -17,12 +17,11 @@ from attention.lookup.bounds.rounding import UNIT_ROUNDOFF
 from attention.lookup.codes.moments import Residuals
 from attention.lookup.memory.view import Mask
 from attention.lookup.parts.afar.view import Afar, AfarMask, Message, condition_of, residuals_of
-from attention.lookup.parts.afar.wire import gathered_heard
+from attention.lookup.parts.afar.wire import gathered_heard, told
 from attention.lookup.parts.by_similarity import BySimilarity
 from attention.lookup.parts.gathered import Gathered, Wanted
 from attention.lookup.parts.joined import WIDER
 from attention.lookup.parts.merged import listed_similarities, merged
-from attention.lookup.parts.processes.asked import told
 from attention.lookup.scan.opening import Sampling, opened
 from attention.lookup.scan.scan import fits
 from attention.shared_memory import Array

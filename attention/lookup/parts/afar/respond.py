@@ -15,11 +15,10 @@ from attention.lookup.memory.tiles import Passing
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.parts.afar.part import relative_weights
 from attention.lookup.parts.afar.summaries import summary_of
-from attention.lookup.parts.afar.wire import facts_told, gathered_told, several
+from attention.lookup.parts.afar.wire import facts_told, gathered_told, heard, several
 from attention.lookup.parts.every_row import TILE_ROWS
 from attention.lookup.parts.gathered import Gathered, Wanted
 from attention.lookup.parts.original import Original
-from attention.lookup.parts.processes.asked import heard
 from attention.lookup.parts.whole import Whole
 from attention.lookup.scan.opening import Sampling
 from attention.shared_memory import Array

@@ -7,7 +7,7 @@ import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,9 +15,10 @@ from attention.dtypes import I64, Index
 from attention.lookup.codes.moments import Residuals, Spread
 from attention.lookup.memory.facts import Facts
 from attention.lookup.memory.owners import between
-from attention.lookup.parts.gathered import Gathered
-from attention.lookup.parts.processes.asked import heard, told
+from attention.lookup.parts.gathered import Gathered, Wanted
 from attention.shared_memory import Array
+
+Record = TypeVar("Record", Wanted, Gathered)
 
 _HEAD = struct.Struct("<I")
 _QUICK = 1
@@ -63,6 +64,19 @@ def _narrowed(array: Array) -> tuple[Array, int]:
         if span < 2**32:
             return (array - least).astype(np.uint16 if span < 2**16 else np.uint32), least
     return array, 0
+
+
+def told(record: Wanted | Gathered) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Split a record into what JSON holds and its arrays."""
+    named = {each.name: getattr(record, each.name) for each in fields(record)}
+    arrays = {name: value for name, value in named.items() if isinstance(value, np.ndarray)}
+    return {name: value for name, value in named.items() if name not in arrays}, arrays
+
+
+def heard(kind: type[Record], said: Mapping[str, Any], arrays: Mapping[str, Array]) -> Record:
+    """Return the record that `told` split."""
+    named: dict[str, Any] = {each.name: arrays.get(each.name, said.get(each.name)) for each in fields(kind)}
+    return kind(**named)
 
 
 def gathered_told(found: Gathered) -> tuple[dict[str, Any], dict[str, Array]]:
