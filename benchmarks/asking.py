@@ -16,7 +16,14 @@ import numpy as np
 from attention.lookup import Background, Memory, Question, Rows, answers
 from benchmarks.labelled import Labels, order_of
 from service.encoding import Encoder
-from service.retrieval.collections import LOOKED_AT, SAMPLE, Null, NullChoice, Own, null_of
+from service.retrieval.collections import (
+    SAMPLE_DOCUMENTS,
+    SAMPLE_TEXTS,
+    KeyBackground,
+    NullChoice,
+    NullKey,
+    resolve_null,
+)
 from service.storage import CollectionRecord, CollectionSettings
 
 TOGETHER = 64
@@ -114,12 +121,12 @@ class Asking:
         self.ids = list(keys)
         settings = CollectionSettings("cosine", encoder.temperature.value, encoder.dimension, encoder=encoder.name)
         self.record = CollectionRecord(1, "asked", settings, len(texts))
-        sample = np.array(sorted(range(len(texts)), key=lambda row: order_of(self.ids[row]))[:SAMPLE])
-        self.own = Own.measure("cosine", key_vectors[sample], [texts[row] for row in sample[:LOOKED_AT]])
+        sample = np.array(sorted(range(len(texts)), key=lambda row: order_of(self.ids[row]))[:SAMPLE_DOCUMENTS])
+        self.own = KeyBackground.measure("cosine", key_vectors[sample], [texts[row] for row in sample[:SAMPLE_TEXTS]])
 
-    def null(self, choice: NullChoice) -> Null:
+    def null(self, choice: NullChoice) -> NullKey:
         """The null key of a name."""
-        return null_of(self.record, lambda: self.own, choice, self.encoder.backgrounds)
+        return resolve_null(self.record, lambda: self.own, choice, self.encoder.backgrounds)
 
     def null_logits(self, questions: Sequence[str]) -> Array:
         """float64[q], of the null key `auto` beside each question."""

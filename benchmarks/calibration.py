@@ -25,7 +25,7 @@ from attention.lookup import prepare, similarities_of
 from benchmarks.asking import Array, Asking, Vectors
 from benchmarks.labelled import Asked, asked
 from service.encoding import load_encoder
-from service.retrieval.calibration import PROMISE, Documents, Figure, Figures, Profiles, Profiling, assess
+from service.retrieval.calibration import COVERAGE, DocumentKeys, Metric, Metrics, ProfileBuilder, Profiles, evaluate
 from service.retrieval.calibration.fitted import Fit, Outcomes
 from service.storage import SearchRow, temporary_search
 
@@ -45,10 +45,10 @@ class Draw:
 
     temperature: float
     words: float
-    gained: Figure
+    gained: Metric
     gains: bool
-    plain: Figures
-    with_words: Figures
+    plain: Metrics
+    with_words: Metrics
 
 
 def profiles_of(given: Asked, vectors: Vectors) -> tuple[Profiles, Array]:
@@ -57,8 +57,8 @@ def profiles_of(given: Asked, vectors: Vectors) -> tuple[Profiles, Array]:
     texts = [each.question for each in given.questions]
     queries = vectors.of(texts, "query")
     places = dict(zip(asking.ids, asking.numbers.tolist(), strict=True))
-    documents = Documents.of(asking.numbers)
-    profiling = Profiling(asking.record.settings.temperature, len(asking.ids))
+    documents = DocumentKeys.of(asking.numbers)
+    profiling = ProfileBuilder(asking.record.settings.temperature, len(asking.ids))
     searched = [SearchRow(document["id"], document["key"], None) for document in given.documents]
     with temporary_search(searched) as search:
         for start in range(0, len(queries), TOGETHER):
@@ -78,26 +78,26 @@ def drawn(profiles: Profiles, null: Array, labels: int, draw: int) -> Draw:
     kinds = (np.flatnonzero(profiles.present), np.flatnonzero(~profiles.present))
     chosen = np.concatenate([random.choice(kind, labels // 2, replace=False) for kind in kinds])
     others = np.setdiff1d(np.arange(len(profiles.present)), chosen)
-    found = assess(profiles.of(chosen), random.permutation(len(chosen)), null[chosen])
+    found = evaluate(profiles.of(chosen), random.permutation(len(chosen)), null[chosen])
     held = profiles.of(others)
-    plain = Figures.of(found.plain.held(held, PROMISE))
-    with_words = plain if found.words is None else Figures.of(found.words.held(held, PROMISE))
+    plain = Metrics.of(found.plain.held(held, COVERAGE))
+    with_words = plain if found.words is None else Metrics.of(found.words.held(held, COVERAGE))
     share = 0.0 if found.words is None else profiles.words[found.words.cell[0]]
     return Draw(float(profiles.temperatures[found.plain.cell[1]]), share, found.gained, found.gains, plain, with_words)
 
 
 def report(name: str, profiles: Profiles, null: Array, draws: list[Draw], table: Table) -> bool:
     """Lines of the table → whether the fits keep what they promise."""
-    served = Figures.of(Outcomes.served(profiles, null, PROMISE))
+    served = Metrics.of(Outcomes.served(profiles, null, COVERAGE))
     cell = (0, int(np.argmin(np.abs(np.log(profiles.temperatures / np.median([d.temperature for d in draws]))))))
-    own = Figures.of(Fit.of(profiles, cell, few=False).held(profiles, PROMISE))
+    own = Metrics.of(Fit.of(profiles, cell, few=False).held(profiles, COVERAGE))
     table.add_row(name, "as served", *_cells(served), "", "")
     table.add_row("", "fitted to all", *_cells(own), "", "")
     kept = True
     for label, figures in (("fitted", [d.plain for d in draws]), ("and words", [d.with_words for d in draws])):
         errors, coverage = _of(figures, "ece"), _of(figures, "coverage")
         change = _of(figures, "mrr") - _of([d.plain for d in draws], "mrr")
-        within = np.mean(np.abs(coverage - PROMISE) <= WITHIN)
+        within = np.mean(np.abs(coverage - COVERAGE) <= WITHIN)
         table.add_row(
             "",
             label,
@@ -110,17 +110,17 @@ def report(name: str, profiles: Profiles, null: Array, draws: list[Draw], table:
             f"{within:.0%}",
             f"{change.mean():+.3f}" if label == "and words" else "",
         )
-        kept &= bool(errors.mean() <= MOST_ERROR and abs(coverage.mean() - PROMISE) <= NEAR and change.mean() >= 0)
+        kept &= bool(errors.mean() <= MOST_ERROR and abs(coverage.mean() - COVERAGE) <= NEAR and change.mean() >= 0)
     return kept
 
 
-def _cells(figures: Figures) -> list[str]:
+def _cells(figures: Metrics) -> list[str]:
     return [
         f"{getattr(figures, each).value:.3f}" for each in ("ece", "log_loss", "label_loss", "recall", "mrr", "coverage")
     ]
 
 
-def _of(figures: list[Figures], name: str) -> np.ndarray:
+def _of(figures: list[Metrics], name: str) -> np.ndarray:
     return np.array([getattr(each, name).value for each in figures])
 
 
@@ -151,7 +151,7 @@ def main() -> int:
             f"standard error, {with_words:.0%} take words; T {np.mean([d.temperature for d in draws]):.3f} ± "
             f"{np.std([d.temperature for d in draws]):.3f}"
         )
-    within = np.mean(np.abs(_of([d.plain for d in both], "coverage") - PROMISE) <= WITHIN)
+    within = np.mean(np.abs(_of([d.plain for d in both], "coverage") - COVERAGE) <= WITHIN)
     console = Console(width=120)
     console.print(table)
     console.print("\n".join(lines), f"\nwithin six points, of all draws: {within:.0%}", soft_wrap=True)

@@ -23,7 +23,7 @@ from benchmarks.calibration import Draw, drawn, profiles_of
 from benchmarks.labelled import Asked, Labelled
 from benchmarks.verdict import QUESTIONS, sets
 from service.encoding import load_encoder
-from service.retrieval.calibration import Figures
+from service.retrieval.calibration import Metrics
 from service.retrieval.calibration.fitted import Outcomes
 
 LABELS = 50
@@ -45,7 +45,7 @@ def falls(draw: Draw) -> bool:
     return gained >= SURE * error
 
 
-def mean(figures: list[Figures], name: str) -> str:
+def mean(figures: list[Metrics], name: str) -> str:
     """Of a figure, over fits."""
     return f"{np.mean([getattr(each, name).value for each in figures]):.3f}"
 
@@ -80,7 +80,7 @@ def main() -> int:
                 draws = [drawn(profiles, null, LABELS, draw) for draw in range(arguments.draws)]
                 falling = [draw for draw in draws if falls(draw)]
                 refused += sum(not draw.gains for draw in falling)
-                served, fitted = [Figures.of(Outcomes.served(profiles, null, 0.9))], [draw.plain for draw in draws]
+                served, fitted = [Metrics.of(Outcomes.served(profiles, null, 0.9))], [draw.plain for draw in draws]
                 table.add_row(
                     name,
                     f"{size:,}",

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from attention.lookup import Background, Memory, Question, Rows, answers, prepare
-from service.retrieval.collections.null import SAMPLE, Own
+from service.retrieval.collections.null import SAMPLE_DOCUMENTS, KeyBackground
 
 WIDTH, QUERIES, TOGETHER, BATCH = 384, 200, 64, 100_000
 SIZES = (100, 1000, 10_000, 100_000, 1_000_000)
@@ -31,16 +31,16 @@ SIGMA = 1 / math.sqrt(WIDTH)  # of the cosines of random directions
 TOLERANCE = 0.05
 
 
-def filled(n: int, random: np.random.Generator) -> tuple[Memory, Own]:
+def filled(n: int, random: np.random.Generator) -> tuple[Memory, KeyBackground]:
     """A memory of n random directions, and its own background."""
     memory, sample = Memory("cosine"), np.empty((0, WIDTH), dtype=np.float32)
     for start in range(0, n, BATCH):
         keys = random.standard_normal((min(BATCH, n - start), WIDTH), dtype=np.float32)
         memory.publish(add=Rows(np.arange(start, start + len(keys)), keys))
-        sample = keys[:SAMPLE] if not len(sample) else sample
+        sample = keys[:SAMPLE_DOCUMENTS] if not len(sample) else sample
     while memory.compact():
         pass
-    own = Own.measure("cosine", sample)
+    own = KeyBackground.measure("cosine", sample)
     assert own is not None
     return memory, own
 

@@ -9,7 +9,7 @@ from typing import Any
 from orjson import Fragment
 
 from service.retrieval.documents import SentDocument, Split
-from service.retrieval.queries import Document, Reads, Spoke
+from service.retrieval.queries import BestKey, Document, DocumentDetail
 from service.schemas.document import DocumentBody, DocumentPatch
 from service.schemas.lookup.compare import Row
 from service.schemas.vector import write_vector
@@ -34,7 +34,7 @@ def said(body: DocumentBody | Row | DocumentPatch, fields: AbstractSet[str]) -> 
 
 
 def shape(
-    document: Document, include: Sequence[str], vector_format: str, *, spoke: Spoke | None = None, **numbers: Any
+    document: Document, include: Sequence[str], vector_format: str, *, spoke: BestKey | None = None, **numbers: Any
 ) -> dict[str, Any]:
     """A stored document → its answer: the id, numbers that belong to it, and the fields asked for.
 
@@ -60,7 +60,7 @@ def shape(
     return answer
 
 
-def reads(include: AbstractSet[str] | Sequence[str], *, least: Reads = "ids") -> Reads:
+def reads(include: AbstractSet[str] | Sequence[str], *, least: DocumentDetail = "ids") -> DocumentDetail:
     """What has to be read of documents of which these fields are asked for."""
     if not VECTORS.isdisjoint(include):
         return "vectors"

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message
 from service.api.keyring import Holder
 from service.api.middleware.limits import BodyLimit
 from service.api.places import Places, Shares
-from service.retrieval.collections import LONG_ANSWERS, LOOKUPS, Catalogue, loaded_encoder
+from service.retrieval.collections import LONG_ANSWERS, LOOKUPS, Catalogue, get_loaded_encoder
 from service.scheduling import ARRAYS, BODIES, READS, TEXTS, WRITES
 
 TEXT = "a first question"
@@ -64,7 +64,7 @@ def _calls(catalogue: Catalogue) -> Iterator[Call]:
         yield f"{path}/documents/query", {"limit": 1}
     if catalogue.encoder is not None and catalogue.encoder.state == "ready":
         for collection in collections[:1]:
-            if loaded_encoder(catalogue.encoder, collection.record.settings) is not None:
+            if get_loaded_encoder(catalogue.encoder, collection.record.settings) is not None:
                 yield f"/v1/collections/{collection.name}/compare", {"query": TEXT}
         yield "/v1/compare", {"query": TEXT, "rows": [{"key": TEXT, "value": TEXT}]}
         yield "/v1/encode", {"texts": [TEXT]}

@@ -10,8 +10,8 @@ from service.cluster.calling import Calling
 from service.cluster.collection import ShardedCollection
 from service.cluster.standing import shards_of
 from service.encoding import LoadingEncoder
-from service.retrieval import Shards
-from service.retrieval.collections import SharedCatalogue, in_background
+from service.retrieval import ClusterStatus
+from service.retrieval.collections import SharedCatalogue, start_background
 from service.storage import CollectionRecord, SharedStore, StorageError
 
 SUMMARISED_SECONDS = 5.0
@@ -38,7 +38,7 @@ class ShardedCatalogue(SharedCatalogue):
         self.calling = calling
         self._leave = leave
         self._closed = Event()
-        self._told: tuple[float, Shards] | None = None  # until when, and what
+        self._told: tuple[float, ClusterStatus] | None = None  # until when, and what
         self._asking = Lock()
         super().__init__(store, encoder)
 
@@ -54,17 +54,17 @@ class ShardedCatalogue(SharedCatalogue):
         for collection in self.collections():
             if isinstance(collection, ShardedCollection):
                 collection.read_in_background()
-        in_background(self._follow, "follow the store")
-        in_background(self._summarise, "keep sums of ranges")
+        start_background(self._follow, "follow the store")
+        start_background(self._summarise, "keep sums of ranges")
 
-    def shards(self) -> Shards:
+    def shards(self) -> ClusterStatus:
         """What slots there are and what they hold; blocks, for the store and for slots that do not answer."""
         with self._asking:
             if self._told is None or self._told[0] <= time.monotonic():
                 try:
                     found = shards_of(self._shared, self.calling.copies, self.calling.transport)
                 except StorageError:
-                    found = Shards(self.calling.copies, None, None, None, ())
+                    found = ClusterStatus(self.calling.copies, None, None, None, ())
                 self._told = time.monotonic() + TOLD_SECONDS, found
             return self._told[1]
 

@@ -13,7 +13,7 @@ from service.cluster.knowledge import Knowledge, Known
 from service.encoding import LoadingEncoder
 from service.request_trace import time_stage
 from service.retrieval import CollectionNotFound, RetrievalError, SnapshotGone
-from service.retrieval.collections import FollowingCollection, Snapshot, ever_later, in_background
+from service.retrieval.collections import ReplicatedCollection, Snapshot, retry_forever, start_background
 from service.storage import CollectionMissing, CollectionRecord, Column, Condition, Extent, SharedStore, StorageError
 
 
@@ -33,7 +33,7 @@ class ShardedSnapshot(Snapshot):
         return self._read_column(field, pointer)
 
 
-class ShardedCollection(FollowingCollection):
+class ShardedCollection(ReplicatedCollection):
     """Every question is answered from the version that the store has when it is asked.
 
     Its memory here stays empty: slots follow the store, and a version that one of them has not reached it waits for.
@@ -109,10 +109,10 @@ class ShardedCollection(FollowingCollection):
 
     def read_in_background(self) -> None:
         """Wait until slots hold all of it; whoever asks before may be told that they do not."""
-        in_background(self._until_held, f"wait for {self.name}")
+        start_background(self._until_held, f"wait for {self.name}")
 
     def _until_held(self) -> None:
-        for _ in ever_later():
+        for _ in retry_forever():
             with suppress(SnapshotGone, StorageError):
                 self.rebuild()
                 return

@@ -20,7 +20,7 @@ from service.cluster.cover import Cover, ToldRange
 from service.cluster.errors import RangesLost
 from service.cluster.placement import RANGE_ROWS, range_of, ranges_of
 from service.cluster.round import Asked
-from service.retrieval.documents import MOST_KEYS
+from service.retrieval.documents import MAX_KEYS
 from service.storage import CollectionRecord, Condition, Extent, SharedStore, VersionChange, condition_digest
 
 MOST_BYTES = 2**30
@@ -204,7 +204,7 @@ class Knowledge:
             return None
         width = record.settings.dimension or 0
         if not all(map(self._is_kept, lost)):
-            return _unknown(record.settings.similarity, width, documents, len(lost) * (RANGE_ROWS + MOST_KEYS))
+            return _unknown(record.settings.similarity, width, documents, len(lost) * (RANGE_ROWS + MAX_KEYS))
         own = [self._kept[row].summary for row in sorted(lost)]
         found = reduce(add, own, KeySummary.of_nothing(record.settings.similarity, width))
         return replace(found, documents=documents)

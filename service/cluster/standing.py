@@ -10,14 +10,14 @@ from attention.lookup import of_bytes, to_bytes
 from service.cluster.calling import Transport
 from service.cluster.placement import ranges_of
 from service.cluster.slot.question import STANDING, ShardStanding
-from service.retrieval import Shards, SlotStanding
+from service.retrieval import ClusterStatus, NodeStatus
 from service.storage import Extent, NodeRecord, SharedStore
 
 STANDING_SECONDS = 1.0
 """How long slots have to say what they have."""
 
 
-def shards_of(store: SharedStore, copies: int, transport: Transport | None = None) -> Shards:
+def shards_of(store: SharedStore, copies: int, transport: Transport | None = None) -> ClusterStatus:
     """What slots there are and what they hold, as the store knows it; the rest as they say, where they can be asked.
 
     Raises StorageError.
@@ -29,7 +29,7 @@ def shards_of(store: SharedStore, copies: int, transport: Transport | None = Non
     counts = [
         ready[number, first_row] for number, extent in extents.items() for first_row in ranges_of(extent.next_row)
     ]
-    return Shards(
+    return ClusterStatus(
         copies,
         ranges=len(counts),
         whole=sum(each >= copies for each in counts),
@@ -46,9 +46,9 @@ def _told(transport: Transport, slots: Sequence[NodeRecord]) -> dict[str, ShardS
     return {asked[each]: ShardStanding.of(of_bytes(each.result())[0]) for each in answered if each.exception() is None}
 
 
-def _standing(slot: NodeRecord, ranges: int, told: ShardStanding | None, extents: Mapping[int, Extent]) -> SlotStanding:
+def _standing(slot: NodeRecord, ranges: int, told: ShardStanding | None, extents: Mapping[int, Extent]) -> NodeStatus:
     if told is None:
-        return SlotStanding(*slot, ranges, None, None, None, None)
+        return NodeStatus(*slot, ranges, None, None, None, None)
     # What it has not followed yet of what the store had before it was asked.
     lags = [extents[number].version - version for number, version in told.versions.items() if number in extents]
-    return SlotStanding(*slot, ranges, told.rows, told.coming, max([0, *lags]), told.trouble)
+    return NodeStatus(*slot, ranges, told.rows, told.coming, max([0, *lags]), told.trouble)

@@ -19,4 +19,4 @@ from service.retrieval.errors import (
     SnapshotGone,
     TooLarge,
 )
-from service.retrieval.shards import Shards, SlotStanding
+from service.retrieval.shards import ClusterStatus, NodeStatus

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class SlotStanding:
+class NodeStatus:
     """One slot; what only it knows is None where it did not answer in time.
 
     Attributes:
@@ -30,7 +30,7 @@ class SlotStanding:
 
 
 @dataclass(frozen=True)
-class Shards:
+class ClusterStatus:
     """All slots together, and how the ranges of all collections are held; no ranges while the store cannot be asked.
 
     Attributes:
@@ -45,7 +45,7 @@ class Shards:
     ranges: int | None
     whole: int | None
     unheld: int | None
-    slots: tuple[SlotStanding, ...]
+    slots: tuple[NodeStatus, ...]
 
     @property
     def fewer(self) -> int | None:

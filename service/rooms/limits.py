@@ -7,7 +7,7 @@ from typing import Literal
 
 from service.rooms.errors import RoomFull
 
-TIMES_THE_FREE = 3
+FREE_FACTOR = 3
 _SHARED = {"rows": "rows", "bytes": "bytes of text", "waiting": "questions that wait", "guesses": "guesses"}
 
 
@@ -39,16 +39,16 @@ class Limits:
 
     def share(self, what: Literal["rows", "bytes", "waiting", "guesses"], own: int, taken: int, more: int = 1) -> None:
         """Raise RoomFull where that were more of a room than a caller may have, who has `own` of the `taken`."""
-        if over_share(own, taken, getattr(self, what), more):
+        if exceeds_share(own, taken, getattr(self, what), more):
             raise RoomFull(
                 f"{own} of the {taken} {_SHARED[what]} in this room came from where this comes from, and what is left "
                 "is for others: remove rows, or ask who presents to"
             )
 
 
-def over_share(own: int, taken: int, most: int, wanted: int = 1) -> bool:
+def exceeds_share(own: int, taken: int, most: int, wanted: int = 1) -> bool:
     """Whether `wanted` more is more than a caller may have, who has `own` of the `taken`.
 
     That is three times what stays free, so that one alone has three quarters at most; and one thing in any case.
     """
-    return own + wanted > max(1, TIMES_THE_FREE * (most - taken - wanted))
+    return own + wanted > max(1, FREE_FACTOR * (most - taken - wanted))

@@ -13,7 +13,7 @@ from service.rooms.errors import NotPresenter, QuestionOver, RoomFull, RowNotFou
 from service.rooms.limits import Limits
 from service.rooms.listeners import Listeners, Update
 from service.rooms.question import Answer, Question
-from service.rooms.row import Row, digest
+from service.rooms.row import Row, hash_secret
 
 
 class Room:
@@ -53,7 +53,7 @@ class Room:
 
     def presents(self, secret: str | None) -> None:
         """Raises: NotPresenter where that is not the secret of who presents."""
-        if not _same(secret, self.secret):
+        if not _is_secret(secret, self.secret):
             raise NotPresenter(
                 "this is for who presents: send the secret that opening the room was answered with, as X-Room-Secret"
             )
@@ -65,14 +65,14 @@ class Room:
             NotPresenter: it is another's.
             RoomFull: the room has as many rows, or bytes, as it may, or as may be of this caller.
         """
-        found, presents = self._rows.get(row_id), _same(secret, self.secret)
+        found, presents = self._rows.get(row_id), _is_secret(secret, self.secret)
         if found is not None and not presents and not found.sent_with(secret):
             raise NotPresenter(f"row {row_id!r} is another's: send a new row under an id of its own")
         if found is None and len(self._rows) >= self._limits.rows:
             raise RoomFull(f"this room has {len(self._rows)} rows, the most that a room may have: remove some")
         if found is None and not presents and caller is not None:
             self._limits.share("rows", sum(row.caller == caller for row in self._rows.values()), len(self._rows))
-        row = Row(row_id, key, value, digest(secret), None if presents else caller)
+        row = Row(row_id, key, value, hash_secret(secret), None if presents else caller)
         if found is not None and presents:
             row = replace(row, owner=found.owner, caller=found.caller)
         self._grow(row.size - (0 if found is None else found.size), None if presents else caller)
@@ -95,7 +95,7 @@ class Room:
         row = self._rows.get(row_id)
         if row is None:
             raise RowNotFound(f"room {self.code} has no row with the id {row_id!r}")
-        if not (_same(secret, self.secret) or row.sent_with(secret)):
+        if not (_is_secret(secret, self.secret) or row.sent_with(secret)):
             raise NotPresenter(f"row {row_id!r} is another's: who presents may remove it")
         del self._rows[row_id]
         self._bytes -= row.size
@@ -281,5 +281,5 @@ class Room:
         self._listeners.tell(Update(name, data, self._version))
 
 
-def _same(given: str | None, secret: str) -> bool:
+def _is_secret(given: str | None, secret: str) -> bool:
     return given is not None and hmac.compare_digest(given.encode(), secret.encode())

@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Sequence
 
 from service.rooms.errors import RoomNotFound, RoomsFull, RoomTaken
-from service.rooms.limits import Limits, over_share
+from service.rooms.limits import Limits, exceeds_share
 from service.rooms.room import Room
 
 LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # without vowels a code spells nothing
 CODE_LENGTH = 4
 CLOSED = "this room was closed by who presents"
-UNUSED = "nobody used this room for so long that it has ended"
+EXPIRED = "nobody used this room for so long that it has ended"
 
 
 class Rooms:
@@ -48,7 +48,7 @@ class Rooms:
         if taken >= most:
             raise RoomsFull(f"{most} rooms are open, the most of this service: try again when one is closed or over")
         own = sum(room.caller == caller for room in self._open.values())
-        if over_share(own, taken, most):
+        if exceeds_share(own, taken, most):
             raise RoomsFull(f"{own} rooms of this caller are open, and few are left for others: close one of them")
         room = Room(code or self._new_code(), caller, self.limits, self._clock)
         room.fill(rows, room.secret)
@@ -79,7 +79,7 @@ class Rooms:
     def sweep(self) -> None:
         """End those that nobody has used for so long."""
         for room in [each for each in self._open.values() if each.seconds_left <= 0]:
-            self.close(room, UNUSED)
+            self.close(room, EXPIRED)
 
     def _wake(self) -> None:
         """See to it that the next room to end does so, though nobody asks for it."""

@@ -33,9 +33,9 @@ class Row:
 
     def sent_with(self, secret: str | None) -> bool:
         """Whether that is the secret it was sent with, if any."""
-        return bool(self.owner) and hmac.compare_digest(self.owner, digest(secret))
+        return bool(self.owner) and hmac.compare_digest(self.owner, hash_secret(secret))
 
 
-def digest(secret: str | None) -> bytes:
+def hash_secret(secret: str | None) -> bytes:
     """What is kept of a secret; nothing of none."""
     return b"" if not secret else hashlib.sha256(secret.encode()).digest()

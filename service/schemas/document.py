@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
-from service.retrieval.documents import MOST_KEYS
+from service.retrieval.documents import MAX_KEYS
 from service.schemas.filter import FilterField, Warnings
 from service.schemas.json_object import OrNull
 from service.schemas.keys import Part, Split
@@ -71,12 +71,12 @@ class DocumentBody(Wire):
     key_vectors: list[Vector] | None = Field(
         None,
         min_length=1,
-        max_length=MOST_KEYS,
+        max_length=MAX_KEYS,
         description="Several keys, in place of `key_vector`: its weight is the sum of theirs, its similarity the best.",
     )
     parts: list[Part] | None = Field(
         None,
-        max_length=MOST_KEYS,
+        max_length=MAX_KEYS,
         description="With `key_vectors`: which part of the key text each is of, so that a match says where.",
     )
     split: Split | None = Field(
@@ -105,11 +105,11 @@ class DocumentPatch(Wire):
     )
     key_vector: OrNull[Vector] = Field(None, description="null: encoded again from the key text.")
     key_vectors: OrNull[list[Vector]] = Field(
-        None, min_length=1, max_length=MOST_KEYS, description="Several keys; null: encoded again, as one."
+        None, min_length=1, max_length=MAX_KEYS, description="Several keys; null: encoded again, as one."
     )
     parts: OrNull[list[Part]] = Field(
         None,
-        max_length=MOST_KEYS,
+        max_length=MAX_KEYS,
         description="Of the `key_vectors` sent beside them, else of those that are stored; null: there are none.",
     )
     split: OrNull[Split] = Field(

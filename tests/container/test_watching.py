@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.api.problems.table import OF_STATUS, TABLE
 from service.api.telemetry.meters import Meters
-from service.retrieval import Shards, SlotStanding
+from service.retrieval import ClusterStatus, NodeStatus
 from tests.container.promql import Matcher, read
 from tests.container.tool import ROOT
 from tests.examples import Page
@@ -49,7 +49,7 @@ def exported(service, client) -> Exported:
     client.get("/v1/collections/watched")
     found: Exported = defaultdict(lambda: defaultdict(set))
     with_slots = Meters()
-    with_slots.held(Shards(2, 3, 1, 1, (SlotStanding("a", "n", False, 2, 7, 0, 0, None),)))
+    with_slots.held(ClusterStatus(2, 3, 1, 1, (NodeStatus("a", "n", False, 2, 7, 0, 0, None),)))
     for text in (client.get("/metrics").text, generate_latest(with_slots.registry).decode()):
         for sample in (sample for family in text_string_to_metric_families(text) for sample in family.samples):
             found[sample.name]

@@ -53,7 +53,9 @@ async def attend(name: NameInPath, body: AttendRequest, request: Request, runnin
         explained="explanation" in body.include,
         output="output" in body.include,
         reads=reads(body.include),
-        read=None if body.read is None else soft_lookup.Read(body.read.field, body.read.how, body.read.quantiles),
+        read=None
+        if body.read is None
+        else soft_lookup.Aggregation(body.read.field, body.read.how, body.read.quantiles),
     )
     await heavy(request.scope, len(queries) * (body.top_k or 0), MANY_MATCHES)
     if body.stream:
@@ -88,7 +90,7 @@ async def _streamed(
             async for each in told:
                 yield await event(each)
 
-    async def event(each: soft_lookup.Told) -> Event:
+    async def event(each: soft_lookup.StreamedResult) -> Event:
         took_ms = (time.perf_counter() - started) * 1e3
 
         def shaped() -> orjson.Fragment:

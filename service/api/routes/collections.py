@@ -17,8 +17,8 @@ from service.api.routes.once import Idempotent
 from service.api.routing import json_router, reaches, requires, takes
 from service.api.state import NameInPath, Running
 from service.retrieval import CollectionNotFound
-from service.retrieval.collections import Changed, Collection, Standing, loaded_encoder, null_shown
-from service.retrieval.documents import read_cursor, write_cursor
+from service.retrieval.collections import CatalogueChange, Collection, NullBackground, describe_null, get_loaded_encoder
+from service.retrieval.documents import decode_cursor, encode_cursor
 from service.scheduling import READS, WRITES
 from service.schemas.collection import CollectionAnswer, CollectionChange, CollectionList, CollectionSettings
 from service.schemas.wire import MAX_PAGE
@@ -37,8 +37,8 @@ def _described(collection: Collection, record: CollectionRecord, reader: Reader)
     background, level = None, None
     with suppress(DocumentDamaged):  # which asking says, and /readyz
         own = partial(collection.sample.own, record, reader)
-        encoder = loaded_encoder(collection.encoder, record.settings)
-        background, level = null_shown(record, own, encoder, record.attendable if keys is None else keys)
+        encoder = get_loaded_encoder(collection.encoder, record.settings)
+        background, level = describe_null(record, own, encoder, record.attendable if keys is None else keys)
     settings = record.settings
     return {
         "name": record.name,
@@ -60,7 +60,7 @@ def _described(collection: Collection, record: CollectionRecord, reader: Reader)
     }
 
 
-def shape_background(found: Standing) -> dict[str, Any]:
+def shape_background(found: NullBackground) -> dict[str, Any]:
     """The background of a null key, as the API answers it."""
     mean, deviation = found.background.mean, found.background.deviation
     short = None if found.short is None else {"mean": found.short.mean, "deviation": found.short.deviation}
@@ -75,7 +75,7 @@ def _describe_all(collections: Iterable[Collection]) -> list[dict[str, Any]]:
     return described
 
 
-def _changed(change: Changed) -> Response:
+def _changed(change: CatalogueChange) -> Response:
     described = _described(change.collection, change.record, change.reader)
     return JSONAnswer(described, status_code=201 if change.created else 200)
 
@@ -152,13 +152,13 @@ async def list_collections(
     own = holder.prefix
     if own.startswith(prefix):
         prefix = own
-    after = read_cursor(cursor, "")
+    after = decode_cursor(cursor, "")
     page, more = running.catalogue.page(prefix, after, limit) if prefix.startswith(own) else ([], False)
     described = await READS.run(_describe_all, page)
     for collection in described:
         if running.demo.holds(collection["name"]):
             collection |= {"ready": False, "keys": None}
-    next_cursor = write_cursor(page[-1].name) if more else None
+    next_cursor = encode_cursor(page[-1].name) if more else None
     return JSONAnswer({"collections": described, "next_cursor": next_cursor, "access": holder.level})
 
 

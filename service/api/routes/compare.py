@@ -14,7 +14,7 @@ from service.api.routes.collections import shape_background
 from service.api.routing import json_router, reaches, takes
 from service.api.state import NameInPath, Running
 from service.retrieval import queries
-from service.retrieval.queries import FourWays, Options, Timed
+from service.retrieval.queries import ComparisonResult, Options, TimedSearch
 from service.schemas.lookup.compare import CompareAnswer, CompareRequest, CompareRowsRequest
 
 router = json_router("/v1", "compare", "stateless", "nothing")
@@ -51,7 +51,7 @@ async def compare_rows(body: CompareRowsRequest, request: Request, running: Runn
     return CompressedAnswer(_shape(compared), request)
 
 
-def _shape(compared: FourWays) -> dict[str, Any]:
+def _shape(compared: ComparisonResult) -> dict[str, Any]:
     result, took_ms = compared.attention, compared.attention_took_ms
     nearest = [shape_match(match, FIELDS, "numbers", similarity=match.similarity) for match in compared.nearest]
     return {
@@ -63,7 +63,7 @@ def _shape(compared: FourWays) -> dict[str, Any]:
     }
 
 
-def _sql(timed: Timed) -> dict[str, Any]:
+def _sql(timed: TimedSearch) -> dict[str, Any]:
     found = timed.found
     return {
         "statement": found.statement,

@@ -16,7 +16,7 @@ from service.api.state import IdInPath, NameInPath, Running
 from service.retrieval import InvalidContent, TooLarge
 from service.retrieval import documents as store
 from service.retrieval.collections import parse_filter
-from service.retrieval.documents import Written
+from service.retrieval.documents import WriteResult
 from service.scheduling import BODIES, READS, WRITES
 from service.schemas.document import (
     Deleted,
@@ -67,7 +67,7 @@ async def post_documents(name: NameInPath, body: DocumentBatch, running: Running
     documents = [sent(document.id, document) for document in body.documents]
     pointers = [f"/documents/{i}" for i in range(len(documents))]
 
-    def answer(written: Written) -> Response:
+    def answer(written: WriteResult) -> Response:
         skipped = {"skipped": written.skipped} if body.mode == "skip" else {}
         return JSONAnswer({"upserted": written.upserted, **skipped, "truncated": written.truncated})
 
@@ -85,7 +85,7 @@ async def post_documents(name: NameInPath, body: DocumentBatch, running: Running
 async def query_documents(name: NameInPath, body: DocumentQuery, request: Request, running: Running) -> Response:
     """Follow `next_cursor` to the end: a document present throughout is seen exactly once."""
     await heavy(request.scope, body.limit, MANY_DOCUMENTS)
-    condition, after = await READS.run(parse_filter, body.filter), store.read_cursor(body.cursor)
+    condition, after = await READS.run(parse_filter, body.filter), store.decode_cursor(body.cursor)
     page = await READS.run(
         store.page,
         running.catalogue.collection(name),
@@ -148,7 +148,7 @@ async def update_documents(
     condition, once = await _only_filter(body), repeatable.once(answer)
     changes = {field: getattr(body.patch, field) for field in body.patch.model_fields_set}
     collection = running.catalogue.collection(name)
-    return answer(await store.update(collection, changes, ids=body.ids, condition=condition, once=once))
+    return answer(await store.update_documents(collection, changes, ids=body.ids, condition=condition, once=once))
 
 
 async def _only_filter(body: DocumentDelete | DocumentUpdate) -> Condition | None:
@@ -175,7 +175,7 @@ async def put_document(
 ) -> Response:
     """201 where the id is new, 200 where a document was replaced."""
 
-    def answer(written: Written) -> Response:
+    def answer(written: WriteResult) -> Response:
         return JSONAnswer({"upserted": 1, "truncated": written.truncated}, status_code=200 if written.replaced else 201)
 
     collection, once = running.catalogue.collection(name), repeatable.once(answer)
@@ -199,12 +199,12 @@ async def patch_document(
 ) -> Response:
     """A merge patch (RFC 7396): null removes a field, objects merge. Only what changed is encoded again."""
 
-    def answer(written: Written) -> Response:
+    def answer(written: WriteResult) -> Response:
         return JSONAnswer({"upserted": 1, "truncated": written.truncated})
 
     changes = said(body, body.model_fields_set)
     collection, once = running.catalogue.collection(name), repeatable.once(answer)
-    return answer(await store.patch(collection, id, changes, once=once))
+    return answer(await store.patch_document(collection, id, changes, once=once))
 
 
 @router.get(
@@ -244,5 +244,5 @@ async def delete_document(name: NameInPath, id: IdInPath, running: Running, repe
         return Response(status_code=204)
 
     collection, once = running.catalogue.collection(name), repeatable.once(answer)
-    await WRITES.run(store.delete_one, collection, id, once=once)
+    await WRITES.run(store.delete_document, collection, id, once=once)
     return answer(None)

@@ -18,7 +18,7 @@ from service.api.routing import json_router
 from service.api.state import Running, State
 from service.encoding import Encoded, EncodingError, EncodingQueue, Token, encode_stream
 from service.retrieval import TooLarge
-from service.retrieval.collections import model_queue
+from service.retrieval.collections import get_model_queue
 from service.scheduling import TEXTS
 from service.schemas.encode import EncodeAnswer, EncodeRequest
 from service.schemas.stream import ENCODE_ANSWER
@@ -48,7 +48,7 @@ async def encode(body: EncodeRequest, request: Request, running: Running) -> Res
             f"{len(body.texts)} texts came, this service takes {most} in one request"
             f"{' with their tokens' if body.tokens else ''}: send them in parts",
         )
-    queue = await model_queue(running.catalogue.encoder, body.model)
+    queue = await get_model_queue(running.catalogue.encoder, body.model)
     if NDJSON in request.headers.get("accept", ""):
         return StreamingResponse(_lines(queue, body, request.app.state.draining), media_type=NDJSON)
     encoded = await queue.encode(body.texts, body.purpose)

@@ -27,10 +27,10 @@ router = json_router("/v1/collections/{name}/documents", "documents", "read", "c
 )
 async def describe_fields(name: NameInPath, body: FieldsQuery, running: Running) -> Response:
     """Types, counts, the least and the greatest value, and on request the values, each with its number of documents."""
-    after = store.read_place(body.cursor)
+    after = store.decode_field_cursor(body.cursor)
     condition = await READS.run(parse_filter, body.filter)
     page = await READS.run(
-        store.field_facts,
+        store.read_field_facts,
         running.catalogue.collection(name),
         fields=body.fields,
         most=MAX_FIELDS,

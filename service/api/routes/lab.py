@@ -17,7 +17,7 @@ from service.api.routing import json_router, takes
 from service.api.state import Running, State
 from service.lab import TASKS, Job, NetworkJob, NotLearnable, PairsJob, Plan, UnreadableSource
 from service.retrieval import InvalidContent
-from service.retrieval.collections import encoding_queue
+from service.retrieval.collections import get_encoding_queue
 from service.schemas.lab.decode import DecodeAnswer, DecodeRequest
 from service.schemas.lab.train import LabAnswer, TrainRequest
 
@@ -121,7 +121,7 @@ async def _job(body: TrainRequest, running: State) -> Job:
         raise InvalidContent.at("/pairs", "the task pairs learns from pairs of a query and a key: send some")
     if body.model != "transformer":
         raise InvalidContent.at("/model", f"pairs are learned by attention, not by {body.model}: leave model out")
-    queue = await encoding_queue(running.catalogue.encoder)
+    queue = await get_encoding_queue(running.catalogue.encoder)
     asked = await queue.encode([pair.query for pair in body.pairs], "query")
     keys = await queue.encode([pair.key for pair in body.pairs], "document")
     query, key = (np.asarray(each.vectors, np.float32) for each in (asked, keys))

@@ -11,8 +11,8 @@ from service.api.routes import once
 from service.api.routes.encode import most_texts
 from service.api.routing import json_router
 from service.api.state import Running, State
-from service.retrieval.documents import MOST_KEYS
-from service.retrieval.queries import MAX_CHARACTERS, MAX_NUMBERS, MOST_LABELS, MOST_LOGITS
+from service.retrieval.documents import MAX_KEYS
+from service.retrieval.queries import MAX_CHARACTERS, MAX_LABELS, MAX_LOGITS, MAX_NUMBERS
 from service.scheduling import READS
 from service.schemas import wire
 from service.schemas.attention import MAX_HOPFIELD_STEPS
@@ -33,13 +33,13 @@ def _limits(running: State) -> dict[str, int]:
     return {
         "body_bytes": running.max_body_bytes,
         "requests_at_once": running.max_queue,
-        "calibrate_questions": MOST_LABELS,
+        "calibrate_questions": MAX_LABELS,
         "documents": running.max_documents,
         "queries": running.max_queries,
         "temperatures": MAX_TEMPERATURES,
         "top_k": wire.MAX_TOP_K,
         "page": wire.MAX_PAGE,
-        "document_keys": MOST_KEYS,
+        "document_keys": MAX_KEYS,
         "rows": MAX_ROWS,
         "filter_depth": MAX_DEPTH,
         "filter_values": MAX_OPERANDS,
@@ -51,7 +51,7 @@ def _limits(running: State) -> dict[str, int]:
         "trace_characters": MAX_CHARACTERS,
         "trace_layers": MAX_NAMED,
         "trace_numbers": MAX_NUMBERS,
-        "logits": MOST_LOGITS,
+        "logits": MAX_LOGITS,
         "hopfield_steps": MAX_HOPFIELD_STEPS,
         "vector_width": MAX_WIDTH,
         "id_characters": wire.MAX_ID,

@@ -12,7 +12,7 @@ from service.api.json import JSONAnswer
 from service.api.problems.refusals import ENCODING, WITH_BODY, refusals
 from service.api.routing import json_router
 from service.api.state import Running
-from service.retrieval.collections import model_queue
+from service.retrieval.collections import get_model_queue
 from service.retrieval.queries import trace_text
 from service.scheduling import TEXTS
 from service.schemas.trace import TraceAnswer, TraceRequest
@@ -33,7 +33,7 @@ router = json_router("/v1", "encode", "encode", "nothing")
 )
 async def trace(body: TraceRequest, running: Running) -> Response:
     """What the encoder computes on the way from this text to its vector, layer by layer and head by head."""
-    encoder = (await model_queue(running.catalogue.encoder, body.model)).encoder
+    encoder = (await get_model_queue(running.catalogue.encoder, body.model)).encoder
     fields = {"attention": "weights"} | {name: name for name in body.include if name != "changes"}
     look = partial(trace_text, layers=body.layers, heads=body.heads, causal=body.causal, arrays=list(fields.values()))
     traced = await TEXTS.run(look, encoder, body.text, body.pair)

@@ -30,7 +30,7 @@ from service.api.routing import GuardedRoute, reaches, requires, takes
 from service.api.state import NameInPath, Running
 from service.retrieval import Flaw
 from service.retrieval.collections import Collection
-from service.retrieval.documents import SentDocument, Uploaded, upload
+from service.retrieval.documents import SentDocument, UploadResult, upload
 from service.scheduling import BODIES
 from service.schemas.document import Document
 
@@ -109,7 +109,7 @@ async def _answer(name: str, request: Request, running: Running) -> AsyncIterato
         yield ndjson({"done": True, "upserted": upserted, "refused": refused})
 
 
-async def _written(collection: Collection, batch: Mapping[int, bytes]) -> tuple[Uploaded, dict[int, list[Flaw]]]:
+async def _written(collection: Collection, batch: Mapping[int, bytes]) -> tuple[UploadResult, dict[int, list[Flaw]]]:
     """What became of a batch, and all that is wrong with its lines."""
     documents, flawed = await BODIES.run(_read, batch)
     uploaded = await upload(collection, documents)

@@ -11,7 +11,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from service.api.problems.table import OF_STATUS, TABLE
 from service.request_trace import QUEUES, STAGES, Queue, Stage
-from service.retrieval import Shards
+from service.retrieval import ClusterStatus
 
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 """Those that have series of their own: a caller may call a method anything, and a series is never forgotten."""
@@ -108,7 +108,7 @@ class Meters:
         """A question was answered with such a certificate."""
         self.variation.labels(method).observe(total_variation)
 
-    def held(self, shards: Shards) -> None:
+    def held(self, shards: ClusterStatus) -> None:
         """Slots hold this now; what is not known is NaN, and slots that are gone have no series."""
         counts = {"all": shards.whole, "fewer": shards.fewer, "none": shards.unheld}
         for copies, count in counts.items():

@@ -13,7 +13,7 @@ from service.cluster.placement import RANGE_ROWS
 from service.cluster.slot.followed import FollowedReader, FollowedStore, require_kept
 from service.cluster.slot.steps import Step
 from service.cluster.slot.versions import Versions
-from service.retrieval.collections import Masks, SealedBlocks, Source, fill
+from service.retrieval.collections import Masks, SealedBlocks, Source, fill_memory
 from service.storage import CollectionRecord, Column, Condition, DocumentDamaged, RowNumbers
 
 log = structlog.get_logger("softkv")
@@ -177,7 +177,7 @@ def _filled(
         for each in reader.vectors(record.id, among=among, first=first_row, last=last, damaged=note):
             yield Rows(each.numbers, each.keys, each.values, each.owners)
 
-    fill(memory, found, batches(), gone)
+    fill_memory(memory, found, batches(), gone)
     return memory, damaged
 
 

@@ -11,7 +11,7 @@ from attention.lookup import Rows
 from service.cluster.placement import RANGE_ROWS
 from service.cluster.slot.followed import FollowedStore, require_kept
 from service.cluster.slot.versions import KEPT, KEPT_SECONDS
-from service.retrieval.collections import rows_together
+from service.retrieval.collections import concatenate_rows
 from service.storage import DocumentDamaged, KeyRows, RowNumbers, VersionChange
 
 SKIPPED_SECONDS = 10.0
@@ -95,7 +95,7 @@ def written(
         gone = np.union1d(gone, step.removed)
     with store.reading_at(taken[0].version) as reader:
         require_kept(reader, collection, taken[0].version)
-    return [rows_together(each) for each in found]
+    return [concatenate_rows(each) for each in found]
 
 
 def _of(rows: KeyRows, lower: int, upper: int) -> KeyRows | None:

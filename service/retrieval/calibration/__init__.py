@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from service.retrieval.calibration.assessed import PROMISE, Assessed, assess
+from service.retrieval.calibration.assessed import COVERAGE, Evaluation, evaluate
 from service.retrieval.calibration.confidence import Curve, weight_logits
-from service.retrieval.calibration.conformal import PROMISES, fewest
-from service.retrieval.calibration.figures import Figure, Figures
+from service.retrieval.calibration.conformal import COVERAGES, min_labels
+from service.retrieval.calibration.figures import Metric, Metrics
 from service.retrieval.calibration.fitted import Variant
 from service.retrieval.calibration.kept import VERSION, Calibration
-from service.retrieval.calibration.profile import WORDS, Documents, Profiles, Profiling
+from service.retrieval.calibration.profile import FULL_TEXT_WEIGHTS, DocumentKeys, ProfileBuilder, Profiles

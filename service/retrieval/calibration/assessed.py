@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from service.retrieval.calibration.figures import Figure, Figures, label_losses, log_losses
-from service.retrieval.calibration.fitted import Fit, Held, Outcomes, Variant, fitted_fits, folds_of
+from service.retrieval.calibration.figures import Metric, Metrics, label_losses, log_losses
+from service.retrieval.calibration.fitted import CrossValidation, Fit, Outcomes, Variant, assign_folds, fit_all
 from service.retrieval.calibration.profile import Profiles
 
 Array = np.ndarray[Any, Any]
 
-PROMISE = 0.9
+COVERAGE = 0.9
 """Of the sets whose coverage is told."""
 
 
 @dataclass(frozen=True)
-class Assessed:
+class Evaluation:
     """What was fitted, and how the collection does as it is, and with it.
 
     Attributes:
@@ -31,11 +31,11 @@ class Assessed:
 
     plain: Fit
     words: Fit | None
-    before: Figures
-    after: Figures
-    after_words: Figures | None
-    gained: Figure
-    surer: Figure
+    before: Metrics
+    after: Metrics
+    after_words: Metrics | None
+    gained: Metric
+    surer: Metric
 
     @property
     def gains(self) -> bool:
@@ -48,7 +48,7 @@ class Assessed:
         return gained > error or (surer > doubt and gained > -2 * error)
 
 
-def assess(profiles: Profiles, order: Array, null_logits: float | Array, kept: Variant | None = None) -> Assessed:
+def evaluate(profiles: Profiles, order: Array, null_logits: float | Array, kept: Variant | None = None) -> Evaluation:
     """Fit to labelled questions.
 
     Args:
@@ -58,15 +58,15 @@ def assess(profiles: Profiles, order: Array, null_logits: float | Array, kept: V
             number is that of all.
         kept: what the collection is calibrated to already, at that temperature; None where it is not.
     """
-    held = Held.out(profiles, folds_of(order, profiles.present), PROMISE)
-    plain, words = fitted_fits(profiles, held)
-    served = Outcomes.served(profiles, null_logits, PROMISE, kept)
-    return Assessed(
+    held = CrossValidation.out(profiles, assign_folds(order, profiles.present), COVERAGE)
+    plain, words = fit_all(profiles, held)
+    served = Outcomes.served(profiles, null_logits, COVERAGE, kept)
+    return Evaluation(
         plain,
         words,
-        Figures.of(served),
-        Figures.of(held.plain),
-        None if words is None else Figures.of(held.words),
-        Figure.mean(label_losses(served) - label_losses(held.plain)),
-        Figure.mean(log_losses(served) - log_losses(held.plain)),
+        Metrics.of(served),
+        Metrics.of(held.plain),
+        None if words is None else Metrics.of(held.words),
+        Metric.mean(label_losses(served) - label_losses(held.plain)),
+        Metric.mean(log_losses(served) - log_losses(held.plain)),
     )

@@ -9,19 +9,19 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-FLATTEST = 0.05
+MIN_SLOPE = 0.05
 """The least slope of the weight: more of it never means less confidence. Of the lead it is 0."""
 
 # What is expected before there are labels: a weight that means what it says, beside which a lead says nothing; and how
 # far around that, as deviations.
-_EXPECTED, _AROUND = np.array([1.0, 1.0, 0.0, 0.0, 0.0]), np.array([1.0, 1.4, 1.0, 1.0, 2.0])
-_LEAST = np.array([FLATTEST, FLATTEST, 0.0, 0.0, -np.inf])
+_PRIOR_MEAN, _PRIOR_DEVIATION = np.array([1.0, 1.0, 0.0, 0.0, 0.0]), np.array([1.0, 1.4, 1.0, 1.0, 2.0])
+_MIN_PARAMETERS = np.array([MIN_SLOPE, MIN_SLOPE, 0.0, 0.0, -np.inf])
 
-FEW = 100
+FULL_CURVE_LABELS = 100
 """Labels below which a curve has two parameters."""
 
-_MOST = 40.0  # a logit beyond which nothing changes
-_STEPS, _SMALLEST = 100, 1e-10
+_MAX_LOGIT = 40.0  # a logit beyond which nothing changes
+_MAX_STEPS, _MIN_STEP = 100, 1e-10
 
 
 @dataclass(frozen=True)
@@ -58,36 +58,36 @@ class Curve:
             logits: float64[q], x of each question; `leads`: float64[q], z.
             right: bool[q], whether its first match is right.
         """
-        features, found = _features(logits, leads), _LEAST.copy()
+        features, found = _features(logits, leads), _MIN_PARAMETERS.copy()
         free = np.ones(len(found), dtype=np.bool_)
         while True:
             known = features[:, ~free] @ found[~free]
-            found[free] = _likeliest(features[:, free], known, right, _EXPECTED[free], _AROUND[free])
-            if not (low := found < _LEAST).any():
+            found[free] = _fit_logistic(features[:, free], known, right, _PRIOR_MEAN[free], _PRIOR_DEVIATION[free])
+            if not (low := found < _MIN_PARAMETERS).any():
                 return cls(*found.tolist())
             free &= ~low
-            found[low] = _LEAST[low]
+            found[low] = _MIN_PARAMETERS[low]
 
     @classmethod
     def of_few(cls, logits: Array, right: Array) -> Curve:
         """The likeliest one of a slope and an offset alone: five parameters follow the chance in few labels."""
         features = np.stack([logits, np.ones(len(logits))], axis=1)
-        expected, around, nothing = _EXPECTED[[0, 4]], _AROUND[[0, 4]], np.zeros(len(logits))
-        slope, offset = _likeliest(features, nothing, right, expected, around)
-        if slope < FLATTEST:
-            slope, known = FLATTEST, FLATTEST * logits
-            (offset,) = _likeliest(features[:, 1:], known, right, expected[1:], around[1:])
+        expected, around, nothing = _PRIOR_MEAN[[0, 4]], _PRIOR_DEVIATION[[0, 4]], np.zeros(len(logits))
+        slope, offset = _fit_logistic(features, nothing, right, expected, around)
+        if slope < MIN_SLOPE:
+            slope, known = MIN_SLOPE, MIN_SLOPE * logits
+            (offset,) = _fit_logistic(features[:, 1:], known, right, expected[1:], around[1:])
         return cls(float(slope), float(slope), 0.0, 0.0, float(offset))
 
 
 def _features(logits: Array, leads: Array) -> Array:
     """float64[q, 5]: what the parameters of a curve are multiplied with."""
     below, above = np.minimum(logits, 0.0), np.maximum(logits, 0.0)
-    behind, ahead = np.clip(leads, -_MOST, 0.0), np.clip(leads, 0.0, _MOST)
+    behind, ahead = np.clip(leads, -_MAX_LOGIT, 0.0), np.clip(leads, 0.0, _MAX_LOGIT)
     return np.stack([below, above, behind, ahead, np.ones(len(logits))], axis=1)
 
 
-def _likeliest(features: Array, known: Array, right: Array, expected: Array, around: Array) -> Array:
+def _fit_logistic(features: Array, known: Array, right: Array, expected: Array, around: Array) -> Array:
     """float64[p]: what the chance sigmoid(known + features·p) makes `right` likeliest with; the likelihood is concave.
 
     Args:
@@ -101,15 +101,15 @@ def _likeliest(features: Array, known: Array, right: Array, expected: Array, aro
         return float(labels.sum() - (((parameters - expected) / around) ** 2).sum() / 2)
 
     found, reached = expected, likelihood(expected)
-    for _ in range(_STEPS):
+    for _ in range(_MAX_STEPS):
         chance = 0.5 * (1 + np.tanh((known + features @ found) / 2))
         gradient = features.T @ (right - chance) - (found - expected) / around**2
         curvature = (features.T * (chance * (1 - chance))) @ features + np.diag(1 / around**2)
         step = np.linalg.solve(curvature, gradient)
         # Where a step is far the quadratic is no model of the likelihood.
-        while (tried := likelihood(found + step)) < reached and np.abs(step).max() > _SMALLEST:
+        while (tried := likelihood(found + step)) < reached and np.abs(step).max() > _MIN_STEP:
             step = step / 2
-        if tried < reached or np.abs(step).max() <= _SMALLEST:
+        if tried < reached or np.abs(step).max() <= _MIN_STEP:
             break
         found, reached = found + step, tried
     return found
@@ -120,4 +120,4 @@ def weight_logits(best: Array, log_partition: Array) -> Array:
     gap = np.minimum(best - log_partition, 0.0)
     with np.errstate(divide="ignore"):
         rest = np.log(-np.expm1(gap))
-    return np.asarray(np.clip(gap - rest, -_MOST, _MOST))
+    return np.asarray(np.clip(gap - rest, -_MAX_LOGIT, _MAX_LOGIT))

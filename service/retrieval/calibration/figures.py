@@ -12,14 +12,14 @@ from service.retrieval.calibration.fitted import Outcomes, standard_error
 Array = np.ndarray[Any, Any]
 
 BINS = 10
-SAMPLES = 200
+BOOTSTRAP_SAMPLES = 200
 """Of as many questions, drawn with replacement: the calibration error's standard error is their deviation."""
 
-SURE = 1e-6
+MIN_PROBABILITY = 1e-6
 """A confidence counts as no nearer to 0 or 1 than this, for one wrong word would make the log-loss infinite."""
 
 
-class Figure(NamedTuple):
+class Metric(NamedTuple):
     """A figure and its standard error; both None where there was nothing to measure it on."""
 
     value: float | None
@@ -33,7 +33,7 @@ class Figure(NamedTuple):
         return self.value, self.error
 
     @classmethod
-    def mean(cls, values: Array) -> Figure:
+    def mean(cls, values: Array) -> Metric:
         """Of independent values; nothing where one of them is NaN, which says that it could not be known."""
         if len(values) < 2 or np.isnan(values).any():
             return cls(None, None)
@@ -41,7 +41,7 @@ class Figure(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Figures:
+class Metrics:
     """What came of questions.
 
     Attributes:
@@ -55,33 +55,33 @@ class Figures:
         coverage: share of those with an answer whose right one is in the set of a promise of 0.9.
     """
 
-    ece: Figure
-    brier: Figure
-    log_loss: Figure
-    label_loss: Figure
-    recall: Figure
-    mrr: Figure
-    one_right: Figure
-    one_wrong: Figure
-    coverage: Figure
+    ece: Metric
+    brier: Metric
+    log_loss: Metric
+    label_loss: Metric
+    recall: Metric
+    mrr: Metric
+    one_right: Metric
+    one_wrong: Metric
+    coverage: Metric
 
     @classmethod
-    def of(cls, outcomes: Outcomes) -> Figures:
+    def of(cls, outcomes: Outcomes) -> Metrics:
         """Of the questions that these outcomes are of."""
         present = outcomes.present
         return cls(
-            ece=Figure(
+            ece=Metric(
                 calibration_error(outcomes.confidence, outcomes.right),
-                _drawn_error(outcomes.confidence, outcomes.right),
+                _bootstrap_error(outcomes.confidence, outcomes.right),
             ),
-            brier=Figure.mean((outcomes.confidence - outcomes.right) ** 2),
-            log_loss=Figure.mean(log_losses(outcomes)),
-            label_loss=Figure.mean(label_losses(outcomes)),
-            recall=Figure.mean(outcomes.right[present]),
-            mrr=Figure.mean(outcomes.reciprocal[present]),
-            one_right=Figure.mean((outcomes.one & outcomes.right)[present]),
-            one_wrong=Figure.mean(outcomes.one[~present]),
-            coverage=Figure.mean(outcomes.covered[present]),
+            brier=Metric.mean((outcomes.confidence - outcomes.right) ** 2),
+            log_loss=Metric.mean(log_losses(outcomes)),
+            label_loss=Metric.mean(label_losses(outcomes)),
+            recall=Metric.mean(outcomes.right[present]),
+            mrr=Metric.mean(outcomes.reciprocal[present]),
+            one_right=Metric.mean((outcomes.one & outcomes.right)[present]),
+            one_wrong=Metric.mean(outcomes.one[~present]),
+            coverage=Metric.mean(outcomes.covered[present]),
         )
 
 
@@ -96,16 +96,16 @@ def calibration_error(confidence: Array, right: Array) -> float:
 
 def log_losses(outcomes: Outcomes) -> Array:
     """float64[q], nats: −ln of the chance that was given to what was so."""
-    sure = np.clip(outcomes.confidence, SURE, 1 - SURE)
+    sure = np.clip(outcomes.confidence, MIN_PROBABILITY, 1 - MIN_PROBABILITY)
     return np.asarray(-np.log(np.where(outcomes.right, sure, 1 - sure)))
 
 
 def label_losses(outcomes: Outcomes) -> Array:
     """float64[q], nats: −ln of the share that the right document, or the null key, had."""
-    return np.asarray(-np.maximum(outcomes.likelihood, np.log(SURE)))
+    return np.asarray(-np.maximum(outcomes.likelihood, np.log(MIN_PROBABILITY)))
 
 
-def _drawn_error(confidence: Array, right: Array) -> float:
+def _bootstrap_error(confidence: Array, right: Array) -> float:
     random = np.random.default_rng(0)  # fixed: the same labels have the same answer
-    drawn = random.integers(len(right), size=(SAMPLES, len(right)))
+    drawn = random.integers(len(right), size=(BOOTSTRAP_SAMPLES, len(right)))
     return float(np.std([calibration_error(confidence[each], right[each]) for each in drawn], ddof=1))

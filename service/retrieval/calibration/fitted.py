@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from attention.lookup import HALF
-from service.retrieval.calibration.confidence import FEW, Curve, weight_logits
-from service.retrieval.calibration.conformal import thresholds
-from service.retrieval.calibration.fitting import fitted_null, fitted_temperature, fitted_words, log_likelihoods
+from service.retrieval.calibration.confidence import FULL_CURVE_LABELS, Curve, weight_logits
+from service.retrieval.calibration.conformal import fit_thresholds
+from service.retrieval.calibration.fitting import fit_full_text, fit_null, fit_temperature, log_likelihoods
 from service.retrieval.calibration.profile import Profiles
 
 Array = np.ndarray[Any, Any]
@@ -48,12 +48,12 @@ class Fit:
     @classmethod
     def of(cls, profiles: Profiles, cell: tuple[int, int], few: bool) -> Fit:
         """Fitted to all labels at a cell; of `few` labels the curve has two parameters."""
-        null = fitted_null(profiles, cell)
+        null = fit_null(profiles, cell)
         best, partition = profiles.best[:, *cell], profiles.log_partition[:, *cell]
         right = (profiles.best_right[:, *cell] - partition)[profiles.present]
         logits, first = weight_logits(best, partition), profiles.rank[:, *cell] == 1
         curve = Curve.of_few(logits, first) if few else Curve.fitted(logits, partition - null.log_count, first)
-        return cls(cell, Variant(null.level(profiles), curve, thresholds(right)), null.log_count)
+        return cls(cell, Variant(null.level(profiles), curve, fit_thresholds(right)), null.log_count)
 
     def held(self, profiles: Profiles, promise: float) -> Outcomes:
         """What it says of questions that it was not fitted to."""
@@ -65,7 +65,7 @@ class Fit:
             right=profiles.rank[:, *self.cell] == 1,
             reciprocal=1 / profiles.rank[:, *self.cell],
             one=best - np.logaddexp(partition, self.log_count) > LOG_HALF,
-            covered=_inside(profiles.best_right[:, *self.cell] - partition, threshold),
+            covered=_covered(profiles.best_right[:, *self.cell] - partition, threshold),
             likelihood=log_likelihoods(profiles, self.cell, self.log_count),
         )
 
@@ -130,7 +130,7 @@ class Outcomes:
 FOLDS = 5
 
 
-def folds_of(order: Array, present: Array) -> Array:
+def assign_folds(order: Array, present: Array) -> Array:
     """int64[q]: which of five folds each question is held out in; both kinds are spread evenly, in a fixed order."""
     folds = np.empty(len(order), dtype=np.int64)
     for kind in (present, ~present):
@@ -140,21 +140,21 @@ def folds_of(order: Array, present: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class Held:
+class CrossValidation:
     """What was said of each question by a fit without it; `words` where λ was chosen by the others, too."""
 
     plain: Outcomes
     words: Outcomes
 
     @classmethod
-    def out(cls, profiles: Profiles, folds: Array, promise: float) -> Held:
+    def out(cls, profiles: Profiles, folds: Array, promise: float) -> CrossValidation:
         """Each fold by a fit to the others."""
         plain, words = list[tuple[Array, Outcomes]](), list[tuple[Array, Outcomes]]()
-        few = len(folds) < FEW
+        few = len(folds) < FULL_CURVE_LABELS
         for fold in range(FOLDS):
             others, held = profiles.of(folds != fold), np.flatnonzero(folds == fold)
-            temperature = fitted_temperature(others)
-            share = fitted_words(others, temperature)
+            temperature = fit_temperature(others)
+            share = fit_full_text(others, temperature)
             fits = [Fit.of(others, (0, temperature), few)]
             fits += [Fit.of(others, (share, temperature), few)] if share else fits
             for fit, parts in zip(fits, (plain, words), strict=True):
@@ -172,7 +172,7 @@ class Held:
         return bool(ranks >= 0 and gain.mean() > (1 if ranks > 0 else 2) * standard_error(gain))
 
 
-def _inside(log_weights: Array, threshold: float) -> Array:
+def _covered(log_weights: Array, threshold: float) -> Array:
     return np.where(log_weights >= threshold, 1.0, 0.0) if np.isfinite(threshold) else np.full(len(log_weights), np.nan)
 
 
@@ -181,9 +181,9 @@ def standard_error(values: Array) -> float:
     return float(np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
-def fitted_fits(profiles: Profiles, held: Held) -> tuple[Fit, Fit | None]:
+def fit_all(profiles: Profiles, held: CrossValidation) -> tuple[Fit, Fit | None]:
     """Fitted to all labels: without words, and with them where they gain."""
-    temperature = fitted_temperature(profiles)
-    share = fitted_words(profiles, temperature) if held.words_gain else 0
-    few = len(profiles.present) < FEW
+    temperature = fit_temperature(profiles)
+    share = fit_full_text(profiles, temperature) if held.words_gain else 0
+    few = len(profiles.present) < FULL_CURVE_LABELS
     return Fit.of(profiles, (0, temperature), few), Fit.of(profiles, (share, temperature), few) if share else None

@@ -16,17 +16,17 @@ from service.retrieval.calibration.profile import Profiles
 
 Array = np.ndarray[Any, Any]
 
-SPREAD = 0.7
+TEMPERATURE_DEVIATION = 0.7
 """How far the fitted ln T is expected from the collection's own, as a deviation: weighs less than a question or two."""
 
-FAR = 5.0
+NULL_DEVIATION = 5.0
 """How far the null key's logit is expected from that of the documents, as a deviation."""
 
-_HALVINGS = 60
+_BISECTIONS = 60
 
 
 @dataclass(frozen=True)
-class Null:
+class FittedNull:
     """A null key fitted at one cell of the tables.
 
     Attributes:
@@ -45,30 +45,32 @@ class Null:
         return temperature * (self.log_count - math.log(max(profiles.keys, 2)))
 
 
-def fitted_null(profiles: Profiles, cell: tuple[int, int]) -> Null:
+def fit_null(profiles: Profiles, cell: tuple[int, int]) -> FittedNull:
     """The best null key where λ and T are given: the likelihood is concave in ln N, so its slope has one root."""
     partitions, absent = profiles.log_partition[:, *cell], np.count_nonzero(~profiles.present)
     middle = float(np.median(partitions))
     low, high = middle - 40.0, middle + 40.0
-    for _ in range(_HALVINGS):
+    for _ in range(_BISECTIONS):
         tried = (low + high) / 2
-        slope = absent - _sigmoid(tried - partitions).sum() - (tried - middle) / FAR**2
+        slope = absent - _sigmoid(tried - partitions).sum() - (tried - middle) / NULL_DEVIATION**2
         low, high = (tried, high) if slope > 0 else (low, tried)
     log_count = (low + high) / 2
-    likelihood = float(log_likelihoods(profiles, cell, log_count).sum()) - (log_count - middle) ** 2 / (2 * FAR**2)
-    return Null(cell, log_count, likelihood)
+    likelihood = float(log_likelihoods(profiles, cell, log_count).sum()) - (log_count - middle) ** 2 / (
+        2 * NULL_DEVIATION**2
+    )
+    return FittedNull(cell, log_count, likelihood)
 
 
-def fitted_temperature(profiles: Profiles) -> int:
+def fit_temperature(profiles: Profiles) -> int:
     """The temperature, by its place, at which the labels are likeliest without words."""
-    shift = np.log(profiles.temperatures / profiles.temperatures[profiles.served]) / SPREAD
-    found = [fitted_null(profiles, (0, t)).likelihood for t in range(len(shift))]
+    shift = np.log(profiles.temperatures / profiles.temperatures[profiles.served]) / TEMPERATURE_DEVIATION
+    found = [fit_null(profiles, (0, t)).likelihood for t in range(len(shift))]
     return int(np.argmax(np.array(found) - shift**2 / 2))
 
 
-def fitted_words(profiles: Profiles, temperature: int) -> int:
+def fit_full_text(profiles: Profiles, temperature: int) -> int:
     """λ, by its place, at which the labels are likeliest at a temperature."""
-    found = [fitted_null(profiles, (i, temperature)).likelihood for i in range(len(profiles.words))]
+    found = [fit_null(profiles, (i, temperature)).likelihood for i in range(len(profiles.words))]
     return int(np.argmax(found))
 
 

@@ -12,7 +12,7 @@ from service.retrieval.calibration.fitted import Variant
 VERSION = 2
 """Of what is kept; another one is as if there were none."""
 
-GROWN = 2.0
+OUTGROWN_FACTOR = 2.0
 """So many times the documents, or as many times fewer: then the collection has outgrown its calibration."""
 
 
@@ -48,12 +48,15 @@ class Calibration:
 
     def outgrown(self, documents: int, encoder: str | None, temperature: float) -> bool:
         """Whether the collection is another one by now: by its size, its encoder or its temperature."""
-        alike = documents <= GROWN * self.documents and self.documents <= GROWN * documents
+        alike = documents <= OUTGROWN_FACTOR * self.documents and self.documents <= OUTGROWN_FACTOR * documents
         return not (alike and encoder == self.encoder and temperature == self.temperature)
 
     def text(self) -> str:
         """As JSON."""
-        fields = asdict(self) | {"plain": _written(self.plain), "words": self.words and _written(self.words)}
+        fields = asdict(self) | {
+            "plain": _encode_variant(self.plain),
+            "words": self.words and _encode_variant(self.words),
+        }
         return json.dumps({"version": VERSION} | fields, separators=(",", ":"))
 
     @classmethod
@@ -63,12 +66,12 @@ class Calibration:
         if fields.pop("version", None) != VERSION:
             return None
         plain, words, was = (fields.pop(name) for name in ("plain", "words", "was"))
-        return cls(**fields, plain=_variant(plain), words=words and _variant(words), was=tuple(was))
+        return cls(**fields, plain=_decode_variant(plain), words=words and _decode_variant(words), was=tuple(was))
 
 
-def _written(variant: Variant) -> dict[str, Any]:
+def _encode_variant(variant: Variant) -> dict[str, Any]:
     return asdict(variant) | {"thresholds": list(variant.thresholds.items())}
 
 
-def _variant(fields: dict[str, Any]) -> Variant:
+def _decode_variant(fields: dict[str, Any]) -> Variant:
     return Variant(fields["level"], Curve(**fields["curve"]), dict(map(tuple, fields["thresholds"])))

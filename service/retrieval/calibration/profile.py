@@ -10,31 +10,31 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-WORDS = (0.0, 0.05, 0.1, 0.15, 0.2)
+FULL_TEXT_WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2)
 """λ that are tried, for bm25: what a document's logit gains is λ·rank. The first one is none."""
 
-NEAR = 4.0 ** (np.arange(1, 19) / 18)
-FAR = 4.0 * 2.0 ** (np.arange(1, 7) / 2)
+FINE_FACTORS = 4.0 ** (np.arange(1, 19) / 18)
+COARSE_FACTORS = 4.0 * 2.0 ** (np.arange(1, 7) / 2)
 """By how much temperatures are above and below the collection's own: 8 % apart up to four times it, then up to 32 times
 41 %, from where they are fitted once more."""
 
-COLDEST = 1e-30
+MIN_TEMPERATURE = 1e-30
 """No collection has a temperature between 0 and this."""
 
-LAST = np.iinfo(np.int64).max
+NO_TIE = np.iinfo(np.int64).max
 """Where a document stands by its id that ties with no right one."""
 
 
 def temperatures_around(own: float) -> Array:
     """float64[49], from a 32nd to 32 times the collection's own, which is the one in the middle."""
-    above = np.concatenate([NEAR, FAR])
+    above = np.concatenate([FINE_FACTORS, COARSE_FACTORS])
     with np.errstate(over="ignore"):
         found = own * np.concatenate([1 / above[::-1], [1.0], above])
-    return np.asarray(np.clip(found, COLDEST, np.finfo(np.float64).max))
+    return np.asarray(np.clip(found, MIN_TEMPERATURE, np.finfo(np.float64).max))
 
 
 @dataclass(frozen=True)
-class Documents:
+class DocumentKeys:
     """The documents that questions attend to.
 
     Attributes:
@@ -46,7 +46,7 @@ class Documents:
     begins: Array | None
 
     @classmethod
-    def of(cls, owners: Array) -> Documents:
+    def of(cls, owners: Array) -> DocumentKeys:
         """Of the documents int64[n] that each of n keys belongs to, ascending."""
         rows, begins = np.unique(owners, return_index=True)
         return cls(rows, None if len(rows) == len(owners) else begins)
@@ -63,7 +63,7 @@ class Documents:
             similarities: float64[n], of every key; `right`: int64[r], row numbers.
             ids: of the documents of such row numbers.
         """
-        found = np.full(len(self.rows), LAST)
+        found = np.full(len(self.rows), NO_TIE)
         if len(right):
             masses = self.log_masses(similarities)
             tied = np.flatnonzero(np.isin(masses, masses[np.searchsorted(self.rows, right)]))
@@ -117,7 +117,7 @@ class Profiles:
         return Profiles(self.temperatures, self.words, self.keys, *(getattr(self, name)[chosen] for name in tables))
 
 
-class Profiling:
+class ProfileBuilder:
     """Makes the tables, a question after the other.
 
     Args:
@@ -126,7 +126,7 @@ class Profiling:
         words: the λ to try; only the first, which is 0, where relevance cannot be asked.
     """
 
-    def __init__(self, own: float, keys: int, words: tuple[float, ...] = WORDS) -> None:
+    def __init__(self, own: float, keys: int, words: tuple[float, ...] = FULL_TEXT_WEIGHTS) -> None:
         self._temperatures = temperatures_around(own)
         self._words, self.keys = words, keys
         self._rows = list[tuple[bool, Array, float]]()
@@ -134,7 +134,7 @@ class Profiling:
     def add(
         self,
         similarities: Array,
-        documents: Documents,
+        documents: DocumentKeys,
         relevant: tuple[Array, Array] | None,
         right: Array,
         by_id: Array,
@@ -149,7 +149,7 @@ class Profiling:
             by_id: int64[m], where each document stands by its id among those that tie with a right one; else LAST.
         """
         answers = np.searchsorted(documents.rows, right)
-        boosted, bm25 = _placed(documents, relevant)
+        boosted, bm25 = _locate_ranks(documents, relevant)
         others = np.ones(len(documents.rows), dtype=np.bool_)
         others[boosted] = False
         most_words = np.array(self._words) * bm25.max(initial=0.0)
@@ -173,7 +173,7 @@ class Profiling:
                 if len(answers):
                     gained = np.zeros(len(logs))
                     gained[boosted] = share * bm25
-                    table[2:, i, t] = _standing(logs + gained, answers, by_id)
+                    table[2:, i, t] = _rank_answers(logs + gained, answers, by_id)
             table[:4, :, t] += most / temperature
         self._rows.append((len(right) > 0, table, self._ahead(similarities, documents, answers)))
 
@@ -186,7 +186,7 @@ class Profiling:
         """That of a cell of λ and T."""
         return float(self._temperatures[cell[1]])
 
-    def _ahead(self, similarities: Array, documents: Documents, answers: Array) -> float:
+    def _ahead(self, similarities: Array, documents: DocumentKeys, answers: Array) -> float:
         if not len(answers):
             return 1.0
         own = self._temperatures[len(self._temperatures) // 2]
@@ -205,7 +205,7 @@ class Profiling:
         )
 
 
-def _placed(documents: Documents, relevant: tuple[Array, Array] | None) -> tuple[Array, Array]:
+def _locate_ranks(documents: DocumentKeys, relevant: tuple[Array, Array] | None) -> tuple[Array, Array]:
     """Places of documents and their bm25; one that has no key has no place."""
     if relevant is None:
         return np.empty(0, dtype=np.int64), np.empty(0)
@@ -215,7 +215,7 @@ def _placed(documents: Documents, relevant: tuple[Array, Array] | None) -> tuple
     return places[there], bm25[there]
 
 
-def _standing(scores: Array, answers: Array, by_id: Array) -> tuple[float, float, float]:
+def _rank_answers(scores: Array, answers: Array, by_id: Array) -> tuple[float, float, float]:
     """Of the right documents: all their mass, the best one's, and its rank, where the least id is first of equals."""
     masses = scores[answers]
     best = float(masses.max())

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from service.retrieval.collections.catalogue import Catalogue, Changed
+from service.retrieval.collections.catalogue import Catalogue, CatalogueChange
 from service.retrieval.collections.collection import Collection
 from service.retrieval.collections.columns import FieldReader, Source
-from service.retrieval.collections.compaction import ever_later, in_background
-from service.retrieval.collections.defaults import settings_of
+from service.retrieval.collections.compaction import retry_forever, start_background
+from service.retrieval.collections.defaults import resolve_settings
 from service.retrieval.collections.fitting import ChecksumReader, Span
-from service.retrieval.collections.following import FollowingCollection
+from service.retrieval.collections.following import ReplicatedCollection
 from service.retrieval.collections.lookup_queue import LONG_ANSWERS, LOOKUPS
 from service.retrieval.collections.machine_code import MachineCode
 from service.retrieval.collections.masks import Masks, parse_filter
-from service.retrieval.collections.models import encoding_queue, loaded_encoder, model_of, model_queue
+from service.retrieval.collections.models import find_model, get_encoding_queue, get_loaded_encoder, get_model_queue
 from service.retrieval.collections.null import (
     CALIBRATED,
-    LOOKED_AT,
-    SAMPLE,
-    Null,
+    SAMPLE_DOCUMENTS,
+    SAMPLE_TEXTS,
+    KeyBackground,
+    NullBackground,
     NullChoice,
-    Own,
-    Standing,
-    calibration_of,
-    encoder_backgrounds,
-    null_of,
-    null_shown,
+    NullKey,
+    describe_null,
+    get_encoder_backgrounds,
+    require_calibration,
+    resolve_null,
 )
-from service.retrieval.collections.rows import fill, rows_of, rows_together
+from service.retrieval.collections.rows import build_rows, concatenate_rows, fill_memory
 from service.retrieval.collections.sealed import ChecksumStore, SealedBlocks
 from service.retrieval.collections.shared_catalogue import SharedCatalogue
 from service.retrieval.collections.snapshot import Snapshot

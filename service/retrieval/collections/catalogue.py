@@ -12,11 +12,11 @@ import structlog
 
 from service.encoding import LoadingEncoder
 from service.retrieval.collections.collection import Collection
-from service.retrieval.collections.defaults import before_calibration, check_temperature, settings_of
-from service.retrieval.collections.null import CALIBRATED, calibration_of
+from service.retrieval.collections.defaults import check_temperature, resolve_settings, settings_before_calibration
+from service.retrieval.collections.null import CALIBRATED, require_calibration
 from service.retrieval.collections.sealed import SealedBlocks
 from service.retrieval.errors import CollectionConflict, CollectionNotFound
-from service.retrieval.shards import Shards
+from service.retrieval.shards import ClusterStatus
 from service.scheduling import WRITES
 from service.storage import (
     CollectionExists,
@@ -33,13 +33,13 @@ from service.storage import (
 
 log = structlog.get_logger("softkv")
 
-CHECKED = 256
-PAUSE_SECONDS = 0.005
+TEXT_CHECK_BATCH = 256
+TEXT_CHECK_PAUSE_SECONDS = 0.005
 """Documents whose texts are checked at a time after a start, and the pause in between, in which others run."""
 
 
 @dataclass(frozen=True)
-class Changed:
+class CatalogueChange:
     """What a write to the catalogue did, as its own transaction sees it.
 
     Attributes:
@@ -109,7 +109,7 @@ class Catalogue:
         while True:
             try:
                 with self.store.reading() as reader:
-                    after, damaged = reader.damaged_texts(after, CHECKED)
+                    after, damaged = reader.damaged_texts(after, TEXT_CHECK_BATCH)
             except StorageError:  # the service stops; or the file proved damaged, which the store remembers
                 return
             for number, error in damaged:
@@ -118,7 +118,7 @@ class Catalogue:
                         collection.damage.note(error)
             if after is None:
                 return
-            time.sleep(PAUSE_SECONDS)
+            time.sleep(TEXT_CHECK_PAUSE_SECONDS)
 
     def close(self) -> None:
         """Let go of who scans beside this process; the store is not the catalogue's to close."""
@@ -133,7 +133,7 @@ class Catalogue:
         unread = [f"collection {each.name}: {each.trouble}" for each in collections if not each.ready and each.trouble]
         return [*self.store.troubles(), *unread, *(line for each in collections for line in each.damage.report())]
 
-    def shards(self) -> Shards | None:
+    def shards(self) -> ClusterStatus | None:
         """What holds the keys where they are not in this process; None where they are. Blocks."""
         return None
 
@@ -159,33 +159,35 @@ class Catalogue:
         return found[:limit], bool(limit) and len(found) > (limit or 0)
 
     async def create(
-        self, name: str, wanted: Mapping[str, Any], *, once: IdempotentWrite[Changed] | None = None
+        self, name: str, wanted: Mapping[str, Any], *, once: IdempotentWrite[CatalogueChange] | None = None
     ) -> tuple[Collection, bool]:
         """A new collection, or the one that is there where the fields sent are equal (then False).
 
         `wanted` holds the fields that were sent; the others take their defaults.
         """
         if name not in self._collections:
-            settings = await settings_of(self.encoder, wanted)
+            settings = await resolve_settings(self.encoder, wanted)
             try:
                 return await WRITES.run(self._create, name, settings, once), True
             except CollectionExists:
                 await self.refresh()
         if once is None:
-            return _confirm(self.collection(name), wanted), False
+            return _confirm_settings(self.collection(name), wanted), False
         return await WRITES.run(self._confirm_once, name, wanted, once), False
 
-    def _confirm_once(self, name: str, wanted: Mapping[str, Any], once: IdempotentWrite[Changed]) -> Collection:
+    def _confirm_once(self, name: str, wanted: Mapping[str, Any], once: IdempotentWrite[CatalogueChange]) -> Collection:
         with self.store.writing(once) as writer:
-            collection = _confirm(self.collection(name), wanted)
-            writer.keep_answer(once, Changed(collection, collection.record, writer, created=False))
+            collection = _confirm_settings(self.collection(name), wanted)
+            writer.keep_answer(once, CatalogueChange(collection, collection.record, writer, created=False))
         return collection
 
-    def _create(self, name: str, settings: CollectionSettings, once: IdempotentWrite[Changed] | None) -> Collection:
+    def _create(
+        self, name: str, settings: CollectionSettings, once: IdempotentWrite[CatalogueChange] | None
+    ) -> Collection:
         with self.store.writing(once) as writer:
             record = writer.create_collection(name, settings)
             collection = self._of(record, ready=True)
-            writer.keep_answer(once, Changed(collection, record, writer, created=True))
+            writer.keep_answer(once, CatalogueChange(collection, record, writer, created=True))
             self._publish_after(writer, lambda: self._collections.__setitem__(name, collection))
         return collection
 
@@ -194,7 +196,7 @@ class Catalogue:
         name: str,
         changes: Mapping[str, Any],
         *,
-        once: IdempotentWrite[Changed] | None = None,
+        once: IdempotentWrite[CatalogueChange] | None = None,
         of: CollectionRecord | None = None,
     ) -> Collection:
         """Set temperature, null, or a calibration; None takes that away, with the temperature and null it brought.
@@ -208,12 +210,12 @@ class Catalogue:
             collection, stored = self.collection(name), writer.collection(name)
             if of is not None and (stored.id, stored.settings) != (of.id, of.settings):
                 raise CollectionConflict(f"collection {name!r} was changed meanwhile: send the same once more")
-            settings = replace(stored.settings, **before_calibration(stored.settings, changes) | dict(changes))
+            settings = replace(stored.settings, **settings_before_calibration(stored.settings, changes) | dict(changes))
             check_temperature(settings)
             if settings.null == CALIBRATED:
-                calibration_of(replace(stored, settings=settings), "/null")
+                require_calibration(replace(stored, settings=settings), "/null")
             record = writer.update_collection(name, settings)
-            writer.keep_answer(once, Changed(collection, record, writer, created=False))
+            writer.keep_answer(once, CatalogueChange(collection, record, writer, created=False))
             self._publish_after(writer, lambda: setattr(collection, "record", record))
         return collection
 
@@ -240,7 +242,7 @@ class Catalogue:
         return Collection(record, self.store, self.encoder, ready=ready, **self._directories)
 
 
-def _confirm(collection: Collection, wanted: Mapping[str, Any]) -> Collection:
+def _confirm_settings(collection: Collection, wanted: Mapping[str, Any]) -> Collection:
     settings = collection.record.settings
     differing = [
         f"{field} is {getattr(settings, field)!r}, not {sent!r}"

@@ -14,13 +14,13 @@ import structlog
 from attention.lookup import Rows
 from service.encoding import LoadingEncoder
 from service.request_trace import time_stage
-from service.retrieval.collections.compaction import Compaction, ever_later, in_background
+from service.retrieval.collections.compaction import Compaction, retry_forever, start_background
 from service.retrieval.collections.damage import Damage
 from service.retrieval.collections.lookup_queue import LookupQueue
-from service.retrieval.collections.machine_code import ask_once
+from service.retrieval.collections.machine_code import warm_up
 from service.retrieval.collections.masks import Masks
-from service.retrieval.collections.null import Sample
-from service.retrieval.collections.rows import Kept, memory_of, rows_of
+from service.retrieval.collections.null import KeySample
+from service.retrieval.collections.rows import KeyStorage, build_rows, load_memory
 from service.retrieval.collections.sealed import SealedBlocks
 from service.retrieval.collections.snapshot import Snapshot
 from service.retrieval.errors import CollectionLoading, CollectionNotFound, DocumentChanged
@@ -68,11 +68,11 @@ class Collection:
         self.encoder = encoder
         self.damage = Damage(record.name, self._read_anew_without)
         self.lookups = LookupQueue(self.snapshot, self.damage.note, record.name)
-        self.sample = Sample()
+        self.sample = KeySample()
         self.trouble: str | None = None
         self._ready, self._gone = ready, False
         self._store = store
-        self._kept = Kept(originals)
+        self._kept = KeyStorage(originals)
         self._sealed = SealedBlocks(sealed, store, record.id)
         self._memory = self._kept.memory(record)
         self._masks = Masks(lambda: self._memory.view)
@@ -107,7 +107,7 @@ class Collection:
             MemoryError: there is no room for them.
         """
         with self.reading() as (record, reader):
-            memory = memory_of(record, reader, self.damage.note, self._sealed, self._kept)
+            memory = load_memory(record, reader, self.damage.note, self._sealed, self._kept)
         self._memory = memory
         self._version += 1
         self._masks.forget()
@@ -120,12 +120,12 @@ class Collection:
         """Ask a question of each kind, so that the first caller does not wait for what is made on the way."""
         if self._ready:
             with suppress(CollectionLoading), self.damage.noting():
-                ask_once(self._memory.view, self.record)
+                warm_up(self._memory.view, self.record)
 
     def mark_deleted(self) -> None:
         """It was deleted: who still holds it is told so."""
         self._gone = True
-        in_background(self._sealed.remove, f"remove the files of {self.name}")
+        start_background(self._sealed.remove, f"remove the files of {self.name}")
 
     @contextmanager
     def reading(self) -> Iterator[tuple[CollectionRecord, Reader]]:
@@ -186,7 +186,7 @@ class Collection:
             documents = [document for document in documents if document.id not in skipped]
             if not documents:
                 return change
-            self._publish_after(writer, add=rows_of(change.added, documents), removed=change.removed)
+            self._publish_after(writer, add=build_rows(change.added, documents), removed=change.removed)
         self._tidy()
         return change
 
@@ -212,7 +212,7 @@ class Collection:
             writer.keep_answer(once, len(rows))
             if not added:
                 return 0
-            self._publish_after(writer, add=rows_of(np.concatenate(added), written), removed=rows)
+            self._publish_after(writer, add=build_rows(np.concatenate(added), written), removed=rows)
         self._tidy()
         return len(rows)
 
@@ -257,10 +257,10 @@ class Collection:
         """Answer no more, and begin to read the keys back: what is in memory may not be what is stored."""
         log.error("a collection is read anew", collection=self.name, reason=reason)
         self.trouble, self._ready = reason, False
-        in_background(self._rebuild_until_done, f"read anew {self.name}")
+        start_background(self._rebuild_until_done, f"read anew {self.name}")
 
     def _rebuild_until_done(self) -> None:
-        for _ in ever_later():
+        for _ in retry_forever():
             try:
                 self._let_writes_end()
                 self.rebuild()

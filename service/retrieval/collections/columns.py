@@ -12,9 +12,9 @@ import numpy as np
 from attention.lookup import View
 from service.storage import Column, Condition, RowNumbers
 
-LEAST_ROOM = 2**24  # bytes; a small collection's columns fit in any case
-BYTES_A_DOCUMENT = 128  # that all columns of a large one may take: a twelfth of its keys at width 384
-DENSER = 8  # a part holds so many times the documents of the next one, so that there are few
+MIN_CACHE_BYTES = 2**24  # bytes; a small collection's columns fit in any case
+CACHE_BYTES_PER_DOCUMENT = 128  # that all columns of a large one may take: a twelfth of its keys at width 384
+PART_RATIO = 8  # a part holds so many times the documents of the next one, so that there are few
 
 
 class FieldReader(Protocol):
@@ -44,7 +44,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class _Part:
+class _ColumnPart:
     """What was read of one field: the rows up to `last`, from behind the part before; of so many documents."""
 
     column: Column
@@ -53,13 +53,13 @@ class _Part:
 
 
 @dataclass(frozen=True)
-class _Held:
+class _CachedColumn:
     """A field as of the version at which it was read last; later versions may use it, earlier ones may not.
 
     Rows that were removed in between are in it or not, as it happened: a view ignores them.
     """
 
-    parts: tuple[_Part, ...]
+    parts: tuple[_ColumnPart, ...]
     version: int
 
     @property
@@ -75,7 +75,7 @@ class Columns:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._held: OrderedDict[str, _Held] = OrderedDict()
+        self._held: OrderedDict[str, _CachedColumn] = OrderedDict()
         self._too_large: set[str] = set()
 
     def of(self, field: str, source: Source, first: int = 0) -> list[Column] | None:
@@ -91,27 +91,27 @@ class Columns:
                 return None
             if held is not None:
                 self._held.move_to_end(field)
-        if held is None or _last(source.view) > held.parts[-1].last:
+        if held is None or _last_row(source.view) > held.parts[-1].last:
             held = self._read(field, held, source)
         return None if held is None else [part.column for part in held.parts if part.last >= first]
 
-    def _read(self, field: str, before: _Held | None, source: Source) -> _Held | None:
-        room = max(LEAST_ROOM, BYTES_A_DOCUMENT * source.view.n)
+    def _read(self, field: str, before: _CachedColumn | None, source: Source) -> _CachedColumn | None:
+        room = max(MIN_CACHE_BYTES, CACHE_BYTES_PER_DOCUMENT * source.view.n)
         parts = list(before.parts) if before else []
         if sum(part.documents for part in parts) > 2 * source.view.n + 1000:
             parts = []  # most of it was removed since
-        while parts and DENSER * _above(source.view, parts[-1].last) >= parts[-1].documents:
+        while parts and PART_RATIO * _count_above(source.view, parts[-1].last) >= parts[-1].documents:
             parts.pop()
         after = parts[-1].last if parts else 0
         column = source.reader.column(source.collection, field, after=after, most_bytes=room)
         held = None
         if column is not None:
-            last = _last(source.view)  # a store that is read at a version may tell of rows that came later
-            parts.append(_Part(column.until(last), last, _above(source.view, after)))
-            held = _Held(tuple(parts), source.version)
+            last = _last_row(source.view)  # a store that is read at a version may tell of rows that came later
+            parts.append(_ColumnPart(column.until(last), last, _count_above(source.view, after)))
+            held = _CachedColumn(tuple(parts), source.version)
         return self._keep(field, held, room)
 
-    def _keep(self, field: str, held: _Held | None, room: int) -> _Held | None:
+    def _keep(self, field: str, held: _CachedColumn | None, room: int) -> _CachedColumn | None:
         with self._lock:
             if held is None or held.nbytes > room:
                 self._held.pop(field, None)
@@ -126,11 +126,11 @@ class Columns:
             return held
 
 
-def _last(view: View) -> int:
+def _last_row(view: View) -> int:
     return max((int(segment.numbers[-1]) for segment in view.segments), default=0)
 
 
-def _above(view: View, row: int) -> int:
+def _count_above(view: View, row: int) -> int:
     """How many rows of the view have a higher number, removed ones that still have a place included."""
     places = (np.searchsorted(segment.numbers, row, side="right") for segment in view.segments)
     return sum(segment.count - int(place) for segment, place in zip(view.segments, places, strict=True))

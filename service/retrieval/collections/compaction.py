@@ -30,7 +30,7 @@ class Compaction:
     def begin(self) -> None:
         """Begin, or go on where it runs already."""
         self._asked = True
-        if self._running.acquire(blocking=False) and not in_background(self._run, f"compact {self._name}"):
+        if self._running.acquire(blocking=False) and not start_background(self._run, f"compact {self._name}"):
             self._running.release()
 
     def _run(self) -> None:
@@ -47,7 +47,7 @@ class Compaction:
                 return
 
 
-def in_background(work: Callable[[], None], name: str) -> bool:
+def start_background(work: Callable[[], None], name: str) -> bool:
     """Whether the thread could be started: where memory is short it may not."""
     try:
         Thread(target=work, name=name, daemon=True).start()
@@ -56,7 +56,7 @@ def in_background(work: Callable[[], None], name: str) -> bool:
     return True
 
 
-def ever_later() -> Iterator[None]:
+def retry_forever() -> Iterator[None]:
     """At once, and again after a pause that grows to some seconds, for as long as one tries."""
     for seconds in chain((0.0, 0.5, 1.0, 2.0, 4.0), repeat(8.0)):
         sleep(seconds)

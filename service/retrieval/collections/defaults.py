@@ -10,12 +10,12 @@ from typing import Any
 from attention import SMALLEST_TEMPERATURE
 from service.encoding import Encoder, LoadingEncoder, Temperatures
 from service.retrieval.calibration import Calibration
-from service.retrieval.collections.models import encoding_queue
+from service.retrieval.collections.models import get_encoding_queue
 from service.retrieval.errors import InvalidContent
 from service.storage import CollectionSettings
 
 
-async def settings_of(encoder: LoadingEncoder | None, wanted: Mapping[str, Any]) -> CollectionSettings:
+async def resolve_settings(encoder: LoadingEncoder | None, wanted: Mapping[str, Any]) -> CollectionSettings:
     """The settings of a collection for which the fields `wanted` were sent, in a service that runs this encoder.
 
     Raises:
@@ -61,7 +61,7 @@ async def _encoder(encoder: LoadingEncoder | None, name: str | None) -> Encoder 
         raise InvalidContent.at(
             "/encoder", f"the service's encoder is {runs}, encoder is {name!r}: leave it out, or send null"
         )
-    return (await encoding_queue(encoder)).encoder
+    return (await get_encoding_queue(encoder)).encoder
 
 
 def default_temperature(similarity: str, *, encoder: Temperatures | None, dimension: int | None) -> float:
@@ -78,7 +78,7 @@ def default_temperature(similarity: str, *, encoder: Temperatures | None, dimens
     return encoder["dot" if similarity == "dot" else "cosine"].value
 
 
-def before_calibration(settings: CollectionSettings, changes: Mapping[str, Any]) -> dict[str, Any]:
+def settings_before_calibration(settings: CollectionSettings, changes: Mapping[str, Any]) -> dict[str, Any]:
     """Temperature and null as they were, where a calibration is taken away that they are still of."""
     found = Calibration.read(settings.calibration)
     if found is None or "calibration" not in changes or changes["calibration"] is not None:

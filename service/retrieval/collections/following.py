@@ -14,8 +14,8 @@ from attention.lookup import Rows, View
 from service.encoding import LoadingEncoder
 from service.request_trace import time_stage
 from service.retrieval.collections.collection import Collection
-from service.retrieval.collections.compaction import in_background
-from service.retrieval.collections.rows import memory_of, rows_together
+from service.retrieval.collections.compaction import start_background
+from service.retrieval.collections.rows import concatenate_rows, load_memory
 from service.retrieval.collections.snapshot import Snapshot
 from service.retrieval.errors import CollectionLoading, CollectionNotFound, RetrievalError
 from service.storage import (
@@ -29,7 +29,7 @@ from service.storage import (
 )
 
 
-class FollowingCollection(Collection):
+class ReplicatedCollection(Collection):
     """Every question is answered from the version that the store has when it is asked, or a later one.
 
     So an answer has what any process acknowledged before. `record` may be older: what is said of documents is read.
@@ -81,7 +81,7 @@ class FollowingCollection(Collection):
 
     def read_in_background(self) -> None:
         """Read the keys back, for a collection that is not ready."""
-        in_background(self._rebuild_until_done, f"read {self.name}")
+        start_background(self._rebuild_until_done, f"read {self.name}")
 
     def follow(self) -> None:
         """Bring the memory to the version that the store has now.
@@ -121,7 +121,7 @@ class FollowingCollection(Collection):
                 raise CollectionLoading(self.name, self.trouble)
             with self._shared.reading_at(done.version) as reader:
                 found = list(reader.vectors(self.record.id, first=done.first, damaged=self.damage.note))
-            self._show(done, rows_together(found))
+            self._show(done, concatenate_rows(found))
         self._tidy()
 
     def _show(self, done: ChangeSummary, add: Rows | None) -> None:
@@ -148,7 +148,7 @@ class FollowingCollection(Collection):
             with self.damage.noting(), self._shared.reading() as reader:
                 record = self._found_by(reader)
                 version = reader.version(record.id)
-                memory = memory_of(record, reader, self.damage.note, self._sealed, self._kept)
+                memory = load_memory(record, reader, self.damage.note, self._sealed, self._kept)
             with self._instant:
                 self._memory, self._version = memory, version
                 self._counts = (record.documents, record.keyless)

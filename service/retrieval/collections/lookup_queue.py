@@ -23,9 +23,9 @@ LOOKUPS = FairThreads("lookups", min(32, CORES + 2))
 LONG_ANSWERS = FairThreads("answers", 2)
 """Where those are finished for which many documents are read: no other batch waits for them."""
 
-MOST_QUESTIONS = 256  # of one batch: what waits longer than such a scan would be better off in its own
-MOST_READ = 4096  # documents of one batch
-AGAIN = 2
+MAX_BATCH_QUESTIONS = 256  # of one batch: what waits longer than such a scan would be better off in its own
+MAX_BATCH_DOCUMENTS = 4096  # documents of one batch
+MAX_RETRIES = 2
 """How often a batch is made again on a newer snapshot, where its own went while it was asked."""
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ Questions = Callable[[Snapshot], list[Question]]
 
 
 @dataclass(frozen=True, eq=False)
-class Pending:
+class PendingLookup:
     """One caller's questions, and what becomes of their answers; where someone else's failed, both are made again.
 
     Attributes:
@@ -72,7 +72,7 @@ Outcomes = list[Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Scanned:
+class ScannedBatch:
     """A batch whose keys are read: what is left to do for each, and what has to stay open until then."""
 
     work: Sequence[Callable[[], Any]]
@@ -102,7 +102,7 @@ class LookupQueue:
         self._name = name
         self._snapshot = snapshot
         self._damaged = damaged
-        self._waiting: FairQueue[Pending] = FairQueue()
+        self._waiting: FairQueue[PendingLookup] = FairQueue()
         self._runner: asyncio.Task[None] | None = None
         self._finishing: asyncio.Task[None] | None = None
         self._long = set[asyncio.Task[None]]()
@@ -115,12 +115,12 @@ class LookupQueue:
     async def ask(
         self, questions: Questions, finish: Callable[[Snapshot, list[Answer]], T], size: int, read: int = 0
     ) -> T:
-        """What `finish` makes of the answers to the questions, see `Pending`; both are called in a worker thread.
+        """What `finish` makes of the answers to the questions, see `PendingLookup`; both are called in a worker thread.
 
         Raises:
             RetrievalError: from either of them, or as the questions cannot be answered.
         """
-        pending = Pending(questions, finish, size, read, asyncio.get_running_loop().create_future())
+        pending = PendingLookup(questions, finish, size, read, asyncio.get_running_loop().create_future())
         self._waiting.put(CALLER.get(), pending)
         if self._runner is None:
             self._runner = asyncio.create_task(self._run())
@@ -145,17 +145,17 @@ class LookupQueue:
         finally:
             self._runner = None
 
-    async def _finish(self, batch: Sequence[Pending], scanned: Scanned) -> None:
+    async def _finish(self, batch: Sequence[PendingLookup], scanned: ScannedBatch) -> None:
         """Give each its outcome, once there is one; meanwhile the next batch is scanned."""
         _settle(batch, await self._finished(batch, scanned))
 
-    def _next_batch(self) -> list[Pending]:
+    def _next_batch(self) -> list[PendingLookup]:
         """Callers take turns; what reads many documents is a batch of its own."""
-        batch, size, read = list[Pending](), 0, 0
+        batch, size, read = list[PendingLookup](), 0, 0
         while (found := self._waiting.next()) is not None:
             _, pending = found
             size, read = size + pending.size, read + pending.read
-            if batch and not pending.future.done() and (size > MOST_QUESTIONS or read > MOST_READ):
+            if batch and not pending.future.done() and (size > MAX_BATCH_QUESTIONS or read > MAX_BATCH_DOCUMENTS):
                 break
             self._waiting.take()
             if pending.future.done():
@@ -164,7 +164,7 @@ class LookupQueue:
                 batch.append(pending)
         return batch
 
-    async def _scanned(self, batch: Sequence[Pending]) -> Scanned | Outcomes:
+    async def _scanned(self, batch: Sequence[PendingLookup]) -> ScannedBatch | Outcomes:
         """The batch's answers; or, of each, its result or the error that belongs to it."""
         try:
             return await asyncio.wrap_future(LOOKUPS.submit(partial(self._scan, batch), self._name))
@@ -173,7 +173,7 @@ class LookupQueue:
         except Exception as error:  # someone's, whatever it is
             return await self._alone(batch, error)
 
-    async def _finished(self, batch: Sequence[Pending], scanned: Scanned | Outcomes) -> Outcomes:
+    async def _finished(self, batch: Sequence[PendingLookup], scanned: ScannedBatch | Outcomes) -> Outcomes:
         if isinstance(scanned, list):
             return scanned
         try:
@@ -182,19 +182,19 @@ class LookupQueue:
         except Exception as error:
             return await self._alone(batch, error)
 
-    async def _alone(self, batch: Sequence[Pending], error: Exception) -> Outcomes:
+    async def _alone(self, batch: Sequence[PendingLookup], error: Exception) -> Outcomes:
         """An error that is one's of a batch: each is asked again, alone, and so finds out whose."""
         if len(batch) == 1:
             return [error]
         return [outcome for one in batch for outcome in await self._finished([one], await self._scanned([one]))]
 
-    def _scan(self, batch: Sequence[Pending]) -> Scanned | Outcomes:
-        for _ in range(AGAIN):
+    def _scan(self, batch: Sequence[PendingLookup]) -> ScannedBatch | Outcomes:
+        for _ in range(MAX_RETRIES):
             with suppress(SnapshotGone):
                 return self._scan_once(batch)
         return self._scan_once(batch)
 
-    def _scan_once(self, batch: Sequence[Pending]) -> Scanned | Outcomes:
+    def _scan_once(self, batch: Sequence[PendingLookup]) -> ScannedBatch | Outcomes:
         with ExitStack() as stack:
             snapshot = stack.enter_context(self._snapshot())
             asked = [self._guarded(pending.questions, snapshot) for pending in batch]
@@ -206,10 +206,10 @@ class LookupQueue:
             work = [
                 partial(self._guarded, pending.finishing, snapshot, list(islice(found, len(questions))))
                 if isinstance(questions, list)
-                else partial(_given, questions)
+                else partial(_return_outcome, questions)
                 for pending, questions in zip(batch, asked, strict=True)
             ]
-            scanned = Scanned(work, stack.pop_all())
+            scanned = ScannedBatch(work, stack.pop_all())
         # Who waits for no other batch is spared the way through another thread.
         return scanned if self._waiting or _is_long(batch) else scanned.finish()
 
@@ -225,7 +225,7 @@ class LookupQueue:
             return error
 
 
-def _tell(batch: Sequence[Pending], snapshot: Snapshot, answered: Sequence[Answer]) -> None:
+def _tell(batch: Sequence[PendingLookup], snapshot: Snapshot, answered: Sequence[Answer]) -> None:
     """Whoever follows these requests how large the collection is, and what the certificates are."""
     for pending in batch:
         pending.wait.trace.documents = snapshot.view.documents
@@ -233,14 +233,14 @@ def _tell(batch: Sequence[Pending], snapshot: Snapshot, answered: Sequence[Answe
         batch[0].wait.trace.listener.record_answer(answer.certificate.method, answer.certificate.total_variation)
 
 
-def _settle(batch: Sequence[Pending], outcomes: Outcomes) -> None:
+def _settle(batch: Sequence[PendingLookup], outcomes: Outcomes) -> None:
     for pending, outcome in zip(batch, outcomes, strict=True):
         pending.settle(outcome)
 
 
-def _is_long(batch: Sequence[Pending]) -> bool:
-    return sum(pending.read for pending in batch) > MOST_READ
+def _is_long(batch: Sequence[PendingLookup]) -> bool:
+    return sum(pending.read for pending in batch) > MAX_BATCH_DOCUMENTS
 
 
-def _given(outcome: T) -> T:
+def _return_outcome(outcome: T) -> T:
     return outcome

@@ -52,7 +52,7 @@ class MachineCode:
         stop()
 
 
-def ask_once(view: View, record: CollectionRecord) -> None:
+def warm_up(view: View, record: CollectionRecord) -> None:
     """A question of each kind, where there are keys."""
     if not view.n:
         return

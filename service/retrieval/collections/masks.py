@@ -18,9 +18,9 @@ from service.storage import Column, Comparison, Condition, InvalidCondition, par
 
 T = TypeVar("T")
 
-MASK_BYTES = 2**26
-MOST_MASKS = 256
-MOST_MADE = 4  # of what is made of a view besides masks: each may take 20 bytes a document
+MAX_MASK_BYTES = 2**26
+MAX_MASKS = 256
+MAX_DERIVED = 4  # of what is made of a view besides masks: each may take 20 bytes a document
 
 _OPPOSITE = {"!=": "==", "not in": "in"}
 
@@ -39,7 +39,7 @@ def parse_filter(sent: Any) -> Condition | None:
 
 
 @dataclass(frozen=True, eq=False)
-class _Kept:
+class _CachedFilter:
     """What is known of one filter.
 
     Attributes:
@@ -58,7 +58,7 @@ class Masks:
     threads.
 
     A row that passes once passes for good: after a write a filter is evaluated for new rows only. What was not asked
-    for lately goes where there are more than MOST_MASKS, or more than MASK_BYTES of them. A mask of an older view is
+    for lately goes where there are more than MAX_MASKS, or more than MAX_MASK_BYTES of them. A mask of an older view is
     made for who still reads it, and not kept.
     """
 
@@ -66,7 +66,7 @@ class Masks:
         self._current = current
         self._columns = Columns()
         self._lock = Lock()
-        self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
+        self._kept: OrderedDict[bytes, _CachedFilter] = OrderedDict()
         self._made: OrderedDict[Hashable, tuple[View, Any]] = OrderedDict()
 
     def of(self, source: Source, condition: Condition, name: bytes) -> Mask:
@@ -77,11 +77,11 @@ class Masks:
                 self._kept.move_to_end(name)
                 return kept.mask
         if kept is None or kept.version > source.version:
-            kept = _Kept(Filtered(), source.version, None)
+            kept = _CachedFilter(Filtered(), source.version, None)
         spans = kept.filtered.unseen(source.view)
-        picked = _evaluated(condition, source, self._columns, spans) if spans else Picked((), ())
+        picked = _evaluate(condition, source, self._columns, spans) if spans else Picked((), ())
         filtered = kept.filtered.with_more(source.view, picked)
-        return self._keep(name, _Kept(filtered, source.version, filtered.mask(source.view)))
+        return self._keep(name, _CachedFilter(filtered, source.version, filtered.mask(source.view)))
 
     def columns(self, field: str, source: Source) -> list[Column] | None:
         """A field of the metadata of every document in the source; None where it is to be read from the store."""
@@ -100,7 +100,7 @@ class Masks:
             if view is self._current():
                 self._made[name] = view, made
                 self._made.move_to_end(name)
-                if len(self._made) > MOST_MADE:
+                if len(self._made) > MAX_DERIVED:
                     self._made.popitem(last=False)
         return made
 
@@ -114,7 +114,7 @@ class Masks:
             for other in [name for name, (of, _) in self._made.items() if of is not view]:
                 del self._made[other]
 
-    def _keep(self, name: bytes, made: _Kept) -> Mask:
+    def _keep(self, name: bytes, made: _CachedFilter) -> Mask:
         assert made.mask is not None
         with self._lock:
             if made.mask.view is not self._current():
@@ -124,39 +124,42 @@ class Masks:
                 kept = self._kept[name] = made
             self._kept.move_to_end(name)
             while (
-                len(self._kept) > MOST_MASKS or sum(each.filtered.nbytes for each in self._kept.values()) > MASK_BYTES
+                len(self._kept) > MAX_MASKS
+                or sum(each.filtered.nbytes for each in self._kept.values()) > MAX_MASK_BYTES
             ):
                 self._kept.popitem(last=False)
             assert kept.mask is not None
             return kept.mask
 
 
-def _evaluated(condition: Condition, source: Source, columns: Columns, spans: Sequence[I64]) -> Picked:
+def _evaluate(condition: Condition, source: Source, columns: Columns, spans: Sequence[I64]) -> Picked:
     """Which of the rows, by their owners, pass: see `Picked`."""
     if isinstance(condition, Comparison):
-        return _compared(condition, source, columns, spans)
+        return _evaluate_comparison(condition, source, columns, spans)
     nothing = Picked.of(spans, np.empty(0, dtype=np.int64))
     joined = nothing if condition.operator == "OR" else ~nothing
     for each in condition.conditions:
-        picked = _evaluated(each, source, columns, spans)
+        picked = _evaluate(each, source, columns, spans)
         joined = joined | picked if condition.operator == "OR" else joined & picked
     return ~joined if condition.operator == "NOT" else joined
 
 
-def _compared(comparison: Comparison, source: Source, columns: Columns, spans: Sequence[I64]) -> Picked:
+def _evaluate_comparison(comparison: Comparison, source: Source, columns: Columns, spans: Sequence[I64]) -> Picked:
     if comparison.operator in _OPPOSITE:
-        return ~_compared(replace(comparison, operator=_OPPOSITE[comparison.operator]), source, columns, spans)
+        return ~_evaluate_comparison(
+            replace(comparison, operator=_OPPOSITE[comparison.operator]), source, columns, spans
+        )
     first = min(int(owners[0]) for owners in spans)
     parts = columns.of(comparison.name, source, first) if comparison.in_metadata else None
     if parts is None:
         return Picked.of(spans, source.reader.rows_where(source.collection, comparison))
     picked = Picked.of(spans, np.concatenate([part.rows(comparison) for part in parts]))
-    if _asks_for_null(comparison):  # which a row has by having no value
+    if _matches_null(comparison):  # which a row has by having no value
         picked |= ~Picked.of(spans, np.concatenate([part.present for part in parts]))
     return picked
 
 
-def _asks_for_null(comparison: Comparison) -> bool:
+def _matches_null(comparison: Comparison) -> bool:
     if comparison.operator == "in":
         return None in comparison.value
     return comparison.operator == "==" and comparison.value is None

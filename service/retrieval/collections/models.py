@@ -7,7 +7,7 @@ from service.retrieval.errors import EncoderUnavailable, InvalidContent, ModelNo
 from service.storage import CollectionSettings
 
 
-def model_of(encoder: LoadingEncoder | None, named: str | None) -> LoadingEncoder:
+def find_model(encoder: LoadingEncoder | None, named: str | None) -> LoadingEncoder:
     """The model that a caller means, loaded or not; None means the service's own.
 
     Raises:
@@ -21,7 +21,7 @@ def model_of(encoder: LoadingEncoder | None, named: str | None) -> LoadingEncode
     return encoder
 
 
-async def model_queue(encoder: LoadingEncoder | None, named: str | None) -> EncodingQueue:
+async def get_model_queue(encoder: LoadingEncoder | None, named: str | None) -> EncodingQueue:
     """The queue of the model that a caller means, once it is loaded.
 
     Raises:
@@ -29,10 +29,12 @@ async def model_queue(encoder: LoadingEncoder | None, named: str | None) -> Enco
         EncoderUnavailable: it is still loading, or has failed.
         LibraryMissing: it has failed for good in this installation.
     """
-    return await encoding_queue(model_of(encoder, named))
+    return await get_encoding_queue(find_model(encoder, named))
 
 
-async def encoding_queue(encoder: LoadingEncoder | None, wanted_by: CollectionSettings | None = None) -> EncodingQueue:
+async def get_encoding_queue(
+    encoder: LoadingEncoder | None, wanted_by: CollectionSettings | None = None
+) -> EncodingQueue:
     """The encoder's queue, once it is loaded; for a collection, whose vectors must be of this encoder.
 
     Raises:
@@ -57,7 +59,7 @@ async def encoding_queue(encoder: LoadingEncoder | None, wanted_by: CollectionSe
     return queue
 
 
-def loaded_encoder(encoder: LoadingEncoder | None, settings: CollectionSettings) -> Encoder | None:
+def get_loaded_encoder(encoder: LoadingEncoder | None, settings: CollectionSettings) -> Encoder | None:
     """The encoder that a collection's vectors are of, where it is this service's and loaded."""
     loaded = None if encoder is None else encoder.encoder
     same = loaded is not None and (loaded.name, loaded.precision) == (settings.encoder, settings.precision)

@@ -14,36 +14,36 @@ import numpy as np
 from attention.lookup import Background
 from service.encoding import Backgrounds, Encoder, LoadingEncoder, is_short
 from service.retrieval.calibration import Calibration
-from service.retrieval.collections.models import encoding_queue
+from service.retrieval.collections.models import get_encoding_queue
 from service.retrieval.errors import InvalidContent
 from service.storage import CollectionRecord, DocumentDamaged, Reader
 
 NullChoice = float | Literal["auto", "lenient", "strict", "calibrated", False]
 Array = np.ndarray[Any, Any]
 
-SAMPLE = 512
+SAMPLE_DOCUMENTS = 512
 """Documents whose keys are compared: half of them with the other half, or of fewer each with each."""
 
-FEW = 30
+FULL_WEIGHT_KEYS = 30
 """Keys below which their own background counts in part only."""
 
-FEWEST = 3
+MIN_KEYS = 3
 """Keys below which there is no background of theirs at all."""
 
-COPY = 0.8
+COPY_COSINE = 0.8
 """The cosine from which on two keys are versions of one thing, and say nothing about unrelated ones."""
 
-LOOKED_AT = 64
+SAMPLE_TEXTS = 64
 """Documents whose key texts say whether keys are short."""
 
 CALIBRATED = "calibrated"
 """The null key that labelled questions have fitted."""
 
-UNIT = 0.01  # how far from 1 a length may be; bfloat16 needs 4e-3
+UNIT_TOLERANCE = 0.01  # how far from 1 a length may be; bfloat16 needs 4e-3
 
 
 @dataclass(frozen=True)
-class Own:
+class KeyBackground:
     """The collection's own background: how similar the keys of two different documents are.
 
     Attributes:
@@ -59,17 +59,17 @@ class Own:
     short: bool = False
 
     @classmethod
-    def measure(cls, similarity: str, keys: Array, texts: Sequence[str | None] = ()) -> Own | None:
+    def measure(cls, similarity: str, keys: Array, texts: Sequence[str | None] = ()) -> KeyBackground | None:
         """Of a sample of keys float32[n, d] and the texts of some; None where no pair is left.
 
         Copies are left out: a thousand of one text would make everything look alike.
         """
-        if len(keys) < FEWEST:
+        if len(keys) < MIN_KEYS:
             return None
         vectors = keys.astype(np.float64)
         norms = np.linalg.norm(vectors, axis=1)
         half = len(keys) // 2
-        if len(keys) < SAMPLE:
+        if len(keys) < SAMPLE_DOCUMENTS:
             some, others, pairs = slice(None), slice(None), np.tri(len(keys), k=-1, dtype=np.bool_)
         else:
             some, others, pairs = slice(half), slice(half, None), np.ones((half, len(keys) - half), dtype=np.bool_)
@@ -82,21 +82,21 @@ class Own:
             found = products - (norms[some, None] ** 2 + norms[others] ** 2) / 2
         else:
             found = products / math.sqrt(keys.shape[1]) if similarity == "scaled_dot" else products
-        unrelated = found[pairs & (cosines < COPY)]
+        unrelated = found[pairs & (cosines < COPY_COSINE)]
         if not unrelated.size:
             return None
         background = Background(float(unrelated.mean()), float(unrelated.std()))
         short = 2 * sum(text is not None and is_short(text) for text in texts) > len(texts)
-        return cls(background, unrelated.size, bool((np.abs(norms - 1) <= UNIT).all()), short)
+        return cls(background, unrelated.size, bool((np.abs(norms - 1) <= UNIT_TOLERANCE).all()), short)
 
 
-class Sample:
+class KeySample:
     """The keys of one collection that are compared with one another: measured again where they are others."""
 
     def __init__(self) -> None:
-        self._measured: tuple[int | None, bytes, Own | None] = (None, b"", None)
+        self._measured: tuple[int | None, bytes, KeyBackground | None] = (None, b"", None)
 
-    def own(self, record: CollectionRecord, reader: Reader, version: int | None = None) -> Own | None:
+    def own(self, record: CollectionRecord, reader: Reader, version: int | None = None) -> KeyBackground | None:
         """The collection's own background, as of what the reader sees.
 
         Args:
@@ -105,10 +105,10 @@ class Sample:
         at, sampled, own = self._measured
         if version is not None and version == at:
             return own
-        rows = reader.sample(record.id, SAMPLE)
+        rows = reader.sample(record.id, SAMPLE_DOCUMENTS)
         if rows.tobytes() != sampled:
-            texts = _texts(record, reader, rows[:LOOKED_AT])
-            at, own = None, Own.measure(record.settings.similarity, reader.keys(record.id, rows), texts)
+            texts = _texts(record, reader, rows[:SAMPLE_TEXTS])
+            at, own = None, KeyBackground.measure(record.settings.similarity, reader.keys(record.id, rows), texts)
         self._measured = at if version is None else version, rows.tobytes(), own
         return own
 
@@ -124,7 +124,7 @@ def _texts(record: CollectionRecord, reader: Reader, rows: Array) -> list[str | 
 
 
 @dataclass(frozen=True)
-class Standing:
+class NullBackground:
     """The background that a collection's null key stands on.
 
     Attributes:
@@ -139,7 +139,7 @@ class Standing:
     pairs: int
     short: Background | None = None
 
-    def beside(self, query: str | Array) -> Standing:
+    def beside(self, query: str | Array) -> NullBackground:
         """Return it with the background that applies to this question: the short one for a short text."""
         if self.short is None or not (isinstance(query, str) and is_short(query)):
             return self
@@ -147,7 +147,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Null:
+class NullKey:
     """The null key of a request.
 
     Attributes:
@@ -156,16 +156,20 @@ class Null:
     """
 
     similarity: float | None
-    standing: Standing | None
+    standing: NullBackground | None
 
     def of(self, query: str | Array) -> float | Background | None:
         """What it weighs beside this question: a similarity, or as much as a background; None for no null key."""
         return self.similarity if self.standing is None else self.standing.beside(query).background
 
 
-def standing(
-    choice: str, record: CollectionRecord, own: Own | None, encoder: Backgrounds | None, full_text: float = 0.0
-) -> Standing | None:
+def choose_background(
+    choice: str,
+    record: CollectionRecord,
+    own: KeyBackground | None,
+    encoder: Backgrounds | None,
+    full_text: float = 0.0,
+) -> NullBackground | None:
     """What a null key of that name stands on; None where there are too few keys to measure anything.
 
     Args:
@@ -180,24 +184,24 @@ def standing(
     """
     similarity = record.settings.similarity
     if choice == CALIBRATED:
-        found = calibration_of(record, "/null")
-        return Standing(Background((found.variant(full_text) or found.plain).level, 0.0), "labels", 0)
+        found = require_calibration(record, "/null")
+        return NullBackground(Background((found.variant(full_text) or found.plain).level, 0.0), "labels", 0)
     if encoder is None or not (similarity == "cosine" or own is None or own.unit):
-        return None if own is None else Standing(own.background, "keys", own.pairs)
-    texts, short = (_of_unit_vectors(each, similarity, record.settings.dimension) for each in encoder)
+        return None if own is None else NullBackground(own.background, "keys", own.pairs)
+    texts, short = (_convert_background(each, similarity, record.settings.dimension) for each in encoder)
     if own is None:
-        return Standing(texts, "encoder", 0)
+        return NullBackground(texts, "encoder", 0)
     if choice == "lenient":
-        return Standing(texts, "encoder", 0, short if own.short else None)
-    share = min(record.attendable / FEW, 1.0) * (0.5 if choice == "auto" else 1.0)
-    between = partial(_between, own=own.background, share=share)
+        return NullBackground(texts, "encoder", 0, short if own.short else None)
+    share = min(record.attendable / FULL_WEIGHT_KEYS, 1.0) * (0.5 if choice == "auto" else 1.0)
+    between = partial(_interpolate, own=own.background, share=share)
     of_short = between(short)
     if choice == "auto":
         of_short = max(short, of_short, key=lambda each: each.mean)
-    return Standing(between(texts), "keys" if share == 1 else "both", own.pairs, of_short if own.short else None)
+    return NullBackground(between(texts), "keys" if share == 1 else "both", own.pairs, of_short if own.short else None)
 
 
-def calibration_of(record: CollectionRecord, pointer: str) -> Calibration:
+def require_calibration(record: CollectionRecord, pointer: str) -> Calibration:
     """What labelled questions said of the collection.
 
     Raises:
@@ -213,27 +217,27 @@ def calibration_of(record: CollectionRecord, pointer: str) -> Calibration:
     return found
 
 
-def _of_unit_vectors(cosines: Background, similarity: str, dimension: int | None) -> Background:
+def _convert_background(cosines: Background, similarity: str, dimension: int | None) -> Background:
     """A background of cosines in another similarity, for vectors of length 1."""
     if similarity == "scaled_dot":
         return Background(cosines.mean / math.sqrt(dimension or 1), cosines.deviation / math.sqrt(dimension or 1))
     return Background(cosines.mean - 1, cosines.deviation) if similarity == "gaussian" else cosines
 
 
-def _between(encoder: Background, own: Background, share: float) -> Background:
+def _interpolate(encoder: Background, own: Background, share: float) -> Background:
     return Background(
         (1 - share) * encoder.mean + share * own.mean, (1 - share) * encoder.deviation + share * own.deviation
     )
 
 
-async def encoder_backgrounds(
+async def get_encoder_backgrounds(
     encoder: LoadingEncoder | None, record: CollectionRecord, asked: NullChoice | None
 ) -> Backgrounds | None:
     """The backgrounds of the collection's encoder, where the null key is to stand on them."""
     choice = record.settings.null if asked is None else asked
     if not isinstance(choice, str) or choice == CALIBRATED or record.settings.encoder is None:
         return None
-    return _backgrounds((await encoding_queue(encoder, record.settings)).encoder, record.settings.similarity)
+    return _backgrounds((await get_encoding_queue(encoder, record.settings)).encoder, record.settings.similarity)
 
 
 def _backgrounds(encoder: Encoder | None, similarity: str) -> Backgrounds | None:
@@ -243,29 +247,29 @@ def _backgrounds(encoder: Encoder | None, similarity: str) -> Backgrounds | None
     return encoder.backgrounds
 
 
-def null_of(
+def resolve_null(
     record: CollectionRecord,
-    own: Callable[[], Own | None],
+    own: Callable[[], KeyBackground | None],
     asked: NullChoice | None,
     encoder: Backgrounds | None,
     full_text: float = 0.0,
-) -> Null:
+) -> NullKey:
     """The null key, as asked or else as the collection says.
 
     Args:
         own: measures the collection's own background.
-        encoder: what `encoder_backgrounds` gave for the same choice.
+        encoder: what `get_encoder_backgrounds` gave for the same choice.
         full_text: what words weigh.
     """
     choice = record.settings.null if asked is None else asked
     if isinstance(choice, str):
-        return Null(None, standing(choice, record, own(), encoder, full_text))
-    return Null(None if choice is False else float(choice), None)
+        return NullKey(None, choose_background(choice, record, own(), encoder, full_text))
+    return NullKey(None if choice is False else float(choice), None)
 
 
-def null_shown(
-    record: CollectionRecord, own: Callable[[], Own | None], encoder: Encoder | None, keys: int
-) -> tuple[Standing | None, float | None]:
+def describe_null(
+    record: CollectionRecord, own: Callable[[], KeyBackground | None], encoder: Encoder | None, keys: int
+) -> tuple[NullBackground | None, float | None]:
     """The background that the collection's null key stands on, and its similarity at the collection's temperature.
 
     Args:
@@ -279,7 +283,7 @@ def null_shown(
         return None, None
     if choice == CALIBRATED and Calibration.read(record.settings.calibration) is None:
         return None, None
-    found = standing(choice, record, own(), _backgrounds(encoder, record.settings.similarity))
+    found = choose_background(choice, record, own(), _backgrounds(encoder, record.settings.similarity))
     if found is None:
         return None, None
     return found, found.background.null_key(temperature, keys).level(temperature)

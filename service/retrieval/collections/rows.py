@@ -12,17 +12,17 @@ import numpy as np
 import structlog
 
 from attention.lookup import Memory, Rows, SealedError
-from service.retrieval.collections.sealed import SealedBlocks, Unsealed
+from service.retrieval.collections.sealed import RestoredRows, SealedBlocks
 from service.storage import CollectionRecord, DocumentDamaged, DocumentRecord, KeyRows, Reader
 
 log = structlog.get_logger("softkv")
 
-READ_FIRST = 2**18 * 384
+MAX_UNCODED_COMPONENTS = 2**18 * 384
 """So many components or fewer are answered from as they are stored, in some tens of milliseconds, before they have
 codes."""
 
 
-def rows_of(numbers: np.ndarray, documents: Sequence[DocumentRecord]) -> Rows | None:
+def build_rows(numbers: np.ndarray, documents: Sequence[DocumentRecord]) -> Rows | None:
     """What a lookup needs of documents that are stored under these numbers; None where none has a key."""
     keyed = [(number, each) for number, each in zip(numbers.tolist(), documents, strict=True) if len(each.keys)]
     if not keyed:
@@ -38,7 +38,7 @@ def rows_of(numbers: np.ndarray, documents: Sequence[DocumentRecord]) -> Rows | 
     )
 
 
-def rows_together(found: Sequence[KeyRows]) -> Rows | None:
+def concatenate_rows(found: Sequence[KeyRows]) -> Rows | None:
     """The rows of keys that were read one after another; None where there are none."""
     if not found:
         return None
@@ -50,7 +50,7 @@ def rows_together(found: Sequence[KeyRows]) -> Rows | None:
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeyStorage:
     """How the keys of a collection are kept on this machine.
 
     Attributes:
@@ -69,12 +69,12 @@ class Kept:
         )
 
 
-def memory_of(
+def load_memory(
     record: CollectionRecord,
     reader: Reader,
     damaged: Callable[[DocumentDamaged], object],
     sealed: SealedBlocks,
-    kept: Kept,
+    kept: KeyStorage,
 ) -> Memory:
     """The keys and values that are stored of a collection; those of a small one have no codes yet, see `Memory.code`.
 
@@ -91,21 +91,21 @@ def memory_of(
     """
     while True:
         try:
-            return _filled(record, reader, damaged, sealed.read(record, reader), kept)
+            return _build_memory(record, reader, damaged, sealed.read(record, reader), kept)
         except SealedError as error:  # a row was to stand behind those of a file, which are copied then
             log.warning("a sealed block is made anew", file=error.path.name, reason=str(error))
             sealed.discard(error.path)
 
 
-def _filled(
+def _build_memory(
     record: CollectionRecord,
     reader: Reader,
     damaged: Callable[[DocumentDamaged], object],
-    found: Unsealed | None,
-    kept: Kept,
+    found: RestoredRows | None,
+    kept: KeyStorage,
 ) -> Memory:
     rows = record.attendable
-    soon = found is None and rows * (record.settings.dimension or 1) <= READ_FIRST
+    soon = found is None and rows * (record.settings.dimension or 1) <= MAX_UNCODED_COMPONENTS
     memory = kept.memory(record, expected=rows, codes_later=soon)
     gone = list[int]()
 
@@ -114,12 +114,12 @@ def _filled(
         gone.append(error.row or 0)
 
     among = None if found is None else found.documents
-    with closing(rows_ahead(reader.vectors(record.id, among=among, damaged=note))) as batches:
-        fill(memory, found, batches, gone)
+    with closing(prefetch_rows(reader.vectors(record.id, among=among, damaged=note))) as batches:
+        fill_memory(memory, found, batches, gone)
     return memory
 
 
-def fill(memory: Memory, found: Unsealed | None, batches: Iterable[Rows], gone: list[int]) -> None:
+def fill_memory(memory: Memory, found: RestoredRows | None, batches: Iterable[Rows], gone: list[int]) -> None:
     """Have an empty memory hold what was found in files, and what is read beside.
 
     Args:
@@ -132,12 +132,12 @@ def fill(memory: Memory, found: Unsealed | None, batches: Iterable[Rows], gone: 
     if found is not None:
         memory.adopt(found.segments)
     for batch in batches:
-        memory.publish(add=batch if found is None else _others(batch, found.numbers))
+        memory.publish(add=batch if found is None else _without_numbers(batch, found.numbers))
     if gone and found is not None:  # a part of a document may lie in a file
         memory.publish(remove=np.array(gone, dtype=np.int64))
 
 
-def _others(rows: Rows, there: np.ndarray) -> Rows:
+def _without_numbers(rows: Rows, there: np.ndarray) -> Rows:
     """Those of the rows whose numbers are not among int64[n], which ascend: of a document a part may be there."""
     at = np.minimum(np.searchsorted(there, rows.numbers), len(there) - 1)
     left = there[at] != rows.numbers
@@ -148,7 +148,7 @@ def _others(rows: Rows, there: np.ndarray) -> Rows:
     return Rows.stored(rows.numbers[left], rows.keys[left], values, owners)
 
 
-def rows_ahead(batches: Iterator[KeyRows]) -> Generator[Rows]:
+def prefetch_rows(batches: Iterator[KeyRows]) -> Generator[Rows]:
     """The rows of batches as they are read, each in a thread of its own while the one before is used."""
 
     def following() -> Rows | None:

@@ -26,7 +26,7 @@ import numpy as np
 import structlog
 
 from attention.lookup import SealedError, Segment, View, seal, sealable, unseal
-from service.retrieval.collections.fitting import ALL, ChecksumReader, File, Span, fitting, walk
+from service.retrieval.collections.fitting import ALL, ChecksumReader, SealedFile, Span, match_files, read_checksums
 from service.storage import CollectionRecord, StorageError
 
 log = structlog.get_logger("softkv")
@@ -35,18 +35,18 @@ _NAME = "softkv.sealed-"
 _READERS = 4
 """Files that are held against their checksums, and the store, at a time."""
 
-_AT_ONCE = 2**24
+_CHECK_BYTES = 2**24
 _PAUSE_SECONDS = 0.05
 """Bytes of originals that are checked at a time after a start, and the pause in between, in which others run."""
 
-_SHARE = 2
+_FREE_SPACE_FACTOR = 2
 """A file is written where the disk has room for so many of it."""
 
 Array = np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
-class Unsealed:
+class RestoredRows:
     """What of a collection was found in files.
 
     Attributes:
@@ -93,7 +93,7 @@ class SealedBlocks:
         self._lock = Lock()
         self._gone = False
 
-    def read(self, record: CollectionRecord, reader: ChecksumReader) -> Unsealed | None:
+    def read(self, record: CollectionRecord, reader: ChecksumReader) -> RestoredRows | None:
         """What the files have of what is stored; None where that is nothing. Files that do not fit are removed.
 
         The files of all documents are read in several threads, whose readers see the same only while nobody writes.
@@ -107,13 +107,13 @@ class SealedBlocks:
                     opened = list(threads.map(partial(self._opened_beside, record), paths))
             else:
                 opened = [self._opened(record, path, reader) for path in paths]
-            found = fitting(reader, self._collection, [each for each in opened if each is not None], self._span)
+            found = match_files(reader, self._collection, [each for each in opened if each is not None], self._span)
             segments = [file.sealed.segment(live) for file, live in found.files]
             for file, _ in found.files:
                 self._files[file.sealed.block] = file.path, file.sealed.count
             self._remove_all_but({path for path, _ in self._files.values()} - self._wrong)
         segments.sort(key=lambda segment: int(segment.numbers[0]))
-        return Unsealed(segments, found.numbers, found.documents) if segments else None
+        return RestoredRows(segments, found.numbers, found.documents) if segments else None
 
     def step(self, view: View, *, complete: bool = False) -> bool:
         """Write a file of a block that has none yet; where each has one, remove files of blocks that are gone.
@@ -151,7 +151,7 @@ class SealedBlocks:
         unread = next((s.block.unread for s in view.segments if s.block.unchecked), None)
         if unread is None or self._gone:
             return False
-        unread.check_next(_AT_ONCE)
+        unread.check_next(_CHECK_BYTES)
         sleep(_PAUSE_SECONDS)
         return True
 
@@ -195,11 +195,11 @@ class SealedBlocks:
         block = segment.block
         size = sum(each.nbytes for each in (block.keys, block.norms, block.owners, block.numbers))
         size += 0 if block.values is None else block.values.nbytes
-        if shutil.disk_usage(self._directory).free < 2 * _SHARE * size:
+        if shutil.disk_usage(self._directory).free < 2 * _FREE_SPACE_FACTOR * size:
             return False
         ties = np.zeros(segment.count, dtype=np.int64)
         with self._store.reading() as reader:
-            for numbers, _, checksums in walk(reader, self._collection, *segment.numbers[[0, -1]].tolist()):
+            for numbers, _, checksums in read_checksums(reader, self._collection, *segment.numbers[[0, -1]].tolist()):
                 at = np.searchsorted(numbers, segment.numbers)
                 there = numbers[np.minimum(at, len(numbers) - 1)] == segment.numbers if len(numbers) else at < 0
                 ties[there] = checksums[at[there]]
@@ -208,12 +208,12 @@ class SealedBlocks:
         self._files[block] = path, segment.count
         return True
 
-    def _opened_beside(self, record: CollectionRecord, path: Path) -> File | None:
+    def _opened_beside(self, record: CollectionRecord, path: Path) -> SealedFile | None:
         """The same, beside others: nobody writes a collection whose keys are not there yet."""
         with self._store.reading() as reader:
             return self._opened(record, path, reader)
 
-    def _opened(self, record: CollectionRecord, path: Path, reader: ChecksumReader) -> File | None:
+    def _opened(self, record: CollectionRecord, path: Path, reader: ChecksumReader) -> SealedFile | None:
         """A file that is what was written, but perhaps for its originals, and what it has of what is stored."""
         try:
             sealed = unseal(path)
@@ -227,7 +227,7 @@ class SealedBlocks:
         first, last = self._span
         if sealed.owners[0] < first or (last is not None and sealed.owners[-1] > last):
             return None
-        return File.of(path, sealed, reader, self._collection)
+        return SealedFile.of(path, sealed, reader, self._collection)
 
     @property
     def _name(self) -> str:

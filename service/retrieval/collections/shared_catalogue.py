@@ -9,18 +9,18 @@ from threading import Lock
 
 from service.encoding import LoadingEncoder
 from service.retrieval.collections.catalogue import Catalogue
-from service.retrieval.collections.compaction import in_background
-from service.retrieval.collections.following import FollowingCollection
+from service.retrieval.collections.compaction import start_background
+from service.retrieval.collections.following import ReplicatedCollection
 from service.retrieval.errors import RetrievalError
 from service.scheduling import READS
 from service.storage import CollectionRecord, SharedStore, StorageError, StoreClosed, StoreUnavailable, Writer
 
-FOLLOWING_SECONDS = 0.2
+POLL_SECONDS = 0.2
 """Between two looks at what others wrote, so that a question finds little left to follow."""
 RETRY_SECONDS = 1.0
-NOTHING_SEEN = -1
+UNKNOWN_VERSION = -1
 """A number of catalogue changes that no store can have."""
-FOLLOWED = 10_000
+MAX_REPLAYED_DOCUMENTS = 10_000
 """Documents of a collection that is new here, up to which a question may wait for them."""
 
 
@@ -46,7 +46,7 @@ class SharedCatalogue(Catalogue):
                 break
             except StoreUnavailable:
                 time.sleep(RETRY_SECONDS)
-        in_background(self._follow, "follow the store")
+        start_background(self._follow, "follow the store")
 
     async def refresh(self) -> None:
         """Have what there is be what the store has now.
@@ -84,29 +84,29 @@ class SharedCatalogue(Catalogue):
         def publish_and_look_again() -> None:
             with self._looking:
                 publish()
-                self._seen = NOTHING_SEEN
+                self._seen = UNKNOWN_VERSION
 
         writer.after_commit(publish_and_look_again)
 
     def _discovered(self, record: CollectionRecord) -> None:
         """One that is new here: a small one follows from its beginning, a large one is read."""
-        collection = self._of(record, ready=record.documents <= FOLLOWED)
+        collection = self._of(record, ready=record.documents <= MAX_REPLAYED_DOCUMENTS)
         self._collections[record.name] = collection
         if not collection.ready:
             collection.read_in_background()
 
-    def _of(self, record: CollectionRecord, *, ready: bool) -> FollowingCollection:
-        return FollowingCollection(record, self._shared, self.encoder, ready=ready, **self._directories)
+    def _of(self, record: CollectionRecord, *, ready: bool) -> ReplicatedCollection:
+        return ReplicatedCollection(record, self._shared, self.encoder, ready=ready, **self._directories)
 
     def _follow(self) -> None:
         """Until the store is closed."""
         while True:
-            time.sleep(FOLLOWING_SECONDS)
+            time.sleep(POLL_SECONDS)
             try:
                 self.look()
                 versions = self._shared.versions()
                 for each in self.collections():
-                    if isinstance(each, FollowingCollection) and each.behind(versions.get(each.record.id, 0)):
+                    if isinstance(each, ReplicatedCollection) and each.behind(versions.get(each.record.id, 0)):
                         each.follow()
             except StoreClosed:
                 return

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 from attention.lookup import KeySummary, Mask, View
 from service.retrieval.collections.columns import Source
 from service.retrieval.collections.masks import Masks
-from service.retrieval.collections.null import Own, Sample
+from service.retrieval.collections.null import KeyBackground, KeySample
 from service.retrieval.errors import InvalidContent
 from service.storage import CollectionRecord, Column, Condition, Reader, condition_digest
 
-MOST_BYTES = 2**30
+MAX_COLUMN_BYTES = 2**30
 """What a field may take that is read for one question."""
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ class Snapshot:
     reader: Reader
     version: int
     masks: Masks
-    sample: Sample
+    sample: KeySample
     missing: KeySummary | None = None
     _given: dict[bytes, Mask] = field(default_factory=dict, init=False, repr=False)
     _made: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
@@ -48,7 +48,7 @@ class Snapshot:
         """A field of the metadata of every document, in parts by row number; also of some that were removed.
 
         Raises:
-            InvalidContent: it takes more than MOST_BYTES; it points at who asked.
+            InvalidContent: it takes more than MAX_COLUMN_BYTES; it points at who asked.
         """
         held = self.masks.columns(field, self._source)
         return self._read_column(field, pointer) if held is None else held
@@ -65,11 +65,11 @@ class Snapshot:
         return self.once(name, lambda: self.masks.once(self.view, name, make))
 
     def _read_column(self, field: str, pointer: str) -> list[Column]:
-        column = self.reader.column(self.record.id, field, most_bytes=MOST_BYTES)
+        column = self.reader.column(self.record.id, field, most_bytes=MAX_COLUMN_BYTES)
         if column is None:
             raise InvalidContent.at(
                 pointer,
-                f"the values of metadata.{field} take more than {MOST_BYTES:,} bytes: take a field with shorter ones",
+                f"the values of metadata.{field} take more than {MAX_COLUMN_BYTES:,} bytes: take a field with shorter ones",
             )
         return [column]
 
@@ -77,6 +77,6 @@ class Snapshot:
     def _source(self) -> Source:
         return Source(self.record.id, self.version, self.view, self.reader)
 
-    def own(self) -> Own | None:
+    def own(self) -> KeyBackground | None:
         """The collection's own background."""
         return self.sample.own(self.record, self.reader, self.version)

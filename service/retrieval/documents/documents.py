@@ -10,14 +10,14 @@ from functools import partial
 
 from service.retrieval.collections import Collection
 from service.retrieval.documents.prepare import SentDocument, prepare_documents
-from service.retrieval.documents.unmatched import warnings_of
+from service.retrieval.documents.unmatched import explain_no_match
 from service.retrieval.errors import DocumentChanged, DocumentNotFound, Flaw, InvalidContent
 from service.scheduling import READS, WRITES
 from service.storage import Change, Condition, DocumentRecord, IdempotentWrite, Mode, StoredDocument
 
 
 @dataclass(frozen=True)
-class Written:
+class WriteResult:
     """What a write did.
 
     Attributes:
@@ -35,7 +35,7 @@ class Written:
     @classmethod
     def by(
         cls, change: Change, documents: Sequence[SentDocument], truncated: Sequence[str], existing: frozenset[str]
-    ) -> Written:
+    ) -> WriteResult:
         """What a change did that was to write these documents but for those that exist."""
         skipped = existing.union(change.skipped)
         return cls(
@@ -57,7 +57,7 @@ class Page:
 
 
 @dataclass(frozen=True)
-class Uploaded:
+class UploadResult:
     """What became of a batch: how many were written, which were cut, and the flaws of each refused line."""
 
     upserted: int
@@ -71,8 +71,8 @@ async def upsert(
     pointers: Sequence[str],
     *,
     mode: Mode = "upsert",
-    once: IdempotentWrite[Written] | None = None,
-) -> Written:
+    once: IdempotentWrite[WriteResult] | None = None,
+) -> WriteResult:
     """Encode and store documents, all or none; on return they are on disk and every new reader sees them."""
     existing = frozenset[str]()
     if mode == "skip":
@@ -81,7 +81,7 @@ async def upsert(
         prepared = await prepare_documents(
             collection.encoder, collection.record, documents, pointers, existing=existing
         )
-        written = partial(Written.by, documents=documents, truncated=prepared.truncated, existing=existing)
+        written = partial(WriteResult.by, documents=documents, truncated=prepared.truncated, existing=existing)
         try:
             change = await WRITES.run(
                 collection.write,
@@ -102,7 +102,7 @@ def _existing(collection: Collection, ids: Sequence[str]) -> frozenset[str]:
         return frozenset(reader.existing(record.id, ids))
 
 
-async def upload(collection: Collection, lines: Mapping[int, SentDocument]) -> Uploaded:
+async def upload(collection: Collection, lines: Mapping[int, SentDocument]) -> UploadResult:
     """Write the documents of these lines, all or none of those that have no flaw.
 
     Raises:
@@ -113,17 +113,17 @@ async def upload(collection: Collection, lines: Mapping[int, SentDocument]) -> U
         try:
             written = await upsert(collection, list(good.values()), [f"/{number}" for number in good])
         except InvalidContent as error:
-            flawed = _by_line(error)
+            flawed = _group_by_line(error)
             if not flawed.keys() & good.keys():
                 raise
             refused |= flawed
             good = {number: document for number, document in good.items() if number not in flawed}
         else:
-            return Uploaded(len(good), written.truncated, refused)
-    return Uploaded(0, [], refused)
+            return UploadResult(len(good), written.truncated, refused)
+    return UploadResult(0, [], refused)
 
 
-def _by_line(error: InvalidContent) -> dict[int, list[Flaw]]:
+def _group_by_line(error: InvalidContent) -> dict[int, list[Flaw]]:
     flaws: dict[int, list[Flaw]] = {}
     for flaw in error.flaws:
         line, _, rest = flaw.pointer.removeprefix("/").partition("/")
@@ -163,13 +163,13 @@ def page(
         found = read(record.id, ids=ids, condition=condition, after=after, limit=limit + 1) if limit else []
         passing = reader.count(record.id, ids=ids, condition=condition) if count else None
         none = passing == 0 or (limit > 0 and after is None and not found)
-        warnings = warnings_of(reader, record.id, condition) if none else []
+        warnings = explain_no_match(reader, record.id, condition) if none else []
     more = len(found) > limit
     found = found[:limit]
-    return Page(found, write_cursor(found[-1].id) if more else None, passing, warnings)
+    return Page(found, encode_cursor(found[-1].id) if more else None, passing, warnings)
 
 
-def delete_one(collection: Collection, document_id: str, *, once: IdempotentWrite[None] | None = None) -> None:
+def delete_document(collection: Collection, document_id: str, *, once: IdempotentWrite[None] | None = None) -> None:
     """Delete the document of that id."""
 
     def require_one(deleted: int) -> None:
@@ -179,12 +179,12 @@ def delete_one(collection: Collection, document_id: str, *, once: IdempotentWrit
     require_one(collection.delete(ids=[document_id], once=None if once is None else once.of(require_one)))
 
 
-def write_cursor(last: str) -> str:
+def encode_cursor(last: str) -> str:
     """The `next_cursor` of a page that ends with this id, or name."""
     return base64.urlsafe_b64encode(last.encode()).decode("ascii")
 
 
-def read_cursor(cursor: str | None, pointer: str = "/cursor") -> str | None:
+def decode_cursor(cursor: str | None, pointer: str = "/cursor") -> str | None:
     """The id, or name, that a `next_cursor` stands for; None for the first page. `pointer`: where it was sent."""
     try:
         return None if cursor is None else base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()

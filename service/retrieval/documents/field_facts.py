@@ -22,21 +22,21 @@ class FieldPage:
 
 
 @dataclass(frozen=True)
-class FieldPlace:
+class FieldCursor:
     """Behind a field, or behind a value of it."""
 
     name: str
     value: FieldValue | None = None
 
 
-def field_facts(
+def read_field_facts(
     collection: Collection,
     *,
     fields: Sequence[str] | None,
     most: int,
     condition: Condition | None,
     values: int,
-    after: FieldPlace | None,
+    after: FieldCursor | None,
 ) -> FieldPage:
     """What the documents that pass hold in these fields, written `metadata.` and a name.
 
@@ -66,11 +66,11 @@ def field_facts(
     return FieldPage(
         facts={METADATA + name: replace(each, values=each.values[:values]) for name, each in shown.items()},
         cursors={
-            METADATA + name: _write_place(FieldPlace(name, each.values[values - 1]))
+            METADATA + name: _encode_field_cursor(FieldCursor(name, each.values[values - 1]))
             for name, each in shown.items()
             if len(each.values) > values
         },
-        next_cursor=_write_place(FieldPlace(names[-1])) if more else None,
+        next_cursor=_encode_field_cursor(FieldCursor(names[-1])) if more else None,
     )
 
 
@@ -85,28 +85,28 @@ def _names(fields: Sequence[str]) -> list[str]:
     return [field.removeprefix(METADATA) for field in dict.fromkeys(fields)]
 
 
-def _write_place(place: FieldPlace) -> str:
+def _encode_field_cursor(place: FieldCursor) -> str:
     parts = [place.name] if place.value is None else [place.name, place.value.count, place.value.value]
     return base64.urlsafe_b64encode(json.dumps(parts, ensure_ascii=False, allow_nan=False).encode()).decode("ascii")
 
 
-def read_place(cursor: str | None) -> FieldPlace | None:
+def decode_field_cursor(cursor: str | None) -> FieldCursor | None:
     """What a `next_cursor` of fields or of values stands for; None for the first page."""
     if cursor is None:
         return None
     try:
         place = _place(json.loads(base64.b64decode(cursor.encode(), altchars=b"-_", validate=True)))
-        if _write_place(place) == cursor:
+        if _encode_field_cursor(place) == cursor:
             return place
     except (ValueError, RecursionError):
         pass
     raise InvalidContent.at("/cursor", "the cursor is not one of ours: send next_cursor as it came")
 
 
-def _place(parts: object) -> FieldPlace:
+def _place(parts: object) -> FieldCursor:
     match parts:
         case [str(name)]:
-            return FieldPlace(name)
+            return FieldCursor(name)
         case [str(name), int(count), None | str() | int() | float() as value] if 0 < count < 2**63:
-            return FieldPlace(name, FieldValue(value, count))
+            return FieldCursor(name, FieldValue(value, count))
     raise ValueError

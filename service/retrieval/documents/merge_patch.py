@@ -8,23 +8,23 @@ from functools import partial
 from typing import Any
 
 from service.retrieval.collections import Collection
-from service.retrieval.documents.documents import Written, get
+from service.retrieval.documents.documents import WriteResult, get
 from service.retrieval.documents.prepare import MISSING, SentDocument, encode, prepare_documents
 from service.retrieval.errors import DocumentChanged, InvalidContent
 from service.scheduling import READS, WRITES
 from service.storage import CollectionRecord, Condition, DocumentRecord, IdempotentWrite
 
 ATTEMPTS = 100
-KEYS = ("key_vector", "key_vectors", "split")  # which say what the keys are to be
+KEY_FIELDS = ("key_vector", "key_vectors", "split")  # which say what the keys are to be
 
 
-async def patch(
+async def patch_document(
     collection: Collection,
     document_id: str,
     changes: Mapping[str, Any],
     *,
-    once: IdempotentWrite[Written] | None = None,
-) -> Written:
+    once: IdempotentWrite[WriteResult] | None = None,
+) -> WriteResult:
     """Merge `changes` (RFC 7396: null removes) into the stored document.
 
     `key_vector`, `key_vectors`, `split` and `value_vector` in the changes say what the vectors are to be; None has them
@@ -38,7 +38,7 @@ async def patch(
         stored = await READS.run(get, collection, document_id)
         patched = _patched(collection.record, stored, changes)
         prepared = await prepare_documents(collection.encoder, collection.record, [patched], [""])
-        written = partial(Written.by, documents=[patched], truncated=prepared.truncated, existing=frozenset[str]())
+        written = partial(WriteResult.by, documents=[patched], truncated=prepared.truncated, existing=frozenset[str]())
         try:
             change = await WRITES.run(
                 collection.write, prepared.records, replacing=stored, once=None if once is None else once.of(written)
@@ -49,7 +49,7 @@ async def patch(
     raise DocumentChanged(document_id)
 
 
-async def update(
+async def update_documents(
     collection: Collection,
     changes: Mapping[str, Any],
     *,
@@ -97,7 +97,7 @@ def _derived(record: CollectionRecord) -> bool:
 def _patched(record: CollectionRecord, stored: DocumentRecord, changes: Mapping[str, Any]) -> SentDocument:
     merged = _merged(stored, changes)
     value_stays = not _derived(record) or _same(_value(merged), stored.value)
-    keys = {name: changes[name] for name in KEYS if name in changes}
+    keys = {name: changes[name] for name in KEY_FIELDS if name in changes}
     parts = () if changes.get("parts") is None else changes["parts"]
     if not keys:
         text_stays, encoded = merged["key"] == stored.key, record.settings.encoder is not None

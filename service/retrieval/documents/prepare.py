@@ -9,15 +9,15 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 
 from service.encoding import LoadingEncoder
-from service.retrieval.collections import encoding_queue
-from service.retrieval.documents.splitting import MOST_KEYS, Split, parts_of
+from service.retrieval.collections import get_encoding_queue
+from service.retrieval.documents.splitting import MAX_KEYS, Split, split_texts
 from service.retrieval.errors import Flaw, InvalidContent
 from service.scheduling import BODIES
 from service.storage import CollectionRecord, DocumentRecord, TextSpan, find_nul, nesting_problem
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 MISSING: Any = object()
-MANY = 256  # documents that are no work for the event loop
+MAX_INLINE_DOCUMENTS = 256  # documents that are no work for the event loop
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ class SentDocument:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedDocuments:
     """Documents ready to be stored, and the ids of those whose text was longer than the encoder reads."""
 
     records: list[DocumentRecord]
@@ -63,7 +63,7 @@ async def prepare_documents(
     pointers: Sequence[str],
     *,
     existing: frozenset[str] = frozenset(),
-) -> Prepared:
+) -> PreparedDocuments:
     """Encode what is missing and check the rest; `pointers` say where each document stands in the request.
 
     Those whose ids are `existing` are left out before anything is encoded.
@@ -72,17 +72,17 @@ async def prepare_documents(
         InvalidContent: with every flaw of every document, or as the encoder is not the collection's.
         EncoderUnavailable: it is still loading, or has failed.
     """
-    many = len(documents) > MANY
+    many = len(documents) > MAX_INLINE_DOCUMENTS
     await _done(many, _check, record, documents, pointers)
     kept = {at: document for document, at in zip(documents, pointers, strict=True) if document.id not in existing}
     split = {at: (d.key, d.split) for at, d in kept.items() if d.key is not None and d.split is not None}
-    parts = await parts_of(encoder, record, split)
+    parts = await split_texts(encoder, record, split)
     drafts = [_Draft(record, document, at, parts.get(at, document.parts)) for at, document in kept.items()]
     texts = {text: None for draft in drafts for text in draft.texts}
     vectors, truncated = await encode(encoder, record, list(texts))
     await _done(many, lambda: _refuse(list(_vector_flaws(record, drafts, vectors))))
     cut = [draft.document.id for draft in drafts if not truncated.isdisjoint(draft.texts)]
-    return Prepared(await _done(many, lambda: [draft.record(vectors) for draft in drafts]), cut)
+    return PreparedDocuments(await _done(many, lambda: [draft.record(vectors) for draft in drafts]), cut)
 
 
 def _check(record: CollectionRecord, documents: Sequence[SentDocument], pointers: Sequence[str]) -> None:
@@ -103,7 +103,7 @@ async def encode(
     """The vector of each text of a document, and the texts that were cut; raises EncoderUnavailable."""
     if not texts:
         return {}, set()
-    queue = await encoding_queue(encoder, record.settings)
+    queue = await get_encoding_queue(encoder, record.settings)
     encoded = await queue.encode(texts, "document")
     truncated = {text for text, cut in zip(texts, encoded.truncated, strict=True) if cut}
     return dict(zip(texts, encoded.vectors, strict=True)), truncated
@@ -176,8 +176,8 @@ def _flaws(record: CollectionRecord, document: SentDocument, at: str) -> list[Fl
     keys = [name for name in ("key_vector", "key_vectors", "split") if getattr(document, name) is not None]
     if len(keys) > 1:
         return [Flaw(f"{at}/{keys[1]}", f"{' and '.join(keys)} came: send one of them")]
-    if document.key_vectors is not None and not 1 <= len(document.key_vectors) <= MOST_KEYS:
-        wanted = f"wanted 1 to {MOST_KEYS} vectors, got {len(document.key_vectors)}"
+    if document.key_vectors is not None and not 1 <= len(document.key_vectors) <= MAX_KEYS:
+        wanted = f"wanted 1 to {MAX_KEYS} vectors, got {len(document.key_vectors)}"
         return [Flaw(f"{at}/key_vectors", f"{wanted}: leave it out for a document without a key")]
     if document.parts:
         return _part_flaws(document, at)

@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from service.encoding import Encoder, LoadingEncoder
-from service.retrieval.collections import encoding_queue
+from service.retrieval.collections import get_encoding_queue
 from service.retrieval.errors import Flaw, InvalidContent
 from service.scheduling import TEXTS
 from service.storage import CollectionRecord, TextSpan
 
-MOST_KEYS = 10_000
+MAX_KEYS = 10_000
 """That one document may have."""
 
-SHARED = 8  # of so many tokens of a part one is the part's before too, where nothing is said
+OVERLAP_DIVISOR = 8  # of so many tokens of a part one is the part's before too, where nothing is said
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Split:
     overlap: int | None = None
 
 
-async def parts_of(
+async def split_texts(
     encoder: LoadingEncoder | None, record: CollectionRecord, texts: Mapping[str, tuple[str, Split]]
 ) -> dict[str, tuple[TextSpan, ...]]:
     """The parts of each text that is longer than one, by where its document stands in the request.
@@ -45,7 +45,7 @@ async def parts_of(
     """
     if not texts:
         return {}
-    model = (await encoding_queue(encoder, record.settings)).encoder
+    model = (await get_encoding_queue(encoder, record.settings)).encoder
     alike = defaultdict[Split, list[str]](list)
     for at, (_, split) in texts.items():
         alike[split].append(at)
@@ -60,7 +60,7 @@ async def parts_of(
     found: dict[str, tuple[TextSpan, ...]] = {}
     for split, pointers in alike.items():
         some = [texts[at][0] for at in pointers]
-        spans = await TEXTS.run(model.windows, some, *_numbers(model, split), MOST_KEYS, "document")
+        spans = await TEXTS.run(model.windows, some, *_numbers(model, split), MAX_KEYS, "document")
         found |= {at: tuple(TextSpan(*span) for span in each) for at, each in zip(pointers, spans, strict=True)}
     _refuse_too_many(found)
     return {at: parts for at, parts in found.items() if len(parts) > 1}
@@ -69,7 +69,7 @@ async def parts_of(
 def _numbers(model: Encoder, split: Split) -> tuple[int, int]:
     """Tokens and overlap, with what was left out."""
     tokens = split.tokens or model.max_tokens or 0
-    return tokens, tokens // SHARED if split.overlap is None else split.overlap
+    return tokens, tokens // OVERLAP_DIVISOR if split.overlap is None else split.overlap
 
 
 def _flaw(model: Encoder, split: Split) -> Flaw | None:
@@ -90,7 +90,7 @@ def _refuse_too_many(found: Mapping[str, Sequence[TextSpan]]) -> None:
     flaws = [
         Flaw(
             f"{at}/split",
-            f"the text would be split into more parts than the {MOST_KEYS} that a document has at most: "
+            f"the text would be split into more parts than the {MAX_KEYS} that a document has at most: "
             "send it as several documents, or let parts have more tokens, or share fewer",
         )
         for at, parts in found.items()

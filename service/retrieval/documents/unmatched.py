@@ -7,11 +7,11 @@ from typing import Any
 
 from service.storage import METADATA, Comparison, Condition, Kind, Reader
 
-MOST_NAMED = 20
+MAX_NAMED_FIELDS = 20
 """Fields that a warning names."""
 
-MOST_WARNINGS = 10
-_SHOWN = 60  # characters of a field's name, which may have 65,536
+MAX_WARNINGS = 10
+_MAX_NAME_LENGTH = 60  # characters of a field's name, which may have 65,536
 _POSITIVE = ("==", "in", "contains", ">", ">=", "<", "<=")
 _TYPES: Mapping[Kind, str] = {
     Kind.BOOLEAN: "boolean",
@@ -24,7 +24,7 @@ _TYPES: Mapping[Kind, str] = {
 }
 
 
-def warnings_of(reader: Reader, collection: int, condition: Condition | None) -> list[str]:
+def explain_no_match(reader: Reader, collection: int, condition: Condition | None) -> list[str]:
     """What is odd about a condition that no document passes: a sentence for each comparison that none can pass.
 
     What is negated is left out, for a missing field passes it. Each comparison costs a few steps into an index.
@@ -34,7 +34,7 @@ def warnings_of(reader: Reader, collection: int, condition: Condition | None) ->
         warning = _warning(reader, collection, comparison)
         if warning is not None:
             warnings[warning] = None
-        if len(warnings) == MOST_WARNINGS:
+        if len(warnings) == MAX_WARNINGS:
             break
     return list(warnings)
 
@@ -67,15 +67,15 @@ def _warning(reader: Reader, collection: int, comparison: Comparison) -> str | N
 
 
 def _no_field(reader: Reader, collection: int, name: str) -> str:
-    names = reader.field_names(collection, limit=MOST_NAMED + 1)
+    names = reader.field_names(collection, limit=MAX_NAMED_FIELDS + 1)
     if not names:
         return f"no document has {_named(name)}, nor any other field of metadata"
-    more = ", …" if len(names) > MOST_NAMED else ""
-    return f"no document has {_named(name)}; there are {', '.join(map(_named, names[:MOST_NAMED]))}{more}"
+    more = ", …" if len(names) > MAX_NAMED_FIELDS else ""
+    return f"no document has {_named(name)}; there are {', '.join(map(_named, names[:MAX_NAMED_FIELDS]))}{more}"
 
 
 def _named(name: str) -> str:
-    return METADATA + (name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…")
+    return METADATA + (name if len(name) <= _MAX_NAME_LENGTH else f"{name[:_MAX_NAME_LENGTH]}…")
 
 
 def _types(kinds: Iterable[Kind]) -> set[str]:

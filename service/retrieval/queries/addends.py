@@ -13,23 +13,23 @@ from attention.dtypes import F64, I64
 from attention.lookup import Afar, Bias, Mask, View
 from service.retrieval.collections import Snapshot
 from service.retrieval.errors import InvalidContent
-from service.retrieval.queries.bias import FieldTerm, Passing, Recency, Term, parse_bias
-from service.retrieval.queries.words import Line, Ranked, Words, check_words
+from service.retrieval.queries.bias import FieldTerm, FilterTerm, Recency, Term, parse_bias
+from service.retrieval.queries.words import Explanation, FullTextTerm, RankCache, check_words
 from service.storage import Entries
 
 
-class Addend(Protocol):
+class LogitTerm(Protocol):
     """One thing that is added."""
 
     def of(self, rows: I64) -> F64:
         """float64[n], to the documents of these row numbers; −∞ forbids one."""
 
-    def told(self, rows: I64) -> list[Line]:
+    def told(self, rows: I64) -> list[Explanation]:
         """How that comes about, for each of them."""
 
 
 @dataclass(frozen=True, eq=False)
-class OfField:
+class FieldLogitTerm:
     """What a field of the metadata adds.
 
     Attributes:
@@ -40,24 +40,24 @@ class OfField:
     parts: Sequence[tuple[Entries, F64]]
 
     @classmethod
-    def read(cls, snapshot: Snapshot, term: FieldTerm) -> OfField:
+    def read(cls, snapshot: Snapshot, term: FieldTerm) -> FieldLogitTerm:
         """Raises InvalidContent where the field is too large."""
         fields = [column.field for column in snapshot.columns(term.field, "/bias")]
         largest = 0.0
         if isinstance(term, Recency) and term.origin is None:
-            largest = _largest(fields, documents_of(snapshot))
-        return cls(term, [(each, _by_value(term, each, largest)) for each in fields])
+            largest = _find_largest(fields, list_documents(snapshot))
+        return cls(term, [(each, _compute_by_value(term, each, largest)) for each in fields])
 
     def of(self, rows: I64) -> F64:
-        """See `Addend`."""
+        """See `LogitTerm`."""
         found = np.full(len(rows), self.term.missing)
         for entries, addends in self.parts:
             codes = entries.codes_of(rows)
             np.copyto(found, addends[codes], where=codes >= 0)
         return found
 
-    def told(self, rows: I64) -> list[Line]:
-        """See `Addend`; the value is null where there is none, or a list."""
+    def told(self, rows: I64) -> list[Explanation]:
+        """See `LogitTerm`; the value is null where there is none, or a list."""
         values: list[Any] = [None] * len(rows)
         for entries, _ in self.parts:
             for i, code in enumerate(entries.codes_of(rows).tolist()):
@@ -68,18 +68,18 @@ class OfField:
 
 
 @dataclass(frozen=True, eq=False)
-class OfFilter:
+class FilterLogitTerm:
     """What a condition adds to the documents int64[r] that pass it, ascending."""
 
     addend: float
     passing: I64
 
     def of(self, rows: I64) -> F64:
-        """See `Addend`."""
+        """See `LogitTerm`."""
         return np.where(self._passes(rows), self.addend, 0.0)
 
-    def told(self, rows: I64) -> list[Line]:
-        """See `Addend`."""
+    def told(self, rows: I64) -> list[Explanation]:
+        """See `LogitTerm`."""
         both = zip(self._passes(rows).tolist(), self.of(rows).tolist(), strict=True)
         return [{"of": "bias", "passes": passes, "addend": addend} for passes, addend in both]
 
@@ -88,7 +88,7 @@ class OfFilter:
 
 
 @dataclass(frozen=True, eq=False)
-class Added:
+class LogitTerms:
     """All that is added to the documents of one view, for one question.
 
     Attributes:
@@ -97,11 +97,11 @@ class Added:
         bias: all of it.
     """
 
-    words: Words | None
-    of_terms: Callable[[], Sequence[Addend]]
+    words: FullTextTerm | None
+    of_terms: Callable[[], Sequence[LogitTerm]]
     bias: Bias
 
-    def told(self, rows: I64) -> list[list[Line]]:
+    def told(self, rows: I64) -> list[list[Explanation]]:
         """For each of these documents a line for each addend."""
         addends = [*([] if self.words is None else [self.words]), *self.of_terms()]
         return [list(lines) for lines in zip(*(each.told(rows) for each in addends), strict=True)]
@@ -114,18 +114,18 @@ class Added:
         return found.documents
 
 
-Adding: TypeAlias = Callable[[Snapshot], Sequence[Added | None]]
+TermsBuilder: TypeAlias = Callable[[Snapshot], Sequence[LogitTerms | None]]
 """What is added for each query of a request, on whichever version of the collection; raises RetrievalError."""
 
 
-def adding_of(
+def build_terms(
     queries: Sequence[Any],
     full_text: float | None,
     bias: Any,
     temperature: Any = None,
     normaliser: str = "softmax",
-    ranked: Ranked | None = None,
-) -> Adding:
+    ranked: RankCache | None = None,
+) -> TermsBuilder:
     """What is to be added for each of the queries, None for nothing; equal for equal terms.
 
     Args:
@@ -149,26 +149,26 @@ def adding_of(
         raise InvalidContent.at("/temperature", f"{what}: give a number")
     if normaliser != "softmax":
         raise InvalidContent.at("/normaliser", f"{name} is for softmax, got {normaliser}: leave one of the two out")
-    texts, known = queries if weight else [None] * len(queries), Ranked() if ranked is None else ranked
+    texts, known = queries if weight else [None] * len(queries), RankCache() if ranked is None else ranked
 
-    def adding(snapshot: Snapshot) -> list[Added]:
+    def adding(snapshot: Snapshot) -> list[LogitTerms]:
         if isinstance(snapshot.view, Afar):
             what = f"{name} is not for a collection whose keys lie in slots: leave it out, or keep them in one process"
             raise InvalidContent.at(f"/{name}", what)
         return [
-            snapshot.once((weight, text, terms), partial(_added, snapshot, weight, text, terms, known))
+            snapshot.once((weight, text, terms), partial(_build_query_terms, snapshot, weight, text, terms, known))
             for text in texts
         ]
 
     return adding
 
 
-def documents_of(snapshot: Snapshot) -> I64:
+def list_documents(snapshot: Snapshot) -> I64:
     """int64[n], the row numbers of all documents of its view, ascending."""
-    return snapshot.lasting("documents", lambda: _documents(snapshot.view, None))
+    return snapshot.lasting("documents", lambda: _find_documents(snapshot.view, None))
 
 
-def _documents(view: View, mask: Mask | None) -> I64:
+def _find_documents(view: View, mask: Mask | None) -> I64:
     found = [np.empty(0, dtype=np.int64)]
     for segment, passes in view.passing(mask):
         begins = segment.owners == segment.numbers
@@ -177,7 +177,7 @@ def _documents(view: View, mask: Mask | None) -> I64:
 
 
 @dataclass(frozen=True, eq=False)
-class _Summed:
+class _TermSum:
     """What terms add to each document of a view: the sum float64[n], what rounding took of it, and both as a bias."""
 
     total: F64
@@ -185,45 +185,47 @@ class _Summed:
     bias: Bias
 
 
-def _added(snapshot: Snapshot, weight: float, text: str | None, terms: Sequence[Term], ranked: Ranked) -> Added:
-    of_terms = partial(_addends, snapshot, terms)
+def _build_query_terms(
+    snapshot: Snapshot, weight: float, text: str | None, terms: Sequence[Term], ranked: RankCache
+) -> LogitTerms:
+    of_terms = partial(_evaluate_terms, snapshot, terms)
     if text is None:
-        return Added(None, of_terms, snapshot.lasting(terms, lambda: _sum_of(snapshot, of_terms())).bias)
-    words = Words(weight, *ranked.of(snapshot, text))
+        return LogitTerms(None, of_terms, snapshot.lasting(terms, lambda: _sum_terms(snapshot, of_terms())).bias)
+    words = FullTextTerm(weight, *ranked.of(snapshot, text))
     if not terms:
-        return Added(words, of_terms, Bias.of(snapshot.view, words.rows, words.of(words.rows)))
-    summed, documents = snapshot.lasting(terms, lambda: _sum_of(snapshot, of_terms())), documents_of(snapshot)
+        return LogitTerms(words, of_terms, Bias.of(snapshot.view, words.rows, words.of(words.rows)))
+    summed, documents = snapshot.lasting(terms, lambda: _sum_terms(snapshot, of_terms())), list_documents(snapshot)
     total, lost = summed.total.copy(), [each.copy() for each in summed.lost]
     held = words.rows[np.isin(words.rows, documents, assume_unique=True)]
     at = np.searchsorted(documents, held)
-    total[at], lost[0][at], lost[1][at] = _plus_all(total[at], (lost[0][at], lost[1][at]), words.of(held))
-    return Added(words, of_terms, Bias.of(snapshot.view, documents, total + (lost[0] + lost[1])))
+    total[at], lost[0][at], lost[1][at] = _add_term(total[at], (lost[0][at], lost[1][at]), words.of(held))
+    return LogitTerms(words, of_terms, Bias.of(snapshot.view, documents, total + (lost[0] + lost[1])))
 
 
-def _addends(snapshot: Snapshot, terms: Sequence[Term]) -> Sequence[Addend]:
+def _evaluate_terms(snapshot: Snapshot, terms: Sequence[Term]) -> Sequence[LogitTerm]:
     """The terms as they are read; nothing of that outlives the snapshot."""
-    return snapshot.once(("addends", terms), lambda: [_read(snapshot, term) for term in terms])
+    return snapshot.once(("addends", terms), lambda: [_evaluate_term(snapshot, term) for term in terms])
 
 
-def _sum_of(snapshot: Snapshot, addends: Sequence[Addend]) -> _Summed:
-    documents = documents_of(snapshot)
+def _sum_terms(snapshot: Snapshot, addends: Sequence[LogitTerm]) -> _TermSum:
+    documents = list_documents(snapshot)
     total, *lost = np.zeros((3, len(documents)))
     for each in addends:
-        total, *lost = _plus_all(total, lost, each.of(documents))
+        total, *lost = _add_term(total, lost, each.of(documents))
     # Another sum of three: what is left of terms that cancel may lie in the last of them.
-    total, kept = _plus(total, lost[0])
-    kept, last = _plus(kept, lost[1])
-    return _Summed(total, (kept, last), Bias.of(snapshot.view, documents, total + (kept + last)))
+    total, kept = _two_sum(total, lost[0])
+    kept, last = _two_sum(kept, lost[1])
+    return _TermSum(total, (kept, last), Bias.of(snapshot.view, documents, total + (kept + last)))
 
 
-def _plus_all(total: F64, lost: Sequence[F64], addend: F64) -> tuple[F64, F64, F64]:
+def _add_term(total: F64, lost: Sequence[F64], addend: F64) -> tuple[F64, F64, F64]:
     """The sum, what rounding took of it, and what it took of that: together as exact as in three times the digits."""
-    total, more = _plus(total, addend)
-    first, more = _plus(lost[0], more)
+    total, more = _two_sum(total, addend)
+    first, more = _two_sum(lost[0], more)
     return total, first, lost[1] + more
 
 
-def _plus(total: F64, addend: F64) -> tuple[F64, F64]:
+def _two_sum(total: F64, addend: F64) -> tuple[F64, F64]:
     """The sum, and what rounding took of it (Knuth 1969), so that terms which cancel leave what is left of them.
 
     What is −∞ stays so, and loses nothing.
@@ -235,18 +237,18 @@ def _plus(total: F64, addend: F64) -> tuple[F64, F64]:
     return found, np.where(np.isfinite(found), lost, 0.0)
 
 
-def _read(snapshot: Snapshot, term: Term) -> Addend:
-    if isinstance(term, Passing):
-        return OfFilter(term.addend, _documents(snapshot.view, snapshot.mask(term.condition)))
-    return OfField.read(snapshot, term)
+def _evaluate_term(snapshot: Snapshot, term: Term) -> LogitTerm:
+    if isinstance(term, FilterTerm):
+        return FilterLogitTerm(term.addend, _find_documents(snapshot.view, snapshot.mask(term.condition)))
+    return FieldLogitTerm.read(snapshot, term)
 
 
-def _by_value(term: FieldTerm, entries: Entries, largest: float) -> F64:
+def _compute_by_value(term: FieldTerm, entries: Entries, largest: float) -> F64:
     addends = term.of(entries.distinct, largest)
     return np.append(np.where(np.isnan(addends), term.missing, addends), term.missing)
 
 
-def _largest(fields: Sequence[Entries], documents: I64) -> float:
+def _find_largest(fields: Sequence[Entries], documents: I64) -> float:
     """The largest number among the documents; 0 where there is none."""
     found = -np.inf
     for entries in fields:

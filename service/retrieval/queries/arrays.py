@@ -46,14 +46,14 @@ class Attention:
     intermediates: dict[str, Array]
 
 
-MOST_LOGITS = 4_000_000
+MAX_LOGITS = 4_000_000
 
 
 def attend_arrays(arrays: Arrays) -> Attention:
     """Attend over the arrays.
 
     Raises:
-        TooLarge: the logits would be more than MOST_LOGITS numbers.
+        TooLarge: the logits would be more than MAX_LOGITS numbers.
         InvalidContent: parameters that the similarity lacks or has no use for, or Hopfield steps that do not fit.
         AttentionError: shapes and values that do not fit.
     """
@@ -67,24 +67,26 @@ def attend_arrays(arrays: Arrays) -> Attention:
         "normaliser": arrays.normaliser,
     }
     if arrays.projections is not None:
-        return _in_heads(arrays, options)
+        return _attend_in_heads(arrays, options)
     if arrays.hopfield_steps is not None:
-        return _recalled(arrays, options)
+        return _recall(arrays, options)
     attended = attend(arrays.query, arrays.key, arrays.value, mask=arrays.mask, **options)
-    return Attention(attended.output, attended, _way(arrays, arrays.query, arrays.key, arrays.value, attended))
+    return Attention(
+        attended.output, attended, _collect_intermediates(arrays, arrays.query, arrays.key, arrays.value, attended)
+    )
 
 
-def _in_heads(arrays: Arrays, options: dict[str, Any]) -> Attention:
+def _attend_in_heads(arrays: Arrays, options: dict[str, Any]) -> Attention:
     if arrays.hopfield_steps is not None:
         raise InvalidContent.at("/hopfield_steps", "Hopfield steps attend without projections: leave one of them out")
     heads = Heads(**dict(arrays.projections or {}))
     steps = heads.steps(arrays.query, arrays.key, arrays.value, arrays.mask, **options)
-    way = _way(arrays, steps.query, steps.key, steps.value, steps.attended)
+    way = _collect_intermediates(arrays, steps.query, steps.key, steps.value, steps.attended)
     way |= {"heads": steps.attended.output, "concatenated": joined(steps.attended.output)}
     return Attention(steps.output, steps.attended, way)
 
 
-def _recalled(arrays: Arrays, options: dict[str, Any]) -> Attention:
+def _recall(arrays: Arrays, options: dict[str, Any]) -> Attention:
     unfit = [name for name in ("bias", "null") if options[name] is not None]
     unfit += ["value"] if not np.array_equal(arrays.key, arrays.value) else []
     unfit += ["normaliser"] if arrays.normaliser != "softmax" else []
@@ -105,7 +107,9 @@ def _recalled(arrays: Arrays, options: dict[str, Any]) -> Attention:
     return Attention(way.states[-1], last, {"states": way.states, "weights": way.weights, "energies": way.energies})
 
 
-def _way(arrays: Arrays, query: Array, key: Array, value: Array, attended: Attended) -> dict[str, Array]:
+def _collect_intermediates(
+    arrays: Arrays, query: Array, key: Array, value: Array, attended: Attended
+) -> dict[str, Array]:
     """query, key, value, similarities, logits, weights: what step by step shows."""
     if not arrays.intermediates:
         return {}
@@ -139,7 +143,7 @@ def _similarity(arrays: Arrays) -> str | Similarity:
 
 
 def _check_shapes(arrays: Arrays) -> None:
-    """Refuse what is no lists of vectors, and what would compute more than MOST_LOGITS numbers."""
+    """Refuse what is no lists of vectors, and what would compute more than MAX_LOGITS numbers."""
     for name in ("query", "key", "value"):
         if getattr(arrays, name).ndim < 2:
             raise InvalidContent.at(
@@ -158,7 +162,7 @@ def _check_shapes(arrays: Arrays) -> None:
         per_pair *= max(
             (array.shape[0] for array in (arrays.parameters or {}).values() if array is not None), default=1
         )
-    if pairs * per_pair > MOST_LOGITS:
+    if pairs * per_pair > MAX_LOGITS:
         raise TooLarge.at(
-            "", f"this asks for {pairs * per_pair} numbers, the service computes {MOST_LOGITS} at a time: send less"
+            "", f"this asks for {pairs * per_pair} numbers, the service computes {MAX_LOGITS} at a time: send less"
         )

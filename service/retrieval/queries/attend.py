@@ -10,18 +10,18 @@ import numpy as np
 
 from attention.lookup import Answer, Coverage, Evidence, Verdict, covered
 from service.retrieval.collections import Collection, Snapshot, parse_filter
-from service.retrieval.documents import warnings_of
+from service.retrieval.documents import explain_no_match
 from service.retrieval.errors import InvalidContent
-from service.retrieval.queries.addends import Added
-from service.retrieval.queries.confident import Confident, as_wanted
+from service.retrieval.queries.addends import LogitTerms
+from service.retrieval.queries.confident import ConfidenceModel, resolve_options
 from service.retrieval.queries.encoded import EncodedQuery, encode_queries
-from service.retrieval.queries.question import Array, Options, adding_to, mask_of, questions_of
-from service.retrieval.queries.read import read_field
-from service.retrieval.queries.reading import Document, Readable, Reading, Spoke
-from service.retrieval.queries.words import Line
+from service.retrieval.queries.question import Array, Options, build_mask, prepare_questions, prepare_terms
+from service.retrieval.queries.read import aggregate_field
+from service.retrieval.queries.reading import BestKey, Document, DocumentReader, StoredDocuments
+from service.retrieval.queries.words import Explanation
 from service.storage import CollectionRecord
 
-BIASED = 2**16
+DOCUMENTS_PER_EXTRA_QUESTION = 2**16
 """A question with words counts for one more in a batch for each so many documents."""
 
 
@@ -45,8 +45,8 @@ class Match:
     logit: float
     weight: float
     log_parts: float = 0.0
-    spoke: Spoke | None = None
-    addends: Sequence[Line] | None = None
+    spoke: BestKey | None = None
+    addends: Sequence[Explanation] | None = None
     confidence: float | None = None
 
 
@@ -101,16 +101,16 @@ async def attend_collection(
     Raises:
         RetrievalError: a query that does not fit the collection, options that cannot be met.
     """
-    options = as_wanted(collection.record, options)
-    adding = await adding_to(collection, queries, options)
+    options = resolve_options(collection.record, options)
+    adding = await prepare_terms(collection, queries, options)
     if options.read is not None and options.allow_missing:
         raise InvalidContent.at("/read", "a field is read of all documents: leave allow_missing out, or read")
     encoded = await encode_queries(collection.encoder, collection.record, queries, pointers)
-    questions = await questions_of(collection, encoded, options, pointers, adding)
+    questions = await prepare_questions(collection, encoded, options, pointers, adding)
 
     def finish(snapshot: Snapshot, found: list[Answer]) -> list[Result]:
-        reading = Reading(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
-        telling, confident = Telling(snapshot, reading, options), Confident.of(snapshot.record, options)
+        reading = StoredDocuments(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
+        telling, confident = ResultBuilder(snapshot, reading, options), ConfidenceModel.of(snapshot.record, options)
         again = options.allow_missing or options.read is not None or confident is not None
         asked = questions(snapshot) if again else []
         sure = [None] * len(found) if confident is None else confident.about(snapshot.view, asked, found)
@@ -120,52 +120,58 @@ async def attend_collection(
             if options.allow_missing:
                 answer, coverage = covered(answer, asked[i], snapshot.view.facts, snapshot.missing)
             if options.read is not None:
-                read = read_field(snapshot, asked[i], answer, options.read)
+                read = aggregate_field(snapshot, asked[i], answer, options.read)
             results.append(replace(telling.result(query, answer, added, sure[i]), coverage=coverage, read=read))
         return results
 
     each = 0 if options.top_k is None else min(options.top_k, collection.size)
     read = len(queries) * (each if options.read is None else collection.size)
     # Words are a bias for each question, in memory while its batch is answered.
-    size = len(queries) * (1 + collection.size // BIASED if options.full_text else 1)
+    size = len(queries) * (1 + collection.size // DOCUMENTS_PER_EXTRA_QUESTION if options.full_text else 1)
     return await collection.lookups.ask(questions, finish, size=size, read=read)
 
 
 @dataclass(frozen=True)
-class Telling:
+class ResultBuilder:
     """What answers to some options become, of one snapshot."""
 
     snapshot: Snapshot
-    reading: Readable
+    reading: DocumentReader
     options: Options
 
-    def result(self, query: EncodedQuery, answer: Answer, added: Added | None, confident: Confident | None) -> Result:
+    def result(
+        self, query: EncodedQuery, answer: Answer, added: LogitTerms | None, confident: ConfidenceModel | None
+    ) -> Result:
         """An answer with its documents, how sure it is, and what is to be told of what was added to its logits."""
         explained = added if self.options.explained else None
         made = result(self.snapshot.record, query, answer, self.reading, explained, confident)
-        warnings = filter_warnings(self.snapshot, self.options.filter, answer.documents)
-        return replace(made, full_text=full_text_of(added, self.snapshot, self.options.filter), warnings=warnings)
+        warnings = explain_filter(self.snapshot, self.options.filter, answer.documents)
+        return replace(
+            made, full_text=summarise_full_text(added, self.snapshot, self.options.filter), warnings=warnings
+        )
 
 
-def filter_warnings(snapshot: Snapshot, sent: Any, documents: int) -> list[str]:
+def explain_filter(snapshot: Snapshot, sent: Any, documents: int) -> list[str]:
     """Why a filter passes none of the documents, as far as their fields tell; nothing where it passes some."""
-    return [] if documents or sent is None else warnings_of(snapshot.reader, snapshot.record.id, parse_filter(sent))
+    return (
+        [] if documents or sent is None else explain_no_match(snapshot.reader, snapshot.record.id, parse_filter(sent))
+    )
 
 
-def full_text_of(added: Added | None, snapshot: Snapshot, sent: Any) -> FullText | None:
+def summarise_full_text(added: LogitTerms | None, snapshot: Snapshot, sent: Any) -> FullText | None:
     """What words added, to how many of the documents that pass the filter as it is sent."""
     if added is None or added.words is None:
         return None
-    return FullText(added.words.weight, added.words.ranking, added.holding(mask_of(snapshot, sent)))
+    return FullText(added.words.weight, added.words.ranking, added.holding(build_mask(snapshot, sent)))
 
 
 def result(
     record: CollectionRecord,
     query: EncodedQuery,
     answer: Answer,
-    reading: Readable,
-    added: Added | None = None,
-    confident: Confident | None = None,
+    reading: DocumentReader,
+    added: LogitTerms | None = None,
+    confident: ConfidenceModel | None = None,
 ) -> Result:
     """The answer with its documents, as far as they are wanted; ties at the cut are decided by id.
 
@@ -177,7 +183,7 @@ def result(
     verdict = answer.verdict if confident is None else confident.verdict(answer)
     verdict = query.verdict(verdict, answer.evidence, answer.certificate.total_variation)
     answer = answer if confident is None else confident.cut(answer)
-    chosen = _matching(answer, reading)
+    chosen = _choose_matches(answer, reading)
     rows, weights = answer.numbers[chosen], answer.weights[chosen]
     found = reading.documents(rows)
     columns = zip(
@@ -198,11 +204,11 @@ def result(
     if confidences is not None:
         both = zip(matches, confidences, strict=True)
         matches = [replace(match, confidence=confidence) for match, confidence in both]
-    rest = rest_weight(answer.evidence, weights, answer.documents)
+    rest = compute_rest_weight(answer.evidence, weights, answer.documents)
     return Result(matches, rest, _output(record, answer), answer, verdict, query.unknown_tokens)
 
 
-def _matching(answer: Answer, reading: Readable) -> Array:
+def _choose_matches(answer: Answer, reading: DocumentReader) -> Array:
     """Which places of the head are matches, where more than those tie with the last of them."""
     places = np.arange(len(answer.numbers))
     if len(places) <= answer.matches:
@@ -211,7 +217,7 @@ def _matching(answer: Answer, reading: Readable) -> Array:
     return np.lexsort((ids, -answer.similarities, -answer.weights))[: answer.matches]
 
 
-def rest_weight(evidence: Evidence, weights: Sequence[float] | Array, documents: int) -> float:
+def compute_rest_weight(evidence: Evidence, weights: Sequence[float] | Array, documents: int) -> float:
     """What the documents that are no matches weigh together; `documents`: how many pass."""
     return max(0.0, 1.0 - evidence.null_weight - float(np.sum(weights))) if documents else 0.0
 

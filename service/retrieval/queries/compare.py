@@ -13,25 +13,25 @@ import numpy as np
 from attention.lookup import Answer, Mask, Memory, Question, View, answers
 from service.encoding import Backgrounds, LoadingEncoder
 from service.retrieval.collections import (
-    LOOKED_AT,
-    SAMPLE,
+    SAMPLE_DOCUMENTS,
+    SAMPLE_TEXTS,
     Collection,
-    Own,
+    KeyBackground,
+    NullBackground,
     Snapshot,
-    Standing,
-    encoder_backgrounds,
-    encoding_queue,
-    null_of,
+    build_rows,
+    get_encoder_backgrounds,
+    get_encoding_queue,
     parse_filter,
-    rows_of,
-    settings_of,
+    resolve_null,
+    resolve_settings,
 )
 from service.retrieval.documents import SentDocument, prepare_documents
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.attend import Match, Result, result
 from service.retrieval.queries.encoded import EncodedQuery, encode_queries
-from service.retrieval.queries.question import Options, check_whole, mask_of, question
-from service.retrieval.queries.reading import InMemory, Readable, Reading
+from service.retrieval.queries.question import Options, build_mask, check_complete, question
+from service.retrieval.queries.reading import DocumentReader, MemoryDocuments, StoredDocuments
 from service.scheduling import ARRAYS, READS
 from service.storage import (
     CollectionRecord,
@@ -44,11 +44,11 @@ from service.storage import (
     temporary_search,
 )
 
-TOP_K = 10  # of attention, where nothing is said
+DEFAULT_TOP_K = 10  # of attention, where nothing is said
 
 
 @dataclass(frozen=True)
-class Timed:
+class TimedSearch:
     """What the database answered, and how long it took."""
 
     found: SearchResult
@@ -56,33 +56,33 @@ class Timed:
 
 
 @dataclass(frozen=True)
-class FourWays:
+class ComparisonResult:
     """The four answers; top-k is the order of similarities, which is attention's own but for documents of several keys.
 
     Attributes:
         standing: what attention's null key stands on beside this question, where it is one with a name.
     """
 
-    sql: Timed
-    full_text: Timed
+    sql: TimedSearch
+    full_text: TimedSearch
     nearest: list[Match]
     attention: Result
     attention_took_ms: float
-    standing: Standing | None
+    standing: NullBackground | None
 
 
-async def compare_collection(collection: Collection, query: str, options: Options) -> FourWays:
+async def compare_collection(collection: Collection, query: str, options: Options) -> ComparisonResult:
     """Ask the documents of a collection that pass a filter in all four ways; all see the same version of it.
 
     Raises:
         RetrievalError: a query that does not fit the collection.
     """
-    encoded = await _encoded(collection.encoder, collection.record, query, options)
+    encoded = await _encode_query(collection.encoder, collection.record, query, options)
 
-    def search(snapshot: Snapshot) -> tuple[Timed, Timed]:
+    def search(snapshot: Snapshot) -> tuple[TimedSearch, TimedSearch]:
         return encoded.search(snapshot.reader.search(snapshot.record.id), parse_filter(options.filter))
 
-    def search_first() -> tuple[int, tuple[Timed, Timed]]:
+    def search_first() -> tuple[int, tuple[TimedSearch, TimedSearch]]:
         with collection.snapshot() as snapshot:
             return snapshot.version, search(snapshot)
 
@@ -91,15 +91,15 @@ async def compare_collection(collection: Collection, query: str, options: Option
 
     def questions(snapshot: Snapshot) -> list[Question]:
         nonlocal searched
-        check_whole(snapshot)
+        check_complete(snapshot)
         if snapshot.version != version:
             searched = search(snapshot)
-        asked = encoded.question(snapshot.record, snapshot.own, mask_of(snapshot, options.filter))
+        asked = encoded.question(snapshot.record, snapshot.own, build_mask(snapshot, options.filter))
         # What weighs most there need not be what is nearest; at T = 0 it is.
         return [asked, replace(asked, temperature=0.0, output=False)] if snapshot.view.facts.several else [asked]
 
-    def finish(snapshot: Snapshot, found: list[Answer]) -> FourWays:
-        reading = Reading(snapshot.record, snapshot.reader, "texts", snapshot.view.facts.several)
+    def finish(snapshot: Snapshot, found: list[Answer]) -> ComparisonResult:
+        reading = StoredDocuments(snapshot.record, snapshot.reader, "texts", snapshot.view.facts.several)
         return encoded.four_ways(snapshot.record, found, reading, searched)
 
     return await collection.lookups.ask(questions, finish, size=1)
@@ -107,7 +107,7 @@ async def compare_collection(collection: Collection, query: str, options: Option
 
 async def compare_rows(
     encoder: LoadingEncoder | None, rows: Sequence[SentDocument], query: str, options: Options, pointer: str = "/query"
-) -> FourWays:
+) -> ComparisonResult:
     """Ask rows that came with the question, in a SQLite in memory; nothing is stored.
 
     The rows are asked as a new collection with the service's encoder would be, without a filter.
@@ -123,16 +123,19 @@ async def compare_rows(
         raise InvalidContent.at(
             "/null", 'rows that come with their question are not calibrated: send "auto", or a number'
         )
-    await encoding_queue(encoder)  # raises where there is no encoder
-    record = CollectionRecord(0, "rows", await settings_of(encoder, {}), documents=len(rows))
-    encoded = await _encoded(encoder, record, query, options, pointer)
+    await get_encoding_queue(encoder)  # raises where there is no encoder
+    record = CollectionRecord(0, "rows", await resolve_settings(encoder, {}), documents=len(rows))
+    encoded = await _encode_query(encoder, record, query, options, pointer)
     documents = (await prepare_documents(encoder, record, rows, [f"/rows/{i}" for i in range(len(rows))])).records
 
-    def ask() -> FourWays:
+    def ask() -> ComparisonResult:
         with temporary_search([SearchRow(each.id, each.key, each.value) for each in documents]) as database:
             searched = encoded.search(database, None)
-        found = answers(_view(record, documents), [encoded.question(record, partial(_own, record, documents), None)])
-        return encoded.four_ways(record, found, InMemory(documents), searched)
+        found = answers(
+            _build_view(record, documents),
+            [encoded.question(record, partial(_measure_background, record, documents), None)],
+        )
+        return encoded.four_ways(record, found, MemoryDocuments(documents), searched)
 
     return await ARRAYS.run(ask)
 
@@ -147,53 +150,59 @@ class _Query:
     backgrounds: Backgrounds | None
     encoding_seconds: float
     started: float = 0.0
-    standing: Standing | None = None
+    standing: NullBackground | None = None
 
-    def search(self, database: Search, condition: Condition | None) -> tuple[Timed, Timed]:
-        limit = TOP_K if self.options.top_k is None else self.options.top_k
+    def search(self, database: Search, condition: Condition | None) -> tuple[TimedSearch, TimedSearch]:
+        limit = DEFAULT_TOP_K if self.options.top_k is None else self.options.top_k
         return (
-            _timed(database.equal, self.query, limit, condition),
-            _timed(database.full_text, self.query, limit, condition),
+            _time_search(database.equal, self.query, limit, condition),
+            _time_search(database.full_text, self.query, limit, condition),
         )
 
-    def question(self, record: CollectionRecord, own: Callable[[], Own | None], mask: Mask | None) -> Question:
-        null = null_of(record, own, self.options.null, self.backgrounds)
+    def question(
+        self, record: CollectionRecord, own: Callable[[], KeyBackground | None], mask: Mask | None
+    ) -> Question:
+        null = resolve_null(record, own, self.options.null, self.backgrounds)
         self.standing = null.standing and null.standing.beside(self.query)
         self.started = time.perf_counter()
         return question(record, self.encoded.vector, self.options, null.of(self.query), mask)
 
     def four_ways(
-        self, record: CollectionRecord, found: list[Answer], reading: Readable, searched: tuple[Timed, Timed]
-    ) -> FourWays:
+        self,
+        record: CollectionRecord,
+        found: list[Answer],
+        reading: DocumentReader,
+        searched: tuple[TimedSearch, TimedSearch],
+    ) -> ComparisonResult:
         attention, *coldest = (result(record, self.encoded, answer, reading) for answer in found)
         nearest = coldest[0] if coldest else attention
         took_ms = (self.encoding_seconds + time.perf_counter() - self.started) * 1e3
-        return FourWays(*searched, nearest.matches, attention, took_ms, self.standing)
+        return ComparisonResult(*searched, nearest.matches, attention, took_ms, self.standing)
 
 
-async def _encoded(
+async def _encode_query(
     encoder: LoadingEncoder | None, record: CollectionRecord, query: str, options: Options, pointer: str = "/query"
 ) -> _Query:
-    backgrounds = await encoder_backgrounds(encoder, record, options.null)
+    backgrounds = await get_encoder_backgrounds(encoder, record, options.null)
     started = time.perf_counter()
     (encoded,) = await encode_queries(encoder, record, [query], [pointer])
     return _Query(query, encoded, options, backgrounds, time.perf_counter() - started)
 
 
-def _timed(search: Callable[..., SearchResult], *arguments: Any) -> Timed:
+def _time_search(search: Callable[..., SearchResult], *arguments: Any) -> TimedSearch:
     started = time.perf_counter()
     found = search(*arguments)
-    return Timed(found, (time.perf_counter() - started) * 1e3)
+    return TimedSearch(found, (time.perf_counter() - started) * 1e3)
 
 
-def _own(record: CollectionRecord, documents: Sequence[DocumentRecord]) -> Own | None:
+def _measure_background(record: CollectionRecord, documents: Sequence[DocumentRecord]) -> KeyBackground | None:
     """The rows' own background, of the sample that a collection of them would have."""
-    sample = sorted(documents, key=lambda each: id_hash(each.id))[:SAMPLE]
+    sample = sorted(documents, key=lambda each: id_hash(each.id))[:SAMPLE_DOCUMENTS]
     keys = np.stack([each.keys[0] for each in sample]) if sample else np.empty((0, 1))
-    return Own.measure(record.settings.similarity, keys, [each.key for each in sample[:LOOKED_AT]])
+    return KeyBackground.measure(record.settings.similarity, keys, [each.key for each in sample[:SAMPLE_TEXTS]])
 
 
-def _view(record: CollectionRecord, documents: Sequence[DocumentRecord]) -> View:
+def _build_view(record: CollectionRecord, documents: Sequence[DocumentRecord]) -> View:
     memory = Memory(record.settings.similarity)
-    memory.publish(add=rows_of(np.arange(len(documents)), documents))  # each has one key
+    memory.publish(add=build_rows(np.arange(len(documents)), documents))  # each has one key
     return memory.view

@@ -9,20 +9,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from attention.lookup import HALF, Answer, Background, Question, Verdict, View, answers
-from service.retrieval.calibration import PROMISES, Calibration, Variant, fewest, weight_logits
-from service.retrieval.collections import calibration_of
+from service.retrieval.calibration import COVERAGES, Calibration, Variant, min_labels, weight_logits
+from service.retrieval.collections import require_calibration
 from service.retrieval.errors import InvalidContent
-from service.retrieval.queries.question import Array, Options, weight_of_words
+from service.retrieval.queries.question import Array, Options, get_full_text_weight
 from service.storage import CollectionRecord
 
-MOST_OF_A_SET = 1000
+MAX_SET_SIZE = 1000
 """Matches of a set with a promise, where no `top_k` is given."""
 
-_LEAST = 1e-6  # a share of the documents that float64 knows to ten digits beside a null weight near 1
+_MIN_DOCUMENT_WEIGHT = 1e-6  # a share of the documents that float64 knows to ten digits beside a null weight near 1
 
 
 @dataclass(frozen=True)
-class Confident:
+class ConfidenceModel:
     """What was fitted, and holds of the answers to a question.
 
     Attributes:
@@ -39,7 +39,7 @@ class Confident:
     partition: float = -math.inf
 
     @classmethod
-    def of(cls, record: CollectionRecord, options: Options) -> Confident | None:
+    def of(cls, record: CollectionRecord, options: Options) -> ConfidenceModel | None:
         """None where the collection is not calibrated, or the question is asked otherwise.
 
         Raises:
@@ -50,30 +50,32 @@ class Confident:
         asked = options.conformal is not None or options.min_confidence is not None
         if record.settings.calibration is None and not asked:
             return None
-        found = calibration_of(record, f"/{wanted}") if asked else Calibration.read(record.settings.calibration)
-        other = found and _otherwise(found, record, options)
+        found = require_calibration(record, f"/{wanted}") if asked else Calibration.read(record.settings.calibration)
+        other = found and _explain_mismatch(found, record, options)
         if asked and other:
             raise InvalidContent.at(
                 f"/{wanted}",
                 f"{wanted} holds for questions as they were calibrated, and {other}: ask without one of them",
             )
-        variant = None if found is None or other else found.variant(weight_of_words(options))
+        variant = None if found is None or other else found.variant(get_full_text_weight(options))
         if found is None or variant is None:
             return None
-        threshold = None if options.conformal is None else _threshold(found, variant, options.conformal)
+        threshold = None if options.conformal is None else _choose_threshold(found, variant, options.conformal)
         return cls(variant, found.temperature, options.min_confidence, threshold, (options.top_k or 1) - 1)
 
-    def about(self, view: View, questions: Sequence[Question], found: Sequence[Answer]) -> list[Confident]:
+    def about(self, view: View, questions: Sequence[Question], found: Sequence[Answer]) -> list[ConfidenceModel]:
         """The same of each answer to a question: what its documents weigh together.
 
         Where the null key has nearly all of the weight an answer has lost that, and it is asked once more without.
         """
-        lost = [i for i, answer in enumerate(found) if len(answer.logits) and 1 - answer.null_weight <= _LEAST]
+        lost = [
+            i for i, answer in enumerate(found) if len(answer.logits) and 1 - answer.null_weight <= _MIN_DOCUMENT_WEIGHT
+        ]
         beside = [replace(questions[i], null=None, top_k=0, top_p=None, output=False, max_error=None) for i in lost]
         known = [*found]
         for i, answer in zip(lost, answers(view, beside) if beside else [], strict=True):
             known[i] = answer
-        return [replace(self, partition=_log_partition(answer)) for answer in known]
+        return [replace(self, partition=_compute_log_partition(answer)) for answer in known]
 
     def cut(self, answer: Answer) -> Answer:
         """The answer as it is to be told: its head ends where a set does."""
@@ -132,7 +134,7 @@ class Confident:
         return Background(self.variant.level, 0.0).null_key(self.temperature, keys).logit(0.0, self.temperature)
 
 
-def as_wanted(record: CollectionRecord, options: Options) -> Options:
+def resolve_options(record: CollectionRecord, options: Options) -> Options:
     """With the words' weight that was fitted, for "auto"; and one match more than a set may have: does it go on?
 
     Raises:
@@ -140,7 +142,7 @@ def as_wanted(record: CollectionRecord, options: Options) -> Options:
             not calibrated.
     """
     if options.full_text == "auto":
-        options = replace(options, full_text=calibration_of(record, "/full_text").full_text)
+        options = replace(options, full_text=require_calibration(record, "/full_text").full_text)
     if options.min_confidence is not None and options.top_k == 0:
         raise InvalidContent.at(
             "/min_confidence", "min_confidence is of the first match, and top_k is 0: ask for at least one"
@@ -149,10 +151,10 @@ def as_wanted(record: CollectionRecord, options: Options) -> Options:
         return options
     if options.top_p is not None:
         raise InvalidContent.at("/conformal", "conformal and top_p both say where the matches end: send one of them")
-    return replace(options, top_k=1 + (MOST_OF_A_SET if options.top_k is None else options.top_k))
+    return replace(options, top_k=1 + (MAX_SET_SIZE if options.top_k is None else options.top_k))
 
 
-def _otherwise(found: Calibration, record: CollectionRecord, options: Options) -> str | None:
+def _explain_mismatch(found: Calibration, record: CollectionRecord, options: Options) -> str | None:
     """What about a question is not as the collection was calibrated."""
     temperature = record.settings.temperature if options.temperature is None else options.temperature
     if options.normaliser != "softmax":
@@ -165,26 +167,26 @@ def _otherwise(found: Calibration, record: CollectionRecord, options: Options) -
         return "a filter leaves documents out"
     if options.bias:
         return "a bias is added"
-    if found.variant(weight_of_words(options)) is None:
+    if found.variant(get_full_text_weight(options)) is None:
         return f"full_text is {options.full_text}, not {' or '.join(map(str, sorted({0, found.full_text})))}"
     if options.allow_missing:
         return "allow_missing may leave documents out"
     return None
 
 
-def _threshold(found: Calibration, variant: Variant, promise: float) -> float:
+def _choose_threshold(found: Calibration, variant: Variant, promise: float) -> float:
     """Of the least promise in the table that is no smaller."""
-    wanted = next(each for each in PROMISES if each >= promise)
+    wanted = next(each for each in COVERAGES if each >= promise)
     if wanted not in variant.thresholds:
         raise InvalidContent.at(
             "/conformal",
-            f"a promise of {promise} needs {fewest(wanted)} labelled questions that have an answer, the calibration "
+            f"a promise of {promise} needs {min_labels(wanted)} labelled questions that have an answer, the calibration "
             f"has {found.present}: ask for less, or calibrate with more",
         )
     return variant.thresholds[wanted]
 
 
-def _log_partition(answer: Answer) -> float:
+def _compute_log_partition(answer: Answer) -> float:
     """Of the documents, the null key left out."""
     whole = answer.log_partition
     assert whole is not None  # softmax has one

@@ -10,13 +10,13 @@ import numpy as np
 
 from attention.lookup import HALF, Evidence, Verdict
 from service.encoding import Content, LoadingEncoder
-from service.retrieval.collections import encoding_queue
+from service.retrieval.collections import get_encoding_queue
 from service.retrieval.errors import Flaw, InvalidContent, NothingToRead
 from service.storage import CollectionRecord
 
 Array = np.ndarray[Any, Any]
 
-SHOWN = 60
+MAX_SHOWN_CHARACTERS = 60
 """The number of characters of a text that an error repeats."""
 
 
@@ -67,7 +67,7 @@ async def encode_queries(
     if not texts:
         return [EncodedQuery(query, query) for query in queries if not isinstance(query, str)]
     check_texts(record, queries, pointers)
-    queue = await encoding_queue(encoder, record.settings)
+    queue = await get_encoding_queue(encoder, record.settings)
     rows = iter((await queue.encode(texts, "query")).texts())
     encoded, flaws = list[EncodedQuery](), list[Flaw]()
     for query, pointer in zip(queries, pointers, strict=True):
@@ -76,7 +76,7 @@ async def encode_queries(
             continue
         text = next(rows)
         if text.content == Content.NOTHING:
-            flaws.append(Flaw(pointer, _nothing(query, text.unknown_tokens, queue.encoder.name)))
+            flaws.append(Flaw(pointer, _describe_unreadable(query, text.unknown_tokens, queue.encoder.name)))
         words_unknown = text.unknown_tokens > 0 and text.content < Content.WORDS
         encoded.append(EncodedQuery(query, text.vector, text.unknown_tokens, words_unknown))
     if flaws:
@@ -92,10 +92,10 @@ async def check_readable(encoder: LoadingEncoder | None, query: str, pointer: st
     """
     if encoder is None or encoder.encoder is None:
         return
-    queue = await encoding_queue(encoder)
+    queue = await get_encoding_queue(encoder)
     (text,) = (await queue.encode([query], "query")).texts()  # the queue keeps it for the answer
     if text.content == Content.NOTHING:
-        raise NothingToRead([Flaw(pointer, _nothing(query, text.unknown_tokens, queue.encoder.name))])
+        raise NothingToRead([Flaw(pointer, _describe_unreadable(query, text.unknown_tokens, queue.encoder.name))])
 
 
 def check_texts(record: CollectionRecord, queries: Sequence[str | Array], pointers: Sequence[str]) -> None:
@@ -108,9 +108,9 @@ def check_texts(record: CollectionRecord, queries: Sequence[str | Array], pointe
                 )
 
 
-def _nothing(text: str, unknown: int, model: str) -> str:
+def _describe_unreadable(text: str, unknown: int, model: str) -> str:
     """Return the error for a text of which the model can read nothing."""
-    shown = repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}…")
+    shown = repr(text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}…")
     if not text:
         seen = "an empty text"
     elif not text.strip():

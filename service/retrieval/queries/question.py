@@ -13,22 +13,22 @@ from service.retrieval.collections import (
     Collection,
     NullChoice,
     Snapshot,
-    encoder_backgrounds,
-    null_of,
+    get_encoder_backgrounds,
     parse_filter,
+    resolve_null,
 )
 from service.retrieval.errors import InvalidContent, ShardsMissing
-from service.retrieval.queries.addends import Adding, adding_of
+from service.retrieval.queries.addends import TermsBuilder, build_terms
 from service.retrieval.queries.encoded import EncodedQuery
-from service.retrieval.queries.read import Read
-from service.retrieval.queries.words import Ranked
+from service.retrieval.queries.read import Aggregation
+from service.retrieval.queries.words import RankCache
 from service.scheduling import READS
 from service.storage import CollectionRecord
 
 Array = np.ndarray[Any, Any]
 
 
-Reads = Literal["ids", "texts", "vectors"]
+DocumentDetail = Literal["ids", "texts", "vectors"]
 """What is wanted of the documents that match: their ids, what is stored of them but for vectors, or all."""
 
 
@@ -48,22 +48,22 @@ class Options:
     bias: Any = None
     explained: bool = False
     output: bool = False
-    reads: Reads = "texts"
+    reads: DocumentDetail = "texts"
     allow_missing: bool = False
-    read: Read | None = None
+    read: Aggregation | None = None
     min_confidence: float | None = None
     conformal: float | None = None
 
 
-async def adding_to(collection: Collection, queries: Sequence[str | Array], options: Options) -> Adding:
+async def prepare_terms(collection: Collection, queries: Sequence[str | Array], options: Options) -> TermsBuilder:
     """What is added to the logits, for each of the queries; words are ranked by then.
 
     Raises:
         InvalidContent: options that cannot be met; the function returned raises it too.
         RetrievalError: the collection cannot be asked.
     """
-    weight, ranked = weight_of_words(options), Ranked()
-    adding = adding_of(queries, weight, options.bias, options.temperature, options.normaliser, ranked)
+    weight, ranked = get_full_text_weight(options), RankCache()
+    adding = build_terms(queries, weight, options.bias, options.temperature, options.normaliser, ranked)
     if weight:
 
         def rank() -> None:
@@ -74,12 +74,12 @@ async def adding_to(collection: Collection, queries: Sequence[str | Array], opti
     return adding
 
 
-async def questions_of(
+async def prepare_questions(
     collection: Collection,
     queries: Sequence[EncodedQuery],
     options: Options,
     pointers: Sequence[str],
-    adding: Adding,
+    adding: TermsBuilder,
 ) -> Callable[[Snapshot], list[Question]]:
     """Make questions of the queries, on whichever version of the collection they will be asked.
 
@@ -93,16 +93,16 @@ async def questions_of(
     Raises:
         RetrievalError: a query that does not fit the collection; the function returned raises it too.
     """
-    backgrounds = await encoder_backgrounds(collection.encoder, collection.record, options.null)
+    backgrounds = await get_encoder_backgrounds(collection.encoder, collection.record, options.null)
     vectors = [query.vector for query in queries]
 
     def questions(snapshot: Snapshot) -> list[Question]:
         record = snapshot.record
         if not options.allow_missing:
-            check_whole(snapshot)
+            check_complete(snapshot)
         check_queries(record, vectors, pointers)
-        null = null_of(record, snapshot.own, options.null, backgrounds, weight_of_words(options))
-        mask = mask_of(snapshot, options.filter)
+        null = resolve_null(record, snapshot.own, options.null, backgrounds, get_full_text_weight(options))
+        mask = build_mask(snapshot, options.filter)
         biases = [None if added is None else added.bias for added in adding(snapshot)]
         each = zip(queries, biases, strict=True)
         return [question(record, query.vector, options, null.of(query.sent), mask, bias) for query, bias in each]
@@ -110,13 +110,13 @@ async def questions_of(
     return questions
 
 
-def weight_of_words(options: Options) -> float:
+def get_full_text_weight(options: Options) -> float:
     """What is sent as `full_text`, 0 where nothing is."""
     assert options.full_text != "auto"  # which has become a number by then
     return options.full_text or 0.0
 
 
-def check_whole(snapshot: Snapshot) -> None:
+def check_complete(snapshot: Snapshot) -> None:
     """Refuse to ask a collection of which documents are missing.
 
     Raises:
@@ -141,7 +141,7 @@ def check_queries(record: CollectionRecord, vectors: Sequence[Array], pointers: 
             raise InvalidContent.at(at, "a zero vector has no direction, so no cosine: send another query")
 
 
-def mask_of(snapshot: Snapshot, sent: Any) -> Mask | None:
+def build_mask(snapshot: Snapshot, sent: Any) -> Mask | None:
     """A filter → which rows may be attended to."""
     condition = parse_filter(sent)
     return None if condition is None else snapshot.mask(condition)

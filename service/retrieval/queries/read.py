@@ -16,12 +16,12 @@ from service.retrieval.collections import Snapshot
 from service.retrieval.errors import InvalidContent
 from service.storage import METADATA, Column, EncodedValue, decode_scalar
 
-VOTES = 10
+MAX_VOTES = 10
 MEDIAN = 0.5
 
 
 @dataclass(frozen=True)
-class Read:
+class Aggregation:
     """What is to be read: a field, as `metadata.year`, and as what.
 
     Raises:
@@ -37,7 +37,7 @@ class Read:
             raise InvalidContent.at("/read/quantiles", f'a {self.how} has no quantiles: ask "as": "quantile"')
 
 
-def read_field(snapshot: Snapshot, question: Question, answer: Answer, read: Read) -> dict[str, Any]:
+def aggregate_field(snapshot: Snapshot, question: Question, answer: Answer, read: Aggregation) -> dict[str, Any]:
     """What docs/reading.md says of `read`, for the question at the temperature of its answer.
 
     Raises:
@@ -45,14 +45,15 @@ def read_field(snapshot: Snapshot, question: Question, answer: Answer, read: Rea
     """
     weights = weights_among(snapshot.view, replace(question, temperature=answer.temperature))
     having = [
-        _Having.of(column, weights) for column in snapshot.columns(read.field.removeprefix(METADATA), "/read/field")
+        _FieldWeights.of(column, weights)
+        for column in snapshot.columns(read.field.removeprefix(METADATA), "/read/field")
     ]
     found = {"mean": _mean, "vote": _vote, "quantile": _quantile}[read.how](having, weights, read)
     return {"field": read.field, "as": read.how} | found
 
 
 @dataclass(frozen=True, eq=False)
-class _Having:
+class _FieldWeights:
     """Documents that have the field: codes int[k] of their values in a column, weights float64[k]."""
 
     column: Column
@@ -60,7 +61,7 @@ class _Having:
     weights: F64
 
     @classmethod
-    def of(cls, column: Column, weights: Weights) -> _Having:
+    def of(cls, column: Column, weights: Weights) -> _FieldWeights:
         rows, numbers = column.field.rows, weights.numbers
         at = np.minimum(np.searchsorted(numbers, rows), max(len(numbers) - 1, 0))
         there = numbers[at] == rows if len(numbers) else np.zeros(len(rows), dtype=np.bool_)
@@ -79,13 +80,13 @@ def _share(of: F64, weights: Weights) -> float:
     return min(1.0, float(of.sum()) / total) if total > 0 else 0.0
 
 
-def _numbers(having: Sequence[_Having]) -> tuple[F64, F64]:
+def _numbers(having: Sequence[_FieldWeights]) -> tuple[F64, F64]:
     found = [each.numbers() for each in having]
     numbers, weights = (np.concatenate([pair[i] for pair in found] or [np.empty(0)]) for i in (0, 1))
     return numbers, weights
 
 
-def _mean(having: Sequence[_Having], weights: Weights, _: Read) -> dict[str, Any]:
+def _mean(having: Sequence[_FieldWeights], weights: Weights, _: Aggregation) -> dict[str, Any]:
     numbers, own = _numbers(having)
     share = _share(own, weights)
     if not share:
@@ -95,7 +96,7 @@ def _mean(having: Sequence[_Having], weights: Weights, _: Read) -> dict[str, Any
     return {"value": found.value, "weight": share, "deviation": found.deviation, "error": error}
 
 
-def _quantile(having: Sequence[_Having], weights: Weights, read: Read) -> dict[str, Any]:
+def _quantile(having: Sequence[_FieldWeights], weights: Weights, read: Aggregation) -> dict[str, Any]:
     asked = [MEDIAN] if read.quantiles is None else list(read.quantiles)
     numbers, own = _numbers(having)
     share = _share(own, weights)
@@ -109,7 +110,7 @@ def _quantile(having: Sequence[_Having], weights: Weights, read: Read) -> dict[s
     return {"value": shown["value"], "weight": share, "quantiles": told}
 
 
-def _vote(having: Sequence[_Having], weights: Weights, _: Read) -> dict[str, Any]:
+def _vote(having: Sequence[_FieldWeights], weights: Weights, _: Aggregation) -> dict[str, Any]:
     scalars = [each.column.field.distinct.scalars() for each in having]
     counted = [
         replace(each, codes=each.codes[some], weights=each.weights[some])
@@ -120,15 +121,15 @@ def _vote(having: Sequence[_Having], weights: Weights, _: Read) -> dict[str, Any
     share, total = _share(own, weights), float(own.sum())
     if not share:
         return {"value": None, "weight": 0.0, "votes": [], "rest_weight": 0.0, "error": None}
-    ranked = [(-min(1.0, mass / total), decode_scalar(*value)) for value, mass in _heaviest(counted)]
+    ranked = [(-min(1.0, mass / total), decode_scalar(*value)) for value, mass in _find_heaviest(counted)]
     ranked.sort(key=lambda vote: (vote[0], json.dumps(vote[1], ensure_ascii=False)))
-    votes = [{"value": value, "weight": -negative} for negative, value in ranked[:VOTES]]
-    rest = max(0.0, 1.0 + sum(negative for negative, _ in ranked[:VOTES]))
+    votes = [{"value": value, "weight": -negative} for negative, value in ranked[:MAX_VOTES]]
+    rest = max(0.0, 1.0 + sum(negative for negative, _ in ranked[:MAX_VOTES]))
     error = share_error(own, weights.total_variation)
     return {"value": ranked[0][1], "weight": share, "votes": votes, "rest_weight": rest, "error": error}
 
 
-def _heaviest(having: Sequence[_Having]) -> list[tuple[EncodedValue, float]]:
+def _find_heaviest(having: Sequence[_FieldWeights]) -> list[tuple[EncodedValue, float]]:
     """The values that weigh most, and all that tie with the last of them; of nothing that weighs nothing."""
     first, *more = having
     distinct = first.column.field.distinct
@@ -144,7 +145,7 @@ def _heaviest(having: Sequence[_Having]) -> list[tuple[EncodedValue, float]]:
                 masses[known.start] += sums[code]
             else:
                 others[value] = others.get(value, 0.0) + float(sums[code])
-    least = np.partition(masses, -VOTES)[-VOTES] if len(masses) > VOTES else 0.0
+    least = np.partition(masses, -MAX_VOTES)[-MAX_VOTES] if len(masses) > MAX_VOTES else 0.0
     chosen = np.flatnonzero((masses >= least) & (masses > 0)).tolist()
     found = [(distinct.value(code), float(masses[code])) for code in chosen]
     return found + list(others.items())

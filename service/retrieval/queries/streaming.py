@@ -10,25 +10,27 @@ from functools import partial
 from threading import Event
 
 from attention.lookup import Answer, Grown, Question, answers, covered, growing
-from service.retrieval.collections import Collection, Snapshot, in_background
+from service.retrieval.collections import Collection, Snapshot, start_background
 from service.retrieval.errors import InvalidContent, SnapshotGone
-from service.retrieval.queries.addends import Added
-from service.retrieval.queries.attend import Result, Telling, result
-from service.retrieval.queries.confident import Confident, as_wanted
+from service.retrieval.queries.addends import LogitTerms
+from service.retrieval.queries.attend import Result, ResultBuilder, result
+from service.retrieval.queries.confident import ConfidenceModel, resolve_options
 from service.retrieval.queries.encoded import EncodedQuery, encode_queries
-from service.retrieval.queries.question import Array, Options, adding_to, questions_of
-from service.retrieval.queries.reading import Reading
+from service.retrieval.queries.question import Array, Options, prepare_questions, prepare_terms
+from service.retrieval.queries.reading import StoredDocuments
 
 
 @dataclass(frozen=True)
-class Told:
+class StreamedResult:
     """A result on the way, and whether it is the last."""
 
     result: Result
     final: bool
 
 
-async def stream_collection(collection: Collection, query: str | Array, options: Options) -> AsyncGenerator[Told]:
+async def stream_collection(
+    collection: Collection, query: str | Array, options: Options
+) -> AsyncGenerator[StreamedResult]:
     """Attend from one query: the result over each growing part, and the one that `attend_collection` gives.
 
     All are of one version. Who stops listening ends it before the next part.
@@ -37,12 +39,12 @@ async def stream_collection(collection: Collection, query: str | Array, options:
         RetrievalError: as of `attend_collection`, and for options that a stream has not.
     """
     _check(options)
-    options = as_wanted(collection.record, options)
-    adding = await adding_to(collection, [query], options)
+    options = resolve_options(collection.record, options)
+    adding = await prepare_terms(collection, [query], options)
     (encoded,) = await encode_queries(collection.encoder, collection.record, [query], ["/query"])
-    questions = await questions_of(collection, [encoded], options, ["/query"], adding)
-    loop, coming, ended = asyncio.get_running_loop(), asyncio.Queue[Told | None](), Event()
-    begun = list[Told]()
+    questions = await prepare_questions(collection, [encoded], options, ["/query"], adding)
+    loop, coming, ended = asyncio.get_running_loop(), asyncio.Queue[StreamedResult | None](), Event()
+    begun = list[StreamedResult]()
 
     def look_up(snapshot: Snapshot, _: list[Answer]) -> None:
         if begun:  # the batch is made again, because of somebody else or since its version went
@@ -50,7 +52,7 @@ async def stream_collection(collection: Collection, query: str | Array, options:
                 return
             raise SnapshotGone("the version that a stream began with went before its end: ask once more")
         (question,), (added,) = questions(snapshot), adding(snapshot)
-        for each in _told(collection, snapshot, encoded, question, added, options):
+        for each in _stream_results(collection, snapshot, encoded, question, added, options):
             if ended.is_set():
                 return
             begun.append(each)
@@ -82,19 +84,19 @@ def _check(options: Options) -> None:
         raise InvalidContent.at("/temperature", "a stream has one temperature from first to last: give a number")
 
 
-def _told(
+def _stream_results(
     collection: Collection,
     snapshot: Snapshot,
     query: EncodedQuery,
     question: Question,
-    added: Added | None,
+    added: LogitTerms | None,
     options: Options,
-) -> Iterator[Told]:
+) -> Iterator[StreamedResult]:
     """Results, each over more rows; a part is told of where its bound is no larger than that of the one before.
 
     With a bias nothing is certain of rows that were not read: there are no parts.
     """
-    reading = Reading(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
+    reading = StoredDocuments(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
     parts, bound = growing(snapshot.view) if question.bias is None else (), 1.0
     for grown in parts:
         asked = grown.asked(question)
@@ -102,13 +104,15 @@ def _told(
         found, coverage = covered(found, asked, grown.view.facts, grown.missing())
         if found.certificate.total_variation <= bound:
             bound = found.certificate.total_variation
-            yield Told(replace(result(snapshot.record, query, found, reading), coverage=coverage), final=False)
+            yield StreamedResult(
+                replace(result(snapshot.record, query, found, reading), coverage=coverage), final=False
+            )
     (found,) = answers(snapshot.view, [question])
-    confident = Confident.of(snapshot.record, options)
+    confident = ConfidenceModel.of(snapshot.record, options)
     (sure,) = [None] if confident is None else confident.about(snapshot.view, [question], [found])
-    yield Told(Telling(snapshot, reading, options).result(query, found, added, sure), final=True)
+    yield StreamedResult(ResultBuilder(snapshot, reading, options).result(query, found, added, sure), final=True)
     if any(grown.is_due for grown in parts):
-        in_background(partial(_sum_up, parts), f"sum up {collection.name}")
+        start_background(partial(_sum_up, parts), f"sum up {collection.name}")
 
 
 def _sum_up(parts: tuple[Grown, ...]) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # imported where a model is loaded, which not every process d
 
 MAX_CHARACTERS = 65_536  # far more than any model's tokens; a longer text is refused unread
 MAX_NUMBERS = 2**20
-SQUARES = {"weights", "logits"}  # [h, n, n]; the others are [h, n, d_k]
+SQUARE_ARRAYS = {"weights", "logits"}  # [h, n, n]; the others are [h, n, d_k]
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def trace_text(
     if encoder.max_tokens is not None and n > encoder.max_tokens:
         raise TooLarge.at("/text", f"the text has {n} tokens, {encoder.name} reads {encoder.max_tokens}: shorten it")
     width = int(model.encoder.layers[0].attention.W_Q.shape[-1]) // n_heads
-    numbers = len(chosen) * h * n * sum(n if name in SQUARES else width for name in arrays)
+    numbers = len(chosen) * h * n * sum(n if name in SQUARE_ARRAYS else width for name in arrays)
     if numbers > MAX_NUMBERS:
         raise TooLarge.at(
             "/layers",

@@ -12,17 +12,17 @@ from attention.dtypes import F64, I64
 from attention.lookup import Afar
 from service.retrieval.collections import Snapshot
 from service.retrieval.errors import InvalidContent
-from service.retrieval.queries.bias import within
+from service.retrieval.queries.bias import clip_addends
 
-MOST_WORDS, MOST_CHARACTERS = 500, 10_000
+MAX_WORDS, MAX_QUERY_CHARACTERS = 500, 10_000
 """Of a query whose words are ranked: full text takes as long as there are words, whether documents hold them or not."""
 
-Line: TypeAlias = Mapping[str, Any]
+Explanation: TypeAlias = Mapping[str, Any]
 """What one addend of one document is made of, as JSON."""
 
 
 @dataclass(frozen=True, eq=False)
-class Words:
+class FullTextTerm:
     """A weight times how a document ranks in full text.
 
     Attributes:
@@ -38,9 +38,9 @@ class Words:
     def of(self, rows: I64) -> F64:
         """See `Addend`."""
         with np.errstate(over="ignore"):
-            return within(self.weight * self._ranks_of(rows))
+            return clip_addends(self.weight * self._ranks_of(rows))
 
-    def told(self, rows: I64) -> list[Line]:
+    def told(self, rows: I64) -> list[Explanation]:
         """See `Addend`."""
         both = zip(self._ranks_of(rows).tolist(), self.of(rows).tolist(), strict=True)
         return [{"of": "full_text", "rank": rank, "addend": addend} for rank, addend in both]
@@ -52,7 +52,7 @@ class Words:
         return np.where(self.rows[places] == rows, self.ranks[places], 0.0)
 
 
-class Ranked:
+class RankCache:
     """How documents rank for some texts, found ahead of the scan: full text may take longer than many of these."""
 
     def __init__(self) -> None:
@@ -62,16 +62,16 @@ class Ranked:
     def find(self, snapshot: Snapshot, texts: Iterable[str]) -> None:
         """Rank the documents that a snapshot has."""
         if not isinstance(snapshot.view, Afar):
-            self._found = {text: _ranks(snapshot, text) for text in dict.fromkeys(texts)}
+            self._found = {text: _rank(snapshot, text) for text in dict.fromkeys(texts)}
             self._version = snapshot.version
 
     def of(self, snapshot: Snapshot, text: str) -> tuple[str, I64, F64]:
         """The ranking, row numbers int64[r] and ranks float64[r]; asked once more of another version."""
         known = self._found.get(text) if snapshot.version == self._version else None
-        return _ranks(snapshot, text) if known is None else known
+        return _rank(snapshot, text) if known is None else known
 
 
-def _ranks(snapshot: Snapshot, text: str) -> tuple[str, I64, F64]:
+def _rank(snapshot: Snapshot, text: str) -> tuple[str, I64, F64]:
     search = snapshot.reader.search(snapshot.record.id)
     return search.ranking, *search.ranks(text)
 
@@ -83,14 +83,14 @@ def check_words(queries: Sequence[Any]) -> None:
             "/full_text", "a vector has no words: send each query as a text, or leave full_text out"
         )
     for query in queries:
-        if not few_words(query):
+        if not fits_full_text(query):
             raise InvalidContent.at(
                 "/full_text",
                 f"a query of {len(query.split()):,} words and {len(query):,} characters came, full text takes at most "
-                f"{MOST_WORDS:,} and {MOST_CHARACTERS:,}: send a shorter one, or leave full_text out",
+                f"{MAX_WORDS:,} and {MAX_QUERY_CHARACTERS:,}: send a shorter one, or leave full_text out",
             )
 
 
-def few_words(text: str) -> bool:
+def fits_full_text(text: str) -> bool:
     """Whether a text is short enough to have its words ranked."""
-    return len(text) <= MOST_CHARACTERS and len(text.split()) <= MOST_WORDS
+    return len(text) <= MAX_QUERY_CHARACTERS and len(text.split()) <= MAX_WORDS

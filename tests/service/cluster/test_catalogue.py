@@ -14,7 +14,7 @@ import pytest
 from attention.lookup import Question, answers, covered
 from service.cluster import Calling, RangesLost, ShardedCatalogue
 from service.retrieval.collections import SharedCatalogue
-from service.retrieval.queries import Options, Read, attend_collection
+from service.retrieval.queries import Aggregation, Options, attend_collection
 from service.storage import Comparison, DocumentRecord, open_shared
 from tests.postgres import PostgresServer
 from tests.service.cluster.slots import LocalSlots
@@ -108,7 +108,7 @@ def test_a_field_is_read_as_where_one_process_has_all_keys(catalogue: ShardedCat
         collection.delete(ids=["7", "55"])
         alone.look()
         for how in ("mean", "vote", "quantile"):
-            options = Options(temperature=0.2, read=Read("metadata.seed", how), filter=BELOW_1050)
+            options = Options(temperature=0.2, read=Aggregation("metadata.seed", how), filter=BELOW_1050)
             (found,), (expected,) = (
                 asyncio.run(attend_collection(each.collection("c"), [query], options, ["/query"]))
                 for each in (catalogue, alone)

@@ -16,7 +16,7 @@ import pytest
 
 from attention.lookup.sealed import block_file
 from service.cluster.slot import ranges
-from service.retrieval.collections import fill, sealed
+from service.retrieval.collections import fill_memory, sealed
 from tests.service.cluster.history import lived
 
 FEW = (4, 5, 6, 7, 9, 10, 11, 12)  # short ones
@@ -40,9 +40,9 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
     def counted(memory: Any, files: Any, *others: Any) -> None:
         found["from files" if files is not None else "from the store"] += 1
-        fill(memory, files, *others)
+        fill_memory(memory, files, *others)
 
-    monkeypatch.setattr(ranges, "fill", counted)
+    monkeypatch.setattr(ranges, "fill_memory", counted)
     monkeypatch.setattr(block_file, "BLOCK_ROWS", 16)
     monkeypatch.setattr(sealed, "_PAUSE_SECONDS", 0)
     return found

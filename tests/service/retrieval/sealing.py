@@ -27,8 +27,8 @@ def make_blocks_small(monkeypatch):
     """So many rows that a collection of some hundred has several of them."""
     for module in (compaction, memory, segments, block_file):
         monkeypatch.setattr(module, "BLOCK_ROWS", BLOCK)
-    monkeypatch.setattr(rows, "READ_FIRST", 0)
-    for name in ("_ROWS_AT_ONCE", "_FEW"):
+    monkeypatch.setattr(rows, "MAX_UNCODED_COMPONENTS", 0)
+    for name in ("_BATCH_ROWS", "_SHORT_BATCH_ROWS"):
         monkeypatch.setattr(fitting, name, 50)
 
 

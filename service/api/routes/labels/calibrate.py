@@ -14,7 +14,7 @@ from service.api.middleware.access import admit
 from service.api.problems.refusals import ANSWERING, WITH_BODY, refusals
 from service.api.routing import json_router
 from service.api.state import NameInPath, Running
-from service.retrieval.calibration import VERSION, Calibration, Figures, Variant
+from service.retrieval.calibration import VERSION, Calibration, Metrics, Variant
 from service.retrieval.queries import LabelledQuestion, calibrate_collection
 from service.schemas.lookup.calibrate import CalibrateAnswer, CalibrateRequest, labels
 from service.storage import CollectionRecord
@@ -85,5 +85,5 @@ def _variant(variant: Variant) -> dict[str, Any]:
     return {"level": variant.level, "confidence": asdict(variant.curve), "conformal": promises}
 
 
-def _figures(figures: Figures) -> dict[str, Any]:
+def _figures(figures: Metrics) -> dict[str, Any]:
     return {name: figure._asdict() for name, figure in vars(figures).items()}

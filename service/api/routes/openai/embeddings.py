@@ -17,7 +17,7 @@ from service.api.routing import json_router
 from service.api.state import Running
 from service.encoding import Encoder, InvalidTokens
 from service.retrieval import InvalidContent
-from service.retrieval.collections import model_queue
+from service.retrieval.collections import get_model_queue
 from service.scheduling import TEXTS
 from service.schemas.openai import EmbeddingsAnswer, EmbeddingsRequest
 
@@ -33,7 +33,7 @@ router = json_router("/v1", "openai", "encode", "nothing", ANY_OPENAI_CALL)
 )
 async def embeddings(body: EmbeddingsRequest, running: Running) -> Response:
     """OpenAI's clients work unchanged with this service's `/v1` as their base URL."""
-    queue = await model_queue(running.catalogue.encoder, body.model)
+    queue = await get_model_queue(running.catalogue.encoder, body.model)
     encoder = queue.encoder
     if body.dimensions is not None and body.dimensions > encoder.dimension:
         raise InvalidContent.at(

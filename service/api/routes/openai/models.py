@@ -11,7 +11,7 @@ from service.api.problems.openai import ANY_OPENAI_CALL, openai_refusals
 from service.api.routing import json_router
 from service.api.state import Running
 from service.encoding import LoadingEncoder
-from service.retrieval.collections import model_of
+from service.retrieval.collections import find_model
 from service.schemas.openai import Model, ModelList
 
 router = json_router("/v1/models", "openai", "read", "nothing", ANY_OPENAI_CALL)
@@ -56,4 +56,4 @@ async def get_model(
     running: Running,
 ) -> Response:
     """Whether it is loaded, what computes it, and the width of its vectors."""
-    return JSONAnswer(_describe(model_of(running.catalogue.encoder, id)))
+    return JSONAnswer(_describe(find_model(running.catalogue.encoder, id)))

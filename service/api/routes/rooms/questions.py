@@ -13,9 +13,9 @@ from service.api.routes.rooms.rooms import CodeInPath, RowInPath, Secret
 from service.api.routing import json_router
 from service.api.state import Running
 from service.retrieval import queries
-from service.retrieval.collections import encoding_queue
+from service.retrieval.collections import get_encoding_queue
 from service.retrieval.documents import SentDocument
-from service.retrieval.queries import FourWays, Options
+from service.retrieval.queries import ComparisonResult, Options
 from service.rooms import Answer, Row, Share
 from service.schemas.rooms.question import AskRequest, Guessed, GuessRequest, RevealRequest, RoomQuestion
 
@@ -79,7 +79,7 @@ async def reveal_answer(code: CodeInPath, body: RevealRequest, running: Running,
     weighs and how often it was guessed.
     """
     encoder = running.catalogue.encoder
-    await encoding_queue(encoder)  # raises where there is no encoder
+    await get_encoding_queue(encoder)  # raises where there is no encoder
     room = running.rooms.find(code)
     with room.revealing(body.question, secret) as (question, rows):
         options = Options(temperature=question.temperature, top_k=len(rows), output=False)
@@ -91,7 +91,7 @@ def _sent(rows: Sequence[Row]) -> list[SentDocument]:
     return [SentDocument(row.id, row.key, row.value) for row in rows]
 
 
-def _answer(compared: FourWays) -> Answer:
+def _answer(compared: ComparisonResult) -> Answer:
     found, evidence = compared.attention, compared.attention.answer.evidence
     return Answer(
         shares=[Share(match.id, match.weight, match.similarity) for match in found.matches],

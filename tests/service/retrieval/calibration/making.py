@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from service.retrieval.calibration import Documents, Profiles, Profiling
+from service.retrieval.calibration import DocumentKeys, ProfileBuilder, Profiles
 
 KEYS = 120
 
@@ -15,8 +15,8 @@ def drawn(n: int, seed: int, *, temperature: float = 0.06, words: bool = False, 
     With `words` what draws it has 0.15·bm25 in its logits, too.
     """
     random = np.random.default_rng(seed)
-    profiling = Profiling(own, KEYS)
-    documents = Documents.of(np.arange(KEYS))
+    profiling = ProfileBuilder(own, KEYS)
+    documents = DocumentKeys.of(np.arange(KEYS))
     for i in range(n):
         similarities = random.normal(0.1, 0.1, KEYS)
         bm25 = random.gamma(1.0, 8.0, KEYS // 4) if words else np.empty(0)

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.retrieval.calibration import Curve, assess
-from service.retrieval.calibration.figures import Figure, calibration_error, label_losses, log_losses
-from service.retrieval.calibration.fitted import FOLDS, Fit, Outcomes, folds_of
-from service.retrieval.calibration.fitting import fitted_temperature
-from service.retrieval.queries.calibrate import _no_gain
+from service.retrieval.calibration import Curve, evaluate
+from service.retrieval.calibration.figures import Metric, calibration_error, label_losses, log_losses
+from service.retrieval.calibration.fitted import FOLDS, Fit, Outcomes, assign_folds
+from service.retrieval.calibration.fitting import fit_temperature
+from service.retrieval.queries.calibrate import _explain_no_gain
 from tests.service.retrieval.calibration.making import drawn
 
 PROFILES = drawn(400, 7)
@@ -20,20 +20,20 @@ ORDER = np.random.default_rng(0).permutation(400)
 
 
 def test_both_kinds_are_dealt_out_evenly_and_the_same_however_they_come():
-    folds = folds_of(ORDER, PROFILES.present)
+    folds = assign_folds(ORDER, PROFILES.present)
     for kind in (PROFILES.present, ~PROFILES.present):
         assert np.bincount(folds[kind]).tolist() == [40] * FOLDS
     mixed = np.random.default_rng(1).permutation(400)
-    assert (folds_of(ORDER[mixed], PROFILES.present[mixed]) == folds[mixed]).all()
+    assert (assign_folds(ORDER[mixed], PROFILES.present[mixed]) == folds[mixed]).all()
 
 
 def test_each_question_is_judged_by_a_fit_to_the_others():
-    found = assess(PROFILES, ORDER, -math.inf)
-    folds = folds_of(ORDER, PROFILES.present)
+    found = evaluate(PROFILES, ORDER, -math.inf)
+    folds = assign_folds(ORDER, PROFILES.present)
     losses, unlikely = np.empty(400), np.empty(400)
     for fold in range(FOLDS):
         others, held = PROFILES.of(folds != fold), PROFILES.of(folds == fold)
-        fit = Fit.of(others, (0, fitted_temperature(others)), few=False)
+        fit = Fit.of(others, (0, fit_temperature(others)), few=False)
         said = fit.held(held, 0.9)
         losses[folds == fold], unlikely[folds == fold] = log_losses(said), label_losses(said)
     assert found.after.log_loss.value == pytest.approx(losses.mean())
@@ -45,37 +45,37 @@ def test_each_question_is_judged_by_a_fit_to_the_others():
     assert found.gains
     assert found.after.ece.value < found.before.ece.value
     assert found.after.coverage.value == pytest.approx(0.9, abs=0.06)
-    assert found == assess(PROFILES, ORDER, -math.inf)
+    assert found == evaluate(PROFILES, ORDER, -math.inf)
 
 
 def test_words_are_taken_where_they_gain():
-    with_words = assess(drawn(200, 8, words=True), ORDER[:200], 0.0)
+    with_words = evaluate(drawn(200, 8, words=True), ORDER[:200], 0.0)
     assert with_words.words is not None
     assert with_words.after_words is not None
     assert with_words.after_words.mrr.value >= with_words.after.mrr.value
-    assert assess(PROFILES, ORDER, 0.0).words is None
+    assert evaluate(PROFILES, ORDER, 0.0).words is None
 
 
 def test_a_fit_to_what_is_calibrated_already_gains_nothing():
     # As served the weights are the chances that the right ones were drawn by, and the null key's is a half.
     profiles = drawn(120, 9, own=0.06)
     fit = Fit.of(profiles, (0, profiles.served), few=False)
-    assert not assess(profiles, ORDER[:120], fit.log_count).gains
+    assert not evaluate(profiles, ORDER[:120], fit.log_count).gains
 
 
 def test_before_is_what_a_kept_calibration_says():
     kept = Fit.of(PROFILES, (0, PROFILES.served), few=False)
-    found = assess(PROFILES, ORDER, kept.log_count, kept.variant)
+    found = evaluate(PROFILES, ORDER, kept.log_count, kept.variant)
     said = kept.held(PROFILES, 0.9)
     assert found.before.log_loss.value == pytest.approx(log_losses(said).mean())
     assert found.before.coverage.value == pytest.approx(said.covered[PROFILES.present].mean())
 
 
 def test_a_curve_that_is_outgrown_is_another_gain_than_likelier_labels():
-    fit = Fit.of(PROFILES, (0, fitted_temperature(PROFILES)), few=False)
+    fit = Fit.of(PROFILES, (0, fit_temperature(PROFILES)), few=False)
     profiles = PROFILES
     outgrown = replace(fit.variant, curve=Curve(0.2, 0.05, 0.0, 0.0, -3.0))
-    found = assess(profiles, ORDER, fit.log_count, outgrown)
+    found = evaluate(profiles, ORDER, fit.log_count, outgrown)
     assert found.surer.known[0] > found.surer.known[1]
     assert found.gained.known[0] > -found.gained.known[1]
     assert found.gains
@@ -91,10 +91,10 @@ def test_a_curve_that_is_outgrown_is_another_gain_than_likelier_labels():
     ],
 )
 def test_likelier_labels_count_whatever_confidences_became(gained, surer, kept):
-    found = replace(assess(PROFILES, ORDER, 0.0), gained=Figure(*gained), surer=Figure(*surer))
+    found = replace(evaluate(PROFILES, ORDER, 0.0), gained=Metric(*gained), surer=Metric(*surer))
     assert found.gains is kept
     if not kept:
-        reason = _no_gain(found)
+        reason = _explain_no_gain(found)
         assert reason.startswith(f"label_loss {'rose' if gained[0] < 0 else 'fell'} by {abs(gained[0]):.4f}")
         assert "wanted label_loss to fall by more than its standard error, or log_loss by more than its own" in reason
         assert "label_loss not to rise by more than twice its own" in reason
@@ -102,7 +102,7 @@ def test_likelier_labels_count_whatever_confidences_became(gained, surer, kept):
 
 def test_of_few_labels_the_curve_has_two_parameters():
     for n, few in ((98, True), (100, False)):
-        curve = assess(drawn(n, 4), np.arange(n), 0.0).plain.variant.curve
+        curve = evaluate(drawn(n, 4), np.arange(n), 0.0).plain.variant.curve
         alike = curve.slope == curve.slope_above and curve.lead_slope == curve.lead_slope_above == 0
         assert alike is few
 
@@ -110,7 +110,7 @@ def test_of_few_labels_the_curve_has_two_parameters():
 def test_sets_of_folds_that_have_none_are_told_of_as_nothing():
     profiles = drawn(50, 3)
     few = np.concatenate([np.flatnonzero(profiles.present)[:10], np.flatnonzero(~profiles.present)])
-    assert assess(profiles.of(few), np.arange(len(few)), 0.0).after.coverage == (None, None)
+    assert evaluate(profiles.of(few), np.arange(len(few)), 0.0).after.coverage == (None, None)
 
 
 def test_the_calibration_error_does_not_depend_on_the_order_of_what_is_equally_sure():

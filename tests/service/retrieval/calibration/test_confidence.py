@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from service.retrieval.calibration import Curve, weight_logits
-from service.retrieval.calibration.confidence import FLATTEST
+from service.retrieval.calibration.confidence import MIN_SLOPE
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_of_few_labels_it_finds_a_slope_and_an_offset(slope, offset):
     logits = random.normal(0, 3, 20_000)
     right = random.random(20_000) < Curve(slope, slope, 0.0, 0.0, offset)(logits, logits)
     found = Curve.of_few(logits, right)
-    assert found.slope == found.slope_above == pytest.approx(max(slope, FLATTEST), abs=0.05)
+    assert found.slope == found.slope_above == pytest.approx(max(slope, MIN_SLOPE), abs=0.05)
     assert found.offset == pytest.approx(offset, abs=0.1)
     assert found.lead_slope == found.lead_slope_above == 0
 
@@ -42,7 +42,7 @@ def test_of_few_labels_it_finds_a_slope_and_an_offset(slope, offset):
 def test_more_weight_and_more_lead_are_never_less_confidence(right):
     logits, leads = np.linspace(-40, 40, 60), np.random.default_rng(1).normal(0, 50, 60)
     for found in (Curve.fitted(logits, leads, right), Curve.fitted(-logits, logits, right)):
-        assert min(found.slope, found.slope_above) >= FLATTEST
+        assert min(found.slope, found.slope_above) >= MIN_SLOPE
         assert min(found.lead_slope, found.lead_slope_above) >= 0
         many, still = np.linspace(-50, 50, 999), np.full(999, -1.0)
         for chances in (found(many, still), found(still, many)):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from service.retrieval.calibration.fitting import (
-    FAR,
-    fitted_null,
-    fitted_temperature,
-    fitted_words,
+    NULL_DEVIATION,
+    fit_full_text,
+    fit_null,
+    fit_temperature,
     log_likelihoods,
 )
 from tests.service.retrieval.calibration.making import KEYS, drawn
@@ -18,19 +18,19 @@ from tests.service.retrieval.calibration.making import KEYS, drawn
 @pytest.mark.parametrize("temperature", [0.03, 0.12])
 def test_the_temperature_that_the_right_ones_were_drawn_at_is_found(temperature):
     profiles = drawn(800, 1, temperature=temperature)
-    found = profiles.temperatures[fitted_temperature(profiles)]
+    found = profiles.temperatures[fit_temperature(profiles)]
     assert found == pytest.approx(temperature, rel=0.2)
 
 
 def test_the_null_key_is_at_the_top_of_the_likelihood():
     profiles = drawn(200, 2)
-    cell = (0, fitted_temperature(profiles))
-    null = fitted_null(profiles, cell)
+    cell = (0, fit_temperature(profiles))
+    null = fit_null(profiles, cell)
     middle = np.median(profiles.log_partition[:, *cell])
 
     def likelihood(log_count: float) -> float:
         rows = zip(profiles.present, profiles.log_partition[:, *cell], profiles.right[:, *cell], strict=True)
-        whole = -((log_count - middle) ** 2) / (2 * FAR**2)
+        whole = -((log_count - middle) ** 2) / (2 * NULL_DEVIATION**2)
         for present, partition, right in rows:
             whole += (right if present else log_count) - np.log(np.exp(partition) + np.exp(log_count))
         return float(whole)
@@ -46,7 +46,7 @@ def test_the_null_key_is_at_the_top_of_the_likelihood():
 def test_half_of_the_questions_without_an_answer_make_the_null_as_heavy_as_the_documents():
     profiles = drawn(600, 3)
     cell = (0, profiles.served)
-    null = fitted_null(profiles, cell)
+    null = fit_null(profiles, cell)
     assert np.mean(log_likelihoods(profiles, cell, null.log_count)[~profiles.present]) == pytest.approx(
         -np.log(2), abs=0.15
     )
@@ -55,11 +55,11 @@ def test_half_of_the_questions_without_an_answer_make_the_null_as_heavy_as_the_d
 @pytest.mark.parametrize(("words", "least", "most"), [(True, 0.1, 0.2), (False, 0.0, 0.0)])
 def test_words_count_where_they_drew_the_right_one(words, least, most):
     profiles = drawn(240, 4, words=words)
-    share = profiles.words[fitted_words(profiles, fitted_temperature(profiles))]
+    share = profiles.words[fit_full_text(profiles, fit_temperature(profiles))]
     assert least <= share <= most
 
 
 def test_labels_of_one_easy_kind_do_not_run_away():
     profiles = drawn(50, 5)
     profiles = profiles.of(np.flatnonzero(profiles.present))
-    assert np.isfinite(fitted_null(profiles, (0, profiles.served)).log_count)
+    assert np.isfinite(fit_null(profiles, (0, profiles.served)).log_count)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.retrieval.calibration import Documents, Profiles, Profiling
+from service.retrieval.calibration import DocumentKeys, ProfileBuilder, Profiles
 
 NAMES = "abcdefgh"
 
@@ -17,10 +17,10 @@ NAMES = "abcdefgh"
 def profile(
     similarities: list[float], owners: list[int], relevant: dict[int, float], right: list[int], own: float
 ) -> Profiles:
-    profiling = Profiling(own, len(similarities))
+    profiling = ProfileBuilder(own, len(similarities))
     rows = sorted(relevant)
     ranks = np.array(rows, dtype=np.int64), np.array([relevant[row] for row in rows])
-    documents = Documents.of(np.array(owners))
+    documents = DocumentKeys.of(np.array(owners))
     answers = np.array(right, dtype=np.int64)
     by_id = documents.by_id(np.array(similarities), answers, lambda rows: [NAMES[row] for row in rows.tolist()])
     profiling.add(np.array(similarities), documents, ranks, answers, by_id)

@@ -29,10 +29,10 @@ steps = st.lists(
 @given(steps=steps, asked=st.lists(conditions, min_size=1, max_size=3))
 def test_a_filter_keeps_what_it_says_after_any_writes(held, steps, asked):
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as directory:
-        patch.setattr(columns, "DENSER", 1)  # so that there are parts of few documents, too
+        patch.setattr(columns, "PART_RATIO", 1)  # so that there are parts of few documents, too
         if not held:
-            patch.setattr(columns, "LEAST_ROOM", 0)
-            patch.setattr(columns, "BYTES_A_DOCUMENT", 0)
+            patch.setattr(columns, "MIN_CACHE_BYTES", 0)
+            patch.setattr(columns, "CACHE_BYTES_PER_DOCUMENT", 0)
         made = opened(Path(directory))
         collection, there = made.collection("c"), {}
         for written, removed, condition in steps:
@@ -83,11 +83,11 @@ def test_columns_go_where_there_is_no_room_and_too_large_ones_are_not_held(colle
 
     assert [passing("i", each) for each in (1, 2)] == [59, 59]
     held = collection._masks._columns._held
-    monkeypatch.setattr(columns, "LEAST_ROOM", int(1.5 * held["i"].nbytes))
-    monkeypatch.setattr(columns, "BYTES_A_DOCUMENT", 0)
+    monkeypatch.setattr(columns, "MIN_CACHE_BYTES", int(1.5 * held["i"].nbytes))
+    monkeypatch.setattr(columns, "CACHE_BYTES_PER_DOCUMENT", 0)
     assert passing("odd", True) == 30
     assert list(held) == ["odd"]
-    monkeypatch.setattr(columns, "LEAST_ROOM", 100)
+    monkeypatch.setattr(columns, "MIN_CACHE_BYTES", 100)
     assert [passing("i", each) for each in (3, 4)] == [59, 59]
     assert [field for field, _ in columns_read] == ["i", "odd", "i"]
 

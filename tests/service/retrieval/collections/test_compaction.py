@@ -7,7 +7,7 @@ from itertools import islice
 from threading import Event
 
 from service.retrieval.collections import compaction
-from service.retrieval.collections.compaction import Compaction, ever_later
+from service.retrieval.collections.compaction import Compaction, retry_forever
 
 
 def test_who_asks_while_it_runs_has_it_go_on():
@@ -36,5 +36,5 @@ def test_who_asks_while_it_runs_has_it_go_on():
 def test_one_tries_again_ever_later(monkeypatch):
     slept = []
     monkeypatch.setattr(compaction, "sleep", slept.append)
-    assert len(list(islice(ever_later(), 8))) == 8
+    assert len(list(islice(retry_forever(), 8))) == 8
     assert slept == [0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]

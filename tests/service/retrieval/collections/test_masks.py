@@ -65,13 +65,13 @@ def test_a_write_changes_the_answer_and_a_reader_from_before_keeps_its_own(colle
 @pytest.fixture
 def looked_at(monkeypatch):
     """How many rows each filter was evaluated for."""
-    found, real = [], masks._evaluated
+    found, real = [], masks._evaluate
 
     def counted(condition, source, columns, spans):
         found.append(sum(map(len, spans)))
         return real(condition, source, columns, spans)
 
-    monkeypatch.setattr(masks, "_evaluated", counted)
+    monkeypatch.setattr(masks, "_evaluate", counted)
     return found
 
 
@@ -109,7 +109,7 @@ def test_70_million_rows_have_room_for_their_masks(tmp_path, monkeypatch, looked
     """By bits: here a ten-thousandth of the rows, of the rows of a block and of the memory for masks."""
     for module in (compaction, memory, segments):
         monkeypatch.setattr(module, "BLOCK_ROWS", 16)
-    monkeypatch.setattr(masks, "MASK_BYTES", masks.MASK_BYTES // 10_000)
+    monkeypatch.setattr(masks, "MAX_MASK_BYTES", masks.MAX_MASK_BYTES // 10_000)
     made = opened(tmp_path, numbered(*range(7000)))
     collection = made.collection("c")
     tidied(collection)
@@ -125,7 +125,7 @@ def test_70_million_rows_have_room_for_their_masks(tmp_path, monkeypatch, looked
 
 def test_the_masks_not_asked_for_lately_go(collection, monkeypatch):
     tidied(collection)
-    monkeypatch.setattr(masks, "MOST_MASKS", 4)
+    monkeypatch.setattr(masks, "MAX_MASKS", 4)
     filters = [Comparison("metadata.i", "<", i) for i in range(1, 8)]
 
     def asked(*which):
@@ -137,11 +137,11 @@ def test_the_masks_not_asked_for_lately_go(collection, monkeypatch):
     asked(4)
     assert asked(0)[0] is first
     (again,) = asked(1)
-    monkeypatch.setattr(masks, "MASK_BYTES", 2 * again.nbytes)
+    monkeypatch.setattr(masks, "MAX_MASK_BYTES", 2 * again.nbytes)
     (last,) = asked(5)
     assert asked(5, 1) == [last, again]
     assert asked(0)[0] is not first
-    monkeypatch.setattr(masks, "MASK_BYTES", 0)
+    monkeypatch.setattr(masks, "MAX_MASK_BYTES", 0)
     with collection.snapshot() as snapshot:
         assert snapshot.mask(filters[6]) is snapshot.mask(filters[6])
     assert not collection._masks._kept
@@ -190,7 +190,7 @@ def test_the_questions_of_one_batch_share_the_mask_of_one_filter(catalogue, monk
         return real(view, questions)
 
     monkeypatch.setattr(lookups, "answers", watched)
-    monkeypatch.setattr(masks, "MOST_MASKS", 1)  # so that no cache would do it
+    monkeypatch.setattr(masks, "MAX_MASKS", 1)  # so that no cache would do it
     odd = {"field": "metadata.odd", "operator": "==", "value": True}
     large = {"field": "metadata.i", "operator": ">=", "value": 30}
 

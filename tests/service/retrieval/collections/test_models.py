@@ -8,7 +8,7 @@ import pytest
 
 from service.encoding import LoadingEncoder, ModelUnusable
 from service.retrieval import EncoderUnavailable, InvalidContent, ModelNotFound
-from service.retrieval.collections import encoding_queue, loaded_encoder, model_of
+from service.retrieval.collections import find_model, get_encoding_queue, get_loaded_encoder
 from service.storage import CollectionSettings
 
 
@@ -23,22 +23,22 @@ def refuse():
 @pytest.mark.parametrize("named", [None, "small", "sentence-transformers/small"])
 def test_a_model_goes_by_its_name_with_and_without_its_organisation(named):
     loading = LoadingEncoder("small", refuse)
-    assert model_of(loading, named) is loading
+    assert find_model(loading, named) is loading
 
 
 def test_another_name_or_no_model_at_all_is_refused():
     with pytest.raises(ModelNotFound, match="this service runs 'small', model is 'large'"):
-        model_of(LoadingEncoder("small", refuse), "large")
+        find_model(LoadingEncoder("small", refuse), "large")
     with pytest.raises(ModelNotFound, match="without a model"):
-        model_of(None, None)
+        find_model(None, None)
 
 
 def test_one_that_failed_is_unavailable_and_says_why():
     async def run():
         loading = LoadingEncoder("small", refuse)
         await loading.start()
-        assert loaded_encoder(loading, settings("small")) is None
-        await encoding_queue(loading, settings("small"))
+        assert get_loaded_encoder(loading, settings("small")) is None
+        await get_encoding_queue(loading, settings("small"))
 
     with pytest.raises(EncoderUnavailable, match="'small' is not ready: there is none"):
         asyncio.run(run())
@@ -48,13 +48,13 @@ def test_a_collection_wants_the_model_and_the_precision_that_it_was_encoded_with
     async def run():
         loading = LoadingEncoder(encoder.name, lambda: encoder)
         await loading.start()
-        assert (await encoding_queue(loading, settings(encoder.name))).encoder is encoder
-        assert loaded_encoder(loading, settings(encoder.name)) is encoder
+        assert (await get_encoding_queue(loading, settings(encoder.name))).encoder is encoder
+        assert get_loaded_encoder(loading, settings(encoder.name)) is encoder
         refusals = []
         for wanted in (settings("another"), settings(encoder.name, "bfloat16")):
-            assert loaded_encoder(loading, wanted) is None
+            assert get_loaded_encoder(loading, wanted) is None
             with pytest.raises(InvalidContent) as refused:
-                await encoding_queue(loading, wanted)
+                await get_encoding_queue(loading, wanted)
             refusals.append(str(refused.value))
         await loading.close()
         return refusals

@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from attention.lookup import Background, Memory, Question, Rows, answers
 from service.encoding import Backgrounds
 from service.retrieval.collections.collection import Collection
-from service.retrieval.collections.null import SAMPLE, Null, Own, standing
+from service.retrieval.collections.null import SAMPLE_DOCUMENTS, KeyBackground, NullKey, choose_background
 from service.storage import CollectionRecord, CollectionSettings, DocumentRecord, SQLiteStore, id_hash
 
 D = 5
@@ -27,12 +27,12 @@ ENCODER = Backgrounds(Background(0.04, 0.08), Background(0.18, 0.09))
 
 def by_definition(similarity: str, keys: dict[str, np.ndarray]) -> tuple[float, float, int] | None:
     """(mean, deviation, pairs): of a whole sample its first half against the second, of a smaller one each pair."""
-    sample = [keys[identity].astype(np.float64) for identity in sorted(keys, key=id_hash)[:SAMPLE]]
+    sample = [keys[identity].astype(np.float64) for identity in sorted(keys, key=id_hash)[:SAMPLE_DOCUMENTS]]
     if len(sample) < 3:
         return None
     pairs: Iterable[tuple[np.ndarray, np.ndarray]] = itertools.combinations(sample, 2)
-    if len(sample) == SAMPLE:
-        pairs = itertools.product(sample[: SAMPLE // 2], sample[SAMPLE // 2 :])
+    if len(sample) == SAMPLE_DOCUMENTS:
+        pairs = itertools.product(sample[: SAMPLE_DOCUMENTS // 2], sample[SAMPLE_DOCUMENTS // 2 :])
     found = []
     for one, other in pairs:
         lengths = math.sqrt(one @ one) * math.sqrt(other @ other)
@@ -121,7 +121,7 @@ def test_a_version_is_measured_once(tmp_path):
         collection.write([DocumentRecord(f"d{i}", None, None, key[None]) for i, key in enumerate(keys)])
         ran: list[str] = []
 
-        def own() -> Own:
+        def own() -> KeyBackground:
             with collection.snapshot() as snapshot:
                 snapshot.reader._connection.set_trace_callback(ran.append)
                 found = snapshot.own()
@@ -147,9 +147,10 @@ def record(similarity: str, documents: int, keyless: int = 0) -> CollectionRecor
 
 
 def test_each_name_stands_on_its_own():
-    own = Own(Background(0.14, 0.18), 65_536, unit=True)
+    own = KeyBackground(Background(0.14, 0.18), 65_536, unit=True)
     found = {
-        name: standing(name, record("cosine", 1000), own, ENCODER).background for name in ("auto", "lenient", "strict")
+        name: choose_background(name, record("cosine", 1000), own, ENCODER).background
+        for name in ("auto", "lenient", "strict")
     }
     assert found["lenient"] == ENCODER.texts
     assert found["strict"] == own.background
@@ -158,60 +159,65 @@ def test_each_name_stands_on_its_own():
 
 def test_a_short_question_of_short_keys_stands_on_what_short_texts_are_like():
     texts = ["cats", "red deer", None]
-    assert Own.measure("cosine", unrelated(3), texts).short
-    assert not Own.measure("cosine", unrelated(3), ["cats", "a cat that purrs at night"]).short
-    assert not Own.measure("cosine", unrelated(3)).short
-    own = Own(Background(0.14, 0.18), 65_536, unit=True, short=True)
+    assert KeyBackground.measure("cosine", unrelated(3), texts).short
+    assert not KeyBackground.measure("cosine", unrelated(3), ["cats", "a cat that purrs at night"]).short
+    assert not KeyBackground.measure("cosine", unrelated(3)).short
+    own = KeyBackground(Background(0.14, 0.18), 65_536, unit=True, short=True)
     for name, mean, deviation in (("auto", 0.18, 0.09), ("lenient", 0.18, 0.09), ("strict", 0.14, 0.18)):
-        found = Null(None, standing(name, record("cosine", 1000), own, ENCODER))
+        found = NullKey(None, choose_background(name, record("cosine", 1000), own, ENCODER))
         short = found.of("flurb zindle quax")
         assert (short.mean, short.deviation) == pytest.approx((mean, deviation))
         assert found.of("what is a soft lookup?") == found.of(np.ones(64)) == found.standing.background
-    of_few = standing("auto", record("cosine", 15), own, ENCODER)
+    of_few = choose_background("auto", record("cosine", 15), own, ENCODER)
     assert of_few.short == ENCODER.short
     alike = replace(own, background=Background(0.5, 0.1))
-    assert standing("auto", record("cosine", 15), alike, ENCODER).short.mean == pytest.approx(0.18 + 0.32 / 4)
-    assert standing("auto", record("cosine", 1000), replace(own, short=False), ENCODER).short is None
-    assert standing("auto", record("cosine", 1000), own, None).short is None
-    assert Null(0.3, None).of("cats") == 0.3
-    assert Null(None, None).of("cats") is None
+    assert choose_background("auto", record("cosine", 15), alike, ENCODER).short.mean == pytest.approx(0.18 + 0.32 / 4)
+    assert choose_background("auto", record("cosine", 1000), replace(own, short=False), ENCODER).short is None
+    assert choose_background("auto", record("cosine", 1000), own, None).short is None
+    assert NullKey(0.3, None).of("cats") == 0.3
+    assert NullKey(None, None).of("cats") is None
 
 
 @pytest.mark.parametrize("keys", [0, 3, 12, 29, 30, 31])
 def test_of_few_keys_the_own_one_counts_in_part(keys):
-    own = Own(Background(0.14, 0.18), 9, unit=True)
+    own = KeyBackground(Background(0.14, 0.18), 9, unit=True)
     share = min(1.0, keys / 30)
-    strict = standing("strict", record("cosine", keys + 5, keyless=5), own, ENCODER)
+    strict = choose_background("strict", record("cosine", keys + 5, keyless=5), own, ENCODER)
     assert strict.background.mean == pytest.approx(0.04 + 0.1 * share)
     assert strict.of == ("keys" if share == 1 else "both")
-    assert standing("auto", record("cosine", keys), own, ENCODER).background.mean == pytest.approx(0.04 + 0.05 * share)
+    assert choose_background("auto", record("cosine", keys), own, ENCODER).background.mean == pytest.approx(
+        0.04 + 0.05 * share
+    )
 
 
 def test_where_one_is_missing_all_stand_on_the_other():
-    own = Own(Background(0.14, 0.18), 9, unit=True)
+    own = KeyBackground(Background(0.14, 0.18), 9, unit=True)
     for name in ("auto", "lenient", "strict"):
-        assert standing(name, record("cosine", 5), own, None).background == own.background
-        assert standing(name, record("cosine", 5), None, ENCODER).background == ENCODER.texts
-        assert standing(name, record("cosine", 2), None, None) is None
+        assert choose_background(name, record("cosine", 5), own, None).background == own.background
+        assert choose_background(name, record("cosine", 5), None, ENCODER).background == ENCODER.texts
+        assert choose_background(name, record("cosine", 2), None, None) is None
 
 
 def test_the_encoders_cosines_become_other_similarities_of_vectors_of_length_one():
     keys = unrelated(300)
     for similarity, mean, deviation in (("dot", 0.04, 0.08), ("scaled_dot", 0.005, 0.01), ("gaussian", -0.96, 0.08)):
-        own = Own.measure(similarity, keys)
-        found = standing("lenient", record(similarity, 300), own, ENCODER).background
+        own = KeyBackground.measure(similarity, keys)
+        found = choose_background("lenient", record(similarity, 300), own, ENCODER).background
         assert (found.mean, found.deviation) == pytest.approx((mean, deviation))
-        longer = Own.measure(similarity, 3 * keys)
-        assert standing("lenient", record(similarity, 300), longer, ENCODER).of == "keys"
-    assert standing("lenient", record("cosine", 300), Own.measure("cosine", 3 * keys), ENCODER).of == "encoder"
+        longer = KeyBackground.measure(similarity, 3 * keys)
+        assert choose_background("lenient", record(similarity, 300), longer, ENCODER).of == "keys"
+    assert (
+        choose_background("lenient", record("cosine", 300), KeyBackground.measure("cosine", 3 * keys), ENCODER).of
+        == "encoder"
+    )
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "dot", "scaled_dot", "gaussian"])
 def test_a_thousand_copies_among_a_thousand_others_leave_right_matches_answered(similarity):
     others = unrelated(1000)
     keys = np.concatenate([others, np.repeat(others[:1], 1000, axis=0)])
-    order = np.random.default_rng(1).permutation(2000)[:SAMPLE]
-    own = Own.measure(similarity, keys[order])
+    order = np.random.default_rng(1).permutation(2000)[:SAMPLE_DOCUMENTS]
+    own = KeyBackground.measure(similarity, keys[order])
     memory = Memory(similarity)
     view = memory.publish(add=Rows(np.arange(2000), keys))
     temperature = 0.05 / math.sqrt(64) if similarity == "scaled_dot" else 0.05

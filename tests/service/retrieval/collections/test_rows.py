@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from service.retrieval.collections.rows import rows_ahead
+from service.retrieval.collections.rows import prefetch_rows
 from service.storage import KeyRows
 
 PATIENCE = 30
@@ -27,7 +27,7 @@ def test_batches_come_in_order_and_the_next_is_read_while_one_is_used():
             yield batch(number)
 
     found = []
-    for number, rows in enumerate(rows_ahead(batches())):
+    for number, rows in enumerate(prefetch_rows(batches())):
         if number + 1 < len(read):
             assert read[number + 1].wait(PATIENCE)
         assert number + 2 >= len(read) or not read[number + 2].is_set()
@@ -40,7 +40,7 @@ def test_what_reading_raises_is_raised_where_the_rows_are_used():
         yield batch(0)
         raise MemoryError("none left")
 
-    rows = rows_ahead(batches())
+    rows = prefetch_rows(batches())
     assert len(next(rows)) == 3
     with pytest.raises(MemoryError, match="none left"):
         next(rows)
@@ -48,7 +48,7 @@ def test_what_reading_raises_is_raised_where_the_rows_are_used():
 
 def test_who_goes_leaves_no_thread_behind():
     before = set(threading.enumerate())
-    rows = rows_ahead(batch(number) for number in range(9))
+    rows = prefetch_rows(batch(number) for number in range(9))
     next(rows)
     rows.close()
     begun = set(threading.enumerate()) - before

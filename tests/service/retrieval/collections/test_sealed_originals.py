@@ -163,7 +163,7 @@ def test_a_write_under_way_while_keys_are_read_anew_is_in_what_is_read(tmp_path,
             return found
 
         collection._publish_after = slowly
-        monkeypatch.setattr(collection_module, "memory_of", late)
+        monkeypatch.setattr(collection_module, "load_memory", late)
         writing = threading.Thread(target=collection.write, args=[documents(500, 501)])
         writing.start()
         assert staged.wait(30)

@@ -29,7 +29,7 @@ def document(identity: str, seed: int, **given: Any) -> DocumentRecord:
 
 @pytest.fixture
 def two(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[SharedCatalogue, SharedCatalogue]]:
-    monkeypatch.setattr(shared_catalogue, "FOLLOWING_SECONDS", 1000.0)  # nothing is followed but by who asks
+    monkeypatch.setattr(shared_catalogue, "POLL_SECONDS", 1000.0)  # nothing is followed but by who asks
     address = postgres.database()
     both = SharedCatalogue(open_shared(address), None), SharedCatalogue(open_shared(address), None)
     for each in both:

@@ -27,7 +27,7 @@ def test_pages_meet_and_count_what_passes(collection):
         assert page.count == 30
         if page.next_cursor is None:
             break
-        after = store.read_cursor(page.next_cursor)
+        after = store.decode_cursor(page.next_cursor)
         assert after == seen[-1]
     assert seen == [f"{i:03}" for i in range(1, 60, 2)]
 
@@ -35,14 +35,14 @@ def test_pages_meet_and_count_what_passes(collection):
 @pytest.mark.parametrize("cursor", ["????", "MD", "\ud83d", "/w=="])
 def test_a_cursor_of_another_kind_is_refused(cursor):
     with pytest.raises(InvalidContent, match="send next_cursor as it came"):
-        store.read_cursor(cursor)
+        store.decode_cursor(cursor)
 
 
 def test_a_document_that_is_not_there_is_named(collection):
-    for call in (store.get, store.delete_one):
+    for call in (store.get, store.delete_document):
         with pytest.raises(DocumentNotFound, match="collection 'c' holds no document with the id 'none'"):
             call(collection, "none")
-    store.delete_one(collection, "000")
+    store.delete_document(collection, "000")
     with pytest.raises(DocumentNotFound):
         store.get(collection, "000")
 
@@ -70,7 +70,7 @@ def test_what_exists_is_skipped_without_being_encoded(tmp_path, encoder):
 def test_a_document_that_is_deleted_while_others_are_encoded_is_not_skipped(collection, monkeypatch):
     async def deleting(*given, **options):
         if options["existing"]:
-            store.delete_one(collection, "001")
+            store.delete_document(collection, "001")
         return await prepare_documents(*given, **options)
 
     monkeypatch.setattr(store.documents, "prepare_documents", deleting)

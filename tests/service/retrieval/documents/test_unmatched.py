@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.retrieval.documents.unmatched import MOST_NAMED, warnings_of
+from service.retrieval.documents.unmatched import MAX_NAMED_FIELDS, explain_no_match
 from service.storage import SQLiteStore, parse_condition
 from tests.service.storage.making import collection, document
 
@@ -35,7 +35,7 @@ def asked(field, operator, value):
 
 def told(store, tree, name="unmatched"):
     with store.reading() as reader:
-        return warnings_of(reader, reader.collection(name).id, parse_condition(tree))
+        return explain_no_match(reader, reader.collection(name).id, parse_condition(tree))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_conditions_are_looked_through_but_not_what_is_negated(filled):
 
 def test_fields_are_named_as_far_as_they_go(filled):
     assert told(filled, asked("x", "==", 1), "bare") == ["no document has metadata.x, nor any other field of metadata"]
-    names = ", ".join(f"metadata.f{i:02}" for i in range(MOST_NAMED))
+    names = ", ".join(f"metadata.f{i:02}" for i in range(MAX_NAMED_FIELDS))
     assert told(filled, asked("x" * 100, "==", 1), "many") == [
         f"no document has metadata.{'x' * 60}…; there are {names}, …"
     ]

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from attention.lookup import Question, answer, sweep
 from service.retrieval.collections import SharedCatalogue
-from service.retrieval.queries.addends import adding_of
-from service.retrieval.queries.attend import full_text_of, result
+from service.retrieval.queries.addends import build_terms
+from service.retrieval.queries.attend import result, summarise_full_text
 from service.retrieval.queries.encoded import EncodedQuery
-from service.retrieval.queries.reading import Reading
+from service.retrieval.queries.reading import StoredDocuments
 from service.storage import DocumentRecord, open_shared, parse_condition
 from tests.postgres import PostgresServer
 from tests.service.retrieval.making import opened
@@ -194,13 +194,13 @@ def test_what_is_added_is_in_the_softmax_over_any_history(
     with collection.snapshot() as snapshot:
         search = snapshot.reader.search(snapshot.record.id)
         mask = None if asked["filter"] is None else snapshot.mask(parse_condition(asked["filter"]))
-        (added,) = adding_of([" ".join(asked["text"])], asked["full_text"], asked["bias"])(snapshot)
+        (added,) = build_terms([" ".join(asked["text"])], asked["full_text"], asked["bias"])(snapshot)
         bias = None if added is None else added.bias
         question = Question(np.array(query), asked["temperature"], null=asked["null"], mask=mask, bias=bias)
         answered = answer(snapshot.view, question)
-        reading = Reading(snapshot.record, snapshot.reader, "texts", snapshot.view.facts.several)
+        reading = StoredDocuments(snapshot.record, snapshot.reader, "texts", snapshot.view.facts.several)
         found = result(snapshot.record, EncodedQuery(question.query, question.query), answered, reading, added)
-        told = full_text_of(added, snapshot, asked["filter"])
+        told = summarise_full_text(added, snapshot, asked["filter"])
         swept = sweep(snapshot.view, question, [asked["temperature"]])
     weights, null, holding = expected(model, np.array(query), asked, search.ranking)
     assert {match.id: match.weight for match in found.matches} == pytest.approx(weights, abs=1e-6)
@@ -241,7 +241,7 @@ def test_the_certificate_of_copies_is_of_the_addends_as_they_are_told(tmp_path, 
     catalogue = opened(tmp_path, documents)
     bias = [{"field": f"metadata.{name}", "factor": 1} for name in names]
     with catalogue.collection("c").snapshot() as snapshot:
-        (added,) = adding_of([np.ones(WIDTH)], None, bias)(snapshot)
+        (added,) = build_terms([np.ones(WIDTH)], None, bias)(snapshot)
         found = answer(snapshot.view, Question(np.ones(WIDTH), temperature, bias=added.bias))
         told = added.told(found.numbers)
     catalogue.store.close()

@@ -18,8 +18,8 @@ from service.retrieval import InvalidContent
 from service.retrieval.collections import Collection, columns
 from service.retrieval.collections import snapshot as snapshots
 from service.retrieval.queries import Options, attend_collection, sweep_collection, words
-from service.retrieval.queries.addends import adding_of
-from service.retrieval.queries.question import adding_to
+from service.retrieval.queries.addends import build_terms
+from service.retrieval.queries.question import prepare_terms
 from service.storage import Comparison, DocumentRecord
 from tests.service.retrieval.making import opened
 
@@ -70,7 +70,7 @@ def test_a_certificate_of_what_was_scanned_holds(
     i = np.arange(MANY)
     for query in keys(MANY)[:3]:
         with many.snapshot() as snapshot:
-            (added,) = adding_of(["word3"], 0.4, [RECENT, SOFT])(snapshot)
+            (added,) = build_terms(["word3"], 0.4, [RECENT, SOFT])(snapshot)
             assert added is not None
             assert added.words is not None
             mask = None if condition is None else snapshot.mask(condition)
@@ -97,17 +97,17 @@ def test_a_certificate_of_what_was_scanned_holds(
 
 def test_queries_of_one_request_share_one_bias(many: Collection) -> None:
     with many.snapshot() as snapshot:
-        one, other = adding_of([np.ones(WIDTH)] * 2, None, [RECENT, SOFT])(snapshot)
-        (again,) = adding_of([np.ones(WIDTH)], 0, [RECENT, SOFT])(snapshot)
-        words = adding_of(["word1", "word2", "word1"], 0.1, None)(snapshot)
+        one, other = build_terms([np.ones(WIDTH)] * 2, None, [RECENT, SOFT])(snapshot)
+        (again,) = build_terms([np.ones(WIDTH)], 0, [RECENT, SOFT])(snapshot)
+        words = build_terms(["word1", "word2", "word1"], 0.1, None)(snapshot)
     assert one is other is again
     assert words[0] is words[2] is not words[1]
     with many.snapshot() as snapshot:
-        (later,) = adding_of([np.ones(WIDTH)], 0, [RECENT, SOFT])(snapshot)
+        (later,) = build_terms([np.ones(WIDTH)], 0, [RECENT, SOFT])(snapshot)
         assert one is not None
         assert later is not None
         assert later.bias is one.bias
-        assert adding_of(["word1"], 0.1, None)(snapshot)[0] is not words[0]
+        assert build_terms(["word1"], 0.1, None)(snapshot)[0] is not words[0]
 
 
 def test_after_a_write_a_bias_is_of_what_is_there(few: Collection) -> None:
@@ -115,7 +115,7 @@ def test_after_a_write_a_bias_is_of_what_is_there(few: Collection) -> None:
         few.write([DocumentRecord("new", "word0", 0, keys(1), metadata={"year": year})])
         for text, weight in (("word0", 0.1), (None, 0)):
             with few.snapshot() as snapshot:
-                (added,) = adding_of([text], weight, RECENT)(snapshot)
+                (added,) = build_terms([text], weight, RECENT)(snapshot)
                 assert added is not None
                 assert added.bias.view is snapshot.view
                 lines = added.told(snapshot.view.numbers())
@@ -178,7 +178,7 @@ def test_an_older_version_is_asked_as_it_was(few: Collection) -> None:
     with few.snapshot() as before:
         few.write([DocumentRecord("new", "word0", 0, keys(1), metadata={"year": 2500})])
         (later,) = attended(few, [keys(1)[0]], bias=RECENT, explained=True, top_k=1)
-        (added,) = adding_of(["word0"], 1.0, RECENT)(before)
+        (added,) = build_terms(["word0"], 1.0, RECENT)(before)
         assert added is not None
         lines = added.told(before.view.numbers())
         assert added.holding(None) == 8
@@ -187,9 +187,9 @@ def test_an_older_version_is_asked_as_it_was(few: Collection) -> None:
 
 
 def test_a_field_that_is_too_large_is_refused(few: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(columns, "LEAST_ROOM", 100)
-    monkeypatch.setattr(columns, "BYTES_A_DOCUMENT", 1)
-    monkeypatch.setattr(snapshots, "MOST_BYTES", 100)
+    monkeypatch.setattr(columns, "MIN_CACHE_BYTES", 100)
+    monkeypatch.setattr(columns, "CACHE_BYTES_PER_DOCUMENT", 1)
+    monkeypatch.setattr(snapshots, "MAX_COLUMN_BYTES", 100)
     with pytest.raises(InvalidContent, match="take more than 100 bytes") as refused:
         attended(few, [keys(1)[0]], bias=RECENT)
     assert refused.value.flaws[0].pointer == "/bias"
@@ -218,7 +218,7 @@ def test_keys_in_slots_are_refused() -> None:
     elsewhere: Any = SimpleNamespace(view=object.__new__(Afar))
     for options, pointer in (((["a cat"], 0.1, RECENT), "/full_text"), (([[1, 0]], 0, RECENT), "/bias")):
         with pytest.raises(InvalidContent, match="keys lie in slots") as refused:
-            adding_of(*options)(elsewhere)
+            build_terms(*options)(elsewhere)
         assert refused.value.flaws[0].pointer == pointer
 
 
@@ -239,8 +239,8 @@ def test_terms_that_cancel_leave_what_is_left_of_them(few: Collection, order: tu
 
 
 def test_nothing_of_a_column_is_kept_with_what_it_comes_to(few: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(columns, "LEAST_ROOM", 100)
-    monkeypatch.setattr(columns, "BYTES_A_DOCUMENT", 1)
+    monkeypatch.setattr(columns, "MIN_CACHE_BYTES", 100)
+    monkeypatch.setattr(columns, "CACHE_BYTES_PER_DOCUMENT", 1)
     read: list[weakref.ref[Any]] = []
     real = snapshots.Snapshot.columns
 
@@ -261,17 +261,17 @@ def test_nothing_of_a_column_is_kept_with_what_it_comes_to(few: Collection, monk
 
 def test_while_words_are_ranked_others_are_answered(few: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
     ranking, go_on = threading.Event(), threading.Event()
-    real = words._ranks
+    real = words._rank
 
     def slow(snapshot: Any, text: str) -> Any:
         ranking.set()
         assert go_on.wait(10)
         return real(snapshot, text)
 
-    monkeypatch.setattr(words, "_ranks", slow)
+    monkeypatch.setattr(words, "_rank", slow)
 
     async def run() -> Any:
-        adding = asyncio.create_task(adding_to(few, ["word3"], Options(full_text=0.4)))
+        adding = asyncio.create_task(prepare_terms(few, ["word3"], Options(full_text=0.4)))
         await asyncio.to_thread(ranking.wait, 10)
         (other,) = await attend_collection(few, [keys(1)[0]], Options(), ["/query"])
         go_on.set()
@@ -279,7 +279,7 @@ def test_while_words_are_ranked_others_are_answered(few: Collection, monkeypatch
 
     other, adding = asyncio.run(run())
     assert other.matches
-    monkeypatch.setattr(words, "_ranks", None)  # of that version they are known
+    monkeypatch.setattr(words, "_rank", None)  # of that version they are known
     with few.snapshot() as snapshot:
         (added,) = adding(snapshot)
         assert len(added.words.rows) == 8
@@ -288,6 +288,6 @@ def test_while_words_are_ranked_others_are_answered(few: Collection, monkeypatch
 @pytest.mark.parametrize("text", ["word " * 501, "x" * 10_001])
 def test_more_words_than_are_ranked_in_a_moment_are_refused(few: Collection, text: str) -> None:
     with pytest.raises(InvalidContent, match="at most 500 and 10,000") as refused:
-        adding_of([text], 0.1, None)
+        build_terms([text], 0.1, None)
     assert refused.value.flaws[0].pointer == "/full_text"
-    assert adding_of(["word " * 500], 0.1, None)
+    assert build_terms(["word " * 500], 0.1, None)

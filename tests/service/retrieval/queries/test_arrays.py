@@ -33,7 +33,7 @@ ROWS = np.ones((6, 2))
     ids=["pairs", "broadcast", "steps", "heads", "additive"],
 )
 def test_everything_that_is_computed_counts(monkeypatch, arrays, numbers):
-    monkeypatch.setattr(module, "MOST_LOGITS", numbers - 1)
+    monkeypatch.setattr(module, "MAX_LOGITS", numbers - 1)
     with pytest.raises(TooLarge, match=f"asks for {numbers} numbers, the service computes {numbers - 1}"):
         attend_arrays(arrays)
 

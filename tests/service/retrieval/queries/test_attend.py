@@ -12,7 +12,7 @@ from service.retrieval import ShardsMissing
 from service.retrieval.queries import Options, attend_collection, sweep_collection
 from service.retrieval.queries.attend import result
 from service.retrieval.queries.encoded import EncodedQuery
-from service.retrieval.queries.reading import InMemory
+from service.retrieval.queries.reading import MemoryDocuments
 from service.storage import CollectionRecord, CollectionSettings, DocumentRecord
 from tests.service.retrieval.making import document, lacking, numbered, opened
 
@@ -27,7 +27,7 @@ def asked(names: str, **options):
         memory.publish(add=Rows(np.arange(len(names)), np.ones((len(names), 2), np.float32))) if names else memory.view
     )
     found = answer(view, Question(ONES, 1.0, **options))
-    documents = InMemory([DocumentRecord(name, None, None, np.ones((1, 2))) for name in names])
+    documents = MemoryDocuments([DocumentRecord(name, None, None, np.ones((1, 2))) for name in names])
     return result(RECORD, EncodedQuery(ONES, ONES), found, documents)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from service.retrieval import InvalidContent
-from service.retrieval.queries.bias import LARGEST, Listed, parse_bias
+from service.retrieval.queries.bias import MAX_ADDEND, ValueWeights, parse_bias
 from service.storage import DistinctValues, EncodedValue, encode_value
 
 YEAR = {"field": "metadata.year"}
@@ -101,12 +101,12 @@ def test_no_size_is_too_large() -> None:
         {**YEAR, "scale": "log", "factor": 1e308},
     ):
         found = np.array(added(term, *values, "text", largest=1e308))
-        assert (np.abs(found[np.isfinite(found)]) <= LARGEST).all()
+        assert (np.abs(found[np.isfinite(found)]) <= MAX_ADDEND).all()
         assert np.isnan(found[-1])
         assert not np.isinf(found).any()
     assert added({**YEAR, "factor": 1}, 2**53 + 1, 2**64 + 1) == [float(2**53 + 1), float(2**64 + 1)]
-    assert added({**YEAR, "weights": {"a": 1e308}}, "a") == [LARGEST]
-    assert parse_bias({**YEAR, "factor": 1, "missing": -1e300})[0].missing == -LARGEST  # type: ignore[union-attr]
+    assert added({**YEAR, "weights": {"a": 1e308}}, "a") == [MAX_ADDEND]
+    assert parse_bias({**YEAR, "factor": 1, "missing": -1e300})[0].missing == -MAX_ADDEND  # type: ignore[union-attr]
 
 
 def test_a_prior_of_nothing_forbids() -> None:
@@ -120,7 +120,7 @@ def test_values_are_texts_and_what_json_writes_so() -> None:
     texts = ["1993", "1993.0", "1.5e1", "true", "null", "NaN", "Infinity", " 7", "007", "[1]", "9" * 5000, '"a"', "-0"]
     for text in texts:
         (term,) = parse_bias({**YEAR, "weights": {text: 1}})
-        assert isinstance(term, Listed)
+        assert isinstance(term, ValueWeights)
         meant: dict[str, EncodedValue] = {
             "1993": encode_value(1993),
             "1993.0": encode_value(1993),

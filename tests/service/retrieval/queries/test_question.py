@@ -10,7 +10,7 @@ import pytest
 from attention.lookup import Auto
 from service.retrieval import InvalidContent
 from service.retrieval.queries import Options
-from service.retrieval.queries.question import check_queries, mask_of, question
+from service.retrieval.queries.question import build_mask, check_queries, question
 from service.schemas.lookup.attend import AttendRequest
 from service.storage import CollectionRecord, CollectionSettings
 
@@ -60,8 +60,8 @@ def test_a_query_that_fits_no_key_is_pointed_at(similarity, query):
 
 def test_a_filter_that_says_nothing_of_sense_is_pointed_into(collection):
     with collection.snapshot() as snapshot:
-        assert mask_of(snapshot, None) is None
-        assert mask_of(snapshot, {"field": "metadata.odd", "operator": "==", "value": True}).n == 30
+        assert build_mask(snapshot, None) is None
+        assert build_mask(snapshot, {"field": "metadata.odd", "operator": "==", "value": True}).n == 30
         with pytest.raises(InvalidContent) as refused:
-            mask_of(snapshot, {"operator": "NOT", "conditions": [{"field": "id", "operator": "??", "value": "a"}]})
+            build_mask(snapshot, {"operator": "NOT", "conditions": [{"field": "id", "operator": "??", "value": "a"}]})
     assert [flaw.pointer for flaw in refused.value.flaws] == ["/filter/conditions/0/operator"]

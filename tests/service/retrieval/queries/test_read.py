@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from service.retrieval import InvalidContent
 from service.retrieval.collections import Snapshot
 from service.retrieval.collections import snapshot as snapshots
-from service.retrieval.queries import Options, Read, attend_collection
+from service.retrieval.queries import Aggregation, Options, attend_collection
 from service.storage import Comparison, DocumentRecord
 from tests.service.retrieval.making import numbered, opened
 
@@ -127,7 +127,7 @@ def test_what_is_read_is_what_the_definition_says(seed):
                 null, filtered = [None, 0.3][random.integers(2)], bool(random.integers(2))
                 weighed = history.weights(query, temperature, null, filtered=filtered)
                 for how in ("mean", "vote", "quantile"):
-                    read = Read("metadata.x", how, LEVELS if how == "quantile" else None)
+                    read = Aggregation("metadata.x", how, LEVELS if how == "quantile" else None)
                     options = Options(
                         temperature=temperature,
                         null=False if null is None else null,
@@ -153,32 +153,33 @@ def read_of(collection, *queries, read, **options):
 
 
 def test_each_query_has_its_own(forty):
-    found = read_of(forty, [1, 0], [-2, 1], read=Read("metadata.i", "quantile"), temperature=0.5)
+    found = read_of(forty, [1, 0], [-2, 1], read=Aggregation("metadata.i", "quantile"), temperature=0.5)
     alone = [
-        read_of(forty, each, read=Read("metadata.i", "quantile"), temperature=0.5)[0] for each in ([1, 0], [-2, 1])
+        read_of(forty, each, read=Aggregation("metadata.i", "quantile"), temperature=0.5)[0]
+        for each in ([1, 0], [-2, 1])
     ]
     assert found == alone
     assert found[0]["quantiles"] == [{"quantile": 0.5, "value": 19.0, "at_least": 19.0, "at_most": 20.0}]
 
 
 def test_of_a_temperature_that_is_found_it_is_read_there(forty):
-    (found,) = read_of(forty, [0.5, 0.1], read=Read("metadata.i", "mean"), temperature="auto")
+    (found,) = read_of(forty, [0.5, 0.1], read=Aggregation("metadata.i", "mean"), temperature="auto")
     assert found["weight"] == pytest.approx(1)
     assert found["error"] < 1e-9
 
 
 def test_votes_that_tie_stand_in_the_order_of_their_json(forty):
-    (found,) = read_of(forty, [1, 0], read=Read("metadata.i", "vote"), temperature=math.inf)
+    (found,) = read_of(forty, [1, 0], read=Aggregation("metadata.i", "vote"), temperature=math.inf)
     assert [vote["value"] for vote in found["votes"]] == [0, 1, 10, 11, 12, 13, 14, 15, 16, 17]
     assert found["rest_weight"] == pytest.approx(30 / 40)
 
 
 def test_a_field_that_is_not_held_in_memory_is_read_from_the_store(forty, monkeypatch):
-    read = Read("metadata.i", "mean")
+    read = Aggregation("metadata.i", "mean")
     held = read_of(forty, [1, 0], read=read)
     monkeypatch.setattr("service.retrieval.collections.columns.Columns.of", lambda *_: None)
     assert read_of(forty, [1, 0], read=read) == held
-    monkeypatch.setattr(snapshots, "MOST_BYTES", 100)
+    monkeypatch.setattr(snapshots, "MAX_COLUMN_BYTES", 100)
     with pytest.raises(InvalidContent, match=r"the values of metadata.i take more than 100 bytes: take a field"):
         read_of(forty, [1, 0], read=read)
 
@@ -199,6 +200,6 @@ def rows_of_mask(snapshot):
 
 def test_what_cannot_be_read_is_refused(forty):
     with pytest.raises(InvalidContent, match="a vote has no quantiles"):
-        Read("metadata.i", "vote", [0.5])
+        Aggregation("metadata.i", "vote", [0.5])
     with pytest.raises(InvalidContent, match="leave allow_missing out"):
-        read_of(forty, [1, 0], read=Read("metadata.i", "mean"), allow_missing=True)
+        read_of(forty, [1, 0], read=Aggregation("metadata.i", "mean"), allow_missing=True)

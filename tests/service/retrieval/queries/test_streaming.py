@@ -54,14 +54,14 @@ def test_who_fails_beside_a_stream_does_not_have_it_told_again(few: Collection) 
 def test_a_stream_whose_version_goes_ends_and_does_not_begin_again(
     few: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = module._told
+    real = module._stream_results
 
     def going(*given: Any) -> Iterator[Any]:
         for each in real(*given):
-            yield module.Told(each.result, final=False)
+            yield module.StreamedResult(each.result, final=False)
             raise SnapshotGone("gone")
 
-    monkeypatch.setattr(module, "_told", going)
+    monkeypatch.setattr(module, "_stream_results", going)
     told, error = asyncio.run(beside(few, lambda *_: None))
     assert told == {False: 1}
     assert isinstance(error, SnapshotGone)

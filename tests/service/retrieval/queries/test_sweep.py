@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from service.retrieval import InvalidContent
-from service.retrieval.collections.lookup_queue import MOST_QUESTIONS
+from service.retrieval.collections.lookup_queue import MAX_BATCH_QUESTIONS
 from service.retrieval.queries import Options, attend_collection, sweep_collection
 
 QUERY = np.array([1, 2], np.float32)
@@ -47,7 +47,7 @@ def test_a_sweep_is_softmax_at_given_temperatures(collection, options):
 
 def test_a_long_sweep_fills_a_batch(collection):
     async def run():
-        temperatures = np.linspace(0.1, 1, MOST_QUESTIONS).tolist()
+        temperatures = np.linspace(0.1, 1, MAX_BATCH_QUESTIONS).tolist()
         asked = [sweep_collection(collection, QUERY, temperatures, Options()) for _ in range(2)]
         tasks = [asyncio.create_task(each) for each in asked]
         while len(collection.lookups._waiting) < 2:

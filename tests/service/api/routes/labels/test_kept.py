@@ -54,7 +54,7 @@ def test_a_collection_that_changed_meanwhile_keeps_its_settings(client, path, mo
 
 
 def test_a_version_that_goes_while_it_is_asked_is_asked_once_more(client, path, monkeypatch):
-    real, gone, questions = calibrate._rows, [True], np.float32([each["query"] for each in labelled(240)])
+    real, gone, questions = calibrate._find_answer_rows, [True], np.float32([each["query"] for each in labelled(240)])
 
     def going(question: Any, rows: Any, documents: Any) -> Any:
         if question.query[0] == questions[70][0] and gone:
@@ -63,7 +63,7 @@ def test_a_version_that_goes_while_it_is_asked_is_asked_once_more(client, path, 
         return real(question, rows, documents)
 
     expected = calibrated(client, path, apply=False).json()
-    monkeypatch.setattr(calibrate, "_rows", going)
+    monkeypatch.setattr(calibrate, "_find_answer_rows", going)
     assert calibrated(client, path, apply=False).json() | {"took_ms": 0} == expected | {"took_ms": 0}
     assert not gone
 
