@@ -10,16 +10,15 @@ with Client("http://127.0.0.1:8000") as client:
 
 from __future__ import annotations
 
-from softkv.answers.answer import Answer, Certificate, Coverage, Evidence, FullText, Read, Verdict
+from softkv.answers.answer import Answer, Certificate, Comparison, Coverage, Evidence, FullText, Read, Swept, Verdict
 from softkv.answers.arrays import Attended, Embeddings, Trace
-from softkv.answers.backup import Backup
-from softkv.answers.calibration import Calibration, KeptCalibration
-from softkv.answers.comparison import Comparison
-from softkv.answers.document import Document
+from softkv.answers.documents import Document, Explanation, Match, Part
 from softkv.answers.info import (
+    Calibration,
     CollectionInfo,
     FieldFacts,
     FieldValue,
+    KeptCalibration,
     Model,
     Readiness,
     ServiceInfo,
@@ -27,11 +26,8 @@ from softkv.answers.info import (
     SlotInfo,
     Written,
 )
-from softkv.answers.match import Explanation, Match, Part
-from softkv.answers.report import Refusal, Report
-from softkv.answers.swept import Swept
-from softkv.client import AsyncClient, Client
-from softkv.collection import AsyncCollection, Collection
+from softkv.answers.writes import Backup, Refusal, Report
+from softkv.client import AsyncClient, AsyncCollection, Client, Collection
 from softkv.errors import (
     Busy,
     Conflict,
@@ -51,8 +47,8 @@ from softkv.errors import (
     Unsupported,
 )
 from softkv.filters import F, Filter
-from softkv.pages import AsyncPages, Pages
-from softkv.wire.body import OMITTED
+from softkv.methods import AsyncPages, Pages
+from softkv.wire import OMITTED
 
 __all__ = [
     "OMITTED",

@@ -1,28 +1,120 @@
-"""The client, waited for or awaited: one service, its collections, and what it does without one."""
+"""A collection, for both clients: the same words, waited for or awaited."""
 
 from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar, cast
 
 import httpx2
 
+from softkv.answers.answer import Answer
 from softkv.answers.info import Readiness
-from softkv.calls import arrays, asking, backups, service
-from softkv.calls.place import Known, Place
-from softkv.calls.teaching import lab, rooms
-from softkv.collection import AsyncCollection, Collection
+from softkv.calls import arrays, classroom, collections, documents, queries, service, writing
+from softkv.calls.call import CollectionRef, ServiceCache
 from softkv.errors import TimedOut, Unavailable
-from softkv.methods import async_paged, awaited, blocking, paged
-from softkv.retrying import Retrying
-from softkv.sending import AsyncSender, Options, Sender, adjusted, http_options
+from softkv.methods import (
+    Attend,
+    async_method,
+    async_page_method,
+    async_stream_method,
+    async_upload_method,
+    sync_method,
+    sync_page_method,
+    sync_stream_method,
+    sync_upload_method,
+)
+from softkv.retrying import RetryPolicy
+from softkv.sending import AsyncSender, Sender, SendOptions, adjust_options, http_options
 
 if TYPE_CHECKING:
     from softkv.local import Host
 
-_READY_SECONDS, _LOOK_SECONDS = 900.0, 0.1
-_LATER = ("machine code", "first answers")  # what makes answers faster, and no others
+
+S = TypeVar("S", bound=Sender | AsyncSender)
+_SyncAttend: TypeAlias = Attend[Answer, list[Answer]]
+_AsyncAttend: TypeAlias = Attend[Coroutine[Any, Any, Answer], Coroutine[Any, Any, list[Answer]]]
+
+
+class _CollectionBase(Generic[S]):
+    def __init__(self, sender: S, place: CollectionRef) -> None:
+        self._sender = sender
+        self._at = place
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self._at.name
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name} at {self._sender.http.base_url}>"
+
+
+class Collection(_CollectionBase[Sender]):
+    """A collection by its name; nothing is sent before something is asked of it."""
+
+    create = sync_method(collections.create)
+    change = sync_method(collections.change)
+    info = sync_method(collections.info)
+    drop = sync_method(collections.drop)
+
+    attend: _SyncAttend = cast("_SyncAttend", sync_method(queries.attend))
+    attend_stream = sync_stream_method(queries.attend_stream)
+    sweep = sync_method(queries.sweep)
+    compare = sync_method(queries.compare)
+    calibrate = sync_method(queries.calibrate)
+
+    put = sync_method(documents.put)
+    patch = sync_method(documents.patch)
+    get = sync_method(documents.get)
+    get_many = sync_method(documents.get_many)
+    exists = sync_method(documents.exists)
+    find = sync_page_method(documents.find)
+    count = sync_method(documents.count)
+    remove = sync_method(documents.remove)
+    delete = sync_method(documents.delete)
+    update = sync_method(documents.update)
+    write = sync_method(writing.write)
+    upsert = sync_upload_method(writing.upsert)
+
+    fields = sync_method(collections.fields)
+    values = sync_page_method(collections.values)
+
+
+class AsyncCollection(_CollectionBase[AsyncSender]):
+    """A collection by its name; nothing is sent before something is asked of it."""
+
+    create = async_method(collections.create)
+    change = async_method(collections.change)
+    info = async_method(collections.info)
+    drop = async_method(collections.drop)
+
+    attend: _AsyncAttend = cast("_AsyncAttend", async_method(queries.attend))
+    attend_stream = async_stream_method(queries.attend_stream)
+    sweep = async_method(queries.sweep)
+    compare = async_method(queries.compare)
+    calibrate = async_method(queries.calibrate)
+
+    put = async_method(documents.put)
+    patch = async_method(documents.patch)
+    get = async_method(documents.get)
+    get_many = async_method(documents.get_many)
+    exists = async_method(documents.exists)
+    find = async_page_method(documents.find)
+    count = async_method(documents.count)
+    remove = async_method(documents.remove)
+    delete = async_method(documents.delete)
+    update = async_method(documents.update)
+    write = async_method(writing.write)
+    upsert = async_upload_method(writing.upsert)
+
+    fields = async_method(collections.fields)
+    values = async_page_method(collections.values)
+
+
+_READY_TIMEOUT, _POLL_SECONDS = 900.0, 0.1
+_OPTIONAL_COMPONENTS = ("machine code", "first answers")  # what makes answers faster, and no others
 
 
 class Client:
@@ -49,8 +141,8 @@ class Client:
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
         http = httpx2.Client(transport=transport, **http_options(url, key, connections))
-        self._sender = Sender(http, Options(timeout, Retrying(retries)))
-        self._at = Known()
+        self._sender = Sender(http, SendOptions(timeout, RetryPolicy(retries)))
+        self._at = ServiceCache()
         self._host: Host | None = None
 
     @classmethod
@@ -65,12 +157,12 @@ class Client:
         """
         from softkv import local
 
-        host, own = local.host(path, options)
+        host, own = local.create_host(path, options)
         client = cls(local.URL, key=local.NO_KEY, transport=local.Transport(host), **own)
         client._host = host
         try:
             host.start()
-            client.wait_until_ready(besides=_LATER)
+            client.wait_until_ready(besides=_OPTIONAL_COMPONENTS)
         except BaseException:
             client.close()
             raise
@@ -82,40 +174,40 @@ class Client:
         Raises:
             Invalid: no collection can be called so.
         """
-        return Collection(self._sender, Place(name, self._at))
+        return Collection(self._sender, CollectionRef(name, self._at))
 
-    collections = paged(service.collections)
-    info = blocking(service.info)
-    access = blocking(service.access)
-    models = blocking(service.models)
-    model = blocking(service.model)
-    alive = blocking(service.alive)
-    ready = blocking(service.ready)
-    metrics = blocking(service.metrics)
-    backup = blocking(backups.backup)
+    collections = sync_page_method(service.collections)
+    info = sync_method(service.info)
+    access = sync_method(service.access)
+    models = sync_method(service.models)
+    model = sync_method(service.model)
+    alive = sync_method(service.alive)
+    ready = sync_method(service.ready)
+    metrics = sync_method(service.metrics)
+    backup = sync_method(service.backup)
 
-    encode = blocking(arrays.encode)
-    trace = blocking(arrays.trace)
-    attend = blocking(arrays.attend)
-    embed = blocking(arrays.embed)
-    compare = blocking(asking.compare_rows)
+    encode = sync_method(arrays.encode)
+    trace = sync_method(arrays.trace)
+    attend = sync_method(arrays.attend)
+    embed = sync_method(arrays.embed)
+    compare = sync_method(queries.compare_rows)
 
-    open_room = blocking(rooms.open_room)
-    room = blocking(rooms.room)
-    close_room = blocking(rooms.close_room)
-    put_room_row = blocking(rooms.put_row)
-    remove_room_row = blocking(rooms.remove_row)
-    remove_room_rows = blocking(rooms.remove_rows)
-    ask_room = blocking(rooms.ask)
-    guess = blocking(rooms.guess)
-    reveal = blocking(rooms.reveal)
-    hear_room = blocking(rooms.hear_room)
+    open_room = sync_method(classroom.open_room)
+    room = sync_method(classroom.room)
+    close_room = sync_method(classroom.close_room)
+    put_room_row = sync_method(classroom.put_row)
+    remove_room_row = sync_method(classroom.remove_row)
+    remove_room_rows = sync_method(classroom.remove_rows)
+    ask_room = sync_method(classroom.ask)
+    guess = sync_method(classroom.guess)
+    reveal = sync_method(classroom.reveal)
+    hear_room = sync_method(classroom.hear_room)
 
-    train = blocking(lab.train)
-    decode = blocking(lab.decode)
-    lab = blocking(lab.lab)
+    train = sync_method(classroom.train)
+    decode = sync_method(classroom.decode)
+    lab = sync_method(classroom.lab)
 
-    def wait_until_ready(self, seconds: float = _READY_SECONDS, *, besides: tuple[str, ...] = ()) -> Readiness:
+    def wait_until_ready(self, seconds: float = _READY_TIMEOUT, *, besides: tuple[str, ...] = ()) -> Readiness:
         """Wait until everything is loaded.
 
         Args:
@@ -127,14 +219,14 @@ class Client:
             TimedOut: it still loads.
         """
         until = time.monotonic() + seconds
-        while (wait := _waiting(found := self.ready(), until, besides)) > 0:
+        while (wait := _poll_delay(found := self.ready(), until, besides)) > 0:
             time.sleep(wait)
         return found
 
     def with_options(self, *, timeout: float | None = None, retries: int | None = None) -> Self:
         """A client with other options over the same connections, which are closed with this one."""
         other = type(self).__new__(type(self))
-        other._sender = self._sender.with_options(adjusted(self._sender.options, timeout, retries))
+        other._sender = self._sender.with_options(adjust_options(self._sender.options, timeout, retries))
         other._at, other._host = self._at, self._host
         return other
 
@@ -169,8 +261,8 @@ class AsyncClient:
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         http = httpx2.AsyncClient(transport=transport, **http_options(url, key, connections))
-        self._sender = AsyncSender(http, Options(timeout, Retrying(retries)))
-        self._at = Known()
+        self._sender = AsyncSender(http, SendOptions(timeout, RetryPolicy(retries)))
+        self._at = ServiceCache()
         self._host: Host | None = None
 
     @classmethod
@@ -178,7 +270,7 @@ class AsyncClient:
         """The service in this process, as `Client.local`; it starts with `async with`."""
         from softkv import local
 
-        host, own = local.host(path, options)
+        host, own = local.create_host(path, options)
         client = cls(local.URL, key=local.NO_KEY, transport=local.AsyncTransport(host), **own)
         client._host = host
         return client
@@ -189,50 +281,50 @@ class AsyncClient:
         Raises:
             Invalid: no collection can be called so.
         """
-        return AsyncCollection(self._sender, Place(name, self._at))
+        return AsyncCollection(self._sender, CollectionRef(name, self._at))
 
-    collections = async_paged(service.collections)
-    info = awaited(service.info)
-    access = awaited(service.access)
-    models = awaited(service.models)
-    model = awaited(service.model)
-    alive = awaited(service.alive)
-    ready = awaited(service.ready)
-    metrics = awaited(service.metrics)
-    backup = awaited(backups.backup)
+    collections = async_page_method(service.collections)
+    info = async_method(service.info)
+    access = async_method(service.access)
+    models = async_method(service.models)
+    model = async_method(service.model)
+    alive = async_method(service.alive)
+    ready = async_method(service.ready)
+    metrics = async_method(service.metrics)
+    backup = async_method(service.backup)
 
-    encode = awaited(arrays.encode)
-    trace = awaited(arrays.trace)
-    attend = awaited(arrays.attend)
-    embed = awaited(arrays.embed)
-    compare = awaited(asking.compare_rows)
+    encode = async_method(arrays.encode)
+    trace = async_method(arrays.trace)
+    attend = async_method(arrays.attend)
+    embed = async_method(arrays.embed)
+    compare = async_method(queries.compare_rows)
 
-    open_room = awaited(rooms.open_room)
-    room = awaited(rooms.room)
-    close_room = awaited(rooms.close_room)
-    put_room_row = awaited(rooms.put_row)
-    remove_room_row = awaited(rooms.remove_row)
-    remove_room_rows = awaited(rooms.remove_rows)
-    ask_room = awaited(rooms.ask)
-    guess = awaited(rooms.guess)
-    reveal = awaited(rooms.reveal)
-    hear_room = awaited(rooms.hear_room)
+    open_room = async_method(classroom.open_room)
+    room = async_method(classroom.room)
+    close_room = async_method(classroom.close_room)
+    put_room_row = async_method(classroom.put_row)
+    remove_room_row = async_method(classroom.remove_row)
+    remove_room_rows = async_method(classroom.remove_rows)
+    ask_room = async_method(classroom.ask)
+    guess = async_method(classroom.guess)
+    reveal = async_method(classroom.reveal)
+    hear_room = async_method(classroom.hear_room)
 
-    train = awaited(lab.train)
-    decode = awaited(lab.decode)
-    lab = awaited(lab.lab)
+    train = async_method(classroom.train)
+    decode = async_method(classroom.decode)
+    lab = async_method(classroom.lab)
 
-    async def wait_until_ready(self, seconds: float = _READY_SECONDS, *, besides: tuple[str, ...] = ()) -> Readiness:
+    async def wait_until_ready(self, seconds: float = _READY_TIMEOUT, *, besides: tuple[str, ...] = ()) -> Readiness:
         """Wait until everything is loaded; as `Client.wait_until_ready`."""
         until = time.monotonic() + seconds
-        while (wait := _waiting(found := await self.ready(), until, besides)) > 0:
+        while (wait := _poll_delay(found := await self.ready(), until, besides)) > 0:
             await self._sender.pause(wait)
         return found
 
     def with_options(self, *, timeout: float | None = None, retries: int | None = None) -> Self:
         """A client with other options over the same connections, which are closed with this one."""
         other = type(self).__new__(type(self))
-        other._sender = self._sender.with_options(adjusted(self._sender.options, timeout, retries))
+        other._sender = self._sender.with_options(adjust_options(self._sender.options, timeout, retries))
         other._at, other._host = self._at, None
         return other
 
@@ -244,7 +336,7 @@ class AsyncClient:
         if self._host is not None:
             try:
                 await self._host.begin()
-                await self.wait_until_ready(besides=_LATER)
+                await self.wait_until_ready(besides=_OPTIONAL_COMPONENTS)
             except BaseException:
                 await self.close()
                 raise
@@ -257,7 +349,7 @@ class AsyncClient:
         return f"<AsyncClient of {self._sender.http.base_url}>"
 
 
-def _waiting(found: Readiness, until: float, besides: tuple[str, ...]) -> float:
+def _poll_delay(found: Readiness, until: float, besides: tuple[str, ...]) -> float:
     """Seconds to wait before looking again; 0 where there is nothing to wait for.
 
     Raises:
@@ -271,4 +363,4 @@ def _waiting(found: Readiness, until: float, besides: tuple[str, ...]) -> float:
         return 0.0
     if time.monotonic() > until:
         raise TimedOut(f"the service still loads {', '.join(loading)}: wait longer with seconds=")
-    return _LOOK_SECONDS
+    return _POLL_SECONDS

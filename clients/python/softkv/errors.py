@@ -77,7 +77,7 @@ class Refused(Error):
     @property
     def again(self) -> bool:
         """Whether the same request may succeed a moment later, without anybody having done anything."""
-        return self.code in REPEATABLE if self.code else self.status in _OF_GATEWAYS
+        return self.code in RETRYABLE_CODES if self.code else self.status in _GATEWAY_STATUSES
 
 
 class Invalid(Refused):
@@ -124,7 +124,7 @@ class ServiceFailed(Refused):
     """An error of the service's own (500): its log has the cause under the `request_id`."""
 
 
-OF_STATUS: dict[int, type[Refused]] = {
+ERRORS_BY_STATUS: dict[int, type[Refused]] = {
     401: KeyRefused,
     403: Forbidden,
     404: NotFound,
@@ -140,7 +140,7 @@ OF_STATUS: dict[int, type[Refused]] = {
     507: StorageFull,
 }
 # The codes of which docs/errors.md says "again": nothing was done, and a moment later it may be.
-REPEATABLE = frozenset(
+RETRYABLE_CODES = frozenset(
     {
         "collection_loading",
         "connections_full",
@@ -161,4 +161,4 @@ REPEATABLE = frozenset(
     }
 )
 # What a proxy in front of the service answers in its own words.
-_OF_GATEWAYS = (429, 502, 503, 504)
+_GATEWAY_STATUSES = (429, 502, 503, 504)

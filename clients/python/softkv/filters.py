@@ -6,22 +6,24 @@ import keyword
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeAlias
 
-from softkv.problems import flawed
+from softkv.problems import invalid_value
 from softkv.record import Record
-from softkv.wire.body import plain
+from softkv.wire import to_json_value
 
 METADATA = "metadata."
-_TEXTS = ("id", "key")
+_TEXT_FIELDS = ("id", "key")
 _ORDERING = (">", ">=", "<", "<=")
-_MOST_LEVELS, _MOST_VALUES = 32, 5000
-_SHOWN = 60
+_MAX_DEPTH, _MAX_VALUES = 32, 5000
+_MAX_SHOWN = 60
 _NO_TRUTH = (
     "a filter is neither true nor false here: the service decides it for each document. Join filters with &, | and ~ "
     "(not with and, or, not), each in parentheses; write 1900 <= F.year < 1950 as (F.year >= 1900) & (F.year < 1950)"
 )
 
 
-_UNCLOSED = "a field is no filter yet: compare it, each comparison in parentheses, as (F.year > 1930) & (F.pages < 200)"
+_BARE_FIELD = (
+    "a field is no filter yet: compare it, each comparison in parentheses, as (F.year > 1930) & (F.pages < 200)"
+)
 
 
 class Filter:
@@ -32,10 +34,10 @@ class Filter:
         raise NotImplementedError
 
     def __and__(self, other: Filter) -> Filter:
-        return _joined("AND", self, other)
+        return _combine("AND", self, other)
 
     def __or__(self, other: Filter) -> Filter:
-        return _joined("OR", self, other)
+        return _combine("OR", self, other)
 
     def __invert__(self) -> Filter:
         return Combination("NOT", (self,))
@@ -57,11 +59,11 @@ class Comparison(Record, Filter):
     ignore_case: bool = False
 
     def _made(self) -> None:
-        self.__dict__["value"] = _operand(self.value)
+        self.__dict__["value"] = _to_operand(self.value)
         how = f"{self.operator} with ignore_case" if self.ignore_case else self.operator
-        wanted = "a text" if self.ignore_case else _wanted(self.operator, self.field)
-        if not _fits(self.value, wanted):
-            raise flawed("/value", f"{how} on {self.field} wants {wanted}, not {_cut(self.value)}")
+        wanted = "a text" if self.ignore_case else _expected_operand(self.operator, self.field)
+        if not _is_expected(self.value, wanted):
+            raise invalid_value("/value", f"{how} on {self.field} wants {wanted}, not {_shorten(self.value)}")
 
     def wire(self) -> dict[str, Any]:
         """The filter as the service reads it."""
@@ -70,7 +72,7 @@ class Comparison(Record, Filter):
 
     def __repr__(self) -> str:
         case = " (ignore_case)" if self.ignore_case else ""
-        return f"{self.field} {self.operator} {_cut(self.value)}{case}"
+        return f"{self.field} {self.operator} {_shorten(self.value)}{case}"
 
 
 class Combination(Record, Filter):
@@ -84,10 +86,12 @@ class Combination(Record, Filter):
     conditions: tuple[Filter, ...]
 
     def _made(self) -> None:
-        if _depth(self) > _MOST_LEVELS:
-            raise flawed("/conditions", f"conditions nest at most {_MOST_LEVELS} deep: flatten them")
-        if (values := _values(self)) > _MOST_VALUES:
-            raise flawed("/conditions", f"a filter compares with at most {_MOST_VALUES} values, not {values}: split it")
+        if _depth(self) > _MAX_DEPTH:
+            raise invalid_value("/conditions", f"conditions nest at most {_MAX_DEPTH} deep: flatten them")
+        if (values := _count_values(self)) > _MAX_VALUES:
+            raise invalid_value(
+                "/conditions", f"a filter compares with at most {_MAX_VALUES} values, not {values}: split it"
+            )
 
     def wire(self) -> dict[str, Any]:
         """The filter as the service reads it."""
@@ -128,11 +132,11 @@ class Field:
 
     def is_in(self, values: Iterable[Any]) -> Comparison:
         """Equal to one of these."""
-        return Comparison(self.name, "in", _listed(values))
+        return Comparison(self.name, "in", _to_list(values))
 
     def not_in(self, values: Iterable[Any]) -> Comparison:
         """Equal to none of these."""
-        return Comparison(self.name, "not in", _listed(values))
+        return Comparison(self.name, "not in", _to_list(values))
 
     def contains(self, value: Any, *, ignore_case: bool = False) -> Comparison:
         """A list that holds the value, or a text that has it as a part."""
@@ -143,12 +147,12 @@ class Field:
         return Comparison(self.name, "==", None)
 
     def __and__(self, other: object) -> NoReturn:
-        raise TypeError(_UNCLOSED)
+        raise TypeError(_BARE_FIELD)
 
     __rand__ = __or__ = __ror__ = __and__
 
     def __invert__(self) -> NoReturn:
-        raise TypeError(_UNCLOSED)
+        raise TypeError(_BARE_FIELD)
 
     def __getitem__(self, name: str) -> Field:
         return Field(f"{self.name}.{name}")
@@ -180,7 +184,7 @@ class Fields:
     def __getattr__(self, name: str) -> Field:
         if name.startswith("_"):
             raise AttributeError(f'write F["{name}"] for a field whose name begins so')
-        return Field(name if name in _TEXTS else METADATA + name)
+        return Field(name if name in _TEXT_FIELDS else METADATA + name)
 
     def __getitem__(self, name: str) -> Field:
         return Field(METADATA + name)
@@ -193,27 +197,27 @@ F = Fields()
 Where: TypeAlias = Filter | Mapping[str, Any]
 
 
-def wire(where: Where | None, pointer: str = "/filter") -> Any:
+def encode_filter(where: Where | None, pointer: str = "/filter") -> Any:
     """A filter, or one written as the service reads it → the latter; Invalid for a value by field."""
     if where is None or isinstance(where, Mapping):
         if where and where.keys().isdisjoint(("operator", "field", "conditions")):
             detail = f"this condition lacks 'field': it wants field, operator, value; or write {_as_expression(where)}"
-            raise flawed(f"{pointer}/field", detail)
+            raise invalid_value(f"{pointer}/field", detail)
         return where
     if isinstance(where, Filter):
         return where.wire()
-    raise flawed(pointer, f"wanted a filter such as F.year >= 1930, or an object, got {type(where).__name__}")
+    raise invalid_value(pointer, f"wanted a filter such as F.year >= 1930, or an object, got {type(where).__name__}")
 
 
 def _as_expression(equals: Mapping[str, Any]) -> str:
     """A value for each field, as the expression that means it."""
-    each = [f"{_field_in_python(str(name))} == {_cut(value)}" for name, value in equals.items()]
+    each = [f"{_field_in_python(str(name))} == {_shorten(value)}" for name, value in equals.items()]
     return each[0] if len(each) == 1 else " & ".join(f"({comparison})" for comparison in each)
 
 
 def _field_in_python(name: str) -> str:
     plain_name = name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("_")
-    return f"F.{name}" if plain_name and name not in _TEXTS else f"F[{name!r}]"
+    return f"F.{name}" if plain_name and name not in _TEXT_FIELDS else f"F[{name!r}]"
 
 
 def field_name(field: Field | str) -> str:
@@ -221,7 +225,7 @@ def field_name(field: Field | str) -> str:
     return field.name if isinstance(field, Field) else field
 
 
-def _joined(operator: str, left: Filter, right: Filter) -> Filter:
+def _combine(operator: str, left: Filter, right: Filter) -> Filter:
     """Chains of one operator become one list, so that long ones do not nest."""
     if not isinstance(right, Filter):
         raise TypeError(f"{operator} joins filters, not {type(right).__name__}: put each comparison in parentheses")
@@ -236,42 +240,42 @@ def _depth(condition: Filter) -> int:
     return 1 + max(map(_depth, condition.conditions), default=0) if isinstance(condition, Combination) else 0
 
 
-def _values(condition: Filter) -> int:
+def _count_values(condition: Filter) -> int:
     if isinstance(condition, Combination):
-        return sum(map(_values, condition.conditions))
+        return sum(map(_count_values, condition.conditions))
     value = condition.value if isinstance(condition, Comparison) else None
     return len(value) if isinstance(value, list) else 1
 
 
-def _operand(value: Any) -> Any:
+def _to_operand(value: Any) -> Any:
     """A value as JSON has it, where it is a number of NumPy's or a date."""
     if isinstance(value, list | tuple | set | frozenset):
-        return [_operand(each) for each in value]
-    return value if isinstance(value, str | int | float | Mapping | None) else plain(value)
+        return [_to_operand(each) for each in value]
+    return value if isinstance(value, str | int | float | Mapping | None) else to_json_value(value)
 
 
-def _listed(values: Iterable[Any]) -> Any:
+def _to_list(values: Iterable[Any]) -> Any:
     return values if isinstance(values, str) else list(values)
 
 
-def _wanted(operator: str, field: str) -> str:
+def _expected_operand(operator: str, field: str) -> str:
     """What an operator compares a field with, in the service's words."""
     if operator in ("in", "not in"):
-        return f"a list of at most {_MOST_VALUES} " + {"id": "texts", "key": "texts and nulls"}.get(field, "scalars")
+        return f"a list of at most {_MAX_VALUES} " + {"id": "texts", "key": "texts and nulls"}.get(field, "scalars")
     if field == "key" and operator in ("==", "!="):
         return "a text or null"
-    if field in _TEXTS:
+    if field in _TEXT_FIELDS:
         return "a text"
     if operator in _ORDERING:
         return "a number or a text"
     return "a scalar" if operator == "contains" else "a scalar or a list of scalars"
 
 
-def _fits(value: Any, wanted: str) -> bool:
+def _is_expected(value: Any, wanted: str) -> bool:
     text, scalar = isinstance(value, str), _is_scalar(value)
     if wanted.startswith("a list"):
         each = {"texts": _is_text, "texts and nulls": _is_text_or_null}.get(wanted.split(" ", 6)[6], _is_scalar)
-        return isinstance(value, list) and len(value) <= _MOST_VALUES and all(map(each, value))
+        return isinstance(value, list) and len(value) <= _MAX_VALUES and all(map(each, value))
     return {
         "a text": text,
         "a text or null": text or value is None,
@@ -294,6 +298,6 @@ def _is_scalar(value: Any) -> bool:
     return value is None or isinstance(value, str | int)
 
 
-def _cut(value: Any) -> str:
+def _shorten(value: Any) -> str:
     text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}…"
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 3]}…"

@@ -18,14 +18,14 @@ from weakref import WeakSet, finalize
 import httpx2
 
 from softkv.errors import Error
-from softkv.problems import flawed
+from softkv.problems import invalid_value
 
 URL = "http://localhost"
 NO_KEY = "local"  # so that a key for another service is not sent to this one, which wants none
-_living: WeakSet[Host] = WeakSet()
-_OF_CLIENT = ("timeout", "retries", "connections")
+_running_hosts: WeakSet[Host] = WeakSet()
+_CLIENT_OPTIONS = ("timeout", "retries", "connections")
 # Whoever is in this process is no stranger to it; and the settings of a service that listens say nothing here.
-_OWN = {"host": "127.0.0.1", "api_keys": (), "read_keys": (), "allow_anonymous": "write", "demo": ()}
+_LOCAL_SETTINGS = {"host": "127.0.0.1", "api_keys": (), "read_keys": (), "allow_anonymous": "write", "demo": ()}
 
 
 class Host:
@@ -38,7 +38,7 @@ class Host:
 
     def __init__(self, settings: Mapping[str, Any], directory: str | None) -> None:
         self._settings = settings
-        self._removed = None if directory is None else finalize(self, _remove, directory)
+        self._removed = None if directory is None else finalize(self, _remove_directory, directory)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._live, name="softkv", daemon=True)
         self._started: concurrent.futures.Future[None] = concurrent.futures.Future()
@@ -56,9 +56,9 @@ class Host:
             Error: the data directory cannot be used; the error says why.
         """
         self._thread.start()
-        if not _living:
-            _before_threads_end(_stop_living)
-        _living.add(self)
+        if not _running_hosts:
+            _call_before_threads_end(_stop_running_hosts)
+        _running_hosts.add(self)
         self._started.result()
 
     async def begin(self) -> None:
@@ -72,7 +72,7 @@ class Host:
             with suppress(RuntimeError):  # its loop is closed: it has ended by itself
                 self._loop.call_soon_threadsafe(self._ended.set)
             self._thread.join()
-        _living.discard(self)
+        _running_hosts.discard(self)
         if self._removed is not None:
             self._removed()
 
@@ -114,7 +114,7 @@ class Host:
             self._started.set_exception(failure)
 
     async def _serve(self) -> None:
-        app = application(self._settings)
+        app = create_application(self._settings)
         from service.storage import StorageError
 
         self._transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
@@ -161,30 +161,30 @@ class AsyncTransport(httpx2.AsyncBaseTransport):
         await asyncio.to_thread(self._host.stop)
 
 
-def _remove(directory: str) -> None:
+def _remove_directory(directory: str) -> None:
     """Delete a temporary directory, which somebody may have tidied away already."""
     with suppress(FileNotFoundError):
         shutil.rmtree(directory)
 
 
-def _stop_living() -> None:
+def _stop_running_hosts() -> None:
     """Stop what a program has not closed before it ends."""
-    for each in list(_living):
+    for each in list(_running_hosts):
         each.stop()
 
 
-def _leave_living() -> None:
+def _abandon_running_hosts() -> None:
     """After a fork, in the new process."""
-    for each in list(_living):
+    for each in list(_running_hosts):
         each.leave()
-    _living.clear()
+    _running_hosts.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_living)
+    os.register_at_fork(after_in_child=_abandon_running_hosts)
 
 
-def _before_threads_end(call: Callable[[], None]) -> None:
+def _call_before_threads_end(call: Callable[[], None]) -> None:
     """Have this called as the interpreter ends, while threads can still be given work.
 
     What `atexit` calls comes after that, when the service can no longer close its store; concurrent.futures, which
@@ -193,10 +193,10 @@ def _before_threads_end(call: Callable[[], None]) -> None:
     getattr(threading, "_register_atexit", atexit.register)(call)
 
 
-def host(path: str | os.PathLike[str] | None, options: Mapping[str, Any]) -> tuple[Host, dict[str, Any]]:
+def create_host(path: str | os.PathLike[str] | None, options: Mapping[str, Any]) -> tuple[Host, dict[str, Any]]:
     """A service to start, and what of the options is its client's."""
-    own = {name: each for name, each in options.items() if name in _OF_CLIENT}
-    settings = {**_OWN, **{name: each for name, each in options.items() if name not in _OF_CLIENT}}
+    own = {name: each for name, each in options.items() if name in _CLIENT_OPTIONS}
+    settings = {**_LOCAL_SETTINGS, **{name: each for name, each in options.items() if name not in _CLIENT_OPTIONS}}
     if settings.get("encoder", "") is None:
         settings["encoder"] = "none"
     directory = tempfile.mkdtemp(prefix="softkv-") if path is None else None
@@ -204,21 +204,23 @@ def host(path: str | os.PathLike[str] | None, options: Mapping[str, Any]) -> tup
     return Host(settings, directory), own
 
 
-def application(settings: Mapping[str, Any]) -> Any:
+def create_application(settings: Mapping[str, Any]) -> Any:
     """The service, quiet: warnings on standard error, and no line for each request.
 
     Raises:
         ImportError: it is not installed.
     """
     try:
-        with _logs_kept():
+        with _preserve_logging():
             from service.app import create_app
             from service.settings import Settings
 
             try:
                 return create_app(Settings(**settings))
             except ValueError as error:
-                raise flawed("", f"the service does not take these settings: {_told(error)}") from error
+                raise invalid_value(
+                    "", f"the service does not take these settings: {_validation_summary(error)}"
+                ) from error
     except ModuleNotFoundError as error:
         if error.name != "service":
             raise
@@ -228,7 +230,7 @@ def application(settings: Mapping[str, Any]) -> Any:
         ) from error
 
 
-def _told(error: ValueError) -> str:
+def _validation_summary(error: ValueError) -> str:
     """What is wrong with settings, as pydantic says it, in a line."""
     flaws: list[dict[str, Any]] = getattr(error, "errors", list)()
     told = [f"{'.'.join(map(str, each['loc']))}: {each['msg'].removeprefix('Value error, ')}" for each in flaws]
@@ -236,7 +238,7 @@ def _told(error: ValueError) -> str:
 
 
 @contextmanager
-def _logs_kept() -> Iterator[None]:
+def _preserve_logging() -> Iterator[None]:
     """Keep the program's own logging as it is: the service, which is used to a process for itself, sets it up anew.
 
     What it has set up for all of the process becomes that of its own log, from warnings on.

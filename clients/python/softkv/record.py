@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
 
 
-class Renaming:
+class RenamedAttributes:
     """A class that says what to write in place of an attribute that it does not have."""
 
     _instead: ClassVar[Mapping[str, str]] = {}
@@ -20,7 +20,7 @@ class Renaming:
 
 
 @dataclass_transform(frozen_default=True)
-class Record(Renaming):
+class Record(RenamedAttributes):
     """A frozen dataclass to whoever reads or checks it, made without generating code.
 
     A client has some thirty of them, and to generate the code of thirty dataclasses takes as long as importing all of

@@ -10,10 +10,10 @@ from softkv.calls.call import Call
 from softkv.errors import Error, Refused, TimedOut, Unreachable
 from softkv.record import Record
 
-_FIRST_SECONDS, _MOST_SECONDS = 0.25, 8.0
+_FIRST_DELAY, _MAX_DELAY = 0.25, 8.0
 
 
-class Retrying(Record):
+class RetryPolicy(Record):
     """Repeats what is safe to repeat.
 
     A refusal of which the service says that the same request may succeed a moment later changed nothing, so any call
@@ -32,15 +32,15 @@ class Retrying(Record):
 
     def wait(self, call: Call[Any], error: Error, tried: int) -> float | None:
         """Seconds to wait before the call is sent again after so many tries; None where the error is to be raised."""
-        if tried > self.retries or not _again(call, error):
+        if tried > self.retries or not _is_retryable(call, error):
             return None
         if error.retry_after is not None:
             return error.retry_after if error.retry_after <= self.longest else None
-        seconds: float = min(_FIRST_SECONDS * 2 ** (tried - 1), _MOST_SECONDS)
+        seconds: float = min(_FIRST_DELAY * 2 ** (tried - 1), _MAX_DELAY)
         return seconds * (0.5 + 0.5 * self.chance())
 
 
-def _again(call: Call[Any], error: Error) -> bool:
+def _is_retryable(call: Call[Any], error: Error) -> bool:
     if isinstance(error, Refused):
         return error.again and (call.repeatable or error.code is not None)
     if isinstance(error, Unreachable) and not error.sent:

@@ -1,32 +1,46 @@
-"""Sending calls: the one place where a blocking client and an awaited one differ."""
+"""The version of this client, as its pyproject.toml says it."""
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping
 from contextlib import closing
 from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 import httpx2
 
-from softkv import settings
-from softkv.calls.call import Call, Plan
+from softkv import sending
+from softkv.calls.call import Call, EventStream, Plan
 from softkv.errors import Error, TimedOut, Unreachable
-from softkv.problems import flawed, foreign
+from softkv.problems import Reply, foreign_response_error, invalid_value
 from softkv.record import Record
-from softkv.reply import Reply
-from softkv.retrying import Retrying
-from softkv.version import VERSION
+from softkv.retrying import RetryPolicy
+
+VERSION = "0.1.0"
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+
+def service_url(environment: Mapping[str, str] = os.environ) -> str:
+    """The address of the service."""
+    return environment.get("SOFTKV_URL") or DEFAULT_URL
+
+
+def service_key(environment: Mapping[str, str] = os.environ) -> str | None:
+    """The key to call it with, None for none."""
+    return environment.get("SOFTKV_KEY") or None
+
 
 T = TypeVar("T")
-CONNECT_SECONDS = 5.0
+CONNECT_TIMEOUT = 5.0
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # A request that never left: it may be sent again, whatever it asks.
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
-class Options(Record):
+class SendOptions(Record):
     """How calls are sent.
 
     Attributes:
@@ -34,22 +48,22 @@ class Options(Record):
     """
 
     timeout: float | None = None
-    retrying: Retrying = Retrying()
+    retrying: RetryPolicy = RetryPolicy()
 
     def limits(self, call: Call[Any]) -> httpx2.Timeout:
         """How long a call may take; for a place in the pool it waits as long as it must."""
-        return _limits(call.timeout if self.timeout is None else self.timeout)
+        return _timeouts(call.timeout if self.timeout is None else self.timeout)
 
 
 @cache
-def _limits(seconds: float) -> httpx2.Timeout:
-    return httpx2.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS), pool=None)
+def _timeouts(seconds: float) -> httpx2.Timeout:
+    return httpx2.Timeout(seconds, connect=min(seconds, CONNECT_TIMEOUT), pool=None)
 
 
 class Sender:
     """Sends calls and waits for them."""
 
-    def __init__(self, http: httpx2.Client, options: Options, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, http: httpx2.Client, options: SendOptions, sleep: Callable[[float], None] = time.sleep) -> None:
         self.http = http
         self.options = options
         self._sleep = sleep
@@ -75,7 +89,7 @@ class Sender:
         while True:
             tried += 1
             try:
-                with failures(call, self.http.base_url):
+                with connection_errors(call, self.http.base_url):
                     reply = self._received(call)
                 return call.answer(reply)
             except Error as error:
@@ -84,18 +98,18 @@ class Sender:
             self._sleep(seconds)
 
     def _received(self, call: Call[Any]) -> Reply:
-        request = _request(self.http, call, self.options)
+        request = _build_request(self.http, call, self.options)
         if call.take is None:
-            return _reply(self.http.send(request))
+            return _to_reply(self.http.send(request))
         with closing(self.http.send(request, stream=True)) as response:
             if call.is_success(response.status_code):
                 for part in response.iter_bytes():
-                    _take(call, part, response)
-                return _reply(response, b"")
+                    _write_chunk(call, part, response)
+                return _to_reply(response, b"")
             response.read()
-            return _reply(response)
+            return _to_reply(response)
 
-    def with_options(self, options: Options) -> Sender:
+    def with_options(self, options: SendOptions) -> Sender:
         """Another sender over the same connections."""
         return Sender(self.http, options, self._sleep)
 
@@ -106,7 +120,7 @@ class AsyncSender:
     def __init__(
         self,
         http: httpx2.AsyncClient,
-        options: Options,
+        options: SendOptions,
         sleep: Callable[[float], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self.http = http
@@ -134,7 +148,7 @@ class AsyncSender:
         while True:
             tried += 1
             try:
-                with failures(call, self.http.base_url):
+                with connection_errors(call, self.http.base_url):
                     reply = await self._received(call)
                 return call.answer(reply)
             except Error as error:
@@ -143,21 +157,21 @@ class AsyncSender:
             await self.pause(seconds)
 
     async def _received(self, call: Call[Any]) -> Reply:
-        request = _request(self.http, call, self.options)
+        request = _build_request(self.http, call, self.options)
         if call.take is None:
-            return _reply(await self.http.send(request))
+            return _to_reply(await self.http.send(request))
         response = await self.http.send(request, stream=True)
         try:
             if call.is_success(response.status_code):
                 async for part in response.aiter_bytes():
-                    _take(call, part, response)
-                return _reply(response, b"")
+                    _write_chunk(call, part, response)
+                return _to_reply(response, b"")
             await response.aread()
-            return _reply(response)
+            return _to_reply(response)
         finally:
             await response.aclose()
 
-    def with_options(self, options: Options) -> AsyncSender:
+    def with_options(self, options: SendOptions) -> AsyncSender:
         """Another sender over the same connections."""
         return AsyncSender(self.http, options, self._sleep)
 
@@ -171,7 +185,7 @@ class AsyncSender:
         await asyncio.sleep(seconds)
 
 
-class failures:  # noqa: N801  # a context manager, called like the functions of contextlib
+class connection_errors:  # noqa: N801  # a context manager, called like the functions of contextlib
     """Turns a connection's failures into errors of ours."""
 
     def __init__(self, call: Call[Any], url: httpx2.URL) -> None:
@@ -201,7 +215,7 @@ class failures:  # noqa: N801  # a context manager, called like the functions of
         raise failed from error
 
 
-def adjusted(options: Options, timeout: float | None, retries: int | None) -> Options:
+def adjust_options(options: SendOptions, timeout: float | None, retries: int | None) -> SendOptions:
     """Options with some of them changed."""
     if timeout is not None:
         options = options.replaced(timeout=timeout)
@@ -214,17 +228,19 @@ def http_options(url: str | None, key: str | None, connections: int) -> dict[str
     Raises:
         Invalid: that is no address.
     """
-    url, key = url or settings.service_url(), key or settings.service_key()
+    url, key = url or sending.service_url(), key or sending.service_key()
     try:
         parsed = httpx2.URL(url)
     except httpx2.InvalidURL as error:
-        raise flawed("", f"{url!r} is not a URL ({error}): give one such as http://127.0.0.1:8000") from None
+        raise invalid_value("", f"{url!r} is not a URL ({error}): give one such as http://127.0.0.1:8000") from None
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise flawed("", f"{url!r} is not an http address: give one such as http://127.0.0.1:8000")
+        raise invalid_value("", f"{url!r} is not an http address: give one such as http://127.0.0.1:8000")
     if parsed.path.rstrip("/").endswith("/v1"):
-        raise flawed("", f"{url!r} ends in /v1, which the client adds to each call: leave it out")
+        raise invalid_value("", f"{url!r} ends in /v1, which the client adds to each call: leave it out")
     if key and not (key.isascii() and key.isprintable()):
-        raise flawed("", "the key has a line break, or another character that no header takes: see where it comes from")
+        raise invalid_value(
+            "", "the key has a line break, or another character that no header takes: see where it comes from"
+        )
     return {
         "base_url": parsed,
         "headers": {"User-Agent": f"softkv-client/{VERSION}"} | ({"Authorization": f"Bearer {key}"} if key else {}),
@@ -236,12 +252,12 @@ def http_options(url: str | None, key: str | None, connections: int) -> dict[str
     }
 
 
-def _request(http: httpx2.Client | httpx2.AsyncClient, call: Call[Any], options: Options) -> httpx2.Request:
+def _build_request(http: httpx2.Client | httpx2.AsyncClient, call: Call[Any], options: SendOptions) -> httpx2.Request:
     if http.is_closed:
         raise Unreachable("this client is closed: make another, or ask within its `with`")
     return http.build_request(
         call.method,
-        _address(str(http.base_url), call.path),
+        _request_url(str(http.base_url), call.path),
         params=call.query or None,
         content=call.content,
         headers=call.headers,
@@ -250,18 +266,71 @@ def _request(http: httpx2.Client | httpx2.AsyncClient, call: Call[Any], options:
 
 
 @lru_cache(1024)  # to take an address to pieces takes longer than all else that is done here
-def _address(url: str, path: str) -> httpx2.URL:
+def _request_url(url: str, path: str) -> httpx2.URL:
     return httpx2.URL(url.rstrip("/") + path)
 
 
-def _reply(response: httpx2.Response, content: bytes | None = None) -> Reply:
+def _to_reply(response: httpx2.Response, content: bytes | None = None) -> Reply:
     return Reply(response.status_code, response.headers, response.content if content is None else content, response.url)
 
 
-def _take(call: Call[Any], part: bytes, response: httpx2.Response) -> None:
+def _write_chunk(call: Call[Any], part: bytes, response: httpx2.Response) -> None:
     """Hand a part of an answer to who reads it."""
     assert call.take is not None
     try:
         call.take(part)
     except (ValueError, KeyError, TypeError) as error:
-        raise foreign(_reply(response, b"")) from error
+        raise foreign_response_error(_to_reply(response, b"")) from error
+
+
+def run_stream(sender: Sender, stream: EventStream[T]) -> Generator[T, None, None]:
+    """Each item as it comes; who stops going through them ends the call at the next event."""
+    from queue import SimpleQueue
+    from threading import Event, Thread
+
+    told: SimpleQueue[Any] = SimpleQueue()
+    enough = Event()
+
+    def listen() -> None:
+        try:
+            sender.run(stream.hear(_event_handler(told.put, stream, enough.is_set)))
+        except Exception as error:
+            told.put(error)
+        finally:
+            told.put(None)
+
+    Thread(target=listen, name="softkv-stream", daemon=True).start()
+    try:
+        while (each := told.get()) is not None:
+            if isinstance(each, Exception):
+                raise each
+            yield each
+    finally:
+        enough.set()
+
+
+async def run_stream_async(sender: AsyncSender, stream: EventStream[T]) -> AsyncGenerator[T, None]:
+    """Each item as it comes; who stops going through them ends the call."""
+    import asyncio
+
+    told: asyncio.Queue[Any] = asyncio.Queue()
+    listening = asyncio.ensure_future(sender.run(stream.hear(_event_handler(told.put_nowait, stream, lambda: False))))
+    listening.add_done_callback(lambda _: told.put_nowait(None))
+    try:
+        while (each := await told.get()) is not None:
+            yield each
+        await listening
+    finally:
+        listening.cancel()
+
+
+def _event_handler(
+    put: Callable[[Any], object], stream: EventStream[T], enough: Callable[[], bool]
+) -> Callable[[str, Any], bool]:
+    """Who is told of events, and hands on what they become."""
+
+    def heard(name: str, data: Any) -> bool:
+        put(stream.made(name, data))
+        return enough()
+
+    return heard

@@ -12,7 +12,7 @@ from service.commands.page.memories import Memory
 
 if TYPE_CHECKING:
     import softkv
-    from softkv.answers.comparison import Comparison, Found
+    from softkv.answers.answer import Comparison, SqlResult
 
 NULLS = ("auto", "lenient", "strict")
 TEMPERATURE = 0.05
@@ -103,5 +103,5 @@ class Recording:
         return self._client.collection(memory.name).compare(query, **told)
 
 
-def _statement(found: Found) -> dict[str, Any]:
+def _statement(found: SqlResult) -> dict[str, Any]:
     return {"statement": found.statement, "parameters": dict(found.parameters)}

@@ -9,7 +9,7 @@ import tomllib
 
 import pytest
 
-from softkv.version import VERSION
+from softkv.sending import VERSION
 from tests.examples import ROOT
 
 CLIENT = ROOT / "clients" / "python"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from softkv import Report
-from softkv.progress import told
+from softkv.uploading import progress_callback
 
 
 def acknowledged(many: int) -> Report:
@@ -24,7 +24,7 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def hide(*names: str) -> None:
         found = importlib.util.find_spec
-        monkeypatch.setattr("softkv.progress.find_spec", lambda name: None if name in names else found(name))
+        monkeypatch.setattr("softkv.uploading.find_spec", lambda name: None if name in names else found(name))
 
     return hide
 
@@ -33,7 +33,7 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.mark.parametrize("total", [2500, None])
 def test_it_is_drawn_on_standard_error(capfd, without, missing, total):
     without(*missing)
-    with told(True, total) as tell:
+    with progress_callback(True, total) as tell:
         tell(acknowledged(1000))
         tell(acknowledged(2500))
     drawn = capfd.readouterr()
@@ -42,7 +42,7 @@ def test_it_is_drawn_on_standard_error(capfd, without, missing, total):
 
 
 def test_nothing_is_drawn_unless_it_is_asked_for(capfd, without):
-    with told(False, None) as tell:
+    with progress_callback(False, None) as tell:
         tell(acknowledged(1))
     assert capfd.readouterr() == ("", "")
 

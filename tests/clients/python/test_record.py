@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 
-from softkv.answers.match import Part
+from softkv.answers.documents import Part
 from softkv.errors import Flaw, Invalid
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from softkv.calls.call import Call, nothing
-from softkv.errors import REPEATABLE, Busy, Conflict, Invalid, Refused, TimedOut, Unavailable, Unreachable
-from softkv.retrying import Retrying
+from softkv.calls.call import Call, ignore_content
+from softkv.errors import RETRYABLE_CODES, Busy, Conflict, Invalid, Refused, TimedOut, Unavailable, Unreachable
+from softkv.retrying import RetryPolicy
 from tests.examples import Page
 
-SAFE = Call("GET", "/", nothing)
-UNSAFE = Call("POST", "/", nothing, repeatable=False)
-ALWAYS = Retrying(retries=20, chance=lambda: 1.0)
+SAFE = Call("GET", "/", ignore_content)
+UNSAFE = Call("POST", "/", ignore_content, repeatable=False)
+ALWAYS = RetryPolicy(retries=20, chance=lambda: 1.0)
 
 
 def not_sent() -> Unreachable:
@@ -23,8 +23,8 @@ def not_sent() -> Unreachable:
 def test_waits_grow_to_a_limit_and_scatter():
     waits = [ALWAYS.wait(SAFE, Unreachable("lost"), tried) for tried in range(1, 9)]
     assert waits == [0.25, 0.5, 1, 2, 4, 8, 8, 8]
-    assert Retrying(chance=lambda: 0.0).wait(SAFE, Unreachable("lost"), 1) == 0.125
-    assert Retrying(retries=2).wait(SAFE, Unreachable("lost"), 3) is None
+    assert RetryPolicy(chance=lambda: 0.0).wait(SAFE, Unreachable("lost"), 1) == 0.125
+    assert RetryPolicy(retries=2).wait(SAFE, Unreachable("lost"), 3) is None
 
 
 @pytest.mark.parametrize(
@@ -57,4 +57,4 @@ def test_a_service_is_given_the_time_it_asks_for():
 def test_the_codes_are_those_of_the_page_of_errors():
     rows = [line.split("|") for line in Page("docs/errors.md").text.splitlines() if line.startswith("| `")]
     again = {row[1].strip(" `") for row in rows if row[3].strip() == "yes"}
-    assert again | {"rate_limit_exceeded"} == REPEATABLE
+    assert again | {"rate_limit_exceeded"} == RETRYABLE_CODES

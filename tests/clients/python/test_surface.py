@@ -11,31 +11,19 @@ from typing import Any
 import pytest
 
 from softkv import AsyncClient, AsyncCollection, Client, Collection, Document
-from softkv.calls import (
-    arrays,
-    asking,
-    attending,
-    backups,
-    collections,
-    documents,
-    facts,
-    service,
-    writing,
-)
-from softkv.calls.call import Call
-from softkv.calls.place import Known, Place
-from softkv.calls.teaching import lab, rooms
+from softkv.calls import arrays, classroom, collections, documents, queries, service, writing
+from softkv.calls.call import Call, CollectionRef, ServiceCache
 from tests.description import FILE
 
 DESCRIPTION = json.loads(FILE.read_text(encoding="utf-8"))
 
 # operation → the description of the call, and an example of its arguments
 BUILT: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
-    "attend": (attending.attend, ("cats",)),
-    "sweep": (asking.sweep, ("cats", [0.1])),
-    "compare": (asking.compare, ("cats",)),
-    "calibrate": (asking.calibrate, ([{"query": "cats", "id": None}],)),
-    "compare_rows": (asking.compare_rows, ("cats", [{"key": "cats"}])),
+    "attend": (queries.attend, ("cats",)),
+    "sweep": (queries.sweep, ("cats", [0.1])),
+    "compare": (queries.compare, ("cats",)),
+    "calibrate": (queries.calibrate, ([{"query": "cats", "id": None}],)),
+    "compare_rows": (queries.compare_rows, ("cats", [{"key": "cats"}])),
     "post_documents": (writing.write, ([{"id": "a"}],)),
     "put_document": (documents.put, ("a/b",)),
     "patch_document": (documents.patch, ("a/b",)),
@@ -44,7 +32,7 @@ BUILT: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "query_documents": (documents.find, ()),
     "delete_documents": (documents.delete, ("a",)),
     "update_documents": (documents.update, ("a",)),
-    "describe_fields": (facts.fields, ()),
+    "describe_fields": (collections.fields, ()),
     "put_collection": (collections.create, ()),
     "patch_collection": (collections.change, ()),
     "get_collection": (collections.info, ()),
@@ -54,25 +42,25 @@ BUILT: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "livez": (service.alive, ()),
     "readyz": (service.ready, ()),
     "metrics": (service.metrics, ()),
-    "get_backup": (backups.backup, (io.BytesIO(),)),
+    "get_backup": (service.backup, (io.BytesIO(),)),
     "list_models": (service.models, ()),
     "get_model": (service.model, ("a/b",)),
     "encode": (arrays.encode, (["cats"],)),
     "trace": (arrays.trace, ("cats",)),
     "embeddings": (arrays.embed, ("cats", "a model")),
-    "open_room": (rooms.open_room, ()),
-    "get_room": (rooms.room, ("MATH",)),
-    "close_room": (rooms.close_room, ("MATH", "s")),
-    "put_room_row": (rooms.put_row, ("MATH", "a/b", "cats")),
-    "delete_room_row": (rooms.remove_row, ("MATH", "a/b", "s")),
-    "delete_room_rows": (rooms.remove_rows, ("MATH", "s")),
-    "ask_room": (rooms.ask, ("MATH", "cats")),
-    "put_guess": (rooms.guess, ("MATH", "a/b", 1, None)),
-    "reveal_answer": (rooms.reveal, ("MATH", 1, "s")),
-    "hear_room": (rooms.hear_room, ("MATH", print)),
-    "get_lab": (lab.lab, ()),
-    "train_model": (lab.train, ("dates", print)),
-    "decode_source": (lab.decode, ("m-0123abcd", "3 March 2014")),
+    "open_room": (classroom.open_room, ()),
+    "get_room": (classroom.room, ("MATH",)),
+    "close_room": (classroom.close_room, ("MATH", "s")),
+    "put_room_row": (classroom.put_row, ("MATH", "a/b", "cats")),
+    "delete_room_row": (classroom.remove_row, ("MATH", "a/b", "s")),
+    "delete_room_rows": (classroom.remove_rows, ("MATH", "s")),
+    "ask_room": (classroom.ask, ("MATH", "cats")),
+    "put_guess": (classroom.guess, ("MATH", "a/b", 1, None)),
+    "reveal_answer": (classroom.reveal, ("MATH", 1, "s")),
+    "hear_room": (classroom.hear_room, ("MATH", print)),
+    "get_lab": (classroom.lab, ()),
+    "train_model": (classroom.train, ("dates", print)),
+    "decode_source": (classroom.decode, ("m-0123abcd", "3 March 2014")),
     "attend_arrays": (arrays.attend, ([[1]], [[1]], [[1]])),
 }
 # field of a request → the argument that says it
@@ -102,7 +90,7 @@ BESIDES = {
     "hear_room": {"heard"},
     "train_model": {"heard"},
 }
-OF_THE_SERVICE = ("service", "arrays", "backups", "lab", "rooms")
+OF_THE_SERVICE = ("service", "arrays", "classroom")
 COLLECTION = {name for name in BUILT if BUILT[name][0].__module__.split(".")[-1] not in OF_THE_SERVICE} - {
     "compare_rows"
 }
@@ -160,8 +148,8 @@ def test_every_field_of_a_request_has_an_argument(name):
 
 
 def test_a_type_checker_knows_the_arguments_of_attend_as_they_are():
-    named = [each for each in inspect.signature(attending.attend).parameters.values() if each.kind is each.KEYWORD_ONLY]
-    written = {name: each.__forward_arg__ for name, each in attending.How.__annotations__.items()}
+    named = [each for each in inspect.signature(queries.attend).parameters.values() if each.kind is each.KEYWORD_ONLY]
+    written = {name: each.__forward_arg__ for name, each in queries.AttendOptions.__annotations__.items()}
     assert written == {each.name: each.annotation for each in named}
 
 
@@ -174,9 +162,9 @@ def test_a_document_has_every_field():
 def test_a_call_goes_where_the_description_says(name):
     build, given = BUILT[name]
     method, path, _ = OPERATIONS[name]
-    known = Known()
+    known = ServiceCache()
     known.limits = {"encode_texts": 10_000}
-    steps = build(Place("library", known) if name in COLLECTION else known, *given)
+    steps = build(CollectionRef("library", known) if name in COLLECTION else known, *given)
     call: Call[Any] = steps.ask(None, 1) if hasattr(steps, "ask") else next(iter(steps))
     assert (call.method, call.path) == (
         method,
@@ -187,9 +175,9 @@ def test_a_call_goes_where_the_description_says(name):
 @pytest.mark.parametrize("name", BUILT)
 def test_only_a_write_that_a_service_does_once_has_an_idempotency_key(name):
     build, given = BUILT[name]
-    known = Known()
+    known = ServiceCache()
     known.limits = {"encode_texts": 10_000}
-    steps = build(Place("library", known) if name in COLLECTION else known, *given)
+    steps = build(CollectionRef("library", known) if name in COLLECTION else known, *given)
     call: Call[Any] = steps.ask(None, 1) if hasattr(steps, "ask") else next(iter(steps))
     assert ("Idempotency-Key" in call.headers) == ("Idempotency-Key" in request_fields(OPERATIONS[name][2]))
     assert call.headers == call.headers
@@ -215,12 +203,12 @@ def test_both_clients_have_the_same_methods_with_the_same_arguments(waited, awai
 def test_every_described_call_is_a_method_of_both():
     built = {build for build, _ in BUILT.values()} | {
         service.access,
-        attending.attend_stream,
+        queries.attend_stream,
         writing.upsert,
         documents.count,
         documents.exists,
         documents.get_many,
-        facts.values,
+        collections.values,
     }
     for faces in ((Client, Collection), (AsyncClient, AsyncCollection)):
         described = {

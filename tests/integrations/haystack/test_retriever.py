@@ -16,7 +16,7 @@ from haystack.errors import FilterError
 from haystack.utils import Secret
 
 import softkv
-from softkv.calls.attending import How
+from softkv.calls.queries import AttendOptions
 from softkv.haystack import SoftkvDocumentStore, SoftkvRetriever
 from tests.examples import ROOT
 
@@ -67,7 +67,7 @@ def test_documents_are_handed_on_where_the_verdict_is_accepted(run):
 
 
 def test_every_option_of_attend_is_one_of_the_retriever_and_of_each_run():
-    how = How.__annotations__.keys() - BESIDES
+    how = AttendOptions.__annotations__.keys() - BESIDES
     wanted = how | {"filters", "accept", "score", "evidence"}
     for each in (SoftkvRetriever.__init__, SoftkvRetriever.run, SoftkvRetriever.run_async):
         assert wanted <= inspect.signature(each).parameters.keys()

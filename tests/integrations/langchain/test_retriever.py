@@ -10,7 +10,7 @@ from langchain_core.runnables import RunnableLambda
 
 from softkv import F
 from softkv.langchain import SoftkvRetriever, SoftkvVectorStore
-from softkv.langchain.asking import EVIDENCE, OF_ATTEND
+from softkv.langchain.search import ATTEND_OPTIONS, EVIDENCE_FIELD
 
 KNOWN, UNKNOWN = "pets that purr", "flurb zindle quax"
 GIVEN = {
@@ -40,8 +40,8 @@ def invoke(request: Any, runner: Any) -> Any:
 
 
 def test_it_has_every_argument_of_attend():
-    assert set(GIVEN) | CALIBRATED == OF_ATTEND
-    assert SoftkvRetriever.model_fields.keys() >= OF_ATTEND
+    assert set(GIVEN) | CALIBRATED == ATTEND_OPTIONS
+    assert SoftkvRetriever.model_fields.keys() >= ATTEND_OPTIONS
 
 
 @pytest.mark.parametrize("option", sorted(GIVEN))
@@ -54,7 +54,7 @@ def test_an_argument_is_given_to_it_or_to_invoke(invoke, client, option):
     given = invoke(asked, KNOWN, evidence=True, accept="any", **own)
     assert [each.id for each in made] == wanted.ids
     assert made == given
-    assert [each.metadata[EVIDENCE]["weight"] for each in made] == wanted.weights.tolist()
+    assert [each.metadata[EVIDENCE_FIELD]["weight"] for each in made] == wanted.weights.tolist()
     assert len(invoke(asked, KNOWN)) == 10
 
 

@@ -12,7 +12,7 @@ from langchain_core.vectorstores import VectorStore
 
 from softkv import F
 from softkv.langchain import SoftkvVectorStore
-from softkv.langchain.asking import EVIDENCE, OF_ATTEND
+from softkv.langchain.search import ATTEND_OPTIONS, EVIDENCE_FIELD
 
 KNOWN, UNKNOWN = "pets that purr", "flurb zindle quax"
 CATS = "old-possums-book-of-practical-cats"
@@ -162,7 +162,7 @@ def test_evidence_is_in_the_metadata_on_request_only(ask, library):
     (plain,) = ask(library, "similarity_search", KNOWN, k=1)
     assert plain.metadata == answer[0].metadata
     (told,) = ask(library, "similarity_search", KNOWN, k=1, evidence=True)
-    said = told.metadata.pop(EVIDENCE)
+    said = told.metadata.pop(EVIDENCE_FIELD)
     assert told == plain
     assert said["weight"] == answer[0].weight
     assert said["rest_weight"] == answer.rest_weight
@@ -171,10 +171,10 @@ def test_evidence_is_in_the_metadata_on_request_only(ask, library):
     assert said["certificate"]["method"] == "exact"
     assert said.keys() >= answer.to_dict()["evidence"].keys()
     (more,) = ask(library, "similarity_search", KNOWN, k=1, include=also)
-    assert more.metadata[EVIDENCE].keys() == set(also)
-    assert more.metadata[EVIDENCE]["explanation"]["log_weight"] == answer[0].explanation.log_weight
-    assert more.metadata[EVIDENCE]["key_vector"] == answer[0].key_vector.tolist()
-    assert more.metadata[EVIDENCE]["output"] == answer.output.tolist()
+    assert more.metadata[EVIDENCE_FIELD].keys() == set(also)
+    assert more.metadata[EVIDENCE_FIELD]["explanation"]["log_weight"] == answer[0].explanation.log_weight
+    assert more.metadata[EVIDENCE_FIELD]["key_vector"] == answer[0].key_vector.tolist()
+    assert more.metadata[EVIDENCE_FIELD]["output"] == answer.output.tolist()
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_every_argument_of_attend_arrives(ask, library, option, given):
     wanted = library.collection.attend(KNOWN, **{"top_k": 5, name: given}, **others)
     found = ask(library, "similarity_search_with_score", KNOWN, k=5, evidence=True, **{option: given}, **others)
     assert [(document.id, score) for document, score in found] == list(zip(wanted.ids, wanted.weights, strict=True))
-    said = found[0][0].metadata[EVIDENCE]
+    said = found[0][0].metadata[EVIDENCE_FIELD]
     assert (said["temperature"], said["null_weight"]) == (wanted.temperature, wanted.null_weight)
 
 
@@ -210,7 +210,7 @@ def test_no_argument_of_attend_is_left_out():
         mark.args[1] for mark in test_every_argument_of_attend_arrives.pytestmark if mark.name == "parametrize"
     )
     of_calibrated = {"min_confidence", "conformal"}
-    assert {option for option, _ in cases} | of_calibrated == OF_ATTEND
+    assert {option for option, _ in cases} | of_calibrated == ATTEND_OPTIONS
 
 
 async def test_what_is_awaited_runs_in_no_thread(angles, monkeypatch):

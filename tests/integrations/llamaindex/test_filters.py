@@ -13,7 +13,7 @@ from llama_index.core.vector_stores import (
     VectorStoreQuery,
 )
 
-from softkv.llamaindex.filters import translated
+from softkv.llamaindex.conversion import convert_filters
 from tests.integrations.llamaindex.conftest import FILMS
 
 EVERY = {each.node_id for each in FILMS}
@@ -105,7 +105,7 @@ def test_a_path_into_nested_metadata(films):
 
 def test_no_filter_lets_everything_pass(films):
     assert passing(films, None) == passing(films, MetadataFilters(filters=[])) == EVERY
-    assert translated(None) is translated(MetadataFilters(filters=[]), node_ids=[], doc_ids=[]) is None
+    assert convert_filters(None) is convert_filters(MetadataFilters(filters=[]), node_ids=[], doc_ids=[]) is None
 
 
 def test_ids_and_documents_are_filters_too(films):

@@ -14,7 +14,7 @@ from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.schema import QueryBundle
 from llama_index.core.vector_stores import MetadataFilter, MetadataFilters
 
-from softkv.calls.attending import How
+from softkv.calls.queries import AttendOptions
 from softkv.llamaindex import SoftkvEmbedding, SoftkvRetriever, SoftkvVectorStore
 from tests.examples import ROOT
 
@@ -62,7 +62,7 @@ def test_nodes_are_handed_on_where_the_verdict_is_accepted(retrieve):
 
 def test_every_option_of_attend_is_one_of_the_retriever():
     options = inspect.signature(SoftkvRetriever).parameters
-    how = How.__annotations__.keys() - BESIDES
+    how = AttendOptions.__annotations__.keys() - BESIDES
     assert how | {"filters"} <= options.keys()
 
 

@@ -6,13 +6,20 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
-from softkv.answers.document import short
-from softkv.answers.explained import NONE_OF_THESE, explained, in_short, told, verdict
-from softkv.answers.html import bars
-from softkv.answers.match import Match, match
-from softkv.answers.tables import arrow_table, data_frame
-from softkv.record import Record, Renaming
-from softkv.wire.vectors import incoming
+from softkv.answers.documents import Match, parse_match, shorten
+from softkv.answers.info import Background, parse_background
+from softkv.answers.rendering import (
+    NONE_OF_THESE,
+    bars_html,
+    describe_verdict,
+    explain_answer,
+    match_text,
+    summarise_verdict,
+    to_arrow_table,
+    to_data_frame,
+)
+from softkv.record import Record, RenamedAttributes
+from softkv.wire import decode_array
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,10 +27,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from softkv.wire.vectors import Array
+    from softkv.wire import Array
+
 
 Verdict: TypeAlias = Literal["one", "several", "none"]
-GAVE_WAY = {
+REMOVED_ATTRIBUTES = {
     "answered": "answered gave way to verdict: write answer.verdict != 'none', or bool(answer) for one document that "
     "stands out"
 }
@@ -33,7 +41,7 @@ GAVE_WAY = {
 class Evidence(Record):
     """How much the collection knew; docs/asking.md tells of each."""
 
-    _instead = GAVE_WAY
+    _instead = REMOVED_ATTRIBUTES
 
     verdict: Verdict
     verdict_certain: bool
@@ -82,7 +90,7 @@ class Read(Record):
     quantiles: list[dict[str, Any]] | None = None
 
 
-class Answer(Renaming, Sequence[Match]):
+class Answer(RenamedAttributes, Sequence[Match]):
     """The matches, by weight; true where one document stands out: where the `verdict` is "one".
 
     The weights of the matches, `rest_weight` and `null_weight` sum to one.
@@ -93,7 +101,7 @@ class Answer(Renaming, Sequence[Match]):
         final: False of what a stream tells on the way, of a part of the collection.
     """
 
-    _instead = GAVE_WAY
+    _instead = REMOVED_ATTRIBUTES
 
     def __init__(
         self,
@@ -113,7 +121,7 @@ class Answer(Renaming, Sequence[Match]):
     @cached_property
     def matches(self) -> list[Match]:
         """The documents that are named."""
-        return [match(each) for each in self._content["matches"]]
+        return [parse_match(each) for each in self._content["matches"]]
 
     @property
     def verdict(self) -> Verdict:
@@ -173,7 +181,7 @@ class Answer(Renaming, Sequence[Match]):
     def output(self) -> Array | None:
         """Σ weight · value vector, float32 [d_v], where `include` asked for it."""
         output = self._content.get("output")
-        return None if output is None else incoming(output)
+        return None if output is None else decode_array(output)
 
     @property
     def temperature(self) -> float:
@@ -244,7 +252,7 @@ class Answer(Renaming, Sequence[Match]):
 
     def explain(self) -> str:
         """Who has how much of the weight, a line each, which add up to one; the verdict and why; what was added."""
-        return "\n".join([explained(self, self._min_confidence), *self.warnings])
+        return "\n".join([explain_answer(self, self._min_confidence), *self.warnings])
 
     def to_dict(self) -> dict[str, Any]:
         """As it came over the wire."""
@@ -252,11 +260,11 @@ class Answer(Renaming, Sequence[Match]):
 
     def to_pandas(self) -> pd.DataFrame:
         """The matches as a DataFrame, a row each."""
-        return data_frame(self.rows())
+        return to_data_frame(self.rows())
 
     def to_arrow(self) -> pa.Table:
         """The matches as a table of Arrow's; values that are no texts, and metadata, as JSON."""
-        return arrow_table(self.rows())
+        return to_arrow_table(self.rows())
 
     def plot(self, axes: Any = None) -> Any:
         """Draw a bar for each weight, with matplotlib, that of "none of these" in grey → its axes.
@@ -267,7 +275,7 @@ class Answer(Renaming, Sequence[Match]):
         Raises:
             ImportError: matplotlib is not installed.
         """
-        from softkv.answers.plots import bars as drawn
+        from softkv.answers.rendering import plot_bars as drawn
 
         return drawn([(name, weight, kind) for name, _, weight, kind in self._bars()], self.question, axes)
 
@@ -280,18 +288,157 @@ class Answer(Renaming, Sequence[Match]):
         ]
 
     def __repr__(self) -> str:
-        best = f", {short(self.ids[0], 32)} {self[0].weight:.3f}" if len(self) else ""
+        best = f", {shorten(self.ids[0], 32)} {self[0].weight:.3f}" if len(self) else ""
         named = f"{len(self)} of {self.documents:,} documents"
-        return f"<Answer: {in_short(self)}, {named}{best}, null {self.null_weight:.3f}>"
+        return f"<Answer: {summarise_verdict(self)}, {named}{best}, null {self.null_weight:.3f}>"
 
     def _repr_html_(self) -> str:
-        return bars(self._bars(), self.question, verdict(self, self._min_confidence))
+        return bars_html(self._bars(), self.question, describe_verdict(self, self._min_confidence))
 
     def _bars(self) -> list[tuple[str, str, float, str]]:
         """(name, what it says, weight, kind) of each share of the weight."""
-        rows = [(each.id, told(each), each.weight or 0.0, "match") for each in self.matches]
+        rows = [(each.id, match_text(each), each.weight or 0.0, "match") for each in self.matches]
         others = self.documents - len(rows)
         if others > 0:
             rows.append((f"{others:,} others", "", self.rest_weight, "rest"))
         rows.append((NONE_OF_THESE, "", self.null_weight, "null"))
         return rows
+
+
+class Swept:
+    """The same matches at every temperature, best first, and what each weighs there.
+
+    Attributes:
+        matches: the `top_k` best by similarity.
+        documents: how many pass the filter.
+        keys: how many keys these have.
+        unknown_tokens: how many tokens of the question the model does not know; None where it is a vector.
+        warnings: why the filter passes no document: no document has the field, or all have another type there.
+    """
+
+    def __init__(
+        self, content: Mapping[str, Any], *, question: str | None = None, request_id: str | None = None
+    ) -> None:
+        self._at: list[Mapping[str, Any]] = content["temperatures"]
+        self.matches: list[Match] = [parse_match(each) for each in content["matches"]]
+        self.documents: int = content["documents"]
+        self.keys: int = content["keys"]
+        self.unknown_tokens: int | None = content.get("unknown_tokens")
+        self.warnings: list[str] = list(content.get("warnings", ()))
+        self._added: Mapping[str, Any] | None = content.get("full_text")
+        self.took_ms: float = content["took_ms"]
+        self.question = question
+        self.request_id = request_id
+
+    @property
+    def temperatures(self) -> NDArray[np.float64]:
+        """As they were asked for, [T]."""
+        return self._column("temperature")
+
+    @cached_property
+    def weights(self) -> NDArray[np.float64]:
+        """Of the matches at each temperature, [T, top_k]."""
+        import numpy as np
+
+        return np.array([each["weights"] for each in self._at], dtype=np.float64).reshape(len(self._at), -1)
+
+    @property
+    def rest_weights(self) -> NDArray[np.float64]:
+        """Of all other documents at each temperature, [T]."""
+        return self._column("rest_weight")
+
+    @property
+    def null_weights(self) -> NDArray[np.float64]:
+        """Of "none of these" at each temperature, [T]."""
+        import numpy as np
+
+        return np.array([each["evidence"]["null_weight"] for each in self._at], dtype=np.float64)
+
+    @cached_property
+    def evidence(self) -> list[Evidence]:
+        """How much the collection knew, at each temperature."""
+        return [Evidence.read(each["evidence"]) for each in self._at]
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """What the weights say at each temperature: whether one document stands out, several share it, or none does."""
+        return [each.verdict for each in self.evidence]
+
+    @property
+    def full_text(self) -> FullText | None:
+        """What words added, where `full_text` asked for that."""
+        return None if self._added is None else FullText.read(self._added)
+
+    @property
+    def ids(self) -> list[str]:
+        """Of the matches, in their order."""
+        return [each.id for each in self.matches]
+
+    def plot(self, axes: Any = None) -> Any:
+        """Draw every weight over the temperature, with matplotlib → its axes.
+
+        Args:
+            axes: to draw on; left out, those of a figure of its own.
+
+        Raises:
+            ImportError: matplotlib is not installed.
+        """
+        from softkv.answers.rendering import plot_lines
+
+        named = [(name, self.weights[:, place], "match") for place, name in enumerate(self.ids)]
+        if self.documents > len(named):
+            named.append(("all others", self.rest_weights, "rest"))
+        named.append((NONE_OF_THESE, self.null_weights, "null"))
+        return plot_lines(self.temperatures, named, self.question, axes)
+
+    def _column(self, name: str) -> NDArray[np.float64]:
+        import numpy as np
+
+        return np.array([each[name] for each in self._at], dtype=np.float64)
+
+    def __repr__(self) -> str:
+        best = f", {shorten(self.ids[0], 32)}" if self.matches else ""
+        return f"<Swept {len(self._at)} temperatures, {len(self.matches)} of {self.documents:,} documents{best}>"
+
+
+class SqlResult(Record):
+    """What SQL found: the statement as it was run, and the rows that the database answered."""
+
+    statement: str
+    parameters: Mapping[str, Any]
+    rows: list[Mapping[str, Any]]
+    took_ms: float
+
+
+class NearestDocuments(Record):
+    """The nearest documents by similarity, without weights: always some."""
+
+    matches: list[Match]
+    documents: int
+    took_ms: float
+
+
+class Comparison(Record):
+    """One question, asked four ways of one version of the documents."""
+
+    sql: SqlResult
+    full_text: SqlResult
+    top_k: NearestDocuments
+    attention: Answer
+    background: Background | None
+
+
+def parse_comparison(content: Mapping[str, Any], question: str, request_id: str | None) -> Comparison:
+    """A comparison from the wire."""
+    nearest = content["top_k"]
+    return Comparison(
+        SqlResult.read(content["sql"]),
+        SqlResult.read(content["full_text"]),
+        NearestDocuments.read(nearest, matches=_parse_matches(nearest["matches"])),
+        Answer(content["attention"], question=question, request_id=request_id),
+        parse_background(content["background"]),
+    )
+
+
+def _parse_matches(given: Sequence[Mapping[str, Any]]) -> list[Match]:
+    return [parse_match(each) for each in given]

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from softkv.record import Record
-from softkv.wire.vectors import incoming, maybe_incoming
+from softkv.wire import decode_array, decode_optional_array
 
 if TYPE_CHECKING:
-    from softkv.wire.vectors import Array
+    from softkv.wire import Array
 
 
 class Attended(Record):
@@ -67,19 +67,19 @@ class Embeddings(Record):
     truncated: list[int]
 
 
-def attended(content: Mapping[str, Any]) -> Attended:
+def parse_attended(content: Mapping[str, Any]) -> Attended:
     """Attention on arrays from the wire."""
     return Attended(
-        incoming(content["output"]),
-        maybe_incoming(content.get("weights")),
-        maybe_incoming(content.get("logits")),
-        maybe_incoming(content["log_partition"]),
-        incoming(content["null_weight"]),
-        {name: incoming(each) for name, each in content.get("intermediates", {}).items()},
+        decode_array(content["output"]),
+        decode_optional_array(content.get("weights")),
+        decode_optional_array(content.get("logits")),
+        decode_optional_array(content["log_partition"]),
+        decode_array(content["null_weight"]),
+        {name: decode_array(each) for name, each in content.get("intermediates", {}).items()},
     )
 
 
-def trace(content: Mapping[str, Any]) -> Trace:
+def parse_trace(content: Mapping[str, Any]) -> Trace:
     """A trace from the wire."""
     changes = content.get("changes")
     return Trace(
@@ -87,21 +87,21 @@ def trace(content: Mapping[str, Any]) -> Trace:
         [Token(each["text"], each["start"], each["end"], each["sequence"]) for each in content["tokens"]],
         content["layers"],
         content["heads"],
-        incoming(content["attention"]),
-        maybe_incoming(content.get("logits")),
-        maybe_incoming(content.get("query")),
-        maybe_incoming(content.get("key")),
-        maybe_incoming(content.get("value")),
-        None if changes is None else [{name: incoming(moved) for name, moved in each.items()} for each in changes],
+        decode_array(content["attention"]),
+        decode_optional_array(content.get("logits")),
+        decode_optional_array(content.get("query")),
+        decode_optional_array(content.get("key")),
+        decode_optional_array(content.get("value")),
+        None if changes is None else [{name: decode_array(moved) for name, moved in each.items()} for each in changes],
     )
 
 
-def embeddings(content: Mapping[str, Any]) -> Embeddings:
+def parse_embeddings(content: Mapping[str, Any]) -> Embeddings:
     """Embeddings from the wire, each in base64."""
     import numpy as np
 
     found = sorted(content["data"], key=lambda each: int(each["index"]))
-    vectors = [incoming({"base64": each["embedding"]}) for each in found]
+    vectors = [decode_array({"base64": each["embedding"]}) for each in found]
     usage = content["usage"]
     return Embeddings(
         np.stack(vectors), content["model"], usage["prompt_tokens"], usage["total_tokens"], content["truncated"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from softkv.wire.vectors import incoming
+from softkv.wire import decode_array
 
 
 class Encoded(np.ndarray[Any, np.dtype[np.float32]]):
@@ -31,9 +31,9 @@ class Encoded(np.ndarray[Any, np.dtype[np.float32]]):
         self.model = self.token_counts = self.truncated = self.unknown_tokens = self.tokens = None
 
 
-def encoded(contents: Sequence[Mapping[str, Any]]) -> Encoded:
+def parse_encoded(contents: Sequence[Mapping[str, Any]]) -> Encoded:
     """The answers to a list of texts that was sent in parts → one array."""
-    parts = [incoming(each["embeddings"]).reshape(-1, each["dimension"]) for each in contents]
+    parts = [decode_array(each["embeddings"]).reshape(-1, each["dimension"]) for each in contents]
     array = np.concatenate(parts).view(Encoded)
     array.model = contents[0]["model"]
     array.token_counts = [count for each in contents for count in each["token_counts"]]

@@ -6,16 +6,14 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from softkv.answers.arrays import Attended, Embeddings, Trace, attended, embeddings
-from softkv.answers.arrays import trace as traced
-from softkv.calls.attending import Normaliser
-from softkv.calls.call import WRITE_SECONDS, Call, Plan
-from softkv.calls.place import Known
-from softkv.calls.service import limit
-from softkv.problems import flawed, misfit, refuse
-from softkv.wire import checks
-from softkv.wire.body import body, said
-from softkv.wire.vectors import FORMAT, nested
+from softkv import validation
+from softkv.answers.arrays import Attended, Embeddings, Trace, parse_attended, parse_embeddings
+from softkv.answers.arrays import parse_trace as traced
+from softkv.calls.call import WRITE_TIMEOUT, Call, Plan, ServiceCache
+from softkv.calls.queries import Normaliser
+from softkv.calls.service import get_limit
+from softkv.problems import invalid_value, invalid_value_at, raise_flaws
+from softkv.wire import VECTOR_FORMAT, drop_omitted, encode_json, to_nested_lists
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -24,11 +22,11 @@ if TYPE_CHECKING:
 
 Purpose: TypeAlias = Literal["document", "query"]
 # What a request takes in moments; the answer to it has a megabyte or two.
-_TEXTS_AT_ONCE = 1000
+_TEXTS_PER_CALL = 1000
 
 
 def encode(
-    known: Known,
+    known: ServiceCache,
     texts: Sequence[str],
     *,
     model: str | None = None,
@@ -44,22 +42,22 @@ def encode(
         tokens: the tokens of each text too.
     """
     if isinstance(texts, str):
-        raise flawed("/texts", "wanted a list of texts, got one text: write encode([text])[0]")
-    asked = checks.several(texts, "/texts")
-    most = min(_TEXTS_AT_ONCE, (yield from limit(known, "encode_texts_with_tokens" if tokens else "encode_texts")))
-    options = said(model=model, purpose=purpose, tokens=tokens or None, vector_format=FORMAT)
+        raise invalid_value("/texts", "wanted a list of texts, got one text: write encode([text])[0]")
+    asked = validation.require_list(texts, "/texts")
+    most = min(_TEXTS_PER_CALL, (yield from get_limit(known, "encode_texts_with_tokens" if tokens else "encode_texts")))
+    options = drop_omitted(model=model, purpose=purpose, tokens=tokens or None, vector_format=VECTOR_FORMAT)
     answers = []
     for begin in range(0, max(len(asked), 1), most):
-        content = body({"texts": asked[begin : begin + most], **options})
-        call: Call[Mapping[str, Any]] = Call("POST", "/v1/encode", _json, content=content, timeout=WRITE_SECONDS)
+        content = encode_json({"texts": asked[begin : begin + most], **options})
+        call: Call[Mapping[str, Any]] = Call("POST", "/v1/encode", _parse_json, content=content, timeout=WRITE_TIMEOUT)
         answers.append((yield from call))
-    from softkv.answers.encoded import encoded
+    from softkv.answers.encoded import parse_encoded
 
-    return encoded(answers)
+    return parse_encoded(answers)
 
 
 def trace(
-    known: Known,
+    known: ServiceCache,
     text: str,
     pair: str | None = None,
     *,
@@ -70,15 +68,15 @@ def trace(
     include: Sequence[Literal["logits", "query", "key", "value", "changes"]] | None = None,
 ) -> Call[Trace]:
     """Follow a text, and perhaps a second one behind it, through a model; docs/encoding.md tells of each argument."""
-    request = said(
+    request = drop_omitted(
         text=text, pair=pair, model=model, layers=layers, heads=heads, causal=causal or None, include=include
     )
-    content = body({**request, "vector_format": FORMAT})
-    return Call("POST", "/v1/trace", lambda reply: traced(reply.json()), content=content, timeout=WRITE_SECONDS)
+    content = encode_json({**request, "vector_format": VECTOR_FORMAT})
+    return Call("POST", "/v1/trace", lambda reply: traced(reply.json()), content=content, timeout=WRITE_TIMEOUT)
 
 
 def attend(
-    known: Known,
+    known: ServiceCache,
     query: ArrayLike,
     key: ArrayLike,
     value: ArrayLike,
@@ -107,26 +105,31 @@ def attend(
         include: which of the two matrices to answer, both if left out; many queries of many keys want neither.
         intermediates: every array on the way, by its name.
     """
-    refuse(chain(checks.temperature(temperature), checks.number(hopfield_steps, "/hopfield_steps", least=0, most=100)))
+    raise_flaws(
+        chain(
+            validation.check_temperature(temperature),
+            validation.check_number(hopfield_steps, "/hopfield_steps", least=0, most=100),
+        )
+    )
     arrays = {"query": query, "key": key, "value": value, "mask": mask, "bias": bias}
-    request = {name: nested(each, f"/{name}") for name, each in arrays.items() if each is not None}
-    request |= said(
+    request = {name: to_nested_lists(each, f"/{name}") for name, each in arrays.items() if each is not None}
+    request |= drop_omitted(
         similarity=similarity,
         temperature=temperature,
         null=null,
         normaliser=normaliser,
-        parameters=_nested_each(parameters, "/parameters"),
-        projections=_nested_each(projections, "/projections"),
+        parameters=_nest_arrays(parameters, "/parameters"),
+        projections=_nest_arrays(projections, "/projections"),
         hopfield_steps=hopfield_steps,
         include=include,
         intermediates=intermediates or None,
-        vector_format=FORMAT,
+        vector_format=VECTOR_FORMAT,
     )
-    return Call("POST", "/v1/attend", lambda reply: attended(reply.json()), content=body(request))
+    return Call("POST", "/v1/attend", lambda reply: parse_attended(reply.json()), content=encode_json(request))
 
 
 def embed(
-    known: Known,
+    known: ServiceCache,
     input: str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]],  # noqa: A002  # OpenAI's name
     model: str,
     *,
@@ -134,26 +137,30 @@ def embed(
     purpose: Purpose | None = None,
 ) -> Call[Embeddings]:
     """Vectors as OpenAI's clients ask for them; `encode` takes more texts and says more of each."""
-    refuse(checks.number(dimensions, "/dimensions", least=1))
-    request = said(input=input, model=model, dimensions=dimensions, purpose=purpose, encoding_format=FORMAT)
+    raise_flaws(validation.check_number(dimensions, "/dimensions", least=1))
+    request = drop_omitted(
+        input=input, model=model, dimensions=dimensions, purpose=purpose, encoding_format=VECTOR_FORMAT
+    )
     return Call(
         "POST",
         "/v1/embeddings",
-        lambda reply: embeddings(reply.json()),
-        content=body(request),
-        timeout=WRITE_SECONDS,
+        lambda reply: parse_embeddings(reply.json()),
+        content=encode_json(request),
+        timeout=WRITE_TIMEOUT,
     )
 
 
-def _json(reply: Any) -> Mapping[str, Any]:
+def _parse_json(reply: Any) -> Mapping[str, Any]:
     content: Mapping[str, Any] = reply.json()
     return content
 
 
-def _nested_each(arrays: Mapping[str, Any] | None, pointer: str) -> dict[str, Any] | None:
+def _nest_arrays(arrays: Mapping[str, Any] | None, pointer: str) -> dict[str, Any] | None:
     """Arrays by name as nested lists; a number stays one."""
     if arrays is None:
         return None
     if not isinstance(arrays, Mapping):
-        raise misfit(pointer, f"wanted arrays by their names, got {checks.came(arrays)}")
-    return {name: each if name == "n_heads" else nested(each, f"{pointer}/{name}") for name, each in arrays.items()}
+        raise invalid_value_at(pointer, f"wanted arrays by their names, got {validation.describe_value(arrays)}")
+    return {
+        name: each if name == "n_heads" else to_nested_lists(each, f"{pointer}/{name}") for name, each in arrays.items()
+    }

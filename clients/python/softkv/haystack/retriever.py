@@ -8,16 +8,13 @@ from typing import Any, Literal
 from haystack import Document, component, default_from_dict, default_to_dict
 from haystack.document_stores.types import FilterPolicy, apply_filter_policy
 
-from softkv.calls.attending import Normaliser
 from softkv.calls.call import Plan
 from softkv.calls.collections import Null
-from softkv.calls.queries import Bias
-from softkv.haystack.filters import translated
-from softkv.haystack.refusing import as_store_error
+from softkv.calls.queries import Bias, Normaliser
+from softkv.haystack.conversion import as_store_error, convert_filter, to_matched_document
 from softkv.haystack.store import SoftkvDocumentStore
-from softkv.haystack.stored import matched
-from softkv.integrations.asking import Accept, Asking, Extra, Score, output
-from softkv.integrations.asking import evidence as evidence_of
+from softkv.integrations.retrieval import Accept, Extra, RetrievalOptions, Score, output_list
+from softkv.integrations.retrieval import evidence_fields as evidence_of
 
 
 @component
@@ -80,7 +77,7 @@ class SoftkvRetriever:
         self.document_store = document_store
         self.filters = filters
         self.filter_policy = FilterPolicy.from_str(filter_policy) if isinstance(filter_policy, str) else filter_policy
-        self._asking = Asking(
+        self._asking = RetrievalOptions(
             temperature=temperature,
             effective_documents=effective_documents,
             top_k=top_k,
@@ -150,7 +147,7 @@ class SoftkvRetriever:
             DocumentStoreError: an option is refused.
             ValueError: there is neither a query nor an embedding.
         """
-        given = {name: each for name, each in locals().items() if name in Asking._names}
+        given = {name: each for name, each in locals().items() if name in RetrievalOptions._names}
         return self.document_store._source.run(self._asked(query, query_embedding, filters, given))
 
     @component.output_types(documents=list[Document], verdict=str, evidence=dict[str, Any], output=list[float] | None)
@@ -176,7 +173,7 @@ class SoftkvRetriever:
         evidence: bool | None = None,
     ) -> dict[str, Any]:
         """As `run`, awaited."""
-        given = {name: each for name, each in locals().items() if name in Asking._names}
+        given = {name: each for name, each in locals().items() if name in RetrievalOptions._names}
         return await self.document_store._source.run_awaited(self._asked(query, query_embedding, filters, given))
 
     def _asked(
@@ -189,13 +186,13 @@ class SoftkvRetriever:
         asked = query_embedding if query_embedding is not None else query
         if asked is None:
             raise ValueError("wanted a query, or a query_embedding; got neither")
-        where = translated(apply_filter_policy(self.filter_policy, self.filters, filters))
+        where = convert_filter(apply_filter_policy(self.filter_policy, self.filters, filters))
         with as_store_error():
             asking = self._asking.adjusted(given)
             answer = yield from asking.ask(self.document_store._source, asked, where)
         return {
-            "documents": [matched(asking, answer, each) for each in asking.matches(answer)],
+            "documents": [to_matched_document(asking, answer, each) for each in asking.matches(answer)],
             "verdict": answer.verdict,
             "evidence": evidence_of(answer),
-            "output": output(answer),
+            "output": output_list(answer),
         }

@@ -9,10 +9,9 @@ from haystack import default_from_dict, default_to_dict
 from haystack.utils import Secret
 
 from softkv.client import Client
-from softkv.haystack import plans
-from softkv.haystack.plans import Shelf
-from softkv.integrations.connection import Connection
-from softkv.integrations.source import awaited, blocking
+from softkv.haystack import operations
+from softkv.haystack.operations import DocumentSource
+from softkv.integrations.connection import Connection, async_store_method, sync_store_method
 
 
 class SoftkvDocumentStore:
@@ -53,34 +52,34 @@ class SoftkvDocumentStore:
         self.return_embedding = return_embedding
         self.timeout = timeout
         self.retries = retries
-        self._source = Shelf(collection, self._connection, settings)
+        self._source = DocumentSource(collection, self._connection, settings)
         self._source.return_embedding = return_embedding
 
-    count_documents = blocking(plans.count_documents)
-    filter_documents = blocking(plans.filter_documents)
-    write_documents = blocking(plans.write_documents)
-    delete_documents = blocking(plans.delete_documents)
-    delete_all_documents = blocking(plans.delete_all_documents)
-    delete_by_filter = blocking(plans.delete_by_filter)
-    update_by_filter = blocking(plans.update_by_filter)
-    count_documents_by_filter = blocking(plans.count_documents_by_filter)
-    count_unique_metadata_by_filter = blocking(plans.count_unique_metadata_by_filter)
-    get_metadata_fields_info = blocking(plans.get_metadata_fields_info)
-    get_metadata_field_min_max = blocking(plans.get_metadata_field_min_max)
-    get_metadata_field_unique_values = blocking(plans.get_metadata_field_unique_values)
+    count_documents = sync_store_method(operations.count_documents)
+    filter_documents = sync_store_method(operations.filter_documents)
+    write_documents = sync_store_method(operations.write_documents)
+    delete_documents = sync_store_method(operations.delete_documents)
+    delete_all_documents = sync_store_method(operations.delete_all_documents)
+    delete_by_filter = sync_store_method(operations.delete_by_filter)
+    update_by_filter = sync_store_method(operations.update_by_filter)
+    count_documents_by_filter = sync_store_method(operations.count_documents_by_filter)
+    count_unique_metadata_by_filter = sync_store_method(operations.count_unique_metadata_by_filter)
+    get_metadata_fields_info = sync_store_method(operations.get_metadata_fields_info)
+    get_metadata_field_min_max = sync_store_method(operations.get_metadata_field_min_max)
+    get_metadata_field_unique_values = sync_store_method(operations.get_metadata_field_unique_values)
 
-    count_documents_async = awaited(plans.count_documents)
-    filter_documents_async = awaited(plans.filter_documents)
-    write_documents_async = awaited(plans.write_documents)
-    delete_documents_async = awaited(plans.delete_documents)
-    delete_all_documents_async = awaited(plans.delete_all_documents)
-    delete_by_filter_async = awaited(plans.delete_by_filter)
-    update_by_filter_async = awaited(plans.update_by_filter)
-    count_documents_by_filter_async = awaited(plans.count_documents_by_filter)
-    count_unique_metadata_by_filter_async = awaited(plans.count_unique_metadata_by_filter)
-    get_metadata_fields_info_async = awaited(plans.get_metadata_fields_info)
-    get_metadata_field_min_max_async = awaited(plans.get_metadata_field_min_max)
-    get_metadata_field_unique_values_async = awaited(plans.get_metadata_field_unique_values)
+    count_documents_async = async_store_method(operations.count_documents)
+    filter_documents_async = async_store_method(operations.filter_documents)
+    write_documents_async = async_store_method(operations.write_documents)
+    delete_documents_async = async_store_method(operations.delete_documents)
+    delete_all_documents_async = async_store_method(operations.delete_all_documents)
+    delete_by_filter_async = async_store_method(operations.delete_by_filter)
+    update_by_filter_async = async_store_method(operations.update_by_filter)
+    count_documents_by_filter_async = async_store_method(operations.count_documents_by_filter)
+    count_unique_metadata_by_filter_async = async_store_method(operations.count_unique_metadata_by_filter)
+    get_metadata_fields_info_async = async_store_method(operations.get_metadata_fields_info)
+    get_metadata_field_min_max_async = async_store_method(operations.get_metadata_field_min_max)
+    get_metadata_field_unique_values_async = async_store_method(operations.get_metadata_field_unique_values)
 
     def to_dict(self) -> dict[str, Any]:
         """The store as a pipeline writes it down; of a key that stands in the environment, where.

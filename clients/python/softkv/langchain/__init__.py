@@ -8,7 +8,7 @@ except ModuleNotFoundError as _error:
     raise ImportError('LangChain is not installed here: pip install "softkv-client[langchain]"') from _error
 
 from softkv.langchain.embeddings import SoftkvEmbeddings
-from softkv.langchain.errors import InvalidInput
+from softkv.langchain.inputs import InvalidInput
 from softkv.langchain.retriever import SoftkvRetriever
 from softkv.langchain.store import SoftkvVectorStore
 

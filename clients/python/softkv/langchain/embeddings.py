@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from langchain_core.embeddings import Embeddings
 
 from softkv.integrations.connection import Connection
-from softkv.langchain.errors import inputs_checked
+from softkv.langchain.inputs import convert_errors
 
 if TYPE_CHECKING:
     from softkv.client import AsyncClient, Client
@@ -37,7 +37,7 @@ class SoftkvEmbeddings(Embeddings):
         async_client: AsyncClient | None = None,
     ) -> None:
         self.model = model
-        with inputs_checked():
+        with convert_errors():
             self._connection = Connection(url, key, client, async_client)
 
     @property
@@ -47,28 +47,28 @@ class SoftkvEmbeddings(Embeddings):
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Vectors of texts that are stored; any number of them."""
-        with inputs_checked():
+        with convert_errors():
             encoded = self._connection.client.encode(texts, model=self.model, purpose="document")
         found: list[list[float]] = encoded.tolist()
         return found
 
     def embed_query(self, text: str) -> list[float]:
         """The vector of a text that is asked."""
-        with inputs_checked():
+        with convert_errors():
             encoded = self._connection.client.encode([text], model=self.model, purpose="query")
         found: list[float] = encoded[0].tolist()
         return found
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
         """As `embed_documents`, awaited."""
-        with inputs_checked():
+        with convert_errors():
             encoded = await self._connection.async_client.encode(texts, model=self.model, purpose="document")
         found: list[list[float]] = encoded.tolist()
         return found
 
     async def aembed_query(self, text: str) -> list[float]:
         """As `embed_query`, awaited."""
-        with inputs_checked():
+        with convert_errors():
             encoded = await self._connection.async_client.encode([text], model=self.model, purpose="query")
         found: list[float] = encoded[0].tolist()
         return found

@@ -11,22 +11,20 @@ from langchain_core.retrievers import BaseRetriever
 from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, SecretStr
 from typing_extensions import override
 
-from softkv.calls.attending import MatchField, Normaliser
 from softkv.calls.collections import Null
-from softkv.calls.queries import Bias
+from softkv.calls.queries import Bias, MatchField, Normaliser
 from softkv.client import AsyncClient, Client
 from softkv.filters import Filter
-from softkv.integrations.asking import Accept
-from softkv.integrations.content import Content
-from softkv.langchain.asking import OF_ATTEND, Question, question
-from softkv.langchain.errors import inputs_checked
+from softkv.integrations.retrieval import Accept, Content
+from softkv.langchain.inputs import convert_errors
+from softkv.langchain.search import ATTEND_OPTIONS, SearchRequest, build_request
 from softkv.langchain.store import SoftkvVectorStore
-from softkv.problems import flawed
+from softkv.problems import invalid_value
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 
-_OPTIONS = (*OF_ATTEND, "accept", "evidence")
+_SEARCH_OPTIONS = (*ATTEND_OPTIONS, "accept", "evidence")
 _ALIASES = {"k": "top_k"}
 
 
@@ -80,7 +78,7 @@ class SoftkvRetriever(BaseRetriever):
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
-        with inputs_checked():
+        with convert_errors():
             self._store = self._asked_store()
             self._asked({})
 
@@ -88,19 +86,19 @@ class SoftkvRetriever(BaseRetriever):
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
-        with inputs_checked():
+        with convert_errors():
             return [document for document, _ in self._store.ask(query, self._asked(kwargs))]
 
     @override
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
-        with inputs_checked():
+        with convert_errors():
             return [document for document, _ in await self._store.aask(query, self._asked(kwargs))]
 
     def _asked_store(self) -> SoftkvVectorStore:
         if (self.store is None) == (self.collection is None):
-            raise flawed("", "wanted the name of a collection, or a store, one of the two")
+            raise invalid_value("", "wanted the name of a collection, or a store, one of the two")
         if self.collection is not None:
             return SoftkvVectorStore(
                 self.collection,
@@ -113,12 +111,14 @@ class SoftkvRetriever(BaseRetriever):
             )
         ways = (self.embedding, self.url, self.key, self.client, self.async_client)
         if any(each is not None for each in ways):
-            raise flawed("", "a store has a connection and an embedding of its own: leave out those of the retriever")
+            raise invalid_value(
+                "", "a store has a connection and an embedding of its own: leave out those of the retriever"
+            )
         assert self.store is not None
         return self.store
 
-    def _asked(self, options: Mapping[str, Any]) -> Question:
+    def _asked(self, options: Mapping[str, Any]) -> SearchRequest:
         """What is asked where `invoke` was given these besides the query."""
-        own = {name: getattr(self, name) for name in _OPTIONS}
+        own = {name: getattr(self, name) for name in _SEARCH_OPTIONS}
         given = {_ALIASES.get(name, name): each for name, each in options.items()}
-        return question(None, own | given)
+        return build_request(None, own | given)

@@ -12,14 +12,12 @@ from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index.core.vector_stores import MetadataFilters
 from llama_index.core.vector_stores.types import VectorStoreQueryMode
 
-from softkv.calls.attending import Normaliser
 from softkv.calls.call import Plan
 from softkv.calls.collections import Null
-from softkv.calls.queries import Bias
-from softkv.integrations.asking import Accept, Asking, Extra, Score
-from softkv.llamaindex.filters import translated
-from softkv.llamaindex.plans import chosen, matched
-from softkv.llamaindex.refusing import as_value_error
+from softkv.calls.queries import Bias, Normaliser
+from softkv.integrations.retrieval import Accept, Extra, RetrievalOptions, Score
+from softkv.llamaindex.conversion import as_value_error, convert_filters
+from softkv.llamaindex.operations import select_matches, to_matched_node
 from softkv.llamaindex.store import SoftkvVectorStore
 
 
@@ -89,10 +87,10 @@ class SoftkvRetriever(BaseRetriever):
     ) -> None:
         self._vector_store = vector_store
         self._embed_model = embed_model
-        self._where = translated(filters, node_ids=node_ids, doc_ids=doc_ids)
+        self._where = convert_filters(filters, node_ids=node_ids, doc_ids=doc_ids)
         self._mode, self._mmr = VectorStoreQueryMode(mode), mmr or {}
         with as_value_error():
-            self._asking = Asking(
+            self._asking = RetrievalOptions(
                 temperature=temperature,
                 effective_documents=effective_documents,
                 top_k=top_k,
@@ -127,7 +125,9 @@ class SoftkvRetriever(BaseRetriever):
     def _found(self, asked: str | list[float]) -> Plan[list[NodeWithScore]]:
         asking = self._asking
         with as_value_error():
-            answer, found = yield from chosen(
+            answer, found = yield from select_matches(
                 self._vector_store._source, asking, asked, self._where, self._mode, **self._mmr
             )
-        return [NodeWithScore(node=matched(asking, answer, each), score=asking.score_of(each)) for each in found]
+        return [
+            NodeWithScore(node=to_matched_node(asking, answer, each), score=asking.score_of(each)) for each in found
+        ]

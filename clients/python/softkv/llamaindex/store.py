@@ -8,10 +8,9 @@ from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
 from softkv.client import AsyncClient, Client
-from softkv.integrations.connection import Connection
-from softkv.integrations.source import Source, awaited, blocking
-from softkv.llamaindex import plans
-from softkv.llamaindex.refusing import as_value_error
+from softkv.integrations.connection import CollectionSource, Connection, async_store_method, sync_store_method
+from softkv.llamaindex import operations
+from softkv.llamaindex.conversion import as_value_error
 
 
 class SoftkvVectorStore(BasePydanticVectorStore):
@@ -36,7 +35,7 @@ class SoftkvVectorStore(BasePydanticVectorStore):
     collection: str
     url: str | None = None
     settings: dict[str, Any] | None = None
-    _source: Source = PrivateAttr()
+    _source: CollectionSource = PrivateAttr()
 
     def __init__(
         self,
@@ -53,7 +52,7 @@ class SoftkvVectorStore(BasePydanticVectorStore):
         fields |= {"collection": collection, "url": url, "settings": settings, "is_embedding_query": is_embedding_query}
         super().__init__(**fields)
         with as_value_error():
-            self._source = Source(collection, lambda: Connection(url, key, client, async_client), settings)
+            self._source = CollectionSource(collection, lambda: Connection(url, key, client, async_client), settings)
 
     @classmethod
     def class_name(cls) -> str:
@@ -70,16 +69,16 @@ class SoftkvVectorStore(BasePydanticVectorStore):
         """The client of the event loop that runs."""
         return self._source.connection.async_client
 
-    add = blocking(plans.add)
-    delete = blocking(plans.delete)
-    delete_nodes = blocking(plans.delete_nodes)
-    get_nodes = blocking(plans.get_nodes)
-    clear = blocking(plans.clear)
-    query = blocking(plans.query)
+    add = sync_store_method(operations.add)
+    delete = sync_store_method(operations.delete)
+    delete_nodes = sync_store_method(operations.delete_nodes)
+    get_nodes = sync_store_method(operations.get_nodes)
+    clear = sync_store_method(operations.clear)
+    query = sync_store_method(operations.query)
 
-    async_add = awaited(plans.add)
-    adelete = awaited(plans.delete)
-    adelete_nodes = awaited(plans.delete_nodes)
-    aget_nodes = awaited(plans.get_nodes)
-    aclear = awaited(plans.clear)
-    aquery = awaited(plans.query)
+    async_add = async_store_method(operations.add)
+    adelete = async_store_method(operations.delete)
+    adelete_nodes = async_store_method(operations.delete_nodes)
+    aget_nodes = async_store_method(operations.get_nodes)
+    aclear = async_store_method(operations.clear)
+    aquery = async_store_method(operations.query)

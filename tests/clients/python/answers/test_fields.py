@@ -7,13 +7,11 @@ import json
 import pytest
 
 import softkv
-from softkv.answers import lab, rooms
-from softkv.answers.answer import Answer, Certificate, Evidence
+from softkv.answers import classroom
+from softkv.answers.answer import Answer, Certificate, Comparison, Evidence, NearestDocuments, SqlResult, Swept
 from softkv.answers.arrays import Attended, Token, Trace
-from softkv.answers.comparison import Comparison, Found, Nearest
 from softkv.answers.encoded import Encoded
 from softkv.answers.info import Background
-from softkv.answers.swept import Swept
 from tests.description import FILE
 
 SCHEMAS = json.loads(FILE.read_text(encoding="utf-8"))["components"]["schemas"]
@@ -27,8 +25,8 @@ KINDS = {
     "Certificate": Certificate,
     "SweepAnswer": Swept,
     "CompareAnswer": Comparison,
-    "SQLAnswer": Found,
-    "TopKAnswer": Nearest,
+    "SQLAnswer": SqlResult,
+    "TopKAnswer": NearestDocuments,
     "NullBackground": Background,
     "CollectionAnswer": softkv.CollectionInfo,
     "ServiceAnswer": softkv.ServiceInfo,
@@ -44,19 +42,19 @@ KINDS = {
     "TracedToken": Token,
     "EncodeAnswer": Encoded,
     "FieldProblem": softkv.Flaw,
-    "OpenedRoom": rooms.OpenedRoom,
-    "Joining": rooms.Joining,
-    "Room": rooms.Room,
-    "RoomRow": rooms.RoomRow,
-    "Asked": rooms.Asked,
-    "Guessed": rooms.Guessed,
-    "RoomQuestion": rooms.RoomQuestion,
-    "RoomAnswer": rooms.RoomAnswer,
-    "RoomMatch": rooms.RoomMatch,
-    "LabAnswer": lab.Lab,
-    "LabModel": lab.LabModel,
-    "DecodeAnswer": lab.Decoded,
-    "DecodedToken": lab.DecodedToken,
+    "OpenedRoom": classroom.OpenedRoom,
+    "Joining": classroom.JoinLink,
+    "Room": classroom.Room,
+    "RoomRow": classroom.RoomRow,
+    "Asked": classroom.WaitingQuestion,
+    "Guessed": classroom.GuessCount,
+    "RoomQuestion": classroom.RoomQuestion,
+    "RoomAnswer": classroom.RoomAnswer,
+    "RoomMatch": classroom.RoomMatch,
+    "LabAnswer": classroom.Lab,
+    "LabModel": classroom.LabModel,
+    "DecodeAnswer": classroom.Decoded,
+    "DecodedToken": classroom.DecodedToken,
 }
 # `dimension` and `embeddings` are the array's own shape and content; a swept match has no temperature to itself.
 OWN = {"EncodeAnswer": {"dimension", "embeddings"}}

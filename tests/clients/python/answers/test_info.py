@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from softkv import ServiceInfo, ShardsInfo, SlotInfo
-from softkv.answers.info import service_info
+from softkv.answers.info import parse_service_info
 
 ALONE = {"version": "1", "encoder": None, "keys_required": False, "limits": {"queries": 64}}
 SLOT = {"name": "a", "node": "n", "leaving": False, "ranges": 2, "keys": 7, "coming": 0, "lag": None, "trouble": None}
@@ -13,10 +13,10 @@ SLOT = {"name": "a", "node": "n", "leaving": False, "ranges": 2, "keys": 7, "com
 
 @pytest.mark.parametrize("more", [{}, {"shards": None}], ids=["an older service", "one without"])
 def test_a_service_that_holds_its_keys_has_no_shards(more):
-    assert service_info(ALONE | more) == ServiceInfo("1", None, keys_required=False, limits={"queries": 64})
+    assert parse_service_info(ALONE | more) == ServiceInfo("1", None, keys_required=False, limits={"queries": 64})
 
 
 def test_slots_are_records():
     shards = {"copies": 2, "ranges": 3, "whole": None, "unheld": 0, "slots": [SLOT, SLOT | {"of a later one": 1}]}
-    found = service_info(ALONE | {"shards": shards}).shards
+    found = parse_service_info(ALONE | {"shards": shards}).shards
     assert found == ShardsInfo(2, 3, None, 0, [SlotInfo(**SLOT)] * 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from softkv.answers.swept import Swept
+from softkv.answers.answer import Swept
 
 
 def swept(temperatures=(0.1, 1.0)):

@@ -10,10 +10,9 @@ import pytest
 
 import softkv
 from softkv import Client, Document
-from softkv.calls.attending import How
-from softkv.integrations.asking import Accept, Asking, evidence, output, vector_of
-from softkv.integrations.connection import Connection
-from softkv.integrations.source import Source
+from softkv.calls.queries import AttendOptions
+from softkv.integrations.connection import CollectionSource, Connection
+from softkv.integrations.retrieval import Accept, RetrievalOptions, evidence_fields, key_vector_list, output_list
 
 KNOWN, UNKNOWN = "pets that purr", "flurb zindle quax"
 
@@ -26,7 +25,7 @@ TEXTS = ["cats that purr", "war at sea", "stars and planets", "a garden in sprin
 @pytest.fixture(scope="module")
 def source(service):
     with Client(service.url) as client:
-        source = Source("integrations-asking", lambda: Connection(client=client))
+        source = CollectionSource("integrations-asking", lambda: Connection(client=client))
         rows = [Document(f"t{n}", text, metadata={"year": 1900 + n}) for n, text in enumerate(TEXTS)]
         source.run(source.write(rows))
         yield source
@@ -39,7 +38,7 @@ def asked(source, asking, query=KNOWN, where=None):
 
 def test_every_option_of_attend_is_one():
     # What a framework hands on are documents, which have no place to say that others were missing.
-    assert How.__annotations__.keys() - BESIDES <= set(Asking._names)
+    assert AttendOptions.__annotations__.keys() - BESIDES <= set(RetrievalOptions._names)
 
 
 # Five texts are too few for the background to tell, so the null key's similarity is said.
@@ -52,15 +51,17 @@ def test_every_option_of_attend_is_one():
     ],
 )
 def test_an_answer_is_handed_on_where_its_verdict_is_accepted(source, query, how, verdict, wanted):
-    answer = asked(source, Asking(**how), query)
+    answer = asked(source, RetrievalOptions(**how), query)
     assert (answer.verdict, len(answer)) == (verdict, 5)
-    handed_on = {accept: Asking(**how).adjusted({"accept": accept}).matches(answer) for accept in get_args(Accept)}
+    handed_on = {
+        accept: RetrievalOptions(**how).adjusted({"accept": accept}).matches(answer) for accept in get_args(Accept)
+    }
     assert handed_on == {accept: answer.matches if accept in wanted else [] for accept in get_args(Accept)}
-    assert Asking().accept == "several"
+    assert RetrievalOptions().accept == "several"
 
 
 def test_options_of_a_call_go_before_its_own(source):
-    asking = Asking(top_k=3, temperature=0.1).adjusted({"top_k": 2, "temperature": None})
+    asking = RetrievalOptions(top_k=3, temperature=0.1).adjusted({"top_k": 2, "temperature": None})
     answer = asked(source, asking)
     assert (len(answer), answer.temperature) == (2, 0.1)
     with pytest.raises(softkv.Invalid, match="not threshold"):
@@ -79,15 +80,17 @@ def test_a_calibrated_collection_hands_on_what_is_sure_enough(source, service):
             for i in range(120)
         ]
         assert collection.calibrate(labelled, apply=True).applied
-        calibrated = Source("integrations-calibrated", lambda: Connection(client=client))
+        calibrated = CollectionSource("integrations-calibrated", lambda: Connection(client=client))
         query = labelled[0]["query"]
         (first, *_) = collection.attend(query)
         for least, handed_on in ((first.confidence - 0.01, True), (first.confidence + 0.01, False)):
-            asking = Asking(min_confidence=least, null=False, accept="one", evidence=True)
+            asking = RetrievalOptions(min_confidence=least, null=False, accept="one", evidence=True)
             answer = asked(calibrated, asking, query)
             assert bool(asking.matches(answer)) is handed_on
             assert asking.metadata(answer, answer[0])["softkv"]["confidence"] == pytest.approx(first.confidence)
-        assert asked(calibrated, Asking(conformal=0.9), query).ids == collection.attend(query, conformal=0.9).ids
+        assert (
+            asked(calibrated, RetrievalOptions(conformal=0.9), query).ids == collection.attend(query, conformal=0.9).ids
+        )
         collection.drop()
 
 
@@ -95,11 +98,11 @@ def test_a_calibrated_collection_hands_on_what_is_sure_enough(source, service):
 def test_other_words_are_refused(wrong):
     ((name, _),) = wrong.items()
     with pytest.raises(softkv.Invalid, match=f"{name}: wanted"):
-        Asking(**wrong)
+        RetrievalOptions(**wrong)
 
 
 def test_the_evidence_is_in_the_metadata_where_it_was_asked_for(source):
-    asking = Asking(
+    asking = RetrievalOptions(
         top_k=1, temperature=0, evidence=True, include=["explanation", "value_vector", "key_vector", "output"]
     )
     answer = asked(source, asking, where={"field": "metadata.year", "operator": "!=", "value": 1904})
@@ -110,11 +113,11 @@ def test_the_evidence_is_in_the_metadata_where_it_was_asked_for(source):
     assert told["documents"] == answer.documents == 4
     assert told["certificate"]["method"] == "exact"
     assert {"explanation", "value_vector"} <= told.keys()
-    assert evidence(answer).items() <= told.items()
-    assert np.float32(vector_of(answer[0])) == pytest.approx(answer[0].key_vector)
-    assert output(answer) == pytest.approx(list(answer.output))
-    plain = Asking(score="similarity")
+    assert evidence_fields(answer).items() <= told.items()
+    assert np.float32(key_vector_list(answer[0])) == pytest.approx(answer[0].key_vector)
+    assert output_list(answer) == pytest.approx(list(answer.output))
+    plain = RetrievalOptions(score="similarity")
     answer = asked(source, plain)
     assert plain.metadata(answer, answer[0]) == answer[0].metadata
     assert plain.score_of(answer[0]) == answer[0].similarity
-    assert (vector_of(answer[0]), output(answer)) == (None, None)
+    assert (key_vector_list(answer[0]), output_list(answer)) == (None, None)

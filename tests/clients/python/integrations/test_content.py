@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from softkv import Document
-from softkv.integrations.content import text_of
+from softkv.integrations.retrieval import document_text
 
 
 @pytest.mark.parametrize(
@@ -21,5 +21,5 @@ from softkv.integrations.content import text_of
     ],
 )
 def test_a_text_stays_and_others_are_json(document, value, key):
-    assert text_of(document) == value
-    assert text_of(document, "key") == key
+    assert document_text(document) == value
+    assert document_text(document, "key") == key

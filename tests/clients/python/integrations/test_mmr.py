@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import softkv
-from softkv.integrations.mmr import marginally_relevant
+from softkv.integrations.retrieval import select_by_mmr
 
 
 def cosine(one, other):
@@ -37,7 +37,7 @@ def test_each_choice_is_the_best_that_the_formula_leaves(seed, n, k, relevance):
     generator = np.random.default_rng(seed)
     query, keys = generator.normal(size=4), generator.normal(size=(n, 4))
     keys[generator.random(n) < 0.2] = 0
-    chosen = marginally_relevant(query, list(keys), k, relevance)
+    chosen = select_by_mmr(query, list(keys), k, relevance)
     assert len(chosen) == len(set(chosen)) == min(k, n)
     score = plainly(query, keys, k, relevance)
     for many, place in enumerate(chosen):
@@ -47,20 +47,20 @@ def test_each_choice_is_the_best_that_the_formula_leaves(seed, n, k, relevance):
 
 def test_with_relevance_alone_they_are_in_the_order_of_similarity():
     keys = [[0, 1], [1, 0], [1, 1]]
-    assert marginally_relevant([2, 0], keys, 3, 1) == [1, 2, 0]
+    assert select_by_mmr([2, 0], keys, 3, 1) == [1, 2, 0]
 
 
 def test_the_like_of_a_chosen_one_comes_later():
     keys = [[1, 0], [0.99, 0.01], [0.5, 0.5]]
-    assert marginally_relevant([1, 0], keys, 2, 1.0) == [0, 1]
-    assert marginally_relevant([1, 0], keys, 2, 0.3) == [0, 2]
+    assert select_by_mmr([1, 0], keys, 2, 1.0) == [0, 1]
+    assert select_by_mmr([1, 0], keys, 2, 0.3) == [0, 2]
 
 
 def test_of_none_none_is_chosen():
-    assert marginally_relevant([1, 0], [], 3, 0.5) == []
+    assert select_by_mmr([1, 0], [], 3, 0.5) == []
 
 
 @pytest.mark.parametrize("relevance", [-0.1, 1.1, float("nan")])
 def test_a_weight_outside_of_0_to_1_is_refused(relevance):
     with pytest.raises(softkv.Invalid, match="a number from 0 to 1"):
-        marginally_relevant([1], [[1]], 1, relevance)
+        select_by_mmr([1], [[1]], 1, relevance)

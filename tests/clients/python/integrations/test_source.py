@@ -11,14 +11,19 @@ import softkv
 from softkv import Client, Document
 from softkv.calls import documents
 from softkv.calls.call import Plan
-from softkv.integrations.connection import Connection
-from softkv.integrations.source import Source, awaited, blocking, gathered
+from softkv.integrations.connection import (
+    CollectionSource,
+    Connection,
+    async_store_method,
+    collect_pages,
+    sync_store_method,
+)
 
 
-def all_ids(source: Source, /, *, page: int = 2) -> Plan[list[str]]:
+def all_ids(source: CollectionSource, /, *, page: int = 2) -> Plan[list[str]]:
     """The ids of all documents."""
     yield from source.info()
-    found = yield from gathered(documents.find(source.place, page=page))
+    found = yield from collect_pages(documents.find(source.place, page=page))
     return [each.id for each in found]
 
 
@@ -26,8 +31,8 @@ class Shelf:
     def __init__(self, source):
         self._source = source
 
-    ids = blocking(all_ids)
-    aids = awaited(all_ids)
+    ids = sync_store_method(all_ids)
+    aids = async_store_method(all_ids)
 
 
 @pytest.fixture
@@ -38,7 +43,9 @@ def client(service):
 
 @pytest.fixture
 def source(client):
-    source = Source("integrations-source", lambda: Connection(client=client), {"encoder": None, "similarity": "dot"})
+    source = CollectionSource(
+        "integrations-source", lambda: Connection(client=client), {"encoder": None, "similarity": "dot"}
+    )
     yield source
     if source._info is not None:
         client.collection("integrations-source").drop()
@@ -57,9 +64,9 @@ def test_it_is_made_where_it_is_not_there_and_asked_in_both_ways(source):
 
 def test_one_that_is_there_is_taken_unless_other_settings_are_wanted(source, client):
     source.run(source.info())
-    same = Source("integrations-source", lambda: Connection(client=client))
+    same = CollectionSource("integrations-source", lambda: Connection(client=client))
     assert same.run(same.info()).encoder is None
-    other = Source("integrations-source", lambda: Connection(client=client), {"similarity": "cosine"})
+    other = CollectionSource("integrations-source", lambda: Connection(client=client), {"similarity": "cosine"})
     with pytest.raises(softkv.Conflict, match="integrations-source"):
         other.run(other.info())
 
@@ -84,4 +91,4 @@ def test_made_anew_it_holds_nothing_and_takes_other_vectors(source):
 
 def test_settings_that_no_collection_has_are_refused():
     with pytest.raises(softkv.Invalid, match=r"not encoders, metric"):
-        Source("a", lambda: Connection(), {"encoders": None, "metric": "l2"})
+        CollectionSource("a", lambda: Connection(), {"encoders": None, "metric": "l2"})

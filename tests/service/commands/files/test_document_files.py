@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from service.commands.errors import CommandError, Misused
 from service.commands.files.document_files import open_source
 from service.commands.files.source import ColumnNames
-from softkv.wire.vectors import incoming
+from softkv.wire import decode_array
 
 BOOKS = [
     {"id": "a/1", "key": "cats, and 猫", "value": 'Old "Possum"', "metadata": {"year": 1939, "shelf": "poetry"}},
@@ -144,7 +144,7 @@ def test_vectors_beside_their_ids(tmp_path: Path, kind: str) -> None:
     read = documents(tmp_path / "books.npy")
     assert [document["id"] for document in read] == ["a/1", "b"]
     for document, vector in zip(read, vectors, strict=True):
-        assert incoming(document["key_vector"] | {"shape": [3]}).tolist() == vector.tolist()
+        assert decode_array(document["key_vector"] | {"shape": [3]}).tolist() == vector.tolist()
 
 
 def test_vectors_beside_their_documents(tmp_path: Path) -> None:

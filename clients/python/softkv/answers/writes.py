@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from softkv.errors import Flaw
-from softkv.problems import refuse
+from softkv.problems import raise_flaws
+from softkv.record import Record
 
 
 class Refusal(NamedTuple):
@@ -58,7 +59,7 @@ class Report:
     def raise_for_refused(self) -> Report:
         """Raise Invalid where a row was refused; else the report itself."""
         if self.refused:
-            refuse(Flaw(f"/{each.row}", each.detail) for each in self.refused)
+            raise_flaws(Flaw(f"/{each.row}", each.detail) for each in self.refused)
         return self
 
     def __bool__(self) -> bool:
@@ -72,3 +73,17 @@ class Report:
             told.append(f"{self.acknowledged:,} acknowledged")
         why = f"; row {self.refused[0].row}: {self.refused[0].detail}" if self.refused else ""
         return f"<Report {', '.join(told)}{why}>"
+
+
+class Backup(Record):
+    """A backup, whole and checked.
+
+    Attributes:
+        made: when, in UTC (ISO 8601).
+        length: of the database in it, in bytes.
+        sha256: of the same, in hexadecimal.
+    """
+
+    made: str
+    length: int
+    sha256: str

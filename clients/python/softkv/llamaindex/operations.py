@@ -10,24 +10,22 @@ from llama_index.core.vector_stores import MetadataFilters, VectorStoreQuery, Ve
 from llama_index.core.vector_stores.types import VectorStoreQueryMode
 
 from softkv.answers.answer import Answer
-from softkv.answers.match import Match
+from softkv.answers.documents import Match
 from softkv.calls import arrays
 from softkv.calls import documents as calls
 from softkv.calls.call import Plan
 from softkv.filters import Combination, Comparison, Where
-from softkv.integrations.asking import Asking, vector_of
-from softkv.integrations.mmr import key_of, marginally_relevant
-from softkv.integrations.source import Source, gathered
-from softkv.llamaindex import nodes as stored
-from softkv.llamaindex.filters import REF_DOC_ID, translated
-from softkv.llamaindex.refusing import as_value_error
+from softkv.integrations.connection import CollectionSource, collect_pages
+from softkv.integrations.retrieval import RetrievalOptions, key_vector_list, matched_key, select_by_mmr
+from softkv.llamaindex import conversion as stored
+from softkv.llamaindex.conversion import REF_DOC_ID, as_value_error, convert_filters
 
-_EVERYTHING = Combination("AND", ())
-_AT_ONCE = 1000
-_MMR_FACTOR, _RELEVANCE = 4, 0.5
+_MATCH_ALL = Combination("AND", ())
+_BATCH_ROWS = 1000
+_MMR_FACTOR, _MMR_RELEVANCE = 4, 0.5
 
 
-def add(source: Source, /, nodes: Sequence[BaseNode], **kwargs: Any) -> Plan[list[str]]:
+def add(source: CollectionSource, /, nodes: Sequence[BaseNode], **kwargs: Any) -> Plan[list[str]]:
     """Write nodes, in place of what has their ids, a thousand at a time, of which all are written or none → their ids.
 
     A node without an embedding is encoded by the service, where the collection has an encoder.
@@ -37,12 +35,12 @@ def add(source: Source, /, nodes: Sequence[BaseNode], **kwargs: Any) -> Plan[lis
     """
     with as_value_error():
         info = yield from source.info()
-        rows = [stored.row(each, info.encoder is not None) for each in nodes]
+        rows = [stored.to_row(each, info.encoder is not None) for each in nodes]
         yield from source.write({each.id: each for each in rows}.values())
     return [each.node_id for each in nodes]
 
 
-def delete(source: Source, /, ref_doc_id: str, **delete_kwargs: Any) -> Plan[None]:
+def delete(source: CollectionSource, /, ref_doc_id: str, **delete_kwargs: Any) -> Plan[None]:
     """Delete the nodes that were made of this document."""
     with as_value_error():
         yield from source.info()
@@ -50,7 +48,7 @@ def delete(source: Source, /, ref_doc_id: str, **delete_kwargs: Any) -> Plan[Non
 
 
 def delete_nodes(
-    source: Source,
+    source: CollectionSource,
     /,
     node_ids: list[str] | None = None,
     filters: MetadataFilters | None = None,
@@ -61,54 +59,54 @@ def delete_nodes(
     Raises:
         ValueError: there are neither ids nor filters.
     """
-    where = translated(filters)
+    where = convert_filters(filters)
     if node_ids is None and where is None:
         raise ValueError("wanted node_ids, filters or both, got neither: clear() deletes all")
     with as_value_error():
         yield from source.info()
         if node_ids is None:
             yield from calls.delete(source.place, where=where)
-        for begin in range(0, len(node_ids or ()), _AT_ONCE):
-            part = (node_ids or [])[begin : begin + _AT_ONCE]
+        for begin in range(0, len(node_ids or ()), _BATCH_ROWS):
+            part = (node_ids or [])[begin : begin + _BATCH_ROWS]
             if where is None:
                 yield from calls.delete(source.place, part)
             else:
-                yield from calls.delete(source.place, where=translated(filters, node_ids=part))
+                yield from calls.delete(source.place, where=convert_filters(filters, node_ids=part))
 
 
 def get_nodes(
-    source: Source, /, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
+    source: CollectionSource, /, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
 ) -> Plan[list[BaseNode]]:
     """The nodes of these ids, in this order, or all; of them those that pass.
 
     They have embeddings where the collection has no encoder, and so they came with them.
     """
-    where = translated(filters)
+    where = convert_filters(filters)
     with as_value_error():
         info = yield from source.info()
         include: Any = ["key", "value", "metadata", *(["key_vector"] if info.encoder is None else [])]
         found = []
         if node_ids is None:
-            found = yield from gathered(calls.find(source.place, where=where, include=include, page=_AT_ONCE))
-        for begin in range(0, len(node_ids or ()), _AT_ONCE):
-            part = list(dict.fromkeys((node_ids or [])[begin : begin + _AT_ONCE]))
-            page = calls.find(source.place, where=where, ids=part, include=include, page=_AT_ONCE)
-            by_id = {each.id: each for each in (yield from gathered(page))}
+            found = yield from collect_pages(calls.find(source.place, where=where, include=include, page=_BATCH_ROWS))
+        for begin in range(0, len(node_ids or ()), _BATCH_ROWS):
+            part = list(dict.fromkeys((node_ids or [])[begin : begin + _BATCH_ROWS]))
+            page = calls.find(source.place, where=where, ids=part, include=include, page=_BATCH_ROWS)
+            by_id = {each.id: each for each in (yield from collect_pages(page))}
             found += [by_id[each] for each in part if each in by_id]
     return [
-        stored.node(each, each.metadata, None if each.key_vector is None else each.key_vector.tolist())
+        stored.to_node(each, each.metadata, None if each.key_vector is None else each.key_vector.tolist())
         for each in found
     ]
 
 
-def clear(source: Source, /) -> Plan[None]:
+def clear(source: CollectionSource, /) -> Plan[None]:
     """Delete all nodes."""
     with as_value_error():
         yield from source.info()
-        yield from calls.delete(source.place, where=_EVERYTHING)
+        yield from calls.delete(source.place, where=_MATCH_ALL)
 
 
-def query(source: Source, /, query: VectorStoreQuery, **kwargs: Any) -> Plan[VectorStoreQueryResult]:
+def query(source: CollectionSource, /, query: VectorStoreQuery, **kwargs: Any) -> Plan[VectorStoreQueryResult]:
     """The nodes that weigh most, or a varied choice of these with the mode MMR; `similarities` are their weights.
 
     Args:
@@ -119,7 +117,7 @@ def query(source: Source, /, query: VectorStoreQuery, **kwargs: Any) -> Plan[Vec
     Raises:
         ValueError: it is refused, or asks in a way that softkv has not.
     """
-    where = translated(query.filters, node_ids=query.node_ids, doc_ids=query.doc_ids)
+    where = convert_filters(query.filters, node_ids=query.node_ids, doc_ids=query.doc_ids)
     asked = query.query_embedding if query.query_embedding is not None else query.query_str
     if asked is None:
         raise ValueError("wanted a query_embedding, or a query_str; got neither")
@@ -129,18 +127,18 @@ def query(source: Source, /, query: VectorStoreQuery, **kwargs: Any) -> Plan[Vec
     if query.mmr_threshold is not None:
         mmr.setdefault("mmr_threshold", query.mmr_threshold)
     with as_value_error():
-        asking = Asking(accept="any", top_k=query.similarity_top_k).adjusted(kwargs)
-        answer, found = yield from chosen(source, asking, asked, where, query.mode, **mmr)
+        asking = RetrievalOptions(accept="any", top_k=query.similarity_top_k).adjusted(kwargs)
+        answer, found = yield from select_matches(source, asking, asked, where, query.mode, **mmr)
     return VectorStoreQueryResult(
-        nodes=[matched(asking, answer, each) for each in found],
+        nodes=[to_matched_node(asking, answer, each) for each in found],
         similarities=[asking.score_of(each) for each in found],
         ids=[each.id for each in found],
     )
 
 
-def chosen(
-    source: Source,
-    asking: Asking,
+def select_matches(
+    source: CollectionSource,
+    asking: RetrievalOptions,
     asked: str | list[float],
     where: Where | None,
     mode: VectorStoreQueryMode = VectorStoreQueryMode.DEFAULT,
@@ -170,12 +168,12 @@ def chosen(
     answer = yield from asking.replaced(top_k=many).ask(source, asked, where, also=["key_vector"])
     if not (found := asking.matches(answer)):
         return answer, []
-    relevance = _RELEVANCE if mmr_threshold is None else mmr_threshold
-    vector = yield from _vector(source, asked)
-    return answer, [found[at] for at in marginally_relevant(vector, list(map(key_of, found)), wanted, relevance)]
+    relevance = _MMR_RELEVANCE if mmr_threshold is None else mmr_threshold
+    vector = yield from _query_vector(source, asked)
+    return answer, [found[at] for at in select_by_mmr(vector, list(map(matched_key, found)), wanted, relevance)]
 
 
-def _vector(source: Source, asked: str | list[float]) -> Plan[list[float]]:
+def _query_vector(source: CollectionSource, asked: str | list[float]) -> Plan[list[float]]:
     """What is asked, as the collection's encoder sees it."""
     if not isinstance(asked, str):
         return asked
@@ -185,7 +183,7 @@ def _vector(source: Source, asked: str | list[float]) -> Plan[list[float]]:
     return vector
 
 
-def matched(asking: Asking, answer: Answer, match: Match) -> BaseNode:
+def to_matched_node(asking: RetrievalOptions, answer: Answer, match: Match) -> BaseNode:
     """A node that an answer names; with its embedding where that was asked for."""
-    vector = vector_of(match) if "key_vector" in (asking.include or ()) else None
-    return stored.node(match, asking.metadata(answer, match), vector)
+    vector = key_vector_list(match) if "key_vector" in (asking.include or ()) else None
+    return stored.to_node(match, asking.metadata(answer, match), vector)

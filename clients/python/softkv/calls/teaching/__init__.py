@@ -1,1 +1,0 @@
-"""Calls for lessons: rooms that a class shares, models of the lab, and the events of both."""

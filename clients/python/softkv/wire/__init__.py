@@ -1,1 +1,0 @@
-"""What goes into a request: JSON, vectors in base64, and the checks that need no service."""
