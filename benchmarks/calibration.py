@@ -26,7 +26,7 @@ from benchmarks.asking import Array, Asking, Vectors
 from benchmarks.labelled import Asked, asked
 from service.encoding import load_encoder
 from service.retrieval.calibration import COVERAGE, DocumentKeys, Metric, Metrics, ProfileBuilder, Profiles, evaluate
-from service.retrieval.calibration.fitted import Fit, Outcomes
+from service.retrieval.calibration.fit import Fit, Outcomes
 from service.storage import SearchRow, temporary_search
 
 QUESTIONS = 4000

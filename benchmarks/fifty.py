@@ -24,7 +24,7 @@ from benchmarks.labelled import Asked, Labelled
 from benchmarks.verdict import QUESTIONS, sets
 from service.encoding import load_encoder
 from service.retrieval.calibration import Metrics
-from service.retrieval.calibration.fitted import Outcomes
+from service.retrieval.calibration.fit import Outcomes
 
 LABELS = 50
 SIZES = (300, 1000)

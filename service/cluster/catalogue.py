@@ -10,8 +10,7 @@ from service.cluster.calling import Calling
 from service.cluster.collection import ShardedCollection
 from service.cluster.standing import shards_of
 from service.encoding import LoadingEncoder
-from service.retrieval import ClusterStatus
-from service.retrieval.collections import SharedCatalogue, start_background
+from service.retrieval.collections import ClusterStatus, SharedCatalogue, start_background
 from service.storage import CollectionRecord, SharedStore, StorageError
 
 SUMMARISED_SECONDS = 5.0

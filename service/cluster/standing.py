@@ -10,7 +10,7 @@ from attention.lookup import of_bytes, to_bytes
 from service.cluster.calling import Transport
 from service.cluster.placement import ranges_of
 from service.cluster.slot.question import STANDING, ShardStanding
-from service.retrieval import ClusterStatus, NodeStatus
+from service.retrieval.collections import ClusterStatus, NodeStatus
 from service.storage import Extent, NodeRecord, SharedStore
 
 STANDING_SECONDS = 1.0

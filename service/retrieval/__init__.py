@@ -19,4 +19,3 @@ from service.retrieval.errors import (
     SnapshotGone,
     TooLarge,
 )
-from service.retrieval.shards import ClusterStatus, NodeStatus

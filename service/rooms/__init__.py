@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from service.rooms.errors import (
+from service.rooms.limits import (
+    Limits,
     ListenersFull,
     NotPresenter,
     QuestionOver,
@@ -13,8 +14,5 @@ from service.rooms.errors import (
     RoomTaken,
     RowNotFound,
 )
-from service.rooms.limits import Limits
 from service.rooms.listeners import Update
-from service.rooms.question import Answer, Question, Share
-from service.rooms.room import Room, Row
-from service.rooms.rooms import Rooms
+from service.rooms.room import Answer, Question, Room, Rooms, Row, Share

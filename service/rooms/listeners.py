@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import Any, NamedTuple
 
-from service.rooms.errors import ListenersFull
+from service.rooms.limits import ListenersFull
 
 
 class Update(NamedTuple):

@@ -1,19 +1,135 @@
-"""One room: its rows, the question that is open, who listens. For one event loop; nothing in it waits for another."""
+"""Rooms: the shared memory of a class, its rows and its questions; for one event loop."""
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import hmac
 import secrets
+import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from service.rooms.errors import NotPresenter, QuestionOver, RoomFull, RowNotFound
-from service.rooms.limits import Limits
+from service.rooms.limits import (
+    Limits,
+    NotPresenter,
+    QuestionOver,
+    RoomFull,
+    RoomNotFound,
+    RoomsFull,
+    RoomTaken,
+    RowNotFound,
+    exceeds_share,
+)
 from service.rooms.listeners import Listeners, Update
-from service.rooms.question import Answer, Question
-from service.rooms.row import Row, hash_secret
+
+
+@dataclass(frozen=True)
+class Row:
+    """A key and its value.
+
+    Attributes:
+        owner: digest of the secret that it was sent with; empty for none.
+        caller: where it came from; None for who presents.
+    """
+
+    id: str
+    key: str
+    value: str
+    owner: bytes = b""
+    caller: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of its texts."""
+        return len(f"{self.id}{self.key}{self.value}".encode())
+
+    def told(self) -> dict[str, str]:
+        """What everybody may know."""
+        return {"id": self.id, "key": self.key, "value": self.value}
+
+    def sent_with(self, secret: str | None) -> bool:
+        """Whether that is the secret it was sent with, if any."""
+        return bool(self.owner) and hmac.compare_digest(self.owner, hash_secret(secret))
+
+
+def hash_secret(secret: str | None) -> bytes:
+    """What is kept of a secret; nothing of none."""
+    return b"" if not secret else hashlib.sha256(secret.encode()).digest()
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a row got of an answer."""
+
+    id: str
+    weight: float
+    similarity: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the room's rows answered, the heaviest first.
+
+    Attributes:
+        temperature: at which it was asked.
+        null_similarity: None where there is no null key.
+        verdict, verdict_certain: as the evidence of an answer has them.
+    """
+
+    shares: Sequence[Share]
+    temperature: float
+    null_weight: float
+    null_similarity: float | None
+    verdict: str
+    verdict_certain: bool
+
+
+@dataclass
+class Question:
+    """What is asked of a room's rows.
+
+    Attributes:
+        number: of the room's questions, from 1.
+        guesses: by who guessed, which row will weigh most; None for none of them.
+        callers: by who guessed, where the guess came from.
+        closed: whether guesses are no longer taken.
+    """
+
+    number: int
+    query: str
+    temperature: float | None = None
+    guesses: dict[str, str | None] = field(default_factory=dict)
+    callers: dict[str, str | None] = field(default_factory=dict)
+    closed: bool = False
+    answer: Answer | None = None
+
+    def told(self) -> dict[str, Any]:
+        """What everybody may know: of guesses only how many, until the answer is shown."""
+        asked: dict[str, Any] = {"number": self.number, "query": self.query, "guesses": len(self.guesses)}
+        if self.temperature is not None:
+            asked["temperature"] = self.temperature
+        if (answer := self.answer) is None:
+            return asked
+        counts = Counter(self.guesses.values())
+        matches = [
+            {"id": each.id, "weight": each.weight, "similarity": each.similarity, "guesses": counts[each.id]}
+            for each in answer.shares
+        ]
+        return asked | {
+            "temperature": answer.temperature,
+            "answer": {
+                "matches": matches,
+                "null_weight": answer.null_weight,
+                "null_similarity": answer.null_similarity,
+                "null_guesses": counts[None],
+                "verdict": answer.verdict,
+                "verdict_certain": answer.verdict_certain,
+            },
+        }
 
 
 class Room:
@@ -283,3 +399,96 @@ class Room:
 
 def _is_secret(given: str | None, secret: str) -> bool:
     return given is not None and hmac.compare_digest(given.encode(), secret.encode())
+
+
+LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # without vowels a code spells nothing
+CODE_LENGTH = 4
+CLOSED = "this room was closed by who presents"
+EXPIRED = "nobody used this room for so long that it has ended"
+
+
+class Rooms:
+    """The rooms that are open. For one event loop.
+
+    Attributes:
+        limits: of each, and how many.
+    """
+
+    def __init__(self, limits: Limits | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.limits = limits or Limits()
+        self._clock = clock
+        self._open: dict[str, Room] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def open(self, caller: str = "", code: str | None = None, rows: Sequence[tuple[str, str, str]] = ()) -> Room:
+        """A new room, under a code that was wished for or one of its own, with rows of (id, key, value).
+
+        Raises:
+            RoomTaken: a room is open under that code.
+            RoomsFull: as many are open as may be, or as this caller may have.
+            RoomFull: the rows are more than a room holds.
+        """
+        self.sweep()
+        if code is not None and code in self._open:
+            raise RoomTaken(f"a room is open under {code}: leave the code out for a room of your own, or join that one")
+        most, taken = self.limits.rooms, len(self._open)
+        if taken >= most:
+            raise RoomsFull(f"{most} rooms are open, the most of this service: try again when one is closed or over")
+        own = sum(room.caller == caller for room in self._open.values())
+        if exceeds_share(own, taken, most):
+            raise RoomsFull(f"{own} rooms of this caller are open, and few are left for others: close one of them")
+        room = Room(code or self._new_code(), caller, self.limits, self._clock)
+        room.fill(rows, room.secret)
+        self._open[room.code] = room
+        self._wake()
+        return room
+
+    def find(self, code: str, *, use: bool = True) -> Room:
+        """The room of that code, which lives on by being used.
+
+        Raises:
+            RoomNotFound: none is open under it.
+        """
+        self.sweep()
+        room = self._open.get(code)
+        if room is None:
+            raise RoomNotFound(code)
+        if use:
+            room.use()
+        return room
+
+    def close(self, room: Room, reason: str = CLOSED) -> None:
+        """End a room, now."""
+        if self._open.get(room.code) is room:
+            del self._open[room.code]
+        room.end(reason)
+
+    def sweep(self) -> None:
+        """End those that nobody has used for so long."""
+        for room in [each for each in self._open.values() if each.seconds_left <= 0]:
+            self.close(room, EXPIRED)
+
+    def _wake(self) -> None:
+        """See to it that the next room to end does so, though nobody asks for it."""
+        if self._timer is not None or not self._open:
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # nobody listens without one
+            return
+        soonest = min(room.seconds_left for room in self._open.values())
+        self._timer = loop.call_later(soonest + 0.01, self._woken)
+
+    def _woken(self) -> None:
+        self._timer = None
+        self.sweep()
+        self._wake()
+
+    def _new_code(self) -> str:
+        while True:
+            code = "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH))
+            if code not in self._open:
+                return code

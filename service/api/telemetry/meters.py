@@ -11,7 +11,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from service.api.problems.table import OF_STATUS, TABLE
 from service.request_trace import QUEUES, STAGES, Queue, Stage
-from service.retrieval import ClusterStatus
+from service.retrieval.collections import ClusterStatus
 
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 """Those that have series of their own: a caller may call a method anything, and a series is never forgotten."""

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from service.retrieval.collections.catalogue import Catalogue, CatalogueChange
+from service.retrieval.collections.catalogue import Catalogue, CatalogueChange, ClusterStatus, NodeStatus
 from service.retrieval.collections.collection import Collection
-from service.retrieval.collections.columns import FieldReader, Source
-from service.retrieval.collections.compaction import retry_forever, start_background
-from service.retrieval.collections.defaults import resolve_settings
-from service.retrieval.collections.fitting import ChecksumReader, Span
-from service.retrieval.collections.following import ReplicatedCollection
 from service.retrieval.collections.lookup_queue import LONG_ANSWERS, LOOKUPS
 from service.retrieval.collections.machine_code import MachineCode
-from service.retrieval.collections.masks import Masks, parse_filter
-from service.retrieval.collections.models import find_model, get_encoding_queue, get_loaded_encoder, get_model_queue
+from service.retrieval.collections.maintenance import retry_forever, start_background
 from service.retrieval.collections.null import (
     CALIBRATED,
     SAMPLE_DOCUMENTS,
@@ -26,7 +20,14 @@ from service.retrieval.collections.null import (
     require_calibration,
     resolve_null,
 )
+from service.retrieval.collections.replicated import ReplicatedCollection, SharedCatalogue
 from service.retrieval.collections.rows import build_rows, concatenate_rows, fill_memory
-from service.retrieval.collections.sealed import ChecksumStore, SealedBlocks
-from service.retrieval.collections.shared_catalogue import SharedCatalogue
-from service.retrieval.collections.snapshot import Snapshot
+from service.retrieval.collections.sealed import ChecksumReader, ChecksumStore, SealedBlocks, Span
+from service.retrieval.collections.settings import (
+    find_model,
+    get_encoding_queue,
+    get_loaded_encoder,
+    get_model_queue,
+    resolve_settings,
+)
+from service.retrieval.collections.snapshot import FieldReader, Masks, Snapshot, Source, parse_filter

@@ -1,4 +1,4 @@
-"""Every collection of one data directory, and the encoder that serves them."""
+"""All collections of one data directory, by name."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ import structlog
 
 from service.encoding import LoadingEncoder
 from service.retrieval.collections.collection import Collection
-from service.retrieval.collections.defaults import check_temperature, resolve_settings, settings_before_calibration
 from service.retrieval.collections.null import CALIBRATED, require_calibration
 from service.retrieval.collections.sealed import SealedBlocks
+from service.retrieval.collections.settings import check_temperature, resolve_settings, settings_before_calibration
 from service.retrieval.errors import CollectionConflict, CollectionNotFound
-from service.retrieval.shards import ClusterStatus
 from service.scheduling import WRITES
 from service.storage import (
     CollectionExists,
@@ -30,6 +29,57 @@ from service.storage import (
     StoreUnavailable,
     Writer,
 )
+
+
+@dataclass(frozen=True)
+class NodeStatus:
+    """One slot; what only it knows is None where it did not answer in time.
+
+    Attributes:
+        node: the machine that it runs on.
+        leaving: whether it goes as soon as others hold what it has.
+        ranges: how many it has ready, as the store knows it.
+        keys: how many live in them.
+        coming: how many ranges it reads, or is to read.
+        lag: how many versions it is behind the store, of the collection of which it is the most.
+        trouble: why its last look at the store did not succeed; None also where it did.
+    """
+
+    name: str
+    node: str
+    leaving: bool
+    ranges: int
+    keys: int | None
+    coming: int | None
+    lag: int | None
+    trouble: str | None
+
+
+@dataclass(frozen=True)
+class ClusterStatus:
+    """All slots together, and how the ranges of all collections are held; no ranges while the store cannot be asked.
+
+    Attributes:
+        copies: how many slots are to hold each range.
+        ranges: how many there are.
+        whole: how many of them as many slots have ready, or more.
+        unheld: how many of them no slot has ready.
+        slots: those that were seen lately, by name.
+    """
+
+    copies: int
+    ranges: int | None
+    whole: int | None
+    unheld: int | None
+    slots: tuple[NodeStatus, ...]
+
+    @property
+    def fewer(self) -> int | None:
+        """How many ranges some slots have ready, but fewer than `copies`."""
+        if self.ranges is None or self.whole is None or self.unheld is None:
+            return None
+        return self.ranges - self.whole - self.unheld
+
 
 log = structlog.get_logger("softkv")
 

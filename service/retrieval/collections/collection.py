@@ -14,15 +14,13 @@ import structlog
 from attention.lookup import Rows
 from service.encoding import LoadingEncoder
 from service.request_trace import time_stage
-from service.retrieval.collections.compaction import Compaction, retry_forever, start_background
-from service.retrieval.collections.damage import Damage
 from service.retrieval.collections.lookup_queue import LookupQueue
 from service.retrieval.collections.machine_code import warm_up
-from service.retrieval.collections.masks import Masks
+from service.retrieval.collections.maintenance import Compaction, Damage, retry_forever, start_background
 from service.retrieval.collections.null import KeySample
 from service.retrieval.collections.rows import KeyStorage, build_rows, load_memory
 from service.retrieval.collections.sealed import SealedBlocks
-from service.retrieval.collections.snapshot import Snapshot
+from service.retrieval.collections.snapshot import Masks, Snapshot
 from service.retrieval.errors import CollectionLoading, CollectionNotFound, DocumentChanged
 from service.storage import (
     Change,

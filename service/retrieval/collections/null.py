@@ -14,7 +14,7 @@ import numpy as np
 from attention.lookup import Background
 from service.encoding import Backgrounds, Encoder, LoadingEncoder, is_short
 from service.retrieval.calibration import Calibration
-from service.retrieval.collections.models import get_encoding_queue
+from service.retrieval.collections.settings import get_encoding_queue
 from service.retrieval.errors import InvalidContent
 from service.storage import CollectionRecord, DocumentDamaged, Reader
 

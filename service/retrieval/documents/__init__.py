@@ -10,12 +10,11 @@ from service.retrieval.documents.documents import (
     encode_cursor,
     get,
     page,
+    patch_document,
+    update_documents,
     upload,
     upsert,
 )
-from service.retrieval.documents.field_facts import decode_field_cursor, read_field_facts
-from service.retrieval.documents.merge_patch import patch_document, update_documents
-from service.retrieval.documents.prepare import MISSING, SentDocument, prepare_documents
+from service.retrieval.documents.fields import decode_field_cursor, explain_no_match, read_field_facts
+from service.retrieval.documents.prepare import MAX_KEYS, MISSING, SentDocument, Split, prepare_documents
 from service.retrieval.documents.seeding import Seeding
-from service.retrieval.documents.splitting import MAX_KEYS, Split
-from service.retrieval.documents.unmatched import explain_no_match

@@ -1,87 +1,43 @@
-"""The soft lookup: a query attends over every document of a collection."""
+"""Attention over every document of a collection: one answer, a stream of them, or a sweep over temperatures."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from threading import Event
 
-import numpy as np
-
-from attention.lookup import Answer, Coverage, Evidence, Verdict, covered
-from service.retrieval.collections import Collection, Snapshot, parse_filter
-from service.retrieval.documents import explain_no_match
-from service.retrieval.errors import InvalidContent
-from service.retrieval.queries.addends import LogitTerms
-from service.retrieval.queries.confident import ConfidenceModel, resolve_options
-from service.retrieval.queries.encoded import EncodedQuery, encode_queries
-from service.retrieval.queries.question import Array, Options, build_mask, prepare_questions, prepare_terms
-from service.retrieval.queries.read import aggregate_field
-from service.retrieval.queries.reading import BestKey, Document, DocumentReader, StoredDocuments
-from service.retrieval.queries.words import Explanation
-from service.storage import CollectionRecord
+from attention.lookup import Answer, Evidence, Grown, Question, Verdict, answers, covered, growing, sweep
+from service.retrieval.collections import Collection, Snapshot, start_background
+from service.retrieval.errors import InvalidContent, SnapshotGone
+from service.retrieval.queries.aggregate import aggregate_field
+from service.retrieval.queries.confidence import ConfidenceModel, resolve_options
+from service.retrieval.queries.question import (
+    Array,
+    EncodedQuery,
+    Options,
+    encode_queries,
+    prepare_questions,
+    prepare_terms,
+)
+from service.retrieval.queries.results import (
+    BestKey,
+    Document,
+    FullText,
+    Result,
+    ResultBuilder,
+    StoredDocuments,
+    compute_rest_weight,
+    explain_filter,
+    result,
+    summarise_full_text,
+)
+from service.retrieval.queries.terms import LogitTerms
 
 DOCUMENTS_PER_EXTRA_QUESTION = 2**16
 """A question with words counts for one more in a batch for each so many documents."""
-
-
-@dataclass(frozen=True)
-class Match:
-    """A document and its share of the answer.
-
-    Attributes:
-        document: with its vectors where they were wanted; None where only its id was.
-        similarity, logit: of its key that is most similar, the part of it that spoke.
-        weight: of all its keys together.
-        log_parts: ln(weight / weight of that one key); 0 where it has no other.
-        spoke: which of its keys that is; None where it has no other.
-        addends: what was added to the logit, a line each; None where nothing was, or that was not wanted.
-        confidence: the chance that it is right; None where the collection is not calibrated, or asked otherwise.
-    """
-
-    id: str
-    document: Document | None
-    similarity: float
-    logit: float
-    weight: float
-    log_parts: float = 0.0
-    spoke: BestKey | None = None
-    addends: Sequence[Explanation] | None = None
-    confidence: float | None = None
-
-
-@dataclass(frozen=True)
-class FullText:
-    """What the words of a question added: a weight times a ranking, to so many documents that hold one of them."""
-
-    weight: float
-    ranking: str
-    documents: int
-
-
-@dataclass(frozen=True)
-class Result:
-    """An answer of the core, with the documents it names; match weights, rest and null sum to one.
-
-    Attributes:
-        verdict: whether one document stands out, several share the weight, or there is nothing.
-        coverage: of how much of the collection it was made; None where it had to be all of it.
-        unknown_tokens: of the question, which the model does not know; None where it is a vector.
-        full_text: what words added; None where that was not asked.
-        read: what a field came to over all documents, where that was asked.
-        warnings: why the filter passes no document, a sentence each.
-    """
-
-    matches: list[Match]
-    rest_weight: float
-    output: Array | None
-    answer: Answer
-    verdict: Verdict
-    unknown_tokens: int | None
-    coverage: Coverage | None = None
-    full_text: FullText | None = None
-    read: dict[str, Any] | None = None
-    warnings: Sequence[str] = ()
 
 
 async def attend_collection(
@@ -132,98 +88,180 @@ async def attend_collection(
 
 
 @dataclass(frozen=True)
-class ResultBuilder:
-    """What answers to some options become, of one snapshot."""
+class StreamedResult:
+    """A result on the way, and whether it is the last."""
 
-    snapshot: Snapshot
-    reading: DocumentReader
-    options: Options
+    result: Result
+    final: bool
 
-    def result(
-        self, query: EncodedQuery, answer: Answer, added: LogitTerms | None, confident: ConfidenceModel | None
-    ) -> Result:
-        """An answer with its documents, how sure it is, and what is to be told of what was added to its logits."""
-        explained = added if self.options.explained else None
-        made = result(self.snapshot.record, query, answer, self.reading, explained, confident)
-        warnings = explain_filter(self.snapshot, self.options.filter, answer.documents)
-        return replace(
-            made, full_text=summarise_full_text(added, self.snapshot, self.options.filter), warnings=warnings
+
+async def stream_collection(
+    collection: Collection, query: str | Array, options: Options
+) -> AsyncGenerator[StreamedResult]:
+    """Attend from one query: the result over each growing part, and the one that `attend_collection` gives.
+
+    All are of one version. Who stops listening ends it before the next part.
+
+    Raises:
+        RetrievalError: as of `attend_collection`, and for options that a stream has not.
+    """
+    _check(options)
+    options = resolve_options(collection.record, options)
+    adding = await prepare_terms(collection, [query], options)
+    (encoded,) = await encode_queries(collection.encoder, collection.record, [query], ["/query"])
+    questions = await prepare_questions(collection, [encoded], options, ["/query"], adding)
+    loop, coming, ended = asyncio.get_running_loop(), asyncio.Queue[StreamedResult | None](), Event()
+    begun = list[StreamedResult]()
+
+    def look_up(snapshot: Snapshot, _: list[Answer]) -> None:
+        if begun:  # the batch is made again, because of somebody else or since its version went
+            if begun[-1].final:
+                return
+            raise SnapshotGone("the version that a stream began with went before its end: ask once more")
+        (question,), (added,) = questions(snapshot), adding(snapshot)
+        for each in _stream_results(collection, snapshot, encoded, question, added, options):
+            if ended.is_set():
+                return
+            begun.append(each)
+            loop.call_soon_threadsafe(coming.put_nowait, each)
+
+    read = 3 * (0 if options.top_k is None else min(options.top_k, collection.size))
+    asking = asyncio.create_task(collection.lookups.ask(lambda snapshot: [], look_up, size=1, read=read))
+    asking.add_done_callback(lambda _: coming.put_nowait(None))
+    try:
+        while (each := await coming.get()) is not None:
+            yield each
+        await asking
+    finally:
+        ended.set()
+        asking.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([asking])
+
+
+def _check(options: Options) -> None:
+    if options.read is not None:
+        raise InvalidContent.at("/read", "a field is read of all documents at once: leave stream out, or read")
+    if options.allow_missing:
+        raise InvalidContent.at("/allow_missing", "a stream says of each part what is missing: leave allow_missing out")
+    for name in ("min_confidence", "conformal"):
+        if getattr(options, name) is not None:
+            raise InvalidContent.at(f"/{name}", f"of a part nobody knows how sure it is: leave stream out, or {name}")
+    if options.temperature == "auto":
+        raise InvalidContent.at("/temperature", "a stream has one temperature from first to last: give a number")
+
+
+def _stream_results(
+    collection: Collection,
+    snapshot: Snapshot,
+    query: EncodedQuery,
+    question: Question,
+    added: LogitTerms | None,
+    options: Options,
+) -> Iterator[StreamedResult]:
+    """Results, each over more rows; a part is told of where its bound is no larger than that of the one before.
+
+    With a bias nothing is certain of rows that were not read: there are no parts.
+    """
+    reading = StoredDocuments(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
+    parts, bound = growing(snapshot.view) if question.bias is None else (), 1.0
+    for grown in parts:
+        asked = grown.asked(question)
+        (found,) = answers(grown.view, [asked])
+        found, coverage = covered(found, asked, grown.view.facts, grown.missing())
+        if found.certificate.total_variation <= bound:
+            bound = found.certificate.total_variation
+            yield StreamedResult(
+                replace(result(snapshot.record, query, found, reading), coverage=coverage), final=False
+            )
+    (found,) = answers(snapshot.view, [question])
+    confident = ConfidenceModel.of(snapshot.record, options)
+    (sure,) = [None] if confident is None else confident.about(snapshot.view, [question], [found])
+    yield StreamedResult(ResultBuilder(snapshot, reading, options).result(query, found, added, sure), final=True)
+    if any(grown.is_due for grown in parts):
+        start_background(partial(_sum_up, parts), f"sum up {collection.name}")
+
+
+def _sum_up(parts: tuple[Grown, ...]) -> None:
+    for grown in parts:
+        grown.sum_up()
+
+
+@dataclass(frozen=True)
+class SweepMatch:
+    """A document of the head; its weight depends on the temperature, its similarity does not.
+
+    Attributes:
+        spoke: which of its keys is most similar; None where it has no other.
+    """
+
+    document: Document
+    similarity: float
+    spoke: BestKey | None
+
+
+@dataclass(frozen=True)
+class TemperatureResult:
+    """What the answer is at one temperature; `weights` float64 [k] are aligned with the matches."""
+
+    weights: Array
+    rest_weight: float
+    evidence: Evidence
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """The head, the same at every temperature, and the answer at each; `unknown_tokens` as in `Result`."""
+
+    matches: list[SweepMatch]
+    temperatures: list[TemperatureResult]
+    documents: int
+    keys: int
+    unknown_tokens: int | None
+    full_text: FullText | None = None
+    warnings: Sequence[str] = ()
+
+
+async def sweep_collection(
+    collection: Collection, query: str | Array, temperatures: Sequence[float], options: Options
+) -> SweepResult:
+    """Attend at each of the temperatures, instead of the options' own; agrees with `attend` at each.
+
+    Raises:
+        RetrievalError: a query that does not fit the collection, options that are not for a sweep.
+    """
+    options = resolve_options(collection.record, options)
+    adding = await prepare_terms(collection, [query], options)
+    (encoded,) = await encode_queries(collection.encoder, collection.record, [query], ["/query"])
+    questions = await prepare_questions(collection, [encoded], options, ["/query"], adding)
+
+    def look_up(snapshot: Snapshot, _: list[Answer]) -> SweepResult:
+        (question,), (added,) = questions(snapshot), adding(snapshot)
+        found = sweep(snapshot.view, question, temperatures)
+        reading = StoredDocuments(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
+        documents = [each for each in reading.documents(found.numbers) if not isinstance(each, str)]
+        spoke = reading.spoke(documents, found.numbers, found.parts)
+        order = sorted(range(len(documents)), key=lambda i: (-found.similarities[i], documents[i].id))[: found.matches]
+        verdicts = [
+            encoded.verdict(verdict, evidence, certificate.total_variation)
+            for verdict, evidence, certificate in zip(found.verdicts, found.evidence, found.certificates, strict=True)
+        ]
+        return SweepResult(
+            matches=[SweepMatch(documents[i], float(found.similarities[i]), spoke[i]) for i in order],
+            temperatures=[
+                TemperatureResult(
+                    weights[order], compute_rest_weight(evidence, weights[order], found.documents), evidence, verdict
+                )
+                for weights, evidence, verdict in zip(found.weights, found.evidence, verdicts, strict=True)
+            ],
+            documents=found.documents,
+            keys=found.keys,
+            unknown_tokens=encoded.unknown_tokens,
+            full_text=summarise_full_text(added, snapshot, options.filter),
+            warnings=explain_filter(snapshot, options.filter, found.documents),
         )
 
-
-def explain_filter(snapshot: Snapshot, sent: Any, documents: int) -> list[str]:
-    """Why a filter passes none of the documents, as far as their fields tell; nothing where it passes some."""
-    return (
-        [] if documents or sent is None else explain_no_match(snapshot.reader, snapshot.record.id, parse_filter(sent))
-    )
-
-
-def summarise_full_text(added: LogitTerms | None, snapshot: Snapshot, sent: Any) -> FullText | None:
-    """What words added, to how many of the documents that pass the filter as it is sent."""
-    if added is None or added.words is None:
-        return None
-    return FullText(added.words.weight, added.words.ranking, added.holding(build_mask(snapshot, sent)))
-
-
-def result(
-    record: CollectionRecord,
-    query: EncodedQuery,
-    answer: Answer,
-    reading: DocumentReader,
-    added: LogitTerms | None = None,
-    confident: ConfidenceModel | None = None,
-) -> Result:
-    """The answer with its documents, as far as they are wanted; ties at the cut are decided by id.
-
-    Args:
-        query: what was asked.
-        added: what is to be told of as added to each.
-        confident: how sure each may be.
-    """
-    verdict = answer.verdict if confident is None else confident.verdict(answer)
-    verdict = query.verdict(verdict, answer.evidence, answer.certificate.total_variation)
-    answer = answer if confident is None else confident.cut(answer)
-    chosen = _choose_matches(answer, reading)
-    rows, weights = answer.numbers[chosen], answer.weights[chosen]
-    found = reading.documents(rows)
-    columns = zip(
-        [each if isinstance(each, str) else each.id for each in found],
-        [None if isinstance(each, str) else each for each in found],
-        answer.similarities[chosen].tolist(),
-        answer.logits[chosen].tolist(),
-        weights.tolist(),
-        answer.log_parts[chosen].tolist(),
-        reading.spoke(found, rows, answer.parts[chosen]),
-        [None] * len(rows) if added is None else added.told(rows),
-        strict=True,
-    )
-    matches = [Match(*row) for row in columns]
-    matches.sort(key=lambda match: (-match.weight, -match.similarity, match.id))
-    logs = np.array([match.logit + match.log_parts for match in matches])
-    confidences = None if confident is None else confident.of_matches(logs, answer.keys)
-    if confidences is not None:
-        both = zip(matches, confidences, strict=True)
-        matches = [replace(match, confidence=confidence) for match, confidence in both]
-    rest = compute_rest_weight(answer.evidence, weights, answer.documents)
-    return Result(matches, rest, _output(record, answer), answer, verdict, query.unknown_tokens)
-
-
-def _choose_matches(answer: Answer, reading: DocumentReader) -> Array:
-    """Which places of the head are matches, where more than those tie with the last of them."""
-    places = np.arange(len(answer.numbers))
-    if len(places) <= answer.matches:
-        return places
-    ids = np.array(reading.ids(answer.numbers), dtype=object)
-    return np.lexsort((ids, -answer.similarities, -answer.weights))[: answer.matches]
-
-
-def compute_rest_weight(evidence: Evidence, weights: Sequence[float] | Array, documents: int) -> float:
-    """What the documents that are no matches weigh together; `documents`: how many pass."""
-    return max(0.0, 1.0 - evidence.null_weight - float(np.sum(weights))) if documents else 0.0
-
-
-def _output(record: CollectionRecord, answer: Answer) -> Array | None:
-    """The blended value; a collection that never held a document has only its settings to tell the width."""
-    if answer.output is None or answer.output.size:
-        return answer.output
-    return np.zeros(record.settings.value_dimension or record.settings.dimension or 0)
+    # It shares the version, its masks and its turn; the scan is its own, into a histogram.
+    read = (options.top_k or 0) + len(temperatures) * 8
+    return await collection.lookups.ask(lambda snapshot: [], look_up, size=len(temperatures), read=read)

@@ -30,9 +30,8 @@ from service.retrieval.collections import (
     resolve_null,
 )
 from service.retrieval.errors import Flaw, InvalidContent
-from service.retrieval.queries.encoded import check_texts, encode_queries
-from service.retrieval.queries.question import Array, check_complete, check_queries
-from service.retrieval.queries.words import fits_full_text
+from service.retrieval.queries.question import Array, check_complete, check_queries, check_texts, encode_queries
+from service.retrieval.queries.terms import fits_full_text
 from service.scheduling import ARRAYS, WRITES
 from service.storage import CollectionRecord
 

@@ -28,10 +28,15 @@ from service.retrieval.collections import (
 )
 from service.retrieval.documents import SentDocument, prepare_documents
 from service.retrieval.errors import InvalidContent
-from service.retrieval.queries.attend import Match, Result, result
-from service.retrieval.queries.encoded import EncodedQuery, encode_queries
-from service.retrieval.queries.question import Options, build_mask, check_complete, question
-from service.retrieval.queries.reading import DocumentReader, MemoryDocuments, StoredDocuments
+from service.retrieval.queries.question import (
+    EncodedQuery,
+    Options,
+    build_mask,
+    check_complete,
+    encode_queries,
+    question,
+)
+from service.retrieval.queries.results import DocumentReader, Match, MemoryDocuments, Result, StoredDocuments, result
 from service.scheduling import ARRAYS, READS
 from service.storage import (
     CollectionRecord,

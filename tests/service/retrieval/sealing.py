@@ -14,7 +14,8 @@ import numpy as np
 from attention.lookup import Question, answer
 from attention.lookup.memory import compaction, memory, segments
 from attention.lookup.sealed import block_file
-from service.retrieval.collections import Catalogue, fitting, rows
+from service.retrieval.collections import Catalogue, rows
+from service.retrieval.collections import sealed as fitting
 from service.retrieval.errors import CollectionLoading
 from service.storage import DocumentRecord, SQLiteStore
 from tests.waiting import until

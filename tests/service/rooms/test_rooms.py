@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from service.rooms import Limits, RoomFull, RoomNotFound, Rooms, RoomsFull, RoomTaken
-from service.rooms.rooms import LETTERS
+from service.rooms.room import LETTERS
 
 
 class Clock:

@@ -11,7 +11,7 @@ import pytest
 from attention.lookup.memory import blocks, compaction, memory, segments
 from attention.lookup.parts import growing
 from service.retrieval import queries
-from service.retrieval.queries import streaming
+from service.retrieval.queries import attend as streaming
 
 RNG = np.random.default_rng(31)
 KEYS = RNG.normal(size=(300, 4)).astype(np.float32)

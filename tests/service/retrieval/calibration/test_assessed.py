@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from service.retrieval.calibration import Curve, evaluate
-from service.retrieval.calibration.figures import Metric, calibration_error, label_losses, log_losses
-from service.retrieval.calibration.fitted import FOLDS, Fit, Outcomes, assign_folds
-from service.retrieval.calibration.fitting import fit_temperature
+from service.retrieval.calibration.evaluation import Metric, calibration_error, label_losses, log_losses
+from service.retrieval.calibration.fit import FOLDS, Fit, Outcomes, assign_folds, fit_temperature
 from service.retrieval.queries.calibrate import _explain_no_gain
 from tests.service.retrieval.calibration.making import drawn
 

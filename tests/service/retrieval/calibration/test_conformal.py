@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from service.retrieval.calibration import COVERAGES, min_labels
-from service.retrieval.calibration.conformal import SMOOTHING, estimate_quantile, fit_thresholds
+from service.retrieval.calibration.confidence import SMOOTHING, estimate_quantile, fit_thresholds
 from tests.thorough import thorough
 
 DRAWS = {

@@ -5,13 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.retrieval.calibration.fitting import (
-    NULL_DEVIATION,
-    fit_full_text,
-    fit_null,
-    fit_temperature,
-    log_likelihoods,
-)
+from service.retrieval.calibration.fit import NULL_DEVIATION, fit_full_text, fit_null, fit_temperature, log_likelihoods
 from tests.service.retrieval.calibration.making import KEYS, drawn
 
 

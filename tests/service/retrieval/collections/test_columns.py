@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.retrieval.collections import columns
+from service.retrieval.collections import snapshot as columns
 from service.storage import Comparison
 from tests.service.retrieval.making import LARGE, document, ids, numbered, opened, tidied
 from tests.service.storage.meaning import conditions, keys, metadata, passes

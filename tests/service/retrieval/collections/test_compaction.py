@@ -6,8 +6,8 @@ import time
 from itertools import islice
 from threading import Event
 
-from service.retrieval.collections import compaction
-from service.retrieval.collections.compaction import Compaction, retry_forever
+from service.retrieval.collections import maintenance as compaction
+from service.retrieval.collections.maintenance import Compaction, retry_forever
 
 
 def test_who_asks_while_it_runs_has_it_go_on():

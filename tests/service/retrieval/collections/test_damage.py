@@ -6,7 +6,7 @@ import pytest
 
 from attention.lookup import SealedError
 from service.retrieval import CollectionUnsound
-from service.retrieval.collections.damage import Damage
+from service.retrieval.collections.maintenance import Damage
 from service.storage import DocumentDamaged
 
 

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from service.encoding.temperature import Temperature
-from service.retrieval.collections.defaults import default_temperature
+from service.retrieval.collections.settings import default_temperature
 
 MEASURED = {"cosine": Temperature(0.02, "measured"), "dot": Temperature(5.0, "model card")}
 

@@ -13,7 +13,7 @@ import pytest
 from attention.lookup import Question, answer
 from attention.lookup.memory import compaction, memory, segments
 from service.retrieval.collections import lookup_queue as lookups
-from service.retrieval.collections import masks
+from service.retrieval.collections import snapshot as masks
 from service.retrieval.collections.collection import Collection
 from service.retrieval.queries import Options, attend_collection
 from service.storage import Combination, Comparison

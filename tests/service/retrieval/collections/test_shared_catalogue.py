@@ -13,7 +13,8 @@ import pytest
 
 from attention.lookup import Question, answers
 from service.retrieval import CollectionConflict, CollectionLoading, CollectionNotFound, CollectionUnsound
-from service.retrieval.collections import SharedCatalogue, shared_catalogue
+from service.retrieval.collections import SharedCatalogue
+from service.retrieval.collections import replicated as shared_catalogue
 from service.storage import Comparison, DocumentRecord, Writer, open_shared
 from tests.postgres import PostgresServer
 from tests.waiting import until

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.retrieval.documents.unmatched import MAX_NAMED_FIELDS, explain_no_match
+from service.retrieval.documents.fields import MAX_NAMED_FIELDS, explain_no_match
 from service.storage import SQLiteStore, parse_condition
 from tests.service.storage.making import collection, document
 

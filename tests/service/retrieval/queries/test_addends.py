@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 
 from attention.lookup import Question, answer, sweep
 from service.retrieval.collections import SharedCatalogue
-from service.retrieval.queries.addends import build_terms
-from service.retrieval.queries.attend import result, summarise_full_text
-from service.retrieval.queries.encoded import EncodedQuery
-from service.retrieval.queries.reading import StoredDocuments
+from service.retrieval.queries.question import EncodedQuery
+from service.retrieval.queries.results import StoredDocuments, result, summarise_full_text
+from service.retrieval.queries.terms import build_terms
 from service.storage import DocumentRecord, open_shared, parse_condition
 from tests.postgres import PostgresServer
 from tests.service.retrieval.making import opened

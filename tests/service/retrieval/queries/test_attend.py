@@ -10,9 +10,8 @@ import pytest
 from attention.lookup import Memory, Question, Rows, answer, summary_of
 from service.retrieval import ShardsMissing
 from service.retrieval.queries import Options, attend_collection, sweep_collection
-from service.retrieval.queries.attend import result
-from service.retrieval.queries.encoded import EncodedQuery
-from service.retrieval.queries.reading import MemoryDocuments
+from service.retrieval.queries.question import EncodedQuery
+from service.retrieval.queries.results import MemoryDocuments, result
 from service.storage import CollectionRecord, CollectionSettings, DocumentRecord
 from tests.service.retrieval.making import document, lacking, numbered, opened
 

@@ -10,7 +10,7 @@ import pytest
 
 from attention.lookup import Evidence, Verdict
 from service.retrieval import InvalidContent
-from service.retrieval.queries.encoded import EncodedQuery, check_readable, encode_queries
+from service.retrieval.queries.question import EncodedQuery, check_readable, encode_queries
 from service.storage import CollectionRecord, CollectionSettings
 
 QUERY = np.array([3, 4], np.float32)

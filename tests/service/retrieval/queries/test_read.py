@@ -177,7 +177,7 @@ def test_votes_that_tie_stand_in_the_order_of_their_json(forty):
 def test_a_field_that_is_not_held_in_memory_is_read_from_the_store(forty, monkeypatch):
     read = Aggregation("metadata.i", "mean")
     held = read_of(forty, [1, 0], read=read)
-    monkeypatch.setattr("service.retrieval.collections.columns.Columns.of", lambda *_: None)
+    monkeypatch.setattr("service.retrieval.collections.snapshot.Columns.of", lambda *_: None)
     assert read_of(forty, [1, 0], read=read) == held
     monkeypatch.setattr(snapshots, "MAX_COLUMN_BYTES", 100)
     with pytest.raises(InvalidContent, match=r"the values of metadata.i take more than 100 bytes: take a field"):

@@ -14,7 +14,7 @@ import pytest
 from service.retrieval import SnapshotGone
 from service.retrieval.collections import Collection
 from service.retrieval.queries import Options, stream_collection
-from service.retrieval.queries import streaming as module
+from service.retrieval.queries import attend as module
 from tests.service.retrieval.making import numbered, opened
 
 QUERY = np.array([1, 0], np.float32)

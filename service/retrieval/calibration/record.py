@@ -1,4 +1,4 @@
-"""A calibration as a collection keeps it."""
+"""The calibration that a collection stores."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from service.retrieval.calibration.confidence import Curve
-from service.retrieval.calibration.fitted import Variant
+from service.retrieval.calibration.fit import Variant
 
 VERSION = 2
 """Of what is kept; another one is as if there were none."""

@@ -1,4 +1,4 @@
-"""What a field of the metadata comes to over every document that passes, by their weights."""
+"""Aggregation of a metadata field over all documents that pass, by their weights: mean, vote or quantiles."""
 
 from __future__ import annotations
 

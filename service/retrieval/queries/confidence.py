@@ -1,4 +1,4 @@
-"""How sure an answer may be, where labelled questions have calibrated the collection and it is asked as it was then."""
+"""Confidence of answers of a calibrated collection that are asked with the calibrated options."""
 
 from __future__ import annotations
 
