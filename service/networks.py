@@ -1,4 +1,4 @@
-"""The addresses of this machine in its networks, by which others reach a service."""
+"""The addresses of this machine in its networks, at which other machines reach a service."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 
-# An address of each kind that is nobody's: to choose the way to it sends nothing.
-ELSEWHERE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
+# An unassigned address of each family: choosing a route to it sends nothing.
+UNASSIGNED = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
 INTERFACES, INTERFACES_V6 = Path("/sys/class/net"), Path("/proc/net/if_inet6")
+DEFAULT_URL = "http://127.0.0.1:8000"
 SIOCGIFADDR = 0x8915  # Linux: the address of an interface, 20 bytes into a structure that begins with its name
-MARKS_OF_A_CONTAINER = (Path("/.dockerenv"), Path("/run/.containerenv"))
+CONTAINER_MARKERS = (Path("/.dockerenv"), Path("/run/.containerenv"))
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address can be reached from this machine only."""
+    """Return whether an address is reachable from this machine only."""
     if host == "localhost":
         return True
     try:
@@ -27,8 +28,8 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def elsewhere(host: str, port: int) -> list[str]:
-    """The addresses for browsers of other machines, the one of the widest network first; none of a loopback address."""
+def network_urls(host: str, port: int) -> list[str]:
+    """Return the URLs for browsers of other machines, the widest network first; empty for a loopback address."""
     host = host.strip("[]")
     try:
         address = ip_address(host)
@@ -36,44 +37,46 @@ def elsewhere(host: str, port: int) -> list[str]:
         return [] if host == "localhost" else [url(host, port)]
     if address.is_loopback:
         return []
-    return [url(each, port) for each in _own(address.version)] if address.is_unspecified else [url(host, port)]
+    if not address.is_unspecified:
+        return [url(host, port)]
+    return [url(own_address, port) for own_address in _own_addresses(address.version)]
 
 
 def in_a_container() -> bool:
-    """Whether the network seen here may be a container's own, whose addresses nobody outside its machine can use."""
-    return any(mark.exists() for mark in MARKS_OF_A_CONTAINER)
+    """Return whether this process runs in a container, whose addresses may be unreachable from other machines."""
+    return any(marker.exists() for marker in CONTAINER_MARKERS)
 
 
 def url(host: str, port: int) -> str:
-    """Where a service of that host and port is."""
+    """Return the URL of a service."""
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def _own(version: int) -> list[str]:
-    """This machine's addresses in networks, each once: of the way out first, then of every interface."""
-    found = dict.fromkeys([*_outgoing(version), *(_v4() if version == 4 else _v6())])
-    return [each for each in found if not (ip_address(each).is_loopback or ip_address(each).is_link_local)]
+def _own_addresses(version: int) -> list[str]:
+    """Return this machine's addresses, without duplicates: that of the default route first, then of each interface."""
+    addresses = dict.fromkeys([*_outgoing(version), *(_v4() if version == 4 else _v6())])
+    return [text for text in addresses if not (ip_address(text).is_loopback or ip_address(text).is_link_local)]
 
 
 def _outgoing(version: int) -> Iterator[str]:
     family = socket.AF_INET if version == 4 else socket.AF_INET6
-    with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as way:
-        way.connect((ELSEWHERE[family], 9))
-        yield way.getsockname()[0]
+    with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.connect((UNASSIGNED[family], 9))
+        yield probe.getsockname()[0]
 
 
 def _v4() -> Iterator[str]:
-    """Of each interface but the bridges that containers hang on, where the system is Linux."""
+    """Yield the IPv4 address of each interface on Linux, except bridges of containers."""
     if not sys.platform.startswith("linux"):
         return
     from fcntl import ioctl
 
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         for _, name in socket.if_nameindex():
-            with suppress(OSError):  # it has none
+            with suppress(OSError):  # the interface has no address
                 if not _is_bridge(name):
-                    given = ioctl(asking, SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
-                    yield socket.inet_ntoa(given[20:24])
+                    request = ioctl(probe, SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
+                    yield socket.inet_ntoa(request[20:24])
 
 
 def _v6() -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 import threading
@@ -17,28 +16,24 @@ import uvicorn
 
 from service.api.places import KINDS
 from service.app import create_app
-from service.commands.http.reading import connections, protocol
-from service.commands.http.server import configuration
+from service.server.httptools_protocol import protocol_factory
+from service.server.server import server_config
 from service.settings import Settings
 
 
 class RunningService:
-    """Starts the service; `url` is where it listens. Leaving the block stops it as Ctrl-C would.
+    """Starts the service; `url` is where it listens. Leaving the block stops it as Ctrl-C would."""
 
-    `http` reads its connections: what `softkv serve` would take, or another.
-    """
-
-    def __init__(self, *, http: type[asyncio.Protocol] | None = None, port: int = 0, **settings: Any) -> None:
+    def __init__(self, *, port: int = 0, **settings: Any) -> None:
         self._socket = socket.create_server(("127.0.0.1", port))
         # asyncio does this itself only on sockets that it makes; without it a second answer waits 40 ms for an ACK.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.http = http or protocol()
         self.settings = Settings(port=self.port, **settings)
         self.app = create_app(self.settings)
-        http = connections(self.app.state.bounds, self.http)
-        self._server = uvicorn.Server(configuration(self.app, http, lifespan="on"))
+        config = server_config(self.app, protocol_factory(self.app.state.bounds), lifespan="on")
+        self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
 
     def __enter__(self) -> RunningService:

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from service.commands.options import DEFAULT_URL, ApiKey, AsJSON, Url, json_object
+from service.commands.options import ApiKey, AsJSON, Url, json_object
+from service.networks import DEFAULT_URL
 
 
 def _number(given: str, wanted: str) -> float:

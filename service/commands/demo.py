@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service.commands.errors import Misused
-from service.commands.options import DEFAULT_URL, ApiKey, AsJSON, Url
+from service.commands.options import ApiKey, AsJSON, Url
+from service.networks import DEFAULT_URL
 
 if TYPE_CHECKING:
     from collections.abc import Callable

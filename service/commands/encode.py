@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.commands.errors import CommandError, Misused
-from service.commands.options import DEFAULT_URL, ApiKey, AsJSON, Url, existing_file
+from service.commands.options import ApiKey, AsJSON, Url, existing_file
+from service.networks import DEFAULT_URL
 
 if TYPE_CHECKING:
     from service.commands.files.vectors import ArrayFile, LineFile

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 import typer
 
 from service.commands.errors import CommandError, Misused
-from service.commands.options import DEFAULT_URL, ApiKey, AsJSON, Url
+from service.commands.options import ApiKey, AsJSON, Url
+from service.networks import DEFAULT_URL
 
 if TYPE_CHECKING:
     from softkv import CollectionInfo, Document

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.commands.errors import CommandError, Interrupted, Misused
-from service.commands.options import DEFAULT_URL, ApiKey, AsJSON, Url, existing_file
+from service.commands.options import ApiKey, AsJSON, Url, existing_file
+from service.networks import DEFAULT_URL
 
 if TYPE_CHECKING:
     from service.commands.files.source import DocumentSource

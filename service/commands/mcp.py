@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from service.commands.errors import CommandError, Misused
-from service.commands.options import DEFAULT_URL, ApiKey, Url
+from service.commands.options import ApiKey, Url
+from service.networks import DEFAULT_URL
 
 MISSING = "the Model Context Protocol wants a library that is not installed: pip install 'softkv[mcp]'"
 

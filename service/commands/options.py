@@ -8,8 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-DEFAULT_URL = "http://127.0.0.1:8000"
-
 
 def key_or_file(given: str) -> str:
     """A key as it is, or the first line of a file: a command line can be read by others on the machine."""

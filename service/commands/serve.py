@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service.commands.errors import CommandError
-from service.commands.http.ending import Ending
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
+    from service.server.process import ExitDeadline
     from service.settings import Settings
 
 
@@ -104,22 +104,23 @@ def serve(
     given = {name: value for name, value in locals().items() if value is not None}
 
     from service import logs
-    from service.commands.http import descriptors, heaps
+    from service.server.process import ExitDeadline, limit_connections, limit_heaps, raise_descriptor_limit
 
-    heaps.few()
+    limit_heaps()
     settings = read_settings(given)
     logs.configure(settings.log_format)
     listener = _listen(settings)
-    port, most = listener.getsockname()[1], descriptors.connections(settings.max_connections, descriptors.raised())
-    settings = settings.model_copy(update={"port": port, "max_connections": most})
+    port = listener.getsockname()[1]
+    connections = limit_connections(settings.max_connections, raise_descriptor_limit())
+    settings = settings.model_copy(update={"port": port, "max_connections": connections})
     # Docker and systemd stop a service with SIGTERM: that is a success like Ctrl-C, whenever it comes.
-    ending = Ending(settings.drain_seconds)
+    exit_deadline = ExitDeadline(settings.drain_seconds)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, ending.interrupt)
+        signal.signal(number, exit_deadline.interrupt)
     try:
-        _run(settings, listener, ending)
+        _run(settings, listener, exit_deadline)
     except KeyboardInterrupt:
-        ending.soon()
+        exit_deadline.shorten()
     finally:
         listener.close()
 
@@ -164,14 +165,13 @@ def _listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def _run(settings: Settings, listener: socket.socket, ending: Ending) -> None:
+def _run(settings: Settings, listener: socket.socket, exit_deadline: ExitDeadline) -> None:
     import asyncio
 
     import structlog
 
     from attention.kernels import one_blas_thread
     from service.commands.console import messages
-    from service.commands.http import descriptors
     from service.opening import begin
     from service.storage import StorageError
 
@@ -182,32 +182,34 @@ def _run(settings: Settings, listener: socket.socket, ending: Ending) -> None:
         from service.api.keyring import KeysUnusable
         from service.api.telemetry.tracing import TracingMissing
         from service.app import UnknownDemo, create_app
-        from service.commands.http import addresses
-        from service.commands.http.server import event_loop, run
-        from service.commands.http.starting import Step, tell_start
+        from service.networks import network_urls
+        from service.server.process import LoopErrorHandler
+        from service.server.server import new_event_loop, run
+        from service.server.startup import StartupMessage, announcement, browser_url, report_startup
 
         def announce() -> None:
             host, port = settings.host, settings.port
             if settings.log_format == "json":
-                url, others = addresses.here(host, port), addresses.elsewhere(host, port)
-                structlog.get_logger("softkv").info("listening", url=url, elsewhere=others)
+                urls = network_urls(host, port)
+                structlog.get_logger("softkv").info("listening", url=browser_url(host, port), elsewhere=urls)
             else:
-                typer.echo(addresses.announcement(host, port, messages()), err=True)
+                typer.echo(announcement(host, port, messages()), err=True)
 
-        def tell(step: Step) -> None:
+        def report(message: StartupMessage) -> None:
             if settings.log_format == "json":
-                structlog.get_logger("softkv").info(step.event, **step.fields)
+                structlog.get_logger("softkv").info(message.event, **message.fields)
             else:
-                typer.echo(step.line, err=True)
+                typer.echo(message.line, err=True)
 
         async def main() -> None:
-            asyncio.get_running_loop().set_exception_handler(descriptors.Complaints())
-            # Within the loop, so that what the app makes may belong to it.
-            starting = partial(tell_start, address=addresses.here(settings.host, settings.port), tell=tell)
-            await run(create_app(settings, opening), listener, announce, starting, ending, settings.drain_seconds)
+            asyncio.get_running_loop().set_exception_handler(LoopErrorHandler())
+            progress = partial(report_startup, address=browser_url(settings.host, settings.port), report=report)
+            # Created inside the loop, so that its locks and events belong to the loop.
+            app = create_app(settings, opening)
+            await run(app, listener, announce, progress, exit_deadline, settings.drain_seconds)
 
         try:
-            with asyncio.Runner(loop_factory=event_loop) as runner:
+            with asyncio.Runner(loop_factory=new_event_loop) as runner:
                 runner.run(main())
         except StorageError as error:
             raise CommandError(str(error)) from None

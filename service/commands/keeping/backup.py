@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from service.commands.errors import CommandError, Misused
-from service.commands.options import DEFAULT_URL, ApiKey, AsJSON, Url
+from service.commands.options import ApiKey, AsJSON, Url
+from service.networks import DEFAULT_URL
 
 
 def backup(

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service.commands.errors import Refused
-from service.commands.options import DEFAULT_URL, ApiKey, AsJSON, Url, existing_file
+from service.commands.options import ApiKey, AsJSON, Url, existing_file
+from service.networks import DEFAULT_URL
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.commands.errors import CommandError
-from service.commands.options import DEFAULT_URL, ApiKey, AsJSON, Url
+from service.commands.options import ApiKey, AsJSON, Url
+from service.networks import DEFAULT_URL
 
 if TYPE_CHECKING:
     from service.commands.page.memories import Memory

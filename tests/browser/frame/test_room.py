@@ -22,7 +22,7 @@ from tests.browser.frame.test_accessibility import violations
 from tests.browser.reading import module, sideways
 from tests.browser.written import percent
 from tests.service.commands.conftest import Serving, serving
-from tests.service.commands.http.stopping import BUSY
+from tests.service.server.stopping import BUSY
 from tests.waiting import until
 
 LISTENERS, UPDATES = 30, 20

@@ -16,7 +16,6 @@ from fastapi import APIRouter, Response
 from service.api.middleware.access import ANONYMOUS, caller_of
 from service.api.places import KINDS, Shares
 from service.api.routing import GuardedRoute, requires, takes
-from service.commands.http.in_h11 import InH11
 from tests.running import RunningService
 from tests.waiting import until
 
@@ -222,9 +221,8 @@ def test_however_many_callers_come_the_next_one_finds_a_place(most):
     assert callers >= min(most, 2)
 
 
-@pytest.mark.parametrize("http", [None, InH11])
-def test_what_a_caller_waits_for_ends_when_he_hangs_up_but_a_write_does_not(tmp_path, http):
-    running = RunningService(http=http, data_dir=tmp_path, encoder="none", max_queue=3 * MOST)
+def test_what_a_caller_waits_for_ends_when_he_hangs_up_but_a_write_does_not(tmp_path):
+    running = RunningService(data_dir=tmp_path, encoder="none", max_queue=3 * MOST)
     router, events = APIRouter(dependencies=[requires("read")], route_class=GuardedRoute), list[str]()
     go_on = asyncio.Event()
 

@@ -47,7 +47,7 @@ def _origin(request: Request, host: str) -> str:
     if named is None:  # a request with a key may have any Host, and this one may hold more than a host
         own = f"{LOOPBACK}:{port}"
     if named is None or networks.is_loopback(named["address"] or named["name"]):
-        others = [] if networks.in_a_container() else networks.elsewhere(host, port)
+        others = [] if networks.in_a_container() else networks.network_urls(host, port)
         if others:
             return others[0]
     return f"{scheme if said == own else request.scope['scheme']}://{own}"

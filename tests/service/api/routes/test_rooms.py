@@ -19,7 +19,7 @@ from service import networks
 from service.rooms import Limits, Rooms
 from tests.running import RunningService
 from tests.service.commands.conftest import serving
-from tests.service.commands.http.stopping import BUSY
+from tests.service.server.stopping import BUSY
 from tests.waiting import until
 
 SECRET = "X-Room-Secret"
@@ -154,7 +154,7 @@ def modules(path: str, size: int) -> list[list[bool]]:
 
 
 def test_others_come_in_by_an_address_of_the_network_and_its_code(tmp_path, monkeypatch):
-    monkeypatch.setattr(networks, "_own", lambda version: ["192.168.1.20"] if version == 4 else [])
+    monkeypatch.setattr(networks, "_own_addresses", lambda version: ["192.168.1.20"] if version == 4 else [])
     monkeypatch.setattr(networks, "in_a_container", lambda: False)
     settings = {"data_dir": tmp_path, "encoder": "none", "host": "0.0.0.0", "allow_anonymous": "read"}
     with RunningService(**settings) as running, running.client() as client:

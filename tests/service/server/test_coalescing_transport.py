@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from service.commands.http.joining import Joining
+from service.server.httptools_protocol import CoalescingTransport
 from tests.running import RunningService
 
 
@@ -41,7 +41,7 @@ def joined(*turns: list[bytes | None]) -> Sink:
 
     async def run() -> Sink:
         sink: Any = Sink()
-        transport = Joining(sink, asyncio.get_running_loop())
+        transport = CoalescingTransport(sink, asyncio.get_running_loop())
         for turn in turns:
             for data in turn:
                 if data is None:
@@ -73,13 +73,13 @@ def test_two_writes_are_one_and_a_single_one_goes_with_the_turn(turns, written):
 def test_it_closes_what_it_wraps_and_is_it_in_all_else():
     sink = joined([b"a", None])
     assert sink.closed
-    assert Joining(sink, asyncio.new_event_loop()).get_extra_info("peer") == "the peer"
+    assert CoalescingTransport(sink, asyncio.new_event_loop()).get_extra_info("peer") == "the peer"
 
 
 def test_what_waits_for_a_connection_that_is_lost_goes_nowhere():
     async def run() -> list[bytes]:
         sink: Any = Sink()
-        Joining(sink, asyncio.get_running_loop()).write(b"a")
+        CoalescingTransport(sink, asyncio.get_running_loop()).write(b"a")
         sink.closed = True
         await asyncio.sleep(0)
         return sink.written

@@ -14,8 +14,7 @@ from fastapi import Response
 
 from service.api.routing import requires
 from tests.running import RunningService
-from tests.service.commands.http.conftest import PROTOCOLS
-from tests.service.commands.http.wire import HOST, LAST, Answer, answers, sent
+from tests.service.server.wire import HOST, LAST, Answer, answers, sent
 from tests.waiting import until
 
 SOON = 0.5
@@ -25,11 +24,10 @@ LIVEZ = b"GET /livez HTTP/1.1\r\n" + HOST + b"\r\n"
 DOCUMENT = b'{"key_vector": [1, 2]}'
 
 
-@pytest.fixture(scope="module", params=PROTOCOLS, ids=lambda protocol: protocol.__name__)
-def hasty(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """A service that waits half a second for anything, and has a collection."""
     with RunningService(
-        http=request.param,
         data_dir=tmp_path_factory.mktemp("hasty"),
         encoder="none",
         head_seconds=SOON,
@@ -151,7 +149,7 @@ def until_open(running: RunningService, most: int, waiting: int | None = None) -
 
     def holds() -> bool:
         found = running.open_connections()
-        return len(found) <= most and waiting in (None, len([each for each in found if each.waits() is not None]))
+        return len(found) <= most and waiting in (None, len([each for each in found if each.wait_reason() is not None]))
 
     until(holds)
 
@@ -169,10 +167,9 @@ def test_half_open_connections_are_closed_when_their_time_is_over(hasty):
     until_open(hasty, 0)
 
 
-@pytest.mark.parametrize("reader", PROTOCOLS)
-def test_one_connection_too_many_closes_the_one_that_was_silent_longest(tmp_path, reader):
+def test_one_connection_too_many_closes_the_one_that_was_silent_longest(tmp_path):
     with (
-        RunningService(http=reader, data_dir=tmp_path, encoder="none", max_connections=8) as running,
+        RunningService(data_dir=tmp_path, encoder="none", max_connections=8) as running,
         ExitStack() as stack,
     ):
         silent = stack.enter_context(connected(running))
@@ -185,9 +182,8 @@ def test_one_connection_too_many_closes_the_one_that_was_silent_longest(tmp_path
         assert held[-1].recv(65536).startswith(b"HTTP/1.1 200")
 
 
-@pytest.mark.parametrize("reader", PROTOCOLS)
-def test_one_connection_too_many_is_refused_where_all_are_being_answered(tmp_path, reader):
-    running = RunningService(http=reader, data_dir=tmp_path, encoder="none", max_connections=8)
+def test_one_connection_too_many_is_refused_where_all_are_being_answered(tmp_path):
+    running = RunningService(data_dir=tmp_path, encoder="none", max_connections=8)
     go_on = asyncio.Event()
 
     async def wait() -> Response:

@@ -14,13 +14,13 @@ from typing import Any
 
 import httpx
 
-from service.commands.http.ending import GONE_SECONDS
+from service.server.process import EXIT_SECONDS
 from tests.service.commands.conftest import Serving, serving
 
 BUSY = 5.0
 """Seconds that a busy machine may take beyond what the service promises."""
-IN_TIME = GONE_SECONDS + BUSY
-BY_ITSELF = GONE_SECONDS
+IN_TIME = EXIT_SECONDS + BUSY
+BY_ITSELF = EXIT_SECONDS
 """Who is gone later was ended by its watch."""
 
 

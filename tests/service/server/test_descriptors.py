@@ -15,12 +15,12 @@ from contextlib import ExitStack, suppress
 import httpx
 import pytest
 
-from service.commands.http.descriptors import Complaints, connections
+from service.server.process import LoopErrorHandler, limit_connections
 from tests.running import RunningService
 
 RAISED = """import resource; {}
-from service.commands.http.descriptors import raised
-print(raised(), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"""
+from service.server.process import raise_descriptor_limit
+print(raise_descriptor_limit(), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"""
 
 
 @pytest.mark.parametrize(("soft", "hard", "found"), [(64, 512, 512), (512, 512, 512), (64, 100_000, 65_536)])
@@ -33,14 +33,14 @@ def test_the_limit_is_raised_as_far_as_it_may(soft, hard, found):
 
 
 def test_half_of_the_descriptors_are_for_files():
-    assert [connections(1000, most) for most in (65_536, 1000, 64, 1)] == [1000, 500, 32, 1]
+    assert [limit_connections(1000, most) for most in (65_536, 1000, 64, 1)] == [1000, 500, 32, 1]
 
 
 def test_a_lack_of_descriptors_is_said_once_and_without_a_traceback(capfd):
-    loop, complaints = asyncio.new_event_loop(), Complaints()
+    loop, handler = asyncio.new_event_loop(), LoopErrorHandler()
     try:
         for _ in range(100):
-            complaints(loop, {"message": "accept", "exception": OSError(errno.EMFILE, "Too many open files")})
+            handler(loop, {"message": "accept", "exception": OSError(errno.EMFILE, "Too many open files")})
     finally:
         loop.close()
     said = "".join(capfd.readouterr())

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from service.api.routes.probes import Standing
-from service.commands.http.starting import BETWEEN_SECONDS, PATIENCE_SECONDS, Starting
 from service.retrieval.documents.seeding import Progress
+from service.server.startup import COMPILATION_SECONDS, SECONDS_BETWEEN, StartupProgress
 
 LOADS = Standing(["something"], [])
 READY = Standing([], [])
@@ -23,12 +23,12 @@ class Service:
         self.machine_code = SimpleNamespace(ready=False)
         self.demo = SimpleNamespace(progress={demo.name: demo for demo in demos})
 
-    def starting(self, address: str = ADDRESS) -> Starting:
-        return Starting(self, address, lambda: self.now)
+    def starting(self, address: str = ADDRESS) -> StartupProgress:
+        return StartupProgress(self, address, lambda: self.now)
 
 
 def lines(starting, standing=LOADS):
-    return [step.line for step in starting.news(standing)]
+    return [message.line for message in starting.messages(standing)]
 
 
 def test_a_start_says_each_step_once_and_last_what_to_try():
@@ -40,19 +40,19 @@ def test_a_start_says_each_step_once_and_last_what_to_try():
     service.now = 1.0
     assert lines(starting) == ['library 110 of 110, try softkv attend library "pets that purr"']
     assert lines(starting) == []
-    service.now = PATIENCE_SECONDS
-    assert lines(starting) == ["machine code is missing: made once, in about a minute; answers take longer until then"]
+    service.now = COMPILATION_SECONDS
+    assert lines(starting) == ["compiling machine code, which takes about a minute once; until then answers are slower"]
     python.total = 5013
     assert lines(starting) == []
-    service.now += BETWEEN_SECONDS
+    service.now += SECONDS_BETWEEN
     python.done = 512
     assert lines(starting) == ["python 512 of 5013"]
     service.machine_code.ready = True
     python.done = 5013
-    assert lines(starting) == ["python 5013 of 5013", "machine code is there"]
-    assert not starting.over
+    assert lines(starting) == ["python 5013 of 5013", "machine code is ready"]
+    assert not starting.finished
     assert lines(starting, READY) == ['ready: try softkv attend library "pets that purr"']
-    assert starting.over
+    assert starting.finished
     assert lines(starting, READY) == []
 
 
@@ -75,13 +75,13 @@ def test_an_address_that_commands_do_not_take_by_themselves_is_said(demos):
 def test_a_start_that_failed_says_so_and_why():
     broken = Progress("library", failure="no such file")
     starting = Service(broken).starting()
-    (step,) = starting.news(Standing([], ["library: no such file"]))
-    assert step.line == "not ready: library: no such file"
-    assert (step.event, step.fields) == ("not ready", {"failed": ["library: no such file"]})
-    assert starting.over
+    (message,) = starting.messages(Standing([], ["library: no such file"]))
+    assert message.line == "not ready: library: no such file"
+    assert (message.event, message.fields) == ("not ready", {"failed": ["library: no such file"]})
+    assert starting.finished
 
 
 def test_programs_are_told_names_and_numbers():
     starting = Service(Progress("library", 110, 110)).starting()
-    (step,) = starting.news(LOADS)
-    assert (step.event, dict(step.fields)) == ("demo collection loaded", {"name": "library", "documents": 110})
+    (message,) = starting.messages(LOADS)
+    assert (message.event, dict(message.fields)) == ("demo collection loaded", {"name": "library", "documents": 110})

@@ -19,12 +19,12 @@ import segno
 from rich.console import Console
 
 from service import networks as machine
-from service.commands.http import addresses
+from service.server import startup
 from tests.service.commands.conftest import COMMAND, serving
 
 OPEN = ("--host", "0.0.0.0", "--allow-anonymous", "read")
 URL = "http://192.168.100.200:8000"
-MODULES = {letter: pair for pair, letter in addresses.HALVES.items()}
+MODULES = {letter: pair for pair, letter in startup.HALF_BLOCKS.items()}
 
 
 def terminal(*, width: int = 80, colours: str | None = "truecolor", encoding: str = "utf-8") -> Console:
@@ -37,7 +37,7 @@ def terminal(*, width: int = 80, colours: str | None = "truecolor", encoding: st
 
 def modules(lines: Sequence[str]) -> list[list[bool]]:
     """What a code of letters shows, without the margin."""
-    bare = [line.removeprefix(addresses.BLACK_ON_WHITE).removesuffix(addresses.PLAIN) for line in lines]
+    bare = [line.removeprefix(startup.BLACK_ON_WHITE).removesuffix(startup.RESET) for line in lines]
     rows = [[MODULES[letter][half] for letter in line] for line in bare for half in (0, 1)]
     dark = [y for y, row in enumerate(rows) if any(row)]
     left = min(row.index(True) for row in rows if any(row))
@@ -49,8 +49,10 @@ def modules(lines: Sequence[str]) -> list[list[bool]]:
 def networks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The machine's addresses, as this test has them; none until it adds some."""
     found: list[str] = []
-    monkeypatch.setattr(machine, "_own", lambda version: [each for each in found if (":" in each) == (version == 6)])
-    monkeypatch.setattr(addresses, "in_a_container", lambda: False)
+    monkeypatch.setattr(
+        machine, "_own_addresses", lambda version: [each for each in found if (":" in each) == (version == 6)]
+    )
+    monkeypatch.setattr(startup, "in_a_container", lambda: False)
     return found
 
 
@@ -58,38 +60,38 @@ def test_each_address_that_is_printed_answers(tmp_path: Path) -> None:
     with serving(tmp_path, *OPEN) as running:
         port = int(running.url.rpartition(":")[2])
         assert running.url == f"http://127.0.0.1:{port}"
-        for url in addresses.elsewhere("0.0.0.0", port):
+        for url in machine.network_urls("0.0.0.0", port):
             assert "127.0.0.1" not in url
             assert httpx.get(f"{url}/v1/collections", trust_env=False, timeout=60).status_code == 200
         _, rest = running.stop(signal.SIGINT)
-    if not addresses.in_a_container():
-        assert [url for url in addresses.elsewhere("0.0.0.0", port) if url not in rest] == []
+    if not startup.in_a_container():
+        assert [url for url in machine.network_urls("0.0.0.0", port) if url not in rest] == []
     assert "\x1b" not in rest + running.announced
 
 
 def test_a_log_for_programs_has_them_as_a_field(tmp_path: Path) -> None:
     with serving(tmp_path, *OPEN, "--log-format", "json") as running:
         line = json.loads(running.announced)
-        assert line["elsewhere"] == addresses.elsewhere("0.0.0.0", int(line["url"].rpartition(":")[2]))
+        assert line["elsewhere"] == machine.network_urls("0.0.0.0", int(line["url"].rpartition(":")[2]))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "[::1]"])
 def test_a_loopback_address_is_nobody_else_s(host: str) -> None:
-    assert addresses.elsewhere(host, 8000) == []
-    assert addresses.announcement(host, 8000, terminal()).count("\n") == 0
+    assert machine.network_urls(host, 8000) == []
+    assert startup.announcement(host, 8000, terminal()).count("\n") == 0
 
 
 def test_addresses_are_of_the_family_that_is_listened_on(networks: list[str]) -> None:
     networks += ["192.168.1.20", "10.0.0.3", "fd00::2"]
-    assert addresses.elsewhere("0.0.0.0", 80) == ["http://192.168.1.20:80", "http://10.0.0.3:80"]
-    assert addresses.elsewhere("::", 80) == addresses.elsewhere("[::]", 80) == ["http://[fd00::2]:80"]
-    assert addresses.elsewhere("10.0.0.3", 80) == ["http://10.0.0.3:80"]
-    assert addresses.here("::", 80) == "http://[::1]:80"
+    assert machine.network_urls("0.0.0.0", 80) == ["http://192.168.1.20:80", "http://10.0.0.3:80"]
+    assert machine.network_urls("::", 80) == machine.network_urls("[::]", 80) == ["http://[fd00::2]:80"]
+    assert machine.network_urls("10.0.0.3", 80) == ["http://10.0.0.3:80"]
+    assert startup.browser_url("::", 80) == "http://[::1]:80"
 
 
 def test_the_code_is_the_first_address(networks: list[str]) -> None:
     networks += ["192.168.100.200", "10.0.0.3"]
-    first, second, *drawn = addresses.announcement("0.0.0.0", 8000, terminal()).splitlines()
+    first, second, *drawn = startup.announcement("0.0.0.0", 8000, terminal()).splitlines()
     assert first == "softkv listens on http://127.0.0.1:8000 (Ctrl-C stops it)"
     assert second == f"Others in this network open {URL} or http://10.0.0.3:8000"
     expected = segno.make(URL, error="l", micro=False).matrix
@@ -99,23 +101,23 @@ def test_the_code_is_the_first_address(networks: list[str]) -> None:
 @pytest.mark.parametrize("given", [{"width": 20}, {"colours": None}, {"encoding": "latin-1"}])
 def test_a_terminal_that_cannot_show_a_code_gets_none(networks: list[str], given: dict[str, Any]) -> None:
     networks += ["192.168.1.20"]
-    assert addresses.announcement("0.0.0.0", 8000, terminal(**given)).count("\n") == 1
+    assert startup.announcement("0.0.0.0", 8000, terminal(**given)).count("\n") == 1
 
 
 def test_without_a_network_and_in_a_container_it_says_so(networks: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "no address in a network" in addresses.announcement("0.0.0.0", 8000, terminal())
-    monkeypatch.setattr(addresses, "in_a_container", lambda: True)
+    assert "no network address" in startup.announcement("0.0.0.0", 8000, terminal())
+    monkeypatch.setattr(startup, "in_a_container", lambda: True)
     networks += ["172.17.0.2"]
-    said = addresses.announcement("0.0.0.0", 8000, terminal())
+    said = startup.announcement("0.0.0.0", 8000, terminal())
     assert "the port published for 8000" in said
     assert "172.17" not in said
 
 
 def test_on_a_real_terminal_the_code_is_there(tmp_path: Path) -> None:
-    if not addresses.elsewhere("0.0.0.0", 1):
+    if not machine.network_urls("0.0.0.0", 1):
         pytest.skip("this machine is in no network")
     mine, its = pty.openpty()
-    outside = "from service import networks; networks.MARKS_OF_A_CONTAINER = (); "
+    outside = "from service import networks; networks.CONTAINER_MARKERS = (); "
     options = ("--port", "0", "--data-dir", str(tmp_path), "--encoder", "none", *OPEN)
     command = [*COMMAND[:2], outside + COMMAND[2], "serve", *options]
     environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS")}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-import sys
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -16,10 +15,8 @@ from fastapi import Response
 from fastapi.responses import StreamingResponse
 
 from service.api.routing import requires
-from service.commands.http.in_h11 import InH11
-from service.commands.http.reading import protocol
 from tests.running import RunningService
-from tests.service.commands.http.wire import HOST, LAST, Answer, answers, sent
+from tests.service.server.wire import HOST, LAST, Answer, answers, sent
 
 PUT = b"PUT /v1/collections/c/documents/a HTTP/1.1\r\nContent-Type: application/json\r\n" + HOST
 LIVEZ = b"GET /livez HTTP/1.1\r\n" + HOST + b"\r\n"
@@ -177,9 +174,8 @@ def test_a_stream_comes_in_chunks_in_1_1(service):
     assert found[1].status == 200
 
 
-def test_empty_lines_before_a_request_are_nothing(service, with_httptools):
-    if with_httptools:
-        assert [answer.status for answer in asked(service, b"\r\n" + LIVEZ + b"\r\n" + LAST)] == [200, 200]
+def test_empty_lines_before_a_request_are_nothing(service):
+    assert [answer.status for answer in asked(service, b"\r\n" + LIVEZ + b"\r\n" + LAST)] == [200, 200]
 
 
 def test_what_is_sent_ahead_without_end_is_not_held(service, tmp_path):
@@ -194,7 +190,7 @@ def test_what_is_sent_ahead_without_end_is_not_held(service, tmp_path):
     async def late() -> Response:
         return StreamingResponse(parts())
 
-    running = RunningService(http=service.http, data_dir=tmp_path, encoder="none")
+    running = RunningService(data_dir=tmp_path, encoder="none")
     running.app.router.add_api_route("/late", late, dependencies=[requires("none")])
     running.app.router.routes.insert(0, running.app.router.routes.pop())
     most = 64 << 20
@@ -228,12 +224,6 @@ def test_a_caller_who_hangs_up_ends_its_request(service):
 def under_way(client) -> float:
     lines = client.get("/metrics").text.splitlines()
     return next(float(line.split()[1]) for line in lines if line.startswith("softkv_http_requests_in_progress "))
-
-
-def test_h11_is_there_where_httptools_is_not(monkeypatch):
-    monkeypatch.setitem(sys.modules, "httptools", None)
-    monkeypatch.delitem(sys.modules, "service.commands.http.in_httptools", raising=False)
-    assert protocol() is InH11
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-IP", "Forwarded"])

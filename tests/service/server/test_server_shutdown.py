@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from service.commands.http.server import STREAMS_SECONDS
 from service.lab.lab import CHILD
+from service.server.server import STREAM_SECONDS
 from tests.running import children_of
-from tests.service.commands.http.stopping import (
+from tests.service.server.stopping import (
     BUSY,
     BY_ITSELF,
     IN_TIME,
@@ -129,9 +129,9 @@ def test_texts_that_wait_for_the_encoder_are_refused_and_streams_of_them_end(tmp
             assert seen
         time.sleep(2)
         running.tell()
-        parts.join(STREAMS_SECONDS + BUSY)
+        parts.join(STREAM_SECONDS + BUSY)
         upload.join(1)
-        assert time.monotonic() - running.told < STREAMS_SECONDS + 1.5 + BUSY
+        assert time.monotonic() - running.told < STREAM_SECONDS + 1.5 + BUSY
         assert running.gone() < IN_TIME
     assert bulk.refused()
     assert written.refused()
@@ -161,7 +161,7 @@ def test_a_backup_that_nobody_reads_is_cut_and_uploads_end(tmp_path: Path) -> No
         for each in uploads:
             end = lines(each)[-1]
             assert end.get("problem", end)["code"] == "stopping"  # as one that had begun says it, or one that had not
-        assert time.monotonic() - running.told < STREAMS_SECONDS + 1 + BUSY
+        assert time.monotonic() - running.told < STREAM_SECONDS + 1 + BUSY
         assert running.gone() < IN_TIME
         with suppress(ConnectionResetError):
             while part := backup.recv(1 << 20):

@@ -10,8 +10,8 @@ import pytest
 
 PROGRAM = """
 import ctypes, sys, threading
-from service.commands.http import heaps
-print(heaps.few() if sys.argv[1] == "few" else None)
+from service.server.process import limit_heaps
+print(limit_heaps() if sys.argv[1] == "few" else None)
 sys.stdout.flush()
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p

@@ -7,9 +7,9 @@ import json
 import httpx
 import pytest
 
-from service.commands.http.unreadable import MOST_HEAD_BYTES, PIECE_BYTES
+from service.server.malformed import MAX_HEAD_BYTES, PIECE_BYTES
 from tests.running import RunningService
-from tests.service.commands.http.wire import HOST, LAST, answers, sent
+from tests.service.server.wire import HOST, LAST, answers, sent
 
 PUT = b"PUT /v1/collections/made HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 CHUNKED = PUT + b"Transfer-Encoding: chunked\r\n"
@@ -79,10 +79,6 @@ BODIES = [
 ]
 
 
-def test_the_two_protocols_are_those_that_are_meant(service: RunningService) -> None:
-    assert {each.__name__ for each in service.http.__mro__} & {"H11Protocol", "HttpToolsProtocol"}
-
-
 @pytest.fixture
 def nothing_made(service: RunningService):
     yield
@@ -141,10 +137,9 @@ def test_it_is_the_same_however_it_comes_in_pieces(service, request_):
         b"get / HTTP/1.1\r\n" + HOST + b"\r\n",
     ],
 )
-def test_llhttp_refuses_what_h11_is_lenient_about(service, with_httptools, request_):
-    if with_httptools:
-        (refused,) = answers(sent(service, request_))
-        assert json.loads(refused.content)["code"] == "malformed_request"
+def test_what_other_parsers_are_lenient_about_is_refused(service, request_):
+    (refused,) = answers(sent(service, request_))
+    assert json.loads(refused.content)["code"] == "malformed_request"
 
 
 @pytest.mark.parametrize("path", ["/v1/embeddings", "/v1/models/a"])
@@ -169,12 +164,12 @@ def test_a_head_has_a_bound(service, where):
         return start + end[:-2] + more + (b"" if where == "unended" else b"\r\n")
 
     if where != "unended":
-        (answer,) = answers(sent(service, head(MOST_HEAD_BYTES)))
+        (answer,) = answers(sent(service, head(MAX_HEAD_BYTES)))
         assert answer.status == 200
-    (refused,) = answers(sent(service, head(MOST_HEAD_BYTES + 2 * PIECE_BYTES)))
+    (refused,) = answers(sent(service, head(MAX_HEAD_BYTES + 2 * PIECE_BYTES)))
     problem = json.loads(refused.content)
     assert (refused.status, problem["code"]) == (431, "head_too_large")
-    assert str(MOST_HEAD_BYTES) in problem["detail"]
+    assert str(MAX_HEAD_BYTES) in problem["detail"]
     assert refused.headers["connection"] == "close"
 
 

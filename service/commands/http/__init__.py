@@ -1,1 +1,0 @@
-"""HTTP under `softkv serve`: connections, the server, its addresses and its end."""

@@ -1,0 +1,370 @@
+"""HTTP/1.1 connections, parsed by llhttp through httptools, under uvicorn.
+
+llhttp is used in its strict mode: none of its leniencies is on. What llhttp accepts and RFC 9112 forbids is refused
+here: transfer codings other than `chunked`, and a missing Host. What llhttp does for other servers is undone: trailers
+are not headers, and `Upgrade` changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Any, cast
+from urllib.parse import unquote
+
+import httptools
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from service.api.bounds import Bounds
+from service.api.places import caller_gone
+from service.api.problems.errors import APIError
+from service.server.malformed import (
+    MAX_HEAD_BYTES,
+    PIECE_BYTES,
+    ambiguous_length,
+    head_too_large,
+    malformed_head,
+    malformed_host,
+    parser_error,
+    rejected_scope,
+)
+from service.server.timeouts import ConnectionTimeouts, TrackedProtocol, WaitReason
+
+MAX_PIPELINED = 16
+"""The most requests of one connection that wait for their turn; the bytes after them stay unparsed."""
+LINGER_SECONDS = 1.0
+CONNECT = b"CONNECT"
+
+
+def protocol_factory(bounds: Bounds) -> Any:
+    """Return what uvicorn calls for each connection of a server, within these bounds."""
+    return partial(StrictHttpProtocol, ConnectionTimeouts(bounds))
+
+
+class CoalescingTransport:
+    """A transport in which every other write waits for the next write, or for the end of the loop's current turn.
+
+    So the head and the body of an answer are one write to the socket and one packet. Of a stream, at most one part is
+    delayed, and only until the next part is there.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._buffer = b""
+        self._written = 0
+        self._lingers = self._ends = False
+
+    def write(self, data: bytes) -> None:
+        """Send the data together with the buffered data; buffer it if the buffer is empty."""
+        if not data or self._ends:
+            return
+        self._written += len(data)
+        if self._buffer:
+            buffered, self._buffer = self._buffer, b""
+            self._transport.writelines((buffered, data))
+        else:
+            self._buffer = data
+            self._loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Send the buffered data."""
+        buffered, self._buffer = self._buffer, b""
+        if buffered and not self._transport.is_closing():
+            self._transport.write(buffered)
+
+    def sent_bytes(self) -> int:
+        """Return how many bytes have left this process."""
+        return self._written - len(self._buffer) - self._transport.get_write_buffer_size()
+
+    def linger(self) -> None:
+        """Let `close` read on for a moment, as RFC 9112, section 9.6 requires.
+
+        A socket that is closed with unread data resets the connection, and the client may lose the last answer.
+        """
+        self._lingers = True
+
+    def close(self) -> None:
+        """Send the buffered data, then close the transport."""
+        self.flush()
+        if not self._lingers or self._transport.is_closing():
+            self._transport.close()
+        elif not self._ends:
+            self._transport.write_eof()
+            self._transport.resume_reading()
+            self._loop.call_later(LINGER_SECONDS, self._transport.close)
+        self._ends = True
+
+    def is_closing(self) -> bool:
+        """Return whether nothing more is sent."""
+        return self._ends or self._transport.is_closing()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class StrictHttpProtocol(TrackedProtocol, HttpToolsProtocol):
+    """uvicorn's protocol with a strict parser, answers in one write, problems for malformed requests, and limits.
+
+    A malformed request is answered in its turn, after the requests that were sent before it. It is the last request of
+    its connection.
+    """
+
+    def __init__(self, timeouts: ConnectionTimeouts, **options: Any) -> None:
+        super().__init__(**options)
+        self.start_tracking(timeouts)
+        self.parser = httptools.HttpRequestParser(self)  # the parser of uvicorn is lenient
+        self.active_cycle: RequestResponseCycle | None = None  # the one being answered; `pipeline` has the next
+        self._unparsed = b""  # bytes that arrived while too many requests wait
+        self._idle_bytes = 0  # parsed since the last complete head, part of a body or request
+        self._in_head = self._in_body = False
+        self._is_upgrade = False  # the head has to be parsed again without its Upgrade
+        self._is_last = False  # no request follows the one being parsed
+        self._stopped = False  # nothing more is parsed
+        self._hosts = 0
+        self._lengths: list[tuple[bytes, bytes]] = []
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wrap the transport of a new connection, and start its timeouts."""
+        super().connection_made(cast(asyncio.Transport, CoalescingTransport(transport, self.loop)))
+        self._timeouts.add(self, self.loop)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Notify the request being answered; uvicorn notifies only the request that was parsed last."""
+        super().connection_lost(exc)
+        self._timeouts.remove(self)
+        self._stopped = True
+        self._unparsed = b""
+        self.pipeline.clear()
+        if self.active_cycle is not None and not self.active_cycle.response_complete:
+            self.active_cycle.disconnected = True
+            self.active_cycle.message_event.set()
+            caller_gone(self.active_cycle.scope["state"])
+
+    def data_received(self, data: bytes) -> None:
+        """Parse the data piece by piece, as long as few requests wait."""
+        self._unset_keepalive_if_required()
+        self.count_received(data)
+        if self._unparsed:
+            self._unparsed += data
+            self.flow.pause_reading()
+            return
+        for start in range(0, len(data), PIECE_BYTES):
+            if self._stopped or self.transport.is_closing():
+                return
+            if len(self.pipeline) >= MAX_PIPELINED:
+                self._unparsed = data[start:]
+                self.flow.pause_reading()
+                return
+            self._parse(data[start : start + PIECE_BYTES])
+
+    def on_response_complete(self) -> None:
+        """Continue with pipelined requests."""
+        super().on_response_complete()
+        if self._unparsed and not self.transport.is_closing():
+            data, self._unparsed = self._unparsed, b""
+            self.data_received(data)
+
+    def wait_reason(self) -> WaitReason | None:
+        """Return what the client has to do, or None: see `TrackedConnection`."""
+        if self.transport.get_write_buffer_size():
+            return "answer"
+        if self._stopped:
+            return None
+        answered = self.active_cycle is None or self.active_cycle.response_complete
+        if self._in_body:
+            return "body" if answered or (self.awaits_body and self.cycle is self.active_cycle) else None
+        if not answered or self.timeout_keep_alive_task is not None:
+            return None
+        return "head" if self._idle_bytes else "request"
+
+    def terminate(self, error: APIError | None) -> None:
+        """Answer with the error if there is one, and close the connection."""
+        if error is None:
+            self.transport.abort()
+        else:
+            self._refuse(error)
+
+    def _parse(self, data: bytes) -> None:
+        while data and not self._stopped:
+            self._idle_bytes += len(data)
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = self._without_upgrade() + data[upgrade.args[0] :]
+            except httptools.HttpParserError as error:
+                self._stop(error)
+            else:
+                if self._idle_bytes > MAX_HEAD_BYTES:
+                    self._refuse(head_too_large())
+                return
+
+    def _stop(self, error: httptools.HttpParserError) -> None:
+        self._stopped = True
+        if self._is_last and not (self._in_head or self._in_body):
+            return  # the data follows a request that ends the connection
+        raised = error.__context__
+        if raised is not None and not isinstance(raised, APIError):  # a defect in a callback of this class
+            raise raised
+        self._refuse(raised or parser_error(str(error), in_body=self._in_body))
+
+    def on_message_begin(self) -> None:
+        """Reset the state for a new request."""
+        if self._is_last:
+            raise malformed_head()
+        super().on_message_begin()
+        self._in_head = True
+        self._hosts = 0
+        self._lengths = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Store a header, and ignore trailers, which arrive after the head."""
+        if not self._in_head:
+            return
+        name = name.lower()
+        self.headers.append((name, value))
+        if name == b"host":
+            self._hosts += 1
+        elif name == b"transfer-encoding" or name == b"content-length":
+            self._lengths.append((name, value))
+        elif name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+
+    def on_headers_complete(self) -> None:
+        """Start to answer the request, or queue it until its turn."""
+        version, scope = self.parser.get_http_version(), cast(Any, self.scope)
+        scope["http_version"] = version
+        method = self._set_target(scope)
+        self._check(version)
+        self._idle_bytes = 0
+        self.requests += 1
+        self._in_head, self._in_body = False, True
+        if self.parser.should_upgrade() and method != CONNECT:
+            self._is_upgrade = True
+            return
+        self._is_last = version != "1.1" or method == CONNECT or not self.parser.should_keep_alive()
+        cycle_type = RequestResponseCycle if version == "1.1" else Http10Cycle
+        self._begin(cycle_type, scope, expects=self.expect_100_continue and version == "1.1")
+
+    def _set_target(self, scope: dict[str, Any]) -> bytes:
+        """Write method, path and query into a scope; return the method."""
+        method = self.parser.get_method()
+        raw_path, _, query = self.url.partition(b"?")
+        path = raw_path.decode("ascii")
+        scope["method"] = method.decode("ascii")
+        scope["path"] = self.root_path + (unquote(path) if "%" in path else path)
+        scope["raw_path"] = self.root_path.encode("ascii") + raw_path
+        scope["query_string"] = query
+        return method
+
+    def _check(self, version: str) -> None:
+        """Check Host and length.
+
+        Raises:
+            APIError: llhttp accepted headers that RFC 9112 forbids.
+        """
+        if self._hosts > 1 or (self._hosts == 0 and version != "1.0"):
+            raise malformed_host()
+        if self._lengths:
+            (name, value), *more = self._lengths
+            if more or not (value.isdigit() if name == b"content-length" else value.lower() == b"chunked"):
+                raise ambiguous_length()
+
+    def on_body(self, body: bytes) -> None:
+        """Pass on a part of a body, unless the request is answered already."""
+        self._idle_bytes = 0
+        cycle = self.cycle
+        if cycle.response_complete:
+            return
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
+
+    def on_message_complete(self) -> None:
+        """Mark the request as complete."""
+        self._idle_bytes = 0
+        self._in_body = False
+        if self._is_upgrade or self.cycle.response_complete:
+            return
+        self.cycle.more_body = False
+        self.cycle.message_event.set()
+        if self.cycle is self.active_cycle:
+            self.flow.resume_reading()  # otherwise a disconnect would go unnoticed
+
+    def _without_upgrade(self) -> bytes:
+        """Return the head without its Upgrade header, to be parsed again.
+
+        llhttp takes what follows such a head for the other protocol; here it is the body and the next request.
+        """
+        if not self._is_upgrade:  # CONNECT, which is the last request
+            self._stopped = True
+            return b""
+        self._is_upgrade = False
+        self.parser = httptools.HttpRequestParser(self)
+        head = [f"{self.scope['method']} ".encode(), self.url, f" HTTP/{self.scope['http_version']}\r\n".encode()]
+        for name, value in self.headers:
+            if name != b"upgrade":
+                head += [name, b": ", value, b"\r\n"]
+        return b"".join((*head, b"\r\n"))
+
+    def _refuse(self, error: APIError) -> None:
+        """Answer the request being parsed with a problem, and parse no more."""
+        self._stopped = self._is_last = True
+        cycle = self.cycle
+        if self._in_body and cycle is self.active_cycle:
+            if cycle.response_started:  # the answer has begun and cannot be replaced
+                self.transport.close()
+                return
+            cycle.disconnected = True
+            cycle.message_event.set()
+            self.active_cycle = None
+        elif self._in_body:
+            self.pipeline.popleft()
+        cast(CoalescingTransport, self.transport).linger()
+        if not (self._in_head or self._in_body):
+            super().on_message_begin()  # no part of a request has arrived
+        elif self._in_head and self.url:
+            self._set_target(cast(Any, self.scope))
+        self._begin(RequestResponseCycle, rejected_scope(self.scope, error), expects=False)
+        self.cycle.more_body = False
+
+    def _begin(self, cycle_type: type[RequestResponseCycle], scope: dict[str, Any], *, expects: bool) -> None:
+        self.cycle = cycle_type(
+            scope=cast(Any, scope),
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=expects,
+            keep_alive=not self._is_last,
+            on_response=self.on_response_complete,
+        )
+        if self.active_cycle is None or self.active_cycle.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self.active_cycle = cycle
+        super()._start_asgi_task(cycle, app)
+
+
+class Http10Cycle(RequestResponseCycle):
+    """An answer to HTTP/1.0, which has no chunks: without a length, the answer ends with the connection."""
+
+    _ends_with_connection = False
+
+    async def send(self, message: Any) -> None:
+        """Send a part of the answer."""
+        if message["type"] == "http.response.body":
+            if self._ends_with_connection:
+                self.expected_content_length = len(message.get("body", b""))
+        elif b"content-length" not in {name.lower() for name, _ in message.get("headers", ())}:
+            self.chunked_encoding, self._ends_with_connection = False, True
+        await super().send(message)

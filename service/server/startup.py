@@ -1,0 +1,165 @@
+"""What `softkv serve` prints while it starts: its addresses, the progress of loading, and a command to try."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from rich.console import Console
+
+from service.api.routes.probes import Standing, readiness
+from service.api.state import State
+from service.networks import DEFAULT_URL, in_a_container, is_loopback, network_urls, url
+
+BLACK_ON_WHITE, RESET = "\x1b[30;107m", "\x1b[0m"  # a scanner needs this contrast, whatever the terminal's colours are
+HALF_BLOCKS = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
+POLL_SECONDS = 0.25
+COMPILATION_SECONDS = 5.0
+"""Seconds until missing machine code is reported: on an idle machine, cached code is loaded earlier."""
+SECONDS_BETWEEN = 5.0
+"""Seconds between two lines about one collection."""
+DONE = float("inf")
+"""The time of the last report about something that is complete."""
+FIRST_DEMO = "library"
+
+
+def browser_url(host: str, port: int) -> str:
+    """Return the URL for a browser on this machine, of a service that listens on `host`."""
+    host = host.strip("[]")
+    return url({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port)
+
+
+def announcement(host: str, port: int, terminal: Console) -> str:
+    """Return the text that tells people the service's URL, and the URLs for other machines if they can reach it."""
+    lines = [f"softkv listens on {browser_url(host, port)} (Ctrl-C stops it)"]
+    if is_loopback(host):
+        return lines[0]
+    urls = network_urls(host, port)
+    if in_a_container():
+        lines.append(f"In a container: other machines open the host's address at the port published for {port}")
+    elif not urls:
+        lines.append("This machine has no network address: join a network, such as the room's Wi-Fi, and start again")
+    else:
+        lines.append(f"Others in this network open {' or '.join(urls)}")
+        code = qr_code(urls[0])
+        if _can_show(terminal, len(code[0]) - len(BLACK_ON_WHITE + RESET)):
+            lines += code
+    return "\n".join(lines)
+
+
+def qr_code(address: str) -> Sequence[str]:
+    """Return the lines of a QR code for a terminal; a character shows two modules, one above the other."""
+    import segno
+
+    rows = [[bool(module) for module in row] for row in segno.make(address, error="l", micro=False).matrix_iter()]
+    rows += [[False] * len(rows[0])] * (len(rows) % 2)
+    lines = (zip(above, below, strict=True) for above, below in zip(rows[::2], rows[1::2], strict=True))
+    return [BLACK_ON_WHITE + "".join(HALF_BLOCKS[pair] for pair in line) + RESET for line in lines]
+
+
+def _can_show(terminal: Console, width: int) -> bool:
+    return terminal.color_system is not None and not terminal.options.ascii_only and terminal.width >= width
+
+
+@dataclass(frozen=True)
+class StartupMessage:
+    """A step of the startup: a line for people, and an event with fields for programs."""
+
+    line: str
+    event: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+class LoadingParts(Protocol):
+    """The parts of the running service whose progress is reported."""
+
+    @property
+    def demo(self) -> Any:
+        """The demo collections, with their `progress`."""
+
+    @property
+    def machine_code(self) -> Any:
+        """The machine code, with its `ready`."""
+
+
+class StartupProgress:
+    """The progress of a startup, reported as messages about what has changed.
+
+    Args:
+        parts: what loads.
+        address: the service's URL.
+        clock: returns the time in seconds.
+    """
+
+    def __init__(self, parts: LoadingParts, address: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._parts = parts
+        self._address = address
+        self._clock = clock
+        self._started = clock()
+        self._reported: dict[str, float] = {}
+        self.finished = False
+
+    def messages(self, standing: Standing) -> Iterator[StartupMessage]:
+        """Yield messages about what has changed since the last call; the last one follows the end of all loading."""
+        now = self._clock()
+        for progress in self._parts.demo.progress.values():
+            if progress.total is None:
+                continue
+            reported = self._reported.setdefault(progress.name, now)
+            line = f"{progress.name} {progress.done} of {progress.total}"
+            if progress.finished and reported < DONE:
+                self._reported[progress.name] = DONE
+                if progress.name == FIRST_DEMO:
+                    line += f", try {self._example()}"
+                fields = {"name": progress.name, "documents": progress.total}
+                yield StartupMessage(line, "demo collection loaded", fields)
+            elif not progress.over and now - reported >= SECONDS_BETWEEN:
+                self._reported[progress.name] = now
+                fields = {"name": progress.name, "done": progress.done, "of": progress.total}
+                yield StartupMessage(line, "loading demo collection", fields)
+        yield from self._machine_code(now)
+        if not (standing.loading or self.finished):
+            self.finished = True
+            yield self._last(standing)
+
+    def _machine_code(self, now: float) -> Iterator[StartupMessage]:
+        part, ready = "machine code", self._parts.machine_code.ready
+        if not ready and part not in self._reported and now - self._started >= COMPILATION_SECONDS:
+            self._reported[part] = now
+            yield StartupMessage(
+                "compiling machine code, which takes about a minute once; until then answers are slower",
+                "compiling machine code",
+            )
+        elif ready and self._reported.get(part, DONE) < DONE:
+            self._reported[part] = DONE
+            yield StartupMessage("machine code is ready", "machine code ready")
+
+    def _last(self, standing: Standing) -> StartupMessage:
+        if standing.failed:
+            return StartupMessage(f"not ready: {'; '.join(standing.failed)}", "not ready", {"failed": standing.failed})
+        seconds = {"seconds": round(self._clock() - self._started, 1)}
+        first = self._parts.demo.progress.get(FIRST_DEMO)
+        if first is not None and first.finished:
+            return StartupMessage(f"ready: try {self._example()}", "ready", seconds)
+        line = f"ready: open {self._address}, or try softkv demo{self._url_option} {FIRST_DEMO}"
+        return StartupMessage(line, "ready", seconds)
+
+    @property
+    def _url_option(self) -> str:
+        """The option with which a command calls this service; empty for the default address."""
+        return "" if self._address == DEFAULT_URL else f" --url {self._address}"
+
+    def _example(self) -> str:
+        return f'softkv attend{self._url_option} {FIRST_DEMO} "pets that purr"'
+
+
+async def report_startup(parts: State, address: str, report: Callable[[StartupMessage], None]) -> None:
+    """Report each step of the startup until nothing loads any more."""
+    progress = StartupProgress(parts, address)
+    while not progress.finished:
+        await asyncio.sleep(POLL_SECONDS)
+        for message in progress.messages(await asyncio.to_thread(readiness, parts)):
+            report(message)

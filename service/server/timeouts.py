@@ -1,0 +1,194 @@
+"""Timeouts and the limit of client connections: for a request, for its body, and for reading the response."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from functools import partial
+from typing import Any, Literal, Protocol
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.bounds import Bounds
+from service.api.problems.errors import APIError, ConnectionsFull, TooSlow
+
+log = structlog.get_logger("softkv")
+
+WaitReason = Literal["request", "head", "body", "answer"]
+"""What the client has to do: send a first byte, the rest of a head or more of a body, or read the answer."""
+CHECKS_PER_TIMEOUT, MAX_CHECK_SECONDS = 8, 1.0
+EVICTION_SHARE = 32
+"""If one connection exceeds the limit, one in 32 of the waiting connections is closed."""
+OVERFLOW_SHARE = 8
+"""One in 8 connections more than the limit may be open while they are refused."""
+
+
+class TrackedConnection(Protocol):
+    """A connection as `ConnectionTimeouts` sees it.
+
+    Attributes:
+        received: the number of bytes received.
+        requests: the number of heads that were parsed.
+        last_received: the loop's time when the last bytes arrived.
+        awaits_body: whether the application waits for more of a body.
+    """
+
+    transport: Any
+    client: tuple[str, int] | None
+    timeout_keep_alive_task: asyncio.TimerHandle | None
+    received: int
+    requests: int
+    last_received: float
+    awaits_body: bool
+
+    def wait_reason(self) -> WaitReason | None:
+        """Return what the connection waits for the client to do, or None if it waits for nothing or is idle."""
+
+    def terminate(self, error: APIError | None) -> None:
+        """Close the connection, and answer with the error if there is one and an answer is possible."""
+
+
+class ConnectionTimeouts:
+    """The connections of one server, checked at least once a second.
+
+    Each client has a budget of seconds. The time that the server waits for the client is subtracted. Bytes add the
+    time that they take at the minimum rate, up to the initial budget. So a body may stall for that long, and may have
+    any length while bytes arrive. Time in which the service itself is slow does not count.
+    """
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.bounds = bounds
+        self._seconds: dict[WaitReason, float] = {
+            "request": bounds.head_seconds,
+            "head": bounds.head_seconds,
+            "body": bounds.body_seconds,
+            "answer": bounds.body_seconds,
+        }
+        self._interval = min(MAX_CHECK_SECONDS, min(self._seconds.values()) / CHECKS_PER_TIMEOUT)
+        self._open: dict[TrackedConnection, _Deadline] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, connection: TrackedConnection, loop: asyncio.AbstractEventLoop) -> None:
+        """Track a new connection; if the limit is reached, close waiting connections or refuse this one."""
+        limit = self.bounds.connections
+        full = len(self._open) >= limit and not self._evict()
+        if len(self._open) >= limit + limit // OVERFLOW_SHARE:
+            connection.terminate(None)
+            return
+        self._open[connection] = _Deadline()
+        if full:
+            connection.terminate(
+                ConnectionsFull(
+                    f"{limit} connections are open, which is the limit of this service, and all of them are being "
+                    "answered. Retry later, and send many requests over one connection."
+                )
+            )
+        if self._timer is None:
+            self._timer = loop.call_later(self._interval, self._check, loop)
+
+    def remove(self, connection: TrackedConnection) -> None:
+        """Stop tracking a connection."""
+        self._open.pop(connection, None)
+
+    def _check(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        for connection, deadline in list(self._open.items()):
+            reason = connection.wait_reason()
+            budget = self._seconds[reason] if reason else 0
+            if deadline.update(reason, connection, now, budget, self.bounds.rate) <= 0:
+                assert reason is not None
+                log.info("client timed out", waited_for=reason, client=_address(connection))
+                connection.terminate(self._error(reason))
+        self._timer = loop.call_later(self._interval, self._check, loop) if self._open else None
+
+    def _error(self, reason: WaitReason) -> APIError | None:
+        """Return the error for the client, or None if it has sent nothing or does not read."""
+        bounds = self.bounds
+        if reason == "head":
+            return TooSlow(
+                f"The request line and its headers did not arrive within {bounds.head_seconds:g} seconds. Send them "
+                "in one piece."
+            )
+        if reason == "body":
+            return TooSlow(
+                f"The body fell {bounds.body_seconds:g} seconds behind {bounds.rate} bytes per second, the minimum "
+                "rate of this service. Send it right after its head, and send large content in several requests."
+            )
+        return None
+
+    def _evict(self) -> bool:
+        """Close waiting connections: of the clients with the most connections, those that were silent longest."""
+        counts = Counter(map(_address, self._open))
+        waiting = [
+            connection
+            for connection in self._open
+            if connection.timeout_keep_alive_task is not None or connection.wait_reason() is not None
+        ]
+        waiting.sort(key=lambda connection: (-counts[_address(connection)], connection.last_received))
+        for connection in waiting[: 1 + self.bounds.connections // EVICTION_SHARE]:
+            self.remove(connection)
+            connection.terminate(None)
+        return bool(waiting)
+
+
+class _Deadline:
+    """The seconds that a client has left for what the server waits for."""
+
+    def __init__(self) -> None:
+        self._step: tuple[WaitReason | None, int] = None, 0
+        self._seconds = self._updated = 0.0
+        self._bytes = 0
+
+    def update(
+        self, reason: WaitReason | None, connection: TrackedConnection, now: float, budget: float, rate: int
+    ) -> float:
+        """Account for the time and bytes since the last check; return the seconds left, or 1 if nothing is awaited."""
+        step = reason, connection.requests
+        transferred = connection.transport.sent_bytes() if reason == "answer" else connection.received
+        if step != self._step:
+            self._step, self._seconds = step, budget
+        elif reason is not None:
+            earned = (transferred - self._bytes) / rate if reason in ("body", "answer") else 0.0
+            self._seconds = min(budget, self._seconds + earned) - (now - self._updated)
+        self._bytes, self._updated = transferred, now
+        return 1.0 if reason is None else self._seconds
+
+
+def _address(connection: TrackedConnection) -> str:
+    return connection.client[0] if connection.client else ""
+
+
+class TrackedProtocol:
+    """A mixin before uvicorn's protocol: it counts what `TrackedConnection` needs and uvicorn does not count."""
+
+    loop: asyncio.AbstractEventLoop
+    app: Any
+    timeout_keep_alive: Any
+    awaits_body = False
+    received = requests = 0
+    last_received = 0.0
+
+    def start_tracking(self, timeouts: ConnectionTimeouts) -> None:
+        """Prepare the counters before a connection is made."""
+        self._timeouts = timeouts
+        self.timeout_keep_alive = timeouts.bounds.idle_seconds
+        self.last_received = self.loop.time()
+        self.app = partial(self._call_app, self.app)
+
+    def count_received(self, data: bytes) -> None:
+        """Count received bytes and note their time."""
+        self.received += len(data)
+        self.last_received = self.loop.time()
+
+    async def _call_app(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Call the application, and note when it waits for more of a body."""
+
+        async def tracked_receive() -> Message:
+            self.awaits_body = True
+            try:
+                return await receive()
+            finally:
+                self.awaits_body = False
+
+        await app(scope, tracked_receive, send)
