@@ -1,11 +1,10 @@
 """The Model Context Protocol: a service's collections as tools, resources and prompts of a language model.
 
-One server, over the service's own wire: `serve_stdio` in a process of its own, `Endpoint` within the service. It is the
-only room that imports the protocol's library, which comes with softkv[mcp]; whoever imports this room waits for that.
+There is one server, over the service's own HTTP API: `serve_stdio` runs in its own process, `Endpoint` within the
+service. This is the only package that imports the protocol's library, which comes with softkv[mcp] and is slow to load.
 """
 
 from __future__ import annotations
 
-from service.mcp.endpoint import Endpoint
 from service.mcp.library import Library
-from service.mcp.stdio import serve_stdio
+from service.mcp.transports import Endpoint, serve_stdio

@@ -1,25 +1,43 @@
-"""What a caller may use of a service: a client, and the limits that this server was started with."""
+"""The part of a service that a caller may use, and the error texts for a model.
+
+An error text says what was expected, what came, and what the model can do about it with these tools.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import softkv
-from service.mcp.errors import ToolError
 from softkv import AsyncClient, AsyncCollection, CollectionInfo
 
-MOST_NAMED = 50
+MAX_NAMES = 50
+"""The most collections that an error text names."""
+ADVICE: Mapping[type[softkv.Error], str] = {
+    softkv.Busy: "The service has too much to do: wait a few seconds and call again.",
+    softkv.Unavailable: "If it does not work a little later either, tell the user.",
+    softkv.KeyRefused: "Tell the user: the key is given where this server is configured.",
+    softkv.Forbidden: "Do not try it again; tell the user that the key does not allow it.",
+    softkv.StorageFull: "Tell the user that the disk is full; nothing was written.",
+    softkv.ServiceFailed: "Tell the user; the service's log has the cause.",
+    softkv.TimedOut: "It may have been done: look before you call again, or tell the user that the service is slow.",
+}
+UNEXPECTED = "this server failed on the call, and its log has the cause: try something else, or tell the user"
+
+
+class ToolError(Exception):
+    """A call that this server does not pass on; its text is for the model."""
 
 
 @dataclass(frozen=True)
 class Library:
-    """A service's collections, as far as a caller may use them.
+    """The collections of a service that a caller may use.
 
     Attributes:
-        client: with the caller's key.
-        url: where the service is, for whoever reads an error.
-        only: names of collections; empty for all that the key may see.
-        read_only: whether nothing is written, whatever the key allows.
+        client: the client, with the caller's key.
+        url: the service's URL, for error texts.
+        only: the names of the usable collections; empty for all that the key may see.
+        read_only: whether writing is forbidden, whatever the key allows.
     """
 
     client: AsyncClient
@@ -28,25 +46,25 @@ class Library:
     read_only: bool = False
 
     def collection(self, name: str) -> AsyncCollection:
-        """A collection by its name.
+        """Return a collection by its name.
 
         Raises:
-            ToolError: it is none of those that this server is for.
-            NotFound: no collection can be called so.
+            ToolError: this server does not offer the collection.
+            NotFound: the name is invalid for a collection.
         """
         if self.only and name not in self.only:
-            raise ToolError(not_there(name, list(self.only)))
+            raise ToolError(missing_collection(name, list(self.only)))
         try:
             return self.client.collection(name)
         except softkv.Invalid as error:
             raise softkv.NotFound(error.detail, code="collection_not_found") from None
 
     async def collections(self) -> list[CollectionInfo]:
-        """Those that are there, by name."""
-        return [each async for each in self.client.collections() if not self.only or each.name in self.only]
+        """Return the existing collections that the caller may use, by name."""
+        return [info async for info in self.client.collections() if not self.only or info.name in self.only]
 
     async def may_write(self) -> bool:
-        """Whether writing makes sense; where the service cannot be asked now, a call will say what is wrong."""
+        """Return whether the caller may write; if the service does not answer now, True, since the call will tell."""
         if self.read_only:
             return False
         try:
@@ -55,9 +73,31 @@ class Library:
             return True
 
 
-def not_there(name: str, names: list[str]) -> str:
-    """What to say of a collection that is not there, and which are."""
+def missing_collection(name: str, names: list[str]) -> str:
+    """Return the error text for a missing collection, with the names of the existing ones."""
     if not names:
         return f"there is no collection {name!r}, and no other: tell the user that nothing is stored yet"
-    shown = ", ".join(names[:MOST_NAMED]) + (", …" if len(names) > MOST_NAMED else "")
+    shown = ", ".join(names[:MAX_NAMES]) + (", …" if len(names) > MAX_NAMES else "")
     return f"there is no collection {name!r}: use one of these names: {shown}"
+
+
+def error_text(error: softkv.Error, pointers: Mapping[str, str], url: str) -> str:
+    """Return an error of the client as a text for a model: the detail, every flaw, and what to do.
+
+    Args:
+        error: the error.
+        pointers: maps pointers into the request to the service to pointers into the tool's arguments.
+        url: the service's URL.
+    """
+    if isinstance(error, softkv.Unreachable) and not isinstance(error, softkv.TimedOut):
+        return (
+            f"no service answers at {url}: tell the user to start one with `softkv serve`, or to correct the address "
+            "that this server was given"
+        )
+    text = error.detail
+    if any(flaw.pointer for flaw in error.errors):  # the detail is the first of them
+        text = "\n".join(f"{flaw.pointer or '/'}: {flaw.detail}" for flaw in error.errors)
+    for sent, argument in pointers.items():
+        text = text.replace(sent, argument)
+    advice = next((ADVICE[kind] for kind in type(error).__mro__ if kind in ADVICE), "")
+    return "\n".join(filter(None, (text, advice)))

@@ -24,10 +24,10 @@ from service.server.malformed import (
     PIECE_BYTES,
     ambiguous_length,
     head_too_large,
-    malformed_head,
-    malformed_host,
+    invalid_head,
+    invalid_host,
     parser_error,
-    rejected_scope,
+    rejection_scope,
 )
 from service.server.timeouts import ConnectionTimeouts, TrackedProtocol, WaitReason
 
@@ -74,7 +74,7 @@ class CoalescingTransport:
         if buffered and not self._transport.is_closing():
             self._transport.write(buffered)
 
-    def sent_bytes(self) -> int:
+    def count_sent(self) -> int:
         """Return how many bytes have left this process."""
         return self._written - len(self._buffer) - self._transport.get_write_buffer_size()
 
@@ -212,7 +212,7 @@ class StrictHttpProtocol(TrackedProtocol, HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Reset the state for a new request."""
         if self._is_last:
-            raise malformed_head()
+            raise invalid_head()
         super().on_message_begin()
         self._in_head = True
         self._hosts = 0
@@ -265,7 +265,7 @@ class StrictHttpProtocol(TrackedProtocol, HttpToolsProtocol):
             APIError: llhttp accepted headers that RFC 9112 forbids.
         """
         if self._hosts > 1 or (self._hosts == 0 and version != "1.0"):
-            raise malformed_host()
+            raise invalid_host()
         if self._lengths:
             (name, value), *more = self._lengths
             if more or not (value.isdigit() if name == b"content-length" else value.lower() == b"chunked"):
@@ -327,7 +327,7 @@ class StrictHttpProtocol(TrackedProtocol, HttpToolsProtocol):
             super().on_message_begin()  # no part of a request has arrived
         elif self._in_head and self.url:
             self._set_target(cast(Any, self.scope))
-        self._begin(RequestResponseCycle, rejected_scope(self.scope, error), expects=False)
+        self._begin(RequestResponseCycle, rejection_scope(self.scope, error), expects=False)
         self.cycle.more_body = False
 
     def _begin(self, cycle_type: type[RequestResponseCycle], scope: dict[str, Any], *, expects: bool) -> None:

@@ -35,12 +35,12 @@ def ambiguous_length() -> APIError:
     )
 
 
-def malformed_host() -> APIError:
+def invalid_host() -> APIError:
     """Return the error for a missing or repeated Host header."""
     return MalformedHost("Expected exactly one Host header. Send one name or address, with its port.")
 
 
-def malformed_head() -> APIError:
+def invalid_head() -> APIError:
     """Return the error for a malformed request line or header."""
     return MalformedRequest(
         "The request line or a header does not conform to RFC 9112. Send a known method, a path and HTTP/1.1, and each "
@@ -48,7 +48,7 @@ def malformed_head() -> APIError:
     )
 
 
-def malformed_body() -> APIError:
+def invalid_body() -> APIError:
     """Return the error for malformed chunks."""
     return MalformedRequest(
         "The chunks of the body do not conform to RFC 9112, section 7.1. Send for each chunk its size in hexadecimal, "
@@ -62,10 +62,10 @@ def parser_error(reason: str, *, in_body: bool) -> APIError:
     lowered = reason.lower()
     if "content-length" in lowered or "transfer-encoding" in lowered:
         return ambiguous_length()
-    return malformed_body() if in_body else malformed_head()
+    return invalid_body() if in_body else invalid_head()
 
 
-def rejected_scope(scope: Mapping[str, Any], error: APIError) -> dict[str, Any]:
+def rejection_scope(scope: Mapping[str, Any], error: APIError) -> dict[str, Any]:
     """Return the ASGI scope of a request that the application answers with `error` before the connection closes.
 
     Args:

@@ -107,7 +107,7 @@ class ExitDeadline:
         self.record_signal(number)
         raise KeyboardInterrupt
 
-    def elapsed(self) -> float:
+    def seconds_since_signal(self) -> float:
         """Return the seconds since the first signal."""
         return time.monotonic() - self._signalled
 

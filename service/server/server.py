@@ -104,7 +104,7 @@ class Server(uvicorn.Server):
         log.info("stopping", signal=signal_name, calls=draining.calls)
         cutting = asyncio.create_task(self._cut_streams())
         if self._exit_deadline.signal != signal.SIGINT:
-            await asyncio.sleep(self._drain_seconds - self._exit_deadline.elapsed())
+            await asyncio.sleep(self._drain_seconds - self._exit_deadline.seconds_since_signal())
         for listener in (*self.servers, *(sockets or ())):
             listener.close()
         encoder = self._app.state.parts.catalogue.encoder
@@ -130,7 +130,7 @@ class Server(uvicorn.Server):
         return True
 
     async def _cut_streams(self) -> None:
-        await asyncio.sleep(STREAM_SECONDS - _STREAM_ERROR_SECONDS - self._exit_deadline.elapsed())
+        await asyncio.sleep(STREAM_SECONDS - _STREAM_ERROR_SECONDS - self._exit_deadline.seconds_since_signal())
         await asyncio.sleep(_STREAM_ERROR_SECONDS)
         for connection in list(self.server_state.connections):
             if any(cycle.response_started and not cycle.response_complete for cycle in _cycles(connection)):

@@ -1,4 +1,4 @@
-"""What `softkv serve` prints while it starts: its addresses, the progress of loading, and a command to try."""
+"""The messages of `softkv serve` at its start: addresses, the progress of loading, and a command to try."""
 
 from __future__ import annotations
 

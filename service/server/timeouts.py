@@ -16,7 +16,7 @@ from service.api.problems.errors import APIError, ConnectionsFull, TooSlow
 log = structlog.get_logger("softkv")
 
 WaitReason = Literal["request", "head", "body", "answer"]
-"""What the client has to do: send a first byte, the rest of a head or more of a body, or read the answer."""
+"""The action that the client owes: send a first byte, the rest of a head or more of a body, or read the answer."""
 CHECKS_PER_TIMEOUT, MAX_CHECK_SECONDS = 8, 1.0
 EVICTION_SHARE = 32
 """If one connection exceeds the limit, one in 32 of the waiting connections is closed."""
@@ -145,7 +145,7 @@ class _Deadline:
     ) -> float:
         """Account for the time and bytes since the last check; return the seconds left, or 1 if nothing is awaited."""
         step = reason, connection.requests
-        transferred = connection.transport.sent_bytes() if reason == "answer" else connection.received
+        transferred = connection.transport.count_sent() if reason == "answer" else connection.received
         if step != self._step:
             self._step, self._seconds = step, budget
         elif reason is not None:
@@ -184,11 +184,11 @@ class TrackedProtocol:
     async def _call_app(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the application, and note when it waits for more of a body."""
 
-        async def tracked_receive() -> Message:
+        async def receive_and_track() -> Message:
             self.awaits_body = True
             try:
                 return await receive()
             finally:
                 self.awaits_body = False
 
-        await app(scope, tracked_receive, send)
+        await app(scope, receive_and_track, send)

@@ -23,20 +23,20 @@ def test_wrong_arguments_are_all_named_with_their_places(http: Way) -> None:
         "the arguments do not fit, call again with:",
         "/collection: is missing",
         "/colection: there is no such argument; there are collection, question, top_k, where",
-        "/question: wanted a text that is not empty",
-        '/top_k: wanted a whole number, got "5"',
+        "/question: expected a text that is not empty",
+        '/top_k: expected a whole number, got "5"',
         "/where/0/value: is missing",
         "/where/0/valve: there is no such argument; there are field, operator, value",
-        '/where/0/operator: wanted one of ==, !=, >, >=, <, <=, in, not in, contains, got "like"',
+        '/where/0/operator: expected one of ==, !=, >, >=, <, <=, in, not in, contains, got "like"',
     ]
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"top_k": 51}, "/top_k: wanted a number up to 50, got 51"),
-        ({"top_k": 0}, "/top_k: wanted a number from 1, got 0"),
-        ({"where": {"field": "id"}}, '/where: wanted a list, got {"field": "id"}'),
+        ({"top_k": 51}, "/top_k: expected a number up to 50, got 51"),
+        ({"top_k": 0}, "/top_k: expected a number from 1, got 0"),
+        ({"where": {"field": "id"}}, '/where: expected a list, got {"field": "id"}'),
     ],
 )
 def test_a_number_or_a_kind_that_cannot_be(http: Way, library: str, arguments: dict[str, Any], said: str) -> None:
@@ -45,7 +45,7 @@ def test_a_number_or_a_kind_that_cannot_be(http: Way, library: str, arguments: d
 
 def test_null_for_what_may_be_left_out_is_left_out(http: Way, library: str) -> None:
     assert len(http.call("ask", collection=library, question="cats", top_k=None, where=None)["matches"]) == 5
-    assert "/question: wanted a text, got null" in http.refused("ask", collection=library, question=None)
+    assert "/question: expected a text, got null" in http.refused("ask", collection=library, question=None)
 
 
 def test_a_whole_number_may_be_written_as_any(http: Way, library: str) -> None:
@@ -53,9 +53,9 @@ def test_a_whole_number_may_be_written_as_any(http: Way, library: str) -> None:
 
 
 def test_too_many_and_too_long(http: Way, library: str) -> None:
-    assert "/ids: wanted at least 1 of them, got 0" in http.refused("get", collection=library, ids=[])
-    assert "/ids: wanted at most 20 of them, got 21" in http.refused("get", collection=library, ids=["a"] * 21)
-    assert "/text: wanted at most 2000 characters, got 2001" in http.refused("trace", text="a" * 2001)
+    assert "/ids: expected at least 1 of them, got 0" in http.refused("get", collection=library, ids=[])
+    assert "/ids: expected at most 20 of them, got 21" in http.refused("get", collection=library, ids=["a"] * 21)
+    assert "/text: expected at most 2000 characters, got 2001" in http.refused("trace", text="a" * 2001)
 
 
 def test_what_the_service_refuses_is_said_in_terms_of_the_tool(http: Way, library: str) -> None:

@@ -41,6 +41,6 @@ def test_it_is_answered(project: Path, service: RunningService, library: str, wa
     assert heard["unknown"]["verdict"] == "none"
     assert heard["page"]["count"] == 110
     assert heard["compared"]["attention"]["verdict"] in ("one", "several")
-    assert "/top_k: wanted a number from 1, got 0" in heard["refused"]
+    assert "/top_k: expected a number from 1, got 0" in heard["refused"]
     assert heard["document"]["id"] == "dune"
     assert heard["prompts"] == ["answer_from"]

@@ -85,7 +85,7 @@ def test_who_sends_nothing_is_hung_up_on(hasty, before):
 def test_a_body_that_stalls_is_refused_in_its_turn(hasty, length):
     with connected(hasty) as raw:
         raw.sendall(PUT + length)
-        assert "1000 bytes a second" in json.loads(refused(raw).content)["detail"]
+        assert "1000 bytes per second" in json.loads(refused(raw).content)["detail"]
     with connected(hasty) as raw:
         raw.sendall(LIVEZ + PUT + length)
         assert [answer.status for answer in answers(rest(raw))] == [200, 408]

@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from service.mcp.arguments import MOST_FLAWS, checked
-from service.mcp.errors import ToolError
-from service.mcp.schema import fixed_object, list_of, text
+from service.mcp.library import ToolError
+from service.mcp.schema import MAX_FLAWS, list_of, object_of, text, validate
 
 LONGEST = 20
-SCHEMA = fixed_object({"ids": list_of(text(), maxItems=LONGEST), "tags": list_of(text(), default=[])})
+SCHEMA = object_of({"ids": list_of(text(), maxItems=LONGEST), "tags": list_of(text(), default=[])})
 
 
 class CountedList(list[Any]):
@@ -31,19 +30,19 @@ class CountedList(list[Any]):
 
 def test_the_items_of_a_list_that_is_too_long_are_not_read() -> None:
     ids = CountedList([1] * 10_000)
-    with pytest.raises(ToolError, match=r"/ids: wanted at most 20 of them, got 10000$"):
-        checked(SCHEMA, {"ids": ids})
+    with pytest.raises(ToolError, match=r"/ids: expected at most 20 of them, got 10000$"):
+        validate(SCHEMA, {"ids": ids})
     assert ids.read == 0
 
 
 def test_no_more_flaws_are_looked_for_than_are_shown() -> None:
     tags = CountedList([1] * 10_000)
     with pytest.raises(ToolError) as refusal:
-        checked(SCHEMA, {"ids": ["a"], "tags": tags})
+        validate(SCHEMA, {"ids": ["a"], "tags": tags})
     lines = str(refusal.value).splitlines()
-    assert lines[1:] == [f"/tags/{number}: wanted a text, got 1" for number in range(MOST_FLAWS)] + ["and more"]
-    assert tags.read == MOST_FLAWS + 1
+    assert lines[1:] == [f"/tags/{number}: expected a text, got 1" for number in range(MAX_FLAWS)] + ["and more"]
+    assert tags.read == MAX_FLAWS + 1
 
 
 def test_arguments_that_fit_come_back_with_defaults() -> None:
-    assert checked(SCHEMA, {"ids": ["a"] * LONGEST}) == {"ids": ["a"] * LONGEST, "tags": []}
+    assert validate(SCHEMA, {"ids": ["a"] * LONGEST}) == {"ids": ["a"] * LONGEST, "tags": []}

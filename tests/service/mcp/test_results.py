@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.mcp.summary import share, summary
+from service.mcp.results import share, summary
 from softkv import Answer
 
 
