@@ -31,7 +31,7 @@ from attention.lookup import Answer, Memory, Question, Rows, View, answers, prep
 from benchmarks.keys import Array, clustered, near
 from benchmarks.messages import Counted, Measured
 from benchmarks.ray_python import with_ray
-from service.cluster import Calling, RangesLost, ShardedCatalogue, joined, ranges_of, transport
+from service.cluster import Router, ShardedCatalogue, ShardsLost, join_cluster, open_transport, shard_starts
 from service.cluster.ray_node import RayNode
 from service.cluster.ray_node import prepare as prepare_ray
 from service.storage import CollectionSettings, DocumentRecord, SharedStore, open_shared
@@ -128,7 +128,7 @@ def wait_for(store: SharedStore, number: int, slots: int, copies: int) -> None:
     """Until all ranges have their copies."""
     deadline = time.monotonic() + WAIT_SECONDS
     _, extent = store.extent(number)
-    wanted = len(ranges_of(extent.next_row)) * copies
+    wanted = len(shard_starts(extent.next_row)) * copies
     while len(store.nodes.members()) < slots or len(store.nodes.holders(number)) < wanted:
         if time.monotonic() > deadline:
             raise TimeoutError(f"the slots hold {len(store.nodes.holders(number))} of {wanted} ranges")
@@ -143,7 +143,7 @@ def warm(view: View, queries: Array) -> None:
             try:
                 answers(view, [Question(query, 0.05, output=True) for query in queries[:count]])
                 break
-            except RangesLost:
+            except ShardsLost:
                 if time.monotonic() > deadline:
                     raise
 
@@ -176,10 +176,10 @@ def main() -> int:
             machine.start()
             stack.callback(machine.kill)
         wait_for(store, number, given.machines * given.slots, given.copies)
-        membership = joined(f"ray://{head.address}", folder)
+        membership = join_cluster(f"ray://{head.address}", folder)
         stack.callback(membership.close)
-        counted = Counted(transport())
-        catalogue = ShardedCatalogue(store, None, Calling(counted, store.nodes, given.copies, seconds=PATIENCE_SECONDS))
+        counted = Counted(open_transport())
+        catalogue = ShardedCatalogue(store, None, Router(counted, store.nodes, given.copies, seconds=PATIENCE_SECONDS))
         with catalogue.collection("c").snapshot() as snapshot:
             warm(snapshot.view, queries)
             counted.taken()

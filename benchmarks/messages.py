@@ -39,10 +39,10 @@ class Counted:
     inner: Transport
     kept: list[tuple[str, bytes, Future[bytes]]] = field(default_factory=list)
 
-    def ask(self, slot: str, message: bytes) -> Future[bytes]:
+    def send(self, node: str, message: bytes) -> Future[bytes]:
         """See `Transport`."""
-        answered = self.inner.ask(slot, message)
-        self.kept.append((slot, message, answered))
+        answered = self.inner.send(node, message)
+        self.kept.append((node, message, answered))
         return answered
 
     def taken(self) -> list[Call]:

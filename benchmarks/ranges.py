@@ -17,15 +17,15 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from benchmarks.keys import clustered
-from service.cluster import RANGE_ROWS
-from service.cluster.slot.files import SlotFiles
-from service.cluster.slot.ranges import HeldRange
+from service.cluster import SHARD_ROWS
+from service.cluster.node.maintenance import ReplicaFiles
+from service.cluster.node.replica import Replica
 from service.storage import CollectionRecord, CollectionSettings, DocumentRecord, SharedStore, open_shared
 from tests.postgres import running
 
 WIDTH = 384
 BATCH = 4096
-ROWS = RANGE_ROWS + 2000
+ROWS = SHARD_ROWS + 2000
 """As many as make a range complete, and some after it."""
 
 
@@ -64,11 +64,11 @@ def filled(store: SharedStore, rows: int) -> CollectionRecord:
 
 def compare(store: SharedStore, record: CollectionRecord, folder: Path, repeats: int) -> None:
     """Hold the range both ways in turn, and print how long each took."""
-    files, none = SlotFiles(folder, "with"), SlotFiles(None, "without")
+    files, none = ReplicaFiles(folder, "with"), ReplicaFiles(None, "without")
 
-    def held(chosen: SlotFiles) -> tuple[HeldRange, float]:
+    def held(chosen: ReplicaFiles) -> tuple[Replica, float]:
         begun = time.perf_counter()
-        found = HeldRange.read(store, record, 0, None, chosen.of(store, record.id, 0))
+        found = Replica.read(store, record, 0, None, chosen.of(store, record.id, 0))
         return found, time.perf_counter() - begun
 
     first, _ = held(files)

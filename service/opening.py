@@ -71,14 +71,14 @@ def _open(settings: Settings) -> Catalogue:
 
 def _sharded(settings: Settings, address: str, store: SharedStore) -> Catalogue:
     """The collections of a store whose keys lie with slots; this process joins the cluster that these are in."""
-    from service.cluster import Calling, ClusterError, ShardedCatalogue, joined, transport
+    from service.cluster import ClusterError, Router, ShardedCatalogue, join_cluster, open_transport
 
     try:
-        membership = joined(address, settings.cache_dir / "cluster")
+        membership = join_cluster(address, settings.cache_dir / "cluster")
     except ClusterError as error:
         store.close()
         raise StorageFailed(str(error)) from None
-    calling = Calling(transport(), store.nodes, settings.copies)
+    calling = Router(open_transport(), store.nodes, settings.copies)
     return ShardedCatalogue(store, _encoder(settings), calling, membership.close)
 
 

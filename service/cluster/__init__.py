@@ -6,28 +6,27 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
-from service.cluster.calling import Calling, Transport
-from service.cluster.catalogue import ShardedCatalogue
+from service.cluster.catalogue import ShardedCatalogue, read_cluster_status
 from service.cluster.errors import (
     ClusterError,
     ClusterUnreachable,
-    RangesLost,
+    NodeLost,
+    NodeNameTaken,
     RayMissing,
-    SlotLost,
-    SlotTaken,
+    ShardsLost,
     TokenRefused,
     VersionGone,
 )
-from service.cluster.placement import RANGE_ROWS, owners, range_of, ranges_of
-from service.cluster.slot.question import ShardStanding, SlotQuestion
-from service.cluster.slot.shard import Shard
-from service.cluster.standing import shards_of
+from service.cluster.node.messages import NodeReport, NodeRequest
+from service.cluster.node.node import Node
+from service.cluster.placement import SHARD_ROWS, place_shard, shard_start, shard_starts
+from service.cluster.router import Router, Transport
 
 if TYPE_CHECKING:  # of what may not be installed
     from service.cluster.ray_actors import Membership, RayTransport
 
 
-def joined(address: str, folder: Path) -> Membership:
+def join_cluster(address: str, folder: Path) -> Membership:
     """This process as a member of a cluster.
 
     Raises: RayMissing; ClusterUnreachable; TokenRefused.
@@ -35,13 +34,13 @@ def joined(address: str, folder: Path) -> Membership:
     return cast("Membership", _ray().Membership(address, folder))
 
 
-def transport() -> RayTransport:
-    """What asks the slots of the cluster that this process has joined."""
+def open_transport() -> RayTransport:
+    """What asks the slots of the cluster that this process has join_cluster."""
     return cast("RayTransport", _ray().RayTransport())
 
 
 def require_ray() -> None:
-    """Raises RayMissing where a cluster could not be joined."""
+    """Raises RayMissing where a cluster could not be join_cluster."""
     _ray()
 
 

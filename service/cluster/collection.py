@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from threading import Lock
 
 from attention.lookup import AfarMask
-from service.cluster.calling import Calling
-from service.cluster.knowledge import Knowledge, Known
+from service.cluster.metadata import CollectionMetadata, MetadataCache
+from service.cluster.router import Router
 from service.encoding import LoadingEncoder
 from service.request_trace import time_stage
 from service.retrieval import CollectionNotFound, RetrievalError, SnapshotGone
@@ -21,7 +21,7 @@ from service.storage import CollectionMissing, CollectionRecord, Column, Conditi
 class ShardedSnapshot(Snapshot):
     """A collection as of one version, whose rows slots are asked about."""
 
-    known: Known | None = None
+    known: CollectionMetadata | None = None
 
     def mask(self, condition: Condition) -> AfarMask:
         """Which rows pass, as the slots find it."""
@@ -46,12 +46,12 @@ class ShardedCollection(ReplicatedCollection):
         encoder: LoadingEncoder | None = None,
         *,
         ready: bool,
-        calling: Calling,
+        calling: Router,
     ) -> None:
         super().__init__(record, store, encoder, ready=ready)
         self._calling = calling
-        self._knowledge = Knowledge(store, calling)
-        self._known: Known | None = None
+        self._knowledge = MetadataCache(store, calling)
+        self._known: CollectionMetadata | None = None
         self._asking = Lock()
 
     @property
@@ -123,7 +123,7 @@ class ShardedCollection(ReplicatedCollection):
         """Writes need no slot, and a question finds out."""
         self._require_there()
 
-    def _newest_known(self) -> tuple[CollectionRecord, Known]:
+    def _newest_known(self) -> tuple[CollectionRecord, CollectionMetadata]:
         self._require_there()
         try:
             record, extent = self._shared.extent(self.record.id)
@@ -138,7 +138,7 @@ class ShardedCollection(ReplicatedCollection):
                     known = self._known = self._knowledge.at(record, extent)
         return record, known
 
-    def _current(self, extent: Extent) -> Known | None:
+    def _current(self, extent: Extent) -> CollectionMetadata | None:
         """What is known of a version or a newer one, as long as the same ranges are lost."""
         known = self._known
         if known is None or known.version < extent.version or known.lost != self._calling.lost(self.record.id):

@@ -11,15 +11,15 @@ class ClusterError(Exception):
     """The root of what this room raises."""
 
 
-class SlotLost(ClusterError):
+class NodeLost(ClusterError):
     """A slot does not answer: its process or its machine is gone, or it was never there."""
 
 
-class TurnMissed(ClusterError):
+class ScanTimeout(ClusterError):
     """A slot scanned for others for as long as its asker waits."""
 
 
-class SlotTaken(ClusterError):
+class NodeNameTaken(ClusterError):
     """Another machine has a slot of this name."""
 
 
@@ -42,7 +42,7 @@ class VersionGone(SnapshotGone):
         super().__init__(f"version {version} is not kept any more: ask again")
 
 
-class RangesLost(SnapshotGone):
+class ShardsLost(SnapshotGone):
     """Nobody answered for some ranges in time, whoever was asked.
 
     Attributes:

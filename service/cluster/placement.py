@@ -11,21 +11,21 @@ from hashlib import blake2b
 
 from service.storage import NodeRecord
 
-RANGE_ROWS = 131_072
+SHARD_ROWS = 131_072
 """Row numbers in a range: those of a full block of the lookup."""
 
 
-def ranges_of(next_row: int) -> range:
+def shard_starts(next_row: int) -> range:
     """The first rows of the ranges of a collection whose next row number is this one; numbers begin with 1."""
-    return range(0, next_row, RANGE_ROWS) if next_row > 1 else range(0)
+    return range(0, next_row, SHARD_ROWS) if next_row > 1 else range(0)
 
 
-def range_of(row: int) -> int:
+def shard_start(row: int) -> int:
     """The first row of the range that a document with this number is in."""
-    return row - row % RANGE_ROWS
+    return row - row % SHARD_ROWS
 
 
-def owners(collection: int, first_row: int, slots: Iterable[NodeRecord], copies: int) -> tuple[str, ...]:
+def place_shard(collection: int, first_row: int, slots: Iterable[NodeRecord], copies: int) -> tuple[str, ...]:
     """The names of the slots that are to hold a range, the first choice first: `copies` where there are so many.
 
     They are on different nodes where there are so many of these; else as many nodes as there are come first.

@@ -19,7 +19,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from service.cluster.errors import ClusterUnreachable, SlotLost, SlotTaken
+from service.cluster.errors import ClusterUnreachable, NodeLost, NodeNameTaken
 from service.cluster.ray_node import RayNode, check, here
 
 NAMESPACE = "softkv"
@@ -110,8 +110,8 @@ class Membership:
             arguments: for it, plain ones.
 
         Raises:
-            SlotTaken: a machine that is there has a slot of this name.
-            SlotLost: it was not made; the reason is in the text.
+            NodeNameTaken: a machine that is there has a slot of this name.
+            NodeLost: it was not made; the reason is in the text.
         """
         deadline = time.monotonic() + seconds
         self._clear(slot)
@@ -128,23 +128,23 @@ class Membership:
                 break
             except ValueError:  # the name is taken until Ray has noticed that its actor is gone
                 if time.monotonic() > deadline:
-                    raise SlotTaken(f"the name {slot} is not given free: name these slots otherwise") from None
+                    raise NodeNameTaken(f"the name {slot} is not given free: name these slots otherwise") from None
                 time.sleep(AGAIN_SECONDS)
         try:
             ray.get(actor.where.options(concurrency_group="kept").remote(), timeout=deadline - time.monotonic())
         except RayError as error:
             ray.kill(actor)
-            raise SlotLost(f"{slot} was not made: {_reason(error)}") from None
+            raise NodeLost(f"{slot} was not made: {_reason(error)}") from None
         self._slots.add(slot)
 
-    def told(self, slot: str, method: str, /, seconds: float = LOOK_SECONDS, **arguments: Any) -> Any:
-        """Call a method of what a slot holds; raises SlotLost."""
+    def call(self, slot: str, method: str, /, seconds: float = LOOK_SECONDS, **arguments: Any) -> Any:
+        """Call a method of what a slot holds; raises NodeLost."""
         try:
             actor = ray.get_actor(slot, NAMESPACE)
             called = actor.told.options(concurrency_group="kept").remote(method, arguments)
             return ray.get(called, timeout=seconds)
         except (ValueError, RayError) as error:
-            raise SlotLost(f"{slot}: {_reason(error)}") from None
+            raise NodeLost(f"{slot}: {_reason(error)}") from None
 
     def end(self, slot: str) -> None:
         """End a slot; none is no error."""
@@ -164,7 +164,7 @@ class Membership:
         ray.shutdown()
 
     def _clear(self, slot: str) -> None:
-        """End what is left of a slot of this name; raises SlotTaken where it is another machine's and answers."""
+        """End what is left of a slot of this name; raises NodeNameTaken where it is another machine's and answers."""
         try:
             actor = ray.get_actor(slot, NAMESPACE)
         except ValueError:
@@ -172,7 +172,7 @@ class Membership:
         with suppress(RayError):
             node = ray.get(actor.where.options(concurrency_group="kept").remote(), timeout=LOOK_SECONDS)
             if node != self.node:
-                raise SlotTaken(f"another machine has a slot {slot}: name these otherwise with --name")
+                raise NodeNameTaken(f"another machine has a slot {slot}: name these otherwise with --name")
         ray.kill(actor)
 
 
@@ -190,20 +190,20 @@ class RayTransport:
         self._again: dict[str, float] = {}
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="slots")
 
-    def ask(self, slot: str, message: bytes) -> Future[bytes]:
-        """What a slot answers; the future fails with SlotLost where it is gone, or is not there."""
+    def send(self, node: str, message: bytes) -> Future[bytes]:
+        """What a node answers; the future fails with NodeLost where it is gone, or is not there."""
         answered: Future[bytes] = Future()
         answered.set_running_or_notify_cancel()  # who takes another answer does not call this one off
         with self._lock:
-            actor = self._found.get(slot)
-            lost = slot in self._lost
-            sought = None if actor is not None else self._seek(slot)
+            actor = self._found.get(node)
+            lost = node in self._lost
+            sought = None if actor is not None else self._seek(node)
         if actor is not None:
-            self._call(slot, actor, message, answered)
+            self._call(node, actor, message, answered)
         elif lost or sought is None:
-            answered.set_exception(SlotLost(f"{slot} does not answer"))
+            answered.set_exception(NodeLost(f"{node} does not answer"))
         else:
-            sought.add_done_callback(lambda found: self._call(slot, found.result(), message, answered))
+            sought.add_done_callback(lambda found: self._call(node, found.result(), message, answered))
         return answered
 
     def close(self) -> None:
@@ -212,13 +212,13 @@ class RayTransport:
 
     def _call(self, slot: str, actor: Any, message: bytes, answered: Future[bytes]) -> None:
         if actor is None:
-            answered.set_exception(SlotLost(f"{slot} does not answer"))
+            answered.set_exception(NodeLost(f"{slot} does not answer"))
             return
         try:
             asked = actor.answer.remote(message).future()
         except RayError as error:
             self._lose(slot, actor)
-            answered.set_exception(SlotLost(f"{slot}: {_reason(error)}"))
+            answered.set_exception(NodeLost(f"{slot}: {_reason(error)}"))
         else:
             asked.add_done_callback(lambda done: self._take(slot, actor, done, answered))
 
@@ -228,7 +228,7 @@ class RayTransport:
             answered.set_result(done.result())
         elif isinstance(error, RayError) and not isinstance(error, RayTaskError):
             self._lose(slot, actor)
-            answered.set_exception(SlotLost(f"{slot}: {_reason(error)}"))
+            answered.set_exception(NodeLost(f"{slot}: {_reason(error)}"))
         else:
             answered.set_exception(error)
 

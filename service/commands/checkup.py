@@ -224,9 +224,9 @@ def _store(address: str, settings: Settings) -> Iterator[Check]:
 
 def _shards(store: SharedStore, copies: int) -> Check:
     """Who holds the keys, as the database knows it: no cluster is joined, and no slot asked."""
-    from service.cluster import shards_of
+    from service.cluster import read_cluster_status
 
-    name, found = "shards", shards_of(store, copies)
+    name, found = "shards", read_cluster_status(store, copies)
     if not found.slots:
         return Check(name, "broken", "no slot was seen in the last 30 seconds: start some with `softkv shard`")
     nodes = len({slot.node for slot in found.slots})

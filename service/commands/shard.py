@@ -94,7 +94,7 @@ def shard(
 def _hold(
     settings: Settings, address: str, shards: str, own: str, leave_seconds: float, ready_file: Path | None
 ) -> None:
-    from service.cluster import ClusterError, joined, require_ray
+    from service.cluster import ClusterError, join_cluster, require_ray
     from service.storage import StorageError, open_shared
 
     leaving = threading.Event()
@@ -103,7 +103,7 @@ def _hold(
     try:
         require_ray()
         store = open_shared(address)
-        membership = joined(shards, settings.cache_dir / "cluster")
+        membership = join_cluster(shards, settings.cache_dir / "cluster")
         # Ray's own handlers would end the process at once.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: _told(leaving))
@@ -217,11 +217,11 @@ class _Slots:
 
     def leave(self, seconds: float) -> None:
         """Wait until others hold what these slots have, where there are others; then end them."""
-        from service.cluster import SlotLost
+        from service.cluster import NodeLost
 
         deadline = time.monotonic() + seconds
         for name in self._names:
-            self._asked(partial(self._membership.told, name, "leave"))
+            self._asked(partial(self._membership.call, name, "leave"))
             self._asked(partial(self._register.leave, name))
         self._log.info("slots leave", slots=len(self._names))
         staying = set(self._names)
@@ -231,33 +231,33 @@ class _Slots:
                 break
             for name in sorted(staying):
                 try:
-                    if self._membership.told(name, "left"):
+                    if self._membership.call(name, "left"):
                         staying.remove(name)
-                except SlotLost:
+                except NodeLost:
                     staying.remove(name)
             time.sleep(LOOK_SECONDS / 5)
         if staying and time.monotonic() >= deadline:
             self._log.warning("others do not hold all of it yet", slots=sorted(staying), after_seconds=seconds)
         for name in self._names:
-            self._asked(partial(self._membership.told, name, "close"))  # else it might join again before it has ended
+            self._asked(partial(self._membership.call, name, "close"))  # else it might join again before it has ended
             self._membership.end(name)
             self._asked(partial(self._register.remove, name))
         self._log.info("slots have left", slots=len(self._names))
 
     def _start(self, name: str) -> None:
-        self._membership.start(name, "service.cluster.slot.process:SlotProcess", {"name": name, **self._arguments})
+        self._membership.start(name, "service.cluster.node.process:NodeProcess", {"name": name, **self._arguments})
         self._log.info("a slot is there", slot=name)
 
     def _standing(self) -> tuple[int, int, int]:
         """Ranges and keys that the slots have, and the ranges that they read."""
-        found = [self._membership.told(name, "standing") for name in self._names]
+        found = [self._membership.call(name, "report") for name in self._names]
         return sum(each.ranges for each in found), sum(each.rows for each in found), sum(each.coming for each in found)
 
     def _asked(self, call: Callable[[], T]) -> T | None:
-        from service.cluster import SlotLost
+        from service.cluster import NodeLost
         from service.storage import StorageError
 
         try:
             return call()
-        except (SlotLost, StorageError):
+        except (NodeLost, StorageError):
             return None  # asked again in a second

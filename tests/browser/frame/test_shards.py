@@ -11,7 +11,7 @@ import service.cluster
 from tests.browser.reading import checked
 from tests.postgres import PostgresServer
 from tests.running import RunningService
-from tests.service.cluster.slots import LocalSlots
+from tests.service.cluster.local_nodes import LocalNodes
 
 
 @pytest.mark.postgres
@@ -19,9 +19,9 @@ def test_the_foot_says_which_slots_hold_the_keys(
     chromium: Any, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = postgres.database()
-    slots = LocalSlots(address, ["a", "b", "c"], copies=2)
-    monkeypatch.setattr(service.cluster, "joined", lambda *_: SimpleNamespace(close=lambda: None))
-    monkeypatch.setattr(service.cluster, "transport", lambda: slots)
+    slots = LocalNodes(address, ["a", "b", "c"], copies=2)
+    monkeypatch.setattr(service.cluster, "join_cluster", lambda *_: SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(service.cluster, "open_transport", lambda: slots)
     with RunningService(store=address, shards="auto", demo=("library",)) as running:
         running.wait_until_ready()
         context = chromium.new_context(locale="en-GB")

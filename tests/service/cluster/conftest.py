@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from service.cluster import cover, knowledge, placement
-from service.cluster.slot import files, holding, ranges, steps
+from service.cluster import metadata, placement
+from service.cluster.node import collection_replicas, maintenance, replica
 from tests.service.retrieval.sealing import BLOCK, make_blocks_small
 
-MODULES = (cover, files, holding, knowledge, placement, ranges, steps)
+MODULES = (collection_replicas, maintenance, metadata, placement, replica)
 
 
 @pytest.fixture
 def ranges_of_16_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in MODULES:
-        monkeypatch.setattr(module, "RANGE_ROWS", 16)
+        monkeypatch.setattr(module, "SHARD_ROWS", 16)
 
 
 @pytest.fixture
@@ -22,4 +22,4 @@ def ranges_of_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ranges and blocks of 64 rows."""
     make_blocks_small(monkeypatch)
     for module in MODULES:
-        monkeypatch.setattr(module, "RANGE_ROWS", BLOCK)
+        monkeypatch.setattr(module, "SHARD_ROWS", BLOCK)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from attention.lookup import Question, answer, of_bytes, to_bytes
-from service.cluster import Shard, ranges_of
+from service.cluster import Node, shard_starts
 from service.storage import CollectionSettings, DocumentRecord, SharedStore, open_shared
 from tests.service.retrieval.sealing import WIDTH
 
@@ -48,28 +48,28 @@ class Machine:
             with self.store.writing() as writer:
                 writer.delete_ids(self.number, deleted)
 
-    def slot(self, name: str = "a", *, files: bool = True, copies: int = 1) -> Shard:
+    def slot(self, name: str = "a", *, files: bool = True, copies: int = 1) -> Node:
         disk = self.disk if files else None
-        made = Shard(
-            name, name, self._open(), copies, sealed=disk, answered=told, clock=lambda: self.now, submit=lambda w: w()
+        made = Node(
+            name, name, self._open(), copies, sealed=disk, respond=told, clock=lambda: self.now, submit=lambda w: w()
         )
         self._opened.append(made)
         self.look(made)
         return made
 
-    def look(self, *shards: Shard) -> None:
+    def look(self, *shards: Node) -> None:
         for _ in range(4):
             self.now += 1.0
             for shard in shards:
                 shard.step()
 
-    def leave(self, shard: Shard) -> None:
+    def leave(self, shard: Node) -> None:
         shard.close()
         self.store.nodes.remove(shard.name)
 
-    def ask(self, shard: Shard) -> tuple[dict[str, Any], dict[str, Any]]:
+    def ask(self, shard: Node) -> tuple[dict[str, Any], dict[str, Any]]:
         _, extent = self.store.extent(self.number)
-        there = list(ranges_of(extent.next_row))
+        there = list(shard_starts(extent.next_row))
         question = {"collection": self.number, "version": extent.version, "ranges": there}
         return of_bytes(shard.answer(to_bytes({**question, "condition": None, "seconds": 0.0}, {})))
 

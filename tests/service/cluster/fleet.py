@@ -11,7 +11,7 @@ from typing import Self
 import httpx
 import psycopg
 
-from service.cluster import owners
+from service.cluster import place_shard
 from service.cluster.ray_node import RayNode, prepare
 from service.storage import open_shared
 from tests.meanwhile import Meanwhile
@@ -105,7 +105,9 @@ class Fleet:
         finally:
             store.close()
         return {
-            (slot, first_row) for first_row in first_rows for slot in owners(number, first_row, members, self._copies)
+            (slot, first_row)
+            for first_row in first_rows
+            for slot in place_shard(number, first_row, members, self._copies)
         }
 
     def wait_until_slots(self, seconds: float = 120) -> None:

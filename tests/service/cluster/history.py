@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from attention.lookup import of_bytes, to_bytes
-from service.cluster import RANGE_ROWS, owners, ranges_of
+from service.cluster import SHARD_ROWS, place_shard, shard_starts
 from service.storage import NodeRecord
 from tests.service.cluster.linked import COPIES, Running
 from tests.service.cluster.simulated import ODD, SimulatedStore
@@ -70,7 +70,7 @@ class History:
             living = [each.row for each in collection.documents if each.lives(collection.version)]
             removed = self.random.sample(living, min(len(living), self.random.randint(0, 2)))
             skipped = self.random.choice([0, 0, 0, 5000, 60_000, 131_070])
-            if collection.next_row > 6 * RANGE_ROWS:
+            if collection.next_row > 6 * SHARD_ROWS:
                 skipped = 0
             collection.write(keys, removed, skipped=skipped if keys else 0, now=self.now)
 
@@ -150,7 +150,7 @@ class History:
             return
         collection = self.store.collections[number]
         version = max(0, collection.version - self.random.choice([0, 0, 0, 1, 1, 2, 5, 70, -1]))
-        there = list(ranges_of(collection.next_row)) or [0]
+        there = list(shard_starts(collection.next_row)) or [0]
         running = self._some()
         if held := sorted({row for each, row in running.held if each == number and self.chance(0.8)}):
             there = held
@@ -167,7 +167,7 @@ class History:
                 row
                 for each in collection.ever
                 if each.lives(version)
-                and each.row - each.row % RANGE_ROWS in wanted
+                and each.row - each.row % SHARD_ROWS in wanted
                 and (condition is None or each.odd)
                 for row in each.rows
             ]
@@ -222,8 +222,8 @@ class History:
         members = [NodeRecord(name, each.shard.node) for name, each in self.slots.items() if not each.shard._leaving]
         assert {each.name for each in self.store.members()} == {each.name for each in members}
         for number, collection in self.store.collections.items():
-            for first_row in ranges_of(collection.next_row):
-                wanted = set(owners(number, first_row, members, COPIES))
+            for first_row in shard_starts(collection.next_row):
+                wanted = set(place_shard(number, first_row, members, COPIES))
                 holding = {name for name, each in self.slots.items() if (number, first_row) in each.held}
                 registered = {each.node.name for each in self.store.holders(number) if each.first_row == first_row}
                 if members:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from service.cluster import Shard
+from service.cluster import Node
 from service.storage import (
     CollectionMissing,
     CollectionRecord,
@@ -35,7 +35,7 @@ class Down(StoreUnavailable):
 
 
 class Link:
-    """What one slot reaches of the store, over a line that may be down, or slow: a `FollowedStore` and a register.
+    """What one slot reaches of the store, over a line that may be down, or slow: a `SourceStore` and a register.
 
     Args:
         between: is called at the beginning and at the end of each call, and may raise StoreUnavailable: at the end, the
@@ -52,7 +52,7 @@ class Link:
         lost: Callable[[int, int], None],
     ) -> None:
         self._store, self._between, self._gave_up, self._lost = store, between, gave_up, lost
-        self.slots = self
+        self.nodes = self
 
     @property
     def collections(self) -> dict[int, StoredCollection]:
@@ -192,12 +192,12 @@ class Running:
         self.down_until = 0.0
         self._history = history
         link = Link(history.store, self._between, history.check_given_up, history.check_lost)
-        self.shard = Shard(
+        self.shard = Node(
             name,
             node,
             link,
             COPIES,
-            answered=told,
+            respond=told,
             clock=lambda: history.now,
             submit=self.tasks.append,
             sealed=history.folder,

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from service.cluster import ClusterError, joined, transport
+from service.cluster import ClusterError, join_cluster, open_transport
 from tests.running import children_of
 
 HOLDER = "tests.service.cluster.echo:Echo"
@@ -84,16 +84,16 @@ def machine(address: str, folder: Path, *slots: str) -> Iterator[Machine]:
 
 
 def _serve(address: str, folder: str, *slots: str) -> None:
-    membership = joined(address, Path(folder))
+    membership = join_cluster(address, Path(folder))
     try:
         for slot in slots:
             membership.start(slot, HOLDER, {"name": slot})
         _say({"node": membership.node, "address": membership.address})
-        asking = transport()
+        asking = open_transport()
         for line in sys.stdin:
             slot, _, message = line.rstrip("\n").partition(" ")
             try:
-                said = {"answer": asking.ask(slot, message.encode()).result(30).decode()}
+                said = {"answer": asking.send(slot, message.encode()).result(30).decode()}
             except (ClusterError, TimeoutError) as error:
                 said = {"error": f"{type(error).__name__}: {error}"}
             _say(said)

@@ -10,7 +10,7 @@ from statistics import median
 import httpx
 import numpy as np
 
-from service.cluster import RANGE_ROWS
+from service.cluster import SHARD_ROWS
 from service.cluster.catalogue import SUMMARISED_SECONDS
 from tests.service.cluster.fleet import Fleet
 from tests.service.cluster.running import Machine
@@ -61,7 +61,7 @@ class Parts:
         held = self._fleet.shelf.held()
         self._gone = {name for name in self._fleet.members() if name.startswith(f"{machine.name}-")}
         gone = {first_row for name, first_row in held if name in self._gone}
-        self.missing = np.isin(np.arange(DOCUMENTS) // IN_RANGE * RANGE_ROWS, list(gone))
+        self.missing = np.isin(np.arange(DOCUMENTS) // IN_RANGE * SHARD_ROWS, list(gone))
         assert 0 < self.missing.sum() < DOCUMENTS
         with self._client() as client:
             self._fleet.shelf.ask(client, 0, 1.0).raise_for_status()

@@ -16,7 +16,7 @@ import httpx
 import numpy as np
 import psycopg
 
-from service.cluster import RANGE_ROWS
+from service.cluster import SHARD_ROWS
 from service.storage import open_shared
 
 NAME = "shelf"
@@ -73,7 +73,7 @@ class Shelf:
         with psycopg.connect(self._address, autocommit=True) as connection:
             connection.execute(
                 "UPDATE collections SET next_row = next_row + %s - next_row %% %s WHERE name = %s",
-                (RANGE_ROWS, RANGE_ROWS, NAME),
+                (SHARD_ROWS, SHARD_ROWS, NAME),
             )
 
     def held(self) -> set[tuple[str, int]]:
@@ -86,7 +86,7 @@ class Shelf:
         store = open_shared(self._address)
         try:
             [(number, extent)] = store.extents().items()
-            return number, list(range(0, extent.next_row, RANGE_ROWS))
+            return number, list(range(0, extent.next_row, SHARD_ROWS))
         finally:
             store.close()
 

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from attention.lookup import Question, answers, covered
-from service.cluster import Calling, RangesLost, ShardedCatalogue
+from service.cluster import Router, ShardedCatalogue, ShardsLost
 from service.retrieval.collections import SharedCatalogue
 from service.retrieval.queries import Aggregation, Options, attend_collection
 from service.storage import Comparison, DocumentRecord, open_shared
 from tests.postgres import PostgresServer
-from tests.service.cluster.slots import LocalSlots
+from tests.service.cluster.local_nodes import LocalNodes
 from tests.waiting import until
 
 pytestmark = pytest.mark.postgres
@@ -37,18 +37,18 @@ def address(postgres: PostgresServer) -> str:
 
 
 @pytest.fixture
-def slots(address: str, ranges_of_16_rows: None) -> Iterator[LocalSlots]:
+def slots(address: str, ranges_of_16_rows: None) -> Iterator[LocalNodes]:
     open_shared(address).close()
-    running = LocalSlots(address, SLOTS, copies=2)
+    running = LocalNodes(address, SLOTS, copies=2)
     yield running
     running.close()
 
 
 @pytest.fixture
-def catalogue(address: str, slots: LocalSlots) -> Iterator[ShardedCatalogue]:
+def catalogue(address: str, slots: LocalNodes) -> Iterator[ShardedCatalogue]:
     store = open_shared(address)
     until(lambda: len(store.nodes.members()) == len(SLOTS))
-    found = ShardedCatalogue(store, None, Calling(slots, store.nodes, 2, seconds=5.0))
+    found = ShardedCatalogue(store, None, Router(slots, store.nodes, 2, seconds=5.0))
     found.rebuild()
     yield found
     found.close()
@@ -131,7 +131,7 @@ def test_a_write_is_in_the_next_answer(catalogue: ShardedCatalogue) -> None:
     assert answer(collection, 0)[0].documents == 5
 
 
-def test_where_a_slot_is_lost_the_others_answer(catalogue: ShardedCatalogue, slots: LocalSlots) -> None:
+def test_where_a_slot_is_lost_the_others_answer(catalogue: ShardedCatalogue, slots: LocalNodes) -> None:
     collection = create(catalogue)
     collection.write([document(f"{seed}", seed) for seed in range(200)])
     until(lambda: len(catalogue.store.nodes.holders(collection.record.id)) == 2 * 13)
@@ -142,7 +142,7 @@ def test_where_a_slot_is_lost_the_others_answer(catalogue: ShardedCatalogue, slo
         np.testing.assert_array_equal(found.numbers, expected.numbers)
         np.testing.assert_array_equal(found.similarities, expected.similarities)
     slots.lost = {"a", "b"}
-    with pytest.raises(RangesLost, match="a is lost"):
+    with pytest.raises(ShardsLost, match="a is lost"):
         answer(collection, 5)
     with collection.snapshot() as snapshot:  # what nobody answered for a moment ago is not asked about
         assert snapshot.missing is not None
@@ -160,7 +160,7 @@ def collection_is_whole(collection: Any) -> bool:
 @pytest.mark.parametrize("temperature", [0.05, 0.2, 1.0, 10.0])
 @pytest.mark.parametrize("summarised", [True, False])
 def test_an_answer_without_lost_ranges_is_true_of_all_rows(
-    catalogue: ShardedCatalogue, slots: LocalSlots, alone: SharedCatalogue, temperature: float, summarised: bool
+    catalogue: ShardedCatalogue, slots: LocalNodes, alone: SharedCatalogue, temperature: float, summarised: bool
 ) -> None:
     collection = create(catalogue)
     collection.write([document(f"{seed}", seed) for seed in range(200)])
@@ -171,7 +171,7 @@ def test_an_answer_without_lost_ranges_is_true_of_all_rows(
         collection.summarise()
         collection.delete(ids=["70", "150"])  # after that
     slots.lost = {"a", "b"}
-    with pytest.raises(RangesLost):
+    with pytest.raises(ShardsLost):
         answer(collection, 6)
     question = Question(document("", 6).keys[0], temperature, null=0.1, top_k=200)
     with collection.snapshot() as snapshot:
@@ -193,7 +193,7 @@ def test_an_answer_without_lost_ranges_is_true_of_all_rows(
         assert coverage.missing_weight_at_most < 0.6
 
 
-def test_a_slow_slot_is_not_waited_for(catalogue: ShardedCatalogue, slots: LocalSlots) -> None:
+def test_a_slow_slot_is_not_waited_for(catalogue: ShardedCatalogue, slots: LocalNodes) -> None:
     collection = create(catalogue)
     collection.write([document(f"{seed}", seed) for seed in range(200)])
     until(lambda: len(catalogue.store.nodes.holders(collection.record.id)) == 2 * 13)
@@ -214,7 +214,7 @@ def test_a_slow_slot_is_not_waited_for(catalogue: ShardedCatalogue, slots: Local
     assert found[0][0].keys == 200
 
 
-def test_ranges_move_while_answers_go_on(catalogue: ShardedCatalogue, slots: LocalSlots) -> None:
+def test_ranges_move_while_answers_go_on(catalogue: ShardedCatalogue, slots: LocalNodes) -> None:
     collection = create(catalogue)
     collection.write([document(f"{seed}", seed) for seed in range(200)])
     wrong, stop = list[Any](), threading.Event()
@@ -244,7 +244,7 @@ def test_ranges_move_while_answers_go_on(catalogue: ShardedCatalogue, slots: Loc
     assert not wrong
 
 
-def test_what_the_slots_hold_is_told(catalogue: ShardedCatalogue, slots: LocalSlots) -> None:
+def test_what_the_slots_hold_is_told(catalogue: ShardedCatalogue, slots: LocalNodes) -> None:
     def keys() -> list[int | None]:
         return [each.keys for each in catalogue.shards().slots]
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from attention.lookup.memory import compaction
-from service.cluster import owners, ranges_of
-from service.cluster.slot.files import SWEEP_SECONDS, UNUSED_SECONDS
+from service.cluster import place_shard, shard_starts
+from service.cluster.node.maintenance import SWEEP_SECONDS, UNUSED_SECONDS
 from service.retrieval.collections import sealed
 from service.storage.postgres import vector_rows
 from tests.postgres import PostgresServer
@@ -205,7 +205,7 @@ def test_a_range_that_was_given_up_and_comes_back_is_not_read_again(machine, rea
     other = machine.slot("b")
     machine.look(one, other)
     members = machine.store.nodes.members()
-    moved = [row for row in ranges_of(6 * BLOCK + 1) if owners(machine.number, row, members, 1) == ("b",)]
+    moved = [row for row in shard_starts(6 * BLOCK + 1) if place_shard(machine.number, row, members, 1) == ("b",)]
     assert moved
     assert machine.files() == files  # for a while
     assert not set(machine.files("b")) & set(files)

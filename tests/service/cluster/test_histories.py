@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from attention.lookup.sealed import block_file
-from service.cluster.slot import ranges
+from service.cluster.node import replica
 from service.retrieval.collections import fill_memory, sealed
 from tests.service.cluster.history import lived
 
@@ -42,7 +42,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         found["from files" if files is not None else "from the store"] += 1
         fill_memory(memory, files, *others)
 
-    monkeypatch.setattr(ranges, "fill_memory", counted)
+    monkeypatch.setattr(replica, "fill_memory", counted)
     monkeypatch.setattr(block_file, "BLOCK_ROWS", 16)
     monkeypatch.setattr(sealed, "_PAUSE_SECONDS", 0)
     return found

@@ -8,10 +8,10 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from service.cluster.placement import RANGE_ROWS, owners, range_of, ranges_of
+from service.cluster.placement import SHARD_ROWS, place_shard, shard_start, shard_starts
 from service.storage import NodeRecord
 
-FIRST_ROWS = [k * RANGE_ROWS for k in range(2000)]
+FIRST_ROWS = [k * SHARD_ROWS for k in range(2000)]
 names = st.text("abcdefgh0123456789", min_size=1, max_size=6)
 
 
@@ -22,7 +22,7 @@ def clusters(draw: st.DrawFn, most: int = 9) -> list[NodeRecord]:
 
 
 def placed(slots: list[NodeRecord], copies: int, first_rows: list[int]) -> dict[int, tuple[str, ...]]:
-    return {first_row: owners(7, first_row, slots, copies) for first_row in first_rows}
+    return {first_row: place_shard(7, first_row, slots, copies) for first_row in first_rows}
 
 
 def moved(before: dict[int, tuple[str, ...]], after: dict[int, tuple[str, ...]]) -> int:
@@ -31,20 +31,20 @@ def moved(before: dict[int, tuple[str, ...]], after: dict[int, tuple[str, ...]])
 
 
 def test_a_range_is_named_by_its_first_row():
-    assert list(ranges_of(1)) == []
-    assert list(ranges_of(2)) == [0]
-    assert list(ranges_of(RANGE_ROWS)) == [0]
-    assert list(ranges_of(RANGE_ROWS + 1)) == [0, RANGE_ROWS]
-    assert [range_of(row) for row in (1, RANGE_ROWS - 1, RANGE_ROWS)] == [0, 0, RANGE_ROWS]
+    assert list(shard_starts(1)) == []
+    assert list(shard_starts(2)) == [0]
+    assert list(shard_starts(SHARD_ROWS)) == [0]
+    assert list(shard_starts(SHARD_ROWS + 1)) == [0, SHARD_ROWS]
+    assert [shard_start(row) for row in (1, SHARD_ROWS - 1, SHARD_ROWS)] == [0, 0, SHARD_ROWS]
 
 
 @given(clusters(), st.integers(1, 4), st.integers(0, 10**6))
 def test_as_many_copies_as_asked_on_as_many_nodes_as_there_are(slots, copies, k):
-    found = owners(k, k * RANGE_ROWS, slots, copies)
+    found = place_shard(k, k * SHARD_ROWS, slots, copies)
     assert len(set(found)) == len(found) == min(copies, len(slots))
     nodes = {slot.name: slot.machine for slot in slots}
     assert len({nodes[name] for name in found}) == min(copies, len(set(nodes.values())))
-    assert owners(k, k * RANGE_ROWS, slots[::-1], copies) == found
+    assert place_shard(k, k * SHARD_ROWS, slots[::-1], copies) == found
 
 
 @given(clusters(), st.integers(1, 3), names, st.sampled_from("xyz"))

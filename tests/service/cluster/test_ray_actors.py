@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from service.cluster import ClusterUnreachable, SlotLost, SlotTaken, TokenRefused, joined, transport
+from service.cluster import ClusterUnreachable, NodeLost, NodeNameTaken, TokenRefused, join_cluster, open_transport
 from service.cluster.ray_node import RayNode, prepare
 from tests.service.cluster.machines import HOLDER, Machine, machine
 from tests.waiting import until
@@ -62,7 +62,7 @@ def address(head: RayNode) -> str:
 @pytest.fixture(scope="module")
 def here(address: str, folder: Path) -> Iterator[Membership]:
     """This process, with a node and two slots: `a-0` and `a-1`."""
-    membership = joined(address, folder)
+    membership = join_cluster(address, folder)
     try:
         for slot in ("a-0", "a-1"):
             membership.start(slot, HOLDER, {"name": slot})
@@ -80,13 +80,13 @@ def there(address: str, folder: Path) -> Iterator[Machine]:
 
 @pytest.fixture
 def asking(here: Membership) -> Iterator[RayTransport]:
-    asking = transport()
+    asking = open_transport()
     yield asking
     asking.close()
 
 
 def process_of(asking: RayTransport, slot: str) -> int:
-    name, process, _ = asking.ask(slot, b"").result(SECONDS).decode().split()
+    name, process, _ = asking.send(slot, b"").result(SECONDS).decode().split()
     assert name == slot
     return int(process)
 
@@ -94,8 +94,8 @@ def process_of(asking: RayTransport, slot: str) -> int:
 def lost(asking: RayTransport, slot: str) -> bool:
     """Whether it is not there now; any other error is one of the test."""
     try:
-        asking.ask(slot, b"").result(SECONDS)
-    except SlotLost:
+        asking.send(slot, b"").result(SECONDS)
+    except NodeLost:
         return True
     return False
 
@@ -125,7 +125,7 @@ def test_large_messages_come_as_they_are(asking):
 def test_what_a_slot_holds_may_fail_and_be_told_something(asking, here):
     with pytest.raises(KeyError, match="no such thing"):
         asking.ask("a-0", b"fail").result(SECONDS)
-    assert here.told("a-0", "tell", number=7) == 8
+    assert here.call("a-0", "tell", number=7) == 8
     assert asking.ask("a-0", b"").result(SECONDS).endswith(b" 7")
 
 
@@ -134,18 +134,18 @@ def test_nobody_of_that_name_is_lost_at_once_the_second_time(asking, here):
     began = time.monotonic()
     assert lost(asking, "nobody")
     assert time.monotonic() - began < 0.5
-    with pytest.raises(SlotLost, match="nobody"):
-        here.told("nobody", "tell", number=1)
+    with pytest.raises(NodeLost, match="nobody"):
+        here.call("nobody", "tell", number=1)
     here.end("nobody")
 
 
 def test_a_slot_that_cannot_be_made_says_why(here):
-    with pytest.raises(SlotLost, match="a-9 was not made: ValueError: wanted an Echo that can be made"):
+    with pytest.raises(NodeLost, match="a-9 was not made: ValueError: wanted an Echo that can be made"):
         here.start("a-9", HOLDER, {"name": "a-9", "refuses": True})
 
 
 def test_a_name_is_taken_while_its_machine_is_there(here, there):
-    with pytest.raises(SlotTaken, match="another machine has a slot b-0"):
+    with pytest.raises(NodeNameTaken, match="another machine has a slot b-0"):
         here.start("b-0", HOLDER, {"name": "b-0"})
 
 
@@ -155,7 +155,7 @@ def test_a_killed_slot_is_lost_soon_then_at_once_and_comes_back(asking):
     time.sleep(0.2)
     os.kill(killed, signal.SIGKILL)
     began = time.monotonic()
-    with pytest.raises(SlotLost):
+    with pytest.raises(NodeLost):
         answer.result(SECONDS)
     assert time.monotonic() - began < 5
     again = time.monotonic()
@@ -184,7 +184,7 @@ def test_a_machine_that_loses_its_power_is_lost_and_another_takes_its_names(aski
         time.sleep(0.2)
         began = time.monotonic()
         first.kill_node()
-        with pytest.raises(SlotLost):
+        with pytest.raises(NodeLost):
             answer.result(SECONDS)
         assert time.monotonic() - began < 15
     with machine(address, folder, "c-0"):
@@ -205,14 +205,14 @@ def test_who_is_killed_takes_its_node_along(asking, address, folder):
 def test_a_wrong_token_is_refused(address, folder, monkeypatch, here):
     monkeypatch.setenv("RAY_AUTH_TOKEN", "another one altogether")
     with pytest.raises(TokenRefused, match="refused the token"):
-        joined(address, folder)
+        join_cluster(address, folder)
 
 
 def test_without_a_token_it_says_how_one_is_named(address, folder, monkeypatch, here, tmp_path):
     monkeypatch.delenv("RAY_AUTH_TOKEN")
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(TokenRefused, match="RAY_AUTH_TOKEN_PATH"):
-        joined(address, folder)
+        join_cluster(address, folder)
 
 
 def test_where_nobody_listens_there_is_no_cluster(folder, monkeypatch):
@@ -220,7 +220,7 @@ def test_where_nobody_listens_there_is_no_cluster(folder, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with pytest.raises(ClusterUnreachable, match=rf"127\.0\.0\.1:{port} \(Connection refused\)"):
-        joined(f"ray://127.0.0.1:{port}", folder)
+        join_cluster(f"ray://127.0.0.1:{port}", folder)
 
 
 def test_the_cluster_of_a_machine_is_started_by_the_first_and_found_by_others(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from attention.lookup import of_bytes, respond, to_bytes
-from service.cluster import RANGE_ROWS, Shard, owners, ranges_of
+from service.cluster import SHARD_ROWS, Node, place_shard, shard_starts
 from service.storage import CollectionMissing, SharedStore, open_shared, parse_condition
 from tests.postgres import PostgresServer, running
 from tests.service.storage.making import collection, document
@@ -42,7 +42,7 @@ class Cluster:
         self.address = address
         self.opened: list[SharedStore] = []
         self.store = self.open()
-        self.shards: dict[str, Shard] = {}
+        self.shards: dict[str, Node] = {}
         for name in "abc":
             self.join(name)
 
@@ -51,7 +51,7 @@ class Cluster:
         return self.opened[-1]
 
     def join(self, name: str) -> None:
-        self.shards[name] = Shard(name, f"node {name}", self.open(), COPIES, answered=told)
+        self.shards[name] = Node(name, f"node {name}", self.open(), COPIES, respond=told)
         self.shards[name].start()
 
     def close(self) -> None:
@@ -73,7 +73,7 @@ class Cluster:
             parsed = None if condition is None else parse_condition(condition)
             rows = reader.rows_where(number, parsed)
             reader.version(number)
-            return [row for row in rows.tolist() if row - row % RANGE_ROWS in ranges]
+            return [row for row in rows.tolist() if row - row % SHARD_ROWS in ranges]
 
     def settled(self) -> bool:
         """Whether each range is held by those who are to hold it, and by no others."""
@@ -81,8 +81,8 @@ class Cluster:
         wanted = {
             (number, first_row, name)
             for number, extent in self.store.extents().items()
-            for first_row in ranges_of(extent.next_row)
-            for name in owners(number, first_row, members, COPIES)
+            for first_row in shard_starts(extent.next_row)
+            for name in place_shard(number, first_row, members, COPIES)
         }
         return wanted == {(each.collection, each.first_row, each.node.name) for each in self.store.nodes.holders()}
 
@@ -132,7 +132,7 @@ def beside(works: list[Callable[[], None]]) -> None:
 
 def test_every_answer_is_of_its_version_whoever_writes(cluster: Cluster) -> None:
     numbers = [collection(cluster.store, [document(f"{i}", i) for i in range(40)], name) for name in ("c", "d")]
-    skip(cluster.store, numbers[0], RANGE_ROWS)
+    skip(cluster.store, numbers[0], SHARD_ROWS)
     until, counts = time.monotonic() + SECONDS, {"answered": 0, "refused": 0}
 
     def write(seed: int) -> None:
@@ -146,7 +146,7 @@ def test_every_answer_is_of_its_version_whoever_writes(cluster: Cluster) -> None
                 if chosen.random() < 0.5:
                     writer.delete_ids(number, [str(chosen.randrange(40))])
             if chosen.random() < 0.05:
-                skip(store, number, RANGE_ROWS // 2)
+                skip(store, number, SHARD_ROWS // 2)
 
     def make_and_delete() -> None:
         store = cluster.open()
@@ -164,9 +164,9 @@ def test_every_answer_is_of_its_version_whoever_writes(cluster: Cluster) -> None
             _, extent = cluster.store.extent(number)
             version = extent.version - chosen.choice([0, 0, 1, 3])
             members = cluster.store.nodes.members()
-            there = list(ranges_of(extent.next_row))
+            there = list(shard_starts(extent.next_row))
             slot = chosen.choice("abc")
-            ranges = [each for each in there if slot in owners(number, each, members, COPIES)]
+            ranges = [each for each in there if slot in place_shard(number, each, members, COPIES)]
             said, arrays = cluster.ask(slot, number, version, ranges, condition)
             if "rows" in arrays:
                 assert arrays["rows"].tolist() == cluster.wanted(number, version, ranges, condition)
@@ -180,8 +180,8 @@ def test_every_answer_is_of_its_version_whoever_writes(cluster: Cluster) -> None
     cluster.settle()
     for number in numbers:
         _, extent = cluster.store.extent(number)
-        for first_row in ranges_of(extent.next_row):
-            for slot in owners(number, first_row, cluster.store.nodes.members(), COPIES):
+        for first_row in shard_starts(extent.next_row):
+            for slot in place_shard(number, first_row, cluster.store.nodes.members(), COPIES):
                 said, arrays = cluster.ask(slot, number, extent.version, [first_row], LARGE)
                 assert arrays["rows"].tolist() == cluster.wanted(number, extent.version, [first_row], LARGE), said
                 n = cluster.ask(slot, number, extent.version, [first_row], call="facts")[0]
@@ -191,7 +191,7 @@ def test_every_answer_is_of_its_version_whoever_writes(cluster: Cluster) -> None
 def test_a_slot_more_and_one_less_while_questions_are_answered(cluster: Cluster) -> None:
     number = collection(cluster.store, [document(f"{i}", i) for i in range(20)])
     for i in range(12):
-        skip(cluster.store, number, RANGE_ROWS)
+        skip(cluster.store, number, SHARD_ROWS)
         with cluster.store.writing() as writer:
             writer.upsert(number, [document(f"more {i}", i)])
     cluster.settle()
@@ -204,7 +204,7 @@ def test_a_slot_more_and_one_less_while_questions_are_answered(cluster: Cluster)
             holding: dict[int, list[str]] = {}
             for each in cluster.store.nodes.holders(number):
                 holding.setdefault(each.first_row, []).append(each.node.name)
-            for first_row in ranges_of(extent.next_row):
+            for first_row in shard_starts(extent.next_row):
                 if len(holding.get(first_row, ())) < COPIES:
                     failed.append((first_row, holding))
                     continue
@@ -246,7 +246,7 @@ def test_a_server_that_is_gone_is_waited_for() -> None:
         assert cluster.ask(slot, number, 1, [0])[1]["rows"].tolist() == [1, 2]
         server.kill()
         deadline = time.monotonic() + 20
-        while cluster.shards[slot].standing.trouble is None:
+        while cluster.shards[slot].report.trouble is None:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         assert cluster.ask(slot, number, 1, [0])[1]["rows"].tolist() == [1, 2]  # of what it has it answers

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from attention.lookup import of_bytes, to_bytes
-from service.cluster import Calling, RangesLost, SlotLost, VersionGone
-from service.cluster.round import Asked
+from service.cluster import NodeLost, Router, ShardsLost, VersionGone
+from service.cluster.router import CollectionVersion
 from service.storage import NodeRecord, ShardReplica
 
 
@@ -36,13 +36,13 @@ class Slots:
     def __init__(self, **says: Any) -> None:
         self.says, self.said = says, list[tuple[str, tuple[int, ...]]]()
 
-    def ask(self, slot: str, message: bytes) -> Future[bytes]:
+    def send(self, node: str, message: bytes) -> Future[bytes]:
         said, _ = of_bytes(message)
-        self.said.append((slot, tuple(said["ranges"])))
+        self.said.append((node, tuple(said["ranges"])))
         answer: Future[bytes] = Future()
-        says = self.says.get(slot, {"slot": slot})
+        says = self.says.get(node, {"slot": node})
         if says == "lost":
-            answer.set_exception(SlotLost(f"{slot} is lost"))
+            answer.set_exception(NodeLost(f"{node} is lost"))
         elif says != "silent":
             answer.set_result(to_bytes(says, {}))
         return answer
@@ -50,8 +50,8 @@ class Slots:
 
 def asked(slots: Slots, seconds: float = 0.5) -> dict[int, str]:
     """Who answered for each range."""
-    calling = Calling(slots, Register(), 2, seconds=seconds)  # type: ignore[arg-type]
-    found = calling.ask(Asked(1, 7), [0, 131_072, 262_144], lambda _: ({"call": "x"}, {}))
+    calling = Router(slots, Register(), 2, seconds=seconds)  # type: ignore[arg-type]
+    found = calling.ask(CollectionVersion(1, 7), [0, 131_072, 262_144], lambda _: ({"call": "x"}, {}))
     rows = [row for rows, _ in found for row in rows]
     assert sorted(rows) == [0, 131_072, 262_144]  # each once
     return {row: said["slot"] for rows, (said, _) in found for row in rows}
@@ -77,7 +77,7 @@ def test_a_version_that_is_gone_is_gone_for_all() -> None:
 
 def test_where_nobody_has_an_answer_it_is_told_why_and_at_once() -> None:
     began = time.monotonic()
-    with pytest.raises(RangesLost) as error:
+    with pytest.raises(ShardsLost) as error:
         asked(Slots(a="lost", b={"failed": "no memory"}, c="lost"), seconds=30.0)
     assert time.monotonic() - began < 5
     assert "a is lost" in str(error.value) or "b: failed no memory" in str(error.value)
@@ -85,9 +85,9 @@ def test_where_nobody_has_an_answer_it_is_told_why_and_at_once() -> None:
 
 def test_who_was_silent_for_long_is_not_asked_first_again() -> None:
     slots = Slots(a="silent")
-    calling = Calling(slots, Register(), 2, seconds=6.0)  # type: ignore[arg-type]
+    calling = Router(slots, Register(), 2, seconds=6.0)  # type: ignore[arg-type]
     for _ in range(2):
-        calling.ask(Asked(1, 7), [0, 131_072], lambda _: ({"call": "x"}, {}))
+        calling.ask(CollectionVersion(1, 7), [0, 131_072], lambda _: ({"call": "x"}, {}))
     first_asked = [slot for slot, _ in slots.said].index("a")
     assert [slot for slot, _ in slots.said][first_asked + 1 :].count("a") == 0
 
@@ -106,13 +106,13 @@ class Apart(Register):
 class Late(Slots):
     """Says each thing so many seconds later."""
 
-    def ask(self, slot: str, message: bytes) -> Future[bytes]:
-        seconds, says = self.says[slot]
+    def send(self, node: str, message: bytes) -> Future[bytes]:
+        seconds, says = self.says[node]
         later: Future[bytes] = Future()
 
         def answer() -> None:
             if says == "lost":
-                later.set_exception(SlotLost(f"{slot} is lost"))
+                later.set_exception(NodeLost(f"{node} is lost"))
             else:
                 later.set_result(to_bytes(says, {}))
 
@@ -125,8 +125,8 @@ class Late(Slots):
 def test_it_ends_as_soon_as_nobody_is_left_for_one_of_the_ranges() -> None:
     # After a second b and c are asked beside a, which is slow. Then a is lost, and b, and c answers for one range.
     slots = Late(a=(1.3, "lost"), b=(0.5, "lost"), c=(0.8, {"slot": "c"}))
-    calling = Calling(slots, Apart(), 2, seconds=4.0)  # type: ignore[arg-type]
+    calling = Router(slots, Apart(), 2, seconds=4.0)  # type: ignore[arg-type]
     began = time.monotonic()
-    with pytest.raises(RangesLost, match=r"a is lost; b is lost|b is lost; a is lost"):
-        calling.ask(Asked(1, 7), [0, 131_072], lambda _: ({"call": "x"}, {}))
+    with pytest.raises(ShardsLost, match=r"a is lost; b is lost|b is lost; a is lost"):
+        calling.ask(CollectionVersion(1, 7), [0, 131_072], lambda _: ({"call": "x"}, {}))
     assert time.monotonic() - began < 3.5

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from attention.lookup import of_bytes, to_bytes
-from service.cluster import RANGE_ROWS, Shard, ShardStanding
+from service.cluster import SHARD_ROWS, Node, NodeReport
 from service.storage import DocumentDamaged
 from tests.service.cluster.linked import Link
 from tests.service.cluster.simulated import ODD, SimulatedReader, SimulatedStore
@@ -26,7 +26,7 @@ class Slots:
         self.store, self.now, self.seen, self.takes = SimulatedStore(lambda: self.now), 0.0, [], 0.0
         self.number = self.store.create()
 
-    def slot(self, name: str, copies: int = 1) -> Shard:
+    def slot(self, name: str, copies: int = 1) -> Node:
         def told(views, mask, view, said, arrays):
             self.seen.append((view, mask))
             self.now += self.takes
@@ -34,12 +34,12 @@ class Slots:
             return {}, {"rows": np.concatenate([np.empty(0, np.int64), *found])}
 
         link = Link(self.store, lambda: None, lambda *_: None, lambda *_: None)
-        return Shard(name, name, link, copies, answered=told, clock=lambda: self.now, submit=lambda work: work())
+        return Node(name, name, link, copies, respond=told, clock=lambda: self.now, submit=lambda work: work())
 
     def write(self, count: int, *removed: int, skipped: int = 0) -> None:
         self.store.collections[self.number].write([1] * count, removed, skipped=skipped, now=self.now)
 
-    def ask(self, shard: Shard, version: int, *ranges: int, condition=None, seconds=0.0):
+    def ask(self, shard: Node, version: int, *ranges: int, condition=None, seconds=0.0):
         said = {"collection": self.number, "version": version, "ranges": ranges or (0,)}
         message = to_bytes({**said, "condition": condition, "seconds": seconds}, {})
         told, arrays = of_bytes(shard.answer(message))
@@ -61,7 +61,7 @@ def test_it_answers_from_the_version_that_it_is_asked_about(slots):
     assert slots.ask(shard, 1) == [1, 2, 3]
     assert slots.ask(shard, 2) == [2, 3, 4, 5]
     assert slots.ask(shard, 0) == {"gone": True}
-    assert slots.ask(shard, 2, 0, RANGE_ROWS) == {"missing": [RANGE_ROWS]}
+    assert slots.ask(shard, 2, 0, SHARD_ROWS) == {"missing": [SHARD_ROWS]}
     assert slots.ask(shard, 2, condition=ODD) == [3, 5]
     assert slots.ask(shard, 1, condition=ODD) == [1, 3]
     assert "InvalidCondition" in slots.ask(shard, 2, condition=json.dumps({"field": 1}))["failed"]
@@ -69,18 +69,18 @@ def test_it_answers_from_the_version_that_it_is_asked_about(slots):
 
 def test_the_same_filter_of_the_same_views_is_the_same_mask(slots):
     shard = slots.slot("a")
-    slots.write(3, skipped=RANGE_ROWS)
+    slots.write(3, skipped=SHARD_ROWS)
     slots.write(3)
     shard.step()
     for version in (2, 2, 2):
-        slots.ask(shard, version, 0, RANGE_ROWS, condition=ODD)
-    slots.ask(shard, 2, RANGE_ROWS, 0, condition=ODD)
+        slots.ask(shard, version, 0, SHARD_ROWS, condition=ODD)
+    slots.ask(shard, 2, SHARD_ROWS, 0, condition=ODD)
     (view, mask), *others, (other, _) = slots.seen
     assert all(each == (view, mask) for each in others)
     assert other is not view
     slots.store.collections[slots.number].write([], [], skipped=0, now=0.0)
     shard.step()
-    slots.ask(shard, 3, 0, RANGE_ROWS, condition=ODD)
+    slots.ask(shard, 3, 0, SHARD_ROWS, condition=ODD)
     assert slots.seen[-1] == (view, mask)  # nothing changed in that version
 
 
@@ -96,13 +96,13 @@ def test_a_filter_is_evaluated_for_new_rows_and_a_range_without_any_not_again(sl
     monkeypatch.setattr(SimulatedReader, "rows_where", counted)
     shard = slots.slot("a")
     slots.write(3)
-    slots.write(3, skipped=RANGE_ROWS)
+    slots.write(3, skipped=SHARD_ROWS)
     shard.step()
-    assert slots.ask(shard, 2, 0, RANGE_ROWS, condition=ODD) == [1, 3, 131077]
+    assert slots.ask(shard, 2, 0, SHARD_ROWS, condition=ODD) == [1, 3, 131077]
     slots.write(2)
     shard.step()
-    assert slots.ask(shard, 3, 0, RANGE_ROWS, condition=ODD) == [1, 3, 131077, 131079]
-    assert read == [0, RANGE_ROWS, RANGE_ROWS]
+    assert slots.ask(shard, 3, 0, SHARD_ROWS, condition=ODD) == [1, 3, 131077, 131079]
+    assert read == [0, SHARD_ROWS, SHARD_ROWS]
 
 
 def test_it_waits_for_a_version_and_looks_at_once(slots):
@@ -122,7 +122,7 @@ def test_it_waits_for_a_version_and_looks_at_once(slots):
     began = time.monotonic()
     assert slots.ask(shard, 3, seconds=0.4) == {"behind": 2}
     assert 0.3 < time.monotonic() - began < 10
-    assert slots.ask(shard, 2, 7 * RANGE_ROWS, seconds=60.0) == {"missing": [7 * RANGE_ROWS]}  # and does not wait
+    assert slots.ask(shard, 2, 7 * SHARD_ROWS, seconds=60.0) == {"missing": [7 * SHARD_ROWS]}  # and does not wait
     assert time.monotonic() - began < 30
     shard.close()
 
@@ -133,41 +133,41 @@ def test_a_range_that_has_only_begun_is_there_with_the_next_look(slots):
     shard.start()
     slots.write(1)
     assert slots.ask(shard, 1, seconds=20.0) == [1]
-    slots.write(2, skipped=2 * RANGE_ROWS)
-    assert slots.ask(shard, 2, 0, RANGE_ROWS, 2 * RANGE_ROWS, seconds=20.0) == [1, 262146, 262147]
+    slots.write(2, skipped=2 * SHARD_ROWS)
+    assert slots.ask(shard, 2, 0, SHARD_ROWS, 2 * SHARD_ROWS, seconds=20.0) == [1, 262146, 262147]
     shard.close()
 
 
 def test_what_it_has_goes_over_to_others_when_it_leaves(slots):
     one, other = slots.slot("a"), slots.slot("b")
     slots.write(3)
-    slots.write(3, skipped=RANGE_ROWS)
+    slots.write(3, skipped=SHARD_ROWS)
     one.step()
-    assert (one.standing.ranges, one.standing.rows, one.standing.versions) == (2, 6, {slots.number: 2})
+    assert (one.report.ranges, one.report.rows, one.report.versions) == (2, 6, {slots.number: 2})
     one.leave()
     for _ in range(3):
         slots.now += 2.0
         one.step()
     assert not one.left  # there is nobody else
-    assert slots.ask(one, 2, 0, RANGE_ROWS) == [1, 2, 3, 131076, 131077, 131078]
+    assert slots.ask(one, 2, 0, SHARD_ROWS) == [1, 2, 3, 131076, 131077, 131078]
     for _ in range(3):
         slots.now += 2.0
         other.step()
         one.step()
     assert one.left
-    assert one.standing.leaving
-    assert (one.standing.ranges, other.standing.ranges) == (0, 2)
+    assert one.report.leaving
+    assert (one.report.ranges, other.report.ranges) == (0, 2)
 
 
 def test_it_says_what_it_has_to_whoever_asks_for_that_alone(slots):
     shard = slots.slot("a")
     slots.write(3)
-    slots.write(2, skipped=RANGE_ROWS)
+    slots.write(2, skipped=SHARD_ROWS)
     shard.step()
     said, arrays = of_bytes(shard.answer(to_bytes({"call": "standing"}, {})))
     assert (said["slot"], said["ranges"], said["rows"], said["versions"]) == ("a", 2, 5, [[slots.number, 2]])
     assert not arrays
-    assert ShardStanding.of({**said, "of a later slot": 1}) == shard.standing
+    assert NodeReport.of({**said, "of a later slot": 1}) == shard.report
     shard.leave()
     assert of_bytes(shard.answer(to_bytes({"call": "standing"}, {})))[0]["leaving"]
 
@@ -209,14 +209,14 @@ def test_an_error_of_its_own_is_told_and_others_may_have_an_answer(slots):
 def test_what_comes_takes_its_part_and_nothing_is_held_twice(slots):
     shards = [slots.slot(name) for name in "abc"]
     for _ in range(9):
-        slots.write(1, skipped=RANGE_ROWS)
+        slots.write(1, skipped=SHARD_ROWS)
     for joined in range(1, 4):
         for _ in range(4):
             slots.now += 2.0
             for shard in shards[:joined]:
                 shard.step()
-        assert sum(shard.standing.ranges for shard in shards) == 10
-    assert all(shard.standing.ranges for shard in shards)
+        assert sum(shard.report.ranges for shard in shards) == 10
+    assert all(shard.report.ranges for shard in shards)
 
 
 def test_a_damaged_document_is_named_until_it_is_gone(slots, monkeypatch):
@@ -254,9 +254,9 @@ def test_rows_that_were_written_one_by_one_are_put_together_and_stay_the_same(sl
 def test_before_it_knows_what_is_its_own_something_is_coming(slots):
     shard = slots.slot("a")
     slots.write(3)
-    assert (shard.standing.coming, shard.standing.ranges) == (1, 0)
+    assert (shard.report.coming, shard.report.ranges) == (1, 0)
     shard.step()
-    assert (shard.standing.coming, shard.standing.ranges) == (0, 1)
+    assert (shard.report.coming, shard.report.ranges) == (0, 1)
 
 
 def test_a_range_that_cannot_be_read_is_tried_again_later(slots, monkeypatch):
@@ -270,13 +270,13 @@ def test_a_range_that_cannot_be_read_is_tried_again_later(slots, monkeypatch):
         patched.setattr(SimulatedReader, "vectors", vectors)
         shard.step()
         assert slots.ask(shard, 1) == {"missing": [0]}
-        assert shard.standing.trouble == "MemoryError: none left"
+        assert shard.report.trouble == "MemoryError: none left"
     shard.step()
-    assert (shard.standing.coming, shard.standing.ranges) == (1, 0)
+    assert (shard.report.coming, shard.report.ranges) == (1, 0)
     slots.now += 3.0
     shard.step()
     assert slots.ask(shard, 1) == [1, 2, 3]
-    assert shard.standing.trouble is None
+    assert shard.report.trouble is None
 
 
 def test_a_filter_of_a_version_that_the_store_has_cleared_in_part_is_not_answered(slots):

@@ -14,7 +14,7 @@ from service.storage import open_shared
 from softkv import Client
 from tests.postgres import PostgresServer
 from tests.running import RunningService
-from tests.service.cluster.slots import LocalSlots
+from tests.service.cluster.local_nodes import LocalNodes
 from tests.waiting import until
 
 pytestmark = pytest.mark.postgres
@@ -35,9 +35,9 @@ def test_it_says_what_slots_hold(
     postgres: PostgresServer, ranges_of_16_rows: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = postgres.database()
-    slots = LocalSlots(address, ["a", "b"], copies=2)
-    monkeypatch.setattr(service.cluster, "joined", lambda *_: SimpleNamespace(close=lambda: None))
-    monkeypatch.setattr(service.cluster, "transport", lambda: slots)
+    slots = LocalNodes(address, ["a", "b"], copies=2)
+    monkeypatch.setattr(service.cluster, "join_cluster", lambda *_: SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(service.cluster, "open_transport", lambda: slots)
     with RunningService(store=address, shards="auto", encoder="none") as running, running.client() as http:
         http.put("/v1/collections/c", json={})
         documents = [{"id": str(i), "key_vector": [i, 1]} for i in range(40)]

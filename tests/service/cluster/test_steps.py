@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.cluster.placement import RANGE_ROWS
-from service.cluster.slot.steps import SKIPPED_SECONDS, Step, steps, written
-from service.cluster.slot.versions import KEPT
+from service.cluster.node.replica import KEPT, SKIPPED_SECONDS, LogStep, steps, written
+from service.cluster.placement import SHARD_ROWS
 from service.storage import CollectionMissing, VersionChange
 from tests.service.cluster.linked import Link
 from tests.service.cluster.simulated import SimulatedStore
@@ -17,7 +16,7 @@ def logged(version: int, seconds: float, *removed: int) -> VersionChange:
     return VersionChange(version, 10 * version, 10, np.array(removed, np.int64), seconds)
 
 
-def plain(step: Step) -> tuple[int, int, int, list[int], float, bool]:
+def plain(step: LogStep) -> tuple[int, int, int, list[int], float, bool]:
     return (step.version, step.first, step.stop, step.removed.tolist(), step.since, step.one)
 
 
@@ -56,29 +55,29 @@ def test_a_step_adds_what_lives_at_its_version_and_what_soon_died_is_read_as_wel
     collection = store.collections[number]
     collection.write([1, 1, 3], [], skipped=0, now=0.0)  # rows 1, 2, 3 to 5
     collection.write([1], [2], skipped=0, now=0.0)  # row 6
-    collection.write([1], [3, 6], skipped=RANGE_ROWS - 8, now=0.0)  # row RANGE_ROWS - 1
+    collection.write([1], [3, 6], skipped=SHARD_ROWS - 8, now=0.0)  # row SHARD_ROWS - 1
     collection.write([3, 1], [], skipped=0, now=0.0)  # the first rows of another range
     link = Link(store, lambda: None, lambda *_: None, lambda *_: None)
-    log = link.log(number, 0)
+    log = link.change_log(number, 0)
     assert log is not None
-    assert added(store, number, 0, log) == [[1, 2, 3, 4, 5], [6], [RANGE_ROWS - 1], []]
-    assert added(store, number, RANGE_ROWS, log) == [[], [], [], [RANGE_ROWS + i for i in range(4)]]
+    assert added(store, number, 0, log) == [[1, 2, 3, 4, 5], [6], [SHARD_ROWS - 1], []]
+    assert added(store, number, SHARD_ROWS, log) == [[], [], [], [SHARD_ROWS + i for i in range(4)]]
     assert [each.removed_from(0).tolist() for each in steps(log, 0.0)] == [[], [2], [3, 6], []]
-    assert [len(each.removed_from(RANGE_ROWS)) for each in steps(log, 0.0)] == [0, 0, 0, 0]
+    assert [len(each.removed_from(SHARD_ROWS)) for each in steps(log, 0.0)] == [0, 0, 0, 0]
 
 
 def test_a_document_belongs_to_the_range_of_its_first_row_with_all_of_its_rows(store):
     number = store.create()
-    store.collections[number].write([3], [], skipped=RANGE_ROWS - 2, now=0.0)
-    log = Link(store, lambda: None, lambda *_: None, lambda *_: None).log(number, 0)
-    assert added(store, number, 0, log) == [[RANGE_ROWS - 1, RANGE_ROWS, RANGE_ROWS + 1]]
-    assert added(store, number, RANGE_ROWS, log) == [[]]
+    store.collections[number].write([3], [], skipped=SHARD_ROWS - 2, now=0.0)
+    log = Link(store, lambda: None, lambda *_: None, lambda *_: None).change_log(number, 0)
+    assert added(store, number, 0, log) == [[SHARD_ROWS - 1, SHARD_ROWS, SHARD_ROWS + 1]]
+    assert added(store, number, SHARD_ROWS, log) == [[]]
 
 
 def test_what_is_read_of_a_collection_that_is_being_deleted_is_not_taken_for_all(store):
     number = store.create()
     store.collections[number].write([1, 1], [], skipped=0, now=0.0)
-    log = Link(store, lambda: None, lambda *_: None, lambda *_: None).log(number, 0)
+    log = Link(store, lambda: None, lambda *_: None, lambda *_: None).change_log(number, 0)
     store.delete(number)
     with pytest.raises(CollectionMissing):
         added(store, number, 0, log)

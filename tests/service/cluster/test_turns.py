@@ -8,16 +8,16 @@ from threading import Event
 import pytest
 
 from attention.lookup import of_bytes, to_bytes
-from service.cluster import Shard
-from service.cluster.errors import TurnMissed
-from service.cluster.slot.turns import AT_ONCE, Turns
+from service.cluster import Node
+from service.cluster.errors import ScanTimeout
+from service.cluster.node.node import AT_ONCE, ScanLimiter
 from tests.service.cluster.linked import Link
 from tests.service.cluster.simulated import SimulatedStore
 from tests.waiting import until
 
 
 def test_what_reads_all_rows_waits_for_its_turn_and_no_longer_than_it_may():
-    turns, go, begun = Turns(), Event(), []
+    turns, go, begun = ScanLimiter(), Event(), []
 
     def scan():
         with turns.taken("gather", 60):
@@ -27,9 +27,9 @@ def test_what_reads_all_rows_waits_for_its_turn_and_no_longer_than_it_may():
     with ThreadPoolExecutor(AT_ONCE + 1) as threads:
         first = [threads.submit(scan) for _ in range(AT_ONCE)]
         until(lambda: len(begun) == AT_ONCE)
-        with pytest.raises(TurnMissed), turns.taken("rows", 0.05):
+        with pytest.raises(ScanTimeout), turns.taken("rows", 0.05):
             pytest.fail("three at a time")
-        with pytest.raises(TurnMissed), turns.taken("sampled", -1.0):
+        with pytest.raises(ScanTimeout), turns.taken("sampled", -1.0):
             pytest.fail("three at a time")
         with turns.taken("values", 0.0), turns.taken(None, 0.0):
             begun.append(2)
@@ -42,7 +42,7 @@ def test_what_reads_all_rows_waits_for_its_turn_and_no_longer_than_it_may():
 
 
 def test_a_turn_is_given_back_after_an_error():
-    turns = Turns()
+    turns = ScanLimiter()
     for _ in range(2 * AT_ONCE):
         with pytest.raises(ZeroDivisionError), turns.taken("gather", 0.0):
             1 / 0  # noqa: B018
@@ -58,7 +58,7 @@ def test_a_slot_scans_nothing_for_whom_nobody_waits_any_more():
         return {}, {}
 
     link = Link(store, lambda: None, lambda *_: None, lambda *_: None)
-    shard = Shard("a", "a", link, 1, answered=told, clock=lambda: 0.0, submit=lambda work: work())
+    shard = Node("a", "a", link, 1, respond=told, clock=lambda: 0.0, submit=lambda work: work())
     number = store.create()
     store.collections[number].write([1], (), skipped=0, now=0.0)
     shard.step()
@@ -70,7 +70,7 @@ def test_a_slot_scans_nothing_for_whom_nobody_waits_any_more():
     with ThreadPoolExecutor(AT_ONCE) as threads:
         scans = [threads.submit(asked, "gather", 60.0) for _ in range(AT_ONCE)]
         until(lambda: len(begun) == AT_ONCE)
-        assert "TurnMissed" in asked("gather", 0.05)["failed"]
+        assert "ScanTimeout" in asked("gather", 0.05)["failed"]
         assert "failed" not in asked("owners", 0.0)
         go.set()
         assert all("failed" not in scan.result(60) for scan in scans)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from attention.lookup import Memory, Rows, View
-from service.cluster.slot.versions import KEPT, KEPT_SECONDS, LONGEST_SECONDS, Versions
+from service.cluster.node.replica import KEPT, KEPT_SECONDS, LONGEST_SECONDS, Versions
 
 
 def views(count: int) -> list[View]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from service.cluster import owners, ranges_of
+from service.cluster import place_shard, shard_starts
 from service.settings import Settings
 from service.storage import SharedStore, open_shared
 from tests.postgres import PostgresServer
@@ -158,8 +158,8 @@ def test_two_hold_all_of_it_and_one_takes_over_what_the_other_leaves(
             wanted = {
                 (number, first_row, owner)
                 for number, extent in written.extents().items()
-                for first_row in ranges_of(extent.next_row)
-                for owner in owners(number, first_row, written.nodes.members(), 1)
+                for first_row in shard_starts(extent.next_row)
+                for owner in place_shard(number, first_row, written.nodes.members(), 1)
             }
             return {(each.collection, each.first_row, each.node.name) for each in written.nodes.holders()} == wanted
 
@@ -169,7 +169,7 @@ def test_two_hold_all_of_it_and_one_takes_over_what_the_other_leaves(
         assert shards[1].stop() == 0
         assert not shards[1].ready.exists()
         assert shards[1].said("slots have left")
-        assert {slot.name for slot in written.nodes.present()} == {"one-0", "one-1"}
+        assert {slot.name for slot in written.nodes.live()} == {"one-0", "one-1"}
         assert settled()
         assert len(written.nodes.holders()) == 3
         assert shards[0].stop() == 0
@@ -177,7 +177,7 @@ def test_two_hold_all_of_it_and_one_takes_over_what_the_other_leaves(
             f"softkv.slot-{name}-{number}" for name in ("one", "two") for number in (0, 1)
         }
         assert shards[0].said("there is no slot elsewhere that could hold what these have")
-        assert written.nodes.present() == []
+        assert written.nodes.live() == []
     finally:
         for shard in shards:
             shard.process.kill()

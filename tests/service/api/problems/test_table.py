@@ -13,7 +13,7 @@ from attention.errors import AttentionError
 from service.api.problems import errors as api
 from service.api.problems.handlers import of_error
 from service.api.problems.table import CODES, TABLE
-from service.cluster.slot.followed import VersionCleared
+from service.cluster.node.source import VersionCleared
 from service.encoding import errors as encoding
 from service.retrieval import errors as retrieval
 from service.storage import errors as storage

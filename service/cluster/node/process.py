@@ -9,8 +9,8 @@ from threading import Thread
 import structlog
 
 from attention.lookup import limit_workers
-from service.cluster.slot.question import ShardStanding
-from service.cluster.slot.shard import Shard
+from service.cluster.node.messages import NodeReport
+from service.cluster.node.node import Node
 from service.retrieval.collections import MachineCode
 from service.storage import SharedStore, StoreUnavailable, open_shared
 
@@ -20,7 +20,7 @@ AGAIN_SECONDS = 1.0
 """Between two tries to reach the database, where a slot begins while it is away."""
 
 
-class SlotProcess:
+class NodeProcess:
     """A shard that begins with the process, from arguments that can be sent.
 
     Args:
@@ -50,28 +50,28 @@ class SlotProcess:
         if cache is not None:
             Thread(target=MachineCode(Path(cache), encodes=False).load, name="machine code", daemon=True).start()
         folders = [None if each is None else Path(each) for each in (originals, sealed)]
-        self._shard = Shard(name, node, _opened(store), copies, folders[0], sealed=folders[1])
+        self._shard = Node(name, node, _opened(store), copies, folders[0], sealed=folders[1])
         self._shard.start()
 
     def answer(self, message: bytes) -> bytes:
-        """See `Shard.answer`."""
+        """See `Node.answer`."""
         return self._shard.answer(message)
 
     def close(self) -> None:
-        """See `Shard.close`."""
+        """See `Node.close`."""
         self._shard.close()
 
     def leave(self) -> None:
-        """See `Shard.leave`."""
+        """See `Node.leave`."""
         self._shard.leave()
 
     def left(self) -> bool:
-        """See `Shard.left`."""
+        """See `Node.left`."""
         return self._shard.left
 
-    def standing(self) -> ShardStanding:
-        """See `Shard.standing`."""
-        return self._shard.standing
+    def report(self) -> NodeReport:
+        """See `Node.report`."""
+        return self._shard.report
 
 
 def _opened(address: str) -> SharedStore:

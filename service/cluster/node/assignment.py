@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 
-from service.cluster.placement import owners, ranges_of
+from service.cluster.placement import place_shard, shard_starts
 from service.storage import Extent, NodeRecord, NodeRegistry
 
 BEAT_SECONDS = 5.0
@@ -17,7 +17,7 @@ Range = tuple[int, int]
 """A collection, and a first row."""
 
 
-class Arrangement:
+class Assignment:
     """One slot's part in the register of all slots; for one thread. Every method may raise StorageError.
 
     Args:
@@ -59,7 +59,9 @@ class Arrangement:
 
     def wanted(self, extents: Mapping[int, Extent]) -> set[Range]:
         """The ranges that are placed on this slot."""
-        there = {(number, first_row) for number, extent in extents.items() for first_row in ranges_of(extent.next_row)}
+        there = {
+            (number, first_row) for number, extent in extents.items() for first_row in shard_starts(extent.next_row)
+        }
         for gone in self._owners.keys() - there:
             del self._owners[gone]
         return {each for each in there if self._name in self._owners_of(each)}
@@ -91,7 +93,7 @@ class Arrangement:
 
     def _owners_of(self, each: Range) -> tuple[str, ...]:
         if each not in self._owners:
-            self._owners[each] = owners(*each, self._members, self._copies)
+            self._owners[each] = place_shard(*each, self._members, self._copies)
         return self._owners[each]
 
 

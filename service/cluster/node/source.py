@@ -27,7 +27,7 @@ class VersionCleared(StorageError):
         super().__init__(f"version {version} of collection {collection} was followed by another too long ago")
 
 
-class FollowedReader(ChecksumReader, Protocol):
+class SourceReader(ChecksumReader, Protocol):
     """A reader of one state, or of one version of a collection; each method is as `SharedReader` has it."""
 
     def version(self, collection: int) -> int:
@@ -54,7 +54,7 @@ class FollowedReader(ChecksumReader, Protocol):
         """A field of documents with row numbers above `after`, up to `last`; None where it takes too much memory."""
 
 
-class FollowedStore(Protocol):
+class SourceStore(Protocol):
     """A store that slots follow: a `service.storage.SharedStore` is one."""
 
     @property
@@ -70,14 +70,14 @@ class FollowedStore(Protocol):
     def change_log(self, collection: int, after: int) -> list[VersionChange] | None:
         """What each version since one did, in order; None where that is too long ago."""
 
-    def reading(self) -> AbstractContextManager[FollowedReader]:
+    def reading(self) -> AbstractContextManager[SourceReader]:
         """One consistent state for as long as the block runs."""
 
-    def reading_at(self, version: int) -> AbstractContextManager[FollowedReader]:
+    def reading_at(self, version: int) -> AbstractContextManager[SourceReader]:
         """What one collection was at a version, or is; nothing is held meanwhile."""
 
 
-def require_kept(reader: FollowedReader, collection: int, version: int) -> None:
+def require_kept(reader: SourceReader, collection: int, version: int) -> None:
     """Raise VersionCleared where what was read of a version may not be all; CollectionMissing where it is gone."""
     if not reader.is_retained(collection):
         raise VersionCleared(collection, version)

@@ -6,11 +6,11 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from service.cluster import Shard, SlotLost
+from service.cluster import Node, NodeLost
 from service.storage import open_shared
 
 
-class LocalSlots:
+class LocalNodes:
     """Some shards on one store, as a transport.
 
     Attributes:
@@ -20,7 +20,7 @@ class LocalSlots:
     """
 
     def __init__(self, address: str, names: list[str], copies: int) -> None:
-        self.shards: dict[str, Shard] = {}
+        self.shards: dict[str, Node] = {}
         self.lost, self.slow = set[str](), dict[str, float]()
         self.calls = list[tuple[str, int]]()
         self._address, self._copies = address, copies
@@ -32,7 +32,7 @@ class LocalSlots:
     def add(self, name: str) -> None:
         """A slot more, each on a node of its own."""
         store = self._stores[name] = open_shared(self._address)
-        self.shards[name] = Shard(name, f"node of {name}", store, self._copies)
+        self.shards[name] = Node(name, f"node of {name}", store, self._copies)
         self.shards[name].start()
 
     def remove(self, name: str) -> None:
@@ -40,9 +40,9 @@ class LocalSlots:
         self.shards.pop(name).close()
         self._stores.pop(name).close()
 
-    def ask(self, slot: str, message: bytes) -> Future[bytes]:
-        self.calls.append((slot, len(message)))
-        return self._threads.submit(self._answer, slot, message)
+    def send(self, node: str, message: bytes) -> Future[bytes]:
+        self.calls.append((node, len(message)))
+        return self._threads.submit(self._answer, node, message)
 
     def close(self) -> None:
         for name in list(self.shards):
@@ -51,6 +51,6 @@ class LocalSlots:
 
     def _answer(self, slot: str, message: bytes) -> bytes:
         if slot in self.lost or slot not in self.shards:
-            raise SlotLost(f"{slot} is lost")
+            raise NodeLost(f"{slot} is lost")
         time.sleep(self.slow.get(slot, 0.0))
         return self.shards[slot].answer(message)

@@ -12,11 +12,10 @@ import structlog
 
 from attention.errors import AttentionError
 from attention.lookup import Mask, SealedError, View
-from service.cluster.placement import RANGE_ROWS
-from service.cluster.slot.files import SlotFiles
-from service.cluster.slot.followed import FollowedStore, VersionCleared
-from service.cluster.slot.ranges import HeldRange
-from service.cluster.slot.steps import Step, steps, written
+from service.cluster.node.maintenance import ReplicaFiles
+from service.cluster.node.replica import LogStep, Replica, steps, written
+from service.cluster.node.source import SourceStore, VersionCleared
+from service.cluster.placement import SHARD_ROWS
 from service.storage import CollectionRecord, Extent, condition_digest, parse_condition
 
 log = structlog.get_logger("softkv")
@@ -29,7 +28,7 @@ MASKS = 64
 """and with so many masks."""
 
 
-class Composed:
+class CombinedShards:
     """Ranges as one view, whose segments are theirs, one after another; for many threads.
 
     Attributes:
@@ -37,7 +36,7 @@ class Composed:
         view: all of them.
     """
 
-    def __init__(self, ranges: Sequence[HeldRange], views: Sequence[View], before: View) -> None:
+    def __init__(self, ranges: Sequence[Replica], views: Sequence[View], before: View) -> None:
         self.views = tuple(views)
         widths = [(each.dimension, each.value_dimension) for each in views if each.dimension is not None]
         segments = tuple(segment for each in views for segment in each.segments)
@@ -46,7 +45,7 @@ class Composed:
         self._masks: OrderedDict[str, Mask] = OrderedDict()
         self._lock = Lock()
 
-    def mask(self, store: FollowedStore, version: int, condition: str) -> Mask:
+    def mask(self, store: SourceStore, version: int, condition: str) -> Mask:
         """Which rows pass a condition, in JSON; the same object for the same text.
 
         Args:
@@ -72,7 +71,7 @@ class Composed:
             return found
 
 
-class Holding:
+class CollectionReplicas:
     """The ranges of one collection; followed by one thread, read by many.
 
     Args:
@@ -81,28 +80,28 @@ class Holding:
     """
 
     def __init__(
-        self, record: CollectionRecord, store: FollowedStore, originals: Path | None, files: SlotFiles
+        self, record: CollectionRecord, store: SourceStore, originals: Path | None, files: ReplicaFiles
     ) -> None:
         self.record = record
         self._store = store
         self._originals, self._files = originals, files
-        self._ranges: dict[int, HeldRange] = {}  # never changed but as a whole, so that it can be read without the lock
-        self._composed: OrderedDict[tuple[int, ...], list[Composed]] = OrderedDict()
+        self._ranges: dict[int, Replica] = {}  # never changed but as a whole, so that it can be read without the lock
+        self._composed: OrderedDict[tuple[int, ...], list[CombinedShards]] = OrderedDict()
         self._lock = Lock()
 
     @property
-    def ranges(self) -> dict[int, HeldRange]:
+    def ranges(self) -> dict[int, Replica]:
         """By their first rows."""
         return self._ranges
 
     def read(self, first_row: int) -> None:
-        """Take a range over, see `HeldRange.read`."""
+        """Take a range over, see `Replica.read`."""
         sealed = self._files.of(self._store, self.record.id, first_row)
-        held = HeldRange.read(self._store, self.record, first_row, self._originals, sealed)
+        held = Replica.read(self._store, self.record, first_row, self._originals, sealed)
         with self._lock:
             self._ranges = {**self._ranges, first_row: held}
 
-    def drop(self, first_row: int, only: HeldRange | None = None) -> None:
+    def drop(self, first_row: int, only: Replica | None = None) -> None:
         """Let go of a range, or of only this one where it was not read anew since; its files stay for a while."""
         with self._lock:
             dropped = self._ranges.get(first_row)
@@ -119,12 +118,12 @@ class Holding:
             if held.discard(error.path):
                 self._lose([held], str(error))
 
-    def follow(self, extent: Extent, clock: Callable[[], float]) -> list[HeldRange]:
+    def follow(self, extent: Extent, clock: Callable[[], float]) -> list[Replica]:
         """Bring all ranges to this version of the store, or a later one → those whose rows changed, or are all there.
 
         A range that cannot follow is dropped. Raises StorageError, where ranges may be at different versions.
         """
-        behind = defaultdict[int, list[HeldRange]](list)
+        behind = defaultdict[int, list[Replica]](list)
         for held in self._ranges.values():
             if held.versions.newest < extent.version:
                 behind[held.versions.newest].append(held)
@@ -144,7 +143,7 @@ class Holding:
                 changed.append(held)
         return changed
 
-    def _followed(self, held: HeldRange, taken: Sequence[Step]) -> bool:
+    def _followed(self, held: Replica, taken: Sequence[LogStep]) -> bool:
         try:
             return held.follow(taken, written(self._store, self.record.id, held.first_row, taken, held.note))
         except SealedError as error:  # what was to be added stands behind rows of a file, which are copied then
@@ -156,17 +155,17 @@ class Holding:
             return False
 
     @staticmethod
-    def _completed(held: HeldRange, extent: Extent) -> bool:
+    def _completed(held: Replica, extent: Extent) -> bool:
         """Whether no row will be added to it any more, which was not known before."""
-        there = held.versions.newest >= extent.version and extent.next_row >= held.first_row + RANGE_ROWS
+        there = held.versions.newest >= extent.version and extent.next_row >= held.first_row + SHARD_ROWS
         return there and not held.complete
 
-    def _lose(self, group: Sequence[HeldRange], reason: str) -> None:
+    def _lose(self, group: Sequence[Replica], reason: str) -> None:
         for held in group:
             log.error("a range is read anew", collection=self.record.name, first_row=held.first_row, reason=reason)
             self.drop(held.first_row, held)
 
-    def composed(self, version: int, first_rows: tuple[int, ...]) -> Composed | None:
+    def composed(self, version: int, first_rows: tuple[int, ...]) -> CombinedShards | None:
         """These ranges at a version as one view; None where one of them is not held or not kept at that version.
 
         It is the same object for the same views of the same ranges.
@@ -185,7 +184,7 @@ class Holding:
             for each in known:
                 if all(mine is theirs for mine, theirs in zip(each.views, views, strict=True)):
                     return each
-            made = Composed(ranges, views, known[-1].view if known else View(self.record.settings.similarity))
+            made = CombinedShards(ranges, views, known[-1].view if known else View(self.record.settings.similarity))
             known.append(made)
             del known[:-COMPOSED_VERSIONS]
             while len(self._composed) > COMPOSED:

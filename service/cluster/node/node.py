@@ -1,29 +1,28 @@
-"""One slot: it holds ranges in memory, follows the store, and answers from exactly the version that is asked about."""
+"""One node: replicas of shards in memory, which follow the store and answer from exactly the version asked for."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from threading import Condition, Event, Thread
+from threading import Condition, Event, Semaphore, Thread
 from typing import Any
 
 import structlog
 
 from attention.errors import AttentionError
-from attention.lookup import Mask, SealedError, View, of_bytes, respond, to_bytes
+from attention.lookup import SCANNING_CALLS, Mask, SealedError, View, of_bytes, respond, to_bytes
 from attention.shared_memory import Array
-from service.cluster.errors import TurnMissed
-from service.cluster.slot.arrangement import Arrangement, Range
-from service.cluster.slot.files import SlotFiles
-from service.cluster.slot.followed import FollowedStore, VersionCleared
-from service.cluster.slot.holding import Composed, Holding
-from service.cluster.slot.question import GONE, STANDING, Refusal, ShardStanding, SlotQuestion, behind, failed, missing
-from service.cluster.slot.ranges import HeldRange
-from service.cluster.slot.tidying import Tidying
-from service.cluster.slot.turns import Turns
+from service.cluster.errors import ScanTimeout
+from service.cluster.node.assignment import Assignment, Range
+from service.cluster.node.collection_replicas import CollectionReplicas, CombinedShards
+from service.cluster.node.maintenance import Maintenance, ReplicaFiles
+from service.cluster.node.messages import GONE, STATUS_CALL, NodeReport, NodeRequest, Refusal, behind, failed, missing
+from service.cluster.node.replica import Replica
+from service.cluster.node.source import SourceStore, VersionCleared
 from service.storage import CollectionMissing, Extent, StorageError, StoreClosed
 
 log = structlog.get_logger("softkv")
@@ -44,7 +43,7 @@ Respond = Callable[[Sequence[View], Mask | None, View, Mapping[str, Any], Mappin
 Submit = Callable[[Callable[[], None]], object]
 
 
-class Shard:
+class Node:
     """What one slot holds; `start` has a thread go on looking, `answer` is for many threads.
 
     Args:
@@ -52,8 +51,8 @@ class Shard:
         node: the machine that it runs on.
         copies: how many slots hold each range.
         originals: a directory for float32 vectors; None keeps them in memory.
-        sealed: a directory for files of the ranges, see `SlotFiles`; None for none.
-        answered: answers a message from views, see `attention.lookup.respond`.
+        sealed: a directory for files of the ranges, see `ReplicaFiles`; None for none.
+        respond: answers a message from views, see `attention.lookup.respond`.
         clock: seconds, ascending.
         submit: has a range be read, or made ready for the next start, in another thread; None: in threads of its own.
     """
@@ -62,30 +61,30 @@ class Shard:
         self,
         name: str,
         node: str,
-        store: FollowedStore,
+        store: SourceStore,
         copies: int,
         originals: Path | None = None,
         *,
         sealed: Path | None = None,
-        answered: Respond = respond,
+        respond: Respond = respond,
         clock: Callable[[], float] = time.monotonic,
         submit: Submit | None = None,
     ) -> None:
         self.name, self.node = name, node
         self._store, self._originals = store, originals
-        self._respond, self._clock = answered, clock
-        self._files = SlotFiles(sealed, name)
+        self._respond, self._clock = respond, clock
+        self._files = ReplicaFiles(sealed, name)
         self._pools = [ThreadPoolExecutor(count, f"{what} {name}") for what, count in (("read", LOADERS), ("tidy", 1))]
         self._submit, later = [submit or partial(self._in_pool, pool) for pool in self._pools]
-        self._tidying = Tidying(self._files, self._held, self._discard, later, clock)
-        self._arrangement = Arrangement(name, node, store.nodes, copies)
-        self._holdings: dict[int, Holding] = {}
+        self._tidying = Maintenance(self._files, self._held, self._discard, later, clock)
+        self._arrangement = Assignment(name, node, store.nodes, copies)
+        self._holdings: dict[int, CollectionReplicas] = {}
         self._coming: set[Range] = set()
         self._refused: dict[Range, tuple[float, str]] = {}  # until when they are not tried again, and why
         self._leaving = self._closed = self._looked = False
         self._trouble: str | None = None
         self._begun = self._ended = 0  # looks
-        self._turns = Turns()
+        self._turns = ScanLimiter()
         self._thread: Thread | None = None
         self._changed = Condition()
         self._wake = Event()
@@ -116,11 +115,11 @@ class Shard:
         return self._leaving and not self._coming and not any(each.ranges for each in list(self._holdings.values()))
 
     @property
-    def standing(self) -> ShardStanding:
+    def report(self) -> NodeReport:
         """What it has now."""
         holdings = list(self._holdings.items())
         held = {number: list(each.ranges.values()) for number, each in holdings}
-        return ShardStanding(
+        return NodeReport(
             self.name,
             self.node,
             self._leaving,
@@ -139,13 +138,13 @@ class Shard:
         "missing" (ranges), "failed" (why). The call "standing" is about the slot itself.
         """
         said, arrays = of_bytes(message)
-        if said.get("call") == STANDING:
-            return to_bytes(self.standing.said(), {})
+        if said.get("call") == STATUS_CALL:
+            return to_bytes(self.report.said(), {})
         try:
-            question = SlotQuestion.of(said)
+            question = NodeRequest.of(said)
             deadline = self._clock() + question.seconds
             found = self._awaited(question)
-            if not isinstance(found, Composed):
+            if not isinstance(found, CombinedShards):
                 return to_bytes(found, {})
             with self._turns.taken(said.get("call"), deadline - self._clock()):
                 began, mask = self._clock(), None
@@ -158,7 +157,7 @@ class Shard:
         except SealedError as error:
             self._discard(error)
             return to_bytes(failed(error), {})
-        except (StorageError, AttentionError, MemoryError, TurnMissed) as error:
+        except (StorageError, AttentionError, MemoryError, ScanTimeout) as error:
             return to_bytes(failed(f"{type(error).__name__}: {error}"), {})
         except Exception as error:  # an error of ours; perhaps another copy has an answer
             log.exception("a question failed in a slot", slot=self.name, call=said.get("call"))
@@ -223,7 +222,7 @@ class Shard:
                 record, _ = self._store.extent(number)
             except CollectionMissing:
                 return
-            self._holdings[number] = Holding(record, self._store, self._originals, self._files)
+            self._holdings[number] = CollectionReplicas(record, self._store, self._originals, self._files)
         holding = self._holdings[number]
 
         def read() -> None:
@@ -246,7 +245,7 @@ class Shard:
         else:
             self._submit(read)
 
-    def _held(self, each: Range) -> HeldRange | None:
+    def _held(self, each: Range) -> Replica | None:
         number, first_row = each
         holding = self._holdings.get(number)
         return None if holding is None else holding.ranges.get(first_row)
@@ -257,7 +256,7 @@ class Shard:
             holding.discard(error)
         self._wake.set()
 
-    def _awaited(self, question: SlotQuestion) -> Composed | Refusal:
+    def _awaited(self, question: NodeRequest) -> CombinedShards | Refusal:
         """The views of a question, as soon as there are any and before its deadline; or why there are none."""
         deadline, asked = self._clock() + question.seconds, self._begun
         found, settled = self._found(question, asked)
@@ -272,7 +271,7 @@ class Shard:
                 self._wake.set()
                 self._changed.wait(left)
 
-    def _found(self, question: SlotQuestion, asked: int) -> tuple[Composed | Refusal, bool]:
+    def _found(self, question: NodeRequest, asked: int) -> tuple[CombinedShards | Refusal, bool]:
         """The views of a question or why there are none, and whether waiting is of no use.
 
         Args:
@@ -296,3 +295,34 @@ class Shard:
     def _in_pool(self, pool: ThreadPoolExecutor, work: Callable[[], None]) -> None:
         if not self._closed:
             pool.submit(work)
+
+
+AT_ONCE = 2
+"""Scans, each in as many threads as the slot has: one reads its rows while the other one begins, or ends."""
+
+
+class ScanLimiter:
+    """Who may read all rows now; for many threads."""
+
+    def __init__(self) -> None:
+        self._free = Semaphore(AT_ONCE)
+
+    @contextmanager
+    def taken(self, call: str | None, seconds: float) -> Iterator[None]:
+        """A turn for a call, for as long as the block runs; calls that read a few rows need none.
+
+        Args:
+            seconds: how long its asker waits.
+
+        Raises:
+            ScanTimeout: it had none by then.
+        """
+        if call not in SCANNING_CALLS:
+            yield
+            return
+        if not self._free.acquire(timeout=max(0.0, seconds)):
+            raise ScanTimeout(f"it scanned for others for {seconds:.1f} s, and its asker waits no longer")
+        try:
+            yield
+        finally:
+            self._free.release()

@@ -1,22 +1,179 @@
-"""One question to whoever holds some ranges: one slot each at first, another copy where one is lost or slow."""
+"""Asking nodes about shards: which nodes hold a shard, and one message sent to all of them."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+import time
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Protocol
 
-from attention.lookup import Message, of_bytes
-from service.cluster.errors import RangesLost, SlotLost, VersionGone
+from attention.lookup import Message, of_bytes, to_bytes
+from service.cluster.errors import NodeLost, ShardsLost, VersionGone
+from service.cluster.placement import place_shard
+from service.storage import NodeRecord, NodeRegistry, StorageError
+
+DEADLINE_SECONDS = 10.0
+"""How long an answer may take; what is not there then is lost."""
+HOLDERS_SECONDS = 0.5
+"""Between two looks at who holds what."""
+AVOIDED_SECONDS = 2.0
+"""How long a slot that did not answer is asked last, and a range that nobody answered for is taken to be lost."""
+RECENT, SLOW = 100, 0.95
+LEAST_PATIENCE = 0.05
+"""A slot is slow that takes longer than this part of the last calls of its kind, and than so many seconds."""
+
+
+class Transport(Protocol):
+    """Brings messages to slots."""
+
+    def send(self, node: str, message: bytes) -> Future[bytes]:
+        """What a node answers; the future fails with NodeLost where it is gone, or is not there."""
+
+
+class Router:
+    """Asks slots for ranges; for many threads.
+
+    Args:
+        register: which slots there are, and what they hold.
+        copies: how many slots hold a range.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        register: NodeRegistry,
+        copies: int,
+        *,
+        seconds: float = DEADLINE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.seconds = seconds
+        self.transport, self._register, self.copies, self._clock = transport, register, copies, clock
+        self._took: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=RECENT))
+        self._avoided: dict[str, float] = {}
+        self._lost: dict[int, dict[int, float]] = {}
+        self._known = _RegisterSnapshot({}, (), float("-inf"))
+        self._looking = Lock()
+
+    def holders(self, collection: int, first_row: int) -> list[str]:
+        """Who can be asked for a range, the first choice first: who has it ready, then who is to hold it.
+
+        Raises:
+            StorageError: nobody knows, since the store could not be asked yet.
+        """
+        known = self._look()
+        names = known.names.get((collection, first_row))
+        if names is None:
+            ready = known.ready.get((collection, first_row), ())
+            placed = place_shard(collection, first_row, known.members, self.copies)
+            names = [name for name in placed if name in ready] + [name for name in ready if name not in placed]
+            names += [name for name in placed if name not in ready]
+            known.names[collection, first_row] = names
+        now = self._clock()
+        return sorted(names, key=lambda name: self._avoided.get(name, 0.0) > now)
+
+    def lost(self, collection: int) -> frozenset[int]:
+        """The ranges of a collection that nobody answered for a moment ago."""
+        lost = self._lost.get(collection)
+        if not lost:
+            return frozenset()
+        now = self._clock()
+        return frozenset(first_row for first_row, until in list(lost.items()) if until > now)
+
+    def _all_avoided(self, collection: int, first_row: int) -> bool:
+        now = self._clock()
+        return all(self._avoided.get(name, 0.0) > now for name in self.holders(collection, first_row))
+
+    def avoid(self, slot: str) -> None:
+        """Ask a slot last for a while."""
+        self._avoided[slot] = self._clock() + AVOIDED_SECONDS
+
+    def ask(
+        self, asked: CollectionVersion, first_rows: Sequence[int], message: Callable[[Sequence[int]], Message]
+    ) -> list[Reply]:
+        """Ask about ranges: each is in one of the answers.
+
+        Args:
+            message: what is asked of those who are asked about some of the ranges.
+
+        Raises:
+            VersionGone, ShardsLost: there is no such answer.
+            StorageError: nobody knows whom to ask.
+        """
+        try:
+            return ScatterGather(self, asked, message, self._clock() + self.seconds).of(first_rows)
+        except ShardsLost as error:
+            now = self._clock()
+            lost = {*error.first_rows, *(row for row in first_rows if self._all_avoided(asked.collection, row))}
+            earlier = {row: until for row, until in self._lost.get(asked.collection, {}).items() if until > now}
+            self._lost[asked.collection] = {**earlier, **dict.fromkeys(lost, now + AVOIDED_SECONDS)}
+            raise
+
+    def begin(
+        self, slot: str, asked: CollectionVersion, first_rows: Sequence[int], message: Message, left: float
+    ) -> Future[bytes]:
+        """Send a slot one message."""
+        said, arrays = message
+        head = {"collection": asked.collection, "version": asked.version, "ranges": list(first_rows), "seconds": left}
+        return self.transport.send(slot, to_bytes({"condition": None, **said, **head}, arrays))
+
+    def took(self, call: str, seconds: float) -> None:
+        """So long a call took that was answered."""
+        self._took[call].append(seconds)
+
+    def patience(self, call: str) -> float:
+        """Seconds after which a call is slow."""
+        recent = sorted(self._took[call])
+        usual = recent[int(SLOW * (len(recent) - 1))] if len(recent) == RECENT else self.seconds / 4
+        return max(usual, LEAST_PATIENCE)
+
+    def clock(self) -> float:
+        """Seconds, ascending."""
+        return self._clock()
+
+    def _look(self) -> _RegisterSnapshot:
+        known = self._known
+        if self._clock() < known.until or not self._looking.acquire(blocking=not known.members):
+            return known
+        try:
+            ready = defaultdict[tuple[int, int], list[str]](list)
+            for each in self._register.holders():
+                ready[each.collection, each.first_row].append(each.node.name)
+            until = self._clock() + HOLDERS_SECONDS
+            self._known = _RegisterSnapshot(ready, tuple(self._register.members()), until)
+        except StorageError:
+            if not known.members:
+                raise
+        finally:
+            self._looking.release()
+        return self._known
+
+
+@dataclass(frozen=True)
+class _RegisterSnapshot:
+    """What the register said.
+
+    Attributes:
+        ready: the names of the slots that have a range.
+        until: when it is asked again.
+        names: who can be asked for a range, as that was found.
+    """
+
+    ready: Mapping[tuple[int, int], Sequence[str]]
+    members: Sequence[NodeRecord]
+    until: float
+    names: dict[tuple[int, int], list[str]] = field(default_factory=dict)
+
 
 SILENT_SECONDS = 1.0
 """Without a word of a slot, while another one has answered: after that it is asked last for a while."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class CollectionVersion:
     """What every message of one answer says.
 
     Attributes:
@@ -33,12 +190,14 @@ Reply = tuple[tuple[int, ...], Message]
 
 
 class Askable(Protocol):
-    """Slots that can be asked, see `Calling`."""
+    """Slots that can be asked, see `Router`."""
 
     def holders(self, collection: int, first_row: int) -> list[str]:
         """Who can be asked for a range, the first choice first."""
 
-    def begin(self, slot: str, asked: Asked, first_rows: Sequence[int], message: Message, left: float) -> Future[bytes]:
+    def begin(
+        self, slot: str, asked: CollectionVersion, first_rows: Sequence[int], message: Message, left: float
+    ) -> Future[bytes]:
         """Send a slot one message."""
 
     def avoid(self, slot: str) -> None:
@@ -98,11 +257,11 @@ class _Call:
     began: float
 
 
-class Round:
+class ScatterGather:
     """One question to whoever holds some ranges, until all are answered for."""
 
     def __init__(
-        self, calling: Askable, asked: Asked, message: Callable[[Sequence[int]], Message], deadline: float
+        self, calling: Askable, asked: CollectionVersion, message: Callable[[Sequence[int]], Message], deadline: float
     ) -> None:
         self._calling, self._asked, self._message, self._deadline = calling, asked, message, deadline
         self._calls: dict[Future[bytes], _Call] = {}
@@ -110,7 +269,7 @@ class Round:
         self._kind = ""
 
     def of(self, first_rows: Sequence[int]) -> list[Reply]:
-        """See `Calling.ask`."""
+        """See `Router.ask`."""
         now, groups = self._calling.clock(), list[_Group]()
         for some in self._by_slot(first_rows, defaultdict(set)).values():
             group = _Group(tuple(some), now)
@@ -132,7 +291,7 @@ class Round:
         return [reply for group in groups for reply in group.found or ()]
 
     def _attempt(self, group: _Group) -> None:
-        """Ask for all of a group's ranges whom nobody has asked yet; RangesLost where one has nobody left."""
+        """Ask for all of a group's ranges whom nobody has asked yet; ShardsLost where one has nobody left."""
         attempt = _Attempt()
         group.attempts.append(attempt)
         self._send(group, attempt, group.first_rows)
@@ -158,14 +317,14 @@ class Round:
             else:
                 lost.append(first_row)
         if lost:
-            raise RangesLost(lost, self._reasons or ["no slot holds them"])
+            raise ShardsLost(lost, self._reasons or ["no slot holds them"])
         return chosen
 
     def _take(self, call: _Call, future: Future[bytes]) -> None:
         """What one slot answered; where that is nothing, others are asked."""
         try:
             said, arrays = of_bytes(future.result())
-        except SlotLost as error:
+        except NodeLost as error:
             self._calling.avoid(call.slot)
             self._instead(call, str(error))
             return
@@ -189,7 +348,7 @@ class Round:
         try:
             self._send(call.group, call.attempt, call.first_rows)
             call.attempt.open -= 1
-        except RangesLost:
+        except ShardsLost:
             call.attempt.lost = True
             if all(each.lost for each in call.group.attempts):
                 raise
@@ -200,7 +359,7 @@ class Round:
         if len(group.attempts) < 2 and slow and group.found is None:
             try:
                 self._attempt(group)
-            except RangesLost:
+            except ShardsLost:
                 group.attempts[-1].lost = True
 
     def _avoid_silent(self) -> None:
@@ -215,4 +374,4 @@ class Round:
             if call.group.found is None:
                 self._calling.avoid(call.slot)
                 self._reasons.append(f"{call.slot} took too long")
-        raise RangesLost([row for group in waiting for row in group.first_rows], self._reasons)
+        raise ShardsLost([row for group in waiting for row in group.first_rows], self._reasons)

@@ -10,12 +10,12 @@ Refusal: TypeAlias = dict[str, Any]
 
 GONE: Refusal = {"gone": True}
 """The version is older than what is kept: ask about a newer one."""
-STANDING = "standing"
-"""The call that a slot answers with its `ShardStanding`; it names no collection."""
+STATUS_CALL = "standing"
+"""The call that a slot answers with its `NodeReport`; it names no collection."""
 
 
 @dataclass(frozen=True)
-class SlotQuestion:
+class NodeRequest:
     """What every message to a slot says, whatever else is in it.
 
     Attributes:
@@ -33,7 +33,7 @@ class SlotQuestion:
     seconds: float
 
     @classmethod
-    def of(cls, said: Mapping[str, Any]) -> SlotQuestion:
+    def of(cls, said: Mapping[str, Any]) -> NodeRequest:
         """As a message says it; raises KeyError where something is missing."""
         return cls(
             said["collection"],
@@ -45,7 +45,7 @@ class SlotQuestion:
 
 
 @dataclass(frozen=True)
-class ShardStanding:
+class NodeReport:
     """What a slot has.
 
     Attributes:
@@ -70,7 +70,7 @@ class ShardStanding:
         return vars(self) | {"versions": sorted(self.versions.items())}
 
     @classmethod
-    def of(cls, said: Mapping[str, Any]) -> ShardStanding:
+    def of(cls, said: Mapping[str, Any]) -> NodeReport:
         """As a message says it, of which newer slots may say more."""
         told = {each.name: said[each.name] for each in fields(cls)}
         return cls(**{**told, "versions": dict(said["versions"])})
