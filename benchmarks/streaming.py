@@ -20,7 +20,18 @@ from rich.console import Console
 from rich.table import Table
 
 from attention.dtypes import F64
-from attention.lookup import Grown, Memory, Question, Rows, View, answers, covered, growing, prepare, similarities_of
+from attention.lookup import (
+    Memory,
+    Prefix,
+    Question,
+    Rows,
+    View,
+    answers,
+    covered,
+    prepare,
+    similarities_of,
+    view_prefixes,
+)
 from benchmarks.keys import gathered, near
 
 TEMPERATURES = (10.0, 1.0, 0.5, 0.2, 0.1, 0.05)
@@ -30,7 +41,7 @@ Told = tuple[list[list[float]], float, bool]
 """Of each part what a row tells, the milliseconds of the whole, and whether everything said was true."""
 
 
-def asked(view: View, parts: tuple[Grown, ...], query: F64) -> list[Told]:
+def asked(view: View, parts: tuple[Prefix, ...], query: F64) -> list[Told]:
     """One query at every temperature."""
     numbers, _, (similarities,) = similarities_of(view, query[None, :])
     away = [~np.isin(numbers, grown.view.numbers()) for grown in parts]
@@ -42,7 +53,7 @@ def asked(view: View, parts: tuple[Grown, ...], query: F64) -> list[Told]:
     return found
 
 
-def timed(view: View, parts: tuple[Grown, ...], question: Question, away: list[float]) -> Told:
+def timed(view: View, parts: tuple[Prefix, ...], question: Question, away: list[float]) -> Told:
     """One question; `away`: what the rows that each part has not weigh among all."""
     told, held = [], True
     for grown, true in zip(parts, away, strict=True):
@@ -67,7 +78,7 @@ def main() -> int:
     prepare()
     keys = gathered(arguments.rows)
     view = Memory("cosine").publish(add=Rows(np.arange(len(keys)), keys))
-    queries, parts = near(keys, arguments.queries, 7), growing(view)
+    queries, parts = near(keys, arguments.queries, 7), view_prefixes(view)
     if not parts:
         print(f"{arguments.rows:,} rows are not told of in parts", file=sys.stderr)
         return 1

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from attention.kernels import limit_workers, prepare, stand_in
 from attention.lookup.answer import Answer, Sweep
-from attention.lookup.answering import answer, answers, attend, sweep
 from attention.lookup.bounds.certificate import Certificate
 from attention.lookup.bounds.reads import mean_of, quantiles_of, share_error
 from attention.lookup.codes.summary import KeySummary
@@ -29,16 +28,17 @@ from attention.lookup.memory.memory import Memory
 from attention.lookup.memory.rows import Rows
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.view import Mask, View
-from attention.lookup.parts.afar.respond import SCANNING_CALLS, respond
-from attention.lookup.parts.afar.sample import SAMPLED, SampleKeys
-from attention.lookup.parts.afar.summaries import summary_of
-from attention.lookup.parts.afar.view import Afar, AfarMask, Holders, Message
-from attention.lookup.parts.afar.wire import each_of, facts_heard, of_bytes, to_bytes
-from attention.lookup.parts.growing import Grown, growing
-from attention.lookup.parts.parted import Parted
+from attention.lookup.planner import answer, answers, attend, sweep
 from attention.lookup.question import Auto, Question
 from attention.lookup.sealed.block_file import Sealed, seal, sealable, unseal
 from attention.lookup.sealed.sections import SealedError
+from attention.lookup.shards.parted import Parted
+from attention.lookup.shards.prefixes import Prefix, view_prefixes
+from attention.lookup.shards.remote.respond import SCANNING_CALLS, respond
+from attention.lookup.shards.remote.sample import SAMPLED, SampleKeys
+from attention.lookup.shards.remote.summaries import summary_of
+from attention.lookup.shards.remote.view import Message, RemoteMask, RemoteView, ShardHosts
+from attention.lookup.shards.remote.wire import each_of, facts_heard, of_bytes, to_bytes
 from attention.lookup.softmax.evidence import Evidence
 from attention.lookup.softmax.null import Background
 from attention.lookup.softmax.verdict import HALF, Stands, Verdict
@@ -47,8 +47,6 @@ __all__ = [
     "HALF",
     "SAMPLED",
     "SCANNING_CALLS",
-    "Afar",
-    "AfarMask",
     "Answer",
     "Auto",
     "Background",
@@ -58,20 +56,22 @@ __all__ = [
     "Evidence",
     "Facts",
     "Filtered",
-    "Grown",
-    "Holders",
     "KeySummary",
     "Mask",
     "Memory",
     "Message",
     "Parted",
     "Picked",
+    "Prefix",
     "Question",
+    "RemoteMask",
+    "RemoteView",
     "Rows",
     "SampleKeys",
     "Sealed",
     "SealedError",
     "Segment",
+    "ShardHosts",
     "Similarities",
     "Stands",
     "Sweep",
@@ -84,7 +84,6 @@ __all__ = [
     "covered",
     "each_of",
     "facts_heard",
-    "growing",
     "limit_workers",
     "mean_of",
     "of_bytes",
@@ -100,6 +99,7 @@ __all__ = [
     "sweep",
     "to_bytes",
     "unseal",
+    "view_prefixes",
     "weights_among",
     "weights_of",
 ]

@@ -14,10 +14,10 @@ from attention.lookup.bounds.rounding import UNIT_ROUNDOFF
 from attention.lookup.codes.moments import Residuals, Spread
 from attention.lookup.drafts import Drafts
 from attention.lookup.expected import MASS, expected_coarse, expected_fine
-from attention.lookup.parts.gathered import Gathered
-from attention.lookup.parts.original import TILE_ROWS
-from attention.lookup.parts.part import Part
 from attention.lookup.scan.accumulator import ERROR_DEGREES
+from attention.lookup.shards.scan_result import ScanResult
+from attention.lookup.shards.shard import Part
+from attention.lookup.shards.uncoded import TILE_ROWS
 from attention.lookup.softmax.mixture import Mixture
 
 SEEN = 2e-4
@@ -105,7 +105,7 @@ def blended(part: Part, drafts: Drafts, asked_for: Sequence[int]) -> dict[int, B
 
 
 def _put_back(
-    part: Part, gathered: Gathered, asked: I64, masses: F64, outputs: F64, spread: Spread
+    part: Part, gathered: ScanResult, asked: I64, masses: F64, outputs: F64, spread: Spread
 ) -> list[Residuals | None]:
     """Add to blends float64[w, d_v] what codes leave out of rows among which are all that were summed → of which rows.
 

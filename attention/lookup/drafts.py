@@ -13,9 +13,9 @@ from attention.lookup.bounds.rounding import Slack
 from attention.lookup.bounds.total import SURE, tail_bound, tail_variation, total_variation
 from attention.lookup.bounds.weights import bound_counted, bound_rounding
 from attention.lookup.head.candidates import Rescored, Rescoring
-from attention.lookup.parts.gathered import Gathered, Wanted
-from attention.lookup.parts.part import Part
 from attention.lookup.question import Auto, Question
+from attention.lookup.shards.scan_result import ScanRequest, ScanResult
+from attention.lookup.shards.shard import Part
 from attention.lookup.softmax.distribution import SUPPORT, one_hot, sparse
 from attention.lookup.softmax.mixture import Mixture, Mixtures, alone, mix_each
 
@@ -62,7 +62,7 @@ class Drafts:
         variations: of each question (a bound on total variation, the part of it that the tail has no share in).
     """
 
-    def __init__(self, part: Part, questions: Sequence[Question], gathered: Gathered, found: Rescoring) -> None:
+    def __init__(self, part: Part, questions: Sequence[Question], gathered: ScanResult, found: Rescoring) -> None:
         self.gathered, self.found = gathered, found
         self._part, self._questions = part, questions
         self._made: dict[int, Draft | None] = {}
@@ -129,9 +129,9 @@ def drafted(part: Part, questions: Sequence[Question], width: Width, *, fine: bo
 
 def wanted_by(
     part: Part, questions: Sequence[Question], width: Width, *, histogram: bool = False, fine: bool = False
-) -> Wanted:
+) -> ScanRequest:
     """What questions want of one scan: sums, each at its own temperature; or a histogram without outputs."""
-    return Wanted(
+    return ScanRequest(
         vectors=np.array([question.vector for question in questions]),
         ks=[question.head_size(part.keys) for question in questions],
         listed=max(min(width.listed, part.keys // FEWER), 2 * max(question.cap for question in questions)),
@@ -142,7 +142,7 @@ def wanted_by(
     )
 
 
-def reading(part: Part, questions: Sequence[Question], wanted: Wanted) -> tuple[Gathered, Rescoring]:
+def reading(part: Part, questions: Sequence[Question], wanted: ScanRequest) -> tuple[ScanResult, Rescoring]:
     """One scan, and for each question the rows that can decide its head, known in float64, where it can tell.
 
     What is known shows which candidates may still be as good; these are looked up in a second round.

@@ -20,10 +20,10 @@ from attention.lookup.bounds.rounding import Slack, slack
 from attention.lookup.bounds.total import total_variation
 from attention.lookup.bounds.weights import bound_ties, bound_told
 from attention.lookup.memory.view import Mask, View
-from attention.lookup.parts.afar.every_row import EveryRowAfar
-from attention.lookup.parts.afar.view import Afar
-from attention.lookup.parts.every_row import EveryRow, Read
 from attention.lookup.question import Auto, Question, by_mask
+from attention.lookup.shards.every_row import EveryRow, Read
+from attention.lookup.shards.remote.every_row import RemoteRows
+from attention.lookup.shards.remote.view import RemoteView
 from attention.lookup.softmax.distribution import Distribution, one_hot, softmax, sparse
 from attention.lookup.softmax.evidence import Evidence
 from attention.lookup.softmax.logits import relative_logits, restored, shared_by_bias
@@ -131,7 +131,7 @@ class Weighed:
 
 def every_row(view: View, mask: Mask | None) -> EveryRow:
     """The rows that pass, wherever they lie."""
-    return EveryRowAfar(view, mask) if isinstance(view, Afar) else Read(view, mask)
+    return RemoteRows(view, mask) if isinstance(view, RemoteView) else Read(view, mask)
 
 
 def _documents(rows: EveryRow) -> int:

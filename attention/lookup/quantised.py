@@ -14,16 +14,16 @@ from attention.lookup.drafts import Draft, Width, drafted
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.facts import Facts
 from attention.lookup.memory.view import Mask, View
-from attention.lookup.parts.afar.part import AfarPart
-from attention.lookup.parts.afar.view import Afar
-from attention.lookup.parts.biased import Biased
-from attention.lookup.parts.documents import counted
-from attention.lookup.parts.joined import Joined
-from attention.lookup.parts.original import Original
-from attention.lookup.parts.part import Part
-from attention.lookup.parts.parted import Parted, in_runs
-from attention.lookup.parts.whole import Whole
 from attention.lookup.question import Auto, Question, by_logits
+from attention.lookup.shards.biased import BiasedShard
+from attention.lookup.shards.documents import counted
+from attention.lookup.shards.joined import MergedShards
+from attention.lookup.shards.local import LocalShard
+from attention.lookup.shards.parted import Parted, in_runs
+from attention.lookup.shards.remote.shard import RemoteShard
+from attention.lookup.shards.remote.view import RemoteView
+from attention.lookup.shards.shard import Part
+from attention.lookup.shards.uncoded import UncodedShard
 from attention.lookup.together import answers_together, certificate_of, keeps
 
 TOGETHER = 64
@@ -63,22 +63,24 @@ def quantised_answers(view: View, questions: Sequence[Question]) -> list[Answer 
 
 def part_of(view: View, question: Question) -> Part:
     """The rows that a question is asked of, as it compares them."""
-    if isinstance(view, Afar):
-        return AfarPart(view, question.mask)
+    if isinstance(view, RemoteView):
+        return RemoteShard(view, question.mask)
     runs = in_runs(view)
     if not isinstance(runs, Parted):
         return _whole(view, question.mask, question.bias, question)
     rows = zip(runs.parts, runs.masks(question.mask), runs.biases(question.bias), strict=True)
-    return Joined([_whole(part, mask, bias, question, view.facts) for part, mask, bias in rows])
+    return MergedShards([_whole(part, mask, bias, question, view.facts) for part, mask, bias in rows])
 
 
-def _whole(view: View, mask: Mask | None, bias: Bias | None, question: Question, facts: Facts | None = None) -> Whole:
+def _whole(
+    view: View, mask: Mask | None, bias: Bias | None, question: Question, facts: Facts | None = None
+) -> LocalShard:
     if view.segments and view.segments[0].block.codes is None:
-        return Original(view, mask, facts=facts)
+        return UncodedShard(view, mask, facts=facts)
     if bias is None:
-        return Whole(view, mask, facts=facts)
+        return LocalShard(view, mask, facts=facts)
     assert not isinstance(question.temperature, Auto)
-    return Biased(view, mask, bias, question.temperature, facts)
+    return BiasedShard(view, mask, bias, question.temperature, facts)
 
 
 def fits_scan(part: Part, question: Question) -> bool:

@@ -11,8 +11,8 @@ from attention.lookup.answer import Answer
 from attention.lookup.blending import Blend
 from attention.lookup.bounds.certificate import Certificate
 from attention.lookup.drafts import Drafts
-from attention.lookup.parts.part import Part
 from attention.lookup.question import Question
+from attention.lookup.shards.shard import Part
 
 
 def answers_together(

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Lock
 
-from attention.lookup import AfarMask
+from attention.lookup import RemoteMask
 from service.cluster.metadata import CollectionMetadata, MetadataCache
 from service.cluster.router import Router
 from service.encoding import LoadingEncoder
@@ -23,7 +23,7 @@ class ShardedSnapshot(Snapshot):
 
     known: CollectionMetadata | None = None
 
-    def mask(self, condition: Condition) -> AfarMask:
+    def mask(self, condition: Condition) -> RemoteMask:
         """Which rows pass, as the slots find it."""
         assert self.known is not None
         return self.known.mask(condition)

@@ -15,7 +15,17 @@ from threading import Lock
 import numpy as np
 
 from attention.dtypes import I64, Index
-from attention.lookup import SAMPLED, Afar, AfarMask, Facts, KeySummary, Message, SampleKeys, each_of, facts_heard
+from attention.lookup import (
+    SAMPLED,
+    Facts,
+    KeySummary,
+    Message,
+    RemoteMask,
+    RemoteView,
+    SampleKeys,
+    each_of,
+    facts_heard,
+)
 from service.cluster.errors import ShardsLost
 from service.cluster.placement import SHARD_ROWS, shard_start, shard_starts
 from service.cluster.router import CollectionVersion, Router
@@ -58,13 +68,13 @@ class CollectionMetadata:
     """
 
     version: int
-    view: Afar
+    view: RemoteView
     lost: frozenset[int]
     missing: KeySummary | None
-    masks: OrderedDict[bytes, AfarMask] = field(default_factory=OrderedDict)
+    masks: OrderedDict[bytes, RemoteMask] = field(default_factory=OrderedDict)
     turn: Lock = field(default_factory=Lock)
 
-    def mask(self, condition: Condition) -> AfarMask:
+    def mask(self, condition: Condition) -> RemoteMask:
         """Which rows pass; the same object for the same condition, so that its questions share a scan."""
         name = condition_digest(condition)
         with self.turn:
@@ -173,13 +183,13 @@ class MetadataCache:
                     self._told[first_row] = ShardStatistics(facts, said["dimension"], said["end"], said["coded"])
         return lost
 
-    def _view(self, record: CollectionRecord, asked: CollectionVersion, told: dict[int, ShardStatistics]) -> Afar:
+    def _view(self, record: CollectionRecord, asked: CollectionVersion, told: dict[int, ShardStatistics]) -> RemoteView:
         similarity, each = record.settings.similarity, [told[row] for row in sorted(told)]
         widths = [(own.dimension, own.facts.value_dimension) for own in each if own.dimension is not None]
         dimension, value_dimension = widths[0] if widths else (None, None)
         facts = Facts.joined(similarity, value_dimension, [own.facts for own in each])
         cover = RoutedShards(self._calling, asked, told)
-        return Afar(
+        return RemoteView(
             similarity,
             (),
             dimension,
@@ -198,7 +208,7 @@ class MetadataCache:
             self._sample = n, SampleKeys(similarity, np.concatenate([arrays["keys"] for _, arrays in answers]))
         return self._sample[1]
 
-    def _missing(self, record: CollectionRecord, view: Afar, lost: frozenset[int]) -> KeySummary | None:
+    def _missing(self, record: CollectionRecord, view: RemoteView, lost: frozenset[int]) -> KeySummary | None:
         """What is kept of lost ranges that may have rows; of those that were written to since nothing is known."""
         documents = record.attendable - view.documents
         if not lost or documents <= 0:
@@ -236,7 +246,7 @@ class ShardStatistics:
 
 
 class RoutedShards:
-    """Some ranges of one version, see `attention.lookup.Holders`.
+    """Some ranges of one version, see `attention.lookup.ShardHosts`.
 
     Args:
         told: of each range, by its first row.

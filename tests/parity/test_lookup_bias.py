@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from attention import attend
-from attention.lookup import Bias, Memory, Question, answering, answers, sweep
+from attention.lookup import Bias, Memory, Question, answers, planner, sweep
 from tests.parity.memories import piecemeal
 from tests.thorough import thorough
 
@@ -34,8 +34,8 @@ def view(request):
 def path(request, monkeypatch):
     """Which path is asked first; the quantised one leaves to the other what it cannot tell."""
     if request.param == "quantised":
-        monkeypatch.setattr(answering, "SMALL_CELLS", 0)
-        monkeypatch.setattr(answering, "SCANNED", np.inf)
+        monkeypatch.setattr(planner, "SMALL_CELLS", 0)
+        monkeypatch.setattr(planner, "SCANNED", np.inf)
     return request.param
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.attention.lookup.parts.afar.holders import afar
+from tests.attention.lookup.shards.remote.hosts import afar
 from tests.properties import test_lookup_parts as parts
 from tests.properties.test_lookup_parts import FEW, SPLITS, Split, check_temperatures
 

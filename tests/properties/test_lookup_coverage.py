@@ -16,13 +16,13 @@ from attention.lookup import (
     Memory,
     Question,
     Rows,
-    answering,
     answers,
     covered,
     drafts,
+    planner,
     quantised,
 )
-from attention.lookup import sweeping as sweeping_module
+from attention.lookup import temperature_sweep as sweep_module
 from attention.lookup.scan import scan as scan_module
 from attention.normalisers import NORMALISERS
 
@@ -44,10 +44,10 @@ def scanned():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(drafts, "FEWER", 16)
         patch.setattr(scan_module, "MOST_ROWS", 1024)
-        patch.setattr(answering, "SMALL_CELLS", 0)
+        patch.setattr(planner, "SMALL_CELLS", 0)
         widths = (quantised.Width(16, 64), quantised.Width(256, 512))
         patch.setattr(quantised, "WIDTHS", widths)
-        patch.setattr(sweeping_module, "WIDTHS", widths)
+        patch.setattr(sweep_module, "WIDTHS", widths)
         yield
 
 

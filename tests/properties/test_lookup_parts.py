@@ -15,13 +15,13 @@ from attention.lookup import (
     Parted,
     Question,
     Rows,
-    answering,
     answers,
     drafts,
+    planner,
     quantised,
     sweep,
 )
-from attention.lookup import sweeping as sweeping_module
+from attention.lookup import temperature_sweep as sweep_module
 from attention.lookup.memory import memory as memory_module
 from attention.lookup.memory import segments as segments_module
 from attention.lookup.question import without_forbidden
@@ -46,10 +46,10 @@ def small_blocks_and_short_lists():
             patch.setattr(module, "BLOCK_ROWS", 512)
         patch.setattr(drafts, "FEWER", 16)
         patch.setattr(scan_module, "MOST_ROWS", 1024)
-        patch.setattr(answering, "SMALL_CELLS", 0)
+        patch.setattr(planner, "SMALL_CELLS", 0)
         widths = (quantised.Width(16, 128), quantised.Width(512, 1024))
         patch.setattr(quantised, "WIDTHS", widths)
-        patch.setattr(sweeping_module, "WIDTHS", widths)
+        patch.setattr(sweep_module, "WIDTHS", widths)
         yield
 
 

@@ -119,6 +119,7 @@ def _bootstrap_error(confidence: Array, right: Array) -> float:
     drawn = random.integers(len(right), size=(BOOTSTRAP_SAMPLES, len(right)))
     return float(np.std([calibration_error(confidence[each], right[each]) for each in drawn], ddof=1))
 
+
 COVERAGE = 0.9
 """Of the sets whose coverage is told."""
 

@@ -86,6 +86,7 @@ def log_likelihoods(profiles: Profiles, cell: tuple[int, int], log_count: float 
 def _sigmoid(x: Array) -> Array:
     return np.asarray(0.5 * (1 + np.tanh(x / 2)))
 
+
 LOG_HALF = float(np.log(HALF))
 
 

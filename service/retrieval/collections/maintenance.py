@@ -68,6 +68,7 @@ def retry_forever() -> Iterator[None]:
         sleep(seconds)
         yield
 
+
 SHOWN = 3
 
 

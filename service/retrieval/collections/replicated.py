@@ -184,6 +184,7 @@ class ReplicatedCollection(Collection):
         if self._gone:
             raise CollectionNotFound(self.name)
 
+
 POLL_SECONDS = 0.2
 """Between two looks at what others wrote, so that a question finds little left to follow."""
 RETRY_SECONDS = 1.0

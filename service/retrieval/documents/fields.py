@@ -112,6 +112,7 @@ def _place(parts: object) -> FieldCursor:
             return FieldCursor(name, FieldValue(value, count))
     raise ValueError
 
+
 MAX_NAMED_FIELDS = 20
 """Fields that a warning names."""
 

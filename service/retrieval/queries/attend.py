@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from threading import Event
 
-from attention.lookup import Answer, Evidence, Grown, Question, Verdict, answers, covered, growing, sweep
+from attention.lookup import Answer, Evidence, Prefix, Question, Verdict, answers, covered, sweep, view_prefixes
 from service.retrieval.collections import Collection, Snapshot, start_background
 from service.retrieval.errors import InvalidContent, SnapshotGone
 from service.retrieval.queries.aggregate import aggregate_field
@@ -164,7 +164,7 @@ def _stream_results(
     With a bias nothing is certain of rows that were not read: there are no parts.
     """
     reading = StoredDocuments(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
-    parts, bound = growing(snapshot.view) if question.bias is None else (), 1.0
+    parts, bound = view_prefixes(snapshot.view) if question.bias is None else (), 1.0
     for grown in parts:
         asked = grown.asked(question)
         (found,) = answers(grown.view, [asked])
@@ -182,7 +182,7 @@ def _stream_results(
         start_background(partial(_sum_up, parts), f"sum up {collection.name}")
 
 
-def _sum_up(parts: tuple[Grown, ...]) -> None:
+def _sum_up(parts: tuple[Prefix, ...]) -> None:
     for grown in parts:
         grown.sum_up()
 

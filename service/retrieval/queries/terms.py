@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from attention.dtypes import F64, I64
-from attention.lookup import Afar, Bias, Mask, View
+from attention.lookup import Bias, Mask, RemoteView, View
 from service.retrieval.collections import Snapshot
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.bias import FieldTerm, FilterTerm, Recency, Term, clip_addends, parse_bias
@@ -63,7 +63,7 @@ class RankCache:
 
     def find(self, snapshot: Snapshot, texts: Iterable[str]) -> None:
         """Rank the documents that a snapshot has."""
-        if not isinstance(snapshot.view, Afar):
+        if not isinstance(snapshot.view, RemoteView):
             self._found = {text: _rank(snapshot, text) for text in dict.fromkeys(texts)}
             self._version = snapshot.version
 
@@ -232,7 +232,7 @@ def build_terms(
     texts, known = queries if weight else [None] * len(queries), RankCache() if ranked is None else ranked
 
     def adding(snapshot: Snapshot) -> list[LogitTerms]:
-        if isinstance(snapshot.view, Afar):
+        if isinstance(snapshot.view, RemoteView):
             what = f"{name} is not for a collection whose keys lie in slots: leave it out, or keep them in one process"
             raise InvalidContent.at(f"/{name}", what)
         return [

@@ -19,7 +19,7 @@ from attention.lookup import (
     answers,
     covered,
 )
-from attention.lookup.answering import answer
+from attention.lookup.planner import answer
 
 N, WIDTH = 4_000, 32
 

@@ -9,7 +9,7 @@ import pytest
 
 from attention.errors import ParameterError, ShapeError
 from attention.lookup import Bias, Memory, Parted, Question, Rows, answer, similarities_of, weights_among, weights_of
-from tests.attention.lookup.parts.afar.holders import afar
+from tests.attention.lookup.shards.remote.hosts import afar
 
 D = 5
 

@@ -8,7 +8,7 @@ import pytest
 from attention.errors import ParameterError, ShapeError
 from attention.lookup.codes import summary
 from attention.lookup.codes.summary import KeySummary
-from attention.lookup.parts.afar.wire import of_bytes, to_bytes
+from attention.lookup.shards.remote.wire import of_bytes, to_bytes
 
 SIMILARITIES = ("cosine", "dot", "scaled_dot", "gaussian")
 

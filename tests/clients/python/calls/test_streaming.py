@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from attention.lookup.memory import blocks, compaction, memory, segments
-from attention.lookup.parts import growing
+from attention.lookup.shards import prefixes
 from softkv import AsyncClient, Document, Invalid
 
 KEYS = np.random.default_rng(3).standard_normal((200, 3)).astype(np.float32)
@@ -21,7 +21,7 @@ def large(softkv_client, monkeypatch):
     for module in (blocks, compaction, memory, segments):
         if hasattr(module, "BLOCK_ROWS"):
             monkeypatch.setattr(module, "BLOCK_ROWS", 32)
-    monkeypatch.setattr(growing, "LEAST_ROWS", 100)
+    monkeypatch.setattr(prefixes, "LEAST_ROWS", 100)
     collection = softkv_client.collection("streamed")
     collection.create(encoder=None, similarity="dot", dimension=3)
     collection.write([Document(f"d{i}", key_vector=key) for i, key in enumerate(KEYS)])

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attention.lookup import Afar, Question, answer, answering
+from attention.lookup import Question, RemoteView, answer, planner
 from service.retrieval import InvalidContent
 from service.retrieval.collections import Collection
 from service.retrieval.collections import snapshot as columns
@@ -68,7 +68,7 @@ def attended(collection: Collection, queries: list[Any], **options: Any) -> Any:
 def test_a_certificate_of_what_was_scanned_holds(
     many: Collection, temperature: float, condition: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answering, "SMALL_CELLS", -1)
+    monkeypatch.setattr(planner, "SMALL_CELLS", -1)
     i = np.arange(MANY)
     for query in keys(MANY)[:3]:
         with many.snapshot() as snapshot:
@@ -217,7 +217,7 @@ def test_what_cannot_be_added_is_refused_before_anything_is_read(
 
 
 def test_keys_in_slots_are_refused() -> None:
-    elsewhere: Any = SimpleNamespace(view=object.__new__(Afar))
+    elsewhere: Any = SimpleNamespace(view=object.__new__(RemoteView))
     for options, pointer in (((["a cat"], 0.1, RECENT), "/full_text"), (([[1, 0]], 0, RECENT), "/bias")):
         with pytest.raises(InvalidContent, match="keys lie in slots") as refused:
             build_terms(*options)(elsewhere)

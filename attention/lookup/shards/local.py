@@ -1,0 +1,223 @@
+"""A view as the only part of its collection: it is scanned, and says what it found in plain arrays."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+
+from attention.dtypes import F32, F64, I64, Index
+from attention.kernels import CandidateLists, kernels, side_by_side
+from attention.lookup.bounds.quantisation import quantisation_errors
+from attention.lookup.codes.moments import Residuals
+from attention.lookup.codes.queries import QueryCodes
+from attention.lookup.head.candidates import Candidates, heavy
+from attention.lookup.head.originals import add_rows, similarities_at
+from attention.lookup.memory.bias import Bias
+from attention.lookup.memory.facts import Facts
+from attention.lookup.memory.owners import between, ranges
+from attention.lookup.memory.residuals import residual_sum
+from attention.lookup.memory.tiles import alike
+from attention.lookup.memory.view import Mask, View
+from attention.lookup.scan.opening import Sampling, sample_stride, sampled
+from attention.lookup.scan.scan import fits, scan, whole
+from attention.lookup.shards.by_similarity import BySimilarity
+from attention.lookup.shards.scan_result import Scanned, ScanRequest, ScanResult, Sums, added_up
+
+KNOWN = 256
+"""So many rows a query, which need not decide a head, are looked up where a scan is for many temperatures."""
+
+
+class LocalShard(BySimilarity):
+    """The rows of a view that a mask lets through, as a `Part`.
+
+    Attributes:
+        facts: of the view; or of all parts, as the asker tells it, where the view is one of several.
+        method: how similarities are found, see `Certificate`.
+        in_logits: whether `similarities_at` has logits in place of similarities.
+        documents, keys: how many documents pass, and how many rows.
+        beyond_memory: whether originals are likely to be on disk, see `View.beyond_memory`.
+    """
+
+    method = "quantised"
+
+    def __init__(self, view: View, mask: Mask | None, bias: Bias | None = None, facts: Facts | None = None) -> None:
+        self._view, self._mask, self._bias = view, mask, bias
+        self._rows = whole(view)
+        self.facts = facts or view.facts
+        self.beyond_memory = view.beyond_memory
+        self.keys = view.n if mask is None else mask.n
+        self.documents = self.keys
+        if self.facts.several:
+            self.documents = view.documents if mask is None else mask.documents
+
+    @property
+    def room(self) -> int:
+        """How many places there are, those of rows that do not pass included."""
+        return self._rows.tiles[-1].stop if self._rows.tiles else 0
+
+    def fits(self, query: F64) -> bool:
+        """Whether a scan can hold the products of its keys with a query."""
+        return fits(self.facts, query)
+
+    def gather(self, wanted: ScanRequest, thresholds: F32 | None = None) -> ScanResult:
+        """Scan every row that passes, and look up in float64 the candidates that weigh much.
+
+        Args:
+            thresholds: float32[q], where lists open, as the asker tells each of several parts; None for one alone.
+        """
+        queries = self.codes(wanted)
+        found = self._scanned(wanted, queries, thresholds)
+        totals, starts, places, similarities = found.totals, found.starts, found.places, found.similarities
+        none, best = np.zeros(len(wanted.ks)), np.array(wanted.ks)
+        if thresholds is not None:  # what it lists may be fewer, for others list the rest
+            best = np.minimum(best, np.diff(starts))
+        candidates = Candidates(best, none, starts, places, similarities, totals.thresholds, found.errors[:, 0].copy())
+        weighty = found.weighty
+        if wanted.temperatures is None:  # at none of them does it help much to know more
+            weighty = np.minimum(weighty, KNOWN)
+        known_starts, first, asked = candidates.first(candidates.at_first(weighty, wanted.most))
+        return ScanResult(
+            documents=self.documents,
+            keys=self.keys,
+            thresholds=totals.thresholds,
+            levels=totals.levels,
+            sums=totals.sums,
+            starts=starts,
+            places=places,
+            similarities=similarities,
+            known_starts=known_starts,
+            known=self.similarities_at(wanted.vectors, places[first], asked),
+            errors=found.errors,
+            outputs=totals.outputs,
+            bits=16 if queries.fine else 8,
+            value_errors=totals.value_errors,
+            histogram=found.histogram,
+            bin_widths=found.bin_widths,
+        )
+
+    def gathering(self, wanted: ScanRequest, thresholds: F32) -> Callable[[], ScanResult]:
+        """Begin what `gather` does, where others do it → what waits for it; here it is done then."""
+        return partial(self.gather, wanted, thresholds)
+
+    def _scanned(self, wanted: ScanRequest, queries: QueryCodes, thresholds: F32 | None) -> Scanned:
+        """What a scan of the queries, which are also in codes, brings home; see `gather`."""
+        begun = (self._view, self._mask, self._rows, queries, wanted.listed, wanted.temperatures, self._bias)
+        under_way = scan(*begun, outputs=wanted.outputs, key_norm=self.facts.key_norm, thresholds=thresholds)
+        errors = self._quantisation_errors(queries)
+        accumulators = under_way.finish()
+        totals = added_up(accumulators)
+        inverse = accumulators[0].inverse.astype(np.float64)
+        starts, places, similarities, weighty = _listed(under_way.lists, inverse, totals, wanted.little)
+        errors = self._rounded(errors, totals.thresholds, starts, similarities)
+        histograms = [each.histogram for each in accumulators if each.histogram is not None]
+        return Scanned(
+            totals,
+            errors,
+            starts,
+            places,
+            similarities,
+            weighty,
+            sum(histograms[1:], histograms[0]) if histograms else None,
+            # The outermost bins also hold what rounding carries past their ends.
+            1.01 / accumulators[0].finer.astype(np.float64),
+        )
+
+    @property
+    def sample_stride(self) -> int:
+        """One row in so many at least can be drawn as a sample."""
+        return sample_stride(self._view, self._mask)
+
+    def sampled(self, wanted: ScanRequest, sampling: Sampling) -> tuple[F32, int]:
+        """What a sample says of where lists are to open, see `opening.sampled`."""
+        return sampled(self._view, self._mask, self._bias, self.codes(wanted), sampling)
+
+    def _quantisation_errors(self, queries: QueryCodes) -> F64:
+        """float64[q, 3], how far scanned similarities can be off, see `QuantisationError`."""
+        return quantisation_errors(self._view, queries)
+
+    def _rounded(self, errors: F64, thresholds: F64, starts: I64, similarities: F64) -> F64:
+        """Errors float64[q, 3] of codes, and of what a scan adds to their products: here nothing."""
+        return errors
+
+    @property
+    def value_residuals(self) -> Residuals:
+        """What the codes of the values of all these rows leave out together, where their spread is known."""
+        return self._view.value_residuals if self._mask is None else self._mask.value_residuals
+
+    def residuals_at(self, places: I64) -> Residuals:
+        """The same of the rows at `places`."""
+        sums = [residual_sum(tile.stored_values(), tile.indices) for _, tile in self._rows.grouped(places)]
+        return Residuals(len(places), np.sum(sums, axis=0))
+
+    def similarities_at(self, vectors: F64, places: I64, queries: I64) -> F64:
+        """float64[m]: the similarity of query `queries[i]` with the row at `places[i]`, copies of a row alike."""
+        return similarities_at(self._view.similarity, self._rows, vectors, places, queries)
+
+    def add_values(self, places: I64, queries: I64, weights: F64, outputs: F64) -> None:
+        """outputs float64[q, d_v] [query] += weight·value, for every place, its query and its weight."""
+        add_rows(self._rows, places, queries, weights, outputs)
+
+    def numbers(self, places: Index) -> I64:
+        """The row numbers at `places`, which may stand in any order."""
+        return self._rows.numbers(places)
+
+    def order(self, places: I64) -> I64:
+        """int64[m], by which rows at `places` that tie are told apart."""
+        return places
+
+    def owners(self, places: Index) -> I64:
+        """The documents that the rows at `places` are keys of."""
+        return self._rows.owners(places)
+
+    def key_counts(self, documents: I64) -> I64:
+        """int64[m]: how many rows each of the documents int64[m] has; none where it does not pass."""
+        counts = np.zeros(len(documents), dtype=np.int64)
+        for first, last in self._ranges(documents):
+            counts += last - first
+        return counts
+
+    def places_of(self, documents: I64) -> I64:
+        """Where all rows of some documents, ascending, stand that pass; they ascend within a segment."""
+        return np.concatenate([between(first, last) for first, last in self._ranges(documents)])
+
+    def _ranges(self, documents: I64) -> Iterator[tuple[Index, Index]]:
+        starts = {id(tile.segment): tile.start for tile in self._rows.tiles}
+        for segment, passes in self._view.passing(self._mask):
+            first, last = ranges(segment.owners, documents, passes)
+            yield first + starts[id(segment)], last + starts[id(segment)]
+
+    def alike(self, places: Index) -> bool:
+        """Whether the rows at `places`, ascending, hold copies of one key."""
+        return alike(self._rows, places)
+
+    def digest(self, places: Index) -> bytes | None:
+        """Of the key that the rows at `places`, ascending, hold copies of; None where they do not.
+
+        Two parts have the same digest where they hold copies of one key.
+        """
+        if not self.alike(places):
+            return None
+        (first,) = (tile.keys() for _, tile in self._rows.picked(places[:1]))
+        return hashlib.blake2b((first + 0.0).tobytes()).digest()  # −0.0 is 0.0
+
+
+def _listed(lists: CandidateLists, inverse: F64, totals: Sums, little: float) -> tuple[I64, I64, F64, I64]:
+    """All rows that the workers listed, each query's best first.
+
+    Returns:
+        Where each query's begin int64[q + 1], places, scanned similarities, and how many of each query are heavy.
+    """
+    running = kernels()
+    starts = np.append(0, lists.counts.sum(axis=0).cumsum())
+    places, similarities = np.empty(starts[-1], dtype=np.int64), np.empty(starts[-1])
+    weighty, squares = np.empty(len(inverse), dtype=np.int64), totals.sums[:, 2].copy()
+
+    def put(first: int, last: int) -> None:
+        running.in_order(lists.places, lists.similarities, lists.counts, starts, first, last, places, similarities)
+        heavy(running, similarities, starts, inverse, totals.levels, squares, first, last, weighty, little)
+
+    side_by_side(put, len(inverse), len(places))
+    return starts, places, similarities, weighty

@@ -1,0 +1,85 @@
+"""ShardHosts of rows in this process, who are asked with bytes and answer with bytes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+
+from attention.lookup import Facts, RemoteView, SampleKeys, View, each_of, facts_heard, of_bytes, respond, to_bytes
+
+
+class Holder:
+    """Holds some rows: a message of bytes in, one out. A condition is a list of numbers."""
+
+    def __init__(self, views):
+        self.views = views
+        first = views[0]
+        segments = tuple(segment for view in views for segment in view.segments)
+        self.view = View(first.similarity, segments, first.dimension, first.value_dimension)
+        self.numbers = np.concatenate([segment.numbers for segment in segments])
+        self.calls = []
+
+    def answer(self, message):
+        said, arrays = of_bytes(message)
+        self.calls.append(said["call"])
+        condition = said.get("condition")
+        mask = None if condition is None else self.view.mask(np.array(json.loads(condition), dtype=np.int64))
+        return to_bytes(*respond(self.views, mask, self.view, said, arrays))
+
+
+class InHand:
+    """All rows in the hands of holders."""
+
+    def __init__(self, holders):
+        self.holders = holders
+
+    def every(self, message):
+        return [of_bytes(holder.answer(to_bytes(*message))) for holder in self.holders]
+
+    def those(self, numbers, message):
+        found = []
+        for holder in self.holders:
+            at = np.flatnonzero(np.isin(numbers, holder.numbers))
+            if len(at):
+                found.append((at, of_bytes(holder.answer(to_bytes(*message(at))))))
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class ByNumbers(RemoteView):
+    """A view whose masks can be made of numbers, for its holders understand these as a condition."""
+
+    def mask(self, numbers):
+        return self.where(json.dumps(np.asarray(numbers).tolist()))
+
+
+def afar(views, *, sampled):
+    """The views as one whose rows lie elsewhere."""
+    views = [view for view in views if view.segments]
+    if not views:
+        return None
+    random = np.random.default_rng(len(views))
+    edges = np.unique(random.integers(1, len(views) + 1, 2)) if len(views) > 1 else np.array([1])
+    groups = [group.tolist() for group in np.split(np.arange(len(views)), edges) if len(group)]
+    holders = [Holder([views[i] for i in group]) for group in groups]
+    hands = InHand(holders)
+    told = [
+        (facts_heard(said["facts"], arrays), said)
+        for reply in hands.every(({"call": "facts"}, {}))
+        for said, arrays in each_of(*reply)
+    ]
+    first = views[0]
+    facts = Facts.joined(first.similarity, first.value_dimension, [facts for facts, _ in told])
+    keys = [arrays["keys"] for _, arrays in hands.every(({"call": "sample", "stride": 2}, {}))]
+    return ByNumbers(
+        first.similarity,
+        (),
+        first.dimension,
+        first.value_dimension,
+        holders=hands,
+        told=facts,
+        coded=all(said["coded"] for _, said in told),
+        sample=SampleKeys(first.similarity, np.concatenate(keys)) if sampled else None,
+    )

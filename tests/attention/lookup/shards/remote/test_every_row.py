@@ -1,0 +1,50 @@
+"""The exact path over rows that others hold."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from attention.lookup import Auto, Memory, Question, Rows, answers, sweep
+from tests.attention.lookup.shards.remote.hosts import afar
+
+RANDOM = np.random.default_rng(9)
+KEYS = RANDOM.standard_normal((400, 6)).astype(np.float32)
+VALUES = RANDOM.standard_normal((400, 3)).astype(np.float32)
+OWNERS = np.arange(400) // 3 * 3
+
+
+def views(similarity, owners):
+    found = []
+    whose = owners % 4
+    for part in range(4):
+        memory, rows = Memory(similarity), np.flatnonzero(whose == part)
+        found.append(memory.publish(add=Rows(rows, KEYS[rows], VALUES[rows], owners[rows])))
+    return found
+
+
+@pytest.mark.parametrize("owners", [np.arange(400), OWNERS], ids=["rows", "documents"])
+@pytest.mark.parametrize("similarity", ["cosine", "dot", "scaled_dot", "gaussian"])
+def test_it_answers_as_one_view_does(similarity, owners):
+    memory = Memory(similarity)
+    whole = memory.publish(add=Rows(np.arange(400), KEYS, VALUES, owners))
+    elsewhere = afar(views(similarity, owners), sampled=False)
+    for temperature in (0.0, 0.1, 3.0, Auto(6.0)):
+        asked = [Question(query, temperature, null=0.1) for query in RANDOM.standard_normal((3, 6))]
+        for found, expected in zip(answers(elsewhere, asked), answers(whole, asked), strict=True):
+            assert found.certificate.method == expected.certificate.method == "exact"
+            np.testing.assert_array_equal(found.numbers, expected.numbers)
+            np.testing.assert_allclose(found.weights, expected.weights, rtol=1e-12)
+            np.testing.assert_allclose(found.output, expected.output, rtol=1e-9, atol=1e-12)
+
+
+def test_a_sweep_and_a_condition_that_nothing_passes():
+    elsewhere, whole = afar(views("cosine", np.arange(400)), sampled=False), Memory.of(KEYS, VALUES).view
+    question = Question(KEYS[0], 1.0, top_k=5, output=False)
+    found, expected = (sweep(view, question, [0.0, 0.1, 1.0]) for view in (elsewhere, whole))
+    np.testing.assert_array_equal(found.numbers, expected.numbers)
+    np.testing.assert_allclose(found.weights, expected.weights, rtol=1e-12)
+    (nothing,) = answers(elsewhere, [Question(KEYS[0], 0.1, mask=elsewhere.where(json.dumps([5000])))])
+    assert (nothing.documents, len(nothing.numbers), nothing.output.tolist()) == (0, 0, [0.0, 0.0, 0.0])

@@ -1,0 +1,44 @@
+"""Sums that are kept of rows, as their blocks grow and lose some."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attention.lookup import KeySummary, Memory, Rows, summary_of
+from attention.lookup.shards.remote import summaries
+
+RANDOM = np.random.default_rng(12)
+KEYS = RANDOM.standard_normal((3_000, 10)).astype(np.float32)
+VALUES = RANDOM.standard_normal((3_000, 4)).astype(np.float32)
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot", "gaussian"])
+def test_it_is_that_of_all_rows_that_were_written(similarity):
+    memory = Memory(similarity)
+    for first in (0, 1_000, 1_500):
+        last = {0: 1_000, 1_000: 1_500, 1_500: 3_000}[first]
+        rows = np.arange(first, last)
+        view = memory.publish(add=Rows(rows, KEYS[rows], VALUES[rows], rows // 2 * 2))
+        found, expected = summary_of(view), KeySummary.of(similarity, KEYS[:last], VALUES[:last], last // 2)
+        assert (found.n, found.documents, found.removed) == (expected.n, expected.documents, 0)
+        np.testing.assert_allclose(found.total, expected.total, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(found.gram, expected.gram, rtol=1e-5, atol=1e-4)
+        assert found.value_norm == expected.value_norm
+    found = summary_of(memory.publish(remove=np.arange(0, 600, 2)))
+    assert (found.n, found.documents, found.removed) == (3_000, 1_200, 600)
+
+
+def test_rows_are_read_once(monkeypatch):
+    read = []
+    of = KeySummary.of
+    monkeypatch.setattr(summaries.KeySummary, "of", lambda *given: read.append(len(given[1])) or of(*given))
+    memory = Memory("cosine", expected=1_000)
+    for rows in (np.arange(100), np.arange(100, 130)):
+        summary_of(memory.publish(add=Rows(rows, KEYS[rows])))
+        summary_of(memory.view)
+    assert read == [100, 30]
+
+
+def test_of_nothing():
+    assert summary_of(Memory("dot").view).n == 0

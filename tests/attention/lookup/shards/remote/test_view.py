@@ -1,0 +1,50 @@
+"""A view whose rows others hold: what it says of them, and what passes a condition."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from attention.errors import ParameterError
+from attention.lookup import Memory, Question, RemoteView, Rows, answers
+from tests.attention.lookup.shards.remote.hosts import afar
+
+RANDOM = np.random.default_rng(6)
+KEYS = RANDOM.standard_normal((600, 8)).astype(np.float32)
+VALUES = RANDOM.standard_normal((600, 3)).astype(np.float32)
+
+
+def views(parts=3):
+    found = []
+    for rows in np.array_split(np.arange(len(KEYS)), parts):
+        memory = Memory("cosine")
+        found.append(memory.publish(add=Rows(rows, KEYS[rows], VALUES[rows])))
+    return found
+
+
+def test_it_tells_of_all_rows_what_one_view_would():
+    whole, found = Memory.of(KEYS, VALUES).view, afar(views(), sampled=True)
+    assert (found.n, found.documents, found.dimension, found.value_dimension) == (600, 600, 8, 3)
+    assert found.facts.key_norm == whole.facts.key_norm
+    np.testing.assert_allclose(found.value_residuals.total, whole.value_residuals.total, atol=1e-12)
+    assert not found.bare
+
+
+def test_a_condition_lets_through_what_the_holders_find():
+    found = afar(views(), sampled=False)
+    some = RANDOM.choice(600, 200, replace=False)
+    mask = found.where(json.dumps(some.tolist()))
+    whole = Memory.of(KEYS, VALUES).view
+    expected = whole.mask(some)
+    assert (mask.n, mask.documents, mask.scanned >= mask.n) == (200, 200, True)
+    np.testing.assert_allclose(mask.value_residuals.total, expected.value_residuals.total, atol=1e-12)
+
+
+def test_no_mask_is_made_of_numbers_and_none_of_another_view_is_taken():
+    one, other = (afar(views(), sampled=False) for _ in range(2))
+    with pytest.raises(ParameterError, match="use where"):
+        RemoteView.mask(one, np.arange(3))
+    with pytest.raises(ParameterError, match="another view"):
+        answers(other, [Question(KEYS[0], 0.1, mask=one.where("[1]"))])

@@ -1,0 +1,108 @@
+"""What travels comes back as it was, in no more bytes than it needs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from attention.lookup import Memory, Rows, facts_heard, of_bytes, to_bytes
+from attention.lookup.shards.local import LocalShard
+from attention.lookup.shards.remote.wire import each_of, facts_told, gathered_heard, gathered_told, several
+from attention.lookup.shards.scan_result import ScanRequest
+
+ARRAYS = st.one_of(
+    *(
+        npst.arrays(dtype, npst.array_shapes(max_dims=3, min_side=0, max_side=5))
+        for dtype in ("f4", "f8", "i8", "u1", "?")
+    )
+)
+
+
+@given(st.dictionaries(st.text(max_size=4), ARRAYS, max_size=4))
+def test_arrays_come_back_as_they_were(arrays):
+    said, found = of_bytes(to_bytes({"call": "x", "none": None}, arrays))
+    assert said == {"call": "x", "none": None}
+    assert list(found) == list(arrays)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(found[name], array)
+        assert found[name].dtype == array.dtype
+        assert np.array_equal(np.signbit(found[name]), np.signbit(array)) or array.dtype.kind != "f"
+        assert found[name].flags.aligned
+        assert found[name].flags.writeable or not array.size
+
+
+@pytest.mark.parametrize(
+    ("array", "size"),
+    [
+        (np.arange(1000) + 2**40, 2),
+        (np.arange(1000) * 2**20, 4),
+        (np.arange(1000) * 2**40, 8),
+        (np.arange(1000) / 8, 4),
+        (np.arange(1000) / 3, 8),
+    ],
+)
+def test_a_number_takes_the_bytes_that_it_needs(array, size):
+    assert abs(len(to_bytes({}, {"a": array})) - 1000 * size) < 150
+
+
+def test_nan_and_ends_of_the_numbers_come_back():
+    array = np.array([np.nan, np.inf, -np.inf, 1e300, 5e-324, -0.0])
+    _, found = of_bytes(to_bytes({}, {"a": array, "b": np.array([-(2**63), 2**63 - 1])}))
+    assert found["a"].tobytes() == array.tobytes()
+    assert found["b"].tolist() == [-(2**63), 2**63 - 1]
+
+
+def _memory(rows=3000):
+    random = np.random.default_rng(4)
+    keys = random.standard_normal((rows, 16)).astype(np.float32)
+    return Memory.of(keys, random.standard_normal((rows, 5)).astype(np.float32)), keys
+
+
+def test_facts_come_back():
+    memory, _ = _memory()
+    facts = memory.view.facts
+    found = facts_heard(*of_bytes(to_bytes(*facts_told(facts))))
+    for name in ("similarity", "n", "documents", "most_keys", "value_dimension", "key_norm", "value_norm", "blocks"):
+        assert getattr(found, name) == getattr(facts, name)
+    spread, expected = found.value_spread, facts.value_spread
+    assert spread.around_mean == pytest.approx(expected.around_mean)
+    np.testing.assert_allclose(spread.mean, expected.mean)
+    np.testing.assert_array_equal(spread.residuals.total, expected.residuals.total)
+
+
+def test_facts_of_rows_whose_values_are_not_bounded_come_back():
+    memory = Memory("dot")
+    memory.publish(add=Rows(np.arange(2), np.array([[1.0], [3e38]], dtype=np.float32)))
+    found = facts_heard(*facts_told(memory.view.facts))
+    assert found.value_spread is None
+    assert found.n == 2
+
+
+def test_what_was_gathered_comes_back_with_what_was_looked_up():
+    memory, keys = _memory()
+    wanted = ScanRequest(keys[:3].astype(np.float64), [5, 5, 5], 64, 64, np.array([0.05, 0.2, 1.0]), outputs=True)
+    gathered = LocalShard(memory.view, None).gather(wanted)
+    said, arrays = gathered_told(gathered)
+    found = gathered_heard(*of_bytes(to_bytes(said, arrays)))
+    for query in range(3):
+        first, last = gathered.starts[query : query + 2]
+        known = len(gathered.known_of(query))
+        np.testing.assert_array_equal(found.similarities[first : first + known], gathered.known_of(query))
+        np.testing.assert_array_equal(
+            found.similarities[first + known : last], gathered.similarities[first + known : last]
+        )
+    for name in ("places", "starts", "sums", "errors", "outputs", "thresholds", "levels", "value_errors", "known"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(gathered, name))
+
+
+def test_several_messages_are_one_and_several_again():
+    messages = [({"a": 1}, {"x": np.arange(3)}), ({"a": 2}, {}), ({}, {"y z": np.ones(2)})]
+    found = each_of(*of_bytes(to_bytes(*several(messages))))
+    assert [said for said, _ in found] == [said for said, _ in messages]
+    for (_, arrays), (_, expected) in zip(found, messages, strict=True):
+        assert list(arrays) == list(expected)
+        for name, array in expected.items():
+            np.testing.assert_array_equal(arrays[name], array)

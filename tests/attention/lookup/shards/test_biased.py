@@ -1,0 +1,201 @@
+"""Rows compared by logits: what a scan makes of them lies within its errors of the true ones, whatever a bias is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from attention.lookup import Background, Bias, Memory, Question, Rows, answers, quantised
+from attention.lookup.exact import exact_answers
+from attention.lookup.inspection import similarities_seen
+from attention.lookup.quantised import quantised_answers
+from attention.lookup.scan import scan as scan_module
+from attention.lookup.shards.biased import BiasedShard
+from attention.lookup.shards.scan_result import ScanRequest
+
+KS = [10, 10, 10]
+N = 6007
+RANDOM = np.random.default_rng(7)
+WORDS = np.where(RANDOM.random(N) < 0.05, RANDOM.exponential(3.0, N), 0.0)
+KINDS = {
+    "words": WORDS,
+    "priors": RANDOM.normal(size=N) * 2,
+    "age": -np.linspace(0, 30, N),
+    "soft filter": np.where(RANDOM.random(N) < 0.7, -50.0, 0.0),
+    "far": RANDOM.normal(size=N) - 1e4,
+}
+SMALL = pytest.mark.usefixtures("small_tiles_and_short_lists")
+
+
+@pytest.mark.parametrize("level", [0.0, -1e3, 1e6])
+@pytest.mark.parametrize("temperature", [1e-3, 0.05, 1.0, 1e5])
+@pytest.mark.parametrize("similarity", ["cosine", "dot", "scaled_dot"])
+def test_scanned_logits_lie_within_their_errors(running, clusters, in_pieces, oracle, similarity, temperature, level):
+    keys, values, queries = clusters
+    keys, values, vectors = keys[:3000], values[:3000], np.array(queries[:3])
+    view = in_pieces(similarity, keys, values)
+    addends = level + np.random.default_rng(1).standard_normal(3000) * 3
+    part = BiasedShard(view, None, Bias.of(view, np.arange(3000), addends), temperature)
+    assert all(part.fits(query) for query in vectors)
+    gathered = part.gather(ScanRequest(vectors, KS, listed=128, most=30, temperatures=np.ones(3)))
+    for query, vector in enumerate(vectors):
+        true = oracle(similarity, vector, keys) / temperature + addends
+        own = slice(gathered.starts[query], gathered.starts[query + 1])
+        places, scanned = gathered.places[own], gathered.similarities[own]
+        numbers = part.numbers(places)
+        assert (np.abs(scanned - true[numbers]) <= gathered.errors[query, 0]).all()
+        rest = np.delete(true, numbers)
+        assert rest.max() <= gathered.thresholds[query] + gathered.errors[query, 0]
+        known = gathered.known_of(query)
+        slack = part.slack(vector)
+        assert all(abs(z - t) <= 2 * slack.at(z) for z, t in zip(known, true[numbers[: len(known)]], strict=True))
+        best = float(true.max())
+        mass = float(np.exp(gathered.levels[query] - best) * gathered.sums[query, 0])
+        width = min(gathered.errors[query, 0], 100.0)  # beyond which nothing is said
+        summed = float(np.exp(rest - best).sum())
+        assert summed * np.exp(-width) * (1 - 1e-5) - 1e-35 <= mass <= summed * np.exp(width) * (1 + 1e-5) + 1e-35
+
+
+def test_a_question_in_logits_is_one_at_temperature_1():
+    question = Question(np.ones(3), 0.5, null=0.25, top_k=7).in_logits(100)
+    assert (question.temperature, question.null, question.bias, question.top_k) == (1.0, 0.5, None, 7)
+    assert Question(np.ones(3), 0.5, null=0.25).in_logits(100, 0.25).null == 0
+
+
+@pytest.fixture
+def small_tiles_and_short_lists(monkeypatch):
+    monkeypatch.setattr(scan_module, "MOST_ROWS", 1024)
+    monkeypatch.setattr(quantised, "WIDTHS", (quantised.Width(64, 128),))
+
+
+def softmax_with(logits, null):
+    """(weights, null weight) in float64."""
+    everything = np.append(logits, -np.inf if null is None else null)
+    masses = np.exp(everything - everything.max())
+    return masses[:-1] / masses.sum(), masses[-1] / masses.sum()
+
+
+def held(view, question, found, seen, values):
+    """Hold one answer against float64: its head, and total variation and output against what its certificate says."""
+    exact, everything = exact_answers(view, [question, replace(question, top_k=view.n)])
+    np.testing.assert_array_equal(found.numbers, exact.numbers)
+    np.testing.assert_array_equal(found.similarities, exact.similarities)
+    np.testing.assert_allclose(found.logits, exact.logits, rtol=1e-12, atol=1e-9)
+    assert (found.documents, found.keys, found.temperature) == (exact.documents, exact.keys, question.temperature)
+    assert found.best_similarity == exact.best_similarity
+    assert found.evidence.null_similarity == exact.evidence.null_similarity
+    true = np.zeros(view.n)
+    true[everything.numbers] = everything.weights
+    null = None if question.null is None else question.in_logits(view.n).null
+    weights, null_weight = softmax_with(seen, null)
+    apart = (np.abs(weights - true).sum() + abs(null_weight - everything.null_weight)) / 2
+    assert apart <= found.certificate.total_variation + everything.certificate.total_variation
+    np.testing.assert_allclose(found.weights, weights[found.numbers], rtol=1e-3, atol=1e-5)
+    blended = np.linalg.norm(found.output - true @ values.astype(np.float64))
+    assert blended <= found.certificate.output_error + everything.certificate.output_error
+    assert found.log_partition == pytest.approx(everything.log_partition, rel=1e-2, abs=1e-2)
+    assert found.entropy == pytest.approx(everything.entropy, rel=2e-2, abs=1e-3)
+
+
+@SMALL
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("temperature", [1e-3, 0.05, 1.0, 100.0])
+@pytest.mark.parametrize("similarity", ["cosine", "dot", "scaled_dot"])
+def test_every_bound_holds(running, clusters, in_pieces, similarity, temperature, kind):
+    keys, values, queries = clusters
+    view = in_pieces(similarity, keys, values)
+    width = keys.shape[1]
+    scale = {"cosine": 1, "dot": width, "scaled_dot": np.sqrt(width)}[similarity]
+    bias = Bias.of(view, np.arange(N), KINDS[kind])
+    for count in (1, 19):
+        asked = [Question(query, temperature * scale, null=0.5 * scale, bias=bias) for query in queries[:count]]
+        found = quantised_answers(view, asked)
+        assert all(found)
+        seen = similarities_seen(view, asked)[1]
+        for question, answer, logits in list(zip(asked, found, seen, strict=True))[:2]:
+            held(view, question, answer, logits, values)
+
+
+@SMALL
+def test_a_bias_of_nothing_changes_nothing(running, clusters, in_pieces):
+    keys, values, queries = clusters
+    view = in_pieces("cosine", keys, values)
+    nothing, none = Bias.of(view, [], []), Question(queries[0], 0.05, null=Background(0.1, 0.2))
+    plain, biased = quantised_answers(view, [none, replace(none, bias=nothing)])
+    np.testing.assert_array_equal(plain.numbers, biased.numbers)
+    np.testing.assert_array_equal(plain.similarities, biased.similarities)
+    np.testing.assert_allclose(plain.weights, biased.weights, rtol=1e-3)
+    np.testing.assert_allclose(plain.output, biased.output, atol=1e-3)
+    assert plain.null_weight == pytest.approx(biased.null_weight, rel=1e-3)
+    assert biased.certificate.total_variation < 1.1 * plain.certificate.total_variation + 1e-4
+
+
+@SMALL
+@pytest.mark.parametrize("normaliser", ["one_hot", "sparsemax", "entmax15"])
+def test_other_normalisers_come_from_the_head(running, clusters, in_pieces, normaliser):
+    keys, values, queries = clusters
+    view = in_pieces("cosine", keys, values)
+    bias = Bias.of(view, np.arange(N), WORDS)
+    question = Question(queries[0], 0.02, normaliser=normaliser, bias=bias, null=0.1)
+    (found,), (exact,) = quantised_answers(view, [question]), exact_answers(view, [question])
+    np.testing.assert_array_equal(found.numbers, exact.numbers)
+    np.testing.assert_allclose(found.weights, exact.weights, atol=1e-9)
+    np.testing.assert_allclose(found.output, exact.output, atol=1e-9)
+    assert found.verdict.stands == exact.verdict.stands or not found.verdict.certain
+
+
+@SMALL
+def test_questions_of_many_biases_and_temperatures_are_answered_together(running, clusters):
+    keys, values, queries = clusters
+    memory = Memory("cosine")
+    memory.publish(add=Rows(np.arange(N), keys, values))
+    view = memory.publish(remove=np.arange(0, N, 5))
+    mask = view.mask(np.arange(N // 4, N))
+    biases = [None, Bias.of(view, np.flatnonzero(WORDS), WORDS[WORDS > 0]), Bias.of(view, [3000, 3001], [5.0, -np.inf])]
+    asked = [
+        Question(query, temperature, mask=mask, bias=bias)
+        for query in queries[:3]
+        for temperature in (0.0, 0.05, 1.0)
+        for bias in biases
+    ]
+    for question, found in zip(asked, answers(view, asked), strict=True):
+        (exact,) = exact_answers(view, answers_masked(question))
+        np.testing.assert_array_equal(found.numbers, exact.numbers)
+        bound = found.certificate.total_variation + exact.certificate.total_variation
+        assert np.abs(found.weights - exact.weights).max() <= bound
+        assert np.linalg.norm(found.output - exact.output) <= found.certificate.output_error + 1e-9
+        assert (found.documents, 3001 in found.numbers) == (exact.documents, 3001 in exact.numbers)
+        assert question.temperature > 0 or question.bias is None or found.certificate.method == "exact"
+
+
+def answers_masked(question):
+    """The question with what its bias forbids left out by its mask."""
+    allowed = None if question.bias is None else question.bias.mask
+    return [question if allowed is None else replace(question, mask=question.mask & allowed)]
+
+
+@SMALL
+def test_what_float32_cannot_add_is_read_in_float64(running, clusters, in_pieces):
+    keys, values, queries = clusters
+    view = in_pieces("cosine", keys, values)
+    huge = Bias.of(view, [5], [1e31])
+    asked = [Question(queries[0], 0.05, bias=huge), Question(queries[0], np.inf, bias=Bias.of(view, [5], [1.0]))]
+    assert quantised_answers(view, asked) == [None, None]
+    # Of rows that a bias has made level similarity decides, and is too little of the logit.
+    level = Bias.of(view, np.arange(N), KINDS["soft filter"])
+    assert quantised_answers(view, [Question(queries[0], 1e6, bias=level)]) == [None]
+    best = answers(view, asked)[0]
+    assert (best.numbers[0], best.weights[0], best.certificate.method) == (5, 1.0, "exact")
+
+
+@SMALL
+def test_beside_a_large_addend_a_document_shows_its_most_similar_key(running, clusters):
+    keys, _, queries = clusters
+    view = Memory("cosine").publish(add=Rows(np.arange(N), keys, owners=np.arange(N) // 3 * 3))
+    question = Question(queries[0], 1.0, top_k=1, bias=Bias.of(view, [300], [1e18]))
+    (found,) = quantised_answers(view, [question])
+    own = keys[300:303] @ queries[0] / np.linalg.norm(keys[300:303], axis=1) / np.linalg.norm(queries[0])
+    assert (found.numbers[0], found.parts[0]) == (300, 300 + own.argmax())
+    assert found.similarities[0] == pytest.approx(own.max())

@@ -1,0 +1,30 @@
+"""What follows from the facts alone is the same of rows that lie here and of rows that others hold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attention.lookup import Memory, Question
+from attention.lookup.shards.local import LocalShard
+from attention.lookup.shards.remote.shard import RemoteShard
+from attention.lookup.shards.scan_result import ScanRequest
+from tests.attention.lookup.shards.remote.hosts import afar
+
+RANDOM = np.random.default_rng(13)
+KEYS = (3 * RANDOM.standard_normal((500, 12))).astype(np.float32)
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot", "scaled_dot"])
+def test_both_kinds_of_parts_say_the_same(similarity):
+    view = Memory.of(KEYS, similarity=similarity).view
+    here, there = LocalShard(view, None), RemoteShard(afar([view], sampled=False), None)
+    query = RANDOM.standard_normal(12)
+    question = Question(query, 0.1)
+    wanted = ScanRequest(query[None], [3], 64, 64, np.array([0.1]))
+    for part in (here, there):
+        assert part.asked(question) is question
+        assert part.raw(query, np.arange(3)) is None
+        assert part.slack(query).at(1.0) == here.slack(query).at(1.0) > 0
+        np.testing.assert_array_equal(part.codes(wanted).codes, here.codes(wanted).codes)
+        assert not part.in_logits

@@ -1,0 +1,161 @@
+"""Several parts as one: places, copies that tie in two of them, and what they gather, against one part of all rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attention.lookup import Bias, Memory, Parted, Question, Rows, answers, planner
+from attention.lookup.quantised import part_of
+from attention.lookup.scan import scan as scan_module
+from attention.lookup.shards.joined import MergedShards
+from attention.lookup.shards.local import LocalShard
+from attention.lookup.shards.scan_result import ScanRequest
+
+N = 6_000
+RANDOM = np.random.default_rng(4)
+KEYS = RANDOM.standard_normal((N, 21)).astype(np.float32)
+VALUES = RANDOM.standard_normal((N, 6)).astype(np.float32)
+KEYS[[5, 2_500, 5_999]] = KEYS[5]
+KEYS[2_501] = KEYS[5] * (np.arange(21) > 0)
+QUERIES = KEYS[[5, 40, 900]] + 0.2 * RANDOM.standard_normal((3, 21))
+WHOSE = np.repeat([0, 1, 2, 1], [2_000, 1_000, 2_990, 10])
+
+
+@pytest.fixture(autouse=True)
+def small_tiles(monkeypatch):
+    monkeypatch.setattr(scan_module, "MOST_ROWS", 1024)
+    monkeypatch.setattr(planner, "SMALL_CELLS", 0)
+
+
+def view_of(rows, similarity="cosine"):
+    return Memory(similarity).publish(add=Rows(rows, KEYS[rows], VALUES[rows]))
+
+
+@pytest.fixture(params=["cosine", "dot"], scope="module")
+def views(request):
+    one = view_of(np.arange(N), request.param)
+    return one, Parted.of([view_of(np.flatnonzero(part == WHOSE), request.param) for part in range(3)])
+
+
+def joined_of(many, question=None):
+    part = part_of(many, question or Question(QUERIES[0], 0.1))
+    assert isinstance(part, MergedShards)
+    return part
+
+
+def test_places_go_through_the_parts_one_after_another(views):
+    part = joined_of(views[1])
+    places = np.array([0, N - 1, 2_000, 1_999, 3_009, 3_010])
+    np.testing.assert_array_equal(part.numbers(places), [0, 5_989, 2_000, 1_999, 5_999, 3_000])
+    np.testing.assert_array_equal(part.order(places), part.numbers(places))
+    np.testing.assert_array_equal(part.owners(places), part.numbers(places))
+    np.testing.assert_array_equal(part.places_of(np.array([1_999, 3_000, 5_999])), [1_999, 3_009, 3_010])
+    np.testing.assert_array_equal(part.key_counts(np.array([7_000, 3_000])), [0, 1])
+
+
+def test_originals_are_read_of_the_part_that_has_them(views):
+    one, many = LocalShard(views[0], None), joined_of(views[1])
+    places, queries = np.array([5, 4_000, 2_990, 3_005]), np.array([0, 0, 1, 2])
+    numbers = many.numbers(places)
+    found = many.similarities_at(QUERIES, places, queries)
+    np.testing.assert_array_equal(found, one.similarities_at(QUERIES, numbers, queries))
+    outputs, expected = np.zeros((3, 6)), np.zeros((3, 6))
+    weights = np.array([0.5, 0.1, 2.0, 1.0])
+    many.add_values(places, queries, weights, outputs)
+    one.add_values(numbers, queries, weights, expected)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-14)
+    left_out, of_one = many.residuals_at(places), one.residuals_at(numbers)
+    assert left_out.count == of_one.count == 4
+    np.testing.assert_allclose(left_out.total, of_one.total, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(many.value_residuals.total, one.value_residuals.total, rtol=1e-6, atol=1e-9)
+
+
+def test_copies_are_alike_in_whichever_parts_they_stand(views):
+    part = joined_of(views[1])
+    places = {number: int(part.places_of(np.array([number]))[0]) for number in (5, 2_500, 2_501, 5_999)}
+    assert part.alike(np.sort([places[5], places[2_500], places[5_999]]))
+    assert not part.alike(np.sort([places[5], places[2_501]]))
+    assert not part.alike(np.sort([places[2_500], places[2_501], places[5]]))  # not even those of one part
+
+
+def test_copies_are_alike_where_they_have_one_bias():
+    many = Parted.of([view_of(np.flatnonzero(part == WHOSE)) for part in range(3)])
+    for addends, expected in (([1.0, 1.0], True), ([1.0, 2.0], False), ([0.0, -0.0], True)):
+        bias = Bias.of(many, [5, 5_999], addends)
+        part = joined_of(many, Question(QUERIES[0], 0.1, bias=bias))
+        assert part.alike(np.sort(part.places_of(np.array([5, 5_999])))) == expected
+
+
+@pytest.mark.parametrize("temperature", [0.5, None])
+def test_what_parts_gather_is_what_one_gathers(running, views, temperature):
+    one, many = LocalShard(views[0], None), joined_of(views[1])
+    warmth = None if temperature is None else np.full(3, temperature)
+    outputs = temperature is not None
+    wanted = ScanRequest(QUERIES, [10] * 3, listed=256, most=64, temperatures=warmth, outputs=outputs)
+    expected, found = one.gather(wanted), many.gather(wanted)
+    assert (found.documents, found.keys) == (N, N)
+    for query in range(3):
+        own = slice(found.starts[query], found.starts[query + 1])
+        numbers, known = many.numbers(found.places[own]), found.known_of(query)
+        assert (np.diff(found.similarities[own]) <= 0).all()
+        assert len(set(numbers.tolist())) == len(numbers)
+        exact = many.similarities_at(QUERIES, found.places[own], np.full(len(numbers), query))
+        np.testing.assert_array_equal(known, exact[: len(known)])
+        error = found.error(query)
+        assert (np.abs(found.similarities[own] - exact) <= error.largest).all()
+        others = np.setdiff1d(np.arange(N), numbers)
+        rest = one.similarities_at(QUERIES, others, np.full(len(others), query))
+        assert rest.max() <= found.thresholds[query] + error.largest
+        if temperature is None:
+            assert found.histogram[query, :, 0].sum() == len(others)
+        else:
+            terms = np.exp((rest - found.levels[query]) / temperature)
+            assert abs(np.log(found.sums[query, 0] / terms.sum())) <= error.largest / temperature
+            off = np.expm1(2 * error.largest / temperature) * terms.sum() * views[0].facts.value_norm
+            assert np.linalg.norm(found.outputs[query] - terms @ VALUES[others]) <= off
+        assert error.largest == expected.error(query).largest
+        assert error.squares <= 1.01 * expected.error(query).squares
+
+
+def test_what_parts_looked_up_is_not_looked_up_again(views, monkeypatch):
+    def refused(*_):
+        raise AssertionError("asked a second time")
+
+    monkeypatch.setattr(MergedShards, "similarities_at", refused)
+    wanted = ScanRequest(QUERIES, [10] * 3, listed=256, most=64, temperatures=np.full(3, 0.05))
+    gathered = joined_of(views[1]).gather(wanted)
+    assert (np.diff(gathered.known_starts) >= 10).all()
+
+
+def test_a_part_whose_rows_do_not_pass_is_not_asked(views, monkeypatch):
+    one, many = views
+    allowed = np.flatnonzero(WHOSE == 2)
+    asked = []
+    gather = LocalShard.gather
+    monkeypatch.setattr(LocalShard, "gather", lambda part, *a, **k: asked.append(part) or gather(part, *a, **k))
+    question = Question(QUERIES[0], 0.05, mask=many.mask(allowed))
+    found = answers(many, [question])[0]
+    assert len(asked) == 1
+    expected = answers(one, [Question(QUERIES[0], 0.05, mask=one.mask(allowed))])[0]
+    np.testing.assert_array_equal(found.numbers, expected.numbers)
+
+
+def test_where_copies_tie_across_parts_the_bound_is_that_of_one_part(views):
+    query = KEYS[5].astype(np.float64)
+    for normaliser, temperature in (("softmax", 0.0), ("softmax", 1e-30), ("one_hot", 1.0)):
+        for view in views:
+            found = answers(view, [Question(query, temperature, normaliser=normaliser, top_k=2)])[0]
+            assert found.certificate.method == "quantised"
+            np.testing.assert_array_equal(found.numbers, [5, 2_500, 5_999])
+            np.testing.assert_allclose(found.weights, 1 / 3, atol=1e-15)
+            assert found.certificate.total_variation < 1e-14
+
+
+def test_a_list_of_views_is_asked_as_one():
+    views = [view_of(np.flatnonzero(part == WHOSE)) for part in range(3)]
+    found = answers(views, [Question(query, 0.05) for query in QUERIES])
+    expected = answers(Parted.of(views), [Question(query, 0.05) for query in QUERIES])
+    for mine, theirs in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(mine.numbers, theirs.numbers)
+        np.testing.assert_array_equal(mine.weights, theirs.weights)

@@ -1,0 +1,145 @@
+"""A view as one part: what it says of itself, and that what it gathers leaves no row out and looks up the best."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attention.lookup import Memory, Rows
+from attention.lookup.codes.queries import query_codes
+from attention.lookup.memory import memory as memory_module
+from attention.lookup.memory import segments as segments_module
+from attention.lookup.scan import scan as scan_module
+from attention.lookup.shards.local import LocalShard
+from attention.lookup.shards.scan_result import ScanRequest
+
+N, WIDTH = 3000, 19
+RANDOM = np.random.default_rng(6)
+KEYS = RANDOM.standard_normal((N, WIDTH)).astype(np.float32)
+KEYS[1500] = KEYS[20]  # copies in two blocks
+VALUES = RANDOM.standard_normal((N, 5)).astype(np.float32)
+QUERIES = RANDOM.standard_normal((3, WIDTH))
+KS = [1, 10, 40]
+
+
+@pytest.fixture(autouse=True)
+def small_tiles_and_blocks(monkeypatch):
+    monkeypatch.setattr(scan_module, "MOST_ROWS", 1024)
+    for module in (segments_module, memory_module):
+        monkeypatch.setattr(module, "BLOCK_ROWS", 1024)
+
+
+@pytest.fixture(params=["cosine", "dot", "scaled_dot"])
+def view(request):
+    memory = Memory(request.param)
+    memory.publish(add=Rows(np.arange(N), KEYS, VALUES))
+    return memory.publish(remove=np.arange(0, N, 7))
+
+
+@pytest.fixture(params=["all", "a mask", "one row", "none"])
+def mask(request, view):
+    allowed = {"a mask": np.arange(900, 2900, 2), "one row": np.array([20]), "none": np.empty(0, dtype=np.int64)}
+    return view.mask(allowed[request.param]) if request.param in allowed else None
+
+
+def passing(view, mask):
+    if mask is None:
+        return view.numbers()
+    return np.concatenate([np.empty(0, np.int64), *(s.numbers[allowed] for s, allowed in view.passing(mask))])
+
+
+def test_it_says_how_many_rows_pass_and_which_they_are(view, mask):
+    part = LocalShard(view, mask)
+    assert part.documents == len(passing(view, mask))
+    assert part.facts is view.facts
+    places = np.array([2999, 0, 1024, 1023, 20])
+    np.testing.assert_array_equal(part.numbers(places), places)  # removed rows have places too
+    assert part.fits(QUERIES[0])
+    assert part.fits(1e35 * QUERIES[0]) == (view.similarity == "cosine")
+
+
+def test_rows_are_alike_where_they_are_copies(view):
+    part = LocalShard(view, None)
+    assert part.alike(np.array([20, 1500]))
+    assert not part.alike(np.array([20, 1499, 1500]))
+
+
+def test_similarities_and_values_are_those_of_the_originals(running, oracle, view):
+    part, places, asked = LocalShard(view, None), np.array([2999, 20, 1500, 20]), np.array([0, 1, 1, 2])
+    found = part.similarities_at(QUERIES, places, asked)
+    expected = [oracle(view.similarity, QUERIES[q], KEYS[[row]])[0] for row, q in zip(places, asked, strict=True)]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert found[1] == found[2]
+    outputs = np.ones((3, 5))
+    part.add_values(places, asked, np.array([1.0, 2.0, 3.0, 4.0]), outputs)
+    np.testing.assert_allclose(outputs[1], 1 + np.array([2.0, 3.0]) @ VALUES[[20, 1500]], rtol=1e-12)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.1, np.inf])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_every_row_that_passes_is_gathered_once(running, monkeypatch, oracle, view, mask, workers, temperature):
+    monkeypatch.setattr(scan_module, "workers", lambda: workers)
+    part, expected = LocalShard(view, mask), passing(view, mask)
+    wanted = ScanRequest(QUERIES, KS, listed=128, most=30, temperatures=np.full(3, temperature), outputs=True)
+    gathered = part.gather(wanted)
+    assert gathered.documents == len(expected)
+    assert (gathered.starts[0], gathered.starts[-1]) == (0, len(gathered.places))
+    for query, k in enumerate(KS):
+        own = slice(gathered.starts[query], gathered.starts[query + 1])
+        places, similarities, error = gathered.places[own], gathered.similarities[own], gathered.error(query)
+        assert len(set(places)) == len(places)
+        assert np.isin(places, expected).all()
+        assert (np.diff(similarities) <= 0).all()
+        true = oracle(view.similarity, QUERIES[query], KEYS[expected])
+        place = {row: at for at, row in enumerate(expected)}
+        listed = np.array([place[row] for row in places], dtype=np.intp)
+        assert (np.abs(similarities - true[listed]) <= error.largest).all()
+        rest = np.delete(true, listed)
+        assert not len(rest) or rest.max() <= gathered.thresholds[query] + error.largest
+        if temperature == np.inf:
+            assert gathered.sums[query, 0] == len(rest)
+        elif temperature > 0 and len(rest):
+            mass = np.exp((rest - gathered.levels[query]) / temperature).sum()
+            assert abs(np.log(gathered.sums[query, 0] / mass)) <= error.largest / temperature
+        # The best of those listed are known: at least k, and not all.
+        known = gathered.known_of(query)
+        np.testing.assert_allclose(known, true[listed[: len(known)]], rtol=1e-11, atol=1e-13)
+        assert (len(known) >= k) == (len(places) >= k)
+        if mask is None:
+            assert k <= len(known) < len(places)
+    assert gathered.outputs.shape == (3, 5)
+
+
+def test_a_row_is_no_further_from_its_bin_s_mean_than_is_said(running, coded, view):
+    gathered = LocalShard(view, None).gather(ScanRequest(QUERIES, KS, listed=128, most=30, temperatures=None))
+    similarities = coded(view, query_codes(view.similarity, QUERIES, outputs=False))
+    assert gathered.outputs is None
+    for query in range(3):
+        counts, sums = gathered.histogram[query].T
+        own = slice(gathered.starts[query], gathered.starts[query + 1])
+        rest = np.setdiff1d(view.numbers(), gathered.places[own])
+        scanned = np.sort(similarities[query, rest])
+        assert counts.sum() == len(scanned)
+        means = np.repeat(sums[counts > 0] / counts[counts > 0], counts[counts > 0].astype(int))
+        # Both in order, they are the same rows, and those of a bin lie within its width.
+        assert (np.abs(means - scanned) <= gathered.bin_widths[query]).all()
+        assert np.abs(means - scanned).max() > gathered.bin_widths[query] / 4
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_document_s_rows_are_found_across_blocks(masked):
+    sizes = np.tile([1, 500, 3, 2], 10)[:12]
+    documents = np.cumsum([0, *sizes[:-1]])
+    owners = np.repeat(documents, sizes)
+    keys = RANDOM.standard_normal((len(owners), WIDTH))
+    view = Memory.of(keys, owners=owners).publish(remove=documents[:2])
+    kept = documents[[0, 3, 5, 6]] if masked else documents
+    part = LocalShard(view, view.mask(kept) if masked else None)
+    passing = np.isin(documents, kept) & (np.arange(12) >= 2)
+    assert (part.documents, part.keys) == (passing.sum(), sizes[passing].sum())
+    np.testing.assert_array_equal(part.key_counts(documents[::-1]), (sizes * passing)[::-1])
+    places = part.places_of(documents)
+    np.testing.assert_array_equal(places, np.flatnonzero(np.isin(owners, documents[passing])))
+    np.testing.assert_array_equal(part.owners(places), owners[places])
+    np.testing.assert_array_equal(part.numbers(places), places)
+    assert len(view.segments) > 1

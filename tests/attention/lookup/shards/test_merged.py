@@ -1,0 +1,62 @@
+"""What several parts gathered as one: lists in order, and what is known kept."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from attention.lookup import Memory, Rows
+from attention.lookup.memory.facts import Facts
+from attention.lookup.shards.local import LocalShard
+from attention.lookup.shards.merged import listed_similarities, merged
+from attention.lookup.shards.scan_result import ScanRequest
+
+RANDOM = np.random.default_rng(10)
+KEYS = RANDOM.standard_normal((9_000, 16)).astype(np.float32)
+
+
+def gathered(wanted):
+    views = []
+    for rows in np.array_split(np.arange(len(KEYS)), 3):
+        memory = Memory("cosine")
+        views.append(memory.publish(add=Rows(rows, KEYS[rows])))
+    facts = Facts.joined("cosine", 16, [view.facts for view in views])
+    thresholds = np.full(len(wanted.ks), 0.55, dtype=np.float32)
+    return [LocalShard(view, None, facts=facts).gather(wanted, thresholds) for view in views]
+
+
+def test_lists_are_in_order_and_what_was_looked_up_is_not_asked_for_again():
+    queries = RANDOM.standard_normal((4, 16))
+    wanted = ScanRequest(queries, [5] * 4, 200, 512, np.full(4, 0.1))
+    found = list(gathered(wanted))
+    asked = []
+
+    def looked_up(places, whose):
+        asked.extend(zip(places.tolist(), whose.tolist(), strict=True))
+        unit = KEYS[places].astype(np.float64)
+        unit /= np.linalg.norm(unit, axis=1)[:, None]
+        return np.einsum("id,id->i", unit, queries[whose]) / np.linalg.norm(queries[whose], axis=1)
+
+    placed = [each.__class__(**{**each.__dict__, "places": each.places + 3000 * i}) for i, each in enumerate(found)]
+    one = merged(placed, wanted, 9_000, 9_000, looked_up)
+    for query in range(4):
+        first, last = one.starts[query : query + 2]
+        assert (np.diff(one.similarities[first:last]) <= 0).all()
+        known = {}
+        for each in placed:
+            begin = each.starts[query]
+            own = each.known_of(query)
+            known |= dict(zip(each.places[begin : begin + len(own)].tolist(), own.tolist(), strict=True))
+        places = one.places[first:last].tolist()
+        for place, similar in zip(places, one.known_of(query).tolist(), strict=False):
+            assert (place, query) in asked or known[place] == similar
+        assert not {place for place, whose in asked if whose == query} & known.keys()
+    assert one.sums[:, 0].sum() > 0
+    np.testing.assert_allclose(one.errors[:, 1], np.sum([each.errors[:, 1] for each in found], axis=0))
+
+
+def test_a_row_that_was_looked_up_stands_by_what_it_is():
+    wanted = ScanRequest(RANDOM.standard_normal((1, 16)), [5], 200, 512, np.array([0.1]))
+    (each, *_) = gathered(wanted)
+    found, count = listed_similarities(each), len(each.known_of(0))
+    np.testing.assert_array_equal(found[:count], each.known_of(0))
+    np.testing.assert_array_equal(found[count:], each.similarities[count:])

@@ -1,0 +1,182 @@
+"""What a scan brings home: workers add up to one, and it can be sent, for it is arrays and numbers and no more."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attention.lookup import Memory, Question, Rows, planner, quantised
+from attention.lookup.quantised import quantised_answers
+from attention.lookup.scan import scan as scan_module
+from attention.lookup.scan.accumulator import ERROR_DEGREES, NO_THRESHOLD, Accumulator
+from attention.lookup.shards.local import LocalShard
+from attention.lookup.shards.scan_result import ScanRequest, ScanResult, added_up
+from attention.lookup.temperature_sweep import quantised_sweep, solved
+
+
+def worker(thresholds, inverse, similarities, values):
+    """An accumulator that has summed the similarities [r] and values [r, d_v] of each query."""
+    made = Accumulator(np.array(thresholds, np.float32), np.array(inverse, np.float32), 64, values[0].shape[1], None)
+    for query, (own, theirs) in enumerate(zip(similarities, values, strict=True)):
+        terms = np.exp((own - float(made.lists.thresholds[query])) * float(made.inverse[query]))
+        logits = np.log(terms)
+        made.sums[query] = terms.sum(), (terms * logits).sum(), (terms * terms).sum()
+        made.outputs[query] = terms @ theirs
+        # So that each of them is what a plain sum of these rows would be.
+        made.value_errors[query] = [(terms**degree).sum() for degree in ERROR_DEGREES]
+    return made
+
+
+@settings(deadline=None)
+@given(
+    seed=st.integers(0, 999),
+    workers=st.integers(1, 4),
+    temperature=st.sampled_from([0.05, 0.3, 5.0]),
+    data=st.data(),
+)
+def test_workers_add_up_to_what_one_would_have_summed(seed, workers, temperature, data):
+    random, inverse = np.random.default_rng(seed), [1 / temperature] * 2
+    drawn = [data.draw(st.sampled_from([-1.0, 0.0, 0.25, 1.5])) for _ in range(2 * workers)]
+    thresholds = np.array(drawn, dtype=np.float64).reshape(workers, 2)
+    counts = [data.draw(st.integers(0, 5)) for _ in range(2 * workers)]
+    similarities = [
+        [random.uniform(-2, 0, count) + thresholds[w, q] for q, count in enumerate(counts[2 * w : 2 * w + 2])]
+        for w in range(workers)
+    ]
+    values = [[random.standard_normal((len(own), 3)) for own in each] for each in similarities]
+    parts = [worker(thresholds[w], inverse, similarities[w], values[w]) for w in range(workers)]
+    found = added_up(parts)
+    np.testing.assert_array_equal(found.thresholds, thresholds.max(axis=0))
+    everything = [np.concatenate([each[query] for each in similarities]) for query in range(2)]
+    every_value = [np.concatenate([each[query] for each in values]) for query in range(2)]
+    for query in range(2):
+        has_any = [w for w in range(workers) if len(similarities[w][query])]
+        assert found.levels[query] == (thresholds[has_any, query] if has_any else thresholds[:, query]).max()
+    one = worker(found.levels, inverse, everything, every_value)
+    np.testing.assert_allclose(found.sums, one.sums, rtol=1e-5, atol=1e-300)
+    assert (np.abs(found.outputs - one.outputs) <= 1e-5 * (one.sums[:, :1] + np.abs(one.outputs))).all()
+    np.testing.assert_allclose(found.value_errors, one.value_errors, rtol=1e-5, atol=1e-300)
+
+
+def test_a_worker_that_summed_nothing_does_not_say_what_the_others_are_relative_to():
+    idle = Accumulator(np.array([NO_THRESHOLD, 9.0], np.float32), np.ones(2, np.float32), 64, None, None)
+    busy = Accumulator(np.array([NO_THRESHOLD, 0.5], np.float32), np.ones(2, np.float32), 64, None, None)
+    busy.sums[1] = 2.0, -1.0, 1.5
+    found = added_up([idle, busy])
+    assert found.thresholds.tolist() == [-np.inf, 9.0]  # where no threshold rose, everything is listed
+    assert found.levels[1] == 0.5
+    np.testing.assert_array_equal(found.sums, [[0, 0, 0], [2.0, -1.0, 1.5]])
+    assert found.outputs is None
+
+
+def test_at_temperature_0_only_the_highest_threshold_s_sums_are_left():
+    low, high = (
+        Accumulator(np.array([threshold], np.float32), np.array([1e30], np.float32), 64, 1, None)
+        for threshold in (0.0, 0.5)
+    )
+    for each in (low, high):
+        each.sums[:] = each.outputs[:] = 1.0
+    found = added_up([low, high])
+    assert (found.sums.tolist(), found.outputs.tolist()) == ([[1.0, 1.0, 1.0]], [[1.0]])
+
+
+@pytest.fixture
+def view(clusters):
+    memory = Memory("cosine")
+    memory.publish(add=Rows(np.arange(len(clusters[0])), *clusters[:2]))
+    return memory.publish(remove=np.arange(0, len(clusters[0]), 9))
+
+
+@pytest.fixture(autouse=True)
+def small_tiles_and_short_lists(monkeypatch):
+    monkeypatch.setattr(scan_module, "MOST_ROWS", 1024)
+    monkeypatch.setattr(scan_module, "workers", lambda: 3)
+    monkeypatch.setattr(quantised, "WIDTHS", (quantised.Width(64, 128),))
+
+
+def gathered_of(view, queries, temperatures, outputs=True):
+    ks = [10] * len(queries)
+    wanted = ScanRequest(np.array(queries), ks, listed=128, most=64, temperatures=temperatures, outputs=outputs)
+    return LocalShard(view, None).gather(wanted)
+
+
+def sent(gathered):
+    """The same after a journey as bytes that may hold no Python objects."""
+    file = io.BytesIO()
+    np.savez(file, **{name: value for name, value in vars(gathered).items() if value is not None})
+    arrays = np.load(io.BytesIO(file.getvalue()), allow_pickle=False)
+    return ScanResult(
+        **{each.name: arrays[each.name][()] if each.name in arrays else None for each in fields(ScanResult)}
+    )
+
+
+@pytest.mark.parametrize("blended", [True, False])
+def test_it_holds_arrays_and_numbers_only(clusters, view, blended):
+    for temperatures in (np.array([0.1, 0.5]), None):
+        gathered = gathered_of(view, clusters[2][:2], temperatures, blended)
+        for name, value in vars(gathered).items():
+            optional = name in ("outputs", "histogram")
+            assert type(value) in (int, np.ndarray) or (optional and value is None), name
+            assert not isinstance(value, np.ndarray) or value.dtype in (np.float64, np.int64), name
+        assert (gathered.outputs is None) == (not blended)
+        assert (gathered.histogram is None) == (temperatures is not None)
+
+
+def same(found, expected):
+    for each in fields(expected):
+        one, other = getattr(found, each.name), getattr(expected, each.name)
+        if isinstance(other, np.ndarray):
+            np.testing.assert_array_equal(one, other)
+        else:
+            assert one == other
+
+
+def test_an_answer_is_the_same_to_the_bit_when_it_was_sent(clusters, view, monkeypatch):
+    asked = [Question(clusters[2][0], 0.1, null=0.4), Question(clusters[2][1], 0.01, normaliser="entmax15")]
+    gathered = gathered_of(view, clusters[2][:2], np.array([0.1, 0.0]))
+    monkeypatch.setattr(LocalShard, "gather", lambda *_, **__: gathered)
+    here = quantised_answers(view, asked)
+    monkeypatch.setattr(LocalShard, "gather", lambda *_, **__: sent(gathered))
+    for found, expected in zip(quantised_answers(view, asked), here, strict=True):
+        assert expected is not None
+        same(found, expected)
+
+
+def test_every_temperature_is_the_same_when_a_histogram_was_sent(clusters, view, monkeypatch):
+    monkeypatch.setattr(planner, "SMALL_CELLS", 0)
+    question, temperatures = Question(clusters[2][0], 1.0, null=0.4, output=False), [0, 0.05, 1.0, np.inf]
+    gathered = gathered_of(view, clusters[2][:1], None, outputs=False)
+    auto = Question(clusters[2][0], planner.Auto(30), output=False)
+    monkeypatch.setattr(LocalShard, "gather", lambda *_, **__: gathered)
+    here, at = quantised_sweep(view, question, temperatures), solved(view, [auto])
+    monkeypatch.setattr(LocalShard, "gather", lambda *_, **__: sent(gathered))
+    same(quantised_sweep(view, question, temperatures), here)
+    assert solved(view, [auto])[0].temperature == at[0].temperature
+
+
+def test_each_query_has_its_own_candidates_known_rows_and_error(clusters, view):
+    gathered = gathered_of(view, clusters[2][:3], np.array([0.1, 0.5, 0.0]))
+    normalisers = (("softmax", 0), ("sparsemax", 1), ("entmax15", 2))
+    asked = [
+        Question(query, 0.25, normaliser=normaliser, top_k=4 + reach)
+        for query, (normaliser, reach) in zip(clusters[2], normalisers, strict=False)
+    ]
+    found = gathered.candidates(asked)
+    np.testing.assert_array_equal(found.places, gathered.places)
+    np.testing.assert_array_equal(found.thresholds, gathered.thresholds)
+    assert found.ks.tolist() == [4, 5, 6]
+    for query, (_, reach) in enumerate(normalisers):
+        assert found.supports[query] == pytest.approx(0.25 * reach, rel=1e-5)
+        assert found.supports[query] >= 0.25 * reach
+        own = gathered.similarities[gathered.starts[query] : gathered.starts[query + 1]]
+        assert (np.diff(own) <= 0).all()
+        error = gathered.error(query)
+        assert [error.largest, error.squares, error.uniform] == gathered.errors[query].tolist()
+        assert found.errors[query] == error.largest
+        assert len(gathered.known_of(query)) == gathered.known_starts[query + 1] - gathered.known_starts[query]
+    assert sum(len(gathered.known_of(query)) for query in range(3)) == len(gathered.known)

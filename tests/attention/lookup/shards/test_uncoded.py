@@ -1,0 +1,128 @@
+"""Rows without codes: summed as they are read, and answered as the exact path answers that holds all of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attention.lookup import Auto, Memory, Question, Rows, answers, planner
+from attention.lookup.exact import exact_answers
+from attention.lookup.memory import memory as memory_module
+from attention.lookup.memory import segments as segments_module
+from attention.lookup.memory.blocks import Block
+from attention.lookup.quantised import part_of
+from attention.lookup.shards.joined import MergedShards
+from attention.lookup.shards.scan_result import ScanRequest
+from attention.lookup.shards.uncoded import UncodedShard
+
+N = 5_000
+RANDOM = np.random.default_rng(9)
+KEYS = RANDOM.standard_normal((N, 12)).astype(np.float32)
+KEYS[[10, 700, 4_321]] = KEYS[10]
+VALUES = (RANDOM.standard_normal((N, 5)) + 1).astype(np.float32)
+QUERIES = KEYS[[10, 3, 99]].astype(np.float64)
+QUERIES[1:] += 0.4 * RANDOM.standard_normal((2, 12))
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(planner, "SMALL_CELLS", 0)
+    for module in (segments_module, memory_module):
+        monkeypatch.setattr(module, "BLOCK_ROWS", 1_024)
+
+
+def bare(similarity):
+    memory = Memory(similarity, codes_later=True)
+    memory.publish(add=Rows(np.arange(N), KEYS, VALUES))
+    return memory.publish(remove=np.arange(0, N, 11)), memory
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot", "scaled_dot", "gaussian"])
+@pytest.mark.parametrize("temperature", [0, 1e-30, 0.07, 3.3, np.inf])
+@pytest.mark.parametrize("masked", [False, True])
+def test_it_answers_as_the_exact_path_and_as_sure(similarity, temperature, masked):
+    view, _ = bare(similarity)
+    mask = view.mask(np.arange(10, N, 3)) if masked else None
+    asked = [Question(query, temperature, null=0.2, mask=mask, top_k=7) for query in QUERIES]
+    assert isinstance(part_of(view, asked[0]), UncodedShard)
+    for found, expected in zip(answers(view, asked), exact_answers(view, asked), strict=True):
+        np.testing.assert_array_equal(found.numbers, expected.numbers)
+        np.testing.assert_array_equal(found.similarities, expected.similarities)
+        assert found.certificate.method == "exact"
+        assert found.certificate.total_variation <= 1.01 * expected.certificate.total_variation + 1e-15
+        assert found.certificate.output_error <= 16 * expected.certificate.output_error  # for the order of its sums
+        together = found.certificate.total_variation + expected.certificate.total_variation
+        assert np.abs(found.weights - expected.weights).sum() / 2 <= together
+        assert abs(found.null_weight - expected.null_weight) <= together
+        errors = found.certificate.output_error + expected.certificate.output_error
+        assert np.linalg.norm(found.output - expected.output) <= errors
+        np.testing.assert_allclose(found.log_partition, expected.log_partition, rtol=1e-12)
+        np.testing.assert_allclose(found.entropy, expected.entropy, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("normaliser", ["sparsemax", "entmax15", "one_hot"])
+def test_other_normalisers_come_of_the_best(normaliser):
+    view, _ = bare("gaussian")
+    asked = [Question(query, 0.5, null=-3.0, normaliser=normaliser) for query in QUERIES]
+    for found, expected in zip(answers(view, asked), exact_answers(view, asked), strict=True):
+        np.testing.assert_array_equal(found.numbers, expected.numbers)
+        np.testing.assert_allclose(found.weights, expected.weights, atol=1e-13)
+        assert found.certificate.total_variation <= 1.01 * expected.certificate.total_variation + 1e-15
+
+
+def test_nothing_as_long_as_the_rows_is_held(monkeypatch):
+    def refused(*_, **__):
+        raise AssertionError("all similarities at once")
+
+    monkeypatch.setattr("attention.lookup.shards.every_row.all_similarities", refused)
+    view, _ = bare("gaussian")
+    found = answers(view, [Question(query, 0.05) for query in QUERIES])
+    assert [each.certificate.method for each in found] == ["exact"] * 3
+    wanted = ScanRequest(QUERIES, [10] * 3, listed=128, most=64, temperatures=np.ones(3))
+    gathered = part_of(view, Question(QUERIES[0], 1.0)).gather(wanted)
+    assert (np.diff(gathered.starts) < N / 8).all()
+    with pytest.raises(AssertionError, match="all similarities"):  # where every temperature is meant
+        answers(view, [Question(QUERIES[0], Auto(3.0))])
+
+
+def test_many_tiles_are_blended_in_few_runs(monkeypatch):
+    monkeypatch.setattr("attention.lookup.shards.uncoded.TILE_ROWS", 16)
+    monkeypatch.setattr("attention.lookup.shards.uncoded.TOGETHER", 5)
+    view, _ = bare("dot")
+    asked = [Question(query, 2.0) for query in QUERIES]
+    for found, expected in zip(answers(view, asked), exact_answers(view, asked), strict=True):
+        np.testing.assert_array_equal(found.numbers, expected.numbers)
+        np.testing.assert_allclose(found.output, expected.output, rtol=1e-12)
+        np.testing.assert_allclose(found.weights, expected.weights, rtol=1e-12)
+
+
+def test_while_codes_are_made_some_rows_are_scanned_and_the_others_read(monkeypatch):
+    """And where there is no room for more codes it stays so."""
+    view, memory = bare("cosine")
+    expected = exact_answers(view, [Question(query, 0.05, null=0.3) for query in QUERIES])
+    coded, made = Block.coded, []
+
+    def until_memory_is_full(block, *how):
+        made.append(block)
+        if len(made) == 3:
+            raise MemoryError
+        return coded(block, *how)
+
+    monkeypatch.setattr(Block, "coded", until_memory_is_full)
+    with pytest.raises(MemoryError):
+        memory.code()
+    view = memory.publish(add=Rows(np.arange(N, N + 1), -QUERIES[:1], VALUES[:1]))  # new rows have codes again
+    asked = [Question(query, 0.05, null=0.3) for query in QUERIES]
+    part = part_of(view, asked[0])
+    assert isinstance(part, MergedShards)
+    assert [type(each) is UncodedShard for each, _ in part._parts] == [False, True, False][: len(part._parts)]
+    for found, exact in zip(answers(view, asked), expected, strict=True):
+        np.testing.assert_array_equal(found.numbers, exact.numbers)
+        np.testing.assert_array_equal(found.similarities, exact.similarities)
+        assert found.certificate.method == "quantised"
+        bounds = found.certificate.total_variation + exact.certificate.total_variation + 1e-12  # for the new row
+        assert np.abs(found.weights - exact.weights).sum() / 2 <= bounds
+        assert np.linalg.norm(found.output - exact.output) <= found.certificate.output_error + 1e-9
+    mask = view.mask(np.arange(0, N, 2))
+    found, exact = (ask(view, [Question(QUERIES[1], 0.05, mask=mask)])[0] for ask in (answers, exact_answers))
+    np.testing.assert_array_equal(found.numbers, exact.numbers)

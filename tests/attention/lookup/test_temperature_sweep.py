@@ -1,0 +1,157 @@
+"""Every temperature from one scan: a sweep is many answers, and `Auto` the one that holds so many documents."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attention.lookup import Auto, Question, answers, planner, temperature_sweep
+from attention.lookup.exact import exact_answers, exact_sweep
+from attention.lookup.quantised import Width
+from attention.lookup.scan import scan as scan_module
+from attention.lookup.shards import local
+from attention.lookup.temperature_sweep import Tail, quantised_sweep, solved
+
+
+@pytest.fixture(autouse=True)
+def small_tiles_and_short_lists(monkeypatch):
+    monkeypatch.setattr(scan_module, "MOST_ROWS", 1024)
+    monkeypatch.setattr(temperature_sweep, "WIDTHS", (Width(64, 128),))
+
+
+def histogram_of(similarities, bins):
+    """float64[bins, 2], count and sum of similarities from 0 to 1."""
+    at = np.minimum((similarities * bins).astype(int), bins - 1)
+    return np.stack([np.bincount(at, minlength=bins), np.bincount(at, similarities, bins)], axis=1).astype(float)
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 99), n=st.integers(1, 500), bins=st.integers(1, 64))
+def test_a_tail_weighs_what_its_rows_do_as_far_as_their_bins_are_narrow(seed, n, bins):
+    similarities, temperatures = np.random.default_rng(seed).random(n), np.array([0.05, 0.3, 9.0, np.inf])
+    sums = Tail(histogram_of(similarities, bins)).at(temperatures)
+    assert sums.sums.shape == (4, 1, 3)
+    for (mass, _, square), temperature in zip(sums.sums[:, 0], temperatures, strict=True):
+        terms = np.exp((similarities - sums.thresholds[0]) / temperature)
+        off = 1 / bins / temperature + 1e-12  # of each logit, and so of the logarithm of their sum
+        assert abs(np.log(mass / terms.sum())) <= off
+        assert abs(np.log(square / (terms * terms).sum())) <= 2 * off
+
+
+def test_a_tail_of_rows_in_bins_of_their_own_is_these_rows():
+    similarities, temperatures = np.array([0.05, 0.35, 0.35, 0.85]), np.array([1e-30, 0.1, 2.0])
+    sums = Tail(histogram_of(similarities, 10)).at(temperatures)
+    assert sums.thresholds == pytest.approx([0.85])
+    for found, temperature in zip(sums.sums[:, 0], temperatures, strict=True):
+        logits = np.maximum((similarities - 0.85) / temperature, -700)  # from where on nothing weighs anything
+        terms = np.exp(logits)
+        assert found == pytest.approx([terms.sum(), (terms * logits).sum(), (terms * terms).sum()], rel=1e-12)
+
+
+def test_a_tail_of_no_rows_weighs_nothing():
+    assert Tail(np.zeros((7, 2))).at(np.array([0.1, 1.0])).sums.shape == (2, 0, 3)
+
+
+def test_a_quantised_sweep_is_many_answers(running, clusters, in_pieces):
+    keys, values, queries = clusters
+    view = in_pieces("cosine", keys, values)
+    temperatures = [0, 1e-4, 0.01, 0.05, 0.3, 2.0, np.inf]
+    question = Question(queries[0], 1.0, null=0.4, mask=view.mask(np.arange(0, len(keys), 2)), top_k=7)
+    found, exact = quantised_sweep(view, question, temperatures), exact_sweep(view, question, temperatures)
+    np.testing.assert_array_equal(found.numbers, exact.numbers)
+    np.testing.assert_array_equal(found.similarities, exact.similarities)
+    assert (found.documents, found.matches) == (exact.documents, exact.matches)
+    for index, (mine, true) in enumerate(zip(found.evidence, exact.evidence, strict=True)):
+        apart = (
+            np.abs(found.weights[index] - exact.weights[index]).sum() + abs(mine.null_weight - true.null_weight)
+        ) / 2
+        assert apart <= found.certificates[index].total_variation
+        stands, truly = found.verdicts[index], exact.verdicts[index]
+        assert stands.stands == truly.stands or not stands.certain
+        assert mine.log_partition == pytest.approx(true.log_partition, rel=1e-2, abs=1e-2)
+        assert mine.effective_documents == pytest.approx(true.effective_documents, rel=2e-2)
+
+
+def test_few_rows_are_looked_up_for_a_histogram_and_the_rest_is_in_the_bound(clusters, in_pieces, monkeypatch):
+    keys, values, queries = clusters
+    view, temperatures = in_pieces("cosine", keys, values), [0, 0.02, 0.1, 0.5]
+    question, looked_up, read = Question(queries[0], 1.0, top_k=5), [], local.similarities_at
+    monkeypatch.setattr(local, "similarities_at", lambda *asked: looked_up.append(len(asked[3])) or read(*asked))
+    monkeypatch.setattr(temperature_sweep, "WIDTHS", (Width(2048, 512),))
+    exact, counts = exact_sweep(view, question, temperatures), []
+    for most in (10, 400):
+        monkeypatch.setattr(local, "KNOWN", most)
+        looked_up.clear()
+        found = quantised_sweep(view, question, temperatures)
+        counts.append(sum(looked_up))
+        np.testing.assert_array_equal(found.numbers, exact.numbers)
+        for mine, true, proof in zip(found.weights, exact.weights, found.certificates, strict=True):
+            assert np.abs(mine - true).sum() / 2 <= proof.total_variation
+    assert counts[0] < counts[1] / 4
+    assert counts[1] > 100
+
+
+def test_as_many_temperatures_as_one_likes_make_no_difference_to_each(clusters, in_pieces, monkeypatch):
+    keys, _, queries = clusters
+    view, question = in_pieces("cosine", keys), Question(queries[0], 1.0, null=0.4, output=False)
+    temperatures = [0.05, 0, 0.3, np.inf, 1e-30, 0, 2.0]
+    together = quantised_sweep(view, question, temperatures)
+    monkeypatch.setattr(temperature_sweep, "TOGETHER", 2)
+    for found in (quantised_sweep(view, question, temperatures), quantised_sweep(view, question, temperatures[::-1])):
+        order = slice(None) if found.evidence[0].temperature == 0.05 else slice(None, None, -1)
+        assert [evidence.temperature for evidence in found.evidence[order]] == temperatures
+        np.testing.assert_allclose(found.weights[order], together.weights, rtol=1e-9)
+    assert quantised_sweep(view, question, []).weights.shape == (0, len(together.numbers))
+
+
+def test_a_histogram_answers_auto_unless_values_are_to_be_blended(running, clusters, in_pieces):
+    keys, values, queries = clusters
+    view = in_pieces("cosine", keys, values)
+    with_values, without = solved(view, [Question(queries[0], Auto(20), output=output) for output in (True, False)])
+    assert with_values.answer is None
+    assert without.answer.temperature == without.temperature == pytest.approx(with_values.temperature, rel=1e-2)
+    assert without.answer.effective_documents == pytest.approx(20, rel=1e-2)
+
+
+def test_temperature_zero_alone_is_told_from_a_histogram(running, clusters, in_pieces):
+    keys, _, _ = clusters
+    keys = np.concatenate([np.tile(keys[:1], (30, 1)), keys])
+    view, question = in_pieces("cosine", keys), Question(keys[0].astype(float), 1.0)
+    found = quantised_sweep(view, question, [0.0])
+    assert found.evidence[0].effective_documents == 31
+    assert found.certificates[0].total_variation < 1e-9
+    (coldest,) = solved(view, [Question(keys[0].astype(float), Auto(8), output=False)])
+    assert coldest.temperature == coldest.answer.temperature == 0
+
+
+def test_what_a_histogram_cannot_decide_is_left_to_the_exact_path(running, clusters, in_pieces):
+    keys, _, queries = clusters
+    copies = in_pieces("cosine", np.ones_like(keys))
+    assert solved(copies, [Question(queries[0], Auto())]) == [None]
+    assert quantised_sweep(copies, Question(queries[0], 1.0), [0.1]) is None
+    far = in_pieces("dot", keys * np.float32(1e19))
+    assert solved(far, [Question(queries[0] * 1e19, Auto())]) == [None]
+    assert quantised_sweep(far, Question(queries[0] * 1e19, 1.0), [0.1]) is None
+    # An error that bins are too wide for is not promised, though the temperature is known.
+    (found,) = solved(in_pieces("cosine", keys), [Question(queries[0], Auto(500), output=False, max_error=1e-9)])
+    assert found.temperature > 0
+    assert found.answer is None
+
+
+def test_auto_reaches_its_effective_documents(running, clusters, in_pieces, agrees, monkeypatch):
+    monkeypatch.setattr(planner, "SMALL_CELLS", 0)
+    monkeypatch.setattr(running, "SCANS", True)  # NumPy too, which reads the originals if it is left to choose
+    keys, values, queries = clusters
+    view = in_pieces("cosine", keys, values)
+    asked = [Question(query, Auto(wanted)) for query, wanted in zip(queries, (8, 300, 2500), strict=False)]
+    for question, found in zip(asked, answers(view, asked), strict=True):
+        assert found.certificate.method == "quantised"
+        exact = exact_answers(view, [replace(question, temperature=found.temperature)])[0]
+        assert exact.effective_documents == pytest.approx(question.temperature.effective_documents, rel=1e-2)
+        assert found.effective_documents == pytest.approx(question.temperature.effective_documents, rel=1e-2)
+        without = answers(view, [replace(question, output=False, null=0.4)])[0]  # from the histogram alone
+        agrees(view, replace(question, output=False, null=0.4, temperature=without.temperature), without)
