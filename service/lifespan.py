@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from attention.kernels import one_blas_thread
 from service.api.keyring import KeyFile
 from service.api.state import State
-from service.api.warming import warm
+from service.api.warmup import warm
 from service.datasets import DEMOS
 from service.opening import Opening, begin
 from service.retrieval.collections import Catalogue, MachineCode

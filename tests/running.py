@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import uvicorn
 
-from service.api.places import KINDS
+from service.api.admission import KINDS
 from service.app import create_app
 from service.server.httptools_protocol import protocol_factory
 from service.server.server import server_config
@@ -32,7 +32,7 @@ class RunningService:
         self.url = f"http://127.0.0.1:{self.port}"
         self.settings = Settings(port=self.port, **settings)
         self.app = create_app(self.settings)
-        config = server_config(self.app, protocol_factory(self.app.state.bounds), lifespan="on")
+        config = server_config(self.app, protocol_factory(self.app.state.connection_limits), lifespan="on")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
 
@@ -66,7 +66,7 @@ class RunningService:
     @contextmanager
     def full(self) -> Iterator[None]:
         """With every place of each kind taken, by others than who asks."""
-        places = self.app.state.places
+        places = self.app.state.admission
         with ExitStack() as stack:
             for kind in KINDS:
                 for number in range(self.settings.max_queue):

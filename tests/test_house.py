@@ -24,9 +24,9 @@ TELLS_RAY = "service/cluster/ray_node.py"  # by its environment: Ray takes much 
 REFUSING = {status.value for status in HTTPStatus if status >= 400}
 # A probe's answer is no problem; and what ends in an unexpected error has no status of its own to count or to log.
 OWN_STATUSES = {
-    "service/api/routes/probes.py": {503},
-    "service/api/middleware/followed.py": {500},
-    "service/api/middleware/request_id.py": {500},
+    "service/api/routes/service.py": {503},
+    "service/api/telemetry.py": {500},
+    "service/api/middleware/requests.py": {500},
 }
 BUILT_IN = {name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, BaseException)}
 SQL = {"execute", "executemany", "executescript"}

@@ -12,7 +12,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers
 
-from service.api.large import MOST_LISTS, MOST_VALUES, crowd, free, loads
+from service.api.json import MOST_LISTS, MOST_VALUES, crowd, free, loads
 from service.api.problems.errors import BodyTooLarge, MalformedBody, UnsupportedMediaType
 from service.scheduling import BODIES
 
@@ -91,7 +91,7 @@ class JSONRequest(Request):
             self._parsed = parse(body) if len(body) < LARGE_BODY else await BODIES.run(parse, body)
         return self._parsed
 
-    async def take_form(self, field: Any) -> None:
+    async def validate_large(self, field: Any) -> None:
         """Have a large body validated in a thread; whoever validates what `json` gives then finds that done.
 
         Raises:
@@ -109,7 +109,7 @@ class JSONRequest(Request):
             await BODIES.run(free, done_with)
 
 
-def require_declared(headers: Headers) -> None:
+def require_json_type(headers: Headers) -> None:
     """Refuse a body that is not declared as JSON, or is compressed."""
     if not _is_json(media_type(headers)):
         declared = ", ".join(headers.getlist("content-type"))
@@ -117,18 +117,18 @@ def require_declared(headers: Headers) -> None:
             f"this call takes application/json, the body came as {declared or 'no content type'}: "
             "set the header Content-Type: application/json"
         )
-    refuse_coded(headers)
+    refuse_encoded(headers)
 
 
 async def require_json(request: JSONRequest) -> None:
     """Read the body, and refuse one that is not JSON, or is not declared as such."""
-    require_declared(request.headers)
+    require_json_type(request.headers)
     if not await request.body():
         raise MalformedBody("the body is empty: send a JSON object, {} where nothing is to be said")
     await request.json()
 
 
-def refuse_coded(headers: Headers) -> None:
+def refuse_encoded(headers: Headers) -> None:
     """Refuse a body that is compressed: the limits on its size could not be kept."""
     coding = headers.get("content-encoding", "identity").strip().lower()
     if coding != "identity":

@@ -11,8 +11,8 @@ from fastapi.responses import StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.types import Receive, Scope, Send
 
-from service.api.draining import Draining
-from service.api.problems.handlers import of_error
+from service.api.middleware.shutdown import Shutdown
+from service.api.problems.handlers import problem_response
 from service.api.problems.table import CODES
 
 MEDIA_TYPE = "text/event-stream"
@@ -58,15 +58,15 @@ class Events(StreamingResponse):
 
     media_type = MEDIA_TYPE
 
-    def __init__(self, events: AsyncGenerator[Event], draining: Draining) -> None:
+    def __init__(self, events: AsyncGenerator[Event], draining: Shutdown) -> None:
         super().__init__(_written(events, draining), headers=UNBUFFERED)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI call; a caller who hangs up is noticed where places are given back (`service.api.places`)."""
+        """The ASGI call; a caller who hangs up is noticed where places are given back (`service.api.admission`)."""
         await self.stream_response(send)
 
 
-async def _written(events: AsyncGenerator[Event], draining: Draining) -> AsyncIterator[bytes]:
+async def _written(events: AsyncGenerator[Event], draining: Shutdown) -> AsyncIterator[bytes]:
     coming: asyncio.Future[Event] | None = None
     try:
         while True:
@@ -82,7 +82,7 @@ async def _written(events: AsyncGenerator[Event], draining: Draining) -> AsyncIt
     except StopAsyncIteration:
         return
     except tuple(CODES) as error:
-        yield Event("problem", of_error(error).problem).written()
+        yield Event("problem", problem_response(error).problem).written()
     finally:
         if coming is not None and coming.cancel():
             await asyncio.wait({coming})

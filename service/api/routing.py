@@ -1,26 +1,99 @@
-"""A route: who may call it, how many at once, how much it reads and what it takes are settled before it reads."""
+"""Route classes: what a route declares about its callers, and how its function is called."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from inspect import signature
+from typing import Any, TypeVar, get_type_hints
 
 from fastapi import APIRouter, Depends, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
-from service.api.body import JSONRequest, require_declared, require_json
-from service.api.direct_call import DirectCall
+from service.api.admission import Admission, Kind, cancel_on_disconnect
+from service.api.body import JSONRequest, require_json, require_json_type
 from service.api.json import NDJSON
 from service.api.keyring import LEVELS, Level
 from service.api.middleware.access import Reach, admit, caller_of
-from service.api.middleware.limits import body_limit, heavy
-from service.api.places import Kind, Places, given_up
-from service.api.problems.refusals import ANY_CALL, Responses
+from service.api.middleware.body_limit import body_limit, heavy
+from service.api.problems.table import ANY_CALL, Responses
+from service.api.state import parts_of
 from service.scheduling import CALLER
+
+
+@dataclass(frozen=True)
+class DirectCall:
+    """The function of a route that takes no more than names in its path, its body, the service's parts, the request.
+
+    What is sent is validated by the same fields as by FastAPI, and refused with the same errors.
+
+    Attributes:
+        endpoint: returns a Response.
+        path: fields of the path.
+        body: the field of the body; None where it has none.
+        parts, request: by which names it takes these; None where it does not.
+    """
+
+    endpoint: Callable[..., Coroutine[Any, Any, Response]]
+    path: tuple[Any, ...]
+    body: Any
+    parts: str | None
+    request: str | None
+
+    @classmethod
+    def of(cls, route: APIRoute, settled: Callable[[Any], bool]) -> DirectCall | None:
+        """How to call a route; None where its function takes or returns anything else.
+
+        Args:
+            settled: whether a dependency has nothing left to do when a route is called.
+        """
+        taken = route.dependant
+        parts = None
+        for each in taken.dependencies:
+            if each.call is parts_of:
+                parts = each.name
+            elif not settled(each.call):
+                return None
+        bodies = taken.body_params
+        known = {field.name for field in (*taken.path_params, *bodies)} | {parts, taken.request_param_name}
+        returned = get_type_hints(route.endpoint).get("return")
+        if len(bodies) > 1 or not signature(route.endpoint).parameters.keys() <= known or not _is_response(returned):
+            return None
+        body = bodies[0] if bodies else None
+        return cls(route.endpoint, tuple(taken.path_params), body, parts, taken.request_param_name)
+
+    async def __call__(self, request: Request) -> Response:
+        """What the function answers.
+
+        Raises:
+            RequestValidationError: what was sent is not what it takes.
+        """
+        values, errors, body = dict[str, Any](), list[Any](), None
+        for field in self.path:
+            values[field.name], flaws = field.validate(
+                request.path_params[field.alias], values, loc=("path", field.alias)
+            )
+            errors += flaws or ()
+        if self.body is not None:
+            body = await request.json()
+            values[self.body.name], flaws = self.body.validate(body, values, loc=("body",))
+            errors += flaws or ()
+        if errors:
+            raise RequestValidationError(errors, body=body)
+        if self.parts is not None:
+            values[self.parts] = await parts_of(request)
+        if self.request is not None:
+            values[self.request] = request
+        return await self.endpoint(**values)
+
+
+def _is_response(returned: Any) -> bool:
+    return isinstance(returned, type) and issubclass(returned, Response)
+
 
 HEAVY_BODY = 4 << 20
 T = TypeVar("T")
@@ -28,7 +101,7 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 @dataclass(frozen=True)
-class Requirement:
+class RequiredLevel:
     """A route's declaration, as one of its dependencies; of several, as its router's and its own, the highest holds."""
 
     level: Level
@@ -39,7 +112,7 @@ class Requirement:
 
 
 @dataclass(frozen=True)
-class Taking:
+class AdmissionKind:
     """The kind of place that a route takes, as one of its dependencies; a route's own goes before its router's."""
 
     kind: Kind
@@ -49,7 +122,7 @@ class Taking:
 
 
 @dataclass(frozen=True)
-class Reaching:
+class DeclaredReach:
     """What of the store a route is about, as one of its dependencies; a route's own goes before its router's."""
 
     reach: Reach
@@ -60,34 +133,34 @@ class Reaching:
 
 def reaches(reach: Reach) -> Any:
     """What of the store the calls of a router or a route are about, for its `dependencies`."""
-    return Depends(Reaching(reach))
+    return Depends(DeclaredReach(reach))
 
 
 def reached(route: Any) -> Reach | None:
     """What a route declares to be about, None where it declares nothing."""
-    about = _declared(route, Reaching)
+    about = _declared(route, DeclaredReach)
     return about[-1].reach if about else None
 
 
 def takes(kind: Kind) -> Any:
     """Of which kind the calls of a router or a route are, for its `dependencies`."""
-    return Depends(Taking(kind))
+    return Depends(AdmissionKind(kind))
 
 
 def taken(route: Any) -> Kind | None:
     """The kind that a route declares, None where it declares none."""
-    kinds = _declared(route, Taking)
+    kinds = _declared(route, AdmissionKind)
     return kinds[-1].kind if kinds else None
 
 
 def requires(level: Level) -> Any:
     """What a router or a route asks of its callers, for its `dependencies`."""
-    return Depends(Requirement(level))
+    return Depends(RequiredLevel(level))
 
 
 def required(route: Any) -> Level | None:
     """The level that a route declares, None where it declares nothing."""
-    levels = [each.level for each in _declared(route, Requirement)]
+    levels = [each.level for each in _declared(route, RequiredLevel)]
     return max(levels, key=LEVELS.index, default=None)
 
 
@@ -97,7 +170,7 @@ def _declared(route: Any, what: type[T]) -> list[T]:
     return [each for each in dependencies if isinstance(each, what)]
 
 
-async def undeclared_writes(request: Request) -> None:
+async def require_write_by_default(request: Request) -> None:
     """A dependency of every route: one that declares nothing is for those who may write, to all collections."""
     if required(request.scope.get("route")) is None:
         admit(request.scope, "write", "everything")
@@ -131,22 +204,22 @@ class GuardedRoute(APIRoute):
         if kind is None:
             await self.answer(scope, receive, send)
             return
-        places: Places = scope["state"]["places"]
+        admission: Admission = scope["state"]["admission"]
         caller = caller_of(scope)
         CALLER.set(caller)
         if kind in ("stream", "listen"):
-            scope["app"].state.draining.refuse_streams()
+            scope["app"].state.shutdown.refuse_streams()
         if not self.reads_any_length and limit.expects_any:
-            places.check(kind, caller)  # before anything is read
+            admission.check(kind, caller)  # before anything is read
             self.check_declared(Headers(scope=scope))
             await limit.read(caller)  # a body that is still on its way holds no place
-        with limit.kept(), places.held(kind, caller):
+        with limit.kept(), admission.admit(kind, caller):
             if self.reach in ("collection", "collections"):
                 await scope["app"].state.parts.catalogue.refresh()
             if kind == "write" or self.outlives_its_caller:  # which is not stopped half-way
                 await self.answer(scope, receive, send)
                 return
-            with given_up(scope):
+            with cancel_on_disconnect(scope):
                 await self.answer(scope, receive, send)
 
     def check_declared(self, headers: Headers) -> None:
@@ -191,7 +264,7 @@ class JSONRoute(GuardedRoute):
     def check_declared(self, headers: Headers) -> None:
         """It has to be JSON."""
         if self.body_field is not None:
-            require_declared(headers)
+            require_json_type(headers)
 
     @cached_property
     def direct_call(self) -> DirectCall | None:
@@ -211,13 +284,15 @@ class JSONRoute(GuardedRoute):
         if self.body_field is not None:
             await heavy(request.scope, len(await request.body()), HEAVY_BODY)
             await require_json(request)
-            await request.take_form(self.body_field)
+            await request.validate_large(self.body_field)
         return await handle(request)
 
 
 def _settled(dependency: Any) -> bool:
     """Whether a route does by itself what a dependency would: `GuardedRoute` admits callers and takes places."""
-    return isinstance(dependency, Requirement | Taking | Reaching) or dependency is undeclared_writes
+    return (
+        isinstance(dependency, RequiredLevel | AdmissionKind | DeclaredReach) or dependency is require_write_by_default
+    )
 
 
 def json_router(prefix: str, tag: str, kind: Kind, reach: Reach, responses: Responses = ANY_CALL) -> APIRouter:

@@ -36,7 +36,7 @@ def mcp(
     try:
         from service.mcp import Library, serve_stdio
     except ModuleNotFoundError as error:
-        from service.api.mcp.speaking import is_of_library
+        from service.api.routes.mcp import is_of_library
 
         if not is_of_library(error):
             raise

@@ -180,7 +180,7 @@ def _run(settings: Settings, listener: socket.socket, exit_deadline: ExitDeadlin
         opening = begin(settings)
 
         from service.api.keyring import KeysUnusable
-        from service.api.telemetry.tracing import TracingMissing
+        from service.api.telemetry import TracingMissing
         from service.app import UnknownDemo, create_app
         from service.networks import network_urls
         from service.server.process import LoopErrorHandler

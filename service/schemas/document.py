@@ -1,4 +1,4 @@
-"""Documents on the wire."""
+"""Documents on the wire, with one key or several."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from typing_extensions import TypeAliasType
 
 from service.retrieval.documents import MAX_KEYS
 from service.schemas.filter import FilterField, Warnings
-from service.schemas.json_object import OrNull
-from service.schemas.keys import Part, Split
 from service.schemas.vector import Vector, VectorAnswer
 from service.schemas.wire import (
     MAX_PAGE,
@@ -20,11 +18,42 @@ from service.schemas.wire import (
     Form,
     InParts,
     JSONValue,
+    OrNull,
     Text,
     VectorFormat,
     Wire,
     json_value,
 )
+
+
+class Part(Wire):
+    """A part of a key text: from character `start` up to `end`."""
+
+    start: int = Field(ge=0, description="Characters before it.")
+    end: int = Field(ge=0, description="Characters up to its end.")
+
+
+class MatchPart(Wire):
+    """Which key of a document it is, and of which part of the key text, where it was split."""
+
+    index: int = Field(ge=0, description="From 0, in the order of `key_vectors`.")
+    start: int | None = Field(None, ge=0, description="Characters before the part.")
+    end: int | None = Field(None, ge=0, description="Characters up to its end.")
+
+
+class Split(Wire):
+    """A long text becomes several keys, one for each part of it."""
+
+    tokens: int | None = Field(
+        None,
+        ge=1,
+        description="Of a part at most, as the encoder counts them, special ones included. Left out: as many as it "
+        "reads.",
+    )
+    overlap: int | None = Field(
+        None, ge=0, description="How many of them a part shares with the one before it. Left out: an eighth."
+    )
+
 
 METADATA_SCHEMA: dict[str, Any] = {
     "type": "object",

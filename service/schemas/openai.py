@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from service.schemas.json_object import JSONObject, whole
-from service.schemas.wire import Text, well_formed
+from service.schemas.wire import JSONObject, Text, well_formed, whole
 
 MOST_INPUTS = 2048
 

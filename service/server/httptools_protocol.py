@@ -16,8 +16,7 @@ import httptools
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from service.api.bounds import Bounds
-from service.api.places import caller_gone
+from service.api.admission import ConnectionLimits, notify_disconnect
 from service.api.problems.errors import APIError
 from service.server.malformed import (
     MAX_HEAD_BYTES,
@@ -37,7 +36,7 @@ LINGER_SECONDS = 1.0
 CONNECT = b"CONNECT"
 
 
-def protocol_factory(bounds: Bounds) -> Any:
+def protocol_factory(bounds: ConnectionLimits) -> Any:
     """Return what uvicorn calls for each connection of a server, within these bounds."""
     return partial(StrictHttpProtocol, ConnectionTimeouts(bounds))
 
@@ -140,7 +139,7 @@ class StrictHttpProtocol(TrackedProtocol, HttpToolsProtocol):
         if self.active_cycle is not None and not self.active_cycle.response_complete:
             self.active_cycle.disconnected = True
             self.active_cycle.message_event.set()
-            caller_gone(self.active_cycle.scope["state"])
+            notify_disconnect(self.active_cycle.scope["state"])
 
     def data_received(self, data: bytes) -> None:
         """Parse the data piece by piece, as long as few requests wait."""

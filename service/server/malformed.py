@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from service.api.middleware.wellformed import UNREADABLE
+from service.api.middleware.requests import UNREADABLE
 from service.api.problems.errors import AmbiguousLength, APIError, HeadTooLarge, MalformedHost, MalformedRequest
 
 log = structlog.get_logger("softkv")

@@ -19,7 +19,7 @@ from service.server.httptools_protocol import CoalescingTransport, protocol_fact
 from service.server.process import ExitDeadline
 
 if TYPE_CHECKING:
-    from service.api.draining import Draining
+    from service.api.middleware.shutdown import Shutdown
     from service.api.state import State
 
 log = structlog.get_logger("softkv")
@@ -69,7 +69,7 @@ class Server(uvicorn.Server):
     def __init__(
         self, app: FastAPI, announce: Callable[[], None], exit_deadline: ExitDeadline, drain_seconds: float
     ) -> None:
-        super().__init__(server_config(app, protocol_factory(app.state.bounds), lifespan="off"))
+        super().__init__(server_config(app, protocol_factory(app.state.connection_limits), lifespan="off"))
         self._app = app
         self._announce = announce
         self._exit_deadline = exit_deadline
@@ -98,7 +98,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain, then refuse new requests, then cancel running ones in time to close the store."""
-        draining: Draining = self._app.state.draining
+        draining: Shutdown = self._app.state.shutdown
         draining.begin()
         signal_name = signal.Signals(self._exit_deadline.signal or signal.SIGINT).name
         log.info("stopping", signal=signal_name, calls=draining.calls)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from rich.console import Console
 
-from service.api.routes.probes import Standing, readiness
+from service.api.routes.service import Standing, readiness
 from service.api.state import State
 from service.networks import DEFAULT_URL, in_a_container, is_loopback, network_urls, url
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.bounds import Bounds
+from service.api.admission import ConnectionLimits
 from service.api.problems.errors import APIError, ConnectionsFull, TooSlow
 
 log = structlog.get_logger("softkv")
@@ -57,7 +57,7 @@ class ConnectionTimeouts:
     any length while bytes arrive. Time in which the service itself is slow does not count.
     """
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: ConnectionLimits) -> None:
         self.bounds = bounds
         self._seconds: dict[WaitReason, float] = {
             "request": bounds.head_seconds,

@@ -13,7 +13,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.api.problems.table import OF_STATUS, TABLE
-from service.api.telemetry.meters import Meters
+from service.api.telemetry import Meters
 from service.retrieval.collections import ClusterStatus, NodeStatus
 from tests.container.promql import Matcher, read
 from tests.container.tool import ROOT

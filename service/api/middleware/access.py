@@ -1,18 +1,19 @@
-"""Who calls, and what that allows: keys compared in constant time, and the Host rule for those who have none."""
+"""Authentication by key, the Host rule for callers without one, and CORS for pages of other origins."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Literal
 
 from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.keyring import LEVELS, Holder, Keyring, Level
 from service.api.problems.errors import APIError, Forbidden, HostRefused, KeyRefused, MalformedHost
-from service.api.problems.handlers import of_error
+from service.api.problems.handlers import problem_response
 
 Reach = Literal["collection", "collections", "everything", "nothing"]
 """What of the store a call is about: the collection of its path, those that its caller may see, all of it, nothing."""
@@ -27,7 +28,7 @@ LOOPBACK = "localhost"
 MCP = "/mcp"
 
 
-class Access:
+class AccessMiddleware:
     """Finds what a caller may do, for the routes to hold against what they declare; without a key it is 401 at once.
 
     Everything outside `/v1` and `/mcp` (the page, probes, docs) is open, and so are these where there are no keys at
@@ -58,7 +59,7 @@ class Access:
                 holder = self._check(scope["method"], scope["path"], Headers(scope=scope))
                 scope.setdefault("state", {}).update(holder=holder, caller=holder.caller)
             except APIError as refusal:
-                await of_error(refusal)(scope, receive, send)
+                await problem_response(refusal)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
@@ -95,7 +96,7 @@ def _key(headers: Headers) -> str | None:
 
 
 def admit(scope: Scope, needed: Level, reach: Reach = "nothing") -> None:
-    """Let a request through, or refuse it: `Access` has said what its caller may do.
+    """Let a request through, or refuse it: `AccessMiddleware` has said what its caller may do.
 
     Raises:
         KeyRefused: the caller may do nothing.
@@ -170,3 +171,33 @@ def _is_address(text: str, kind: type[IPv4Address | IPv6Address]) -> bool:
     except AddressValueError:
         return False
     return True
+
+
+METHODS = ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE")
+EXPOSED = ("X-Request-ID", "Retry-After", "Idempotency-Replayed")
+
+
+def answer_origins(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+    """The application, for pages of these origins too; `*` is any, and none leaves it as it is.
+
+    It goes around everything that may refuse: a browser shows a page no answer without these headers, and it asks
+    beforehand without the key, so that neither a key nor the Host can be wanted of that. A key is a header which the
+    page itself sends, never a cookie: credentials are not allowed, and every header is.
+    """
+    if not origins:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_methods=METHODS,
+        allow_headers=["*"],
+        allow_private_network="*" not in origins,  # who names an origin means it for a service on a private address
+        expose_headers=EXPOSED,
+    )
+
+
+def is_foreign(headers: Headers, origins: Sequence[str]) -> bool:
+    """Whether a page of another origin sends this, and none of those that may; what is no page has no origin."""
+    origin = headers.get("origin", "").lower()
+    own = origin.partition("://")[2] == headers.get("host", "").lower()
+    return bool(origin) and not own and origin not in origins and "*" not in origins

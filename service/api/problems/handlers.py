@@ -1,10 +1,11 @@
-"""Every error of the service, answered as a problem: application/problem+json (RFC 9457)."""
+"""Exception handlers: every error becomes a response of application/problem+json (RFC 9457)."""
 
 from __future__ import annotations
 
 import errno
 import http
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from itertools import islice
@@ -18,15 +19,105 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Mount
 from starlette.types import Receive, Scope, Send
 
-from service.api.json import JSONAnswer
+from service.api.json import JSONAnswer, free
 from service.api.keyring import Holder
-from service.api.large import free
 from service.api.problems.errors import NoDescriptors
-from service.api.problems.flaws import flaws_of, words_of
-from service.api.problems.openai import openai_error, openai_status, speaks_openai
-from service.api.problems.table import CODES, HEADERS, OF_STATUS, TABLE
+from service.api.problems.table import CODES, HEADERS, OF_STATUS, TABLE, openai_error, openai_status, speaks_openai
 from service.retrieval import CollectionNotFound, Flaw, InvalidContent
 from service.scheduling import BODIES
+
+# the kinds of error that pydantic finds → what to say; the service's own validators say it themselves
+WORDS = {
+    "missing": "this field is needed",
+    "extra_forbidden": "there is no such field here: leave it out",
+    "model_type": "wanted an object, got {came}",
+    "model_attributes_type": "wanted an object, got {came}",
+    "dict_type": "wanted an object, got {came}",
+    "list_type": "wanted a list, got {came}",
+    "string_type": "wanted a text, got {came}",
+    "bool_type": "wanted true or false, got {came}",
+    "int_type": "wanted a whole number, got {came}",
+    "int_from_float": "wanted a whole number, got {came}",
+    "literal_error": "wanted {expected}, got {came}",
+    "greater_than": "wanted a number above {gt}, got {came}",
+    "greater_than_equal": "wanted a number from {ge} on, got {came}",
+    "less_than": "wanted a number below {lt}, got {came}",
+    "less_than_equal": "wanted a number up to {le}, got {came}",
+    "too_short": "wanted at least {min_length}, got {actual_length}",
+    "too_long": "wanted at most {max_length}, got more",
+    "string_too_long": "wanted a text of at most {max_length} characters, got {came}",
+    "string_pattern_mismatch": "wanted a text of the form {pattern}, got {came}",
+}
+NO_FIELD_OF_A_DOCUMENT = (
+    "a document has no field {name}: a field of your own goes into `metadata`, and the text that is searched is `key`"
+)
+SHOWN = 60
+RENAMED = {
+    "answer_if": "answer_if is called min_confidence now: send that",
+    "answered": "answered gave way to verdict, which the evidence of every answer has: leave it out",
+}
+REMOVED = {"basis": "low-bit codes were removed, and basis with them: leave it out"}
+"""Fields that a collection had as well as a question."""
+QUESTION = {"query", "queries", "questions"}
+"""Fields that mark a body as a question; only there are old names of fields explained."""
+
+
+def flaws_of(errors: Iterable[Mapping[str, Any]], body: Any, *, of_document: bool = False) -> list[Flaw]:
+    """What pydantic found in a body, with JSON pointers into it.
+
+    Args:
+        of_document: whether the body is a document, or a patch of one; in a body of several they are its `documents`.
+    """
+    is_question = isinstance(body, dict) and not QUESTION.isdisjoint(body)
+
+    def words(error: Mapping[str, Any]) -> str:
+        path = error["loc"]
+        owner = path[:-1]
+        in_document = not owner if of_document else len(owner) == 2 and owner[0] == "documents"
+        if error["type"] == "extra_forbidden" and in_document:
+            return NO_FIELD_OF_A_DOCUMENT.format(name=_shown(path[-1]))
+        if error["type"] == "extra_forbidden" and path[-1] in REMOVED:
+            return REMOVED[path[-1]]
+        return (is_question and _renamed(error)) or words_of(error)
+
+    return [Flaw(_pointer(error["loc"], body), words(error)) for error in errors]
+
+
+def words_of(error: Mapping[str, Any]) -> str:
+    """One of pydantic's errors in words."""
+    if error["type"] not in WORDS:
+        return str(error["msg"])
+    return WORDS[error["type"]].format_map({**error.get("ctx", {}), "came": _shown(error.get("input"))})
+
+
+def _renamed(error: Mapping[str, Any]) -> str | None:
+    """Return the hint for a field, or an entry of `include`, that was renamed; None if it was not."""
+    if error["type"] == "extra_forbidden":
+        return RENAMED.get(str(error["loc"][-1]))
+    named = error["type"] == "literal_error" and "include" in error["loc"] and error.get("input")
+    return RENAMED.get(named) if isinstance(named, str) else None
+
+
+def _shown(came: Any) -> str:
+    if isinstance(came, dict | list):
+        return "an object" if isinstance(came, dict) else "a list"
+    text = json.dumps(came, ensure_ascii=False).encode(errors="replace").decode()
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def _pointer(path: Sequence[Any], body: Any) -> str:
+    """A validation location → JSON pointer; steps that name a type of a union are no place in the body."""
+    steps = []
+    for last, step in ((i == len(path) - 1, step) for i, step in enumerate(path)):
+        if isinstance(body, dict) and (step in body or last):
+            body = body.get(step)
+        elif isinstance(body, list) and isinstance(step, int) and step < len(body):
+            body = body[step]
+        else:
+            continue
+        steps.append(str(step).replace("~", "~0").replace("/", "~1"))
+    return "".join(f"/{step}" for step in steps)
+
 
 log = structlog.get_logger("softkv")
 
@@ -75,7 +166,7 @@ class ProblemAnswer(JSONAnswer):
         await answer(scope, receive, send)
 
 
-def of_error(error: Exception) -> ProblemAnswer:
+def problem_response(error: Exception) -> ProblemAnswer:
     """The answer to an error of the table."""
     code = next(CODES[kind] for kind in type(error).__mro__ if kind in CODES)
     status = TABLE[code].status
@@ -84,7 +175,7 @@ def of_error(error: Exception) -> ProblemAnswer:
     return ProblemAnswer(status, code, detail, flaws if status == 422 else None)
 
 
-def of_validation(error: RequestValidationError, *, of_document: bool = False) -> ProblemAnswer:
+def validation_response(error: RequestValidationError, *, of_document: bool = False) -> ProblemAnswer:
     """The answer to a body, path or query string of the wrong form; `of_document` as of `flaws_of`."""
     found = error.errors()
     # Only those that are shown are put into words: a body of some megabytes may have a million.
@@ -116,18 +207,18 @@ def install(app: FastAPI) -> None:
     """Answer every error of the service as a problem."""
 
     async def ours(_: Request, error: Exception) -> Response:
-        return of_error(error)
+        return problem_response(error)
 
     async def no_collection(request: Request, error: Exception) -> Response:
         assert isinstance(error, CollectionNotFound)
         holder: Holder = request.state.holder
         page, more = request.app.state.parts.catalogue.page(holder.prefix, None, MOST_NAMED)
-        return of_error(CollectionNotFound(error.name, [each.name for each in page], more=more))
+        return problem_response(CollectionNotFound(error.name, [each.name for each in page], more=more))
 
     async def validation(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         of_document = request.method in ("PUT", "PATCH") and {"name", "id"} <= request.path_params.keys()
-        answer = of_validation(error, of_document=of_document)
+        answer = validation_response(error, of_document=of_document)
         if error.body is not None:
             BODIES.submit(partial(free, error.body))
         return answer
@@ -150,13 +241,13 @@ def install(app: FastAPI) -> None:
 
     async def without_a_thread(request: Request, error: Exception) -> Response:
         if "can't start new thread" in str(error):  # which takes memory
-            return of_error(MemoryError())
+            return problem_response(MemoryError())
         return await unexpected(request, error)
 
     async def of_the_system(request: Request, error: Exception) -> Response:
         if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
             log.error("no file descriptor is left", path=request.scope["path"], reason=str(error))
-            return of_error(NoDescriptors(NO_DESCRIPTORS))
+            return problem_response(NoDescriptors(NO_DESCRIPTORS))
         return await unexpected(request, error)
 
     async def unexpected(request: Request, error: Exception) -> Response:

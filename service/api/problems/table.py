@@ -1,14 +1,16 @@
-"""The one table of refusals: the code of each, its status, the errors it answers, and the words that describe it."""
+"""The table of refusals: each code with its status, its errors and its description, also in OpenAI's form."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from attention.errors import AttentionError
 from service import encoding, lab, retrieval, rooms, storage
 from service.api.problems import errors as api
+from service.schemas.openai import ErrorAnswer
 
 
 @dataclass(frozen=True)
@@ -217,3 +219,118 @@ HEADERS: Mapping[int, Header] = {
     429: _retry_after(1),
     503: _retry_after(2),
 }
+
+
+Responses = dict[int | str, dict[str, Any]]
+
+MALFORMED = ("malformed_path", "ambiguous_length", "malformed_host")
+WITH_BODY = (
+    *MALFORMED,
+    "malformed_json",
+    "body_too_large",
+    "unsupported_media_type",
+    "invalid_content",
+    "out_of_memory",
+)
+STORED = ("database_damaged", "storage_failed", "store_unavailable")
+OF_A_COLLECTION = (
+    "forbidden",
+    "host_refused",
+    "collection_not_found",
+    "invalid_content",
+    "collection_loading",
+    *STORED,
+)
+OF_DOCUMENTS = (*OF_A_COLLECTION, "document_damaged")
+WRITING = ("forbidden", "idempotency_key_reused", "host_refused", "database_busy", "disk_full", *STORED)
+ENCODING = ("library_missing", "encoder_unavailable")
+ASKING = (*OF_DOCUMENTS, "collection_damaged", "shards_missing", *ENCODING)
+ANSWERING = (*ASKING, "nothing_to_read")
+
+REASONS = {code: refusal.reason for code, refusal in TABLE.items() if refusal.reason is not None}
+
+
+def _example(code: str, reason: str) -> dict[str, Any]:
+    status = TABLE[code].status
+    problem = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": reason}
+    flaws = {"errors": [{"pointer": "/query", "detail": reason}]} if status == 422 else {}
+    return {"value": problem | {"code": code} | flaws}
+
+
+# for the description's components, by code
+EXAMPLES = {code: _example(code, reason) for code, reason in REASONS.items()}
+
+
+def refusals(*codes: str) -> Responses:
+    """The refusals of a call, by the codes that it may answer."""
+    statuses = sorted({TABLE[code].status for code in codes})
+    return {status: _refusal(status, [code for code in REASONS if code in codes]) for status in statuses}
+
+
+def _refusal(status: int, codes: list[str]) -> dict[str, Any]:
+    reasons = {code: REASONS[code] for code in codes if TABLE[code].status == status}
+    problem = {
+        "schema": {"$ref": "#/components/schemas/Problem"},
+        "examples": {code: {"$ref": f"#/components/examples/{code}"} for code in reasons},
+    }
+    answer = {
+        "description": "; ".join(f"`{code}`: {reason}" for code, reason in reasons.items()) + ".",
+        "content": {"application/problem+json": problem},
+    }
+    return answer | headers(status)
+
+
+def headers(status: int) -> dict[str, Any]:
+    """The part of a response's description that names the headers of its status; empty where there are none."""
+    if status not in HEADERS:
+        return {}
+    header = HEADERS[status]
+    return {"headers": {header.name: {"description": header.description, "schema": header.schema}}}
+
+
+OPEN_TO_ALL = refusals(*MALFORMED, "host_refused")
+ANY_CALL = refusals(*MALFORMED, "key_refused", "host_refused", "queue_full")
+
+
+def speaks_openai(path: str) -> bool:
+    """Whether the callers of a path are OpenAI's clients."""
+    return path in ("/v1/embeddings", "/v1/models") or path.startswith("/v1/models/")
+
+
+def openai_status(status: int) -> int:
+    """Wrong content is a 400 there, not a 422."""
+    return 400 if status == 422 else status
+
+
+def openai_refusals(*codes: str) -> Responses:
+    """The refusals of a call, for the API's description: of each status, the reason of one code."""
+    described: Responses = {}
+    for code in codes:
+        refusal = TABLE[code]
+        reason = refusal.openai_reason or REASONS[code]
+        described[openai_status(refusal.status)] = {
+            "model": ErrorAnswer,
+            "description": f"{reason[0].upper()}{reason[1:]}.",
+            **headers(refusal.status),
+        }
+    return described
+
+
+ANY_OPENAI_CALL = openai_refusals("invalid_content", "key_refused", "host_refused", "queue_full")
+
+
+def openai_error(problem: Mapping[str, Any]) -> dict[str, Any]:
+    """A problem → OpenAI's error object."""
+    status, code = problem["status"], problem["code"]
+    refusal = TABLE.get(code)
+    flaws = problem.get("errors") or [{"pointer": ""}]
+    param = flaws[0]["pointer"].removeprefix("/").replace("/", ".")
+    kind = "requests" if status == 429 else "server_error" if status >= 500 else "invalid_request_error"
+    return {
+        "error": {
+            "message": problem["detail"],
+            "type": kind,
+            "param": param or (refusal and refusal.openai_param),
+            "code": (refusal and refusal.openai_code) or code,
+        }
+    }

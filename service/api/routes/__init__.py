@@ -1,55 +1,46 @@
-"""The routes, one router a file: parse, call, shape the answer. `ALL` is every router of the API."""
+"""The routes: each parses a request, calls the product and shapes the answer. `ALL` is every router of the API."""
 
 from __future__ import annotations
 
-from service.api.mcp import route as mcp
 from service.api.routes import (
     attend,
-    attention,
     backup,
+    calibrate,
     collections,
     compare,
     documents,
     encode,
-    fields,
     lab,
-    metrics,
-    probes,
+    mcp,
+    openai,
+    rooms,
     service,
-    sweep,
-    trace,
     upload,
 )
-from service.api.routes.labels import calibrate
-from service.api.routes.openai import embeddings, models
-from service.api.routes.rooms import questions, rooms, rows
 
-# What is called most comes first, since a request is held against one after another; and upload before documents, as of
-# the routes on one path the first whose content type fits is taken.
-ALL = tuple(
-    room.router
-    for room in (
-        attend,
-        upload,
-        documents,
-        collections,
-        probes,
-        metrics,
-        service,
-        fields,
-        sweep,
-        compare,
-        calibrate,
-        attention,
-        encode,
-        trace,
-        embeddings,
-        models,
-        lab,
-        backup,
-        rooms,
-        rows,
-        questions,
-        mcp,
-    )
+# Starlette tries routes in this order, so frequent calls come first. Upload precedes documents: of the routes on one
+# path, the first with a matching content type is used.
+ALL = (
+    attend.router,
+    upload.router,
+    documents.router,
+    collections.router,
+    service.probes_router,
+    service.metrics_router,
+    service.router,
+    collections.fields_router,
+    attend.sweep_router,
+    compare.router,
+    calibrate.router,
+    attend.arrays_router,
+    encode.router,
+    encode.trace_router,
+    openai.embeddings_router,
+    openai.models_router,
+    lab.router,
+    backup.router,
+    rooms.router,
+    rooms.rows_router,
+    rooms.questions_router,
+    mcp.router,
 )

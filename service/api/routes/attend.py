@@ -1,4 +1,4 @@
-"""The soft lookup."""
+"""The soft lookup, at one temperature or at many, and stateless attention on arrays of the request."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ import orjson
 from fastapi import Request, Response
 
 from attention.lookup import Answer, Evidence, Verdict
-from service.api.document_form import reads, shape
+from service.api.document_json import reads, shape
 from service.api.events import Event, Events, described
 from service.api.json import JSONAnswer
-from service.api.middleware.limits import heavy
-from service.api.problems.refusals import ANSWERING, WITH_BODY, refusals
+from service.api.middleware.body_limit import heavy
+from service.api.problems.table import ANSWERING, WITH_BODY, refusals
 from service.api.routing import json_router
 from service.api.state import NameInPath, Running
 from service.retrieval import InvalidContent
+from service.retrieval import queries as own
 from service.retrieval import queries as soft_lookup
 from service.retrieval.collections import Collection
-from service.scheduling import BODIES
-from service.schemas.lookup.answer import AttendAnswer, AttendAnswers
-from service.schemas.lookup.attend import AttendRequest
+from service.retrieval.queries import Options, sweep_collection
+from service.scheduling import ARRAYS, BODIES
+from service.schemas.attend import AttendAnswer, AttendAnswers, AttendRequest, SweepAnswer, SweepRequest
+from service.schemas.attention import AttentionAnswer, AttentionRequest
 from service.schemas.vector import write_vector
 
 # Said alike here and there.
@@ -78,7 +80,7 @@ async def _streamed(
     collection: Collection, body: AttendRequest, options: soft_lookup.Options, request: Request, started: float
 ) -> Response:
     """Events; what is refused before the first of them is refused as ever."""
-    draining = request.app.state.draining
+    draining = request.app.state.shutdown
     draining.refuse_streams()
     assert body.query is not None
     told = soft_lookup.stream_collection(collection, body.query, options)
@@ -199,3 +201,94 @@ def _match(match: soft_lookup.Match, found: Answer, include: Sequence[str], vect
             "log_weight": None if log_partition is None else match.logit + match.log_parts - log_partition,
         }
     return answer
+
+
+sweep_router = json_router("/v1/collections", "attend", "lookup", "collection")
+
+SWEEP_OPTIONS = SweepRequest.model_fields.keys() & Options.__dataclass_fields__  # said alike here and there
+HEAVY_WEIGHTS = 1 << 17
+
+
+@sweep_router.post(
+    "/{name}/sweep",
+    response_model=SweepAnswer,
+    responses=refusals(*WITH_BODY, *ANSWERING),
+    response_description="The best documents, and what each weighs at each temperature.",
+    summary="The same query at many temperatures",
+)
+async def sweep(name: NameInPath, body: SweepRequest, request: Request, running: Running) -> Response:
+    """From one reading of the keys: what each of the best documents weighs at each temperature."""
+    started = time.perf_counter()
+    await heavy(request.scope, len(body.temperatures) * (body.top_k or 1), HEAVY_WEIGHTS)
+    swept = await sweep_collection(
+        running.catalogue.collection(name),
+        body.query,
+        body.temperatures,
+        Options(**{name: getattr(body, name) for name in SWEEP_OPTIONS}, reads=reads(body.include, least="texts")),
+    )
+    return JSONAnswer(
+        {
+            "matches": [
+                shape(match.document, body.include, body.vector_format, spoke=match.spoke, similarity=match.similarity)
+                for match in swept.matches
+            ],
+            "temperatures": [
+                {
+                    "temperature": at.evidence.temperature,
+                    "weights": at.weights,
+                    "rest_weight": at.rest_weight,
+                    "evidence": evidence(at.evidence, at.verdict),
+                }
+                for at in swept.temperatures
+            ],
+            **unknown_tokens(swept.unknown_tokens),
+            **full_text(swept.full_text),
+            "documents": swept.documents,
+            "keys": swept.keys,
+            **warned(swept.warnings),
+            "took_ms": (time.perf_counter() - started) * 1e3,
+        }
+    )
+
+
+arrays_router = json_router("/v1", "attend", "stateless", "nothing")
+
+HEAVY_PAIRS = 1 << 18  # numbers of query times numbers of key: no fewer than logits
+
+
+@arrays_router.post(
+    "/attend",
+    response_model=AttentionAnswer,
+    responses=refusals(*WITH_BODY, "too_much"),
+    response_description="The output, and how it came about.",
+    summary="Attention on arrays of your own",
+)
+async def attend_arrays(body: AttentionRequest, request: Request) -> Response:
+    """The core's one definition, on nested lists; nothing is stored. At most 4,000,000 logits in one request."""
+    arrays = own.Arrays(
+        **{field: getattr(body, field) for field in ("query", "key", "value", "mask", "bias", "null", "similarity")},
+        temperature=body.temperature,
+        normaliser=body.normaliser,
+        parameters=None if body.parameters is None else dict(body.parameters),
+        projections=None if body.projections is None else dict(body.projections),
+        hopfield_steps=body.hopfield_steps,
+        intermediates=body.intermediates,
+    )
+    await heavy(request.scope, body.query.size * body.key.size, HEAVY_PAIRS)
+    attention = await ARRAYS.run(own.attend_arrays, arrays)
+    attended = attention.attended
+    answer: dict[str, Any] = {
+        "output": attention.output,
+        **{name: getattr(attended, name) for name in body.include},
+        "log_partition": attended.log_partition,
+        "null_weight": attended.null_weight,
+    }
+    if body.intermediates:
+        answer["intermediates"] = attention.intermediates
+    return JSONAnswer(_written(answer, body.vector_format))
+
+
+def _written(array: Any, vector_format: str) -> Any:
+    if isinstance(array, dict):
+        return {name: _written(inner, vector_format) for name, inner in array.items()}
+    return None if array is None else write_vector(array, vector_format)

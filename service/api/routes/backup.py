@@ -8,9 +8,9 @@ from contextlib import AbstractContextManager
 from fastapi import APIRouter, Request, Response
 from starlette.types import Receive, Scope, Send
 
-from service.api.draining import Draining
+from service.api.middleware.shutdown import Shutdown
 from service.api.problems.errors import QueueFull
-from service.api.problems.refusals import ANY_CALL, STORED, refusals
+from service.api.problems.table import ANY_CALL, STORED, refusals
 from service.api.routing import GuardedRoute, reaches, requires, takes
 from service.api.state import Running
 from service.storage import Backup, Store, backup
@@ -23,7 +23,7 @@ class BackupAnswer(Response):
 
     media_type = MEDIA_TYPE
 
-    def __init__(self, store: Store, turn: asyncio.Lock, draining: Draining) -> None:
+    def __init__(self, store: Store, turn: asyncio.Lock, draining: Shutdown) -> None:
         super().__init__()
         self._store = store
         self._turn = turn
@@ -88,4 +88,4 @@ async def get_backup(request: Request, running: Running) -> Response:
     It takes as much room in the data directory as what is stored, and one is made at a time. It holds every text:
     keep it as you keep the data.
     """
-    return BackupAnswer(running.catalogue.store, request.app.state.backup, request.app.state.draining)
+    return BackupAnswer(running.catalogue.store, request.app.state.backup, request.app.state.shutdown)

@@ -1,9 +1,10 @@
-"""Collections: create, confirm, change, list, delete."""
+"""Collections: create, change, list and delete them, and describe the metadata fields of their documents."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any
 
@@ -11,16 +12,32 @@ from fastapi import Query, Request, Response
 
 from service.api.json import JSONAnswer
 from service.api.keyring import Holder
-from service.api.problems.refusals import ENCODING, OF_A_COLLECTION, STORED, WITH_BODY, WRITING, refusals
-from service.api.routes.labels.calibrate import shape_kept
-from service.api.routes.once import Idempotent
+from service.api.problems.table import ENCODING, OF_A_COLLECTION, STORED, WITH_BODY, WRITING, refusals
+from service.api.routes.calibrate import shape_kept
+from service.api.routes.idempotency import Idempotent
 from service.api.routing import json_router, reaches, requires, takes
 from service.api.state import NameInPath, Running
 from service.retrieval import CollectionNotFound
-from service.retrieval.collections import CatalogueChange, Collection, NullBackground, describe_null, get_loaded_encoder
+from service.retrieval import documents as store
+from service.retrieval.collections import (
+    CatalogueChange,
+    Collection,
+    NullBackground,
+    describe_null,
+    get_loaded_encoder,
+    parse_filter,
+)
 from service.retrieval.documents import decode_cursor, encode_cursor
 from service.scheduling import READS, WRITES
-from service.schemas.collection import CollectionAnswer, CollectionChange, CollectionList, CollectionSettings
+from service.schemas.collection import (
+    MAX_FIELDS,
+    CollectionAnswer,
+    CollectionChange,
+    CollectionList,
+    CollectionSettings,
+    FieldsAnswer,
+    FieldsQuery,
+)
 from service.schemas.wire import MAX_PAGE
 from service.storage import CollectionRecord, DocumentDamaged, Reader
 
@@ -191,3 +208,32 @@ async def delete_collection(name: NameInPath, running: Running, repeatable: Idem
 
     await WRITES.run(running.catalogue.delete, name, once=repeatable.once(answer))
     return answer(None)
+
+
+fields_router = json_router("/v1/collections/{name}/documents", "documents", "read", "collection")
+
+
+@fields_router.post(
+    "/fields",
+    response_model=FieldsAnswer,
+    responses=refusals(*WITH_BODY, *OF_A_COLLECTION),
+    response_description="What each field holds.",
+    summary="Facts on the fields of the metadata",
+)
+async def describe_fields(name: NameInPath, body: FieldsQuery, running: Running) -> Response:
+    """Types, counts, the least and the greatest value, and on request the values, each with its number of documents."""
+    after = store.decode_field_cursor(body.cursor)
+    condition = await READS.run(parse_filter, body.filter)
+    page = await READS.run(
+        store.read_field_facts,
+        running.catalogue.collection(name),
+        fields=body.fields,
+        most=MAX_FIELDS,
+        condition=condition,
+        values=body.limit if body.values else 0,
+        after=after,
+    )
+    fields = {field: asdict(facts) | {"next_cursor": page.cursors.get(field)} for field, facts in page.facts.items()}
+    if not body.values:
+        fields = {field: facts | {"values": None} for field, facts in fields.items()}
+    return JSONAnswer({"fields": fields, "next_cursor": page.next_cursor})

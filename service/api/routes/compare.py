@@ -6,16 +6,16 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from service.api.document_form import sent
+from service.api.document_json import sent
 from service.api.json import CompressedAnswer
-from service.api.problems.refusals import ANSWERING, ENCODING, WITH_BODY, refusals
+from service.api.problems.table import ANSWERING, ENCODING, WITH_BODY, refusals
 from service.api.routes.attend import shape_match, shape_result
 from service.api.routes.collections import shape_background
 from service.api.routing import json_router, reaches, takes
 from service.api.state import NameInPath, Running
 from service.retrieval import queries
 from service.retrieval.queries import ComparisonResult, Options, TimedSearch
-from service.schemas.lookup.compare import CompareAnswer, CompareRequest, CompareRowsRequest
+from service.schemas.compare import CompareAnswer, CompareRequest, CompareRowsRequest
 
 router = json_router("/v1", "compare", "stateless", "nothing")
 FIELDS = ("key", "value", "metadata")

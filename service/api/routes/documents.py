@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
 
-from service.api.document_form import reads, said, sent, shape
+from service.api.document_json import reads, said, sent, shape
 from service.api.json import NDJSON, JSONAnswer
-from service.api.middleware.limits import heavy
-from service.api.problems.refusals import ASKING, OF_A_COLLECTION, OF_DOCUMENTS, WITH_BODY, WRITING, refusals
-from service.api.routes.once import Idempotent
+from service.api.middleware.body_limit import heavy
+from service.api.problems.table import ASKING, OF_A_COLLECTION, OF_DOCUMENTS, WITH_BODY, WRITING, refusals
+from service.api.routes.idempotency import Idempotent
 from service.api.routing import json_router, requires, takes
 from service.api.state import IdInPath, NameInPath, Running
 from service.retrieval import InvalidContent, TooLarge

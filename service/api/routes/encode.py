@@ -1,28 +1,35 @@
-"""Texts → vectors."""
+"""The encoder: vectors and tokens of texts, and the attention between a text's tokens."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
-from service.api.draining import Draining
 from service.api.json import NDJSON, JSONAnswer, ndjson
+from service.api.middleware.shutdown import Shutdown
 from service.api.problems.errors import ServiceStopping
-from service.api.problems.handlers import of_error
-from service.api.problems.refusals import ENCODING, WITH_BODY, refusals
+from service.api.problems.handlers import problem_response
+from service.api.problems.table import ENCODING, WITH_BODY, refusals
 from service.api.routing import json_router
 from service.api.state import Running, State
 from service.encoding import Encoded, EncodingError, EncodingQueue, Token, encode_stream
 from service.retrieval import TooLarge
 from service.retrieval.collections import get_model_queue
+from service.retrieval.queries import trace_text
 from service.scheduling import TEXTS
-from service.schemas.encode import EncodeAnswer, EncodeRequest
+from service.schemas.encode import EncodeAnswer, EncodeRequest, TraceAnswer, TraceRequest
 from service.schemas.stream import ENCODE_ANSWER
 from service.schemas.vector import write_vector
+
+if TYPE_CHECKING:
+    from attention.transformer import TracedLayer
+
 
 router = json_router("/v1", "encode", "encode", "nothing")
 
@@ -50,7 +57,7 @@ async def encode(body: EncodeRequest, request: Request, running: Running) -> Res
         )
     queue = await get_model_queue(running.catalogue.encoder, body.model)
     if NDJSON in request.headers.get("accept", ""):
-        return StreamingResponse(_lines(queue, body, request.app.state.draining), media_type=NDJSON)
+        return StreamingResponse(_lines(queue, body, request.app.state.shutdown), media_type=NDJSON)
     encoded = await queue.encode(body.texts, body.purpose)
     answer = {
         "model": queue.encoder.name,
@@ -77,7 +84,7 @@ async def _tokens(queue: EncodingQueue, texts: Sequence[str], body: EncodeReques
     return await TEXTS.run(queue.encoder.tokens, texts, body.purpose)
 
 
-async def _lines(queue: EncodingQueue, body: EncodeRequest, draining: Draining) -> AsyncIterator[bytes]:
+async def _lines(queue: EncodingQueue, body: EncodeRequest, draining: Shutdown) -> AsyncIterator[bytes]:
     """A line a text, in order, then one that says how it ended."""
     end: dict[str, Any] = {"done": True, "model": queue.encoder.name, "dimension": queue.encoder.dimension}
     encoded = 0
@@ -88,7 +95,7 @@ async def _lines(queue: EncodingQueue, body: EncodeRequest, draining: Draining) 
                 yield b"".join(ndjson(line) for line in _shape(part, encoded, tokens, body.vector_format))
                 encoded += len(part.vectors)
     except (EncodingError, ServiceStopping) as error:
-        end |= {"done": False, "problem": of_error(error).problem}
+        end |= {"done": False, "problem": problem_response(error).problem}
     yield ndjson(end | {"encoded": encoded})
 
 
@@ -102,3 +109,40 @@ def _shape(part: Encoded, first: int, tokens: Tokens, vector_format: str) -> Ite
             "unknown_tokens": text.unknown_tokens,
         }
         yield line if tokens is None else line | {"tokens": [token._asdict() for token in tokens[i]]}
+
+
+trace_router = json_router("/v1", "encode", "encode", "nothing")
+
+
+@trace_router.post(
+    "/trace",
+    response_model=TraceAnswer,
+    responses=refusals(*WITH_BODY, "too_much", "model_not_found", "untraceable", *ENCODING),
+    response_description="The tokens, and what each rests on.",
+    summary="Look at the attention between a text's tokens",
+)
+async def trace(body: TraceRequest, running: Running) -> Response:
+    """What the encoder computes on the way from this text to its vector, layer by layer and head by head."""
+    encoder = (await get_model_queue(running.catalogue.encoder, body.model)).encoder
+    fields = {"attention": "weights"} | {name: name for name in body.include if name != "changes"}
+    look = partial(trace_text, layers=body.layers, heads=body.heads, causal=body.causal, arrays=list(fields.values()))
+    traced = await TEXTS.run(look, encoder, body.text, body.pair)
+    answer: dict[str, Any] = {
+        "model": encoder.name,
+        "tokens": [token._asdict() for token in traced.text.tokens],
+        "layers": [layer.layer for layer in traced.layers],
+        "heads": traced.layers[0].heads,
+    }
+    for name, field in fields.items():
+        answer[name] = write_vector(np.stack([getattr(layer, field) for layer in traced.layers]), body.vector_format)
+    if "changes" in body.include:
+        answer["changes"] = [_changes(layer, body.vector_format) for layer in traced.layers]
+    return JSONAnswer(answer)
+
+
+def _changes(layer: TracedLayer, vector_format: str) -> dict[str, Any]:
+    return {
+        "attention": write_vector(layer.attention_change, vector_format),
+        "feed_forward": write_vector(layer.feed_forward_change, vector_format),
+        "layer": write_vector(layer.change, vector_format),
+    }

@@ -12,14 +12,13 @@ from service.api.events import Event, Events, described
 from service.api.json import JSONAnswer
 from service.api.middleware.access import may
 from service.api.problems.errors import LabClosed
-from service.api.problems.refusals import ENCODING, WITH_BODY, refusals
+from service.api.problems.table import ENCODING, WITH_BODY, refusals
 from service.api.routing import json_router, takes
 from service.api.state import Running, State
 from service.lab import TASKS, Job, NetworkJob, NotLearnable, PairsJob, Plan, UnreadableSource
 from service.retrieval import InvalidContent
 from service.retrieval.collections import get_encoding_queue
-from service.schemas.lab.decode import DecodeAnswer, DecodeRequest
-from service.schemas.lab.train import LabAnswer, TrainRequest
+from service.schemas.lab import DecodeAnswer, DecodeRequest, LabAnswer, TrainRequest
 
 EVENTS_EXAMPLE = 'event: step\ndata: {"step":40,"seconds":1.2,"loss":1.73,"step_ms":24.1}\n\n'
 
@@ -71,7 +70,7 @@ async def train_model(body: TrainRequest, request: Request, running: Running) ->
         )
     job = await _job(body, running)
     await running.lab.check()
-    return Events(_events(running, job), request.app.state.draining)
+    return Events(_events(running, job), request.app.state.shutdown)
 
 
 @router.post(

@@ -1,30 +1,149 @@
-"""What this service is, and how much it takes: each limit from the place that keeps it."""
+"""The service itself: its limits, its health probes and its metrics."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import asyncio
+import math
+from dataclasses import asdict, dataclass
 
-from fastapi import Request, Response
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from service.api.json import JSONAnswer
-from service.api.routes import once
+from service.api.problems.table import OPEN_TO_ALL
+from service.api.routes import idempotency
 from service.api.routes.encode import most_texts
-from service.api.routing import json_router
+from service.api.routing import GuardedRoute, json_router, requires
 from service.api.state import Running, State
+from service.api.telemetry import Meters
 from service.retrieval.documents import MAX_KEYS
 from service.retrieval.queries import MAX_CHARACTERS, MAX_LABELS, MAX_LOGITS, MAX_NUMBERS
 from service.scheduling import READS
 from service.schemas import wire
+from service.schemas.attend import MAX_TEMPERATURES
 from service.schemas.attention import MAX_HOPFIELD_STEPS
-from service.schemas.fields import MAX_FIELDS, MAX_VALUES
-from service.schemas.lookup.compare import MAX_ROWS
-from service.schemas.lookup.sweep import MAX_TEMPERATURES
+from service.schemas.collection import MAX_FIELDS, MAX_VALUES
+from service.schemas.compare import MAX_ROWS
+from service.schemas.encode import MAX_NAMED
 from service.schemas.openai import MOST_INPUTS
-from service.schemas.rooms.names import MAX_TEXT
-from service.schemas.service import ServiceAnswer
-from service.schemas.trace import MAX_NAMED
+from service.schemas.rooms import MAX_TEXT
+from service.schemas.service import Liveness, Readiness, ServiceAnswer
 from service.schemas.vector import MAX_WIDTH
-from service.storage import MAX_DEPTH, MAX_OPERANDS
+from service.storage import MAX_DEPTH, MAX_OPERANDS, Store
+
+probes_router = APIRouter(
+    tags=["probes"], route_class=GuardedRoute, dependencies=[requires("none")], responses=OPEN_TO_ALL
+)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What keeps a service from being ready."""
+
+    loading: list[str]
+    failed: list[str]
+
+    @property
+    def ready(self) -> bool:
+        """Whether nothing does."""
+        return not self.loading and not self.failed
+
+
+def readiness(running: State) -> Standing:
+    """What still loads, and what failed; blocks."""
+    encoder = running.catalogue.encoder
+    loading = [f"collection {name}" for name in running.catalogue.loading()]
+    failed = [*running.catalogue.failed(), *running.demo.failed()]
+    if encoder is not None and encoder.state == "loading":
+        loading.insert(0, f"encoder {encoder.name}")
+    if encoder is not None and encoder.state == "failed":
+        failed.insert(0, f"encoder {encoder.name}: {encoder.failure}")
+    loading += [f"demo {name}" for name in running.demo.loading()]
+    if not running.machine_code.ready:
+        loading.append("machine code")
+    if not (running.warmed.is_set() or loading or failed):
+        loading.append("first answers")
+    return Standing(loading, failed)
+
+
+@probes_router.get("/livez", response_model=Liveness, response_description="It does.", summary="The process answers")
+async def livez() -> Response:
+    """200 as long as the process runs."""
+    return JSONAnswer({"status": "alive"})
+
+
+@probes_router.get(
+    "/readyz",
+    response_model=Readiness,
+    response_description="It is.",
+    responses={503: {"model": Readiness, "description": "Something still loads, or failed to; or the service stops."}},
+    summary="Everything is loaded",
+)
+async def readyz(request: Request, running: Running) -> Response:
+    """503 while the encoder, a collection, a demo collection or machine code loads; the API already answers, slower.
+
+    It turns 200 when the first answer takes no longer than the tenth. And 503 where reads are not sound: a collection
+    that could not be read, a document that is damaged on disk. And 503, `draining`, once the service is told to stop:
+    it answers for a moment more, and who sends to it should send elsewhere.
+    """
+    found = await asyncio.to_thread(readiness, running)
+    draining = request.app.state.shutdown.begun.is_set()
+    status = "draining" if draining else "ready" if found.ready else "loading" if found.loading else "failed"
+    content = {"status": status, "loading": found.loading, "failed": found.failed}
+    return JSONAnswer(content, status_code=200 if status == "ready" else 503)
+
+
+metrics_router = APIRouter(
+    tags=["probes"], route_class=GuardedRoute, dependencies=[requires("none")], responses=OPEN_TO_ALL
+)
+
+
+@metrics_router.get(
+    "/metrics",
+    summary="Prometheus metrics",
+    response_class=PlainTextResponse,
+    response_description="The numbers, in Prometheus' text format.",
+)
+async def metrics(request: Request, running: Running) -> Response:
+    """Requests by route and status, refusals, queues, stages, certificates, what is stored, and the room for it.
+
+    No series is of a collection, a document or a caller. Those of slots are as many as the cluster has.
+    """
+    meters: Meters = request.app.state.meters
+    for kind, taken in request.app.state.admission.taken.items():
+        meters.places.labels(kind).set(taken)
+    keys = request.app.state.keyring.file
+    meters.keys_file.set(keys is None or keys.flaw is None)
+    encoder = running.catalogue.encoder
+    meters.depth.labels("encode").set(0 if encoder is None else encoder.waiting)
+    content = await asyncio.to_thread(_written, meters, running, request.app.state.shutdown.begun.is_set())
+    return Response(content, media_type=CONTENT_TYPE_LATEST)
+
+
+def _written(meters: Meters, running: State, draining: bool) -> bytes:
+    collections = running.catalogue.collections()
+    meters.collections.set(len(collections))
+    meters.documents.set(sum(each.size for each in collections))
+    meters.keys.set(sum(each.keys for each in collections))
+    meters.depth.labels("scan").set(sum(each.lookups.waiting for each in collections))
+    found = readiness(running)
+    meters.ready.set(found.ready and not draining)
+    meters.damaged.set(len(found.failed))
+    if (shards := running.catalogue.shards()) is not None:
+        meters.held(shards)
+    _weigh(meters, running.catalogue.store)
+    return generate_latest(meters.registry)
+
+
+def _weigh(meters: Meters, store: Store) -> None:
+    for part, size in store.sizes().items():
+        meters.stored.labels(part).set(size)
+    disk = store.disk()
+    meters.disk.set(math.nan if disk is None else disk.total)
+    meters.room.set(math.nan if disk is None else disk.free)
+    meters.full.set(store.full)
+
 
 router = json_router("/v1", "service", "read", "nothing")
 
@@ -56,8 +175,8 @@ def _limits(running: State) -> dict[str, int]:
         "vector_width": MAX_WIDTH,
         "id_characters": wire.MAX_ID,
         "name_characters": wire.MAX_NAME,
-        "idempotency_key_characters": once.MAX_KEY,
-        "idempotency_hours": once.HOURS,
+        "idempotency_key_characters": idempotency.MAX_KEY,
+        "idempotency_hours": idempotency.HOURS,
         "json_depth": wire.MAX_DEPTH,
         "rooms": running.rooms.limits.rooms,
         "room_rows": running.rooms.limits.rows,

@@ -17,15 +17,14 @@ from starlette.responses import Content
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
-from service.api.body import media_type, parse, refuse_coded
-from service.api.document_form import sent
-from service.api.draining import Draining
+from service.api.body import media_type, parse, refuse_encoded
+from service.api.document_json import sent
 from service.api.json import NDJSON, ndjson
+from service.api.middleware.shutdown import Shutdown
 from service.api.problems.errors import BodyTooLarge, MalformedBody
-from service.api.problems.flaws import flaws_of
-from service.api.problems.handlers import of_error
+from service.api.problems.handlers import flaws_of, problem_response
 from service.api.problems.table import CODES
-from service.api.routes.once import refuse_key
+from service.api.routes.idempotency import refuse_key
 from service.api.routing import GuardedRoute, reaches, requires, takes
 from service.api.state import NameInPath, Running
 from service.retrieval import Flaw
@@ -84,7 +83,7 @@ router = APIRouter(
 @router.post("", include_in_schema=False)
 async def post_lines(name: NameInPath, request: Request, running: Running) -> Response:
     """A line per batch of 1,000 documents or 8 MiB, then one that says how it ended."""
-    refuse_coded(request.headers)
+    refuse_encoded(request.headers)
     refuse_key(request)
     running.catalogue.collection(name)  # a 404 has to come before the stream begins
     return Lines(_answer(name, request, running))
@@ -92,7 +91,7 @@ async def post_lines(name: NameInPath, request: Request, running: Running) -> Re
 
 async def _answer(name: str, request: Request, running: Running) -> AsyncIterator[bytes]:
     upserted, refused = 0, 0
-    draining: Draining = request.app.state.draining
+    draining: Shutdown = request.app.state.shutdown
     try:
         most = running.max_body_bytes
         batches = _batches(_lines(request.stream(), most), min(most, BATCH_BYTES))
@@ -104,7 +103,9 @@ async def _answer(name: str, request: Request, running: Running) -> AsyncIterato
     except ClientDisconnect:
         return
     except tuple(CODES) as error:
-        yield ndjson({"done": False, "upserted": upserted, "refused": refused, "problem": of_error(error).problem})
+        yield ndjson(
+            {"done": False, "upserted": upserted, "refused": refused, "problem": problem_response(error).problem}
+        )
     else:
         yield ndjson({"done": True, "upserted": upserted, "refused": refused})
 

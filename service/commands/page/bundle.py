@@ -14,8 +14,7 @@ import re
 from typing import Any
 from urllib.parse import quote
 
-from service.api.assets import Assets
-from service.api.first_words import document
+from service.api.routes.page import Assets, render_page
 
 ROOT = "softkv/"
 FONTS = "css/fonts.css"
@@ -40,7 +39,7 @@ def bundled(assets: Assets, name: str, exported: dict[str, Any] | None) -> str:
         name: `index.html`, or another document.
         exported: the answers that come along; None for a document that asks nothing.
     """
-    text = document(assets, name, "en").content.decode()
+    text = render_page(assets, name, "en").content.decode()
     text = _PRELOAD.sub("", text)
     text = text.replace("<html ", '<html data-exported data-fonts="fonts/' + FONTS + '" ', 1)
     text = _STYLE.sub(lambda found: _style(assets, found[1], found[2]), text)

@@ -46,8 +46,7 @@ def export(
 
     softkv page export public
     """
-    from service.api.assets import Assets
-    from service.api.routes.page import WEB
+    from service.api.routes.page import WEB, Assets
     from service.commands.console import messages, output, progress, write_json
     from service.commands.page.bundle import bundled, fonts
     from service.commands.page.recording import Recording

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from service.schemas.lookup.attend import AttendRequest
+from service.schemas.attend import AttendRequest
 from tests.description import FILE, described
 from tests.service.api.calls import EVERY_FIELD, NDJSON, Call, examples, pointed
 from tests.service.api.contract import PREFIX

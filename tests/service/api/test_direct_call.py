@@ -11,11 +11,18 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.routing import iter_route_contexts
 
 from service.api.json import JSONAnswer
-from service.api.routes.once import Idempotent
-from service.api.routing import JSONRoute, Reaching, Requirement, Taking, requires, undeclared_writes
+from service.api.routes.idempotency import Idempotent
+from service.api.routing import (
+    AdmissionKind,
+    DeclaredReach,
+    JSONRoute,
+    RequiredLevel,
+    require_write_by_default,
+    requires,
+)
 from service.api.state import IdInPath, NameInPath, Running, parts_of
 from service.app import create_app
-from service.schemas.lookup.attend import AttendRequest
+from service.schemas.attend import AttendRequest
 from service.settings import Settings
 from tests.running import RunningService
 
@@ -157,7 +164,7 @@ def test_the_calls_that_ask_are_direct_and_have_no_dependency_that_is_skipped():
         if isinstance(found, JSONRoute) and found.direct_call is not None:
             direct.add(found.name)
             for each in context.dependant.dependencies:  # those of the application and its routers, too
-                assert each.call in (parts_of, undeclared_writes) or isinstance(
-                    each.call, Requirement | Taking | Reaching
+                assert each.call in (parts_of, require_write_by_default) or isinstance(
+                    each.call, RequiredLevel | AdmissionKind | DeclaredReach
                 )
     assert direct >= ASKING

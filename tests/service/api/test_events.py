@@ -10,12 +10,12 @@ import orjson
 import pytest
 
 from service.api import events
-from service.api.draining import Draining
 from service.api.events import Event, Events
+from service.api.middleware.shutdown import Shutdown
 from service.api.problems.errors import QueueFull
 
 
-async def sent(told: AsyncGenerator[Event], draining: Draining, body: bytearray | None = None) -> bytes:
+async def sent(told: AsyncGenerator[Event], draining: Shutdown, body: bytearray | None = None) -> bytes:
     """The body of an answer of events, as it grows in `body`."""
     body = bytearray() if body is None else body
 
@@ -31,7 +31,7 @@ def test_events_are_sent_one_by_one():
         yield Event("step", {"loss": np.float32([0.5, np.nan])})
         yield Event("said", "two\nlines", id="7")
 
-    body = asyncio.run(sent(told(), Draining()))
+    body = asyncio.run(sent(told(), Shutdown()))
     assert body == b'event: step\ndata: {"loss":[0.5,null]}\n\nevent: said\ndata: "two\\nlines"\nid: 7\n\n'
 
 
@@ -44,7 +44,7 @@ def test_silence_is_broken_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch):
             await asyncio.sleep(0.001)
         yield Event("step", 1)
 
-    body = asyncio.run(sent(told(), Draining(), so_far))
+    body = asyncio.run(sent(told(), Shutdown(), so_far))
     assert body.startswith(b": ping\n\n")
     assert body.endswith(b": ping\n\nevent: step\ndata: 1\n\n")
 
@@ -53,7 +53,7 @@ def test_silence_is_broken_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch):
 def test_what_ends_it_early_is_its_last_event(stops: bool, code: str):
     closed = []
 
-    async def told(draining: Draining) -> AsyncGenerator[Event]:
+    async def told(draining: Shutdown) -> AsyncGenerator[Event]:
         try:
             yield Event("step", 1)
             if not stops:
@@ -64,7 +64,7 @@ def test_what_ends_it_early_is_its_last_event(stops: bool, code: str):
             closed.append(True)
 
     async def run() -> bytes:
-        draining = Draining()
+        draining = Shutdown()
         async with asyncio.timeout(30):
             return await sent(told(draining), draining)
 
@@ -92,7 +92,7 @@ def test_who_hangs_up_while_the_last_one_comes_hears_no_more(error: type[StopAsy
             closed.append(True)
 
     async def run() -> None:
-        answering = asyncio.ensure_future(sent(Told(), Draining()))  # type: ignore[arg-type]
+        answering = asyncio.ensure_future(sent(Told(), Shutdown()))  # type: ignore[arg-type]
         await asyncio.sleep(0.01)
         answering.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -103,13 +103,13 @@ def test_who_hangs_up_while_the_last_one_comes_hears_no_more(error: type[StopAsy
 
 
 def test_after_the_last_event_not_even_the_end_of_the_service_is_told():
-    async def told(draining: Draining) -> AsyncGenerator[Event]:
+    async def told(draining: Shutdown) -> AsyncGenerator[Event]:
         yield Event("answer", 1, last=True)
         draining.begin()
         await asyncio.sleep(60)
 
     async def run() -> bytes:
-        draining = Draining()
+        draining = Shutdown()
         async with asyncio.timeout(30):
             return await sent(told(draining), draining)
 

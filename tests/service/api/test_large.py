@@ -10,9 +10,10 @@ import numpy as np
 import orjson
 import pytest
 
-from service.api import body, large
+from service.api import body
+from service.api import json as large
 from service.api.body import parse
-from service.api.large import BLOCK, free, loads, weight, written
+from service.api.json import BLOCK, free, loads, weight, written
 from service.api.problems.errors import BodyTooLarge, MalformedBody
 
 TEXTS = ['"', "\\", '\\"', "a,b", "[{", "}]", "é", "\n", "\\u0022", "\\\\", '","', "plain"]

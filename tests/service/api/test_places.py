@@ -13,8 +13,8 @@ import httpx
 import pytest
 from fastapi import APIRouter, Response
 
+from service.api.admission import KINDS, CallerShares
 from service.api.middleware.access import ANONYMOUS, caller_of
-from service.api.places import KINDS, Shares
 from service.api.routing import GuardedRoute, requires, takes
 from tests.running import RunningService
 from tests.waiting import until
@@ -199,7 +199,7 @@ def test_one_caller_s_flood_leaves_a_place_to_another(tight, client, kind):
         assert ask(other, kind).status_code != 429
         tight.call_soon(lambda: (tight.held.set(), tight.held.clear()))
         until_taken(client)
-    assert tight.app.state.places.refused[kind, "share"]
+    assert tight.app.state.admission.refused[kind, "share"]
 
 
 def test_callers_without_a_key_are_told_apart_by_their_address():
@@ -210,7 +210,7 @@ def test_callers_without_a_key_are_told_apart_by_their_address():
 
 @pytest.mark.parametrize("most", [1, 2, 3, 16, 256])
 def test_however_many_callers_come_the_next_one_finds_a_place(most):
-    shares, callers = Shares(most), 0
+    shares, callers = CallerShares(most), 0
     while not shares.full():
         caller = f"caller {(callers := callers + 1)}"
         assert not shares.over(caller)

@@ -43,7 +43,7 @@ def test_every_route_declares_what_it_asks():
         **dict.fromkeys(OPEN, "none"),
         **dict.fromkeys(writes, "write"),
     }
-    assert levels.keys() == DESCRIBED.operations.keys() | {"post_lines", "speak_mcp"}
+    assert levels.keys() == DESCRIBED.operations.keys() | {"post_lines", "post_mcp_message"}
 
 
 IN_ROOMS = {
@@ -54,7 +54,7 @@ KINDS = {
     "lookup": {"attend", "sweep", "compare", "calibrate"},
     "encode": {"encode", "embeddings", "trace"},
     "write": WRITES.keys(),
-    "stateless": {"attend_arrays", "compare_rows", "get_lab", "decode_source", "speak_mcp"} | IN_ROOMS,
+    "stateless": {"attend_arrays", "compare_rows", "get_lab", "decode_source", "post_mcp_message"} | IN_ROOMS,
     "listen": {"hear_room"},
     "stream": {"get_backup", "post_lines", "train_model"},
 }

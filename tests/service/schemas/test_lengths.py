@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from service.schemas.attend import AttendRequest, SweepRequest
 from service.schemas.document import Document, DocumentBatch, DocumentDelete, DocumentQuery
 from service.schemas.encode import EncodeRequest
-from service.schemas.lookup.attend import AttendRequest
-from service.schemas.lookup.sweep import SweepRequest
 from service.schemas.wire import PART
 
 MANY = 20 * PART

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from service.api.routes.probes import Standing
+from service.api.routes.service import Standing
 from service.retrieval.documents.seeding import Progress
 from service.server.startup import COMPILATION_SECONDS, SECONDS_BETWEEN, StartupProgress
 

@@ -81,7 +81,7 @@ def stalled(tmp_path) -> Iterator[Stalled]:
 
 @pytest.mark.parametrize("version", ["2026-07-28", "2025-11-25"])
 def test_who_hangs_up_gives_the_place_back_but_a_write_goes_on(stalled: Stalled, version: str) -> None:
-    places = stalled.running.app.state.places
+    places = stalled.running.app.state.admission
     with stalled.post(LIST, version):
         until(lambda: places.taken["read"] == 1)
     until(lambda: stalled.events == ["find begun", "find ended"])
@@ -93,7 +93,7 @@ def test_who_hangs_up_gives_the_place_back_but_a_write_goes_on(stalled: Stalled,
         stalled.running.call_soon(stalled.go_on.set)
         until(lambda: stalled.events[2:] == ["put begun", "put done"])
     until(lambda: places.taken["write"] == 0)
-    until(lambda: stalled.running.app.state.draining.calls == 0)
+    until(lambda: stalled.running.app.state.shutdown.calls == 0)
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
@@ -106,7 +106,7 @@ def test_a_service_that_stops_ends_the_call_of_a_tool_and_the_model_hears_why(st
 
     speaking = threading.Thread(target=Way(stalled.running.url, mode).speak, args=(talking,), daemon=True)
     speaking.start()
-    draining = stalled.running.app.state.draining
+    draining = stalled.running.app.state.shutdown
     for begun in ("find begun", "put begun"):
         until(lambda begun=begun: begun in stalled.events)
         with stalled.running.client() as client:

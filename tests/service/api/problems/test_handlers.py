@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.api.problems import flaws
+from service.api.problems import handlers
 
 JSON = {"content-type": "application/json"}
 
@@ -51,8 +51,8 @@ def test_another_method_is_a_405_that_names_those_there_are(client, method, path
 
 def test_of_a_hundred_thousand_flaws_those_that_are_shown_are_put_into_words(client, monkeypatch):
     put = []
-    words_of = flaws.words_of
-    monkeypatch.setattr(flaws, "words_of", lambda error: put.append(error) or words_of(error))
+    words_of = handlers.words_of
+    monkeypatch.setattr(handlers, "words_of", lambda error: put.append(error) or words_of(error))
     answer = client.post("/v1/encode", json={"texts": [1] * 100_000})
     assert answer.status_code == 422
     assert answer.json()["errors"][1] == {"pointer": "/texts/1", "detail": "wanted a text, got 1"}

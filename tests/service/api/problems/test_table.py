@@ -11,7 +11,7 @@ import pytest
 import service
 from attention.errors import AttentionError
 from service.api.problems import errors as api
-from service.api.problems.handlers import of_error
+from service.api.problems.handlers import problem_response
 from service.api.problems.table import CODES, TABLE
 from service.cluster.node.source import VersionCleared
 from service.encoding import errors as encoding
@@ -92,6 +92,6 @@ def test_an_error_has_one_code():
     ids=lambda each: type(each).__name__ if isinstance(each, Exception) else str(each),
 )
 def test_the_most_particular_class_decides(error, status, code):
-    answer = of_error(error)
+    answer = problem_response(error)
     assert (answer.status_code, answer.problem["status"], answer.problem["code"]) == (status, status, code)
     assert ("errors" in answer.problem) == (status == 422)

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from service.api.admission import KINDS
 from service.api.keyring import line_of
-from service.api.places import KINDS
 from service.api.problems.table import OF_STATUS, TABLE
 from service.request_trace import QUEUES, STAGES
 from tests.running import RunningService

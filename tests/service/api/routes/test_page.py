@@ -8,9 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.api.assets import LEAST_BYTES, Assets
-from service.api.first_words import document
-from service.api.routes.page import WEB
+from service.api.routes.page import LEAST_BYTES, WEB, Assets, render_page
 
 
 def linked(page: httpx.Response) -> list[str]:
@@ -151,14 +149,14 @@ def test_words_that_there_are_not_are_found_at_the_start(tmp_path):
     for name, words in (("good.html", "a.b"), ("bad.html", "a.c")):
         (tmp_path / name).write_text(f'<head></head><p data-words="{words}"></p><script id="words"></script>')
     assets = Assets(tmp_path)
-    shown = document(assets, "good.html", "en").content.decode()
+    shown = render_page(assets, "good.html", "en").content.decode()
     assert '<p>x &lt; <span class="query">y</span></p>' in shown
     assert '<script id="words">{"a.b":"x \\u003c [query|y]"}</script>' in shown
     with pytest.raises(KeyError):
-        document(assets, "bad.html", "en")
+        render_page(assets, "bad.html", "en")
     page.write_text('export default {\n  "a.b": ["x", "y"],\n};\n')
     with pytest.raises(ValueError, match=r"page\.js has .*on a line"):
-        document(Assets(tmp_path), "good.html", "en")
+        render_page(Assets(tmp_path), "good.html", "en")
 
 
 @pytest.mark.parametrize("value", ["the same value", "a large answer, as of a thousand rows" * 200])

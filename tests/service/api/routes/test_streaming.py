@@ -123,7 +123,7 @@ def test_who_hangs_up_frees_his_place_and_others_are_answered(client, shelf):
 
 
 def test_a_service_that_stops_ends_a_stream_with_a_problem(client, shelf, service, monkeypatch):
-    draining = service.app.state.draining
+    draining = service.app.state.shutdown
     told = streaming.stream_collection
 
     async def slow(*given):

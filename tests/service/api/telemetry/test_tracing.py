@@ -18,8 +18,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from service.api.middleware import followed
-from service.api.telemetry.tracing import Tracing
+from service.api import telemetry
+from service.api.telemetry import Tracing
 from tests.running import RunningService
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -57,7 +57,7 @@ def spans(tmp_path_factory) -> Iterator[Spans]:
     tracing = Tracing(exporter)
     folder = tmp_path_factory.mktemp("traced")
     running = RunningService(data_dir=folder, api_keys=("secret-key",))
-    (layer,) = [each for each in running.app.user_middleware if each.cls is followed.Followed]
+    (layer,) = [each for each in running.app.user_middleware if each.cls is telemetry.TelemetryMiddleware]
     layer.kwargs["tracing"] = running.app.state.tracing = tracing
     with running, running.client(headers={"x-api-key": "secret-key"}) as client:
         running.wait_until_ready()

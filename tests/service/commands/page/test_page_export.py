@@ -7,8 +7,7 @@ import re
 
 import pytest
 
-from service.api.assets import Assets
-from service.api.routes.page import WEB
+from service.api.routes.page import WEB, Assets
 from service.commands.page.bundle import ROOT, bundled
 from service.commands.page.export import QUESTIONS
 from service.commands.page.memories import Memory, filters_in, written_in

@@ -11,7 +11,7 @@ from attention.lookup import Auto
 from service.retrieval import InvalidContent
 from service.retrieval.queries import Options
 from service.retrieval.queries.question import build_mask, check_queries, question
-from service.schemas.lookup.attend import AttendRequest
+from service.schemas.attend import AttendRequest
 from service.storage import CollectionRecord, CollectionSettings
 
 QUERY = np.array([3, 4], np.float32)

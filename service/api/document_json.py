@@ -1,0 +1,83 @@
+"""Documents between the wire and the product: as they are sent, and as they are answered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+from orjson import Fragment
+
+from service.retrieval.documents import SentDocument, Split
+from service.retrieval.queries import BestKey, Document, DocumentDetail
+from service.schemas.compare import Row
+from service.schemas.document import DocumentBody, DocumentPatch
+from service.schemas.vector import write_vector
+from service.storage import DocumentRecord, StoredDocument, TextSpan, Vector
+
+TEXTS, VECTORS = frozenset({"key", "value", "metadata", "sent_value"}), frozenset({"key_vector", "value_vector"})
+
+
+def sent(document_id: str, body: DocumentBody | Row) -> SentDocument:
+    """A document of the wire → one for the product, with what was sent of it."""
+    return SentDocument(document_id, **said(body, body.model_fields_set - {"id"}))
+
+
+def said(body: DocumentBody | Row | DocumentPatch, fields: AbstractSet[str]) -> dict[str, Any]:
+    """What was sent in these fields, as the product has it."""
+    content = {field: getattr(body, field) for field in fields}
+    if (split := content.get("split")) is not None:
+        content["split"] = Split(split.tokens, split.overlap)
+    if (parts := content.get("parts")) is not None:
+        content["parts"] = tuple(TextSpan(part.start, part.end) for part in parts)
+    return content
+
+
+def shape(
+    document: Document, include: Sequence[str], vector_format: str, *, spoke: BestKey | None = None, **numbers: Any
+) -> dict[str, Any]:
+    """A stored document → its answer: the id, numbers that belong to it, and the fields asked for.
+
+    Args:
+        document: with its vectors where they are included.
+        spoke: which of its keys spoke, where it has several.
+    """
+    stored = isinstance(document, StoredDocument)  # whose value and metadata are JSON already
+    answer: dict[str, Any] = {"id": document.id, **numbers}
+    if spoke is not None:
+        answer["part"] = {"index": spoke.index, **({} if spoke.part is None else spoke.part._asdict())}
+    value_wanted = "value" in include or ("sent_value" in include and document.value_sent)
+    for field in ("key", "value", "metadata"):
+        if value_wanted if field == "value" else field in include:
+            content = getattr(document, field)
+            answer[field] = Fragment(content) if stored and field != "key" else content
+    if isinstance(document, DocumentRecord):
+        if "key_vector" in include:
+            answer |= _keys(document, vector_format)
+        if "value_vector" in include:
+            vector = _value_vector(document, spoke.index if spoke else 0)
+            answer["value_vector"] = None if vector is None else write_vector(vector, vector_format)
+    return answer
+
+
+def reads(include: AbstractSet[str] | Sequence[str], *, least: DocumentDetail = "ids") -> DocumentDetail:
+    """What has to be read of documents of which these fields are asked for."""
+    if not VECTORS.isdisjoint(include):
+        return "vectors"
+    return least if TEXTS.isdisjoint(include) else "texts"
+
+
+def _keys(document: DocumentRecord, vector_format: str) -> dict[str, Any]:
+    """One key as `key_vector`, null where there is none; several as `key_vectors`."""
+    keys = [write_vector(key, vector_format) for key in document.keys]
+    if len(keys) < 2:
+        return {"key_vector": keys[0] if keys else None}
+    parts = {"parts": [part._asdict() for part in document.parts]} if document.parts else {}
+    return {"key_vectors": keys, **parts}
+
+
+def _value_vector(document: DocumentRecord, part: int) -> Vector | None:
+    """What the output blends of a document, or of this key of it; None where it has neither a value nor a key."""
+    if document.value_vector is not None:
+        return document.value_vector
+    return document.keys[part] if len(document.keys) else None

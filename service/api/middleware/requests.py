@@ -1,0 +1,162 @@
+"""Request ids, the checks of a request's form, and HEAD: the middleware that needs neither a caller nor a route."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from urllib.parse import unquote, unquote_to_bytes
+
+import structlog
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.middleware.access import ANONYMOUS
+from service.api.problems.errors import AmbiguousLength, APIError, MalformedHost, MalformedPath, MalformedRequest
+from service.api.problems.handlers import problem_response
+
+log = structlog.get_logger("softkv")
+ACCEPTABLE = re.compile(r"[!-~]{1,128}")
+QUIET = frozenset({"/livez", "/readyz", "/metrics"})
+HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+# The last three do not fall back to the first.
+POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors "
+
+
+class RequestIdMiddleware:
+    """The outermost layer: names the request, sets the headers every answer has, logs how it went.
+
+    `frame_ancestors`: whose pages may show this service's in a frame, as a Content-Security-Policy writes it.
+    """
+
+    def __init__(self, app: ASGIApp, *, frame_ancestors: str) -> None:
+        self._app = app
+        headers = HEADERS | {"Content-Security-Policy": POLICY + frame_ancestors}
+        self._headers = [(name.lower().encode(), content.encode()) for name, content in headers.items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI call."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        identifier = given if ACCEPTABLE.fullmatch(given) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = identifier
+        started = time.perf_counter()
+        status = 500
+
+        async def named(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                sent = message.get("headers", ())
+                names = {name for name, _ in sent}
+                own = (header for header in self._headers if header[0] not in names)
+                message["headers"] = [*sent, *own, (b"x-request-id", identifier.encode())]
+            await send(message)
+
+        bound = structlog.contextvars.bind_contextvars(request_id=identifier)
+        try:
+            await self._app(scope, receive, named)
+        finally:
+            if scope["path"] not in QUIET:
+                holder = scope["state"].get("holder")
+                log.info(
+                    "request",
+                    **({} if holder is None or holder.name == ANONYMOUS else {"key": holder.name}),
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=status,
+                    took_ms=round((time.perf_counter() - started) * 1e3, 2),
+                )
+            structlog.contextvars.reset_contextvars(**bound)
+
+
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")  # Unicode's category Cc: C0, DEL and C1
+ABSOLUTE = re.compile(rb"https?://([^/]*)(.*)", re.IGNORECASE)
+
+VERSIONS = ("1.1", "1.0")
+UNREADABLE = "unreadable"  # in a request's state: the error that the server met when it read it
+
+
+class RequestValidationMiddleware:
+    """Refuses, with 400 and before anyone looks at it, what two readers could take for two different requests."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI call."""
+        if scope["type"] == "http":
+            try:
+                if (unreadable := scope.get("state", {}).get(UNREADABLE)) is not None:
+                    raise unreadable
+                _to_origin_form(scope)
+                _check_version(scope["http_version"])
+                _check_path(scope["path"], scope.get("raw_path") or b"")
+                _check_length(Headers(scope=scope), scope["http_version"])
+            except APIError as refusal:
+                await problem_response(refusal)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def _to_origin_form(scope: Scope) -> None:
+    """Split a target `http://host/path` into path and Host; it replaces the Host header (RFC 9112, 3.2.2).
+
+    Raises:
+        MalformedHost: the target has no host.
+    """
+    absolute = ABSOLUTE.fullmatch(scope.get("raw_path") or b"")
+    if absolute is None:
+        return
+    host, path = absolute[1], absolute[2] or b"/"
+    if not host:
+        raise MalformedHost(
+            "Expected a path or an address with a host, got an address without one. Send the path alone."
+        )
+    scope["path"], scope["raw_path"] = unquote(path.decode("ascii")), path
+    scope["headers"] = [*(header for header in scope["headers"] if header[0] != b"host"), (b"host", host)]
+
+
+def _check_version(version: str) -> None:
+    if version not in VERSIONS:
+        raise MalformedRequest(f"the request is of HTTP/{version}: send it as HTTP/1.1")
+
+
+def _check_path(path: str, raw: bytes) -> None:
+    if found := CONTROL.search(path):
+        raise MalformedPath(
+            f"the path holds the control character U+{ord(found[0]):04X} as its character {found.start() + 1}: no name "
+            "and no id has one, leave it out"
+        )
+    try:
+        unquote_to_bytes(raw).decode()
+    except UnicodeDecodeError as error:
+        raise MalformedPath(f"the path is not UTF-8 (byte {error.start}): percent-encode its UTF-8 bytes") from None
+
+
+def _check_length(headers: Headers, http_version: str) -> None:
+    """As RFC 9112, 6.1: a proxy may have read the other length, and what it sent on would be the next request here."""
+    if "transfer-encoding" not in headers:
+        return
+    if "content-length" in headers:
+        raise AmbiguousLength(
+            f"the request came with Content-Length: {headers['content-length']} and with Transfer-Encoding: "
+            f"{headers['transfer-encoding']}: send one of them"
+        )
+    if http_version == "1.0":
+        raise AmbiguousLength("the request came with a Transfer-Encoding, which HTTP/1.0 does not have: use HTTP/1.1")
+
+
+class HeadMiddleware:
+    """Answers HEAD as GET; the server under it leaves the body out."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI call."""
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}
+        await self._app(scope, receive, send)

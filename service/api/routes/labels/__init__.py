@@ -1,1 +1,0 @@
-"""Calls with labelled questions."""

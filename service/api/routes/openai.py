@@ -1,0 +1,125 @@
+"""The calls of OpenAI's clients: embeddings and models."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import Path, Response
+from numpy.typing import NDArray
+
+from service.api.json import JSONAnswer
+from service.api.problems.table import ANY_OPENAI_CALL, ENCODING, openai_refusals
+from service.api.routing import json_router
+from service.api.state import Running
+from service.encoding import Encoder, InvalidTokens, LoadingEncoder
+from service.retrieval import InvalidContent
+from service.retrieval.collections import find_model, get_model_queue
+from service.scheduling import TEXTS
+from service.schemas.openai import EmbeddingsAnswer, EmbeddingsRequest, Model, ModelList
+
+embeddings_router = json_router("/v1", "openai", "encode", "nothing", ANY_OPENAI_CALL)
+
+
+@embeddings_router.post(
+    "/embeddings",
+    response_model=EmbeddingsAnswer,
+    responses=openai_refusals("model_not_found", "body_too_large", "unsupported_media_type", *ENCODING),
+    response_description="A vector an input, in order.",
+    summary="Embed texts, as OpenAI does",
+)
+async def embeddings(body: EmbeddingsRequest, running: Running) -> Response:
+    """OpenAI's clients work unchanged with this service's `/v1` as their base URL."""
+    queue = await get_model_queue(running.catalogue.encoder, body.model)
+    encoder = queue.encoder
+    if body.dimensions is not None and body.dimensions > encoder.dimension:
+        raise InvalidContent.at(
+            "/dimensions", f"{encoder.name} has {encoder.dimension} dimensions, got {body.dimensions}: ask for fewer"
+        )
+    texts = await TEXTS.run(_texts, encoder, body.input)
+    encoded = await queue.encode(texts, body.purpose)
+    tokens = int(encoder.tokens_read(encoded.token_counts).sum())
+    vectors = shorten(encoded.vectors, body.dimensions)
+    return JSONAnswer(
+        {
+            "object": "list",
+            "data": [
+                {"object": "embedding", "index": i, "embedding": _write(vector, body.encoding_format)}
+                for i, vector in enumerate(vectors)
+            ],
+            "model": encoder.name,
+            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+            "truncated": np.flatnonzero(encoded.truncated),
+        }
+    )
+
+
+def _texts(encoder: Encoder, inputs: Sequence[str | list[int]]) -> list[str]:
+    texts = []
+    for i, item in enumerate(inputs):
+        try:
+            texts.append(item if isinstance(item, str) else encoder.decode(item))
+        except InvalidTokens as error:
+            raise InvalidContent.at(f"/input/{i}" if len(inputs) > 1 else "/input", str(error)) from error
+    return texts
+
+
+def shorten(vectors: NDArray[np.float32], dimensions: int | None) -> NDArray[np.float32]:
+    """Vectors [n, d] → their first numbers, float32 [n, dimensions], at length one again."""
+    if dimensions is None:
+        return vectors
+    kept = vectors[:, :dimensions].astype(np.float64)
+    lengths = np.linalg.norm(kept, axis=1, keepdims=True)
+    kept /= np.where(lengths > 0, lengths, 1.0)
+    return kept.astype(np.float32)
+
+
+def _write(vector: NDArray[np.float32], encoding_format: str | None) -> Any:
+    return base64.b64encode(vector.astype("<f4").tobytes()).decode("ascii") if encoding_format == "base64" else vector
+
+
+models_router = json_router("/v1/models", "openai", "read", "nothing", ANY_OPENAI_CALL)
+
+
+def _describe_model(model: LoadingEncoder) -> dict[str, Any]:
+    encoder = model.encoder
+    return {
+        "id": model.name,
+        "object": "model",
+        "created": encoder.created if encoder else 0,
+        "owned_by": "softkv",
+        "state": model.state,
+        "runs_on": encoder.runs_on if encoder else None,
+        "dimension": encoder.dimension if encoder else None,
+        "max_tokens": encoder.max_tokens if encoder else None,
+        "precision": encoder.precision if encoder else None,
+        "similarity": encoder.similarity if encoder else None,
+        "temperature": encoder.temperature.value if encoder else None,
+        "temperature_source": encoder.temperature.source if encoder else None,
+        "batched": encoder.batched if encoder else None,
+        "notes": encoder.notes if encoder else None,
+    }
+
+
+@models_router.get("", response_model=ModelList, response_description="The models.", summary="Every model")
+async def list_models(running: Running) -> Response:
+    """One, or none in a service that runs without an encoder; `runs_on` says which code computes it."""
+    encoder = running.catalogue.encoder
+    return JSONAnswer({"object": "list", "data": [_describe_model(encoder)] if encoder else []})
+
+
+@models_router.get(
+    "/{id:path}",
+    response_model=Model,
+    responses=openai_refusals("model_not_found"),
+    response_description="The model.",
+    summary="One model",
+)
+async def get_model(
+    id: Annotated[str, Path(description="The model's name; a / in it works.", examples=["all-MiniLM-L6-v2"])],  # noqa: A002
+    running: Running,
+) -> Response:
+    """Whether it is loaded, what computes it, and the width of its vectors."""
+    return JSONAnswer(_describe_model(find_model(running.catalogue.encoder, id)))

@@ -1,0 +1,318 @@
+"""Telemetry: Prometheus metrics, OpenTelemetry spans, and the middleware that reports each request to them."""
+
+from __future__ import annotations
+
+import math
+import time
+from importlib.metadata import version
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.process_collector import ProcessCollector
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.events import MEDIA_TYPE
+from service.api.keyring import Holder
+from service.api.problems.table import OF_STATUS, TABLE
+from service.request_trace import QUEUES, STAGES, Queue, RequestTrace, Stage, use_trace
+from service.retrieval.collections import ClusterStatus
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.export import SpanExporter
+
+
+METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+"""Those that have series of their own: a caller may call a method anything, and a series is never forgotten."""
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
+SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+VARIATIONS = (1e-15, 1e-12, 1e-9, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1)
+
+
+class Meters:
+    """The numbers of one service; every app has its own. It hears of stages as a `Listener`, from any thread."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        GCCollector(registry=registry)
+
+        def gauge(name: str, said: str, *labels: str) -> Gauge:
+            return Gauge(f"softkv_{name}", said, labels, registry=registry)
+
+        def counter(name: str, said: str, *labels: str) -> Counter:
+            return Counter(f"softkv_{name}", said, labels, registry=registry)
+
+        def histogram(name: str, said: str, *labels: str, buckets: tuple[float, ...] = SECONDS) -> Histogram:
+            return Histogram(f"softkv_{name}", said, labels, registry=registry, buckets=buckets)
+
+        self.requests = counter("http_requests", "Requests answered.", "method", "route", "status")
+        self.seconds = histogram("http_request_duration_seconds", "How long answers took.", "method", "route")
+        self.under_way = gauge("http_requests_in_progress", "Requests being answered.")
+        self.refusals = counter("refusals", "Requests refused, by the code of the problem.", "code")
+        self.slow = counter("slow_requests", "Requests that took longer than SOFTKV_SLOW_MS.")
+        self.places = gauge("places_taken", "Calls under way, by the kind of place.", "kind")
+
+        self.depth = gauge("queue_depth", "What waits now: texts to encode, questions to scan for.", "queue")
+        self.waits = histogram("queue_wait_seconds", "How long a request waited for its turn.", "queue")
+        self.sizes = histogram("batch_size", "Texts, or questions, that ran together.", "queue", buckets=SIZES)
+        self.stages = histogram("stage_duration_seconds", "How long a stage took, a batch at a time.", "stage")
+        self.texts = counter("encoder_texts", "Texts that were encoded.")
+        self.tokens = counter("encoder_tokens", "Tokens that the encoder read.")
+        self.variation = histogram(
+            "certificate_total_variation", "What certificates promise of answers.", "method", buckets=VARIATIONS
+        )
+
+        self.collections = gauge("collections", "Collections.")
+        self.documents = gauge("documents", "Documents that can be attended to, in all collections.")
+        self.keys = gauge("document_keys", "Keys that they have.")
+        self.ranges = gauge("ranges", "Ranges of which all, fewer or none of the copies are ready.", "copies")
+        self.slot_ranges = gauge("slot_ranges", "Ranges that a slot has ready.", "slot")
+        self.slot_keys = gauge("slot_keys", "Keys that live in them.", "slot")
+        self.slot_lag = gauge("slot_lag_versions", "Versions that a slot is behind the store.", "slot")
+        self.stored = gauge("storage_bytes", "What is on the disk: the database, its log, other files.", "part")
+        self.room = gauge("disk_free_bytes", "Room on the disk of the data directory.")
+        self.disk = gauge("disk_size_bytes", "Size of that disk.")
+        self.full = gauge("disk_full", "1 where the last write was refused for want of room.")
+        self.ready = gauge("ready", "1 where /readyz says so.")
+        self.damaged = gauge("damage", "What /readyz names as failed: collections, the file, an encoder.")
+        self.keys_file = gauge("keys_file_usable", "0 where the file of keys cannot be read anew, so older ones stay.")
+        gauge("build_info", "The version.", "version").labels(version("softkv")).set(1)
+
+        for code in (*TABLE, *OF_STATUS.values()):  # from the start, so that the first is an increase
+            self.refusals.labels(code)
+        # Looked for among the labels once: a question is a matter of microseconds.
+        self._waits = {queue: self.waits.labels(queue) for queue in QUEUES}
+        self._sizes = {queue: self.sizes.labels(queue) for queue in QUEUES}
+        self._stages = {stage: self.stages.labels(stage) for stage in STAGES}
+        self._slots = set[str]()
+        self._found: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def of(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+        """The count and the times of such requests."""
+        method = method if method in METHODS else "other"
+        found = self._found.get((method, route, status))
+        if found is None:
+            found = self.requests.labels(method, route, status), self.seconds.labels(method, route)
+            self._found[method, route, status] = found
+        return found
+
+    def record_wait(self, queue: Queue, seconds: float) -> None:
+        """A request stood in a queue."""
+        self._waits[queue].observe(seconds)
+
+    def record_stage(self, stage: Stage, seconds: float, size: int) -> None:
+        """A batch went through a stage."""
+        self._stages[stage].observe(seconds)
+        if stage == "encode":
+            self.texts.inc(size)
+        if stage in ("encode", "scan"):
+            self._sizes[stage].observe(size)
+
+    def record_tokens(self, tokens: int) -> None:
+        """The encoder read so many tokens."""
+        self.tokens.inc(tokens)
+
+    def record_answer(self, method: str, total_variation: float) -> None:
+        """A question was answered with such a certificate."""
+        self.variation.labels(method).observe(total_variation)
+
+    def held(self, shards: ClusterStatus) -> None:
+        """Slots hold this now; what is not known is NaN, and slots that are gone have no series."""
+        counts = {"all": shards.whole, "fewer": shards.fewer, "none": shards.unheld}
+        for copies, count in counts.items():
+            self.ranges.labels(copies).set(_known(count))
+        for slot in shards.slots:
+            self.slot_ranges.labels(slot.name).set(slot.ranges)
+            self.slot_keys.labels(slot.name).set(_known(slot.keys))
+            self.slot_lag.labels(slot.name).set(_known(slot.lag))
+        there = {slot.name for slot in shards.slots}
+        for gone in self._slots - there:
+            for series in (self.slot_ranges, self.slot_keys, self.slot_lag):
+                series.remove(gone)
+        self._slots = there
+
+
+def _known(count: int | None) -> float:
+    return math.nan if count is None else count
+
+
+FLUSH_SECONDS = 2.0  # what is not sent by then is lost: the service has to be gone
+UNNAMED = "unknown_service"
+QUIET = frozenset(("/livez", "/readyz", "/metrics"))  # asked every few seconds by machines
+
+
+class TracingMissing(RuntimeError):
+    """Traces were asked for, and the packages for them are not installed."""
+
+
+class Tracing:
+    """Makes a span of a request when it is answered, and in it one of each stage; other threads send them.
+
+    A request that names a trace, by `traceparent`, becomes a part of it. A span has the method, the route, the status,
+    the collection, how many documents that has, the request's id and the name of the key: no path, which has ids, no
+    query, no header and no text.
+    """
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+        resource = Resource.create()
+        if str(resource.attributes["service.name"]).startswith(UNNAMED):  # neither OTEL_SERVICE_NAME nor …_ATTRIBUTES
+            resource = resource.merge(Resource({"service.name": "softkv"}))
+        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        self._tracer = self._provider.get_tracer("softkv")
+
+    @classmethod
+    def with_otlp(cls) -> Tracing:
+        """Spans to where OTEL_EXPORTER_OTLP_ENDPOINT says, http://localhost:4318 by default.
+
+        Raises:
+            TracingMissing: the packages are not there.
+        """
+        try:
+            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        except ImportError as error:
+            raise TracingMissing(
+                f"SOFTKV_TRACES is otlp, and its packages are not here ({error}): pip install 'softkv[otel]'"
+            ) from None
+        return cls(OTLPSpanExporter())
+
+    def tell(
+        self,
+        scope: Scope,
+        route: str,
+        status: int,
+        request: RequestTrace,
+        started: float,
+        ended: float,
+        said: dict[str, Any],
+    ) -> None:
+        """A request was answered; the instants are of `time.perf_counter`."""
+        if route in QUIET:
+            return
+        from opentelemetry import trace
+        from opentelemetry.semconv.attributes import http_attributes as http
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+        zero = time.time_ns() - int(time.perf_counter() * 1e9)
+
+        def at(instant: float) -> int:
+            return zero + int(instant * 1e9)
+
+        sent = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        state, method = scope.get("state", {}), scope["method"]
+        about = {
+            http.HTTP_REQUEST_METHOD: method,
+            http.HTTP_ROUTE: route,
+            http.HTTP_RESPONSE_STATUS_CODE: status,
+            "softkv.request_id": state.get("request_id"),
+            "softkv.key": getattr(state.get("holder"), "name", None),
+            "softkv.code": state.get("refused"),
+            **{f"softkv.{name}": each for name, each in said.items()},
+        }
+        span = self._tracer.start_span(
+            f"{method} {route}",
+            context=TraceContextTextMapPropagator().extract(sent),
+            kind=trace.SpanKind.SERVER,
+            attributes={name: each for name, each in about.items() if each is not None},
+            start_time=at(started),
+        )
+        if status // 100 == 5:
+            span.set_status(trace.StatusCode.ERROR)
+        within = trace.set_span_in_context(span)
+        for name, timing in request.timings.items():
+            times = {"softkv.times": timing.times, "softkv.seconds": timing.seconds}
+            stage = self._tracer.start_span(name, context=within, attributes=times, start_time=at(timing.began))
+            stage.end(at(timing.ended))
+        span.end(at(ended))
+
+    def close(self) -> None:
+        """Send what waits, if that is quick; blocks."""
+        ending = Thread(target=self._provider.shutdown, name="last spans", daemon=True)
+        ending.start()
+        ending.join(FLUSH_SECONDS)
+
+
+log = structlog.get_logger("softkv")
+
+
+class TelemetryMiddleware:
+    """Follows requests by the route they took, so that ids and names make no series and no span of their own.
+
+    Args:
+        slow_ms: a request that takes longer is a line of the log: where its time went, and never what was asked.
+        tracing: makes spans of it; None for none.
+    """
+
+    def __init__(self, app: ASGIApp, *, meters: Meters, slow_ms: float, tracing: Tracing | None) -> None:
+        self._app = app
+        self._meters = meters
+        self._slow_ms = slow_ms
+        self._tracing = tracing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI call."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        trace, started, status, lasts = RequestTrace(self._meters), time.perf_counter(), 500, False
+
+        async def watched(message: Message) -> None:
+            nonlocal status, lasts
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                lasts = Headers(raw=message.get("headers", [])).get("content-type", "").startswith(MEDIA_TYPE)
+            await send(message)
+
+        with self._meters.under_way.track_inprogress():
+            try:
+                with use_trace(trace):
+                    await self._app(scope, receive, watched)
+            finally:
+                self._tell(scope, trace, status, started, time.perf_counter(), lasts=lasts)
+
+    def _tell(
+        self, scope: Scope, trace: RequestTrace, status: int, started: float, ended: float, *, lasts: bool
+    ) -> None:
+        state = scope.get("state", {})
+        route = route_of(scope)
+        requests, seconds = self._meters.of(scope["method"], route, status)
+        requests.inc()
+        if not lasts:  # which is as long as somebody listened
+            seconds.observe(ended - started)
+        if (code := state.get("refused")) is not None:
+            self._meters.refusals.labels(code).inc()
+        about = {"collection": scope.get("path_params", {}).get("name"), "documents": trace.documents}
+        said = {name: each for name, each in about.items() if each is not None}
+        if not lasts and 0 < self._slow_ms < (ended - started) * 1e3:
+            self._meters.slow.inc()
+            _say_slow(scope, route, status, trace, ended - started, said)
+        if self._tracing is not None:
+            self._tracing.tell(scope, route, status, trace, started, ended, said)
+
+
+def _say_slow(scope: Scope, route: str, status: int, trace: RequestTrace, seconds: float, said: dict[str, Any]) -> None:
+    holder: Holder | None = scope.get("state", {}).get("holder")
+    log.warning(
+        "slow request",
+        method=scope["method"],
+        route=route,
+        status=status,
+        took_ms=round(seconds * 1e3, 2),
+        stages_ms={name: round(timing.seconds * 1e3, 2) for name, timing in trace.timings.items()},
+        **said,
+        **({} if holder is None else {"key": holder.name}),
+    )
+
+
+def route_of(scope: Scope) -> str:
+    """The path of the route that a request took, with the names of its parameters; `other` where it took none."""
+    route: Any = scope.get("route")
+    return getattr(route, "path", "") or "other"

@@ -1,1 +1,0 @@
-"""The lab on the wire: what to train, what a trained model writes, and what it looks at meanwhile."""

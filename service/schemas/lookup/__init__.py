@@ -1,1 +1,0 @@
-"""What collections are asked, and what they answer."""

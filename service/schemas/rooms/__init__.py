@@ -1,1 +1,0 @@
-"""Rooms on the wire: what they hold, and what is asked in them."""
