@@ -65,12 +65,12 @@ class RunningService:
 
     @contextmanager
     def full(self) -> Iterator[None]:
-        """With every place of each kind taken, by others than who asks."""
-        places = self.app.state.admission
+        """Fill every kind of admission slot for other callers."""
+        admission = self.app.state.admission
         with ExitStack() as stack:
             for kind in KINDS:
                 for number in range(self.settings.max_queue):
-                    stack.enter_context(places.held(kind, f"another {number}"))
+                    stack.enter_context(admission.admit(kind, f"another {number}"))
             yield
 
     def open_connections(self) -> set[Any]:
