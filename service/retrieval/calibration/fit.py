@@ -1,8 +1,7 @@
 """Fits to labelled questions: a temperature, and for each λ a null level, a confidence curve and thresholds.
-
-Temperature, null level and λ maximise the likelihood of "the right document, or none of these". Z is the partition of
-the documents and R the share of the right ones. The null key weighs as much as n keys of similarity c: N = n·exp(c/T). A
-question with an answer has the likelihood R/(Z + N), one without an answer N/(Z + N).
+ Temperature, null level and λ maximise the likelihood of "the right document, or none of these". Z is the partition of
+the documents and R the share of the right ones. The null key weighs as much as n keys of similarity c: N = n·exp(c/T).
+A question with an answer has the likelihood R/(Z + N), one without an answer N/(Z + N).
 """
 
 from __future__ import annotations

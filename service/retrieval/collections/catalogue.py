@@ -1,4 +1,4 @@
-"""All collections of one data directory, by name."""
+"""The collections of one data directory, by name."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ from service.storage import (
 
 @dataclass(frozen=True)
 class NodeStatus:
-    """One slot; what only it knows is None where it did not answer in time.
+    """The status of one node; fields that only the node knows are None if it did not answer in time.
 
     Attributes:
         node: the machine that it runs on.
-        leaving: whether it goes as soon as others hold what it has.
-        ranges: how many it has ready, as the store knows it.
-        keys: how many live in them.
-        coming: how many ranges it reads, or is to read.
-        lag: how many versions it is behind the store, of the collection of which it is the most.
-        trouble: why its last look at the store did not succeed; None also where it did.
+        leaving: whether it will stop as soon as other nodes hold its shards.
+        ranges: the number of its ready shards, as the store knows it.
+        keys: the number of live keys in them.
+        coming: the number of shards that it reads, or will read.
+        lag: the versions that it is behind the store, the most over all collections.
+        trouble: why its last poll of the store failed; None if it succeeded, too.
     """
 
     name: str
@@ -57,14 +57,14 @@ class NodeStatus:
 
 @dataclass(frozen=True)
 class ClusterStatus:
-    """All slots together, and how the ranges of all collections are held; no ranges while the store cannot be asked.
+    """The status of all nodes, and of the replicas of all shards. The counts are None while the store is unavailable.
 
     Attributes:
-        copies: how many slots are to hold each range.
-        ranges: how many there are.
-        whole: how many of them as many slots have ready, or more.
-        unheld: how many of them no slot has ready.
-        slots: those that were seen lately, by name.
+        copies: the number of replicas that each shard should have.
+        ranges: the number of shards.
+        whole: the number of shards with at least `copies` ready replicas.
+        unheld: the number of shards without a ready replica.
+        slots: the nodes that were seen lately, by name.
     """
 
     copies: int
@@ -75,7 +75,7 @@ class ClusterStatus:
 
     @property
     def fewer(self) -> int | None:
-        """How many ranges some slots have ready, but fewer than `copies`."""
+        """The number of shards with some ready replicas, but fewer than `copies`."""
         if self.ranges is None or self.whole is None or self.unheld is None:
             return None
         return self.ranges - self.whole - self.unheld
@@ -85,16 +85,17 @@ log = structlog.get_logger("softkv")
 
 TEXT_CHECK_BATCH = 256
 TEXT_CHECK_PAUSE_SECONDS = 0.005
-"""Documents whose texts are checked at a time after a start, and the pause in between, in which others run."""
+"""Documents whose texts are checked at a time after a start, and the pause in between, for other threads."""
 
 
 @dataclass(frozen=True)
 class CatalogueChange:
-    """What a write to the catalogue did, as its own transaction sees it.
+    """The effect of a write to the catalogue, as its own transaction sees it.
 
     Attributes:
-        record: of the collection, as it is now.
-        reader: sees what was written.
+        record: the collection's record after the write.
+        reader: a reader that sees the write.
+        created: whether the collection is new.
     """
 
     collection: Collection
@@ -104,12 +105,12 @@ class CatalogueChange:
 
 
 class Catalogue:
-    """Collections by name; the methods that touch storage block, so call them off the event loop.
+    """Collections by name. Methods that touch storage block, so call them off the event loop.
 
     Args:
         originals: a directory for the float32 vectors of large collections; None keeps them in memory.
-        sealed: a directory for the blocks of large collections, which the next start then need not code again; None
-            for none.
+        sealed: a directory for sealed blocks of large collections, which spare the next start coding them; None for
+            none.
     """
 
     def __init__(
@@ -126,13 +127,13 @@ class Catalogue:
         with store.reading() as reader:
             for record in reader.collections():
                 self._collections[record.name] = self._of(record, ready=False)
-        if low_bit := [each.name for each in self._collections.values() if each.record.low_bit]:
-            log.info("low-bit codes were removed, these are answered from codes of 8 bits", collections=low_bit)
+        if low_bit := [collection.name for collection in self._collections.values() if collection.record.low_bit]:
+            log.info("low-bit codes were removed; these collections are answered from 8-bit codes", collections=low_bit)
         if sealed is not None:
-            SealedBlocks.remove_others(sealed, [each.record.id for each in self._collections.values()])
+            SealedBlocks.remove_others(sealed, [collection.record.id for collection in self._collections.values()])
 
     def rebuild(self) -> None:
-        """Read every collection's keys into memory, the smallest first."""
+        """Load the keys of every collection, the smallest first."""
         waiting = [(c.record.documents, name) for name, c in self._collections.items() if not c.ready]
         for _, name in sorted(waiting):
             if (collection := self._collections.get(name)) is None:
@@ -149,18 +150,18 @@ class Catalogue:
                 collection.trouble = str(error)
 
     def warm(self) -> None:
-        """Ask every collection a question of each kind; blocks."""
+        """Ask every collection one question of each kind; blocks."""
         for collection in self.collections():
             collection.warm()
 
     def check_texts(self) -> None:
-        """Hold every stored text against its checksum, slowly, beside whatever else runs; what is damaged is noted."""
+        """Check every stored text against its checksum, slowly, in the background; record the damage."""
         after: Cursor | None = None
         while True:
             try:
                 with self.store.reading() as reader:
                     after, damaged = reader.damaged_texts(after, TEXT_CHECK_BATCH)
-            except StorageError:  # the service stops; or the file proved damaged, which the store remembers
+            except StorageError:  # the service stops, or the file is damaged, which the store reports by itself
                 return
             for number, error in damaged:
                 for collection in self.collections():
@@ -174,60 +175,75 @@ class Catalogue:
         """Let go of who scans beside this process; the store is not the catalogue's to close."""
 
     def loading(self) -> list[str]:
-        """What a probe should say is still being read."""
-        return [each.name for each in self.collections() if not each.ready and each.trouble is None]
+        """Return the names of collections that are still being loaded."""
+        return [
+            collection.name for collection in self.collections() if not collection.ready and collection.trouble is None
+        ]
 
     def failed(self) -> list[str]:
-        """What keeps answers from being sound: collections that cannot be read, damage, a file that fails."""
+        """Return what keeps answers from being sound: unreadable collections, damage, a failing file."""
         collections = self.collections()
-        unread = [f"collection {each.name}: {each.trouble}" for each in collections if not each.ready and each.trouble]
-        return [*self.store.troubles(), *unread, *(line for each in collections for line in each.damage.report())]
+        unread = [
+            f"collection {collection.name}: {collection.trouble}"
+            for collection in collections
+            if not collection.ready and collection.trouble
+        ]
+        return [
+            *self.store.troubles(),
+            *unread,
+            *(line for collection in collections for line in collection.damage.report()),
+        ]
 
     def shards(self) -> ClusterStatus | None:
-        """What holds the keys where they are not in this process; None where they are. Blocks."""
+        """Return the status of the cluster that holds the keys; None if this process holds them. Blocks."""
         return None
 
     def collection(self, name: str) -> Collection:
-        """The collection of that name."""
+        """Return the collection of that name, or raise CollectionNotFound."""
         try:
             return self._collections[name]
         except KeyError:
             raise CollectionNotFound(name) from None
 
     def collections(self) -> list[Collection]:
-        """Every collection, by name."""
+        """Return all collections, by name."""
         return [self._collections[name] for name in sorted(self._collections)]
 
     def page(self, prefix: str, after: str | None, limit: int | None) -> tuple[list[Collection], bool]:
-        """Up to `limit` collections of that prefix by name, the first one behind `after`; and whether more follow.
+        """Return up to `limit` collections with the prefix by name, the first one after `after`, and whether more
+        follow.
 
-        With a limit of 0 none do, as for documents: a page that never moves on has no next one.
+        With a limit of 0 no more follow, as for documents: a page that never advances has no next page.
         """
-        found = [each for each in self.collections() if each.name.startswith(prefix)]
+        collections = [collection for collection in self.collections() if collection.name.startswith(prefix)]
         if after is not None:
-            found = [each for each in found if each.name > after]
-        return found[:limit], bool(limit) and len(found) > (limit or 0)
+            collections = [collection for collection in collections if collection.name > after]
+        return collections[:limit], bool(limit) and len(collections) > (limit or 0)
 
     async def create(
-        self, name: str, wanted: Mapping[str, Any], *, once: IdempotentWrite[CatalogueChange] | None = None
+        self, name: str, fields: Mapping[str, Any], *, once: IdempotentWrite[CatalogueChange] | None = None
     ) -> tuple[Collection, bool]:
-        """A new collection, or the one that is there where the fields sent are equal (then False).
+        """Create a collection and return it with True; if it exists with the same fields, return it with False.
 
-        `wanted` holds the fields that were sent; the others take their defaults.
+        Args:
+            fields: the fields that were sent; the others take their defaults.
+
+        Raises:
+            CollectionConflict: it exists with other settings.
         """
         if name not in self._collections:
-            settings = await resolve_settings(self.encoder, wanted)
+            settings = await resolve_settings(self.encoder, fields)
             try:
                 return await WRITES.run(self._create, name, settings, once), True
             except CollectionExists:
                 await self.refresh()
         if once is None:
-            return _confirm_settings(self.collection(name), wanted), False
-        return await WRITES.run(self._confirm_once, name, wanted, once), False
+            return _confirm_settings(self.collection(name), fields), False
+        return await WRITES.run(self._confirm_once, name, fields, once), False
 
-    def _confirm_once(self, name: str, wanted: Mapping[str, Any], once: IdempotentWrite[CatalogueChange]) -> Collection:
+    def _confirm_once(self, name: str, fields: Mapping[str, Any], once: IdempotentWrite[CatalogueChange]) -> Collection:
         with self.store.writing(once) as writer:
-            collection = _confirm_settings(self.collection(name), wanted)
+            collection = _confirm_settings(self.collection(name), fields)
             writer.keep_answer(once, CatalogueChange(collection, collection.record, writer, created=False))
         return collection
 
@@ -249,14 +265,15 @@ class Catalogue:
         once: IdempotentWrite[CatalogueChange] | None = None,
         of: CollectionRecord | None = None,
     ) -> Collection:
-        """Set temperature, null, or a calibration; None takes that away, with the temperature and null it brought.
+        """Change temperature, null or calibration. Removing a calibration also restores the temperature and null before
+        it.
 
         Raises:
-            CollectionConflict: it is another collection than that record's by now, or has other settings.
+            CollectionConflict: the collection is not the one of the record `of` any more, or has other settings.
         """
         number = self.collection(name).record.id
         with self.store.writing(once, collection=number) as writer:
-            # Looked up again: another collection may have taken the name while this call waited for its turn.
+            # Look it up again: another collection may have taken the name while this call waited for the lock.
             collection, stored = self.collection(name), writer.collection(name)
             if of is not None and (stored.id, stored.settings) != (of.id, of.settings):
                 raise CollectionConflict(f"collection {name!r} was changed meanwhile: send the same once more")
@@ -270,7 +287,7 @@ class Catalogue:
         return collection
 
     def delete(self, name: str, *, once: IdempotentWrite[None] | None = None) -> None:
-        """Remove a collection and all its documents; questions to it that wait are told that it is gone."""
+        """Delete a collection and all its documents; its waiting queries fail with CollectionNotFound."""
         with self.store.writing(once, deletes=True) as writer:
             self.collection(name)
             writer.delete_collection(name)
@@ -278,10 +295,10 @@ class Catalogue:
             self._publish_after(writer, lambda: self._deleted(name))
 
     async def refresh(self) -> None:
-        """Have what there is be what the store has; it is, where nobody else writes it."""
+        """Bring the collections up to date with the store; a no-op if no other process writes it."""
 
     def _publish_after(self, writer: Writer, publish: Callable[[], object]) -> None:
-        """Apply a transaction's changes to memory once it is committed."""
+        """Apply a transaction's changes to memory after it is committed."""
         writer.after_commit(publish)
 
     def _deleted(self, name: str) -> None:
@@ -292,11 +309,11 @@ class Catalogue:
         return Collection(record, self.store, self.encoder, ready=ready, **self._directories)
 
 
-def _confirm_settings(collection: Collection, wanted: Mapping[str, Any]) -> Collection:
+def _confirm_settings(collection: Collection, fields: Mapping[str, Any]) -> Collection:
     settings = collection.record.settings
     differing = [
         f"{field} is {getattr(settings, field)!r}, not {sent!r}"
-        for field, sent in wanted.items()
+        for field, sent in fields.items()
         if not _same(getattr(settings, field), sent)
     ]
     if differing:
@@ -308,5 +325,5 @@ def _confirm_settings(collection: Collection, wanted: Mapping[str, Any]) -> Coll
 
 
 def _same(stored: Any, sent: Any) -> bool:
-    """Equality in which false is not 0."""
+    """Compare values; False and 0 differ."""
     return bool(stored == sent) and (stored is False) == (sent is False)

@@ -1,4 +1,4 @@
-"""One collection: its record in storage and its keys in memory, always of one version."""
+"""A collection: its record in storage and its keys in memory, always of the same version."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ from service.storage import (
 )
 
 log = structlog.get_logger("softkv")
-BATCH = 1000  # documents of an update that are held with their texts
+BATCH = 1000  # documents whose texts an update holds in memory at a time
 
 
 class Collection:
-    """The documents of one name; SQLite is the truth, the memory can be rebuilt from it.
+    """The documents under one name. The store is the truth; the memory can be rebuilt from it.
 
     Attributes:
         record: its settings and counts, as of the last write.
-        encoder: the service's, which need not be the one that its vectors are of.
-        lookups: where the questions to it wait.
-        sample: what its own background is measured on.
-        damage: what of it is damaged on disk, as far as it was read.
-        trouble: why its keys could not be read back; None where they could, or are being read.
+        encoder: the encoder of the service, which may differ from the one that encoded its vectors.
+        lookups: the queue of its queries.
+        sample: the sample of keys on which its own background is measured.
+        damage: its known damage on disk.
+        trouble: why its keys could not be loaded; None if they were, or are being loaded.
     """
 
     def __init__(
@@ -89,20 +89,20 @@ class Collection:
 
     @property
     def size(self) -> int:
-        """How many documents can be attended to now."""
+        """The number of documents that can be attended to now."""
         return self._memory.view.documents
 
     @property
     def keys(self) -> int:
-        """How many keys they have."""
+        """The number of keys of these documents."""
         return self._memory.view.n
 
     def rebuild(self) -> None:
-        """Read the keys and values back from storage; until then the collection can't be asked.
+        """Load the keys and values from storage; the collection cannot be queried until then.
 
         Raises:
-            StorageError: they can't be read.
-            MemoryError: there is no room for them.
+            StorageError: they cannot be read.
+            MemoryError: there is not enough memory.
         """
         with self.reading() as (record, reader):
             memory = load_memory(record, reader, self.damage.note, self._sealed, self._kept)
@@ -115,19 +115,19 @@ class Collection:
         self._tidy()
 
     def warm(self) -> None:
-        """Ask a question of each kind, so that the first caller does not wait for what is made on the way."""
+        """Ask one question of each kind, so that the first caller does not wait for values computed on first use."""
         if self._ready:
             with suppress(CollectionLoading), self.damage.noting():
                 warm_up(self._memory.view, self.record)
 
     def mark_deleted(self) -> None:
-        """It was deleted: who still holds it is told so."""
+        """Mark the collection as deleted: later calls raise CollectionNotFound."""
         self._gone = True
         start_background(self._sealed.remove, f"remove the files of {self.name}")
 
     @contextmanager
     def reading(self) -> Iterator[tuple[CollectionRecord, Reader]]:
-        """The record and the stored documents of one instant; needs no keys in memory."""
+        """Open a reader, and yield it with the record of the same instant; needs no keys in memory."""
         with (
             time_stage("storage"),
             self.damage.noting(),
@@ -139,13 +139,13 @@ class Collection:
             yield record, reader
 
     def ids(self) -> set[str]:
-        """The ids of every stored document."""
+        """Return the ids of all stored documents."""
         with self.reading() as (record, reader):
             return set(reader.ids(record.id, reader.rows_where(record.id)))
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
-        """A consistent view for one reader, for as long as it reads."""
+        """Open a consistent view, valid for the duration of the block."""
         self._require_ready()
         self.damage.require_sound_keys()
         with (
@@ -168,7 +168,8 @@ class Collection:
     ) -> Change:
         """Store documents, all or none; readers see them when this returns.
 
-        Raises DocumentChanged where `replacing` is not what is stored any more, or an id of `existing` not there.
+        Raises:
+            DocumentChanged: `replacing` is not the stored document any more, or an id of `existing` is not stored.
         """
         with self.damage.noting(), self._store.writing(once, collection=self.record.id) as writer:
             self._require_ready()
@@ -196,17 +197,21 @@ class Collection:
         condition: Condition | None = None,
         once: IdempotentWrite[int] | None = None,
     ) -> int:
-        """Replace documents, by id or all that pass, by what `changed` makes of each, in one transaction; how many."""
+        """Replace documents in one transaction, by id or all that pass a condition; return how many.
+
+        Args:
+            changed: returns the new document for a stored one.
+        """
         written, added = list[DocumentRecord](), list[np.ndarray]()
         with self.damage.noting(), self._store.writing(once, collection=self.record.id) as writer:
             self._require_ready()
             number = self.record.id
             rows = writer.rows_among(number, ids or ()) if condition is None else writer.rows_where(number, condition)
             for start in range(0, len(rows), BATCH):
-                documents = [changed(each) for each in writer.documents(number, rows[start : start + BATCH])]
+                documents = [changed(document) for document in writer.documents(number, rows[start : start + BATCH])]
                 added.append(writer.upsert(number, documents).added)
-                # The vectors go to memory all at once; texts that are written need not wait for that.
-                written += [replace(each, key=None, value=None, metadata={}) for each in documents]
+                # All vectors are added to the memory at once, after the loop; the texts are not needed for that.
+                written += [replace(document, key=None, value=None, metadata={}) for document in documents]
             writer.keep_answer(once, len(rows))
             if not added:
                 return 0
@@ -221,7 +226,7 @@ class Collection:
         condition: Condition | None = None,
         once: IdempotentWrite[int] | None = None,
     ) -> int:
-        """Remove documents by id, or all that pass a condition; unknown ids are silent."""
+        """Delete documents by id, or all that pass a condition; ignore unknown ids. Return how many."""
         with self.damage.noting(), self._store.writing(once, deletes=True, collection=self.record.id) as writer:
             self._require_ready()
             if condition is not None:
@@ -235,7 +240,7 @@ class Collection:
 
     def _publish_after(self, writer: Writer, *, add: Rows | None, removed: np.ndarray) -> None:
         record = writer.collection(self.record.name)
-        # Now, while the write can still be refused: room that is not there must not be missed after the commit.
+        # Allocate memory now, while the write can still be refused, and not after the commit.
         staged = self._memory.stage(add=add, remove=removed)
 
         def publish() -> None:
@@ -252,8 +257,8 @@ class Collection:
         writer.after_commit(publish)
 
     def read_anew(self, reason: str) -> None:
-        """Answer no more, and begin to read the keys back: what is in memory may not be what is stored."""
-        log.error("a collection is read anew", collection=self.name, reason=reason)
+        """Stop answering and reload the keys in the background, because the memory may differ from the store."""
+        log.error("reloading a collection", collection=self.name, reason=reason)
         self.trouble, self._ready = reason, False
         start_background(self._rebuild_until_done, f"read anew {self.name}")
 
@@ -271,7 +276,7 @@ class Collection:
                     return
 
     def _let_writes_end(self) -> None:
-        """Wait for one that began before the keys were to be read anew, so that it is in what is read."""
+        """Wait for a write that began before the reload, so that the reload includes it."""
         with self._store.writing(collection=self.record.id):
             pass
 
@@ -279,7 +284,7 @@ class Collection:
         self._compaction.begin()
 
     def _compact(self) -> bool:
-        """A step of the compaction, some originals checked, or a file of a block: whether there was anything to do."""
+        """Compact, check some originals or write a sealed block; return whether there was anything to do."""
         with suppress(CollectionLoading), self.damage.noting():
             if self._ready and self._memory.compact():
                 self._masks.forget()
@@ -288,8 +293,8 @@ class Collection:
         return False
 
     def _read_anew_without(self, path: Path) -> CollectionLoading:
-        """A sealed file is not what was written: what to tell who came to it, in an older view, too."""
-        with self._finding:  # of all who come to it one begins
+        """Discard a damaged sealed file, reload the collection if needed, and return the error for the caller."""
+        with self._finding:  # only the first thread that finds the damage reloads the collection
             if self._sealed.discard(path, self._memory.view) and self._ready:
                 self.read_anew(f"{path.name} is not what was written")
         return CollectionLoading(self.name, self.trouble)

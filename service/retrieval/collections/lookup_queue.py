@@ -1,4 +1,4 @@
-"""Who is answered next: what is asked of one collection while a scan runs forms the next batch."""
+"""Queue of the lookups of one collection: queries that arrive during a scan form the next batch."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ from service.scheduling import CALLER, CORES, FairQueue, FairThreads
 from service.storage import DocumentDamaged, StorageError
 
 LOOKUPS = FairThreads("lookups", min(32, CORES + 2))
-"""Where all collections' questions are answered: two at a time of each, one batch scanned and one finished."""
+"""Threads that answer the queries of all collections; each collection scans one batch and finishes another at a time.
+"""
 LONG_ANSWERS = FairThreads("answers", 2)
-"""Where those are finished for which many documents are read: no other batch waits for them."""
+"""Threads that finish answers that read many documents, so that no other batch waits for them."""
 
-MAX_BATCH_QUESTIONS = 256  # of one batch: what waits longer than such a scan would be better off in its own
-MAX_BATCH_DOCUMENTS = 4096  # documents of one batch
+
+MAX_BATCH_QUESTIONS = 256  # a longer scan would delay its queries more than a batch of their own
+MAX_BATCH_DOCUMENTS = 4096  # documents read for one batch
 MAX_RETRIES = 2
-"""How often a batch is made again on a newer snapshot, where its own went while it was asked."""
+"""How often a batch is retried on a newer snapshot after its own was dropped."""
 
 T = TypeVar("T")
 Questions = Callable[[Snapshot], list[Question]]
@@ -34,13 +36,14 @@ Questions = Callable[[Snapshot], list[Question]]
 
 @dataclass(frozen=True, eq=False)
 class PendingLookup:
-    """One caller's questions, and what becomes of their answers; where someone else's failed, both are made again.
+    """The questions of one caller, and how to finish their answers; both may be computed again if another caller's
+    failed.
 
     Attributes:
-        questions: those that the batch's scan is to answer, made on its version of the collection.
-        finish: takes their answers; what is not answered by that scan asks the snapshot here.
-        size: how many questions it counts for.
-        read: how many documents it may read.
+        questions: builds the questions for the batch's scan, for its version of the collection.
+        finish: turns their answers into the caller's result; it may ask the snapshot for more.
+        size: the number of questions that it counts for.
+        read: the number of documents that it may read.
     """
 
     questions: Questions
@@ -52,11 +55,11 @@ class PendingLookup:
 
     @property
     def finishing(self) -> Callable[[Snapshot, list[Answer]], Any]:
-        """To finish, with the time that it takes on the caller's trace."""
+        """`finish`, with its time recorded in the caller's request trace."""
         return self.wait.timed("finish", self.finish)
 
     def settle(self, outcome: Any) -> None:
-        """Give the caller, if it still waits, what came of it: a result, or the error in this room's words."""
+        """Give the caller the result or the error, if it still waits."""
         if self.future.done():
             return
         if isinstance(outcome, AttentionError):
@@ -68,29 +71,29 @@ class PendingLookup:
 
 
 Outcomes = list[Any]
-"""For each of a batch its result, or the error that belongs to it."""
+"""A result or an error for each lookup of a batch."""
 
 
 @dataclass(frozen=True, eq=False)
 class ScannedBatch:
-    """A batch whose keys are read: what is left to do for each, and what has to stay open until then."""
+    """A batch whose keys were scanned: the remaining task of each lookup, and the snapshot that stays open for them."""
 
     work: Sequence[Callable[[], Any]]
     snapshot: ExitStack
 
     def finish(self) -> Outcomes:
-        """Do it, and let go of the snapshot."""
+        """Run the tasks, and close the snapshot."""
         with self.snapshot:
-            return [each() for each in self.work]
+            return [task() for task in self.work]
 
 
 class LookupQueue:
-    """Feeds the scans of one collection; work-conserving, without a timer, off the event loop.
+    """Runs the scans of one collection off the event loop; it never waits for a batch to fill up.
 
-    Two stages, each in a thread: a batch is scanned while the documents of the one before are read.
+    It has two stages, each in a thread: a batch is scanned while the documents of the previous batch are read.
 
-    A batch has one version of the collection, taken when it begins: after every write that was acknowledged
-    before any of its questions arrived. A cancelled question leaves; one that fails, fails alone.
+    A batch uses one version of the collection, taken when it begins: after every write that was acknowledged before any
+    of its queries arrived. A cancelled query leaves the queue. An error fails only its own query.
     """
 
     def __init__(
@@ -109,16 +112,17 @@ class LookupQueue:
 
     @property
     def waiting(self) -> int:
-        """How many questions wait for a scan."""
+        """The number of questions that wait for a scan."""
         return sum(pending.size for pending in list(self._waiting) if not pending.future.done())
 
     async def ask(
         self, questions: Questions, finish: Callable[[Snapshot, list[Answer]], T], size: int, read: int = 0
     ) -> T:
-        """What `finish` makes of the answers to the questions, see `PendingLookup`; both are called in a worker thread.
+        """Return the result of `finish` for the answers to the questions, see `PendingLookup`; a worker thread calls
+        both.
 
         Raises:
-            RetrievalError: from either of them, or as the questions cannot be answered.
+            RetrievalError: raised by either function, or the questions cannot be answered.
         """
         pending = PendingLookup(questions, finish, size, read, asyncio.get_running_loop().create_future())
         self._waiting.put(CALLER.get(), pending)
@@ -146,14 +150,14 @@ class LookupQueue:
             self._runner = None
 
     async def _finish(self, batch: Sequence[PendingLookup], scanned: ScannedBatch) -> None:
-        """Give each its outcome, once there is one; meanwhile the next batch is scanned."""
+        """Settle each lookup of a batch once it is finished; meanwhile the next batch is scanned."""
         _settle(batch, await self._finished(batch, scanned))
 
     def _next_batch(self) -> list[PendingLookup]:
-        """Callers take turns; what reads many documents is a batch of its own."""
+        """Take the next batch, fairly among callers; a lookup that reads many documents is a batch of its own."""
         batch, size, read = list[PendingLookup](), 0, 0
-        while (found := self._waiting.next()) is not None:
-            _, pending = found
+        while (head := self._waiting.next()) is not None:
+            _, pending = head
             size, read = size + pending.size, read + pending.read
             if batch and not pending.future.done() and (size > MAX_BATCH_QUESTIONS or read > MAX_BATCH_DOCUMENTS):
                 break
@@ -165,12 +169,12 @@ class LookupQueue:
         return batch
 
     async def _scanned(self, batch: Sequence[PendingLookup]) -> ScannedBatch | Outcomes:
-        """The batch's answers; or, of each, its result or the error that belongs to it."""
+        """Scan a batch; return it, or a result or an error for each lookup."""
         try:
             return await asyncio.wrap_future(LOOKUPS.submit(partial(self._scan, batch), self._name))
-        except (RetrievalError, StorageError) as error:  # the collection's, or the file's: everyone's
+        except (RetrievalError, StorageError) as error:  # from the collection or the file: fails all lookups
             return [error] * len(batch)
-        except Exception as error:  # someone's, whatever it is
+        except Exception as error:  # from one of the lookups
             return await self._alone(batch, error)
 
     async def _finished(self, batch: Sequence[PendingLookup], scanned: ScannedBatch | Outcomes) -> Outcomes:
@@ -183,7 +187,7 @@ class LookupQueue:
             return await self._alone(batch, error)
 
     async def _alone(self, batch: Sequence[PendingLookup], error: Exception) -> Outcomes:
-        """An error that is one's of a batch: each is asked again, alone, and so finds out whose."""
+        """Retry each lookup of a failed batch alone, so that only the one at fault fails."""
         if len(batch) == 1:
             return [error]
         return [outcome for one in batch for outcome in await self._finished([one], await self._scanned([one]))]
@@ -197,27 +201,27 @@ class LookupQueue:
     def _scan_once(self, batch: Sequence[PendingLookup]) -> ScannedBatch | Outcomes:
         with ExitStack() as stack:
             snapshot = stack.enter_context(self._snapshot())
-            asked = [self._guarded(pending.questions, snapshot) for pending in batch]
-            wanted = [question for questions in asked if isinstance(questions, list) for question in questions]
-            with batch_stage([pending.wait for pending in batch], len(wanted)):
-                answered = answers(snapshot.view, wanted)
-            _tell(batch, snapshot, answered)
-            found = iter(answered)
+            batches = [self._guarded(pending.questions, snapshot) for pending in batch]
+            all_questions = [question for questions in batches if isinstance(questions, list) for question in questions]
+            with batch_stage([pending.wait for pending in batch], len(all_questions)):
+                all_answers = answers(snapshot.view, all_questions)
+            _tell(batch, snapshot, all_answers)
+            remaining = iter(all_answers)
             work = [
-                partial(self._guarded, pending.finishing, snapshot, list(islice(found, len(questions))))
+                partial(self._guarded, pending.finishing, snapshot, list(islice(remaining, len(questions))))
                 if isinstance(questions, list)
                 else partial(_return_outcome, questions)
-                for pending, questions in zip(batch, asked, strict=True)
+                for pending, questions in zip(batch, batches, strict=True)
             ]
             scanned = ScannedBatch(work, stack.pop_all())
-        # Who waits for no other batch is spared the way through another thread.
+        # If nothing else waits, finish in this thread and save the switch to another one.
         return scanned if self._waiting or _is_long(batch) else scanned.finish()
 
     def _guarded(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """What the work gives, or the error that belongs to who asked for it: the others may have their answers."""
+        """Return the result of the work, or its error: other lookups of the batch may succeed."""
         try:
             return work(*arguments)
-        except SnapshotGone:  # everyone's: the batch takes a newer one
+        except SnapshotGone:  # affects all lookups: the batch takes a newer snapshot
             raise
         except (AttentionError, RetrievalError, StorageError) as error:
             if isinstance(error, DocumentDamaged):
@@ -225,11 +229,11 @@ class LookupQueue:
             return error
 
 
-def _tell(batch: Sequence[PendingLookup], snapshot: Snapshot, answered: Sequence[Answer]) -> None:
-    """Whoever follows these requests how large the collection is, and what the certificates are."""
+def _tell(batch: Sequence[PendingLookup], snapshot: Snapshot, batch_answers: Sequence[Answer]) -> None:
+    """Record the collection's size and the certificates in the request traces."""
     for pending in batch:
         pending.wait.trace.documents = snapshot.view.documents
-    for answer in answered:
+    for answer in batch_answers:
         batch[0].wait.trace.listener.record_answer(answer.certificate.method, answer.certificate.total_variation)
 
 

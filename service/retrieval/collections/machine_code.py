@@ -1,4 +1,4 @@
-"""The machine code of the lookup and of the encoder, loaded or made while the service already answers."""
+"""Machine code of the lookup and the encoder, loaded or compiled while the service already answers."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ log = structlog.get_logger("softkv")
 
 
 class MachineCode:
-    """Until it is ready others answer, more slowly; it stays so where there can be no machine code.
+    """The machine code of this process. Slower NumPy code answers until it is ready, or always if it cannot be
+    compiled.
 
     Args:
-        directory: where it is kept.
-        encodes: whether texts are encoded, too.
+        directory: that of the compiled code.
+        encodes: whether the process encodes texts, too.
     """
 
     def __init__(self, directory: Path, *, encodes: bool) -> None:
@@ -30,7 +31,7 @@ class MachineCode:
         stand_in()
 
     def load(self) -> None:
-        """Load what is kept in the directory; have the rest made, both parts side by side; blocks."""
+        """Load the compiled code and compile the rest, both parts in parallel; blocks."""
         parts = {"encoder": prepare_transformer} if self._encodes else {}
         parts["lookup"] = prepare
         with ThreadPoolExecutor(len(parts), thread_name_prefix="machine-code") as threads:
@@ -43,17 +44,17 @@ class MachineCode:
                 except (OSError, RuntimeError, ImportError) as error:
                     log.warning(f"the {part} has no machine code and is slower", reason=str(error))
         gc.collect()
-        # Else everyone waits for a tenth of a second, again and again, while the compiler's objects are walked through.
+        # Otherwise each garbage collection walks through the compiler's objects and stops all threads for 0.1 s.
         gc.freeze()
         self.ready = True
 
     def stop(self) -> None:
-        """Have `load` return, whatever is still being made."""
+        """Make `load` return, even if code is still being compiled."""
         stop()
 
 
 def warm_up(view: View, record: CollectionRecord) -> None:
-    """A question of each kind, where there are keys."""
+    """Ask one question of each kind, if there are keys."""
     if not view.n:
         return
     query, temperature = view.segments[0].stored_keys(slice(0, 1))[0], record.settings.temperature

@@ -15,11 +15,11 @@ from service.storage import DocumentDamaged
 
 
 class Compaction:
-    """Makes the keys of a collection fast to read, beside its readers and writers; they do not wait for it.
+    """Compacts the keys of a collection in a background thread; readers and writers do not wait for it.
 
     Args:
-        name: the collection's, for the thread.
-        step: makes a part of them fast; False where there is nothing more to do.
+        name: the collection's name, for the thread.
+        step: compacts a part of the keys; returns False if there is nothing more to do.
     """
 
     def __init__(self, name: str, step: Callable[[], bool]) -> None:
@@ -34,7 +34,7 @@ class Compaction:
         return self._running.locked()
 
     def begin(self) -> None:
-        """Begin, or go on where it runs already."""
+        """Start the thread, or let the running one continue."""
         self._asked = True
         if self._running.acquire(blocking=False) and not start_background(self._run, f"compact {self._name}"):
             self._running.release()
@@ -54,7 +54,7 @@ class Compaction:
 
 
 def start_background(work: Callable[[], None], name: str) -> bool:
-    """Whether the thread could be started: where memory is short it may not."""
+    """Start a daemon thread; return False if there is not enough memory for one."""
     try:
         Thread(target=work, name=name, daemon=True).start()
     except RuntimeError:
@@ -63,7 +63,7 @@ def start_background(work: Callable[[], None], name: str) -> bool:
 
 
 def retry_forever() -> Iterator[None]:
-    """At once, and again after a pause that grows to some seconds, for as long as one tries."""
+    """Yield at once, then after pauses that grow to 8 seconds, until the caller stops."""
     for seconds in chain((0.0, 0.5, 1.0, 2.0, 4.0), repeat(8.0)):
         sleep(seconds)
         yield
@@ -73,15 +73,14 @@ SHOWN = 3
 
 
 class Damage:
-    """The damaged documents of a collection, as far as they were read; for many threads.
+    """The known damaged documents of a collection, safe for many threads.
 
-    A document whose texts are damaged is refused where it would be given out. Where vectors are, every weight would be
-    wrong, so the collection is not attended to. A file of a block that is not what was written is none of that: the
-    same rows are stored.
+    A document with damaged texts is refused when it is read. Damaged vectors make every weight wrong, so the collection
+    is not attended to. A damaged sealed file does not count: its rows are in the store.
 
     Args:
         collection: its name.
-        wrong_file: is told where such a file is, and says what to raise.
+        wrong_file: receives the path of a damaged sealed file, and returns the exception to raise.
     """
 
     def __init__(self, collection: str, wrong_file: Callable[[Path], Exception]) -> None:
@@ -92,7 +91,7 @@ class Damage:
 
     @contextmanager
     def noting(self) -> Iterator[None]:
-        """Remember which document was damaged where a read or a write comes to one; tell of a file that is wrong."""
+        """Record damaged documents that the block comes across, and report damaged sealed files."""
         try:
             yield
         except DocumentDamaged as error:
@@ -102,28 +101,28 @@ class Damage:
             raise self._wrong_file(error.path) from error
 
     def note(self, error: DocumentDamaged) -> None:
-        """Remember a damaged document."""
+        """Record a damaged document."""
         with self._lock:
             self._found[error.row] = error
 
     def forget(self, rows: Iterable[int]) -> None:
-        """These rows were deleted, or replaced by new ones; of what has no number it has to be seen again."""
+        """Forget rows that were deleted or replaced; damage without a row number has to be observed again."""
         if self._found:
             with self._lock:
                 for row in (None, *rows):
                     self._found.pop(row, None)
 
     def report(self) -> list[str]:
-        """What is damaged, one line for all of it; empty where nothing is known to be."""
-        found = list(self._found.values())
-        if not found:
+        """Return one line about all known damage; empty if none is known."""
+        errors = list(self._found.values())
+        if not errors:
             return []
-        more = f", and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-        return [f"collection {self._collection}: {'; '.join(map(str, found[:SHOWN]))}{more}"]
+        more = f", and {len(errors) - SHOWN} more" if len(errors) > SHOWN else ""
+        return [f"collection {self._collection}: {'; '.join(map(str, errors[:SHOWN]))}{more}"]
 
     def require_sound_keys(self) -> None:
-        """Raise CollectionUnsound where a vector is damaged."""
+        """Raise CollectionUnsound if a vector is damaged."""
         if self._found:
-            found = [each for each in list(self._found.values()) if each.vectors]
-            if found:
-                raise CollectionUnsound(self._collection, len(found), found[0])
+            errors = [error for error in list(self._found.values()) if error.vectors]
+            if errors:
+                raise CollectionUnsound(self._collection, len(errors), errors[0])

@@ -1,4 +1,4 @@
-"""The null key, "none of these": which background the null key stands on, and how it is measured."""
+"""The null key, "none of these": the background that it stands on, and how that is measured."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ NullChoice = float | Literal["auto", "lenient", "strict", "calibrated", False]
 Array = np.ndarray[Any, Any]
 
 SAMPLE_DOCUMENTS = 512
-"""Documents whose keys are compared: half of them with the other half, or of fewer each with each."""
+"""The number of documents whose keys are compared: one half with the other half, or, of fewer, each with each."""
 
 FULL_WEIGHT_KEYS = 30
-"""Keys below which their own background counts in part only."""
+"""With fewer keys than this, their own background counts only in part."""
 
 MIN_KEYS = 3
-"""Keys below which there is no background of theirs at all."""
+"""With fewer keys than this, they have no background of their own."""
 
 COPY_COSINE = 0.8
-"""The cosine from which on two keys are versions of one thing, and say nothing about unrelated ones."""
+"""From this cosine on, two keys are versions of the same thing, and say nothing about unrelated keys."""
 
 SAMPLE_TEXTS = 64
-"""Documents whose key texts say whether keys are short."""
+"""The number of documents whose key texts decide whether keys are short."""
 
 CALIBRATED = "calibrated"
-"""The null key that labelled questions have fitted."""
+"""The null key that was fitted to labelled questions."""
 
-UNIT_TOLERANCE = 0.01  # how far from 1 a length may be; bfloat16 needs 4e-3
+UNIT_TOLERANCE = 0.01  # the largest distance of a length from 1; bfloat16 needs 4e-3
 
 
 @dataclass(frozen=True)
 class KeyBackground:
-    """The collection's own background: how similar the keys of two different documents are.
+    """The collection's own background: the similarities between keys of two different documents.
 
     Attributes:
         background: in the collection's similarity.
-        pairs: how many pairs it was measured on.
+        pairs: the number of pairs that it was measured on.
         unit: whether all keys have length 1, so that their similarities follow from cosines.
         short: whether most keys are texts of one to three words.
     """
@@ -60,9 +60,10 @@ class KeyBackground:
 
     @classmethod
     def measure(cls, similarity: str, keys: Array, texts: Sequence[str | None] = ()) -> KeyBackground | None:
-        """Of a sample of keys float32[n, d] and the texts of some; None where no pair is left.
+        """Measure the background of a sample of keys float32[n, d], with the texts of some; return None if no pair is
+        left.
 
-        Copies are left out: a thousand of one text would make everything look alike.
+        Copies are left out: a thousand copies of one text would make all keys look alike.
         """
         if len(keys) < MIN_KEYS:
             return None
@@ -70,19 +71,19 @@ class KeyBackground:
         norms = np.linalg.norm(vectors, axis=1)
         half = len(keys) // 2
         if len(keys) < SAMPLE_DOCUMENTS:
-            some, others, pairs = slice(None), slice(None), np.tri(len(keys), k=-1, dtype=np.bool_)
+            left, right, pairs = slice(None), slice(None), np.tri(len(keys), k=-1, dtype=np.bool_)
         else:
-            some, others, pairs = slice(half), slice(half, None), np.ones((half, len(keys) - half), dtype=np.bool_)
-        products = vectors[some] @ vectors[others].T
-        lengths = norms[some, None] * norms[others]
+            left, right, pairs = slice(half), slice(half, None), np.ones((half, len(keys) - half), dtype=np.bool_)
+        products = vectors[left] @ vectors[right].T
+        lengths = norms[left, None] * norms[right]
         cosines = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
         if similarity == "cosine":
-            found = cosines
+            similarities = cosines
         elif similarity == "gaussian":
-            found = products - (norms[some, None] ** 2 + norms[others] ** 2) / 2
+            similarities = products - (norms[left, None] ** 2 + norms[right] ** 2) / 2
         else:
-            found = products / math.sqrt(keys.shape[1]) if similarity == "scaled_dot" else products
-        unrelated = found[pairs & (cosines < COPY_COSINE)]
+            similarities = products / math.sqrt(keys.shape[1]) if similarity == "scaled_dot" else products
+        unrelated = similarities[pairs & (cosines < COPY_COSINE)]
         if not unrelated.size:
             return None
         background = Background(float(unrelated.mean()), float(unrelated.std()))
@@ -91,7 +92,7 @@ class KeyBackground:
 
 
 class KeySample:
-    """The keys of one collection that are compared with one another: measured again where they are others."""
+    """The sample of a collection's keys that are compared with one another; measured again if the sample changes."""
 
     def __init__(self) -> None:
         self._measured: tuple[int | None, bytes, KeyBackground | None] = (None, b"", None)
@@ -102,25 +103,28 @@ class KeySample:
         Args:
             version: of the collection, as of the reader; nothing is read where it was measured at that version.
         """
-        at, sampled, own = self._measured
-        if version is not None and version == at:
-            return own
+        measured_version, sampled, background = self._measured
+        if version is not None and version == measured_version:
+            return background
         rows = reader.sample(record.id, SAMPLE_DOCUMENTS)
         if rows.tobytes() != sampled:
             texts = _texts(record, reader, rows[:SAMPLE_TEXTS])
-            at, own = None, KeyBackground.measure(record.settings.similarity, reader.keys(record.id, rows), texts)
-        self._measured = at if version is None else version, rows.tobytes(), own
-        return own
+            measured_version, background = (
+                None,
+                KeyBackground.measure(record.settings.similarity, reader.keys(record.id, rows), texts),
+            )
+        self._measured = measured_version if version is None else version, rows.tobytes(), background
+        return background
 
 
 def _texts(record: CollectionRecord, reader: Reader, rows: Array) -> list[str | None]:
-    """The key texts of documents, as far as they are sound; none of vectors alone."""
-    found = list[str | None]()
+    """Return the undamaged key texts of documents; empty if the collection has only vectors."""
+    texts = list[str | None]()
     if record.settings.encoder is not None:
         for row in rows:
-            with suppress(DocumentDamaged):  # which whoever asks for the document is told
-                found += [document.key for document in reader.texts(record.id, np.array([row]))]
-    return found
+            with suppress(DocumentDamaged):  # reported to callers that read the document
+                texts += [document.key for document in reader.texts(record.id, np.array([row]))]
+    return texts
 
 
 @dataclass(frozen=True)
@@ -128,10 +132,10 @@ class NullBackground:
     """The background that a collection's null key stands on.
 
     Attributes:
-        of: whose it is: the encoder's, of unrelated questions and texts; the collection's own keys'; of both; or of
-            labelled questions.
-        pairs: of keys that were compared; 0 of labels.
-        short: for a question of one to three words, where the keys are as short; None where there is no other.
+        of: its source: the encoder's background of unrelated queries and texts, the collection's own keys, both, or
+            labels.
+        pairs: the number of compared pairs of keys; 0 for labels.
+        short: the background for a query of one to three words, if the keys are as short; None if it is the same.
     """
 
     background: Background
@@ -140,7 +144,7 @@ class NullBackground:
     short: Background | None = None
 
     def beside(self, query: str | Array) -> NullBackground:
-        """Return it with the background that applies to this question: the short one for a short text."""
+        """Return it with the background that applies to this query: the short one for a short text."""
         if self.short is None or not (isinstance(query, str) and is_short(query)):
             return self
         return replace(self, background=self.short)
@@ -151,15 +155,15 @@ class NullKey:
     """The null key of a request.
 
     Attributes:
-        similarity: where that was chosen; None for no null key, and where it stands on a background.
-        standing: what it stands on where it is one with a name.
+        similarity: its chosen similarity; None without a null key, or if it stands on a background.
+        standing: the background that it stands on; None otherwise.
     """
 
     similarity: float | None
     standing: NullBackground | None
 
     def of(self, query: str | Array) -> float | Background | None:
-        """What it weighs beside this question: a similarity, or as much as a background; None for no null key."""
+        """Return the null key for this query: a similarity, or a background to outweigh; None without a null key."""
         return self.similarity if self.standing is None else self.standing.beside(query).background
 
 
@@ -170,25 +174,25 @@ def choose_background(
     encoder: Backgrounds | None,
     full_text: float = 0.0,
 ) -> NullBackground | None:
-    """What a null key of that name stands on; None where there are too few keys to measure anything.
+    """Return the background for a null choice; None if there are too few keys to measure one.
 
     Args:
-        choice: `strict` stands on the collection's own background, `lenient` on the encoder's, `auto` halfway. Where
-            one of the two is missing, all stand on the other. Of short questions `auto` stands no lower than `lenient`:
-            strings that mean nothing are as similar to short keys as words are. `calibrated` stands on labelled
-            questions alone.
-        own: of fewer than 30 keys it counts for keys/30, and the encoder's for the rest.
-        full_text: what words weigh, of which labelled questions say how heavy the null key is beside them.
-        encoder: of cosines; None without an encoder. It says nothing of keys that are compared by their lengths too and
-            have others than 1.
+        choice: `strict` uses the collection's own background, `lenient` the encoder's, and `auto` the middle. If one of
+            the two is missing, all use the other. For short queries `auto` is at least as high as `lenient`:
+            meaningless strings are as similar to short keys as words are. `calibrated` uses labelled questions alone.
+        own: the collection's own background; with fewer than 30 keys it counts for keys/30, and the encoder's for the
+            rest.
+        full_text: the weight of full text, which selects the null level that was fitted for it.
+        encoder: backgrounds of cosines; None without an encoder. They do not apply if keys are compared by their
+            lengths, too, and have other lengths than 1.
     """
     similarity = record.settings.similarity
     if choice == CALIBRATED:
-        found = require_calibration(record, "/null")
-        return NullBackground(Background((found.variant(full_text) or found.plain).level, 0.0), "labels", 0)
+        calibration = require_calibration(record, "/null")
+        return NullBackground(Background((calibration.variant(full_text) or calibration.plain).level, 0.0), "labels", 0)
     if encoder is None or not (similarity == "cosine" or own is None or own.unit):
         return None if own is None else NullBackground(own.background, "keys", own.pairs)
-    texts, short = (_convert_background(each, similarity, record.settings.dimension) for each in encoder)
+    texts, short = (_convert_background(background, similarity, record.settings.dimension) for background in encoder)
     if own is None:
         return NullBackground(texts, "encoder", 0)
     if choice == "lenient":
@@ -197,28 +201,29 @@ def choose_background(
     between = partial(_interpolate, own=own.background, share=share)
     of_short = between(short)
     if choice == "auto":
-        of_short = max(short, of_short, key=lambda each: each.mean)
+        of_short = max(short, of_short, key=lambda background: background.mean)
     return NullBackground(between(texts), "keys" if share == 1 else "both", own.pairs, of_short if own.short else None)
 
 
 def require_calibration(record: CollectionRecord, pointer: str) -> Calibration:
-    """What labelled questions said of the collection.
+    """Return the collection's calibration.
 
     Raises:
-        InvalidContent: nothing, or it is of another version of softkv; at the pointer of what needs it.
+        InvalidContent: it has none, or one of another version of softkv; the pointer is that of the field that needs
+            it.
     """
-    found = Calibration.read(record.settings.calibration)
-    if found is None:
+    calibration = Calibration.read(record.settings.calibration)
+    if calibration is None:
         raise InvalidContent.at(
             pointer,
             f"{pointer.removeprefix('/')} needs a calibration, and collection {record.name!r} has none: send labelled "
             'questions to /calibrate with "apply": true, or ask without it',
         )
-    return found
+    return calibration
 
 
 def _convert_background(cosines: Background, similarity: str, dimension: int | None) -> Background:
-    """A background of cosines in another similarity, for vectors of length 1."""
+    """Convert a background of cosines to another similarity, for vectors of length 1."""
     if similarity == "scaled_dot":
         return Background(cosines.mean / math.sqrt(dimension or 1), cosines.deviation / math.sqrt(dimension or 1))
     return Background(cosines.mean - 1, cosines.deviation) if similarity == "gaussian" else cosines
@@ -231,17 +236,17 @@ def _interpolate(encoder: Background, own: Background, share: float) -> Backgrou
 
 
 async def get_encoder_backgrounds(
-    encoder: LoadingEncoder | None, record: CollectionRecord, asked: NullChoice | None
+    encoder: LoadingEncoder | None, record: CollectionRecord, null: NullChoice | None
 ) -> Backgrounds | None:
-    """The backgrounds of the collection's encoder, where the null key is to stand on them."""
-    choice = record.settings.null if asked is None else asked
+    """Return the backgrounds of the collection's encoder; None if the null key does not need them."""
+    choice = record.settings.null if null is None else null
     if not isinstance(choice, str) or choice == CALIBRATED or record.settings.encoder is None:
         return None
     return _backgrounds((await get_encoding_queue(encoder, record.settings)).encoder, record.settings.similarity)
 
 
 def _backgrounds(encoder: Encoder | None, similarity: str) -> Backgrounds | None:
-    """The encoder's backgrounds, of cosines, where they say how similar its vectors are."""
+    """Return the encoder's backgrounds of cosines; None if they do not apply to this similarity of its vectors."""
     if encoder is None or not (similarity == "cosine" or encoder.unit_length):
         return None
     return encoder.backgrounds
@@ -250,18 +255,18 @@ def _backgrounds(encoder: Encoder | None, similarity: str) -> Backgrounds | None
 def resolve_null(
     record: CollectionRecord,
     own: Callable[[], KeyBackground | None],
-    asked: NullChoice | None,
+    null: NullChoice | None,
     encoder: Backgrounds | None,
     full_text: float = 0.0,
 ) -> NullKey:
-    """The null key, as asked or else as the collection says.
+    """Return the null key of a request, or else the collection's.
 
     Args:
         own: measures the collection's own background.
-        encoder: what `get_encoder_backgrounds` gave for the same choice.
-        full_text: what words weigh.
+        encoder: the result of `get_encoder_backgrounds` for the same choice.
+        full_text: the weight of full text.
     """
-    choice = record.settings.null if asked is None else asked
+    choice = record.settings.null if null is None else null
     if isinstance(choice, str):
         return NullKey(None, choose_background(choice, record, own(), encoder, full_text))
     return NullKey(None if choice is False else float(choice), None)
@@ -270,11 +275,12 @@ def resolve_null(
 def describe_null(
     record: CollectionRecord, own: Callable[[], KeyBackground | None], encoder: Encoder | None, keys: int
 ) -> tuple[NullBackground | None, float | None]:
-    """The background that the collection's null key stands on, and its similarity at the collection's temperature.
+    """Return the background that the collection's null key stands on, and its similarity at the collection's
+    temperature.
 
     Args:
-        encoder: the collection's, where it is loaded.
-        keys: how many there are to attend to.
+        encoder: the collection's encoder, if it is loaded.
+        keys: the number of keys that queries attend to.
     """
     choice, temperature = record.settings.null, record.settings.temperature
     if choice is False or not isinstance(choice, str):
@@ -283,7 +289,7 @@ def describe_null(
         return None, None
     if choice == CALIBRATED and Calibration.read(record.settings.calibration) is None:
         return None, None
-    found = choose_background(choice, record, own(), _backgrounds(encoder, record.settings.similarity))
-    if found is None:
+    background = choose_background(choice, record, own(), _backgrounds(encoder, record.settings.similarity))
+    if background is None:
         return None, None
-    return found, found.background.null_key(temperature, keys).level(temperature)
+    return background, background.background.null_key(temperature, keys).level(temperature)

@@ -1,4 +1,4 @@
-"""Collections of a store that other processes write, too: their memory follows the log of the store."""
+"""Collections of a store that other processes write, too: their memory replays the log of the store."""
 
 from __future__ import annotations
 
@@ -35,9 +35,10 @@ from service.storage import (
 
 
 class ReplicatedCollection(Collection):
-    """Every question is answered from the version that the store has when it is asked, or a later one.
+    """A collection that answers every query at the store's version at that time, or a later one.
 
-    So an answer has what any process acknowledged before. `record` may be older: what is said of documents is read.
+    So an answer includes every write that any process acknowledged before. `record` may be older; document counts are
+    read.
     """
 
     def __init__(
@@ -52,19 +53,20 @@ class ReplicatedCollection(Collection):
     ) -> None:
         super().__init__(record, store, encoder, ready=ready, originals=originals, sealed=sealed)
         self._shared = store
-        self._counts = (0, 0)  # documents and keyless ones, as of the version
-        self._following = Lock()  # held by who brings the memory to a newer version
-        self._instant = Lock()  # held while view, version and counts become others, all at once
+        self._counts = (0, 0)  # documents and keyless documents, as of the version
+
+        self._following = Lock()  # held by the thread that brings the memory to a newer version
+        self._instant = Lock()  # held while view, version and counts are replaced together
 
     @contextmanager
     def reading(self) -> Iterator[tuple[CollectionRecord, Reader]]:
-        """The record and the stored documents of one instant; needs no keys in memory."""
+        """Open a reader, and yield it with the record of the same instant; needs no keys in memory."""
         with time_stage("storage"), self.damage.noting(), self._store.reading() as reader:
             yield self._found_by(reader), reader
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
-        """A consistent view for one reader, for as long as it reads."""
+        """Open a consistent view, valid for the duration of the block."""
         self._require_ready()
         with self.damage.noting():
             with time_stage("storage"):
@@ -74,36 +76,36 @@ class ReplicatedCollection(Collection):
                 yield Snapshot(record, view, reader, version, self._masks, self.sample)
 
     def behind(self, version: int) -> bool:
-        """Whether its keys are there, and of an older version than this one of the store's."""
+        """Return whether its keys are loaded, but of an older version than this one of the store."""
         return self._ready and self._version < version
 
     @property
     def keys(self) -> int:
-        """How many keys its documents have now, where the store can be asked; blocks."""
+        """The current number of keys of its documents, up to date if the store is available; blocks."""
         with suppress(RetrievalError, StorageError):
             self.follow()
         return self._memory.view.n
 
     def read_in_background(self) -> None:
-        """Read the keys back, for a collection that is not ready."""
+        """Load the keys in the background, for a collection that is not ready."""
         start_background(self._rebuild_until_done, f"read {self.name}")
 
     def follow(self) -> None:
-        """Bring the memory to the version that the store has now.
+        """Bring the memory to the current version of the store.
 
         Raises:
             CollectionNotFound: the collection was deleted.
-            CollectionLoading: the log does not reach so far back; the keys are being read anew.
+            CollectionLoading: the log does not go back far enough; the keys are being reloaded.
         """
         self._newest()
 
     def _newest(self) -> tuple[CollectionRecord, View, int]:
-        record, wanted = self._now()
-        if self._version < wanted:
-            self._catch_up(wanted)
+        record, newest = self._now()
+        if self._version < newest:
+            self._catch_up(newest)
         with self._instant:
             view, version, (documents, keyless) = self._memory.view, self._version, self._counts
-        if version > wanted:  # others followed meanwhile, perhaps past what set the widths
+        if version > newest:  # another thread caught up meanwhile, perhaps past the write that set the dimension
             record, _ = self._now()
         return replace(record, documents=documents, keyless=keyless), view, version
 
@@ -114,42 +116,42 @@ class ReplicatedCollection(Collection):
         except CollectionMissing:
             raise CollectionNotFound(self.name) from None
 
-    def _catch_up(self, wanted: int) -> None:
+    def _catch_up(self, newest: int) -> None:
         with self._following:
-            if self._version >= wanted:
+            if self._version >= newest:
                 return
             self._require_ready()
-            done = self._shared.changes_since(self.record.id, self._version)
-            if done is None:
+            change = self._shared.changes_since(self.record.id, self._version)
+            if change is None:
                 self._now()
-                self.read_anew("the log does not reach back to what it holds")
+                self.read_anew("the log does not go back to its version")
                 raise CollectionLoading(self.name, self.trouble)
-            with self._shared.reading_at(done.version) as reader:
-                found = list(reader.vectors(self.record.id, first=done.first, damaged=self.damage.note))
-            self._show(done, concatenate_rows(found))
+            with self._shared.reading_at(change.version) as reader:
+                batches = list(reader.vectors(self.record.id, first=change.first, damaged=self.damage.note))
+            self._show(change, concatenate_rows(batches))
         self._tidy()
 
-    def _show(self, done: ChangeSummary, add: Rows | None) -> None:
+    def _show(self, change: ChangeSummary, add: Rows | None) -> None:
         try:
-            staged = self._memory.stage(add=add, remove=done.removed[done.removed < done.first])
+            staged = self._memory.stage(add=add, remove=change.removed[change.removed < change.first])
             with self._instant:
                 self._memory.show(staged)
-                self._version, self._counts = done.version, (done.documents, done.keyless)
+                self._version, self._counts = change.version, (change.documents, change.keyless)
                 self._masks.forget()
         except BaseException as error:
-            self.read_anew(f"{type(error).__name__} when it was to follow the store")
+            self.read_anew(f"{type(error).__name__} while following the store")
             raise
-        self.damage.forget(done.removed.tolist())
+        self.damage.forget(change.removed.tolist())
 
     def rebuild(self) -> None:
-        """Read the keys and values back from storage; until then the collection can't be asked.
+        """Load the keys and values from storage; the collection cannot be queried until then.
 
         Raises:
-            StorageError: they can't be read.
-            MemoryError: there is no room for them.
+            StorageError: they cannot be read.
+            MemoryError: there is not enough memory.
         """
         with self._following:
-            # In one transaction: it may take longer than what is gone is kept.
+            # Read in one transaction, because loading may take longer than the store keeps deleted rows.
             with self.damage.noting(), self._shared.reading() as reader:
                 record = self._found_by(reader)
                 version = reader.version(record.id)
@@ -165,10 +167,10 @@ class ReplicatedCollection(Collection):
         self._tidy()
 
     def _let_writes_end(self) -> None:
-        """What is written meanwhile is followed."""
+        """Do nothing: writes during the reload are replayed from the log."""
 
     def _publish_after(self, writer: Writer, *, add: Rows | None, removed: np.ndarray) -> None:
-        """What was written is followed as what others write is: by the next question, from the log."""
+        """Do nothing: the next query replays the write from the log, as it does for writes of other processes."""
 
     def _found_by(self, reader: Reader) -> CollectionRecord:
         self._require_there()
@@ -176,7 +178,7 @@ class ReplicatedCollection(Collection):
             record = reader.collection(self.name)
         except CollectionMissing:
             raise CollectionNotFound(self.name) from None
-        if record.id != self.record.id:  # another one of that name, which the catalogue has not heard of yet
+        if record.id != self.record.id:  # a new collection of that name, which the catalogue has not seen yet
             raise CollectionNotFound(self.name)
         return record
 
@@ -186,16 +188,16 @@ class ReplicatedCollection(Collection):
 
 
 POLL_SECONDS = 0.2
-"""Between two looks at what others wrote, so that a question finds little left to follow."""
+"""Interval of polls for writes of other processes, so that a query finds little left to replay."""
 RETRY_SECONDS = 1.0
 UNKNOWN_VERSION = -1
 """A number of catalogue changes that no store can have."""
 MAX_REPLAYED_DOCUMENTS = 10_000
-"""Documents of a collection that is new here, up to which a question may wait for them."""
+"""Up to this size a newly discovered collection is ready at once, and a query may wait for its documents."""
 
 
 class SharedCatalogue(Catalogue):
-    """Collections by name, as the store has them; what others create, change and delete is seen."""
+    """Collections by name, as the store has them, including the changes of other processes."""
 
     def __init__(
         self,
@@ -204,12 +206,12 @@ class SharedCatalogue(Catalogue):
         originals: Path | None = None,
     ) -> None:
         self._shared = store
-        self._seen = store.catalogue()  # before they are read: what happens between is looked at again
+        self._seen = store.catalogue()  # before the collections are read, so that changes in between are read again
         self._looking = Lock()
         super().__init__(store, encoder, originals)
 
     def rebuild(self) -> None:
-        """Read every collection's keys into memory, the smallest first; from then on they follow the store."""
+        """Load the keys of every collection, the smallest first; then start to follow the store."""
         while True:
             try:
                 super().rebuild()
@@ -219,30 +221,30 @@ class SharedCatalogue(Catalogue):
         start_background(self._follow, "follow the store")
 
     async def refresh(self) -> None:
-        """Have what there is be what the store has now.
+        """Bring the collections up to date with the store.
 
         Raises:
-            StorageError: the store cannot be asked.
+            StorageError: the store is unavailable.
         """
         await READS.run(self.look)
 
     def look(self) -> None:
-        """The same; blocks."""
+        """Bring the collections up to date with the store; blocks."""
         if self._shared.catalogue() == self._seen:
             return
         with self._looking:
             before = dict(self._collections)
             seen = self._shared.catalogue()
             with self.store.reading() as reader:
-                there = {record.name: record for record in reader.collections()}
+                records = {record.name: record for record in reader.collections()}
             for name, collection in before.items():
-                if name not in there or there[name].id != collection.record.id:
+                if name not in records or records[name].id != collection.record.id:
                     self._deleted(name)
-            for name, record in there.items():
-                if (known := self._collections.get(name)) is None:
+            for name, record in records.items():
+                if (existing := self._collections.get(name)) is None:
                     self._discovered(record)
                 else:
-                    known.record = record
+                    existing.record = record
             self._seen = seen
 
     def _publish_after(self, writer: Writer, publish: Callable[[], object]) -> None:
@@ -259,7 +261,7 @@ class SharedCatalogue(Catalogue):
         writer.after_commit(publish_and_look_again)
 
     def _discovered(self, record: CollectionRecord) -> None:
-        """One that is new here: a small one follows from its beginning, a large one is read."""
+        """Add a collection that is new here: a small one replays the log from its beginning, a large one is loaded."""
         collection = self._of(record, ready=record.documents <= MAX_REPLAYED_DOCUMENTS)
         self._collections[record.name] = collection
         if not collection.ready:
@@ -269,16 +271,18 @@ class SharedCatalogue(Catalogue):
         return ReplicatedCollection(record, self._shared, self.encoder, ready=ready, **self._directories)
 
     def _follow(self) -> None:
-        """Until the store is closed."""
+        """Poll the store until it is closed."""
         while True:
             time.sleep(POLL_SECONDS)
             try:
                 self.look()
                 versions = self._shared.versions()
-                for each in self.collections():
-                    if isinstance(each, ReplicatedCollection) and each.behind(versions.get(each.record.id, 0)):
-                        each.follow()
+                for collection in self.collections():
+                    if isinstance(collection, ReplicatedCollection) and collection.behind(
+                        versions.get(collection.record.id, 0)
+                    ):
+                        collection.follow()
             except StoreClosed:
                 return
-            except (RetrievalError, StorageError, MemoryError):  # who asks is told
+            except (RetrievalError, StorageError, MemoryError):  # the next query raises it to its caller
                 continue

@@ -1,4 +1,4 @@
-"""Documents that are stored → the rows that a memory of keys holds of them."""
+"""Rows of a memory of keys, built from stored documents."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from service.storage import CollectionRecord, DocumentDamaged, DocumentRecord, K
 log = structlog.get_logger("softkv")
 
 MAX_UNCODED_COMPONENTS = 2**18 * 384
-"""So many components or fewer are answered from as they are stored, in some tens of milliseconds, before they have
-codes."""
+"""Collections up to this size answer from uncoded keys after a start, in some tens of milliseconds, until they have
+codes.
+"""
 
 
 def build_rows(numbers: np.ndarray, documents: Sequence[DocumentRecord]) -> Rows | None:
-    """What a lookup needs of documents that are stored under these numbers; None where none has a key."""
-    keyed = [(number, each) for number, each in zip(numbers.tolist(), documents, strict=True) if len(each.keys)]
+    """Return the rows of stored documents with these row numbers; None if no document has a key."""
+    numbered = zip(numbers.tolist(), documents, strict=True)
+    keyed = [(number, document) for number, document in numbered if len(document.keys)]
     if not keyed:
         return None
     values = None
@@ -38,29 +40,29 @@ def build_rows(numbers: np.ndarray, documents: Sequence[DocumentRecord]) -> Rows
     )
 
 
-def concatenate_rows(found: Sequence[KeyRows]) -> Rows | None:
-    """The rows of keys that were read one after another; None where there are none."""
-    if not found:
+def concatenate_rows(batches: Sequence[KeyRows]) -> Rows | None:
+    """Join batches of keys that were read one after another; return None if there are none."""
+    if not batches:
         return None
     values = None
-    if any(each.values is not None for each in found):
-        values = np.concatenate([each.keys if each.values is None else each.values for each in found])
-    numbers, owners = (np.concatenate([getattr(each, name) for each in found]) for name in ("numbers", "owners"))
-    return Rows(numbers, np.concatenate([each.keys for each in found]), values, owners)
+    if any(batch.values is not None for batch in batches):
+        values = np.concatenate([batch.keys if batch.values is None else batch.values for batch in batches])
+    numbers, owners = (np.concatenate([getattr(batch, name) for batch in batches]) for name in ("numbers", "owners"))
+    return Rows(numbers, np.concatenate([batch.keys for batch in batches]), values, owners)
 
 
 @dataclass(frozen=True)
 class KeyStorage:
-    """How the keys of a collection are kept on this machine.
+    """How the keys of a collection are stored on this machine.
 
     Attributes:
-        originals: a directory for the float32 vectors of a large one; None keeps them in memory.
+        originals: a directory for the float32 vectors of a large collection; None keeps them in memory.
     """
 
     originals: Path | None
 
     def memory(self, record: CollectionRecord, *, expected: int = 0, codes_later: bool = False) -> Memory:
-        """An empty memory for its keys, see there."""
+        """Return an empty memory for the keys of a collection."""
         return Memory(
             record.settings.similarity,
             self.originals,
@@ -74,26 +76,26 @@ def load_memory(
     reader: Reader,
     damaged: Callable[[DocumentDamaged], object],
     sealed: SealedBlocks,
-    kept: KeyStorage,
+    storage: KeyStorage,
 ) -> Memory:
-    """The keys and values that are stored of a collection; those of a small one have no codes yet, see `Memory.code`.
+    """Load the stored keys and values of a collection; a small one has no codes yet, see `Memory.code`.
 
-    A file that proves to be not what was written is removed, and its rows are read from the store.
+    A damaged sealed file is removed, and its rows are read from the store.
 
     Args:
-        damaged: is told of each document that is not what its checksum says, which is left out.
-        sealed: what of it lies in files, and is not read from the store.
-        kept: how the memory is made.
+        damaged: called for each document that does not match its checksum; the document is left out.
+        sealed: the sealed files of the collection; their rows are not read from the store.
+        storage: builds the memory.
 
     Raises:
-        StorageError: they can't be read.
-        MemoryError: there is no room for them.
+        StorageError: the rows cannot be read.
+        MemoryError: there is not enough memory.
     """
     while True:
         try:
-            return _build_memory(record, reader, damaged, sealed.read(record, reader), kept)
-        except SealedError as error:  # a row was to stand behind those of a file, which are copied then
-            log.warning("a sealed block is made anew", file=error.path.name, reason=str(error))
+            return _build_memory(record, reader, damaged, sealed.read(record, reader), storage)
+        except SealedError as error:  # adding a row after those of a file copies these, and an original was damaged
+            log.warning("sealed block is damaged; rebuilding", file=error.path.name, reason=str(error))
             sealed.discard(error.path)
 
 
@@ -101,62 +103,64 @@ def _build_memory(
     record: CollectionRecord,
     reader: Reader,
     damaged: Callable[[DocumentDamaged], object],
-    found: RestoredRows | None,
-    kept: KeyStorage,
+    restored: RestoredRows | None,
+    storage: KeyStorage,
 ) -> Memory:
     rows = record.attendable
-    soon = found is None and rows * (record.settings.dimension or 1) <= MAX_UNCODED_COMPONENTS
-    memory = kept.memory(record, expected=rows, codes_later=soon)
-    gone = list[int]()
+    codes_later = restored is None and rows * (record.settings.dimension or 1) <= MAX_UNCODED_COMPONENTS
+    memory = storage.memory(record, expected=rows, codes_later=codes_later)
+    damaged_rows = list[int]()
 
-    def note(error: DocumentDamaged) -> None:
+    def record_damage(error: DocumentDamaged) -> None:
         damaged(error)
-        gone.append(error.row or 0)
+        damaged_rows.append(error.row or 0)
 
-    among = None if found is None else found.documents
-    with closing(prefetch_rows(reader.vectors(record.id, among=among, damaged=note))) as batches:
-        fill_memory(memory, found, batches, gone)
+    documents = None if restored is None else restored.documents
+    with closing(prefetch_rows(reader.vectors(record.id, among=documents, damaged=record_damage))) as batches:
+        fill_memory(memory, restored, batches, damaged_rows)
     return memory
 
 
-def fill_memory(memory: Memory, found: RestoredRows | None, batches: Iterable[Rows], gone: list[int]) -> None:
-    """Have an empty memory hold what was found in files, and what is read beside.
+def fill_memory(
+    memory: Memory, restored: RestoredRows | None, batches: Iterable[Rows], damaged_rows: list[int]
+) -> None:
+    """Fill an empty memory with rows restored from files, and with rows read from the store.
 
     Args:
-        batches: the rows of all documents of which rows were not found.
-        gone: damaged ones, which are to be left out, as they are known once all batches were read.
+        batches: the rows of all documents of which some rows were not restored.
+        damaged_rows: damaged documents to leave out; complete only after all batches were read.
 
     Raises:
-        SealedError: an original in a file is not what was written, and was to be copied.
+        SealedError: an original in a file is damaged and had to be copied.
     """
-    if found is not None:
-        memory.adopt(found.segments)
+    if restored is not None:
+        memory.adopt(restored.segments)
     for batch in batches:
-        memory.publish(add=batch if found is None else _without_numbers(batch, found.numbers))
-    if gone and found is not None:  # a part of a document may lie in a file
-        memory.publish(remove=np.array(gone, dtype=np.int64))
+        memory.publish(add=batch if restored is None else _without_numbers(batch, restored.numbers))
+    if damaged_rows and restored is not None:  # a file may hold some rows of a damaged document
+        memory.publish(remove=np.array(damaged_rows, dtype=np.int64))
 
 
-def _without_numbers(rows: Rows, there: np.ndarray) -> Rows:
-    """Those of the rows whose numbers are not among int64[n], which ascend: of a document a part may be there."""
-    at = np.minimum(np.searchsorted(there, rows.numbers), len(there) - 1)
-    left = there[at] != rows.numbers
-    if left.all():
+def _without_numbers(rows: Rows, numbers: np.ndarray) -> Rows:
+    """Return the rows whose numbers are not among int64[n], which ascend: a document may be restored in part."""
+    indices = np.minimum(np.searchsorted(numbers, rows.numbers), len(numbers) - 1)
+    remaining = numbers[indices] != rows.numbers
+    if remaining.all():
         return rows
-    values = None if rows.values is None else rows.values[left]
-    owners = None if rows.owners is None else rows.owners[left]
-    return Rows.stored(rows.numbers[left], rows.keys[left], values, owners)
+    values = None if rows.values is None else rows.values[remaining]
+    owners = None if rows.owners is None else rows.owners[remaining]
+    return Rows.stored(rows.numbers[remaining], rows.keys[remaining], values, owners)
 
 
 def prefetch_rows(batches: Iterator[KeyRows]) -> Generator[Rows]:
-    """The rows of batches as they are read, each in a thread of its own while the one before is used."""
+    """Yield the rows of batches; a thread reads the next batch while the caller uses the current one."""
 
-    def following() -> Rows | None:
-        found = next(batches, None)
-        return None if found is None else Rows(found.numbers, found.keys, found.values, found.owners)
+    def read_next() -> Rows | None:
+        batch = next(batches, None)
+        return None if batch is None else Rows(batch.numbers, batch.keys, batch.values, batch.owners)
 
     with ThreadPoolExecutor(1, thread_name_prefix="ahead") as thread:
-        coming = thread.submit(following)
-        while (rows := coming.result()) is not None:
-            coming = thread.submit(following)
+        pending = thread.submit(read_next)
+        while (rows := pending.result()) is not None:
+            pending = thread.submit(read_next)
             yield rows

@@ -1,10 +1,12 @@
-"""The blocks of a collection in files, so that a start need not read and code all of its keys again.
+"""Sealed blocks: files that hold a collection's coded blocks, so that a start need not read and code all keys again.
 
-The store is the truth. A row's number and its checksum there, which is of its number, its document and its vectors,
-tell whether a file has the same row: a file one of whose rows is another one in the store is removed, whatever came
-about: a store that was restored, copied over, or changed while nobody looked. Rows that are in the store and in no
-file are read from the store. The float32 originals in a file are held against their checksums as they are used, and
-all of them soon after a start: where one is not what was written, its file is removed as well.
+The store is the truth. A row's number and its checksum in the store identify it; the checksum covers the number, the
+document and the vectors. A file with any row that differs from the store is removed. That may happen if the store was
+restored, copied or changed by other means. Rows that are in no file are read from the store.
+
+If the sums over a file match those of the store, its rows are not compared one by one. All other rows are compared,
+including those that the store has between the files. The float32 originals in a file are checked when they are used,
+and all of them soon after a start. A file with a damaged original is removed as well.
 """
 
 from __future__ import annotations
@@ -32,29 +34,29 @@ log = structlog.get_logger("softkv")
 
 _BATCH_ROWS = 2**17
 _SHORT_BATCH_ROWS = 2**10
-"""Rows at a time behind a document's first ones, where it most often goes no further."""
+"""Rows read at a time after a document's first rows; most documents end within one batch."""
 _LAST_ROW = 2**63 - 1
 
 Array = np.ndarray
 
 
 class ChecksumReader(Protocol):
-    """What files are held against: each method is as `service.storage.Reader` has it."""
+    """Methods of `service.storage.Reader` that matching files against the store needs."""
 
     def rows_where(
         self, collection: int, condition: Condition | None = None, *, first: int = 0, last: int | None = None
     ) -> RowNumbers:
-        """The row numbers int64[n] of the documents that pass, ascending; those from `first` to `last`."""
+        """Return the ascending row numbers int64[n] of the documents that pass, from `first` to `last`."""
 
     def key_checksums(self, collection: int, first: int, last: int) -> tuple[RowNumbers, RowNumbers, RowNumbers]:
-        """Of keys with numbers from `first` to `last`: these, whose they are, and their checksums."""
+        """Return keys from `first` to `last`: their numbers, their documents' row numbers, and their checksums."""
 
     def key_sums(self, collection: int, document: int, first: int, last: int) -> KeySums:
-        """What keys from `first` to `last`, and documents from `document` on, come to."""
+        """Return the sums over keys from `first` to `last` and documents from `document` on."""
 
 
 class Span(NamedTuple):
-    """Documents with row numbers from `first` to `last`, or to the last one there is, with all of their keys."""
+    """Documents with row numbers from `first` to `last` (None: no upper limit), with all of their keys."""
 
     first: int = 0
     last: int | None = None
@@ -65,12 +67,12 @@ ALL = Span()
 
 @dataclass(frozen=True, eq=False)
 class SealedFile:
-    """A sealed file; of its originals no byte is looked at here.
+    """A sealed file; its originals are not checked here.
 
     Attributes:
-        live: bool[count], its rows that the store has as well, and no other between the first and the last of them;
-            None where that is not so, or not known.
-        first, last: the numbers of its first and last row that were there when it was sealed.
+        live: bool[count], the rows that the store has, too; the store has no other row between the first and the last.
+            None if that is false or unknown.
+        first, last: the numbers of the first and the last row that were live when the file was sealed.
     """
 
     path: Path
@@ -81,28 +83,28 @@ class SealedFile:
 
     @classmethod
     def of(cls, path: Path, sealed: Sealed, reader: ChecksumReader, collection: int) -> SealedFile:
-        """As far as sums tell."""
+        """Compare the sums of an opened file with those of the store."""
         live = sealed.ties != 0
         numbers, owners = sealed.numbers[live], sealed.owners[live]
         if not len(numbers):
             return cls(path, sealed, None)
-        own = KeySums.of(sealed.ties[live], owners[_find_starts(owners)])
+        sums = KeySums.of(sealed.ties[live], owners[_find_starts(owners)])
         first, last = int(numbers[0]), int(numbers[-1])
         stored = reader.key_sums(collection, int(owners[0]), first, last)
-        return cls(path, sealed, live if own == stored else None, first, last)
+        return cls(path, sealed, live if sums == stored else None, first, last)
 
     def apart(self, other: SealedFile) -> bool:
-        """Whether all of its rows come before those of another, or behind them."""
+        """Return whether all rows of this file come before or after those of another."""
         return self.last < other.first or other.last < self.first
 
 
 class MatchedRows(NamedTuple):
-    """What is taken over.
+    """Rows of files that match the store.
 
     Attributes:
-        files: each with bool[count], its rows that live.
-        numbers: int64[n], of these rows, ascending.
-        documents: int64[m], ascending, those of which the store has rows that no file has.
+        files: each file with bool[count], its live rows.
+        numbers: int64[n], the ascending numbers of these rows.
+        documents: int64[m], ascending; the documents with stored rows that no file has.
     """
 
     files: Sequence[tuple[SealedFile, Array]]
@@ -111,38 +113,38 @@ class MatchedRows(NamedTuple):
 
 
 def match_files(reader: ChecksumReader, collection: int, files: Sequence[SealedFile], span: Span = ALL) -> MatchedRows:
-    """What the files have of these documents of a collection, each row once."""
-    # Where two files have the same rows, as after a compaction that was cut off, the larger one is taken.
-    files = sorted(files, key=lambda each: -each.sealed.count)
-    whole: list[SealedFile] = []
+    """Match the rows of files against these documents of a collection; each row is taken from one file."""
+    # If two files have the same rows, as after an interrupted compaction, take the larger file.
+    files = sorted(files, key=lambda other: -other.sealed.count)
+    disjoint: list[SealedFile] = []
     for file in files:
-        if file.live is not None and all(file.apart(each) for each in whole):
-            whole.append(file)
-    whole.sort(key=lambda each: each.first)
-    documents, numbers, owners, checksums = _read_gaps(reader, collection, whole, span)
-    taken = [(file, file.live) for file in whole if file.live is not None]
-    found = np.zeros(len(numbers), dtype=np.bool_)
+        if file.live is not None and all(file.apart(other) for other in disjoint):
+            disjoint.append(file)
+    disjoint.sort(key=lambda other: other.first)
+    documents, numbers, owners, checksums = _read_gaps(reader, collection, disjoint, span)
+    taken = [(file, file.live) for file in disjoint if file.live is not None]
+    matched = np.zeros(len(numbers), dtype=np.bool_)
     for file in files:
-        if file in whole:
+        if file in disjoint:
             continue
         sealed = file.sealed
         live = _is_among(sealed.numbers, numbers)
-        at = np.searchsorted(numbers, sealed.numbers[live])
-        changed = (checksums[at] != sealed.ties[live]).any() or (owners[at] != sealed.owners[live]).any()
+        positions = np.searchsorted(numbers, sealed.numbers[live])
+        changed = (checksums[positions] != sealed.ties[live]).any() or (owners[positions] != sealed.owners[live]).any()
         if changed or _is_torn(sealed.owners, live):
-            log.warning("a sealed block is not what is stored, and is made anew", file=file.path.name)
-        elif live.any() and not found[at].any():
-            found[at] = True
+            log.warning("sealed block does not match the store; rebuilding", file=file.path.name)
+        elif live.any() and not matched[positions].any():
+            matched[positions] = True
             taken.append((file, live))
-    there = np.concatenate([*(file.sealed.numbers[live] for file, live in taken), np.empty(0, np.int64)])
-    lacking = np.union1d(owners[~found], np.setdiff1d(documents, owners))
-    return MatchedRows(taken, np.sort(there, kind="stable"), lacking)
+    numbers_taken = np.concatenate([*(file.sealed.numbers[live] for file, live in taken), np.empty(0, np.int64)])
+    lacking = np.union1d(owners[~matched], np.setdiff1d(documents, owners))
+    return MatchedRows(taken, np.sort(numbers_taken, kind="stable"), lacking)
 
 
 def read_checksums(
     reader: ChecksumReader, collection: int, first: int, last: int, at_once: int | None = None
 ) -> Iterator[tuple[Array, Array, Array]]:
-    """What `Reader.key_checksums` says from one row number to another, many at a time."""
+    """Yield the results of `Reader.key_checksums` for a range of row numbers, batch by batch."""
     while first <= last:
         stop = min(first + (at_once or _BATCH_ROWS), last + 1)
         yield reader.key_checksums(collection, first, stop - 1)
@@ -150,93 +152,97 @@ def read_checksums(
 
 
 def _read_gaps(
-    reader: ChecksumReader, collection: int, whole: Sequence[SealedFile], span: Span
+    reader: ChecksumReader, collection: int, disjoint: Sequence[SealedFile], span: Span
 ) -> tuple[Array, Array, Array, Array]:
-    """Of what is stored before, between and behind files: int64[m], the documents that begin there; and int64[n] each,
-    the numbers of the keys there, their documents, and their checksums.
+    """Read the checksums of stored keys before, between and after the files.
+
+    Returns:
+        The documents int64[m] that begin there, and per key int64[n] its number, its document and its checksum.
     """
-    firsts = [span.first, *(file.last + 1 for file in whole)]
-    lasts = [*(file.first - 1 for file in whole), None]
-    before = [None, *(int(file.sealed.owners[file.live][-1]) for file in whole)]
+    firsts = [span.first, *(file.last + 1 for file in disjoint)]
+    lasts = [*(file.first - 1 for file in disjoint), None]
+    before = [None, *(int(file.sealed.owners[file.live][-1]) for file in disjoint)]
     documents: list[Array] = []
     parts: list[tuple[Array, Array, Array]] = []
     for first, last, owner in zip(firsts, lasts, before, strict=True):
         if last is not None and first > last:
             continue
         begun = reader.rows_where(collection, first=first, last=span.last if last is None else last)
-        most = _LAST_ROW if last is None else last
+        last_row = _LAST_ROW if last is None else last
         documents.append(begun)
-        for found in _read_documents(reader, collection, first, most, begun, owner):
-            mine = _is_among(found[1], begun) | (found[1] == (-1 if owner is None else owner))
-            parts.append((found[0][mine], found[1][mine], found[2][mine]))
-    none = np.empty(0, dtype=np.int64)
-    numbers, owners, checksums = (np.concatenate([none, *each]) for each in zip((none,) * 3, *parts, strict=True))
+        for rows in _read_documents(reader, collection, first, last_row, begun, owner):
+            selected = _is_among(rows[1], begun) | (rows[1] == (-1 if owner is None else owner))
+            parts.append((rows[0][selected], rows[1][selected], rows[2][selected]))
+    empty = np.empty(0, dtype=np.int64)
+    numbers, owners, checksums = (
+        np.concatenate([empty, *columns]) for columns in zip((empty,) * 3, *parts, strict=True)
+    )
     return np.concatenate(documents), numbers, owners, checksums
 
 
 def _read_documents(
-    reader: ChecksumReader, collection: int, first: int, most: int, begun: Array, owner: int | None
+    reader: ChecksumReader, collection: int, first: int, last: int, begun: Array, owner: int | None
 ) -> Iterator[tuple[Array, Array, Array]]:
-    """The rows from `first` to `most` of documents that begin there, and of one that began before."""
+    """Yield the rows from `first` to `last` of documents that begin there, and of the document that began before."""
     if owner is not None:
-        first = yield from _read_document(reader, collection, first, most, owner)
+        first = yield from _read_document(reader, collection, first, last, owner)
     if len(begun):
-        first, last = max(first, int(begun[0])), int(begun[-1])
-        yield from read_checksums(reader, collection, first, last)
-        yield from _read_document(reader, collection, max(first, last + 1), most, last)
+        first, last_begun = max(first, int(begun[0])), int(begun[-1])
+        yield from read_checksums(reader, collection, first, last_begun)
+        yield from _read_document(reader, collection, max(first, last_begun + 1), last, last_begun)
 
 
 def _read_document(
-    reader: ChecksumReader, collection: int, first: int, most: int, owner: int
+    reader: ChecksumReader, collection: int, first: int, last: int, owner: int
 ) -> Generator[tuple[Array, Array, Array], None, int]:
-    """The rows from `first` to `most` of one document, and some of others → the first row that was not read."""
-    for found in read_checksums(reader, collection, first, most, _SHORT_BATCH_ROWS):
-        yield found
-        first = min(first + _SHORT_BATCH_ROWS, most + 1)
-        if not len(found[1]) or found[1][-1] != owner:
+    """Yield the rows from `first` to `last` of one document, and some of others; return the first unread row number."""
+    for batch in read_checksums(reader, collection, first, last, _SHORT_BATCH_ROWS):
+        yield batch
+        first = min(first + _SHORT_BATCH_ROWS, last + 1)
+        if not len(batch[1]) or batch[1][-1] != owner:
             break
     return first
 
 
 def _find_starts(owners: Array) -> Array:
-    """int64[m]: where another document begins."""
+    """Return int64[m], the indices at which another document begins."""
     return np.flatnonzero(np.append(True, owners[1:] != owners[:-1]))
 
 
 def _is_among(numbers: Array, others: Array) -> Array:
-    """bool[n]: which of the numbers are among others, which ascend."""
+    """Return bool[n], which of the numbers are among `others`, which ascend."""
     if not len(others):
         return np.zeros(len(numbers), dtype=np.bool_)
-    at = np.minimum(np.searchsorted(others, numbers), len(others) - 1)
-    return np.asarray(others[at] == numbers)
+    indices = np.minimum(np.searchsorted(others, numbers), len(others) - 1)
+    return np.asarray(others[indices] == numbers)
 
 
 def _is_torn(owners: Array, live: Array) -> bool:
-    """Whether of a document some rows live and others do not."""
+    """Return whether some document has live and dead rows."""
     starts = _find_starts(owners)
     return bool((np.logical_or.reduceat(live, starts) != np.logical_and.reduceat(live, starts)).any())
 
 
 _NAME = "softkv.sealed-"
 _READERS = 4
-"""Files that are held against their checksums, and the store, at a time."""
+"""The number of threads that match files against the store."""
 
 _CHECK_BYTES = 2**24
 _PAUSE_SECONDS = 0.05
-"""Bytes of originals that are checked at a time after a start, and the pause in between, in which others run."""
+"""Bytes of originals that are checked at a time after a start, and the pause in between, for other threads."""
 
 _FREE_SPACE_FACTOR = 2
-"""A file is written where the disk has room for so many of it."""
+"""A file is written if the free disk space is at least twice this number of times its size."""
 
 
 @dataclass(frozen=True, eq=False)
 class RestoredRows:
-    """What of a collection was found in files.
+    """Rows of a collection that were restored from files.
 
     Attributes:
-        segments: with the rows that the store has as well, each once.
-        numbers: int64[n], of these rows, ascending.
-        documents: int64[m], ascending, those of which the store has rows that were not found; to be read from it.
+        segments: the rows that the store has, too, each once.
+        numbers: int64[n], the ascending numbers of these rows.
+        documents: int64[m], ascending; documents with stored rows that no file has; read these from the store.
     """
 
     segments: Sequence[Segment]
@@ -245,20 +251,20 @@ class RestoredRows:
 
 
 class ChecksumStore(Protocol):
-    """What has the rows that files are held against: a `service.storage.Store` is one."""
+    """A store whose rows files are matched against; `service.storage.Store` is one."""
 
     def reading(self) -> AbstractContextManager[ChecksumReader]:
-        """One consistent state for as long as the block runs."""
+        """Open a reader of one consistent state, for the duration of the block."""
 
 
 class SealedBlocks:
-    """The files of one collection, or of some of its documents, and which of the blocks they have.
+    """The sealed files of one collection, or of a range of its documents, and the blocks that they hold.
 
     Args:
-        directory: where they lie; None: there are none, and none is written.
+        directory: that of the files; None disables sealing.
         collection: its number in the store.
-        span: of which documents; files of others have other names, see `name_of`.
-        wrong: files that are never read again, since they were not what was written.
+        span: the range of documents; files of other ranges have other names, see `_name`.
+        wrong: damaged files, which are never read again.
     """
 
     def __init__(
@@ -278,9 +284,10 @@ class SealedBlocks:
         self._gone = False
 
     def read(self, record: CollectionRecord, reader: ChecksumReader) -> RestoredRows | None:
-        """What the files have of what is stored; None where that is nothing. Files that do not fit are removed.
+        """Restore the rows of files that match the store, and remove the other files; return None if there are none.
 
-        The files of all documents are read in several threads, whose readers see the same only while nobody writes.
+        Files of a whole collection are read in several threads. Their readers see the same state only while no thread
+        writes.
         """
         with self._lock:
             paths = [path for path in self._paths() if path not in self._wrong]
@@ -291,22 +298,22 @@ class SealedBlocks:
                     opened = list(threads.map(partial(self._opened_beside, record), paths))
             else:
                 opened = [self._opened(record, path, reader) for path in paths]
-            found = match_files(reader, self._collection, [each for each in opened if each is not None], self._span)
-            segments = [file.sealed.segment(live) for file, live in found.files]
-            for file, _ in found.files:
+            matched = match_files(reader, self._collection, [file for file in opened if file is not None], self._span)
+            segments = [file.sealed.segment(live) for file, live in matched.files]
+            for file, _ in matched.files:
                 self._files[file.sealed.block] = file.path, file.sealed.count
             self._remove_all_but({path for path, _ in self._files.values()} - self._wrong)
         segments.sort(key=lambda segment: int(segment.numbers[0]))
-        return RestoredRows(segments, found.numbers, found.documents) if segments else None
+        return RestoredRows(segments, matched.numbers, matched.documents) if segments else None
 
     def step(self, view: View, *, complete: bool = False) -> bool:
-        """Write a file of a block that has none yet; where each has one, remove files of blocks that are gone.
+        """Write one block that has no file yet; if every block has one, remove the files of blocks that are gone.
 
         Args:
-            complete: no row will be added to the view any more.
+            complete: whether no more rows will be added to the view.
 
         Returns:
-            Whether one was written. It is not where the disk has no room, or fails.
+            Whether a file was written; False also if the disk is full or fails.
         """
         if self._directory is None:
             return False
@@ -320,17 +327,18 @@ class SealedBlocks:
                 try:
                     return self._seal(view, segment)
                 except (OSError, StorageError) as error:
-                    log.warning("a block could not be sealed", collection=self._collection, reason=str(error))
+                    log.warning("could not seal a block", collection=self._collection, reason=str(error))
                     return False
-            there = {segment.block for segment in view.segments}
-            self._remove_all_but({path for block, (path, _) in self._files.items() if block in there})
+            blocks = {segment.block for segment in view.segments}
+            self._remove_all_but({path for block, (path, _) in self._files.items() if block in blocks})
         return False
 
     def check_some(self, view: View) -> bool:
-        """Hold some of the originals of a view's blocks against their checksums, and pause: whether any were left.
+        """Check some of the originals of a view's blocks against their checksums, and pause; return whether any were
+        left.
 
         Raises:
-            SealedError: one is not what was written.
+            SealedError: an original differs from what was written.
         """
         unread = next((s.block.unread for s in view.segments if s.block.unchecked), None)
         if unread is None or self._gone:
@@ -340,9 +348,9 @@ class SealedBlocks:
         return True
 
     def discard(self, path: Path, view: View | None = None) -> bool:
-        """Remove a file that is not what was written, and never read it again: whether a block of the view lies in it.
+        """Remove a damaged file and never read it again; return whether it holds a block of the view.
 
-        It stays open where it is mapped, and may be there still where nothing can be removed.
+        A mapped file stays open. The file may remain if the directory cannot be written.
         """
         self._wrong.add(path)
         _unlink(path)
@@ -350,59 +358,61 @@ class SealedBlocks:
         return any(self._files.get(block, (None, 0))[0] == path for block in blocks)
 
     def remove(self) -> None:
-        """The collection is gone: so are its files, and none is written any more."""
+        """Remove all files, because the collection was deleted, and write no more."""
         with self._lock:
             self._gone = True
             self._remove_all_but(set())
 
     def let_go(self) -> None:
-        """Nobody has these documents here any more: no file is written or removed, and those that are there stay."""
+        """Stop writing and removing files, because these documents moved to another node; existing files stay."""
         self._gone = True
 
     @staticmethod
     def remove_others(directory: Path, collections: Collection[int]) -> None:
-        """Remove what lies in a directory of collections that are not there, or was not written to its end."""
+        """Remove files of collections that do not exist any more, and incomplete files."""
         for path in directory.glob(f"{_NAME}*"):
             if path.suffix != ".block" or path.name.split("-")[1] not in {str(number) for number in collections}:
                 _unlink(path)
 
     @staticmethod
     def parts(directory: Path) -> Iterable[tuple[Path, int, int]]:
-        """The files of parts of collections in a directory, each with the collection's number and the first row."""
+        """Yield the files of parts of collections, each with the collection's number and the first row."""
         for path in directory.glob(f"{_NAME}*.block"):
-            with suppress(ValueError):  # a file of a whole collection, or nobody's
+            with suppress(ValueError):  # a file of a whole collection, or an unknown file
                 collection, first_row, _ = path.name.removeprefix(_NAME).split("-")
                 yield path, int(collection), int(first_row)
 
     def _seal(self, view: View, segment: Segment) -> bool:
         assert self._directory is not None
         block = segment.block
-        size = sum(each.nbytes for each in (block.keys, block.norms, block.owners, block.numbers))
+        size = sum(array.nbytes for array in (block.keys, block.norms, block.owners, block.numbers))
         size += 0 if block.values is None else block.values.nbytes
         if shutil.disk_usage(self._directory).free < 2 * _FREE_SPACE_FACTOR * size:
             return False
         ties = np.zeros(segment.count, dtype=np.int64)
         with self._store.reading() as reader:
             for numbers, _, checksums in read_checksums(reader, self._collection, *segment.numbers[[0, -1]].tolist()):
-                at = np.searchsorted(numbers, segment.numbers)
-                there = numbers[np.minimum(at, len(numbers) - 1)] == segment.numbers if len(numbers) else at < 0
-                ties[there] = checksums[at[there]]
+                indices = np.searchsorted(numbers, segment.numbers)
+                stored = (
+                    numbers[np.minimum(indices, len(numbers) - 1)] == segment.numbers if len(numbers) else indices < 0
+                )
+                ties[stored] = checksums[indices[stored]]
         path = self._directory / f"{self._name}{secrets.token_hex(8)}.block"
         seal(path, view, segment, ties)
         self._files[block] = path, segment.count
         return True
 
     def _opened_beside(self, record: CollectionRecord, path: Path) -> SealedFile | None:
-        """The same, beside others: nobody writes a collection whose keys are not there yet."""
+        """Open a file with a reader of its own: no thread writes to a collection whose keys are still loading."""
         with self._store.reading() as reader:
             return self._opened(record, path, reader)
 
     def _opened(self, record: CollectionRecord, path: Path, reader: ChecksumReader) -> SealedFile | None:
-        """A file that is what was written, but perhaps for its originals, and what it has of what is stored."""
+        """Open a file and compare it with the store; return None if it is damaged or does not fit the collection."""
         try:
             sealed = unseal(path)
         except (SealedError, OSError) as error:
-            log.warning("a sealed block is made anew", file=path.name, reason=str(error))
+            log.warning("sealed block is damaged; rebuilding", file=path.name, reason=str(error))
             return None
         settings = record.settings
         # The first document sets the dimension of a collection that has none; its record may be from before.

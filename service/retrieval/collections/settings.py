@@ -15,10 +15,10 @@ from service.storage import CollectionSettings
 
 
 def find_model(encoder: LoadingEncoder | None, named: str | None) -> LoadingEncoder:
-    """The model that a caller means, loaded or not; None means the service's own.
+    """Return the model of that name, loaded or not; None means the service's model.
 
     Raises:
-        ModelNotFound: there is none of that name.
+        ModelNotFound: the service has no model of that name.
     """
     if encoder is None:
         raise ModelNotFound("this service runs without a model (ENCODER=none): start it with one to encode texts")
@@ -29,45 +29,45 @@ def find_model(encoder: LoadingEncoder | None, named: str | None) -> LoadingEnco
 
 
 async def get_model_queue(encoder: LoadingEncoder | None, named: str | None) -> EncodingQueue:
-    """The queue of the model that a caller means, once it is loaded.
+    """Return the queue of the model of that name, once it is loaded.
 
     Raises:
-        ModelNotFound: there is none of that name.
+        ModelNotFound: the service has no model of that name.
         EncoderUnavailable: it is still loading, or has failed.
-        LibraryMissing: it has failed for good in this installation.
+        LibraryMissing: this installation lacks a library that it needs.
     """
     return await get_encoding_queue(find_model(encoder, named))
 
 
 async def get_encoding_queue(
-    encoder: LoadingEncoder | None, wanted_by: CollectionSettings | None = None
+    encoder: LoadingEncoder | None, settings: CollectionSettings | None = None
 ) -> EncodingQueue:
-    """The encoder's queue, once it is loaded; for a collection, whose vectors must be of this encoder.
+    """Return the encoder's queue, once it is loaded; with settings, require the encoder of the collection's vectors.
 
     Raises:
-        InvalidContent: there is no encoder, or it is not the collection's.
+        InvalidContent: the service has no encoder, or another one than the collection.
         EncoderUnavailable: it is still loading, or has failed.
-        LibraryMissing: it has failed for good in this installation.
+        LibraryMissing: this installation lacks a library that it needs.
     """
     if encoder is None:
         raise InvalidContent.at(
             "", "this service runs without an encoder (ENCODER=none): send vectors, not texts, or start it with one"
         )
-    if wanted_by is not None and wanted_by.encoder != encoder.name:
-        raise _other_encoder(wanted_by, repr(encoder.name), f"ENCODER={wanted_by.encoder}")
+    if settings is not None and settings.encoder != encoder.name:
+        raise _other_encoder(settings, repr(encoder.name), f"ENCODER={settings.encoder}")
     queue = await encoder.ready()
     if isinstance(encoder.failure, LibraryMissing):
         raise LibraryMissing(f"the encoder {encoder.name!r} cannot run here: {encoder.failure}")
     if queue is None:
         reason = encoder.failure or "it is still loading; try again in a moment, or see /readyz"
         raise EncoderUnavailable(f"the encoder {encoder.name!r} is not ready: {reason}")
-    if wanted_by is not None and wanted_by.precision != queue.encoder.precision:
-        raise _other_encoder(wanted_by, f"it in {queue.encoder.precision}", f"PRECISION={wanted_by.precision}")
+    if settings is not None and settings.precision != queue.encoder.precision:
+        raise _other_encoder(settings, f"it in {queue.encoder.precision}", f"PRECISION={settings.precision}")
     return queue
 
 
 def get_loaded_encoder(encoder: LoadingEncoder | None, settings: CollectionSettings) -> Encoder | None:
-    """The encoder that a collection's vectors are of, where it is this service's and loaded."""
+    """Return the encoder of a collection's vectors; None if the service has another one, or has not loaded it yet."""
     loaded = None if encoder is None else encoder.encoder
     same = loaded is not None and (loaded.name, loaded.precision) == (settings.encoder, settings.precision)
     return loaded if same else None
@@ -81,40 +81,40 @@ def _other_encoder(recorded: CollectionSettings, runs: str, setting: str) -> Inv
     )
 
 
-async def resolve_settings(encoder: LoadingEncoder | None, wanted: Mapping[str, Any]) -> CollectionSettings:
-    """The settings of a collection for which the fields `wanted` were sent, in a service that runs this encoder.
+async def resolve_settings(encoder: LoadingEncoder | None, fields: Mapping[str, Any]) -> CollectionSettings:
+    """Return the settings of a new collection: the sent fields, and defaults for the others.
 
     Raises:
-        InvalidContent: a field that does not fit the encoder, or that no query could use.
+        InvalidContent: a field does not fit the encoder, or no query could use it.
         EncoderUnavailable: the encoder is still loading, or has failed.
     """
-    if wanted.get("null") == "calibrated":
+    if fields.get("null") == "calibrated":
         raise InvalidContent.at(
             "/null",
             "a collection is calibrated once it is there, by labelled questions: leave null out",
         )
-    own = await _encoder(encoder, wanted.get("encoder", encoder.name if encoder else None))
-    dimension = wanted.get("dimension")
-    if own is not None and dimension not in (None, own.dimension):
+    model = await _encoder(encoder, fields.get("encoder", encoder.name if encoder else None))
+    dimension = fields.get("dimension")
+    if model is not None and dimension not in (None, model.dimension):
         raise InvalidContent.at(
             "/dimension",
-            f"the encoder {own.name!r} makes keys of width {own.dimension}, dimension is {dimension}: "
+            f"the encoder {model.name!r} makes keys of width {model.dimension}, dimension is {dimension}: "
             'leave it out, or send "encoder": null and bring vectors',
         )
-    similarity = wanted.get("similarity", own.similarity if own else "cosine")
-    width = own.dimension if own else dimension
-    temperature = default_temperature(similarity, encoder=own.temperatures if own else None, dimension=width)
+    similarity = fields.get("similarity", model.similarity if model else "cosine")
+    width = model.dimension if model else dimension
+    temperature = default_temperature(similarity, encoder=model.temperatures if model else None, dimension=width)
     settings = CollectionSettings(
         similarity=similarity,
         temperature=temperature,
         dimension=width,
-        value_dimension=wanted.get("value_dimension"),
-        encoder=own.name if own else None,
-        precision=own.precision if own else None,
-        value_from=wanted.get("value_from", "value"),
-        null="auto" if own else False,
+        value_dimension=fields.get("value_dimension"),
+        encoder=model.name if model else None,
+        precision=model.precision if model else None,
+        value_from=fields.get("value_from", "value"),
+        null="auto" if model else False,
     )
-    settings = replace(settings, **{k: wanted[k] for k in ("temperature", "null") if wanted.get(k) is not None})
+    settings = replace(settings, **{k: fields[k] for k in ("temperature", "null") if fields.get(k) is not None})
     check_temperature(settings)
     return settings
 
@@ -131,9 +131,9 @@ async def _encoder(encoder: LoadingEncoder | None, name: str | None) -> Encoder 
 
 
 def default_temperature(similarity: str, *, encoder: Temperatures | None, dimension: int | None) -> float:
-    """Its encoder's, or without one what is usual.
+    """Return the encoder's temperature for the similarity, or a usual one without an encoder.
 
-    A gaussian's temperature is the square of a bandwidth, and 1 unless the encoder's maker compares by distance.
+    A gaussian's temperature is the square of a bandwidth; it is 1 unless the encoder has one for distances.
     """
     if encoder is None:
         return 0.05 if similarity == "cosine" else 1.0
@@ -145,17 +145,17 @@ def default_temperature(similarity: str, *, encoder: Temperatures | None, dimens
 
 
 def settings_before_calibration(settings: CollectionSettings, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Temperature and null as they were, where a calibration is taken away that they are still of."""
-    found = Calibration.read(settings.calibration)
-    if found is None or "calibration" not in changes or changes["calibration"] is not None:
+    """Return the temperature and null to restore, if the changes remove the calibration that set them."""
+    calibration = Calibration.read(settings.calibration)
+    if calibration is None or "calibration" not in changes or changes["calibration"] is not None:
         return {}
-    temperature, null = found.was
-    before = {"temperature": temperature} if settings.temperature == found.temperature else {}
+    temperature, null = calibration.was
+    before = {"temperature": temperature} if settings.temperature == calibration.temperature else {}
     return before | ({"null": null} if settings.null == "calibrated" else {})
 
 
 def check_temperature(settings: CollectionSettings) -> None:
-    """Refuse a temperature that no query could use."""
+    """Raise InvalidContent for a temperature that no query could use."""
     if not (settings.temperature == 0 or settings.temperature >= SMALLEST_TEMPERATURE):
         raise InvalidContent.at(
             "/temperature",

@@ -26,29 +26,29 @@ from service.storage import (
     parse_condition,
 )
 
-MIN_CACHE_BYTES = 2**24  # bytes; a small collection's columns fit in any case
-CACHE_BYTES_PER_DOCUMENT = 128  # that all columns of a large one may take: a twelfth of its keys at width 384
-PART_RATIO = 8  # a part holds so many times the documents of the next one, so that there are few
+MIN_CACHE_BYTES = 2**24  # the columns of a small collection always fit
+CACHE_BYTES_PER_DOCUMENT = 128  # limit of all columns of a large collection: a twelfth of its keys at width 384
+PART_RATIO = 8  # each part holds at least 8 times the documents of the next one, so there are few parts
 
 
 class FieldReader(Protocol):
-    """What a filter asks of a store's reader."""
+    """Methods of a store's reader that filters need."""
 
     def column(self, collection: int, field: str, *, after: int = 0, most_bytes: int | None = None) -> Column | None:
-        """A field of the documents with row numbers above `after`; None where it takes more than `most_bytes`."""
+        """Return a field of the documents with row numbers above `after`; None if it takes more than `most_bytes`."""
 
     def rows_where(self, collection: int, condition: Condition | None = None) -> RowNumbers:
-        """The row numbers int64[n] of the documents that pass, ascending."""
+        """Return the ascending row numbers int64[n] of the documents that pass."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """One collection as one reader sees it.
+    """A collection as one reader sees it.
 
     Attributes:
         collection: its number in storage.
-        version: counts the writes; of two sources the one of the higher version is newer.
-        view: its keys; a compaction changes it, but not the version.
+        version: the number of writes so far; a higher version is newer.
+        view: its keys; compaction changes the view, but not the version.
     """
 
     collection: int
@@ -59,7 +59,7 @@ class Source:
 
 @dataclass(frozen=True)
 class _ColumnPart:
-    """What was read of one field: the rows up to `last`, from behind the part before; of so many documents."""
+    """A range of one column: the rows after the previous part up to `last`, of `documents` documents."""
 
     column: Column
     last: int
@@ -68,9 +68,9 @@ class _ColumnPart:
 
 @dataclass(frozen=True)
 class _CachedColumn:
-    """A field as of the version at which it was read last; later versions may use it, earlier ones may not.
+    """A field as of the version at which it was last read; later versions may use it, earlier versions may not.
 
-    Rows that were removed in between are in it or not, as it happened: a view ignores them.
+    It may or may not contain rows that were removed since: a view ignores them.
     """
 
     parts: tuple[_ColumnPart, ...]
@@ -82,9 +82,10 @@ class _CachedColumn:
 
 
 class Columns:
-    """Reads a column when it is first asked for, then only what was written since; for many threads.
+    """A cache of metadata columns, safe for many threads.
 
-    Those that were not asked for lately go where all together outgrow their room.
+    It reads a column at the first request, and later only the rows that were written since. If all columns together
+    exceed their limit, the least recently used ones are dropped.
     """
 
     def __init__(self) -> None:
@@ -93,51 +94,50 @@ class Columns:
         self._too_large: set[str] = set()
 
     def of(self, field: str, source: Source, first: int = 0) -> list[Column] | None:
-        """The column of every document in the source from row number `first` on, in parts by row number.
+        """Return the column of every document in the source from row number `first` on, in parts by row number.
 
-        The first of them may begin before that.
-
-        None where SQL has to answer: the field proved too large to hold, or a newer version was read already.
+        The first part may begin before `first`. Return None if SQL has to answer: the field is too large to cache, or a
+        newer version was already read.
         """
         with self._lock:
-            held = self._held.get(field)
-            if field in self._too_large or (held is not None and source.version < held.version):
+            cached = self._held.get(field)
+            if field in self._too_large or (cached is not None and source.version < cached.version):
                 return None
-            if held is not None:
+            if cached is not None:
                 self._held.move_to_end(field)
-        if held is None or _last_row(source.view) > held.parts[-1].last:
-            held = self._read(field, held, source)
-        return None if held is None else [part.column for part in held.parts if part.last >= first]
+        if cached is None or _last_row(source.view) > cached.parts[-1].last:
+            cached = self._read(field, cached, source)
+        return None if cached is None else [part.column for part in cached.parts if part.last >= first]
 
     def _read(self, field: str, before: _CachedColumn | None, source: Source) -> _CachedColumn | None:
-        room = max(MIN_CACHE_BYTES, CACHE_BYTES_PER_DOCUMENT * source.view.n)
+        max_bytes = max(MIN_CACHE_BYTES, CACHE_BYTES_PER_DOCUMENT * source.view.n)
         parts = list(before.parts) if before else []
         if sum(part.documents for part in parts) > 2 * source.view.n + 1000:
-            parts = []  # most of it was removed since
+            parts = []  # most of these rows were removed since
         while parts and PART_RATIO * _count_above(source.view, parts[-1].last) >= parts[-1].documents:
             parts.pop()
         after = parts[-1].last if parts else 0
-        column = source.reader.column(source.collection, field, after=after, most_bytes=room)
-        held = None
+        column = source.reader.column(source.collection, field, after=after, most_bytes=max_bytes)
+        cached = None
         if column is not None:
-            last = _last_row(source.view)  # a store that is read at a version may tell of rows that came later
+            last = _last_row(source.view)  # a store that is read at a version may return rows that were added later
             parts.append(_ColumnPart(column.until(last), last, _count_above(source.view, after)))
-            held = _CachedColumn(tuple(parts), source.version)
-        return self._keep(field, held, room)
+            cached = _CachedColumn(tuple(parts), source.version)
+        return self._keep(field, cached, max_bytes)
 
-    def _keep(self, field: str, held: _CachedColumn | None, room: int) -> _CachedColumn | None:
+    def _keep(self, field: str, cached: _CachedColumn | None, max_bytes: int) -> _CachedColumn | None:
         with self._lock:
-            if held is None or held.nbytes > room:
+            if cached is None or cached.nbytes > max_bytes:
                 self._held.pop(field, None)
                 self._too_large.add(field)
                 return None
-            other = self._held.get(field)
-            if other is None or other.version <= held.version:
-                self._held[field] = held
+            existing = self._held.get(field)
+            if existing is None or existing.version <= cached.version:
+                self._held[field] = cached
                 self._held.move_to_end(field)
-            while sum(each.nbytes for each in self._held.values()) > room:
+            while sum(column.nbytes for column in self._held.values()) > max_bytes:
                 self._held.popitem(last=False)
-            return held
+            return cached
 
 
 def _last_row(view: View) -> int:
@@ -145,41 +145,41 @@ def _last_row(view: View) -> int:
 
 
 def _count_above(view: View, row: int) -> int:
-    """How many rows of the view have a higher number, removed ones that still have a place included."""
-    places = (np.searchsorted(segment.numbers, row, side="right") for segment in view.segments)
-    return sum(segment.count - int(place) for segment, place in zip(view.segments, places, strict=True))
+    """Count the rows of the view with a higher number, including removed rows that are not compacted yet."""
+    indices = (np.searchsorted(segment.numbers, row, side="right") for segment in view.segments)
+    return sum(segment.count - int(index) for segment, index in zip(view.segments, indices, strict=True))
 
 
 T = TypeVar("T")
 
 MAX_MASK_BYTES = 2**26
 MAX_MASKS = 256
-MAX_DERIVED = 4  # of what is made of a view besides masks: each may take 20 bytes a document
+MAX_DERIVED = 4  # values derived from a view besides masks; each may take 20 bytes per document
 
 _OPPOSITE = {"!=": "==", "not in": "in"}
 
 
 def parse_filter(sent: Any) -> Condition | None:
-    """The condition that a filter says; None where none was sent.
+    """Parse a sent filter into a condition; return None if none was sent.
 
     Raises:
-        InvalidContent: it points at what is wrong in the request's `filter`.
+        InvalidContent: the filter is invalid; it points at the flaw in the request's `filter`.
     """
     try:
         return None if sent is None else parse_condition(sent)
     except InvalidCondition as error:
-        where = f"/filter/{error.pointer}" if error.pointer else "/filter"
-        raise InvalidContent.at(where, error.message) from None
+        pointer = f"/filter/{error.pointer}" if error.pointer else "/filter"
+        raise InvalidContent.at(pointer, error.message) from None
 
 
 @dataclass(frozen=True, eq=False)
 class _CachedFilter:
-    """What is known of one filter.
+    """The evaluation of one filter.
 
     Attributes:
-        filtered: which rows pass, of every block.
-        version: of the newest source that it was evaluated on: of older ones it knows nothing.
-        mask: of the current view; None where that was not asked for yet.
+        filtered: the rows of every block that pass.
+        version: that of the newest source on which it was evaluated; it is not valid for older sources.
+        mask: the mask of the current view; None if it was not requested yet.
     """
 
     filtered: Filtered
@@ -188,12 +188,11 @@ class _CachedFilter:
 
 
 class Masks:
-    """The masks of one collection's current view, and what they say of rows that the next one has as well; for many
-    threads.
+    """A cache of the masks of a collection's current view, safe for many threads.
 
-    A row that passes once passes for good: after a write a filter is evaluated for new rows only. What was not asked
-    for lately goes where there are more than MAX_MASKS, or more than MAX_MASK_BYTES of them. A mask of an older view is
-    made for who still reads it, and not kept.
+    A row that passes once always passes, so after a write a filter is evaluated for new rows only. The least recently
+    used filters are dropped if there are more than MAX_MASKS, or if they take more than MAX_MASK_BYTES. A mask of an
+    older view is built for its reader and not cached.
     """
 
     def __init__(self, current: Callable[[], View]) -> None:
@@ -204,78 +203,78 @@ class Masks:
         self._made: OrderedDict[Hashable, tuple[View, Any]] = OrderedDict()
 
     def of(self, source: Source, condition: Condition, name: bytes) -> Mask:
-        """The mask of a condition, whose canonical name is `name`, for the source's view."""
+        """Return the mask of a condition for the source's view; `name` is the digest of the condition."""
         with self._lock:
-            kept = self._kept.get(name)
-            if kept is not None and kept.mask is not None and kept.mask.view is source.view:
+            cached = self._kept.get(name)
+            if cached is not None and cached.mask is not None and cached.mask.view is source.view:
                 self._kept.move_to_end(name)
-                return kept.mask
-        if kept is None or kept.version > source.version:
-            kept = _CachedFilter(Filtered(), source.version, None)
-        spans = kept.filtered.unseen(source.view)
+                return cached.mask
+        if cached is None or cached.version > source.version:
+            cached = _CachedFilter(Filtered(), source.version, None)
+        spans = cached.filtered.unseen(source.view)
         picked = _evaluate(condition, source, self._columns, spans) if spans else Picked((), ())
-        filtered = kept.filtered.with_more(source.view, picked)
+        filtered = cached.filtered.with_more(source.view, picked)
         return self._keep(name, _CachedFilter(filtered, source.version, filtered.mask(source.view)))
 
     def columns(self, field: str, source: Source) -> list[Column] | None:
-        """A field of the metadata of every document in the source; None where it is to be read from the store."""
+        """Return a metadata field of every document in the source; None if it has to be read from the store."""
         return self._columns.of(field, source)
 
     def once(self, view: View, name: Hashable, make: Callable[[], T]) -> T:
-        """What is made of a view and of what its rows hold, under a name; kept while the view is current."""
+        """Return a value derived from a view and its rows; it is cached under its name while the view is current."""
         with self._lock:
-            kept = self._made.get(name)
-            if kept is not None and kept[0] is view:
+            cached = self._made.get(name)
+            if cached is not None and cached[0] is view:
                 self._made.move_to_end(name)
-                found: T = kept[1]
-                return found
-        made = make()
+                value: T = cached[1]
+                return value
+        value = make()
         with self._lock:
             if view is self._current():
-                self._made[name] = view, made
+                self._made[name] = view, value
                 self._made.move_to_end(name)
                 if len(self._made) > MAX_DERIVED:
                     self._made.popitem(last=False)
-        return made
+        return value
 
     def forget(self) -> None:
-        """Drop what was made of views that are no longer current; call it whenever there is a new one."""
+        """Drop values of views that are no longer current; call it whenever the view changes."""
         with self._lock:
             view = self._current()
-            for name, kept in self._kept.items():
-                if kept.mask is not None and kept.mask.view is not view:
-                    self._kept[name] = replace(kept, mask=None)
-            for other in [name for name, (of, _) in self._made.items() if of is not view]:
-                del self._made[other]
+            for name, cached in self._kept.items():
+                if cached.mask is not None and cached.mask.view is not view:
+                    self._kept[name] = replace(cached, mask=None)
+            for stale in [name for name, (of, _) in self._made.items() if of is not view]:
+                del self._made[stale]
 
-    def _keep(self, name: bytes, made: _CachedFilter) -> Mask:
-        assert made.mask is not None
+    def _keep(self, name: bytes, new: _CachedFilter) -> Mask:
+        assert new.mask is not None
         with self._lock:
-            if made.mask.view is not self._current():
-                return made.mask
-            kept = self._kept.get(name)
-            if kept is None or kept.mask is None or kept.mask.view is not made.mask.view:
-                kept = self._kept[name] = made
+            if new.mask.view is not self._current():
+                return new.mask
+            cached = self._kept.get(name)
+            if cached is None or cached.mask is None or cached.mask.view is not new.mask.view:
+                cached = self._kept[name] = new
             self._kept.move_to_end(name)
             while (
                 len(self._kept) > MAX_MASKS
-                or sum(each.filtered.nbytes for each in self._kept.values()) > MAX_MASK_BYTES
+                or sum(entry.filtered.nbytes for entry in self._kept.values()) > MAX_MASK_BYTES
             ):
                 self._kept.popitem(last=False)
-            assert kept.mask is not None
-            return kept.mask
+            assert cached.mask is not None
+            return cached.mask
 
 
 def _evaluate(condition: Condition, source: Source, columns: Columns, spans: Sequence[I64]) -> Picked:
-    """Which of the rows, by their owners, pass: see `Picked`."""
+    """Return which rows pass, by their documents; see `Picked`."""
     if isinstance(condition, Comparison):
         return _evaluate_comparison(condition, source, columns, spans)
-    nothing = Picked.of(spans, np.empty(0, dtype=np.int64))
-    joined = nothing if condition.operator == "OR" else ~nothing
-    for each in condition.conditions:
-        picked = _evaluate(each, source, columns, spans)
-        joined = joined | picked if condition.operator == "OR" else joined & picked
-    return ~joined if condition.operator == "NOT" else joined
+    none_pass = Picked.of(spans, np.empty(0, dtype=np.int64))
+    result = none_pass if condition.operator == "OR" else ~none_pass
+    for operand in condition.conditions:
+        picked = _evaluate(operand, source, columns, spans)
+        result = result | picked if condition.operator == "OR" else result & picked
+    return ~result if condition.operator == "NOT" else result
 
 
 def _evaluate_comparison(comparison: Comparison, source: Source, columns: Columns, spans: Sequence[I64]) -> Picked:
@@ -288,7 +287,7 @@ def _evaluate_comparison(comparison: Comparison, source: Source, columns: Column
     if parts is None:
         return Picked.of(spans, source.reader.rows_where(source.collection, comparison))
     picked = Picked.of(spans, np.concatenate([part.rows(comparison) for part in parts]))
-    if _matches_null(comparison):  # which a row has by having no value
+    if _matches_null(comparison):  # a row without a value matches null
         picked |= ~Picked.of(spans, np.concatenate([part.present for part in parts]))
     return picked
 
@@ -300,15 +299,15 @@ def _matches_null(comparison: Comparison) -> bool:
 
 
 MAX_COLUMN_BYTES = 2**30
-"""What a field may take that is read for one question."""
+"""The largest column that is read for one query."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A collection as of one version, for as long as the reader is open.
+    """A collection at one version, valid while the reader is open.
 
     Attributes:
-        missing: of the keys that the view should have and has not; None where it has all.
+        missing: a summary of the keys that the view lacks; None if it has all of them.
     """
 
     record: CollectionRecord
@@ -322,30 +321,30 @@ class Snapshot:
     _made: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
     def mask(self, condition: Condition) -> Mask:
-        """Which rows pass; the same object for the same condition, so that its questions share a scan."""
+        """Return the mask of a condition; the same object for the same condition, so that its queries share a scan."""
         name = condition_digest(condition)
         if name not in self._given:
             self._given[name] = self.masks.of(self._source, condition, name)
         return self._given[name]
 
     def columns(self, field: str, pointer: str) -> list[Column]:
-        """A field of the metadata of every document, in parts by row number; also of some that were removed.
+        """Return a metadata field of every document, in parts by row number; it may include removed documents.
 
         Raises:
-            InvalidContent: it takes more than MAX_COLUMN_BYTES; it points at who asked.
+            InvalidContent: the field takes more than MAX_COLUMN_BYTES; the error has this pointer.
         """
-        held = self.masks.columns(field, self._source)
-        return self._read_column(field, pointer) if held is None else held
+        columns = self.masks.columns(field, self._source)
+        return self._read_column(field, pointer) if columns is None else columns
 
     def once(self, name: Hashable, make: Callable[[], T]) -> T:
-        """What is made of this snapshot under a name; the same object for all who ask for it."""
+        """Return the value of `make`, called once per snapshot and name; all callers share the object."""
         if name not in self._made:
             self._made[name] = make()
         made: T = self._made[name]
         return made
 
     def lasting(self, name: Hashable, make: Callable[[], T]) -> T:
-        """The same of what follows from the view and from what its rows hold: later snapshots of the view share it."""
+        """Return a value that depends only on the view and its rows; later snapshots of the view share it."""
         return self.once(name, lambda: self.masks.once(self.view, name, make))
 
     def _read_column(self, field: str, pointer: str) -> list[Column]:
@@ -353,7 +352,8 @@ class Snapshot:
         if column is None:
             raise InvalidContent.at(
                 pointer,
-                f"the values of metadata.{field} take more than {MAX_COLUMN_BYTES:,} bytes: take a field with shorter ones",
+                f"the values of metadata.{field} take more than {MAX_COLUMN_BYTES:,} bytes: "
+                "take a field with shorter ones",
             )
         return [column]
 
@@ -362,5 +362,5 @@ class Snapshot:
         return Source(self.record.id, self.version, self.view, self.reader)
 
     def own(self) -> KeyBackground | None:
-        """The collection's own background."""
+        """Return the background of the collection's own keys."""
         return self.sample.own(self.record, self.reader, self.version)

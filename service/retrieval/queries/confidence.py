@@ -16,19 +16,19 @@ from service.retrieval.queries.question import Array, Options, get_full_text_wei
 from service.storage import CollectionRecord
 
 MAX_SET_SIZE = 1000
-"""Matches of a set with a promise, where no `top_k` is given."""
+"""The most matches of a conformal set if `top_k` is not sent."""
 
-_MIN_DOCUMENT_WEIGHT = 1e-6  # a share of the documents that float64 knows to ten digits beside a null weight near 1
+_MIN_DOCUMENT_WEIGHT = 1e-6  # beside a null weight near 1, float64 keeps ten digits of this documents' share
 
 
 @dataclass(frozen=True)
 class ConfidenceModel:
-    """What was fitted, and holds of the answers to a question.
+    """The fitted calibration that applies to the answers of a query.
 
     Attributes:
-        threshold: the least logarithm of a weight that belongs to the set; None where none was asked.
-        most: how many matches of it there may be.
-        partition: the logarithm of what the documents weigh in an answer, the null key left out.
+        threshold: the least log weight of a member of the conformal set; None without a set.
+        most: the most matches that the set may have.
+        partition: the log of the documents' total weight in an answer, without the null key.
     """
 
     variant: Variant
@@ -40,87 +40,99 @@ class ConfidenceModel:
 
     @classmethod
     def of(cls, record: CollectionRecord, options: Options) -> ConfidenceModel | None:
-        """None where the collection is not calibrated, or the question is asked otherwise.
+        """Return the model; None if the collection is not calibrated, or the options differ from the calibrated ones.
 
         Raises:
-            InvalidContent: then `min_confidence` or `conformal` mean nothing; or a promise that the labels were too few
-                for.
+            InvalidContent: in these cases `min_confidence` or `conformal` was sent, or there were too few labels for a
+                coverage.
         """
-        wanted = "conformal" if options.conformal is not None else "min_confidence"
-        asked = options.conformal is not None or options.min_confidence is not None
-        if record.settings.calibration is None and not asked:
+        field = "conformal" if options.conformal is not None else "min_confidence"
+        is_required = options.conformal is not None or options.min_confidence is not None
+        if record.settings.calibration is None and not is_required:
             return None
-        found = require_calibration(record, f"/{wanted}") if asked else Calibration.read(record.settings.calibration)
-        other = found and _explain_mismatch(found, record, options)
-        if asked and other:
+        calibration = (
+            require_calibration(record, f"/{field}") if is_required else Calibration.read(record.settings.calibration)
+        )
+        mismatch = calibration and _explain_mismatch(calibration, record, options)
+        if is_required and mismatch:
             raise InvalidContent.at(
-                f"/{wanted}",
-                f"{wanted} holds for questions as they were calibrated, and {other}: ask without one of them",
+                f"/{field}",
+                f"{field} holds for questions as they were calibrated, and {mismatch}: ask without one of them",
             )
-        variant = None if found is None or other else found.variant(get_full_text_weight(options))
-        if found is None or variant is None:
+        variant = None if calibration is None or mismatch else calibration.variant(get_full_text_weight(options))
+        if calibration is None or variant is None:
             return None
-        threshold = None if options.conformal is None else _choose_threshold(found, variant, options.conformal)
-        return cls(variant, found.temperature, options.min_confidence, threshold, (options.top_k or 1) - 1)
+        threshold = None if options.conformal is None else _choose_threshold(calibration, variant, options.conformal)
+        return cls(variant, calibration.temperature, options.min_confidence, threshold, (options.top_k or 1) - 1)
 
-    def about(self, view: View, questions: Sequence[Question], found: Sequence[Answer]) -> list[ConfidenceModel]:
-        """The same of each answer to a question: what its documents weigh together.
+    def about(self, view: View, questions: Sequence[Question], batch: Sequence[Answer]) -> list[ConfidenceModel]:
+        """Return the model for each answer, with the total weight of its documents.
 
-        Where the null key has nearly all of the weight an answer has lost that, and it is asked once more without.
+        If the null key has nearly all of the weight, an answer has lost that number; then it is asked again without
+        null key.
         """
-        lost = [
-            i for i, answer in enumerate(found) if len(answer.logits) and 1 - answer.null_weight <= _MIN_DOCUMENT_WEIGHT
+        imprecise = [
+            i for i, answer in enumerate(batch) if len(answer.logits) and 1 - answer.null_weight <= _MIN_DOCUMENT_WEIGHT
         ]
-        beside = [replace(questions[i], null=None, top_k=0, top_p=None, output=False, max_error=None) for i in lost]
-        known = [*found]
-        for i, answer in zip(lost, answers(view, beside) if beside else [], strict=True):
-            known[i] = answer
-        return [replace(self, partition=_compute_log_partition(answer)) for answer in known]
+        without_null = [
+            replace(questions[i], null=None, top_k=0, top_p=None, output=False, max_error=None) for i in imprecise
+        ]
+        precise = [*batch]
+        for i, answer in zip(imprecise, answers(view, without_null) if without_null else [], strict=True):
+            precise[i] = answer
+        return [replace(self, partition=_compute_log_partition(answer)) for answer in precise]
 
     def cut(self, answer: Answer) -> Answer:
-        """The answer as it is to be told: its head ends where a set does."""
+        """Return the answer with its matches cut to the conformal set."""
         if self.threshold is None:
             return answer
-        inside = int(np.count_nonzero(answer.logits + answer.log_parts - self.partition >= self.threshold))
-        return replace(answer, matches=min(self.most, inside), complete=inside <= self.most)
+        size = int(np.count_nonzero(answer.logits + answer.log_parts - self.partition >= self.threshold))
+        return replace(answer, matches=min(self.most, size), complete=size <= self.most)
 
     def verdict(self, answer: Answer) -> Verdict:
-        """The verdict of an answer: with `min_confidence`, "one" says that the first match is as sure as that.
+        """Return the verdict of an answer; with `min_confidence`, "one" says that the first match has at least that
+        confidence.
 
-        The similarity of the first match is exact; what its share of the documents' weight can be, total variation
-        bounds. Confidence rises with that share and falls with the documents' mass, which is the match's over it.
+        The similarity of the first match is exact, and total variation bounds its share of the documents' weight.
+        Confidence rises with that share, and falls with the documents' mass, which is the match's mass divided by its
+        share.
         """
-        weighed, logs = answer.verdict, answer.logits + answer.log_parts
-        if self.min_confidence is None or weighed.stands == "none" or not len(logs):
-            return weighed
-        first, variation = int(logs.argmax()), answer.certificate.total_variation
-        log, weight, others = float(logs[first]), float(answer.weights[first]), 1 - answer.null_weight
-        stands = self._first(log, answer.keys) >= self.min_confidence
-        least = max(weight - variation, 0.0) / min(others + variation, 1.0)
-        most = min(1.0, (weight + variation) / max(others - variation, weight, np.finfo(np.float64).tiny))
-        bounds = [self._confidence(share, log, beside, answer.keys) for share, beside in ((least, most), (most, least))]
-        alike = all((bound >= self.min_confidence) == stands for bound in bounds)
+        verdict, logs = answer.verdict, answer.logits + answer.log_parts
+        if self.min_confidence is None or verdict.stands == "none" or not len(logs):
+            return verdict
+        best, variation = int(logs.argmax()), answer.certificate.total_variation
+        best_log, best_weight, documents_weight = float(logs[best]), float(answer.weights[best]), 1 - answer.null_weight
+        stands = self._first(best_log, answer.keys) >= self.min_confidence
+        min_share = max(best_weight - variation, 0.0) / min(documents_weight + variation, 1.0)
+        max_share = min(
+            1.0, (best_weight + variation) / max(documents_weight - variation, best_weight, np.finfo(np.float64).tiny)
+        )
+        bounds = [
+            self._confidence(share, best_log, beside, answer.keys)
+            for share, beside in ((min_share, max_share), (max_share, min_share))
+        ]
+        agrees = all((bound >= self.min_confidence) == stands for bound in bounds)
         could_be_none = answer.evidence.null_similarity is not None and answer.null_weight + variation >= HALF
-        return Verdict("one" if stands else "several", alike and not could_be_none)
+        return Verdict("one" if stands else "several", agrees and not could_be_none)
 
     def of_matches(self, logs: Array, keys: int) -> list[float]:
-        """How sure each match is, best first.
+        """Return the confidence of each match, best first.
 
         Args:
-            logs: float64[k], logit + log_parts of each.
-            keys: how many the question attends to.
+            logs: float64[k], logit + log_parts of each match.
+            keys: the number of keys that the query attends to.
         """
         if not len(logs):
             return []
-        sure = self._first(float(logs[0]), keys)
-        # What that leaves goes to the others by their weights beside the null key.
-        whole = float(np.logaddexp(self.partition, self._null(keys)))
-        rest = -math.expm1(min(float(logs[0]) - whole, 0.0))
-        found = (1 - sure) * np.exp(logs - whole) / rest if rest > 0 else np.zeros(len(logs))
-        return [sure, *np.minimum(found[1:], 1 - sure).tolist()]
+        first = self._first(float(logs[0]), keys)
+        # The rest is shared by the other matches in proportion to their weights, the null key included.
+        log_total = float(np.logaddexp(self.partition, self._null(keys)))
+        rest = -math.expm1(min(float(logs[0]) - log_total, 0.0))
+        confidences = (1 - first) * np.exp(logs - log_total) / rest if rest > 0 else np.zeros(len(logs))
+        return [first, *np.minimum(confidences[1:], 1 - first).tolist()]
 
     def _confidence(self, share: float, log: float, beside: float, keys: int) -> float:
-        """Of a first match of that share, where the documents weigh what it does over another share of them."""
+        """Return the confidence of a first match with this share, for a documents' mass of e^log / `beside`."""
         partition = log - math.log(max(beside, np.finfo(np.float64).tiny))
         logits = weight_logits(np.log([max(share, np.finfo(np.float64).tiny)]), np.zeros(1))
         return float(self.variant.curve(logits, np.array([partition - self._null(keys)]))[0])
@@ -130,16 +142,18 @@ class ConfidenceModel:
         return float(self.variant.curve(logits, np.array([self.partition - self._null(keys)]))[0])
 
     def _null(self, keys: int) -> float:
-        """The fitted null key's logit beside so many keys."""
+        """Return the logit of the fitted null key, for this number of keys."""
         return Background(self.variant.level, 0.0).null_key(self.temperature, keys).logit(0.0, self.temperature)
 
 
 def resolve_options(record: CollectionRecord, options: Options) -> Options:
-    """With the words' weight that was fitted, for "auto"; and one match more than a set may have: does it go on?
+    """Return the options with the fitted full-text weight for "auto", and for a set one match more than it may have.
+
+    The additional match tells whether the set is complete.
 
     Raises:
-        InvalidContent: a set is asked beside `top_p`, `min_confidence` of no match, or "auto" of a collection that is
-            not calibrated.
+        InvalidContent: a set is requested with `top_p`, `min_confidence` with no match, or "auto" for a collection that
+            is not calibrated.
     """
     if options.full_text == "auto":
         options = replace(options, full_text=require_calibration(record, "/full_text").full_text)
@@ -154,40 +168,40 @@ def resolve_options(record: CollectionRecord, options: Options) -> Options:
     return replace(options, top_k=1 + (MAX_SET_SIZE if options.top_k is None else options.top_k))
 
 
-def _explain_mismatch(found: Calibration, record: CollectionRecord, options: Options) -> str | None:
-    """What about a question is not as the collection was calibrated."""
+def _explain_mismatch(calibration: Calibration, record: CollectionRecord, options: Options) -> str | None:
+    """Return how the options differ from the calibrated ones; None if they do not."""
     temperature = record.settings.temperature if options.temperature is None else options.temperature
     if options.normaliser != "softmax":
         return f"the normaliser is {options.normaliser}, not softmax"
-    if temperature != found.temperature:
-        return f"the temperature is {temperature}, not {found.temperature}"
-    if record.settings.encoder != found.encoder:
-        return f"the encoder is {record.settings.encoder!r}, not {found.encoder!r}"
+    if temperature != calibration.temperature:
+        return f"the temperature is {temperature}, not {calibration.temperature}"
+    if record.settings.encoder != calibration.encoder:
+        return f"the encoder is {record.settings.encoder!r}, not {calibration.encoder!r}"
     if options.filter is not None:
         return "a filter leaves documents out"
     if options.bias:
         return "a bias is added"
-    if found.variant(get_full_text_weight(options)) is None:
-        return f"full_text is {options.full_text}, not {' or '.join(map(str, sorted({0, found.full_text})))}"
+    if calibration.variant(get_full_text_weight(options)) is None:
+        return f"full_text is {options.full_text}, not {' or '.join(map(str, sorted({0, calibration.full_text})))}"
     if options.allow_missing:
         return "allow_missing may leave documents out"
     return None
 
 
-def _choose_threshold(found: Calibration, variant: Variant, promise: float) -> float:
-    """Of the least promise in the table that is no smaller."""
-    wanted = next(each for each in COVERAGES if each >= promise)
-    if wanted not in variant.thresholds:
+def _choose_threshold(calibration: Calibration, variant: Variant, coverage: float) -> float:
+    """Return the threshold for the least tabulated coverage that is at least the requested one."""
+    level = next(level for level in COVERAGES if level >= coverage)
+    if level not in variant.thresholds:
         raise InvalidContent.at(
             "/conformal",
-            f"a promise of {promise} needs {min_labels(wanted)} labelled questions that have an answer, the calibration "
-            f"has {found.present}: ask for less, or calibrate with more",
+            f"a promise of {coverage} needs {min_labels(level)} labelled questions that have an answer, the "
+            f"calibration has {calibration.present}: ask for less, or calibrate with more",
         )
-    return variant.thresholds[wanted]
+    return variant.thresholds[level]
 
 
 def _compute_log_partition(answer: Answer) -> float:
-    """Of the documents, the null key left out."""
-    whole = answer.log_partition
-    assert whole is not None  # softmax has one
-    return whole + math.log1p(-answer.null_weight) if answer.null_weight < 1 else -math.inf
+    """Return the log of the documents' total weight, without the null key."""
+    log_total = answer.log_partition
+    assert log_total is not None  # softmax has one
+    return log_total + math.log1p(-answer.null_weight) if answer.null_weight < 1 else -math.inf

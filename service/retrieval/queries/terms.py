@@ -17,18 +17,18 @@ from service.retrieval.queries.bias import FieldTerm, FilterTerm, Recency, Term,
 from service.storage import Entries
 
 MAX_WORDS, MAX_QUERY_CHARACTERS = 500, 10_000
-"""Of a query whose words are ranked: full text takes as long as there are words, whether documents hold them or not."""
+"""Limits of a query that is ranked in full text: the time grows with its words, even those that no document has."""
 
 Explanation: TypeAlias = Mapping[str, Any]
-"""What one addend of one document is made of, as JSON."""
+"""The explanation of one term for one document, as JSON."""
 
 
 @dataclass(frozen=True, eq=False)
 class FullTextTerm:
-    """A weight times how a document ranks in full text.
+    """A weight times the full-text rank of a document.
 
     Attributes:
-        rows: int64[r], the documents that hold a word of the question, ascending.
+        rows: int64[r], the ascending rows of documents that contain a word of the query.
         ranks: float64[r].
     """
 
@@ -38,39 +38,39 @@ class FullTextTerm:
     ranks: F64
 
     def of(self, rows: I64) -> F64:
-        """See `Addend`."""
+        """Return the addends of these rows; see `LogitTerm`."""
         with np.errstate(over="ignore"):
             return clip_addends(self.weight * self._ranks_of(rows))
 
     def told(self, rows: I64) -> list[Explanation]:
-        """See `Addend`."""
-        both = zip(self._ranks_of(rows).tolist(), self.of(rows).tolist(), strict=True)
-        return [{"of": "full_text", "rank": rank, "addend": addend} for rank, addend in both]
+        """Explain the addends of these rows; see `LogitTerm`."""
+        pairs = zip(self._ranks_of(rows).tolist(), self.of(rows).tolist(), strict=True)
+        return [{"of": "full_text", "rank": rank, "addend": addend} for rank, addend in pairs]
 
     def _ranks_of(self, rows: I64) -> F64:
         if not len(self.rows):
             return np.zeros(len(rows))
-        places = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
-        return np.where(self.rows[places] == rows, self.ranks[places], 0.0)
+        indices = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
+        return np.where(self.rows[indices] == rows, self.ranks[indices], 0.0)
 
 
 class RankCache:
-    """How documents rank for some texts, found ahead of the scan: full text may take longer than many of these."""
+    """Full-text ranks of some texts, computed before the scan because full text may take longer than many scans."""
 
     def __init__(self) -> None:
         self._version: int | None = None
         self._found: dict[str, tuple[str, I64, F64]] = {}
 
     def find(self, snapshot: Snapshot, texts: Iterable[str]) -> None:
-        """Rank the documents that a snapshot has."""
+        """Rank the documents of a snapshot for these texts."""
         if not isinstance(snapshot.view, RemoteView):
             self._found = {text: _rank(snapshot, text) for text in dict.fromkeys(texts)}
             self._version = snapshot.version
 
     def of(self, snapshot: Snapshot, text: str) -> tuple[str, I64, F64]:
-        """The ranking, row numbers int64[r] and ranks float64[r]; asked once more of another version."""
-        known = self._found.get(text) if snapshot.version == self._version else None
-        return _rank(snapshot, text) if known is None else known
+        """Return the ranking's name, row numbers int64[r] and ranks float64[r]; recompute for another version."""
+        cached = self._found.get(text) if snapshot.version == self._version else None
+        return _rank(snapshot, text) if cached is None else cached
 
 
 def _rank(snapshot: Snapshot, text: str) -> tuple[str, I64, F64]:
@@ -79,7 +79,7 @@ def _rank(snapshot: Snapshot, text: str) -> tuple[str, I64, F64]:
 
 
 def check_words(queries: Sequence[Any]) -> None:
-    """Refuse words of a vector, and more of them than are ranked in the time of some scans."""
+    """Raise InvalidContent if a query is a vector, or has too many words to rank."""
     if not all(isinstance(query, str) for query in queries):
         raise InvalidContent.at(
             "/full_text", "a vector has no words: send each query as a text, or leave full_text out"
@@ -94,26 +94,27 @@ def check_words(queries: Sequence[Any]) -> None:
 
 
 def fits_full_text(text: str) -> bool:
-    """Whether a text is short enough to have its words ranked."""
+    """Return whether a text is short enough to be ranked in full text."""
     return len(text) <= MAX_QUERY_CHARACTERS and len(text.split()) <= MAX_WORDS
 
 
 class LogitTerm(Protocol):
-    """One thing that is added."""
+    """One term that is added to logits."""
 
     def of(self, rows: I64) -> F64:
-        """float64[n], to the documents of these row numbers; −∞ forbids one."""
+        """Return float64[n], the addends for documents with these row numbers; −∞ excludes a document."""
 
     def told(self, rows: I64) -> list[Explanation]:
-        """How that comes about, for each of them."""
+        """Explain the addend of each document."""
 
 
 @dataclass(frozen=True, eq=False)
 class FieldLogitTerm:
-    """What a field of the metadata adds.
+    """A term that depends on a metadata field.
 
     Attributes:
-        parts: its values, and float64[c + 1], the addend of each and last the one of documents that have none.
+        parts: the field's values, and float64[c + 1], the addend of each; the last is that of documents without the
+            field.
     """
 
     term: FieldTerm
@@ -121,47 +122,47 @@ class FieldLogitTerm:
 
     @classmethod
     def read(cls, snapshot: Snapshot, term: FieldTerm) -> FieldLogitTerm:
-        """Raises InvalidContent where the field is too large."""
+        """Read the field and evaluate the term; raise InvalidContent if the field is too large."""
         fields = [column.field for column in snapshot.columns(term.field, "/bias")]
         largest = 0.0
         if isinstance(term, Recency) and term.origin is None:
             largest = _find_largest(fields, list_documents(snapshot))
-        return cls(term, [(each, _compute_by_value(term, each, largest)) for each in fields])
+        return cls(term, [(entries, _compute_by_value(term, entries, largest)) for entries in fields])
 
     def of(self, rows: I64) -> F64:
-        """See `LogitTerm`."""
-        found = np.full(len(rows), self.term.missing)
+        """Return the addends of these rows; see `LogitTerm`."""
+        result = np.full(len(rows), self.term.missing)
         for entries, addends in self.parts:
             codes = entries.codes_of(rows)
-            np.copyto(found, addends[codes], where=codes >= 0)
-        return found
+            np.copyto(result, addends[codes], where=codes >= 0)
+        return result
 
     def told(self, rows: I64) -> list[Explanation]:
-        """See `LogitTerm`; the value is null where there is none, or a list."""
+        """Explain the addends of these rows; see `LogitTerm`. The value is null if it is missing or a list."""
         values: list[Any] = [None] * len(rows)
         for entries, _ in self.parts:
             for i, code in enumerate(entries.codes_of(rows).tolist()):
                 values[i] = values[i] if code < 0 else entries.distinct.scalar(code)
         field = f"metadata.{self.term.field}"
-        both = zip(values, self.of(rows).tolist(), strict=True)
-        return [{"of": "bias", "field": field, "value": value, "addend": addend} for value, addend in both]
+        pairs = zip(values, self.of(rows).tolist(), strict=True)
+        return [{"of": "bias", "field": field, "value": value, "addend": addend} for value, addend in pairs]
 
 
 @dataclass(frozen=True, eq=False)
 class FilterLogitTerm:
-    """What a condition adds to the documents int64[r] that pass it, ascending."""
+    """A term for documents that pass a condition: the ascending rows int64[r]."""
 
     addend: float
     passing: I64
 
     def of(self, rows: I64) -> F64:
-        """See `LogitTerm`."""
+        """Return the addends of these rows; see `LogitTerm`."""
         return np.where(self._passes(rows), self.addend, 0.0)
 
     def told(self, rows: I64) -> list[Explanation]:
-        """See `LogitTerm`."""
-        both = zip(self._passes(rows).tolist(), self.of(rows).tolist(), strict=True)
-        return [{"of": "bias", "passes": passes, "addend": addend} for passes, addend in both]
+        """Explain the addends of these rows; see `LogitTerm`."""
+        pairs = zip(self._passes(rows).tolist(), self.of(rows).tolist(), strict=True)
+        return [{"of": "bias", "passes": passes, "addend": addend} for passes, addend in pairs]
 
     def _passes(self, rows: I64) -> Any:
         return np.isin(rows, self.passing, assume_unique=True)
@@ -169,12 +170,12 @@ class FilterLogitTerm:
 
 @dataclass(frozen=True, eq=False)
 class LogitTerms:
-    """All that is added to the documents of one view, for one question.
+    """All terms that are added to the documents of one view, for one query.
 
     Attributes:
-        words: of full text, where that was asked.
-        of_terms: the terms of the bias, in order, as they are read where they are to be told of.
-        bias: all of it.
+        words: the full-text term; None without one.
+        of_terms: returns the terms of the bias, in order; they are read only to explain a result.
+        bias: the sum of all terms.
     """
 
     words: FullTextTerm | None
@@ -182,20 +183,20 @@ class LogitTerms:
     bias: Bias
 
     def told(self, rows: I64) -> list[list[Explanation]]:
-        """For each of these documents a line for each addend."""
+        """Explain each of these documents: a list with one explanation per term."""
         addends = [*([] if self.words is None else [self.words]), *self.of_terms()]
-        return [list(lines) for lines in zip(*(each.told(rows) for each in addends), strict=True)]
+        return [list(lines) for lines in zip(*(term.told(rows) for term in addends), strict=True)]
 
     def holding(self, mask: Mask | None) -> int:
-        """How many of the documents that may be attended to hold a word of the question."""
-        found = self.bias.view.mask(np.empty(0, dtype=np.int64) if self.words is None else self.words.rows)
-        for each in (mask, self.bias.mask):
-            found = found if each is None else found & each
-        return found.documents
+        """Count the documents that pass the mask and contain a word of the query."""
+        mask_of_words = self.bias.view.mask(np.empty(0, dtype=np.int64) if self.words is None else self.words.rows)
+        for other in (mask, self.bias.mask):
+            mask_of_words = mask_of_words if other is None else mask_of_words & other
+        return mask_of_words.documents
 
 
 TermsBuilder: TypeAlias = Callable[[Snapshot], Sequence[LogitTerms | None]]
-"""What is added for each query of a request, on whichever version of the collection; raises RetrievalError."""
+"""Builds the terms of each query of a request, for any version of the collection; raises RetrievalError."""
 
 
 def build_terms(
@@ -206,17 +207,17 @@ def build_terms(
     normaliser: str = "softmax",
     ranked: RankCache | None = None,
 ) -> TermsBuilder:
-    """What is to be added for each of the queries, None for nothing; equal for equal terms.
+    """Return a builder of the terms of each query, None for no terms; equal terms share one object.
 
     Args:
         queries: texts, or vectors [d].
-        full_text: the weight of their words; None or 0 for nothing.
-        bias: as it is sent.
-        temperature, normaliser: as they are sent.
-        ranked: how documents rank, as far as that is known by then.
+        full_text: the weight of their words; None or 0 for no full text.
+        bias: the bias as it was sent.
+        temperature, normaliser: as they were sent.
+        ranked: full-text ranks that were computed before.
 
     Raises:
-        InvalidContent: terms that say nothing, words of a vector, or what no bias is for.
+        InvalidContent: an invalid bias, full text of a vector, or options that allow no terms.
     """
     terms, weight = parse_bias(bias), full_text or 0.0
     if not terms and not weight:
@@ -225,40 +226,42 @@ def build_terms(
     if weight:
         check_words(queries)
     if temperature == "auto":
-        what = f'temperature "auto" is not for a question with {name}, whose weights need not spread as it rises'
-        raise InvalidContent.at("/temperature", f"{what}: give a number")
+        reason = f'temperature "auto" is not for a question with {name}, whose weights need not spread as it rises'
+        raise InvalidContent.at("/temperature", f"{reason}: give a number")
     if normaliser != "softmax":
         raise InvalidContent.at("/normaliser", f"{name} is for softmax, got {normaliser}: leave one of the two out")
-    texts, known = queries if weight else [None] * len(queries), RankCache() if ranked is None else ranked
+    texts, cache = queries if weight else [None] * len(queries), RankCache() if ranked is None else ranked
 
-    def adding(snapshot: Snapshot) -> list[LogitTerms]:
+    def build(snapshot: Snapshot) -> list[LogitTerms]:
         if isinstance(snapshot.view, RemoteView):
-            what = f"{name} is not for a collection whose keys lie in slots: leave it out, or keep them in one process"
-            raise InvalidContent.at(f"/{name}", what)
+            reason = (
+                f"{name} is not for a collection whose keys lie in slots: leave it out, or keep them in one process"
+            )
+            raise InvalidContent.at(f"/{name}", reason)
         return [
-            snapshot.once((weight, text, terms), partial(_build_query_terms, snapshot, weight, text, terms, known))
+            snapshot.once((weight, text, terms), partial(_build_query_terms, snapshot, weight, text, terms, cache))
             for text in texts
         ]
 
-    return adding
+    return build
 
 
 def list_documents(snapshot: Snapshot) -> I64:
-    """int64[n], the row numbers of all documents of its view, ascending."""
+    """Return int64[n], the ascending row numbers of all documents of the view."""
     return snapshot.lasting("documents", lambda: _find_documents(snapshot.view, None))
 
 
 def _find_documents(view: View, mask: Mask | None) -> I64:
-    found = [np.empty(0, dtype=np.int64)]
+    batches = [np.empty(0, dtype=np.int64)]
     for segment, passes in view.passing(mask):
         begins = segment.owners == segment.numbers
-        found.append(segment.numbers[begins if passes is None else begins & passes])
-    return np.sort(np.concatenate(found))
+        batches.append(segment.numbers[begins if passes is None else begins & passes])
+    return np.sort(np.concatenate(batches))
 
 
 @dataclass(frozen=True, eq=False)
 class _TermSum:
-    """What terms add to each document of a view: the sum float64[n], what rounding took of it, and both as a bias."""
+    """The sum of the terms of each document: float64[n], its rounding errors, and both as a bias."""
 
     total: F64
     lost: tuple[F64, F64]
@@ -275,46 +278,48 @@ def _build_query_terms(
     if not terms:
         return LogitTerms(words, of_terms, Bias.of(snapshot.view, words.rows, words.of(words.rows)))
     summed, documents = snapshot.lasting(terms, lambda: _sum_terms(snapshot, of_terms())), list_documents(snapshot)
-    total, lost = summed.total.copy(), [each.copy() for each in summed.lost]
-    held = words.rows[np.isin(words.rows, documents, assume_unique=True)]
-    at = np.searchsorted(documents, held)
-    total[at], lost[0][at], lost[1][at] = _add_term(total[at], (lost[0][at], lost[1][at]), words.of(held))
+    total, lost = summed.total.copy(), [part.copy() for part in summed.lost]
+    rows = words.rows[np.isin(words.rows, documents, assume_unique=True)]
+    indices = np.searchsorted(documents, rows)
+    total[indices], lost[0][indices], lost[1][indices] = _add_term(
+        total[indices], (lost[0][indices], lost[1][indices]), words.of(rows)
+    )
     return LogitTerms(words, of_terms, Bias.of(snapshot.view, documents, total + (lost[0] + lost[1])))
 
 
 def _evaluate_terms(snapshot: Snapshot, terms: Sequence[Term]) -> Sequence[LogitTerm]:
-    """The terms as they are read; nothing of that outlives the snapshot."""
+    """Evaluate the terms once per snapshot; the result does not outlive it."""
     return snapshot.once(("addends", terms), lambda: [_evaluate_term(snapshot, term) for term in terms])
 
 
 def _sum_terms(snapshot: Snapshot, addends: Sequence[LogitTerm]) -> _TermSum:
     documents = list_documents(snapshot)
     total, *lost = np.zeros((3, len(documents)))
-    for each in addends:
-        total, *lost = _add_term(total, lost, each.of(documents))
-    # Another sum of three: what is left of terms that cancel may lie in the last of them.
-    total, kept = _two_sum(total, lost[0])
-    kept, last = _two_sum(kept, lost[1])
-    return _TermSum(total, (kept, last), Bias.of(snapshot.view, documents, total + (kept + last)))
+    for term in addends:
+        total, *lost = _add_term(total, lost, term.of(documents))
+    # Sum the three parts again: if terms cancel, the remainder may lie in the last part.
+    total, first = _two_sum(total, lost[0])
+    first, last = _two_sum(first, lost[1])
+    return _TermSum(total, (first, last), Bias.of(snapshot.view, documents, total + (first + last)))
 
 
 def _add_term(total: F64, lost: Sequence[F64], addend: F64) -> tuple[F64, F64, F64]:
-    """The sum, what rounding took of it, and what it took of that: together as exact as in three times the digits."""
+    """Return the sum, its rounding error, and the rounding error of that: about three times the digits of float64."""
     total, more = _two_sum(total, addend)
     first, more = _two_sum(lost[0], more)
     return total, first, lost[1] + more
 
 
 def _two_sum(total: F64, addend: F64) -> tuple[F64, F64]:
-    """The sum, and what rounding took of it (Knuth 1969), so that terms which cancel leave what is left of them.
+    """Return the sum and its rounding error (Knuth 1969), so that terms that cancel leave an exact remainder.
 
-    What is −∞ stays so, and loses nothing.
+    −∞ stays −∞, without an error.
     """
     with np.errstate(invalid="ignore"):
-        found = total + addend
-        back = found - total
-        lost = (total - (found - back)) + (addend - back)
-    return found, np.where(np.isfinite(found), lost, 0.0)
+        result = total + addend
+        difference = result - total
+        lost = (total - (result - difference)) + (addend - difference)
+    return result, np.where(np.isfinite(result), lost, 0.0)
 
 
 def _evaluate_term(snapshot: Snapshot, term: Term) -> LogitTerm:
@@ -329,10 +334,10 @@ def _compute_by_value(term: FieldTerm, entries: Entries, largest: float) -> F64:
 
 
 def _find_largest(fields: Sequence[Entries], documents: I64) -> float:
-    """The largest number among the documents; 0 where there is none."""
-    found = -np.inf
+    """Return the largest number among the documents; 0 if there are no numbers."""
+    largest = -np.inf
     for entries in fields:
         codes = entries.codes_of(documents)
         numbers = entries.distinct.numbers()[codes[codes >= 0]]
-        found = max(found, float(np.fmax.reduce(numbers, initial=-np.inf)))
-    return found if found > -np.inf else 0.0
+        largest = max(largest, float(np.fmax.reduce(numbers, initial=-np.inf)))
+    return largest if largest > -np.inf else 0.0
