@@ -9,7 +9,7 @@ NumPy in, NumPy out; torch in, torch out, with gradients and on its device. Noth
 text or a database. `definition.py` is the place to start reading.
 
 The names that similarities and normalisers go by are the keys of SIMILARITIES and NORMALISERS, and
-`checked_temperature` says what a temperature may be, wherever softkv takes one. `partial`, `merge` and
+`check_temperature` says what a temperature may be, wherever softkv takes one. `partial`, `merge` and
 `filtered` are for those who use this as a library: softkv itself calls none of them.
 """
 
@@ -19,7 +19,7 @@ from attention.definition import Attended, attend
 from attention.errors import AttentionError, ParameterError, ShapeError
 from attention.heads import Heads, HeadsSteps, LowRank
 from attention.hopfield import Recalled, energy, recall
-from attention.logits import SMALLEST_TEMPERATURE, checked_temperature
+from attention.logits import SMALLEST_TEMPERATURE, check_temperature
 from attention.masks import causal, filtered, padding
 from attention.normalisers import NORMALISERS, Normaliser, entmax15, one_hot, softmax, sparsemax
 from attention.partials import Partial, merge, partial
@@ -44,7 +44,7 @@ __all__ = [
     "Similarity",
     "attend",
     "causal",
-    "checked_temperature",
+    "check_temperature",
     "cosine",
     "dot",
     "energy",

@@ -21,7 +21,7 @@ BLOCK = 512
 """The terms that a float32 product may add up one after the other and keep its sixth digit."""
 
 
-def arrayed(name: str, given: Array | None) -> Array | None:
+def as_array(name: str, given: Array | None) -> Array | None:
     """A list of numbers, or of lists, as a NumPy array; anything else as it is.
 
     Raises:
@@ -65,7 +65,7 @@ def attendable(query: Array, key: Array, value: Array) -> tuple[Array, Array, Ar
         ParameterError: they are not real arrays of one library.
         ShapeError: they are not rows of vectors, keys and values are not pairs, or leading dimensions clash.
     """
-    query, key, value = arrayed("query", query), arrayed("key", key), arrayed("value", value)
+    query, key, value = as_array("query", query), as_array("key", key), as_array("value", value)
     if query is None or key is None or value is None:
         raise ParameterError("query, key and value must be arrays, got None: send each of them")
     xp = namespace(query=query, key=key, value=value)
@@ -76,7 +76,7 @@ def attendable(query: Array, key: Array, value: Array) -> tuple[Array, Array, Ar
             f"every key needs one value, got {key.shape[-2]} keys and {value.shape[-2]} values: "
             f"key is [..., n, d] and value [..., n, d_v]"
         )
-    return *promoted(xp, query, key, value), xp.result_type(query, key, value)
+    return *promote(xp, query, key, value), xp.result_type(query, key, value)
 
 
 def floating(xp: ModuleType, **arrays: Array) -> tuple[Array, ...]:
@@ -96,7 +96,7 @@ def floating(xp: ModuleType, **arrays: Array) -> tuple[Array, ...]:
     )
 
 
-def promoted(xp: ModuleType, *arrays: Array) -> tuple[Array, ...]:
+def promote(xp: ModuleType, *arrays: Array) -> tuple[Array, ...]:
     """The arrays in the widest floating type among them, float32 at least."""
     working = reduce(xp.result_type, (array.dtype for array in arrays), xp.float32)
     return tuple(xp.astype(array, working, copy=False) for array in arrays)
@@ -144,7 +144,7 @@ def largest(array: Array) -> Array:
     xp = array_namespace(array)
     if array.shape[-1] == 0:
         return xp.full((*array.shape[:-1], 1), -math.inf, dtype=array.dtype, device=device(array))
-    return xp.max(detached(array), axis=-1, keepdims=True)
+    return xp.max(detach(array), axis=-1, keepdims=True)
 
 
 def finite_or_zero(array: Array) -> Array:
@@ -152,7 +152,7 @@ def finite_or_zero(array: Array) -> Array:
     return array_namespace(array).where(array == -math.inf, 0.0, array)
 
 
-def detached(array: Array) -> Array:
+def detach(array: Array) -> Array:
     """The same numbers, outside the gradient."""
     return array.detach() if is_torch_array(array) else array
 

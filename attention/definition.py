@@ -17,7 +17,7 @@ from array_api_compat import array_namespace
 
 from attention.arrays import Array, attendable, blend
 from attention.logits import compare, peak_logit
-from attention.names import named
+from attention.names import resolve
 from attention.normalisers import NORMALISERS, Normaliser, log_sum_exp, softmax
 from attention.similarity import Similarity
 
@@ -80,7 +80,7 @@ def attend(
     Source: Vaswani et al. 2017 (arXiv 1706.03762); with a null key, Miller 2023, "Attention is off by one".
     """
     query, key, value, given = attendable(query, key, value)
-    normalise = named("normaliser", normaliser, NORMALISERS, "a function of the logits")
+    normalise = resolve("normaliser", normaliser, NORMALISERS, "a function of the logits")
     n = key.shape[-2]
 
     logits = compare(query, key, similarity, temperature, mask, bias, null)  # [..., m, n], a null key last

@@ -159,7 +159,7 @@ class Heads:
 
     def join(self, output: Array) -> Array:
         """What the heads put out, [..., n_heads, m, d_v] → [..., m, d_model]."""
-        return project(joined(output), self.W_O, self.b_O)
+        return project(join_heads(output), self.W_O, self.b_O)
 
 
 def project(x: Array, W: Array, b: Array | None = None) -> Array:
@@ -179,7 +179,7 @@ def split(x: Array, n_heads: int) -> Array:
     return xp.moveaxis(xp.reshape(x, (*x.shape[:-1], n_heads, x.shape[-1] // n_heads)), -2, -3)
 
 
-def joined(x: Array) -> Array:
+def join_heads(x: Array) -> Array:
     """[..., n_heads, n, d] → [..., n, n_heads · d], which undoes `split`."""
     xp = array_namespace(x)
     n_heads, n, d = x.shape[-3:]

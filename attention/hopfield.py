@@ -18,7 +18,7 @@ from array_api_compat import array_namespace
 from attention.arrays import Array, attendable, finite_or_zero, largest
 from attention.definition import attend
 from attention.errors import ParameterError
-from attention.logits import checked_temperature, compare
+from attention.logits import check_temperature, compare
 
 WITH_ENERGY = ("dot", "scaled_dot", "gaussian")
 
@@ -98,7 +98,7 @@ def energy(
         raise ParameterError(
             f"similarity must be one of {', '.join(WITH_ENERGY)} for an energy that falls, got {similarity!r}"
         )
-    temperature = checked_temperature(temperature)
+    temperature = check_temperature(temperature)
     state, patterns, *_ = attendable(state, patterns, patterns)
     xp = array_namespace(state, patterns)
     _, gap, peak = compare(state, patterns, similarity, 1.0, mask, None, None)  # gap = s − peak: [..., m, n]

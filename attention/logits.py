@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from attention.arrays import Array, arrayed, broadcast_onto, detached, finite_or_zero, largest, namespace
+from attention.arrays import Array, as_array, broadcast_onto, detach, finite_or_zero, largest, namespace
 from attention.errors import ParameterError, ShapeError
-from attention.names import named
+from attention.names import resolve
 from attention.similarity import SIMILARITIES, Similarity
 
 SMALLEST_TEMPERATURE = 1e-30
@@ -44,14 +44,14 @@ def compare(
 
     Arguments and errors are those of `attend`.
     """
-    mask, bias, null = arrayed("mask", mask), arrayed("bias", bias), arrayed("null", null)
+    mask, bias, null = as_array("mask", mask), as_array("bias", bias), as_array("null", null)
     if isinstance(null, str):
         raise ParameterError(
             f"null must be a finite similarity, or an array of them, got {null!r}: leave it out for none"
         )
     namespace(query=query, key=key, mask=mask, bias=bias)
-    temperature = checked_temperature(temperature)
-    alike = named("similarity", similarity, SIMILARITIES, "a function such as Bilinear(W) or Additive(v, W_q, W_k)")
+    temperature = check_temperature(temperature)
+    alike = resolve("similarity", similarity, SIMILARITIES, "a function such as Bilinear(W) or Additive(v, W_q, W_k)")
     s = alike(query, key)  # [..., m, n]
     m, n = query.shape[-2], key.shape[-2]
     if tuple(s.shape[-2:]) != (m, n):
@@ -79,7 +79,7 @@ def at_temperature(s: Array, temperature: float, bias: Array | None = None) -> L
 
     gap = s - peak
     if temperature == 0:
-        ties = xp.where(gap < 0, -math.inf, detached(gap))
+        ties = xp.where(gap < 0, -math.inf, detach(gap))
         relative = ties if bias is None else ties + bias
         return Logits(xp.where(relative > -math.inf, 0.0, relative), relative, peak)
     absolute, relative = s / temperature, gap / temperature
@@ -94,7 +94,7 @@ def peak_logit(peak: Array, temperature: float) -> Array:
     return peak / temperature if temperature > 0 else array_namespace(peak).zeros_like(peak)
 
 
-def checked_temperature(temperature: float) -> float:
+def check_temperature(temperature: float) -> float:
     """The temperature as a float: 0, or from 1e-30 to ∞.
 
     Raises:

@@ -10,7 +10,7 @@ from attention.errors import ParameterError
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
-def named(kind: str, choice: str | Function, table: Mapping[str, Function], otherwise: str) -> Function:
+def resolve(kind: str, choice: str | Function, table: Mapping[str, Function], otherwise: str) -> Function:
     """The function called `choice` in the table, or `choice` itself where it is a function.
 
     Raises:

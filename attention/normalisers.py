@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from array_api_compat import array_namespace, device
 
-from attention.arrays import Array, detached, finite_or_zero, largest
+from attention.arrays import Array, detach, finite_or_zero, largest
 
 Normaliser: TypeAlias = Callable[[Array], Array]
 
@@ -94,7 +94,7 @@ def above_threshold(logits: Array, threshold: Callable[[Array, Array, Array], Ar
     z = xp.astype(logits - finite_or_zero(largest(logits)), xp.float64)
 
     # τ is never below −1, so what lies there cannot matter; raising it keeps −∞ out of the sums.
-    descending = xp.sort(xp.clip(detached(z), min=-1.0), axis=-1, descending=True)
+    descending = xp.sort(xp.clip(detach(z), min=-1.0), axis=-1, descending=True)
     size = xp.arange(1, z.shape[-1] + 1, dtype=xp.float64, device=device(z))
     mean = xp.cumulative_sum(descending, axis=-1) / size
     spread = xp.cumulative_sum(descending**2, axis=-1) / size - mean**2

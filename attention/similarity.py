@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from array_api_compat import array_namespace
 
-from attention.arrays import Array, detached, promoted
+from attention.arrays import Array, detach, promote
 from attention.errors import ShapeError
 
 Similarity: TypeAlias = Callable[[Array, Array], Array]
@@ -79,7 +79,7 @@ class Bilinear:
     def __call__(self, query: Array, key: Array) -> Array:
         """query [..., m, d_q], key [..., n, d_k] → s [..., m, n]."""
         expect("W", self.W, (query.shape[-1], key.shape[-1]), "[d_q, d_k]")
-        query, key, W = promoted(array_namespace(query, key, self.W), query, key, self.W)
+        query, key, W = promote(array_namespace(query, key, self.W), query, key, self.W)
         return dot(query @ W, key)
 
 
@@ -103,7 +103,7 @@ class Additive:
         expect("W_q", self.W_q, (hidden, query.shape[-1]), "[h, d_q]")
         expect("W_k", self.W_k, (hidden, key.shape[-1]), "[h, d_k]")
         xp = array_namespace(query, key, self.v, self.W_q, self.W_k)
-        query, key, v, W_q, W_k = promoted(xp, query, key, self.v, self.W_q, self.W_k)
+        query, key, v, W_q, W_k = promote(xp, query, key, self.v, self.W_q, self.W_k)
         asked, offered = query @ W_q.T, key @ W_k.T  # [..., m, h], [..., n, h]
         return xp.tanh(asked[..., :, None, :] + offered[..., None, :, :]) @ v  # [..., m, n]
 
@@ -120,7 +120,7 @@ def unit(vectors: Array) -> Array:
     """The vectors [..., d] at length one; a zero vector stays zero, and its gradient is finite."""
     xp = array_namespace(vectors)
     # Squares of very large or very small numbers leave float32, so the largest entry is brought to 1 first.
-    scale = detached(xp.max(xp.abs(vectors), axis=-1, keepdims=True))
+    scale = detach(xp.max(xp.abs(vectors), axis=-1, keepdims=True))
     vectors = vectors / xp.where(scale > 0, scale, xp.ones_like(scale))
     square = xp.sum(vectors * vectors, axis=-1, keepdims=True)
     return vectors / xp.sqrt(xp.where(square > 0, square, xp.ones_like(square)))

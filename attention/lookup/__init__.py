@@ -16,21 +16,21 @@ from __future__ import annotations
 from attention.kernels import limit_workers, prepare, stand_in
 from attention.lookup.answer import Answer, Sweep
 from attention.lookup.bounds.certificate import Certificate
-from attention.lookup.bounds.reads import mean_of, quantiles_of, share_error
+from attention.lookup.bounds.reads import share_error, weighted_mean, weighted_quantiles
 from attention.lookup.codes.summary import KeySummary
 from attention.lookup.coverage import Coverage, covered
 from attention.lookup.everyone import Similarities, Weights, similarities_of, weights_among, weights_of
 from attention.lookup.filtered import Filtered
 from attention.lookup.memory.bias import Bias
-from attention.lookup.memory.bits import Picked
-from attention.lookup.memory.facts import Facts
+from attention.lookup.memory.bits import RowSelection
+from attention.lookup.memory.facts import BlockStatistics
 from attention.lookup.memory.memory import Memory
 from attention.lookup.memory.rows import Rows
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.planner import answer, answers, attend, sweep
 from attention.lookup.question import Auto, Question
-from attention.lookup.sealed.block_file import Sealed, seal, sealable, unseal
+from attention.lookup.sealed.block_file import SealedBlock, seal, sealable_segments, unseal
 from attention.lookup.sealed.sections import SealedError
 from attention.lookup.shards.parted import Parted
 from attention.lookup.shards.prefixes import Prefix, view_prefixes
@@ -51,24 +51,24 @@ __all__ = [
     "Auto",
     "Background",
     "Bias",
+    "BlockStatistics",
     "Certificate",
     "Coverage",
     "Evidence",
-    "Facts",
     "Filtered",
     "KeySummary",
     "Mask",
     "Memory",
     "Message",
     "Parted",
-    "Picked",
     "Prefix",
     "Question",
     "RemoteMask",
     "RemoteView",
+    "RowSelection",
     "Rows",
     "SampleKeys",
-    "Sealed",
+    "SealedBlock",
     "SealedError",
     "Segment",
     "ShardHosts",
@@ -85,13 +85,11 @@ __all__ = [
     "each_of",
     "facts_heard",
     "limit_workers",
-    "mean_of",
     "of_bytes",
     "prepare",
-    "quantiles_of",
     "respond",
     "seal",
-    "sealable",
+    "sealable_segments",
     "share_error",
     "similarities_of",
     "stand_in",
@@ -100,6 +98,8 @@ __all__ = [
     "to_bytes",
     "unseal",
     "view_prefixes",
+    "weighted_mean",
+    "weighted_quantiles",
     "weights_among",
     "weights_of",
 ]

@@ -12,11 +12,11 @@ import numpy as np
 
 from attention.dtypes import F64, I64, Index
 from attention.lookup.bounds.certificate import Certificate
-from attention.lookup.head.documents import Grouping, log_parts
-from attention.lookup.head.top import Head, choose, choose_by_weight, cut
+from attention.lookup.head.documents import DocumentGrouping, log_parts
+from attention.lookup.head.top import TopRows, select_heaviest, select_top, truncate_top_p
 from attention.lookup.question import Question
 from attention.lookup.softmax.evidence import Evidence
-from attention.lookup.softmax.mixture import log_or_nothing
+from attention.lookup.softmax.mixture import log_or_minus_inf
 from attention.lookup.softmax.verdict import Verdict
 
 
@@ -144,7 +144,7 @@ def answer_to(
     output: F64 | None,
     elsewhere: float = 0.0,
     keys: int | None = None,
-    grouping: Grouping | None = None,
+    grouping: DocumentGrouping | None = None,
     order: I64 | None = None,
     raw: Callable[[Index], F64] | None = None,
     biased: bool = False,
@@ -170,8 +170,8 @@ def answer_to(
     rows = shown.rows
     parts, logits, more = numbers(rows), _logits(similarities, rows, evidence), shown.log_parts
     if biased and evidence.log_partition is not None:
-        more = np.where(logits == 0, log_or_nothing(shown.weights) + evidence.log_partition, 0.0)
-    first = choose(similarities, 1, order).places[:1]
+        more = np.where(logits == 0, log_or_minus_inf(shown.weights) + evidence.log_partition, 0.0)
+    first = select_top(similarities, 1, order).places[:1]
     return Answer(
         numbers=parts if shown.documents is None else shown.documents,
         parts=parts,
@@ -202,7 +202,7 @@ class _Shown:
         documents: int64[k'], their numbers; None where each row is one.
     """
 
-    head: Head
+    head: TopRows
     rows: Index
     weights: F64
     log_parts: F64
@@ -213,11 +213,11 @@ def _rows_shown(
     question: Question, similarities: F64, weights: F64, elsewhere: float, order: I64 | None, *, biased: bool
 ) -> _Shown:
     if biased:
-        head = choose_by_weight(weights, similarities, question.cap, order)
+        head = select_heaviest(weights, similarities, question.cap, order)
     else:
-        head = choose(similarities, question.cap, order)
+        head = select_top(similarities, question.cap, order)
     if question.top_p is not None:
-        head = cut(head, similarities, weights, question.top_p, elsewhere, by_weight=biased)
+        head = truncate_top_p(head, similarities, weights, question.top_p, elsewhere, by_weight=biased)
     return _Shown(head, head.places, weights[head.places], np.zeros(len(head.places)))
 
 
@@ -226,17 +226,17 @@ def _documents_shown(
     similarities: F64,
     weights: F64,
     elsewhere: float,
-    grouping: Grouping,
+    grouping: DocumentGrouping,
     evidence: Evidence,
     raw: Callable[[Index], F64] | None,
 ) -> _Shown:
     sums, best = grouping.sums(weights), grouping.best(similarities)
-    head = choose_by_weight(sums, best, question.cap)
+    head = select_heaviest(sums, best, question.cap)
     if question.top_p is not None:
-        head = cut(head, best, sums, question.top_p, elsewhere, by_weight=True)
+        head = truncate_top_p(head, best, sums, question.top_p, elsewhere, by_weight=True)
     softmax = question.normaliser == "softmax"
     more = log_parts(grouping, similarities, evidence.temperature) if softmax else np.zeros(len(sums))
-    told_apart = similarities if raw is None else grouping.untied(similarities, head.places, raw)
+    told_apart = similarities if raw is None else grouping.break_ties(similarities, head.places, raw)
     rows = grouping.best_rows(told_apart)[head.places]
     return _Shown(head, rows, sums[head.places], more[head.places], grouping.numbers[head.places])
 
@@ -250,7 +250,7 @@ def sweep_of(
     documents: int,
     heaviest: F64 | None = None,
     keys: int | None = None,
-    grouping: Grouping | None = None,
+    grouping: DocumentGrouping | None = None,
     order: I64 | None = None,
 ) -> Sweep:
     """The same at many temperatures.
@@ -261,11 +261,11 @@ def sweep_of(
         heaviest: float64[t, 2], see `Sweep`; None if the heaviest document is among the known ones.
     """
     if grouping is None:
-        head = choose(similarities, question.cap, order)
+        head = select_top(similarities, question.cap, order)
         rows = head.places
         parts = documents_of = numbers(rows)
     else:
-        head = choose(grouping.best(similarities), question.cap)
+        head = select_top(grouping.best(similarities), question.cap)
         rows = grouping.best_rows(similarities)[head.places]
         parts, documents_of = numbers(rows), grouping.numbers[head.places]
     weights, evidence, certificates, largest = list[F64](), list[Evidence](), list[Certificate](), list[float]()

@@ -14,9 +14,9 @@ import numpy as np
 from attention.lookup.answer import Answer
 from attention.lookup.bounds.certificate import Certificate
 from attention.lookup.bounds.missing import MissingRows
-from attention.lookup.bounds.rounding import UNIT_ROUNDOFF, slack
+from attention.lookup.bounds.rounding import UNIT_ROUNDOFF, similarity_slack
 from attention.lookup.codes.summary import KeySummary
-from attention.lookup.memory.facts import Facts
+from attention.lookup.memory.facts import BlockStatistics
 from attention.lookup.question import Question
 from attention.lookup.softmax.distribution import SUPPORT, logistic
 from attention.lookup.softmax.null import NullKey
@@ -58,7 +58,9 @@ class _Moved:
 UNKNOWN = _Moved(0.0, 1.0, 1.0, 1.0)
 
 
-def covered(answer: Answer, question: Question, facts: Facts, missing: KeySummary | None) -> tuple[Answer, Coverage]:
+def covered(
+    answer: Answer, question: Question, facts: BlockStatistics, missing: KeySummary | None
+) -> tuple[Answer, Coverage]:
     """The answer with a certificate that is true of all rows, those that are missing among them.
 
     The temperature is the one that was used, so of `Auto` the one found without the missing rows. What `top_p` asks for
@@ -87,7 +89,7 @@ def covered(answer: Answer, question: Question, facts: Facts, missing: KeySummar
     return replace(answer, certificate=certificate, complete=complete), coverage
 
 
-def _moved(answer: Answer, question: Question, facts: Facts, missing: KeySummary) -> _Moved:
+def _moved(answer: Answer, question: Question, facts: BlockStatistics, missing: KeySummary) -> _Moved:
     if question.bias is not None:
         return UNKNOWN
     rows = MissingRows.of(missing, question.vector)
@@ -95,7 +97,7 @@ def _moved(answer: Answer, question: Question, facts: Facts, missing: KeySummary
     nulls = [
         question.null_key(temperature if softmax else 0.0, keys) for keys in (answer.keys, answer.keys + missing.n)
     ]
-    room = slack(facts.similarity, question.vector, facts.key_norm).at(answer.best_similarity or 0.0)
+    room = similarity_slack(facts.similarity, question.vector, facts.key_norm).at(answer.best_similarity or 0.0)
     if softmax and temperature > 0:
         certain = question.mask is None and not missing.removed
         return _warm(answer, rows, room / temperature, nulls[0], nulls[1], all_count=certain)

@@ -10,14 +10,14 @@ import numpy as np
 from attention.kernels import kernels
 from attention.lookup.bounds.quantisation import QuantisationError
 from attention.lookup.bounds.rounding import Slack
-from attention.lookup.bounds.total import SURE, tail_bound, tail_variation, total_variation
+from attention.lookup.bounds.total import TIGHT, tail_bound, tail_variation, total_variation
 from attention.lookup.bounds.weights import bound_counted, bound_rounding
-from attention.lookup.head.candidates import Rescored, Rescoring
+from attention.lookup.head.candidates import RescoredQueries, RescoredQuery
 from attention.lookup.question import Auto, Question
 from attention.lookup.shards.scan_result import ScanRequest, ScanResult
 from attention.lookup.shards.shard import Part
 from attention.lookup.softmax.distribution import SUPPORT, one_hot, sparse
-from attention.lookup.softmax.mixture import Mixture, Mixtures, alone, mix_each
+from attention.lookup.softmax.mixture import Mixture, Mixtures, known_only, mix_cases
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Draft:
         exact_variation: the part of that which the tail has no share in.
     """
 
-    rescored: Rescored
+    rescored: RescoredQuery
     found: Mixture
     total_variation: float
     exact_variation: float
@@ -62,7 +62,7 @@ class Drafts:
         variations: of each question (a bound on total variation, the part of it that the tail has no share in).
     """
 
-    def __init__(self, part: Part, questions: Sequence[Question], gathered: ScanResult, found: Rescoring) -> None:
+    def __init__(self, part: Part, questions: Sequence[Question], gathered: ScanResult, found: RescoredQueries) -> None:
         self.gathered, self.found = gathered, found
         self._part, self._questions = part, questions
         self._made: dict[int, Draft | None] = {}
@@ -98,7 +98,7 @@ class Drafts:
         sums, levels = self.gathered.sums, self.gathered.levels
         if len(warm) < len(levels):
             sums, levels = sums[warm], levels[warm]
-        return mix_each(self.found.runs(warm), levels[:, None], sums[:, None], nulls, temperatures)
+        return mix_cases(self.found.runs(warm), levels[:, None], sums[:, None], nulls, temperatures)
 
     def _bound(self, mixtures: Mixtures) -> None:
         keys, errors, temperatures = self._part.keys, self.gathered.errors.tolist(), mixtures.temperatures.tolist()
@@ -107,7 +107,7 @@ class Drafts:
             slack = self._part.slack(question.vector)
             exact = bound_rounding(slack, own.best, temperature, own.mean_gap, keys)
             tail = tail_bound(own, temperature, error)
-            if exact > SURE:
+            if exact > TIGHT:
                 rescored = self.found.of(index)
                 assert rescored is not None
                 exact = _exact_variation(self._part, question, rescored, mixtures[case], slack)
@@ -142,7 +142,7 @@ def wanted_by(
     )
 
 
-def reading(part: Part, questions: Sequence[Question], wanted: ScanRequest) -> tuple[ScanResult, Rescoring]:
+def reading(part: Part, questions: Sequence[Question], wanted: ScanRequest) -> tuple[ScanResult, RescoredQueries]:
     """One scan, and for each question the rows that can decide its head, known in float64, where it can tell.
 
     What is known shows which candidates may still be as good; these are looked up in a second round.
@@ -165,7 +165,7 @@ def reading(part: Part, questions: Sequence[Question], wanted: ScanRequest) -> t
 def draft(
     part: Part,
     question: Question,
-    rescored: Rescored,
+    rescored: RescoredQuery,
     found: Mixture,
     error: QuantisationError,
     rounding: Slack | None = None,
@@ -179,7 +179,7 @@ def draft(
     return Draft(rescored, found, min(1.0, exact + tail_variation(found, error)), exact)
 
 
-def _exact_variation(part: Part, question: Question, rescored: Rescored, found: Mixture, rounding: Slack) -> float:
+def _exact_variation(part: Part, question: Question, rescored: RescoredQuery, found: Mixture, rounding: Slack) -> float:
     """What rounding alone moves."""
     return total_variation(
         found,
@@ -192,20 +192,20 @@ def _exact_variation(part: Part, question: Question, rescored: Rescored, found: 
     )
 
 
-def coldest(question: Question, rescored: Rescored, keys: int, temperature: float) -> Mixture:
+def coldest(question: Question, rescored: RescoredQuery, keys: int, temperature: float) -> Mixture:
     """All weight on the best: softmax at temperature 0, and one_hot at any."""
     null = question.null_key(temperature, keys)
     found = one_hot(rescored.similarities, null, temperature, log_partition=question.normaliser == "softmax")
-    return alone(found.weights, found.evidence, len(rescored.candidates))
+    return known_only(found.weights, found.evidence, len(rescored.candidates))
 
 
-def without_tail(question: Question, rescored: Rescored, keys: int) -> Mixture:
+def without_tail(question: Question, rescored: RescoredQuery, keys: int) -> Mixture:
     """The distribution where known rows have all the weight."""
     assert not isinstance(question.temperature, Auto)
     if question.normaliser in SUPPORT and question.temperature > 0:
         null = question.null_key(question.temperature, keys)
         narrow = sparse(rescored.similarities, null, question.temperature, question.normaliser)
-        return alone(narrow.weights, narrow.evidence, len(rescored.candidates))
+        return known_only(narrow.weights, narrow.evidence, len(rescored.candidates))
     return coldest(question, rescored, keys, question.temperature)
 
 

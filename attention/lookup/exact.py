@@ -16,9 +16,9 @@ from attention.dtypes import F64
 from attention.lookup.answer import Answer, Sweep, answer_to, sweep_of
 from attention.lookup.bounds.certificate import Certificate
 from attention.lookup.bounds.output import bound_summed
-from attention.lookup.bounds.rounding import Slack, slack
+from attention.lookup.bounds.rounding import Slack, similarity_slack
 from attention.lookup.bounds.total import total_variation
-from attention.lookup.bounds.weights import bound_ties, bound_told
+from attention.lookup.bounds.weights import bound_bias_rounding, bound_ties
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.question import Auto, Question, by_mask
 from attention.lookup.shards.every_row import EveryRow, Read
@@ -26,8 +26,8 @@ from attention.lookup.shards.remote.every_row import RemoteRows
 from attention.lookup.shards.remote.view import RemoteView
 from attention.lookup.softmax.distribution import Distribution, one_hot, softmax, sparse
 from attention.lookup.softmax.evidence import Evidence
-from attention.lookup.softmax.logits import relative_logits, restored, shared_by_bias
-from attention.lookup.softmax.temperature import solve
+from attention.lookup.softmax.logits import one_hot_with_bias, relative_logits, restore_evidence
+from attention.lookup.softmax.temperature import solve_temperature
 
 METHOD = "exact"
 SCAN_CELLS = 2**23
@@ -103,7 +103,7 @@ class Weighed:
         assert not isinstance(temperature, Auto)
         if temperature == 0:
             null, softmax_asked = question.null_key(0.0, n), question.normaliser == "softmax"
-            shared = shared_by_bias(similarities, biases, null, log_partition=softmax_asked)
+            shared = one_hot_with_bias(similarities, biases, null, log_partition=softmax_asked)
             return cls(question, similarities, biases, question, similarities, 0.0, shared)
         levels, peak = relative_logits(similarities, biases, temperature)
         asked = question.in_logits(n, peak)
@@ -126,7 +126,7 @@ class Weighed:
         if not self.in_logits:
             return self.found.evidence
         null = self.question.null_key(self.temperature, self.levels.size)
-        return restored(self.found.evidence, null, self.temperature, self.peak)
+        return restore_evidence(self.found.evidence, null, self.temperature, self.peak)
 
 
 def every_row(view: View, mask: Mask | None) -> EveryRow:
@@ -154,7 +154,7 @@ def _each(rows: EveryRow, questions: Sequence[Question]) -> Iterator[Answer]:
 def _distribution(question: Question, similarities: F64) -> Distribution:
     temperature = question.temperature
     if isinstance(temperature, Auto):
-        temperature = solve(similarities, temperature.effective_documents)
+        temperature = solve_temperature(similarities, temperature.effective_documents)
     null = question.null_key(temperature, similarities.size)
     if question.normaliser == "softmax":
         return softmax(similarities, null, temperature)
@@ -195,7 +195,7 @@ def variation_of(rows: EveryRow, weighed: Weighed) -> float:
     similarities, levels = weighed.similarities, weighed.levels
     if not levels.size:
         return 0.0
-    rounding = slack(rows.facts.similarity, weighed.question.vector, rows.facts.key_norm)
+    rounding = similarity_slack(rows.facts.similarity, weighed.question.vector, rows.facts.key_norm)
     null_key = weighed.question.null_key(weighed.temperature, rows.n)
     null = None if null_key is None else null_key.similarity
     ties = levels == levels.max()
@@ -205,7 +205,7 @@ def variation_of(rows: EveryRow, weighed: Weighed) -> float:
 
     if weighed.biases is None:
         return _rounded(weighed, rounding, rows.n, copies)
-    told = bound_told(weighed.biases[ties])
+    told = bound_bias_rounding(weighed.biases[ties])
     if not weighed.in_logits:
         return min(1.0, bound_ties(similarities, null, rounding, alike=copies()) + told)
     largest = max(float(np.abs(similarities).max()), 0.0 if null is None else abs(null))

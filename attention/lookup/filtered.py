@@ -8,7 +8,7 @@ from types import MappingProxyType
 from weakref import ref
 
 from attention.dtypes import I64
-from attention.lookup.memory.bits import Bits, Picked
+from attention.lookup.memory.bits import Bitmap, RowSelection
 from attention.lookup.memory.blocks import Block
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.view import Mask, View
@@ -25,9 +25,9 @@ class _BlockBits:
     """
 
     block: ref[Block]
-    seen: Bits
-    live: Bits | None
-    passing: Bits
+    seen: Bitmap
+    live: Bitmap | None
+    passing: Bitmap
 
 
 class Filtered:
@@ -41,17 +41,17 @@ class Filtered:
         self._found = found
 
     def unseen(self, view: View) -> Sequence[I64]:
-        """The owners of the rows that nothing is known of, see `Picked`."""
+        """The owners of the rows that nothing is known of, see `RowSelection`."""
         spans = (segment.owners[self._rows_seen(segment) :] for segment in view.segments)
         return [owners for owners in spans if len(owners)]
 
-    def with_more(self, view: View, picked: Picked) -> Filtered:
+    def with_more(self, view: View, picked: RowSelection) -> Filtered:
         """With those rows of `unseen` that pass; of blocks that the view has, and no others."""
         more, found = iter(picked.passes), {}
         for segment in view.segments:
             count, live = self._rows_seen(segment), segment.live_bits
             known = self._found.get(id(segment.block)) if count else None
-            seen = Bits.of(next(more)) if known is None else known.seen
+            seen = Bitmap.of(next(more)) if known is None else known.seen
             if known is not None and count < segment.count:
                 seen = seen.followed_by(next(more))
             if known is not None and seen is known.seen and live is known.live:

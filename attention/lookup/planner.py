@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from attention.errors import ParameterError
 from attention.kernels import held, kernels
-from attention.logits import checked_temperature
+from attention.logits import check_temperature
 from attention.lookup.answer import Answer, Sweep
 from attention.lookup.exact import exact_answers, exact_sweep
 from attention.lookup.memory.bias import Bias
@@ -159,7 +159,7 @@ def sweep(view: Memory | View, question: Question, temperatures: Sequence[float]
     if question.normaliser != "softmax" or isinstance(question.temperature, Auto) or question.top_p is not None:
         raise ParameterError("a sweep is softmax at given temperatures, without top_p: leave the others as they are")
     for temperature in temperatures:
-        checked_temperature(temperature)
+        check_temperature(temperature)
     (question,) = without_forbidden([question])
     with held():
         exact = question.bias is not None or view.bare or _is_small(view, question)

@@ -12,7 +12,7 @@ from attention.lookup.blending import Blend, blended
 from attention.lookup.bounds.total import least_variation
 from attention.lookup.drafts import Draft, Width, drafted
 from attention.lookup.memory.bias import Bias
-from attention.lookup.memory.facts import Facts
+from attention.lookup.memory.facts import BlockStatistics
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.question import Auto, Question, by_logits
 from attention.lookup.shards.biased import BiasedShard
@@ -73,7 +73,7 @@ def part_of(view: View, question: Question) -> Part:
 
 
 def _whole(
-    view: View, mask: Mask | None, bias: Bias | None, question: Question, facts: Facts | None = None
+    view: View, mask: Mask | None, bias: Bias | None, question: Question, facts: BlockStatistics | None = None
 ) -> LocalShard:
     if view.segments and view.segments[0].block.codes is None:
         return UncodedShard(view, mask, facts=facts)

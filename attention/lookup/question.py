@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from attention.dtypes import F64
 from attention.errors import ParameterError, ShapeError
-from attention.logits import checked_temperature
+from attention.logits import check_temperature
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.softmax.distribution import SUPPORT
@@ -97,7 +97,7 @@ class Question:
                     "give a number"
                 )
         else:
-            checked_temperature(self.temperature)
+            check_temperature(self.temperature)
         if not (self.null is None or isinstance(self.null, Background) or _is_finite(self.null)):
             named = ": what a name stands for over HTTP is a Background here" if isinstance(self.null, str) else ""
             raise ParameterError(

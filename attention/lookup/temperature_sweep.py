@@ -12,7 +12,7 @@ from attention.lookup.answer import Answer, Sweep, sweep_of
 from attention.lookup.bounds.certificate import Certificate
 from attention.lookup.bounds.quantisation import QuantisationError
 from attention.lookup.drafts import coldest, draft, reading, wanted_by
-from attention.lookup.head.candidates import Rescored
+from attention.lookup.head.candidates import RescoredQuery
 from attention.lookup.memory.view import View
 from attention.lookup.quantised import WIDTHS, answer_of, part_of
 from attention.lookup.question import Auto, Question, by_mask
@@ -20,7 +20,7 @@ from attention.lookup.shards.documents import counted, heaviest_among
 from attention.lookup.shards.scan_result import ScanResult
 from attention.lookup.shards.shard import Part
 from attention.lookup.softmax.mixture import Mixture, TailSums, mix
-from attention.lookup.softmax.temperature import solve
+from attention.lookup.softmax.temperature import solve_temperature
 
 TOGETHER = 64
 """Temperatures at a time, so that memory does not grow with how many there are."""
@@ -53,7 +53,7 @@ class Tail:
 class Reading:
     """What one scan into a histogram tells of one question: rows known in float64, a tail, and its error."""
 
-    rescored: Rescored
+    rescored: RescoredQuery
     tail: Tail
     error: QuantisationError
 
@@ -114,7 +114,9 @@ def solved(view: View, questions: Sequence[Question]) -> list[Solved | None]:
             rescored, tail = read.rescored, read.tail
             similarities = np.concatenate([rescored.similarities, rescored.candidates, tail.means])
             alone = np.ones(len(similarities) - len(tail.means))
-            temperature = solve(similarities, wanted.effective_documents, np.concatenate([alone, tail.counts]))
+            temperature = solve_temperature(
+                similarities, wanted.effective_documents, np.concatenate([alone, tail.counts])
+            )
             question = replace(questions[index], temperature=temperature)
             answer = None
             if not question.output:
@@ -138,9 +140,9 @@ def _readings(part: Part, questions: Sequence[Question]) -> list[Reading | None]
     return readings
 
 
-def _reading(gathered: ScanResult, index: int, rescored: Rescored) -> Reading:
+def _reading(gathered: ScanResult, index: int, rescored: RescoredQuery) -> Reading:
     assert gathered.histogram is not None
-    error = gathered.error(index).wider(float(gathered.bin_widths[index]))
+    error = gathered.error(index).widen(float(gathered.bin_widths[index]))
     return Reading(rescored, Tail(gathered.histogram[index]), error)
 
 

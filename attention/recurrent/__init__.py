@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from attention.recurrent import initial
 from attention.recurrent.cells import GRU, LSTM, Cell
-from attention.recurrent.encoder_decoder import RecurrentEncoderDecoder, Written
+from attention.recurrent.encoder_decoder import RecurrentEncoderDecoder, RecurrentSteps
 from attention.recurrent.initial import RecurrentArchitecture
 from attention.recurrent.layers import Recurrent
 
@@ -24,6 +24,6 @@ __all__ = [
     "Recurrent",
     "RecurrentArchitecture",
     "RecurrentEncoderDecoder",
-    "Written",
+    "RecurrentSteps",
     "initial",
 ]

@@ -16,7 +16,7 @@ from attention.transformer import Linear
 
 
 @dataclass(frozen=True, eq=False)
-class Gated:
+class GatedCell:
     """What both cells have.
 
     Attributes:
@@ -34,7 +34,7 @@ class Gated:
 
 
 @dataclass(frozen=True, eq=False)
-class GRU(Gated):
+class GRU(GatedCell):
     """A gated recurrent unit (Cho et al. 2014, arXiv 1406.1078), as nn.GRU computes it.
 
     Attributes:
@@ -69,7 +69,7 @@ class GRU(Gated):
 
 
 @dataclass(frozen=True, eq=False)
-class LSTM(Gated):
+class LSTM(GatedCell):
     """Long short-term memory (Hochreiter & Schmidhuber 1997) with a forget gate, as nn.LSTM computes it.
 
     Attributes:
@@ -106,7 +106,7 @@ class LSTM(Gated):
 Cell: TypeAlias = GRU | LSTM
 
 
-def beginning(cell: Cell, x: Array) -> Array:
+def initial_state(cell: Cell, x: Array) -> Array:
     """The state before the first of x [..., n, d_in]: zeros [..., state_width]."""
     xp = array_namespace(x)
     return xp.zeros((*x.shape[:-2], cell.state_width), dtype=x.dtype, device=device(x))

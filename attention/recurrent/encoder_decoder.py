@@ -20,7 +20,7 @@ from attention.similarity import Additive
 from attention.transformer import Linear, greedy, rows
 
 
-class Read(NamedTuple):
+class EncodedSource(NamedTuple):
     """What the encoder leaves the decoder.
 
     Attributes:
@@ -34,7 +34,7 @@ class Read(NamedTuple):
     mask: Array | None
 
 
-class Written(NamedTuple):
+class RecurrentSteps(NamedTuple):
     """What the decoder says of each position of the target.
 
     Attributes:
@@ -71,7 +71,7 @@ class RecurrentEncoderDecoder:
         """All positions of the target; arguments and result are those of `EncoderDecoder`."""
         return self.steps(source, target, lengths).logits
 
-    def steps(self, source: Array, target: Array, lengths: Array | None = None) -> Written:
+    def steps(self, source: Array, target: Array, lengths: Array | None = None) -> RecurrentSteps:
         """The same, with what each position attended to.
 
         Args:
@@ -87,14 +87,14 @@ class RecurrentEncoderDecoder:
             weights.append(aligned)
         xp = array_namespace(source)
         aligned = None if self.alignment is None else xp.stack(weights, axis=-2)
-        return Written(xp.stack(logits, axis=-2), aligned)
+        return RecurrentSteps(xp.stack(logits, axis=-2), aligned)
 
-    def read(self, source: Array, lengths: Array | None = None) -> Read:
+    def read(self, source: Array, lengths: Array | None = None) -> EncodedSource:
         """The source [..., n] as the decoder is given it."""
         memory, states = self.encoder(rows("token", self.source, source), lengths=lengths)
-        return Read(states, memory, None if lengths is None else padding(lengths, source.shape[-1]))
+        return EncodedSource(states, memory, None if lengths is None else padding(lengths, source.shape[-1]))
 
-    def step(self, token: Array, states: States, read: Read) -> tuple[Array, Array | None, States]:
+    def step(self, token: Array, states: States, read: EncodedSource) -> tuple[Array, Array | None, States]:
         """One token further.
 
         Args:

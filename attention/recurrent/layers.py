@@ -9,7 +9,7 @@ from array_api_compat import array_namespace
 
 from attention.arrays import Array
 from attention.masks import padding
-from attention.recurrent.cells import Cell, beginning
+from attention.recurrent.cells import Cell, initial_state
 
 States: TypeAlias = tuple[Array, ...]
 """Of each layer, [..., state_width]."""
@@ -40,13 +40,13 @@ class Recurrent:
         inside = None if lengths is None else array_namespace(x).matrix_transpose(padding(lengths, x.shape[-2]))
         ends: list[Array] = []
         for number, cell in enumerate(self.cells):
-            state = beginning(cell, x) if states is None else states[number]
-            x, state = over_time(cell, x, state, inside)
+            state = initial_state(cell, x) if states is None else states[number]
+            x, state = unroll(cell, x, state, inside)
             ends.append(state)
         return x, tuple(ends)
 
 
-def over_time(cell: Cell, x: Array, state: Array, inside: Array | None = None) -> tuple[Array, Array]:
+def unroll(cell: Cell, x: Array, state: Array, inside: Array | None = None) -> tuple[Array, Array]:
     """One layer.
 
     Args:

@@ -37,7 +37,7 @@ from attention.transformer.feed_forward import ACTIVATIONS, FeedForward, Linear
 from attention.transformer.initial import Architecture
 from attention.transformer.layer import DecoderLayer, DecoderSteps, EncoderLayer, EncoderSteps, KeysValues, LayerCache
 from attention.transformer.norm import LayerNorm, Residual
-from attention.transformer.parameters import arrays, mapped
+from attention.transformer.parameters import arrays, map_arrays
 from attention.transformer.pooling import POOLINGS
 from attention.transformer.positions import Positions, sinusoidal
 from attention.transformer.sentence import SentenceEncoder
@@ -86,7 +86,7 @@ __all__ = [
     "initial",
     "listed_modules",
     "load",
-    "mapped",
+    "map_arrays",
     "modules",
     "rows",
     "sinusoidal",

@@ -14,13 +14,13 @@ from typing import TypeAlias
 import torch
 from torch.nn import functional
 
-from attention.names import named
+from attention.names import resolve
 from attention.transformer.feed_forward import ACTIVATIONS, Activation, Linear
 
 Affine: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
 
 # What oneDNN calls an activation, and its variant.
-FUSED: Mapping[object, tuple[str, str]] = {
+ONEDNN_ACTIVATIONS: Mapping[object, tuple[str, str]] = {
     None: ("none", ""),
     "relu": ("relu", ""),
     "gelu": ("gelu", "none"),
@@ -34,8 +34,8 @@ def affine(linear: Linear, activation: str | Activation | None = None) -> Affine
     It takes rows of the parameters' own type, float32 or bfloat16, on the CPU.
     """
     weight, bias = linear.weight.T.contiguous(), linear.bias
-    if has_onednn(weight) and activation in FUSED:
-        kind, variant = FUSED[activation]
+    if has_onednn(weight) and activation in ONEDNN_ACTIVATIONS:
+        kind, variant = ONEDNN_ACTIVATIONS[activation]
         prepared = torch.ops.mkldnn._reorder_linear_weight(weight)
 
         def fused(x: torch.Tensor) -> torch.Tensor:
@@ -46,7 +46,7 @@ def affine(linear: Linear, activation: str | Activation | None = None) -> Affine
 
     if activation is None:
         return partial(functional.linear, weight=weight, bias=bias)
-    bend = named("activation", activation, ACTIVATIONS, "a function of an array")
+    bend = resolve("activation", activation, ACTIVATIONS, "a function of an array")
     return lambda x: bend(functional.linear(x, weight, bias))
 
 

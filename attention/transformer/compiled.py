@@ -37,22 +37,22 @@ from attention.kernels.transformer import (
     with_others,
 )
 from attention.similarity import unit
-from attention.transformer.embeddings import within
+from attention.transformer.embeddings import check_ids
 from attention.transformer.feed_forward import Linear
 from attention.transformer.layer import EncoderLayer
 from attention.transformer.norm import LayerNorm
 from attention.transformer.sentence import SentenceEncoder
-from attention.transformer.sequences import Integers, checked
+from attention.transformer.sequences import Integers, check_sequences
 
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 
-TOKENS = 384
+MAX_BATCH_TOKENS = 384
 """As many are computed together at most, or one text: what lies between two layers stays near the processor."""
 
-FEW_TOKENS = 64
+SINGLE_THREAD_TOKENS = 64
 """Fewer are not shared out: they take less time than another thread to begin."""
 
-SHARES = 2
+SHARES_PER_THREAD = 2
 """For each thread, so that one that gets less of its core does less."""
 
 
@@ -101,17 +101,17 @@ class Compiled:
 
     def __call__(self, tokens: Integers, lengths: Integers) -> F32:
         """The embeddings of b sequences; `Packed` has the same arguments, results and errors."""
-        tokens, lengths = checked(tokens, lengths)
+        tokens, lengths = check_sequences(tokens, lengths)
         if len(lengths) == 0:
             return np.empty((0, self.dimension), np.float32)
-        within("token", len(self._network.tokens), tokens)
+        check_ids("token", len(self._network.tokens), tokens)
         self.model.embeddings.positions.require(int(lengths.max()))
 
         width = self._network.tokens.shape[1]
         pooled = np.empty((len(self._poolings), len(lengths), width), np.float32)
-        shares = shared_out(lengths, self.threads)
+        shares = share_texts(lengths, self.threads)
         if len(shares) == 1:
-            self._compute(tokens, lengths, pooled, self.threads if len(tokens) > FEW_TOKENS else 1)
+            self._compute(tokens, lengths, pooled, self.threads if len(tokens) > SINGLE_THREAD_TOKENS else 1)
         else:
             self._compute_each(tokens, lengths, pooled, shares)
         joined = np.concatenate(pooled, axis=-1)
@@ -144,7 +144,7 @@ class Compiled:
         def run(begin: int, end: int, first: int, last: int, room: Room) -> None:
             scratch = self._scratch(len(tokens))
             encode(*given, room, scratch, first, last, begin, end, out)
-            if len(tokens) <= TOKENS:
+            if len(tokens) <= MAX_BATCH_TOKENS:
                 self._scratches.append(scratch)
 
         if threads == 1:
@@ -158,26 +158,26 @@ class Compiled:
                 TILE_QUERIES if self._way >= TILES else QUERIES,
             )
             run(stages, stages + 1, 0, 0, own)
-        if len(tokens) <= TOKENS:
+        if len(tokens) <= MAX_BATCH_TOKENS:
             self._rooms.append(own)
 
     def _room(self, tokens: int) -> Room:
         """One that nobody uses."""
-        if tokens > TOKENS:
+        if tokens > MAX_BATCH_TOKENS:
             return room(self._network, self._way, tokens, threads=self.threads)
         try:
             return self._rooms.pop()
         except IndexError:
-            return room(self._network, self._way, TOKENS, threads=self.threads)
+            return room(self._network, self._way, MAX_BATCH_TOKENS, threads=self.threads)
 
     def _scratch(self, tokens: int) -> Scratch:
         """One that nobody uses."""
-        if tokens > TOKENS:
+        if tokens > MAX_BATCH_TOKENS:
             return scratch(self._network, self._way, tokens)
         try:
             return self._scratches.pop()
         except IndexError:
-            return scratch(self._network, self._way, TOKENS)
+            return scratch(self._network, self._way, MAX_BATCH_TOKENS)
 
 
 def compiles(model: SentenceEncoder) -> bool:
@@ -230,22 +230,22 @@ def network(model: SentenceEncoder, way: int) -> Network:
     """The model's parameters as the kernels read them."""
     layers = model.encoder.layers
     embeddings, positions = model.embeddings, model.embeddings.positions
-    places = numbers(positions.table)[positions.first :]
+    places = to_float32(positions.table)[positions.first :]
     if embeddings.types is not None:
-        places = places + numbers(embeddings.types)[0]
+        places = places + to_float32(embeddings.types)[0]
     projections = [projection(layer) for layer in layers]
     outputs = [Linear(layer.attention.W_O, layer.attention.b_O) for layer in layers]
     inner, outer = ([getattr(layer.feed_forward, name) for layer in layers] for name in ("inner", "outer"))
     affine = (projections, outputs, inner, outer)
     columns = columns_of(way)
-    matrices = [panels([numbers(each.weight) for each in group], way, columns).reshape(-1) for group in affine]
+    matrices = [panels([to_float32(each.weight) for each in group], way, columns).reshape(-1) for group in affine]
     biases = [np.stack([bias(each) for each in group]) for group in affine]
     norms = [embeddings.norm]
     for layer in layers:
         norms += [layer.attention_residual.norm, layer.feed_forward_residual.norm]
     plain = [norm for norm in norms if isinstance(norm, LayerNorm)]
     return Network(
-        tokens=numbers(embeddings.tokens),
+        tokens=to_float32(embeddings.tokens),
         positions=np.ascontiguousarray(places),
         projections=matrices[0],
         output=matrices[1],
@@ -255,8 +255,8 @@ def network(model: SentenceEncoder, way: int) -> Network:
         output_bias=biases[1],
         inner_bias=biases[2],
         outer_bias=biases[3],
-        scales=np.stack([numbers(norm.scale) for norm in plain]),
-        shifts=np.stack([numbers(norm.shift) for norm in plain]),
+        scales=np.stack([to_float32(norm.scale) for norm in plain]),
+        shifts=np.stack([to_float32(norm.shift) for norm in plain]),
         epsilons=np.array([norm.epsilon for norm in plain], dtype=np.float32),
     )
 
@@ -268,24 +268,24 @@ def projection(layer: EncoderLayer) -> Linear:
     pairs = [Linear(heads.W_Q, heads.b_Q), Linear(heads.W_K, heads.b_K), Linear(heads.W_V, heads.b_V)]
     factors = (scale, np.float32(1), np.float32(1))
     return Linear(
-        np.concatenate([numbers(each.weight) * factor for each, factor in zip(pairs, factors, strict=True)], axis=1),
+        np.concatenate([to_float32(each.weight) * factor for each, factor in zip(pairs, factors, strict=True)], axis=1),
         np.concatenate([bias(each) * factor for each, factor in zip(pairs, factors, strict=True)]),
     )
 
 
 def bias(linear: Linear) -> F32:
     """Its bias, zeros for none."""
-    return np.zeros(linear.weight.shape[1], np.float32) if linear.bias is None else numbers(linear.bias)
+    return np.zeros(linear.weight.shape[1], np.float32) if linear.bias is None else to_float32(linear.bias)
 
 
-def numbers(array: npt.ArrayLike) -> F32:
+def to_float32(array: npt.ArrayLike) -> F32:
     """An array of NumPy's or torch's as a float32 one that numba takes: contiguous, and not read-only."""
     return np.require(np.asarray(array), dtype=np.float32, requirements=["C", "A", "W"])
 
 
-def shared_out(lengths: Integers, threads: int) -> list[slice]:
+def share_texts(lengths: Integers, threads: int) -> list[slice]:
     """Neighbouring texts that are computed together: few tokens where there are few for each thread."""
-    most = min(TOKENS, max(FEW_TOKENS, -(-int(lengths.sum()) // (threads * SHARES))))
+    most = min(MAX_BATCH_TOKENS, max(SINGLE_THREAD_TOKENS, -(-int(lengths.sum()) // (threads * SHARES_PER_THREAD))))
     shares, start, tokens = [], 0, 0
     for at, length in enumerate(lengths.tolist()):
         if at > start and tokens + length > most:

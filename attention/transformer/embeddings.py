@@ -92,11 +92,11 @@ def rows(name: str, table: Array, ids: Array) -> Array:
     xp = namespace(table=table, ids=ids)
     if not xp.isdtype(ids.dtype, "integral"):
         raise ParameterError(f"{name} ids must be integers, got {ids.dtype}: take them from the tokenizer")
-    within(name, int(table.shape[0]), ids)
+    check_ids(name, int(table.shape[0]), ids)
     return table[ids]
 
 
-def within(name: str, count: int, ids: Array) -> None:
+def check_ids(name: str, count: int, ids: Array) -> None:
     """Refuse integers [...] that are no ids of a table of `count` rows.
 
     Raises:

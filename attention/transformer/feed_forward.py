@@ -13,7 +13,7 @@ from array_api_compat import array_namespace, is_torch_array
 
 from attention.arrays import Array
 from attention.heads import project
-from attention.names import named
+from attention.names import resolve
 
 Activation: TypeAlias = Callable[[Array], Array]
 
@@ -79,7 +79,7 @@ class FeedForward:
         Raises:
             ParameterError: no activation has that name.
         """
-        bend = named("activation", self.activation, ACTIVATIONS, "a function of an array")
+        bend = resolve("activation", self.activation, ACTIVATIONS, "a function of an array")
         return self.outer(bend(self.inner(x)))
 
 

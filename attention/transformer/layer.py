@@ -160,18 +160,18 @@ class DecoderLayer:
         read = self.attention_residual.read(x)
         own = KeysValues.of(self.attention, read)
         own = own if cache.past is None else cache.past.followed_by(own)
-        attended, looked_up = over(self.attention, read, own, mask), None
+        attended, looked_up = attend_over(self.attention, read, own, mask), None
         x = self.attention_residual.add(x, self.attention.join(attended.output))
 
         if self.cross_attention is not None and self.cross_attention_residual is not None and cache.memory:
             read = self.cross_attention_residual.read(x)
-            looked_up = over(self.cross_attention, read, cache.memory, memory_mask)
+            looked_up = attend_over(self.cross_attention, read, cache.memory, memory_mask)
             x = self.cross_attention_residual.add(x, self.cross_attention.join(looked_up.output))
 
         x = self.feed_forward_residual.add(x, self.feed_forward(self.feed_forward_residual.read(x)))
         return DecoderSteps(x, LayerCache(own, cache.memory), attended, looked_up)
 
 
-def over(heads: Heads, x: Array, memory: KeysValues, mask: Array | None) -> Attended:
+def attend_over(heads: Heads, x: Array, memory: KeysValues, mask: Array | None) -> Attended:
     """Attention of each head from x [..., m, d_model] over keys and values already projected."""
     return heads.attend(heads.queries(x), memory.key, memory.value, mask)

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from array_api_compat import array_namespace
 
-from attention.arrays import Array, promoted
+from attention.arrays import Array, promote
 
 Norm: TypeAlias = Callable[[Array], Array]
 
@@ -31,7 +31,7 @@ class LayerNorm:
         """x [..., d_model] → [..., d_model], worked out in float32 at least."""
         xp = array_namespace(x, self.scale)
         given = x.dtype
-        x, scale, shift = promoted(xp, x, self.scale, self.shift)
+        x, scale, shift = promote(xp, x, self.scale, self.shift)
         centred = x - xp.mean(x, axis=-1, keepdims=True)
         variance = xp.mean(centred * centred, axis=-1, keepdims=True)
         return xp.astype(centred / xp.sqrt(variance + self.epsilon) * scale + shift, given, copy=False)

@@ -23,9 +23,9 @@ from attention.transformer.affine import Affine, affine
 from attention.transformer.feed_forward import Linear
 from attention.transformer.layer import EncoderLayer
 from attention.transformer.norm import LayerNorm, Norm, Residual
-from attention.transformer.parameters import mapped
+from attention.transformer.parameters import map_arrays
 from attention.transformer.sentence import SentenceEncoder
-from attention.transformer.sequences import Integers, checked
+from attention.transformer.sequences import Integers, check_sequences
 
 
 class Group(NamedTuple):
@@ -49,10 +49,10 @@ class Packed:
     """
 
     def __init__(self, model: SentenceEncoder) -> None:
-        self.model = model = mapped(torch.as_tensor, model)
-        self.embedding_norm = None if model.embeddings.norm is None else fused(model.embeddings.norm)
+        self.model = model = map_arrays(torch.as_tensor, model)
+        self.embedding_norm = None if model.embeddings.norm is None else fuse_norm(model.embeddings.norm)
         self.layers = tuple(PackedLayer.of(layer) for layer in model.encoder.layers)
-        self.last_norm = None if model.encoder.norm is None else fused(model.encoder.norm)
+        self.last_norm = None if model.encoder.norm is None else fuse_norm(model.encoder.norm)
 
     @property
     def dimension(self) -> int:
@@ -74,14 +74,14 @@ class Packed:
             ShapeError: the lengths do not fit the tokens, or one is beyond the model's positions.
             ParameterError: ids that the model does not have.
         """
-        tokens, lengths = checked(tokens, lengths)
+        tokens, lengths = check_sequences(tokens, lengths)
         embeddings = np.empty((len(lengths), self.dimension), np.float32)
         if len(lengths) == 0:
             return embeddings
 
         order = np.argsort(lengths, kind="stable")
-        rows, positions = ordered(lengths, order)
-        groups = equal_lengths(lengths[order])
+        rows, positions = reorder(lengths, order)
+        groups = group_by_length(lengths[order])
         x = self.model.embeddings.summed(torch.from_numpy(tokens[rows]), torch.from_numpy(positions))  # [t, d_model]
         x = x if self.embedding_norm is None else self.embedding_norm(x)
         for layer in self.layers:
@@ -128,12 +128,12 @@ class PackedLayer:
         heads, network = layer.attention, layer.feed_forward
         return cls(
             n_heads=heads.n_heads,
-            projections=affine(side_by_side(heads)),
+            projections=affine(join_projections(heads)),
             output=affine(Linear(heads.W_O, heads.b_O)),
-            attention_residual=fused_residual(layer.attention_residual),
+            attention_residual=fuse_residual(layer.attention_residual),
             inner=affine(network.inner, network.activation),
             outer=affine(network.outer),
-            feed_forward_residual=fused_residual(layer.feed_forward_residual),
+            feed_forward_residual=fuse_residual(layer.feed_forward_residual),
         )
 
     def __call__(self, x: torch.Tensor, groups: Sequence[Group]) -> torch.Tensor:
@@ -155,7 +155,7 @@ class PackedLayer:
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
 
-def ordered(lengths: Integers, order: Integers) -> tuple[Integers, Integers]:
+def reorder(lengths: Integers, order: Integers) -> tuple[Integers, Integers]:
     """Packed sequences in another order: which token comes where, and its position in its sequence; each [t]."""
     before = np.cumsum(lengths) - lengths  # [b] the first token of each sequence
     chosen = lengths[order]
@@ -164,7 +164,7 @@ def ordered(lengths: Integers, order: Integers) -> tuple[Integers, Integers]:
     return np.repeat(before[order], chosen) + positions, positions
 
 
-def equal_lengths(lengths: Integers) -> list[Group]:
+def group_by_length(lengths: Integers) -> list[Group]:
     """The groups of lengths [b] in ascending order."""
     values, counts = np.unique(lengths, return_counts=True)
     ends = np.cumsum(values * counts)
@@ -173,7 +173,7 @@ def equal_lengths(lengths: Integers) -> list[Group]:
     return [Group(slice(start, end), size, length) for start, end, size, length in zip(*columns, strict=True)]
 
 
-def side_by_side(heads: Heads) -> Linear:
+def join_projections(heads: Heads) -> Linear:
     """W_Q, W_K and W_V as one matrix."""
     matrices = (heads.W_Q, heads.W_K, heads.W_V)
     if len({tuple(W.shape) for W in matrices}) > 1:
@@ -184,7 +184,7 @@ def side_by_side(heads: Heads) -> Linear:
     return Linear(torch.cat(matrices, dim=1), torch.cat(filled))
 
 
-def fused(norm: Norm) -> Norm:
+def fuse_norm(norm: Norm) -> Norm:
     """A `LayerNorm` as torch's one operation; another normalisation as it is."""
     if not isinstance(norm, LayerNorm):
         return norm
@@ -197,6 +197,6 @@ def fused(norm: Norm) -> Norm:
     )
 
 
-def fused_residual(residual: Residual) -> Residual:
+def fuse_residual(residual: Residual) -> Residual:
     """The same add & norm with torch's one operation."""
-    return Residual(fused(residual.norm), residual.norm_first)
+    return Residual(fuse_norm(residual.norm), residual.norm_first)

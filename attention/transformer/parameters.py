@@ -21,7 +21,7 @@ def arrays(parameters: object, name: str = "") -> Iterator[tuple[str, Array]]:
         yield from arrays(child, f"{name}.{part}" if name else part)
 
 
-def mapped(function: Callable[[Array], Array], parameters: Parameters) -> Parameters:
+def map_arrays(function: Callable[[Array], Array], parameters: Parameters) -> Parameters:
     """The same parameters with the function applied to each array: another library, type or device.
 
     on_torch = mapped(torch.from_numpy, parameters)
@@ -29,9 +29,9 @@ def mapped(function: Callable[[Array], Array], parameters: Parameters) -> Parame
     if is_array_api_obj(parameters):
         return cast(Parameters, function(parameters))
     if isinstance(parameters, tuple):
-        return cast(Parameters, tuple(mapped(function, child) for child in parameters))
+        return cast(Parameters, tuple(map_arrays(function, child) for child in parameters))
     if dataclasses.is_dataclass(parameters):
-        changed = {part: mapped(function, child) for part, child in children(parameters)}
+        changed = {part: map_arrays(function, child) for part, child in children(parameters)}
         return cast(Parameters, dataclasses.replace(cast(Any, parameters), **changed))
     return parameters
 

@@ -10,7 +10,7 @@ from attention.errors import ParameterError, ShapeError
 Integers = npt.NDArray[np.int64]
 
 
-def checked(tokens: Integers, lengths: Integers) -> tuple[Integers, Integers]:
+def check_sequences(tokens: Integers, lengths: Integers) -> tuple[Integers, Integers]:
     """Tokens and lengths as int64.
 
     Raises:

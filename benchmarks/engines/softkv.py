@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from attention.errors import ParameterError
-from attention.transformer import Packed, SentenceEncoder, load, mapped
+from attention.transformer import Packed, SentenceEncoder, load, map_arrays
 from benchmarks.engines.engine import Engine, Refused, Setting
 from service.encoding.encoder import Encoder
 from service.encoding.models.declaration import Declaration
@@ -61,7 +61,7 @@ def packed(precision: Precision) -> Callable[[Setting], Engine]:
 
 def on_torch(model: SentenceEncoder, number_format: torch.dtype) -> SentenceEncoder:
     """The same with parameters of torch's."""
-    return mapped(lambda array: torch.as_tensor(np.array(array)).to(number_format), model)
+    return map_arrays(lambda array: torch.as_tensor(np.array(array)).to(number_format), model)
 
 
 def compiled(precision: Precision) -> Callable[[Setting], Engine]:

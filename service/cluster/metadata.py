@@ -17,7 +17,7 @@ import numpy as np
 from attention.dtypes import I64, Index
 from attention.lookup import (
     SAMPLED,
-    Facts,
+    BlockStatistics,
     KeySummary,
     Message,
     RemoteMask,
@@ -187,7 +187,7 @@ class MetadataCache:
         similarity, each = record.settings.similarity, [told[row] for row in sorted(told)]
         widths = [(own.dimension, own.facts.value_dimension) for own in each if own.dimension is not None]
         dimension, value_dimension = widths[0] if widths else (None, None)
-        facts = Facts.joined(similarity, value_dimension, [own.facts for own in each])
+        facts = BlockStatistics.joined(similarity, value_dimension, [own.facts for own in each])
         cover = RoutedShards(self._calling, asked, told)
         return RemoteView(
             similarity,
@@ -217,13 +217,13 @@ class MetadataCache:
         if not all(map(self._is_kept, lost)):
             return _unknown(record.settings.similarity, width, documents, len(lost) * (SHARD_ROWS + MAX_KEYS))
         own = [self._kept[row].summary for row in sorted(lost)]
-        found = reduce(add, own, KeySummary.of_nothing(record.settings.similarity, width))
+        found = reduce(add, own, KeySummary.empty(record.settings.similarity, width))
         return replace(found, documents=documents)
 
 
 def _unknown(similarity: str, width: int, documents: int, rows: int) -> KeySummary:
     """Of so many rows at most, of which no more is known."""
-    nothing = KeySummary.of_nothing(similarity, width)
+    nothing = KeySummary.empty(similarity, width)
     end = np.full_like(nothing.gram, np.inf)
     return replace(nothing, n=rows, documents=documents, gram=end, key_norm=math.inf, value_norm=math.inf, removed=rows)
 
@@ -239,7 +239,7 @@ class ShardStatistics:
         coded: whether its rows have codes.
     """
 
-    facts: Facts
+    facts: BlockStatistics
     dimension: int | None
     end: int
     coded: bool

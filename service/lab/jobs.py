@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from attention.transformer import arrays, mapped
+from attention.transformer import arrays, map_arrays
 from service.lab.networks import Network, Plan, learned, network, parameters
 from service.lab.tasks import TASKS
 
@@ -139,4 +139,4 @@ def restored(plan: Plan, sent: Mapping[str, Any]) -> Network:
         own, rest = rest[: array.size], rest[array.size :]
         return own.reshape(array.shape)
 
-    return mapped(taken, begun)
+    return map_arrays(taken, begun)

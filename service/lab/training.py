@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
-from attention.transformer import arrays, mapped
+from attention.transformer import arrays, map_arrays
 from service.lab.networks import Network, Plan, learned, network, steps
 from service.lab.tasks import BEGIN, END, Batch, Example, PictureTask
 
@@ -109,7 +109,7 @@ def training(plan: Plan, budget: Budget) -> Iterator[Step | Tested | Trained]:
 class _Training:
     def __init__(self, plan: Plan, budget: Budget) -> None:
         self._task, self._budget = plan.task, budget
-        self._network = mapped(lambda array: torch.from_numpy(np.array(array)), network(plan))
+        self._network = map_arrays(lambda array: torch.from_numpy(np.array(array)), network(plan))
         self._parameters = [array.requires_grad_() for name, array in arrays(self._network) if learned(name)]
         self._adam = torch.optim.Adam(self._parameters, lr=RATE, betas=(0.9, 0.98))
         seeds = np.random.SeedSequence(plan.seed).spawn(2)
@@ -132,7 +132,9 @@ class _Training:
                 tested = self._seconds
         shown = list(islice(self._task.examples(self._unseen, held_out=True), TESTED))
         last = self._tested(TESTED_LAST)
-        yield Trained(mapped(lambda array: array.detach().numpy(), self._network), last, self._aligned(shown), shown)
+        yield Trained(
+            map_arrays(lambda array: array.detach().numpy(), self._network), last, self._aligned(shown), shown
+        )
 
     @property
     def _seconds(self) -> float:

@@ -9,7 +9,7 @@ import torch
 from attention import NORMALISERS, SIMILARITIES, attend, merge, partial, recall
 from attention.recurrent import RecurrentArchitecture
 from attention.recurrent import initial as recurrent
-from attention.transformer import Architecture, EncoderDecoder, SentenceEncoder, initial, mapped
+from attention.transformer import Architecture, EncoderDecoder, SentenceEncoder, initial, map_arrays
 
 B, M, N, D, D_V = 2, 3, 7, 5, 4
 SIZES = Architecture(d_model=15, n_heads=5, d_ff=11, n_layers=2, norm_first=False)
@@ -39,7 +39,7 @@ def tokens(random, n):
 
 def shaken(random, parameters):
     """In float64, each array moved a little: biases begin at 0 and scales at 1, where a mistake would not show."""
-    return mapped(lambda array: array + 0.2 * random.standard_normal(array.shape), parameters)
+    return map_arrays(lambda array: array + 0.2 * random.standard_normal(array.shape), parameters)
 
 
 def same(put, found, expected):
@@ -85,7 +85,7 @@ def test_parts_and_patterns(random, put):
 def test_a_sentence_encoder(random, put):
     model = SentenceEncoder(initial.embeddings(random, 9, N, SIZES.d_model), initial.encoder(random, SIZES))
     model, read = shaken(random, model), tokens(random, N)
-    same(put, mapped(put, model)(put(read), put(LENGTHS)), model(read, LENGTHS))
+    same(put, map_arrays(put, model)(put(read), put(LENGTHS)), model(read, LENGTHS))
 
 
 def test_an_encoder_and_a_decoder(random, put):
@@ -107,7 +107,7 @@ def test_a_recurrent_encoder_and_decoder(random, put, cell):
 
 def _reads_and_writes(random, put, model):
     source, target = tokens(random, N), tokens(random, M)
-    on_device = mapped(put, model)
+    on_device = map_arrays(put, model)
     same(put, on_device(put(source), put(target), put(LENGTHS)), model(source, target, LENGTHS))
     how = {"begin": 0, "end": 1, "limit": 6}
     same(put, on_device.generate(put(source), put(LENGTHS), **how), model.generate(source, LENGTHS, **how))

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from attention.recurrent import GRU, LSTM, Recurrent
-from attention.transformer import Linear, arrays, mapped
+from attention.transformer import Linear, arrays, map_arrays
 
 SIZES = [(2, 7, 5, 3, 1), (3, 5, 4, 11, 2), (5, 13, 9, 6, 3)]  # batch, n, d_in, d, layers: all distinct
 KINDS = [(nn.GRU, GRU), (nn.LSTM, LSTM)]
@@ -73,7 +73,7 @@ def test_sequences_end_where_their_lengths_say(torchs, kind):
 def test_numpy_computes_the_same_and_goes_on_from_a_state(torchs, kind):
     torch.manual_seed(2)
     on_torch = recurrent(torchs(5, 7, 2, batch_first=True), kind)
-    on_numpy = mapped(lambda tensor: tensor.detach().numpy(), on_torch)
+    on_numpy = map_arrays(lambda tensor: tensor.detach().numpy(), on_torch)
     x = np.random.default_rng(0).standard_normal((3, 8, 5)).astype(np.float32)
     whole, end = on_numpy(x)
     torch.testing.assert_close(torch.from_numpy(whole), on_torch(torch.from_numpy(x))[0], atol=1e-6, rtol=1e-5)

@@ -8,7 +8,7 @@ import torch
 import transformers
 
 from attention import padding
-from attention.transformer import Config, Tensors, bert_parameters, mapped
+from attention.transformer import Config, Tensors, bert_parameters, map_arrays
 
 TOLERANCE = 1e-5
 SIZES = [  # d_model, n_heads, d_ff, n_layers, n_vocabulary, n_positions
@@ -61,7 +61,7 @@ def compare(model, n_vocabulary, with_types=False):
         found = encoder(embeddings(tokens, types), mask)
     assert (found - expected)[real].abs().max() < TOLERANCE
 
-    embeddings, encoder = mapped(lambda tensor: tensor.detach().numpy(), (embeddings, encoder))
+    embeddings, encoder = map_arrays(lambda tensor: tensor.detach().numpy(), (embeddings, encoder))
     found = encoder(embeddings(tokens.numpy(), types.numpy() if with_types else None), mask.numpy())
     assert np.abs(found - expected.numpy())[real.numpy()].max() < TOLERANCE
 

@@ -8,7 +8,7 @@ import torch
 import transformers
 
 from attention import padding
-from attention.transformer import Config, Tensors, gpt2_parameters, mapped
+from attention.transformer import Config, Tensors, gpt2_parameters, map_arrays
 
 TOLERANCE = 1e-5
 SIZES = [  # d_model, n_heads, n_layers, n_vocabulary, n_positions, n_inner
@@ -54,7 +54,7 @@ def test_all_positions_at_once_in_torch_and_numpy(sizes):
     with torch.no_grad():
         expected = model(tokens, attention_mask=real.long()).last_hidden_state
         assert (ours(tokens, mask) - expected)[real].abs().max() < TOLERANCE
-    in_numpy = mapped(lambda tensor: tensor.detach().numpy(), ours)
+    in_numpy = map_arrays(lambda tensor: tensor.detach().numpy(), ours)
     found = in_numpy(tokens.numpy(), mask.numpy())
     assert np.abs(found - expected.numpy())[real.numpy()].max() < TOLERANCE
 

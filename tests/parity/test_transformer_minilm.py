@@ -12,7 +12,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer
 
-from attention.transformer import Packed, load, mapped
+from attention.transformer import Packed, load, map_arrays
 
 TEXTS = [
     "",
@@ -92,7 +92,7 @@ def test_embeddings_are_those_of_sentence_transformers(checkpoint, reference, en
 
 def test_one_definition_serves_torch(checkpoint, encode, packed):
     tokens, lengths = encode(TEXTS[:6])
-    in_torch = mapped(torch.from_numpy, checkpoint.model)
+    in_torch = map_arrays(torch.from_numpy, checkpoint.model)
     found = in_torch(*(torch.from_numpy(array) for array in pad(tokens, lengths)))
     assert np.abs(found.numpy() - packed(tokens, lengths)).max() < 1e-6
 
@@ -108,7 +108,7 @@ def test_an_embedding_does_not_depend_on_the_batch(encode, packed):
 
 @pytest.mark.thorough
 def test_bfloat16_stays_near(checkpoint, encode, packed):
-    rounded = mapped(lambda array: torch.from_numpy(array).bfloat16(), checkpoint.model)
+    rounded = map_arrays(lambda array: torch.from_numpy(array).bfloat16(), checkpoint.model)
     found, exact = Packed(rounded)(*encode(TEXTS)), packed(*encode(TEXTS))
     assert np.sum(found * exact, axis=-1).min() > 0.999
     assert np.abs(found - exact).max() > 1e-4  # it is the rounded model that was asked

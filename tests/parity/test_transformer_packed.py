@@ -18,7 +18,7 @@ from attention.transformer import (
     SentenceEncoder,
     arrays,
     initial,
-    mapped,
+    map_arrays,
 )
 
 N_VOCABULARY, N_POSITIONS = 101, 43
@@ -32,7 +32,7 @@ def model(activation, norm_first, poolings=("mean",), unit_length=True, seed=0):
     embeddings = Embeddings(embeddings.tokens, embeddings.positions, None if norm_first else embeddings.tokens, norm)
     encoder = SentenceEncoder(embeddings, initial.encoder(random, sizes), poolings, unit_length)
     jitter = lambda array: array + 0.1 * random.standard_normal(array.shape, dtype=np.float32)  # noqa: E731
-    return mapped(lambda array: torch.from_numpy(jitter(array)), encoder)
+    return map_arrays(lambda array: torch.from_numpy(jitter(array)), encoder)
 
 
 def texts(lengths, seed=1):
@@ -85,7 +85,7 @@ def test_every_pooling(poolings, unit_length):
 
 def test_bfloat16_is_near_the_definition_in_float32():
     encoder = model("gelu", False)
-    rounded = mapped(lambda tensor: tensor.bfloat16(), encoder)
+    rounded = map_arrays(lambda tensor: tensor.bfloat16(), encoder)
     tokens, lengths = texts([7, 2, 7, 31, 19])
     expected = encoder(*padded(tokens, lengths)).numpy()
     found = Packed(rounded)(tokens, lengths)

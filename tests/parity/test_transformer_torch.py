@@ -18,7 +18,7 @@ from attention.transformer import (
     LayerNorm,
     Linear,
     Residual,
-    mapped,
+    map_arrays,
 )
 
 TOLERANCE = 1e-5
@@ -178,5 +178,5 @@ def test_a_stack_with_a_last_norm_is_nn_transformer_encoder_in_numpy_too(norm_fi
     with torch.no_grad():
         expected = reference(x)
         assert (encoder(x) - expected).abs().max() < TOLERANCE
-    in_numpy = mapped(lambda tensor: tensor.detach().numpy(), encoder)
+    in_numpy = map_arrays(lambda tensor: tensor.detach().numpy(), encoder)
     assert np.abs(in_numpy(x.numpy()) - expected.numpy()).max() < TOLERANCE

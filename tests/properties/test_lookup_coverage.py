@@ -80,7 +80,7 @@ class Partly:
         self.here, self.away = np.flatnonzero(~absent), np.flatnonzero(absent)
         self.view = self.memory(self.here).view
         parts = np.array_split(self.away, 1 + int(random.integers(3)))
-        self.missing = KeySummary.of_nothing(similarity, width)
+        self.missing = KeySummary.empty(similarity, width)
         for part in parts:
             # A document may begin in one part and end in the next; it is counted where it begins.
             begun = int(np.isin(self.owners[part], part).sum() and len(np.intersect1d(self.owners[part], part)))

@@ -11,10 +11,10 @@ from attention.dtypes import F64
 from attention.lookup.bounds.rounding import UNIT_ROUNDOFF
 from attention.lookup.codes.summary import KeySummary
 
-SUMMED = 2.0**-33
+SUM_ERROR = 2.0**-33
 """What Σx and a product with it can be off, relative to lengths: room for 2¹⁹ additions behind each component."""
 
-KEPT = 2.0**-21
+GRAM_ERROR = 2.0**-21
 """What Σx·xᵀ can be off, relative to its trace: float32 has 2⁻²⁴ of each element, and the sizes of all elements have no
 eigenvalue above the trace. That is room for seven roundings, of parts that were added up and sent on."""
 
@@ -49,13 +49,13 @@ class MissingRows:
         """
         with np.errstate(over="ignore", invalid="ignore"):
             length = float(np.sqrt(np.einsum("i,i", query, query)))
-            asked, key, offset, highest = _asked(summary, query, length)
+            asked, key, offset, highest = _query_vector(summary, query, length)
             size = float(np.sqrt(np.einsum("i,i", asked, asked)))
             mean = float(np.einsum("i,i", asked, summary.total)) / summary.n
             # Not through BLAS, whose threads would wait for a busy core.
             square = float(np.einsum("i,i", np.einsum("ij,j->i", summary.gram, asked), asked)) / summary.n
-            lost = KEPT * size * size * float(np.trace(summary.gram)) / summary.n
-            room = SUMMED * (size * key + abs(offset))
+            lost = GRAM_ERROR * size * size * float(np.trace(summary.gram)) / summary.n
+            room = SUM_ERROR * (size * key + abs(offset))
             variance = max(0.0, square - mean * mean) + lost + 2 * abs(mean) * room + room * room
         if not math.isfinite(variance + mean + room):
             known = highest if math.isfinite(highest) else math.inf
@@ -91,7 +91,7 @@ class MissingRows:
         return level + math.log(self.n) - (_rounding(abs(level)) if math.isfinite(level) else 0.0)
 
 
-def _asked(summary: KeySummary, query: F64, length: float) -> tuple[F64, float, float, float]:
+def _query_vector(summary: KeySummary, query: F64, length: float) -> tuple[F64, float, float, float]:
     """(q′, at least the longest x, what is to be added to q′·x, b); see `attention.lookup.codes.summary`."""
     key = summary.key_norm
     if summary.similarity == "cosine":

@@ -12,8 +12,8 @@ from attention.lookup.bounds.weights import largest_slope, moved_weight
 from attention.lookup.codes.moments import Residuals, Spread
 from attention.lookup.softmax.mixture import Mixture
 
-MOST_ROWS = 1e18
-LARGEST_EXPONENT = 8.0
+MAX_ROWS = 1e18
+MAX_EXPONENT = 8.0
 
 
 def bound_summed(total_variation: float, value_norm: float, terms: float) -> float:
@@ -124,7 +124,7 @@ def bound_blend(
     Returns:
         A bound on ‖o − ō‖; infinite where b is above 8, and nothing below 1 is to be expected.
     """
-    if not b <= LARGEST_EXPONENT:
+    if not b <= MAX_EXPONENT:
         return math.inf
     moved = moved_weight(b, tail, mean_error)
     seen_from = (some.bound_turn * largest_slope(b) + moved * some.distance for some in centres)
@@ -149,7 +149,7 @@ def bound_turn(found: Mixture, error: QuantisationError, square: float, longest:
     """
     if error.largest == 0 or longest == 0:
         return 0.0
-    rows = min(error.squares / error.largest**2, MOST_ROWS)
+    rows = min(error.squares / error.largest**2, MAX_ROWS)
     bounds = [error.largest * _root(found.heaviest(rows)) * _root(square)]
     if math.isfinite(error.squares):
         bounds.append(longest * _root(found.heaviest(square / longest**2)) * _root(error.squares))

@@ -33,7 +33,7 @@ class QuantisationError:
     squares: float
     uniform: float
 
-    def wider(self, width: float) -> QuantisationError:
+    def widen(self, width: float) -> QuantisationError:
         """The same with so much more room for every row."""
         return QuantisationError(self.largest + width, self.squares, self.uniform + width)
 
@@ -59,7 +59,7 @@ def quantisation_errors(view: View, queries: QueryCodes) -> F64:
         seen = queries.codes * queries.scales[:, None]
         lost = sum(segment.block.capacity for segment in view.segments) * seen.shape[1] * 2.0**-125
         parts = [
-            _form(vectors, gram, trace, lost, exact=exact)
+            _bound_forms(vectors, gram, trace, lost, exact=exact)
             for vectors, gram, trace, exact in zip(
                 (seen, queries.residuals), grams.unit, grams.traces, (True, not queries.fine), strict=True
             )
@@ -68,7 +68,7 @@ def quantisation_errors(view: View, queries: QueryCodes) -> F64:
     return np.stack([largest, squares, uniform], axis=1)
 
 
-def rounded_with_addends(errors: F64, thresholds: F64, starts: I64, logits: F64) -> F64:
+def widen_for_addends(errors: F64, thresholds: F64, starts: I64, logits: F64) -> F64:
     """Bounds on logits to which a scan added a bias: float64[q, 3], of those without it.
 
     To add a bias in float32, itself rounded to it, moves a logit z by 2⁻²⁴ of the bias, at most |z| and the product
@@ -91,7 +91,7 @@ def rounded_with_addends(errors: F64, thresholds: F64, starts: I64, logits: F64)
     return errors + more[:, None] * (1.0, 0.0, 1.0)
 
 
-def _form(vectors: F64, unit_gram: F32, trace: float, lost: float, *, exact: bool) -> F64:
+def _bound_forms(vectors: F64, unit_gram: F32, trace: float, lost: float, *, exact: bool) -> F64:
     """At least xᵀ·M·x of each of vectors float64[q, d]; from the trace of M alone where it need not be exact.
 
     The Gram matrix was summed in float32, up to 1,024 rows at a time: off by at most γ₁₀₂₄ of the trace, and in each

@@ -43,7 +43,7 @@ class Mean:
     error: float | None
 
 
-def mean_of(numbers: F64, weights: F64, total_variation: float) -> Mean:
+def weighted_mean(numbers: F64, weights: F64, total_variation: float) -> Mean:
     """The mean of numbers by their weights, which need not sum to one.
 
     Of rounding, what is no part of the weights: each of n terms is off by a few units in its last place, half a unit if
@@ -60,7 +60,7 @@ def mean_of(numbers: F64, weights: F64, total_variation: float) -> Mean:
     apart = numbers / 2 - mean / 2
     size = float(np.abs(apart).max()) or 1.0
     deviation = size * (2 * math.sqrt(float((shares * (apart / size) ** 2).sum())))
-    moved = _moved(weights, total_variation)
+    moved = _bound_shift(weights, total_variation)
     if moved is None:
         return Mean(mean, deviation, None)
     rounding = (64 + 2 * math.log2(len(numbers) + 1)) * UNIT_ROUNDOFF * float((shares * np.abs(numbers)).sum())
@@ -70,23 +70,23 @@ def mean_of(numbers: F64, weights: F64, total_variation: float) -> Mean:
 
 def share_error(weights: F64, total_variation: float) -> float | None:
     """What any share of these weights, float64[n], is off by at most; None where they may truly be nothing."""
-    moved = _moved(weights, total_variation)
-    return None if moved is None else min(1.0, moved + _summed(len(weights)))
+    moved = _bound_shift(weights, total_variation)
+    return None if moved is None else min(1.0, moved + _sum_error(len(weights)))
 
 
-def _moved(weights: F64, total_variation: float) -> float | None:
+def _bound_shift(weights: F64, total_variation: float) -> float | None:
     """ε/(Ŵ − ε)."""
-    surely = float(weights.sum()) * (1 - _summed(len(weights))) - total_variation
+    surely = float(weights.sum()) * (1 - _sum_error(len(weights))) - total_variation
     return total_variation / surely if surely > 0 else None
 
 
-def _summed(n: int) -> float:
+def _sum_error(n: int) -> float:
     """What n terms that are added one by one are off by, relative to their sum."""
     return (2 * n + 64) * UNIT_ROUNDOFF
 
 
-def quantiles_of(numbers: F64, weights: F64, at: F64, total_variation: float) -> list[Quantile]:
-    """The quantiles of numbers by their weights at `at`, each between 0 and 1; otherwise as `mean_of`."""
+def weighted_quantiles(numbers: F64, weights: F64, at: F64, total_variation: float) -> list[Quantile]:
+    """The quantiles of numbers by their weights at `at`, each between 0 and 1; otherwise as `weighted_mean`."""
     order = np.argsort(numbers, kind="stable")
     numbers, below = numbers[order], np.cumsum(weights[order])
     below /= below[-1]

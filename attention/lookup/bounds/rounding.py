@@ -41,7 +41,7 @@ class Slack:
         return Slack((self.at(largest) + 8 * UNIT_ROUNDOFF * largest) / temperature, 2 * UNIT_ROUNDOFF)
 
 
-def slack(similarity: str, query: F64, key_norm: float) -> Slack:
+def similarity_slack(similarity: str, query: F64, key_norm: float) -> Slack:
     """The bound on a similarity that is computed in float64.
 
     Args:

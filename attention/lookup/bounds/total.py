@@ -14,7 +14,7 @@ from attention.lookup.bounds.weights import bound_rounding, bound_separated, bou
 from attention.lookup.softmax.distribution import SUPPORT, Distribution
 from attention.lookup.softmax.mixture import Mixture
 
-SURE = 1e-6
+TIGHT = 1e-6
 """A bound this small needs no second one."""
 
 
@@ -44,7 +44,7 @@ def total_variation(
     if normaliser in SUPPORT and not cold:
         return bound_sparse(similarities, null, slack, temperature, SUPPORT[normaliser])
     bound = 1.0 if cold else bound_rounding(slack, best, temperature, found.mean_gap, documents)
-    if bound > SURE:
+    if bound > TIGHT:
         separated = bound_separated(similarities, null, slack, 0.0 if cold else temperature, alike=alike())
         bound = min(bound, separated)
     return bound

@@ -84,7 +84,7 @@ def bound_ties(similarities: F64, null: float | None, slack: Slack, *, alike: bo
     return min(1.0, (64 + 8 * math.log2(count + 1)) * UNIT_ROUNDOFF)
 
 
-def bound_told(biases: F64) -> float:
+def bound_bias_rounding(biases: F64) -> float:
     """What the rounding of biases moves among copies of one vector that tie, in total variation.
 
     A bias is a sum of addends that is rounded once, so off by u·|b|: copies whose biases are equal may truly differ by

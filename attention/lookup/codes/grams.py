@@ -46,7 +46,7 @@ class RunningGrams:
     def of(self, grams: Sequence[F64]) -> Grams | None:
         """The sum of the matrices of all blocks, at least one, in their order; None where it is not finite."""
         added, found = self._last
-        if not _same(added, grams):
+        if not _are_same(added, grams):
             total = grams[-1] if len(grams) == 1 else self._before_last(tuple(grams[:-1])) + grams[-1]
             found = Grams(total) if np.isfinite(total).all() else None
             self._last = tuple(grams), found
@@ -54,7 +54,7 @@ class RunningGrams:
 
     def _before_last(self, grams: tuple[F64, ...]) -> F64:
         added, total = self._full
-        if total is None or not _same(added, grams[: len(added)]):
+        if total is None or not _are_same(added, grams[: len(added)]):
             added, total = grams[:1], grams[0]
         # A block that is full by now is added to those before it.
         for gram in grams[len(added) :]:
@@ -63,5 +63,5 @@ class RunningGrams:
         return total
 
 
-def _same(some: Sequence[F64], others: Sequence[F64]) -> bool:
+def _are_same(some: Sequence[F64], others: Sequence[F64]) -> bool:
     return len(some) == len(others) and all(one is other for one, other in zip(some, others, strict=True))

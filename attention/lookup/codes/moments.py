@@ -16,7 +16,7 @@ import numpy as np
 
 from attention.dtypes import F32, F64
 
-LOOSE = 1 / 64
+MAX_SLACK = 1 / 64
 """What vectors may add by their lengths alone to a sum of largest eigenvalues, relative to it: 0.8 % of its root."""
 
 
@@ -55,7 +55,7 @@ class Residuals:
 
 
 @dataclass(frozen=True, eq=False)
-class Earlier:
+class SpreadBound:
     """How far some vectors spread, and how much others that came later can add to that.
 
     A later vector v makes the largest eigenvalue of Σ (v − c)·(v − c)ᵀ larger by ‖v − c‖² at most; and around no point
@@ -75,7 +75,7 @@ class Earlier:
     added: float = 0.0
     residual_added: float = 0.0
 
-    def followed_by(self, more: Moments) -> Earlier:
+    def followed_by(self, more: Moments) -> SpreadBound:
         """With more vectors behind them."""
         squares, residual_squares = more.squares
         centre = float(np.einsum("i,i", self.mean, self.mean))
@@ -106,10 +106,10 @@ class Moments:
     total: F64
     residual_total: F64
     grams: F64 | F32
-    earlier: Earlier | None = None
+    earlier: SpreadBound | None = None
 
     @classmethod
-    def of_nothing(cls, width: int) -> Moments:
+    def empty(cls, width: int) -> Moments:
         """Before the first vector."""
         return cls(0, np.zeros(width), np.zeros(width), np.zeros((2, width, width)))
 
@@ -128,11 +128,11 @@ class Moments:
         return Moments(self.count + more.count, total, residual_total, grams, earlier)
 
     @property
-    def known(self) -> Earlier | None:
+    def known(self) -> SpreadBound | None:
         """What was found of them, or of the first of them and what came since; None before anything was."""
         found = self.__dict__
         if "spread" in found and "residual_spread" in found and "usual" in found:
-            return Earlier(self.mean, self.spread, self.residual_spread, self.usual)
+            return SpreadBound(self.mean, self.spread, self.residual_spread, self.usual)
         return self.earlier
 
     @cached_property
@@ -140,9 +140,9 @@ class Moments:
         """About Σ‖v‖² and Σ‖v − v̂‖²."""
         return float(np.trace(self.grams[0])), float(np.trace(self.grams[1]))
 
-    def found(self) -> Earlier:
+    def found(self) -> SpreadBound:
         """What eigenvalues say of all of them: some tens of milliseconds the first time."""
-        return Earlier(self.mean, self.spread, self.residual_spread, self.usual)
+        return SpreadBound(self.mean, self.spread, self.residual_spread, self.usual)
 
     @cached_property
     def mean(self) -> F64:
@@ -217,7 +217,7 @@ class Spread:
         """
         count = sum(some.count for some in moments)
         mean = np.sum([some.total for some in moments], axis=0) / max(count, 1)
-        known = _known(moments)
+        known = _spread_bounds(moments)
         apart = np.sum((np.stack([some.mean for some in moments]) - mean) ** 2, axis=1)
         around = sum(
             each.spread + each.added + some.count * far
@@ -264,11 +264,11 @@ class Spread:
         return float(np.sqrt(np.einsum("i,i", self.mean, self.mean))) * (1 + 1e-9)
 
 
-def _known(moments: Sequence[Moments]) -> list[Earlier]:
+def _spread_bounds(moments: Sequence[Moments]) -> list[SpreadBound]:
     """What is known of each, found anew where what came since makes the sum of all much looser."""
     known = [some.known or some.found() for some in moments]
-    tight = sum(each.added for each in known) <= LOOSE * sum(each.spread for each in known)
-    if tight and sum(each.residual_added for each in known) <= LOOSE * sum(each.residual_spread for each in known):
+    tight = sum(each.added for each in known) <= MAX_SLACK * sum(each.spread for each in known)
+    if tight and sum(each.residual_added for each in known) <= MAX_SLACK * sum(each.residual_spread for each in known):
         return known
     return [
         some.found() if each.added or each.residual_added else each for some, each in zip(moments, known, strict=True)

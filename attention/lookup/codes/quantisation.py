@@ -19,15 +19,15 @@ from attention.kernels.layout import CHUNK, LEVELS, columns_room, put_columns, p
 from attention.lookup.codes.moments import Moments, gram_matrices
 from attention.shared_memory import Room, private
 
-WIDEST = (2**31 - 1) // (LEVELS * 255)
+MAX_WIDTH = (2**31 - 1) // (LEVELS * 255)
 """The widest vectors whose codes' dot products stay exact in 32 bits."""
 
-WIDEST_GRAM = 1024
+MAX_GRAM_WIDTH = 1024
 
-AT_ONCE = 128
+CODING_BATCH = 128
 """Vectors that are coded at a time, so few that a core's own cache holds them."""
 
-NEAR_ONE = 2.0**-10
+UNIT_TOLERANCE = 2.0**-10
 """How far from 1 a vector's length may be for its direction to be bounded by the vector itself."""
 
 
@@ -50,13 +50,13 @@ class Codes:
     grams: F64 | None
 
     @classmethod
-    def with_room(cls, rows: int, dimension: int, room: Room = private, *, grams: bool = True) -> Codes:
+    def allocate(cls, rows: int, dimension: int, room: Room = private, *, grams: bool = True) -> Codes:
         """Room for so many vectors."""
         return cls(
             rows_room(rows, dimension, room),
             room((rows,), np.float32),
             room((rows,), np.float32),
-            np.zeros((2, dimension, dimension)) if grams and dimension <= WIDEST_GRAM else None,
+            np.zeros((2, dimension, dimension)) if grams and dimension <= MAX_GRAM_WIDTH else None,
         )
 
     def copy_from(self, other: Codes, count: int) -> None:
@@ -70,16 +70,16 @@ class Codes:
         """int8[n, width]: the codes of the vectors at `places`."""
         return rows_at(self.codes, places, width)
 
-    def write(self, start: int, coded: Coded) -> F64 | F32 | None:
+    def write(self, start: int, coded: CodedVectors) -> F64 | F32 | None:
         """Keep vectors from row `start` on, or their directions → what `count_in` takes of them."""
         here = slice(start, start + len(coded.codes))
         put_rows(self.codes, start, coded.codes)
         divisor = 1.0 if coded.norms is None else coded.norms
         self.scales[here] = coded.scales / divisor
-        self.residuals[here] = _rounded_up(coded.lengths / divisor, coded.scales / divisor, coded.codes.shape[1])
+        self.residuals[here] = _round_up(coded.lengths / divisor, coded.scales / divisor, coded.codes.shape[1])
         return None if self.grams is None else coded.grams
 
-    def count_in(self, grams: F64 | F32 | None) -> None:
+    def add_sums(self, grams: F64 | F32 | None) -> None:
         """Add what was written to the Gram matrices; one thread at a time."""
         if self.grams is not None and grams is not None:
             with np.errstate(invalid="ignore"):  # of those that bound nothing
@@ -105,14 +105,14 @@ class ValueCodes:
     moments: Moments | None
 
     @classmethod
-    def with_room(cls, rows: int, dimension: int, room: Room = private) -> ValueCodes:
+    def allocate(cls, rows: int, dimension: int, room: Room = private) -> ValueCodes:
         """Room for so many values."""
         return cls(
             columns_room(-(-rows // CHUNK), CHUNK, dimension, room),
             room((rows,), np.float32),
             room((rows,), np.float32),
             dimension,
-            Moments.of_nothing(dimension) if dimension <= WIDEST_GRAM else None,
+            Moments.empty(dimension) if dimension <= MAX_GRAM_WIDTH else None,
         )
 
     def copy_from(self, other: ValueCodes, count: int) -> None:
@@ -122,22 +122,22 @@ class ValueCodes:
         self.residuals[:count] = other.residuals[:count]
         self.moments = other.moments
 
-    def write(self, start: int, coded: Coded) -> Moments | None:
+    def write(self, start: int, coded: CodedVectors) -> Moments | None:
         """Keep values from row `start` on, all of them in one chunk → what `count_in` takes of them."""
         here = slice(start, start + len(coded.codes))
         put_columns(self.codes[start // CHUNK], start % CHUNK, coded.codes)
         self.scales[here] = coded.scales
-        self.residuals[here] = _rounded_up(coded.lengths, coded.scales, self.width)
+        self.residuals[here] = _round_up(coded.lengths, coded.scales, self.width)
         return None if self.moments is None else coded.moments
 
-    def count_in(self, moments: Moments | None) -> None:
+    def add_sums(self, moments: Moments | None) -> None:
         """Add what was written to the moments; one thread at a time."""
         if self.moments is not None and moments is not None:
             self.moments = self.moments.joined(moments)
 
 
 @dataclass(frozen=True, eq=False)
-class Coded:
+class CodedVectors:
     """Vectors that were coded once, for all that is kept of them: at most a chunk.
 
     Attributes:
@@ -158,25 +158,25 @@ class Coded:
     scales: F64
     lengths: F64
     left: F32
-    left_total: F64
+    residual_total: F64
     directions: F32 | None
 
     @classmethod
-    def of(cls, vectors: F32, norms: F64 | None = None) -> Coded:
+    def of(cls, vectors: F32, norms: F64 | None = None) -> CodedVectors:
         """Code `vectors` float32[n, d], n ≤ CHUNK; with their `norms`, their directions too."""
         count, width = vectors.shape
         codes, left = np.empty((count, width), dtype=np.int8), np.empty((count, width), dtype=np.float32)
         scales, squares, total = np.empty(count), np.empty(count), np.zeros(width)
         kernels().code_rows(vectors, codes, left, scales, squares, total)
         directions = None
-        if norms is not None and not _near_one(norms):
+        if norms is not None and not _are_near_unit(norms):
             directions = _directions(vectors, norms, codes, scales)
-        return cls(vectors, norms, codes, scales, _lengths(squares), left, total, directions)
+        return cls(vectors, norms, codes, scales, _round_up_roots(squares), left, total, directions)
 
     @cached_property
     def moments(self) -> Moments:
         """Theirs."""
-        return Moments.of(self.vectors, self.left, self.left_total)
+        return Moments.of(self.vectors, self.left, self.residual_total)
 
     @cached_property
     def grams(self) -> F64 | F32:
@@ -193,16 +193,16 @@ class Coded:
         return np.asarray(grams * ((1 + 1e-9) / self.norms.min(initial=1.0) ** 2), dtype=np.float64)
 
 
-def _near_one(norms: F64) -> bool:
+def _are_near_unit(norms: F64) -> bool:
     """Whether directions are as good as the vectors, so that one pair of Gram matrices does for both."""
-    return bool(np.abs(norms - 1).max(initial=0.0) <= NEAR_ONE)
+    return bool(np.abs(norms - 1).max(initial=0.0) <= UNIT_TOLERANCE)
 
 
 def _directions(vectors: F32, norms: F64, codes: I8, scales: F64) -> F32:
     """float32[2, n, d]: x − x̂ and x relative to ‖x‖, in float64 to the end: float32 hardly holds short x − x̂."""
     directions = np.empty((2, *vectors.shape), dtype=np.float32)
-    for first in range(0, len(vectors), AT_ONCE):
-        some = slice(first, first + AT_ONCE)
+    for first in range(0, len(vectors), CODING_BATCH):
+        some = slice(first, first + CODING_BATCH)
         by, wide = norms[some, None], vectors[some].astype(np.float64)
         directions[1, some] = wide / by
         wide -= codes[some] * scales[some, None]
@@ -210,7 +210,7 @@ def _directions(vectors: F32, norms: F64, codes: I8, scales: F64) -> F32:
     return directions
 
 
-def to_codes(vectors: NDArray[np.floating], levels: int = LEVELS) -> tuple[F64, F64, F64]:
+def quantise(vectors: NDArray[np.floating], levels: int = LEVELS) -> tuple[F64, F64, F64]:
     """Codes [n, d] (whole numbers), scales float64[n] and residuals float64[n, d]; a zero vector has scale 0."""
     wide = vectors.astype(np.float64)
     scales = np.abs(wide).max(axis=1) / levels
@@ -220,16 +220,16 @@ def to_codes(vectors: NDArray[np.floating], levels: int = LEVELS) -> tuple[F64, 
     return codes, scales, wide
 
 
-def _rounded_up(residuals: F64, scales: F64, width: int) -> F32:
+def _round_up(residuals: F64, scales: F64, width: int) -> F32:
     """The residuals in float32, not below what they are with scales that are rounded to float32 as well."""
     rounding = (2.0**-24 * scales + 2.0**-149) * LEVELS * np.sqrt(width)
     return np.asarray(np.nextafter((residuals + rounding).astype(np.float32), np.float32(np.inf)), dtype=np.float32)
 
 
-def residual_lengths(residuals: F64) -> F64:
+def bound_norms(residuals: F64) -> F64:
     """Norms of residuals, with room for the rounding that they were made with."""
-    return _lengths((residuals * residuals).sum(axis=1))
+    return _round_up_roots((residuals * residuals).sum(axis=1))
 
 
-def _lengths(squares: F64) -> F64:
+def _round_up_roots(squares: F64) -> F64:
     return np.asarray(np.sqrt(squares) * (1 + 1e-9))

@@ -9,14 +9,14 @@ import numpy as np
 from attention.dtypes import F64, I16
 from attention.kernels import kernels
 from attention.kernels.layout import FINE_LEVELS, LEVELS
-from attention.lookup.codes.quantisation import residual_lengths, to_codes
+from attention.lookup.codes.quantisation import bound_norms, quantise
 
-FINE, FINE_WITH_OUTPUT = 4, 8
+FINE_QUERIES, FINE_QUERIES_WITH_OUTPUT = 4, 8
 """Up to so many queries at a time are coded in 16 bits, because memory is what a scan of few waits for. The second
 number is for questions with outputs: the weights of their values have 16 bits then too. Where 16 bits cost no more than
 8, see `Kernels.WIDE`, all have them."""
 
-HOT = 1 / 16
+HOT_TEMPERATURE = 1 / 16
 """Temperatures above this, where 1 is the largest similarity there can be, have averages of so many values that these
 are short, and what a query's code leaves out, which is common to all keys, would be seen: outputs then take 16 bits."""
 
@@ -59,7 +59,7 @@ class QueryCodes:
         )
 
 
-def query_codes(
+def code_queries(
     similarity: str,
     vectors: F64,
     *,
@@ -82,16 +82,16 @@ def query_codes(
         vectors, key_norm = vectors / np.sqrt((vectors * vectors).sum(axis=1))[:, None], 1.0
     elif similarity == "scaled_dot":
         vectors = vectors / np.sqrt(vectors.shape[1])
-    fine = fine or kernels().WIDE or len(vectors) <= (FINE_WITH_OUTPUT if outputs else FINE)
+    fine = fine or kernels().WIDE or len(vectors) <= (FINE_QUERIES_WITH_OUTPUT if outputs else FINE_QUERIES)
     if outputs and not fine and temperatures is not None:
         lengths = np.sqrt((vectors * vectors).sum(axis=1))
-        fine = bool((temperatures > HOT * key_norm * lengths).any())
-    return in_codes(vectors, fine=fine)
+        fine = bool((temperatures > HOT_TEMPERATURE * key_norm * lengths).any())
+    return quantise_queries(vectors, fine=fine)
 
 
-def in_codes(queries: F64, *, fine: bool) -> QueryCodes:
+def quantise_queries(queries: F64, *, fine: bool) -> QueryCodes:
     """Code queries float64[q, d], in 16 bits where they are to be fine, as far as 32 bits hold the products."""
     norms = np.sqrt((queries * queries).sum(axis=1))
     levels = min(FINE_LEVELS, (2**31 - 1) // (LEVELS * queries.shape[1])) if fine else LEVELS
-    codes, scales, residuals = to_codes(queries, levels)
-    return QueryCodes(codes.astype(np.int16), scales, norms, residuals, residual_lengths(residuals), fine)
+    codes, scales, residuals = quantise(queries, levels)
+    return QueryCodes(codes.astype(np.int16), scales, norms, residuals, bound_norms(residuals), fine)

@@ -45,7 +45,7 @@ class KeySummary:
     removed: int = 0
 
     @classmethod
-    def of_nothing(cls, similarity: str, width: int) -> Self:
+    def empty(cls, similarity: str, width: int) -> Self:
         """Of no rows, of keys of that width."""
         if similarity not in SIMILARITIES:
             raise ParameterError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {similarity!r}")
@@ -66,7 +66,7 @@ class KeySummary:
         if keys.ndim != 2 or (values is not None and len(values) != len(keys)):
             shapes = keys.shape, None if values is None else values.shape
             raise ShapeError(f"keys must be [n, d] and values [n, d_v], got {shapes[0]} and {shapes[1]}")
-        nothing = cls.of_nothing(similarity, keys.shape[1])
+        nothing = cls.empty(similarity, keys.shape[1])
         total, gram = nothing.total, nothing.gram.astype(np.float64)
         key_norm = value_norm = 0.0
         # What is not finite bounds nothing, and is found where it is used.
@@ -78,7 +78,7 @@ class KeySummary:
                 total = total + vectors.sum(axis=0)
                 gram += vectors.T @ vectors
                 own = norms if values is None else _norms(values[first : first + BATCH_ROWS].astype(np.float64))
-                key_norm, value_norm = max(key_norm, _up(norms)), max(value_norm, _up(own))
+                key_norm, value_norm = max(key_norm, _round_up_max(norms)), max(value_norm, _round_up_max(own))
             kept = gram.astype(np.float32)
         return cls(
             similarity, len(keys), len(keys) if documents is None else documents, total, kept, key_norm, value_norm
@@ -125,6 +125,6 @@ def _norms(vectors: F64) -> F64:
     return np.asarray(np.sqrt(np.einsum("ij,ij->i", vectors, vectors)))
 
 
-def _up(norms: F64) -> float:
+def _round_up_max(norms: F64) -> float:
     """At least the largest, whatever its sum was rounded to."""
     return float(norms.max(initial=0.0)) * (1 + 1e-9)

@@ -13,23 +13,23 @@ import numpy as np
 
 from attention.dtypes import F64, I64
 from attention.kernels import Kernels, kernels
-from attention.lookup.softmax.runs import Runs
+from attention.lookup.softmax.runs import RaggedRows
 
-LITTLE = 0.5
+SCANNED_SQUARES_SHARE = 0.5
 """What the squared weights of rows that are only scanned may come to, of those of what is summed."""
 
-NOTHING = 1e-22
+MIN_SCANNED_SQUARES = 1e-22
 """What they may come to in any case, relative to the square of the largest."""
 
-MARGIN = 1.25
+ERROR_MARGIN = 1.25
 """Errors below the k-th best within which rows are looked up at once; a little more than they turn out to need."""
 
-MOST_TIMES = 4
+MAX_LOOKUP_FACTOR = 4
 """So many times the rows that are looked up for their weight, or twice k, can be looked up to decide a head."""
 
 
 @dataclass(frozen=True, eq=False)
-class Rescored:
+class RescoredQuery:
     """The candidates of one question: those that were looked up in float64, and those only scanned.
 
     Attributes:
@@ -79,11 +79,11 @@ class Candidates:
         """int64[q], how many to look up before anything is known; 0 where they are too few for a head.
 
         Args:
-            heavy: int64[q], how many weigh much, see `heavy`.
+            heavy: int64[q], how many weigh much, see `count_heavy`.
             most: of these.
         """
-        margins = MARGIN * self.errors
-        return kernels().at_first(self.similarities, self.starts, heavy, self.ks, margins, most, MOST_TIMES)
+        margins = ERROR_MARGIN * self.errors
+        return kernels().at_first(self.similarities, self.starts, heavy, self.ks, margins, most, MAX_LOOKUP_FACTOR)
 
     def first(self, counts: I64) -> tuple[I64, I64, I64]:
         """(int64[q + 1], int64[Σ counts], int64[Σ counts]): of the first ones of each question, one question after
@@ -112,19 +112,19 @@ class Candidates:
             self.thresholds,
             self.errors,
             most,
-            MOST_TIMES,
+            MAX_LOOKUP_FACTOR,
         )
 
-    def rescored(self, known: F64, counts: I64) -> Rescoring:
+    def rescored(self, known: F64, counts: I64) -> RescoredQueries:
         """With similarities float64[Σ counts] of the first ones in place of scanned ones; a count is −1 for none."""
         similarities = self.similarities.copy()
         _, at, _ = self.first(np.maximum(counts, 0))
         similarities[at] = known
-        return Rescoring(self, similarities, counts)
+        return RescoredQueries(self, similarities, counts)
 
 
 @dataclass(frozen=True, eq=False)
-class Rescoring:
+class RescoredQueries:
     """The candidates of each question, after what decides its head was looked up.
 
     Attributes:
@@ -137,18 +137,18 @@ class Rescoring:
     similarities: F64
     counts: I64
 
-    def runs(self, questions: Sequence[int]) -> Runs:
+    def runs(self, questions: Sequence[int]) -> RaggedRows:
         """Similarities of the rows of some questions, all of them told."""
-        return Runs(self.similarities, self.candidates.starts, self.counts).some(questions)
+        return RaggedRows(self.similarities, self.candidates.starts, self.counts).some(questions)
 
-    def of(self, question: int) -> Rescored | None:
+    def of(self, question: int) -> RescoredQuery | None:
         """The question with this index; None where the scan does not tell."""
         known, scanned = self.candidates, int(self.counts[question])
         if scanned < 0:
             return None
         first, last = int(known.starts[question]), int(known.starts[question + 1])
         middle = first + scanned
-        return Rescored(
+        return RescoredQuery(
             known.places[first:middle],
             self.similarities[first:middle],
             known.places[middle:last],
@@ -159,7 +159,7 @@ class Rescoring:
         )
 
 
-def heavy(
+def count_heavy(
     running: Kernels,
     similarities: F64,
     starts: I64,
@@ -169,7 +169,7 @@ def heavy(
     first: int,
     last: int,
     counts: I64,
-    little: float = LITTLE,
+    little: float = SCANNED_SQUARES_SHARE,
 ) -> None:
     """Fill counts int64[q]: how many candidates leave others whose squared weights are few beside what is summed.
 
@@ -184,5 +184,14 @@ def heavy(
         little: what these may come to, of what is summed; of the largest in proportion.
     """
     running.heaviest(
-        similarities, starts, inverse, levels, summed_squares, little, NOTHING * little / LITTLE, first, last, counts
+        similarities,
+        starts,
+        inverse,
+        levels,
+        summed_squares,
+        little,
+        MIN_SCANNED_SQUARES * little / SCANNED_SQUARES_SHARE,
+        first,
+        last,
+        counts,
     )

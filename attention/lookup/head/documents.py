@@ -10,7 +10,7 @@ import numpy as np
 from attention.dtypes import F64, I64, Index
 
 
-class Grouping:
+class DocumentGrouping:
     """Which of some rows are keys of one document.
 
     Args:
@@ -54,7 +54,7 @@ class Grouping:
         found = hits[np.searchsorted(hits, self._starts)]
         return found if self._order is None else self._order[found]
 
-    def untied(self, logits: F64, shown: Index, raw: Callable[[Index], F64]) -> F64:
+    def break_ties(self, logits: F64, shown: Index, raw: Callable[[Index], F64]) -> F64:
         """float64[n]: the similarity of each row with the largest logit of a document at `shown`, −∞ for the others.
 
         All keys of a document have the same addend, so the most similar one has the largest logit; beside a large
@@ -79,7 +79,7 @@ class Grouping:
         return values if self._order is None else values[self._order]
 
 
-def log_parts(grouping: Grouping, similarities: F64, temperature: float) -> F64:
+def log_parts(grouping: DocumentGrouping, similarities: F64, temperature: float) -> F64:
     """float64[m]: how far the logarithm of each document's weight in a softmax lies above that of its best key.
 
     Args:

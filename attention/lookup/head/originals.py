@@ -10,27 +10,29 @@ import numpy as np
 
 from attention.dtypes import F64, I64
 from attention.kernels import kernels, pool, side_by_side, workers
-from attention.lookup.head.similarity import gaussian, scaled
-from attention.lookup.memory.tiles import Places, Tile
+from attention.lookup.head.similarity import gaussian_similarities, scale_products
+from attention.lookup.memory.tiles import RowIndices, Tile
 
-FEW = 1024
+SINGLE_THREAD_ROWS = 1024
 
-MOST_AHEAD = 65_536
+MAX_PREFETCHED_ROWS = 65_536
 """Where more rows than this are looked up, they lie so close that the system reads ahead by itself."""
 
-LISTED_A_ROW = 8
+LISTED_PER_LOOKUP = 8
 """Looking a row up takes at least as long as going through so many that were listed."""
 
-Read = TypeVar("Read")
+Result = TypeVar("Result")
 
 
-def all_similarities(similarity: str, tiles: Sequence[Tile], vectors: F64, *, beyond_memory: bool = False) -> F64:
+def compute_all_similarities(
+    similarity: str, tiles: Sequence[Tile], vectors: F64, *, beyond_memory: bool = False
+) -> F64:
     """float64[q, n]: the similarity of every query with every row of the tiles, to the bounds of `bounds.rounding`.
 
     Args:
         tiles: following one another from 0.
         vectors: float64[q, d], the queries.
-        beyond_memory: see `Places`.
+        beyond_memory: see `RowIndices`.
     """
     running = kernels()
     similarities = np.empty((len(vectors), tiles[-1].stop if tiles else 0))
@@ -38,36 +40,36 @@ def all_similarities(similarity: str, tiles: Sequence[Tile], vectors: F64, *, be
 
     def read(tile: Tile) -> None:
         if beyond_memory and not isinstance(tile.rows, slice):
-            tile.ask_for_keys()
+            tile.prefetch_keys()
         part = similarities[:, tile.start : tile.stop]
         if similarity == "gaussian":
             keys = tile.keys()
-            part[:] = [gaussian(vector, keys) for vector in vectors]
+            part[:] = [gaussian_similarities(vector, keys) for vector in vectors]
             return
         products = np.empty(part.shape)
         running.all_products(tile.stored_keys(), tile.indices, vectors, products)
-        part[:] = scaled(similarity, products, lengths, tile.norms, vectors.shape[1])
+        part[:] = scale_products(similarity, products, lengths, tile.norms, vectors.shape[1])
 
-    _each(read, tiles)
+    _map_tiles(read, tiles)
     return similarities
 
 
-def all_sums(tiles: Sequence[Tile], weights: F64, width: int, *, beyond_memory: bool = False) -> F64:
+def compute_all_sums(tiles: Sequence[Tile], weights: F64, width: int, *, beyond_memory: bool = False) -> F64:
     """float64[q, d_v]: the values of all rows of the tiles, weighted by float64[q, n]; summed tile by tile."""
     running = kernels()
 
     def read(tile: Tile) -> F64:
         if beyond_memory and not isinstance(tile.rows, slice):
-            tile.ask_for_values()
+            tile.prefetch_values()
         sums = np.zeros((len(weights), width))
         share = np.ascontiguousarray(weights[:, tile.start : tile.stop])
         running.all_sums(tile.stored_values(), tile.indices, share, sums)
         return sums
 
-    return np.sum(_each(read, tiles), axis=0) if tiles else np.zeros((len(weights), width))
+    return np.sum(_map_tiles(read, tiles), axis=0) if tiles else np.zeros((len(weights), width))
 
 
-def similarities_at(similarity: str, rows: Places, vectors: F64, places: I64, queries: I64) -> F64:
+def compute_similarities(similarity: str, rows: RowIndices, vectors: F64, places: I64, queries: I64) -> F64:
     """The similarity of query `queries[i]` with the row at `places[i]`, for every i; copies of a row have the same.
 
     Args:
@@ -84,23 +86,23 @@ def similarities_at(similarity: str, rows: Places, vectors: F64, places: I64, qu
 
     def look_up(tile: Tile, asked: I64) -> F64:
         if similarity == "gaussian":
-            return gaussian(vectors[asked], tile.keys())
+            return gaussian_similarities(vectors[asked], tile.keys())
         products = running.row_products(tile.stored_keys(), tile.indices, vectors, asked)
-        return scaled(similarity, products, lengths[asked], tile.norms, vectors.shape[1])
+        return scale_products(similarity, products, lengths[asked], tile.norms, vectors.shape[1])
 
-    if rows.beyond_memory and len(places) <= MOST_AHEAD:
-        rows.ask_for_keys(places)
+    if rows.beyond_memory and len(places) <= MAX_PREFETCHED_ROWS:
+        rows.prefetch_keys(places)
 
     def look_up_some(first: int, last: int) -> None:
         here = slice(first, last)
         for index, tile in rows.grouped(places[here]):
             similarities[here][index] = look_up(tile, queries[here][index])
 
-    side_by_side(look_up_some, len(places), LISTED_A_ROW * len(places))
+    side_by_side(look_up_some, len(places), LISTED_PER_LOOKUP * len(places))
     return similarities
 
 
-def add_rows(rows: Places, places: I64, queries: I64, weights: F64, outputs: F64) -> None:
+def add_rows(rows: RowIndices, places: I64, queries: I64, weights: F64, outputs: F64) -> None:
     """outputs[query] += weight·value, for every place, its query and its weight.
 
     Args:
@@ -112,28 +114,28 @@ def add_rows(rows: Places, places: I64, queries: I64, weights: F64, outputs: F64
     """
     running = kernels()
 
-    if rows.beyond_memory and len(places) <= MOST_AHEAD:
+    if rows.beyond_memory and len(places) <= MAX_PREFETCHED_ROWS:
         for _, tile in rows.grouped(places):
-            tile.ask_for_values()
+            tile.prefetch_values()
 
     def add_some(here: slice) -> None:
         for index, tile in rows.grouped(places[here]):
             running.add_rows(tile.stored_values(), tile.indices, queries[here][index], weights[here][index], outputs)
 
-    if len(places) <= FEW:
+    if len(places) <= SINGLE_THREAD_ROWS:
         add_some(slice(0, len(places)))
     else:  # no two threads add to one query's output
-        edges = np.searchsorted(queries, [queries[part.start] for part in _cut(len(places), workers())])
+        edges = np.searchsorted(queries, [queries[part.start] for part in _split_evenly(len(places), workers())])
         parts = [slice(int(first), int(last)) for first, last in pairwise([*edges, len(places)])]
         list(pool().map(add_some, parts))
 
 
-def _cut(count: int, parts: int) -> list[slice]:
+def _split_evenly(count: int, parts: int) -> list[slice]:
     """So many things in so many parts, one after another, about as large as each other."""
     edges = np.linspace(0, count, parts + 1).astype(int).tolist()
     return [slice(first, last) for first, last in pairwise(edges)]
 
 
-def _each(read: Callable[[Tile], Read], tiles: Sequence[Tile]) -> list[Read]:
+def _map_tiles(read: Callable[[Tile], Result], tiles: Sequence[Tile]) -> list[Result]:
     """What `read` makes of each tile, in order; in the lookup's threads where there are many."""
     return [read(tile) for tile in tiles] if len(tiles) < 3 else list(pool().map(read, tiles))

@@ -1,7 +1,7 @@
-"""Similarities of queries and stored keys in float64; `bounds.rounding` says how far rounding can carry them.
+"""Similarities of queries and stored keys in float64; `bounds.rounding` bounds their rounding errors.
 
-`originals` evaluates them twice: `all_similarities` fast, whose last bit may depend on where a row stands, and
-`similarities_at` in one fixed order, so that identical vectors tie.
+`originals` evaluates them in two ways. `compute_all_similarities` is fast, but the last bit may depend on a row's
+position. `compute_similarities` sums in one fixed order, so that identical vectors tie.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 from attention.dtypes import F64
 
 
-def gaussian(query: F64, keys: F64) -> F64:
+def gaussian_similarities(query: F64, keys: F64) -> F64:
     """−½·‖q − k‖², every row summed alike.
 
     Args:
@@ -25,7 +25,7 @@ def gaussian(query: F64, keys: F64) -> F64:
     return np.asarray(-0.5 * np.multiply(apart, apart, out=apart).sum(axis=1))
 
 
-def scaled(similarity: str, products: F64, query_norm: F64, norms: F64, dimension: int) -> F64:
+def scale_products(similarity: str, products: F64, query_norm: F64, norms: F64, dimension: int) -> F64:
     """q·k made into cosine, dot or scaled_dot, in place."""
     if similarity == "cosine":
         products /= query_norm * norms

@@ -7,12 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from attention.dtypes import F64, I64, Index
-from attention.lookup.head.originals import similarities_at
-from attention.lookup.memory.tiles import Passing
+from attention.lookup.head.originals import compute_similarities
+from attention.lookup.memory.tiles import PassingRows
 
 
-def refine(
-    passing: Passing, similarity: str, query: F64, similarities: F64, k: int, slack: float, logits: F64 | None = None
+def refine_similarities(
+    passing: PassingRows,
+    similarity: str,
+    query: F64,
+    similarities: F64,
+    k: int,
+    slack: float,
+    logits: F64 | None = None,
 ) -> None:
     """Put similarities that are summed alike in the place of scanned ones, for every row that can be among the best k
     or tie there.
@@ -32,11 +38,11 @@ def refine(
     kth = levels.min() if k >= n else np.partition(levels, n - k)[n - k]
     places = np.flatnonzero(levels >= kth - 4 * slack)
     first = np.zeros(len(places), dtype=np.int64)
-    similarities[places] = similarities_at(similarity, passing.places, query[None, :], places, first)
+    similarities[places] = compute_similarities(similarity, passing.places, query[None, :], places, first)
 
 
 @dataclass(frozen=True, eq=False)
-class Head:
+class TopRows:
     """The best: `places` among those there are, best first, with all that tie with the last of them.
 
     Attributes:
@@ -49,54 +55,54 @@ class Head:
     complete: bool
 
 
-def choose(similarities: F64, cap: int, order: I64 | None = None) -> Head:
+def select_top(similarities: F64, cap: int, order: I64 | None = None) -> TopRows:
     """The `cap` best rows and the ties of the last one; those that tie in the order that they stand, or in `order`."""
     n = similarities.size
     k = min(cap, n)
     if k == 0:
-        return Head(np.empty(0, dtype=np.intp), 0, True)
+        return TopRows(np.empty(0, dtype=np.intp), 0, True)
     last = similarities.min() if k == n else np.partition(similarities, n - k)[n - k]
     places = np.flatnonzero(similarities >= last)
     if order is not None:
         places = places[np.argsort(order[places])]
-    return Head(places[np.argsort(-similarities[places], kind="stable")], k, True)
+    return TopRows(places[np.argsort(-similarities[places], kind="stable")], k, True)
 
 
-def choose_by_weight(weights: F64, similarities: F64, cap: int, order: I64 | None = None) -> Head:
+def select_heaviest(weights: F64, similarities: F64, cap: int, order: I64 | None = None) -> TopRows:
     """The `cap` heaviest, by similarity where weights are level, and all that tie in both with the last one.
 
     What ties in both stands in the order that it stands, or in `order`.
     """
     if order is not None:
         there = np.argsort(order)
-        found = choose_by_weight(weights[there], similarities[there], cap)
-        return Head(there[found.places], found.matches, found.complete)
-    heaviest = choose(weights, cap)
+        found = select_heaviest(weights[there], similarities[there], cap)
+        return TopRows(there[found.places], found.matches, found.complete)
+    heaviest = select_top(weights, cap)
     if heaviest.matches == 0:
         return heaviest
     last = weights[heaviest.places[-1]]
     above = heaviest.places[weights[heaviest.places] > last]
     above = above[np.lexsort((-similarities[above], -weights[above]))]
     level = heaviest.places[len(above) :]
-    rest = choose(similarities[level], heaviest.matches - len(above))
-    return Head(np.concatenate([above, level[rest.places]]), heaviest.matches, True)
+    rest = select_top(similarities[level], heaviest.matches - len(above))
+    return TopRows(np.concatenate([above, level[rest.places]]), heaviest.matches, True)
 
 
-def cut(
-    head: Head, similarities: F64, weights: F64, top_p: float, elsewhere: float = 0.0, *, by_weight: bool = False
-) -> Head:
+def truncate_top_p(
+    head: TopRows, similarities: F64, weights: F64, top_p: float, elsewhere: float = 0.0, *, by_weight: bool = False
+) -> TopRows:
     """The smallest part of a head that holds a share of the documents' weight.
 
     Args:
-        head: what `choose` found within the cap.
+        head: what `select_top` found within the cap.
         similarities: float64[n].
         weights: float64[n] of the documents, the null key left out.
         top_p: the share, above 0 and at most 1.
         elsewhere: the weight of documents that `weights` does not name.
-        by_weight: whether `choose_by_weight` found the head, so that only what weighs the same ties.
+        by_weight: whether `select_heaviest` found the head, so that only what weighs the same ties.
     """
     if head.matches == 0:
-        return Head(head.places, 0, not (weights.any() or elsewhere))
+        return TopRows(head.places, 0, not (weights.any() or elsewhere))
     within = weights[head.places[: head.matches]]
     beyond = weights.copy()
     beyond[head.places[: head.matches]] = 0.0
@@ -106,10 +112,10 @@ def cut(
     # A share such as 0.9 of ten equal weights must not miss by its last bit.
     enough = np.flatnonzero(left <= (1 - top_p) * (1 + 1e-12) * (weights.sum() + elsewhere))
     if not len(enough):
-        return Head(head.places, head.matches, False)
+        return TopRows(head.places, head.matches, False)
     matches = int(enough[0]) + 1
     last = head.places[matches - 1]
     kept = similarities[head.places] >= similarities[last]
     if by_weight:
         kept = (weights[head.places] > weights[last]) | (kept & (weights[head.places] == weights[last]))
-    return Head(head.places[kept], matches, True)
+    return TopRows(head.places[kept], matches, True)

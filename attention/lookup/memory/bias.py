@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from attention.dtypes import F32, F64, I64, Bools
 from attention.errors import ParameterError, ShapeError
 from attention.kernels import NO_ADDENDS
-from attention.lookup.memory.owners import between, ranges
+from attention.lookup.memory.owners import document_ranges, expand_ranges
 from attention.lookup.memory.segments import Segment
-from attention.lookup.memory.tiles import Places, Tile
+from attention.lookup.memory.tiles import RowIndices, Tile
 from attention.lookup.memory.view import Mask, View
 
 
@@ -62,8 +62,8 @@ class Bias:
             twice = documents[1:][documents[1:] == documents[:-1]]
             if len(twice):
                 raise ParameterError(f"document {twice[0]} has two addends in a bias: add them up, and send one")
-        found = [_of_segment(segment, documents, given, float(elsewhere)) for segment in view.segments]
-        forbidden = tuple(_infinite(each) for each in found)
+        found = [_segment_addends(segment, documents, given, float(elsewhere)) for segment in view.segments]
+        forbidden = tuple(_forbidden_rows(each) for each in found)
         mask = None if all(rows is None for rows in forbidden) else ~Mask.of(view, forbidden)
         for each, rows in zip(found, forbidden, strict=True):
             if each is not None and rows is not None:
@@ -79,7 +79,7 @@ class Bias:
             self._rounded[index] = NO_ADDENDS if addends is None else addends.astype(np.float32)
         return self._rounded[index]
 
-    def at(self, rows: Places, places: NDArray[np.intp]) -> F64:
+    def at(self, rows: RowIndices, places: NDArray[np.intp]) -> F64:
         """float64[m], of the rows at some places, which may stand in any order."""
         found = np.zeros(len(places))
         for index, tile in rows.grouped(places):
@@ -88,7 +88,7 @@ class Bias:
                 found[index] = addends
         return found
 
-    def all_of(self, rows: Places) -> F64:
+    def all_of(self, rows: RowIndices) -> F64:
         """float64[n], of all rows of some tiles."""
         found = np.zeros(rows.tiles[-1].stop if rows.tiles else 0)
         for tile in rows.tiles:
@@ -110,13 +110,13 @@ class Bias:
         return {}
 
 
-def _infinite(addends: F64 | None) -> Bools | None:
+def _forbidden_rows(addends: F64 | None) -> Bools | None:
     """bool[count], which are −∞; None where none is."""
     rows = None if addends is None else np.isneginf(addends)
     return rows if rows is not None and rows.any() else None
 
 
-def _of_segment(segment: Segment, documents: I64, addends: F64, elsewhere: float) -> F64 | None:
+def _segment_addends(segment: Segment, documents: I64, addends: F64, elsewhere: float) -> F64 | None:
     """float64[count], each document's addend at all of its rows; None where all are 0."""
     owners = segment.owners
     first, last = np.searchsorted(documents, owners[[0, -1]] + (0, 1)) if segment.count else (0, 0)
@@ -127,6 +127,6 @@ def _of_segment(segment: Segment, documents: I64, addends: F64, elsewhere: float
     if np.array_equal(documents, owners):
         found[:] = addends
     else:
-        begin, end = ranges(owners, documents, segment.live)
-        found[between(begin, end)] = np.repeat(addends, end - begin)
+        begin, end = document_ranges(owners, documents, segment.live)
+        found[expand_ranges(begin, end)] = np.repeat(addends, end - begin)
     return found

@@ -11,11 +11,11 @@ import numpy as np
 from attention.dtypes import I64, Bools, Bytes
 from attention.kernels.layout import PANEL
 from attention.lookup.codes.moments import Residuals
-from attention.lookup.memory.owners import between
+from attention.lookup.memory.owners import expand_ranges
 
 
 @dataclass(eq=False)
-class Bits:
+class Bitmap:
     """Which of the first rows of a block pass; never changed, so that the masks of several views have it together.
 
     Attributes:
@@ -28,10 +28,10 @@ class Bits:
     packed: Bytes
     count: int
     residuals: Residuals | None = field(default=None, repr=False)
-    earlier: Bits | None = field(default=None, repr=False)
+    earlier: Bitmap | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, passes: Bools) -> Bits:
+    def of(cls, passes: Bools) -> Bitmap:
         """Of bool[count]."""
         return cls(np.packbits(passes, bitorder="little"), len(passes))
 
@@ -44,7 +44,7 @@ class Bits:
     @cached_property
     def n(self) -> int:
         """How many rows pass."""
-        return int(_IN_BYTE[self.packed].sum(dtype=np.int64))
+        return int(_BITS_IN_BYTE[self.packed].sum(dtype=np.int64))
 
     @cached_property
     def scanned(self) -> int:
@@ -54,11 +54,11 @@ class Bits:
         rest = self.packed[full * PANEL // 8 :].any()
         return PANEL * int(np.count_nonzero(panels)) + (self.count - PANEL * full) * int(rest)
 
-    def followed_by(self, more: Bools) -> Bits:
+    def followed_by(self, more: Bools) -> Bitmap:
         """With more rows behind them."""
-        return Bits.of(np.concatenate([self.passes(), more]))
+        return Bitmap.of(np.concatenate([self.passes(), more]))
 
-    def follow(self, earlier: Bits | None) -> None:
+    def follow(self, earlier: Bitmap | None) -> None:
         """These are of the same condition as `earlier`, whose residuals are the ones to begin with."""
         if earlier is not None and earlier is not self:
             self.earlier = earlier if earlier.residuals is not None else earlier.earlier
@@ -68,16 +68,16 @@ class Bits:
         """The memory that it holds, in bytes."""
         return self.packed.nbytes
 
-    def among(self, live: Bits | None) -> Bits:
+    def among(self, live: Bitmap | None) -> Bitmap:
         """Those of them that live; None: all do."""
-        return self if live is None else Bits(self.packed & live.packed, self.count)
+        return self if live is None else Bitmap(self.packed & live.packed, self.count)
 
 
-_IN_BYTE = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1, dtype=np.uint8)
+_BITS_IN_BYTE = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1, dtype=np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
-class Picked:
+class RowSelection:
     """Some rows of those that were asked about.
 
     Attributes:
@@ -91,24 +91,24 @@ class Picked:
     passes: tuple[Bools, ...]
 
     @classmethod
-    def of(cls, spans: Sequence[I64], numbers: I64) -> Picked:
+    def of(cls, spans: Sequence[I64], numbers: I64) -> RowSelection:
         """The rows of the given documents int64[r], in any order; unknown ones are ignored."""
         numbers = np.asarray(numbers, dtype=np.int64)
         if not (numbers[1:] >= numbers[:-1]).all():
             numbers = np.sort(numbers)
-        return cls(spans, tuple(_among(owners, numbers) for owners in spans))
+        return cls(spans, tuple(_rows_of(owners, numbers) for owners in spans))
 
-    def __and__(self, other: Picked) -> Picked:
-        return Picked(self.spans, tuple(a & b for a, b in zip(self.passes, other.passes, strict=True)))
+    def __and__(self, other: RowSelection) -> RowSelection:
+        return RowSelection(self.spans, tuple(a & b for a, b in zip(self.passes, other.passes, strict=True)))
 
-    def __or__(self, other: Picked) -> Picked:
-        return Picked(self.spans, tuple(a | b for a, b in zip(self.passes, other.passes, strict=True)))
+    def __or__(self, other: RowSelection) -> RowSelection:
+        return RowSelection(self.spans, tuple(a | b for a, b in zip(self.passes, other.passes, strict=True)))
 
-    def __invert__(self) -> Picked:
-        return Picked(self.spans, tuple(~each for each in self.passes))
+    def __invert__(self) -> RowSelection:
+        return RowSelection(self.spans, tuple(~each for each in self.passes))
 
 
-def _among(owners: I64, numbers: I64) -> Bools:
+def _rows_of(owners: I64, numbers: I64) -> Bools:
     """bool[r]: which of some rows, by their owners int64[r], belong to one of the documents; both ascend."""
     passes = np.zeros(len(owners), dtype=np.bool_)
     if not len(owners):
@@ -123,5 +123,5 @@ def _among(owners: I64, numbers: I64) -> Bools:
         table[numbers - owners[0]] = True
         return np.asarray(table[owners - owners[0]])
     begin, end = np.searchsorted(owners, numbers), np.searchsorted(owners, numbers, side="right")
-    passes[between(begin, end)] = True
+    passes[expand_ranges(begin, end)] = True
     return passes

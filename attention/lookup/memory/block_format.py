@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from attention.lookup.codes.quantisation import WIDEST
+from attention.lookup.codes.quantisation import MAX_WIDTH
 
 
 @dataclass(frozen=True)
@@ -24,4 +24,4 @@ class BlockFormat:
 
     def codes(self, width: int) -> bool:
         """Whether keys of that width are kept in codes."""
-        return self.similarity != "gaussian" and width <= WIDEST and not self.codes_later
+        return self.similarity != "gaussian" and width <= MAX_WIDTH and not self.codes_later

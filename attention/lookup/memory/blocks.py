@@ -10,17 +10,17 @@ import numpy as np
 
 from attention.dtypes import F32, F64, I64, Index
 from attention.lookup.codes.moments import Moments
-from attention.lookup.codes.quantisation import AT_ONCE, Coded, Codes, ValueCodes
+from attention.lookup.codes.quantisation import CODING_BATCH, CodedVectors, Codes, ValueCodes
 from attention.lookup.memory.block_format import BlockFormat
-from attention.lookup.memory.chunks import written
-from attention.lookup.memory.originals import Unread, originals
+from attention.lookup.memory.chunks import write_chunks
+from attention.lookup.memory.originals import OriginalsCheck, allocate_originals
 from attention.lookup.memory.rows import Rows
 from attention.shared_memory import private
 
 BLOCK_ROWS = 131_072
 FIRST_ROWS = 64
 
-Sums: TypeAlias = tuple[F64 | F32 | None, Moments | None]
+ChunkSums: TypeAlias = tuple[F64 | F32 | None, Moments | None]
 """What is added up of the keys and of the values of a chunk."""
 
 
@@ -51,20 +51,20 @@ class Block:
     codes: Codes | None
     value_codes: ValueCodes | None
     normalised: bool
-    unread: Unread | None = None
+    unread: OriginalsCheck | None = None
 
     @classmethod
-    def with_room(cls, rows: int, dimension: int, value_dimension: int | None, layout: BlockFormat) -> Block:
+    def allocate(cls, rows: int, dimension: int, value_dimension: int | None, layout: BlockFormat) -> Block:
         """An empty block for so many rows; `value_dimension` None: the values are the keys."""
         norms = private((rows,), np.float64)
         return cls(
             private((rows,), np.int64),
             private((rows,), np.int64),
-            originals(rows, dimension, layout.directory),
-            None if value_dimension is None else originals(rows, value_dimension, layout.directory),
+            allocate_originals(rows, dimension, layout.directory),
+            None if value_dimension is None else allocate_originals(rows, value_dimension, layout.directory),
             norms,
             norms if value_dimension is None else private((rows,), np.float64),
-            *_codes_room(rows, dimension, value_dimension or dimension, layout),
+            *_allocate_codes(rows, dimension, value_dimension or dimension, layout),
             layout.similarity == "cosine",
         )
 
@@ -103,7 +103,7 @@ class Block:
     def grown(self, count: int, rows: int, layout: BlockFormat) -> Block:
         """A copy of the first `count` rows, with room for `rows`."""
         width = None if self.values is None else self.value_dimension
-        grown = Block.with_room(rows, self.dimension, width, layout)
+        grown = Block.allocate(rows, self.dimension, width, layout)
         grown.numbers[:count] = self.numbers[:count]
         grown.owners[:count] = self.owners[:count]
         grown.keys[:count] = self.read_keys(slice(0, count))[:count]
@@ -129,7 +129,7 @@ class Block:
         self.read_keys(slice(0, count))
         self.read_values(slice(0, count))
         dimension, width = self.dimension, self.value_dimension
-        codes, value_codes = _codes_room(self.capacity, dimension, width, layout)
+        codes, value_codes = _allocate_codes(self.capacity, dimension, width, layout)
         made = replace(self, codes=codes, value_codes=value_codes)
         made.code(0, count)
         return made
@@ -139,53 +139,55 @@ class Block:
         end = start + len(rows)
         self.numbers[start:end] = rows.numbers
         self.owners[start:end] = rows.numbers if rows.owners is None else rows.owners
-        for sums in written(partial(self._write_run, start, rows), start, end):
-            self._count_in(sums)
+        for sums in write_chunks(partial(self._write_run, start, rows), start, end):
+            self._add_sums(sums)
 
     def code(self, start: int, end: int) -> None:
         """Put rows `start` to `end`, whose originals are there, into what codes there is room for."""
-        for sums in written(self._code_run, start, end):
-            self._count_in(sums)
+        for sums in write_chunks(self._code_run, start, end):
+            self._add_sums(sums)
 
-    def _count_in(self, sums: Sums) -> None:
+    def _add_sums(self, sums: ChunkSums) -> None:
         """Here, in the order of rows, so that sums are the same each time."""
         if self.codes is not None and self.value_codes is not None:
-            self.codes.count_in(sums[0])
-            self.value_codes.count_in(sums[1])
+            self.codes.add_sums(sums[0])
+            self.value_codes.add_sums(sums[1])
 
-    def _write_run(self, start: int, rows: Rows, first: int, stop: int) -> Sums:
+    def _write_run(self, start: int, rows: Rows, first: int, stop: int) -> ChunkSums:
         """Put those of `rows` that come at `first` to `stop`, in one chunk → what is summed of keys and values."""
         here, part = slice(first, stop), slice(first - start, stop - start)
         keys = rows.keys[part]
         self.keys[here] = keys
-        self.norms[here] = lengths(keys)
+        self.norms[here] = row_norms(keys)
         if self.values is not None:
             self.values[here] = values = keys if rows.values is None else rows.values[part]
-            self.value_norms[here] = lengths(values)
+            self.value_norms[here] = row_norms(values)
         return self._code_run(first, stop)
 
-    def _code_run(self, first: int, stop: int) -> Sums:
+    def _code_run(self, first: int, stop: int) -> ChunkSums:
         """Code rows `first` to `stop`, in one chunk → what is summed of keys and values."""
         here = slice(first, stop)
         norms = self.norms[here] if self.normalised else None
         if self.codes is None or self.value_codes is None:
             return None, None
-        coded = Coded.of(self.keys[here], norms)
-        coded_values = coded if self.values is None else Coded.of(self.values[here])
+        coded = CodedVectors.of(self.keys[here], norms)
+        coded_values = coded if self.values is None else CodedVectors.of(self.values[here])
         return self.codes.write(first, coded), self.value_codes.write(first, coded_values)
 
 
-def _codes_room(rows: int, width: int, value_width: int, layout: BlockFormat) -> tuple[Codes | None, ValueCodes | None]:
+def _allocate_codes(
+    rows: int, width: int, value_width: int, layout: BlockFormat
+) -> tuple[Codes | None, ValueCodes | None]:
     """What a block of so many rows has room for, see there."""
     if not layout.codes(width):
         return None, None
-    return Codes.with_room(rows, width), ValueCodes.with_room(rows, value_width)
+    return Codes.allocate(rows, width), ValueCodes.allocate(rows, value_width)
 
 
-def lengths(vectors: F32) -> F64:
+def row_norms(vectors: F32) -> F64:
     """The Euclidean norms of `vectors` float32[n, d] in float64, each row summed alike wherever it stands."""
     norms = np.empty(len(vectors))
-    for start in range(0, len(vectors), AT_ONCE):
-        tile = vectors[start : start + AT_ONCE].astype(np.float64)
-        norms[start : start + AT_ONCE] = np.sqrt(np.multiply(tile, tile, out=tile).sum(axis=1))
+    for start in range(0, len(vectors), CODING_BATCH):
+        tile = vectors[start : start + CODING_BATCH].astype(np.float64)
+        norms[start : start + CODING_BATCH] = np.sqrt(np.multiply(tile, tile, out=tile).sum(axis=1))
     return norms

@@ -10,28 +10,28 @@ from typing import TypeVar
 from attention.kernels import one_blas_thread, pool, workers
 from attention.kernels.layout import CHUNK
 
-ALONE = 2
+SINGLE_THREAD_CHUNKS = 2
 """Rows of so many chunks at most are written in the thread that has them: others would hardly be faster."""
 
-_Made = TypeVar("_Made")
+Result = TypeVar("Result")
 
 
-def written(write: Callable[[int, int], _Made], start: int, end: int) -> Iterator[_Made]:
+def write_chunks(write: Callable[[int, int], Result], start: int, end: int) -> Iterator[Result]:
     """What `write` returns of rows `start` to `end`, called with the first and the end of what lies in one chunk.
 
     In order. None is at work any more where one raises.
     """
-    runs = list(_within_chunks(start, end))
-    if len(runs) > ALONE:
-        yield from _together(write, runs)
+    runs = list(_split_at_chunks(start, end))
+    if len(runs) > SINGLE_THREAD_CHUNKS:
+        yield from _write_in_threads(write, runs)
         return
     with one_blas_thread():
         results = [write(*run) for run in runs]
     yield from results
 
 
-def _together(write: Callable[[int, int], _Made], runs: Sequence[tuple[int, int]]) -> Iterator[_Made]:
-    begun: deque[Future[_Made]] = deque()
+def _write_in_threads(write: Callable[[int, int], Result], runs: Sequence[tuple[int, int]]) -> Iterator[Result]:
+    begun: deque[Future[Result]] = deque()
     try:
         with one_blas_thread():
             for run in runs:
@@ -47,7 +47,7 @@ def _together(write: Callable[[int, int], _Made], runs: Sequence[tuple[int, int]
         wait(begun)
 
 
-def _within_chunks(start: int, end: int) -> Iterator[tuple[int, int]]:
+def _split_at_chunks(start: int, end: int) -> Iterator[tuple[int, int]]:
     while start < end:
         stop = min(end, start - start % CHUNK + CHUNK)
         yield start, stop

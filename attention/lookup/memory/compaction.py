@@ -14,13 +14,13 @@ from attention.lookup.memory.rows import Rows
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.view import View
 
-WASTE = 0.25
+REMOVED_SHARE = 0.25
 """The share of removed rows from which on a segment is written anew."""
 
-SMALL = 0.5
+SMALL_SHARE = 0.5
 """A segment is small below this share of a full block; two of them in a row become one."""
 
-LAST_WASTE = 8192
+REMOVED_IN_LAST = 8192
 """Removed rows from which on the last segment is written anew, too, where it has fewer others."""
 
 
@@ -32,7 +32,7 @@ class Replacement:
     new: Segment
 
 
-def compacted(view: View, layout: BlockFormat) -> list[Replacement]:
+def compact(view: View, layout: BlockFormat) -> list[Replacement]:
     """What to put in the place of what.
 
     The last segment, which the writer goes on with, is left alone unless most of it is removed and there is nothing
@@ -41,22 +41,26 @@ def compacted(view: View, layout: BlockFormat) -> list[Replacement]:
     groups: list[list[Segment]] = []
     rows = 0
     for segment in view.segments[:-1]:
-        if segment.n >= segment.count * (1 - WASTE) and segment.n >= BLOCK_ROWS * SMALL:
+        if segment.n >= segment.count * (1 - REMOVED_SHARE) and segment.n >= BLOCK_ROWS * SMALL_SHARE:
             groups.append([])
             rows = 0
             continue
-        if not groups or rows + segment.n > BLOCK_ROWS or not _alike(groups[-1], segment):
+        if not groups or rows + segment.n > BLOCK_ROWS or not _share_values(groups[-1], segment):
             groups.append([])
             rows = 0
         groups[-1].append(segment)
         rows += segment.n
-    worth = [group for group in groups if len(group) > 1 or (group and group[0].n < group[0].count * (1 - WASTE))]
+    worth = [
+        group for group in groups if len(group) > 1 or (group and group[0].n < group[0].count * (1 - REMOVED_SHARE))
+    ]
     if not worth:
-        worth = [[segment] for segment in view.segments[-1:] if segment.count - segment.n > max(LAST_WASTE, segment.n)]
-    return [Replacement(tuple(group), _joined(group, layout)) for group in worth]
+        worth = [
+            [segment] for segment in view.segments[-1:] if segment.count - segment.n > max(REMOVED_IN_LAST, segment.n)
+        ]
+    return [Replacement(tuple(group), _merge(group, layout)) for group in worth]
 
 
-def in_place_of(
+def apply_replacements(
     replaced: Sequence[Replacement], segments: tuple[Segment, ...], layout: BlockFormat
 ) -> tuple[Segment, ...] | None:
     """The segments of the current view with the replacements in it; None where a replaced one has gone.
@@ -72,32 +76,32 @@ def in_place_of(
             now = current.get(id(old.block))
             if now is None or (now.count != old.count and len(replacement.old) > 1):
                 return None
-            gone = _live(old) & ~_live(now)[: old.count]
+            gone = _live_rows(old) & ~_live_rows(now)[: old.count]
             if gone.any():
                 new = new.without(new.positions(np.unique(old.owners[gone])))
             if now.count > old.count:
-                new = _continued(new, now, old.count, layout)
+                new = _append_later_rows(new, now, old.count, layout)
         at = next(i for i, segment in enumerate(result) if segment.block is replacement.old[0].block)
         result[at : at + len(replacement.old)] = [new]
     return tuple(result)
 
 
-def _joined(group: Sequence[Segment], layout: BlockFormat) -> Segment:
-    live = [_live(segment) for segment in group]
+def _merge(group: Sequence[Segment], layout: BlockFormat) -> Segment:
+    live = [_live_rows(segment) for segment in group]
     numbers = np.concatenate([segment.numbers[alive] for segment, alive in zip(group, live, strict=True)])
     owners = np.concatenate([segment.owners[alive] for segment, alive in zip(group, live, strict=True)])
     keys = np.concatenate([segment.keys[alive] for segment, alive in zip(group, live, strict=True)])
     own = group[0].block.values is not None
     values = np.concatenate([s.values[alive] for s, alive in zip(group, live, strict=True)]) if own else None
     rows = Rows.stored(numbers, keys, values, owners)
-    block = Block.with_room(len(rows), keys.shape[1], None if values is None else values.shape[1], layout)
+    block = Block.allocate(len(rows), keys.shape[1], None if values is None else values.shape[1], layout)
     block.write(0, rows)
     return Segment(block, len(rows), several=rows.owners is not None)
 
 
-def _continued(segment: Segment, written: Segment, since: int, layout: BlockFormat) -> Segment:
+def _append_later_rows(segment: Segment, written: Segment, since: int, layout: BlockFormat) -> Segment:
     """The segment with those rows behind it that live in `written` from place `since` on."""
-    alive = _live(written)[since:]
+    alive = _live_rows(written)[since:]
     since_then = slice(since, written.count)
     values = None if written.block.values is None else written.stored_values(since_then)[since:][alive]
     numbers, owners = written.numbers[since:][alive], written.owners[since:][alive]
@@ -105,10 +109,10 @@ def _continued(segment: Segment, written: Segment, since: int, layout: BlockForm
     return segment.extended(rows, layout) if len(rows) else segment
 
 
-def _live(segment: Segment) -> Bools:
+def _live_rows(segment: Segment) -> Bools:
     return np.ones(segment.count, dtype=np.bool_) if segment.live is None else segment.live
 
 
-def _alike(group: Sequence[Segment], segment: Segment) -> bool:
+def _share_values(group: Sequence[Segment], segment: Segment) -> bool:
     """Whether both have values of their own, or neither has."""
     return not group or (group[0].block.values is None) == (segment.block.values is None)

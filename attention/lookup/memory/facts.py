@@ -10,12 +10,12 @@ import numpy as np
 
 from attention.dtypes import I64
 from attention.lookup.codes.moments import Moments, Spread
-from attention.lookup.memory.owners import LONGEST, ranges
+from attention.lookup.memory.owners import LONGEST_DOCUMENTS, document_ranges
 from attention.lookup.memory.segments import Segment
 
 
 @dataclass(frozen=True, eq=False)
-class Facts:
+class BlockStatistics:
     """Of one version of a part.
 
     Attributes:
@@ -44,11 +44,11 @@ class Facts:
     value_spreads: tuple[Spread, ...] = ()
 
     @classmethod
-    def of(cls, similarity: str, value_dimension: int | None, segments: Sequence[Segment]) -> Facts:
+    def of(cls, similarity: str, value_dimension: int | None, segments: Sequence[Segment]) -> BlockStatistics:
         """Of the segments of one view."""
         codes = [segment.block.value_codes for segment in segments]
         moments = tuple(each.moments for each in codes if each is not None and each.moments is not None)
-        longest, most_keys = _longest(segments)
+        longest, most_keys = _merge_longest(segments)
         return cls(
             similarity=similarity,
             n=sum(segment.n for segment in segments),
@@ -63,7 +63,7 @@ class Facts:
         )
 
     @classmethod
-    def joined(cls, similarity: str, value_dimension: int | None, parts: Sequence[Facts]) -> Facts:
+    def joined(cls, similarity: str, value_dimension: int | None, parts: Sequence[BlockStatistics]) -> BlockStatistics:
         """Of all parts; a document has its rows in one of them."""
         moments = tuple(some for part in parts for some in part.value_moments)
         spreads = tuple(some for part in parts for some in part.value_spreads)
@@ -95,7 +95,7 @@ class Facts:
         return Spread.of(self.value_moments) if self.value_moments else None
 
 
-def _longest(segments: Sequence[Segment]) -> tuple[I64, int]:
+def _merge_longest(segments: Sequence[Segment]) -> tuple[I64, int]:
     """The documents with most rows, and how many rows any other has at most.
 
     A document that lies in one segment and is not among the longest there has no more rows than LONGEST + 1 others; one
@@ -106,7 +106,7 @@ def _longest(segments: Sequence[Segment]) -> tuple[I64, int]:
     documents = np.unique(np.concatenate([segment.longest for segment in segments if segment.several]))
     counts = np.zeros(len(documents), dtype=np.int64)
     for segment in segments:
-        first, last = ranges(segment.owners, documents, segment.live)
+        first, last = document_ranges(segment.owners, documents, segment.live)
         counts += last - first
     order = np.argsort(-counts, kind="stable")
-    return np.sort(documents[order[:LONGEST]]), int(counts[order[LONGEST:]].max(initial=1))
+    return np.sort(documents[order[:LONGEST_DOCUMENTS]]), int(counts[order[LONGEST_DOCUMENTS:]].max(initial=1))

@@ -16,7 +16,7 @@ from attention.errors import ParameterError, ShapeError
 from attention.lookup.memory.block_format import BlockFormat
 from attention.lookup.memory.blocks import BLOCK_ROWS, FIRST_ROWS, Block
 from attention.lookup.memory.codes_later import CodedBlock
-from attention.lookup.memory.compaction import Replacement, compacted, in_place_of
+from attention.lookup.memory.compaction import Replacement, apply_replacements, compact
 from attention.lookup.memory.rows import Rows
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.view import View
@@ -128,11 +128,11 @@ class Memory:
         """Make the view that was staged last the current one, with those blocks in it that were compacted since."""
         with self._turn:
             for replaced in self._since_staged or ():
-                segments = in_place_of(replaced, staged.segments, self._layout)
+                segments = apply_replacements(replaced, staged.segments, self._layout)
                 if segments is None:
                     break
-                staged = _with(staged, segments)
-            self._view = self._in_codes(staged)
+                staged = _with_segments(staged, segments)
+            self._view = self._with_codes(staged)
             self._since_staged = None
 
     def code(self) -> None:
@@ -152,9 +152,9 @@ class Memory:
             made = CodedBlock(bare.block.coded(bare.count, self._layout), bare.count)
             with self._turn:
                 self._coded[bare.block] = made
-                self._view = self._in_codes(self._view)
+                self._view = self._with_codes(self._view)
 
-    def _in_codes(self, view: View) -> View:
+    def _with_codes(self, view: View) -> View:
         """The view with codes for what got some since it was staged."""
         if not any(segment.block in self._coded for segment in view.segments):
             return view
@@ -162,7 +162,7 @@ class Memory:
             segment if (made := self._coded.get(segment.block)) is None else made.in_place_of(segment)
             for segment in view.segments
         )
-        return _with(view, segments)
+        return _with_segments(view, segments)
 
     def compact(self) -> bool:
         """Write blocks anew that hold many removed rows, and small ones together; for a thread of its own.
@@ -173,14 +173,14 @@ class Memory:
             Whether there was anything to do, and nothing came in between.
         """
         before = self._view
-        replaced = compacted(before, self._layout)
+        replaced = compact(before, self._layout)
         if not replaced:
             return False
         with self._turn:
-            segments = in_place_of(replaced, self._view.segments, self._layout)
+            segments = apply_replacements(replaced, self._view.segments, self._layout)
             if segments is None:
                 return False
-            self._view = _with(self._view, segments)
+            self._view = _with_segments(self._view, segments)
             if self._since_staged is not None:
                 self._since_staged.append(replaced)
             return True
@@ -200,16 +200,16 @@ class Memory:
         if add is not None and len(add):
             dimension = add.keys.shape[1]
             value_dimension = dimension if add.values is None else add.values.shape[1]
-            segments = _extended(segments, add, self._layout, self._expected)
+            segments = _append_rows(segments, add, self._layout, self._expected)
         segments = [segment for segment in segments if segment.n]
         return view.followed_by(tuple(segments), dimension, value_dimension)
 
 
-def _with(view: View, segments: tuple[Segment, ...]) -> View:
+def _with_segments(view: View, segments: tuple[Segment, ...]) -> View:
     return view.followed_by(segments, view.dimension, view.value_dimension)
 
 
-def _extended(segments: list[Segment], rows: Rows, layout: BlockFormat, expected: int) -> list[Segment]:
+def _append_rows(segments: list[Segment], rows: Rows, layout: BlockFormat, expected: int) -> list[Segment]:
     """The segments with `rows` behind the last one, or in blocks of their own; in all there will be `expected` ones."""
     start = 0
     while start < len(rows):
@@ -218,7 +218,7 @@ def _extended(segments: list[Segment], rows: Rows, layout: BlockFormat, expected
             # A power of two, as a block has that grew to it: what is written later finds room.
             room = min(max(len(rows) - start, FIRST_ROWS, 1 << max(to_come - 1, 0).bit_length()), BLOCK_ROWS)
             width = None if rows.values is None else rows.values.shape[1]
-            segments = [*segments, Segment(Block.with_room(room, rows.keys.shape[1], width, layout), 0)]
+            segments = [*segments, Segment(Block.allocate(room, rows.keys.shape[1], width, layout), 0)]
         stop = min(len(rows), start + BLOCK_ROWS - segments[-1].count)
         segments = [*segments[:-1], segments[-1].extended(rows.part(start, stop), layout)]
         start = stop
@@ -245,7 +245,7 @@ def _check(view: View, rows: Rows) -> None:
             f"the key of row {zero} is a zero vector, for which cosine is not defined: leave it out, or use dot"
         )
     for segment in view.segments:
-        if not _overlap(segment, rows):
+        if not _ranges_overlap(segment, rows):
             continue
         used = np.intersect1d(segment.numbers, rows.numbers, assume_unique=True)
         if len(used):
@@ -253,12 +253,12 @@ def _check(view: View, rows: Rows) -> None:
     owners = rows.numbers if rows.owners is None else rows.owners
     for segment in view.segments:
         if segment.several:
-            _check_apart(rows.numbers, owners, segment.numbers, segment.owners)
+            _check_not_interleaved(rows.numbers, owners, segment.numbers, segment.owners)
         if rows.owners is not None:
-            _check_apart(segment.numbers, segment.owners, rows.numbers, owners)
+            _check_not_interleaved(segment.numbers, segment.owners, rows.numbers, owners)
 
 
-def _check_apart(numbers: I64, own: I64, others: I64, owners: I64) -> None:
+def _check_not_interleaved(numbers: I64, own: I64, others: I64, owners: I64) -> None:
     """Refuse numbers int64[n] that lie between the rows of one document among others; both say by whom they are
     owned."""
     first, last = np.searchsorted(numbers, [owners[0], others[-1]])
@@ -273,5 +273,5 @@ def _check_apart(numbers: I64, own: I64, others: I64, owners: I64) -> None:
         )
 
 
-def _overlap(segment: Segment, rows: Rows) -> bool:
+def _ranges_overlap(segment: Segment, rows: Rows) -> bool:
     return bool(segment.count and segment.numbers[-1] >= rows.numbers[0] and segment.numbers[0] <= rows.numbers[-1])

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from attention.dtypes import F32, Index
 from attention.shared_memory import file_of, private
 
-SMALLEST_FILE = 2**24
+MIN_FILE_BYTES = 2**24
 """Bytes of originals from which on a file is worth its while."""
 
 
-class Unread(Protocol):
+class OriginalsCheck(Protocol):
     """Originals that lie in a file, and are held against their checksums before they are first used.
 
     Each call raises a ValueError where what is asked for is not what was written.
@@ -39,7 +39,7 @@ class Unread(Protocol):
         """Check about so many bytes that nobody has checked."""
 
 
-def originals(rows: int, width: int, directory: Path | None) -> F32:
+def allocate_originals(rows: int, width: int, directory: Path | None) -> F32:
     """Room for float32[rows, width], in memory, or in a file that goes when nobody maps it any more.
 
     What lies in a file the system keeps in memory as far as it is read, and takes back when memory runs short.
@@ -50,7 +50,7 @@ def originals(rows: int, width: int, directory: Path | None) -> F32:
     already.
     """
     size = rows * width * np.dtype(np.float32).itemsize
-    if directory is not None and size >= SMALLEST_FILE:
+    if directory is not None and size >= MIN_FILE_BYTES:
         with suppress(OSError), tempfile.TemporaryFile(dir=directory, prefix="originals-") as file:
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, size)
@@ -60,12 +60,12 @@ def originals(rows: int, width: int, directory: Path | None) -> F32:
     return private((rows, width), np.float32)
 
 
-def in_file(vectors: F32) -> int:
+def bytes_in_file(vectors: F32) -> int:
     """How many bytes of originals lie in a file; 0 where they lie in memory."""
     return vectors.nbytes if file_of(vectors) is not None else 0
 
 
-def memory_of_machine() -> int:
+def machine_memory() -> int:
     """Bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
@@ -74,19 +74,19 @@ def read_ahead(vectors: F32, rows: Index) -> None:
     """Have the system read some rows that lie in a file, all at once, before one after another is waited for.
 
     Args:
-        vectors: as `originals` made them, or anywhere in a map of a file.
+        vectors: as `allocate_originals` made them, or anywhere in a map of a file.
         rows: int64[r]; of them only what memory does not hold is read from disk.
     """
     mapped = file_of(vectors)
     if mapped is None or not hasattr(mmap, "MADV_WILLNEED"):
         return
     size = vectors.strides[0]
-    starts = rows * size + _address(vectors) - _address(np.ndarray(1, np.uint8, mapped))
+    starts = rows * size + _address_of(vectors) - _address_of(np.ndarray(1, np.uint8, mapped))
     first = starts // mmap.PAGESIZE * mmap.PAGESIZE
     for start, length in zip(first.tolist(), (starts + size - first).tolist(), strict=True):
         mapped.madvise(mmap.MADV_WILLNEED, start, length)
 
 
-def _address(array: NDArray[Any]) -> int:
+def _address_of(array: NDArray[Any]) -> int:
     """Where its first byte lies."""
     return int(array.__array_interface__["data"][0])

@@ -6,11 +6,11 @@ import numpy as np
 
 from attention.dtypes import I64, Bools, Index
 
-LONGEST = 32
+LONGEST_DOCUMENTS = 32
 """So many of the documents with most rows are known by name."""
 
 
-def beginning(numbers: I64, owners: I64, passes: Bools | None) -> int:
+def count_documents(numbers: I64, owners: I64, passes: Bools | None) -> int:
     """How many documents begin among these rows: rows that own themselves.
 
     Args:
@@ -21,7 +21,7 @@ def beginning(numbers: I64, owners: I64, passes: Bools | None) -> int:
     return int(np.count_nonzero(begins if passes is None else begins & passes))
 
 
-def longest(numbers: I64, owners: I64, live: Bools | None) -> I64:
+def longest_documents(numbers: I64, owners: I64, live: Bools | None) -> I64:
     """int64[l]: the documents with most rows here, one more than LONGEST, and all that begin elsewhere; ascending.
 
     Args:
@@ -32,12 +32,12 @@ def longest(numbers: I64, owners: I64, live: Bools | None) -> I64:
     counts = np.diff(starts, append=len(owners))
     if live is not None:
         counts[~live[starts]] = 0
-    most = np.argsort(-counts, kind="stable")[: LONGEST + 1]
+    most = np.argsort(-counts, kind="stable")[: LONGEST_DOCUMENTS + 1]
     elsewhere = np.flatnonzero(owners[starts] != numbers[starts])
     return np.unique(owners[starts[np.concatenate([most, elsewhere])]])
 
 
-def ranges(owners: I64, documents: I64, passes: Bools | None) -> tuple[Index, Index]:
+def document_ranges(owners: I64, documents: I64, passes: Bools | None) -> tuple[Index, Index]:
     """Where the rows of each of the given documents int64[m] begin and end; nowhere where they do not pass.
 
     Args:
@@ -52,7 +52,7 @@ def ranges(owners: I64, documents: I64, passes: Bools | None) -> tuple[Index, In
     return first, last
 
 
-def between(first: Index, last: Index) -> Index:
+def expand_ranges(first: Index, last: Index) -> Index:
     """int64[Σ (last − first)]: every position from each first on, up to its last, which is not included."""
     counts = last - first
     return np.repeat(first - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())

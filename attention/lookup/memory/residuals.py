@@ -10,15 +10,15 @@ import numpy as np
 from attention.dtypes import F32, F64, I64, Bools
 from attention.kernels import kernels, pool
 from attention.lookup.codes.moments import Moments, Residuals
-from attention.lookup.memory.bits import Bits
+from attention.lookup.memory.bits import Bitmap
 from attention.lookup.memory.blocks import Block
 from attention.lookup.memory.segments import Segment
 
-AT_A_TIME = 4_096
+ROWS_PER_TASK = 4_096
 """Rows that one thread reads at a time."""
 
 
-def residuals_of(passing: Iterable[tuple[Segment, Bools | None]], width: int) -> Residuals:
+def sum_residuals(passing: Iterable[tuple[Segment, Bools | None]], width: int) -> Residuals:
     """Of the values of all rows that live, where their moments are kept.
 
     Those of a whole block are known. So where more than half of a block's rows pass the others are read, and taken off:
@@ -34,13 +34,13 @@ def residuals_of(passing: Iterable[tuple[Segment, Bools | None]], width: int) ->
         if live is None:
             found += whole
         elif 2 * segment.n <= segment.count:
-            found += _read(segment, live)
+            found += _read_residuals(segment, live)
         else:
-            found += whole - _removed(segment, live)
+            found += whole - _sum_removed(segment, live)
     return found
 
 
-def residuals_of_bits(segment: Segment, bits: Bits) -> Residuals:
+def sum_masked_residuals(segment: Segment, bits: Bitmap) -> Residuals:
     """The same of the rows of a segment that a mask lets through; known of the same bits in a mask of another view."""
     if bits.residuals is not None:
         return bits.residuals
@@ -49,26 +49,30 @@ def residuals_of_bits(segment: Segment, bits: Bits) -> Residuals:
         before = np.zeros(bits.count, dtype=np.bool_)
         before[: earlier.count] = earlier.passes()
         if np.count_nonzero(passes != before) <= fewer:
-            bits.residuals = earlier.residuals + _read(segment, passes & ~before) - _read(segment, before & ~passes)
+            bits.residuals = (
+                earlier.residuals
+                + _read_residuals(segment, passes & ~before)
+                - _read_residuals(segment, before & ~passes)
+            )
             bits.earlier = None
             return bits.residuals
     whole = _moments(segment).residuals
-    found = _read(segment, passes) if fewer == bits.n else whole - _read(segment, ~passes)
+    found = _read_residuals(segment, passes) if fewer == bits.n else whole - _read_residuals(segment, ~passes)
     if found.count == bits.n:  # and of no rows that were written since
         bits.residuals = found
     return found
 
 
-def _read(segment: Segment, passes: Bools) -> Residuals:
+def _read_residuals(segment: Segment, passes: Bools) -> Residuals:
     rows = np.flatnonzero(passes)
-    return Residuals(len(rows), _sum_at(segment, rows))
+    return Residuals(len(rows), _sum_positions(segment, rows))
 
 
 _last_removed: WeakKeyDictionary[Block, tuple[Bools, Residuals]] = WeakKeyDictionary()
 """Of blocks from which rows were removed: which of them lived, and what those that did not come to."""
 
 
-def _removed(segment: Segment, live: Bools) -> Residuals:
+def _sum_removed(segment: Segment, live: Bools) -> Residuals:
     """Those of the rows that do not live: of the ones that were removed since somebody asked only these are read."""
     gone = ~live
     known = Residuals(0, np.zeros(segment.block.value_dimension))
@@ -80,20 +84,20 @@ def _removed(segment: Segment, live: Bools) -> Residuals:
         gone[: len(before)] &= before
     rows = np.flatnonzero(gone)
     if len(rows):
-        known += Residuals(len(rows), _sum_at(segment, rows))
+        known += Residuals(len(rows), _sum_positions(segment, rows))
     if not older:
         _last_removed[segment.block] = live, known
     return known
 
 
-def _sum_at(segment: Segment, rows: I64) -> F64:
-    return residual_sum(segment.stored_values(rows), rows)
+def _sum_positions(segment: Segment, rows: I64) -> F64:
+    return sum_row_residuals(segment.stored_values(rows), rows)
 
 
-def residual_sum(values: F32, rows: I64) -> F64:
+def sum_row_residuals(values: F32, rows: I64) -> F64:
     """float64[d_v]: Σ (v − v̂) of some rows of values float32[n, d_v], in every core where they are many."""
     running = kernels()
-    parts = [rows[first : first + AT_A_TIME] for first in range(0, len(rows), AT_A_TIME)]
+    parts = [rows[first : first + ROWS_PER_TASK] for first in range(0, len(rows), ROWS_PER_TASK)]
     if len(parts) < 2:
         return running.residual_sum(values, rows)
     sums = pool().map(lambda part: running.residual_sum(values, part), parts)

@@ -10,18 +10,18 @@ import numpy as np
 
 from attention.dtypes import F32, F64, I64, Bools, Bytes, Index
 from attention.kernels.layout import CHUNK, put_rows, rows_room
-from attention.lookup.memory.bits import Bits
+from attention.lookup.memory.bits import Bitmap
 from attention.lookup.memory.block_format import BlockFormat
 from attention.lookup.memory.blocks import BLOCK_ROWS, Block
-from attention.lookup.memory.owners import beginning, between, longest, ranges
+from attention.lookup.memory.owners import count_documents, document_ranges, expand_ranges, longest_documents
 from attention.lookup.memory.rows import Rows
 
 SAMPLE_STRIDE = 64
-LEAST_SAMPLED = 256
+MIN_SAMPLED = 256
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class SegmentSample:
     """Some rows of a segment.
 
     Attributes:
@@ -35,7 +35,7 @@ class Sample:
     scales: F32
 
 
-_samples: WeakKeyDictionary[Block, Sample] = WeakKeyDictionary()
+_samples: WeakKeyDictionary[Block, SegmentSample] = WeakKeyDictionary()
 """The last one of each block: a write that adds few rows, or removes some, leaves it as it is."""
 
 
@@ -64,9 +64,9 @@ class Segment:
         object.__setattr__(self, "value_norm", float(self.block.value_norms[: self.count].max(initial=0.0)))
 
     @cached_property
-    def live_bits(self) -> Bits | None:
+    def live_bits(self) -> Bitmap | None:
         """The rows that live; None where all do."""
-        return None if self.live is None else Bits.of(self.live)
+        return None if self.live is None else Bitmap.of(self.live)
 
     @property
     def numbers(self) -> I64:
@@ -81,35 +81,35 @@ class Segment:
     @cached_property
     def documents(self) -> int:
         """How many documents that live begin here."""
-        return beginning(self.numbers, self.owners, self.live) if self.several else self.n
+        return count_documents(self.numbers, self.owners, self.live) if self.several else self.n
 
     @cached_property
     def longest(self) -> I64:
         """int64[l], the documents with most rows here, and all that begin elsewhere; ascending."""
-        return longest(self.numbers, self.owners, self.live)
+        return longest_documents(self.numbers, self.owners, self.live)
 
     @cached_property
-    def sample_places(self) -> I64:
+    def sample_rows(self) -> I64:
         """One row in 64, or more of few; in an order of no meaning, so that any first part of it is a sample too."""
         return np.random.default_rng(0).permutation(np.arange(0, self.count, self.sample_stride))
 
     @cached_property
-    def sample(self) -> Sample:
+    def sample(self) -> SegmentSample:
         """The rows at `sample_places`."""
         assert self.block.codes is not None
-        places = self.sample_places
+        places = self.sample_rows
         found = _samples.get(self.block)
         if found is not None and np.array_equal(found.places, places):
             return found
         codes = rows_room(len(places), self.block.dimension)
         put_rows(codes, 0, self.block.codes.at(places, self.block.dimension))
-        made = _samples[self.block] = Sample(places, codes, self.block.codes.scales[places])
+        made = _samples[self.block] = SegmentSample(places, codes, self.block.codes.scales[places])
         return made
 
     @property
     def sample_stride(self) -> int:
         """The sample has one row of so many."""
-        return max(1, min(SAMPLE_STRIDE, self.count // LEAST_SAMPLED))
+        return max(1, min(SAMPLE_STRIDE, self.count // MIN_SAMPLED))
 
     @cached_property
     def key_residual(self) -> float:
@@ -163,7 +163,7 @@ class Segment:
             return np.empty(0, dtype=np.intp)
         first, last = np.searchsorted(documents, self.owners[[0, -1]] + (0, 1))
         if self.several:
-            return between(*ranges(self.owners, documents[first:last], self.live))
+            return expand_ranges(*document_ranges(self.owners, documents[first:last], self.live))
         found = np.searchsorted(self.numbers, documents[first:last])
         found = found[self.numbers[found] == documents[first:last]]
         return np.asarray(found if self.live is None else found[self.live[found]], dtype=np.intp)

@@ -59,11 +59,11 @@ class Tile:
         """float64[r], ‖k‖."""
         return self.segment.block.norms[self.rows]
 
-    def ask_for_keys(self) -> None:
+    def prefetch_keys(self) -> None:
         """Have the system read them, as far as they lie in files, before they are waited for."""
         read_ahead(self.segment.block.keys, self.indices)
 
-    def ask_for_values(self) -> None:
+    def prefetch_values(self) -> None:
         """The same of the values."""
         block = self.segment.block
         read_ahead(block.keys if block.values is None else block.values, self.indices)
@@ -73,7 +73,7 @@ class Tile:
         return self.stored_values()[self.rows].astype(np.float64)
 
 
-class Places:
+class RowIndices:
     """Where rows stand among many: counted from 0 through tiles that follow one another.
 
     Args:
@@ -111,28 +111,28 @@ class Places:
             tile = self.tiles[at[index[0]]]
             yield index, tile.some(places[index] - tile.start)
 
-    def ask_for_keys(self, places: Index) -> None:
-        """`Tile.ask_for_keys` of the rows at `places`, in any order."""
+    def prefetch_keys(self, places: Index) -> None:
+        """`Tile.prefetch_keys` of the rows at `places`, in any order."""
         if len(places):
             for _, tile in self.grouped(places):
-                tile.ask_for_keys()
+                tile.prefetch_keys()
 
     def numbers(self, places: Index) -> I64:
         """The row numbers at `places`, which may stand in any order."""
-        return self._looked_up(places, lambda segment: segment.numbers)
+        return self._gather(places, lambda segment: segment.numbers)
 
     def owners(self, places: Index) -> I64:
         """The documents that the rows at `places` are keys of."""
-        return self._looked_up(places, lambda segment: segment.owners)
+        return self._gather(places, lambda segment: segment.owners)
 
-    def _looked_up(self, places: Index, column: Callable[[Segment], I64]) -> I64:
+    def _gather(self, places: Index, column: Callable[[Segment], I64]) -> I64:
         found = np.empty(len(places), dtype=np.int64)
         for index, tile in self.grouped(places):
             found[index] = column(tile.segment)[tile.rows]
         return found
 
 
-def alike(rows: Places, places: Index) -> bool:
+def are_copies(rows: RowIndices, places: Index) -> bool:
     """Whether the rows at `places`, ascending, hold copies of one key."""
     first: F64 | None = None
     for _, tile in rows.picked(places):
@@ -143,7 +143,7 @@ def alike(rows: Places, places: Index) -> bool:
     return True
 
 
-class Passing:
+class PassingRows:
     """All rows of a view that a mask lets through, in one order, as tiles of at most `tile_rows`."""
 
     def __init__(self, view: View, mask: Mask | None, tile_rows: int) -> None:
@@ -161,7 +161,7 @@ class Passing:
                         rows = slice(int(rows[0]), int(rows[-1]) + 1)
                 tiles.append(Tile(segment, rows, n + first, n + last))
             n += count
-        self.places = Places(tiles, beyond_memory=view.beyond_memory)
+        self.places = RowIndices(tiles, beyond_memory=view.beyond_memory)
         self.tiles = tiles
         self.n = n
 

@@ -12,14 +12,14 @@ from attention.dtypes import I64, Bools
 from attention.errors import ParameterError, ShapeError
 from attention.lookup.codes.grams import Grams, RunningGrams
 from attention.lookup.codes.moments import Residuals
-from attention.lookup.memory.bits import Bits, Picked
-from attention.lookup.memory.facts import Facts
-from attention.lookup.memory.originals import in_file, memory_of_machine
-from attention.lookup.memory.owners import beginning
-from attention.lookup.memory.residuals import residuals_of, residuals_of_bits
+from attention.lookup.memory.bits import Bitmap, RowSelection
+from attention.lookup.memory.facts import BlockStatistics
+from attention.lookup.memory.originals import bytes_in_file, machine_memory
+from attention.lookup.memory.owners import count_documents
+from attention.lookup.memory.residuals import sum_masked_residuals, sum_residuals
 from attention.lookup.memory.segments import Segment
 
-HELD = 0.5
+FILE_CACHE_SHARE = 0.5
 """The part of a machine's memory in which the system may hold files."""
 
 
@@ -46,9 +46,9 @@ class View:
         return View(self.similarity, segments, dimension, value_dimension, self.running_grams)
 
     @cached_property
-    def facts(self) -> Facts:
+    def facts(self) -> BlockStatistics:
         """What an answer needs to know of all of it."""
-        return Facts.of(self.similarity, self.value_dimension, self.segments)
+        return BlockStatistics.of(self.similarity, self.value_dimension, self.segments)
 
     @property
     def n(self) -> int:
@@ -78,12 +78,12 @@ class View:
     def beyond_memory(self) -> bool:
         """Whether so much of the originals lies in files that the system is not likely to hold them in memory."""
         stored = [each for s in self.segments for each in (s.block.keys, s.block.values) if each is not None]
-        return sum(in_file(each) for each in stored) > HELD * memory_of_machine()
+        return sum(bytes_in_file(each) for each in stored) > FILE_CACHE_SHARE * machine_memory()
 
     @cached_property
     def value_residuals(self) -> Residuals:
-        """Of the values of the rows that live, where `Facts.value_spread` is known."""
-        return residuals_of(self.passing(None), self.value_dimension or 0)
+        """Of the values of the rows that live, where `BlockStatistics.value_spread` is known."""
+        return sum_residuals(self.passing(None), self.value_dimension or 0)
 
     def numbers(self) -> I64:
         """int64[n], the live row numbers in ascending order."""
@@ -111,7 +111,7 @@ class View:
                 )
             numbers = documents[flags]
         wanted = np.asarray(numbers, dtype=np.int64)
-        return Mask.of(self, Picked.of([segment.owners for segment in self.segments], wanted).passes)
+        return Mask.of(self, RowSelection.of([segment.owners for segment in self.segments], wanted).passes)
 
     def passing(self, mask: Mask | None) -> Iterator[tuple[Segment, Bools | None]]:
         """Each segment that holds a row to attend to, with bool[count] of them; None where all of its rows
@@ -143,7 +143,7 @@ class Mask:
     """
 
     view: View
-    bits: tuple[Bits | None, ...]
+    bits: tuple[Bitmap | None, ...]
 
     @classmethod
     def of(cls, view: View, passes: Sequence[Bools | None]) -> Mask:
@@ -151,22 +151,22 @@ class Mask:
         return cls(
             view,
             tuple(
-                None if some is None else _some(Bits.of(some).among(segment.live_bits))
+                None if some is None else _none_if_empty(Bitmap.of(some).among(segment.live_bits))
                 for segment, some in zip(view.segments, passes, strict=True)
             ),
         )
 
     def __and__(self, other: Mask) -> Mask:
         both = [
-            None if mine is None or theirs is None else _some(Bits(mine.packed & theirs.packed, mine.count))
-            for mine, theirs in zip(self.bits, self._of_one_view(other), strict=True)
+            None if mine is None or theirs is None else _none_if_empty(Bitmap(mine.packed & theirs.packed, mine.count))
+            for mine, theirs in zip(self.bits, self._bitmaps_of(other), strict=True)
         ]
         return Mask(self.view, tuple(both))
 
     def __or__(self, other: Mask) -> Mask:
         either = [
-            theirs if mine is None else mine if theirs is None else Bits(mine.packed | theirs.packed, mine.count)
-            for mine, theirs in zip(self.bits, self._of_one_view(other), strict=True)
+            theirs if mine is None else mine if theirs is None else Bitmap(mine.packed | theirs.packed, mine.count)
+            for mine, theirs in zip(self.bits, self._bitmaps_of(other), strict=True)
         ]
         return Mask(self.view, tuple(either))
 
@@ -191,7 +191,7 @@ class Mask:
     def documents(self) -> int:
         """How many documents may be attended to."""
         return sum(
-            beginning(segment.numbers, segment.owners, bits.passes()) if segment.several else bits.n
+            count_documents(segment.numbers, segment.owners, bits.passes()) if segment.several else bits.n
             for segment, bits in zip(self.view.segments, self.bits, strict=True)
             if bits is not None
         )
@@ -202,7 +202,7 @@ class Mask:
         found = Residuals(0, np.zeros(self.view.value_dimension or 0))
         for segment, bits in zip(self.view.segments, self.bits, strict=True):
             if bits is not None:
-                found += residuals_of_bits(segment, bits)
+                found += sum_masked_residuals(segment, bits)
         return found
 
     @property
@@ -210,11 +210,11 @@ class Mask:
         """The memory that it holds, in bytes."""
         return sum(bits.nbytes for bits in self.bits if bits is not None)
 
-    def _of_one_view(self, other: Mask) -> tuple[Bits | None, ...]:
+    def _bitmaps_of(self, other: Mask) -> tuple[Bitmap | None, ...]:
         if other.view is not self.view:
             raise ParameterError("the masks belong to two views: make both with one view's mask(numbers)")
         return other.bits
 
 
-def _some(bits: Bits) -> Bits | None:
+def _none_if_empty(bits: Bitmap) -> Bitmap | None:
     return bits if bits.packed.any() else None

@@ -6,7 +6,7 @@ import numpy as np
 
 from attention.dtypes import F32, F64
 from attention.kernels import CandidateLists
-from attention.lookup.memory.tiles import Places
+from attention.lookup.memory.tiles import RowIndices
 
 NO_THRESHOLD = np.float32(-3e38)
 BINS = 4096
@@ -34,7 +34,7 @@ class Accumulator:
         capacity: of each list.
         value_dimension: the width of the outputs, or None.
         limit: float32[q], the largest similarity that there can be, for a histogram; or None for sums.
-        lists: empty ones of these thresholds to begin with, see `lists_of`; None for its own.
+        lists: empty ones of these thresholds to begin with, see `empty_lists`; None for its own.
 
     Attributes:
         lists: thresholds and candidates; a similarity from its threshold on is listed, one below is summed.
@@ -59,14 +59,14 @@ class Accumulator:
         q = len(thresholds)
         self.inverse = inverse
         self.sums = np.zeros((q, 3))
-        self.lists = lists or CandidateLists(*(each[0] for each in lists_of(1, thresholds, capacity)))
+        self.lists = lists or CandidateLists(*(each[0] for each in empty_lists(1, thresholds, capacity)))
         self.outputs = None if value_dimension is None else np.zeros((q, value_dimension))
         self.value_errors = np.zeros((q, len(VALUE_ERRORS)))
         self.histogram = None if limit is None else np.zeros((q, BINS, 2))
         self.lows = -np.ones(q, dtype=np.float32) if limit is None else -limit
         self.finer: F32 = np.float32(BINS) / (-2 * self.lows)
 
-    def make_room(self, needed: int, rows: Places, weights: F32) -> None:
+    def raise_thresholds(self, needed: int, rows: RowIndices, weights: F32) -> None:
         """Raise the threshold of every query whose list has no room for so many more rows.
 
         Args:
@@ -83,14 +83,14 @@ class Accumulator:
                 threshold = np.nextafter(threshold, np.float32(np.inf))
             self._raise(int(query), threshold, rows, weights)
 
-    def _raise(self, query: int, threshold: np.float32, rows: Places, weights: F32) -> None:
+    def _raise(self, query: int, threshold: np.float32, rows: RowIndices, weights: F32) -> None:
         thresholds, all_places, all_similarities, counts = self.lists
         places = all_places[query, : counts[query]].copy()
         similarities = all_similarities[query, : counts[query]].copy()
         inverse = float(self.inverse[query])
         if self.sums[query, 0] > 0:
             shift = (float(thresholds[query]) - float(threshold)) * inverse
-            self.sums[query] = shifted(self.sums[query], shift)
+            self.sums[query] = shift_sums(self.sums[query], shift)
             self.value_errors[query] *= np.exp(shift * ERROR_DEGREES)
             if self.outputs is not None:
                 self.outputs[query] *= np.exp(shift)
@@ -115,7 +115,7 @@ class Accumulator:
         thresholds[query] = threshold
 
 
-def lists_of(workers: int, thresholds: F32, capacity: int) -> CandidateLists:
+def empty_lists(workers: int, thresholds: F32, capacity: int) -> CandidateLists:
     """Empty lists of so many workers, each array with one more axis for these."""
     q = len(thresholds)
     return CandidateLists(
@@ -126,7 +126,7 @@ def lists_of(workers: int, thresholds: F32, capacity: int) -> CandidateLists:
     )
 
 
-def shifted(sums: F64, shift: float) -> F64:
+def shift_sums(sums: F64, shift: float) -> F64:
     """Σe, Σe·x and Σe² relative to another threshold, from which every x is larger by `shift`."""
     mass, gap, square = sums
     return np.asarray(np.exp(shift) * np.array([mass, gap + shift * mass, np.exp(shift) * square]))

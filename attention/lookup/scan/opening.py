@@ -17,30 +17,30 @@ from attention.lookup.memory.segments import SAMPLE_STRIDE, Segment
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.scan.accumulator import NO_THRESHOLD
 
-LEAST_LISTED = 256
+MIN_LISTED = 256
 
-SAMPLED = 8_192
+SAMPLED_ROWS = 8_192
 """About how many rows the opening thresholds are taken from."""
 
 EVERY_ROW = np.ones(BLOCK_ROWS, dtype=np.bool_)
 
 
 @dataclass(frozen=True)
-class Sampling:
+class ThresholdSample:
     """How the rows that lists open by are drawn: one in `stride` of every segment, of which the best `count` matter."""
 
     stride: int
     count: int
 
     @classmethod
-    def of(cls, stride: int, rows: int, listed: int) -> Sampling:
+    def of(cls, stride: int, rows: int, listed: int) -> ThresholdSample:
         """Of so many rows, about so many of them to be listed, whose samples hold one row in `stride` or more."""
-        stride *= max(1, round(rows / (SAMPLE_STRIDE * SAMPLED)))
-        return cls(stride, max(4, max(listed, LEAST_LISTED) // stride))
+        stride *= max(1, round(rows / (SAMPLE_STRIDE * SAMPLED_ROWS)))
+        return cls(stride, max(4, max(listed, MIN_LISTED) // stride))
 
     def of_segment(self, segment: Segment) -> I64:
         """Where they stand in a segment, also in one that has more of its rows in its sample."""
-        places = segment.sample_places
+        places = segment.sample_rows
         return places[: min(-(-segment.count // self.stride), len(places))]
 
 
@@ -49,16 +49,16 @@ def sample_stride(view: View, mask: Mask | None) -> int:
     return max((segment.sample_stride for segment, _ in view.passing(mask)), default=1)
 
 
-def sampled(
-    view: View, mask: Mask | None, bias: Bias | None, queries: QueryCodes, sampling: Sampling
+def sample_best(
+    view: View, mask: Mask | None, bias: Bias | None, queries: QueryCodes, sampling: ThresholdSample
 ) -> tuple[F32, int]:
     """(float32[q, count], the best of a sample of the rows that pass, ascending; and how many of it pass)."""
     running = kernels()
     packed = running.packed_queries(queries.codes, queries.scales.astype(np.float32), fine=queries.fine)
-    return _sampled(view, mask, bias, running, packed, queries.count, sampling)
+    return _sample_best(view, mask, bias, running, packed, queries.count, sampling)
 
 
-def opened(samples: Sequence[tuple[F32, int]], count: int) -> F32:
+def merge_thresholds(samples: Sequence[tuple[F32, int]], count: int) -> F32:
     """float32[q], from where on to list, of what samples of all parts had: their best float32[q, ≥ count] together."""
     seen = sum(rows for _, rows in samples)
     best = np.concatenate([best for best, _ in samples], axis=1)
@@ -68,16 +68,22 @@ def opened(samples: Sequence[tuple[F32, int]], count: int) -> F32:
     return np.partition(best, place, axis=1)[:, place].copy()
 
 
-def opening_thresholds(
+def initial_thresholds(
     view: View, mask: Mask | None, bias: Bias | None, running: Kernels, packed: Any, queries: int, listed: int
 ) -> F32:
     """float32[q]: where the best of a sample of the rows lie, so that about `listed` rows of all pass."""
-    sampling = Sampling.of(sample_stride(view, mask), view.n, listed)
-    return opened([_sampled(view, mask, bias, running, packed, queries, sampling)], sampling.count)
+    sampling = ThresholdSample.of(sample_stride(view, mask), view.n, listed)
+    return merge_thresholds([_sample_best(view, mask, bias, running, packed, queries, sampling)], sampling.count)
 
 
-def _sampled(
-    view: View, mask: Mask | None, bias: Bias | None, running: Kernels, packed: Any, queries: int, sampling: Sampling
+def _sample_best(
+    view: View,
+    mask: Mask | None,
+    bias: Bias | None,
+    running: Kernels,
+    packed: Any,
+    queries: int,
+    sampling: ThresholdSample,
 ) -> tuple[F32, int]:
     best, seen = np.full((queries, sampling.count), NO_THRESHOLD), 0
     for segment, passes in view.passing(mask):
@@ -85,12 +91,12 @@ def _sampled(
         count = len(places)
         allowed = EVERY_ROW[:count] if passes is None else passes[places]
         seen += int(np.count_nonzero(allowed))
-        addends = addends_of(bias, segment, places)
+        addends = addends_for(bias, segment, places)
         running.sample_top(CodedKeys(sample.codes, sample.scales[:count], allowed, 0, addends), packed, best)
     return best, seen
 
 
-def addends_of(bias: Bias | None, segment: Segment, rows: slice | I64) -> F32:
+def addends_for(bias: Bias | None, segment: Segment, rows: slice | I64) -> F32:
     """float32[r], what is added to the similarities of some rows of a segment; float32[0] for nothing."""
     addends = NO_ADDENDS if bias is None else bias.scanned(segment)
     return addends[rows] if len(addends) else addends

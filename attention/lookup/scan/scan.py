@@ -14,36 +14,36 @@ from attention.kernels import CandidateLists, CodedKeys, Kernels, kernels, pool,
 from attention.kernels.layout import LANES, PANEL
 from attention.lookup.codes.queries import QueryCodes
 from attention.lookup.memory.bias import Bias
-from attention.lookup.memory.facts import Facts
-from attention.lookup.memory.tiles import Places, Tile
+from attention.lookup.memory.facts import BlockStatistics
+from attention.lookup.memory.tiles import RowIndices, Tile
 from attention.lookup.memory.view import Mask, View
-from attention.lookup.scan.accumulator import Accumulator, lists_of
-from attention.lookup.scan.opening import EVERY_ROW, addends_of, opening_thresholds
+from attention.lookup.scan.accumulator import Accumulator, empty_lists
+from attention.lookup.scan.opening import EVERY_ROW, addends_for, initial_thresholds
 from attention.lookup.scan.values import add_values
 
 TILE_CELLS = 131_072
 """Weights of a tile, which should stay in a core's second-level cache."""
 
-MOST_ROWS, FEWEST_ROWS = 32_768, 1_024
-TILES_A_WORKER = 6
-LEAST_CAPACITY = 512
+MAX_TILE_ROWS, MIN_TILE_ROWS = 32_768, 1_024
+TILES_PER_WORKER = 6
+MIN_LIST_CAPACITY = 512
 
-ONE_WORKER = 2**18
+SINGLE_WORKER_PRODUCTS = 2**18
 """So many products of a key and a query take less time than another thread takes to begin."""
 
-_WHOLE: WeakKeyDictionary[View, Places] = WeakKeyDictionary()
+_ALL_ROWS: WeakKeyDictionary[View, RowIndices] = WeakKeyDictionary()
 
-LARGEST_PRODUCT, SMALLEST_PRODUCT = 1e30, 1e-30
+MAX_PRODUCT, MIN_PRODUCT = 1e30, 1e-30
 
 
-def fits(facts: Facts, query: F64) -> bool:
+def fits_float32(facts: BlockStatistics, query: F64) -> bool:
     """Whether products of keys and a query keep clear of float32's ends."""
     if facts.similarity == "cosine":
         return True
-    return SMALLEST_PRODUCT < facts.key_norm * float(np.linalg.norm(query)) < LARGEST_PRODUCT
+    return MIN_PRODUCT < facts.key_norm * float(np.linalg.norm(query)) < MAX_PRODUCT
 
 
-class UnderWay:
+class ScanState:
     """A scan that the other workers have begun: what needs nothing of it can be done meanwhile.
 
     Attributes:
@@ -68,7 +68,7 @@ class UnderWay:
 def scan(
     view: View,
     mask: Mask | None,
-    rows: Places,
+    rows: RowIndices,
     queries: QueryCodes,
     listed: int,
     temperatures: F64 | None,
@@ -77,11 +77,11 @@ def scan(
     outputs: bool = False,
     key_norm: float | None = None,
     thresholds: F32 | None = None,
-) -> UnderWay:
+) -> ScanState:
     """Begin to weigh every row that passes by the 8-bit copies of query and key.
 
     Args:
-        rows: all of the view, see `whole`.
+        rows: all of the view, see `all_rows`.
         queries: q of them, coded so that code·code·scales is the similarity.
         listed: about how many rows to list for each query.
         temperatures: float64[q], not below 0, to sum at; None for a histogram, from which any can be had.
@@ -93,14 +93,14 @@ def scan(
     running = kernels()
     packed = running.packed_queries(queries.codes, queries.scales.astype(np.float32), fine=queries.fine)
     inverse = np.ones(queries.count) if temperatures is None else 1 / np.maximum(temperatures, 1e-30)
-    limit = reach(queries, view.similarity, view.facts.key_norm if key_norm is None else key_norm)
+    limit = max_similarities(queries, view.similarity, view.facts.key_norm if key_norm is None else key_norm)
     if thresholds is None:
-        thresholds = opening_thresholds(view, mask, bias, running, packed, queries.count, listed)
+        thresholds = initial_thresholds(view, mask, bias, running, packed, queries.count, listed)
     # Small enough for the cache, and for every worker to have several to take; a power of 2, to keep step with chunks.
-    most = min(TILE_CELLS // queries.count, view.n // (workers() * TILES_A_WORKER), MOST_ROWS)
-    height = max(FEWEST_ROWS, 2 ** (max(most, 1).bit_length() - 1))
-    alone = view.n * (queries.count + 16) * (3 if outputs else 1) <= ONE_WORKER
-    lists = lists_of(1 if alone else workers(), thresholds, max(8 * listed, LEAST_CAPACITY))
+    most = min(TILE_CELLS // queries.count, view.n // (workers() * TILES_PER_WORKER), MAX_TILE_ROWS)
+    height = max(MIN_TILE_ROWS, 2 ** (max(most, 1).bit_length() - 1))
+    alone = view.n * (queries.count + 16) * (3 if outputs else 1) <= SINGLE_WORKER_PRODUCTS
+    lists = empty_lists(1 if alone else workers(), thresholds, max(8 * listed, MIN_LIST_CAPACITY))
     width, capacity = view.value_dimension if outputs else None, lists.places.shape[2]
     tops, colds = limit.astype(np.float32) if temperatures is None else None, inverse.astype(np.float32)
     accumulators = [
@@ -109,18 +109,18 @@ def scan(
     # Weights a little wider than a power of 2, since places so far apart share the same few lines of a cache.
     room = (queries.count, height + PANEL) if outputs else (0, 0)
     tiles = iter(list(_tiles(view, mask, rows, height)))
-    return UnderWay(partial(_work, tiles, bias, running, packed, queries.fine, room, rows), accumulators, lists)
+    return ScanState(partial(_work, tiles, bias, running, packed, queries.fine, room, rows), accumulators, lists)
 
 
-def whole(view: View) -> Places:
+def all_rows(view: View) -> RowIndices:
     """Where every row of a view stands, removed ones included; the same one whoever asks."""
-    if view in _WHOLE:
-        return _WHOLE[view]
+    if view in _ALL_ROWS:
+        return _ALL_ROWS[view]
     tiles, place = [], 0
     for segment in view.segments:
         tiles.append(Tile(segment, slice(0, segment.count), place, place + segment.count))
         place += segment.count
-    found = _WHOLE[view] = Places(tiles, beyond_memory=view.beyond_memory)
+    found = _ALL_ROWS[view] = RowIndices(tiles, beyond_memory=view.beyond_memory)
     return found
 
 
@@ -131,7 +131,7 @@ def _work(
     packed: Any,
     fine: bool,
     room: tuple[int, int],
-    rows: Places,
+    rows: RowIndices,
     accumulator: Accumulator,
 ) -> None:
     """Take tiles from the shared iterator until there are no more."""
@@ -140,29 +140,29 @@ def _work(
         codes = tile.segment.block.codes
         assert codes is not None
         start, stop = tile.span
-        addends = addends_of(bias, tile.segment, slice(start, stop))
+        addends = addends_for(bias, tile.segment, slice(start, stop))
         keys = CodedKeys(codes.codes[start // LANES :], codes.scales[start:stop], allowed, tile.start, addends)
         done = 0
-        while (done := _pass(running, accumulator, keys, done, packed, weights)) < stop - start:
-            accumulator.make_room(PANEL, rows, weights[:, :done])
+        while (done := _run_pass(running, accumulator, keys, done, packed, weights)) < stop - start:
+            accumulator.raise_thresholds(PANEL, rows, weights[:, :done])
         if accumulator.outputs is not None:
             add_values(running, tile, weights, accumulator, fine=fine)
 
 
-def _pass(running: Kernels, into: Accumulator, keys: CodedKeys, done: int, packed: Any, weights: F32) -> int:
+def _run_pass(running: Kernels, into: Accumulator, keys: CodedKeys, done: int, packed: Any, weights: F32) -> int:
     """One call of a pass: sums at one temperature, or a histogram for all."""
     if into.histogram is not None:
         return running.fill_histogram(keys, done, packed, into.lists, into.lows, into.finer, into.histogram)
     return running.accumulate(keys, done, packed, into.lists, into.inverse, into.sums, weights)
 
 
-def reach(queries: QueryCodes, similarity: str, key_norm: float) -> F64:
+def max_similarities(queries: QueryCodes, similarity: str, key_norm: float) -> F64:
     """float64[q]: no scanned similarity is larger, on either side, of keys of that length at most."""
     longest = 1.05 if similarity == "cosine" else 2 * key_norm
     return (queries.norms + queries.residuals_norm) * longest
 
 
-def _tiles(view: View, mask: Mask | None, rows: Places, height: int) -> Iterator[tuple[Tile, Bools]]:
+def _tiles(view: View, mask: Mask | None, rows: RowIndices, height: int) -> Iterator[tuple[Tile, Bools]]:
     """Tiles of at most `height` rows with bool[r] of those that pass; tiles of which none passes are left out."""
     places = {id(tile.segment): tile.start for tile in rows.tiles}
     for segment, passes in view.passing(mask):

@@ -10,7 +10,7 @@ from attention.kernels.layout import CHUNK
 from attention.lookup.memory.tiles import Tile
 from attention.lookup.scan.accumulator import Accumulator
 
-CAUTION = 0.99
+ROUNDING_MARGIN = 0.99
 """A row's weight is rounded to half a level of 127 before it counts as too large."""
 
 
@@ -33,7 +33,7 @@ def add_values(running: Kernels, tile: Tile, weights: F32, accumulator: Accumula
     values = CodedValues(
         codes.codes[chunks],
         codes.scales[start:stop],
-        _originals(tile, weights, fine=fine)[start:stop],
+        _stored_values(tile, weights, fine=fine)[start:stop],
         segment.inverse_scales[chunks],
         segment.value_residual,
         segment.value_norm,
@@ -43,16 +43,16 @@ def add_values(running: Kernels, tile: Tile, weights: F32, accumulator: Accumula
     running.add_values(values, weights, counts, fine, accumulator.outputs, accumulator.value_errors, running.AMX)
 
 
-def _originals(tile: Tile, weights: F32, *, fine: bool) -> F32:
+def _stored_values(tile: Tile, weights: F32, *, fine: bool) -> F32:
     """float32[count, d_v] of the tile's segment, of which those rows may be used whose values are added one by one."""
     if tile.segment.block.unchecked:
-        return tile.some(_one_by_one(weights[:, : tile.stop - tile.start], fine=fine)).stored_values()
+        return tile.some(_rows_added_singly(weights[:, : tile.stop - tile.start], fine=fine)).stored_values()
     return tile.segment.values
 
 
-def _one_by_one(weights: F32, *, fine: bool) -> Index:
+def _rows_added_singly(weights: F32, *, fine: bool) -> Index:
     """At least those rows of weights float32[q, r] that have too large a part of the whole for 8 bits."""
     if fine:
         return np.empty(0, dtype=np.intp)
-    most = CAUTION * ABOVE_MEAN * weights.mean(axis=1, dtype=np.float64, keepdims=True)
+    most = ROUNDING_MARGIN * ABOVE_MEAN * weights.mean(axis=1, dtype=np.float64, keepdims=True)
     return np.flatnonzero((weights > most).any(axis=0))

@@ -10,22 +10,22 @@ import numpy as np
 
 from attention.dtypes import F64, I64, Bools
 from attention.kernels.layout import CHUNK, LANES, PANEL
-from attention.lookup.codes.moments import Earlier, Moments
+from attention.lookup.codes.moments import Moments, SpreadBound
 from attention.lookup.codes.quantisation import Codes, ValueCodes
 from attention.lookup.memory.blocks import BLOCK_ROWS, Block
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.view import View
-from attention.lookup.sealed.pieces import Pieces, UnreadOriginals, checksums
+from attention.lookup.sealed.pieces import CheckedPieces, SealedOriginals, checksums
 from attention.lookup.sealed.sections import Array, SealedError, read, write
 
-LEAST = 0.5
+MIN_FULL_SHARE = 0.5
 """A block that is not full is worth a file from this part of its rows on, once none is added to it any more."""
-LEAST_COMPLETE = 1 / 16
+MIN_COMPLETE_SHARE = 1 / 16
 """The same where no other block will ever take in its rows."""
 
 
 @dataclass(frozen=True, eq=False)
-class Sealed:
+class SealedBlock:
     """What a file holds, every byte of it checked but the originals, which `block.unread` checks as they are used.
 
     Attributes:
@@ -54,7 +54,7 @@ class Sealed:
         return Segment(self.block, self.count, None if live.all() else live, several)
 
 
-def sealable(view: View, *, complete: bool = False) -> list[Segment]:
+def sealable_segments(view: View, *, complete: bool = False) -> list[Segment]:
     """The segments of a view whose blocks no row is added to: full ones, and large ones that others stand behind.
 
     Those that have no codes stay in memory.
@@ -63,17 +63,17 @@ def sealable(view: View, *, complete: bool = False) -> list[Segment]:
         complete: no row will be added to the view, so that none is added to its last block either.
     """
     last = None if complete or not view.segments else view.segments[-1]
-    least = LEAST_COMPLETE if complete else LEAST
+    least = MIN_COMPLETE_SHARE if complete else MIN_FULL_SHARE
     return [
         segment
         for segment in view.segments
         if segment.block.codes is not None
-        and _summed(segment)
+        and _has_current_sums(segment)
         and segment.count >= BLOCK_ROWS * (least if segment is not last else 1)
     ]
 
 
-def _summed(segment: Segment) -> bool:
+def _has_current_sums(segment: Segment) -> bool:
     """Whether what its values add up to is of its rows and no more: else rows were added meanwhile."""
     moments = None if segment.block.value_codes is None else segment.block.value_codes.moments
     return moments is None or moments.count == segment.count
@@ -83,7 +83,7 @@ def seal(path: Path, view: View, segment: Segment, ties: I64) -> None:
     """Write the block of a segment into a file, whole or not at all.
 
     Args:
-        ties: int64[count], see `Sealed`.
+        ties: int64[count], see `SealedBlock`.
 
     Raises:
         OSError: the disk is full, or fails; nothing is left behind.
@@ -130,7 +130,7 @@ def seal(path: Path, view: View, segment: Segment, ties: I64) -> None:
     write(path, said, arrays, later=("keys", "values"))
 
 
-def unseal(path: Path) -> Sealed:
+def unseal(path: Path) -> SealedBlock:
     """What `seal` wrote; its originals are only mapped, and checked as they are used.
 
     Raises:
@@ -141,7 +141,7 @@ def unseal(path: Path) -> Sealed:
     try:
         norms, keys = arrays["norms"], arrays["keys"]
         values = arrays.get("values")
-        of_values = None if values is None else Pieces(path, "values", values, arrays["value_checksums"])
+        of_values = None if values is None else CheckedPieces(path, "values", values, arrays["value_checksums"])
         block = Block(
             numbers=arrays["numbers"],
             owners=arrays["owners"],
@@ -158,9 +158,9 @@ def unseal(path: Path) -> Sealed:
                 _moments(said.get("moments"), arrays),
             ),
             normalised=said["normalised"],
-            unread=UnreadOriginals(Pieces(path, "keys", keys, arrays["key_checksums"]), of_values),
+            unread=SealedOriginals(CheckedPieces(path, "keys", keys, arrays["key_checksums"]), of_values),
         )
-        return Sealed(block, said["count"], arrays["ties"], said["similarity"])
+        return SealedBlock(block, said["count"], arrays["ties"], said["similarity"])
     except KeyError as error:
         raise SealedError(path, f"has no {error}") from None
 
@@ -170,5 +170,5 @@ def _moments(said: list[float] | None, arrays: dict[str, Array]) -> Moments | No
         return None
     count, spread, residual_spread, usual = said
     total: F64 = arrays["value_total"]
-    known = Earlier(total / max(count, 1), spread, residual_spread, usual)
+    known = SpreadBound(total / max(count, 1), spread, residual_spread, usual)
     return Moments(int(count), total, arrays["value_residual_total"], arrays["value_grams"], known)

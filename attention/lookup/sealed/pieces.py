@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from attention.dtypes import F32, I64, Index
 from attention.lookup.sealed.sections import SealedError, bytes_of, checksum
 
-PIECE = 2**17
+PIECE_BYTES = 2**17
 """Bytes of a piece, at most, or one row: read from disk in about the time of its first byte. See `sections.VERSION`."""
 
 Checksums = NDArray[np.uint64]
@@ -18,12 +18,12 @@ Checksums = NDArray[np.uint64]
 
 def checksums(vectors: F32) -> Checksums:
     """uint64[pieces] of float32[n, d]."""
-    rows = _rows_of_piece(vectors)
+    rows = _rows_per_piece(vectors)
     found = [checksum(bytes_of(vectors[first : first + rows])) for first in range(0, len(vectors), rows)]
     return np.array(found, dtype=np.uint64)
 
 
-class Pieces:
+class CheckedPieces:
     """One array of a file, and which of its pieces were found to be what was written; for many threads.
 
     Args:
@@ -42,7 +42,7 @@ class Pieces:
     def __init__(self, path: Path, name: str, vectors: F32, expected: Checksums) -> None:
         self._path, self._name = path, name
         self._vectors, self._expected = vectors, expected
-        self._rows = _rows_of_piece(vectors)
+        self._rows = _rows_per_piece(vectors)
         # What is set is set after the check: two threads may check one piece, and find the same.
         self._sound = np.zeros(-(-len(vectors) // self._rows), dtype=np.bool_)
         self.done = not len(self._sound)
@@ -90,10 +90,10 @@ class Pieces:
             self.done = bool(self._sound.all())
 
 
-class UnreadOriginals:
+class SealedOriginals:
     """The originals of a block, see `memory.originals.Unread`; values None where they are the keys."""
 
-    def __init__(self, keys: Pieces, values: Pieces | None) -> None:
+    def __init__(self, keys: CheckedPieces, values: CheckedPieces | None) -> None:
         self._keys, self._values = keys, keys if values is None else values
 
     @property
@@ -125,5 +125,5 @@ class UnreadOriginals:
             self._values.check_next(size)
 
 
-def _rows_of_piece(vectors: F32) -> int:
-    return max(1, PIECE // max(1, 4 * int(vectors.shape[1])))
+def _rows_per_piece(vectors: F32) -> int:
+    return max(1, PIECE_BYTES // max(1, 4 * int(vectors.shape[1])))

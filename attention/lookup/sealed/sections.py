@@ -26,8 +26,8 @@ VERSION = 2
 
 _PAGE = 4096
 _HEAD = struct.Struct("<8sQQ")  # magic, bytes of the head with its padding, their checksum
-_LONGEST_HEAD = 1 << 20
-_PIECE = 1 << 24
+_MAX_HEAD = 1 << 20
+_WRITE_BYTES = 1 << 24
 
 
 class SealedError(ValueError):
@@ -63,16 +63,16 @@ def write(path: Path, said: Mapping[str, Any], arrays: Mapping[str, Array], late
                     "offset": offset,
                     "checksum": None if name in later else checksum(bytes_of(array)),
                 }
-                offset += _whole(array.nbytes)
+                offset += _round_up_to_page(array.nbytes)
             head = _head(dict(said), sections)
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, len(head) + offset)
             file.write(head)
             for array in contents.values():
                 content = bytes_of(array)
-                for first in range(0, len(content), _PIECE):
-                    file.write(content[first : first + _PIECE])
-                file.write(bytes(_whole(array.nbytes) - array.nbytes))
+                for first in range(0, len(content), _WRITE_BYTES):
+                    file.write(content[first : first + _WRITE_BYTES])
+                file.write(bytes(_round_up_to_page(array.nbytes) - array.nbytes))
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
@@ -98,7 +98,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
             magic, length, expected = _HEAD.unpack(file.read(_HEAD.size))
         except struct.error:
             raise SealedError(path, "ends within its head") from None
-        if magic != MAGIC or not _HEAD.size < length <= _LONGEST_HEAD:
+        if magic != MAGIC or not _HEAD.size < length <= _MAX_HEAD:
             raise SealedError(path, "is no sealed block")
         text = file.read(length - _HEAD.size)
     if len(text) != length - _HEAD.size or checksum(text) != expected:
@@ -106,7 +106,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     head = json.loads(text.rstrip(b"\0"))
     if (head["version"], head["order"]) != (VERSION, sys.byteorder):
         raise SealedError(path, f"is of version {head['version']}, {head['order']}-endian")
-    if size != length + sum(_whole(_nbytes(each)) for each in head["sections"].values()):
+    if size != length + sum(_round_up_to_page(_nbytes(each)) for each in head["sections"].values()):
         raise SealedError(path, f"has {size} bytes, which is not what was written")
     with path.open("rb") as file:
         # Once for all arrays: each map keeps a descriptor of the file open.
@@ -127,7 +127,7 @@ def sync(directory: Path) -> None:
 
 def _head(said: dict[str, Any], sections: dict[str, Any]) -> bytes:
     text = json.dumps({"version": VERSION, "order": sys.byteorder, "said": said, "sections": sections}).encode()
-    text += bytes(_whole(_HEAD.size + len(text)) - _HEAD.size - len(text))
+    text += bytes(_round_up_to_page(_HEAD.size + len(text)) - _HEAD.size - len(text))
     return _HEAD.pack(MAGIC, _HEAD.size + len(text), checksum(text)) + text
 
 
@@ -136,7 +136,7 @@ def _array(path: Path, mapped: mmap.mmap, start: int, name: str, section: Mappin
     if not nbytes:
         return np.empty(section["shape"], dtype=section["dtype"])
     offset = start + section["offset"]
-    pages = np.ndarray((_whole(nbytes),), np.uint8, mapped, offset)
+    pages = np.ndarray((_round_up_to_page(nbytes),), np.uint8, mapped, offset)
     wrong = section["checksum"] is not None and checksum(pages[:nbytes].data) != section["checksum"]
     # With what fills up its last page, which is 0.
     if wrong or pages[nbytes:].any():
@@ -148,7 +148,7 @@ def _nbytes(section: Mapping[str, Any]) -> int:
     return int(np.prod(section["shape"], dtype=np.int64) * np.dtype(section["dtype"]).itemsize)
 
 
-def _whole(size: int) -> int:
+def _round_up_to_page(size: int) -> int:
     """So many bytes in whole pages."""
     return -(-size // _PAGE) * _PAGE
 
@@ -161,6 +161,6 @@ def bytes_of(array: Array) -> memoryview:
 def checksum(content: bytes | memoryview) -> int:
     """Of 64 bits; read by pieces, so that other threads have their turn."""
     digest, view = xxh3_64(), memoryview(content)
-    for first in range(0, len(view), _PIECE):
-        digest.update(view[first : first + _PIECE])
+    for first in range(0, len(view), _WRITE_BYTES):
+        digest.update(view[first : first + _WRITE_BYTES])
     return int(digest.intdigest())

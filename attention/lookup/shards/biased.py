@@ -9,16 +9,16 @@ import numpy as np
 
 from attention.dtypes import F64, I64, Index
 from attention.lookup.answer import Answer
-from attention.lookup.bounds.quantisation import rounded_with_addends
+from attention.lookup.bounds.quantisation import widen_for_addends
 from attention.lookup.bounds.rounding import Slack
 from attention.lookup.codes.queries import QueryCodes
 from attention.lookup.memory.bias import Bias
-from attention.lookup.memory.facts import Facts
+from attention.lookup.memory.facts import BlockStatistics
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.question import Auto, Question
 from attention.lookup.shards.local import LocalShard
 from attention.lookup.shards.scan_result import ScanRequest
-from attention.lookup.softmax.logits import restored
+from attention.lookup.softmax.logits import restore_evidence
 
 LARGEST_LOGIT, SHORTEST_QUERY = 1e30, 1e-30
 """What float32 adds with room to spare; and the least length of a query over its temperature, for it to have steps."""
@@ -29,7 +29,7 @@ def in_similarities(question: Question, found: Answer, keys: int) -> Answer:
     temperature = question.temperature
     assert not isinstance(temperature, Auto)
     null = question.null_key(temperature, keys)
-    return replace(found, evidence=restored(found.evidence, null, temperature))
+    return replace(found, evidence=restore_evidence(found.evidence, null, temperature))
 
 
 class BiasedShard(LocalShard):
@@ -42,7 +42,7 @@ class BiasedShard(LocalShard):
     in_logits = True
 
     def __init__(
-        self, view: View, mask: Mask | None, bias: Bias, temperature: float, facts: Facts | None = None
+        self, view: View, mask: Mask | None, bias: Bias, temperature: float, facts: BlockStatistics | None = None
     ) -> None:
         super().__init__(view, mask, bias, facts)
         self._addends, self._temperature = bias, temperature
@@ -92,7 +92,7 @@ class BiasedShard(LocalShard):
         return None if key is None else key + (self._addends.at(self._rows, places[:1]) + 0.0).tobytes()
 
     def _rounded(self, errors: F64, thresholds: F64, starts: I64, similarities: F64) -> F64:
-        return rounded_with_addends(errors, thresholds, starts, similarities)
+        return widen_for_addends(errors, thresholds, starts, similarities)
 
     def _reach(self, query: F64) -> float:
         """At least the size of any similarity."""

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from attention.dtypes import F64, I64, Index
 from attention.lookup.answer import Answer
-from attention.lookup.bounds.rounding import Slack, slack
-from attention.lookup.codes.queries import QueryCodes, query_codes
-from attention.lookup.memory.facts import Facts
+from attention.lookup.bounds.rounding import Slack, similarity_slack
+from attention.lookup.codes.queries import QueryCodes, code_queries
+from attention.lookup.memory.facts import BlockStatistics
 from attention.lookup.question import Question
 from attention.lookup.shards.scan_result import ScanRequest
 
@@ -22,7 +22,7 @@ class BySimilarity:
     """
 
     in_logits = False
-    facts: Facts
+    facts: BlockStatistics
 
     def asked(self, question: Question) -> Question:
         """The question as it is asked of what these rows are compared by: here of similarities."""
@@ -38,11 +38,11 @@ class BySimilarity:
 
     def slack(self, query: F64) -> Slack:
         """How far rounding can carry what `similarities_at` computes."""
-        return slack(self.facts.similarity, query, self.facts.key_norm)
+        return similarity_slack(self.facts.similarity, query, self.facts.key_norm)
 
     def codes(self, wanted: ScanRequest) -> QueryCodes:
         """The queries in codes."""
-        return query_codes(
+        return code_queries(
             self.facts.similarity,
             wanted.vectors,
             outputs=wanted.outputs,

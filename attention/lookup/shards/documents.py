@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from attention.dtypes import F64, I64
-from attention.lookup.head.candidates import Rescored
-from attention.lookup.head.documents import Grouping
+from attention.lookup.head.candidates import RescoredQuery
+from attention.lookup.head.documents import DocumentGrouping
 from attention.lookup.question import Question
 from attention.lookup.shards.shard import Part
-from attention.lookup.softmax.mixture import Mixture, log_or_nothing
+from attention.lookup.softmax.mixture import Mixture, log_or_minus_inf
 
 MOST_KEYS = 2**17
 """So many rows are looked up to decide between documents; where it takes more, the exact path is as fast."""
@@ -40,9 +40,9 @@ class Counted:
 
     places: I64
     similarities: F64
-    grouping: Grouping | None
+    grouping: DocumentGrouping | None
 
-    def weights(self, part: Part, question: Question, rescored: Rescored, found: Mixture) -> tuple[F64, float]:
+    def weights(self, part: Part, question: Question, rescored: RescoredQuery, found: Mixture) -> tuple[F64, float]:
         """(weights float64[r], the weight of all documents that none of these rows belongs to).
 
         Rows of the tail are counted at their exact similarity, which the partition is only an estimate beside. Where
@@ -66,7 +66,7 @@ class Counted:
         return weights, max(all_documents - these, TINY)
 
 
-def counted(part: Part, question: Question, rescored: Rescored, found: Mixture | None) -> Counted | None:
+def counted(part: Part, question: Question, rescored: RescoredQuery, found: Mixture | None) -> Counted | None:
     """All rows of the documents that can be among the best, and of that of the best key; None where it is not told.
 
     Every document has a level. Where weights decide it is the logarithm of its mass, relative to that of the best key;
@@ -97,7 +97,7 @@ def counted(part: Part, question: Question, rescored: Rescored, found: Mixture |
     unlisted = counts - np.append(grouping.counts, np.zeros(len(longest), dtype=np.int64))
     highest = np.append(highest, np.full(len(longest), -np.inf))
     if found is not None and by_weight:
-        highest = np.logaddexp(highest, peak + log_or_nothing(unlisted.astype(np.float64)))
+        highest = np.logaddexp(highest, peak + log_or_minus_inf(unlisted.astype(np.float64)))
         if level + np.log(max(float(found.known.max()), 1e-320)) < VANISHED:
             level -= float(np.log(max(most, counts.max())))
         margin = SURE * max(1.0, abs(level))
@@ -112,7 +112,7 @@ def counted(part: Part, question: Question, rescored: Rescored, found: Mixture |
     return _looked_up(part, question, documents[chosen]) if counts[chosen].sum() <= MOST_KEYS else None
 
 
-def heaviest_among(part: Part, rescored: Rescored, found: Mixture, error: float) -> tuple[float, float]:
+def heaviest_among(part: Part, rescored: RescoredQuery, found: Mixture, error: float) -> tuple[float, float]:
     """Return the least and the largest weight of the heaviest document, within the total variation; softmax only.
 
     A document weighs at least what its listed rows do, and at most as much more as its other rows would at the
@@ -123,7 +123,7 @@ def heaviest_among(part: Part, rescored: Rescored, found: Mixture, error: float)
         error: the largest error of the similarity of an unlisted row.
     """
     weights = np.concatenate([found.known, found.candidates])
-    grouping = Grouping(part.owners(np.concatenate([rescored.places, rescored.candidate_places])))
+    grouping = DocumentGrouping(part.owners(np.concatenate([rescored.places, rescored.candidate_places])))
     listed = grouping.sums(weights)
     if not len(listed):
         return 0.0, 0.0
@@ -149,10 +149,10 @@ def _by_weight(question: Question, found: Mixture) -> bool:
     return question.normaliser == "softmax" and found.evidence.temperature > 0
 
 
-def _listed(part: Part, rescored: Rescored, unit: float, *, by_weight: bool) -> tuple[Grouping, F64, F64]:
+def _listed(part: Part, rescored: RescoredQuery, unit: float, *, by_weight: bool) -> tuple[DocumentGrouping, F64, F64]:
     """The documents of all listed rows, those that are known first; what these rows make at least and at most."""
     places = np.concatenate([rescored.places, rescored.candidate_places])
-    grouping = Grouping(part.owners(places))
+    grouping = DocumentGrouping(part.owners(places))
     join = grouping.log_sums if by_weight else grouping.best
     lowest, highest = (
         join((np.append(rescored.similarities, rescored.candidates + error) - rescored.best) / unit)
@@ -164,4 +164,4 @@ def _listed(part: Part, rescored: Rescored, unit: float, *, by_weight: bool) -> 
 def _looked_up(part: Part, question: Question, documents: I64) -> Counted:
     places = part.places_of(np.sort(documents))
     similarities = part.similarities_at(question.vector[None], places, np.zeros(len(places), dtype=np.int64))
-    return Counted(places, similarities, Grouping(part.owners(places)))
+    return Counted(places, similarities, DocumentGrouping(part.owners(places)))

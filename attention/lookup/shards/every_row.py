@@ -9,12 +9,12 @@ from typing import Protocol
 import numpy as np
 
 from attention.dtypes import F64, I64, Index
-from attention.lookup.bounds.rounding import slack
-from attention.lookup.head.documents import Grouping
-from attention.lookup.head.originals import all_similarities, all_sums
-from attention.lookup.head.top import refine
-from attention.lookup.memory.facts import Facts
-from attention.lookup.memory.tiles import Passing, alike
+from attention.lookup.bounds.rounding import similarity_slack
+from attention.lookup.head.documents import DocumentGrouping
+from attention.lookup.head.originals import compute_all_similarities, compute_all_sums
+from attention.lookup.head.top import refine_similarities
+from attention.lookup.memory.facts import BlockStatistics
+from attention.lookup.memory.tiles import PassingRows, are_copies
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.question import Auto, Question
 from attention.lookup.shards.parted import Parted
@@ -32,7 +32,7 @@ class EveryRow(Protocol):
         terms: as many numbers at most are added one by one where values are summed.
     """
 
-    facts: Facts
+    facts: BlockStatistics
     n: int
     terms: int
 
@@ -45,7 +45,7 @@ class EveryRow(Protocol):
         """int64[n], the documents that they are keys of."""
 
     @property
-    def grouping(self) -> Grouping | None:
+    def grouping(self) -> DocumentGrouping | None:
         """Which of them are keys of one document; None where no document has several."""
 
     @property
@@ -75,7 +75,7 @@ class Read:
     """Rows of a view that lie here, see `EveryRow`."""
 
     def __init__(self, view: View, mask: Mask | None) -> None:
-        self._view, self._passing = view, Passing(view, mask, TILE_ROWS)
+        self._view, self._passing = view, PassingRows(view, mask, TILE_ROWS)
         self.facts, self.n = view.facts, self._passing.n
         tiles = self._passing.tiles
         self.terms = len(tiles) + max((tile.stop - tile.start for tile in tiles), default=0)
@@ -91,9 +91,9 @@ class Read:
         return self._passing.owners()
 
     @cached_property
-    def grouping(self) -> Grouping | None:
+    def grouping(self) -> DocumentGrouping | None:
         """See `EveryRow`."""
-        return Grouping(self.owners) if self.facts.several else None
+        return DocumentGrouping(self.owners) if self.facts.several else None
 
     @property
     def order(self) -> I64 | None:
@@ -112,32 +112,36 @@ class Read:
         """See `EveryRow`: scanned by tile first."""
         queries = np.array([question.vector for question in questions])
         view, similarity = self._view, self._view.similarity
-        similarities = all_similarities(similarity, self._passing.tiles, queries, beyond_memory=view.beyond_memory)
+        similarities = compute_all_similarities(
+            similarity, self._passing.tiles, queries, beyond_memory=view.beyond_memory
+        )
         if self.n:
             for row, question, own in zip(similarities, questions, biases, strict=True):
-                rounding, k = slack(similarity, question.vector, self.facts.key_norm), max(question.cap, 1)
+                rounding, k = similarity_slack(similarity, question.vector, self.facts.key_norm), max(question.cap, 1)
                 temperature = question.temperature
                 if own is None or not temperature:
                     error = rounding.at(float(row.max()))
-                    refine(self._passing, similarity, question.vector, row, k, error)
+                    refine_similarities(self._passing, similarity, question.vector, row, k, error)
                 else:
                     assert not isinstance(temperature, Auto)
                     logits, _ = relative_logits(row, own, temperature)
                     error = rounding.in_logits(temperature, float(np.abs(row).max())).at(float(np.abs(logits).max()))
-                    refine(self._passing, similarity, question.vector, row, k, error, logits)
+                    refine_similarities(self._passing, similarity, question.vector, row, k, error, logits)
         return similarities
 
     def summed_alike(self, question: Question, similarities: F64) -> F64:
         """See `EveryRow`."""
         known = similarities.copy()
         if self.n:
-            refine(self._passing, self._view.similarity, question.vector, known, self.n, 0.0)
+            refine_similarities(self._passing, self._view.similarity, question.vector, known, self.n, 0.0)
         return known
 
     def sums(self, weights: F64) -> F64:
         """See `EveryRow`."""
         view = self._view
-        return all_sums(self._passing.tiles, weights, view.value_dimension or 0, beyond_memory=view.beyond_memory)
+        return compute_all_sums(
+            self._passing.tiles, weights, view.value_dimension or 0, beyond_memory=view.beyond_memory
+        )
 
     def numbers(self, places: Index) -> I64:
         """See `EveryRow`."""
@@ -145,4 +149,4 @@ class Read:
 
     def alike(self, places: Index) -> bool:
         """See `EveryRow`."""
-        return alike(self._passing.places, places)
+        return are_copies(self._passing.places, places)

@@ -20,7 +20,7 @@ from attention.lookup.bounds.rounding import Slack
 from attention.lookup.codes.moments import Residuals
 from attention.lookup.codes.queries import QueryCodes
 from attention.lookup.question import Question
-from attention.lookup.scan.opening import Sampling, opened
+from attention.lookup.scan.opening import ThresholdSample, merge_thresholds
 from attention.lookup.shards.biased import in_similarities
 from attention.lookup.shards.local import LocalShard
 from attention.lookup.shards.merged import merged
@@ -74,8 +74,8 @@ class MergedShards:
     def gather(self, wanted: ScanRequest) -> ScanResult:
         """What all parts gathered. What they looked up is kept; what is missing is asked for."""
         parts = [part for part, _ in self._parts]
-        sampling = Sampling.of(max(part.sample_stride for part in parts), self.facts.n, WIDER * wanted.listed)
-        thresholds = opened([part.sampled(wanted, sampling) for part in parts], sampling.count)
+        sampling = ThresholdSample.of(max(part.sample_stride for part in parts), self.facts.n, WIDER * wanted.listed)
+        thresholds = merge_thresholds([part.sampled(wanted, sampling) for part in parts], sampling.count)
         begun = [part.gathering(wanted, thresholds) for part in parts]
         found = [each() for each in begun]
         placed = [

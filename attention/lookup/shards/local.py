@@ -13,16 +13,16 @@ from attention.kernels import CandidateLists, kernels, side_by_side
 from attention.lookup.bounds.quantisation import quantisation_errors
 from attention.lookup.codes.moments import Residuals
 from attention.lookup.codes.queries import QueryCodes
-from attention.lookup.head.candidates import Candidates, heavy
-from attention.lookup.head.originals import add_rows, similarities_at
+from attention.lookup.head.candidates import Candidates, count_heavy
+from attention.lookup.head.originals import add_rows, compute_similarities
 from attention.lookup.memory.bias import Bias
-from attention.lookup.memory.facts import Facts
-from attention.lookup.memory.owners import between, ranges
-from attention.lookup.memory.residuals import residual_sum
-from attention.lookup.memory.tiles import alike
+from attention.lookup.memory.facts import BlockStatistics
+from attention.lookup.memory.owners import document_ranges, expand_ranges
+from attention.lookup.memory.residuals import sum_row_residuals
+from attention.lookup.memory.tiles import are_copies
 from attention.lookup.memory.view import Mask, View
-from attention.lookup.scan.opening import Sampling, sample_stride, sampled
-from attention.lookup.scan.scan import fits, scan, whole
+from attention.lookup.scan.opening import ThresholdSample, sample_best, sample_stride
+from attention.lookup.scan.scan import all_rows, fits_float32, scan
 from attention.lookup.shards.by_similarity import BySimilarity
 from attention.lookup.shards.scan_result import Scanned, ScanRequest, ScanResult, Sums, added_up
 
@@ -36,16 +36,18 @@ class LocalShard(BySimilarity):
     Attributes:
         facts: of the view; or of all parts, as the asker tells it, where the view is one of several.
         method: how similarities are found, see `Certificate`.
-        in_logits: whether `similarities_at` has logits in place of similarities.
+        in_logits: whether `compute_similarities` has logits in place of similarities.
         documents, keys: how many documents pass, and how many rows.
         beyond_memory: whether originals are likely to be on disk, see `View.beyond_memory`.
     """
 
     method = "quantised"
 
-    def __init__(self, view: View, mask: Mask | None, bias: Bias | None = None, facts: Facts | None = None) -> None:
+    def __init__(
+        self, view: View, mask: Mask | None, bias: Bias | None = None, facts: BlockStatistics | None = None
+    ) -> None:
         self._view, self._mask, self._bias = view, mask, bias
-        self._rows = whole(view)
+        self._rows = all_rows(view)
         self.facts = facts or view.facts
         self.beyond_memory = view.beyond_memory
         self.keys = view.n if mask is None else mask.n
@@ -60,7 +62,7 @@ class LocalShard(BySimilarity):
 
     def fits(self, query: F64) -> bool:
         """Whether a scan can hold the products of its keys with a query."""
-        return fits(self.facts, query)
+        return fits_float32(self.facts, query)
 
     def gather(self, wanted: ScanRequest, thresholds: F32 | None = None) -> ScanResult:
         """Scan every row that passes, and look up in float64 the candidates that weigh much.
@@ -130,9 +132,9 @@ class LocalShard(BySimilarity):
         """One row in so many at least can be drawn as a sample."""
         return sample_stride(self._view, self._mask)
 
-    def sampled(self, wanted: ScanRequest, sampling: Sampling) -> tuple[F32, int]:
+    def sampled(self, wanted: ScanRequest, sampling: ThresholdSample) -> tuple[F32, int]:
         """What a sample says of where lists are to open, see `opening.sampled`."""
-        return sampled(self._view, self._mask, self._bias, self.codes(wanted), sampling)
+        return sample_best(self._view, self._mask, self._bias, self.codes(wanted), sampling)
 
     def _quantisation_errors(self, queries: QueryCodes) -> F64:
         """float64[q, 3], how far scanned similarities can be off, see `QuantisationError`."""
@@ -149,12 +151,12 @@ class LocalShard(BySimilarity):
 
     def residuals_at(self, places: I64) -> Residuals:
         """The same of the rows at `places`."""
-        sums = [residual_sum(tile.stored_values(), tile.indices) for _, tile in self._rows.grouped(places)]
+        sums = [sum_row_residuals(tile.stored_values(), tile.indices) for _, tile in self._rows.grouped(places)]
         return Residuals(len(places), np.sum(sums, axis=0))
 
     def similarities_at(self, vectors: F64, places: I64, queries: I64) -> F64:
         """float64[m]: the similarity of query `queries[i]` with the row at `places[i]`, copies of a row alike."""
-        return similarities_at(self._view.similarity, self._rows, vectors, places, queries)
+        return compute_similarities(self._view.similarity, self._rows, vectors, places, queries)
 
     def add_values(self, places: I64, queries: I64, weights: F64, outputs: F64) -> None:
         """outputs float64[q, d_v] [query] += weight·value, for every place, its query and its weight."""
@@ -181,17 +183,17 @@ class LocalShard(BySimilarity):
 
     def places_of(self, documents: I64) -> I64:
         """Where all rows of some documents, ascending, stand that pass; they ascend within a segment."""
-        return np.concatenate([between(first, last) for first, last in self._ranges(documents)])
+        return np.concatenate([expand_ranges(first, last) for first, last in self._ranges(documents)])
 
     def _ranges(self, documents: I64) -> Iterator[tuple[Index, Index]]:
         starts = {id(tile.segment): tile.start for tile in self._rows.tiles}
         for segment, passes in self._view.passing(self._mask):
-            first, last = ranges(segment.owners, documents, passes)
+            first, last = document_ranges(segment.owners, documents, passes)
             yield first + starts[id(segment)], last + starts[id(segment)]
 
     def alike(self, places: Index) -> bool:
         """Whether the rows at `places`, ascending, hold copies of one key."""
-        return alike(self._rows, places)
+        return are_copies(self._rows, places)
 
     def digest(self, places: Index) -> bytes | None:
         """Of the key that the rows at `places`, ascending, hold copies of; None where they do not.
@@ -217,7 +219,7 @@ def _listed(lists: CandidateLists, inverse: F64, totals: Sums, little: float) ->
 
     def put(first: int, last: int) -> None:
         running.in_order(lists.places, lists.similarities, lists.counts, starts, first, last, places, similarities)
-        heavy(running, similarities, starts, inverse, totals.levels, squares, first, last, weighty, little)
+        count_heavy(running, similarities, starts, inverse, totals.levels, squares, first, last, weighty, little)
 
     side_by_side(put, len(inverse), len(places))
     return starts, places, similarities, weighty

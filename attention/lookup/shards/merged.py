@@ -9,7 +9,7 @@ import numpy as np
 
 from attention.dtypes import F64, I64
 from attention.kernels import kernels
-from attention.lookup.head.candidates import Candidates, heavy
+from attention.lookup.head.candidates import Candidates, count_heavy
 from attention.lookup.shards.local import KNOWN
 from attention.lookup.shards.scan_result import ScanRequest, ScanResult, Sums, joined
 
@@ -103,8 +103,8 @@ def _told(starts: I64, known: np.ndarray) -> I64:
 
 
 def _weighty(similarities: F64, starts: I64, inverse: F64, totals: Sums, histogram: bool) -> I64:
-    """int64[q], how many candidates of each query weigh much, see `heavy`; fewer where the scan was for a histogram."""
+    """Return int64[q], the number of heavy candidates of each query; at most KNOWN for histograms."""
     counts = np.empty(len(inverse), dtype=np.int64)
     squares = totals.sums[:, 2].copy()
-    heavy(kernels(), similarities, starts, inverse, totals.levels, squares, 0, len(inverse), counts)
+    count_heavy(kernels(), similarities, starts, inverse, totals.levels, squares, 0, len(inverse), counts)
     return np.minimum(counts, KNOWN) if histogram else counts

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from attention.errors import ParameterError, ShapeError
 from attention.lookup.memory.bias import Bias
-from attention.lookup.memory.facts import Facts
+from attention.lookup.memory.facts import BlockStatistics
 from attention.lookup.memory.view import Mask, View
 
 
@@ -50,9 +50,9 @@ class Parted(View):
         return cls(similarities[0], segments, dimension, value_dimension, parts=parts)
 
     @cached_property
-    def facts(self) -> Facts:
+    def facts(self) -> BlockStatistics:
         """Of all parts, as far as each of them tells."""
-        return Facts.joined(self.similarity, self.value_dimension, [part.facts for part in self.parts])
+        return BlockStatistics.joined(self.similarity, self.value_dimension, [part.facts for part in self.parts])
 
     def masks(self, mask: Mask | None) -> Sequence[Mask | None]:
         """What a mask lets through of each part; the same ones whenever it is asked.

@@ -113,7 +113,7 @@ def _view_of(view: View, places: list[int]) -> View:
 
 def _bounded(view: View) -> KeySummary:
     """What is known without reading a key: sums that say nothing, and the lengths."""
-    nothing = KeySummary.of_nothing(view.similarity, view.dimension or 0)
+    nothing = KeySummary.empty(view.similarity, view.dimension or 0)
     rows, width = sum(segment.count for segment in view.segments), nothing.total.size
     return replace(
         nothing,

@@ -10,9 +10,9 @@ import numpy as np
 
 from attention.dtypes import F64, I64
 from attention.lookup.bounds.quantisation import QuantisationError
-from attention.lookup.head.candidates import LITTLE, Candidates
+from attention.lookup.head.candidates import SCANNED_SQUARES_SHARE, Candidates
 from attention.lookup.question import Question
-from attention.lookup.scan.accumulator import ERROR_DEGREES, NO_THRESHOLD, Accumulator, shifted
+from attention.lookup.scan.accumulator import ERROR_DEGREES, NO_THRESHOLD, Accumulator, shift_sums
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ class ScanRequest:
     temperatures: F64 | None
     outputs: bool = False
     fine: bool = False
-    little: float = LITTLE
+    little: float = SCANNED_SQUARES_SHARE
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,7 +205,7 @@ def _rebased(worker: Accumulator | Sums, shifts: F64) -> tuple[F64, F64 | None, 
     sums, value_errors = sums.copy(), value_errors.copy()
     outputs = None if outputs is None else outputs.copy()
     for query in np.flatnonzero(shifts):
-        sums[query] = shifted(sums[query], shifts[query])
+        sums[query] = shift_sums(sums[query], shifts[query])
         value_errors[query] *= np.exp(shifts[query] * ERROR_DEGREES)
         if outputs is not None:
             outputs[query] *= np.exp(shifts[query])

@@ -10,7 +10,7 @@ from attention.lookup.answer import Answer
 from attention.lookup.bounds.rounding import Slack
 from attention.lookup.codes.moments import Residuals
 from attention.lookup.codes.queries import QueryCodes
-from attention.lookup.memory.facts import Facts
+from attention.lookup.memory.facts import BlockStatistics
 from attention.lookup.question import Question
 from attention.lookup.shards.scan_result import ScanRequest, ScanResult
 
@@ -28,7 +28,7 @@ class Part(Protocol):
 
     method: str
     in_logits: bool
-    facts: Facts
+    facts: BlockStatistics
     documents: int
     keys: int
     beyond_memory: bool

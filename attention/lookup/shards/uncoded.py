@@ -14,10 +14,10 @@ import numpy as np
 from attention.dtypes import F32, F64, I64
 from attention.kernels import kernels, pool, workers
 from attention.lookup.codes.queries import QueryCodes
-from attention.lookup.head.originals import all_similarities
-from attention.lookup.memory.tiles import Passing, Tile
+from attention.lookup.head.originals import compute_all_similarities
+from attention.lookup.memory.tiles import PassingRows, Tile
 from attention.lookup.scan.accumulator import NO_THRESHOLD, VALUE_ERRORS
-from attention.lookup.scan.opening import Sampling, opened
+from attention.lookup.scan.opening import ThresholdSample, merge_thresholds
 from attention.lookup.shards.local import LocalShard
 from attention.lookup.shards.scan_result import Scanned, ScanRequest, Sums
 
@@ -46,7 +46,7 @@ class UncodedShard(LocalShard):
         """Whether a scan can hold the products of its keys with a query: float64 does."""
         return True
 
-    def sampled(self, wanted: ScanRequest, sampling: Sampling) -> tuple[F32, int]:
+    def sampled(self, wanted: ScanRequest, sampling: ThresholdSample) -> tuple[F32, int]:
         """What a sample says of where lists are to open, see `opening.sampled`."""
         vectors = wanted.vectors
         found, seen = [np.full((len(vectors), sampling.count), float(NO_THRESHOLD))], 0
@@ -54,7 +54,9 @@ class UncodedShard(LocalShard):
             places = sampling.of_segment(segment)
             if passes is not None:
                 places = places[passes[places]]
-            found.append(all_similarities(self.facts.similarity, [Tile(segment, places, 0, len(places))], vectors))
+            found.append(
+                compute_all_similarities(self.facts.similarity, [Tile(segment, places, 0, len(places))], vectors)
+            )
             seen += len(places)
         everything = np.sort(np.concatenate(found, axis=1), axis=1)
         return everything[:, -sampling.count :].astype(np.float32), seen
@@ -69,8 +71,8 @@ class UncodedShard(LocalShard):
         """See `LocalShard`: every row that passes is read once."""
         assert wanted.temperatures is not None
         if thresholds is None:
-            sampling = Sampling.of(self.sample_stride, self.facts.n, wanted.listed)
-            thresholds = opened([self.sampled(wanted, sampling)], sampling.count)
+            sampling = ThresholdSample.of(self.sample_stride, self.facts.n, wanted.listed)
+            thresholds = merge_thresholds([self.sampled(wanted, sampling)], sampling.count)
         levels = thresholds.astype(np.float64)
         warmth = np.maximum(wanted.temperatures, 1e-30)
         starts = {id(tile.segment): tile.start for tile in self._rows.tiles}
@@ -84,7 +86,7 @@ class UncodedShard(LocalShard):
             own = zip(tiles, begins, strict=True)
             return [_Read.of(similarity, tile, at, vectors, levels, warmth, blend) for tile, at in own], blend
 
-        tiles = Passing(self._view, self._mask, TILE_ROWS).tiles
+        tiles = PassingRows(self._view, self._mask, TILE_ROWS).tiles
         each = min(TOGETHER, -(-len(tiles) // workers()))
         runs = [tiles[first : first + each] for first in range(0, len(tiles), each)]
         contexts = [copy_context() for _ in runs]  # whose kernels are those that this answer is made with
@@ -132,7 +134,7 @@ class _Read:
     def of(cls, similarity: str, tile: Tile, start: int, vectors: F64, levels: F64, warmth: F64, blend: F64) -> _Read:
         """Of a tile whose segment begins at place `start`; Σe·v is added to the blend float64[q, d_v], if d_v > 0."""
         alone = Tile(tile.segment, tile.rows, 0, tile.stop - tile.start)
-        similarities = all_similarities(similarity, [alone], vectors)
+        similarities = compute_all_similarities(similarity, [alone], vectors)
         above = similarities >= levels[:, None]
         x = np.clip((similarities - levels[:, None]) / warmth[:, None], COLDEST, 0.0)
         terms = np.where(above, 0.0, np.exp(x))

@@ -40,7 +40,7 @@ def softmax(similarities: F64, null: NullKey | None, temperature: float) -> Dist
         temperature: 0 or more; at 0 what ties for the best shares.
     """
     if similarities.size == 0:
-        return _without_documents(null, temperature)
+        return _no_documents(null, temperature)
     best = float(similarities.max())
     if temperature == 0:
         return one_hot(similarities, null, 0.0, log_partition=True)
@@ -83,7 +83,7 @@ def one_hot(
             of ties.
     """
     if similarities.size == 0:
-        none = _without_documents(null, temperature)
+        none = _no_documents(null, temperature)
         return none if log_partition else Distribution(none.weights, replace(none.evidence, log_partition=None), 0.0)
     best, level = float(similarities.max()), None if null is None else null.similarity
     if temperature == np.inf:  # every logit is the same
@@ -137,7 +137,7 @@ def sparse(similarities: F64, null: NullKey | None, temperature: float, normalis
     return Distribution(weights, evidence, 0.0)
 
 
-def _without_documents(null: NullKey | None, temperature: float) -> Distribution:
+def _no_documents(null: NullKey | None, temperature: float) -> Distribution:
     partition = -np.inf if null is None else null.logit(0.0, temperature) if temperature > 0 else 0.0
     evidence = Evidence(
         temperature=temperature,

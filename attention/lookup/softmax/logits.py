@@ -11,7 +11,7 @@ from attention.lookup.softmax.distribution import Distribution, one_hot
 from attention.lookup.softmax.evidence import Evidence
 from attention.lookup.softmax.null import NullKey
 
-LARGEST = 1e300
+MAX_NULL_LOGIT = 1e300
 """No null key's logit is taken for more, on either side."""
 
 
@@ -30,10 +30,10 @@ def null_logit(null: NullKey | None, temperature: float, peak: float = 0.0) -> f
     """Of a null key, beside logits relative to a peak."""
     if null is None:
         return None
-    return float(np.clip((null.similarity - peak) / temperature + null.log_count, -LARGEST, LARGEST))
+    return float(np.clip((null.similarity - peak) / temperature + null.log_count, -MAX_NULL_LOGIT, MAX_NULL_LOGIT))
 
 
-def restored(evidence: Evidence, null: NullKey | None, temperature: float, peak: float = 0.0) -> Evidence:
+def restore_evidence(evidence: Evidence, null: NullKey | None, temperature: float, peak: float = 0.0) -> Evidence:
     """The evidence of similarities at a temperature, of that of their logits.
 
     Args:
@@ -49,7 +49,7 @@ def restored(evidence: Evidence, null: NullKey | None, temperature: float, peak:
     )
 
 
-def shared_by_bias(similarities: F64, biases: F64, null: NullKey | None, *, log_partition: bool) -> Distribution:
+def one_hot_with_bias(similarities: F64, biases: F64, null: NullKey | None, *, log_partition: bool) -> Distribution:
     """Temperature 0: what ties for the largest similarity shares as softmax(bias), a null key's being 0.
 
     Args:

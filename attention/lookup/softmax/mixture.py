@@ -13,7 +13,7 @@ from attention.dtypes import F64
 from attention.kernels import TOTALS, Totals, kernels, side_by_side
 from attention.lookup.softmax.evidence import Evidence
 from attention.lookup.softmax.null import NullKey
-from attention.lookup.softmax.runs import Runs
+from attention.lookup.softmax.runs import RaggedRows
 
 NO_NULL = (-math.inf, 0.0)
 """Similarity and logarithm of the count where there is no null key."""
@@ -96,12 +96,14 @@ def mix(
     """
     rows, t = len(known) + len(candidates), len(temperatures)
     values = np.tile(np.concatenate([known, candidates]), t)
-    runs = Runs(values, rows * np.arange(t + 1), np.full(t, len(known)))
+    runs = RaggedRows(values, rows * np.arange(t + 1), np.full(t, len(known)))
     thresholds = np.tile(tail_sums.thresholds, (t, 1))
-    return list(mix_each(runs, thresholds, tail_sums.sums, nulls, temperatures))
+    return list(mix_cases(runs, thresholds, tail_sums.sums, nulls, temperatures))
 
 
-def mix_each(runs: Runs, thresholds: F64, sums: F64, nulls: Sequence[NullKey | None], temperatures: F64) -> Mixtures:
+def mix_cases(
+    runs: RaggedRows, thresholds: F64, sums: F64, nulls: Sequence[NullKey | None], temperatures: F64
+) -> Mixtures:
     """The same for c cases that each have rows, sums and a temperature of their own.
 
     Args:
@@ -139,7 +141,7 @@ class Mixtures:
         totals: what each case comes to.
     """
 
-    runs: Runs
+    runs: RaggedRows
     temperatures: F64
     nulls: Sequence[NullKey | None]
     weights: F64
@@ -177,11 +179,11 @@ class Mixtures:
         )
 
 
-def alone(weights: F64, evidence: Evidence, candidates: int) -> Mixture:
+def known_only(weights: F64, evidence: Evidence, candidates: int) -> Mixture:
     """Known rows that have all the weight."""
     return Mixture(weights, np.zeros(candidates), np.zeros(0), evidence, 0.0, 0.0, -np.inf, 0.0, 0.0, 0.0)
 
 
-def log_or_nothing(masses: F64) -> F64:
+def log_or_minus_inf(masses: F64) -> F64:
     """The logarithm, −∞ of 0."""
     return np.log(masses, out=np.full(masses.shape, -np.inf), where=masses > 0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from attention.errors import ParameterError
 
-FROZEN = 0.45
+MIN_WARMTH = 0.45
 """Deviations of the background: the temperature below which its few nearest keys count, and no longer their mean."""
 
 
@@ -69,7 +69,7 @@ class Background:
             temperature: 0 or more, infinity included.
             documents: n, how many a query may attend to.
         """
-        coldest, log_count = FROZEN * self.deviation, math.log(max(documents, 2))
+        coldest, log_count = MIN_WARMTH * self.deviation, math.log(max(documents, 2))
         warmth = max(temperature, coldest)
         tilted = self.mean + (self.deviation * (self.deviation / (2 * warmth)) if warmth > 0 else 0.0)
         if temperature > 0 and temperature >= coldest:

@@ -11,7 +11,7 @@ from attention.dtypes import F64, I64
 
 
 @dataclass(frozen=True, eq=False)
-class Runs:
+class RaggedRows:
     """Rows of c cases, one case after another: first those known in float64, then candidates.
 
     Attributes:
@@ -24,13 +24,13 @@ class Runs:
     starts: I64
     counts: I64
 
-    def some(self, cases: Sequence[int]) -> Runs:
+    def some(self, cases: Sequence[int]) -> RaggedRows:
         """Those of some of the cases."""
         if len(cases) == len(self.counts):
             return self
         lengths = np.diff(self.starts)[cases]
         values = [self.values[self.starts[case] : self.starts[case + 1]] for case in cases]
-        return Runs(np.concatenate(values), np.append(0, lengths.cumsum()), self.counts[cases])
+        return RaggedRows(np.concatenate(values), np.append(0, lengths.cumsum()), self.counts[cases])
 
     def of(self, values: F64, case: int) -> tuple[F64, F64]:
         """Of float64[m] what the known rows and the candidates of one case have."""

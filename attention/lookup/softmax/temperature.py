@@ -12,7 +12,7 @@ STEPS = 200
 STRIDE = 3.0
 
 
-def solve(similarities: F64, target: float, counts: F64 | None = None) -> float:
+def solve_temperature(similarities: F64, target: float, counts: F64 | None = None) -> float:
     """The temperature T at which exp(entropy of softmax(s/T)) is `target`.
 
     The entropy H rises with T, dH/d(ln T) being the variance of the logits, so a bracketed Newton search in

@@ -17,7 +17,7 @@ from attention.transformer.feed_forward import Linear
 from attention.transformer.norm import LayerNorm
 
 DTYPES: Mapping[str, str] = {
-    "BF16": "u2",  # NumPy has no bfloat16, see `in_numpy`
+    "BF16": "u2",  # NumPy has no bfloat16, see `to_numpy`
     **{f"F{8 * n}": f"f{n}" for n in (2, 4, 8)},
     **{f"{letter.upper()}{8 * n}": f"{letter}{n}" for letter in "iu" for n in (1, 2, 4, 8)},
     "BOOL": "?",
@@ -67,7 +67,7 @@ class Tensors:
             raise UnsupportedModelError(
                 f"{path}: tensors must be of {', '.join(DTYPES)}, got {unknown[0]}: save the model in float32"
             )
-        return cls(str(path), {later(name): in_numpy(**each) for name, each in stored})
+        return cls(str(path), {modern_name(name): to_numpy(**each) for name, each in stored})
 
     def without_prefix(self, *prefixes: str) -> Tensors:
         """The same tensors, without the name of the model that they were saved as a part of."""
@@ -108,12 +108,12 @@ class Tensors:
         return LayerNorm(scale, shift, epsilon)
 
 
-def in_numpy(dtype: str, shape: list[int], data: bytearray) -> Array:
+def to_numpy(dtype: str, shape: list[int], data: bytearray) -> Array:
     """A tensor as safetensors stores it; one of bfloat16 as float32, of which it is the upper half."""
     array = np.frombuffer(data, np.dtype(DTYPES[dtype]).newbyteorder("<")).reshape(shape)
     return (array.astype(np.uint32) << 16).view(np.float32) if dtype == "BF16" else array
 
 
-def later(name: str) -> str:
+def modern_name(name: str) -> str:
     """The later name of a tensor whose file may be of 2018, when a normalisation had a gamma and a beta."""
     return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")

@@ -27,7 +27,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import structlog
 
-from attention.lookup import Sealed, SealedError, Segment, View, seal, sealable, unseal
+from attention.lookup import Sealed, SealedError, Segment, View, seal, sealable_segments, unseal
 from service.storage import CollectionRecord, Condition, KeySums, RowNumbers, StorageError
 
 log = structlog.get_logger("softkv")
@@ -320,7 +320,7 @@ class SealedBlocks:
         with self._lock:
             if self._gone:
                 return False
-            for segment in sealable(view, complete=complete):
+            for segment in sealable_segments(view, complete=complete):
                 _, count = self._files.get(segment.block, (None, 0))
                 if count == segment.count:
                     continue

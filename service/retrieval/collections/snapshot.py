@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from attention.dtypes import I64
-from attention.lookup import Filtered, KeySummary, Mask, Picked, View
+from attention.lookup import Filtered, KeySummary, Mask, RowSelection, View
 from service.retrieval.collections.null import KeyBackground, KeySample
 from service.retrieval.errors import InvalidContent
 from service.storage import (
@@ -212,7 +212,7 @@ class Masks:
         if cached is None or cached.version > source.version:
             cached = _CachedFilter(Filtered(), source.version, None)
         spans = cached.filtered.unseen(source.view)
-        picked = _evaluate(condition, source, self._columns, spans) if spans else Picked((), ())
+        picked = _evaluate(condition, source, self._columns, spans) if spans else RowSelection((), ())
         filtered = cached.filtered.with_more(source.view, picked)
         return self._keep(name, _CachedFilter(filtered, source.version, filtered.mask(source.view)))
 
@@ -265,11 +265,11 @@ class Masks:
             return cached.mask
 
 
-def _evaluate(condition: Condition, source: Source, columns: Columns, spans: Sequence[I64]) -> Picked:
-    """Return which rows pass, by their documents; see `Picked`."""
+def _evaluate(condition: Condition, source: Source, columns: Columns, spans: Sequence[I64]) -> RowSelection:
+    """Return which rows pass, by their documents; see `RowSelection`."""
     if isinstance(condition, Comparison):
         return _evaluate_comparison(condition, source, columns, spans)
-    none_pass = Picked.of(spans, np.empty(0, dtype=np.int64))
+    none_pass = RowSelection.of(spans, np.empty(0, dtype=np.int64))
     result = none_pass if condition.operator == "OR" else ~none_pass
     for operand in condition.conditions:
         picked = _evaluate(operand, source, columns, spans)
@@ -277,7 +277,9 @@ def _evaluate(condition: Condition, source: Source, columns: Columns, spans: Seq
     return ~result if condition.operator == "NOT" else result
 
 
-def _evaluate_comparison(comparison: Comparison, source: Source, columns: Columns, spans: Sequence[I64]) -> Picked:
+def _evaluate_comparison(
+    comparison: Comparison, source: Source, columns: Columns, spans: Sequence[I64]
+) -> RowSelection:
     if comparison.operator in _OPPOSITE:
         return ~_evaluate_comparison(
             replace(comparison, operator=_OPPOSITE[comparison.operator]), source, columns, spans
@@ -285,10 +287,10 @@ def _evaluate_comparison(comparison: Comparison, source: Source, columns: Column
     first = min(int(owners[0]) for owners in spans)
     parts = columns.of(comparison.name, source, first) if comparison.in_metadata else None
     if parts is None:
-        return Picked.of(spans, source.reader.rows_where(source.collection, comparison))
-    picked = Picked.of(spans, np.concatenate([part.rows(comparison) for part in parts]))
+        return RowSelection.of(spans, source.reader.rows_where(source.collection, comparison))
+    picked = RowSelection.of(spans, np.concatenate([part.rows(comparison) for part in parts]))
     if _matches_null(comparison):  # a row without a value matches null
-        picked |= ~Picked.of(spans, np.concatenate([part.present for part in parts]))
+        picked |= ~RowSelection.of(spans, np.concatenate([part.present for part in parts]))
     return picked
 
 

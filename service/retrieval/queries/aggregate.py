@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from attention.dtypes import F64, I64
-from attention.lookup import Answer, Question, Weights, mean_of, quantiles_of, share_error, weights_among
+from attention.lookup import Answer, Question, Weights, share_error, weighted_mean, weighted_quantiles, weights_among
 from service.retrieval.collections import Snapshot
 from service.retrieval.errors import InvalidContent
 from service.storage import METADATA, Column, EncodedValue, decode_scalar
@@ -91,7 +91,7 @@ def _mean(having: Sequence[_FieldWeights], weights: Weights, _: Aggregation) -> 
     share = _share(own, weights)
     if not share:
         return {"value": None, "weight": 0.0, "deviation": None, "error": None}
-    found = mean_of(numbers, own, weights.total_variation)
+    found = weighted_mean(numbers, own, weights.total_variation)
     error = found.error if found.error is not None and math.isfinite(found.error) else None
     return {"value": found.value, "weight": share, "deviation": found.deviation, "error": error}
 
@@ -102,7 +102,7 @@ def _quantile(having: Sequence[_FieldWeights], weights: Weights, read: Aggregati
     share = _share(own, weights)
     names = ("value", "at_least", "at_most")
     if share:
-        found = [vars(each) for each in quantiles_of(numbers, own, np.array(asked), weights.total_variation)]
+        found = [vars(each) for each in weighted_quantiles(numbers, own, np.array(asked), weights.total_variation)]
     else:
         found = [dict.fromkeys(names)] * len(asked)
     told = [{"quantile": at, **each} for at, each in zip(asked, found, strict=True)]

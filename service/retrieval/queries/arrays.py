@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from attention import SIMILARITIES, Additive, Attended, Bilinear, Similarity, attend
-from attention.heads import Heads, joined
+from attention.heads import Heads, join_heads
 from attention.hopfield import recall
 from service.retrieval.errors import InvalidContent, TooLarge
 
@@ -82,7 +82,7 @@ def _attend_in_heads(arrays: Arrays, options: dict[str, Any]) -> Attention:
     heads = Heads(**dict(arrays.projections or {}))
     steps = heads.steps(arrays.query, arrays.key, arrays.value, arrays.mask, **options)
     way = _collect_intermediates(arrays, steps.query, steps.key, steps.value, steps.attended)
-    way |= {"heads": steps.attended.output, "concatenated": joined(steps.attended.output)}
+    way |= {"heads": steps.attended.output, "concatenated": join_heads(steps.attended.output)}
     return Attention(steps.output, steps.attended, way)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from attention.kernels import in_numpy, original_passes
-from attention.lookup.codes.quantisation import to_codes
+from attention.lookup.codes.quantisation import quantise
 
 N = 60
 
@@ -88,7 +88,7 @@ def test_rows_are_coded_step_by_step_in_float64(twin, width, scale):
     codes, left = np.full((count, width), 99, dtype=np.int8), np.full((count, width), np.nan, dtype=np.float32)
     scales, squares, total = np.full(count, np.nan), np.full(count, np.nan), np.ones(width)
     twin.code_rows(vectors, codes, left, scales, squares, total)
-    expected, expected_scales, residuals = to_codes(vectors)
+    expected, expected_scales, residuals = quantise(vectors)
     np.testing.assert_array_equal(codes, expected)
     np.testing.assert_array_equal(scales, expected_scales)
     np.testing.assert_array_equal(left, residuals.astype(np.float32))
@@ -107,5 +107,5 @@ def test_what_codes_leave_out_adds_up_as_it_was_coded(twin, width, count, scale)
     vectors[7, :2] = (254 * scale, scale)[:width]  # half a step: at the edge between two codes
     rows = random.integers(0, N, count)
     found = twin.residual_sum(vectors, rows)
-    expected = to_codes(vectors)[2][rows].sum(axis=0)
+    expected = quantise(vectors)[2][rows].sum(axis=0)
     np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-13 * scale)

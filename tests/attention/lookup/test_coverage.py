@@ -46,7 +46,7 @@ def test_with_nothing_missing_an_answer_is_as_it_was(keys):
     view = filled(keys)
     question = Question(keys[0].astype(float), 0.05)
     (found,) = answers(view, [question])
-    for missing in (None, KeySummary.of_nothing("cosine", WIDTH)):
+    for missing in (None, KeySummary.empty("cosine", WIDTH)):
         same, coverage = covered(found, question, view.facts, missing)
         assert same is found
         assert (coverage.documents, coverage.of, coverage.missing_weight_at_most) == (N, N, 0.0)

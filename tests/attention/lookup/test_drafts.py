@@ -8,7 +8,7 @@ import pytest
 from attention.lookup import Memory, Question, Rows
 from attention.lookup.drafts import Width, draft, drafted, without_tail
 from attention.lookup.quantised import part_of
-from attention.lookup.softmax.mixture import mix_each
+from attention.lookup.softmax.mixture import mix_cases
 
 WIDTH = Width(64, 128)
 
@@ -41,7 +41,9 @@ def test_each_is_what_its_rows_make_alone(running, clusters, view):
         else:
             levels, sums = drafts.gathered.levels[index], drafts.gathered.sums[index]
             null, temperature = question.null_key(question.temperature, part.keys), np.array([question.temperature])
-            (mixture,) = mix_each(drafts.found.runs([index]), levels[None, None], sums[None, None], [null], temperature)
+            (mixture,) = mix_cases(
+                drafts.found.runs([index]), levels[None, None], sums[None, None], [null], temperature
+            )
         expected = draft(part, question, rescored, mixture, drafts.gathered.error(index))
         np.testing.assert_array_equal(found.found.known, mixture.known)
         np.testing.assert_array_equal(found.found.candidates, mixture.candidates)

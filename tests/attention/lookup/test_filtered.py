@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Filtered, Memory, Picked, Rows
-from attention.lookup.codes.quantisation import to_codes
+from attention.lookup import Filtered, Memory, Rows, RowSelection
+from attention.lookup.codes.quantisation import quantise
 from attention.lookup.memory import compaction, residuals
 from attention.lookup.memory import memory as memory_module
 from attention.lookup.memory import segments as segments_module
@@ -31,7 +31,7 @@ def asked(known, view):
     """What is known after the view was asked of, and how many rows were looked at."""
     spans = known.unseen(view)
     numbers = np.concatenate([*spans, np.empty(0, np.int64)])
-    return known.with_more(view, Picked.of(spans, passing(np.unique(numbers)))), len(numbers)
+    return known.with_more(view, RowSelection.of(spans, passing(np.unique(numbers)))), len(numbers)
 
 
 steps = st.lists(
@@ -101,10 +101,10 @@ def test_it_holds_no_block():
 
 
 def test_what_values_leave_out_is_read_of_rows_that_came_or_went(monkeypatch):
-    read, reading = [], residuals.residual_sum
+    read, reading = [], residuals.sum_row_residuals
     monkeypatch.setattr(residuals, "residual_sum", lambda values, rows: read.append(len(rows)) or reading(values, rows))
     keys = np.random.default_rng(0).standard_normal((150, 4)).astype(np.float32)
-    left = to_codes(keys)[2]
+    left = quantise(keys)[2]
     memory, known = Memory("dot"), Filtered()
     memory.publish(add=Rows(np.arange(100), keys[:100]))
     gone = np.empty(0, np.int64)

@@ -7,7 +7,7 @@ import pytest
 
 from attention.lookup import Memory, Question, Rows
 from attention.lookup.bounds.quantisation import quantisation_errors
-from attention.lookup.codes.queries import query_codes
+from attention.lookup.codes.queries import code_queries
 from attention.lookup.inspection import similarities_seen
 from attention.lookup.quantised import quantised_answers
 
@@ -28,7 +28,7 @@ def test_every_row_that_lives_is_seen_within_the_error_of_its_codes(running, clu
     asked = [Question(query, 0.3) for query in queries[:count]]
     numbers, seen = similarities_seen(view, asked)
     np.testing.assert_array_equal(np.sort(numbers), view.numbers())
-    codes = query_codes("scaled_dot", np.array(queries[:count]), outputs=True)
+    codes = code_queries("scaled_dot", np.array(queries[:count]), outputs=True)
     largest = quantisation_errors(view, codes)[:, 0]
     for query, found, error in zip(queries, seen, largest, strict=False):
         off = np.abs(found - oracle("scaled_dot", query, keys[numbers]))

@@ -17,7 +17,7 @@ from attention.lookup.shards import local
 
 @pytest.fixture(autouse=True)
 def small_tiles_and_short_lists(monkeypatch):
-    monkeypatch.setattr(scan_module, "MOST_ROWS", 1024)
+    monkeypatch.setattr(scan_module, "MAX_TILE_ROWS", 1024)
     monkeypatch.setattr(quantised, "WIDTHS", (quantised.Width(64, 128),))
 
 
@@ -87,7 +87,7 @@ def test_rows_that_may_belong_to_the_head_are_looked_up_in_a_second_round(
     near = random.choice(len(keys), 40, replace=False)
     keys[near] = keys[0] + 1e-3 * random.standard_normal((40, keys.shape[1])).astype(np.float32)
     view = in_pieces("cosine", keys)
-    monkeypatch.setattr(candidates, "MARGIN", 0.0)
+    monkeypatch.setattr(candidates, "ERROR_MARGIN", 0.0)
     monkeypatch.setattr(quantised, "WIDTHS", (quantised.Width(12, 128),))
     looked_up = []
     read = local.similarities_at

@@ -19,7 +19,7 @@ from attention.lookup.temperature_sweep import Tail, quantised_sweep, solved
 
 @pytest.fixture(autouse=True)
 def small_tiles_and_short_lists(monkeypatch):
-    monkeypatch.setattr(scan_module, "MOST_ROWS", 1024)
+    monkeypatch.setattr(scan_module, "MAX_TILE_ROWS", 1024)
     monkeypatch.setattr(temperature_sweep, "WIDTHS", (Width(64, 128),))
 
 

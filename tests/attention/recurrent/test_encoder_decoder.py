@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from attention import ParameterError, attend
 from attention.recurrent import RecurrentArchitecture, initial
-from attention.transformer import arrays, mapped
+from attention.transformer import arrays, map_arrays
 
 BEGIN, END = 0, 1
 
@@ -57,7 +57,7 @@ def test_the_alignment_is_attention_by_the_last_output(random):
 
 @pytest.mark.parametrize("library", [np.asarray, torch.as_tensor], ids=["numpy", "torch"])
 def test_what_it_writes_is_what_follows_on_it(random, library):
-    model = mapped(library, model_of(random, "lstm"))
+    model = map_arrays(library, model_of(random, "lstm"))
     source, lengths = library(random.integers(0, 9, (4, 5))), library(np.array([5, 1, 3, 2]))
     written = model.generate(source, lengths, begin=BEGIN, end=END, limit=6)
     given = np.concatenate([np.full((4, 1), BEGIN), np.asarray(written)[:, :-1]], axis=1)
@@ -84,7 +84,7 @@ def test_what_does_not_fit_is_refused(random):
 def test_with_attention_it_learns_to_reverse(random):
     sizes = RecurrentArchitecture("gru", 12, 24)
     start = initial.encoder_decoder(random, sizes, 12, 12, attends=True)
-    model = mapped(lambda array: torch.from_numpy(array).requires_grad_(), start)
+    model = map_arrays(lambda array: torch.from_numpy(array).requires_grad_(), start)
     parameters = [tensor for _, tensor in arrays(model)]
     optimiser = torch.optim.AdamW(parameters, lr=1e-2, weight_decay=0.0)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from attention.transformer import Architecture, Embeddings, LayerNorm, SentenceEncoder, initial, mapped
+from attention.transformer import Architecture, Embeddings, LayerNorm, SentenceEncoder, initial, map_arrays
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "dog", "chased", "cat", "across", "street"]
 LIBRARIES: dict[str, Callable] = {"numpy": np.asarray, "torch": torch.as_tensor}
@@ -34,17 +34,17 @@ def sizes(request) -> Architecture:
 
 def shaken(random, parameters):
     """Every array moved a little: biases begin at 0 and scales at 1, where a mistake would not show."""
-    return mapped(lambda array: array + 0.2 * random.standard_normal(array.shape).astype(array.dtype), parameters)
+    return map_arrays(lambda array: array + 0.2 * random.standard_normal(array.shape).astype(array.dtype), parameters)
 
 
 @pytest.fixture
 def encoder(random, sizes, library):
-    return mapped(library, shaken(random, initial.encoder(random, sizes)))
+    return map_arrays(library, shaken(random, initial.encoder(random, sizes)))
 
 
 @pytest.fixture
 def decoder(random, sizes, library):
-    return mapped(library, shaken(random, initial.decoder(random, sizes, cross_attention=True)))
+    return map_arrays(library, shaken(random, initial.decoder(random, sizes, cross_attention=True)))
 
 
 @pytest.fixture
@@ -54,12 +54,12 @@ def sentence_encoder(random, library) -> SentenceEncoder:
     plain = initial.embeddings(random, 31, 19, sizes.d_model)
     embeddings = Embeddings(plain.tokens, plain.positions, plain.tokens[:2] + 1, initial.layer_norm(15))
     model = SentenceEncoder(embeddings, initial.encoder(random, sizes))
-    return mapped(library, shaken(random, model))
+    return map_arrays(library, shaken(random, model))
 
 
 @pytest.fixture
 def layer_norm(random, library) -> LayerNorm:
-    return mapped(library, shaken(random, initial.layer_norm(13)))
+    return map_arrays(library, shaken(random, initial.layer_norm(13)))
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from attention.transformer import (
     SentenceEncoder,
     compiles,
     initial,
-    mapped,
+    map_arrays,
 )
 from attention.transformer import compiled as module
 from tests.attention.transformer.conftest import shaken
@@ -56,7 +56,7 @@ def texts(random):
 
 def defined(model, tokens, lengths):
     """By the definition, in float64, each text alone."""
-    exact = mapped(lambda array: array.astype(np.float64), model)
+    exact = map_arrays(lambda array: array.astype(np.float64), model)
     texts = np.split(tokens, np.cumsum(lengths)[:-1])
     return np.concatenate([exact(text[None], np.array([len(text)])) for text in texts])
 
@@ -78,7 +78,7 @@ def test_it_computes_the_definition(model, texts, way):
 @pytest.mark.parametrize("library", [np.asarray, torch.as_tensor], ids=["numpy", "torch"])
 def test_models_of_every_kind(random, texts, activation, options, library):
     model = model_of(random, replace(SIZES, activation=activation, n_heads=1), types=activation == "gelu", **options)
-    found = Compiled(mapped(library, model))(*texts)
+    found = Compiled(map_arrays(library, model))(*texts)
     expected = defined(model, *texts)
     assert found.shape == expected.shape
     assert found.dtype == np.float32
@@ -119,7 +119,9 @@ def in_turns(stage, stages, rows, threads, multiple):
 
 
 def test_it_multiplies_by_what_the_processor_has(model, texts, monkeypatch):
-    monkeypatch.setattr(module, "TOKENS", 20)  # longer texts have room of their own, and many parts are shared out
+    monkeypatch.setattr(
+        module, "MAX_BATCH_TOKENS", 20
+    )  # longer texts have room of their own, and many parts are shared out
     monkeypatch.setattr(module, "multiplies_bfloat16", lambda: True)
     whole, rounded = Compiled(model)(*texts), Compiled(model, "bfloat16")(*texts)
     expected = defined(model, *texts)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from attention import ParameterError, padding
-from attention.transformer import initial, mapped
+from attention.transformer import initial, map_arrays
 
 M, N = 11, 7
 
@@ -66,7 +66,7 @@ def test_a_state_can_be_gone_on_from_twice(decoder, x, memory):
 def test_memory_and_cross_attention_belong_together(decoder, x, memory, random, sizes, library):
     with pytest.raises(ParameterError, match="pass the encoder's output"):
         decoder(x)
-    alone = mapped(library, initial.decoder(random, sizes, cross_attention=False))
+    alone = map_arrays(library, initial.decoder(random, sizes, cross_attention=False))
     with pytest.raises(ParameterError, match="leave it out"):
         alone(x, memory)
     assert tuple(alone(x).shape) == (2, M, 15)

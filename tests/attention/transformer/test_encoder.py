@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from attention import attend, causal, padding
-from attention.transformer import initial, mapped
+from attention.transformer import initial, map_arrays
 
 N = 7
 
@@ -51,14 +51,14 @@ def test_steps_end_in_the_output_and_hold_what_attend_computes(encoder, x):
 def test_numpy_and_torch_agree(random, sizes):
     encoder = initial.encoder(random, sizes)
     x = random.normal(size=(2, N, 15)).astype(np.float32)
-    np.testing.assert_allclose(encoder(x), mapped(torch.from_numpy, encoder)(torch.from_numpy(x)), atol=1e-5)
+    np.testing.assert_allclose(encoder(x), map_arrays(torch.from_numpy, encoder)(torch.from_numpy(x)), atol=1e-5)
 
 
 def test_bfloat16_and_float64_keep_their_type(random, sizes):
-    encoder = mapped(torch.from_numpy, initial.encoder(random, sizes))
+    encoder = map_arrays(torch.from_numpy, initial.encoder(random, sizes))
     x = torch.from_numpy(random.normal(size=(2, N, 15)))
-    exact = mapped(torch.Tensor.double, encoder)(x)
-    rounded = mapped(torch.Tensor.bfloat16, encoder)(x.bfloat16())
+    exact = map_arrays(torch.Tensor.double, encoder)(x)
+    rounded = map_arrays(torch.Tensor.bfloat16, encoder)(x.bfloat16())
     assert exact.dtype == torch.float64
     assert rounded.dtype == torch.bfloat16
     assert torch.nn.functional.cosine_similarity(rounded.double(), exact, dim=-1).min() > 0.99

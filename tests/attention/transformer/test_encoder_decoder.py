@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from attention import ParameterError
-from attention.transformer import EncoderDecoder, initial, mapped
+from attention.transformer import EncoderDecoder, initial, map_arrays
 
 BEGIN, END, LIMIT = 0, 1, 8
 
@@ -18,7 +18,7 @@ def model(random, sizes, library):
         decoder=initial.decoder(random, sizes, cross_attention=True),
         output=initial.linear(random, sizes.d_model, 17),
     )
-    return mapped(library, parameters)
+    return map_arrays(library, parameters)
 
 
 @pytest.fixture

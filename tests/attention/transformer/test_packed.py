@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from attention import ParameterError, ShapeError
-from attention.transformer import Packed, mapped
+from attention.transformer import Packed, map_arrays
 
 
 @pytest.fixture
@@ -97,6 +97,6 @@ def test_what_does_not_fit_is_refused(packed, tokens, lengths, error, message):
 
 
 def test_bfloat16(sentence_encoder, packed, texts):
-    rounded = Packed(mapped(lambda tensor: tensor.bfloat16(), sentence_encoder))(*texts)
+    rounded = Packed(map_arrays(lambda tensor: tensor.bfloat16(), sentence_encoder))(*texts)
     assert rounded.dtype == np.float32
     assert np.sum(rounded * packed(*texts), axis=-1).min() > 0.999

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from attention.transformer import EncoderDecoder, arrays, initial, mapped
+from attention.transformer import EncoderDecoder, arrays, initial, map_arrays
 from attention.transformer.initial import Architecture
 
 SIZES = Architecture(d_model=6, n_heads=2, d_ff=5, n_layers=2)
@@ -31,7 +31,7 @@ def test_each_array_has_a_path():
 def test_mapped_reaches_every_array_and_leaves_the_original():
     original = model()
     before = {name: array.copy() for name, array in arrays(original)}
-    doubled = mapped(lambda array: 2 * array, original)
+    doubled = map_arrays(lambda array: 2 * array, original)
     for name, array in arrays(doubled):
         np.testing.assert_array_equal(array, 2 * before[name], err_msg=name)
     for name, array in arrays(original):
@@ -39,7 +39,7 @@ def test_mapped_reaches_every_array_and_leaves_the_original():
 
 
 def test_to_torch_and_back():
-    there = mapped(torch.from_numpy, model())
+    there = map_arrays(torch.from_numpy, model())
     assert all(isinstance(tensor, torch.Tensor) for _, tensor in arrays(there))
     tokens = np.array([[3, 1, 4]])
     np.testing.assert_allclose(

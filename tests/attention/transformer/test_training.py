@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from attention.transformer import Architecture, EncoderDecoder, arrays, initial, mapped
+from attention.transformer import Architecture, EncoderDecoder, arrays, initial, map_arrays
 
 CHARACTERS = ["<begin>", "<end>", *sorted(set("0123456789-/,. abcdefghijklmnopqrstuvwxyzADFJMNOS"))]
 NUMBER = {character: i for i, character in enumerate(CHARACTERS)}
@@ -44,7 +44,7 @@ def new_model(random) -> EncoderDecoder:
         decoder=initial.decoder(random, sizes, cross_attention=True),
         output=initial.linear(random, sizes.d_model, len(CHARACTERS)),
     )
-    return mapped(lambda array: torch.from_numpy(array).requires_grad_(), model)
+    return map_arrays(lambda array: torch.from_numpy(array).requires_grad_(), model)
 
 
 def accuracy(model: EncoderDecoder, days) -> float:

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from attention.dtypes import F64, I64, Index
-from attention.lookup.head.documents import Grouping
+from attention.lookup.head.documents import DocumentGrouping
 from attention.lookup.memory.view import Mask
 from attention.lookup.question import Question
 from attention.lookup.shards.every_row import TILE_ROWS
@@ -38,9 +38,9 @@ class RemoteRows:
         return self._owners
 
     @cached_property
-    def grouping(self) -> Grouping | None:
+    def grouping(self) -> DocumentGrouping | None:
         """See `EveryRow`; after `similarities`."""
-        return Grouping(self._owners) if self.facts.several else None
+        return DocumentGrouping(self._owners) if self.facts.several else None
 
     @property
     def order(self) -> I64 | None:

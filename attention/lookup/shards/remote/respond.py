@@ -9,11 +9,11 @@ import numpy as np
 
 from attention.dtypes import F64, I64
 from attention.kernels import held
-from attention.lookup.head.originals import all_sums
-from attention.lookup.memory.facts import Facts
-from attention.lookup.memory.tiles import Passing
+from attention.lookup.head.originals import compute_all_sums
+from attention.lookup.memory.facts import BlockStatistics
+from attention.lookup.memory.tiles import PassingRows
 from attention.lookup.memory.view import Mask, View
-from attention.lookup.scan.opening import Sampling
+from attention.lookup.scan.opening import ThresholdSample
 from attention.lookup.shards.every_row import TILE_ROWS
 from attention.lookup.shards.local import LocalShard
 from attention.lookup.shards.remote.shard import relative_weights
@@ -113,7 +113,7 @@ class _Rows:
         return heard(ScanRequest, self._said, arrays)
 
     def _sampled(self, arrays: Mapping[str, Array]) -> Answer:
-        sampling = Sampling(self._said["stride"], self._said["count"])
+        sampling = ThresholdSample(self._said["stride"], self._said["count"])
         best, seen = self._part.sampled(self._wanted(arrays), sampling)
         return {"seen": seen}, {"best": best}
 
@@ -169,7 +169,7 @@ class _Rows:
 
     def _every_row(self, arrays: Mapping[str, Array]) -> Answer:
         vectors = arrays["vectors"]
-        passing = Passing(self._view, self._mask, TILE_ROWS)
+        passing = PassingRows(self._view, self._mask, TILE_ROWS)
         numbers = passing.places.numbers(np.arange(passing.n))
         at, similarities = self._places(numbers), np.empty((len(vectors), passing.n))
         for query, row in enumerate(similarities):
@@ -177,12 +177,12 @@ class _Rows:
         return {}, {"numbers": numbers, "owners": passing.owners(), "similarities": similarities}
 
     def _sums(self, arrays: Mapping[str, Array]) -> Answer:
-        passing = Passing(self._view, self._mask, TILE_ROWS)
+        passing = PassingRows(self._view, self._mask, TILE_ROWS)
         numbers, given = passing.places.numbers(np.arange(passing.n)), arrays["numbers"]
         order = np.argsort(numbers)
         weights = np.zeros((len(arrays["weights"]), passing.n))
         weights[:, order[np.searchsorted(numbers[order], given)]] = arrays["weights"]
-        return {}, {"outputs": all_sums(passing.tiles, weights, self._view.value_dimension or 0)}
+        return {}, {"outputs": compute_all_sums(passing.tiles, weights, self._view.value_dimension or 0)}
 
     def _places(self, numbers: I64) -> I64:
         """Where rows stand among all of the view, those that do not pass included."""
@@ -197,11 +197,11 @@ class _Rows:
         return places
 
 
-def _known(view: View, everything: Mapping[str, Any] | None) -> Facts:
+def _known(view: View, everything: Mapping[str, Any] | None) -> BlockStatistics:
     """What is known of this view; and, where it is said, of all rows together, as far as a scan needs that."""
     if everything is None:
         return view.facts
-    return Facts(
+    return BlockStatistics(
         similarity=view.similarity,
         n=everything["n"],
         documents=everything["documents"],

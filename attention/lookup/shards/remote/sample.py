@@ -11,10 +11,10 @@ from functools import cached_property
 import numpy as np
 
 from attention.dtypes import F32, F64
-from attention.lookup.head.originals import all_similarities
+from attention.lookup.head.originals import compute_all_similarities
 from attention.lookup.memory.memory import Memory
 from attention.lookup.memory.rows import Rows
-from attention.lookup.memory.tiles import Passing
+from attention.lookup.memory.tiles import PassingRows
 from attention.lookup.scan.accumulator import NO_THRESHOLD
 
 SAMPLED = 8_192
@@ -38,12 +38,12 @@ class SampleKeys:
         count = max(FEWEST, round(listed * len(self.keys) / max(rows, 1)))
         if len(self.keys) < 4 * count:
             return np.full(len(vectors), NO_THRESHOLD)
-        similarities = all_similarities(self.similarity, self._passing.tiles, vectors)
+        similarities = compute_all_similarities(self.similarity, self._passing.tiles, vectors)
         place = similarities.shape[1] - count
         return np.partition(similarities, place, axis=1)[:, place].astype(np.float32)
 
     @cached_property
-    def _passing(self) -> Passing:
+    def _passing(self) -> PassingRows:
         memory = Memory(self.similarity, codes_later=True)
         view = memory.publish(add=Rows(np.arange(len(self.keys)), self.keys))
-        return Passing(view, None, _TILE_ROWS)
+        return PassingRows(view, None, _TILE_ROWS)

@@ -16,8 +16,8 @@ from attention.dtypes import F32, F64, I64, Index
 from attention.lookup.bounds.rounding import UNIT_ROUNDOFF
 from attention.lookup.codes.moments import Residuals
 from attention.lookup.memory.view import Mask
-from attention.lookup.scan.opening import Sampling, opened
-from attention.lookup.scan.scan import fits
+from attention.lookup.scan.opening import ThresholdSample, merge_thresholds
+from attention.lookup.scan.scan import fits_float32
 from attention.lookup.shards.by_similarity import BySimilarity
 from attention.lookup.shards.joined import WIDER
 from attention.lookup.shards.merged import listed_similarities, merged
@@ -71,7 +71,7 @@ class RemoteShard(BySimilarity):
 
     def fits(self, query: F64) -> bool:
         """See `Part`."""
-        return not self._view.coded or fits(self.facts, query)
+        return not self._view.coded or fits_float32(self.facts, query)
 
     def gather(self, wanted: ScanRequest) -> ScanResult:
         """What all holders gathered, each of its own rows, of which it looks up some more than it would for itself."""
@@ -93,12 +93,12 @@ class RemoteShard(BySimilarity):
         listed, sample = WIDER * wanted.listed, self._view.sample
         if self._mask is None and sample is not None:
             return sample.thresholds(wanted.vectors, self.keys, listed)
-        sampling = Sampling.of(1 if self._mask is None else self._mask.stride, self.facts.n, listed)
+        sampling = ThresholdSample.of(1 if self._mask is None else self._mask.stride, self.facts.n, listed)
         said, arrays = told(wanted)
         said |= {"ks": list(map(int, wanted.ks)), "stride": sampling.stride, "count": sampling.count}
         own = {name: getattr(self.facts, name) for name in ("n", "documents", "key_norm")}
         found = self._every("sampled", {**said, "all": own}, arrays)
-        return opened([(best["best"], said["seen"]) for said, best in found], sampling.count)
+        return merge_thresholds([(best["best"], said["seen"]) for said, best in found], sampling.count)
 
     @property
     def value_residuals(self) -> Residuals:

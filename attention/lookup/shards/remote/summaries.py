@@ -21,7 +21,7 @@ _known: WeakKeyDictionary[Block, tuple[int, KeySummary]] = WeakKeyDictionary()
 def summary_of(view: View) -> KeySummary:
     """Of all rows of a view, those removed from its blocks among them; reads the keys of rows that are new to it."""
     own = [_of(view.similarity, segment) for segment in view.segments]
-    found = reduce(add, own, KeySummary.of_nothing(view.similarity, view.dimension or 0))
+    found = reduce(add, own, KeySummary.empty(view.similarity, view.dimension or 0))
     removed = sum(segment.count - segment.n for segment in view.segments)
     return replace(found, documents=view.documents, removed=removed)
 
@@ -34,7 +34,7 @@ def is_summed(view: View) -> bool:
 def _of(similarity: str, segment: Segment) -> KeySummary:
     count, found = _known.get(segment.block, (0, None))
     if found is None or count > segment.count:
-        count, found = 0, KeySummary.of_nothing(similarity, segment.block.dimension)
+        count, found = 0, KeySummary.empty(similarity, segment.block.dimension)
     if count < segment.count:
         rows = np.arange(count, segment.count)
         keys = segment.stored_keys(rows)[rows]

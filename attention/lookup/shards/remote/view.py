@@ -12,7 +12,7 @@ import numpy as np
 from attention.dtypes import I64, Bools, Index
 from attention.errors import ParameterError
 from attention.lookup.codes.moments import Residuals
-from attention.lookup.memory.facts import Facts
+from attention.lookup.memory.facts import BlockStatistics
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.shards.remote.sample import SampleKeys
 from attention.shared_memory import Array
@@ -51,12 +51,12 @@ class RemoteView(View):
     """
 
     holders: ShardHosts | None = None
-    told: Facts | None = None
+    told: BlockStatistics | None = None
     coded: bool = True
     sample: SampleKeys | None = field(default=None, repr=False)
 
     @property
-    def facts(self) -> Facts:
+    def facts(self) -> BlockStatistics:
         """What an answer needs to know of all of it."""
         assert self.told is not None
         return self.told

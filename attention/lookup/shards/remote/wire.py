@@ -13,8 +13,8 @@ import numpy as np
 
 from attention.dtypes import I64, Index
 from attention.lookup.codes.moments import Residuals, Spread
-from attention.lookup.memory.facts import Facts
-from attention.lookup.memory.owners import between
+from attention.lookup.memory.facts import BlockStatistics
+from attention.lookup.memory.owners import expand_ranges
 from attention.lookup.shards.scan_result import ScanRequest, ScanResult
 from attention.shared_memory import Array
 
@@ -97,10 +97,10 @@ def gathered_heard(said: Mapping[str, Any], arrays: Mapping[str, Array]) -> Scan
 
 def _known(starts: I64, known_starts: I64) -> Index:
     """Where the first candidates of each query stand among all, those that were looked up."""
-    return between(starts[:-1], starts[:-1] + np.diff(known_starts))
+    return expand_ranges(starts[:-1], starts[:-1] + np.diff(known_starts))
 
 
-def facts_told(each: Facts) -> tuple[dict[str, Any], dict[str, Array]]:
+def facts_told(each: BlockStatistics) -> tuple[dict[str, Any], dict[str, Array]]:
     """The facts of some rows, for those who hold none."""
     plain = ("similarity", "n", "documents", "most_keys", "value_dimension", "key_norm", "value_norm", "blocks")
     said = {name: getattr(each, name) for name in plain}
@@ -113,7 +113,7 @@ def facts_told(each: Facts) -> tuple[dict[str, Any], dict[str, Array]]:
     return said, arrays
 
 
-def facts_heard(said: Mapping[str, Any], arrays: Mapping[str, Array]) -> Facts:
+def facts_heard(said: Mapping[str, Any], arrays: Mapping[str, Array]) -> BlockStatistics:
     """What `facts_told` gave."""
     told = dict(said)
     spread = told.pop("spread", None)
@@ -121,7 +121,7 @@ def facts_heard(said: Mapping[str, Any], arrays: Mapping[str, Array]) -> Facts:
     if spread is not None:
         residuals = Residuals(spread.pop("residual_count"), arrays["residuals"])
         spreads = (Spread(**spread, mean=arrays["mean"], residuals=residuals),)
-    return Facts(**told, longest=arrays["longest"], value_spreads=spreads)
+    return BlockStatistics(**told, longest=arrays["longest"], value_spreads=spreads)
 
 
 def several(records: Sequence[tuple[dict[str, Any], dict[str, Array]]]) -> tuple[dict[str, Any], dict[str, Array]]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from attention.lookup import Memory, Question, Rows, blending, quantised
 from attention.lookup.bounds.output import Centre, bound_blend, bound_turn
 from attention.lookup.bounds.quantisation import QuantisationError
-from attention.lookup.codes.quantisation import to_codes
+from attention.lookup.codes.quantisation import quantise
 from attention.lookup.exact import exact_answers
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.scan import scan as scan_module
@@ -104,7 +104,7 @@ def values_of(kind, random, keys, query, width):
         "hardly any": lambda: 1e-40 * some,
         "far from 0": lambda: 5 + 1e-3 * some,
         # Every error of a similarity pushes the same way.
-        "with the errors": lambda: np.sign(to_codes(unit.astype(np.float32))[2] @ query)[:, None] * some[0],
+        "with the errors": lambda: np.sign(quantise(unit.astype(np.float32))[2] @ query)[:, None] * some[0],
         # Every value is rounded the same way.
         "with one residual": lambda: np.where(np.arange(width) > 0, np.round(9 * some) + 0.49, 127.0),
     }[kind]()
@@ -133,7 +133,7 @@ def test_the_bound_holds(running, monkeypatch, kind, temperature):
     for seed, similarity in enumerate(SCALES):
         random = np.random.default_rng([seed, KINDS.index(kind)])
         width, value_width = random.choice([3, 17, 64]), random.choice([1, 5, 33])
-        monkeypatch.setattr(scan_module, "MOST_ROWS", int(random.choice([1024, 32768])))
+        monkeypatch.setattr(scan_module, "MAX_TILE_ROWS", int(random.choice([1024, 32768])))
         monkeypatch.setattr(quantised, "WIDTHS", (quantised.Width(*random.choice([30, 300], 2)),))
         centres = random.standard_normal((20, width))
         keys = (centres[random.integers(0, 20, 2000)] + random.standard_normal((2000, width))).astype(np.float32)

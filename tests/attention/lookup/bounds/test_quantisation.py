@@ -8,7 +8,7 @@ import pytest
 from attention.kernels import kernels
 from attention.lookup import Memory, Rows
 from attention.lookup.bounds.quantisation import QuantisationError, quantisation_errors
-from attention.lookup.codes.queries import FINE, QueryCodes, query_codes
+from attention.lookup.codes.queries import FINE_QUERIES, QueryCodes, code_queries
 
 RANDOM = np.random.default_rng(4)
 KEYS = (RANDOM.standard_normal((3000, 30)) * RANDOM.gamma(2.0, size=(3000, 1))).astype(np.float32)
@@ -34,11 +34,11 @@ def holds(view, vectors, queries):
         assert (wrong**2).sum() <= bound.squares
 
 
-@pytest.mark.parametrize("count", [1, FINE, FINE + 1, 40])
+@pytest.mark.parametrize("count", [1, FINE_QUERIES, FINE_QUERIES + 1, 40])
 def test_the_bounds_hold_for_every_row_and_for_all_together(view, count):
     vectors = RANDOM.standard_normal((count, 30))
-    queries = query_codes("dot", vectors, outputs=False)
-    assert queries.fine == (count <= FINE or kernels().WIDE)
+    queries = code_queries("dot", vectors, outputs=False)
+    assert queries.fine == (count <= FINE_QUERIES or kernels().WIDE)
     holds(view, vectors, queries)
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import mean_of, quantiles_of, share_error
+from attention.lookup import share_error, weighted_mean, weighted_quantiles
 
 AT = np.array([0.01, 0.25, 0.5, 0.9, 0.999])
 
@@ -43,7 +43,7 @@ def test_bounds_hold_whatever_weights_are_moved(seed, n, apart):
     numbers = np.round(random.standard_normal(n) * 10.0 ** random.integers(-3, 12), 2)[having]
     variation = np.abs(true - found).sum() / 2 * (1 + 1e-9) + 1e-15
     exact, weights = true[having], found[having]
-    mean = mean_of(numbers, weights, variation)
+    mean = weighted_mean(numbers, weights, variation)
     truly = math.fsum(exact * numbers) / math.fsum(exact)
     assert mean.value == pytest.approx(np.average(numbers, weights=weights), rel=1e-9, abs=1e-9)
     assert mean.deviation == pytest.approx(np.sqrt(np.cov(numbers, aweights=weights, ddof=0)), rel=1e-6, abs=1e-9)
@@ -55,37 +55,37 @@ def test_bounds_hold_whatever_weights_are_moved(seed, n, apart):
     if error is not None:
         shares = [math.fsum(each[some]) / math.fsum(each) for each in (exact, weights)]
         assert abs(shares[0] - shares[1]) <= error
-    for level, each in zip(AT, quantiles_of(numbers, weights, AT, variation), strict=True):
+    for level, each in zip(AT, weighted_quantiles(numbers, weights, AT, variation), strict=True):
         assert each.at_least <= each.value <= each.at_most
         assert each.at_least <= quantile(numbers, exact, level) <= each.at_most
 
 
 def test_bounds_say_something():
     numbers, weights = np.arange(101.0), np.full(101, 1 / 101)
-    mean = mean_of(numbers, weights, 1e-6)
+    mean = weighted_mean(numbers, weights, 1e-6)
     assert mean.value == pytest.approx(50)
     assert mean.deviation == pytest.approx(np.sqrt(850))
     assert mean.error == pytest.approx(100e-6, rel=1e-4)
-    (found,) = quantiles_of(numbers, weights, np.array([0.5]), 0.02)
+    (found,) = weighted_quantiles(numbers, weights, np.array([0.5]), 0.02)
     assert (found.value, found.at_least, found.at_most) == (50, 48, 52)
     assert share_error(weights / 2, 0.1) == pytest.approx(0.25)
 
 
 def test_where_the_weights_may_be_nothing_nothing_is_certain():
     numbers, weights = np.array([1.0, 2.0]), np.array([0.1, 0.1])
-    assert mean_of(numbers, weights, 0.3).error is None
+    assert weighted_mean(numbers, weights, 0.3).error is None
     assert share_error(weights, 0.3) is None
-    (found,) = quantiles_of(numbers, weights, np.array([0.9]), 0.3)
+    (found,) = weighted_quantiles(numbers, weights, np.array([0.9]), 0.3)
     assert (found.at_least, found.at_most) == (1, 2)
 
 
 def test_numbers_at_the_end_of_float64_have_a_mean_and_a_deviation():
-    found = mean_of(np.array([-1.5e308, 1.5e308]), np.array([0.5, 0.5]), 1e-15)
+    found = weighted_mean(np.array([-1.5e308, 1.5e308]), np.array([0.5, 0.5]), 1e-15)
     assert (found.value, found.deviation) == (0, pytest.approx(1.5e308))
-    assert mean_of(np.array([3.0, 1e300]), np.array([1.0, 0.0]), 1e-15).value == 3
+    assert weighted_mean(np.array([3.0, 1e300]), np.array([1.0, 0.0]), 1e-15).value == 3
 
 
 def test_a_share_that_a_number_holds_exactly_is_not_missed_by_the_last_bit():
     for n in range(2, 40):
-        found = quantiles_of(np.arange(n * 1.0), np.full(n, 1 / n), np.arange(1, n) / n, 0.0)
+        found = weighted_quantiles(np.arange(n * 1.0), np.full(n, 1 / n), np.arange(1, n) / n, 0.0)
         assert [each.value for each in found] == list(range(n - 1))

@@ -7,9 +7,9 @@ from decimal import Decimal, localcontext
 import numpy as np
 import pytest
 
-from attention.lookup.bounds.rounding import UNIT_ROUNDOFF, Slack, slack
-from attention.lookup.head.originals import all_similarities, similarities_at
-from attention.lookup.memory.tiles import Passing
+from attention.lookup.bounds.rounding import UNIT_ROUNDOFF, Slack, similarity_slack
+from attention.lookup.head.originals import compute_all_similarities, compute_similarities
+from attention.lookup.memory.tiles import PassingRows
 
 SIMILARITIES = ["cosine", "dot", "scaled_dot", "gaussian"]
 
@@ -36,12 +36,12 @@ def test_no_similarity_that_is_computed_is_further_from_the_true_one(running, fi
     keys[-1] = keys[-2]
     view = filled(similarity, keys)
     queries = np.stack([random.standard_normal(width) * scale, keys[0] * (1 + 1e-12), keys[1].astype(np.float64)])
-    passing = Passing(view, None, 4)
-    fast = all_similarities(similarity, passing.tiles, queries)
+    passing = PassingRows(view, None, 4)
+    fast = compute_all_similarities(similarity, passing.tiles, queries)
     places = np.arange(9)
     for query, computed in zip(queries, fast, strict=True):
-        alike = similarities_at(similarity, passing.places, query[None], places, np.zeros(9, dtype=np.int64))
-        bound = slack(similarity, query, view.facts.key_norm)
+        alike = compute_similarities(similarity, passing.places, query[None], places, np.zeros(9, dtype=np.int64))
+        bound = similarity_slack(similarity, query, view.facts.key_norm)
         for row, key in enumerate(keys):
             true = true_similarity(similarity, query, key)
             for found in (computed[row], alike[row]):
@@ -58,20 +58,22 @@ def test_the_worst_order_of_summation_comes_within_a_few_roundings_of_it(width):
         total += product
     lost = (width - 1) * UNIT_ROUNDOFF
     assert total == 1
-    bound = slack("dot", query, float(np.linalg.norm(key))).at(total)
+    bound = similarity_slack("dot", query, float(np.linalg.norm(key))).at(total)
     assert lost <= bound <= lost + 4 * UNIT_ROUNDOFF
-    divided = slack("scaled_dot", query, float(np.linalg.norm(key))).at(total)
+    divided = similarity_slack("scaled_dot", query, float(np.linalg.norm(key))).at(total)
     assert divided == pytest.approx(bound / np.sqrt(width))
-    assert lost <= slack("cosine", query, float(np.linalg.norm(key))).at(total) <= 2 * lost + 13 * UNIT_ROUNDOFF
+    assert (
+        lost <= similarity_slack("cosine", query, float(np.linalg.norm(key))).at(total) <= 2 * lost + 13 * UNIT_ROUNDOFF
+    )
 
 
 def test_it_grows_with_the_vectors_where_the_similarity_does():
     query = np.array([3.0, 4.0])
     for name, times in (("dot", 8), ("scaled_dot", 8), ("cosine", 1), ("gaussian", 1)):
-        one, other = slack(name, query, 1.0), slack(name, 2 * query, 4.0)
+        one, other = similarity_slack(name, query, 1.0), similarity_slack(name, 2 * query, 4.0)
         assert other.at(1.0) == pytest.approx(times * one.at(1.0))
-    assert slack("dot", query, 1.0).at(0.0) > 0
-    assert slack("gaussian", query, 1.0).at(0.0) == 0  # a sum of squares that is 0 is so exactly
+    assert similarity_slack("dot", query, 1.0).at(0.0) > 0
+    assert similarity_slack("gaussian", query, 1.0).at(0.0) == 0  # a sum of squares that is 0 is so exactly
 
 
 def test_a_part_of_it_is_the_same_for_all_and_a_part_relative():

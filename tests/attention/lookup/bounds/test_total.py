@@ -11,7 +11,7 @@ from attention.lookup.bounds.quantisation import QuantisationError
 from attention.lookup.bounds.rounding import Slack
 from attention.lookup.bounds.total import least_variation, tail_variation, total_variation
 from attention.lookup.softmax.distribution import one_hot, softmax, sparse
-from attention.lookup.softmax.mixture import TailSums, alone, mix
+from attention.lookup.softmax.mixture import TailSums, known_only, mix
 from attention.lookup.softmax.null import NullKey
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -138,4 +138,4 @@ def test_looking_so_many_rows_up_proves_no_less(seed, temperature, error, listed
 
 def test_where_no_tail_has_weight_quantisation_moves_nothing():
     evidence = softmax(np.array([0.5]), None, 0.0).evidence
-    assert tail_variation(alone(np.ones(1), evidence, 0), QuantisationError(np.inf, np.inf, 0.0)) == 0
+    assert tail_variation(known_only(np.ones(1), evidence, 0), QuantisationError(np.inf, np.inf, 0.0)) == 0

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from attention.lookup import Memory, Question, Rows, answer
 from attention.lookup.bounds.rounding import Slack
 from attention.lookup.bounds.weights import (
+    bound_bias_rounding,
     bound_counted,
     bound_rounding,
     bound_separated,
     bound_sparse,
     bound_tail,
     bound_ties,
-    bound_told,
 )
 from attention.lookup.inspection import similarities_seen
 from attention.lookup.quantised import quantised_answers
@@ -182,5 +182,5 @@ def test_copies_whose_biases_were_rounded_alike_are_within_what_is_told():
     told = np.array([1e15 + 0.05, 1e15])  # equal in float64
     exact = 1 / (1 + math.exp(-0.05))
     assert told[0] == told[1]
-    assert abs(exact - 0.5) <= bound_told(told) <= 1
-    assert bound_told(told[:1]) == 0
+    assert abs(exact - 0.5) <= bound_bias_rounding(told) <= 1
+    assert bound_bias_rounding(told[:1]) == 0

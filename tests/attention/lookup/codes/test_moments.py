@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.lookup.codes.moments import Moments, Spread
-from attention.lookup.codes.quantisation import to_codes
+from attention.lookup.codes.quantisation import quantise
 
 
 def moments_of(vectors):
-    left = to_codes(vectors)[2]
-    return Moments.of_nothing(vectors.shape[1]).joined(Moments.of(vectors, left.astype(np.float32), left.sum(axis=0)))
+    left = quantise(vectors)[2]
+    return Moments.empty(vectors.shape[1]).joined(Moments.of(vectors, left.astype(np.float32), left.sum(axis=0)))
 
 
 def around(vectors, centre):
@@ -32,7 +32,7 @@ def around(vectors, centre):
 def test_a_spread_bounds_every_direction_and_is_not_far_above(seed, width, scale, shift, pieces):
     random = np.random.default_rng(seed)
     vectors = ((random.standard_normal((300, width)) + shift) * scale).astype(np.float32)
-    left = to_codes(vectors)[2]
+    left = quantise(vectors)[2]
     found = Spread.of([moments_of(part) for part in np.array_split(vectors, pieces)])
     assert found.count == 300
     np.testing.assert_allclose(found.mean, vectors.mean(axis=0, dtype=np.float64), rtol=1e-9)
@@ -86,11 +86,11 @@ def test_what_came_since_is_bounded_whether_it_was_looked_at_or_not(seed, scale,
     sealed, found = moments_of(pieces[0] * 3), moments_of(pieces[0])
     assert Spread.of([sealed, found]) is not None
     for at, piece in enumerate(pieces[1:], start=2):
-        left = to_codes(piece)[2]
+        left = quantise(piece)[2]
         found = found.joined(Moments.of(piece, left.astype(np.float32), left.sum(axis=0)))
         spread = Spread.of([sealed, found])
         vectors = np.concatenate([pieces[0] * 3, *pieces[:at]])
-        left = to_codes(vectors)[2]
+        left = quantise(vectors)[2]
         assert around(vectors, vectors.mean(axis=0, dtype=np.float64)) <= spread.around_mean * (1 + 1e-12)
         assert around(left, 0.0) <= spread.residual_spread * (1 + 1e-12)
         anew = Spread.of([moments_of(pieces[0] * 3), moments_of(np.concatenate(pieces[:at]))])
@@ -110,7 +110,7 @@ def test_a_few_more_values_take_no_eigenvalues(monkeypatch):
     assert len(asked) == 8
     for _ in range(4):
         piece = some(1)
-        left = to_codes(piece)[2]
+        left = quantise(piece)[2]
         found = found.joined(Moments.of(piece, left.astype(np.float32), left.sum(axis=0)))
         Spread.of([*sealed, found])
     assert len(asked) == 8

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.kernels.layout import CHUNK, LEVELS, columns_of
-from attention.lookup.codes.quantisation import WIDEST_GRAM, Coded, Codes, ValueCodes, residual_lengths, to_codes
+from attention.lookup.codes.quantisation import MAX_GRAM_WIDTH, CodedVectors, Codes, ValueCodes, bound_norms, quantise
 
 SCALES = [1e-42, 1e-30, 1e-6, 1.0, 1e12, 1e38]
 
@@ -25,8 +25,8 @@ def write(stored, start, vectors, norms=None):
     places = np.arange(start, start + len(vectors))
     for chunk in np.unique(places // CHUNK):
         some = places // CHUNK == chunk
-        coded = Coded.of(vectors[some], None if norms is None else norms[some])
-        stored.count_in(stored.write(int(places[some][0]), coded))
+        coded = CodedVectors.of(vectors[some], None if norms is None else norms[some])
+        stored.add_sums(stored.write(int(places[some][0]), coded))
 
 
 def moved(vectors, codes, scales):
@@ -44,19 +44,19 @@ def moved(vectors, codes, scales):
 )
 def test_a_code_is_the_nearest_one_there_is(seed, count, width, scale, levels):
     vectors = vectors_of(seed, count, width, scale)
-    codes, scales, left = to_codes(vectors, levels)
+    codes, scales, left = quantise(vectors, levels)
     assert (np.abs(codes).max(axis=1)[scales > 0] == levels).all()
     np.testing.assert_array_equal(codes, np.rint(codes))
     np.testing.assert_allclose(scales * levels, np.abs(vectors).max(axis=1).astype(np.float64))
     assert (np.abs(left) <= scales[:, None] * (0.5 + 1e-9)).all()
     np.testing.assert_allclose(codes * scales[:, None] + left, vectors, rtol=1e-12, atol=1e-12 * scale)
     lengths = np.linalg.norm(left, axis=1)
-    assert (residual_lengths(left) >= lengths).all()
-    np.testing.assert_allclose(residual_lengths(left), lengths, rtol=1e-8)
+    assert (bound_norms(left) >= lengths).all()
+    np.testing.assert_allclose(bound_norms(left), lengths, rtol=1e-8)
 
 
 def test_a_zero_vector_has_scale_0():
-    codes, scales, left = to_codes(np.zeros((2, 3)))
+    codes, scales, left = quantise(np.zeros((2, 3)))
     assert not codes.any()
     assert not scales.any()
     assert not left.any()
@@ -75,11 +75,11 @@ def test_stored_codes_are_off_by_no_more_than_their_residual(seed, count, width,
     vectors, cut = vectors_of(seed, count, width, scale), min(cut, count)
     vectors[:, 0] += np.float32(scale)  # no zero vector, for which there is no direction
     norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
-    stored = Codes.with_room(count, width)
+    stored = Codes.allocate(count, width)
     for part in (slice(0, cut), slice(cut, count)):
         write(stored, part.start, vectors[part], norms[part] if directions else None)
     codes = stored.at(np.arange(count), width)
-    np.testing.assert_array_equal(codes, to_codes(vectors)[0])
+    np.testing.assert_array_equal(codes, quantise(vectors)[0])
     targets = vectors / norms[:, None] if directions else vectors
     off = moved(targets, codes, stored.scales)
     assert (off <= stored.residuals).all()
@@ -92,11 +92,11 @@ def test_stored_codes_are_off_by_no_more_than_their_residual(seed, count, width,
 def test_grams_are_of_the_residuals_and_of_the_vectors(directions, scale):
     vectors = vectors_of(1, 2500, 6, scale)
     norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
-    stored = Codes.with_room(2500, 6)
+    stored = Codes.allocate(2500, 6)
     for part in np.split(np.arange(2500), [3, 1100]):
         write(stored, part[0], vectors[part], norms[part] if directions else None)
     by = norms[:, None] if directions else 1.0
-    for found, rows in zip(stored.grams, (to_codes(vectors)[2] / by, vectors / by), strict=True):
+    for found, rows in zip(stored.grams, (quantise(vectors)[2] / by, vectors / by), strict=True):
         underflow = 2500 * 2.0**-125
         np.testing.assert_allclose(found, rows.T @ rows, atol=2.0**-13 * (rows * rows).sum() + underflow)
 
@@ -108,9 +108,9 @@ def test_grams_of_directions_are_never_below_what_they_are_and_hardly_above(off)
     wanted = 1 + off * random.uniform(-1, 1, 1500)
     vectors = (vectors * (wanted / np.linalg.norm(vectors, axis=1))[:, None]).astype(np.float32)
     norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
-    stored = Codes.with_room(1500, 6)
+    stored = Codes.allocate(1500, 6)
     write(stored, 0, vectors, norms)
-    for found, rows in zip(stored.grams, (to_codes(vectors)[2], vectors), strict=True):
+    for found, rows in zip(stored.grams, (quantise(vectors)[2], vectors), strict=True):
         true = (rows / norms[:, None]).T @ (rows / norms[:, None])
         assert np.linalg.eigvalsh(found - true)[0] >= -(2.0**-13) * np.trace(true)
         assert np.trace(found) <= np.trace(true) * (1 + 2.0**-8)
@@ -122,19 +122,19 @@ def test_directions_of_vectors_as_good_as_unit_ones_cost_no_sums_of_their_own():
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
     for scale, own in ((1.0, False), (1.0005, False), (1.01, True), (1e-30, True)):
         vectors = (unit * scale).astype(np.float32)
-        coded = Coded.of(vectors, np.linalg.norm(vectors.astype(np.float64), axis=1))
+        coded = CodedVectors.of(vectors, np.linalg.norm(vectors.astype(np.float64), axis=1))
         assert (coded.directions is not None) == own
 
 
 def test_vectors_too_wide_for_them_have_no_grams():
-    assert Codes.with_room(1, WIDEST_GRAM).grams.shape == (2, WIDEST_GRAM, WIDEST_GRAM)
-    assert Codes.with_room(1, WIDEST_GRAM + 1).grams is None
-    assert Codes.with_room(1, 3, grams=False).grams is None
-    assert ValueCodes.with_room(1, WIDEST_GRAM + 1).moments is None
+    assert Codes.allocate(1, MAX_GRAM_WIDTH).grams.shape == (2, MAX_GRAM_WIDTH, MAX_GRAM_WIDTH)
+    assert Codes.allocate(1, MAX_GRAM_WIDTH + 1).grams is None
+    assert Codes.allocate(1, 3, grams=False).grams is None
+    assert ValueCodes.allocate(1, MAX_GRAM_WIDTH + 1).moments is None
 
 
 def test_vectors_near_float32_s_end_have_grams_that_bound_nothing_and_say_so():
-    stored = Codes.with_room(2, 3)
+    stored = Codes.allocate(2, 3)
     write(stored, 0, np.full((2, 3), 3e38, dtype=np.float32))
     assert not np.isfinite(stored.grams[1]).all()
     write(stored, 1, np.array([[3e38, -3e38, 3e38]], dtype=np.float32))  # the sums of both are infinite on two sides
@@ -152,12 +152,12 @@ def test_vectors_near_float32_s_end_have_grams_that_bound_nothing_and_say_so():
 )
 def test_values_come_back_from_their_chunks_however_they_were_written(seed, width, count, cut, scale):
     values, cut = vectors_of(seed, count, width, scale), min(cut, count)
-    stored = ValueCodes.with_room(count, width)
+    stored = ValueCodes.allocate(count, width)
     for start, part in ((0, values[:cut]), (cut, values[cut:])):
         write(stored, start, part)
     firsts = range(0, count, CHUNK)
     read = [columns_of(stored.codes[at], 0, min(CHUNK, count - first), width) for at, first in enumerate(firsts)]
-    codes, _, left = to_codes(values)
+    codes, _, left = quantise(values)
     np.testing.assert_array_equal(np.concatenate(read), codes)
     off = moved(values, codes, stored.scales)
     assert (off <= stored.residuals).all()
@@ -170,7 +170,7 @@ def test_values_come_back_from_their_chunks_however_they_were_written(seed, widt
 @pytest.mark.parametrize("kind", [Codes, ValueCodes])
 def test_a_copy_goes_on_where_the_other_was(kind):
     vectors = vectors_of(3, 90, 7, 1.0)
-    small, large, whole = (kind.with_room(rows, 7) for rows in (60, 200, 200))
+    small, large, whole = (kind.allocate(rows, 7) for rows in (60, 200, 200))
     write(small, 0, vectors[:50])
     large.copy_from(small, 50)
     write(large, 50, vectors[50:])

@@ -9,8 +9,14 @@ from hypothesis import strategies as st
 
 from attention.kernels import kernels
 from attention.kernels.layout import FINE_LEVELS, LEVELS
-from attention.lookup.codes.quantisation import WIDEST
-from attention.lookup.codes.queries import FINE, FINE_WITH_OUTPUT, HOT, in_codes, query_codes
+from attention.lookup.codes.quantisation import MAX_WIDTH
+from attention.lookup.codes.queries import (
+    FINE_QUERIES,
+    FINE_QUERIES_WITH_OUTPUT,
+    HOT_TEMPERATURE,
+    code_queries,
+    quantise_queries,
+)
 
 COMPARED = {
     "cosine": lambda q: q / np.linalg.norm(q, axis=1, keepdims=True),
@@ -22,14 +28,14 @@ COMPARED = {
 @settings(deadline=None)
 @given(
     seed=st.integers(0, 99),
-    count=st.sampled_from([1, FINE, FINE + 1, 20]),
+    count=st.sampled_from([1, FINE_QUERIES, FINE_QUERIES + 1, 20]),
     width=st.sampled_from([1, 3, 64, 500]),
     scale=st.sampled_from([1e-60, 1.0, 1e60]),
     similarity=st.sampled_from(sorted(COMPARED)),
 )
 def test_code_times_scale_and_residual_are_the_query_that_is_compared(seed, count, width, scale, similarity):
     vectors = np.random.default_rng(seed).standard_normal((count, width)) * scale
-    found, compared = query_codes(similarity, vectors, outputs=False), COMPARED[similarity](vectors)
+    found, compared = code_queries(similarity, vectors, outputs=False), COMPARED[similarity](vectors)
     seen = found.codes * found.scales[:, None]
     np.testing.assert_allclose(seen + found.residuals, compared, rtol=1e-12, atol=1e-13 * np.abs(compared).max())
     assert (np.abs(found.residuals) <= 0.5001 * found.scales[:, None]).all()
@@ -37,29 +43,29 @@ def test_code_times_scale_and_residual_are_the_query_that_is_compared(seed, coun
     assert (found.residuals_norm >= residuals * (1 - 1e-12)).all()
     np.testing.assert_allclose(found.residuals_norm, residuals, rtol=1e-8)
     np.testing.assert_allclose(found.norms, np.linalg.norm(compared, axis=1))
-    assert (found.count, found.codes.dtype, found.fine) == (count, np.int16, kernels().WIDE or count <= FINE)
+    assert (found.count, found.codes.dtype, found.fine) == (count, np.int16, kernels().WIDE or count <= FINE_QUERIES)
     assert np.abs(found.codes).max() == (FINE_LEVELS if found.fine else LEVELS)
 
 
 def test_a_zero_query_has_a_code_of_zeros():
-    found = in_codes(np.zeros((1, 3)), fine=True)
+    found = quantise_queries(np.zeros((1, 3)), fine=True)
     assert not found.codes.any()
     assert (found.scales[0], found.norms[0], found.residuals_norm[0]) == (0, 0, 0)
 
 
-@pytest.mark.parametrize("width", [1, 517, 518, 519, 20_000, WIDEST])
+@pytest.mark.parametrize("width", [1, 517, 518, 519, 20_000, MAX_WIDTH])
 @pytest.mark.parametrize("fine", [True, False])
 def test_products_with_the_largest_keys_stay_within_32_bits(width, fine):
-    found = in_codes(np.ones((1, width)), fine=fine)
+    found = quantise_queries(np.ones((1, width)), fine=fine)
     top = int(found.codes.max())
     assert top * LEVELS * width < 2**31
     assert top == LEVELS or not fine or top == min(FINE_LEVELS, (2**31 - 1) // (LEVELS * width))
 
 
 def test_with_outputs_more_queries_are_coded_in_16_bits(running):
-    vectors = np.ones((FINE_WITH_OUTPUT + 1, 3))
-    assert query_codes("dot", vectors[:-1], outputs=True).fine
-    assert query_codes("dot", vectors, outputs=True).fine == running.WIDE
+    vectors = np.ones((FINE_QUERIES_WITH_OUTPUT + 1, 3))
+    assert code_queries("dot", vectors[:-1], outputs=True).fine
+    assert code_queries("dot", vectors, outputs=True).fine == running.WIDE
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "dot", "scaled_dot"])
@@ -69,11 +75,11 @@ def test_hot_outputs_take_16_bits_however_many_there_are(running, similarity):
     largest = np.ones(40) if similarity == "cosine" else longest
 
     def fine(temperatures, outputs=True):
-        return query_codes(similarity, vectors, outputs=outputs, temperatures=temperatures, key_norm=5.0).fine
+        return code_queries(similarity, vectors, outputs=outputs, temperatures=temperatures, key_norm=5.0).fine
 
     # Unless 16 bits cost no more than 8: then all have them.
-    assert fine(0.99 * HOT * largest) == running.WIDE
-    one_is = 0.99 * HOT * largest
+    assert fine(0.99 * HOT_TEMPERATURE * largest) == running.WIDE
+    one_is = 0.99 * HOT_TEMPERATURE * largest
     one_is[7] *= 1.1
     assert fine(one_is)
     assert fine(one_is, outputs=False) == running.WIDE

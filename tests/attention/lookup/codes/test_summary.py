@@ -32,7 +32,7 @@ def vectors(similarity, keys):
 def test_sums_are_those_of_all_rows_however_they_are_added_up(similarity, keys, monkeypatch):
     monkeypatch.setattr(summary, "BATCH_ROWS", 64)
     parts = [KeySummary.of(similarity, some, documents=len(some) // 2) for some in np.split(keys, [1, 200, 430])]
-    found = KeySummary.of_nothing(similarity, 12)
+    found = KeySummary.empty(similarity, 12)
     for part in parts:
         found += part
     expected = vectors(similarity, keys)
@@ -67,7 +67,7 @@ def test_what_does_not_belong_together_is_refused(keys):
     with pytest.raises(ShapeError, match="summaries of one collection"):
         one + KeySummary.of("cosine", keys)
     with pytest.raises(ShapeError, match="summaries of one collection"):
-        one + KeySummary.of_nothing("dot", 13)
+        one + KeySummary.empty("dot", 13)
     with pytest.raises(ShapeError, match=r"got \(12,\) and None"):
         KeySummary.of("dot", keys[0])
     with pytest.raises(ShapeError, match=r"got \(500, 12\) and \(3, 12\)"):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.kernels import kernels
-from attention.lookup.head.candidates import LITTLE, NOTHING, Candidates, heavy
+from attention.lookup.head.candidates import MIN_SCANNED_SQUARES, SCANNED_SQUARES_SHARE, Candidates, count_heavy
 
 FOUND = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
 """Scanned; each can be off by 0.15."""
@@ -31,7 +31,7 @@ def listed(k, threshold=0.35, support=0.0):
 
 def heavies(similarities, starts, *asked):
     counts = np.full(len(starts) - 1, -9)
-    heavy(kernels(), similarities, starts, *asked, 0, len(counts), counts)
+    count_heavy(kernels(), similarities, starts, *asked, 0, len(counts), counts)
     return counts.tolist()
 
 
@@ -116,15 +116,15 @@ def test_heavy_are_as_many_as_leave_the_squares_of_the_others_few_beside_the_sum
     similarities, temperature, level, summed
 ):
     squares = np.exp((similarities - similarities[0]) * (2 / temperature))
-    few = LITTLE * summed * np.exp(min((level - similarities[0]) * (2 / temperature), 0.0))
-    few = max(few, NOTHING)
+    few = SCANNED_SQUARES_SHARE * summed * np.exp(min((level - similarities[0]) * (2 / temperature), 0.0))
+    few = max(few, MIN_SCANNED_SQUARES)
     count = counted(similarities, 1 / temperature, level, summed)
     assert squares[count:].sum() <= few * (1 + 1e-9)
     assert count == 0 or squares[count - 1 :].sum() > few * (1 - 1e-9)
 
 
 def counted(similarities, inverse, level, summed):
-    """`heavy` of one question beside another one."""
+    """`count_heavy` of one question beside another one."""
     together, starts = np.append(similarities, 0.5), np.array([0, len(similarities), len(similarities) + 1])
     found = heavies(together, starts, np.array([inverse, 1.0]), np.array([level, 0.0]), np.array([summed, 0.0]))
     assert found[1] == 1

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attention.lookup.head.documents import Grouping, log_parts
+from attention.lookup.head.documents import DocumentGrouping, log_parts
 
 ROWS = st.lists(
     st.tuples(st.sampled_from([2, 3, 5, 8, 13]), st.sampled_from([-1.0, 0.0, 0.25, 0.5, 1.0])), min_size=1, max_size=40
@@ -21,7 +21,7 @@ def test_a_document_s_rows_are_taken_together(rows, ascending):
     if ascending:
         rows = sorted(rows, key=lambda row: row[0])
     owners, values = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
-    grouping = Grouping(owners)
+    grouping = DocumentGrouping(owners)
     documents = sorted(set(owners.tolist()))
     assert grouping.numbers.tolist() == documents
     np.testing.assert_array_equal(grouping.numbers[grouping.index], owners)
@@ -35,7 +35,7 @@ def test_a_document_s_rows_are_taken_together(rows, ascending):
 
 
 def test_of_no_rows_there_are_no_documents():
-    grouping, nothing = Grouping(np.empty(0, np.int64)), np.empty(0)
+    grouping, nothing = DocumentGrouping(np.empty(0, np.int64)), np.empty(0)
     found = [
         grouping.numbers,
         grouping.counts,
@@ -51,14 +51,17 @@ def test_of_no_rows_there_are_no_documents():
 
 
 def test_logarithms_of_sums_neither_overflow_nor_vanish():
-    grouping = Grouping(np.array([1, 1, 1, 2, 2, 3]))
+    grouping = DocumentGrouping(np.array([1, 1, 1, 2, 2, 3]))
     logits = np.array([1e5, 1e5, -1e5, -1e5, -1e5, -1e300])
     np.testing.assert_allclose(grouping.log_sums(logits), [1e5 + np.log(2), -1e5 + np.log(2), -1e300])
 
 
 @pytest.mark.parametrize("temperature", [1e-30, 1e-3, 0.1, 5.0, np.inf])
 def test_log_parts_are_what_the_other_keys_add_to_the_best(temperature):
-    grouping, similarities = Grouping(np.array([7, 7, 7, 8, 9, 9])), np.array([0.5, 0.4, 0.5, 0.9, -0.3, -0.30001])
+    grouping, similarities = (
+        DocumentGrouping(np.array([7, 7, 7, 8, 9, 9])),
+        np.array([0.5, 0.4, 0.5, 0.9, -0.3, -0.30001]),
+    )
     found = log_parts(grouping, similarities, temperature)
     for at, own in enumerate((similarities[:3], similarities[3:4], similarities[4:])):
         expected = math.log(sum(math.exp((each - own.max()) / temperature) for each in own))
@@ -66,7 +69,7 @@ def test_log_parts_are_what_the_other_keys_add_to_the_best(temperature):
 
 
 def test_at_temperature_0_only_keys_that_tie_for_the_best_of_all_count():
-    grouping, similarities = Grouping(np.array([7, 7, 7, 8, 9, 9])), np.array([0.9, 0.4, 0.9, 0.9, 0.3, 0.3])
+    grouping, similarities = DocumentGrouping(np.array([7, 7, 7, 8, 9, 9])), np.array([0.9, 0.4, 0.9, 0.9, 0.3, 0.3])
     np.testing.assert_allclose(log_parts(grouping, similarities, 0.0), [np.log(2), 0, 0])
 
 
@@ -75,5 +78,5 @@ def test_documents_of_equal_rows_add_up_to_equal_sums_wherever_they_stand():
     own = random.random(1001)
     owners = np.repeat([1, 2, 3, 4], [1001, 7, 1001, 1001])
     values = np.concatenate([own, random.random(7), own, own])
-    sums = Grouping(owners).sums(values)
+    sums = DocumentGrouping(owners).sums(values)
     assert sums[0] == sums[2] == sums[3]

@@ -7,10 +7,10 @@ import pytest
 
 from attention.lookup import Memory, Rows
 from attention.lookup.head import originals
-from attention.lookup.head.originals import add_rows, all_similarities, all_sums, similarities_at
+from attention.lookup.head.originals import add_rows, compute_all_similarities, compute_all_sums, compute_similarities
 from attention.lookup.memory import memory as memory_module
 from attention.lookup.memory import segments as segments_module
-from attention.lookup.memory.tiles import Passing
+from attention.lookup.memory.tiles import PassingRows
 
 N, WIDTH = 301, 13
 RANDOM = np.random.default_rng(0)
@@ -32,7 +32,7 @@ def passing_of(view, allowed):
     mask = {"all": None, "some": view.mask(np.arange(50, 260, 3)), "none": view.mask(np.empty(0, dtype=np.int64))}[
         allowed
     ]
-    passing = Passing(view, mask, 40)
+    passing = PassingRows(view, mask, 40)
     return passing, passing.places.numbers(np.arange(passing.n))
 
 
@@ -40,7 +40,7 @@ def passing_of(view, allowed):
 @pytest.mark.parametrize("queries", [1, 4])
 def test_all_similarities_are_the_definition(running, oracle, view, allowed, queries):
     passing, numbers = passing_of(view, allowed)
-    found = all_similarities(view.similarity, passing.tiles, QUERIES[:queries])
+    found = compute_all_similarities(view.similarity, passing.tiles, QUERIES[:queries])
     assert found.shape == (queries, len(numbers))
     for row, query in zip(found, QUERIES, strict=False):
         np.testing.assert_allclose(row, oracle(view.similarity, query, KEYS[numbers]), rtol=1e-11, atol=1e-13)
@@ -50,18 +50,18 @@ def test_all_similarities_are_the_definition(running, oracle, view, allowed, que
 def test_all_sums_are_weights_times_values(running, view, allowed):
     passing, numbers = passing_of(view, allowed)
     weights = np.random.default_rng(1).random((4, len(numbers)))
-    found = all_sums(passing.tiles, weights, 3)
+    found = compute_all_sums(passing.tiles, weights, 3)
     np.testing.assert_allclose(found, weights @ VALUES[numbers].astype(np.float64), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("heavy", [0, 10**6])
 def test_some_similarities_are_those_of_each_query_and_its_row(running, oracle, view, monkeypatch, heavy):
-    monkeypatch.setattr(originals, "LISTED_A_ROW", heavy)  # in one thread, or in all
+    monkeypatch.setattr(originals, "LISTED_PER_LOOKUP", heavy)  # in one thread, or in all
     passing, numbers = passing_of(view, "all")
     random = np.random.default_rng(2)
     for count in (0, 1, 500):
         places, asked = random.integers(0, passing.n, count), random.integers(0, 4, count)
-        found = similarities_at(view.similarity, passing.places, QUERIES, places, asked)
+        found = compute_similarities(view.similarity, passing.places, QUERIES, places, asked)
         table = np.array([oracle(view.similarity, query, KEYS[numbers]) for query in QUERIES])
         np.testing.assert_allclose(found, table[asked, places], rtol=1e-11, atol=1e-13)
 
@@ -70,7 +70,7 @@ def test_copies_of_a_row_have_one_similarity_wherever_they_stand(running, view):
     copies = np.repeat(KEYS[:5], 60, axis=0)
     view = Memory(view.similarity).publish(add=Rows(np.arange(300), copies))
     places = np.random.default_rng(3).permutation(300)
-    found = similarities_at(view.similarity, Passing(view, None, 37).places, QUERIES, places, np.full(300, 2))
+    found = compute_similarities(view.similarity, PassingRows(view, None, 37).places, QUERIES, places, np.full(300, 2))
     for copy in range(5):
         assert len(set(found[places // 60 == copy])) == 1
 

@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.lookup import Memory, Question, Rows, answer
-from attention.lookup.head.top import choose, choose_by_weight, cut, refine
-from attention.lookup.memory.tiles import Passing
+from attention.lookup.head.top import refine_similarities, select_heaviest, select_top, truncate_top_p
+from attention.lookup.memory.tiles import PassingRows
 
 SIMILARITIES = st.lists(st.sampled_from([-1.0, 0.0, 0.5, 0.75, 1.0]), max_size=30).map(np.array)
 
 
 @given(similarities=SIMILARITIES, cap=st.integers(0, 35))
 def test_the_head_is_the_best_rows_in_order_and_all_that_tie_with_the_last(similarities, cap):
-    head, k = choose(similarities, cap), min(cap, len(similarities))
+    head, k = select_top(similarities, cap), min(cap, len(similarities))
     order = np.argsort(-similarities, kind="stable")
     last = similarities[order[k - 1]] if k else np.inf
     assert head.places.tolist() == [place for place in order if similarities[place] >= last]
@@ -28,8 +28,8 @@ def test_a_share_takes_the_fewest_of_the_best_that_hold_it(similarities, cap, to
     n = len(similarities)
     weights = np.array(data.draw(st.lists(st.sampled_from([0.0, 0.25, 1.0, 3.0]), min_size=n, max_size=n)))
     elsewhere = data.draw(st.sampled_from([0.0, 0.5]))
-    head = choose(similarities, cap)
-    found = cut(head, similarities, weights, top_p, elsewhere)
+    head = select_top(similarities, cap)
+    found = truncate_top_p(head, similarities, weights, top_p, elsewhere)
     held = np.cumsum(weights[head.places[: head.matches]])
     enough = np.flatnonzero(held >= top_p * (weights.sum() + elsewhere) - 1e-12)
     if head.matches == 0:
@@ -46,8 +46,8 @@ def test_a_share_takes_the_fewest_of_the_best_that_hold_it(similarities, cap, to
 
 def test_a_share_of_1_is_every_weight_above_zero_however_small():
     similarities, weights = np.array([3.0, 2.0, 1.0, 0.0]), np.array([1.0, 1e-17, 1e-300, 0.0])
-    assert cut(choose(similarities, 4), similarities, weights, 1.0).matches == 3
-    assert not cut(choose(similarities, 2), similarities, weights, 1.0).complete
+    assert truncate_top_p(select_top(similarities, 4), similarities, weights, 1.0).matches == 3
+    assert not truncate_top_p(select_top(similarities, 2), similarities, weights, 1.0).complete
 
 
 @settings(deadline=None)
@@ -59,15 +59,15 @@ def test_a_head_is_decided_by_what_is_summed_alike_whatever_was_scanned(filled, 
     true = keys.astype(np.float64) @ query
     scanned = true + random.choice([-slack, slack], 50)
     refined = scanned.copy()
-    refine(Passing(view, None, 16), "dot", query, refined, k, slack)
-    np.testing.assert_array_equal(choose(refined, k).places, choose(true, k).places)
+    refine_similarities(PassingRows(view, None, 16), "dot", query, refined, k, slack)
+    np.testing.assert_array_equal(select_top(refined, k).places, select_top(true, k).places)
     assert np.isin(refined, np.append(true, scanned)).all()
 
 
 def test_rows_far_below_the_head_are_not_looked_up():
     scanned = np.array([9.0, 5.0, 8.9, 1.0])
     keys = Memory("dot").publish(add=Rows(np.arange(4), np.array([[7.0], [7.0], [7.0], [7.0]])))
-    refine(Passing(keys, None, 16), "dot", np.ones(1), scanned, 1, 0.05)
+    refine_similarities(PassingRows(keys, None, 16), "dot", np.ones(1), scanned, 1, 0.05)
     assert scanned.tolist() == [7.0, 5.0, 7.0, 1.0]
 
 
@@ -102,11 +102,11 @@ WEIGHED = st.lists(st.tuples(st.sampled_from([0.0, 0.25, 1.0]), st.sampled_from(
 @given(documents=WEIGHED, cap=st.integers(0, 35), top_p=st.sampled_from([None, 0.01, 0.5, 0.9, 1.0]))
 def test_by_weight_the_head_is_the_heaviest_then_the_most_similar_and_all_that_tie_in_both(documents, cap, top_p):
     weights, similarities = (np.array([each[at] for each in documents]) for at in (0, 1))
-    head = choose_by_weight(weights, similarities, cap)
+    head = select_heaviest(weights, similarities, cap)
     order = sorted(range(len(documents)), key=lambda at: documents[at], reverse=True)
     k = min(cap, len(documents))
     if top_p is not None:
-        head = cut(head, similarities, weights, top_p, by_weight=True)
+        head = truncate_top_p(head, similarities, weights, top_p, by_weight=True)
         held = np.cumsum([documents[at][0] for at in order])[:k]
         enough = np.flatnonzero(held >= top_p * weights.sum() - 1e-12)
         assert head.complete == (len(enough) > 0 if k else not weights.any())

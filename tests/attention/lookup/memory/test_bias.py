@@ -7,8 +7,8 @@ import pytest
 
 from attention.lookup import Bias, Memory, Rows
 from attention.lookup.memory.blocks import BLOCK_ROWS
-from attention.lookup.memory.tiles import Passing
-from attention.lookup.scan.scan import whole
+from attention.lookup.memory.tiles import PassingRows
+from attention.lookup.scan.scan import all_rows
 
 N, D = 3_001, 3
 RANDOM = np.random.default_rng(3)
@@ -24,7 +24,7 @@ def view():
 
 
 def by_number(view, bias):
-    passing = Passing(view, bias.mask, 100)
+    passing = PassingRows(view, bias.mask, 100)
     numbers = passing.places.numbers(np.arange(passing.n))
     return dict(zip(numbers.tolist(), bias.all_of(passing.places).tolist(), strict=True))
 
@@ -45,7 +45,7 @@ def test_each_document_has_its_own_and_all_others_the_same(view, share, elsewher
     assert (bias.mask is None) == (len(expected) == len(live))
     assert bias.mask is None or bias.mask.n == len(expected)
     assert bias.largest >= max((abs(addend) for addend in expected.values()), default=0.0)
-    rows = whole(view)
+    rows = all_rows(view)
     places = RANDOM.integers(0, rows.tiles[-1].stop, 50)
     places = places[[int(number) in expected for number in rows.numbers(places)]]
     assert bias.at(rows, places).tolist() == [expected[int(number)] for number in rows.numbers(places)]

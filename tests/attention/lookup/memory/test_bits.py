@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attention.kernels.layout import PANEL
-from attention.lookup.memory.bits import Bits, Picked
+from attention.lookup.memory.bits import Bitmap, RowSelection
 
 some = st.integers(0, 300).flatmap(lambda count: st.lists(st.booleans(), min_size=count, max_size=count))
 
@@ -17,14 +17,14 @@ def test_bits_are_what_was_packed(passes, start, more, dense):
     passes, more = np.array(passes, dtype=bool), np.array(more, dtype=bool)
     if not dense:
         passes &= np.arange(len(passes)) % 70 == 3
-    bits, start = Bits.of(passes), min(start, len(passes))
+    bits, start = Bitmap.of(passes), min(start, len(passes))
     np.testing.assert_array_equal(bits.passes(start), passes[start:])
     assert (bits.n, bits.nbytes) == (passes.sum(), -(-len(passes) // 8))
     panels = [passes[first : first + PANEL] for first in range(0, len(passes), PANEL)]
     assert bits.scanned == sum(len(panel) for panel in panels if panel.any())
     np.testing.assert_array_equal(bits.followed_by(more).passes(), np.concatenate([passes, more]))
     live = np.arange(len(passes)) % 3 > 0
-    np.testing.assert_array_equal(bits.among(Bits.of(live)).passes(), passes & live)
+    np.testing.assert_array_equal(bits.among(Bitmap.of(live)).passes(), passes & live)
     assert bits.among(None) is bits
 
 
@@ -41,7 +41,7 @@ def test_picked_rows_are_sets(numbers, left, right, cut):
     def rows(picked):
         return np.concatenate([own[passes] for own, passes in zip(spans, picked.passes, strict=True)]).tolist()
 
-    one, other = (Picked.of(spans, np.array(each, dtype=np.int64)) for each in (left, right))
+    one, other = (RowSelection.of(spans, np.array(each, dtype=np.int64)) for each in (left, right))
     assert rows(one) == sorted(numbers & set(left))
     assert rows(~one) == sorted(numbers - set(left))
     assert rows(one & other) == sorted(numbers & set(left) & set(right))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from attention.lookup.codes.quantisation import WIDEST
+from attention.lookup.codes.quantisation import MAX_WIDTH
 from attention.lookup.memory.block_format import BlockFormat
 
 
@@ -12,8 +12,8 @@ from attention.lookup.memory.block_format import BlockFormat
     ("layout", "width", "coded"),
     [
         (BlockFormat("cosine"), 384, True),
-        (BlockFormat("dot"), WIDEST, True),
-        (BlockFormat("dot"), WIDEST + 1, False),
+        (BlockFormat("dot"), MAX_WIDTH, True),
+        (BlockFormat("dot"), MAX_WIDTH + 1, False),
         (BlockFormat("gaussian"), 384, False),
         (BlockFormat("cosine", codes_later=True), 384, False),
     ],

@@ -14,7 +14,7 @@ from attention.lookup.memory import memory as memory_module
 from attention.lookup.memory import originals as originals_module
 from attention.lookup.memory import segments as segments_module
 from attention.lookup.memory.block_format import BlockFormat
-from attention.lookup.memory.blocks import lengths
+from attention.lookup.memory.blocks import row_norms
 
 WIDTH = 5
 
@@ -24,7 +24,7 @@ def small_blocks(monkeypatch):
     for module in (segments_module, memory_module):
         monkeypatch.setattr(module, "BLOCK_ROWS", 64)
     monkeypatch.setattr(memory_module, "FIRST_ROWS", 4)
-    monkeypatch.setattr(originals_module, "SMALLEST_FILE", 1)
+    monkeypatch.setattr(originals_module, "MIN_FILE_BYTES", 1)
 
 
 @settings(deadline=None, max_examples=30)
@@ -33,9 +33,9 @@ def small_blocks(monkeypatch):
 )
 def test_lengths_are_norms_in_float64_alike_wherever_a_row_stands(rows, width, scale):
     vectors = (np.random.default_rng(rows).standard_normal((rows, width)) * scale).astype(np.float32)
-    found = lengths(vectors)
+    found = row_norms(vectors)
     np.testing.assert_allclose(found, np.linalg.norm(vectors.astype(np.float64), axis=1), rtol=1e-14)
-    np.testing.assert_array_equal(found[::-1], lengths(np.ascontiguousarray(vectors[::-1])))
+    np.testing.assert_array_equal(found[::-1], row_norms(np.ascontiguousarray(vectors[::-1])))
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "dot", "gaussian"])

@@ -9,7 +9,7 @@ import pytest
 
 from attention.kernels.layout import CHUNK
 from attention.lookup.memory import chunks
-from attention.lookup.memory.chunks import written
+from attention.lookup.memory.chunks import write_chunks
 from tests.blas import with_two_blas_threads
 
 
@@ -19,14 +19,14 @@ from tests.blas import with_two_blas_threads
 )
 def test_every_row_is_written_once_in_runs_of_one_chunk(monkeypatch, start, end, cores):
     monkeypatch.setattr(chunks, "workers", lambda: cores)
-    runs = list(written(lambda first, stop: (first, stop), start, end))
+    runs = list(write_chunks(lambda first, stop: (first, stop), start, end))
     assert [row for first, stop in runs for row in range(first, stop)] == list(range(start, end))
     assert all(first // CHUNK == (stop - 1) // CHUNK for first, stop in runs)
 
 
 def test_few_rows_are_written_in_the_thread_that_has_them_and_many_in_others():
-    for end, here in ((chunks.ALONE * CHUNK, True), ((chunks.ALONE + 1) * CHUNK, False)):
-        threads = set(written(lambda *_: threading.current_thread(), 0, end))
+    for end, here in ((chunks.SINGLE_THREAD_CHUNKS * CHUNK, True), ((chunks.SINGLE_THREAD_CHUNKS + 1) * CHUNK, False)):
+        threads = set(write_chunks(lambda *_: threading.current_thread(), 0, end))
         assert (threads == {threading.current_thread()}) == here
 
 
@@ -42,7 +42,7 @@ def test_where_a_chunk_cannot_be_written_no_other_is_being_written_any_more(monk
 
     monkeypatch.setattr(chunks, "workers", lambda: 3)
     with pytest.raises(MemoryError, match="no room"):
-        list(written(write, 0, 8 * CHUNK))
+        list(write_chunks(write, 0, 8 * CHUNK))
     assert sorted(ended) == sorted(begun)
     assert set(ended) <= {CHUNK, 2 * CHUNK, 3 * CHUNK}
 
@@ -50,16 +50,16 @@ def test_where_a_chunk_cannot_be_written_no_other_is_being_written_any_more(monk
 ASKED = """
 from attention.kernels.engine import loaded_blas
 from attention.kernels.layout import CHUNK
-from attention.lookup.memory.chunks import written
+from attention.lookup.memory.chunks import write_chunks
 from tests.blas import with_two_blas_threads
 
 def threads(*_):
     return [library["num_threads"] for library in loaded_blas().info()]
 
-print(list(written(threads, 0, {count} * CHUNK)), threads())
+print(list(write_chunks(threads, 0, {count} * CHUNK)), threads())
 """
 
 
-@pytest.mark.parametrize("count", [1, chunks.ALONE + 3])
+@pytest.mark.parametrize("count", [1, chunks.SINGLE_THREAD_CHUNKS + 3])
 def test_matrix_products_of_a_chunk_are_made_by_the_thread_that_writes_it(count):
     assert with_two_blas_threads(ASKED.format(count=count)) == f"{[[1]] * count} [2]\n"

@@ -10,7 +10,7 @@ from attention.lookup.memory import compaction as compaction_module
 from attention.lookup.memory import memory as memory_module
 from attention.lookup.memory import segments as segments_module
 from attention.lookup.memory.block_format import BlockFormat
-from attention.lookup.memory.compaction import compacted, in_place_of
+from attention.lookup.memory.compaction import apply_replacements, compact
 
 DOT = BlockFormat("dot")
 
@@ -39,7 +39,7 @@ def of_blocks(*sizes, own_values=()):
 def replaced(view):
     """The places of the segments that are written anew, group by group."""
     place = {id(segment): at for at, segment in enumerate(view.segments)}
-    return [[place[id(old)] for old in each.old] for each in compacted(view, DOT)]
+    return [[place[id(old)] for old in each.old] for each in compact(view, DOT)]
 
 
 def test_full_blocks_and_the_last_one_are_left_alone():
@@ -71,7 +71,7 @@ def test_blocks_with_values_of_their_own_are_not_joined_with_others():
 @pytest.mark.parametrize("own_values", [(), (0, 1, 2, 3)])
 def test_a_new_block_holds_the_rows_that_live_in_order(own_values):
     memory = of_blocks(20, 20, 20, 5, own_values=own_values)
-    (replacement,) = compacted(memory.publish(remove=np.arange(5, 65, 3)), DOT)
+    (replacement,) = compact(memory.publish(remove=np.arange(5, 65, 3)), DOT)
     new = replacement.new
     expected = np.setdiff1d(np.arange(5, 65), np.arange(5, 65, 3))
     np.testing.assert_array_equal(new.numbers, expected)
@@ -83,9 +83,9 @@ def test_a_new_block_holds_the_rows_that_live_in_order(own_values):
 def test_rows_removed_meanwhile_stay_removed():
     memory = of_blocks(20, 20, 5)
     before = memory.publish(remove=np.array([7]))
-    made = compacted(before, DOT)
+    made = compact(before, DOT)
     now = memory.publish(remove=np.array([8, 30, 44]), add=Rows(np.array([90]), keys_of(np.array([90]))))
-    joined, last = in_place_of(made, now.segments, DOT)
+    joined, last = apply_replacements(made, now.segments, DOT)
     assert joined.block is made[0].new.block
     assert set(joined.numbers[joined.live]) == set(range(5, 45)) - {7, 8, 30, 44}
     assert last is now.segments[-1]
@@ -93,19 +93,19 @@ def test_rows_removed_meanwhile_stay_removed():
 
 def test_where_nothing_is_left_of_a_block_its_replacement_comes_too_late():
     memory = of_blocks(20, 20, 5)
-    made = compacted(memory.view, DOT)
+    made = compact(memory.view, DOT)
     now = memory.publish(remove=np.setdiff1d(np.arange(5, 45), [10, 30]))
-    assert [segment.n for segment in in_place_of(made, now.segments, DOT)] == [2, 5]
-    assert in_place_of(made, memory.publish(remove=np.array([30])).segments, DOT) is None
+    assert [segment.n for segment in apply_replacements(made, now.segments, DOT)] == [2, 5]
+    assert apply_replacements(made, memory.publish(remove=np.array([30])).segments, DOT) is None
 
 
 def test_a_block_that_was_written_to_meanwhile_is_not_replaced():
     memory = of_blocks(20, 20, 5)
-    made = compacted(memory.view, DOT)
+    made = compact(memory.view, DOT)
     memory.publish(remove=np.arange(5))  # the last block goes, and so the next rows stand in the one before
     now = memory.publish(add=Rows(np.array([70]), keys_of(np.array([70]))))
     assert [segment.count for segment in now.segments] == [20, 21]
-    assert in_place_of(made, now.segments, DOT) is None
+    assert apply_replacements(made, now.segments, DOT) is None
 
 
 def test_compaction_joins_and_drops():
@@ -129,9 +129,9 @@ def test_a_document_that_lies_in_two_blocks_stays_one():
     memory.publish(add=Rows(numbers, keys_of(numbers), owners=owners))
     documents = np.unique(owners)
     before = memory.publish(remove=documents[1::3][:6])
-    made = compacted(before, DOT)
+    made = compact(before, DOT)
     now = memory.publish(remove=documents[[0, 7, 25]])
-    segments = in_place_of(made, now.segments, DOT)
+    segments = apply_replacements(made, now.segments, DOT)
     live = ~np.isin(owners, documents[[1, 4, 7, 10, 13, 16, 0, 25]])
     found = [
         (s.numbers if s.live is None else s.numbers[s.live], s.owners if s.live is None else s.owners[s.live])
@@ -145,7 +145,7 @@ def test_a_document_that_lies_in_two_blocks_stays_one():
 
 
 def test_the_last_block_too_where_most_of_it_is_removed_and_nothing_else_is_to_do(monkeypatch):
-    monkeypatch.setattr(compaction_module, "LAST_WASTE", 8)
+    monkeypatch.setattr(compaction_module, "REMOVED_IN_LAST", 8)
     few = of_blocks(15)
     assert replaced(few.publish(remove=np.arange(8))) == []
     assert replaced(few.publish(remove=np.arange(9))) == [[0]]
@@ -154,7 +154,7 @@ def test_the_last_block_too_where_most_of_it_is_removed_and_nothing_else_is_to_d
 
 
 def test_rows_that_are_written_again_and_again_take_no_more_room_than_they_need(monkeypatch):
-    monkeypatch.setattr(compaction_module, "LAST_WASTE", 8)
+    monkeypatch.setattr(compaction_module, "REMOVED_IN_LAST", 8)
     memory = Memory("dot")
     memory.publish(add=Rows(np.arange(5), keys_of(np.arange(5))))
     for first in range(5, 300, 5):
@@ -168,14 +168,14 @@ def test_rows_that_are_written_again_and_again_take_no_more_room_than_they_need(
 
 
 def test_what_is_written_meanwhile_behind_the_last_block_stands_behind_the_new_one(monkeypatch):
-    monkeypatch.setattr(compaction_module, "LAST_WASTE", 8)
+    monkeypatch.setattr(compaction_module, "REMOVED_IN_LAST", 8)
     memory = Memory("dot")
     memory.publish(add=Rows(np.arange(30), keys_of(np.arange(30))))
     before = memory.publish(remove=np.arange(20))
-    made = compacted(before, DOT)
+    made = compact(before, DOT)
     memory.publish(add=Rows(np.arange(30, 33), keys_of(np.arange(30, 33))), remove=np.array([25]))
     after = memory.publish(remove=np.array([31]))
-    (segment,) = in_place_of(made, after.segments, DOT)
+    (segment,) = apply_replacements(made, after.segments, DOT)
     alive = np.ones(segment.count, bool) if segment.live is None else segment.live
     wanted = np.array([*range(20, 25), *range(26, 31), 32])
     np.testing.assert_array_equal(segment.numbers[alive], wanted)
@@ -183,7 +183,7 @@ def test_what_is_written_meanwhile_behind_the_last_block_stands_behind_the_new_o
 
 
 def test_a_write_that_was_staged_before_and_is_shown_after_keeps_what_was_compacted(monkeypatch):
-    monkeypatch.setattr(compaction_module, "LAST_WASTE", 8)
+    monkeypatch.setattr(compaction_module, "REMOVED_IN_LAST", 8)
     memory = Memory("dot")
     memory.publish(add=Rows(np.arange(30), keys_of(np.arange(30))))
     memory.publish(remove=np.arange(20))
@@ -197,7 +197,7 @@ def test_a_write_that_was_staged_before_and_is_shown_after_keeps_what_was_compac
 
 
 def test_a_write_that_was_published_in_between_is_not_undone_by_one_staged_before_it(monkeypatch):
-    monkeypatch.setattr(compaction_module, "LAST_WASTE", 8)
+    monkeypatch.setattr(compaction_module, "REMOVED_IN_LAST", 8)
     memory = Memory("dot")
     memory.publish(add=Rows(np.arange(30), keys_of(np.arange(30))))
     memory.stage(add=Rows(np.arange(30, 33), keys_of(np.arange(30, 33))))  # given up

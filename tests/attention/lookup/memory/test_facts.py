@@ -83,7 +83,7 @@ def owned(sizes):
 @pytest.mark.parametrize("seed", range(5))
 def test_the_longest_documents_are_known_by_name_and_of_the_others_how_long_they_are(small_blocks, monkeypatch, seed):
     for module in (owners_module, facts_module):
-        monkeypatch.setattr(module, "LONGEST", 3)
+        monkeypatch.setattr(module, "LONGEST_DOCUMENTS", 3)
     random = np.random.default_rng(seed)
     sizes = random.choice([1, 2, 5, 40, 90], 40)
     memory = Memory("dot")

@@ -107,11 +107,11 @@ class Histories(RuleBasedStateMachine):
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(compaction_module, "LAST_WASTE", 4)
+    monkeypatch.setattr(compaction_module, "REMOVED_IN_LAST", 4)
     for module in (segments_module, compaction_module, memory_module):
         monkeypatch.setattr(module, "BLOCK_ROWS", 64)
     monkeypatch.setattr(memory_module, "FIRST_ROWS", 4)
-    monkeypatch.setattr(originals_module, "SMALLEST_FILE", 1)
+    monkeypatch.setattr(originals_module, "MIN_FILE_BYTES", 1)
 
 
 class HistoriesInFiles(Histories):

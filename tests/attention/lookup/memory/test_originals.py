@@ -7,22 +7,26 @@ import mmap
 import numpy as np
 
 from attention.lookup.memory import originals as originals_module
-from attention.lookup.memory.originals import in_file, originals, read_ahead
+from attention.lookup.memory.originals import allocate_originals, bytes_in_file, read_ahead
 
 
 def test_a_small_original_is_kept_in_memory_and_a_large_one_in_a_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(originals_module, "SMALLEST_FILE", 400)
-    small, large = originals(9, 11, tmp_path), originals(10, 10, tmp_path)
-    assert [type(each) for each in (small, large, originals(10, 10, None))] == [np.ndarray, np.memmap, np.ndarray]
+    monkeypatch.setattr(originals_module, "MIN_FILE_BYTES", 400)
+    small, large = allocate_originals(9, 11, tmp_path), allocate_originals(10, 10, tmp_path)
+    assert [type(each) for each in (small, large, allocate_originals(10, 10, None))] == [
+        np.ndarray,
+        np.memmap,
+        np.ndarray,
+    ]
     large[:] = 3
     assert (large.shape, large.dtype, large.sum()) == ((10, 10), np.float32, 300)
     assert not list(tmp_path.iterdir())
 
 
 def test_only_what_lies_in_a_file_is_read_ahead(tmp_path, monkeypatch):
-    monkeypatch.setattr(originals_module, "SMALLEST_FILE", 0)
-    kept, filed = originals(900, 384, None), originals(900, 384, tmp_path)
-    assert (in_file(kept), in_file(filed)) == (0, 900 * 384 * 4)
+    monkeypatch.setattr(originals_module, "MIN_FILE_BYTES", 0)
+    kept, filed = allocate_originals(900, 384, None), allocate_originals(900, 384, tmp_path)
+    assert (bytes_in_file(kept), bytes_in_file(filed)) == (0, 900 * 384 * 4)
     kept[:] = filed[:] = np.arange(900, dtype=np.float32)[:, None]
     asked = []
 
@@ -54,7 +58,7 @@ def test_rows_are_read_ahead_that_lie_behind_others_in_one_map(tmp_path):
     with (tmp_path / "some").open("rb") as file:
         mapped = Mapped(file.fileno(), 0, access=mmap.ACCESS_COPY)
     vectors = np.ndarray((100, 32), np.float32, mapped, 3 * mmap.PAGESIZE + 128)
-    assert in_file(vectors) == vectors.nbytes
+    assert bytes_in_file(vectors) == vectors.nbytes
     read_ahead(vectors, np.array([0, 99]))
     starts = [3 * mmap.PAGESIZE + 128, 3 * mmap.PAGESIZE + 128 + 99 * 128]
     for wanted, (start, length) in zip(starts, asked, strict=True):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attention.lookup.memory import owners as owners_module
-from attention.lookup.memory.owners import beginning, between, longest, ranges
+from attention.lookup.memory.owners import count_documents, document_ranges, expand_ranges, longest_documents
 
 SIZES = st.lists(st.integers(1, 6), min_size=1, max_size=12)
 
@@ -23,8 +23,8 @@ def owners_of(sizes):
 def test_a_document_begins_with_the_row_that_owns_itself(sizes, data):
     numbers, owners = owners_of(sizes)
     passing = np.repeat(data.draw(st.lists(st.booleans(), min_size=len(sizes), max_size=len(sizes))), sizes)
-    assert beginning(numbers, owners, None) == len(sizes)
-    assert beginning(numbers, owners, passing) == len(set(owners[passing].tolist()))
+    assert count_documents(numbers, owners, None) == len(sizes)
+    assert count_documents(numbers, owners, passing) == len(set(owners[passing].tolist()))
 
 
 @given(sizes=SIZES, data=st.data())
@@ -34,11 +34,11 @@ def test_ranges_hold_all_rows_of_a_document_that_passes(sizes, data):
     dead = data.draw(st.sets(st.sampled_from(owners.tolist())))
     passes = ~np.isin(owners, list(dead))
     for allowed, gone in ((None, set()), (passes, dead)):
-        first, last = ranges(owners, asked, allowed)
+        first, last = document_ranges(owners, asked, allowed)
         for document, start, stop in zip(asked.tolist(), first, last, strict=True):
             expected = [] if document in gone else np.flatnonzero(owners == document).tolist()
             assert list(range(start, stop)) == expected
-        found = between(first, last).tolist()
+        found = expand_ranges(first, last).tolist()
         assert found == [place for start, stop in zip(first, last, strict=True) for place in range(start, stop)]
 
 
@@ -49,8 +49,8 @@ def test_the_longest_are_one_more_than_are_kept_and_what_begins_elsewhere(kept, 
     dead = data.draw(st.sets(st.sampled_from(owners.tolist())))
     live = ~np.isin(owners, list(dead))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(owners_module, "LONGEST", kept)
-        found = longest(numbers, owners, live)
+        patch.setattr(owners_module, "LONGEST_DOCUMENTS", kept)
+        found = longest_documents(numbers, owners, live)
     assert found.tolist() == sorted(set(found.tolist()))
     counts = {document: int((owners == document).sum()) * (document not in dead) for document in set(owners.tolist())}
     rest = [count for document, count in counts.items() if document not in found]

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from attention.lookup import Memory, Rows
-from attention.lookup.codes.quantisation import to_codes
+from attention.lookup.codes.quantisation import quantise
 from attention.lookup.memory import residuals
 
 N = 900
 RANDOM = np.random.default_rng(3)
 KEYS = RANDOM.standard_normal((N, 6)).astype(np.float32)
 VALUES = RANDOM.standard_normal((N, 5)).astype(np.float32)
-LEFT = to_codes(VALUES)[2]
+LEFT = quantise(VALUES)[2]
 
 
 def gathered(values=VALUES):
@@ -35,7 +35,7 @@ def test_a_mask_knows_those_of_the_rows_that_pass(running, passing):
 
 def test_the_fewer_rows_are_read(monkeypatch):
     read = []
-    reading = residuals.residual_sum
+    reading = residuals.sum_row_residuals
     monkeypatch.setattr(residuals, "residual_sum", lambda values, rows: read.append(len(rows)) or reading(values, rows))
     view = gathered().view
     for passing, others in ((np.arange(200), 200), (np.arange(200, N), 200), (np.arange(N), 0)):
@@ -51,7 +51,7 @@ def test_removed_rows_are_taken_off_and_rows_written_since_do_no_harm(running):
     removed = np.arange(0, N, 9)
     view = memory.publish(remove=removed)
     lives = np.setdiff1d(np.arange(N), removed)
-    left = to_codes(KEYS)[2]
+    left = quantise(KEYS)[2]
     np.testing.assert_allclose(view.value_residuals.total, left[lives].sum(axis=0), rtol=1e-9, atol=1e-12)
     memory.publish(add=Rows(np.arange(N, N + 50), KEYS[:50]))
     mask = before.mask(np.arange(10, N))
@@ -61,10 +61,10 @@ def test_removed_rows_are_taken_off_and_rows_written_since_do_no_harm(running):
 
 
 def test_a_removed_row_is_read_once_whoever_asks(monkeypatch):
-    read, reading = [], residuals.residual_sum
+    read, reading = [], residuals.sum_row_residuals
     monkeypatch.setattr(residuals, "residual_sum", lambda values, rows: read.append(len(rows)) or reading(values, rows))
     memory = gathered(None)
-    left, gone, views = to_codes(KEYS)[2], np.empty(0, np.int64), []
+    left, gone, views = quantise(KEYS)[2], np.empty(0, np.int64), []
     for removed in (np.arange(0, N, 9), np.array([1]), np.array([2, 3, 400]), np.array([N - 1])):
         gone = np.union1d(gone, removed)
         views.append((memory.publish(remove=removed), np.setdiff1d(np.arange(N), gone)))
@@ -82,6 +82,6 @@ def test_a_removed_row_is_read_once_whoever_asks(monkeypatch):
 
 
 def test_many_rows_are_summed_in_every_core(running, monkeypatch):
-    monkeypatch.setattr(residuals, "AT_A_TIME", 7)
+    monkeypatch.setattr(residuals, "ROWS_PER_TASK", 7)
     rows = RANDOM.permutation(N)[:100]
-    np.testing.assert_allclose(residuals.residual_sum(VALUES, rows), LEFT[rows].sum(axis=0), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(residuals.sum_row_residuals(VALUES, rows), LEFT[rows].sum(axis=0), rtol=1e-9, atol=1e-12)

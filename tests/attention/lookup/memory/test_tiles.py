@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from attention.lookup import Memory, Rows
 from attention.lookup.memory import memory as memory_module
 from attention.lookup.memory import segments as segments_module
-from attention.lookup.memory.tiles import Passing, Places, Tile, alike
+from attention.lookup.memory.tiles import PassingRows, RowIndices, Tile, are_copies
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,9 @@ places_of = st.sets(st.integers(0, 119), max_size=60)
 @given(n=st.integers(1, 120), removed=places_of, wanted=st.none() | places_of, tile_rows=st.integers(1, 50))
 def test_every_row_that_passes_stands_in_one_tile_in_one_order(n, removed, wanted, tile_rows):
     view = filled(n, removed)
-    passing = Passing(view, None if wanted is None else view.mask(np.array(sorted(wanted), dtype=np.int64)), tile_rows)
+    passing = PassingRows(
+        view, None if wanted is None else view.mask(np.array(sorted(wanted), dtype=np.int64)), tile_rows
+    )
     expected = sorted((set(range(n)) - removed) & (set(range(n)) if wanted is None else wanted))
     assert passing.n == len(expected)
     found, place = [], 0
@@ -53,9 +55,9 @@ def test_every_row_that_passes_stands_in_one_tile_in_one_order(n, removed, wante
 
 def test_rows_side_by_side_are_read_without_gathering_them():
     view = filled(32, removed=[7])
-    (whole,) = Passing(filled(32), None, 50).tiles
+    (whole,) = PassingRows(filled(32), None, 50).tiles
     assert whole.span == (0, 32)
-    first, second = Passing(view, None, 16).tiles
+    first, second = PassingRows(view, None, 16).tiles
     assert isinstance(first.rows, np.ndarray)  # across the gap
     assert second.span == (17, 32)
     with pytest.raises(AssertionError):
@@ -66,7 +68,7 @@ def test_rows_side_by_side_are_read_without_gathering_them():
 @given(data=st.data(), n=st.integers(1, 120), removed=places_of, tile_rows=st.integers(1, 50))
 def test_places_find_their_rows_however_they_are_asked_for(data, n, removed, tile_rows):
     view = filled(n, removed)
-    passing = Passing(view, None, tile_rows)
+    passing = PassingRows(view, None, tile_rows)
     places = np.array(data.draw(st.lists(st.integers(0, max(view.n - 1, 0)), max_size=40)), dtype=np.intp)[
         : 40 * view.n
     ]
@@ -90,10 +92,10 @@ def test_some_rows_of_a_tile_are_a_tile_of_these():
 def test_rows_are_alike_where_every_key_is_a_copy_of_the_first():
     keys = np.ones((100, 2))
     keys[50, 1] = np.nextafter(np.float32(1), np.float32(2))
-    rows = Passing(filled(100, keys=keys), None, 16).places
-    assert alike(rows, np.setdiff1d(np.arange(100), [50]))
-    assert not alike(rows, np.array([3, 50]))
-    assert not alike(rows, np.array([50, 99]))
-    assert alike(rows, np.array([50]))
-    assert alike(rows, np.array([], dtype=np.intp))
-    assert alike(Places([]), np.array([], dtype=np.intp))
+    rows = PassingRows(filled(100, keys=keys), None, 16).places
+    assert are_copies(rows, np.setdiff1d(np.arange(100), [50]))
+    assert not are_copies(rows, np.array([3, 50]))
+    assert not are_copies(rows, np.array([50, 99]))
+    assert are_copies(rows, np.array([50]))
+    assert are_copies(rows, np.array([], dtype=np.intp))
+    assert are_copies(RowIndices([]), np.array([], dtype=np.intp))

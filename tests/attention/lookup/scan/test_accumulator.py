@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.lookup import Memory, Rows
-from attention.lookup.memory.tiles import Passing
-from attention.lookup.scan.accumulator import BINS, ERROR_DEGREES, NO_THRESHOLD, Accumulator, shifted
+from attention.lookup.memory.tiles import PassingRows
+from attention.lookup.scan.accumulator import BINS, ERROR_DEGREES, NO_THRESHOLD, Accumulator, shift_sums
 
 N, QUERIES, CAPACITY, STEP = 1000, 3, 128, 50
 VALUES = np.random.default_rng(0).standard_normal((N, 4)).astype(np.float32)
@@ -25,7 +25,7 @@ ORDERS = {
 @pytest.fixture(scope="module")
 def rows():
     view = Memory("dot").publish(add=Rows(np.arange(N), np.ones((N, 1)), VALUES))
-    return Passing(view, None, 300).places
+    return PassingRows(view, None, 300).places
 
 
 def fed(accumulator, rows, similarities):
@@ -34,7 +34,7 @@ def fed(accumulator, rows, similarities):
     lists = accumulator.lists
     for start in range(0, N, STEP):
         before = lists.thresholds.copy()
-        accumulator.make_room(STEP, rows, weights[:, :start])
+        accumulator.raise_thresholds(STEP, rows, weights[:, :start])
         assert (lists.counts + STEP <= CAPACITY).all()
         assert (lists.thresholds >= before).all()
         for query in range(QUERIES):
@@ -136,7 +136,7 @@ def test_a_rising_threshold_makes_errors_smaller_as_it_does_weights(rows):
         accumulator.lists.counts[query] = CAPACITY
         accumulator.lists.places[query] = np.arange(CAPACITY)
         accumulator.lists.similarities[query] = np.linspace(1, 2, CAPACITY)
-    accumulator.make_room(STEP, rows, weights)
+    accumulator.raise_thresholds(STEP, rows, weights)
     moved = np.exp(-2.0 * accumulator.lists.thresholds[0])
     assert 1.7 < accumulator.lists.thresholds[0] < 1.8
     np.testing.assert_allclose(accumulator.value_errors[0], 3 * moved**ERROR_DEGREES, rtol=1e-6)
@@ -154,4 +154,6 @@ def test_sums_can_be_told_relative_to_another_threshold(seed, shift):
     sums = np.array([np.exp(x).sum(), (np.exp(x) * x).sum(), np.exp(2 * x).sum()])
     y = x + shift
     expected = [np.exp(y).sum(), (np.exp(y) * y).sum(), np.exp(2 * y).sum()]
-    np.testing.assert_allclose(shifted(sums, shift), expected, rtol=1e-9, atol=1e-12 * np.exp(shift) * (1 + abs(shift)))
+    np.testing.assert_allclose(
+        shift_sums(sums, shift), expected, rtol=1e-9, atol=1e-12 * np.exp(shift) * (1 + abs(shift))
+    )

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from attention.lookup import Memory, Rows
-from attention.lookup.codes.queries import query_codes
+from attention.lookup.codes.queries import code_queries
 from attention.lookup.scan.accumulator import NO_THRESHOLD
-from attention.lookup.scan.opening import LEAST_LISTED, Sampling, opened, sample_stride, sampled
+from attention.lookup.scan.opening import MIN_LISTED, ThresholdSample, merge_thresholds, sample_best, sample_stride
 
 RANDOM = np.random.default_rng(8)
 N = 40_000
 KEYS = RANDOM.standard_normal((N, 8)).astype(np.float32)
-QUERIES = query_codes("cosine", RANDOM.standard_normal((3, 8)), outputs=False)
+QUERIES = code_queries("cosine", RANDOM.standard_normal((3, 8)), outputs=False)
 
 
 def view_of(rows):
@@ -21,30 +21,30 @@ def view_of(rows):
 
 
 def test_a_sample_has_one_row_in_so_many_and_the_best_of_it_matter():
-    assert Sampling.of(64, N, 2_048) == Sampling(64, 32)
-    assert Sampling.of(64, 10**7, 2_048) == Sampling(64 * 19, 4)
-    assert Sampling.of(2, 600, 1) == Sampling(2, LEAST_LISTED // 2)
+    assert ThresholdSample.of(64, N, 2_048) == ThresholdSample(64, 32)
+    assert ThresholdSample.of(64, 10**7, 2_048) == ThresholdSample(64 * 19, 4)
+    assert ThresholdSample.of(2, 600, 1) == ThresholdSample(2, MIN_LISTED // 2)
 
 
 @pytest.mark.parametrize("parts", [1, 4])
 def test_about_as_many_rows_lie_above_as_are_to_be_listed(running, coded, parts):
     views = [view_of(rows) for rows in np.array_split(RANDOM.permutation(N), parts)]
-    sampling = Sampling.of(max(sample_stride(view, None) for view in views), N, 4_000)
-    found = opened([sampled(view, None, None, QUERIES, sampling) for view in views], sampling.count)
+    sampling = ThresholdSample.of(max(sample_stride(view, None) for view in views), N, 4_000)
+    found = merge_thresholds([sample_best(view, None, None, QUERIES, sampling) for view in views], sampling.count)
     above = sum((coded(view, QUERIES) >= found[:, None]).sum(axis=1) for view in views)
     assert (np.abs(above - 4_000) < 1_500).all()
 
 
 def test_the_best_of_all_samples_decide_together():
     best = np.arange(12, dtype=np.float32).reshape(1, 12)
-    assert opened([(best[:, :6], 30), (best[:, 6:], 30)], 6).tolist() == [6.0]
-    assert opened([(best[:, ::2], 30), (best[:, 1::2], 30)], 6).tolist() == [6.0]
+    assert merge_thresholds([(best[:, :6], 30), (best[:, 6:], 30)], 6).tolist() == [6.0]
+    assert merge_thresholds([(best[:, ::2], 30), (best[:, 1::2], 30)], 6).tolist() == [6.0]
 
 
 def test_where_few_rows_of_a_sample_pass_all_are_listed():
     view = view_of(np.arange(N))
     mask = view.mask(np.arange(100))
-    sampling = Sampling.of(sample_stride(view, mask), N, 4_000)
-    best, seen = sampled(view, mask, None, QUERIES, sampling)
+    sampling = ThresholdSample.of(sample_stride(view, mask), N, 4_000)
+    best, seen = sample_best(view, mask, None, QUERIES, sampling)
     assert seen < 8
-    assert (opened([(best, seen)], sampling.count) == NO_THRESHOLD).all()
+    assert (merge_thresholds([(best, seen)], sampling.count) == NO_THRESHOLD).all()

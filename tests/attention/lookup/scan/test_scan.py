@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 
 from attention.lookup import Memory, Rows
-from attention.lookup.codes.queries import query_codes
+from attention.lookup.codes.queries import code_queries
 from attention.lookup.memory import memory as memory_module
 from attention.lookup.memory import segments as segments_module
 from attention.lookup.scan import scan as scan_module
-from attention.lookup.scan.accumulator import NO_THRESHOLD, shifted
-from attention.lookup.scan.scan import fits, scan, whole
+from attention.lookup.scan.accumulator import NO_THRESHOLD, shift_sums
+from attention.lookup.scan.scan import all_rows, fits_float32, scan
 
 WIDTH = 21
 
 
 @pytest.fixture(autouse=True)
 def small_tiles(monkeypatch):
-    monkeypatch.setattr(scan_module, "MOST_ROWS", 1024)
+    monkeypatch.setattr(scan_module, "MAX_TILE_ROWS", 1024)
 
 
 @pytest.fixture(params=[1, 3], ids=["one worker", "three workers"])
@@ -39,7 +39,7 @@ def view_of(n, removed=(), similarity="cosine", values=None):
 
 def asked(view, count, outputs=False):
     vectors = np.random.default_rng(count).standard_normal((count, WIDTH))
-    return query_codes(view.similarity, vectors, outputs=outputs)
+    return code_queries(view.similarity, vectors, outputs=outputs)
 
 
 def passes(view, mask):
@@ -61,7 +61,7 @@ def all_listed(accumulators, query):
 def summed(accumulators, query, level, inverse):
     """Σe, Σe·x and Σe² of all workers relative to one level."""
     moved = [
-        shifted(each.sums[query], (float(each.lists.thresholds[query]) - level) * inverse) for each in accumulators
+        shift_sums(each.sums[query], (float(each.lists.thresholds[query]) - level) * inverse) for each in accumulators
     ]
     return np.sum([sums for sums, each in zip(moved, accumulators, strict=True) if each.sums[query, 0] > 0], axis=0)
 
@@ -74,7 +74,7 @@ def test_every_row_that_passes_is_listed_or_summed(running, workers, coded, n, k
     mask = {"a mask": view.mask(np.arange(n // 4, n, 2)), "next to nothing": view.mask(np.array([n - 1]))}.get(kind)
     queries, temperature = asked(view, count), 0.2
     temperatures = np.full(count, temperature)
-    found = scan(view, mask, whole(view), queries, 10, temperatures).finish()
+    found = scan(view, mask, all_rows(view), queries, 10, temperatures).finish()
     similarities, allowed = coded(view, queries), passes(view, mask)
     for query in range(count):
         places, scanned = all_listed(found, query)
@@ -94,7 +94,7 @@ def test_every_row_that_passes_is_listed_or_summed(running, workers, coded, n, k
 @pytest.mark.parametrize("temperature", [0, 1e-30, np.inf])
 def test_at_the_limits_the_others_weigh_nothing_or_one_each(running, workers, temperature):
     view = view_of(4000)
-    found = scan(view, None, whole(view), asked(view, 2), 10, np.full(2, temperature)).finish()
+    found = scan(view, None, all_rows(view), asked(view, 2), 10, np.full(2, temperature)).finish()
     for query in range(2):
         mass = sum(each.sums[query, 0] for each in found)
         rest = 4000 - len(all_listed(found, query)[0])
@@ -105,7 +105,7 @@ def test_at_the_limits_the_others_weigh_nothing_or_one_each(running, workers, te
 def test_a_histogram_holds_what_is_not_listed(running, workers, coded):
     view = view_of(4000, np.arange(0, 4000, 5), "dot")
     queries = asked(view, 3)
-    found = scan(view, None, whole(view), queries, 10, None).finish()
+    found = scan(view, None, all_rows(view), queries, 10, None).finish()
     similarities, allowed = coded(view, queries), passes(view, None)
     for query in range(3):
         rest = np.setdiff1d(np.flatnonzero(allowed), all_listed(found, query)[0])
@@ -121,12 +121,12 @@ def test_a_histogram_holds_what_is_not_listed(running, workers, coded):
 def test_opening_thresholds_leave_about_as_many_rows_as_are_to_be_listed(running, workers):
     view = view_of(40_000)
     for listed in (300, 2000):
-        found = scan(view, None, whole(view), asked(view, 3), listed, np.ones(3)).finish()
+        found = scan(view, None, all_rows(view), asked(view, 3), listed, np.ones(3)).finish()
         for query in range(3):
             assert listed / 4 < len(all_listed(found, query)[0]) < 4 * listed
     assert (found[0].lists.thresholds > NO_THRESHOLD).all()
     # Too few to tell are all listed.
-    few = scan(view, view.mask(np.arange(100)), whole(view), asked(view, 3), 300, np.ones(3)).finish()
+    few = scan(view, view.mask(np.arange(100)), all_rows(view), asked(view, 3), 300, np.ones(3)).finish()
     assert all((each.lists.thresholds == NO_THRESHOLD).all() for each in few)
     assert len(all_listed(few, 0)[0]) == 100
 
@@ -137,8 +137,8 @@ def test_lists_that_run_over_and_over_lose_nothing(running, workers, coded):
     keys = (1.0005 ** np.arange(n))[:, None] * np.ones((1, WIDTH))
     values = np.random.default_rng(0).standard_normal((n, 3))
     view = Memory("dot").publish(add=Rows(np.arange(n), keys, values))
-    queries = query_codes("dot", np.ones((1, WIDTH)), outputs=True)
-    found = scan(view, None, whole(view), queries, 8, np.array([50.0]), outputs=True).finish()
+    queries = code_queries("dot", np.ones((1, WIDTH)), outputs=True)
+    found = scan(view, None, all_rows(view), queries, 8, np.array([50.0]), outputs=True).finish()
     places, _ = all_listed(found, 0)
     assert len(places) < n / 2
     similarities, rest = coded(view, queries)[0], np.setdiff1d(np.arange(n), places)
@@ -154,7 +154,7 @@ def test_values_are_summed_with_the_weights_of_the_rows_that_are(running, worker
     view = view_of(4000, np.arange(0, 4000, 5), values=values)
     for count in (1, 12):
         queries = asked(view, count, outputs=True)
-        found = scan(view, None, whole(view), queries, 10, np.full(count, 0.5), outputs=True).finish()
+        found = scan(view, None, all_rows(view), queries, 10, np.full(count, 0.5), outputs=True).finish()
         similarities = coded(view, queries)
         for query in range(count):
             rest = np.setdiff1d(np.flatnonzero(passes(view, None)), all_listed(found, query)[0])
@@ -169,8 +169,8 @@ def test_where_rows_stand_removed_ones_are_counted(monkeypatch):
     for module in (segments_module, memory_module):
         monkeypatch.setattr(module, "BLOCK_ROWS", 64)
     view = view_of(200, [0, 70])
-    np.testing.assert_array_equal(whole(view).numbers(np.arange(200)), np.arange(200))
-    assert whole(Memory("dot").view).tiles == []
+    np.testing.assert_array_equal(all_rows(view).numbers(np.arange(200)), np.arange(200))
+    assert all_rows(Memory("dot").view).tiles == []
 
 
 def test_products_have_to_keep_clear_of_float32_s_ends():
@@ -182,6 +182,8 @@ def test_products_have_to_keep_clear_of_float32_s_ends():
         ("cosine", 1e31, True),
     ):
         view = Memory(similarity).publish(add=Rows(np.arange(1), np.array([[length, 0.0]])))
-        assert fits(view.facts, query) == expected
-    assert not fits((view := Memory("scaled_dot").publish(add=Rows(np.arange(1), np.eye(1, 2)))).facts, 0 * query)
-    assert fits(view.facts, query)
+        assert fits_float32(view.facts, query) == expected
+    assert not fits_float32(
+        (view := Memory("scaled_dot").publish(add=Rows(np.arange(1), np.eye(1, 2)))).facts, 0 * query
+    )
+    assert fits_float32(view.facts, query)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup import Memory, Question, Rows, SealedError, answer, seal, sealable, unseal
+from attention.lookup import Memory, Question, Rows, SealedError, answer, seal, sealable_segments, unseal
 from attention.lookup.memory import compaction
 from attention.lookup.memory import memory as memory_module
 from attention.lookup.memory import segments as segments_module
@@ -42,7 +42,7 @@ def test_it_answers_as_before(tmp_path, running, similarity, own, several):
     memory = filled(similarity, own=own, several=several)
     before = memory.view
     found = []
-    for place, segment in enumerate(sealable(before)):
+    for place, segment in enumerate(sealable_segments(before)):
         seal(tmp_path / f"{place}.block", before, segment, segment.numbers * 7)
         found.append(unseal(tmp_path / f"{place}.block"))
         np.testing.assert_array_equal(found[-1].ties, segment.numbers * 7)
@@ -78,9 +78,9 @@ def test_it_answers_as_before(tmp_path, running, similarity, own, several):
 @pytest.mark.parametrize("name", ["keys", "values"])
 def test_a_wrong_original_is_in_no_answer_and_no_copy(tmp_path, monkeypatch, name):
     """Whatever reads it; what does not read it is answered."""
-    monkeypatch.setattr(pieces, "PIECE", 64 * 40)  # 40 keys, or 64 values
+    monkeypatch.setattr(pieces, "PIECE_BYTES", 64 * 40)  # 40 keys, or 64 values
     memory = filled("dot", own=True, keys=NARROW)
-    (first, second) = sealable(memory.view)
+    (first, second) = sealable_segments(memory.view)
     path = tmp_path / "a"
     seal(path, memory.view, first, first.numbers)
     content = path.read_bytes()
@@ -97,7 +97,7 @@ def test_a_wrong_original_is_in_no_answer_and_no_copy(tmp_path, monkeypatch, nam
         lambda: segment.block.grown(segment.count, 5000, layout),
         lambda: segment.block.coded(segment.count, layout),
         lambda: seal(tmp_path / "b", memory.view, segment, segment.numbers),
-        lambda: compaction._joined([segment, second], layout),
+        lambda: compaction._merge([segment, second], layout),
     ]
     for reads in wrong:
         with pytest.raises(SealedError, match=name) as caught:
@@ -123,7 +123,7 @@ def test_a_wrong_original_is_in_no_answer_and_no_copy(tmp_path, monkeypatch, nam
 
 def test_rows_that_were_removed_since_do_not_live(tmp_path):
     memory = filled("dot", keys=NARROW)
-    (first, *_) = sealable(memory.view)
+    (first, *_) = sealable_segments(memory.view)
     seal(tmp_path / "a", memory.view, first, first.numbers)
     live = np.arange(first.count) % 5 > 0
     segment = unseal(tmp_path / "a").segment(live)
@@ -134,17 +134,17 @@ def test_rows_that_were_removed_since_do_not_live(tmp_path):
 def test_blocks_that_still_grow_and_those_without_codes_are_not_sealed():
     memory = Memory("dot")
     memory.publish(add=Rows(np.arange(4000), NARROW[:4000]))
-    assert sealable(memory.view) == []
+    assert sealable_segments(memory.view) == []
     memory.publish(add=Rows(np.arange(4000, 5000), NARROW[4000:5000]))
-    assert sealable(memory.view) == [memory.view.segments[0]]
-    assert sealable(Memory.of(NARROW[:5000], similarity="gaussian").view) == []
+    assert sealable_segments(memory.view) == [memory.view.segments[0]]
+    assert sealable_segments(Memory.of(NARROW[:5000], similarity="gaussian").view) == []
 
 
 def test_a_large_block_that_rows_stand_behind_is_sealed_as_far_as_it_goes(tmp_path):
     memory = filled("cosine", keys=NARROW)
     memory.publish(remove=np.arange(0, 1500))
     assert memory.compact()
-    (first, *_) = sealable(memory.view)
+    (first, *_) = sealable_segments(memory.view)
     assert first.count == 4096 - 1500
     seal(tmp_path / "a", memory.view, first, first.numbers)
     found = unseal(tmp_path / "a")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.lookup.sealed import pieces
-from attention.lookup.sealed.pieces import PIECE, Pieces, UnreadOriginals, checksums
+from attention.lookup.sealed.pieces import PIECE_BYTES, CheckedPieces, SealedOriginals, checksums
 from attention.lookup.sealed.sections import SealedError
 
 PATH = Path("a.block")
@@ -43,7 +43,7 @@ def vectors(n, width, seed=0):
 @settings(max_examples=150, deadline=None)
 def test_rows_are_refused_where_a_byte_of_their_piece_is_another_one(n, width, flips, rows, span):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pieces, "PIECE", 128)
+        patch.setattr(pieces, "PIECE_BYTES", 128)
         each = max(1, 128 // (4 * width))
         found = vectors(n, width)
         expected = checksums(found)
@@ -55,7 +55,7 @@ def test_rows_are_refused_where_a_byte_of_their_piece_is_another_one(n, width, f
                 found.reshape(-1).view(np.uint8)[at] ^= 1 << flip % 8
                 wrong.add(at)
         wrong_pieces = {at // (4 * width) // each for at in wrong}
-        some = Pieces(PATH, "keys", found, expected)
+        some = CheckedPieces(PATH, "keys", found, expected)
         picked = np.array([row % n for row in rows] if n else [], dtype=np.int64)
         here = slice(min(*span, n), min(max(span), n))
         for asked, those in ((picked, picked), (here, np.arange(here.start, here.stop))):
@@ -73,31 +73,31 @@ def test_rows_are_refused_where_a_byte_of_their_piece_is_another_one(n, width, f
 
 
 def test_what_was_checked_is_not_read_again(read):
-    keys = vectors(5 * PIECE // 256, 64)
-    some = Pieces(PATH, "keys", keys, checksums(keys))
+    keys = vectors(5 * PIECE_BYTES // 256, 64)
+    some = CheckedPieces(PATH, "keys", keys, checksums(keys))
     read.clear()
-    each = PIECE // 256
+    each = PIECE_BYTES // 256
     some.check(np.array([each - 1, 3 * each, 0]))
-    assert read == [PIECE, PIECE]
+    assert read == [PIECE_BYTES, PIECE_BYTES]
     some.check(slice(0, 2 * each))
-    assert read == [PIECE] * 3
+    assert read == [PIECE_BYTES] * 3
     some.check(slice(0, 2 * each))
     some.check(np.empty(0, dtype=np.int64))
     assert len(read) == 3
     assert not some.done
-    assert some.check_next(1) == PIECE
-    assert some.check_next(2**30) == PIECE
+    assert some.check_next(1) == PIECE_BYTES
+    assert some.check_next(2**30) == PIECE_BYTES
     assert some.done
     some.check(slice(0, len(keys)))
     assert len(read) == 5
 
 
 def test_rows_wider_than_a_piece_are_pieces_by_themselves():
-    wide = vectors(3, PIECE // 4 + 1)
+    wide = vectors(3, PIECE_BYTES // 4 + 1)
     assert len(checksums(wide)) == 3
     expected = checksums(wide)
     wide[1, 0] += 1
-    some = Pieces(PATH, "keys", wide, expected)
+    some = CheckedPieces(PATH, "keys", wide, expected)
     some.check(np.array([0, 2]))
     with pytest.raises(SealedError, match="is not what was written: keys 1 to 1") as caught:
         some.check(np.array([1]))
@@ -107,23 +107,25 @@ def test_rows_wider_than_a_piece_are_pieces_by_themselves():
 def test_other_checksums_than_pieces_are_refused():
     keys = vectors(10, 4)
     with pytest.raises(SealedError, match="2 checksums of 1 pieces"):
-        Pieces(PATH, "keys", keys, np.zeros(2, dtype=np.uint64))
+        CheckedPieces(PATH, "keys", keys, np.zeros(2, dtype=np.uint64))
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["keys alone", "values of their own"])
 def test_keys_and_values_are_checked_apart_and_all_of_them_in_turn(own, read):
-    keys, values = vectors(3 * PIECE // 64, 16), vectors(3 * PIECE // 64, 8, seed=1)
-    of_keys, of_values = (Pieces(PATH, name, each, checksums(each)) for name, each in (("k", keys), ("v", values)))
+    keys, values = vectors(3 * PIECE_BYTES // 64, 16), vectors(3 * PIECE_BYTES // 64, 8, seed=1)
+    of_keys, of_values = (
+        CheckedPieces(PATH, name, each, checksums(each)) for name, each in (("k", keys), ("v", values))
+    )
     read.clear()
-    both = UnreadOriginals(of_keys, of_values if own else None)
+    both = SealedOriginals(of_keys, of_values if own else None)
     both.check_values(slice(0, 1))
     both.check_keys(slice(0, 1))
     assert len(read) == 1 + own
     steps = 0
     while not both.done:
-        both.check_next(PIECE)
+        both.check_next(PIECE_BYTES)
         steps += 1
     assert len(read) == (5 if own else 3)
     assert steps == (3 if own else 2)
-    both.check_next(PIECE)
+    both.check_next(PIECE_BYTES)
     assert len(read) == (5 if own else 3)

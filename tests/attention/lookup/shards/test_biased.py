@@ -66,7 +66,7 @@ def test_a_question_in_logits_is_one_at_temperature_1():
 
 @pytest.fixture
 def small_tiles_and_short_lists(monkeypatch):
-    monkeypatch.setattr(scan_module, "MOST_ROWS", 1024)
+    monkeypatch.setattr(scan_module, "MAX_TILE_ROWS", 1024)
     monkeypatch.setattr(quantised, "WIDTHS", (quantised.Width(64, 128),))
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from attention.lookup import Memory, Question, answers, planner, quantised, sweep, temperature_sweep
 from attention.lookup.exact import exact_answers, exact_sweep
-from attention.lookup.head.candidates import Rescored
-from attention.lookup.head.documents import Grouping
+from attention.lookup.head.candidates import RescoredQuery
+from attention.lookup.head.documents import DocumentGrouping
 from attention.lookup.quantised import Width, quantised_answers
 from attention.lookup.scan import scan as scan_module
 from attention.lookup.shards import documents as documents_module
@@ -25,7 +25,7 @@ N, WIDTH = 12_000, 37
 
 @pytest.fixture(autouse=True)
 def small_tiles_and_short_lists(monkeypatch):
-    monkeypatch.setattr(scan_module, "MOST_ROWS", 1024)
+    monkeypatch.setattr(scan_module, "MAX_TILE_ROWS", 1024)
     monkeypatch.setattr(quantised, "WIDTHS", (Width(64, 128), Width(512, 2048)))
     monkeypatch.setattr(temperature_sweep, "WIDTHS", (Width(512, 2048),))
 
@@ -224,19 +224,21 @@ def test_evidence_and_output_are_those_of_keys_that_are_documents_by_themselves(
 def test_documents_never_weigh_more_than_there_is():
     """Two rows of a tail that was taken for lighter than it is."""
     evidence = Evidence(1.0, 0.2, 0.5, 0.0, 0.0, 1.0)
-    rescored = Rescored(np.array([0, 1]), np.array([1.0, 0.5]), np.array([2, 3]), np.array([0.2, 0.1]), -9.0, 1.0, 0.0)
+    rescored = RescoredQuery(
+        np.array([0, 1]), np.array([1.0, 0.5]), np.array([2, 3]), np.array([0.2, 0.1]), -9.0, 1.0, 0.0
+    )
     factor = 0.4
     known = np.exp(rescored.similarities - 1.0) * factor
     found = Mixture(known, np.array([0.1, 0.05]), np.zeros(0), evidence, 0.0, 0.15, np.log(0.15), 0.0, 0.0, 0.0)
     part = LocalShard(Memory.of(np.eye(5)).view, None)
     question = Question(np.ones(5), 1.0)
-    rows = Counted(np.array([0, 2, 3]), np.array([1.0, 0.6, 0.4]), Grouping(np.array([0, 2, 2])))
+    rows = Counted(np.array([0, 2, 3]), np.array([1.0, 0.6, 0.4]), DocumentGrouping(np.array([0, 2, 2])))
     weights, elsewhere = rows.weights(part, question, rescored, found)
     exact = np.exp(rows.similarities - 1.0) * factor
     assert exact.sum() > known.sum() + 0.15
     np.testing.assert_allclose(weights, exact / exact.sum() * (known.sum() + 0.15))
     assert 0 <= elsewhere < 1e-300  # though there are other rows
-    fewer = Counted(np.array([0, 3]), np.array([1.0, 0.4]), Grouping(np.array([0, 3])))
+    fewer = Counted(np.array([0, 3]), np.array([1.0, 0.4]), DocumentGrouping(np.array([0, 3])))
     weights, elsewhere = fewer.weights(part, question, rescored, found)
     np.testing.assert_allclose(weights, exact[[0, 2]])
     assert elsewhere == pytest.approx(known.sum() + 0.15 - weights.sum())

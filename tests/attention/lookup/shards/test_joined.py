@@ -24,7 +24,7 @@ WHOSE = np.repeat([0, 1, 2, 1], [2_000, 1_000, 2_990, 10])
 
 @pytest.fixture(autouse=True)
 def small_tiles(monkeypatch):
-    monkeypatch.setattr(scan_module, "MOST_ROWS", 1024)
+    monkeypatch.setattr(scan_module, "MAX_TILE_ROWS", 1024)
     monkeypatch.setattr(planner, "SMALL_CELLS", 0)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from attention.lookup import Memory, Rows
-from attention.lookup.codes.queries import query_codes
+from attention.lookup.codes.queries import code_queries
 from attention.lookup.memory import memory as memory_module
 from attention.lookup.memory import segments as segments_module
 from attention.lookup.scan import scan as scan_module
@@ -24,7 +24,7 @@ KS = [1, 10, 40]
 
 @pytest.fixture(autouse=True)
 def small_tiles_and_blocks(monkeypatch):
-    monkeypatch.setattr(scan_module, "MOST_ROWS", 1024)
+    monkeypatch.setattr(scan_module, "MAX_TILE_ROWS", 1024)
     for module in (segments_module, memory_module):
         monkeypatch.setattr(module, "BLOCK_ROWS", 1024)
 
@@ -112,7 +112,7 @@ def test_every_row_that_passes_is_gathered_once(running, monkeypatch, oracle, vi
 
 def test_a_row_is_no_further_from_its_bin_s_mean_than_is_said(running, coded, view):
     gathered = LocalShard(view, None).gather(ScanRequest(QUERIES, KS, listed=128, most=30, temperatures=None))
-    similarities = coded(view, query_codes(view.similarity, QUERIES, outputs=False))
+    similarities = coded(view, code_queries(view.similarity, QUERIES, outputs=False))
     assert gathered.outputs is None
     for query in range(3):
         counts, sums = gathered.histogram[query].T

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from attention.lookup import Memory, Rows
-from attention.lookup.memory.facts import Facts
+from attention.lookup.memory.facts import BlockStatistics
 from attention.lookup.shards.local import LocalShard
 from attention.lookup.shards.merged import listed_similarities, merged
 from attention.lookup.shards.scan_result import ScanRequest
@@ -19,7 +19,7 @@ def gathered(wanted):
     for rows in np.array_split(np.arange(len(KEYS)), 3):
         memory = Memory("cosine")
         views.append(memory.publish(add=Rows(rows, KEYS[rows])))
-    facts = Facts.joined("cosine", 16, [view.facts for view in views])
+    facts = BlockStatistics.joined("cosine", 16, [view.facts for view in views])
     thresholds = np.full(len(wanted.ks), 0.55, dtype=np.float32)
     return [LocalShard(view, None, facts=facts).gather(wanted, thresholds) for view in views]
 

@@ -94,7 +94,7 @@ def view(clusters):
 
 @pytest.fixture(autouse=True)
 def small_tiles_and_short_lists(monkeypatch):
-    monkeypatch.setattr(scan_module, "MOST_ROWS", 1024)
+    monkeypatch.setattr(scan_module, "MAX_TILE_ROWS", 1024)
     monkeypatch.setattr(scan_module, "workers", lambda: 3)
     monkeypatch.setattr(quantised, "WIDTHS", (quantised.Width(64, 128),))
 

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from attention.lookup.softmax.distribution import softmax
-from attention.lookup.softmax.logits import LARGEST, null_logit, relative_logits, restored, shared_by_bias
+from attention.lookup.softmax.logits import (
+    MAX_NULL_LOGIT,
+    null_logit,
+    one_hot_with_bias,
+    relative_logits,
+    restore_evidence,
+)
 from attention.lookup.softmax.null import Background, NullKey
 
 RANDOM = np.random.default_rng(8)
@@ -22,7 +28,7 @@ def test_a_bias_of_nothing_leaves_a_softmax_as_it_is(temperature, background):
     found = softmax(logits, None if level is None else NullKey(level), 1.0)
     want = softmax(SIMILARITIES, null, temperature)
     np.testing.assert_allclose(found.weights, want.weights, atol=1e-13)
-    evidence = restored(found.evidence, null, temperature, peak)
+    evidence = restore_evidence(found.evidence, null, temperature, peak)
     assert evidence.temperature == temperature
     assert evidence.null_similarity == want.evidence.null_similarity
     for name in ("null_weight", "log_partition", "entropy", "effective_documents"):
@@ -33,14 +39,14 @@ def test_a_bias_counts_beside_logits_of_any_size():
     logits, peak = relative_logits(np.array([1e10, 1e10, 0.0]), np.array([0.0, 2.0, 5.0]), 1e-30)
     assert (logits[:2].tolist(), peak) == ([0.0, 2.0], 1e10)
     assert logits[2] == pytest.approx(-1e40)
-    assert null_logit(NullKey(1e300), 1e-30) == LARGEST
+    assert null_logit(NullKey(1e300), 1e-30) == MAX_NULL_LOGIT
 
 
 @pytest.mark.parametrize("null", [None, 1.0, 3.0, 5.0])
 def test_ties_share_by_their_bias_and_a_null_key_beside_them(null):
     similarities, biases = np.array([1.0, 3.0, 3.0, 3.0, 2.0]), np.array([90.0, -1.0, 2.0, 0.5, 70.0])
     key = None if null is None else NullKey(null)
-    found = shared_by_bias(similarities, biases, key, log_partition=True)
+    found = one_hot_with_bias(similarities, biases, key, log_partition=True)
     masses = np.exp(np.append(biases[1:4], 0.0 if null == 3.0 else -np.inf))
     if null == 5.0:
         assert (found.weights.sum(), found.evidence.null_weight, found.evidence.log_partition) == (0, 1, 0)
@@ -50,4 +56,4 @@ def test_ties_share_by_their_bias_and_a_null_key_beside_them(null):
     assert found.evidence.log_partition == pytest.approx(np.log(masses.sum()))
     own = masses[:3] / masses[:3].sum()
     assert found.evidence.entropy == pytest.approx(-(own * np.log(own)).sum())
-    assert shared_by_bias(similarities, biases, key, log_partition=False).evidence.log_partition is None
+    assert one_hot_with_bias(similarities, biases, key, log_partition=False).evidence.log_partition is None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from attention.lookup.softmax.runs import Runs
+from attention.lookup.softmax.runs import RaggedRows
 
-RUNS = Runs(np.arange(10.0), np.array([0, 4, 5, 10]), np.array([3, 1, 2]))
+RUNS = RaggedRows(np.arange(10.0), np.array([0, 4, 5, 10]), np.array([3, 1, 2]))
 
 
 def lists(runs):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup.softmax.temperature import solve
+from attention.lookup.softmax.temperature import solve_temperature
 
 
 @settings(deadline=None)
@@ -20,7 +20,7 @@ from attention.lookup.softmax.temperature import solve
 )
 def test_auto_reaches_its_effective_documents(n, target, seed, scale, steep):
     similarities = 10**scale * np.random.default_rng(seed).random(n) ** steep
-    temperature = solve(similarities, target)
+    temperature = solve_temperature(similarities, target)
     target = min(target, n / 2)
     if temperature == 0:
         assert target <= 1
@@ -32,16 +32,16 @@ def test_auto_reaches_its_effective_documents(n, target, seed, scale, steep):
 
 
 def test_auto_is_zero_where_more_tie_than_are_wanted():
-    assert solve(np.array([1.0] * 9 + [0.0] * 50), 8) == 0
-    assert solve(np.array([1.0] * 7 + [0.0] * 50), 8) > 0
-    assert solve(np.array([1.0]), 8) == 0
-    assert solve(np.ones(5), 2) == 0
-    assert solve(np.empty(0), 8) == 0
+    assert solve_temperature(np.array([1.0] * 9 + [0.0] * 50), 8) == 0
+    assert solve_temperature(np.array([1.0] * 7 + [0.0] * 50), 8) > 0
+    assert solve_temperature(np.array([1.0]), 8) == 0
+    assert solve_temperature(np.ones(5), 2) == 0
+    assert solve_temperature(np.empty(0), 8) == 0
 
 
 def test_a_step_too_large_for_a_float_is_one_out_of_the_bracket():
     """At the first try all but the best vanish, and what entropy is left says nothing of where it rises."""
     similarities = np.concatenate([[1.0], np.full(14, 0.6), np.full(40, 0.2)])
-    weights = np.exp((similarities - 1) / solve(similarities, 20))
+    weights = np.exp((similarities - 1) / solve_temperature(similarities, 20))
     weights /= weights.sum()
     assert np.exp(-(weights * np.log(weights)).sum()) == pytest.approx(20, rel=1e-2)

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attention.lookup import Facts, RemoteView, SampleKeys, View, each_of, facts_heard, of_bytes, respond, to_bytes
+from attention.lookup import (
+    BlockStatistics,
+    RemoteView,
+    SampleKeys,
+    View,
+    each_of,
+    facts_heard,
+    of_bytes,
+    respond,
+    to_bytes,
+)
 
 
 class Holder:
@@ -71,7 +81,7 @@ def afar(views, *, sampled):
         for said, arrays in each_of(*reply)
     ]
     first = views[0]
-    facts = Facts.joined(first.similarity, first.value_dimension, [facts for facts, _ in told])
+    facts = BlockStatistics.joined(first.similarity, first.value_dimension, [facts for facts, _ in told])
     keys = [arrays["keys"] for _, arrays in hands.every(({"call": "sample", "stride": 2}, {}))]
     return ByNumbers(
         first.similarity,
