@@ -10,21 +10,19 @@ from typer.core import TyperGroup
 
 from service.commands.attend import attend
 from service.commands.bench import bench
+from service.commands.calibrate import calibrate
 from service.commands.demo import demo
 from service.commands.doctor import doctor
 from service.commands.encode import encode
 from service.commands.errors import CommandError
 from service.commands.export import export
-from service.commands.keeping.backup import backup
-from service.commands.keeping.copy import copy
-from service.commands.keeping.restore import restore
 from service.commands.key import key
-from service.commands.labels.calibrate import calibrate
 from service.commands.load import load
 from service.commands.mcp import mcp
 from service.commands.page import page
 from service.commands.serve import serve
 from service.commands.shard import shard
+from service.commands.stores import backup, copy, restore
 
 
 class Commands(TyperGroup):

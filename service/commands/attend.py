@@ -1,4 +1,4 @@
-"""`softkv attend COLLECTION "text"`: ask one question, and see where the weight went."""
+"""`softkv attend COLLECTION "text"`: ask one question, and show the weights of the documents."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from service.commands.options import ApiKey, AsJSON, Url, json_object
 from service.networks import DEFAULT_URL
 
 
-def _number(given: str, wanted: str) -> float:
+def _number(text: str, expected: str) -> float:
     try:
-        number = float(given)
+        number = float(text)
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise typer.BadParameter(f"wanted {wanted}, got {given!r}")
+        raise typer.BadParameter(f"expected {expected}, got {text!r}")
     return number
 
 
-def _temperature(given: str) -> float | str:
-    return given if given == "auto" else _number(given, "a number of at least 0, or auto")
+def _temperature(text: str) -> float | str:
+    return text if text == "auto" else _number(text, "a number of at least 0, or auto")
 
 
 NAMED_NULLS = ("auto", "lenient", "strict", "calibrated")
 
 
-def _weight(given: str) -> float | str:
-    return given if given == "auto" else _number(given, "a number, or auto")
+def _weight(text: str) -> float | str:
+    return text if text == "auto" else _number(text, "a number, or auto")
 
 
-def _null(given: str) -> float | str | bool:
-    if given in ("false", "none"):
+def _null(text: str) -> float | str | bool:
+    if text in ("false", "none"):
         return False
-    return given if given in NAMED_NULLS else _number(given, f"{', '.join(NAMED_NULLS)}, false or a similarity")
+    return text if text in NAMED_NULLS else _number(text, f"{', '.join(NAMED_NULLS)}, false or a similarity")
 
 
 def attend(
@@ -49,13 +49,17 @@ def attend(
         typer.Option("-t", "--temperature", parser=_temperature, metavar="X|auto", help="0 looks up, large averages."),
     ] = None,
     effective_documents: Annotated[
-        float | None, typer.Option(help="How many documents to rest on, with --temperature auto.")
+        float | None, typer.Option(help="The number of effective documents, with --temperature auto.")
     ] = None,
-    top_k: Annotated[int | None, typer.Option("-k", "--top-k", help="How many matches to show.")] = None,
+    top_k: Annotated[int | None, typer.Option("-k", "--top-k", help="The number of matches to show.")] = None,
     top_p: Annotated[float | None, typer.Option(help="Show the matches that hold this share of the weight.")] = None,
     null: Annotated[
         Any,
-        typer.Option(parser=_null, metavar="auto|lenient|strict|calibrated|false|X", help="What none of these weighs."),
+        typer.Option(
+            parser=_null,
+            metavar="auto|lenient|strict|calibrated|false|X",
+            help="The similarity of the null key, “none of these”.",
+        ),
     ] = None,
     filter_: Annotated[
         Any,
@@ -64,25 +68,25 @@ def attend(
     normaliser: Annotated[
         str | None, typer.Option(help="softmax, sparsemax, entmax15 or one_hot.", show_default=False)
     ] = None,
-    max_error: Annotated[float | None, typer.Option(help="The error that the answer may have at most.")] = None,
+    max_error: Annotated[float | None, typer.Option(help="The largest error that the answer may have.")] = None,
     full_text: Annotated[
         Any,
         typer.Option(
-            parser=_weight, metavar="X|auto", help="Add so many times its rank in full text to a document's logit."
+            parser=_weight, metavar="X|auto", help="Add this weight times its full-text rank to a document's logit."
         ),
     ] = None,
     bias: Annotated[
         list[Any] | None,
-        typer.Option(parser=json_object, metavar="JSON", help="Add what this term of a bias says; several times, all."),
+        typer.Option(parser=json_object, metavar="JSON", help="Add this bias term; may be given several times."),
     ] = None,
     min_confidence: Annotated[
-        float | None, typer.Option(help="How sure the first match of a calibrated collection must be to stand out.")
+        float | None, typer.Option(help="The confidence at which the first match stands out, if calibrated.")
     ] = None,
     conformal: Annotated[
-        float | None, typer.Option(help="Show the set that the right one is in with this chance, where calibrated.")
+        float | None, typer.Option(help="Show the set with the right document at this probability, if calibrated.")
     ] = None,
     allow_missing: Annotated[
-        bool, typer.Option("--allow-missing", help="Answer also where some documents cannot be asked now.")
+        bool, typer.Option("--allow-missing", help="Answer even if some documents are unavailable.")
     ] = False,
     vector: Annotated[bool, typer.Option("--vector", help="The question is a vector.")] = False,
     url: Url = DEFAULT_URL,
@@ -93,9 +97,8 @@ def attend(
 
     softkv attend python "make a temporary directory"
     """
-    from service.commands.console import output, write_json
-    from service.commands.remote.connection import connected
-    from service.commands.render import show
+    from service.commands.console import output, show_answer, write_json
+    from service.commands.remote import connect
 
     options: dict[str, Any] = {
         "temperature": temperature,
@@ -113,12 +116,12 @@ def attend(
         "allow_missing": allow_missing or None,
     }
     question = _vector(text) if vector else text
-    with connected(url, api_key) as client:
+    with connect(url, api_key) as client:
         answer = client.collection(collection).attend(question, **options).to_dict()
     if as_json:
         write_json(answer)
         return
-    show(answer, output(), min_confidence)
+    show_answer(answer, output(), min_confidence)
 
 
 def _vector(text: str) -> list[float]:

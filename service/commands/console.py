@@ -1,4 +1,4 @@
-"""What the commands print with: tables and bars for people, JSON for programs."""
+"""Output of the commands: answers, tables and progress bars for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -9,26 +9,38 @@ from typing import Any
 
 import orjson
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"
+# Overrides of the writing direction: they would reorder the rest of the line.
+_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_BAR, _GAP = 8, 2
+VERDICTS = {
+    "one": ("One document stands out", "bold green"),
+    "several": ("Several share it: here they are", "bold cyan"),
+    "none": ("Nothing here about that", "bold yellow"),
+}
+"""The text and the style of each verdict."""
 
 
 def output() -> Console:
-    """The console for results, on standard output."""
+    """Return the console for results, on standard output."""
     return _console(stderr=False)
 
 
 def messages() -> Console:
-    """The console for bars and remarks, on standard error, so that results can be piped."""
+    """Return the console for progress bars and remarks, on standard error, so that results can be piped."""
     return _console(stderr=True)
 
 
 def _console(*, stderr: bool) -> Console:
     console = Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=False)
     if console.options.ascii_only:
-        # A terminal that cannot write a document's characters shows "?", it does not end the command.
+        # A terminal that cannot show a character shows "?"; the command goes on.
         stream = sys.stderr if stderr else sys.stdout
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
@@ -36,12 +48,12 @@ def _console(*, stderr: bool) -> Console:
 
 
 def write_json(answer: Any) -> None:
-    """One JSON value on standard output, in UTF-8 whatever the locale says."""
+    """Write a JSON value to standard output, in UTF-8 whatever the locale."""
     typer.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2))
 
 
 def progress(console: Console) -> Progress:
-    """A bar with a count and the time that remains; silent where nobody looks at a terminal."""
+    """Return a progress bar with a count and the remaining time; it is silent if the console is not a terminal."""
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None),
@@ -54,7 +66,7 @@ def progress(console: Console) -> Progress:
 
 
 def weight_bar(weight: float, width: int, *, ascii_only: bool) -> str:
-    """A weight in [0, 1] as a bar of `width` characters, to an eighth of one where the terminal can."""
+    """Return a weight in [0, 1] as a bar of `width` characters, to an eighth of a character if not `ascii_only`."""
     weight = min(max(weight, 0.0), 1.0)
     if ascii_only:
         return ("#" * round(weight * width)).ljust(width)
@@ -63,11 +75,129 @@ def weight_bar(weight: float, width: int, *, ascii_only: bool) -> str:
 
 
 def one_line(value: Any) -> str:
-    """A document's field as one line; control characters, which could drive the terminal, become spaces."""
+    """Return a document's field as one line; control characters, which could control the terminal, become spaces."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     shown = "".join(" " if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or c in _BIDI else c for c in text)
     return " ".join(shown.split())
 
 
-# Overrides of the writing direction: they would reorder the rest of the line.
-_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+def show_answer(answer: dict[str, Any], console: Console, min_confidence: float | None = None) -> None:
+    """Print an answer: a row per match, the rest and the null key, then the evidence.
+
+    Args:
+        answer: the answer as JSON.
+        console: where to print.
+        min_confidence: the confidence that the request required of the first match, or None.
+    """
+    console.print(_table(answer, console))
+    console.print()
+    console.print(_verdict(answer, min_confidence))
+    if (coverage := answer.get("coverage")) is not None and coverage["documents"] < coverage["of"]:
+        console.print(_missing(coverage))
+    console.print(_measures(answer, ascii_only=console.options.ascii_only))
+
+
+def _table(answer: dict[str, Any], console: Console) -> Table:
+    """Return a table of the matches, the rest and the null key, so that the weights shown sum to one."""
+
+    def weight_cell(weight: float) -> Text:
+        bar = weight_bar(weight, _BAR, ascii_only=console.options.ascii_only)
+        return Text.assemble((bar, "cyan"), f" {weight:.4f}")
+
+    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, expand=True, header_style="dim")
+    table.add_column("weight", no_wrap=True, width=_BAR + 7)
+    table.add_column("similarity", no_wrap=True, justify="right", width=10)
+    sure = any("confidence" in match for match in answer["matches"])
+    if sure:
+        table.add_column("sure", no_wrap=True, justify="right", width=6)
+    table.add_column("id", no_wrap=True, overflow="ellipsis", max_width=_id_width(answer, console.width, sure))
+    table.add_column("key, value", no_wrap=True, overflow="ellipsis", ratio=1)
+    for match in answer["matches"]:
+        key, value = one_line(_matching_part(match)), one_line(match["value"])
+        description = Text(key)
+        if value != key:
+            description.append("\n" if key else "").append(value, style="dim")
+        table.add_row(
+            weight_cell(match["weight"]),
+            f"{match['similarity']:.4f}",
+            *([f"{match['confidence']:.1%}"] if sure else []),
+            Text(one_line(match["id"]), "bold"),
+            description,
+        )
+    blank = [""] * (1 + sure)
+    rest = answer["documents"] - len(answer["matches"])
+    if rest:
+        table.add_row(
+            weight_cell(answer["rest_weight"]), "", *blank, Text(f"the other {rest:,} documents", "dim italic")
+        )
+    evidence = answer["evidence"]
+    if evidence["null_similarity"] is not None:
+        similarity = f"{evidence['null_similarity']:.4f}"
+        table.add_row(weight_cell(evidence["null_weight"]), similarity, *blank, Text("none of these", "dim italic"))
+    return table
+
+
+def _id_width(answer: dict[str, Any], width: int, sure: bool) -> int:
+    """Return the width of the ids: a quarter of the line, or more if the texts leave space."""
+    texts = [one_line(text) for match in answer["matches"] for text in (_matching_part(match), match["value"])]
+    columns = _BAR + 7 + 10 + (6 + _GAP if sure else 0) + 3 * _GAP
+    free = width - columns - max((cell_len(text) for text in texts), default=0)
+    return max(min(width // 4, 40), free)
+
+
+def _matching_part(match: dict[str, Any]) -> str:
+    """Return the key text, or its most similar part if the document was split."""
+    part = match.get("part", {})
+    return (match["key"] or "")[part.get("start") : part.get("end")]
+
+
+def _verdict(answer: dict[str, Any], min_confidence: float | None) -> Text:
+    """Return the verdict in words, with its reason."""
+    evidence, matches = answer["evidence"], answer["matches"]
+    verdict, style = VERDICTS[evidence["verdict"]]
+    null = evidence["null_similarity"] is not None
+    share = f"{evidence['null_weight']:.1%}"
+    if not answer["documents"]:
+        reason = "No document is there to attend to."
+    elif evidence["verdict"] == "none":
+        reason = f"“None of these” has {share}."
+    elif _has_unknown_words(answer, min_confidence):
+        reason = "The model knows no word of the question."
+    elif min_confidence is not None and matches:
+        reason = f"The first is right with {matches[0]['confidence']:.1%}, {min_confidence:.1%} was wanted."
+    elif matches:
+        null_text = f", “none of these” {share}" if null else ""
+        reason = f"The first has {matches[0]['weight']:.1%}{null_text}."
+    else:
+        reason = f"“None of these” has {share}." if null else ""
+    certain = "" if evidence["verdict_certain"] else " That is within its error; a smaller --max-error settles it."
+    return Text.assemble((f"{verdict}.", style), f" {reason}{certain}".rstrip())
+
+
+def _has_unknown_words(answer: dict[str, Any], min_confidence: float | None) -> bool:
+    """Return whether the first match would stand out if the model knew a word of the question."""
+    if answer["evidence"]["verdict"] != "several" or not answer.get("unknown_tokens") or not answer["matches"]:
+        return False
+    first = answer["matches"][0]
+    return bool(first["weight"] > 0.5 if min_confidence is None else first["confidence"] >= min_confidence)
+
+
+def _missing(coverage: dict[str, Any]) -> Text:
+    """Return how many documents are missing, and the most that they may weigh."""
+    missing, bound = coverage["of"] - coverage["documents"], coverage["missing_weight_at_most"]
+    return Text.assemble(
+        (f"{missing:,} of {coverage['of']:,} documents missing", "bold yellow"),
+        f": they have {bound:.1%} of all weight at most.",
+    )
+
+
+def _measures(answer: dict[str, Any], *, ascii_only: bool) -> Text:
+    """Return the measures of the answer in one line."""
+    evidence = answer["evidence"]
+    effective, log_partition = evidence["effective_documents"], evidence["log_partition"]
+    effective_text = "" if effective is None else f"rests on {effective:,.1f} of "
+    measures = [f"{effective_text}{answer['documents']:,} documents"]
+    if log_partition is not None:
+        measures.append(f"log-partition {log_partition:.2f}")
+    measures += [f"T {answer['temperature']:.4g}", f"{answer['took_ms']:.1f} ms"]
+    return Text((" | " if ascii_only else " · ").join(measures), "dim")

@@ -1,4 +1,4 @@
-"""`softkv demo`: load the demo collections into a running service; what is already there is left alone."""
+"""`softkv demo`: load the demo collections into a running service; existing documents stay as they are."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from service.datasets import Demo
     from softkv import Collection
 
-# About a second of encoding: often enough for a bar, seldom enough for the round trips not to count.
+# About a second of encoding: short enough for a progress bar, long enough that round trips do not matter.
 _BATCH = 64
 
 
@@ -28,7 +28,7 @@ def demo(
         list[str] | None,
         typer.Argument(
             metavar="[NAMES]...",
-            help="Which: library, videos, python, unicode. All of them if none is named.",
+            help="Names: library, videos, python, unicode. Default: all.",
         ),
     ] = None,
     url: Url = DEFAULT_URL,
@@ -40,14 +40,14 @@ def demo(
     softkv demo library python
     """
     from service.commands.console import messages, output, progress, write_json
-    from service.commands.remote.connection import connected
+    from service.commands.remote import connect
     from service.datasets import DEMOS
 
     unknown = [name for name in names or () if name not in DEMOS]
     if unknown:
-        raise Misused(f"there is no demo collection {', '.join(unknown)}: choose from {', '.join(DEMOS)}")
+        raise Misused(f"unknown demo collection {', '.join(unknown)}: choose from {', '.join(DEMOS)}")
     done: list[dict[str, Any]] = []
-    with connected(url, api_key) as client, progress(messages()) as bar:
+    with connect(url, api_key) as client, progress(messages()) as bar:
         for name in dict.fromkeys(names or DEMOS):
             report = partial(_show, bar, bar.add_task(name, total=None))
             counts = _load(DEMOS[name], client.collection(name), report)
@@ -57,8 +57,8 @@ def demo(
         return
     console = output()
     for counts in done:
-        what = f"{counts['loaded']:,} loaded now" if counts["loaded"] else "complete already"
-        console.print(f"{counts['name']}: {counts['documents']:,} documents, {what}")
+        state = f"{counts['loaded']:,} loaded now" if counts["loaded"] else "complete already"
+        console.print(f"{counts['name']}: {counts['documents']:,} documents, {state}")
 
 
 def _show(bar: Progress, task: TaskID, written: int, total: int) -> None:
@@ -66,16 +66,16 @@ def _show(bar: Progress, task: TaskID, written: int, total: int) -> None:
 
 
 def _load(demo: Demo, collection: Collection, report: Callable[[int, int], None]) -> dict[str, int]:
-    """Write the documents that the collection lacks; `report` hears how many of how many are there."""
-    from service.commands.remote.upload import present
+    """Write the documents that the collection lacks; call `report` with the number done and the total."""
+    from service.commands.remote import existing_ids
 
     collection.create(**demo.settings, exist_ok=True)
     documents = list(demo.documents())
     loaded = 0
     for start in range(0, len(documents), _BATCH):
         batch = documents[start : start + _BATCH]
-        there = present(collection, (document["id"] for document in batch))
-        missing = [document for document in batch if document["id"] not in there]
+        present = existing_ids(collection, (document["id"] for document in batch))
+        missing = [document for document in batch if document["id"] not in present]
         if missing:
             collection.write(missing)
             loaded += len(missing)

@@ -1,10 +1,17 @@
-"""`softkv doctor`: look at this machine, the model and the data, and say what is broken."""
+"""`softkv doctor`: check this machine, the model and the data, and report what is broken."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -12,13 +19,40 @@ from service.commands.errors import CommandError
 from service.commands.options import AsJSON
 from service.commands.serve import read_settings
 
+if TYPE_CHECKING:
+    from service.settings import Settings
+    from service.storage import CollectionRecord, SharedStore
+
 _STYLES = {"ok": "green", "note": "yellow", "broken": "bold red"}
+
+Severity = Literal["ok", "note", "broken"]
+
+_NEEDED = (
+    "softkv-client",
+    "numpy",
+    "numba",
+    "fastapi",
+    "uvicorn",
+    "pydantic",
+    "orjson",
+    "httpx2",
+)
+# The purpose of each optional package.
+_OPTIONAL = {
+    "torch": "computes models that the core has no machine code for",
+    "sentence-transformers": "loads models of other kinds than the BERT family",
+    "pyarrow": "reads Parquet files",
+    "mcp": "speaks the Model Context Protocol, at /mcp and as `softkv mcp`",
+}
+_SHOWN = 5  # collections, by name
 
 
 def doctor(
-    data_dir: Annotated[Path | None, typer.Option(help="Where the collections are kept.", show_default="data")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="The directory of the collections.", show_default="data")
+    ] = None,
     store: Annotated[
-        str | None, typer.Option(help="postgresql://… of the database that keeps them instead.", show_default="none")
+        str | None, typer.Option(help="postgresql://… of a database to use instead.", show_default="none")
     ] = None,
     encoder: Annotated[
         str | None, typer.Option(help="A model's name, its path, or none.", show_default="all-MiniLM-L6-v2")
@@ -27,20 +61,19 @@ def doctor(
 ) -> None:
     """Check what is installed, the model and the data directory or database; needs no service.
 
-    Run it where `softkv serve` runs, with the same SOFTKV_… environment.
+    Run it on the machine of `softkv serve`, with the same SOFTKV_… environment.
     """
-    # Nothing is listened on here, so it does not matter who may call.
-    given = {"host": "127.0.0.1", "data_dir": data_dir, "store": store, "encoder": encoder}
-    settings = read_settings({name: value for name, value in given.items() if value is not None})
+    # A loopback host: nothing listens here, so the settings need no keys.
+    options = {"host": "127.0.0.1", "data_dir": data_dir, "store": store, "encoder": encoder}
+    settings = read_settings({name: value for name, value in options.items() if value is not None})
 
     from rich.table import Table
     from rich.text import Text
 
-    from service.commands.checkup import examine
     from service.commands.console import messages, output, write_json
 
     checks = []
-    with messages().status("looking at the machine") as status:
+    with messages().status("checking the machine") as status:
         for check in examine(settings):
             checks.append(check)
             status.update(f"{check.name}: {check.state}")
@@ -54,3 +87,216 @@ def doctor(
         output().print(table)
     if broken:
         raise CommandError(f"broken: {', '.join(dict.fromkeys(check.name for check in broken))}")
+
+
+@dataclass(frozen=True)
+class Check:
+    """A finding: a `note` is worth knowing; if something is `broken`, the service does not work."""
+
+    name: str
+    state: Severity
+    detail: str
+
+
+def examine(settings: Settings) -> Iterator[Check]:
+    """Yield every check in turn; those of the model and of the stored data take seconds."""
+    yield _machine()
+    yield _packages()
+    yield from _optional_packages()
+    yield _arithmetic(settings)
+    yield _model(settings)
+    yield from _data_directory(settings.data_dir) if settings.store is None else _store(settings.store, settings)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _machine() -> Check:
+    import sqlite3
+
+    python = f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
+    return Check("machine", "ok", f"{python}, {platform.system()} on {platform.machine()}, {_cores()} cores")
+
+
+def _packages() -> Check:
+    try:
+        versions = [f"{name} {version(name)}" for name in ("softkv", *_NEEDED)]
+    except PackageNotFoundError as error:
+        return Check("packages", "broken", f"{error.name} is not installed: run `pip install softkv` again")
+    return Check("packages", "ok", ", ".join(versions))
+
+
+def _optional_packages() -> Iterator[Check]:
+    for name, use in _OPTIONAL.items():
+        try:
+            yield Check(name, "ok", f"{version(name)}: {use}")
+        except PackageNotFoundError:
+            yield Check(name, "note", f"not installed (optional): {use}")
+
+
+def _arithmetic(settings: Settings) -> Check:
+    """Check the kernels and their threads; machine code is loaded or compiled as in the service, and cached for it."""
+    import numpy as np
+
+    from attention.kernels import kernels, products_are_exact, workers
+    from service.retrieval.collections import MachineCode
+
+    started = time.perf_counter()
+    MachineCode(settings.cache_dir, encodes=settings.encoder_name is not None).load()
+    loaded = time.perf_counter() - started
+    running = kernels().NAME
+    if not products_are_exact():
+        return Check("arithmetic", "broken", f"{running} multiplies integers wrongly on this processor: remove it")
+    shown: Any = np.show_config(mode="dicts")
+    blas = shown["Build Dependencies"]["blas"]
+    return Check(
+        "arithmetic",
+        "ok",
+        f"lookup: {running}, {workers()} threads, machine code in {loaded:.1f} s; "
+        f"NumPy over {blas['name']} {blas['version']}",
+    )
+
+
+def _model(settings: Settings) -> Check:
+    """Find the model, verify it, load it, encode a sentence."""
+    from service.encoding import DEFAULT_MODEL, EncodingError, load_encoder
+
+    if settings.encoder_name is None:
+        return Check("model", "note", "none: documents and queries bring vectors")
+    started = time.perf_counter()
+    try:
+        encoder = load_encoder(settings.encoder_name, threads=settings.threads, precision=settings.precision)
+        loaded = time.perf_counter() - started
+        encoded = encoder.encode(["softkv doctor encodes a sentence"], "query")
+    except EncodingError as error:
+        return Check("model", "broken", str(error))
+    if not (abs(encoded.vectors).max() > 0):
+        return Check("model", "broken", f"{encoder.name} encodes a sentence as zeros: install softkv again")
+    # Only the checksum of the default model is known.
+    verified = "verified, " if encoder.name == DEFAULT_MODEL else ""
+    reads = "texts of any length" if encoder.max_tokens is None else f"{encoder.max_tokens} tokens"
+    facts = (
+        f"{encoder.name}: {verified}loads in {loaded:.1f} s, {encoder.dimension} wide, {encoder.precision}, "
+        f"reads {reads}; runs on {encoder.runs_on}, {_torch()}; "
+        f"compared by {encoder.similarity} at temperature {encoder.temperature.value:g} "
+        f"({encoder.temperature.source}); unrelated texts are {encoder.background.mean:.2f} "
+        f"± {encoder.background.deviation:.2f} similar"
+    )
+    return Check("model", "note" if encoder.notes else "ok", "; ".join([facts, *encoder.notes]))
+
+
+def _torch() -> str:
+    """Return whether torch computes the model, and how; it has been imported in that case."""
+    if "torch" not in sys.modules:
+        return "without torch"
+    import torch
+
+    return f"with torch for {torch.backends.cpu.get_cpu_capability()} in {torch.get_num_threads()} threads"
+
+
+def _data_directory(path: Path) -> Iterator[Check]:
+    """Open the store as the service does, with its lock and version check; then read every row."""
+    from service.storage import DirectoryLocked, SQLiteStore, StorageError
+
+    name = "data directory"
+    if not path.exists():
+        yield Check(name, "note", f"{path.resolve()} does not exist yet: `softkv serve` creates it")
+        return
+    try:
+        store = SQLiteStore.open(path)
+    except DirectoryLocked as error:
+        owner = "another process" if error.pid is None else f"process {error.pid}"
+        yield Check(name, "note", f"{path} is in use by {owner}; its integrity is checked when that has stopped")
+        return
+    except StorageError as error:
+        yield Check(name, "broken", str(error))
+        return
+    if store.unclean_shutdown is not None:
+        unclean = store.unclean_shutdown
+        yield Check(
+            name,
+            "note",
+            f"process {unclean.process} did not close it; its {unclean.log_bytes:,} bytes of committed log were "
+            f"read back in {unclean.seconds:.2f} s",
+        )
+    try:
+        findings = list(store.check())
+        with store.reading() as reader:
+            collections = reader.collections()
+    except StorageError as error:
+        findings = [str(error)]
+    finally:
+        store.close()
+    if findings:
+        yield from (Check(name, "broken", finding) for finding in findings)
+        return
+    yield Check(name, "ok", _summarise(str(store.path), collections, store.path.stat().st_size))
+
+
+def _store(address: str, settings: Settings) -> Iterator[Check]:
+    """Connect to the database and read every row, while services use it; nothing is created or changed."""
+    from service.storage import StorageError, StoreUnavailable, inspect_shared, open_shared
+
+    name = "store"
+    try:
+        standing = inspect_shared(address)
+        where = f"{standing.name}, PostgreSQL {standing.server}"
+        if not standing.migrations:
+            yield Check(name, "note", f"{where}, has no tables of softkv yet: `softkv serve` creates them")
+            return
+        if standing.migrations < standing.known:
+            yield Check(
+                name,
+                "note",
+                f"{where}, has schema version {standing.migrations}, this softkv has {standing.known}: the next "
+                "`softkv serve` brings it there; then its rows can be checked",
+            )
+            return
+        with closing(open_shared(address)) as store:
+            findings = list(store.check())
+            with store.reading() as reader:
+                collections = reader.collections()
+            size = store.sizes()["database"]
+            shards = None if settings.shards is None else _shards(store, settings.copies)
+    except StoreUnavailable as error:
+        advice = "if that stays so, see that the server runs, listens there and lets this machine in (pg_hba.conf)"
+        yield Check(name, "broken", f"{error}; {advice}")
+    except StorageError as error:
+        yield Check(name, "broken", str(error))
+    else:
+        yield from (Check(name, "broken", finding) for finding in findings)
+        if not findings:
+            yield Check(name, "ok", _summarise(f"{where}, schema version {standing.migrations},", collections, size))
+        if shards is not None:
+            yield shards
+
+
+def _shards(store: SharedStore, copies: int) -> Check:
+    """Check which slots hold the keys, from the database alone: no cluster is joined, and no slot is called."""
+    from service.cluster import read_cluster_status
+
+    name, layout = "shards", read_cluster_status(store, copies)
+    if not layout.slots:
+        return Check(name, "broken", "no slot was seen in the last 30 seconds: start some with `softkv shard`")
+    nodes = len({slot.node for slot in layout.slots})
+    seen = f"{len(layout.slots)} slots on {nodes} machines were seen in the last 30 seconds"
+    copies_held = (
+        f"{layout.ranges} ranges: {layout.whole} have {copies} copies, {layout.fewer} have fewer, {layout.unheld} none"
+    )
+    if layout.unheld:
+        advice = "if that stays so, check that all machines run and have enough memory"
+        return Check(name, "broken", f"{seen}; {copies_held}; {advice}")
+    return Check(name, "note" if layout.fewer else "ok", f"{seen}; {copies_held}")
+
+
+def _summarise(location: str, collections: Sequence[CollectionRecord], size: int) -> str:
+    """Return a summary of a store after every row has been read."""
+    largest = sorted(collections, key=lambda record: -record.documents)[:_SHOWN]
+    named = ", ".join(f"{record.name}: {record.documents:,}" for record in largest)
+    shown = f" ({named}{', …' if len(collections) > _SHOWN else ''})" if collections else ""
+    documents = sum(record.documents for record in collections)
+    return (
+        f"{location} is sound: {len(collections):,} collections, {documents:,} documents{shown}, "
+        f"{size / 2**20:,.1f} MiB; every row matches its checksum"
+    )

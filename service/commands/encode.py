@@ -1,4 +1,4 @@
-"""`softkv encode FILE`: a file's texts → their embeddings, as .npy or NDJSON."""
+"""`softkv encode FILE`: write the embeddings of a file's texts as .npy or NDJSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from service.commands.options import ApiKey, AsJSON, Url, existing_file
 from service.networks import DEFAULT_URL
 
 if TYPE_CHECKING:
-    from service.commands.files.vectors import ArrayFile, LineFile
+    from service.commands.files import ArrayFile, LineFile
 
 _STDIO = Path("-")
 
@@ -25,7 +25,7 @@ def encode(
     file: Annotated[
         Path,
         typer.Argument(
-            help="Texts: .txt a line each; .ndjson, .csv or .parquet documents; - is lines from stdin.",
+            help="Texts: .txt, one per line; .ndjson, .csv or .parquet documents; - is lines from stdin.",
             parser=existing_file,
             metavar="FILE",
             show_default=False,
@@ -35,9 +35,9 @@ def encode(
         Path | None,
         typer.Option("-o", "--out", help="A .npy or .ndjson file, or - for NDJSON on stdout. Default: FILE.npy"),
     ] = None,
-    key: Annotated[str, typer.Option(metavar="COLUMN", help="The column or field of the texts.")] = "key",
+    key: Annotated[str, typer.Option(metavar="COLUMN", help="The column or field with the texts.")] = "key",
     purpose: Annotated[
-        str, typer.Option(metavar="document|query", help="What the texts are, to a model that tells.")
+        str, typer.Option(metavar="document|query", help="The role of the texts, for models that distinguish them.")
     ] = "document",
     model: Annotated[str | None, typer.Option(metavar="NAME", help="A model other than the service's.")] = None,
     url: Url = DEFAULT_URL,
@@ -52,15 +52,14 @@ def encode(
     softkv encode books.ndjson && softkv load books.npy --ids books.ndjson
     """
     from service.commands.console import messages, output, progress, write_json
-    from service.commands.files.text_files import open_texts
-    from service.commands.remote.connection import connected
-    from service.commands.remote.encoding import Encoding
+    from service.commands.files import open_texts
+    from service.commands.remote import Encoding, connect
 
     target = out or (_STDIO if file == _STDIO else file.with_suffix(".npy"))
     if as_json and target == _STDIO:
         raise Misused("--json and the embeddings both go to standard output: name a file with --out")
     texts = open_texts(file, key)
-    with connected(url, api_key) as client, progress(messages()) as bar, _sink(target) as sink:
+    with connect(url, api_key) as client, progress(messages()) as bar, _open_sink(target) as sink:
         task = bar.add_task(file.name, total=texts.total)
         run = Encoding(client, sink, purpose, model)
         run.run(texts, lambda done: bar.update(task, completed=done))
@@ -76,9 +75,9 @@ def encode(
 
 
 @contextmanager
-def _sink(target: Path) -> Iterator[ArrayFile | LineFile]:
-    """Where the vectors go; a file takes its name only when it is complete."""
-    from service.commands.files.vectors import ArrayFile, LineFile
+def _open_sink(target: Path) -> Iterator[ArrayFile | LineFile]:
+    """Open the output for the vectors; a file gets its name only when it is complete."""
+    from service.commands.files import ArrayFile, LineFile
 
     if target == _STDIO:
         yield LineFile(sys.stdout.buffer)
@@ -89,7 +88,7 @@ def _sink(target: Path) -> Iterator[ArrayFile | LineFile]:
         ".jsonl": LineFile,
     }
     if target.suffix.lower() not in kinds:
-        raise Misused(f"--out {target} ends in none of .npy .ndjson .jsonl: name one of these")
+        raise Misused(f"--out {target} has another extension than .npy .ndjson .jsonl: use one of these")
     partial = target.with_name(f"{target.name}.part")
     try:
         with partial.open("wb") as file:

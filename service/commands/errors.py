@@ -1,32 +1,32 @@
-"""What can end a command, each with the exit code it ends with."""
+"""Errors that end a command, each with its exit code."""
 
 from __future__ import annotations
 
 
 class CommandError(Exception):
-    """A command that was refused or failed; its text is shown to the reader as it is."""
+    """A command that was refused or failed; its text is shown unchanged."""
 
     exit_code = 1
 
 
 class Refused(CommandError):
-    """The service refused what was asked."""
+    """A request that the service refused."""
 
 
 class Misused(CommandError):
-    """The command line asks for something that cannot be."""
+    """An invalid command line."""
 
     exit_code = 2
 
 
 class Unreachable(CommandError):
-    """No service answers at the address."""
+    """A service that does not answer at its address."""
 
     exit_code = 3
 
 
 class Interrupted(CommandError):
-    """Long work that stopped half way, with the exit code of what stopped it."""
+    """Long work that stopped half way, with the exit code of the error that stopped it."""
 
     def __init__(self, message: str, reason: BaseException) -> None:
         super().__init__(message)

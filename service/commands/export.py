@@ -1,4 +1,4 @@
-"""`softkv export COLLECTION FILE`: a collection as a file, out of which `softkv load` makes the same one again."""
+"""`softkv export COLLECTION FILE`: write a collection to a file, from which `softkv load` restores the same one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from softkv import CollectionInfo, Document
 
 _ENDINGS = (".ndjson", ".jsonl")
-# Some megabytes of vectors at a time.
+# A few megabytes of vectors at a time.
 _PAGE = 500
 
 
@@ -35,30 +35,31 @@ def export(
 ) -> None:
     """Write a collection into a file: its settings, and every document with its vectors, bit by bit.
 
-    Nothing has to be encoded again when it is loaded. A file takes its name
+    Nothing has to be encoded again when it is loaded. A file gets its name
     only when it is complete.
 
     softkv export library library.ndjson
     softkv export library - | softkv load - --url http://elsewhere:8000
     """
     from service.commands.console import messages, output, progress, write_json
-    from service.commands.files.head import Head
-    from service.commands.files.source import write_document
-    from service.commands.remote.connection import connected
+    from service.commands.files import ExportHead, write_document
+    from service.commands.remote import connect
 
     if as_json and file.name == "-":
         raise Misused("--json and the documents both go to standard output: name a file")
     if file.name != "-" and file.suffix.lower() not in _ENDINGS:
-        raise Misused(f"{file} ends in none of {' '.join(_ENDINGS)}: name one of these, or - for standard output")
+        raise Misused(
+            f"{file} has another extension than {' '.join(_ENDINGS)}: use one of these, or - for standard output"
+        )
     written = 0
-    with connected(url, api_key) as client:
-        asked = client.collection(collection)
-        info = asked.info()
-        with progress(messages()) as bar, _written(file) as sink:
+    with connect(url, api_key) as client:
+        source = client.collection(collection)
+        info = source.info()
+        with progress(messages()) as bar, _open_sink(file) as sink:
             task = bar.add_task(collection, total=info.documents + info.keyless)
-            sink.write(Head.of(info).line() + b"\n")
-            found = asked.find(include=["key", "sent_value", "metadata", "key_vector", "value_vector"], page=_PAGE)
-            for page in found.pages():
+            sink.write(ExportHead.of(info).line() + b"\n")
+            documents = source.find(include=["key", "sent_value", "metadata", "key_vector", "value_vector"], page=_PAGE)
+            for page in documents.pages():
                 sink.writelines(write_document(_line(document, info)) + b"\n" for document in page)
                 written += len(page)
                 bar.update(task, completed=written)
@@ -69,8 +70,8 @@ def export(
 
 
 @contextmanager
-def _written(target: Path) -> Iterator[BinaryIO]:
-    """Where the lines go; a file takes its name only when it is complete."""
+def _open_sink(target: Path) -> Iterator[BinaryIO]:
+    """Open the output for the lines; a file gets its name only when it is complete."""
     if target.name == "-":
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
@@ -87,25 +88,25 @@ def _written(target: Path) -> Iterator[BinaryIO]:
 
 
 def _line(document: Document, info: CollectionInfo) -> dict[str, Any]:
-    """A document as it is to be written again, for the same vectors without encoding anything."""
-    from service.commands.files.vectors import write_vector
+    """Return the fields with which the document can be written again, without encoding anything."""
+    from service.commands.files import write_vector
 
     fields = {"id": document.id, **document.fields}
     vector, several, value = (fields.pop(name, None) for name in ("key_vector", "key_vectors", "value_vector"))
     if vector is not None:
         fields["key_vector"] = write_vector(vector)
     if several is not None:
-        fields["key_vectors"] = [write_vector(each) for each in several]
-    # Where none was sent the first key comes in its place, and none is sent again; but a text would be encoded.
+        fields["key_vectors"] = [write_vector(key) for key in several]
+    # Without a value vector the service takes the first key, so an equal vector is left out; but it may encode a text.
     first = vector if vector is not None else several[0] if several else None
-    own = first is None or value is None or value.tobytes() != first.tobytes()
-    if value is not None and (own or _encodes_value(document, info)):
+    differs = first is None or value is None or value.tobytes() != first.tobytes()
+    if value is not None and (differs or _encodes_value(document, info)):
         fields["value_vector"] = write_vector(value)
     return fields
 
 
 def _encodes_value(document: Document, info: CollectionInfo) -> bool:
-    """Whether the service would encode this document's value if no vector came with it."""
+    """Return whether the service would encode this document's value if it came without a vector."""
     value = document.fields.get("value", document.key)
     if info.encoder is None or info.value_from == "key" or not isinstance(value, str):
         return False

@@ -1,4 +1,4 @@
-"""`softkv key`: make a key, and the line that makes it known to a service."""
+"""`softkv key`: generate a key, and the line for a service's file of keys."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from service.commands.options import AsJSON
 
 
 def key(
-    name: Annotated[str, typer.Argument(help="What logs call its holder.")],
-    scope: Annotated[str, typer.Option(help="What it may do: read or write.")] = "read",
+    name: Annotated[str, typer.Argument(help="The name of its holder in logs.")],
+    scope: Annotated[str, typer.Option(help="The permission: read or write.")] = "read",
     collections: Annotated[
-        str, typer.Option(metavar="PREFIX", help="What the names of its collections begin with.", show_default="all")
+        str, typer.Option(metavar="PREFIX", help="Only collections whose names begin with this.", show_default="all")
     ] = "",
     as_json: AsJSON = False,
 ) -> None:
-    """Make a key for SOFTKV_KEYS_FILE; needs no service.
+    """Generate a key for SOFTKV_KEYS_FILE; needs no service.
 
-    The line for the file goes to standard output, the key to standard
-    error, and nothing keeps it:
+    The line for the file goes to standard output and the key to standard
+    error. The key is stored nowhere:
 
       softkv key app --scope read --collections docs- >> keys
     """
     from service.api.keyring import KeysUnusable, line_of, new_key
     from service.commands.console import write_json
 
-    made = new_key()
+    secret = new_key()
     try:
-        line = line_of(name, scope, collections, made)
+        line = line_of(name, scope, collections, secret)
     except KeysUnusable as error:
         raise Misused(str(error)) from None
     if as_json:
-        write_json({"key": made, "line": line})
+        write_json({"key": secret, "line": line})
         return
-    typer.echo(f"softkv: the key of {name}, shown this once: {made}", err=True)
+    typer.echo(f"softkv: the key of {name}, shown only once: {secret}", err=True)
     typer.echo(line)

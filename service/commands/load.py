@@ -1,4 +1,4 @@
-"""`softkv load FILE`: a file's documents into a collection, with a bar, and again from where it stopped."""
+"""`softkv load FILE`: load a file's documents into a collection; an interrupted load can resume."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.commands.options import ApiKey, AsJSON, Url, existing_file
 from service.networks import DEFAULT_URL
 
 if TYPE_CHECKING:
-    from service.commands.files.source import DocumentSource
+    from service.commands.files import DocumentSource
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -31,19 +31,21 @@ def load(
     ],
     collection: Annotated[
         str | None,
-        typer.Option("-c", "--collection", metavar="NAME", help="Default: the file's name without its ending."),
+        typer.Option("-c", "--collection", metavar="NAME", help="Default: the file's name without its extension."),
     ] = None,
     ids: Annotated[
         Path | None,
         typer.Option(
-            help="For .npy: one id a line (.txt), or documents in the same order. Default: FILE.ids.txt",
+            help="For .npy: one id per line (.txt), or documents in the same order. Default: FILE.ids.txt",
             parser=existing_file,
             metavar="FILE",
         ),
     ] = None,
-    id_column: Annotated[str, typer.Option("--id", metavar="COLUMN", help="The column of the ids.")] = "id",
-    key_column: Annotated[str, typer.Option("--key", metavar="COLUMN", help="The column of the keys.")] = "key",
-    value_column: Annotated[str, typer.Option("--value", metavar="COLUMN", help="The column of the values.")] = "value",
+    id_column: Annotated[str, typer.Option("--id", metavar="COLUMN", help="The column with the ids.")] = "id",
+    key_column: Annotated[str, typer.Option("--key", metavar="COLUMN", help="The column with the keys.")] = "key",
+    value_column: Annotated[
+        str, typer.Option("--value", metavar="COLUMN", help="The column with the values.")
+    ] = "value",
     text: Annotated[bool, typer.Option("--text", help="Keep numbers in a CSV file's metadata as texts.")] = False,
     resume: Annotated[
         bool,
@@ -51,81 +53,87 @@ def load(
     ] = False,
     similarity: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Of a new collection: cosine, dot, scaled_dot or gaussian."),
+        typer.Option(metavar="NAME", help="For a new collection: cosine, dot, scaled_dot or gaussian."),
     ] = None,
     encoder: Annotated[
         str | None,
-        typer.Option(metavar="NAME|none", help="Of a new collection; none where documents bring vectors."),
+        typer.Option(metavar="NAME|none", help="For a new collection; none if documents come with vectors."),
     ] = None,
-    value_from: Annotated[str | None, typer.Option(metavar="value|key", help="Of a new collection.")] = None,
+    value_from: Annotated[str | None, typer.Option(metavar="value|key", help="For a new collection.")] = None,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
     as_json: AsJSON = False,
 ) -> None:
-    """Write the documents of a file into a collection, which is created where it is not there.
+    """Write the documents of a file into a collection, which is created if it is missing.
 
-        In a table the columns id, key and value are those, and every other one
-        is metadata. Documents that are there already are written again: loading
-        twice is loading once. After an interruption, --resume asks the service
-        which documents it has and sends the others. What `softkv export` wrote
-    brings the settings of its collection along.
+    In a table, the columns id, key and value have these roles; all others are
+    metadata. Existing documents are replaced, so that loading twice changes
+    nothing. After an interruption, --resume asks the service which documents
+    it has and sends only the missing ones. A file of `softkv export` contains
+    the settings of its collection.
 
-        softkv load books.csv --collection library --key title
+    softkv load books.csv --collection library --key title
     """
-    from service.commands.files.document_files import open_source
-    from service.commands.files.source import ColumnNames
+    from service.commands.files import ColumnNames, open_source
 
     source = open_source(file, ColumnNames(id_column, key_column, value_column, text), ids)
     name = collection_name(collection or (file.stem if file.name != "-" else source.name or "-"))
-    given = {"similarity": similarity, "encoder": encoder, "value_from": value_from}
-    carry(source, name, given, resume=resume, url=url, api_key=api_key, as_json=as_json)
+    options = {"similarity": similarity, "encoder": encoder, "value_from": value_from}
+    upload_source(source, name, options, resume=resume, url=url, api_key=api_key, as_json=as_json)
 
 
 def collection_name(name: str) -> str:
-    """A name that a collection can have.
+    """Return a collection's name unchanged if it is valid.
 
     Raises:
-        Misused: it cannot.
+        Misused: the name is invalid.
     """
     if not _NAME.fullmatch(name):
-        raise Misused(f"{name!r} cannot name a collection: give another with --collection (letters, digits, . _ -)")
+        raise Misused(
+            f"{name!r} is not a valid name of a collection: choose another with --collection (letters, digits, . _ -)"
+        )
     return name
 
 
-def carry(
+def upload_source(
     source: DocumentSource,
     name: str,
-    given: Mapping[str, str | None],
+    options: Mapping[str, str | None],
     *,
     resume: bool,
     url: str,
     api_key: str | None,
     as_json: bool,
 ) -> None:
-    """Write what there is into a collection, with a bar, and say what became of it.
+    """Write the documents of a source into a collection, with a progress bar, and print the counts.
 
     Args:
-        given: settings from the command line, before those that the source brings; "none" is none, None left out.
-        resume: leave out documents that are there.
+        source: the documents.
+        name: the collection.
+        options: settings from the command line, which override those of the source. "none" stands for null; a setting
+            that is None is left out.
+        resume: skip documents that the collection has.
+        url: the service.
+        api_key: its key, or None.
+        as_json: print JSON.
     """
     from service.commands.console import messages, output, progress, write_json
-    from service.commands.remote.connection import connected, failure
-    from service.commands.remote.upload import Upload
+    from service.commands.remote import Upload, command_error, connect
     from softkv import Error
 
-    said = {field: None if setting == "none" else setting for field, setting in given.items() if setting is not None}
+    settings = {name: None if value == "none" else value for name, value in options.items() if value is not None}
     console = messages()
-    with connected(url, api_key) as client, progress(console) as bar:
+    with connect(url, api_key) as client, progress(console) as bar:
         task = bar.add_task(name, total=source.total)
         upload = Upload(client.collection(name), source, lambda done: bar.update(task, completed=done))
-        upload.collection.create(**{**source.settings, **said}, exist_ok=True)
+        upload.collection.create(**{**source.settings, **settings}, exist_ok=True)
         try:
             upload.run(resume=resume)
         except (KeyboardInterrupt, CommandError, Error) as error:
-            reason = failure(error, url) if isinstance(error, Error) else error
-            why = "interrupted" if isinstance(error, KeyboardInterrupt) else str(reason)
+            reason = command_error(error, url) if isinstance(error, Error) else error
+            text = "interrupted" if isinstance(error, KeyboardInterrupt) else str(reason)
             raise Interrupted(
-                f"{why}\n{upload.upserted:,} documents are written: --resume sends the others", reason
+                f"{text}\n{upload.upserted:,} documents are written: --resume sends the others", reason
             ) from None
     if as_json:
         write_json(upload.summary())

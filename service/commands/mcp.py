@@ -1,4 +1,4 @@
-"""`softkv mcp`: a service's collections for a program that runs a language model, over standard input and output."""
+"""`softkv mcp`: offer a service's collections to a program with a language model, over standard input and output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.commands.errors import CommandError, Misused
 from service.commands.options import ApiKey, Url
 from service.networks import DEFAULT_URL
 
-MISSING = "the Model Context Protocol wants a library that is not installed: pip install 'softkv[mcp]'"
+MISSING = "the Model Context Protocol needs a library that is not installed: pip install 'softkv[mcp]'"
 
 
 def mcp(
@@ -22,16 +22,16 @@ def mcp(
         str, typer.Option(metavar="NAMES", help="Only these collections, comma-separated.", show_default="all")
     ] = "",
     read_only: Annotated[
-        bool, typer.Option("--read-only", help="Store and delete nothing, whatever the key may.")
+        bool, typer.Option("--read-only", help="Store and delete nothing, whatever the key allows.")
     ] = False,
 ) -> None:
     """Speak the Model Context Protocol, for a program that starts this one.
 
-    Such a program, as Claude, Cursor or VS Code, is told this command in its
-    configuration, and ends it. The service itself answers at /mcp, too.
+    Programs such as Claude, Cursor or VS Code have this command in their
+    configuration; they start and end it. The service also answers at /mcp.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
-        # A thread will wait for the next line, which nothing ends; and there is nothing to put away.
+        # A thread waits for the next line and cannot be interrupted; nothing has to be saved.
         signal.signal(number, lambda *_: os._exit(0))
     try:
         from service.mcp import Library, serve_stdio

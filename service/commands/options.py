@@ -1,4 +1,4 @@
-"""The options that several commands share."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -9,44 +9,44 @@ from typing import Annotated, Any
 import typer
 
 
-def key_or_file(given: str) -> str:
-    """A key as it is, or the first line of a file: a command line can be read by others on the machine."""
-    if not given.startswith("@"):
-        return given
+def read_key(text: str) -> str:
+    """Return a key, or with `@FILE` the first line of a file, since other users can read a command line."""
+    if not text.startswith("@"):
+        return text
     try:
-        return Path(given[1:]).read_text(encoding="utf-8").split("\n", 1)[0].strip()
+        return Path(text[1:]).read_text(encoding="utf-8").split("\n", 1)[0].strip()
     except (OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(f"the key's file cannot be read: {error}") from None
 
 
-def existing_file(given: str) -> Path:
-    """A file that can be read, or `-` for standard input."""
-    path = Path(given)
-    if given != "-" and not path.is_file():
-        raise typer.BadParameter(f"there is no file {given}")
+def existing_file(text: str) -> Path:
+    """Return the path of an existing file, or `-` for standard input."""
+    path = Path(text)
+    if text != "-" and not path.is_file():
+        raise typer.BadParameter(f"file not found: {text}")
     return path
 
 
-def json_object(given: str) -> dict[str, Any]:
-    """A JSON object from the command line."""
+def json_object(text: str) -> dict[str, Any]:
+    """Return a JSON object from the command line."""
     try:
-        parsed = json.loads(given)
+        value = json.loads(text)
     except ValueError as error:
-        raise typer.BadParameter(f"wanted a JSON object, got {given!r}: {error}") from None
-    if not isinstance(parsed, dict):
-        raise typer.BadParameter(f"wanted a JSON object such as {{…}}, got {given!r}")
-    return parsed
+        raise typer.BadParameter(f"expected a JSON object, got {text!r}: {error}") from None
+    if not isinstance(value, dict):
+        raise typer.BadParameter(f"expected a JSON object such as {{…}}, got {text!r}")
+    return value
 
 
-Url = Annotated[str, typer.Option("--url", envvar="SOFTKV_URL", help="Where the service answers.")]
+Url = Annotated[str, typer.Option("--url", envvar="SOFTKV_URL", help="The address of the service.")]
 ApiKey = Annotated[
     str | None,
     typer.Option(
         "--api-key",
         envvar="SOFTKV_KEY",
-        parser=key_or_file,
+        parser=read_key,
         metavar="KEY|@FILE",
-        help="The key, if the service wants one; @FILE reads it from a file.",
+        help="The key, if the service needs one; @FILE reads it from a file.",
     ),
 ]
 AsJSON = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]

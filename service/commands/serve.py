@@ -1,4 +1,4 @@
-"""`softkv serve`: run the service until it is told to stop."""
+"""`softkv serve`: run the service until a signal stops it."""
 
 from __future__ import annotations
 
@@ -22,22 +22,24 @@ if TYPE_CHECKING:
 def serve(
     host: Annotated[str | None, typer.Option(help="The address to listen on.", show_default="127.0.0.1")] = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.", show_default="8000")
+        int | None, typer.Option(min=0, max=65535, help="The port; 0 chooses a free one.", show_default="8000")
     ] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Where the collections are kept.", show_default="data")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="The directory of the collections.", show_default="data")
+    ] = None,
     store: Annotated[
         str | None,
-        typer.Option(help="postgresql://… keeps them in that database instead.", show_default="SQLite in data-dir"),
+        typer.Option(help="postgresql://… of a database to use instead.", show_default="SQLite in data-dir"),
     ] = None,
     shards: Annotated[
         str | None,
-        typer.Option(help="ray://… or auto: keys lie with the slots of that cluster.", show_default="none"),
+        typer.Option(help="ray://… or auto: the cluster whose slots hold the keys.", show_default="none"),
     ] = None,
     copies: Annotated[
-        int | None, typer.Option(min=1, help="Slots that hold each range of keys.", show_default="2")
+        int | None, typer.Option(min=1, help="The number of slots that hold each range of keys.", show_default="2")
     ] = None,
     keys_file: Annotated[
-        Path | None, typer.Option(help="Keys, as `softkv key` prints them.", show_default="none")
+        Path | None, typer.Option(help="A file of keys, with lines of `softkv key`.", show_default="none")
     ] = None,
     demo: Annotated[
         str | None, typer.Option(help="Demo collections to load, comma-separated.", show_default="none")
@@ -47,73 +49,90 @@ def serve(
     ] = None,
     precision: Annotated[str | None, typer.Option(help="float32 or bfloat16.", show_default="float32")] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads to compute with.", show_default="all cores")
+        int | None, typer.Option(min=1, help="The number of compute threads.", show_default="all cores")
     ] = None,
     allow_anonymous: Annotated[
         str | None,
-        typer.Option(help="Serve other machines without keys: read or write.", show_default="neither"),
+        typer.Option(help="Allow other machines without keys to read or write.", show_default="neither"),
     ] = None,
     allowed_hosts: Annotated[
         str | None,
-        typer.Option(help="More names to answer to without a key, comma-separated; * for any.", show_default="none"),
+        typer.Option(help="More host names to accept without a key, comma-separated; * for any.", show_default="none"),
     ] = None,
     frame_ancestors: Annotated[
-        str | None, typer.Option(help="Whose pages may show this one in a frame.", show_default="'self'")
+        str | None, typer.Option(help="Sites that may show the page in a frame.", show_default="'self'")
     ] = None,
     cors_origins: Annotated[
         str | None,
-        typer.Option(help="Whose pages may call the API, comma-separated; * for any.", show_default="none"),
+        typer.Option(help="Sites that may call the API, comma-separated; * for any.", show_default="none"),
     ] = None,
-    max_body_bytes: Annotated[int | None, typer.Option(help="The largest request.", show_default="33554432")] = None,
-    max_queries: Annotated[int | None, typer.Option(help="Queries a request.", show_default="64")] = None,
-    max_documents: Annotated[int | None, typer.Option(help="Documents a request.", show_default="10000")] = None,
-    max_queue: Annotated[int | None, typer.Option(help="Calls of each kind at once.", show_default="256")] = None,
-    max_connections: Annotated[int | None, typer.Option(help="Open connections.", show_default="1000")] = None,
-    head_seconds: Annotated[float | None, typer.Option(help="How long a head may take.", show_default="10")] = None,
+    max_body_bytes: Annotated[
+        int | None, typer.Option(help="The size limit of a request.", show_default="33554432")
+    ] = None,
+    max_queries: Annotated[
+        int | None, typer.Option(help="The limit of queries per request.", show_default="64")
+    ] = None,
+    max_documents: Annotated[
+        int | None, typer.Option(help="The limit of documents per request.", show_default="10000")
+    ] = None,
+    max_queue: Annotated[
+        int | None, typer.Option(help="The limit of concurrent calls of each kind.", show_default="256")
+    ] = None,
+    max_connections: Annotated[
+        int | None, typer.Option(help="The limit of open connections.", show_default="1000")
+    ] = None,
+    head_seconds: Annotated[
+        float | None, typer.Option(help="Timeout for the head of a request.", show_default="10")
+    ] = None,
     body_seconds: Annotated[
-        float | None, typer.Option(help="How long a body, or who takes an answer, may be late.", show_default="30")
+        float | None, typer.Option(help="Timeout for slow request bodies and slow readers.", show_default="30")
     ] = None,
-    body_rate: Annotated[int | None, typer.Option(help="Bytes a second that are in time.", show_default="1024")] = None,
-    idle_seconds: Annotated[
-        float | None, typer.Option(help="How long a connection stays open after an answer.", show_default="30")
+    body_rate: Annotated[
+        int | None, typer.Option(help="Minimum transfer rate, in bytes per second.", show_default="1024")
     ] = None,
+    idle_seconds: Annotated[float | None, typer.Option(help="Timeout for idle connections.", show_default="30")] = None,
     originals: Annotated[
-        str | None, typer.Option(help="Where float32 vectors of large collections lie: memory or files.")
+        str | None, typer.Option(help="Storage of float32 vectors of large collections: memory or files.")
     ] = None,
     cache_dir: Annotated[
-        Path | None, typer.Option(help="Where machine code is kept.", show_default="~/.cache/softkv")
+        Path | None, typer.Option(help="The directory for cached machine code.", show_default="~/.cache/softkv")
     ] = None,
     drain_seconds: Annotated[
-        float | None, typer.Option(help="How long /readyz is red before SIGTERM ends the service.", show_default="1")
+        float | None,
+        typer.Option(help="Seconds of failing /readyz between SIGTERM and the shutdown.", show_default="1"),
     ] = None,
     lab: Annotated[
-        str | None, typer.Option(help="Who may train small models: writers or readers.", show_default="writers")
+        str | None,
+        typer.Option(help="Callers that may train small models: writers or readers.", show_default="writers"),
     ] = None,
     log_format: Annotated[str | None, typer.Option(help="console or json.", show_default="console")] = None,
     slow_ms: Annotated[
-        float | None, typer.Option(min=0, help="Log requests that take longer; 0 for none.", show_default="1000")
+        float | None,
+        typer.Option(min=0, help="Log requests that take longer, in milliseconds; 0 logs none.", show_default="1000"),
     ] = None,
-    traces: Annotated[str | None, typer.Option(help="none or otlp: spans of requests.", show_default="none")] = None,
+    traces: Annotated[
+        str | None, typer.Option(help="Export of request spans: none or otlp.", show_default="none")
+    ] = None,
 ) -> None:
     """Run the service; Ctrl-C stops it.
 
-    Each option is also SOFTKV_… in the environment. Keys are there or in
-    a file, since others on the machine can read a command line:
+    Each option is also SOFTKV_… in the environment. Keys come from the
+    environment or a file, since other users can read a command line:
     SOFTKV_API_KEYS and SOFTKV_READ_KEYS, comma-separated.
     """
-    given = {name: value for name, value in locals().items() if value is not None}
+    options = {name: value for name, value in locals().items() if value is not None}
 
     from service import logs
     from service.server.process import ExitDeadline, limit_connections, limit_heaps, raise_descriptor_limit
 
     limit_heaps()
-    settings = read_settings(given)
+    settings = read_settings(options)
     logs.configure(settings.log_format)
     listener = _listen(settings)
     port = listener.getsockname()[1]
     connections = limit_connections(settings.max_connections, raise_descriptor_limit())
     settings = settings.model_copy(update={"port": port, "max_connections": connections})
-    # Docker and systemd stop a service with SIGTERM: that is a success like Ctrl-C, whenever it comes.
+    # Docker and systemd stop a service with SIGTERM: the exit code is 0 as for Ctrl-C, even during the start.
     exit_deadline = ExitDeadline(settings.drain_seconds)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, exit_deadline.interrupt)
@@ -125,42 +144,47 @@ def serve(
         listener.close()
 
 
-def read_settings(given: dict[str, Any]) -> Settings:
-    """The settings: these flags over the environment; what is wrong with them is a CommandError."""
+def read_settings(options: dict[str, Any]) -> Settings:
+    """Return the settings from these options and the environment; options take precedence.
+
+    Raises:
+        CommandError: a setting is invalid.
+    """
     from pydantic import ValidationError
 
     from service.settings import Settings
 
     try:
-        return Settings(**given)
+        return Settings(**options)
     except ValidationError as error:
-        raise CommandError(_flaws(error, given)) from None
+        raise CommandError(_describe(error, options)) from None
 
 
-def _flaws(error: ValidationError, given: dict[str, Any]) -> str:
-    flaws = []
+def _describe(error: ValidationError, options: dict[str, Any]) -> str:
+    """Return a line per flaw, with the option or the environment variable that has it."""
+    lines = []
     for flaw in error.errors():
         name = str(flaw["loc"][0]) if flaw["loc"] else ""
         variable = f"SOFTKV_{name.upper()}"
-        where = "" if not name else f"{'--' + name.replace('_', '-') if name in given else variable}: "
-        flaws.append(where + flaw["msg"].removeprefix("Value error, "))
-    return "\n".join(flaws)
+        prefix = "" if not name else f"{'--' + name.replace('_', '-') if name in options else variable}: "
+        lines.append(prefix + flaw["msg"].removeprefix("Value error, "))
+    return "\n".join(lines)
 
 
 def _listen(settings: Settings) -> socket.socket:
-    """A socket that listens already, so that a port in use is known before anything is loaded."""
+    """Return a listening socket, so that a port in use is detected before anything is loaded."""
     try:
         host = settings.host.strip("[]")
         family, _, _, _, address = socket.getaddrinfo(host, settings.port, type=socket.SOCK_STREAM)[0]
         listener = socket.create_server(address[:2], family=family, backlog=2048)
     except OSError as error:
-        # The library adds the address to the reason, which the message has already.
+        # asyncio adds the address to the reason; the message names it already.
         reason = (error.strerror or str(error)).partition(" (while")[0]
         raise CommandError(
             f"cannot listen on {settings.host} port {settings.port} ({reason}): "
-            "stop what listens there, or choose another --port or --host"
+            "stop the program that listens there, or choose another --port or --host"
         ) from None
-    # asyncio does this itself only on sockets that it makes; without it a second answer waits 40 ms for an ACK.
+    # asyncio does this only for its own sockets; without it a second answer waits 40 ms for an ACK.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
@@ -176,7 +200,7 @@ def _run(settings: Settings, listener: socket.socket, exit_deadline: ExitDeadlin
     from service.storage import StorageError
 
     with one_blas_thread():
-        # SQLite checks and reads the file without Python's lock, and the rest takes about as long to import.
+        # SQLite checks and reads the file without the GIL, while the imports below take about as long.
         opening = begin(settings)
 
         from service.api.keyring import KeysUnusable

@@ -1,7 +1,103 @@
-"""`softkv page`: the page as files that any host can serve, with answers that need no service."""
+"""`softkv page export DIR`: the page as files for any static host, with the answers to a few hundred questions."""
 
 from __future__ import annotations
 
-from service.commands.page.export import page
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-__all__ = ["page"]
+import typer
+
+from service.commands.errors import CommandError
+from service.commands.options import ApiKey, AsJSON, Url
+from service.networks import DEFAULT_URL
+
+if TYPE_CHECKING:
+    from service.commands.page.recording import Memory
+    from softkv import Client
+
+DOCUMENTS = ("index.html", "lesson.html", "worksheet.html")
+QUESTIONS = Path(__file__).with_name("questions.txt")
+_PAGE = 500
+
+page = typer.Typer(no_args_is_help=True, help="The page as files that any host can serve.")
+
+
+@page.callback()
+def _page() -> None:
+    """Export the page as files that any host can serve."""
+
+
+@page.command()
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The directory for the files; created if missing.")],
+    questions: Annotated[
+        Path,
+        typer.Option(help="The questions besides the keys, one per line.", exists=True, dir_okay=False),
+    ] = QUESTIONS,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    as_json: AsJSON = False,
+) -> None:
+    """Write the page with answers that need no service.
+
+    The answers are about the collections library and videos, which the running
+    service must have, and about the rows that the scenes contain.
+
+    softkv page export public
+    """
+    from service.api.routes.page import WEB, Assets
+    from service.commands.console import messages, output, progress, write_json
+    from service.commands.page.bundle import bundle, fonts
+    from service.commands.page.recording import Recording
+    from service.commands.remote import connect
+
+    assets = Assets(WEB)
+    with connect(url, api_key) as client, progress(messages()) as bar:
+        memories = _memories(client, assets.text("js/scenes.js"), questions.read_text(encoding="utf-8"))
+        total = sum(len(memory.questions) for memory in memories)
+        task = bar.add_task("questions", total=total)
+        recording = Recording(client, lambda: bar.advance(task))
+        for memory in memories:
+            recording.ask(memory)
+        exported = recording.content()
+    files = {name: bundle(assets, name, exported if name == "index.html" else None).encode() for name in DOCUMENTS}
+    files |= {f"fonts/{path}": content for path, content in fonts(assets).items()}
+    _write(folder, files)
+    size, count = sum(map(len, files.values())), len(exported["query"]["texts"])
+    if as_json:
+        write_json({"folder": str(folder), "files": len(files), "bytes": size, "questions": count})
+        return
+    output().print(f"{folder}: {len(files)} files, {size / 1e6:.1f} MB, answers to {count} questions")
+
+
+def _memories(client: Client, scenes: str, questions: str) -> list[Memory]:
+    """Return the collections and the rows of the scenes, each with its questions."""
+    from service.commands.page.recording import COLLECTIONS, Memory, find_filters, find_memories
+
+    texts = [line for line in questions.splitlines() if line.strip()]
+    memories = []
+    for name in COLLECTIONS:
+        documents = client.collection(name).find(include=["key", "value", "metadata"], page=_PAGE)
+        rows = [{"id": document.id, **document.fields} for page in documents.pages() for document in page]
+        # The key of each row is a question too, so that SQL finds something.
+        memories.append(Memory(name, rows, [*texts, *(row["key"] for row in rows)], find_filters(scenes)))
+    in_scenes = find_memories(scenes)
+    return memories + [Memory(None, memory.rows, [*memory.questions, *texts]) for memory in in_scenes]
+
+
+def _write(folder: Path, files: dict[str, bytes]) -> None:
+    """Write all files; each gets its name only when it is complete.
+
+    Raises:
+        CommandError: the folder cannot be written.
+    """
+    try:
+        for name, content in files.items():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial = target.with_name(f"{target.name}.part")
+            partial.write_bytes(content)
+            os.replace(partial, target)
+    except OSError as error:
+        raise CommandError(f"{folder} cannot be written ({error.strerror}): choose another folder") from None

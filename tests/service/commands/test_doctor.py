@@ -92,7 +92,7 @@ def test_a_database_is_counted_beside_a_service_that_uses_it(
     monkeypatch.setenv("SOFTKV_STORE", address)
     code, found = checks(bare, tmp_path, "--encoder", "none")
     assert (code, found["store"]["state"]) == (0, "note")
-    assert "has no tables of softkv yet: `softkv serve` makes them" in found["store"]["detail"]
+    assert "has no tables of softkv yet: `softkv serve` creates them" in found["store"]["detail"]
     with psycopg_to(address) as connection:
         assert connection.execute("SELECT to_regnamespace('softkv')").fetchone() == (None,)
     with serving(tmp_path, "--store", address) as running:

@@ -20,9 +20,8 @@ from typer.testing import CliRunner
 
 from service.cli import app
 from service.commands.errors import Refused
-from service.commands.files.document_files import open_source
-from service.commands.files.source import ColumnNames
-from service.commands.remote.upload import Upload
+from service.commands.files import ColumnNames, open_source
+from service.commands.remote import Upload
 from softkv import Client, Unreachable
 from tests.running import RunningService
 from tests.service.commands.conftest import COMMAND, Softkv, serving

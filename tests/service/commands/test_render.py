@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from service.commands.render import show
+from service.commands.console import show_answer
 
 
 def answer(*, key: str | None = "a key", value: Any = "a value", **evidence: Any) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def answer(*, key: str | None = "a key", value: Any = "a value", **evidence: Any
 
 def shown(given: dict[str, Any], **options: Any) -> str:
     written = io.StringIO()
-    show(given, Console(file=written, width=80, markup=False, highlight=False, **options))
+    show_answer(given, Console(file=written, width=80, markup=False, highlight=False, **options))
     return written.getvalue()
 
 
@@ -102,8 +102,8 @@ def test_markup_and_control_characters_of_documents_are_inert() -> None:
 
 def test_a_terminal_that_knows_ascii_only_shows_what_it_can() -> None:
     code = (
-        "from service.commands.render import show; from service.commands.console import output;"
-        f"show({answer(key='naïve 猫')!r}, output())"
+        "from service.commands.console import show_answer; from service.commands.console import output;"
+        f"show_answer({answer(key='naïve 猫')!r}, output())"
     )
     printed = subprocess.run(
         [sys.executable, "-c", code],

@@ -81,7 +81,7 @@ def test_a_port_in_use() -> None:
         line = refused("--port", str(port), "--encoder", "none")
     assert line == (
         f"softkv: cannot listen on 127.0.0.1 port {port} (Address already in use): "
-        "stop what listens there, or choose another --port or --host"
+        "stop the program that listens there, or choose another --port or --host"
     )
 
 
@@ -138,4 +138,4 @@ def test_a_frame_ancestor_that_would_be_another_directive() -> None:
 
 def test_an_unknown_demo_collection() -> None:
     line = refused("--demo", "library,librarry", "--port", "0")
-    assert line == "softkv: there is no demo collection librarry: choose from library, videos, python, unicode"
+    assert line == "softkv: unknown demo collection librarry: choose from library, videos, python, unicode"

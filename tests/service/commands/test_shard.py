@@ -38,7 +38,7 @@ WITH_RAY = find_spec("ray") is not None
         (["--store", STORE, "--shards", "ray://head:6379/x"], "--shards: wanted the address of Ray's head"),
         (["--store", STORE, "--shards", "auto", "--slots", "0"], "--slots: Input should be greater than or equal to 1"),
         (["--store", STORE, "--shards", "auto", "--copies", "9"], "--copies: Input should be less than or equal to 8"),
-        (["--store", STORE, "--shards", "auto", "--name", "a b"], "--name: wanted up to 100 letters"),
+        (["--store", STORE, "--shards", "auto", "--name", "a b"], "--name: expected up to 100 letters"),
     ],
 )
 def test_why_it_does_not_start(bare: Softkv, arguments: list[str], said: str) -> None:
@@ -78,10 +78,10 @@ def test_a_directory_that_cannot_be_written_is_named(bare: Softkv, tmp_path: Pat
     ended = bare("shard", "--store", STORE, "--shards", "ray://127.0.0.1:1", *where)
     assert ended.exit_code == 1
     if originals == "files":
-        assert ended.stderr.startswith("softkv: --originals files needs a directory to write in")
+        assert ended.stderr.startswith("softkv: --originals files needs a writable directory")
         assert ended.stderr.count("\n") == 1
     else:
-        assert "no files are kept" in ended.stderr
+        assert "without files, each start reads all keys" in ended.stderr
 
 
 class Shard:
@@ -176,7 +176,7 @@ def test_two_hold_all_of_it_and_one_takes_over_what_the_other_leaves(
         assert {each.name for each in (tmp_path / "data").iterdir()} == {
             f"softkv.slot-{name}-{number}" for name in ("one", "two") for number in (0, 1)
         }
-        assert shards[0].said("there is no slot elsewhere that could hold what these have")
+        assert shards[0].said("no slot on another machine can take over the keys")
         assert written.nodes.live() == []
     finally:
         for shard in shards:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from service.commands.checkup import examine
+from service.commands.doctor import examine
 from service.settings import Settings
 from service.storage import DatabaseAltered, SQLiteStore, restore
 from service.storage.sqlite.schema.comparison import form

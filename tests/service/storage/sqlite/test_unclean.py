@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from service.commands.checkup import examine
+from service.commands.doctor import examine
 from service.settings import Settings
 from service.storage import LogMissing, SQLiteStore
 from service.storage.sqlite.schema.migrations import log

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from service.commands.files.head import Head
+from service.commands.files import ExportHead
 
 SETTINGS = {
     "similarity": "cosine",
@@ -26,7 +26,7 @@ SETTINGS = {
     ],
 )
 def test_what_is_of_a_calibration_is_left_out(temperature, null, kept):
-    head = Head.of(SimpleNamespace(name="c", **SETTINGS, temperature=temperature, null=null))
+    head = ExportHead.of(SimpleNamespace(name="c", **SETTINGS, temperature=temperature, null=null))
     assert head.settings == {
         "similarity": "cosine",
         "dimension": 2,

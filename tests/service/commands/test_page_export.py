@@ -8,21 +8,20 @@ import re
 import pytest
 
 from service.api.routes.page import WEB, Assets
-from service.commands.page.bundle import ROOT, bundled
-from service.commands.page.export import QUESTIONS
-from service.commands.page.memories import Memory, filters_in, written_in
-from service.commands.page.recording import NULLS, Recording
+from service.commands.page import QUESTIONS
+from service.commands.page.bundle import ROOT, bundle
+from service.commands.page.recording import NULLS, Memory, Recording, find_filters, find_memories
 from softkv import Client
 
 ASSETS = Assets(WEB)
 
 
 def test_the_rows_and_filters_of_scenes_are_found():
-    found = written_in(ASSETS.text("js/scenes.js"))
+    found = find_memories(ASSETS.text("js/scenes.js"))
     assert [len(memory.rows) for memory in found] == [8, 7, 8, 5]
     assert [memory.questions[0] for memory in found][-1] == "I would like a hot drink"
     assert all(set(row) == {"id", "key", "value"} for memory in found for row in memory.rows)
-    assert filters_in(ASSETS.text("js/scenes.js")) == [
+    assert find_filters(ASSETS.text("js/scenes.js")) == [
         {"field": "metadata.shelf", "operator": "==", "value": "fiction"}
     ]
 
@@ -52,7 +51,7 @@ def test_each_question_has_the_background_that_its_null_key_stands_on(service):
 
 @pytest.mark.parametrize("name", ["index.html", "lesson.html", "worksheet.html"])
 def test_a_document_names_nothing_that_would_have_to_be_fetched_but_fonts(name):
-    text = bundled(ASSETS, name, {"x": "</script>"} if name == "index.html" else None)
+    text = bundle(ASSETS, name, {"x": "</script>"} if name == "index.html" else None)
     assert '</script>"' not in text
     markup = re.sub(r"<(script|style)\b[^>]*>.*?</\1>", "", text, flags=re.DOTALL)
     assert [link for link in re.findall(r'(?:href|src)="([^"]+)"', markup) if "assets/" in link] == []

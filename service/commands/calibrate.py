@@ -1,4 +1,4 @@
-"""`softkv calibrate FILE`: labelled questions from a file → how sure a collection's answers may be."""
+"""`softkv calibrate FILE`: calibrate the confidence of a collection's answers with labelled questions from a file."""
 
 from __future__ import annotations
 
@@ -36,59 +36,59 @@ def calibrate(
     file: Annotated[
         Path,
         typer.Argument(
-            help='A question a line: {"query": …, "id": …}, id null where there is no answer; - is standard input.',
+            help='One question per line: {"query": …, "id": …}, with id null if it has no answer; - is stdin.',
             parser=existing_file,
             metavar="FILE",
             show_default=False,
         ),
     ],
     collection: Annotated[str, typer.Option("-c", "--collection", help="The collection to ask.", show_default=False)],
-    apply: Annotated[bool, typer.Option("--apply", help="Keep what was fitted, where it gains.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Keep the calibration if it gains.")] = False,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
     as_json: AsJSON = False,
 ) -> None:
-    """Fit to labelled questions how sure an answer may be, and see what that gains on others.
+    """Fit confidence to labelled questions, and measure the gain on held-out ones.
 
     softkv calibrate questions.jsonl --collection library --apply
     """
     from service.commands.console import output, write_json
-    from service.commands.remote.connection import connected
+    from service.commands.remote import connect
 
-    questions = _questions(file)
-    with connected(url, api_key) as client, _by_line(file, [*questions]):
-        found = vars(client.collection(collection).calibrate(questions.values(), apply=apply))
+    questions = _read_questions(file)
+    with connect(url, api_key) as client, _cite_lines(file, [*questions]):
+        report = vars(client.collection(collection).calibrate(questions.values(), apply=apply))
     if as_json:
-        write_json(found)
+        write_json(report)
         return
     console = output()
-    console.print(_table(found))
-    level, words = found["level"], found["full_text"]
-    console.print(f"temperature {found['temperature']:.4g}, none of these at {level:.4g}, words {words:g}")
-    fell = [f"{FIGURES[name]} fell by {_figure(figure)}" for name, figure in found["gained"].items()]
-    console.print(", ".join(fell))
-    if found["reason"] is not None:
-        console.print(f"no gain, so it is not to be kept: {found['reason']}")
+    console.print(_table(report))
+    level, words = report["level"], report["full_text"]
+    console.print(f"temperature {report['temperature']:.4g}, none of these at {level:.4g}, words {words:g}")
+    gains = [f"{FIGURES[name]} fell by {_figure(figure)}" for name, figure in report["gained"].items()]
+    console.print(", ".join(gains))
+    if report["reason"] is not None:
+        console.print(f"not kept, since it gains nothing: {report['reason']}")
     else:
-        console.print("kept" if found["applied"] else "not kept: --apply keeps it")
+        console.print("kept" if report["applied"] else "not kept: --apply keeps it")
 
 
 @contextmanager
-def _by_line(file: Path, numbers: Sequence[int]) -> Iterator[None]:
-    """What is wrong with a question is told of its line."""
+def _cite_lines(file: Path, numbers: Sequence[int]) -> Iterator[None]:
+    """Name the line of a file in errors about a question."""
     import softkv
 
     try:
         yield
     except softkv.Invalid as error:
         for pointer, detail in error.errors:
-            if place := re.match(r"/questions/(\d+)", pointer):
-                raise Refused(f"line {numbers[int(place[1])]} of {file}: {detail}") from None
+            if match := re.match(r"/questions/(\d+)", pointer):
+                raise Refused(f"line {numbers[int(match[1])]} of {file}: {detail}") from None
         raise
 
 
-def _questions(file: Path) -> dict[int, dict[str, Any]]:
-    """By the number of its line."""
+def _read_questions(file: Path) -> dict[int, dict[str, Any]]:
+    """Return the questions of a file by line number."""
     try:
         text = (sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()).decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -102,20 +102,20 @@ def _questions(file: Path) -> dict[int, dict[str, Any]]:
         except ValueError as error:
             raise Refused(f"line {number} of {file} is not JSON: {error}") from None
         if not isinstance(question, dict) or "query" not in question:
-            raise Refused(f'line {number} of {file} is no question: wanted {{"query": …, "id": …}}')
+            raise Refused(f'line {number} of {file} is not a question: expected {{"query": …, "id": …}}')
         questions[number] = question
     return questions
 
 
-def _table(found: Mapping[str, Any]) -> RenderableType:
-    """A row a figure, before and after, each with its standard error."""
+def _table(report: Mapping[str, Any]) -> RenderableType:
+    """Return a table with a row per figure, before and after, each with its standard error."""
     from rich import box
     from rich.table import Table
 
-    columns = {"as served": found["before"], "calibrated": found["after"]}
-    if found["after_words"] is not None:
-        columns["with words"] = found["after_words"]
-    labels = found["labels"]
+    columns = {"as served": report["before"], "calibrated": report["after"]}
+    if report["after_words"] is not None:
+        columns["with words"] = report["after_words"]
+    labels = report["labels"]
     table = Table(title=f"{labels['present']} questions with an answer, {labels['absent']} without", box=box.SIMPLE)
     table.add_column("")
     for name in columns:

@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.commands.errors import CommandError, Misused
-from service.commands.files.document_files import open_source
-from service.commands.files.source import ColumnNames
+from service.commands.files import ColumnNames, open_source
 from softkv.wire import decode_array
 
 BOOKS = [

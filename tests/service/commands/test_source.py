@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.commands.files.source import Entry, batches
+from service.commands.files import Entry, batches
 
 
 @pytest.mark.parametrize("content", [b"1", b"[]", b'"a"', b"{}", b'{"id": 1}', b"{", b"\xff"])

@@ -11,13 +11,13 @@ import pytest
 
 import softkv
 from service.commands.errors import Refused, Unreachable
-from service.commands.remote.connection import connected
+from service.commands.remote import connect
 from tests.running import RunningService
 
 
 def test_a_service_that_is_full_is_asked_again(tmp_path: Path) -> None:
     """All places are taken, until a moment after the client asked first."""
-    with RunningService(data_dir=tmp_path, encoder="none", max_queue=1) as full, connected(full.url) as client:
+    with RunningService(data_dir=tmp_path, encoder="none", max_queue=1) as full, connect(full.url) as client:
         with ExitStack() as stack:
             stack.enter_context(full.full())
             with pytest.raises(softkv.Busy):
@@ -32,13 +32,13 @@ def test_a_service_that_is_not_there_is_not_waited_for(monkeypatch: pytest.Monke
     monkeypatch.setattr(time, "sleep", pytest.fail)
     with (
         pytest.raises(Unreachable, match=r"no service answers at http://127\.0\.0\.1:9"),
-        connected("http://127.0.0.1:9"),
+        connect("http://127.0.0.1:9"),
     ):
         pytest.fail("it was taken for a service")
 
 
 def test_what_the_client_raises_ends_the_command(service: RunningService) -> None:
-    with pytest.raises(Refused, match="there is no collection 'atlantis'"), connected(service.url) as client:
+    with pytest.raises(Refused, match="there is no collection 'atlantis'"), connect(service.url) as client:
         client.collection("atlantis").info()
-    with pytest.raises(ZeroDivisionError), connected(service.url):
+    with pytest.raises(ZeroDivisionError), connect(service.url):
         1 / 0  # noqa: B018

@@ -1,1 +1,0 @@
-"""Files of documents, texts and vectors, read as streams and written."""

@@ -1,1 +1,0 @@
-"""Whole stores: saved in a file, made of one, brought from one place to another."""

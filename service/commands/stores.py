@@ -1,0 +1,194 @@
+"""Whole stores: `softkv backup` saves one in a file, `restore` makes one of a file, `copy` copies between two."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from service.commands.errors import CommandError, Misused
+from service.commands.options import ApiKey, AsJSON, Url, existing_file
+from service.commands.serve import read_settings
+from service.networks import DEFAULT_URL
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from service.storage import CollectionDiff, Store
+
+SHOWN_IDS = 5
+
+
+def backup(
+    file: Annotated[
+        Path,
+        typer.Argument(help="The output file; - is standard output.", metavar="FILE", show_default=False),
+    ],
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    as_json: AsJSON = False,
+) -> None:
+    """Copy everything that a running service stores into one file.
+
+    The copy is of one instant, while the service keeps reading and writing.
+    A file gets its name only when it is complete and its checksum is right.
+    `softkv restore` makes a data directory of it. If the service has keys,
+    this needs one that may write.
+
+    softkv backup monday.softkv
+    """
+    from service.commands.console import messages, output, progress, write_json
+    from service.commands.remote import connect
+
+    if as_json and file.name == "-":
+        raise Misused("--json and the backup both go to standard output: name a file")
+    with connect(url, api_key) as client, progress(messages()) as bar:
+        task = bar.add_task("backup", total=None)
+        try:
+            result = client.backup(
+                sys.stdout.buffer if file.name == "-" else file,
+                progress=lambda done, of: bar.update(task, completed=done, total=of),
+            )
+        except OSError as error:
+            raise CommandError(f"{file} cannot be written ({error.strerror}): choose another file") from None
+    if as_json:
+        write_json({"file": str(file), "made": result.made, "bytes": result.length, "sha256": result.sha256})
+        return
+    (messages() if file.name == "-" else output()).print(f"{file}: {result.length:,} bytes, as of {result.made}")
+
+
+def restore(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="A file of `softkv backup`; - is standard input.",
+            parser=existing_file,
+            metavar="FILE",
+            show_default=False,
+        ),
+    ],
+    data_dir: Annotated[
+        Path | None, typer.Option(help="The directory, which has no store yet.", show_default="data")
+    ] = None,
+    as_json: AsJSON = False,
+) -> None:
+    """Make a data directory of a backup; needs no service, and no service may run on it.
+
+    A directory with a store stays as it is. If the backup is incomplete or
+    its checksum is wrong, nothing is written.
+
+    softkv restore monday.softkv --data-dir data
+    """
+    from service.commands.console import messages, output, write_json
+    from service.storage import StorageError, restore
+
+    # A loopback host: nothing listens here, so the settings need no keys.
+    options = {"host": "127.0.0.1", "data_dir": data_dir}
+    settings = read_settings({name: value for name, value in options.items() if value is not None})
+    try:
+        with messages().status(f"restoring {file}"):
+            if file.name == "-":
+                head = restore(sys.stdin.buffer, settings.data_dir)
+            else:
+                with file.open("rb") as source:
+                    head = restore(source, settings.data_dir)
+    except StorageError as error:
+        raise CommandError(str(error)) from None
+    except OSError as error:
+        raise CommandError(f"{file} could not be restored ({error.strerror}): nothing was written") from None
+    if as_json:
+        write_json({"data_dir": str(settings.data_dir), "made": head.made, "bytes": head.length})
+        return
+    output().print(f"{settings.data_dir}: {head.length:,} bytes, as of {head.made}")
+
+
+def copy(
+    source: Annotated[
+        str, typer.Argument(help="A data directory, or postgresql://….", metavar="FROM", show_default=False)
+    ],
+    target: Annotated[str, typer.Argument(help="Another one, created if missing.", metavar="TO", show_default=False)],
+    collections: Annotated[
+        list[str] | None,
+        typer.Option("--collection", "-c", help="Only this one; may be given several times.", show_default="all"),
+    ] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Then compare every document with its source.")] = False,
+    as_json: AsJSON = False,
+) -> None:
+    """Copy collections from one store into another, vectors bit by bit.
+
+    Needs no service, and none may run on a data directory. Documents that TO
+    already has are not written again, so that an interrupted copy resumes;
+    documents that only TO has stay. Answers stored for an Idempotency-Key
+    are not copied.
+
+    softkv copy data postgresql://user@host/softkv --verify
+    """
+    from service.commands.console import messages, output, progress, write_json
+    from service.storage import CollectionDiff, CopySummary, StorageError, compare_collection, copy_collection
+
+    if _parse_address(source) == _parse_address(target):
+        raise Misused(f"{source} and {target} are one store: name another one to copy into")
+    if isinstance(directory := _parse_address(source), Path) and not (directory / "softkv.sqlite3").exists():
+        raise CommandError(f"{source} has no store: name the data directory of a service")
+    copied, diffs = list[CopySummary](), list[CollectionDiff]()
+    try:
+        with (
+            closing(_open_store(source)) as source_store,
+            closing(_open_store(target)) as target_store,
+            source_store.reading() as reader,
+            progress(messages()) as bar,
+        ):
+            totals = {record.name: record.documents for record in reader.collections()}
+            for name in collections or totals:
+                copied.append(copy_collection(reader, target_store, name, _add_task(bar, name, totals.get(name))))
+            for summary in copied if verify else []:
+                report = _add_task(bar, f"{summary.name}, verified", summary.documents)
+                with target_store.reading() as target_reader:
+                    diffs.append(compare_collection(reader, target_reader, summary.name, report))
+    except StorageError as error:
+        raise CommandError(str(error)) from None
+    if as_json:
+        write_json({"copied": [asdict(summary) for summary in copied], "compared": [asdict(diff) for diff in diffs]})
+    else:
+        for summary in copied:
+            output().print(f"{summary.name}: {summary.documents:,} documents, {summary.written:,} of them written")
+        for diff in diffs:
+            output().print(_describe(diff))
+    if not all(diff.same for diff in diffs):
+        raise CommandError("the copy differs from its source: see above, and copy again")
+
+
+def _parse_address(address: str) -> Path | str:
+    """Return a directory as a path, or the address of a database unchanged."""
+    if address.startswith(("postgresql://", "postgres://")):
+        return address
+    return Path(address.removeprefix("sqlite:")).resolve()
+
+
+def _open_store(address: str) -> Store:
+    from service.storage import SQLiteStore, open_shared
+
+    location = _parse_address(address)
+    return SQLiteStore.open(location) if isinstance(location, Path) else open_shared(location)
+
+
+def _add_task(bar: Progress, name: str, total: int | None) -> Callable[[int], None]:
+    task = bar.add_task(name, total=total)
+    return lambda done: bar.update(task, completed=done)
+
+
+def _describe(diff: CollectionDiff) -> str:
+    if diff.same:
+        return f"{diff.name}: the same, {diff.digests[0]}"
+    differences = [f"{name} differs" for name in diff.settings]
+    for kind, ids in (("missing", diff.missing), ("not the same", diff.other), ("only there", diff.added)):
+        if ids:
+            differences.append(
+                f"{len(ids):,} {kind}: {', '.join(ids[:SHOWN_IDS])}{' …' if len(ids) > SHOWN_IDS else ''}"
+            )
+    return f"{diff.name}: {'; '.join(differences)}"
