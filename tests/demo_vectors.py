@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from service.datasets import DEMOS, Demo
-from service.datasets.known_vectors import write_vectors
+from service.datasets.precomputed_vectors import write_vectors
 from service.encoding import DEFAULT_MODEL, load_encoder
 
 DIRECTORY = Path(__file__).parents[1] / "service" / "datasets" / "vectors"

@@ -12,10 +12,10 @@ from attention.errors import ParameterError
 from attention.transformer import Packed, SentenceEncoder, load, map_arrays
 from benchmarks.engines.engine import Engine, Refused, Setting
 from service.encoding.encoder import Encoder
+from service.encoding.models.core_network import load_tokenizer
 from service.encoding.models.declaration import Declaration
 from service.encoding.models.network import Precision, RunsOn
 from service.encoding.texts import Purpose
-from service.encoding.tokens.tokenizer_file import load_tokenizer
 
 Forward = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
 

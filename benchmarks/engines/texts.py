@@ -1,6 +1,6 @@
 """What is encoded: questions, passages and a mixture, of the house's own texts; the same every time.
 
-The pieces are texts of `service.encoding.topics` and the keys of the demo collections, among them docstrings of the
+The pieces are texts of `service.encoding.background` and the keys of the demo collections, among them docstrings of the
 standard library.
 """
 
@@ -13,7 +13,7 @@ from functools import cache
 from itertools import cycle, islice
 
 from service.datasets import DEMOS
-from service.encoding.topics import TOPICS
+from service.encoding.background import TOPICS
 
 PIECES = (5, 6, 7, 8)  # of one passage after another: about 145 tokens
 MOST_PIECES = 12  # of a text of the mixture: 300 tokens, of which the model reads 256

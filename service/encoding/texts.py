@@ -1,9 +1,13 @@
-"""Which texts can be encoded at all."""
+"""Texts to encode, and encoded texts: their vectors and what the model read of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from service.encoding.errors import InvalidText
 
@@ -33,3 +37,64 @@ def check_texts(texts: Sequence[str]) -> None:
                 f"{error.start}: it is half of a character, send the whole one or leave it out",
                 position,
             ) from error
+
+
+class EncodedText(NamedTuple):
+    """One text of `Encoded`: a row of each of its arrays."""
+
+    vector: NDArray[np.float32]  # [d]
+    token_count: int
+    truncated: bool
+    unknown_tokens: int
+    content: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """n texts as vectors, and what the model made of them.
+
+    Attributes:
+        vectors: float32 [n, d], of unit length where the model normalises.
+        token_counts: int64 [n], the tokens of the whole text, prompt and special tokens included.
+        truncated: bool [n], whether the model read less than that.
+        unknown_tokens: int64 [n], those of `token_counts` that the model reads as one and the same.
+        content: int8 [n], what the model reads of each text without the prompt, as `Content` counts.
+    """
+
+    vectors: NDArray[np.float32]
+    token_counts: NDArray[np.int64]
+    truncated: NDArray[np.bool_]
+    unknown_tokens: NDArray[np.int64]
+    content: NDArray[np.int8]
+
+    @classmethod
+    def blank(cls, n: int, dimension: int) -> Self:
+        """Room for n texts, to be filled with `put`."""
+        counts = np.zeros(n, dtype=np.int64)
+        vectors = np.zeros((n, dimension), dtype=np.float32)
+        return cls(vectors, counts, np.zeros(n, dtype=np.bool_), counts.copy(), np.zeros(n, dtype=np.int8))
+
+    @classmethod
+    def of(cls, texts: Sequence[EncodedText]) -> Self:
+        """n texts, at least one, that were encoded apart."""
+        vectors, counts, truncated, unknown, content = zip(*texts, strict=True)
+        return cls(
+            np.stack(vectors),
+            np.asarray(counts, dtype=np.int64),
+            np.asarray(truncated, dtype=np.bool_),
+            np.asarray(unknown, dtype=np.int64),
+            np.asarray(content, dtype=np.int8),
+        )
+
+    def texts(self) -> list[EncodedText]:
+        """Each text on its own; the vectors are views of the rows."""
+        columns = self.token_counts, self.truncated, self.unknown_tokens, self.content
+        return [EncodedText(*row) for row in zip(self.vectors, *(each.tolist() for each in columns), strict=True)]
+
+    def put(self, positions: Sequence[int], part: Self, rows: slice) -> None:
+        """Write the given rows of another answer to these positions."""
+        self.vectors[positions] = part.vectors[rows]
+        self.token_counts[positions] = part.token_counts[rows]
+        self.truncated[positions] = part.truncated[rows]
+        self.unknown_tokens[positions] = part.unknown_tokens[rows]
+        self.content[positions] = part.content[rows]

@@ -5,7 +5,6 @@ Importing it is cheap: torch is imported by the process that trains.
 
 from __future__ import annotations
 
-from service.lab.decoding import Decoded
 from service.lab.errors import (
     LabBusy,
     LabError,
@@ -17,5 +16,5 @@ from service.lab.errors import (
 )
 from service.lab.jobs import Job, NetworkJob, PairsJob
 from service.lab.lab import MOST_SECONDS, Lab, TrainedModel
-from service.lab.networks import Model, Plan
+from service.lab.networks import Decoded, Model, Plan
 from service.lab.tasks import TASKS

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from service.lab.jobs import Job, NetworkJob, PairsJob, Told, job, numbers
-from service.lab.tasks import Example, PictureTask, Task, TextTask, picture
+from service.lab.tasks import Example, PictureTask, Task, TextTask, join_patches
 
 if TYPE_CHECKING:
     from service.lab.training import Tested
@@ -74,17 +74,16 @@ def _tested(tested: Tested) -> dict[str, Any]:
 def _example(task: Task, example: Example) -> dict[str, Any]:
     shown = {"target": task.joined(example.target)}
     if isinstance(task, PictureTask):
-        return {"picture": picture(example.source), **shown}
+        return {"picture": join_patches(example.source), **shown}
     assert isinstance(task, TextTask)
     return {"source": task.shown(example.source), **shown}
 
 
 def _pairs(what: PairsJob) -> Iterator[Told]:
-    from service.lab.projections import learning
-    from service.lab.training import Budget
+    from service.lab.training import Budget, learn_projections
 
     last: dict[str, Any] = {}
-    for each in learning(what.query, what.key, Budget(what.seconds, what.steps), what.seed):
+    for each in learn_projections(what.query, what.key, Budget(what.seconds, what.steps), what.seed):
         last = each._asdict()
         yield Told("step", last)
     yield Told("trained", {name: last[name] for name in ("step", "seconds", "weights", "right", "right_held_out")})

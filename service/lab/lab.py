@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from secrets import token_hex
 
-from service.lab.decoding import Decoded, decode
 from service.lab.errors import LabBusy, LibraryNeeded, ModelNotTrained, TrainingFailed
 from service.lab.jobs import LONGEST_LINE, Job, NetworkJob, Told, restored
-from service.lab.networks import Network, parameters
+from service.lab.networks import Decoded, Network, decode, parameters
 
 CHILD = "service.lab.child"
 MOST_KEPT = 16
@@ -115,7 +114,7 @@ class Lab:
         return self._models[identity]
 
     async def decode(self, model: TrainedModel, source: str | list[list[float]]) -> Decoded:
-        """What a model writes for a source, and what it looked at; errors are those of `service.lab.decoding`."""
+        """What a model writes for a source, and what it looked at; errors are those of `service.lab.networks`."""
         return await asyncio.to_thread(decode, model.job.plan.task, model.network, source)
 
     async def _trained(self, job: NetworkJob, told: Told) -> str:

@@ -1,7 +1,8 @@
-"""Training on torch, told as it goes: Adam, a warm-up, and a rate that falls to nothing as the budget is spent."""
+"""Training on torch: networks for a task, and the projections W_Q and W_K for pairs."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
+from attention import attend
 from attention.transformer import arrays, map_arrays
+from service.lab.jobs import D_K, held_out
 from service.lab.networks import Network, Plan, learned, network, steps
 from service.lab.tasks import BEGIN, END, Batch, Example, PictureTask
 
@@ -196,3 +199,73 @@ class _Training:
             if weights and places
         ]
         return float(np.mean(found)) if found else None
+
+
+WARMTH = 20.0
+"""What a cosine is multiplied by at the beginning: temperature 0.05."""
+
+PROJECTION_RATE = 0.01
+TOLD_EVERY = 2
+PROJECTION_STEPS = 200
+
+
+class ProjectionStep(NamedTuple):
+    """Where W_Q and W_K stand.
+
+    Attributes:
+        step: how many steps were taken.
+        seconds: since the first.
+        loss: of the pairs that are learned from, in nats.
+        weights: float32 [n, n], how much each question rests on each key.
+        right: of the pairs that are learned from, the share whose question rests most on its own key.
+        right_held_out: the same of the others.
+    """
+
+    step: int
+    seconds: float
+    loss: float
+    weights: NDArray[np.float32]
+    right: float
+    right_held_out: float
+
+
+def learn_projections(
+    query: NDArray[np.float32], key: NDArray[np.float32], budget: Budget, seed: int = 0
+) -> Iterator[ProjectionStep]:
+    """Learn from pairs, told every few steps; the first that is told has learned nothing yet.
+
+    Args:
+        query: [n, d], of length 1.
+        key: [n, d], the key of each question, of length 1.
+        budget: without steps, `PROJECTION_STEPS`.
+        seed: of the projection at the beginning.
+    """
+    n, d = query.shape
+    began = time.perf_counter()
+    random = np.random.default_rng(seed).standard_normal((d, D_K)) / math.sqrt(D_K)
+    start = torch.tensor(random * math.sqrt(WARMTH * math.sqrt(D_K)), dtype=torch.float32)
+    W_Q, W_K = start.clone().requires_grad_(), start.clone().requires_grad_()
+    adam = torch.optim.Adam([W_Q, W_K], lr=PROJECTION_RATE)
+    asked, keys = torch.from_numpy(query), torch.from_numpy(key)
+    apart = held_out(n)
+    learned, steps = torch.from_numpy(np.flatnonzero(~apart)), budget.steps or PROJECTION_STEPS
+    within = Budget(budget.seconds, steps)
+    for step in range(steps + 1):
+        weights = attend(asked @ W_Q, keys @ W_K, keys).weights
+        of_own = attend(asked[learned] @ W_Q, keys[learned] @ W_K, keys[learned]).weights.diagonal()
+        loss = -of_own.clamp_min(torch.finfo(torch.float32).tiny).log().mean()
+        seconds = time.perf_counter() - began
+        done = within.spent(seconds, step) >= 1
+        if step % TOLD_EVERY == 0 or done:
+            told = weights.detach().numpy()
+            right = told.argmax(axis=1) == np.arange(n)
+            yield ProjectionStep(step, seconds, float(loss.detach()), told, _share(right[~apart]), _share(right[apart]))
+        if done:
+            return
+        adam.zero_grad()
+        torch.autograd.backward(loss)
+        adam.step()
+
+
+def _share(right: NDArray[np.bool_]) -> float:
+    return float(right.mean()) if len(right) else math.nan

@@ -18,7 +18,7 @@ from benchmarks.contenders.postgres import READY, Postgres, message
 from benchmarks.contenders.store import seconds_to_first_answer
 from benchmarks.http import OTHERS, makers
 from benchmarks.keys import near
-from service.encoding.queue.cache import TEXTS
+from service.encoding.queue import CACHE_TEXTS
 
 ROOT = Path(__file__).parents[2]
 FOUND, MISSING = makers(OTHERS)
@@ -130,4 +130,4 @@ def test_the_benchmark_tells_who_is_left_out_and_keeps_what_is_loaded(tmp_path):
 
 
 def test_there_are_more_questions_than_the_service_remembers():
-    assert TEXTS + QUERIES < QUESTIONS
+    assert CACHE_TEXTS + QUERIES < QUESTIONS

@@ -1,26 +1,181 @@
-"""Models of other kinds, as sentence-transformers computes them, on the core's attention where they allow it."""
+"""Models that sentence-transformers computes, on the core's attention if the architecture allows it."""
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 
-from attention.errors import AttentionError
+from attention import attend, causal
+from attention.errors import AttentionError, ParameterError
+from service.encoding.background import TOPICS
 from service.encoding.errors import LibraryMissing, ModelUnusable
-from service.encoding.models.core_attention import CoreAttention
-from service.encoding.models.network import Precision, RunsOn
-from service.encoding.models.torch_threads import use_threads
+from service.encoding.models.network import Precision, RunsOn, use_threads
 from service.encoding.texts import PURPOSES, Purpose
-from service.encoding.tokens.library_tokenizer import library_tokenizer
-from service.encoding.topics import TOPICS
+from service.encoding.tokens import ModelTokenizer
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+ATTENTION_NAME = "softkv"
+# What a model may ask of its attention that `attend` is not told here, by transformers' names.
+UNSUPPORTED_OPTIONS = ("softcap", "s_aux", "cache")
+
+
+class CoreAttention:
+    """`attention.attend`, called as transformers calls an attention function; it counts its calls."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def install(self, layers: PreTrainedModel) -> bool:
+        """Make it the attention of a model; False where the architecture does not allow that."""
+        from transformers import AttentionInterface
+        from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+        from transformers.utils import logging
+
+        AttentionInterface.register(ATTENTION_NAME, self)
+        AttentionMaskInterface.register(ATTENTION_NAME, sdpa_mask)
+        verbosity = logging.get_verbosity()
+        # A model that cannot be changed would warn of what is looked at next.
+        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+        try:
+            layers.set_attn_implementation(ATTENTION_NAME)
+        except (ValueError, ImportError):
+            return False
+        finally:
+            logging.set_verbosity(verbosity)
+        return bool(layers.config._attn_implementation == ATTENTION_NAME)
+
+    def __call__(
+        self,
+        module: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attention_mask: Tensor | None,
+        scaling: float | None = None,
+        is_causal: bool | None = None,
+        position_bias: Tensor | None = None,
+        **options: Any,
+    ) -> tuple[Tensor, Tensor]:
+        """Attention of every head.
+
+        Args:
+            module: the layer, which may have groups of heads that share keys and values.
+            query: [b, n_heads, m, d_k]
+            key, value: [b, n_groups, n, d_k]
+            attention_mask: bool, True where a query may attend, or what is added to the logits; [b, 1, m, n].
+            scaling: of the dot products; 1/√d_k without.
+            is_causal: where there is no mask; the module's own without.
+            position_bias: added to the logits.
+            options: others, of which `attend` can honour none.
+
+        Returns:
+            [b, m, n_heads, d_k], and the weights [b, n_heads, m, n].
+
+        Raises:
+            ParameterError: the model asks for something that `attend` is not told.
+        """
+        self.calls += 1
+        for name in UNSUPPORTED_OPTIONS:
+            if options.get(name) is not None:
+                raise ParameterError(f"{name} is not computed by the core's attention")
+        groups = query.shape[1] // key.shape[1]
+        if groups > 1:
+            key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
+        mask, bias = None, position_bias
+        if attention_mask is not None and attention_mask.dtype.is_floating_point:
+            bias = attention_mask if bias is None else bias + attention_mask
+        elif attention_mask is not None:
+            mask = attention_mask
+        elif getattr(module, "is_causal", True) if is_causal is None else is_causal:
+            mask = causal(query.shape[2], key.shape[2], like=query)
+        if scaling is not None:
+            query = query * (scaling * query.shape[-1] ** 0.5)
+        attended = attend(query, key, value, mask=mask, bias=bias)
+        return attended.output.transpose(1, 2).contiguous(), attended.weights
+
+
+def library_tokenizer(model: SentenceTransformer, directory: Path) -> ModelTokenizer:
+    """A copy of a model's tokeniser: the library keeps its own truncation in the other.
+
+    Raises:
+        ModelUnusable: it is none of the tokenizers library, a question and a document are not read alike, or the model
+            does not say where it stops reading.
+    """
+    first = model[0]
+    readers = [route[0] for route in getattr(first, "sub_modules", {}).values()] or [first]
+    described = {_described(reader) for reader in readers}
+    if len(described) > 1:
+        raise ModelUnusable(
+            f"the model in {directory} reads questions and documents with unlike tokenisers or limits, wanted one, for "
+            "softkv counts tokens and says which texts were cut: name another model"
+        )
+    if described == {None}:
+        raise ModelUnusable(
+            f"the model in {directory} reads texts with {type(model.tokenizer).__name__}, wanted a tokeniser of the "
+            "tokenizers library, which softkv counts tokens with: name another model"
+        )
+    if limits := ", ".join(filter(None, map(_own_limits, readers))):
+        raise ModelUnusable(
+            f"the model in {directory} cuts texts at limits of its own ({limits}), wanted one max_seq_length, for "
+            "softkv says which texts were cut: leave them out of its sentence_bert_config.json, or name another model"
+        )
+    own = model.tokenizer
+    if isinstance(own, Tokenizer):
+        return _of_static_model(own)
+    longest = model.max_seq_length
+    if longest is None or longest == math.inf:
+        raise ModelUnusable(f"the model in {directory} does not say its longest text: name another model")
+    return ModelTokenizer(
+        Tokenizer.from_str(own.backend_tokenizer.to_str()),
+        max_tokens=int(longest),
+        unknown_token=own.unk_token_id,
+        truncation_side=own.truncation_side,
+    )
+
+
+def _described(reader: Any) -> tuple[bool, str, Any] | None:
+    """A reader of texts in full: whether it is static, its tokeniser and its limit; None for another library's."""
+    own = getattr(reader, "tokenizer", None)
+    if isinstance(own, Tokenizer):
+        return True, own.to_str(), None
+    backend = getattr(own, "backend_tokenizer", None)
+    return (False, backend.to_str(), reader.max_seq_length) if isinstance(backend, Tokenizer) else None
+
+
+def _own_limits(reader: Any) -> str:
+    """The limits of one purpose, or of every call, that stand beside max_seq_length."""
+    limits = {name: getattr(reader, name, None) for name in ("query_length", "document_length")}
+    for part, arguments in (getattr(reader, "processing_kwargs", None) or {}).items():
+        limits[f"processing_kwargs.{part}.max_length"] = (arguments or {}).get("max_length")
+    return ", ".join(f"{name} {limit}" for name, limit in limits.items() if limit is not None)
+
+
+def _of_static_model(own: Tokenizer) -> ModelTokenizer:
+    """A static model averages the vectors of a text's tokens: it puts no special ones around them, and reads all,
+    but for what its tokenizer.json cuts."""
+    described: dict[str, Any] = json.loads(own.to_str())
+    truncation = described["truncation"]
+    library = Tokenizer.from_str(json.dumps(described | {"post_processor": None}))
+    unknown = described["model"].get("unk_token")
+    return ModelTokenizer(
+        library,
+        max_tokens=truncation["max_length"] if truncation else None,
+        unknown_token=described["model"].get("unk_id") if unknown is None else library.token_to_id(unknown),
+        truncation_side="left" if truncation and truncation["direction"].lower() == "left" else "right",
+    )
+
 
 # Texts of unlike lengths, so that all but the longest are padded when they run together.
 PROBES = [topic.text for topic in TOPICS[:3]] + [" ".join(topic.text for topic in TOPICS[:3]), "short", ""]

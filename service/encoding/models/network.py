@@ -1,4 +1,4 @@
-"""What turns tokens into vectors: the core's own Transformer, or a model of sentence-transformers."""
+"""The protocol of a model in memory, which turns token ids into vectors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.encoding.texts import Purpose
-from service.encoding.tokens.tokens import ModelTokenizer
+from service.encoding.tokens import ModelTokenizer
 
 Precision = Literal["float32", "bfloat16"]
 RunsOn = Literal["attention/transformer", "sentence-transformers with attention", "sentence-transformers"]
@@ -43,3 +43,15 @@ class Network(Protocol):
             ids: the tokens of prompt and text, as `tokenizer` reads them.
             purpose: what the texts are for.
         """
+
+
+def use_threads(threads: int | None) -> None:
+    """Have torch compute in so many threads; None leaves its own choice.
+
+    Raises:
+        ModuleNotFoundError: there is no torch.
+    """
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)

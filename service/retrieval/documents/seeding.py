@@ -23,7 +23,7 @@ BATCH = 256
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
 
-class KnownVectors(Protocol):
+class PrecomputedVectors(Protocol):
     """Vectors of texts that need not be encoded."""
 
     def of(self, text: str) -> Array | None:
@@ -45,7 +45,7 @@ class Seed(Protocol):
     def documents(self) -> Callable[[], Iterator[Mapping[str, Any]]]:
         """Its documents, from the first."""
 
-    def vectors(self, checksum: str | None) -> KnownVectors:
+    def vectors(self, checksum: str | None) -> PrecomputedVectors:
         """What is known of its texts' vectors by the encoder of that checksum."""
 
 
@@ -154,7 +154,7 @@ class Seeding:
             await self._catalogue.encoder.settled()
 
 
-def _with_vectors(document: SentDocument, known: KnownVectors, keyed: bool) -> SentDocument:
+def _with_vectors(document: SentDocument, known: PrecomputedVectors, keyed: bool) -> SentDocument:
     """The document with the vectors that are known of its texts; with `keyed` its key's stands for the value's."""
     key, value = document.key, document.value
     if key is not None and document.vectors is None:

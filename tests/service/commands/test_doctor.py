@@ -14,7 +14,7 @@ import httpx
 import numpy as np
 import pytest
 
-from service.encoding.models.installed import installed_checkpoint
+from service.encoding.registry import installed_checkpoint
 from service.storage import CollectionSettings, DocumentRecord, open_shared
 from tests.postgres import PostgresServer
 from tests.service.commands.conftest import Softkv, serving

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.datasets.docstring import described, first_sentence, shortened
+from service.datasets.public_documents import first_sentence, shorten, strip_signatures
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from service.datasets.docstring import described, first_sentence, shortened
     ],
 )
 def test_a_leading_signature_is_not_part_of_the_description(docstring, text):
-    assert described(docstring) == text
+    assert strip_signatures(docstring) == text
 
 
 @pytest.mark.parametrize(
@@ -41,5 +41,5 @@ def test_first_sentence(text, sentence):
 
 
 def test_shortened_cuts_between_words_and_says_so():
-    assert shortened("one two three", 13) == "one two three"
-    assert shortened("one two three", 12) == "one two…"
+    assert shorten("one two three", 13) == "one two three"
+    assert shorten("one two three", 12) == "one two…"

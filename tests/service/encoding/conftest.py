@@ -9,8 +9,7 @@ import pytest
 
 from attention.kernels import prepare_transformer
 from service.encoding.encoder import Encoder
-from service.encoding.models.installed import installed_checkpoint
-from service.encoding.registry import load_encoder
+from service.encoding.registry import installed_checkpoint, load_encoder
 
 WIDTH = 32  # of the small random models
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from service.encoding.encoder import token_batches
 from service.encoding.errors import InvalidText
-from service.encoding.models.installed import installed_checkpoint
+from service.encoding.registry import installed_checkpoint
 from tests.thorough import thorough
 
 MIXED = [

@@ -8,10 +8,10 @@ import math
 import numpy as np
 import pytest
 
-from service.encoding.models.model_card import card_temperature
+from service.encoding.background import TOPICS
+from service.encoding.models.declaration import card_temperature
 from service.encoding.registry import load_encoder
 from service.encoding.temperature import Temperature, likeliest, temperatures
-from service.encoding.topics import TOPICS
 from tests.bfloat16 import ROUGH
 
 CARD = """# A model

@@ -8,10 +8,9 @@ from importlib import resources
 import numpy as np
 import pytest
 
-from service.encoding.background import is_short
+from service.encoding.background import TOPICS, is_short
 from service.encoding.encoder import Encoder
 from service.encoding.registry import DEFAULT_MEASURED
-from service.encoding.topics import TOPICS
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,8 @@ import pytest
 from service.lab import training as module
 from service.lab.jobs import held_out
 from service.lab.networks import Plan
-from service.lab.projections import learning
 from service.lab.tasks import TASKS
-from service.lab.training import Budget, Step, Trained, training
+from service.lab.training import Budget, Step, Trained, learn_projections, training
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +73,7 @@ def test_pairs_become_a_diagonal_but_those_held_out():
     random = np.random.default_rng(0)
     query, key = (random.standard_normal((20, 64)).astype(np.float32) for _ in range(2))
     query, key = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in (query, key))
-    first, *_, last = learning(query, key, Budget(60))
+    first, *_, last = learn_projections(query, key, Budget(60))
     assert (first.step, last.step) == (0, 200)
     for each in (first, last):
         np.testing.assert_allclose(each.weights.sum(axis=1), 1, atol=1e-5)
@@ -90,12 +89,12 @@ def test_what_pairs_have_in_common_is_learned_for_those_held_out_too():
     random = np.random.default_rng(0)
     query = random.standard_normal((60, 16)).astype(np.float32)
     query /= np.linalg.norm(query, axis=1, keepdims=True)
-    first, *_, last = learning(query, np.roll(query, 1, axis=1), Budget(60, 400))
+    first, *_, last = learn_projections(query, np.roll(query, 1, axis=1), Budget(60, 400))
     assert first.right_held_out < 0.2
     assert last.right_held_out > 0.6
 
 
 def test_two_pairs_have_none_held_out():
-    *_, last = learning(np.eye(2, dtype=np.float32), np.eye(2, dtype=np.float32), Budget(60, 3))
+    *_, last = learn_projections(np.eye(2, dtype=np.float32), np.eye(2, dtype=np.float32), Budget(60, 3))
     assert last.step == 3
     assert np.isnan(last.right_held_out)

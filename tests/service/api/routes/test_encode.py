@@ -40,7 +40,7 @@ def test_a_vector_a_text_and_what_the_model_made_of_it(client):
 def test_the_vectors_are_those_of_sentence_transformers(client):
     from sentence_transformers import SentenceTransformer
 
-    from service.encoding.models.installed import installed_checkpoint
+    from service.encoding.registry import installed_checkpoint
 
     model = SentenceTransformer(str(installed_checkpoint()), device="cpu", local_files_only=True)
     answer = encode(client, MIXED)

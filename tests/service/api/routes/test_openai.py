@@ -9,7 +9,7 @@ import openai
 import pytest
 from tokenizers import Tokenizer
 
-from service.encoding.models.installed import installed_checkpoint
+from service.encoding.registry import installed_checkpoint
 from tests.running import RunningService
 
 MODEL = "all-MiniLM-L6-v2"

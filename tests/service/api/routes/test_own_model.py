@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
-from service.encoding.models.installed import installed_checkpoint
+from service.encoding.registry import installed_checkpoint
 from tests.running import RunningService
 from tests.service.api.contract import Contract
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from service.encoding.models.installed import installed_checkpoint
+from service.encoding.registry import installed_checkpoint
 
 DOG = "The dog chased the cat across the street"
 ALL = ["logits", "query", "key", "value", "changes"]

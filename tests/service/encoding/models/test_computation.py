@@ -7,7 +7,7 @@ import pytest
 
 from attention.kernels import machine_code
 from attention.transformer import Compiled, Packed
-from service.encoding.models.computation import Computation, by_definition
+from service.encoding.models.core_network import Computation, embed_by_definition
 from tests.bfloat16 import ROUGH
 
 LENGTHS = np.array([3, 17, 1, 9, 9])
@@ -29,7 +29,7 @@ def test_until_there_is_machine_code_the_definition_answers_in_float32(
 ):
     model = encoder.network.model
     compute = Computation(model, precision, threads=None)
-    np.testing.assert_array_equal(compute(*texts), by_definition(model, *texts))
+    np.testing.assert_array_equal(compute(*texts), embed_by_definition(model, *texts))
     monkeypatch.setattr(machine_code, "_standing_in", False)
     np.testing.assert_array_equal(compute(*texts), Compiled(model, precision)(*texts))
     monkeypatch.setattr(machine_code, "_standing_in", True)  # whoever has it keeps it
@@ -38,7 +38,7 @@ def test_until_there_is_machine_code_the_definition_answers_in_float32(
 
 def test_where_there_is_neither_the_definition_answers(encoder, texts):
     model = encoder.network.model
-    found = by_definition(model, *texts)
+    found = embed_by_definition(model, *texts)
     np.testing.assert_allclose(found, Packed(model)(*texts), rtol=0, atol=1e-6)
     np.testing.assert_allclose(found, Compiled(model)(*texts), rtol=0, atol=1e-5)
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from service.encoding.errors import ModelUnusable
-from service.encoding.models.installed import DISTRIBUTION, SHA256, installed_checkpoint
+from service.encoding.registry import DISTRIBUTION, SHA256, installed_checkpoint
 
 
 @pytest.fixture

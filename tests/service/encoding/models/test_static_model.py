@@ -9,8 +9,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from service.encoding.errors import ModelUnusable
-from service.encoding.models.installed import installed_checkpoint
-from service.encoding.registry import load_encoder
+from service.encoding.registry import installed_checkpoint, load_encoder
 from service.encoding.texts import PURPOSES
 
 TEXTS = ["a red house", "", "word " * 700, "猫 and dogs", "a red house"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.encoding.queue.batch_size import BATCH_SECONDS, FEWEST, FIRST, MOST, BatchSize
+from service.encoding.queue import BATCH_SECONDS, FIRST_CHARACTERS, MAX_CHARACTERS, MIN_CHARACTERS, BatchSize
 
 
 def settled(characters_a_second, size=None, batches=20):
@@ -16,7 +16,8 @@ def settled(characters_a_second, size=None, batches=20):
 
 
 @pytest.mark.parametrize(
-    ("characters_a_second", "wanted"), [(1e9, MOST), (40_960, MOST), (20_000, 2000), (4_000, 400), (10, FEWEST)]
+    ("characters_a_second", "wanted"),
+    [(1e9, MAX_CHARACTERS), (40_960, MAX_CHARACTERS), (20_000, 2000), (4_000, 400), (10, MIN_CHARACTERS)],
 )
 def test_full_batches_come_to_take_a_tenth_of_a_second(characters_a_second, wanted):
     assert settled(characters_a_second).characters == pytest.approx(wanted, abs=1)
@@ -24,14 +25,14 @@ def test_full_batches_come_to_take_a_tenth_of_a_second(characters_a_second, want
 
 def test_a_batch_that_took_too_long_makes_the_next_one_smaller_at_once():
     size = settled(1e6)
-    size.learn(MOST, 4 * BATCH_SECONDS)
-    assert size.characters == MOST // 4
+    size.learn(MAX_CHARACTERS, 4 * BATCH_SECONDS)
+    assert size.characters == MAX_CHARACTERS // 4
 
 
 def test_one_that_was_soon_done_makes_it_twice_as_large_at_most():
     size = BatchSize()
-    size.learn(FIRST, 1e-9)
-    assert size.characters == 2 * FIRST
+    size.learn(FIRST_CHARACTERS, 1e-9)
+    assert size.characters == 2 * FIRST_CHARACTERS
 
 
 def test_a_batch_that_was_not_full_says_nothing_where_it_was_soon_done():
@@ -39,7 +40,7 @@ def test_a_batch_that_was_not_full_says_nothing_where_it_was_soon_done():
     size.learn(20, 0.05)  # 400 characters a second, most of it what any batch takes
     assert size.characters == pytest.approx(2000, abs=1)
     size.learn(20, 0.3)
-    assert size.characters == FEWEST
+    assert size.characters == MIN_CHARACTERS
 
 
 def test_a_long_text_alone_never_makes_batches_larger_where_it_took_too_long():

@@ -5,8 +5,8 @@ import threading
 import numpy as np
 import pytest
 
-from service.encoding.encoded import EncodedText
-from service.encoding.queue.cache import EmbeddingCache
+from service.encoding.queue import EmbeddingCache
+from service.encoding.texts import EncodedText
 
 
 def answers(*texts):

@@ -7,10 +7,9 @@ import time
 import numpy as np
 import pytest
 
+from service.encoding import queue as queue_module
 from service.encoding.errors import InvalidText, QueueClosed
-from service.encoding.queue import queue as queue_module
-from service.encoding.queue.batch_size import BATCH_SECONDS, FEWEST, MOST
-from service.encoding.queue.queue import CACHED_TEXTS, EncodingQueue
+from service.encoding.queue import BATCH_SECONDS, MAX_CACHED_REQUEST, MAX_CHARACTERS, MIN_CHARACTERS, EncodingQueue
 
 
 class Gate:
@@ -121,11 +120,13 @@ def test_a_bulk_upload_starves_neither_a_query_nor_a_single_document(gate):
     run(gate, scenario)
     assert gate.batches[1] == ("query", ["a query"])
     assert "a single document" in gate.batches[2][1]
-    assert all(sum(map(len, texts)) < MOST + 40 for _, texts in gate.batches)
+    assert all(sum(map(len, texts)) < MAX_CHARACTERS + 40 for _, texts in gate.batches)
     assert len(gate.batches) < 10  # the cancelled rest did not run
 
 
-@pytest.mark.parametrize(("characters_a_second", "wanted"), [(500_000, MOST), (20_000, 2000), (100, FEWEST)])
+@pytest.mark.parametrize(
+    ("characters_a_second", "wanted"), [(500_000, MAX_CHARACTERS), (20_000, 2000), (100, MIN_CHARACTERS)]
+)
 def test_a_batch_of_a_bulk_upload_takes_a_tenth_of_a_second_however_fast_the_machine_is(
     gate, characters_a_second, wanted
 ):
@@ -137,9 +138,9 @@ def test_a_batch_of_a_bulk_upload_takes_a_tenth_of_a_second_however_fast_the_mac
     run(gate, lambda queue: queue.encode(texts, "document"), seconds)
     sizes = [sum(map(len, texts)) for _, texts in gate.batches[:-1]]
     assert sizes[-1] == pytest.approx(wanted, rel=0.4)
-    if wanted > FEWEST:
+    if wanted > MIN_CHARACTERS:
         assert sizes[-1] / characters_a_second <= 1.1 * BATCH_SECONDS
-    assert max(sizes) <= MOST
+    assert max(sizes) <= MAX_CHARACTERS
 
 
 def test_the_event_loop_goes_on_while_a_megabyte_is_read(encoder):
@@ -285,7 +286,7 @@ def test_an_answer_is_the_callers_own(gate):
 
 def test_an_upload_is_neither_looked_up_nor_kept(gate):
     gate.door.set()
-    texts = [str(i) for i in range(CACHED_TEXTS + 1)]
+    texts = [str(i) for i in range(MAX_CACHED_REQUEST + 1)]
 
     async def scenario(queue):
         task = ask(queue, texts)

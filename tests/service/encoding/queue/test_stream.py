@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from service.encoding.errors import QueueClosed
-from service.encoding.queue.queue import SLICE_TEXTS, EncodingQueue, encode_stream
+from service.encoding.queue import SLICE_TEXTS, EncodingQueue, encode_stream
 
 TEXTS = [f"{'word ' * (i % 17)}number {i}" for i in range(SLICE_TEXTS * 2 + 5)]
 

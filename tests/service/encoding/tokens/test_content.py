@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from service.encoding.models.installed import installed_checkpoint
-from service.encoding.tokens.content import Content
-from service.encoding.tokens.tokenizer_file import load_tokenizer
-from service.encoding.tokens.tokens import ModelTokenizer
+from service.encoding.models.core_network import load_tokenizer
+from service.encoding.registry import installed_checkpoint
+from service.encoding.tokens import Content, ModelTokenizer
 
 NOTHING = ["", "   ", "\t\n", "\u00a0", "\u200b", "\ufeff", "\x00", "\u0301", "[PAD]", "[CLS] [SEP]", "[MASK]", "[UNK]"]
 UNKNOWN = ["😺", "猫", "😺😺", "猫 😺", "x" * 101]

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from service.datasets import DEMOS
 from service.encoding.errors import InvalidTokens
-from service.encoding.models.installed import installed_checkpoint
-from service.encoding.tokens.tokenizer_file import load_tokenizer
-from service.encoding.tokens.tokens import decode, spans
+from service.encoding.models.core_network import load_tokenizer
+from service.encoding.registry import installed_checkpoint
+from service.encoding.tokens import decode, spans
 
 TRICKY = [
     "",

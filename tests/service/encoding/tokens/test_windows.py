@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.encoding.models.installed import installed_checkpoint
-from service.encoding.tokens.tokenizer_file import load_tokenizer
-from service.encoding.tokens.tokens import ModelTokenizer
-from service.encoding.tokens.windows import room, windows
+from service.encoding.models.core_network import load_tokenizer
+from service.encoding.registry import installed_checkpoint
+from service.encoding.tokens import ModelTokenizer, room, windows
 from tests.service.encoding.tokens.test_tokens import TRICKY
 
 

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from service.lab import UnreadableSource
-from service.lab.tasks import BEGIN, END, PICTURES, TASKS, TextTask, picture
-from service.lab.tasks.numerals import english, french
+from service.lab.tasks import BEGIN, END, PICTURES, TASKS, TextTask, join_patches, spell_english, spell_french
 
 TEXTS = [task for task in TASKS.values() if isinstance(task, TextTask)]
 
@@ -98,11 +97,11 @@ NUMBERS = {
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_numbers_are_counted_as_in_english_and_in_french(number):
-    assert (" ".join(english(number)), " ".join(french(number))) == NUMBERS[number]
+    assert (" ".join(spell_english(number)), " ".join(spell_french(number))) == NUMBERS[number]
 
 
 def test_every_number_has_words_of_its_own():
-    for words in (english, french):
+    for words in (spell_english, spell_french):
         assert len({tuple(words(number)) for number in range(20_000)}) == 20_000
 
 
@@ -110,7 +109,7 @@ def test_a_picture_is_taken_apart_and_put_together():
     pixels = np.arange(256, dtype=np.float32).reshape(16, 16)
     parts = PICTURES.of(pixels.tolist())
     np.testing.assert_array_equal(parts[1], pixels[:4, 4:8].ravel())
-    np.testing.assert_array_equal(picture(parts), pixels)
+    np.testing.assert_array_equal(join_patches(parts), pixels)
 
 
 def test_pictures_show_what_is_said_of_them():
@@ -118,7 +117,7 @@ def test_pictures_show_what_is_said_of_them():
     ink: dict[tuple[str, str], list[float]] = {}
     for example in drawn(PICTURES, 600):
         size, shape, *place = example.target
-        seen = picture(example.source)
+        seen = join_patches(example.source)
         weights = np.clip(seen - 0.25, 0, 1)
         down, right = ((weights.sum(axis) * np.arange(16)).sum() / weights.sum() for axis in (1, 0))
         wanted = [

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.datasets.known_vectors import NOTHING_KNOWN, KnownVectors, digest_of
+from service.datasets.precomputed_vectors import NO_VECTORS, PrecomputedVectors, text_digest
 from service.retrieval.documents import Seeding
 from service.retrieval.errors import DemoLoading
 from tests.service.retrieval.making import opened
@@ -20,7 +20,7 @@ class Seed:
     name: str
     ids: tuple[str, ...]
     settings: dict[str, Any] = field(default_factory=lambda: {"similarity": "dot"})
-    known: KnownVectors = NOTHING_KNOWN
+    known: PrecomputedVectors = NO_VECTORS
 
     def vectors(self, checksum):
         assert checksum is None  # there is no encoder
@@ -76,7 +76,7 @@ class OfTexts(Seed):
 def test_vectors_that_are_known_are_not_encoded(catalogue, value_from):
     texts = [f"{what} {identity}" for what in ("key", "value") for identity in "ab"]
     vectors = np.eye(4, dtype=np.float16)
-    known = KnownVectors(np.array([digest_of(text) for text in texts], np.uint64), vectors)
+    known = PrecomputedVectors(np.array([text_digest(text) for text in texts], np.uint64), vectors)
     seed = OfTexts("demo", ("a", "b", "c"), {"similarity": "dot", "value_from": value_from}, known)
     asyncio.run(Seeding(catalogue, [seed]).run())
     collection = catalogue.collection("demo")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from service.datasets import DEMOS
-from service.datasets.known_vectors import known_vectors, write_vectors
+from service.datasets.precomputed_vectors import load_vectors, write_vectors
 from service.encoding import load_encoder
 from tests.bfloat16 import ROUGH
 from tests.demo_vectors import DIRECTORY, encoded_texts
@@ -29,7 +29,7 @@ def encoder():
 @pytest.mark.parametrize("name", DEMOS)
 def test_some_of_them_are_the_encoders_but_for_rounding(name, encoder):
     texts = [text for text in encoded_texts(DEMOS[name]) if len(text) < 200]
-    known = known_vectors(name, encoder.checksum)
+    known = load_vectors(name, encoder.checksum)
     sample = [text for text in texts[:: len(texts) // SOME] if known.of(text) is not None]
     assert len(sample) >= SOME / 2
     wanted = encoder.encode(sample, "document").vectors
@@ -41,7 +41,7 @@ def test_some_of_them_are_the_encoders_but_for_rounding(name, encoder):
 
 @pytest.mark.parametrize("name", ["library", "videos", "unicode"])
 def test_every_text_has_one(name, encoder):
-    known = known_vectors(name, encoder.checksum)
+    known = load_vectors(name, encoder.checksum)
     unknown = [text for text in encoded_texts(DEMOS[name]) if known.of(text) is None]
     if name == "unicode":  # whose names are this Python's
         assert len(unknown) < 500
@@ -51,10 +51,10 @@ def test_every_text_has_one(name, encoder):
 
 def test_another_model_has_none(encoder):
     text = next(iter(DEMOS["library"].documents()))["key"]
-    assert known_vectors("library", encoder.checksum).of(text) is not None
-    assert known_vectors("library", "0" * 64).of(text) is None
-    assert known_vectors("library", None).of(text) is None
-    assert known_vectors("another", encoder.checksum).of(text) is None
+    assert load_vectors("library", encoder.checksum).of(text) is not None
+    assert load_vectors("library", "0" * 64).of(text) is None
+    assert load_vectors("library", None).of(text) is None
+    assert load_vectors("another", encoder.checksum).of(text) is None
 
 
 @pytest.mark.parametrize("precision", [ROUGH])
@@ -64,7 +64,7 @@ def test_another_number_format_has_no_checksum_to_find_vectors_by(precision):
 
 def test_a_text_that_was_changed_has_none(encoder):
     text = next(iter(DEMOS["library"].documents()))["key"]
-    assert known_vectors("library", encoder.checksum).of(f"{text}.") is None
+    assert load_vectors("library", encoder.checksum).of(f"{text}.") is None
 
 
 def test_the_same_vectors_make_the_same_bytes(tmp_path):

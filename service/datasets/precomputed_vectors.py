@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class KnownVectors:
+class PrecomputedVectors:
     """The vectors of texts.
 
     Args:
@@ -32,34 +32,34 @@ class KnownVectors:
 
     def of(self, text: str) -> NDArray[np.float32] | None:
         """The vector of a text, float32 [d] of length one; None where it is not known."""
-        row = self._rows.get(digest_of(text))
+        row = self._rows.get(text_digest(text))
         if row is None:
             return None
         vector: NDArray[np.float32] = self._vectors[row].astype(np.float32)
         return vector / np.linalg.norm(vector)
 
 
-NOTHING_KNOWN = KnownVectors(np.empty(0, np.uint64), np.empty((0, 0), np.float16))
+NO_VECTORS = PrecomputedVectors(np.empty(0, np.uint64), np.empty((0, 0), np.float16))
 
 
 MANY = 1000
 """Texts from which on vectors are written as float16, which moves a weight by a ten-thousandth."""
 
 
-def known_vectors(name: str, checksum: str | None) -> KnownVectors:
+def load_vectors(name: str, checksum: str | None) -> PrecomputedVectors:
     """Those of a demo collection, as far as they are of the model with that checksum."""
     file = resources.files("service.datasets").joinpath("vectors", f"{name}.npz")
     if checksum is None or not file.is_file():
-        return NOTHING_KNOWN
+        return NO_VECTORS
     with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
         if str(arrays["model"]) != checksum:
-            return NOTHING_KNOWN
-        return KnownVectors(arrays["digests"], arrays["vectors"])
+            return NO_VECTORS
+        return PrecomputedVectors(arrays["digests"], arrays["vectors"])
 
 
 def write_vectors(directory: Path, name: str, checksum: str, vectors: Mapping[str, NDArray[np.float32]]) -> None:
-    """Write what `known_vectors` reads, the same bytes for the same vectors."""
-    digests = np.array([digest_of(text) for text in vectors], np.uint64)
+    """Write what `load_vectors` reads, the same bytes for the same vectors."""
+    digests = np.array([text_digest(text) for text in vectors], np.uint64)
     np.savez(
         directory / f"{name}.npz",
         model=np.array(checksum),
@@ -68,6 +68,6 @@ def write_vectors(directory: Path, name: str, checksum: str, vectors: Mapping[st
     )
 
 
-def digest_of(text: str) -> int:
+def text_digest(text: str) -> int:
     """64 bits that tell the text from every other one."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")

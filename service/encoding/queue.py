@@ -1,23 +1,100 @@
-"""Whose texts are encoded next: one model, many who wait."""
+"""The encoder's queue: which texts are encoded next, in which batches, and a cache of recent vectors."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import Literal
 
-from service.encoding.encoded import Encoded
+import structlog
+
 from service.encoding.encoder import Encoder
-from service.encoding.errors import QueueClosed
-from service.encoding.queue.batch_size import BatchSize
-from service.encoding.queue.cache import EmbeddingCache
-from service.encoding.texts import Purpose, check_texts
+from service.encoding.errors import EncodingError, QueueClosed
+from service.encoding.texts import Encoded, EncodedText, Purpose, check_texts
 from service.request_trace import Wait, batch_stage
 from service.scheduling import CALLER, FairQueue
 
-CACHED_TEXTS = 2048  # the keys and values of 1,000 rows; larger requests are uploads, not questions
-TEXT_CHARACTERS = 8  # what the two special tokens of a text cost, at four characters a token
+BATCH_SECONDS = 0.1
+"""How long a batch may take: whoever asks while one runs waits for it."""
+
+FIRST_CHARACTERS, MIN_CHARACTERS, MAX_CHARACTERS = 1024, 256, 4096
+"""Characters of the first batch, and between which bounds they stay: 4,096 are some 1,000 tokens, and full speed."""
+
+
+class BatchSize:
+    """The characters of a batch, so that it takes about `BATCH_SECONDS` on this machine, however busy that is.
+
+    A batch that took longer makes the next one smaller at once. One that was full and took less makes it larger, at
+    most twice as large; one that was not full says nothing, as most of its time may be what any batch takes.
+    """
+
+    def __init__(self) -> None:
+        self.characters = FIRST_CHARACTERS
+
+    def learn(self, characters: int, seconds: float) -> None:
+        """Take notice of a batch of so many characters that took so long."""
+        fitting = int(characters * BATCH_SECONDS / max(seconds, 1e-6))
+        if seconds > BATCH_SECONDS:
+            self.characters = max(min(fitting, self.characters), MIN_CHARACTERS)
+        elif characters >= self.characters:
+            self.characters = min(max(fitting, self.characters), 2 * self.characters, MAX_CHARACTERS)
+
+
+CACHE_TEXTS = 8192  # 12 MB of vectors at width 384, and at most as much again for the texts
+MAX_CACHED_CHARACTERS = 1024
+
+CacheKey = tuple[Purpose, str]
+
+
+class EmbeddingCache:
+    """The texts encoded last, at most `texts` of at most `text_characters` each; any thread may ask.
+
+    New texts pass through one half. Only those asked for again move to the other, so a bulk upload, in
+    which no text comes twice, does not drive out what is in use.
+    """
+
+    def __init__(self, texts: int = CACHE_TEXTS, text_characters: int = MAX_CACHED_CHARACTERS) -> None:
+        self._room = texts // 2
+        self._text_characters = text_characters
+        self._passing: OrderedDict[CacheKey, EncodedText] = OrderedDict()
+        self._in_use: OrderedDict[CacheKey, EncodedText] = OrderedDict()
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._passing) + len(self._in_use)
+
+    def find(self, texts: Iterable[str], purpose: Purpose) -> dict[str, EncodedText]:
+        """Those of the texts that are known; they now count as in use."""
+        with self._lock:
+            return {text: known for text in texts if (known := self._use((purpose, text))) is not None}
+
+    def keep(self, encoded: Mapping[str, EncodedText], purpose: Purpose) -> None:
+        """Remember texts, as far as they are short enough; the vectors are copied."""
+        with self._lock:
+            for text, answer in encoded.items():
+                key = (purpose, text)
+                if len(text) <= self._text_characters and key not in self._in_use:
+                    self._put(self._passing, key, answer._replace(vector=answer.vector.copy()))
+
+    def _use(self, key: CacheKey) -> EncodedText | None:
+        known = self._in_use.pop(key, None) or self._passing.pop(key, None)
+        if known is not None:
+            self._put(self._in_use, key, known)
+        return known
+
+    def _put(self, half: OrderedDict[CacheKey, EncodedText], key: CacheKey, answer: EncodedText) -> None:
+        half[key] = answer
+        half.move_to_end(key)
+        while len(half) > self._room:
+            half.popitem(last=False)
+
+
+MAX_CACHED_REQUEST = 2048  # the keys and values of 1,000 rows; larger requests are uploads, not questions
+SPECIAL_TOKEN_CHARACTERS = 8  # what the two special tokens of a text cost, at four characters a token
 # Of a stream, at a time: two slices would take turns in the queue, and the first be no sooner ready than the second.
 SLICE_TEXTS = 64
 CLOSING_SECONDS = 1.0
@@ -117,7 +194,7 @@ class EncodingQueue:
         check_texts(texts)
         if not texts:
             return Encoded.blank(0, self.encoder.dimension)
-        if len(texts) > CACHED_TEXTS:
+        if len(texts) > MAX_CACHED_REQUEST:
             return await self._take_turns(texts, purpose)
         known = self.cache.find(texts, purpose)
         if missing := [text for text in dict.fromkeys(texts) if text not in known]:
@@ -173,7 +250,7 @@ class EncodingQueue:
 
 def _size(text: str) -> int:
     """The characters that a text counts for in a batch."""
-    return len(text) + TEXT_CHARACTERS
+    return len(text) + SPECIAL_TOKEN_CHARACTERS
 
 
 def _next_batch(waiting: FairQueue[Pending], capacity: int) -> Batch:
@@ -200,3 +277,70 @@ async def encode_stream(queue: EncodingQueue, texts: Sequence[str], purpose: Pur
     """
     for start in range(0, len(texts), SLICE_TEXTS):
         yield await queue.encode(texts[start : start + SLICE_TEXTS], purpose)
+
+
+log = structlog.get_logger("softkv")
+
+
+class LoadingEncoder:
+    """An encoder that loads off the event loop while the service already answers."""
+
+    def __init__(self, name: str, load: Callable[[], Encoder]) -> None:
+        self.name = name
+        self.state: Literal["loading", "ready", "failed"] = "loading"
+        self.failure: EncodingError | None = None
+        self._load = load
+        self._queue: EncodingQueue | None = None
+        self._settled = asyncio.Event()
+
+    @property
+    def encoder(self) -> Encoder | None:
+        """The encoder itself, once it is ready."""
+        return None if self._queue is None else self._queue.encoder
+
+    async def start(self) -> None:
+        """Load; returns when the encoder is ready or has failed."""
+        try:
+            encoder = await asyncio.to_thread(self._loaded)
+            self._queue = EncodingQueue(encoder)
+            self._queue.start()
+            self.state = "ready"
+            for note in encoder.notes:
+                log.warning("encoder", encoder=encoder.name, note=note)
+        except EncodingError as error:
+            self.failure, self.state = error, "failed"
+            log.error("encoder", encoder=self.name, failure=str(error))
+        finally:
+            self._settled.set()
+
+    def _loaded(self) -> Encoder:
+        encoder = self._load()
+        encoder.measure()  # here, so that no request does
+        return encoder
+
+    async def settled(self) -> None:
+        """Wait until the encoder is ready or has failed, however long that takes."""
+        await self._settled.wait()
+
+    async def ready(self, patience: float = 30.0) -> EncodingQueue | None:
+        """The queue, waited for at most `patience` seconds; None where it is not to be had."""
+        try:
+            await asyncio.wait_for(self._settled.wait(), patience)
+        except TimeoutError:
+            return None
+        return self._queue
+
+    @property
+    def waiting(self) -> int:
+        """How many texts wait to be encoded."""
+        return 0 if self._queue is None else self._queue.waiting
+
+    def refuse(self) -> None:
+        """Take no text from now on, and give up those that wait."""
+        if self._queue is not None:
+            self._queue.refuse()
+
+    async def close(self) -> None:
+        """Refuse, and let the encoder go."""
+        if self._queue is not None:
+            await self._queue.close()

@@ -1,1 +1,0 @@
-"""Texts that wait for the encoder, and vectors that are remembered."""
