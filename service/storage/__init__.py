@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from service.storage.ballast import BALLAST_BYTES
 from service.storage.checksums import id_hash
 from service.storage.column import Column, DistinctValues, Entries
 from service.storage.conditions import (
@@ -12,10 +11,11 @@ from service.storage.conditions import (
     Combination,
     Comparison,
     Condition,
+    condition_digest,
     parse_condition,
 )
 from service.storage.copying import CollectionDiff, CopySummary, compare_collection, copy_collection
-from service.storage.equivalence import condition_digest
+from service.storage.directory import BALLAST_BYTES
 from service.storage.errors import (
     BackupDamaged,
     BackupUnsupported,
@@ -47,9 +47,9 @@ from service.storage.errors import (
     WriteAnswered,
 )
 from service.storage.fields import EncodedValue, Kind, Scalar, decode_scalar, encode_value, nesting_problem
+from service.storage.idempotency import LIFETIME_SECONDS, IdempotentWrite
 from service.storage.interface import Cursor, DiskUsage, Reader, Search, Store, UncleanShutdown, Writer
 from service.storage.key_rows import KeySums
-from service.storage.once import LIFETIME_SECONDS, IdempotentWrite, WriteAnswer, WriteRequest
 from service.storage.records import (
     Change,
     ChangeSummary,
@@ -71,9 +71,10 @@ from service.storage.records import (
     TextSpan,
     Vector,
     VersionChange,
+    WriteAnswer,
+    WriteRequest,
 )
+from service.storage.serialisation import find_nul
 from service.storage.shared import NodeRegistry, SharedReader, SharedStore, inspect_shared, open_shared
 from service.storage.sqlite.backups import Backup, backup, restore
-from service.storage.sqlite.store import SQLiteStore
-from service.storage.sqlite.temporary import temporary_search
-from service.storage.storable import find_nul
+from service.storage.sqlite.store import SQLiteStore, temporary_search

@@ -11,7 +11,7 @@ from xxhash import xxh3_128, xxh3_128_digest
 from service.storage.errors import CollectionMissing
 from service.storage.interface import Reader, Store
 from service.storage.records import CollectionRecord, CollectionSettings, DocumentRecord
-from service.storage.storable import DocumentTexts
+from service.storage.serialisation import DocumentTexts
 
 WIDTHS = ("dimension", "value_dimension")
 PAGE = 256

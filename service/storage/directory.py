@@ -1,9 +1,11 @@
-"""The data directory: made if it is not there, and owned by one process at a time."""
+"""The data directory of a store: its files, the lock on it, and the ballast file that reserves disk space."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -14,7 +16,7 @@ _COPY = "softkv.copy-"
 
 
 class Directory:
-    """A data directory and the lock on it; the system gives the lock back however the process ends."""
+    """A data directory and the lock on it; the operating system releases the lock when the process ends."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -24,11 +26,11 @@ class Directory:
         self._lock = FileLock(path / "softkv.lock", thread_local=False)
 
     def new_copy(self) -> Path:
-        """A name for a copy of the database; what lies under such a name when the directory is acquired is removed."""
+        """Return a path for a copy of the database; `acquire` deletes copies that an earlier process left behind."""
         return self.path / f"{_COPY}{uuid.uuid4().hex}"
 
     def acquire(self) -> None:
-        """Make the directory and lock it, or raise DirectoryLocked or DirectoryUnusable at once."""
+        """Create the directory and lock it, or raise DirectoryLocked or DirectoryUnusable without waiting."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(blocking=False)
@@ -39,22 +41,75 @@ class Directory:
                 f"the data directory {self.path} cannot be used ({error.strerror or error}): "
                 f"choose one this user may write to"
             ) from error
-        for left in self.path.glob(f"{_COPY}*"):  # by a process that was killed
-            left.unlink(missing_ok=True)
+        for copy in self.path.glob(f"{_COPY}*"):  # of a process that was killed
+            copy.unlink(missing_ok=True)
         try:
             self._owner.write_text(f"{os.getpid()}\n")
         except OSError:
-            # The number only helps a message; a full disk must not keep the store from being read.
+            # The process id only improves a message; a full disk must not prevent reading the store.
             self._owner.unlink(missing_ok=True)
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         self._owner.unlink(missing_ok=True)
         self._lock.release()
 
     def _pid(self) -> int | None:
-        """Who holds the lock, as far as its owner could write it down."""
+        """Return the process id of the lock's owner, or None if the owner could not write it down."""
         try:
             return int(self._owner.read_text())
         except (OSError, ValueError):
             return None
+
+
+BALLAST_BYTES = 16 << 20
+"""The ballast of a service: enough to write SQLite's log back, and then to delete a few thousand documents."""
+_MAX_SHARE = 4  # at most one byte in 4 of the disk
+_MIN_BYTES = 1 << 16
+
+
+class Ballast:
+    """A file that reserves disk space for deletions, so that a full disk can be freed again.
+
+    Args:
+        path: the path of the file.
+        size: the size of the file in bytes; reduced on a small disk. 0 reserves nothing.
+    """
+
+    def __init__(self, path: Path, size: int) -> None:
+        self._path = path
+        self.size = min(size, shutil.disk_usage(path.parent).total // _MAX_SHARE)
+
+    @property
+    def reserved(self) -> bool:
+        """Whether the space is reserved."""
+        return self.size > 0 and self._path.exists()
+
+    @property
+    def free(self) -> int:
+        """Bytes that this user may still write to the disk, without the ballast."""
+        return shutil.disk_usage(self._path.parent).free
+
+    def is_needed(self) -> bool:
+        """Whether the disk has less free space than a deletion may need."""
+        return self.free < self.size
+
+    def reserve(self) -> None:
+        """Reserve the space if the disk has it; idempotent."""
+        if not self.size or self._path.exists():
+            return
+        size = min(self.size, self.free)
+        if size < _MIN_BYTES:
+            return
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+        except OSError:
+            self.release()
+        finally:
+            os.close(descriptor)
+
+    def release(self) -> None:
+        """Delete the file, so that its space is free."""
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)

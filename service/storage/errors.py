@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from service.storage.once import WriteAnswer
+from service.storage.records import WriteAnswer
 
 
 class StorageError(Exception):

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 from service.storage.column import Column
 from service.storage.conditions import Condition
 from service.storage.errors import DocumentDamaged
+from service.storage.idempotency import IdempotentWrite, Result
 from service.storage.key_rows import KeySums
-from service.storage.once import Did, IdempotentWrite, WriteRequest
 from service.storage.records import (
     Change,
     CollectionRecord,
@@ -28,6 +28,7 @@ from service.storage.records import (
     SearchResult,
     StoredDocument,
     TextSpan,
+    WriteRequest,
 )
 
 Cursor: TypeAlias = tuple[int, ...]
@@ -219,7 +220,7 @@ class Writer(Reader, Protocol):
     def after_commit(self, callback: Callable[[], object]) -> None:
         """Run `callback` once the commit is on disk, before the block of `Store.writing` ends."""
 
-    def keep_answer(self, once: IdempotentWrite[Did] | None, did: Did) -> None:
+    def keep_answer(self, once: IdempotentWrite[Result] | None, result: Result) -> None:
         """Store what a write is answered with, beside what it did, for `Store.writing`; without `once`, nothing."""
 
     def create_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:

@@ -9,8 +9,8 @@ import numpy as np
 
 from service.storage.checksums import vectors_checksums
 from service.storage.errors import DocumentDamaged
-from service.storage.forms import StoredVectors, matrix_of, vector_of, vectors_of
 from service.storage.records import KeyRows, Matrix, RowNumbers
+from service.storage.serialisation import StoredVectors, matrix_of, vector_of, vectors_of
 
 
 class BlobLengths(NamedTuple):

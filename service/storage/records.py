@@ -1,4 +1,4 @@
-"""What is stored, and what a search finds of it, as plain frozen records."""
+"""Plain frozen records: what a store keeps, what a write did, and what a search returns."""
 
 from __future__ import annotations
 
@@ -292,3 +292,28 @@ class FieldFacts:
     min: Scalar = None
     max: Scalar = None
     values: tuple[FieldValue, ...] = ()
+
+
+@dataclass(frozen=True)
+class WriteRequest:
+    """A write with the idempotency key that its caller gave it.
+
+    Attributes:
+        caller: the caller; keys of different callers are independent.
+        key: the idempotency key.
+        digest: a digest of the whole request.
+        at: the time of the request, in seconds of Unix time.
+    """
+
+    caller: str
+    key: str
+    digest: bytes
+    at: int
+
+
+@dataclass(frozen=True)
+class WriteAnswer:
+    """The answer to a write: its HTTP status and its body."""
+
+    status: int
+    body: bytes

@@ -1,4 +1,4 @@
-"""What a writer of any store decides: what an upsert changes, what may not change, what was answered before."""
+"""Decisions that writers of every store share: what an upsert changes, and which settings may change."""
 
 from __future__ import annotations
 
@@ -7,22 +7,20 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from service.storage.checksums import CHECKSUM_BYTES, answer_checksum
-from service.storage.errors import CollectionFixed, DocumentsExist, KeyReused, StorageFailed, WriteAnswered
-from service.storage.once import WriteAnswer, WriteRequest
+from service.storage.errors import CollectionFixed, DocumentsExist
 from service.storage.records import CollectionRecord, CollectionSettings, DocumentRecord, Mode, RowNumbers
-from service.storage.storable import DocumentTexts, refuse_repeated, with_widths
+from service.storage.serialisation import DocumentTexts, refuse_repeated, with_widths
 
 
 @dataclass(frozen=True, eq=False)
 class Upsert:
-    """What is to be written where documents are stored.
+    """The changes that storing some documents makes.
 
     Attributes:
-        settings: of the collection, its widths set where they were not.
-        documents, texts: those that get new row numbers.
-        removed: int64[n], ascending, the row numbers of documents that they replace.
-        skipped: the ids, in the documents' order, of those that are left as they are.
+        settings: the collection's settings, with its widths set.
+        documents, texts: the documents that get new row numbers.
+        removed: int64[n], ascending, the row numbers of the documents that they replace.
+        skipped: the ids of the documents that are left out because they exist, in the order of the documents.
     """
 
     settings: CollectionSettings
@@ -39,69 +37,44 @@ class Upsert:
         existing: Callable[[Sequence[str]], Mapping[str, int]],
         mode: Mode,
     ) -> Upsert:
-        """What these documents change.
+        """Plan the write of some documents.
 
         Args:
-            existing: the row number of each of some ids that is there.
+            existing: maps those of some ids that exist to their row numbers.
 
         Raises: DocumentsExist (mode "create"), DocumentsRepeated, WidthMismatch or Unstorable.
         """
         settings = with_widths(record.settings, documents)
-        ids = [each.id for each in documents]
+        ids = [document.id for document in documents]
         refuse_repeated(ids)
         texts = [
-            DocumentTexts.of(each.id, each.key, each.value, each.metadata, value_sent=each.value_sent)
-            for each in documents
+            DocumentTexts.of(
+                document.id, document.key, document.value, document.metadata, value_sent=document.value_sent
+            )
+            for document in documents
         ]
-        there = existing(ids)
-        taken = tuple(each for each in ids if each in there)
+        row_by_id = existing(ids)
+        taken = tuple(identity for identity in ids if identity in row_by_id)
         if taken and mode == "create":
             raise DocumentsExist(taken)
         if mode == "skip":
-            documents = [each for each in documents if each.id not in there]
-            texts = [each for each in texts if each.id not in there]
+            documents = [document for document in documents if document.id not in row_by_id]
+            texts = [text for text in texts if text.id not in row_by_id]
             return cls(settings, documents, texts, np.empty(0, dtype=np.int64), taken)
-        return cls(settings, documents, texts, np.sort(np.fromiter(there.values(), dtype=np.int64)), ())
+        return cls(settings, documents, texts, np.sort(np.fromiter(row_by_id.values(), dtype=np.int64)), ())
 
 
 def refuse_fixed(record: CollectionRecord, settings: CollectionSettings) -> None:
-    """Raise CollectionFixed where anything but temperature, null and calibration would be another one."""
-    may_change = ("temperature", "null", "calibration")
-    changed = replace(record.settings, **{name: getattr(settings, name) for name in may_change})
-    if changed != settings:
-        before, wanted = asdict(changed), asdict(settings)
-        raise CollectionFixed(record.name, [field for field in before if before[field] != wanted[field]])
-
-
-def encode_answer(request: WriteRequest, answer: WriteAnswer) -> bytes:
-    """What is stored of an answer: its checksum, then its body."""
-    return answer_checksum(request.digest, answer.status, answer.body) + answer.body
-
-
-def refuse_answer(request: WriteRequest, found: tuple[bytes, int, bytes] | None) -> None:
-    """Raise what a write hears whose answer is there already, if it is.
-
-    Args:
-        found: the digest of the write that was answered under this key, its status and what is `kept`; or None.
-
-    Raises: WriteAnswered where it was this write; KeyReused where it was another; StorageFailed where it is damaged.
-    """
-    if found is None:
-        return
-    digest, status, stored = found
-    answer = WriteAnswer(status, stored[CHECKSUM_BYTES:])
-    if stored[:CHECKSUM_BYTES] != answer_checksum(digest, answer.status, answer.body):
-        raise StorageFailed(
-            f"the answer that is kept under the Idempotency-Key {request.key!r} is not what was written: see whether "
-            "the write was done, and send a new key"
-        )
-    if digest != request.digest:
-        raise KeyReused(request.key)
-    raise WriteAnswered(answer)
+    """Raise CollectionFixed if anything but temperature, null and calibration would change."""
+    changeable = ("temperature", "null", "calibration")
+    allowed = replace(record.settings, **{name: getattr(settings, name) for name in changeable})
+    if allowed != settings:
+        before, after = asdict(allowed), asdict(settings)
+        raise CollectionFixed(record.name, [field for field in before if before[field] != after[field]])
 
 
 def call_all(callbacks: Sequence[Callable[[], object]]) -> None:
-    """Every callback, whatever the ones before it raised."""
+    """Call every callback, even if an earlier one raises."""
     for position, callback in enumerate(callbacks):
         try:
             callback()

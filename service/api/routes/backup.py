@@ -45,11 +45,11 @@ class BackupAnswer(Response):
         headers = {
             "Content-Type": MEDIA_TYPE,
             "Content-Length": str(made.size),
-            "Content-Disposition": f'attachment; filename="{made.head.made.replace(":", "")}.softkv"',
+            "Content-Disposition": f'attachment; filename="{made.header.made.replace(":", "")}.softkv"',
         }
         raw = [(name.lower().encode(), each.encode()) for name, each in headers.items()]
         await send({"type": "http.response.start", "status": 200, "headers": raw})
-        parts = made.parts()
+        parts = made.chunks()
         while part := await asyncio.to_thread(next, parts, b""):
             await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b""})

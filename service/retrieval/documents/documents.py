@@ -89,7 +89,7 @@ async def upsert(
                 prepared.records,
                 mode=mode,
                 existing=existing,
-                once=None if once is None else once.of(written),
+                once=None if once is None else once.adapt(written),
             )
         except DocumentChanged:
             # One that was there has been deleted meanwhile, so that this write has to make it.
@@ -177,7 +177,7 @@ def delete_document(collection: Collection, document_id: str, *, once: Idempoten
         if not deleted:
             raise DocumentNotFound(collection.name, document_id)
 
-    require_one(collection.delete(ids=[document_id], once=None if once is None else once.of(require_one)))
+    require_one(collection.delete(ids=[document_id], once=None if once is None else once.adapt(require_one)))
 
 
 def encode_cursor(last: str) -> str:
@@ -220,7 +220,7 @@ async def patch_document(
         written = partial(WriteResult.by, documents=[patched], truncated=prepared.truncated, existing=frozenset[str]())
         try:
             change = await WRITES.run(
-                collection.write, prepared.records, replacing=stored, once=None if once is None else once.of(written)
+                collection.write, prepared.records, replacing=stored, once=None if once is None else once.adapt(written)
             )
         except DocumentChanged:
             continue

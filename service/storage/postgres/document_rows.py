@@ -9,9 +9,9 @@ import numpy as np
 from psycopg import Connection
 
 from service.storage.checksums import document_checksum, id_hash
-from service.storage.postgres.forms import digest, field_entry, folded, numbers
+from service.storage.postgres.statements import digest, field_entry, folded, numbers
 from service.storage.records import RowNumbers
-from service.storage.storable import NUL, DocumentTexts
+from service.storage.serialisation import NUL, DocumentTexts
 
 _DOCUMENTS = (
     'COPY documents (collection, "row", id, key, value, metadata, keys, id_hash, checksum, folded_id, folded_key, born)'
@@ -60,7 +60,7 @@ def insert(
     return np.array(rows, dtype=np.int64)
 
 
-def end(connection: Connection[Any], collection: int, rows: RowNumbers, version: int) -> int:
+def mark_deleted(connection: Connection[Any], collection: int, rows: RowNumbers, version: int) -> int:
     """These rows are gone from a version on → how many of them have no key."""
     if not len(rows):
         return 0

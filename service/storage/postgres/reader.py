@@ -13,15 +13,25 @@ from service.storage.column import Column
 from service.storage.conditions import Condition
 from service.storage.errors import CollectionDamaged, CollectionMissing, DocumentDamaged
 from service.storage.fields import is_utf8
-from service.storage.forms import collection_of, texts_of
 from service.storage.interface import Cursor
 from service.storage.key_rows import KeySums
-from service.storage.postgres import document_rows, log, vector_rows
-from service.storage.postgres.columns import read_column
-from service.storage.postgres.expressions import TRUE, Expression, both, where_passes, with_ids
-from service.storage.postgres.facts import read_facts, read_kinds, read_names
-from service.storage.postgres.forms import COLLECTION_COLUMNS, LAST, LIVING, TEXT_COLUMNS, array, living_at, numbers
+from service.storage.postgres import change_log, document_rows, vector_rows
+from service.storage.postgres.fields import read_column, read_facts, read_kinds, read_names
 from service.storage.postgres.search import Search
+from service.storage.postgres.statements import (
+    COLLECTION_COLUMNS,
+    LAST,
+    LIVING,
+    TEXT_COLUMNS,
+    TRUE,
+    Expression,
+    array,
+    both,
+    living_at,
+    numbers,
+    where_passes,
+    with_ids,
+)
 from service.storage.records import (
     CollectionRecord,
     DocumentRecord,
@@ -34,7 +44,7 @@ from service.storage.records import (
     StoredDocument,
     TextSpan,
 )
-from service.storage.storable import NUL
+from service.storage.serialisation import NUL, collection_of, texts_of
 
 _Found = TypeVar("_Found")
 
@@ -67,7 +77,7 @@ class Reader:
 
     def is_retained(self, collection: int) -> bool:
         """Whether all that was read of a version until now was there; raises CollectionMissing where none of it is."""
-        return self._version is None or log.kept(self._connection, collection, self._version)
+        return self._version is None or change_log.is_retained(self._connection, collection, self._version)
 
     def collection(self, name: str) -> CollectionRecord:
         """The collection of that name; raises CollectionMissing."""
@@ -77,7 +87,7 @@ class Reader:
         """How many documents of a collection there are: among `ids`, passing `condition`."""
         if ids is None and condition is None:
             if self._version is not None:
-                return log.count_at(self._connection, collection, self._version)
+                return change_log.count_at(self._connection, collection, self._version)
             kept = self._all("SELECT documents FROM collections WHERE id = %s", collection)
             return int(kept[0][0]) if kept else 0
         where = both(with_ids(ids), where_passes(condition, collection))

@@ -16,11 +16,9 @@ from psycopg import Connection
 
 from service.storage.conditions import Condition
 from service.storage.errors import DocumentDamaged
-from service.storage.forms import texts_of
-from service.storage.postgres.expressions import compile_condition
-from service.storage.postgres.forms import TEXT_COLUMNS
+from service.storage.postgres.statements import TEXT_COLUMNS, compile_condition
 from service.storage.records import Ranks, RowNumbers, SearchResult, SearchRow
-from service.storage.storable import NUL, refuse_surrogates
+from service.storage.serialisation import NUL, refuse_surrogates, texts_of
 
 _EQUAL = """\
 SELECT id, key, value

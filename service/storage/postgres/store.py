@@ -19,30 +19,29 @@ from service.storage.errors import (
     StoreClosed,
     StoreUnavailable,
 )
-from service.storage.forms import collection_of
-from service.storage.once import IdempotentWrite, WriteRequest
-from service.storage.postgres import answered_writes, log
-from service.storage.postgres.clearing import GarbageCollector
-from service.storage.postgres.connections import Connections, parse_address, prepare, redact_address
-from service.storage.postgres.failures import translate_errors
-from service.storage.postgres.forms import COLLECTION_COLUMNS
+from service.storage.idempotency import IdempotentWrite
+from service.storage.postgres import change_log
+from service.storage.postgres.connections import Connections, parse_address, prepare, redact_address, translate_errors
+from service.storage.postgres.garbage_collection import GarbageCollector, delete_expired
+from service.storage.postgres.integrity import find_damage
+from service.storage.postgres.nodes import NodeTable
 from service.storage.postgres.reader import Reader
-from service.storage.postgres.slots import NodeTable
-from service.storage.postgres.soundness import findings
-from service.storage.postgres.writer import Writer
-from service.storage.records import ChangeSummary, CollectionRecord, Extent, VersionChange
+from service.storage.postgres.statements import COLLECTION_COLUMNS
+from service.storage.postgres.writer import Writer, lock_request, refuse_answered
+from service.storage.records import ChangeSummary, CollectionRecord, Extent, VersionChange, WriteRequest
+from service.storage.serialisation import collection_of
 from service.storage.writes import call_all
 
-_CLEARED = 1000  # documents in one transaction
+_DELETED_AT_ONCE = 1000  # documents in one transaction
 
 
 class PostgresStore:
-    """Collections and documents in a PostgreSQL; every method may be called from any thread, and blocks.
+    """Collections and documents in PostgreSQL; every method may be called from any thread, and blocks.
 
-    A write that has returned is committed, and whoever begins to read after that sees it, in any process.
+    A write that has returned is committed, and every reader that begins after that sees it, in any process.
 
     Attributes:
-        slots: who holds which ranges of row numbers in memory.
+        nodes: the registry of nodes and of the shards that they have in memory.
     """
 
     unclean_shutdown = None
@@ -52,14 +51,14 @@ class PostgresStore:
         self._connections = Connections(address, name)
         self._writing = threading.local()
         self._full = False
-        self._clearing = GarbageCollector(self._clear)
+        self._garbage_collector = GarbageCollector(self._delete_expired)
         self.nodes = NodeTable(self._connection)
 
     @classmethod
     def open(cls, address: str) -> PostgresStore:
-        """The store in the database at `address`, postgresql://…; its tables are made where they are not there.
+        """Open the store in the database at `address`, postgresql://…, and create its tables if they are missing.
 
-        Raises: StorageFailed for an address that is none or refuses; StoreUnavailable; DatabaseTooNew.
+        Raises: StorageFailed if the address is invalid or refuses the connection; StoreUnavailable; DatabaseTooNew.
         """
         address, name = parse_address(address), redact_address(address)
         with translate_errors(name):
@@ -67,7 +66,7 @@ class PostgresStore:
             return cls(address, name)
 
     def sizes(self) -> dict[str, int]:
-        """Bytes that the database takes; 0 while it cannot be asked."""
+        """Return the size of the database in bytes; 0 while it is unreachable."""
         size = 0
         with suppress(StorageError), self._connection() as connection:
             row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
@@ -75,31 +74,31 @@ class PostgresStore:
         return {"database": size, "log": 0, "other": 0}
 
     def disk(self) -> None:
-        """It is another machine's."""
+        """Return None: the disk may be that of another machine."""
         return
 
     @property
     def full(self) -> bool:
-        """Whether the last write was refused for want of room."""
+        """Whether the last write failed because the disk was full."""
         return self._full
 
     def close(self) -> None:
-        """Let go of all connections; a second call does nothing."""
+        """Close all connections; idempotent."""
         self._connections.close()
 
     @contextmanager
     def writing(
         self, once: IdempotentWrite[Any] | None = None, *, deletes: bool = False, collection: int | None = None
     ) -> Iterator[Writer]:
-        """The write transaction: commits when the block ends, rolls back when it raises.
+        """Run a write transaction: commit at the end of the block, or roll back if it raises.
 
-        A callback that raises does not undo the commit; the others run, then it is raised.
+        An exception in a callback does not undo the commit; it is raised after the other callbacks ran.
 
         Args:
-            once: raises as `refuse_answered` does, while nobody else does a write of that name; where it does not, the
-                block has to `Writer.keep_answer`.
-            deletes: it takes no room that others have not.
-            collection: whose documents it writes; others that would wait until this one is done.
+            once: is checked as `refuse_answered` does, under a lock on its idempotency key; then the block has to call
+                `Writer.keep_answer`.
+            deletes: has no effect here, since no disk space is reserved.
+            collection: the collection whose documents are written; other writers of it wait.
         """
         if getattr(self._writing, "now", False):
             raise StorageFailed("this thread is writing already: use the writer it has")
@@ -108,39 +107,40 @@ class PostgresStore:
             with time_stage("storage"), self._connection() as connection:
                 with connection.transaction():
                     if once is not None:
-                        answered_writes.hold(connection, once.request)
-                        answered_writes.refuse_answered(connection, once.request)
+                        lock_request(connection, once.request)
+                        refuse_answered(connection, once.request)
                     writer = Writer(connection)
                     if collection is not None:
-                        writer.hold(collection)
+                        writer.lock_collection(collection)
                     yield writer
                 self._full = False
         finally:
             self._writing.now = False
         call_all(writer.callbacks)
-        self._clearing.begin()
+        self._garbage_collector.begin()
 
     @contextmanager
     def reading(self, gather: Callable[[], Any] | None = None) -> Iterator[Reader]:
-        """One consistent state of everything for as long as the block runs.
+        """Lend a reader of one consistent state of all collections for the duration of the block.
 
-        What `gather` returns is `reader.gathered`; it is called before, so that the state has all that it tells of.
+        `gather` is called before the state is taken, so that the state contains all that it reports. Its result is
+        `reader.gathered`.
         """
         gathered = gather() if gather is not None else None
-        with self._state() as connection:
+        with self._snapshot() as connection:
             yield Reader(connection, gathered)
 
     @contextmanager
     def reading_at(self, version: int) -> Iterator[Reader]:
-        """What one collection was at a version, or is: the rows of a version stay for ten minutes after the next one.
+        """Lend a reader of one collection at a version; its rows stay for ten minutes after the next version.
 
-        Nothing is held meanwhile, so it may take as long as it likes.
+        It holds no transaction open, so the block may take long.
         """
         with self._connection() as connection:
             yield Reader(connection, version=version)
 
     def latest(self, collection: int) -> tuple[CollectionRecord, int]:
-        """A collection and its version at this moment: no write that was acknowledged before is missing.
+        """Return a collection and its version at this moment, with every write that was acknowledged before.
 
         Raises CollectionMissing.
         """
@@ -153,17 +153,17 @@ class PostgresStore:
         return collection_of(row[1:]), row[0]
 
     def changes_since(self, collection: int, after: int) -> ChangeSummary | None:
-        """What was done to a collection since a version; None where that is too long ago, or nothing was."""
+        """Return the sum of changes after a version, or None if there are none or the version is too old."""
         with self._connection() as connection:
-            return log.after(connection, collection, after)
+            return change_log.changes_since(connection, collection, after)
 
     def change_log(self, collection: int, after: int) -> list[VersionChange] | None:
-        """What each version since one did, in order; None where that is too long ago."""
+        """Return the changes of each version after one, in order, or None if the version is too old."""
         with self._connection() as connection:
-            return log.one_by_one(connection, collection, after)
+            return change_log.version_changes(connection, collection, after)
 
     def extent(self, collection: int) -> tuple[CollectionRecord, Extent]:
-        """A collection and how far it goes at this moment; raises CollectionMissing."""
+        """Return a collection, its version and its next row number at this moment; raises CollectionMissing."""
         with self._connection() as connection:
             row = connection.execute(
                 f"SELECT version, next_row, {COLLECTION_COLUMNS} FROM collections WHERE id = %s", (collection,)
@@ -173,32 +173,34 @@ class PostgresStore:
         return collection_of(row[2:]), Extent(row[0], row[1])
 
     def extents(self) -> dict[int, Extent]:
-        """How far every collection goes, by its number."""
+        """Return version and next row number of every collection, by its number."""
         with self._connection() as connection:
-            found = connection.execute("SELECT id, version, next_row FROM collections").fetchall()
-        return {number: Extent(*extent) for number, *extent in found}
+            rows = connection.execute("SELECT id, version, next_row FROM collections").fetchall()
+        return {number: Extent(*extent) for number, *extent in rows}
 
     def catalogue(self) -> int:
-        """Counts what happened to collections, but for their documents: while it is the same, so are they."""
+        """Return a counter of changes to collections, other than to their documents."""
         with self._connection() as connection:
             row = connection.execute("SELECT catalogue FROM state").fetchone()
             return 0 if row is None else int(row[0])
 
     def versions(self) -> dict[int, int]:
-        """The version of every collection, by its number."""
+        """Return the version of every collection, by its number."""
         with self._connection() as connection:
             return dict(connection.execute("SELECT id, version FROM collections").fetchall())
 
     def refuse_answered(self, request: WriteRequest) -> None:
-        """For a write that may have been done before, ahead of all work on it.
+        """Check before all other work whether a write was done before.
 
-        Raises: WriteAnswered where it was; KeyReused where its key stands for another.
+        Raises:
+            WriteAnswered: it was.
+            KeyReused: another write was done under its key.
         """
         with self._connection() as connection:
-            answered_writes.refuse_answered(connection, request)
+            refuse_answered(connection, request)
 
     def troubles(self) -> list[str]:
-        """Why nothing can be read now; one line, or none."""
+        """Return a line if the database is unreachable now; else nothing."""
         try:
             self.catalogue()
         except StorageError as error:
@@ -206,20 +208,20 @@ class PostgresStore:
         return []
 
     def check(self) -> Iterator[str]:
-        """What is wrong with anything that is stored, a line each; reads all of it as it was at one moment."""
-        with self._state() as connection:
-            yield from findings(connection)
+        """Yield a line for each defect in the store; reads all of it as of one moment."""
+        with self._snapshot() as connection:
+            yield from find_damage(connection)
 
-    def _clear(self) -> bool:
+    def _delete_expired(self) -> bool:
         try:
             with self._connection() as connection:
-                return log.forget(connection, _CLEARED)
-        except (StoreUnavailable, StoreClosed, StorageFailed):  # the next write begins again
+                return delete_expired(connection, _DELETED_AT_ONCE)
+        except (StoreUnavailable, StoreClosed, StorageFailed):  # the next write tries again
             return False
 
     @contextmanager
-    def _state(self) -> Iterator[Connection[Any]]:
-        """A connection that sees one consistent state."""
+    def _snapshot(self) -> Iterator[Connection[Any]]:
+        """Lend a connection that sees one consistent state."""
         with self._connection() as connection:
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             try:

@@ -9,10 +9,10 @@ from typing import Any
 from psycopg import Connection
 
 from service.storage.errors import DocumentDamaged
-from service.storage.forms import document_of, matrix_of, vector_entries, vectors_of
 from service.storage.key_rows import BlobLengths, KeySums, VectorColumns, decode_one_by_one, decode_together
-from service.storage.postgres.forms import VECTOR_COLUMNS, array, numbers
+from service.storage.postgres.statements import VECTOR_COLUMNS, array, numbers
 from service.storage.records import DocumentRecord, KeyRows, Matrix, RowNumbers, StoredDocument, TextSpan
+from service.storage.serialisation import document_of, matrix_of, vector_entries, vectors_of
 
 _COPY = f"COPY vectors (collection, {VECTOR_COLUMNS}) FROM STDIN (FORMAT BINARY)"
 _TYPES = ("int8", "int8", "int8", "int4", "int4", "bytea", "bytea", "int8")

@@ -1,4 +1,4 @@
-"""What can be written; a writer also reads, and sees what it wrote."""
+"""Write transactions in PostgreSQL; a writer also reads, and sees what it wrote."""
 
 from __future__ import annotations
 
@@ -8,23 +8,32 @@ from typing import Any
 import numpy as np
 from psycopg import Connection
 
-from service.storage.checksums import settings_checksum
+from service.storage.checksums import id_hash, settings_checksum
 from service.storage.conditions import Condition
 from service.storage.errors import CollectionExists
-from service.storage.forms import SETTINGS_COLUMNS, settings_row
-from service.storage.once import Did, IdempotentWrite
-from service.storage.postgres import answered_writes, document_rows, log, vector_rows
+from service.storage.idempotency import LIFETIME_SECONDS, IdempotentWrite, Result, encode_answer, refuse_stored
+from service.storage.postgres import change_log, document_rows, vector_rows
 from service.storage.postgres.reader import Reader
-from service.storage.records import Change, CollectionRecord, CollectionSettings, DocumentRecord, Mode, RowNumbers
+from service.storage.records import (
+    Change,
+    CollectionRecord,
+    CollectionSettings,
+    DocumentRecord,
+    Mode,
+    RowNumbers,
+    WriteAnswer,
+    WriteRequest,
+)
+from service.storage.serialisation import SETTINGS_COLUMNS, settings_row
 from service.storage.writes import Upsert, refuse_fixed
 
-_NONE: RowNumbers = np.empty(0, dtype=np.int64)
+_NO_ROWS: RowNumbers = np.empty(0, dtype=np.int64)
 
 
 class Writer(Reader):
-    """One write transaction; each method does all of its work or, where it raises, none.
+    """One write transaction; each method does all of its work or, if it raises, none.
 
-    Who writes a collection's documents holds its row, so that its versions are committed one after another.
+    A transaction that writes documents locks the row of their collection, so that versions are committed in order.
     """
 
     def __init__(self, connection: Connection[Any]) -> None:
@@ -32,116 +41,140 @@ class Writer(Reader):
         self.callbacks: list[Callable[[], object]] = []
 
     def after_commit(self, callback: Callable[[], object]) -> None:
-        """Run `callback` once the commit is on disk; others may read what was written before it runs."""
+        """Run `callback` after the commit is on disk; other readers may see the new state before it runs."""
         self.callbacks.append(callback)
 
-    def hold(self, collection: int) -> CollectionRecord:
-        """Have nobody else write the collection until this transaction ends; raises CollectionMissing."""
+    def lock_collection(self, collection: int) -> CollectionRecord:
+        """Keep other transactions from writing the collection until this one ends; raises CollectionMissing."""
         return self._collection("id", collection, "FOR NO KEY UPDATE")
 
-    def keep_answer(self, once: IdempotentWrite[Did] | None, did: Did) -> None:
-        """Store what a write is answered with, beside what it did, for `Store.writing`; without `once`, nothing."""
+    def keep_answer(self, once: IdempotentWrite[Result] | None, result: Result) -> None:
+        """Store the answer to a write in its own transaction, for `Store.writing`; do nothing if `once` is None."""
         if once is not None:
-            answered_writes.keep_answer(self._connection, once.request, once.answer(did))
+            _store_answer(self._connection, once.request, once.answer(result))
 
     def create_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
-        """A new, empty collection; raises CollectionExists."""
-        stored = settings_row(settings)
-        marks = ", ".join(["%s"] * len(stored))
+        """Create an empty collection; raises CollectionExists."""
+        columns = settings_row(settings)
+        marks = ", ".join(["%s"] * len(columns))
         created = self._all(
             f"INSERT INTO collections (name, checksum, {SETTINGS_COLUMNS}) VALUES (%s, %s, {marks})"
             " ON CONFLICT (name) DO NOTHING RETURNING id",
             name,
-            settings_checksum(name, stored),
-            *stored,
+            settings_checksum(name, columns),
+            *columns,
         )
         if not created:
             raise CollectionExists(name)
-        self._count_catalogue()
+        self._bump_catalogue()
         return self._collection("id", created[0][0])
 
     def update_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
-        """Change temperature, null and calibration; raises CollectionFixed where anything else differs."""
+        """Change temperature, null and calibration; raises CollectionFixed if anything else differs."""
         record = self._collection("name", name, "FOR NO KEY UPDATE")
         refuse_fixed(record, settings)
         self._save(record, settings)
         return self._collection("id", record.id)
 
     def delete_collection(self, name: str) -> None:
-        """Remove a collection with everything in it; raises CollectionMissing."""
+        """Delete a collection and everything in it; raises CollectionMissing."""
         record = self._collection("name", name, "FOR UPDATE")
         with self._connection.transaction():
             for table in ("vectors", "fields", "names", "documents", "changes"):
                 self._run(f"DELETE FROM {table} WHERE collection = %s", record.id)
             self._run("DELETE FROM collections WHERE id = %s", record.id)
-            self._count_catalogue()
+            self._bump_catalogue()
 
     def upsert(self, collection: int, documents: Sequence[DocumentRecord], *, mode: Mode = "upsert") -> Change:
-        """Store documents under new row numbers, in place of those with their ids, or (mode "skip") but for those.
+        """Store documents under new row numbers, and replace or (mode "skip") keep existing ones with their ids.
 
-        The collection's widths are set where they were not. Raises DocumentsExist (mode "create"),
+        Sets the collection's widths if they are None. Raises DocumentsExist (mode "create"),
         DocumentsRepeated, WidthMismatch or Unstorable.
         """
-        record = self.hold(collection)
+        record = self.lock_collection(collection)
         upsert = Upsert.of(record, documents, lambda ids: self.existing(collection, ids), mode)
         if not upsert.documents:
-            return Change(_NONE, upsert.removed, upsert.skipped)
+            return Change(_NO_ROWS, upsert.removed, upsert.skipped)
         with self._connection.transaction():
             if upsert.settings != record.settings:
                 self._save(record, upsert.settings)
-            count = sum(each.rows for each in upsert.documents)
-            version, first = self._next(collection, count)
-            keyless = -document_rows.end(self._connection, collection, upsert.removed, version)
-            keys = [len(each.keys) for each in upsert.documents]
+            count = sum(document.rows for document in upsert.documents)
+            version, first = self._reserve(collection, count)
+            keyless = -document_rows.mark_deleted(self._connection, collection, upsert.removed, version)
+            keys = [len(document.keys) for document in upsert.documents]
             added = document_rows.insert(self._connection, collection, upsert.texts, keys, first, version)
             vector_rows.insert(self._connection, collection, added, upsert.documents)
-            gained = len(added) - len(upsert.removed), keyless + keys.count(0)
-            log.keep(self._connection, collection, version, first, count, upsert.removed, *gained)
+            growth = len(added) - len(upsert.removed), keyless + keys.count(0)
+            change_log.append(self._connection, collection, version, first, count, upsert.removed, *growth)
         return Change(added, upsert.removed, upsert.skipped)
 
     def delete_ids(self, collection: int, ids: Sequence[str]) -> RowNumbers:
-        """Delete documents by id; the row numbers int64[n] that are gone. Unknown ids are silent."""
-        self.hold(collection)
+        """Delete documents by id → the deleted row numbers int64[n]. Unknown ids are ignored."""
+        self.lock_collection(collection)
         return self._delete(collection, self.rows_among(collection, ids))
 
     def delete_where(self, collection: int, condition: Condition) -> RowNumbers:
-        """Delete the documents that pass; the row numbers int64[n] that are gone."""
-        self.hold(collection)
+        """Delete the documents that match → the deleted row numbers int64[n]."""
+        self.lock_collection(collection)
         return self._delete(collection, self.rows_where(collection, condition))
 
     def _delete(self, collection: int, rows: RowNumbers) -> RowNumbers:
         if len(rows):
             with self._connection.transaction():
-                version, first = self._next(collection, 0)
-                keyless = document_rows.end(self._connection, collection, rows, version)
-                log.keep(self._connection, collection, version, first, 0, rows, -len(rows), -keyless)
+                version, first = self._reserve(collection, 0)
+                keyless = document_rows.mark_deleted(self._connection, collection, rows, version)
+                change_log.append(self._connection, collection, version, first, 0, rows, -len(rows), -keyless)
         return rows
 
-    def _next(self, collection: int, count: int) -> tuple[int, int]:
-        """The next version, and the first of so many row numbers that are its own."""
+    def _reserve(self, collection: int, count: int) -> tuple[int, int]:
+        """Return the next version, and the first of the `count` row numbers that it reserves."""
         rows = self._all(
             "UPDATE collections SET version = version + 1, next_row = next_row + %s WHERE id = %s"
             " RETURNING version, next_row",
             count,
             collection,
         )
-        version, following = rows[0]
-        return version, following - count
+        version, next_row = rows[0]
+        return version, next_row - count
 
     def _save(self, record: CollectionRecord, settings: CollectionSettings) -> None:
-        stored = settings_row(settings)
-        marks = ", ".join(["%s"] * len(stored))
+        columns = settings_row(settings)
+        marks = ", ".join(["%s"] * len(columns))
         self._run(
             f"UPDATE collections SET (checksum, {SETTINGS_COLUMNS}) = (%s, {marks}) WHERE id = %s",
-            settings_checksum(record.name, stored),
-            *stored,
+            settings_checksum(record.name, columns),
+            *columns,
             record.id,
         )
-        self._count_catalogue()
+        self._bump_catalogue()
 
-    def _count_catalogue(self) -> None:
-        """Something happened to a collection that all processes have to hear of."""
+    def _bump_catalogue(self) -> None:
+        """Count a change of a collection, which all processes look for."""
         self._run("UPDATE state SET catalogue = catalogue + 1")
 
     def _run(self, statement: str, *parameters: Any) -> None:
         self._connection.execute(statement, parameters)
+
+
+def lock_request(connection: Connection[Any], request: WriteRequest) -> None:
+    """Let other transactions with this idempotency key wait until this one ends, on any machine."""
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", (id_hash(f"{request.caller}\n{request.key}"),))
+
+
+def refuse_answered(connection: Connection[Any], request: WriteRequest) -> None:
+    """Raise WriteAnswered if this write was answered before, or KeyReused if another was under its key."""
+    row = connection.execute(
+        "SELECT request, status, answer FROM answered_writes WHERE caller = %s AND idempotency_key = %s AND at > %s",
+        (request.caller, request.key, request.at - LIFETIME_SECONDS),
+    ).fetchone()
+    refuse_stored(request, row)
+
+
+def _store_answer(connection: Connection[Any], request: WriteRequest, answer: WriteAnswer) -> None:
+    """Store the answer to a write with its checksum, and delete answers past their lifetime."""
+    connection.execute("DELETE FROM answered_writes WHERE at <= %s", (request.at - LIFETIME_SECONDS,))
+    connection.execute(
+        "INSERT INTO answered_writes (caller, idempotency_key, request, status, answer, at)"
+        " VALUES (%s, %s, %s, %s, %s, %s)",
+        (request.caller, request.key, request.digest, answer.status, encode_answer(request, answer), request.at),
+    )

@@ -1,4 +1,4 @@
-"""Backups: a store's one file behind a line that says what it is, so that a part of it is never taken for it."""
+"""Backups: a header line with length and checksum, then the database file, so that a part is never taken for all."""
 
 from __future__ import annotations
 
@@ -16,14 +16,12 @@ from typing import BinaryIO, Self
 from service.storage.directory import Directory
 from service.storage.errors import BackupDamaged, BackupUnsupported, DirectoryTaken
 from service.storage.interface import Store
-from service.storage.sqlite.connections import connect
-from service.storage.sqlite.failures import translate_errors
-from service.storage.sqlite.schema.migrations import MIGRATIONS, SCHEMA, change, check
-from service.storage.sqlite.soundness import require_sound
+from service.storage.sqlite.connections import connect, require_sound, translate_errors
+from service.storage.sqlite.schema.migrations import MIGRATIONS, SCHEMA, check, migrate
 from service.storage.sqlite.store import SQLiteStore
 
 FORMAT = 1
-_LONGEST_HEAD = 4096
+_MAX_HEADER_BYTES = 4096
 _CHUNK = 1 << 20
 
 
@@ -33,10 +31,10 @@ class BackupHeader:
 
     Attributes:
         softkv_backup: the version of this format.
-        schema: that of the database.
-        made: when, in UTC (ISO 8601).
-        length: of the database behind this line, in bytes.
-        sha256: of the same, in hexadecimal.
+        schema: the schema version of the database.
+        made: the time of the backup, in UTC (ISO 8601).
+        length: the length of the database that follows, in bytes.
+        sha256: the SHA-256 of the database, in hexadecimal.
     """
 
     softkv_backup: int
@@ -46,35 +44,37 @@ class BackupHeader:
     sha256: str
 
     def line(self) -> bytes:
-        """As it is written."""
+        """Return the line as it is written."""
         return json.dumps(asdict(self)).encode() + b"\n"
 
     @classmethod
     def read(cls, source: BinaryIO) -> Self:
-        """The head that a file begins with.
+        """Read the header at the beginning of a file.
 
         Raises:
-            BackupDamaged: it is none, or that of a later version of softkv.
+            BackupDamaged: the header is invalid, or from a later version of softkv.
         """
-        line = source.readline(_LONGEST_HEAD)
+        line = source.readline(_MAX_HEADER_BYTES)
         try:
-            said = json.loads(line)
-            head = cls(**{name: said[name] for name in _FORMS})
+            values = json.loads(line)
+            header = cls(**{name: values[name] for name in _PATTERNS})
         except (ValueError, KeyError, TypeError, RecursionError):
-            raise BackupDamaged("this is no backup of softkv: give a file that `softkv backup` wrote") from None
-        # As JSON has them: true is not 1. What the digits of a length say beyond that is known when all was read.
-        for name, form in _FORMS.items():
-            if not re.fullmatch(form, json.dumps(said[name])):
+            raise BackupDamaged("this is not a backup of softkv: give a file that `softkv backup` wrote") from None
+        # Compared as JSON, so that true is not 1. Length and checksum are checked when all was read.
+        for name, pattern in _PATTERNS.items():
+            if not re.fullmatch(pattern, json.dumps(values[name])):
                 raise BackupDamaged(
                     f"the first line of the backup is not as `softkv backup` writes it, {name} is wrong: copy it again "
                     "from where it was made"
                 )
-        if head.softkv_backup > FORMAT:
-            raise BackupDamaged(f"a later softkv wrote this backup (format {head.softkv_backup}): restore it with that")
-        return head
+        if header.softkv_backup > FORMAT:
+            raise BackupDamaged(
+                f"a later softkv wrote this backup (format {header.softkv_backup}): restore it with that"
+            )
+        return header
 
 
-_FORMS = {
+_PATTERNS = {
     "softkv_backup": r"[0-9]{1,9}",
     "schema": r"[0-9]{1,9}",
     "made": r'"[0-9T:.Z+-]{1,40}"',
@@ -85,35 +85,35 @@ _FORMS = {
 
 @dataclass(frozen=True)
 class Backup:
-    """A backup that is ready to be read: its head, and the database from the beginning."""
+    """A backup that is ready to be read: its header, and the database file at its beginning."""
 
-    head: BackupHeader
+    header: BackupHeader
     database: BinaryIO
 
     @property
     def size(self) -> int:
-        """Bytes of all of it."""
-        return len(self.head.line()) + self.head.length
+        """The total number of bytes."""
+        return len(self.header.line()) + self.header.length
 
-    def parts(self) -> Iterator[bytes]:
-        """All of it, in parts of some size."""
-        yield self.head.line()
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the header, then the database in chunks of 1 MiB."""
+        yield self.header.line()
         while chunk := self.database.read(_CHUNK):
             yield chunk
 
 
 @contextmanager
 def backup(store: Store) -> Iterator[Backup]:
-    """Everything that is stored at one instant; who reads or writes does not wait.
+    """Back up everything that is stored at one instant; readers and writers go on.
 
     Raises:
-        BackupUnsupported: the store is no file, and its database has its own way.
-        DiskFull: the data directory has no room for as much once more.
+        BackupUnsupported: the store is PostgreSQL, which has its own backups.
+        DiskFull: the disk has no space for a copy of the store.
     """
     if not isinstance(store, SQLiteStore):
         raise BackupUnsupported()
     made = datetime.now(UTC).isoformat(timespec="seconds")
-    with store.copied() as path, path.open("rb") as file:
+    with store.copy() as path, path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         size = file.tell()
         file.seek(0)
@@ -121,60 +121,60 @@ def backup(store: Store) -> Iterator[Backup]:
 
 
 def restore(source: BinaryIO, directory: Path) -> BackupHeader:
-    """Put a backup into a data directory that has no store; it is there as a whole or not at all.
+    """Restore a backup into a data directory without a store, completely or not at all.
 
     Raises:
-        DirectoryTaken: there is a store already; it stays as it is.
-        BackupDamaged: the backup is not what was written, or ends before its end.
-        DirectoryLocked, DirectoryUnusable, DatabaseTooNew, DatabaseAltered: as of a store that is opened.
+        DirectoryTaken: the directory has a store, which stays as it is.
+        BackupDamaged: the backup is not what was written, or is truncated.
+        DirectoryLocked, DirectoryUnusable, DatabaseTooNew, DatabaseAltered: as when a store is opened.
     """
-    owned = Directory(directory)
-    owned.acquire()
+    data = Directory(directory)
+    data.acquire()
     try:
-        if owned.database.exists():
+        if data.database.exists():
             raise DirectoryTaken(directory)
-        head = BackupHeader.read(source)
-        unproven = owned.new_copy()
+        header = BackupHeader.read(source)
+        copy = data.new_copy()
         try:
-            _copy(source, head, unproven)
-            _prove(unproven)
-            unproven.replace(owned.database)
+            _copy(source, header, copy)
+            _verify(copy)
+            copy.replace(data.database)
         finally:
-            unproven.unlink(missing_ok=True)
+            copy.unlink(missing_ok=True)
         _sync(directory)
     finally:
-        owned.release()
-    return head
+        data.release()
+    return header
 
 
-def _copy(source: BinaryIO, head: BackupHeader, target: Path) -> None:
-    digest, left = hashlib.sha256(), head.length
+def _copy(source: BinaryIO, header: BackupHeader, target: Path) -> None:
+    digest, remaining = hashlib.sha256(), header.length
     with target.open("xb") as file:
-        while left and (chunk := source.read(min(_CHUNK, left))):
+        while remaining and (chunk := source.read(min(_CHUNK, remaining))):
             digest.update(chunk)
             file.write(chunk)
-            left -= len(chunk)
+            remaining -= len(chunk)
         file.flush()
         os.fsync(file.fileno())
-    if left:
-        raise BackupDamaged(f"the backup ends {left} bytes before its end: copy it again from where it was made")
-    if source.read(1) or digest.hexdigest() != head.sha256:
+    if remaining:
+        raise BackupDamaged(f"the backup ends {remaining} bytes before its end: copy it again from where it was made")
+    if source.read(1) or digest.hexdigest() != header.sha256:
         raise BackupDamaged("the backup is not what was written, by its checksum: copy it again from where it was made")
 
 
-def _prove(path: Path) -> None:
-    """See that a softkv of this version can open it."""
+def _verify(path: Path) -> None:
+    """Check that this version of softkv can open the copy, and bring it to the latest schema."""
     with translate_errors(path), closing(connect(path)) as connection:
         version = check(connection, path)
         if version == 0:
             raise BackupDamaged("the backup holds no store")
         require_sound(connection, path)
-        if version in MIGRATIONS:  # of which it is known only then whether its schema is softkv's
-            change(connection, path, version)
+        if version in MIGRATIONS:  # compares the whole schema only afterwards
+            migrate(connection, path, version)
 
 
 def _sync(directory: Path) -> None:
-    """Have the system write down the names in it."""
+    """Write the directory's entries to the disk."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

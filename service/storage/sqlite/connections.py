@@ -1,7 +1,8 @@
-"""Connections to the one file: how they are set up, and a pool of those that read."""
+"""Connections to the database file: setup, checks before opening, a pool for readers, and translated errors."""
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -9,76 +10,117 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from service.storage.checksums import AS_BYTES
-from service.storage.errors import DatabaseDamaged, StorageFailed, StoreClosed
+from service.storage.errors import DatabaseBusy, DatabaseDamaged, DiskFull, StorageError, StorageFailed, StoreClosed
 from service.storage.fields import casefold
+from service.storage.sqlite.recovery import require_closed
 from service.storage.sqlite.schema.migrations import (
     MIGRATIONS,
     REWRITES,
     SCHEMA,
     Report,
-    change,
     check,
     create,
-    log,
-    unfinished,
-    write_anew,
+    log_path,
+    migrate,
+    rewrite,
+    rewrite_path,
 )
-from service.storage.sqlite.soundness import require_sound
-from service.storage.sqlite.unclean import require_closed
+
+# With less free space than this, an input/output error is taken for a full disk. SQLite has no code for
+# ENOSPC when it grows its shared memory or syncs.
+_FULL_BYTES = 1 << 20
+
+
+@contextmanager
+def translate_errors(path: Path) -> Iterator[None]:
+    """Raise a StorageError for every error of SQLite about the file at `path`."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _translated(error, path) from error
+    except UnicodeDecodeError as error:  # SQLite quotes the damaged text in a message that Python cannot decode
+        raise DatabaseDamaged(path, "a text in it is not UTF-8") from error
+
+
+def _translated(error: sqlite3.Error, path: Path) -> StorageError:
+    # The low byte is the family of the error code; callers cannot act on the rest.
+    family = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if family in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return DatabaseDamaged(path, str(error))
+    if family == sqlite3.SQLITE_FULL or (family == sqlite3.SQLITE_IOERR and _is_full(path)):
+        return DiskFull(
+            f"no room is left to write to {path}: free some, or delete documents or a collection, for which a service "
+            "keeps a little; nothing was lost, and reads go on"
+        )
+    if family in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return DatabaseBusy(f"another program holds {path}: close it, and try again")
+    return StorageFailed(f"{path} could not be read or written: {error}")
+
+
+def _is_full(path: Path) -> bool:
+    try:
+        return shutil.disk_usage(path.parent).free < _FULL_BYTES
+    except OSError:
+        return False
+
 
 _MAGIC = b"SQLite format 3\0"
 _OLDEST = (3, 37, 0)  # STRICT tables
 _IDLE_READERS = 8
 _BUSY_SECONDS = 5.0
 
-SOON_CHECKED = 2**28
-"""Bytes of a file that is checked in some tenths of a second."""
+CHECKED_AT_OPEN = 2**28
+"""Bytes: a smaller file is checked in a few tenths of a second, so always before it is opened."""
 
 
 def open_database(path: Path, report: Report, *, soon: bool = False) -> tuple[sqlite3.Connection, bool]:
-    """(The writing connection, its schema the last one; and whether its file was found sound).
+    """Open the database and bring it to the latest schema → the writing connection, and whether pages were checked.
 
     Args:
-        report: is told how many documents are written anew, and how many there are.
-        soon: leave a large file of the last schema to the caller, who has to `require_sound` before it is written to.
+        report: receives how many documents are written anew, and how many there are.
+        soon: do not check a large file of the latest schema. The caller has to call `require_sound` before any write.
 
     Raises DatabaseDamaged, DatabaseForeign, DatabaseAltered, DatabaseTooNew or LogMissing before anything is written.
     """
     if sqlite3.sqlite_version_info < _OLDEST:
         raise StorageFailed(f"softkv needs SQLite 3.37 or later, this Python has {sqlite3.sqlite_version}: update it")
     _check_header(path)
-    unfinished(path).unlink(missing_ok=True)
-    logged = log(path).exists()
+    rewrite_path(path).unlink(missing_ok=True)
+    has_log = log_path(path).exists()
     connection = connect(path)
     try:
         version = check(connection, path)
-        checked = not soon or version != SCHEMA or path.stat().st_size <= SOON_CHECKED
+        checked = not soon or version != SCHEMA or path.stat().st_size <= CHECKED_AT_OPEN
         if checked:
             require_sound(connection, path)
-        if version and version not in REWRITES and not logged:  # which did not say whether they are closed
+        if version and version not in REWRITES and not has_log:  # version 1 has no such mark
             require_closed(connection, path)
         if version == 0:
             create(connection)
         if version in MIGRATIONS:
-            change(connection, path, version)
+            migrate(connection, path, version)
     except BaseException:
         connection.close()
         raise
     if version in REWRITES:
-        connection.close()  # which writes its log back
-        write_anew(path, version, report)
+        connection.close()  # writes the log back
+        rewrite(path, version, report)
         connection = connect(path)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
-    # Some builds write zeros over whatever is deleted: only where the page is written anyway.
+    # Some builds overwrite all deleted data with zeros: do so only in pages that are written anyway.
     connection.execute("PRAGMA secure_delete = FAST")
-    # A log that a large write made long is cut once it is copied back.
+    # After a large write the log is truncated when it is copied back.
     connection.execute("PRAGMA journal_size_limit = 67108864")
     return connection, checked
 
 
 def connect(path: Path | None) -> sqlite3.Connection:
-    """A connection in which every transaction is begun and ended in so many words; None: in memory."""
+    """Open a connection with explicit transactions.
+
+    Args:
+        path: the file; None opens a database in memory.
+    """
     connection = sqlite3.connect(
         ":memory:" if path is None else path,
         timeout=_BUSY_SECONDS,
@@ -86,9 +128,9 @@ def connect(path: Path | None) -> sqlite3.Connection:
         check_same_thread=False,
     )
     connection.text_factory = _text
-    # SQLite's own lower() knows ASCII only. Bytes, as a damaged text is no argument that Python takes.
+    # SQLite's own lower() folds ASCII only. The argument is bytes, because Python rejects a damaged text.
     connection.create_function("casefold", 1, lambda text: None if text is None else casefold(text), deterministic=True)
-    # What a file's own schema calls may be SQLite's harmless functions only, none of those above.
+    # The schema of a file may call only SQLite's harmless functions, none of those above.
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
     connection.execute("PRAGMA foreign_keys = ON")
@@ -98,12 +140,12 @@ def connect(path: Path | None) -> sqlite3.Connection:
 
 
 def _text(stored: bytes) -> str:
-    """A text as it is stored; of a damaged one too there has to be something that its checksum can be held against."""
+    """Decode a stored text. A damaged one is decoded too, so that its checksum can be compared."""
     return stored.decode(errors=AS_BYTES)
 
 
 class ReadConnections:
-    """Connections that only read; an idle one is taken again, and a new one made where none is idle."""
+    """A pool of read-only connections: idle ones are reused, and a new one is opened if none is idle."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -112,8 +154,8 @@ class ReadConnections:
         self._closed = False
 
     @contextmanager
-    def one(self) -> Iterator[sqlite3.Connection]:
-        """A connection for as long as the block runs."""
+    def acquire(self) -> Iterator[sqlite3.Connection]:
+        """Lend a connection for the duration of the block."""
         with self._lock:
             if self._closed:
                 raise StoreClosed(f"the store {self._path} was closed: open it again")
@@ -124,27 +166,27 @@ class ReadConnections:
         try:
             yield connection
         finally:
-            self._give_back(connection)
+            self._return(connection)
 
     def close(self) -> None:
-        """Close the idle ones; one in use is closed when it comes back."""
+        """Close idle connections; one in use is closed when it is returned."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
 
-    def _give_back(self, connection: sqlite3.Connection) -> None:
+    def _return(self, connection: sqlite3.Connection) -> None:
         with self._lock:
-            keep = not self._closed and len(self._idle) < _IDLE_READERS and not connection.in_transaction
-            if keep:
+            reusable = not self._closed and len(self._idle) < _IDLE_READERS and not connection.in_transaction
+            if reusable:
                 self._idle.append(connection)
-        if not keep:
+        if not reusable:
             connection.close()
 
 
 def _check_header(path: Path) -> None:
-    """Refuse what is no SQLite file at all before SQLite touches it. An empty file is a new one."""
+    """Raise DatabaseDamaged if a file is not SQLite's, before SQLite touches it. An empty file is a new database."""
     try:
         with path.open("rb") as file:
             start = file.read(len(_MAGIC))
@@ -154,3 +196,10 @@ def _check_header(path: Path) -> None:
         raise StorageFailed(f"{path} cannot be read ({error.strerror}): see its permissions") from error
     if start and start != _MAGIC:
         raise DatabaseDamaged(path, "it is not a SQLite file")
+
+
+def require_sound(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise DatabaseDamaged if a page of the file violates SQLite's format; reads the whole file."""
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise DatabaseDamaged(path, verdict)

@@ -10,12 +10,10 @@ import numpy as np
 
 from service.storage.checksums import document_checksum, id_hash
 from service.storage.errors import DocumentDamaged
-from service.storage.forms import texts_of
 from service.storage.records import RowNumbers
+from service.storage.serialisation import DocumentTexts, texts_of
 from service.storage.sqlite import full_text
-from service.storage.sqlite.expressions import Expression
-from service.storage.sqlite.forms import TEXT_COLUMNS, marks, numbers_of, numbers_text
-from service.storage.storable import DocumentTexts
+from service.storage.sqlite.statements import TEXT_COLUMNS, Expression, format_numbers, marks, parse_numbers
 
 LAST_ROW = 2**63 - 1
 EVERY = Expression("1")
@@ -45,7 +43,7 @@ def remove(connection: Connection, collection: int, rows: RowNumbers) -> None:
     """Delete rows; their vectors and fields go with them."""
     if not len(rows):
         return
-    numbers = numbers_text(rows)
+    numbers = format_numbers(rows)
     damaged = _any_damaged(connection, numbers)
     if damaged:
         # Their entries in the indexes are of other texts than theirs, so that they could not be found to be deleted.
@@ -68,7 +66,7 @@ def rows_where(connection: Connection, collection: int, where: Expression, first
         f'SELECT group_concat(documents."row") FROM documents WHERE {within} AND {where.sql}',
         (collection, *edges, *where.parameters),
     ).fetchone()
-    rows = numbers_of(numbers)
+    rows = parse_numbers(numbers)
     rows.sort()
     return rows
 
@@ -99,7 +97,7 @@ def keyless(connection: Connection, rows: RowNumbers) -> int:
     """How many of the documents with these numbers have no key."""
     (count,) = connection.execute(
         'SELECT count(*) FROM documents WHERE "row" IN (SELECT value FROM json_each(?)) AND keys = 0',
-        (numbers_text(rows),),
+        (format_numbers(rows),),
     ).fetchone()
     return int(count)
 

@@ -13,7 +13,6 @@ from service.storage.column import Column
 from service.storage.conditions import Condition
 from service.storage.errors import CollectionDamaged, CollectionMissing, DocumentDamaged
 from service.storage.fields import is_utf8
-from service.storage.forms import collection_of, texts_of
 from service.storage.interface import Cursor
 from service.storage.key_rows import KeySums
 from service.storage.records import (
@@ -28,11 +27,18 @@ from service.storage.records import (
     StoredDocument,
     TextSpan,
 )
+from service.storage.serialisation import collection_of, texts_of
 from service.storage.sqlite import document_rows, vector_rows
-from service.storage.sqlite.expressions import Expression, compile_condition
 from service.storage.sqlite.fields import read_column, read_facts, read_kinds, read_names
-from service.storage.sqlite.forms import COLLECTION_COLUMNS, TEXT_COLUMNS, marks, numbers_text
 from service.storage.sqlite.search import Search
+from service.storage.sqlite.statements import (
+    COLLECTION_COLUMNS,
+    TEXT_COLUMNS,
+    Expression,
+    compile_condition,
+    format_numbers,
+    marks,
+)
 
 _TEXTS = f"SELECT {TEXT_COLUMNS} FROM documents WHERE"
 # The plus keeps SQLite from walking through the whole collection for a few of its rows.
@@ -86,7 +92,7 @@ class Reader:
 
     def texts(self, collection: int, rows: RowNumbers) -> list[StoredDocument]:
         """The same without their vectors."""
-        read = self._connection.execute(f"{_TEXTS} {_BY_ROW}", (collection, numbers_text(rows)))
+        read = self._connection.execute(f"{_TEXTS} {_BY_ROW}", (collection, format_numbers(rows)))
         found = {texts.row: texts for texts in map(texts_of, read)}
         return [_found(found, row) for row in np.asarray(rows).tolist()]
 
@@ -98,7 +104,7 @@ class Reader:
         """The ids of the documents with those row numbers int64[n], in their order."""
         found = {}
         for row, identity, stored in self._connection.execute(
-            f'SELECT "row", id, id_hash FROM documents WHERE {_BY_ROW}', (collection, numbers_text(rows))
+            f'SELECT "row", id, id_hash FROM documents WHERE {_BY_ROW}', (collection, format_numbers(rows))
         ):
             if id_hash(identity) != stored:
                 raise DocumentDamaged(row, identity, vectors=False)
@@ -141,7 +147,7 @@ class Reader:
             values: how many of its values to name: those of most documents first, then in the order of values.
             after: the value behind which they begin.
         """
-        rows = None if condition is None else numbers_text(self.rows_where(collection, condition))
+        rows = None if condition is None else format_numbers(self.rows_where(collection, condition))
         return [read_facts(self._connection, collection, name, rows, values, after) for name in names]
 
     def vectors(

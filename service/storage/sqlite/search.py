@@ -12,12 +12,10 @@ import numpy as np
 from service.storage.conditions import Condition
 from service.storage.errors import DocumentDamaged
 from service.storage.fields import is_utf8
-from service.storage.forms import texts_of
 from service.storage.records import Ranks, RowNumbers, SearchResult, SearchRow
+from service.storage.serialisation import refuse_surrogates, texts_of
 from service.storage.sqlite import full_text
-from service.storage.sqlite.expressions import compile_condition
-from service.storage.sqlite.forms import TEXT_COLUMNS
-from service.storage.storable import refuse_surrogates
+from service.storage.sqlite.statements import TEXT_COLUMNS, compile_condition
 
 _EQUAL = """\
 SELECT id, key, value

@@ -6,7 +6,7 @@ import atexit
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from sqlite3 import Connection, DatabaseError
@@ -14,30 +14,31 @@ from types import TracebackType
 from typing import Any
 
 from service.request_trace import time_stage
-from service.storage.ballast import Ballast
-from service.storage.directory import Directory
+from service.storage.directory import Ballast, Directory
 from service.storage.errors import DatabaseDamaged, DiskFull, StorageError, StorageFailed, StoreClosed
+from service.storage.idempotency import IdempotentWrite
 from service.storage.interface import DiskUsage, UncleanShutdown
-from service.storage.once import IdempotentWrite, WriteRequest
-from service.storage.sqlite.answered_writes import refuse_answered
-from service.storage.sqlite.connections import ReadConnections, connect, open_database
-from service.storage.sqlite.failures import translate_errors
+from service.storage.records import CollectionSettings, SearchRow, WriteRequest
+from service.storage.serialisation import DocumentTexts, refuse_repeated
+from service.storage.sqlite import document_rows
+from service.storage.sqlite.connections import ReadConnections, connect, open_database, translate_errors
+from service.storage.sqlite.integrity import BackgroundPageCheck, find_damage
 from service.storage.sqlite.reader import Reader
-from service.storage.sqlite.room import VacuumThread, give_some, log_bytes, worth_giving, write_back
-from service.storage.sqlite.schema.migrations import Report, log
-from service.storage.sqlite.soundness import BackgroundPageCheck, findings
-from service.storage.sqlite.unclean import Found, mark_closed, mark_open
-from service.storage.sqlite.writer import Writer
+from service.storage.sqlite.recovery import ShutdownProbe, mark_closed, mark_open
+from service.storage.sqlite.schema.migrations import Report, create, log_path
+from service.storage.sqlite.search import Search
+from service.storage.sqlite.vacuum import VacuumThread, checkpoint, is_worthwhile, log_bytes, shrink
+from service.storage.sqlite.writer import Writer, refuse_answered
 from service.storage.writes import call_all
 
 
 class SQLiteStore:
     """Collections and documents on disk, in one file; every method may be called from any thread, and blocks.
 
-    A write that has returned is on disk, and whoever begins to read after that sees it.
+    A write that has returned is on disk, and every reader that begins after that sees it.
 
     Attributes:
-        unclean_shutdown: the process that had it last and did not close it; None where it was closed.
+        unclean_shutdown: the last process, if it did not close the store; else None.
     """
 
     def __init__(
@@ -49,73 +50,76 @@ class SQLiteStore:
         self._readers = ReadConnections(directory.database)
         self._write_lock = threading.Lock()
         self._writing_thread: int | None = None
-        # Held where a state is published, or taken by a reader: its memory and its disk are of the same instant.
+        # Held while a state is published or taken by a reader, so that memory and disk are of the same instant.
         self._gate = threading.Lock()
         self._closed = self._full = False
         self._pages = BackgroundPageCheck(connection, directory.database, self._write_lock, mark_open)
         self._damaged: DatabaseDamaged | None = None
         self._ballast = ballast
-        self._giving = VacuumThread(self._give_some)
-        # A program that ends without closing it is not to be taken for one that was killed.
+        self._vacuum = VacuumThread(self._vacuum_step)
+        # A program that ends without closing the store must not look like a killed one.
         atexit.register(self.close)
 
     @classmethod
     def open(
         cls, directory: Path, report: Report = lambda done, of: None, ballast_bytes: int = 0, *, soon: bool = False
     ) -> SQLiteStore:
-        """The store in `directory`, made if it is not there; one of an older schema is written anew.
+        """Open the store in `directory`, or create it; a file of schema 1 is written anew.
 
         Args:
-            report: is told how many documents are written anew, and how many there are.
-            ballast_bytes: of room that is kept for deletions, where the disk has it.
-            soon: a large file can be read before all its pages are checked: what is stored has checksums of its own.
-                Writers wait for that, and are refused where it is damaged, see `troubles`.
+            report: receives how many documents are written anew, and how many there are.
+            ballast_bytes: disk space to reserve for deletions, if the disk has it.
+            soon: let a large file be read before all its pages are checked, since all rows have checksums. Writers
+                wait for the check, and are refused if the file is damaged; see `troubles`.
 
-        Raises DirectoryLocked where another process has it; DatabaseDamaged, DatabaseForeign, DatabaseAltered,
+        Raises DirectoryLocked if another process has it open; DatabaseDamaged, DatabaseForeign, DatabaseAltered,
         DatabaseTooNew or LogMissing, with the file left as it is.
         """
-        owned = Directory(Path(directory))
-        owned.acquire()
+        data = Directory(Path(directory))
+        data.acquire()
         try:
-            ballast = Ballast(owned.ballast, ballast_bytes)
-            if ballast.short():  # opening takes some kilobytes
-                ballast.give()
-            with translate_errors(owned.database):
-                found = Found(owned.database)
-                connection, checked = open_database(owned.database, report, soon=soon)
-                unclean = found.left_open(connection)
+            ballast = Ballast(data.ballast, ballast_bytes)
+            if ballast.is_needed():  # opening takes a few kilobytes
+                ballast.release()
+            with translate_errors(data.database):
+                probe = ShutdownProbe(data.database)
+                connection, checked = open_database(data.database, report, soon=soon)
+                unclean = probe.unclean_shutdown(connection)
                 if checked:
                     mark_open(connection)
-            ballast.take()
-            store = cls(owned, connection, unclean, ballast)
+            ballast.reserve()
+            store = cls(data, connection, unclean, ballast)
             if not checked:
                 store._pages.begin()
             return store
         except BaseException:
-            owned.release()
+            data.release()
             raise
 
     @property
     def path(self) -> Path:
-        """The database file."""
+        """The path of the database file."""
         return self._directory.database
 
     def sizes(self) -> dict[str, int]:
-        """Bytes on the disk: of the database, of its log, and of what else lies in the directory."""
-        parts, sizes = {self.path.name: "database", log(self.path).name: "log"}, {"database": 0, "log": 0, "other": 0}
-        with os.scandir(self.path.parent) as found:
-            for each in found:
-                with suppress(FileNotFoundError):  # gone meanwhile
-                    sizes[parts.get(each.name, "other")] += each.stat().st_size
+        """Return bytes on the disk: of the database, of its log, and of the other files in the directory."""
+        kinds, sizes = (
+            {self.path.name: "database", log_path(self.path).name: "log"},
+            {"database": 0, "log": 0, "other": 0},
+        )
+        with os.scandir(self.path.parent) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):  # deleted meanwhile
+                    sizes[kinds.get(entry.name, "other")] += entry.stat().st_size
         return sizes
 
     def disk(self) -> DiskUsage:
-        """The file system of the data directory."""
+        """Return the size and the free space of the data directory's file system."""
         usage = shutil.disk_usage(self.path.parent)
         return DiskUsage(usage.total, usage.free)
 
     def close(self) -> None:
-        """Wait for the writer, then give file and directory back; a second call does nothing."""
+        """Wait for the writer, then close the file and unlock the directory; idempotent."""
         while not self._write_lock.acquire(timeout=0.05):
             self._pages.stop()
         try:
@@ -134,16 +138,16 @@ class SQLiteStore:
     def writing(
         self, once: IdempotentWrite[Any] | None = None, *, deletes: bool = False, collection: int | None = None
     ) -> Iterator[Writer]:
-        """The write transaction: commits when the block ends, rolls back when it raises.
+        """Run the write transaction: commit at the end of the block, or roll back if it raises.
 
-        A callback that raises does not undo the commit; the others run, then it is raised.
+        An exception in a callback does not undo the commit; it is raised after the other callbacks ran.
 
         Args:
-            once: raises as `refuse_answered` does, under the writer's lock; where it does not, the block has to
+            once: is checked as `refuse_answered` does, under the writer's lock; then the block has to call
                 `Writer.keep_answer`.
-            deletes: nothing is stored but what it was answered: on a full disk it may take the room that is kept for
-                that, and what becomes free goes back to the disk.
-            collection: whose documents it writes; one write goes on at a time in any case.
+            deletes: nothing but the answer is stored. On a full disk the transaction may use the ballast, and the
+                freed space goes back to the disk.
+            collection: the collection that is written; has no effect here, since writes run one at a time.
         """
         if self._writing_thread == threading.get_ident():
             raise StorageFailed("this thread is writing already: use the writer it has")
@@ -151,9 +155,9 @@ class SQLiteStore:
         with time_stage("storage"), self._write_lock, self._translated_errors():
             self._refuse_unusable()
             self._writing_thread = threading.get_ident()
-            in_need = deletes and (self._full or self._ballast.short())
-            if in_need:
-                self._ballast.give()
+            use_ballast = deletes and (self._full or self._ballast.is_needed())
+            if use_ballast:
+                self._ballast.release()
                 self._shorten_log()
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
@@ -165,64 +169,66 @@ class SQLiteStore:
                     self._connection.execute("COMMIT")
                     call_all(writer.callbacks)
                 self._full = False
-                if not in_need:
-                    self._ballast.take()
-                if deletes and worth_giving(self._connection):
-                    self._giving.begin()
+                if not use_ballast:
+                    self._ballast.reserve()
+                if deletes and is_worthwhile(self._connection):
+                    self._vacuum.begin()
             finally:
-                # SQLite has rolled back by itself where the disk was full.
+                # SQLite rolls back by itself if the disk is full.
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 self._writing_thread = None
-                if in_need:
-                    self._make_room()
+                if use_ballast:
+                    self._free_space()
 
     @property
     def full(self) -> bool:
-        """Whether the last write was refused for want of room."""
+        """Whether the last write failed because the disk was full."""
         return self._full
 
-    def _make_room(self) -> None:
-        """Give back at once what a deletion has freed, and keep room for the next one."""
+    def _free_space(self) -> None:
+        """Return at once the space that a deletion freed, and reserve the ballast for the next one."""
         with suppress(DatabaseError):
-            while self._shorten_log() and give_some(self._connection):
+            while self._shorten_log() and shrink(self._connection):
                 pass
-        self._ballast.take()
+        self._ballast.reserve()
 
     def _shorten_log(self) -> bool:
-        """Write the log back, which makes the file longer before the log becomes shorter → whether that was done.
+        """Write the log back → whether that was done. The file grows before the log shrinks.
 
-        Where it is longer than the room that is kept, that would be taken and nothing gained.
+        A log longer than the ballast is not written back: that would use up the ballast and gain nothing.
         """
-        return log_bytes(self.path) <= self._ballast.size and write_back(self._connection)
+        return log_bytes(self.path) <= self._ballast.size and checkpoint(self._connection)
 
-    def _give_some(self) -> bool:
+    def _vacuum_step(self) -> bool:
         with self._write_lock:
             if self._closed:
                 return False
             try:
-                going = give_some(self._connection)
-                if not going:
-                    write_back(self._connection)
-            except DatabaseError:  # the next write says what it is
+                more = shrink(self._connection)
+                if not more:
+                    checkpoint(self._connection)
+            except DatabaseError:  # the next write reports it
                 return False
-            return going
+            return more
 
     def refuse_answered(self, request: WriteRequest) -> None:
-        """For a write that may have been done before, ahead of all work on it.
+        """Check before all other work whether a write was done before.
 
-        Raises: WriteAnswered where it was, and every new reader sees it; KeyReused where its key stands for another.
+        Raises:
+            WriteAnswered: it was, and every new reader sees it.
+            KeyReused: another write was done under its key.
         """
-        with self._translated_errors(), self._readers.one() as connection, self._gate:
+        with self._translated_errors(), self._readers.acquire() as connection, self._gate:
             refuse_answered(connection, request)
 
     @contextmanager
     def reading(self, gather: Callable[[], Any] | None = None) -> Iterator[Reader]:
-        """One consistent state for as long as the block runs.
+        """Lend a reader of one consistent state for the duration of the block.
 
-        `gather` is called in the instant the state is taken; what it returns is `reader.gathered`.
+        `gather` is called at the instant the state is taken; its result is `reader.gathered`.
         """
-        with self._translated_errors(), self._readers.one() as connection:
+        with self._translated_errors(), self._readers.acquire() as connection:
             try:
                 with self._gate:
                     connection.execute("BEGIN")
@@ -237,8 +243,8 @@ class SQLiteStore:
     def _refuse_unusable(self) -> None:
         if self._closed:
             raise StoreClosed(f"the store {self.path} was closed: open it again")
-        if self._pages.wrong is not None:
-            raise self._pages.wrong.with_traceback(None)  # which would grow with each time
+        if self._pages.error is not None:
+            raise self._pages.error.with_traceback(None)  # the traceback would grow each time
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:
@@ -253,29 +259,29 @@ class SQLiteStore:
             raise
 
     def troubles(self) -> list[str]:
-        """Why what is read now cannot be relied on: the file proved damaged, or cannot be read. One line, or none."""
+        """Return a line if reads are unreliable now, because the file is damaged or unreadable; else nothing."""
         try:
             if self._damaged is None:
                 with self.reading():
                     pass
         except StorageError as error:
             return [f"storage: {error}"]
-        wrong = self._damaged or self._pages.wrong
-        return [] if wrong is None else [f"storage: {wrong}"]
+        damage = self._damaged or self._pages.error
+        return [] if damage is None else [f"storage: {damage}"]
 
     def check(self) -> Iterator[str]:
-        """What is wrong with anything that is stored, a line each; reads all of it, and holds up writers meanwhile."""
+        """Yield a line for each defect in the store; reads all of it, and writers wait meanwhile."""
         with self._write_lock, translate_errors(self.path), closing(connect(None)) as empty:
-            yield from findings(self._connection, empty)
+            yield from find_damage(self._connection, empty)
 
     @contextmanager
-    def copied(self) -> Iterator[Path]:
-        """One consistent state in a file of its own, which goes with the block; who reads or writes does not wait.
+    def copy(self) -> Iterator[Path]:
+        """Copy one consistent state into a file, which is deleted after the block; readers and writers go on.
 
-        It takes as much room in the data directory as what is stored.
+        The copy needs as much space in the data directory as the store.
 
         Raises:
-            DiskFull: there is not so much.
+            DiskFull: the disk does not have that space.
         """
         self._refuse_unusable()
         target = self._directory.new_copy()
@@ -283,8 +289,8 @@ class SQLiteStore:
             with self._translated_errors():
                 with closing(connect(self.path)) as connection:
                     connection.execute("VACUUM INTO ?", (str(target),))
-                with closing(connect(target)) as copy:
-                    mark_closed(copy)
+                with closing(connect(target)) as connection:
+                    mark_closed(connection)
             yield target
         finally:
             target.unlink(missing_ok=True)
@@ -296,3 +302,21 @@ class SQLiteStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+@contextmanager
+def temporary_search(rows: Sequence[SearchRow]) -> Iterator[Search]:
+    """Search over rows in memory, with the same tables and indexes; nothing is stored.
+
+    The search answers as a collection of the same rows would. Raises DocumentsRepeated or Unstorable.
+    """
+    refuse_repeated([row.id for row in rows])
+    texts = [DocumentTexts.of(row.id, row.key, row.value, {}) for row in rows]
+    with translate_errors(Path(":memory:")), closing(connect(None)) as connection:
+        create(connection)
+        # No vectors are stored, so these settings have no effect.
+        record = Writer(connection).create_collection("rows", CollectionSettings("cosine", 1.0))
+        connection.execute("BEGIN")
+        document_rows.insert(connection, record.id, texts, [1] * len(texts))
+        connection.execute("COMMIT")
+        yield Search(connection, record.id)

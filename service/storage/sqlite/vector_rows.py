@@ -9,10 +9,10 @@ from sqlite3 import Connection, DataError
 from typing import Any
 
 from service.storage.errors import DocumentDamaged
-from service.storage.forms import document_of, matrix_of, vector_entries, vectors_of
 from service.storage.key_rows import BlobLengths, KeySums, VectorColumns, decode_one_by_one, decode_together
 from service.storage.records import DocumentRecord, KeyRows, Matrix, RowNumbers, StoredDocument, TextSpan
-from service.storage.sqlite.forms import VECTOR_COLUMNS, numbers_of, numbers_text
+from service.storage.serialisation import document_of, matrix_of, vector_entries, vectors_of
+from service.storage.sqlite.statements import VECTOR_COLUMNS, format_numbers, parse_numbers
 
 # Every column of many rows in one step of SQLite, for which Python waits for nothing else. Bytes pass for text on their
 # way through; what comes is held against the checksums in any case.
@@ -98,7 +98,7 @@ def keys_of(
 def checksums(connection: Connection, first: int, last: int) -> tuple[RowNumbers, RowNumbers, RowNumbers]:
     """int64[n] each: the numbers from `first` to `last` of all keys, ascending, whose they are, and their checksums."""
     found = connection.execute(_CHECKSUMS, (first, last)).fetchone()
-    numbers, owners, stored = (numbers_of(text) for text in found)
+    numbers, owners, stored = (parse_numbers(text) for text in found)
     return numbers, owners, stored
 
 
@@ -119,7 +119,7 @@ def _read(connection: Connection, column: str, numbers: Any) -> dict[int, tuple[
     """The rows of VECTOR_COLUMNS whose `column` is one of the numbers, by their own numbers, ascending."""
     found = connection.execute(
         f'SELECT {VECTOR_COLUMNS} FROM vectors WHERE {column} IN (SELECT value FROM json_each(?)) ORDER BY "row"',
-        (numbers_text(numbers),),
+        (format_numbers(numbers),),
     )
     return {row[0]: row for row in found}
 
@@ -129,10 +129,10 @@ def _at_once(connection: Connection, rows: Sequence[int]) -> KeyRows | None:
     dense = rows[-1] - rows[0] < 2 * len(rows)
     found = connection.execute(
         _AT_ONCE.format(_BETWEEN if dense else _BY_DOCUMENT),
-        (numbers_text(rows), rows[0], rows[-1]) if dense else (numbers_text(rows),),
+        (format_numbers(rows), rows[0], rows[-1]) if dense else (format_numbers(rows),),
     ).fetchone()
     count, n_keys, n_values = found[:3]
-    numbers, owners, checksums, firsts, lasts = (numbers_of(text) for text in found[7:12])
+    numbers, owners, checksums, firsts, lasts = (parse_numbers(text) for text in found[7:12])
     lengths = BlobLengths(n_keys, *found[3:5]), BlobLengths(n_values, *found[5:7])
     return decode_together(
         VectorColumns(count, numbers, owners, checksums, firsts, lasts, *lengths, found[12], found[13]), rows

@@ -1,4 +1,4 @@
-"""What can be written; a writer also reads, and sees what it wrote."""
+"""Write transactions in SQLite; a writer also reads, and sees what it wrote."""
 
 from __future__ import annotations
 
@@ -9,61 +9,70 @@ from sqlite3 import Connection
 from service.storage.checksums import settings_checksum
 from service.storage.conditions import Condition
 from service.storage.errors import CollectionExists
-from service.storage.forms import SETTINGS_COLUMNS, settings_row
-from service.storage.once import Did, IdempotentWrite
-from service.storage.records import Change, CollectionRecord, CollectionSettings, DocumentRecord, Mode, RowNumbers
-from service.storage.sqlite import answered_writes, document_rows, full_text, vector_rows
-from service.storage.sqlite.forms import marks
+from service.storage.idempotency import LIFETIME_SECONDS, IdempotentWrite, Result, encode_answer, refuse_stored
+from service.storage.records import (
+    Change,
+    CollectionRecord,
+    CollectionSettings,
+    DocumentRecord,
+    Mode,
+    RowNumbers,
+    WriteAnswer,
+    WriteRequest,
+)
+from service.storage.serialisation import SETTINGS_COLUMNS, settings_row
+from service.storage.sqlite import document_rows, full_text, vector_rows
 from service.storage.sqlite.reader import Reader
+from service.storage.sqlite.statements import marks
 from service.storage.writes import Upsert, refuse_fixed
 
 
 class Writer(Reader):
-    """The one write transaction; each method does all of its work or, where it raises, none."""
+    """The only write transaction; each method does all of its work or, if it raises, none."""
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         self.callbacks: list[Callable[[], object]] = []
 
     def after_commit(self, callback: Callable[[], object]) -> None:
-        """Run `callback` once the commit is on disk, before any reader can begin on the new state.
+        """Run `callback` after the commit is on disk, before any reader can begin on the new state.
 
-        It holds up every reader, so it should only publish; it must not read or write the store.
+        All readers wait for it, so it should only publish; it must not read or write the store.
         """
         self.callbacks.append(callback)
 
-    def keep_answer(self, once: IdempotentWrite[Did] | None, did: Did) -> None:
-        """Store what a write is answered with, beside what it did, for `Store.writing`; without `once`, nothing."""
+    def keep_answer(self, once: IdempotentWrite[Result] | None, result: Result) -> None:
+        """Store the answer to a write in its own transaction, for `Store.writing`; do nothing if `once` is None."""
         if once is not None:
-            answered_writes.keep_answer(self._connection, once.request, once.answer(did))
+            _store_answer(self._connection, once.request, once.answer(result))
 
     def create_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
-        """A new, empty collection; raises CollectionExists."""
+        """Create an empty collection; raises CollectionExists."""
         if self._connection.execute("SELECT 1 FROM collections WHERE name = ?", (name,)).fetchone():
             raise CollectionExists(name)
         with self._all_or_none():
-            stored = settings_row(settings)
+            columns = settings_row(settings)
             created = self._connection.execute(
-                f"INSERT INTO collections (name, checksum, {SETTINGS_COLUMNS}) VALUES (?, ?, {marks(stored)})",
-                (name, settings_checksum(name, stored), *stored),
+                f"INSERT INTO collections (name, checksum, {SETTINGS_COLUMNS}) VALUES (?, ?, {marks(columns)})",
+                (name, settings_checksum(name, columns), *columns),
             )
             number = int(created.lastrowid or 0)
             full_text.create(self._connection, number)
         return self._collection("id", number)
 
     def update_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
-        """Change temperature, null and calibration; raises CollectionFixed where anything else differs."""
+        """Change temperature, null and calibration; raises CollectionFixed if anything else differs."""
         record = self.collection(name)
         refuse_fixed(record, settings)
         self._save(record, settings)
         return self._collection("id", record.id)
 
     def delete_collection(self, name: str) -> None:
-        """Remove a collection with everything in it; raises CollectionMissing."""
+        """Delete a collection and everything in it; raises CollectionMissing."""
         record = self.collection(name)
         with self._all_or_none():
             full_text.drop(self._connection, record.id)
-            # In one sweep, where the cascade would look them up document by document.
+            # In one sweep: the cascade would look them up document by document.
             self._connection.execute("DELETE FROM fields WHERE collection = ?", (record.id,))
             self._connection.execute("DELETE FROM collections WHERE id = ?", (record.id,))
 
@@ -74,9 +83,9 @@ class Writer(Reader):
         *,
         mode: Mode = "upsert",
     ) -> Change:
-        """Store documents under new row numbers, in place of those with their ids, or (mode "skip") but for those.
+        """Store documents under new row numbers, and replace or (mode "skip") keep existing ones with their ids.
 
-        The collection's widths are set where they were not. Raises DocumentsExist (mode "create"),
+        Sets the collection's widths if they are None. Raises DocumentsExist (mode "create"),
         DocumentsRepeated, WidthMismatch or Unstorable.
         """
         record = self._collection("id", collection)
@@ -84,48 +93,48 @@ class Writer(Reader):
         with self._all_or_none():
             if upsert.settings != record.settings:
                 self._save(record, upsert.settings)
-            self._count_off(collection, upsert.removed)
+            self._subtract_documents(collection, upsert.removed)
             document_rows.remove(self._connection, collection, upsert.removed)
-            keys = [len(each.keys) for each in upsert.documents]
+            keys = [len(document.keys) for document in upsert.documents]
             added = document_rows.insert(self._connection, collection, upsert.texts, keys)
             vector_rows.insert(self._connection, added, upsert.documents)
-            self._count_on(collection, len(added), keys.count(0))
+            self._add_to_counts(collection, len(added), keys.count(0))
         return Change(added, upsert.removed, upsert.skipped)
 
     def delete_ids(self, collection: int, ids: Sequence[str]) -> RowNumbers:
-        """Delete documents by id; the row numbers int64[n] that are gone. Unknown ids are silent."""
+        """Delete documents by id → the deleted row numbers int64[n]. Unknown ids are ignored."""
         return self._delete(collection, self.rows_among(collection, ids))
 
     def delete_where(self, collection: int, condition: Condition) -> RowNumbers:
-        """Delete the documents that pass; the row numbers int64[n] that are gone."""
+        """Delete the documents that match → the deleted row numbers int64[n]."""
         return self._delete(collection, self.rows_where(collection, condition))
 
     def _delete(self, collection: int, rows: RowNumbers) -> RowNumbers:
         with self._all_or_none():
-            self._count_off(collection, rows)
+            self._subtract_documents(collection, rows)
             document_rows.remove(self._connection, collection, rows)
         return rows
 
     def _save(self, record: CollectionRecord, settings: CollectionSettings) -> None:
-        stored = settings_row(settings)
+        columns = settings_row(settings)
         self._connection.execute(
-            f"UPDATE collections SET (checksum, {SETTINGS_COLUMNS}) = (?, {marks(stored)}) WHERE id = ?",
-            (settings_checksum(record.name, stored), *stored, record.id),
+            f"UPDATE collections SET (checksum, {SETTINGS_COLUMNS}) = (?, {marks(columns)}) WHERE id = ?",
+            (settings_checksum(record.name, columns), *columns, record.id),
         )
 
-    def _count_on(self, collection: int, documents: int, keyless: int) -> None:
+    def _add_to_counts(self, collection: int, documents: int, keyless: int) -> None:
         self._connection.execute(
             "UPDATE collections SET documents = documents + ?, keyless = keyless + ? WHERE id = ?",
             (documents, keyless, collection),
         )
 
-    def _count_off(self, collection: int, rows: RowNumbers) -> None:
-        """Before the documents with these numbers are removed."""
-        self._count_on(collection, -len(rows), -document_rows.keyless(self._connection, rows))
+    def _subtract_documents(self, collection: int, rows: RowNumbers) -> None:
+        """Subtract documents from the counts; call this before they are removed."""
+        self._add_to_counts(collection, -len(rows), -document_rows.keyless(self._connection, rows))
 
     @contextmanager
     def _all_or_none(self) -> Iterator[None]:
-        """Undo what the block did where it raises, so that a caller who goes on commits no half."""
+        """Undo the block if it raises, so that a caller that continues commits nothing half done."""
         self._connection.execute("SAVEPOINT all_or_none")
         try:
             yield
@@ -136,3 +145,21 @@ class Writer(Reader):
                 self._connection.execute("RELEASE all_or_none")
             raise
         self._connection.execute("RELEASE all_or_none")
+
+
+def refuse_answered(connection: Connection, request: WriteRequest) -> None:
+    """Raise WriteAnswered if this write was answered before, or KeyReused if another was under its key."""
+    row = connection.execute(
+        "SELECT request, status, answer FROM answered_writes WHERE caller = ? AND idempotency_key = ? AND at > ?",
+        (request.caller, request.key, request.at - LIFETIME_SECONDS),
+    ).fetchone()
+    refuse_stored(request, row)
+
+
+def _store_answer(connection: Connection, request: WriteRequest, answer: WriteAnswer) -> None:
+    """Store the answer to a write with its checksum, and delete answers past their lifetime."""
+    connection.execute("DELETE FROM answered_writes WHERE at <= ?", (request.at - LIFETIME_SECONDS,))
+    connection.execute(
+        "INSERT INTO answered_writes (caller, idempotency_key, request, status, answer, at) VALUES (?, ?, ?, ?, ?, ?)",
+        (request.caller, request.key, request.digest, answer.status, encode_answer(request, answer), request.at),
+    )

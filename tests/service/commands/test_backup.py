@@ -51,7 +51,7 @@ def test_standard_input_and_output_will_do(bare: Softkv, made: Path, tmp_path: P
     assert b"SQLite format 3\0" in written.stdout_bytes
 
 
-@pytest.mark.parametrize(("keep", "said"), [(0.5, "before its end"), (0.0, "no backup of softkv")])
+@pytest.mark.parametrize(("keep", "said"), [(0.5, "before its end"), (0.0, "not a backup of softkv")])
 def test_what_is_no_whole_backup_is_refused(bare: Softkv, made: Path, tmp_path: Path, keep: float, said: str) -> None:
     content = made.read_bytes()
     made.write_bytes(content[: int(len(content) * keep)])

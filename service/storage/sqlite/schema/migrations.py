@@ -1,37 +1,60 @@
-"""The schema's versions: a new file is given the last one, an older file is written anew in it, or changed in place."""
+"""The versions of the schema: creates the latest one, and brings files of older versions to it.
+
+A file of version 1 is written anew; a file of a later version is changed in place.
+"""
 
 from __future__ import annotations
 
 import os
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
+from sqlite3 import Connection
 from typing import TypeAlias
 
+from service.storage.checksums import document_checksum, id_hash, settings_checksum, vectors_checksum
 from service.storage.errors import DatabaseAltered, DatabaseForeign, DatabaseTooNew, StorageFailed
-from service.storage.sqlite.schema import schema_1, schema_2, schema_3
-from service.storage.sqlite.schema.comparison import require_own, require_tables, script
+from service.storage.sqlite import full_text
+from service.storage.sqlite.schema.validation import read_script, require_own_schema, require_tables
 
 SCHEMA = 4
-# "skv1": says in the file's header that it is ours.
 APPLICATION_ID = 0x736B7631
+"""Marks the file as softkv's in its header: "skv1"."""
 
 Report: TypeAlias = Callable[[int, int], object]
-"""Is told how many documents are done, and how many there are."""
+"""Receives how many documents are done, and how many there are."""
 
-# An older version → what fills an empty database of the last one from a file of it.
-REWRITES: Mapping[int, Callable[[sqlite3.Connection, Path, Report], None]] = {1: schema_1.copy}
+_BATCH = 4096  # documents of a transaction
+# The settings of schemas 1 and 2: no low-bit codes, no calibration.
+_SETTINGS_1 = "similarity, temperature, dimension, value_dimension, encoder, precision, value_from, null_key"
+# The same columns as a checksum covers them, with the default values of the later columns.
+_CHECKED_1 = _SETTINGS_1.replace("null_key", "'proven', null_key, NULL")
 
-# An older version that little is to be changed of → what makes the next one of it.
-MIGRATIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {2: schema_2.change, 3: schema_3.change}
+_COPY_DOCUMENTS = """\
+INSERT INTO main.documents ("row", collection, id, key, value, metadata, keys, id_hash, checksum)
+SELECT "row", collection, id, key, value, metadata, 1, id_hash(id),
+       document_checksum("row", collection, id, key, value, metadata, 1)
+FROM old.documents WHERE "row" > ? AND "row" <= ?"""
+
+_COPY_VECTORS = """\
+INSERT INTO main.vectors ("row", document, key_vector, value_vector, checksum)
+SELECT "row", "row", key_vector, value_vector,
+       vectors_checksum("row", "row", NULL, NULL, key_vector, value_vector)
+FROM old.vectors WHERE "row" > ? AND "row" <= ?"""
 
 
-def check(connection: sqlite3.Connection, path: Path) -> int:
-    """The file's schema version, 0 where it is empty; reads only.
+def check(connection: Connection, path: Path) -> int:
+    """Return the file's schema version, or 0 if it is empty; only reads.
 
-    Raises DatabaseTooNew, DatabaseForeign where another program made the file, or DatabaseAltered where its schema is
-    not its version's. Of a version that `change` knows that can be told afterwards; it has no view and no trigger.
+    A version that `migrate` changes in place is compared in full only afterwards. Here it is only checked for views
+    and triggers.
+
+    Raises:
+        DatabaseTooNew: a later softkv wrote the file.
+        DatabaseForeign: another program made the file.
+        DatabaseAltered: the schema is not the one of its version.
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (owner,) = connection.execute("PRAGMA application_id").fetchone()
@@ -47,57 +70,57 @@ def check(connection: sqlite3.Connection, path: Path) -> int:
     if version in MIGRATIONS:
         require_tables(connection, path)
     else:
-        require_own(connection, path, None if version == SCHEMA else version)
+        require_own_schema(connection, path, None if version == SCHEMA else version)
     return int(version)
 
 
-def create(connection: sqlite3.Connection) -> None:
-    """Make the tables of the last version in an empty database, all or none of them."""
-    # Five keys of the usual 384 floats fit a page, of the default 4096 bytes only two.
+def create(connection: Connection) -> None:
+    """Create the tables of the latest version in an empty database, all or none of them."""
+    # Five keys of the usual 384 floats fit into a page of 8192 bytes, only two into the default of 4096.
     connection.execute("PRAGMA page_size = 8192")
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     with _all_or_none(connection):
-        for statement in _statements(script()):
+        for statement in _statements(read_script()):
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA}")
 
 
-def change(connection: sqlite3.Connection, path: Path, version: int) -> None:
-    """Make the last version of an older one where it lies, all of it or nothing.
+def migrate(connection: Connection, path: Path, version: int) -> None:
+    """Change a file of an older version to the latest one in place, completely or not at all.
 
-    Raises DatabaseAltered where that has not the last version's schema then.
+    Raises DatabaseAltered if the result does not have the schema of the latest version.
     """
     with _all_or_none(connection):
         while version in MIGRATIONS:
             MIGRATIONS[version](connection)
             version += 1
         connection.execute(f"PRAGMA user_version = {version}")
-        require_own(connection, path)
+        require_own_schema(connection, path)
 
 
-def log(path: Path) -> Path:
-    """Where SQLite keeps what was committed and is not in the file at `path` yet."""
+def log_path(path: Path) -> Path:
+    """Return the path of SQLite's write-ahead log: commits that are not yet in the file at `path`."""
     return path.with_name(f"{path.name}-wal")
 
 
-def unfinished(path: Path) -> Path:
-    """Where the file at `path` is written anew; what is found there was interrupted."""
+def rewrite_path(path: Path) -> Path:
+    """Return the path at which the file at `path` is written anew; a file found there was interrupted."""
     return path.with_name(f"{path.name}.new")
 
 
-def write_anew(path: Path, version: int, report: Report) -> None:
-    """Put a file of the last version, with all that the older one at `path` holds, in its place.
+def rewrite(path: Path, version: int, report: Report) -> None:
+    """Replace the file of an older version at `path` by one of the latest version with the same contents.
 
-    Until the last moment the old file is the store and stays as it is: where the disk is full, or the process is
-    killed, the next start begins again. It takes as much room once more meanwhile. Nobody may have the file open, and
-    its log must be written back.
+    The old file stays the store, unchanged, until the new one replaces it. If the disk is full or the process is
+    killed, the next start begins again. The disk needs space for both files. No other connection may have the file
+    open, and its log must be written back.
     """
-    new = unfinished(path)
+    new = rewrite_path(path)
     new.unlink(missing_ok=True)
     try:
         with closing(sqlite3.connect(new, isolation_level=None)) as connection:
-            # Nobody else sees the file before it is complete, so it needs no journal to be taken back by.
+            # No other connection sees the file before it is complete, so it needs no journal for a rollback.
             connection.execute("PRAGMA journal_mode = OFF")
             connection.execute("PRAGMA synchronous = OFF")
             connection.execute("PRAGMA trusted_schema = OFF")
@@ -105,8 +128,8 @@ def write_anew(path: Path, version: int, report: Report) -> None:
             REWRITES[version](connection, path, report)
         with new.open("rb") as file:
             os.fsync(file.fileno())
-        if log(path).exists():  # it would be taken for the new file's
-            raise StorageFailed(f"{log(path)} is in use by another program: close it, and start again")
+        if log_path(path).exists():  # SQLite would take it for the new file's log
+            raise StorageFailed(f"{log_path(path)} is in use by another program: close it, and start again")
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
@@ -117,8 +140,87 @@ def write_anew(path: Path, version: int, report: Report) -> None:
         os.close(directory)
 
 
+def _copy_from_1(connection: Connection, path: Path, report: Report) -> None:
+    """Fill an empty database of the latest version from a file of schema 1, and keep its row numbers.
+
+    Schema 1, of softkv 0.1.0, had no checksums, one vector per document and no order for samples.
+    """
+    for function in (id_hash, document_checksum, vectors_checksum):
+        connection.create_function(function.__name__, -1, function, deterministic=True)
+    connection.create_function("settings_checksum", -1, lambda name, *stored: settings_checksum(name, stored))
+    connection.execute("ATTACH ? AS old", (str(path),))
+    connection.execute("PRAGMA foreign_keys = OFF")
+    connection.execute(
+        f"INSERT INTO main.collections (id, name, checksum, documents, {_SETTINGS_1})"
+        f" SELECT id, name, settings_checksum(name, {_CHECKED_1}),"
+        f" (SELECT count(*) FROM old.documents WHERE collection = collections.id), {_SETTINGS_1} FROM old.collections"
+    )
+    for (number,) in connection.execute("SELECT id FROM main.collections").fetchall():
+        full_text.create(connection, number)
+    (total,) = connection.execute("SELECT count(*) FROM old.documents").fetchone()
+    copied, last = 0, 0
+    while copied < total:
+        (end,) = connection.execute(
+            'SELECT max("row") FROM (SELECT "row" FROM old.documents WHERE "row" > ? ORDER BY "row" LIMIT ?)',
+            (last, _BATCH),
+        ).fetchone()
+        connection.execute("BEGIN")
+        copied += connection.execute(_COPY_DOCUMENTS, (last, end)).rowcount
+        connection.execute(_COPY_VECTORS, (last, end))
+        keys = defaultdict(list)
+        for number, row, key in connection.execute(
+            'SELECT collection, "row", key FROM old.documents WHERE "row" > ? AND "row" <= ?', (last, end)
+        ):
+            keys[number].append((row, key))
+        for number, indexed in keys.items():
+            full_text.add(connection, number, indexed)
+        connection.execute("COMMIT")
+        last = end
+        report(copied, total)
+    connection.execute("BEGIN")
+    connection.execute('INSERT INTO main.fields SELECT collection, field, element, kind, value, "row" FROM old.fields')
+    connection.execute("DELETE FROM main.sqlite_sequence")
+    connection.execute("INSERT INTO main.sqlite_sequence SELECT * FROM old.sqlite_sequence")
+    connection.execute("COMMIT")
+    connection.execute("DETACH old")
+
+
+def _migrate_from_2(connection: Connection) -> None:
+    """Change schema 2 to 3 within a transaction: add the columns of low-bit codes, which leave collections as they are.
+
+    Schema 2 had no basis and no seed of low-bit codes.
+    """
+    connection.execute(
+        "ALTER TABLE collections"
+        " ADD COLUMN basis TEXT NOT NULL DEFAULT 'proven' CHECK (basis IN ('proven', 'measured'))"
+    )
+    connection.execute("ALTER TABLE collections ADD COLUMN thin_seed BLOB CHECK (length(thin_seed) = 32)")
+    rows = connection.execute(f"SELECT id, name, checksum, {_SETTINGS_1} FROM collections").fetchall()
+    for number, name, checksum, *settings, null in rows:
+        # A damaged collection keeps its checksum, so that the damage stays visible.
+        if settings_checksum(name, (*settings, null)) == checksum:
+            new_checksum = settings_checksum(name, (*settings, "proven", null, None))
+            connection.execute("UPDATE collections SET checksum = ? WHERE id = ?", (new_checksum, number))
+
+
+def _migrate_from_3(connection: Connection) -> None:
+    """Change schema 3 to 4 within a transaction; checksums stay, since they leave out a missing calibration.
+
+    Schema 3 had no calibration, only an empty table for it that was never written to.
+    """
+    connection.execute("DROP TABLE IF EXISTS calibrations")
+    connection.execute("ALTER TABLE collections ADD COLUMN calibration TEXT")
+
+
+REWRITES: Mapping[int, Callable[[Connection, Path, Report], None]] = {1: _copy_from_1}
+"""For each version that is written anew: fills an empty database of the latest version from a file of it."""
+
+MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {2: _migrate_from_2, 3: _migrate_from_3}
+"""For each version that is changed in place: turns it into the next one."""
+
+
 @contextmanager
-def _all_or_none(connection: sqlite3.Connection) -> Iterator[None]:
+def _all_or_none(connection: Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -130,7 +232,7 @@ def _all_or_none(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _statements(script: str) -> Iterator[str]:
-    """One statement after the other: `executescript` would commit before it starts."""
+    """Yield one statement after the other, because `executescript` would commit before it starts."""
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line
@@ -138,4 +240,4 @@ def _statements(script: str) -> Iterator[str]:
             yield statement
             statement = ""
     if statement.strip():
-        raise ValueError(f"the migration ends within a statement: {statement.strip()[:60]!r}")
+        raise ValueError(f"The migration ends within a statement: {statement.strip()[:60]!r}.")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.storage.checksums import settings_checksum
-from service.storage.forms import SETTINGS_COLUMNS
+from service.storage.serialisation import SETTINGS_COLUMNS
 from tests.running import RunningService
 
 SENTENCE = "low-bit codes were removed, and basis with them: leave it out"

@@ -124,7 +124,7 @@ def test_what_is_gone_for_long_is_deleted_and_who_is_too_far_behind_is_told(stor
     execute(store, "UPDATE changes SET at = at - interval '1 hour'")
     with store.writing() as writer:
         writer.delete_ids(number, ["1"])
-    while store._clear():
+    while store._delete_expired():
         pass
     with store.reading() as reader:
         rows = reader._all('SELECT "row", died FROM documents ORDER BY "row"')

@@ -9,11 +9,10 @@ from pathlib import Path
 
 from service.storage import DocumentRecord
 from service.storage.fields import field_rows
-from service.storage.forms import blob
+from service.storage.serialisation import blob, json_text
 from service.storage.sqlite import full_text
-from service.storage.sqlite.schema.comparison import script
 from service.storage.sqlite.schema.migrations import APPLICATION_ID
-from service.storage.storable import json_text
+from service.storage.sqlite.schema.validation import read_script
 
 
 def make_store_of_schema_1(directory: Path, collections: Mapping[str, Sequence[DocumentRecord]]) -> Path:
@@ -23,7 +22,7 @@ def make_store_of_schema_1(directory: Path, collections: Mapping[str, Sequence[D
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA page_size = 8192")
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(script(1))
+        connection.executescript(read_script(1))
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute("PRAGMA user_version = 1")
         connection.execute("BEGIN")

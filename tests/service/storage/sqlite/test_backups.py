@@ -30,7 +30,7 @@ from tests.service.storage.making import collection, document, plain
 
 def copy_of(store: SQLiteStore) -> bytes:
     with backed_up(store) as made:
-        return b"".join(made.parts())
+        return b"".join(made.chunks())
 
 
 def contents(store: SQLiteStore) -> dict[str, list[Any]]:
@@ -156,7 +156,7 @@ def test_a_backup_of_another_database_is_refused_whatever_its_checksum(store: SQ
     other.close()
     content = (tmp_path / "other").read_bytes()
     with backed_up(store) as made:
-        said = json.loads(made.head.line())
+        said = json.loads(made.header.line())
     said |= {"length": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     with pytest.raises(DatabaseTooNew):
         restore(io.BytesIO(json.dumps(said).encode() + b"\n" + content), tmp_path / "new")

@@ -17,7 +17,7 @@ from service.storage import (
     StorageFailed,
     StoreClosed,
 )
-from service.storage.sqlite import connections, soundness
+from service.storage.sqlite import connections, integrity
 from service.storage.sqlite.schema.migrations import SCHEMA
 from tests.service.storage.making import collection, document
 
@@ -64,7 +64,7 @@ def test_a_damaged_page(tmp_path: Path, page: int) -> None:
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A store whose pages are checked beside who reads it, as those of a large file."""
-    monkeypatch.setattr(connections, "SOON_CHECKED", 0)
+    monkeypatch.setattr(connections, "CHECKED_AT_OPEN", 0)
     with SQLiteStore.open(tmp_path) as store:
         collection(store, [document(f"d{i}", i, value="x" * 300) for i in range(400)])
     return tmp_path / "softkv.sqlite3"
@@ -76,7 +76,7 @@ def test_a_large_file_is_read_while_its_pages_are_checked_and_written_afterwards
             (found,) = reader.collections()
             assert reader.count(found.id) == 400
         with store.writing() as writer:
-            assert not store._pages._waited_for
+            assert not store._pages._running
             assert writer._connection.execute("SELECT pid FROM open_stores").fetchone() == (os.getpid(),)
             writer.upsert(found.id, [document("new", 5)])
         assert store.troubles() == []
@@ -109,7 +109,7 @@ def test_a_large_file_whose_pages_cannot_be_looked_at_is_not_written(
 
     before = large.read_bytes()
     with monkeypatch.context() as patched:
-        patched.setattr(soundness, "require_sound", fails)
+        patched.setattr(integrity, "require_sound", fails)
         with SQLiteStore.open(large.parent, soon=True) as store:
             with pytest.raises(StorageFailed, match="could not be"), store.writing():
                 pass
@@ -131,7 +131,7 @@ def test_a_store_that_is_closed_does_not_wait_for_its_pages(large: Path, monkeyp
         connection.execute(forever).fetchone()
 
     with monkeypatch.context() as patched:
-        patched.setattr(soundness, "require_sound", long)
+        patched.setattr(integrity, "require_sound", long)
         store = SQLiteStore.open(large.parent, soon=True)
         assert store.troubles() == []
         store.close()

@@ -11,7 +11,7 @@ import pytest
 
 from service.storage import CollectionDamaged, SQLiteStore
 from service.storage.checksums import settings_checksum
-from service.storage.forms import SETTINGS_COLUMNS
+from service.storage.serialisation import SETTINGS_COLUMNS
 from tests.service.storage.making import SETTINGS, document, plain
 
 SEED = bytes(range(32))

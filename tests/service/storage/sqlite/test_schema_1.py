@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from service.storage import Comparison, DiskFull, DocumentRecord, SQLiteStore
-from service.storage.sqlite.schema.migrations import SCHEMA, unfinished
+from service.storage.sqlite.schema.migrations import SCHEMA, rewrite_path
 from tests.service.storage.making import document, plain
 from tests.service.storage.sqlite.old_store import make_store_of_schema_1
 
@@ -107,10 +107,10 @@ def test_killed_in_the_middle_it_begins_again(tmp_path: Path) -> None:
             child.stdout.readline()
             time.sleep(moments.uniform(0, 0.1) * turn)
             child.kill()
-        if unfinished(path).exists():
+        if rewrite_path(path).exists():
             assert path.read_bytes() == old
     open_and_compare(tmp_path, collections)
-    assert not unfinished(path).exists()
+    assert not rewrite_path(path).exists()
 
 
 def test_without_room_for_a_second_file_it_stays_as_it_was(small_disk: Path) -> None:
@@ -122,6 +122,6 @@ def test_without_room_for_a_second_file_it_stays_as_it_was(small_disk: Path) -> 
     with pytest.raises(DiskFull):
         SQLiteStore.open(small_disk / "data")
     assert path.read_bytes() == old
-    assert not unfinished(path).exists()
+    assert not rewrite_path(path).exists()
     (small_disk / "ballast").unlink()
     open_and_compare(small_disk / "data", collections)

@@ -67,7 +67,7 @@ def test_what_fails_in_the_middle_leaves_the_old_store(path: Path, monkeypatch: 
         changes[2](connection)
         raise MemoryError
 
-    monkeypatch.setattr(migrations, "CHANGES", {2: fail})
+    monkeypatch.setattr(migrations, "MIGRATIONS", {2: fail})
     with pytest.raises(MemoryError):
         SQLiteStore.open(path.parent)
     with closing(sqlite3.connect(path)) as connection:

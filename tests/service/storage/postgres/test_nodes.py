@@ -148,7 +148,7 @@ def test_a_reader_of_a_version_tells_when_some_of_it_may_have_been_deleted(store
         with store._connection() as connection:
             connection.execute("UPDATE changes SET at = at - interval '11 minutes' WHERE version <= 2")
         assert [each.is_retained(number) for each in (first, second, last)] == [False, True, True]
-        while store._clear():
+        while store._delete_expired():
             pass
         assert [each.is_retained(number) for each in (first, second, last)] == [False, True, True]
         with store.writing() as writer:

@@ -12,7 +12,7 @@ import pytest
 from service.commands.doctor import examine
 from service.settings import Settings
 from service.storage import LogMissing, SQLiteStore
-from service.storage.sqlite.schema.migrations import log
+from service.storage.sqlite.schema.migrations import log_path
 from tests.service.storage.making import SETTINGS, collection, document
 
 ROOT = Path(__file__).parents[4]
@@ -60,14 +60,14 @@ def refused(path: Path) -> None:
         with pytest.raises(LogMissing, match=r"softkv.sqlite3-wal is not there.* make an empty /.*softkv.sqlite3-wal"):
             SQLiteStore.open(path.parent)
     assert path.read_bytes() == before
-    assert not log(path).exists()
+    assert not log_path(path).exists()
 
 
 def test_killed_and_its_log_deleted(tmp_path: Path) -> None:
     write(tmp_path, "killed")
     path = tmp_path / "softkv.sqlite3"
-    lost = log(path).read_bytes()
-    log(path).unlink()
+    lost = log_path(path).read_bytes()
+    log_path(path).unlink()
     refused(path)
     (checked,) = (
         check
@@ -76,7 +76,7 @@ def test_killed_and_its_log_deleted(tmp_path: Path) -> None:
     )
     assert checked.state == "broken"
     assert "is not there" in checked.detail
-    log(path).write_bytes(lost)
+    log_path(path).write_bytes(lost)
     with SQLiteStore.open(tmp_path) as store:
         assert documents(store) == 500
 
@@ -84,9 +84,9 @@ def test_killed_and_its_log_deleted(tmp_path: Path) -> None:
 def test_who_has_no_log_goes_on_with_an_empty_one(tmp_path: Path) -> None:
     write(tmp_path, "killed")
     path = tmp_path / "softkv.sqlite3"
-    log(path).unlink()
+    log_path(path).unlink()
     refused(path)
-    log(path).touch()
+    log_path(path).touch()
     with SQLiteStore.open(tmp_path) as store:
         assert documents(store) == 0
         assert store.unclean_shutdown is not None
@@ -112,7 +112,7 @@ def test_the_file_alone_copied_while_it_was_in_use(tmp_path: Path) -> None:
 
 def test_a_program_that_ends_without_closing_is_no_unclean_stop(tmp_path: Path) -> None:
     write(tmp_path, "ends")
-    assert not log(tmp_path / "softkv.sqlite3").exists()
+    assert not log_path(tmp_path / "softkv.sqlite3").exists()
     with SQLiteStore.open(tmp_path) as store:
         assert store.unclean_shutdown is None
         assert documents(store) == 500

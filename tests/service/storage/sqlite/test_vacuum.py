@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from service.storage import DiskFull, SQLiteStore
-from service.storage.ballast import Ballast
+from service.storage.directory import Ballast
 from tests.service.storage.making import SETTINGS, collection, document
 from tests.waiting import until
 
@@ -119,20 +119,20 @@ def test_a_deletion_that_is_too_large_for_the_room_changes_nothing_and_a_smaller
 def test_the_room_is_kept_once_and_no_larger_than_the_disk_can_bear(tmp_path: Path) -> None:
     path = tmp_path / "ballast"
     ballast = Ballast(path, 1 << 20)
-    ballast.take()
+    ballast.reserve()
     assert (path.stat().st_size, path.stat().st_blocks * 512) == (1 << 20, 1 << 20)
-    ballast.take()
-    ballast.give()
-    assert not ballast.kept
+    ballast.reserve()
+    ballast.release()
+    assert not ballast.reserved
     none = Ballast(path, 0)
     none.take()
-    assert not none.kept
+    assert not none.reserved
     assert not path.exists()
 
 
 def test_it_takes_a_small_part_of_a_small_disk(disk: Path) -> None:
     ballast = Ballast(disk / "ballast", 1 << 30)
-    ballast.take()
+    ballast.reserve()
     assert (disk / "ballast").stat().st_size == 1 << 24
 
 

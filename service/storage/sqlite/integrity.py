@@ -1,4 +1,4 @@
-"""Whether everything stored is what was written: rows by their checksums, indexes by what they are made of."""
+"""Integrity checks: rows against their checksums, indexes against the rows, and pages against SQLite's format."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ from typing import Any
 from service.storage.checksums import id_hash
 from service.storage.errors import (
     CollectionDamaged,
-    DatabaseDamaged,
     DocumentDamaged,
     StorageError,
     StorageFailed,
     StoreClosed,
 )
 from service.storage.fields import field_rows
-from service.storage.forms import collection_of, texts_of, vectors_of
+from service.storage.serialisation import collection_of, texts_of, vectors_of
 from service.storage.sqlite import full_text
-from service.storage.sqlite.failures import translate_errors
-from service.storage.sqlite.forms import COLLECTION_COLUMNS, TEXT_COLUMNS, VECTOR_COLUMNS
+from service.storage.sqlite.connections import require_sound, translate_errors
+from service.storage.sqlite.statements import COLLECTION_COLUMNS, TEXT_COLUMNS, VECTOR_COLUMNS
 
-HEAD_START = 10.0
-"""Seconds in which keys are read, and the first questions answered, before every page is looked at."""
+PAGE_CHECK_DELAY = 10.0
+"""Seconds before all pages are checked, in which keys are loaded and the first questions answered."""
 
 _BATCH = 1000
 
@@ -40,8 +39,8 @@ WHERE max(keys, 1) <> (
     AND (key_vector IS NULL) = (keys = 0)
 )"""
 
-# What an index holds: its words with their places, the lengths of its texts, their average, its own settings.
-_WORDS = (
+# The contents of an index: words with their positions, lengths of texts, their average, and its settings.
+_INDEX_CONTENTS = (
     "SELECT term, doc, col, offset FROM temp.instances",
     "SELECT id, sz FROM {0}_docsize ORDER BY id",
     "SELECT block FROM {0}_data WHERE id = 1",
@@ -49,12 +48,12 @@ _WORDS = (
 )
 
 
-def findings(connection: Connection, empty: Connection) -> Iterator[str]:
-    """What is wrong, a line each; reads everything.
+def find_damage(connection: Connection, empty: Connection) -> Iterator[str]:
+    """Yield a line for each defect; reads everything.
 
     Args:
-        connection: one that may write, as the check of a full-text index is asked for by writing; nothing is written.
-        empty: to a database in memory, for indexes to compare with.
+        connection: one that may write, since FTS5's check is an INSERT statement; nothing is written.
+        empty: a connection to an empty database in memory, for indexes to compare with.
     """
     yield from (str(line) for (line,) in connection.execute("PRAGMA integrity_check") if line != "ok")
     yield from (f"a row of {row[0]} points nowhere" for row in connection.execute("PRAGMA foreign_key_check"))
@@ -62,7 +61,7 @@ def findings(connection: Connection, empty: Connection) -> Iterator[str]:
     yield from _documents(connection)
     yield from _vectors(connection)
     for (number,) in connection.execute("SELECT id FROM collections ORDER BY id").fetchall():
-        if not _same_words(connection, empty, number):
+        if not _index_matches_keys(connection, empty, number):
             yield f"the full-text index of collection {number} is not that of its keys: full text may miss documents"
 
 
@@ -73,32 +72,32 @@ def _collections(connection: Connection) -> Iterator[str]:
         except CollectionDamaged as error:
             yield str(error)
             continue
-        found, keyless = connection.execute(
+        documents, keyless = connection.execute(
             "SELECT count(*), count(*) FILTER (WHERE keys = 0) FROM documents WHERE collection = ?", (row[0],)
         ).fetchone()
-        if found != record.documents:
-            yield f"collection {record.name!r} holds {record.documents} documents, and {found} are found"
+        if documents != record.documents:
+            yield f"collection {record.name!r} holds {record.documents} documents, and {documents} are found"
         if keyless != record.keyless:
             yield f"collection {record.name!r} holds {record.keyless} documents without a key, and {keyless} are found"
 
 
 def _documents(connection: Connection) -> Iterator[str]:
-    found = connection.execute(f'SELECT {TEXT_COLUMNS}, id_hash FROM documents ORDER BY "row"')
-    while batch := found.fetchmany(_BATCH):
+    cursor = connection.execute(f'SELECT {TEXT_COLUMNS}, id_hash FROM documents ORDER BY "row"')
+    while batch := cursor.fetchmany(_BATCH):
         fields = defaultdict(set)
         for row, *entry in connection.execute(
             'SELECT "row", collection, field, element, kind, value FROM fields WHERE "row" BETWEEN ? AND ?',
             (batch[0][0], batch[-1][0]),
         ):
             fields[row].add(tuple(entry))
-        for *row, hashed in batch:
+        for *row, stored_hash in batch:
             try:
                 texts = texts_of(tuple(row))
             except DocumentDamaged as error:
                 yield str(error)
                 continue
             document = f"document {texts.id!r} (row {texts.row})"
-            if id_hash(texts.id) != hashed:
+            if id_hash(texts.id) != stored_hash:
                 yield f"{document} stands in another place among samples than its id says"
             if fields[texts.row] != {(row[1], *entry) for entry in field_rows(json.loads(texts.metadata))}:
                 yield f"{document}: what filters compare is not its metadata, so they may miss it"
@@ -113,91 +112,84 @@ def _vectors(connection: Connection) -> Iterator[str]:
     yield from (str(DocumentDamaged(row, None, vectors=True)) for (row,) in connection.execute(_UNVECTORED))
 
 
-def _same_words(connection: Connection, empty: Connection, collection: int) -> bool:
-    """Whether a collection's full-text index is sound, and holds what a new one of the same keys does."""
+def _index_matches_keys(connection: Connection, empty: Connection, collection: int) -> bool:
+    """Whether a collection's full-text index is sound, and equals a new index of the same keys."""
     name = full_text.table(collection)
     full_text.create(empty, collection)
     try:
         connection.execute(f"INSERT INTO {name} ({name}) VALUES ('integrity-check')")
         keys = connection.execute('SELECT "row", key FROM documents WHERE collection = ? ORDER BY "row"', (collection,))
         full_text.add(empty, collection, keys)
-        with closing(_words(connection, name)) as found, closing(_words(empty, name)) as wanted:
-            return all(one == other for one, other in zip_longest(found, wanted))
-    except (DatabaseError, UnicodeEncodeError):  # of a key that is no text any more
+        with closing(_read_index(connection, name)) as actual, closing(_read_index(empty, name)) as expected:
+            return all(row == other for row, other in zip_longest(actual, expected))
+    except (DatabaseError, UnicodeEncodeError):  # a damaged key may not be text
         return False
     finally:
         full_text.drop(empty, collection)
 
 
-def _words(connection: Connection, name: str) -> Generator[tuple[Any, ...]]:
+def _read_index(connection: Connection, name: str) -> Generator[tuple[Any, ...]]:
     connection.execute(f"CREATE VIRTUAL TABLE temp.instances USING fts5vocab(main, {name}, instance)")
     try:
-        for statement in _WORDS:
+        for statement in _INDEX_CONTENTS:
             yield from connection.execute(statement.format(name))
     finally:
         connection.execute("DROP TABLE temp.instances")
 
 
-def require_sound(connection: Connection, path: Path) -> None:
-    """Raise DatabaseDamaged where a page of the file is not what SQLite's format wants; reads all of it."""
-    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict != "ok":
-        raise DatabaseDamaged(path, verdict)
-
-
 class BackgroundPageCheck:
-    """A look at every page of a store that is read already, in a thread of its own; writers wait for it.
+    """A check of all pages of an open store, in a thread of its own; readers go on, writers wait for it.
 
-    It begins with the first writer, or after `HEAD_START`.
+    It begins with the first writer, or after `PAGE_CHECK_DELAY`.
 
     Args:
-        connection: the one that writes.
-        writers: their lock.
-        sound: is called where the file is what it should be, before the first writer.
+        connection: the writing connection.
+        writers: the writers' lock.
+        sound: is called if the file is sound, before the first writer.
 
     Attributes:
-        wrong: why nothing may be written, where it is not.
+        error: the reason why no write is allowed, or None.
     """
 
     def __init__(self, connection: Connection, path: Path, writers: Lock, sound: Callable[[Connection], None]) -> None:
-        self.wrong: StorageError | None = None
+        self.error: StorageError | None = None
         self._connection, self._path = connection, path
         self._writers, self._sound = writers, sound
-        self._wanted = Event()
-        self._waited_for, self._ended = False, False
+        self._hurry = Event()
+        self._running, self._stopped = False, False
 
     def begin(self) -> None:
-        """Take the lock; from now on writers wait."""
+        """Take the writers' lock and start the thread."""
         self._writers.acquire()
-        self._waited_for = True
+        self._running = True
         try:
-            Thread(target=self._look, name="check the store", daemon=True).start()
+            Thread(target=self._check, name="check the store", daemon=True).start()
         except RuntimeError:  # no memory for a thread
-            self._look()
+            self._check()
 
     def hurry(self) -> None:
-        """A writer is there."""
-        self._wanted.set()
+        """Start the check now, because a writer waits."""
+        self._hurry.set()
 
     def stop(self) -> None:
-        """Look no further, and leave the lock to who asks for it next."""
-        self._ended = True
-        self._wanted.set()
-        if self._waited_for:
+        """Interrupt the check and release the writers' lock."""
+        self._stopped = True
+        self._hurry.set()
+        if self._running:
             self._connection.interrupt()
 
-    def _look(self) -> None:
-        self._wanted.wait(HEAD_START)
+    def _check(self) -> None:
+        self._hurry.wait(PAGE_CHECK_DELAY)
         try:
             with translate_errors(self._path):
-                if self._ended:
+                if self._stopped:
                     raise StoreClosed(f"the store {self._path} is being closed: open it again")
                 require_sound(self._connection, self._path)
                 self._sound(self._connection)
         except StorageError as error:
-            self.wrong = error
-        except BaseException as error:  # what was not looked at is not written
-            self.wrong = StorageFailed(f"the pages of {self._path} could not be looked at ({type(error).__name__})")
+            self.error = error
+        except BaseException as error:  # a file whose pages were not checked is not written to
+            self.error = StorageFailed(f"the pages of {self._path} could not be checked ({type(error).__name__})")
         finally:
-            self._waited_for = False
+            self._running = False
             self._writers.release()

@@ -15,8 +15,8 @@ import pytest
 from service.commands.doctor import examine
 from service.settings import Settings
 from service.storage import DatabaseAltered, SQLiteStore, restore
-from service.storage.sqlite.schema.comparison import form
 from service.storage.sqlite.schema.migrations import SCHEMA
+from service.storage.sqlite.schema.validation import form
 from tests.service.storage.making import collection, document
 from tests.service.storage.sqlite.old_store import make_store_of_schema_1
 from tests.service.storage.sqlite.test_upgrades import unpacked

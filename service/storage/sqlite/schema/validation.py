@@ -1,4 +1,4 @@
-"""Whether a file has softkv's tables and nothing beside them: a trigger or a view in it is code of its author's."""
+"""Checks that a file has softkv's tables and nothing else: a trigger or a view would run code of its author."""
 
 from __future__ import annotations
 
@@ -12,101 +12,101 @@ from typing import TypeAlias
 from service.storage.errors import DatabaseAltered
 from service.storage.sqlite import full_text
 
-# Comments and blanks, then what a statement is made of: texts, quoted names, words, signs.
+# Comments and blanks, then a token: a text, a quoted name, a word or a sign.
 _TOKEN = re.compile(
     r"""(?:--[^\n]*|/\*.*?(?:\*/|\Z)|\s)+|('(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^]]*\]|\w+|.)""", re.DOTALL
 )
 _QUOTED = re.compile(r'"(\w+)"')
-# An older file got these with ALTER TABLE, which puts them last.
+# A migrated file has these columns last, because ALTER TABLE appended them.
 _ADDED = ("basis", "thin_seed", "calibration")
-# What ANALYZE leaves.
+# Tables that ANALYZE creates.
 _STATISTICS = {("table", "sqlite_stat1"), ("table", "sqlite_stat4")}
 
 Schema: TypeAlias = Mapping[tuple[str, str], str]
-"""(type, name) → the statement that made it; without the indexes of constraints, which have none."""
+"""(type, name) → its CREATE statement; without the indexes of constraints, which have no statement."""
 
 Form: TypeAlias = tuple[tuple[str, ...], ...]
-"""A statement as it is compared: the tokens before, of each definition within, and after."""
+"""A statement in the form that is compared: the tokens before the definitions, of each definition, and after."""
 
 
-def script(version: int | None = None) -> str:
-    """The statements that make the tables of an older version; None: those of the last."""
+def read_script(version: int | None = None) -> str:
+    """Read the statements that create the tables of an older version; None: of the latest."""
     name = "schema.sql" if version is None else f"schema_{version}.sql"
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
-def require_own(connection: sqlite3.Connection, path: Path, version: int | None = None) -> None:
-    """Raise DatabaseAltered where a file has another schema than softkv gives it; None: the last version's.
+def require_own_schema(connection: sqlite3.Connection, path: Path, version: int | None = None) -> None:
+    """Raise DatabaseAltered if the schema of a file is not that of a version of softkv; None: of the latest.
 
-    The full-text tables are those of the collections that there are, and are compared by their names.
+    Full-text tables must match the collections of the file, and are compared by their names.
     """
-    found = _schema(connection)
-    differences = list(_differences(found, _wanted(version)))
-    if not differences:  # only now is it known that `collections` is a table
+    actual = _read_schema(connection)
+    differences = list(_differences(actual, _expected_schema(version)))
+    if not differences:  # only then is `collections` certainly a table
         numbers = [number for (number,) in connection.execute("SELECT id FROM collections")]
-        differences = list(_full_text_differences(found, numbers))
+        differences = list(_full_text_differences(actual, numbers))
     if differences:
         raise DatabaseAltered(path, differences)
 
 
 def require_tables(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise DatabaseAltered where a file has a view, a trigger, or whatever else is neither a table nor an index."""
-    if differences := [_strange(*name) for name in _schema(connection) if name[0] not in {"table", "index"}]:
+    """Raise DatabaseAltered if a file has a view, a trigger, or anything but tables and indexes."""
+    if differences := [_foreign(*name) for name in _read_schema(connection) if name[0] not in {"table", "index"}]:
         raise DatabaseAltered(path, differences)
 
 
-def _schema(connection: sqlite3.Connection) -> Schema:
+def _read_schema(connection: sqlite3.Connection) -> Schema:
     schema: dict[tuple[str, str], str] = {}
-    # An edited file may hold anything there.
+    # In an edited file these columns may hold values of any type.
     texts = ", ".join(f"coalesce(CAST({column} AS TEXT), '')" for column in ("type", "name", "sql"))
     for kind, name, sql in connection.execute(
         f"SELECT {texts} FROM sqlite_schema WHERE type <> 'index' OR sql IS NOT NULL"
     ):
-        # A name that is there twice differs from whatever it should be.
+        # A duplicate name gets an empty statement, which differs from every expected one.
         schema[kind, name] = sql if (kind, name) not in schema else ""
     return schema
 
 
-def _wanted(version: int | None) -> Schema:
+def _expected_schema(version: int | None) -> Schema:
     with closing(sqlite3.connect(":memory:")) as connection:
-        connection.executescript(script(version))
-        return _schema(connection)
+        connection.executescript(read_script(version))
+        return _read_schema(connection)
 
 
-def _differences(found: Schema, wanted: Schema) -> Iterator[str]:
+def _differences(actual: Schema, expected: Schema) -> Iterator[str]:
     # Views and triggers first.
-    for kind, name in sorted(found.keys() - wanted.keys() - _STATISTICS, reverse=True):
+    for kind, name in sorted(actual.keys() - expected.keys() - _STATISTICS, reverse=True):
         if kind != "table" or not name.startswith("words_"):
-            yield _strange(kind, name)
-    for (kind, name), sql in wanted.items():
-        if (kind, name) not in found:
+            yield _foreign(kind, name)
+    for (kind, name), sql in expected.items():
+        if (kind, name) not in actual:
             yield f"{kind} {name!r} is missing"
-        elif form(found[kind, name]) != form(sql):
+        elif form(actual[kind, name]) != form(sql):
             yield f"{kind} {name!r} is not as softkv makes it"
 
 
-def _full_text_differences(found: Schema, collections: list[int]) -> Iterator[str]:
-    indexes = {name: sql for (_, name), sql in found.items() if name.startswith("words_")}
+def _full_text_differences(actual: Schema, collections: list[int]) -> Iterator[str]:
+    indexes = {name: sql for (_, name), sql in actual.items() if name.startswith("words_")}
     for number in collections:
         for name, sql in full_text.tables(number).items():
             if name not in indexes:
                 yield f"table {name!r} is missing"
             elif indexes.pop(name) != sql and sql is not None:
                 yield f"table {name!r} is not as softkv makes it"
-    yield from (_strange("table", name) for name in indexes)
+    yield from (_foreign("table", name) for name in indexes)
 
 
-def _strange(kind: str, name: str) -> str:
+def _foreign(kind: str, name: str) -> str:
     return f"{kind if kind.isalpha() else repr(kind)} {name!r} is not softkv's"
 
 
 def form(sql: str) -> Form:
-    """A statement without its comments and blanks, its table's columns in the order of a new file.
+    """Normalise a statement: without comments and blanks, with columns in the order of a new file.
 
     >>> form('CREATE TABLE "a" (b TEXT) -- of c') == form("CREATE TABLE a(b  TEXT)")
     True
     """
-    tokens = [_QUOTED.sub(r"\1", found[1]) for found in _TOKEN.finditer(sql) if found[1] is not None]
+    tokens = [_QUOTED.sub(r"\1", match[1]) for match in _TOKEN.finditer(sql) if match[1] is not None]
     if tokens[:2] != ["CREATE", "TABLE"] or "(" not in tokens:
         return (tuple(tokens),)
     start = tokens.index("(")

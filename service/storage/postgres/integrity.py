@@ -15,8 +15,7 @@ from psycopg import Connection
 from service.storage.checksums import id_hash
 from service.storage.errors import CollectionDamaged, DocumentDamaged
 from service.storage.fields import field_rows
-from service.storage.forms import collection_of, texts_of, vectors_of
-from service.storage.postgres.forms import (
+from service.storage.postgres.statements import (
     COLLECTION_COLUMNS,
     LIVING,
     TEXT_COLUMNS,
@@ -24,6 +23,7 @@ from service.storage.postgres.forms import (
     field_entry,
     folded,
 )
+from service.storage.serialisation import collection_of, texts_of, vectors_of
 
 _BATCH = 1000
 
@@ -66,7 +66,7 @@ WHERE collection = %s AND greatest(keys, 1) <> (
 )"""
 
 
-def findings(connection: Connection[Any]) -> Iterator[str]:
+def find_damage(connection: Connection[Any]) -> Iterator[str]:
     """What is wrong, a line each; reads everything, what is gone and kept for readers of older versions too.
 
     Args:

@@ -1,0 +1,64 @@
+"""Idempotent writes: a write is done once, however often it is sent, and gets the same answer each time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from service.storage.checksums import CHECKSUM_BYTES, answer_checksum
+from service.storage.errors import KeyReused, StorageFailed, WriteAnswered
+from service.storage.records import WriteAnswer, WriteRequest
+
+LIFETIME_SECONDS = 24 * 60 * 60
+"""How long the answer to a write is stored, from the time of its request."""
+
+Result = TypeVar("Result")
+Inner = TypeVar("Inner")
+
+
+@dataclass(frozen=True)
+class IdempotentWrite(Generic[Result]):
+    """A write request, and how its answer is made.
+
+    Attributes:
+        answer: makes the answer from the result of the write. The answer is stored in the same transaction. It is
+            called under the writer's lock; an exception from it rolls the write back.
+    """
+
+    request: WriteRequest
+    answer: Callable[[Result], WriteAnswer]
+
+    def adapt(self, convert: Callable[[Inner], Result]) -> IdempotentWrite[Inner]:
+        """Return this for an inner part of the write, whose result `convert` turns into that of the whole."""
+        return IdempotentWrite(self.request, lambda inner: self.answer(convert(inner)))
+
+
+def encode_answer(request: WriteRequest, answer: WriteAnswer) -> bytes:
+    """Return an answer as it is stored: its checksum, then its body."""
+    return answer_checksum(request.digest, answer.status, answer.body) + answer.body
+
+
+def refuse_stored(request: WriteRequest, row: tuple[bytes, int, bytes] | None) -> None:
+    """Raise an error if there is a stored answer under the request's key.
+
+    Args:
+        row: the digest of the answered request, its status and its encoded answer; None if there is no answer.
+
+    Raises:
+        WriteAnswered: the stored answer is for this request.
+        KeyReused: it is for another request.
+        StorageFailed: it is damaged.
+    """
+    if row is None:
+        return
+    digest, status, encoded = row
+    answer = WriteAnswer(status, encoded[CHECKSUM_BYTES:])
+    if encoded[:CHECKSUM_BYTES] != answer_checksum(digest, answer.status, answer.body):
+        raise StorageFailed(
+            f"the answer that is stored under the Idempotency-Key {request.key!r} is not what was written: see whether "
+            "the write was done, and send a new key"
+        )
+    if digest != request.digest:
+        raise KeyReused(request.key)
+    raise WriteAnswered(answer)

@@ -1,0 +1,186 @@
+"""Columns and statistics of metadata fields, read from the table `fields`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from sqlite3 import Connection
+from typing import Any, get_args
+
+import numpy as np
+
+from service.storage.column import Column, DistinctValues, Entries
+from service.storage.fields import Kind, Scalar, decode_scalar, encode_value, ordered_kinds
+from service.storage.records import FieldFacts, FieldKinds, FieldType, FieldValue
+from service.storage.sqlite.statements import parse_numbers
+
+_GROUPED = 'SELECT element, kind, value, count(*), group_concat("row") FROM fields'
+_IN_ORDER = "GROUP BY element, kind, value ORDER BY element, kind, value"
+
+
+def read_column(
+    connection: Connection, collection: int, field: str, *, after: int, most_bytes: int | None
+) -> Column | None:
+    """Read the column of the rows after `after`; return None if it would take more than `most_bytes`."""
+    if after:
+        # Few rows are new: the index by row number finds them without reading the rest.
+        cursor = connection.execute(
+            f'{_GROUPED} INDEXED BY fields_by_row WHERE "row" > ? AND collection = ? AND field = ? {_IN_ORDER}',
+            (after, collection, field),
+        )
+    else:
+        cursor = connection.execute(f"{_GROUPED} WHERE collection = ? AND field = ? {_IN_ORDER}", (collection, field))
+    groups = (_Groups(), _Groups())
+    size = 0
+    for element, kind, value, count, rows in cursor:
+        groups[element].add(Kind(kind), value, count, rows)
+        size += 12 * count + (len(value) if isinstance(value, str | bytes) else 0) + 8
+        if most_bytes is not None and size > most_bytes:
+            cursor.close()
+            return None
+    return Column(*(group.entries() for group in groups))
+
+
+class _Groups:
+    """Distinct values in their order, with the row numbers of each as a text."""
+
+    def __init__(self) -> None:
+        self.values: defaultdict[Kind, list[Any]] = defaultdict(list)
+        self.counts: list[int] = []
+        self.rows: list[str] = []
+
+    def add(self, kind: Kind, value: int | float | str | bytes, count: int, rows: str) -> None:
+        self.values[kind].append(value)
+        self.counts.append(count)
+        self.rows.append(rows)
+
+    def entries(self) -> Entries:
+        rows = parse_numbers(",".join(self.rows))
+        codes = np.repeat(np.arange(len(self.counts), dtype=np.int32), self.counts)
+        order = np.argsort(rows, kind="stable")
+        return Entries(DistinctValues(self.values), rows[order], codes[order])
+
+
+# Numbers outside int64 are stored as bytes. They are integers if an unsigned 64-bit integer holds them.
+_FORM = (
+    f"CASE WHEN typeof(value) <> 'blob' THEN typeof(value)"
+    f" WHEN kind = {int(Kind.NUMBER_ABOVE)} AND length(value) = 12 THEN 'integer' ELSE 'real' END"
+)
+# Lists and objects are counted as one value each: their elements and paths have rows of their own.
+_FACTS = f"""\
+WITH seen AS MATERIALIZED (
+    SELECT kind, iif(kind >= {int(Kind.LIST)}, NULL, value) AS held, {_FORM} AS form,
+           count(*) AS times, sum(element = 0) AS documents
+    FROM fields WHERE collection = :collection AND field = :field {{among}}
+    GROUP BY 1, 2, 3
+)
+SELECT 0, kind, form, count(*), sum(documents), min(held), max(held) FROM seen GROUP BY kind, form
+UNION ALL
+SELECT 1, kind, form, times, 0, held, NULL FROM (
+    SELECT * FROM seen WHERE kind < {int(Kind.LIST)}
+    AND (times < :times OR times = :times AND (kind, held, form) > (:kind, :held, :form))
+    ORDER BY times DESC, kind, held, form LIMIT :most
+)"""
+# The plus makes SQLite read the rows of the field in order, instead of looking up each row number.
+_AMONG = 'AND +"row" IN (SELECT value FROM json_each(:rows))'
+# Jumps in the index from one name to the next, past all the rows between them.
+_NAMES = """\
+WITH RECURSIVE names (name) AS (
+    SELECT min(field) FROM fields WHERE collection = :collection AND field {behind} :after
+    UNION ALL
+    SELECT (SELECT min(field) FROM fields WHERE collection = :collection AND field > name)
+    FROM names WHERE name IS NOT NULL
+)
+SELECT name FROM names WHERE name IS NOT NULL LIMIT :limit"""
+# One index lookup for each kind.
+_KINDS = f"""\
+SELECT element, kind FROM (SELECT column1 AS kind FROM (VALUES {", ".join(f"({kind:d})" for kind in Kind)})) AS kinds,
+                          (SELECT column1 AS element FROM (VALUES (0), (1))) AS elements
+WHERE EXISTS (SELECT 1 FROM fields WHERE collection = :collection AND field = :field
+              AND fields.element = elements.element AND fields.kind = kinds.kind)"""
+_TYPES: dict[tuple[Kind, str], FieldType] = {
+    (Kind.NULL, "integer"): "null",
+    (Kind.BOOLEAN, "integer"): "boolean",
+    (Kind.TEXT, "text"): "text",
+    (Kind.LIST, "text"): "list",
+    (Kind.OBJECT, "text"): "object",
+}
+_NUMBERS: dict[str, FieldType] = {"integer": "integer", "real": "number"}
+
+
+def read_names(connection: Connection, collection: int, after: str | None, limit: int) -> list[str]:
+    """Read at most `limit` field names after `after`, ordered by code point."""
+    names = connection.execute(
+        _NAMES.format(behind=">=" if after is None else ">"),
+        {"collection": collection, "after": after or "", "limit": limit},
+    )
+    return [name for (name,) in names]
+
+
+def read_kinds(connection: Connection, collection: int, field: str) -> FieldKinds:
+    """Read which kinds of values the field has."""
+    rows = connection.execute(_KINDS, {"collection": collection, "field": field}).fetchall()
+    field_kinds, element_kinds = (
+        frozenset(Kind(kind) for is_element, kind in rows if is_element == element) for element in (0, 1)
+    )
+    return FieldKinds(field_kinds, element_kinds)
+
+
+def read_facts(
+    connection: Connection, collection: int, field: str, rows: str | None, values: int, after: FieldValue | None
+) -> FieldFacts:
+    """Read statistics of the field over the documents in `rows`.
+
+    Args:
+        rows: row numbers as a JSON list; None for all documents.
+        values: how many distinct values to list.
+        after: list the values after this one.
+    """
+    position = {"times": 2**63 - 1, "kind": -1, "held": 0, "form": ""} if after is None else _position(after)
+    cursor = connection.execute(
+        _FACTS.format(among="" if rows is None else _AMONG),
+        {"collection": collection, "field": field, "rows": rows, "most": values, **position},
+    )
+    groups: list[tuple[Any, ...]] = []
+    listed: list[FieldValue] = []
+    for is_value, *row in cursor:
+        if is_value:
+            kind, _, times, _, value, _ = row
+            listed.append(FieldValue(decode_scalar(kind, value), times))
+        else:
+            groups.append(tuple(row))
+    types = {_type(kind, form) for kind, form, *_ in groups}
+    least, greatest = _extremes(groups)
+    return FieldFacts(
+        types=tuple(name for name in get_args(FieldType) if name in types),
+        count=sum(documents for *_, documents, _, _ in groups),
+        distinct=sum(distinct for kind, _, distinct, *_ in groups if kind < Kind.LIST),
+        min=least,
+        max=greatest,
+        values=tuple(listed),
+    )
+
+
+def _type(kind: int, form: str) -> FieldType:
+    return _TYPES.get((Kind(kind), form)) or _NUMBERS[form]
+
+
+def _extremes(groups: list[tuple[Any, ...]]) -> tuple[Scalar, Scalar]:
+    """Return minimum and maximum of the numbers, else of the texts, else None twice."""
+    for kind_group in (Kind.NUMBER, Kind.TEXT):
+        first, last = ordered_kinds(kind_group)
+        ordered = [(kind, least, greatest) for kind, *_, least, greatest in groups if first <= kind <= last]
+        if ordered:
+            least = min((kind, least) for kind, least, _ in ordered)
+            greatest = max((kind, greatest) for kind, _, greatest in ordered)
+            return decode_scalar(*least), decode_scalar(*greatest)
+    return None, None
+
+
+def _position(after: FieldValue) -> dict[str, Any]:
+    """Return the position of a value in the order of the listed values, as statement parameters."""
+    kind, encoded = encode_value(after.value)
+    if isinstance(encoded, bytes):
+        form = "integer" if kind is Kind.NUMBER_ABOVE and len(encoded) == 12 else "real"
+    else:
+        form = {float: "real", str: "text"}.get(type(encoded), "integer")
+    return {"times": after.count, "kind": int(kind), "held": encoded, "form": form}
