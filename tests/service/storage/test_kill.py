@@ -37,7 +37,7 @@ while True:
 ONCE = """
 import os, signal, sys
 from pathlib import Path
-from service.storage import Once, SQLiteStore, WriteAnswer, WriteRequest
+from service.storage import IdempotentWrite, SQLiteStore, WriteAnswer, WriteRequest
 from tests.service.storage.making import SETTINGS, document
 
 def end():
@@ -46,7 +46,7 @@ def end():
 store = SQLiteStore.open(Path(sys.argv[1]))
 with store.writing() as writer:
     number = writer.create_collection("c", SETTINGS).id
-once = Once(WriteRequest("caller", "key", b"digest", 1), lambda did: WriteAnswer(201, b"done"))
+once = IdempotentWrite(WriteRequest("caller", "key", b"digest", 1), lambda did: WriteAnswer(201, b"done"))
 with store.writing(once) as writer:
     writer.upsert(number, [document("a")])
     writer.keep_answer(once, None)

@@ -94,11 +94,11 @@ Spoil = Callable[[bytes], bytes]
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda copy: b"", "no backup"),
-        (lambda copy: b"SQLite format 3\0" + copy, "no backup"),
-        (lambda copy: b"[]\n" + copy, "no backup"),
-        (lambda copy: b"[" * 4000 + b"\n" + copy, "no backup"),
-        (lambda copy: copy[copy.index(b"\n") + 1 :], "no backup"),
+        (lambda copy: b"", "not a backup"),
+        (lambda copy: b"SQLite format 3\0" + copy, "not a backup"),
+        (lambda copy: b"[]\n" + copy, "not a backup"),
+        (lambda copy: b"[" * 4000 + b"\n" + copy, "not a backup"),
+        (lambda copy: copy[copy.index(b"\n") + 1 :], "not a backup"),
         (lambda copy: copy[:-1], "ends 1 bytes before"),
         (lambda copy: copy[: len(copy) // 2], "before its end"),
         (lambda copy: copy + b"\0", "checksum"),

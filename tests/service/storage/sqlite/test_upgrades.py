@@ -90,7 +90,7 @@ def test_it_opens_holds_what_was_written_and_goes_on(name: str, tmp_path: Path) 
         with store.writing() as writer:
             writer.upsert(writer.collection("empty").id, [document("new", 3)])
         with backed_up(store) as copy, (tmp_path / "backup").open("wb") as file:
-            file.writelines(copy.parts())
+            file.writelines(copy.chunks())
     with (tmp_path / "backup").open("rb") as file:
         restore(file, tmp_path / "restored")
     with SQLiteStore.open(tmp_path / "restored") as other, other.reading() as reader:

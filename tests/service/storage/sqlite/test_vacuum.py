@@ -125,7 +125,7 @@ def test_the_room_is_kept_once_and_no_larger_than_the_disk_can_bear(tmp_path: Pa
     ballast.release()
     assert not ballast.reserved
     none = Ballast(path, 0)
-    none.take()
+    none.reserve()
     assert not none.reserved
     assert not path.exists()
 
