@@ -1,4 +1,4 @@
-"""A pipeline that answers from a collection, in which the language model is not asked where that knows nothing.
+"""A pipeline that answers from a collection; it skips the language model if no document is about the question.
 
 python haystack_rag.py "pets that purr" "flurb zindle quax"
 """
@@ -38,19 +38,19 @@ ROUTES: list[Any] = [
 
 @component
 class Echo:
-    """Says again what it is told; a generator of yours goes here."""
+    """A placeholder for a generator: it returns the prompt."""
 
     @component.output_types(replies=list[str])
     def run(self, prompt: str) -> dict[str, list[str]]:
-        """The prompt as the only reply."""
+        """Return the prompt as the only reply."""
         return {"replies": [prompt]}
 
 
-def made(store: SoftkvDocumentStore, model: Any) -> Pipeline:
-    """The pipeline over a store, with a generator."""
+def build_pipeline(store: SoftkvDocumentStore, model: Any) -> Pipeline:
+    """Return the pipeline over a store with a generator."""
     pipeline = Pipeline()
     pipeline.add_component("retriever", SoftkvRetriever(store, top_p=0.9, top_k=5))
-    pipeline.add_component("router", ConditionalRouter(ROUTES, unsafe=True))  # documents go through as they are
+    pipeline.add_component("router", ConditionalRouter(ROUTES, unsafe=True))  # passes documents unchanged
     pipeline.add_component("prompt", PromptBuilder(PROMPT, required_variables="*"))
     pipeline.add_component("model", model)
     pipeline.connect("retriever.documents", "router.documents")
@@ -61,13 +61,13 @@ def made(store: SoftkvDocumentStore, model: Any) -> Pipeline:
 
 
 def answer(question: str, pipeline: Pipeline) -> str:
-    """What the model makes of the texts that the collection has for a question."""
-    found = pipeline.run({"retriever": {"query": question}, "prompt": {"question": question}})
-    told: str = found["model"]["replies"][0] if "model" in found else found["router"]["unknown"]
-    return told
+    """Answer a question from the collection's texts."""
+    results = pipeline.run({"retriever": {"query": question}, "prompt": {"question": question}})
+    reply: str = results["model"]["replies"][0] if "model" in results else results["router"]["unknown"]
+    return reply
 
 
 if __name__ == "__main__":
-    library = made(SoftkvDocumentStore("library"), Echo())
-    for asked in sys.argv[1:]:
-        print(answer(asked, library))
+    library = build_pipeline(SoftkvDocumentStore("library"), Echo())
+    for question in sys.argv[1:]:
+        print(answer(question, library))

@@ -1,4 +1,4 @@
-"""Answers from a collection, with LangChain: where the collection does not know, no model is asked.
+"""Answers from a collection with LangChain; the model is skipped if no document is about the question.
 
 from langchain.chat_models import init_chat_model
 from softkv.langchain import SoftkvRetriever
@@ -28,21 +28,21 @@ PROMPT = ChatPromptTemplate(
 
 
 def answering(retriever: BaseRetriever, model: BaseChatModel) -> Runnable[str, str]:
-    """A question in, an answer out, or `NOT_KNOWN`.
+    """Return a chain from a question to an answer, or to `NOT_KNOWN`.
 
     Args:
-        retriever: one that finds nothing where its collection holds nothing about a question, as softkv's do.
-        model: which writes the answer.
+        retriever: returns nothing if its collection has nothing about the question, as softkv's do.
+        model: writes the answer.
     """
-    found: Runnable[Any, Any] = RunnableLambda(lambda given: given["question"]) | retriever | _notes
-    asked = RunnablePassthrough.assign(notes=found)
-    told = PROMPT | model | StrOutputParser()
+    notes: Runnable[Any, Any] = RunnableLambda(lambda fields: fields["question"]) | retriever | _notes
+    with_notes = RunnablePassthrough.assign(notes=notes)
+    answer = PROMPT | model | StrOutputParser()
     return (
         RunnableLambda(lambda question: {"question": question})
-        | asked
-        | RunnableBranch((lambda given: not given["notes"], lambda _: NOT_KNOWN), told)
+        | with_notes
+        | RunnableBranch((lambda fields: not fields["notes"], lambda _: NOT_KNOWN), answer)
     )
 
 
-def _notes(found: list[Document]) -> str:
-    return "\n".join(f"- {document.page_content}" for document in found)
+def _notes(documents: list[Document]) -> str:
+    return "\n".join(f"- {document.page_content}" for document in documents)

@@ -1,4 +1,4 @@
-"""Questions answered from a collection by a language model, which is not asked where the collection knows nothing.
+"""Answer questions from a collection; the language model is skipped if no document is about the question.
 
 python llamaindex_rag.py "pets that purr" "flurb zindle quax"
 """
@@ -20,15 +20,15 @@ Question: {question}
 
 
 def answer(question: str, retriever: SoftkvRetriever, model: LLM) -> str:
-    """What the model makes of the texts that the collection has for a question."""
+    """Answer a question from the collection's texts."""
     nodes = retriever.retrieve(question)
     if not nodes:  # the verdict is "none"
         return "not known here"
-    texts = "\n".join(f"[{each.score:.2f}] {each.get_content()}" for each in nodes)
+    texts = "\n".join(f"[{node.score:.2f}] {node.get_content()}" for node in nodes)
     return model.complete(PROMPT.format(texts=texts, question=question)).text
 
 
 if __name__ == "__main__":
     library = SoftkvRetriever(SoftkvVectorStore("library"), top_p=0.9, top_k=5)
-    for asked in sys.argv[1:]:
-        print(answer(asked, library, MockLLM()))  # which says again what it is told: put yours here
+    for question in sys.argv[1:]:
+        print(answer(question, library, MockLLM()))  # returns the prompt; use your model here

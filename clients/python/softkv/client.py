@@ -1,4 +1,4 @@
-"""A collection, for both clients: the same words, waited for or awaited."""
+"""`Client` and `AsyncClient`, and their collections."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from softkv.calls import arrays, classroom, collections, documents, queries, ser
 from softkv.calls.call import CollectionRef, ServiceCache
 from softkv.errors import TimedOut, Unavailable
 from softkv.methods import (
-    Attend,
+    AttendMethod,
     async_method,
     async_page_method,
     async_stream_method,
@@ -33,26 +33,33 @@ if TYPE_CHECKING:
 
 
 S = TypeVar("S", bound=Sender | AsyncSender)
-_SyncAttend: TypeAlias = Attend[Answer, list[Answer]]
-_AsyncAttend: TypeAlias = Attend[Coroutine[Any, Any, Answer], Coroutine[Any, Any, list[Answer]]]
+_SyncAttend: TypeAlias = AttendMethod[Answer, list[Answer]]
+_AsyncAttend: TypeAlias = AttendMethod[Coroutine[Any, Any, Answer], Coroutine[Any, Any, list[Answer]]]
 
 
 class _CollectionBase(Generic[S]):
-    def __init__(self, sender: S, place: CollectionRef) -> None:
+    """Name and connection of a collection."""
+
+    def __init__(self, sender: S, reference: CollectionRef) -> None:
         self._sender = sender
-        self._at = place
+        self._target = reference
 
     @property
     def name(self) -> str:
-        """What it is called."""
-        return self._at.name
+        """The collection's name."""
+        return self._target.name
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} at {self._sender.http.base_url}>"
 
 
 class Collection(_CollectionBase[Sender]):
-    """A collection by its name; nothing is sent before something is asked of it."""
+    """A collection of documents, by name. Creating the object sends nothing.
+
+    Example:
+        >>> library = client.collection("library")
+        >>> library.attend("pets that purr").best
+    """
 
     create = sync_method(collections.create)
     change = sync_method(collections.change)
@@ -83,7 +90,12 @@ class Collection(_CollectionBase[Sender]):
 
 
 class AsyncCollection(_CollectionBase[AsyncSender]):
-    """A collection by its name; nothing is sent before something is asked of it."""
+    """A collection of documents, by name, with awaited methods. Creating the object sends nothing.
+
+    Example:
+        >>> library = client.collection("library")
+        >>> (await library.attend("pets that purr")).best
+    """
 
     create = async_method(collections.create)
     change = async_method(collections.change)
@@ -114,20 +126,27 @@ class AsyncCollection(_CollectionBase[AsyncSender]):
 
 
 _READY_TIMEOUT, _POLL_SECONDS = 900.0, 0.1
-_OPTIONAL_COMPONENTS = ("machine code", "first answers")  # what makes answers faster, and no others
+_OPTIONAL_COMPONENTS = ("machine code", "first answers")  # they make answers faster but do not change them
 
 
 class Client:
-    """A service, each call waited for; it may be shared among threads.
+    """A blocking client of one service. Threads may share it.
 
     Args:
-        url: of the service; left out, `SOFTKV_URL`, or http://127.0.0.1:8000.
-        key: to call it with; left out, `SOFTKV_KEY`, or none.
-        timeout: seconds without a sign of the service; left out, a minute for questions, ten for writes and
-            `calibrate`.
-        retries: how often a call is sent again at most, where that is safe.
-        connections: how many there may be at once; further calls wait for one.
-        transport: what sends requests in place of the network.
+        url: of the service; `SOFTKV_URL`, or http://127.0.0.1:8000 if left out.
+        key: the API key; `SOFTKV_KEY`, or none if left out.
+        timeout: seconds without a byte from the service. If left out: one minute for queries, ten for writes and
+        `calibrate`.
+        retries: the largest number of repetitions of a call, where repeating is safe.
+        connections: the largest number of connections; further calls wait.
+        transport: sends requests in place of the network.
+
+    Raises:
+        Invalid: the URL or the key is invalid.
+
+    Example:
+        >>> with Client("http://127.0.0.1:8000") as client:
+        ...     print(client.collection("library").attend("pets that purr").best)
     """
 
     def __init__(
@@ -142,23 +161,37 @@ class Client:
     ) -> None:
         http = httpx2.Client(transport=transport, **http_options(url, key, connections))
         self._sender = Sender(http, SendOptions(timeout, RetryPolicy(retries)))
-        self._at = ServiceCache()
+        self._target = ServiceCache()
         self._host: Host | None = None
 
     @classmethod
     def local(cls, path: str | os.PathLike[str] | None = None, **options: Any) -> Self:
-        """The service in this process, with its data in a directory of yours; without one, in one that goes with it.
+        """Start a service in this process, and return its client.
 
-        Needs the distribution `softkv`. Nobody else has that directory until the client is closed.
+        It needs the distribution `softkv`. No other process can use the data directory until the client is
+        closed.
 
         Args:
-            path: the data directory.
-            options: settings of the service by their names in lower case, as `encoder="none"`; and of this client.
+            path: the data directory; a temporary one, deleted on close, if left out.
+            options: the service's settings in lower case, as `encoder="none"`, and `timeout`, `retries` and
+            `connections` of the client.
+
+        Returns:
+            A client whose service is ready.
+
+        Raises:
+            ImportError: the service is not installed.
+            Invalid: a setting is unknown or invalid.
+            Error: the data directory cannot be used.
+
+        Example:
+            >>> with Client.local() as client:
+            ...     client.collection("library").create()
         """
         from softkv import local
 
-        host, own = local.create_host(path, options)
-        client = cls(local.URL, key=local.NO_KEY, transport=local.Transport(host), **own)
+        host, client_options = local.create_host(path, options)
+        client = cls(local.URL, key=local.NO_KEY, transport=local.Transport(host), **client_options)
         client._host = host
         try:
             host.start()
@@ -169,12 +202,21 @@ class Client:
         return client
 
     def collection(self, name: str) -> Collection:
-        """A collection by its name; whether it is there is not asked.
+        """Return a collection by name, without checking that it exists.
+
+        Args:
+            name: of the collection.
+
+        Returns:
+            A `Collection`.
 
         Raises:
-            Invalid: no collection can be called so.
+            Invalid: the name is not a valid collection name.
+
+        Example:
+            >>> client.collection("library").info().documents
         """
-        return Collection(self._sender, CollectionRef(name, self._at))
+        return Collection(self._sender, CollectionRef(name, self._target))
 
     collections = sync_page_method(service.collections)
     info = sync_method(service.info)
@@ -211,27 +253,50 @@ class Client:
         """Wait until everything is loaded.
 
         Args:
-            seconds: how long at most.
-            besides: what may load on, by how it begins.
+            seconds: the longest wait.
+            besides: prefixes of components that may still be loading on return.
+
+        Returns:
+            The last `Readiness`.
 
         Raises:
-            Unavailable: something could not be loaded, or is damaged.
-            TimedOut: it still loads.
+            Unavailable: a component failed to load or is damaged.
+            TimedOut: a component is still loading.
+
+        Example:
+            >>> client.wait_until_ready(60)
         """
-        until = time.monotonic() + seconds
-        while (wait := _poll_delay(found := self.ready(), until, besides)) > 0:
+        deadline = time.monotonic() + seconds
+        while (wait := _poll_delay(readiness := self.ready(), deadline, besides)) > 0:
             time.sleep(wait)
-        return found
+        return readiness
 
     def with_options(self, *, timeout: float | None = None, retries: int | None = None) -> Self:
-        """A client with other options over the same connections, which are closed with this one."""
+        """Return a client with other options that shares this client's connections.
+
+        Closing this client closes the other one, too.
+
+        Args:
+            timeout: seconds without a byte from the service; unchanged if left out.
+            retries: the largest number of repetitions of a call; unchanged if left out.
+
+        Returns:
+            A new client.
+
+        Example:
+            >>> client.with_options(timeout=5, retries=0).collection("library").attend("pets that purr")
+        """
         other = type(self).__new__(type(self))
         other._sender = self._sender.with_options(adjust_options(self._sender.options, timeout, retries))
-        other._at, other._host = self._at, self._host
+        other._target, other._host = self._target, self._host
         return other
 
     def close(self) -> None:
-        """Close its connections; a service in this process ends."""
+        """Close the connections, and stop a local service.
+
+        Example:
+            >>> client.close()
+        """
         self._sender.http.close()
 
     def __enter__(self) -> Self:
@@ -245,9 +310,13 @@ class Client:
 
 
 class AsyncClient:
-    """A service, each call awaited; it may be shared among tasks of one event loop.
+    """An asynchronous client of one service. Tasks of one event loop may share it.
 
-    Its arguments are those of `Client`; the transport is one that is awaited.
+    The arguments are those of `Client`; `transport` must be asynchronous.
+
+    Example:
+        >>> async with AsyncClient() as client:
+        ...     print((await client.collection("library").attend("pets that purr")).best)
     """
 
     def __init__(
@@ -262,26 +331,47 @@ class AsyncClient:
     ) -> None:
         http = httpx2.AsyncClient(transport=transport, **http_options(url, key, connections))
         self._sender = AsyncSender(http, SendOptions(timeout, RetryPolicy(retries)))
-        self._at = ServiceCache()
+        self._target = ServiceCache()
         self._host: Host | None = None
 
     @classmethod
     def local(cls, path: str | os.PathLike[str] | None = None, **options: Any) -> Self:
-        """The service in this process, as `Client.local`; it starts with `async with`."""
+        """Return a client of a service in this process, as `Client.local`; `async with` starts the service.
+
+        Args:
+            path: the data directory; a temporary one, deleted on close, if left out.
+            options: settings of the service and options of the client, as for `Client.local`.
+
+        Returns:
+            A client whose service starts with `async with`.
+
+        Example:
+            >>> async with AsyncClient.local() as client:
+            ...     await client.collection("library").create()
+        """
         from softkv import local
 
-        host, own = local.create_host(path, options)
-        client = cls(local.URL, key=local.NO_KEY, transport=local.AsyncTransport(host), **own)
+        host, client_options = local.create_host(path, options)
+        client = cls(local.URL, key=local.NO_KEY, transport=local.AsyncTransport(host), **client_options)
         client._host = host
         return client
 
     def collection(self, name: str) -> AsyncCollection:
-        """A collection by its name; whether it is there is not asked.
+        """Return a collection by name, without checking that it exists.
+
+        Args:
+            name: of the collection.
+
+        Returns:
+            An `AsyncCollection`.
 
         Raises:
-            Invalid: no collection can be called so.
+            Invalid: the name is not a valid collection name.
+
+        Example:
+            >>> (await client.collection("library").info()).documents
         """
-        return AsyncCollection(self._sender, CollectionRef(name, self._at))
+        return AsyncCollection(self._sender, CollectionRef(name, self._target))
 
     collections = async_page_method(service.collections)
     info = async_method(service.info)
@@ -315,27 +405,59 @@ class AsyncClient:
     lab = async_method(classroom.lab)
 
     async def wait_until_ready(self, seconds: float = _READY_TIMEOUT, *, besides: tuple[str, ...] = ()) -> Readiness:
-        """Wait until everything is loaded; as `Client.wait_until_ready`."""
-        until = time.monotonic() + seconds
-        while (wait := _poll_delay(found := await self.ready(), until, besides)) > 0:
+        """Wait until everything is loaded.
+
+        Args:
+            seconds: the longest wait.
+            besides: prefixes of components that may still be loading on return.
+
+        Returns:
+            The last `Readiness`.
+
+        Raises:
+            Unavailable: a component failed to load or is damaged.
+            TimedOut: a component is still loading.
+
+        Example:
+            >>> await client.wait_until_ready(60)
+        """
+        deadline = time.monotonic() + seconds
+        while (wait := _poll_delay(readiness := await self.ready(), deadline, besides)) > 0:
             await self._sender.pause(wait)
-        return found
+        return readiness
 
     def with_options(self, *, timeout: float | None = None, retries: int | None = None) -> Self:
-        """A client with other options over the same connections, which are closed with this one."""
+        """Return a client with other options that shares this client's connections.
+
+        Closing this client closes the other one, too.
+
+        Args:
+            timeout: seconds without a byte from the service; unchanged if left out.
+            retries: the largest number of repetitions of a call; unchanged if left out.
+
+        Returns:
+            A new client.
+
+        Example:
+            >>> client.with_options(timeout=5, retries=0)
+        """
         other = type(self).__new__(type(self))
         other._sender = self._sender.with_options(adjust_options(self._sender.options, timeout, retries))
-        other._at, other._host = self._at, None
+        other._target, other._host = self._target, None
         return other
 
     async def close(self) -> None:
-        """Close its connections; a service in this process ends."""
+        """Close the connections, and stop a local service.
+
+        Example:
+            >>> await client.close()
+        """
         await self._sender.http.aclose()
 
     async def __aenter__(self) -> Self:
         if self._host is not None:
             try:
-                await self._host.begin()
+                await self._host.start_async()
                 await self.wait_until_ready(besides=_OPTIONAL_COMPONENTS)
             except BaseException:
                 await self.close()
@@ -349,18 +471,18 @@ class AsyncClient:
         return f"<AsyncClient of {self._sender.http.base_url}>"
 
 
-def _poll_delay(found: Readiness, until: float, besides: tuple[str, ...]) -> float:
-    """Seconds to wait before looking again; 0 where there is nothing to wait for.
+def _poll_delay(readiness: Readiness, deadline: float, besides: tuple[str, ...]) -> float:
+    """Return the seconds until the next poll, or 0 if everything is loaded.
 
     Raises:
-        Unavailable: something failed.
-        TimedOut: it is too late.
+        Unavailable: a component failed to load.
+        TimedOut: the deadline has passed.
     """
-    if found.failed:
-        raise Unavailable(f"the service does not get ready: {'; '.join(found.failed)}", status=503)
-    loading = [each for each in found.loading if not each.startswith(besides)]
+    if readiness.failed:
+        raise Unavailable(f"the service does not get ready: {'; '.join(readiness.failed)}", status=503)
+    loading = [component for component in readiness.loading if not component.startswith(besides)]
     if not loading:
         return 0.0
-    if time.monotonic() > until:
+    if time.monotonic() > deadline:
         raise TimedOut(f"the service still loads {', '.join(loading)}: wait longer with seconds=")
     return _POLL_SECONDS

@@ -1,4 +1,4 @@
-"""What can go wrong: no service answered, or it refused. Each error carries what the service said of it."""
+"""Errors of the client: no service answered, or it refused the request."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 
 class Flaw(NamedTuple):
-    """One thing that is wrong with a request.
+    """One flaw of a request.
 
     Attributes:
-        pointer: a JSON pointer (RFC 6901) into the request's body; empty for the whole.
-        detail: what was wanted, and what came.
+        pointer: a JSON pointer (RFC 6901) into the request's body; empty for the whole body.
+        detail: what was expected, and what was sent.
     """
 
     pointer: str
@@ -19,16 +19,16 @@ class Flaw(NamedTuple):
 
 
 class Error(Exception):
-    """Whatever this client raises.
+    """Base of all errors that the client raises.
 
     Attributes:
-        detail: what was wanted, what came and what to do, in a sentence.
-        code: what went wrong in one stable word, for programs; None where no service said one.
+        detail: what was expected, what was sent and what to do.
+        code: the service's stable code for programs; None if no service sent one.
         errors: every flaw of a request that was refused for its content.
-        status: of HTTP; None where no service answered.
-        request_id: the request's name, which the service's log has in every line; None where none was sent.
-        retry_after: after how many seconds the service asked to be called again; None where it did not.
-        report: the `Report` of an upload that this ended, for `resume`; else None.
+        status: the HTTP status; None if no service answered.
+        request_id: the id of the request in the service's log; None if no request was sent.
+        retry_after: the seconds after which the service asks to retry; None if it did not say.
+        report: the `Report` of an upload that this error ended, for `resume`; otherwise None.
     """
 
     report: Any = None
@@ -52,16 +52,16 @@ class Error(Exception):
         self.retry_after = retry_after
 
     def __str__(self) -> str:
-        # One flaw is usually the whole of the detail already.
-        more = [f"  {flaw.pointer or '/'}: {flaw.detail}" for flaw in self.errors if flaw.detail not in self.detail]
-        return "\n".join([self.detail, *more])
+        # The detail usually contains the text of a single flaw.
+        lines = [f"  {flaw.pointer or '/'}: {flaw.detail}" for flaw in self.errors if flaw.detail not in self.detail]
+        return "\n".join([self.detail, *lines])
 
 
 class Unreachable(Error):
     """No service answered.
 
     Attributes:
-        sent: whether the service may have received the request, and done what it asks.
+        sent: whether the service may have received and processed the request.
     """
 
     sent = True
@@ -72,56 +72,56 @@ class TimedOut(Unreachable):
 
 
 class Refused(Error):
-    """The service answered, and not with what was asked for; the classes below say why."""
+    """The service answered with an error; subclasses name the reason."""
 
     @property
     def again(self) -> bool:
-        """Whether the same request may succeed a moment later, without anybody having done anything."""
+        """Whether the same request may succeed later without any change."""
         return self.code in RETRYABLE_CODES if self.code else self.status in _GATEWAY_STATUSES
 
 
 class Invalid(Refused):
-    """The content is wrong (422); `errors` says where. Raised before anything is sent where the client can see it."""
+    """The content is invalid (422); `errors` names the fields. Raised before sending if the client detects it."""
 
 
 class NotFound(Refused):
-    """There is no such collection, document, model or call (404)."""
+    """The collection, document, model, room or endpoint does not exist (404)."""
 
 
 class Conflict(Refused):
-    """What is there already is in the way (409)."""
+    """The request conflicts with what exists (409)."""
 
 
 class KeyRefused(Refused):
-    """The service wants a key, or does not know this one (401)."""
+    """The API key is missing or unknown (401)."""
 
 
 class Forbidden(Refused):
-    """This key may not do that (403)."""
+    """The API key or the secret does not permit the request (403)."""
 
 
 class TooLarge(Refused):
-    """More than one request may bring (413)."""
+    """The request exceeds a size limit (413)."""
 
 
 class Busy(Refused):
-    """More requests are under way than the service takes at once (429)."""
+    """The service has too many requests in progress (429)."""
 
 
 class Unavailable(Refused):
-    """The service cannot answer this now: it loads, stops, or found something damaged (502, 503, 504)."""
+    """The service cannot answer now: it is loading, shutting down or has found damaged data (502, 503, 504)."""
 
 
 class Unsupported(Refused):
-    """The service was installed without what this needs (501)."""
+    """The service was installed without an extra that this needs (501)."""
 
 
 class StorageFull(Refused):
-    """The service's disk is full; nothing is lost (507)."""
+    """The service's disk is full; no data is lost (507)."""
 
 
 class ServiceFailed(Refused):
-    """An error of the service's own (500): its log has the cause under the `request_id`."""
+    """Internal error of the service (500); its log has the cause under the `request_id`."""
 
 
 ERRORS_BY_STATUS: dict[int, type[Refused]] = {
@@ -139,7 +139,7 @@ ERRORS_BY_STATUS: dict[int, type[Refused]] = {
     504: Unavailable,
     507: StorageFull,
 }
-# The codes of which docs/errors.md says "again": nothing was done, and a moment later it may be.
+# The codes that docs/errors.md marks as "again": nothing was changed, and a retry may succeed.
 RETRYABLE_CODES = frozenset(
     {
         "collection_loading",
@@ -160,5 +160,5 @@ RETRYABLE_CODES = frozenset(
         "too_slow",
     }
 )
-# What a proxy in front of the service answers in its own words.
+# Statuses that a proxy in front of the service answers with its own content.
 _GATEWAY_STATUSES = (429, 502, 503, 504)

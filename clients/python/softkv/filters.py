@@ -1,4 +1,4 @@
-"""Filters as expressions: `(F.year >= 1930) & F.topics.contains("animals")`."""
+"""Filters as Python expressions: `(F.year >= 1930) & F.topics.contains("animals")`."""
 
 from __future__ import annotations
 
@@ -27,10 +27,18 @@ _BARE_FIELD = (
 
 
 class Filter:
-    """A condition that a document passes or not; joined by `&`, `|`, and turned round by `~`."""
+    """A condition on documents. Join filters with `&` and `|`, and negate one with `~`."""
 
     def wire(self) -> dict[str, Any]:
-        """The filter as the service reads it."""
+        """Return the filter in the service's JSON.
+
+        Returns:
+            A dict with `operator` and `conditions`, or with `field`, `operator` and `value`.
+
+        Example:
+            >>> (F.year >= 1930).wire()
+            {'field': 'metadata.year', 'operator': '>=', 'value': 1930}
+        """
         raise NotImplementedError
 
     def __and__(self, other: Filter) -> Filter:
@@ -47,10 +55,10 @@ class Filter:
 
 
 class Comparison(Record, Filter):
-    """One field compared with a value.
+    """The comparison of one field and a value.
 
     Raises:
-        Invalid: the value is none that this field can be compared with so.
+        Invalid: the operator does not take this value on this field.
     """
 
     field: str
@@ -58,15 +66,15 @@ class Comparison(Record, Filter):
     value: Any
     ignore_case: bool = False
 
-    def _made(self) -> None:
+    def _post_init(self) -> None:
         self.__dict__["value"] = _to_operand(self.value)
-        how = f"{self.operator} with ignore_case" if self.ignore_case else self.operator
-        wanted = "a text" if self.ignore_case else _expected_operand(self.operator, self.field)
-        if not _is_expected(self.value, wanted):
-            raise invalid_value("/value", f"{how} on {self.field} wants {wanted}, not {_shorten(self.value)}")
+        operation = f"{self.operator} with ignore_case" if self.ignore_case else self.operator
+        expected = "a text" if self.ignore_case else _operand_description(self.operator, self.field)
+        if not _is_expected(self.value, expected):
+            raise invalid_value("/value", f"{operation} on {self.field} wants {expected}, not {_shorten(self.value)}")
 
     def wire(self) -> dict[str, Any]:
-        """The filter as the service reads it."""
+        """Return the filter in the service's JSON."""
         case = {"ignore_case": True} if self.ignore_case else {}
         return {"field": self.field, "operator": self.operator, "value": self.value, **case}
 
@@ -76,16 +84,16 @@ class Comparison(Record, Filter):
 
 
 class Combination(Record, Filter):
-    """Filters joined by AND, OR or NOT (not all of them).
+    """Filters joined by AND, OR or NOT. NOT negates their conjunction.
 
     Raises:
-        Invalid: they nest deeper, or compare with more values, than a service reads.
+        Invalid: the filter is nested deeper, or has more values, than the service allows.
     """
 
     operator: str
     conditions: tuple[Filter, ...]
 
-    def _made(self) -> None:
+    def _post_init(self) -> None:
         if _depth(self) > _MAX_DEPTH:
             raise invalid_value("/conditions", f"conditions nest at most {_MAX_DEPTH} deep: flatten them")
         if (values := _count_values(self)) > _MAX_VALUES:
@@ -94,20 +102,20 @@ class Combination(Record, Filter):
             )
 
     def wire(self) -> dict[str, Any]:
-        """The filter as the service reads it."""
-        return {"operator": self.operator, "conditions": [each.wire() for each in self.conditions]}
+        """Return the filter in the service's JSON."""
+        return {"operator": self.operator, "conditions": [condition.wire() for condition in self.conditions]}
 
     def __repr__(self) -> str:
         if self.operator == "NOT":
             return f"not ({' and '.join(map(repr, self.conditions))})"
-        return f" {self.operator.lower()} ".join(f"({each!r})" for each in self.conditions)
+        return f" {self.operator.lower()} ".join(f"({condition!r})" for condition in self.conditions)
 
 
 class Field:
-    """A field of the documents, to be compared: `F.year >= 1930`."""
+    """A field of the documents; comparing it gives a filter: `F.year >= 1930`."""
 
     __slots__ = ("name",)
-    __hash__ = None  # type: ignore[assignment]  # == makes a filter of it
+    __hash__ = None  # type: ignore[assignment]  # == returns a filter
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -131,19 +139,39 @@ class Field:
         return Comparison(self.name, ">=", value)
 
     def is_in(self, values: Iterable[Any]) -> Comparison:
-        """Equal to one of these."""
+        """Return a filter for documents whose field equals one of the values.
+
+        Example:
+            >>> F.year.is_in([1930, 1931])
+        """
         return Comparison(self.name, "in", _to_list(values))
 
     def not_in(self, values: Iterable[Any]) -> Comparison:
-        """Equal to none of these."""
+        """Return a filter for documents whose field equals none of the values.
+
+        Example:
+            >>> F.year.not_in([1930, 1931])
+        """
         return Comparison(self.name, "not in", _to_list(values))
 
     def contains(self, value: Any, *, ignore_case: bool = False) -> Comparison:
-        """A list that holds the value, or a text that has it as a part."""
+        """Return a filter for documents whose list contains the value, or whose text contains it as a substring.
+
+        Args:
+            value: the list item or the substring.
+            ignore_case: whether to ignore upper and lower case; for texts only.
+
+        Example:
+            >>> F.topics.contains("animals")
+        """
         return Comparison(self.name, "contains", value, ignore_case)
 
     def is_missing(self) -> Comparison:
-        """Not there, or null, which is the same to a filter."""
+        """Return a filter for documents without the field, or with null there.
+
+        Example:
+            >>> F.year.is_missing()
+        """
         return Comparison(self.name, "==", None)
 
     def __and__(self, other: object) -> NoReturn:
@@ -175,10 +203,12 @@ class Field:
 
 
 class Fields:
-    """The fields by name: `F.id` and `F.key` are the document's own, all others are of its metadata.
+    """The documents' fields by name.
 
-    `F["loc.page"]` is `page` in the object `loc`, and the way to write a name that is no word of Python's. Brackets are
-    of the metadata always, so `F["id"]` is a field that somebody called so.
+    `F.id` and `F.key` are the document's own fields; all other attributes are metadata fields. Brackets always mean
+    metadata, so `F["id"]` is a metadata field with the name `id`. `F["loc.page"]` is the field `page` in the object
+    `loc`.
+    Use brackets for names that are not Python identifiers, too.
     """
 
     def __getattr__(self, name: str) -> Field:
@@ -198,7 +228,11 @@ Where: TypeAlias = Filter | Mapping[str, Any]
 
 
 def encode_filter(where: Where | None, pointer: str = "/filter") -> Any:
-    """A filter, or one written as the service reads it → the latter; Invalid for a value by field."""
+    """Return a filter in the service's JSON; return None for None.
+
+    Raises:
+        Invalid: not a filter, or a mapping from field names to values.
+    """
     if where is None or isinstance(where, Mapping):
         if where and where.keys().isdisjoint(("operator", "field", "conditions")):
             detail = f"this condition lacks 'field': it wants field, operator, value; or write {_as_expression(where)}"
@@ -210,23 +244,24 @@ def encode_filter(where: Where | None, pointer: str = "/filter") -> Any:
 
 
 def _as_expression(equals: Mapping[str, Any]) -> str:
-    """A value for each field, as the expression that means it."""
-    each = [f"{_field_in_python(str(name))} == {_shorten(value)}" for name, value in equals.items()]
-    return each[0] if len(each) == 1 else " & ".join(f"({comparison})" for comparison in each)
+    """Write a mapping from field names to values as the expression that means it."""
+    comparisons = [f"{_field_in_python(str(name))} == {_shorten(value)}" for name, value in equals.items()]
+    return comparisons[0] if len(comparisons) == 1 else " & ".join(f"({comparison})" for comparison in comparisons)
 
 
 def _field_in_python(name: str) -> str:
+    """Write a metadata field as a Python expression."""
     plain_name = name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("_")
     return f"F.{name}" if plain_name and name not in _TEXT_FIELDS else f"F[{name!r}]"
 
 
 def field_name(field: Field | str) -> str:
-    """A field, or its name → the name that the service knows it by."""
+    """Return the service's name of a field."""
     return field.name if isinstance(field, Field) else field
 
 
 def _combine(operator: str, left: Filter, right: Filter) -> Filter:
-    """Chains of one operator become one list, so that long ones do not nest."""
+    """Join two filters; a chain of one operator becomes one list, so that long chains are not nested."""
     if not isinstance(right, Filter):
         raise TypeError(f"{operator} joins filters, not {type(right).__name__}: put each comparison in parentheses")
     sides = [
@@ -248,9 +283,9 @@ def _count_values(condition: Filter) -> int:
 
 
 def _to_operand(value: Any) -> Any:
-    """A value as JSON has it, where it is a number of NumPy's or a date."""
+    """Convert a NumPy number or a date to a JSON value."""
     if isinstance(value, list | tuple | set | frozenset):
-        return [_to_operand(each) for each in value]
+        return [_to_operand(item) for item in value]
     return value if isinstance(value, str | int | float | Mapping | None) else to_json_value(value)
 
 
@@ -258,8 +293,8 @@ def _to_list(values: Iterable[Any]) -> Any:
     return values if isinstance(values, str) else list(values)
 
 
-def _expected_operand(operator: str, field: str) -> str:
-    """What an operator compares a field with, in the service's words."""
+def _operand_description(operator: str, field: str) -> str:
+    """Describe the values that an operator takes on a field, with the service's words."""
     if operator in ("in", "not in"):
         return f"a list of at most {_MAX_VALUES} " + {"id": "texts", "key": "texts and nulls"}.get(field, "scalars")
     if field == "key" and operator in ("==", "!="):
@@ -271,17 +306,18 @@ def _expected_operand(operator: str, field: str) -> str:
     return "a scalar" if operator == "contains" else "a scalar or a list of scalars"
 
 
-def _is_expected(value: Any, wanted: str) -> bool:
+def _is_expected(value: Any, expected: str) -> bool:
+    """Return whether a value fits the description of an operand."""
     text, scalar = isinstance(value, str), _is_scalar(value)
-    if wanted.startswith("a list"):
-        each = {"texts": _is_text, "texts and nulls": _is_text_or_null}.get(wanted.split(" ", 6)[6], _is_scalar)
-        return isinstance(value, list) and len(value) <= _MAX_VALUES and all(map(each, value))
+    if expected.startswith("a list"):
+        is_valid = {"texts": _is_text, "texts and nulls": _is_text_or_null}.get(expected.split(" ", 6)[6], _is_scalar)
+        return isinstance(value, list) and len(value) <= _MAX_VALUES and all(map(is_valid, value))
     return {
         "a text": text,
         "a text or null": text or value is None,
         "a number or a text": scalar and not isinstance(value, bool | None),
         "a scalar": scalar,
-    }.get(wanted, scalar or (isinstance(value, Sequence) and all(map(_is_scalar, value))))
+    }.get(expected, scalar or (isinstance(value, Sequence) and all(map(_is_scalar, value))))
 
 
 def _is_text(value: Any) -> bool:

@@ -1,10 +1,10 @@
-"""The service in this process: the same application, called without a network, in a thread of its own."""
+"""A service in this process: its application runs in a thread, and is called without a network."""
 
 from __future__ import annotations
 
 import asyncio
 import atexit
-import concurrent.futures.thread  # which asks to be called as the interpreter ends: after what asks later
+import concurrent.futures.thread  # registers its shutdown on import; functions registered later run first
 import logging
 import os
 import shutil
@@ -21,26 +21,26 @@ from softkv.errors import Error
 from softkv.problems import invalid_value
 
 URL = "http://localhost"
-NO_KEY = "local"  # so that a key for another service is not sent to this one, which wants none
+NO_KEY = "local"  # sent in place of SOFTKV_KEY, which belongs to another service; this one needs no key
 _running_hosts: WeakSet[Host] = WeakSet()
 _CLIENT_OPTIONS = ("timeout", "retries", "connections")
-# Whoever is in this process is no stranger to it; and the settings of a service that listens say nothing here.
+# Code in this process may read and write everything, and settings of a listening service do not apply.
 _LOCAL_SETTINGS = {"host": "127.0.0.1", "api_keys": (), "read_keys": (), "allow_anonymous": "write", "demo": ()}
 
 
 class Host:
-    """A service's application in a thread with an event loop of its own.
+    """A service's application in a thread with its own event loop.
 
     Args:
         settings: of the service.
-        directory: a temporary one, deleted with it.
+        directory: a temporary data directory, deleted with the host; None for a permanent one.
     """
 
     def __init__(self, settings: Mapping[str, Any], directory: str | None) -> None:
         self._settings = settings
         self._removed = None if directory is None else finalize(self, _remove_directory, directory)
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._live, name="softkv", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="softkv", daemon=True)
         self._started: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._ended = asyncio.Event()
         self._closing = False
@@ -48,12 +48,12 @@ class Host:
         self._transport: httpx2.ASGITransport | None = None
 
     def start(self) -> None:
-        """Open the store, and take calls.
+        """Open the store, and begin to answer calls.
 
         Raises:
             ImportError: the service is not installed.
-            Invalid: it does not take these settings.
-            Error: the data directory cannot be used; the error says why.
+            Invalid: the service rejects the settings.
+            Error: the data directory cannot be used; the message gives the reason.
         """
         self._thread.start()
         if not _running_hosts:
@@ -61,50 +61,50 @@ class Host:
         _running_hosts.add(self)
         self._started.result()
 
-    async def begin(self) -> None:
-        """Start, and let others go on meanwhile."""
+    async def start_async(self) -> None:
+        """Start without blocking the event loop."""
         await asyncio.to_thread(self.start)
 
     def stop(self) -> None:
-        """Finish what is under way, and give the directory back."""
+        """Finish the running calls, stop the service and release the directory."""
         self._closing = True
         if self._thread.is_alive():
-            with suppress(RuntimeError):  # its loop is closed: it has ended by itself
+            with suppress(RuntimeError):  # the loop is closed because the service has ended by itself
                 self._loop.call_soon_threadsafe(self._ended.set)
             self._thread.join()
         _running_hosts.discard(self)
         if self._removed is not None:
             self._removed()
 
-    def leave(self) -> None:
-        """In a process that was forked, and has no thread of it: service and directory are the other one's."""
+    def detach(self) -> None:
+        """Detach in a forked process, which lacks the thread. Service and directory belong to the parent process."""
         self._closing = True
         if self._removed is not None:
             self._removed.detach()
 
-    def answer(self, request: httpx2.Request) -> concurrent.futures.Future[httpx2.Response]:
-        """A request that has been read → what the application answers it."""
+    def submit(self, request: httpx2.Request) -> concurrent.futures.Future[httpx2.Response]:
+        """Submit a request whose body has been read; return the future of its response."""
         if self._closing or not self._thread.is_alive():
             raise httpx2.ConnectError("this local service has ended, or has not begun: use its client within `with`")
-        answered = asyncio.run_coroutine_threadsafe(self._answer(request), self._loop)
-        self._under_way.add(answered)
-        answered.add_done_callback(self._under_way.discard)
-        return answered
+        response = asyncio.run_coroutine_threadsafe(self._respond(request), self._loop)
+        self._under_way.add(response)
+        response.add_done_callback(self._under_way.discard)
+        return response
 
-    async def _answer(self, request: httpx2.Request) -> httpx2.Response:
+    async def _respond(self, request: httpx2.Request) -> httpx2.Response:
         assert self._transport is not None
         response = await self._transport.handle_async_request(request)
         content = await response.aread()
-        # Read, it is what it was before it was compressed.
+        # `content` is decompressed already.
         compressed = ("content-encoding", "content-length") if "content-encoding" in response.headers else ()
-        headers = [each for each in response.headers.multi_items() if each[0].lower() not in compressed]
+        headers = [header for header in response.headers.multi_items() if header[0].lower() not in compressed]
         return httpx2.Response(response.status_code, headers=headers, content=content)
 
-    def _live(self) -> None:
+    def _run(self) -> None:
         failure: BaseException | None = None
         try:
             self._loop.run_until_complete(self._serve())
-        except BaseException as error:  # whoever waits for the start has to hear of it
+        except BaseException as error:  # passed on to the thread that waits in start()
             failure = error
         self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
@@ -118,65 +118,65 @@ class Host:
         from service.storage import StorageError
 
         self._transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
-        async with AsyncExitStack() as living:
+        async with AsyncExitStack() as stack:
             try:
-                await living.enter_async_context(app.router.lifespan_context(app))
+                await stack.enter_async_context(app.router.lifespan_context(app))
             except StorageError as error:
                 raise Error(str(error)) from error
             self._started.set_result(None)
             await self._ended.wait()
-            while under_way := [asyncio.wrap_future(each) for each in list(self._under_way)]:
-                await asyncio.wait(under_way)
+            while running := [asyncio.wrap_future(response) for response in list(self._under_way)]:
+                await asyncio.wait(running)
 
 
 class Transport(httpx2.BaseTransport):
-    """The way of a blocking client to a service in its process."""
+    """Transport of a blocking client to a service in the same process."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        """One request."""
+        """Send one request."""
         request.read()
-        return self._host.answer(request).result()
+        return self._host.submit(request).result()
 
     def close(self) -> None:
-        """End the service."""
+        """Stop the service."""
         self._host.stop()
 
 
 class AsyncTransport(httpx2.AsyncBaseTransport):
-    """The way of an awaited client to a service in its process."""
+    """Transport of an asynchronous client to a service in the same process."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """One request."""
+        """Send one request."""
         await request.aread()
-        return await asyncio.wrap_future(self._host.answer(request))
+        return await asyncio.wrap_future(self._host.submit(request))
 
     async def aclose(self) -> None:
-        """End the service."""
+        """Stop the service."""
         await asyncio.to_thread(self._host.stop)
 
 
 def _remove_directory(directory: str) -> None:
-    """Delete a temporary directory, which somebody may have tidied away already."""
+    """Delete a temporary directory, unless it is gone already."""
     with suppress(FileNotFoundError):
         shutil.rmtree(directory)
 
 
 def _stop_running_hosts() -> None:
-    """Stop what a program has not closed before it ends."""
-    for each in list(_running_hosts):
-        each.stop()
+    """Stop the services that a program did not close before it ends."""
+    for host in list(_running_hosts):
+        host.stop()
 
 
 def _abandon_running_hosts() -> None:
-    """After a fork, in the new process."""
-    for each in list(_running_hosts):
-        each.leave()
+    """Detach from all services in a newly forked process."""
+    for host in list(_running_hosts):
+        host.detach()
     _running_hosts.clear()
 
 
@@ -185,27 +185,28 @@ if hasattr(os, "register_at_fork"):
 
 
 def _call_before_threads_end(call: Callable[[], None]) -> None:
-    """Have this called as the interpreter ends, while threads can still be given work.
+    """Register a function for the end of the interpreter, while threads still accept work.
 
-    What `atexit` calls comes after that, when the service can no longer close its store; concurrent.futures, which
-    ends then, asks `threading` in the same way.
+    Functions of `atexit` run later, when the service can no longer close its store. concurrent.futures registers
+    its own
+    shutdown with `threading` in the same way.
     """
     getattr(threading, "_register_atexit", atexit.register)(call)
 
 
 def create_host(path: str | os.PathLike[str] | None, options: Mapping[str, Any]) -> tuple[Host, dict[str, Any]]:
-    """A service to start, and what of the options is its client's."""
-    own = {name: each for name, each in options.items() if name in _CLIENT_OPTIONS}
-    settings = {**_LOCAL_SETTINGS, **{name: each for name, each in options.items() if name not in _CLIENT_OPTIONS}}
+    """Return a host that is not started, and the options that belong to the client."""
+    client_options = {name: option for name, option in options.items() if name in _CLIENT_OPTIONS}
+    settings = {**_LOCAL_SETTINGS, **{name: option for name, option in options.items() if name not in _CLIENT_OPTIONS}}
     if settings.get("encoder", "") is None:
         settings["encoder"] = "none"
     directory = tempfile.mkdtemp(prefix="softkv-") if path is None else None
     settings["data_dir"] = path if directory is None else directory
-    return Host(settings, directory), own
+    return Host(settings, directory), client_options
 
 
 def create_application(settings: Mapping[str, Any]) -> Any:
-    """The service, quiet: warnings on standard error, and no line for each request.
+    """Create the service's application. It logs warnings and errors, but no line per request.
 
     Raises:
         ImportError: it is not installed.
@@ -231,27 +232,27 @@ def create_application(settings: Mapping[str, Any]) -> Any:
 
 
 def _validation_summary(error: ValueError) -> str:
-    """What is wrong with settings, as pydantic says it, in a line."""
+    """Return a settings error of pydantic as one line."""
     flaws: list[dict[str, Any]] = getattr(error, "errors", list)()
-    told = [f"{'.'.join(map(str, each['loc']))}: {each['msg'].removeprefix('Value error, ')}" for each in flaws]
-    return "; ".join(told) or str(error)
+    lines = [f"{'.'.join(map(str, flaw['loc']))}: {flaw['msg'].removeprefix('Value error, ')}" for flaw in flaws]
+    return "; ".join(lines) or str(error)
 
 
 @contextmanager
 def _preserve_logging() -> Iterator[None]:
-    """Keep the program's own logging as it is: the service, which is used to a process for itself, sets it up anew.
+    """Keep the program's logging: the service, which expects a process of its own, configures it anew.
 
-    What it has set up for all of the process becomes that of its own log, from warnings on.
+    The handlers that the service installs for the whole process move to its own logger, from warnings on.
     """
-    root, own = logging.getLogger(), logging.getLogger("softkv")
-    others = [root, *map(logging.getLogger, ("uvicorn", "uvicorn.error"))]
-    before = [(each, each.handlers[:], each.level, each.propagate) for each in others]
+    root, softkv_log = logging.getLogger(), logging.getLogger("softkv")
+    loggers = [root, *map(logging.getLogger, ("uvicorn", "uvicorn.error"))]
+    saved = [(logger, logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
     try:
         yield
     finally:
-        if root.handlers != before[0][1]:
-            own.handlers[:], own.propagate = root.handlers[:], False
-            own.setLevel(logging.WARNING)
-        for each, handlers, level, propagate in before:
-            each.handlers[:], each.propagate = handlers, propagate
-            each.setLevel(level)
+        if root.handlers != saved[0][1]:
+            softkv_log.handlers[:], softkv_log.propagate = root.handlers[:], False
+            softkv_log.setLevel(logging.WARNING)
+        for logger, handlers, level, propagate in saved:
+            logger.handlers[:], logger.propagate = handlers, propagate
+            logger.setLevel(level)

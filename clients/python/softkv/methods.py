@@ -1,4 +1,4 @@
-"""Lists of any length, fetched page by page as they are gone through."""
+"""Methods of both clients, built from the functions in `softkv.calls`; and `Pages`, the lists that some return."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class Pages(Generic[T]):
-    """Items one after another: `for each in pages`."""
+    """A list that is fetched page by page during iteration: `for item in pages`."""
 
     def __init__(self, sender: Sender, paging: Paging[T]) -> None:
         self._sender = sender
@@ -34,30 +34,56 @@ class Pages(Generic[T]):
             yield from page
 
     def pages(self) -> Iterator[list[T]]:
-        """The same, as many at a time as come in one answer."""
-        page: Page[T] = self._sender.run(self._paging.ask(None, self._paging.at_once))
+        """Yield the items page by page, as lists.
+
+        Returns:
+            An iterator of lists.
+
+        Example:
+            >>> for documents in collection.find().pages():
+            ...     print(len(documents))
+        """
+        page: Page[T] = self._sender.run(self._paging.ask(None, self._paging.page_size))
         yield page.items
         while page.next_cursor is not None:
-            page = self._sender.run(self._paging.ask(page.next_cursor, self._paging.at_once))
+            page = self._sender.run(self._paging.ask(page.next_cursor, self._paging.page_size))
             yield page.items
 
     def page(self, cursor: str | None = None) -> Page[T]:
-        """One page alone, its `items` and its `next_cursor`, from where another ended: for who shows them in pages."""
-        found: Page[T] = self._sender.run(self._paging.ask(cursor, self._paging.at_once))
-        return found
+        """Return one page, for callers that show pages.
+
+        Args:
+            cursor: the `next_cursor` of the previous page; None for the first page.
+
+        Returns:
+            A page with its `items` and `next_cursor`; the latter is None on the last page.
+
+        Example:
+            >>> collection.find().page().next_cursor
+        """
+        page: Page[T] = self._sender.run(self._paging.ask(cursor, self._paging.page_size))
+        return page
 
     def first(self) -> T | None:
-        """The first one; None where there is none."""
+        """Return the first item, or None if the list is empty.
+
+        Example:
+            >>> collection.find(where=F.year < 1950).first()
+        """
         page = self._sender.run(self._paging.ask(None, 1))
         return page.items[0] if page.items else None
 
     def count(self) -> int:
-        """How many there are."""
+        """Return the number of items.
+
+        Example:
+            >>> client.collections("lib").count()
+        """
         return sum(map(len, self.pages())) if self._paging.count is None else self._sender.run(self._paging.count)
 
 
 class AsyncPages(Generic[T]):
-    """Items one after another: `async for each in pages`."""
+    """A list that is fetched page by page during iteration: `async for item in pages`."""
 
     def __init__(self, sender: AsyncSender, paging: Paging[T]) -> None:
         self._sender = sender
@@ -65,28 +91,39 @@ class AsyncPages(Generic[T]):
 
     async def __aiter__(self) -> AsyncIterator[T]:
         async for page in self.pages():
-            for each in page:
-                yield each
+            for item in page:
+                yield item
 
     async def pages(self) -> AsyncIterator[list[T]]:
-        """The same, as many at a time as come in one answer."""
-        page: Page[T] = await self._sender.run(self._paging.ask(None, self._paging.at_once))
+        """Yield the items page by page, as lists.
+
+        Returns:
+            An asynchronous iterator of lists.
+        """
+        page: Page[T] = await self._sender.run(self._paging.ask(None, self._paging.page_size))
         yield page.items
         while page.next_cursor is not None:
-            page = await self._sender.run(self._paging.ask(page.next_cursor, self._paging.at_once))
+            page = await self._sender.run(self._paging.ask(page.next_cursor, self._paging.page_size))
             yield page.items
 
     async def page(self, cursor: str | None = None) -> Page[T]:
-        """One page alone, its `items` and its `next_cursor`, from where another ended: for who shows them in pages."""
-        return await self._sender.run(self._paging.ask(cursor, self._paging.at_once))
+        """Return one page, as `Pages.page`.
+
+        Args:
+            cursor: the `next_cursor` of the previous page; None for the first page.
+
+        Returns:
+            A page with its `items` and `next_cursor`; the latter is None on the last page.
+        """
+        return await self._sender.run(self._paging.ask(cursor, self._paging.page_size))
 
     async def first(self) -> T | None:
-        """The first one; None where there is none."""
+        """Return the first item, or None if the list is empty."""
         page = await self._sender.run(self._paging.ask(None, 1))
         return page.items[0] if page.items else None
 
     async def count(self) -> int:
-        """How many there are."""
+        """Return the number of items."""
         if self._paging.count is not None:
             return await self._sender.run(self._paging.count)
         return sum([len(page) async for page in self.pages()])
@@ -102,11 +139,11 @@ _RENAMED_ARGUMENTS = {"answer_if": "min_confidence"}
 
 
 def sync_method(build: Callable[Concatenate[Target, P], Call[T] | Plan[T]]) -> Callable[Concatenate[Any, P], T]:
-    """The method of a blocking client; what it stands at is the first argument of the description."""
+    """Build a method of the blocking client. `build` gets the cache or the collection as its first argument."""
 
-    def method(self: Any, /, *given: P.args, **named: P.kwargs) -> T:
-        _reject_renamed_arguments(named)
-        result: T = self._sender.run(build(self._at, *given, **named))
+    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        _reject_renamed_arguments(kwargs)
+        result: T = self._sender.run(build(self._target, *args, **kwargs))
         return result
 
     return copy_signature(build, method)
@@ -115,11 +152,11 @@ def sync_method(build: Callable[Concatenate[Target, P], Call[T] | Plan[T]]) -> C
 def async_method(
     build: Callable[Concatenate[Target, P], Call[T] | Plan[T]],
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
-    """The method of an awaited client."""
+    """Build a method of the asynchronous client."""
 
-    async def method(self: Any, /, *given: P.args, **named: P.kwargs) -> T:
-        _reject_renamed_arguments(named)
-        result: T = await self._sender.run(build(self._at, *given, **named))
+    async def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        _reject_renamed_arguments(kwargs)
+        result: T = await self._sender.run(build(self._target, *args, **kwargs))
         return result
 
     return copy_signature(build, method)
@@ -128,12 +165,12 @@ def async_method(
 def sync_stream_method(
     build: Callable[Concatenate[Target, P], EventStream[T]],
 ) -> Callable[Concatenate[Any, P], Iterator[T]]:
-    """The method of a blocking client for an answer that is gone through while it comes."""
+    """Build a method that returns an iterator of a streamed response's items."""
 
-    def method(self: Any, /, *given: P.args, **named: P.kwargs) -> Iterator[T]:
+    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
         from softkv.sending import run_stream
 
-        return run_stream(self._sender, build(self._at, *given, **named))
+        return run_stream(self._sender, build(self._target, *args, **kwargs))
 
     return copy_signature(build, method, "Iterator")
 
@@ -141,23 +178,23 @@ def sync_stream_method(
 def async_stream_method(
     build: Callable[Concatenate[Target, P], EventStream[T]],
 ) -> Callable[Concatenate[Any, P], AsyncIterator[T]]:
-    """The method of an awaited client for such an answer; it is not awaited itself."""
+    """Build a method that returns an asynchronous iterator; the call itself is not awaited."""
 
-    def method(self: Any, /, *given: P.args, **named: P.kwargs) -> AsyncIterator[T]:
+    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
         from softkv.sending import run_stream_async
 
-        return run_stream_async(self._sender, build(self._at, *given, **named))
+        return run_stream_async(self._sender, build(self._target, *args, **kwargs))
 
     return copy_signature(build, method, "AsyncIterator")
 
 
 def sync_upload_method(build: Callable[Concatenate[Target, P], Upload]) -> Callable[Concatenate[Any, P], Report]:
-    """The method of a blocking client that sends rows."""
+    """Build a method that uploads rows."""
 
-    def method(self: Any, /, *given: P.args, **named: P.kwargs) -> Report:
-        from softkv.uploading import run_upload  # which few need, and not as softkv is imported
+    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Report:
+        from softkv.uploading import run_upload  # deferred, as few programs upload
 
-        return run_upload(self._sender, build(self._at, *given, **named))
+        return run_upload(self._sender, build(self._target, *args, **kwargs))
 
     return copy_signature(build, method, "Report")
 
@@ -165,21 +202,21 @@ def sync_upload_method(build: Callable[Concatenate[Target, P], Upload]) -> Calla
 def async_upload_method(
     build: Callable[Concatenate[Target, P], Upload],
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, Report]]:
-    """The method of an awaited client that sends rows."""
+    """Build a coroutine method that uploads rows."""
 
-    async def method(self: Any, /, *given: P.args, **named: P.kwargs) -> Report:
+    async def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Report:
         from softkv.uploading import run_upload_async
 
-        return await run_upload_async(self._sender, build(self._at, *given, **named))
+        return await run_upload_async(self._sender, build(self._target, *args, **kwargs))
 
     return copy_signature(build, method, "Report")
 
 
 def sync_page_method(build: Callable[Concatenate[Target, P], Paging[T]]) -> Callable[Concatenate[Any, P], Pages[T]]:
-    """The method of a blocking client for a list of any length."""
+    """Build a method that returns a list in pages."""
 
-    def method(self: Any, /, *given: P.args, **named: P.kwargs) -> Pages[T]:
-        return Pages(self._sender, build(self._at, *given, **named))
+    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Pages[T]:
+        return Pages(self._sender, build(self._target, *args, **kwargs))
 
     return copy_signature(build, method, "Pages")
 
@@ -187,34 +224,34 @@ def sync_page_method(build: Callable[Concatenate[Target, P], Paging[T]]) -> Call
 def async_page_method(
     build: Callable[Concatenate[Target, P], Paging[T]],
 ) -> Callable[Concatenate[Any, P], AsyncPages[T]]:
-    """The method of an awaited client for a list of any length; it is not awaited itself."""
+    """Build a method that returns a list in pages; the call itself is not awaited."""
 
-    def method(self: Any, /, *given: P.args, **named: P.kwargs) -> AsyncPages[T]:
-        return AsyncPages(self._sender, build(self._at, *given, **named))
+    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncPages[T]:
+        return AsyncPages(self._sender, build(self._target, *args, **kwargs))
 
     return copy_signature(build, method, "AsyncPages")
 
 
-def _reject_renamed_arguments(named: Mapping[str, Any]) -> None:
-    """Raise TypeError for an argument that has another name now."""
-    for name in named.keys() & _RENAMED_ARGUMENTS.keys():
+def _reject_renamed_arguments(kwargs: Mapping[str, Any]) -> None:
+    """Raise TypeError for an argument that was renamed."""
+    for name in kwargs.keys() & _RENAMED_ARGUMENTS.keys():
         raise TypeError(f"{name} is called {_RENAMED_ARGUMENTS[name]} now: write {_RENAMED_ARGUMENTS[name]}=")
 
 
 def copy_signature(build: Callable[..., Any], method: M, kind: str = "") -> M:
-    """Give a method the name, the words and the arguments of what describes its call; what comes back is its own."""
+    """Give a method the name, docstring and arguments of the function that builds its call, and its own return type."""
     assert isinstance(build, FunctionType)
-    shown = FunctionType(build.__code__, build.__globals__, build.__name__, build.__defaults__)
-    shown.__kwdefaults__ = build.__kwdefaults__
+    documented = FunctionType(build.__code__, build.__globals__, build.__name__, build.__defaults__)
+    documented.__kwdefaults__ = build.__kwdefaults__
     _, bracket, result = build.__annotations__["return"].partition("[")  # of a Call, a Plan or a Paging; not an Upload
     returned = f"{kind}{bracket}{result}" if kind else result.removesuffix("]")
-    shown.__annotations__ = build.__annotations__ | {"return": returned}
-    shown.__doc__ = build.__doc__
-    return update_wrapper(method, shown, updated=())  # type: ignore[return-value]
+    documented.__annotations__ = build.__annotations__ | {"return": returned}
+    documented.__doc__ = build.__doc__
+    return update_wrapper(method, documented, updated=())  # type: ignore[return-value]
 
 
-class Attend(Protocol[One, Many]):
-    """`attend` of a collection: one query in, one answer out; a list in, a list out."""
+class AttendMethod(Protocol[One, Many]):
+    """`attend` of a collection: one query gives one answer, a list gives a list."""
 
     @overload
     def __call__(

@@ -1,4 +1,4 @@
-"""What a service answered, before it is read."""
+"""Errors from responses that are not successful, and the same errors for requests that the client refuses itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from softkv.record import Record
 
 
 class Reply(Record):
-    """What came back."""
+    """A response before it is parsed."""
 
     status: int
     headers: Mapping[str, str]
@@ -21,41 +21,45 @@ class Reply(Record):
 
     @property
     def request_id(self) -> str | None:
-        """The request's name in the service's log."""
+        """The request id in the service's log."""
         return self.headers.get("x-request-id")
 
     @property
     def retry_after(self) -> float | None:
-        """After how many seconds to call again, where it says so in seconds."""
-        asked = self.headers.get("retry-after", "")
-        return float(asked) if asked.isdecimal() else None
+        """The seconds after which to retry, or None if the header is missing or a date."""
+        header = self.headers.get("retry-after", "")
+        return float(header) if header.isdecimal() else None
 
     def json(self) -> Any:
-        """Its content; ValueError where that is no JSON."""
+        """Parse the content as JSON.
+
+        Raises:
+            ValueError: the content is not JSON.
+        """
         return json.loads(self.content)
 
 
 INVALID_CONTENT = "invalid_content"
-# What to do in Python, where the service says it in words of HTTP; a note, which a traceback shows.
+# Python advice for messages that give HTTP advice; added as a note, which a traceback shows.
 _PYTHON_HINTS = {"key_refused": "in Python: Client(url, key=…), or the variable SOFTKV_KEY"}
 _CREATE_REQUEST = re.compile(r"PUT /v1/collections/\S+$")
 
 
 def parse_refusal(reply: Reply) -> Refused:
-    """What the service said in refusing a request, as an error to raise."""
+    """Convert a refusal to the error to raise."""
     try:
-        said = reply.json()
+        content = reply.json()
     except ValueError:
-        said = None
-    if isinstance(said, dict) and isinstance(said.get("error"), dict):  # as OpenAI's calls answer
-        return _openai_error(said["error"], reply)
-    if isinstance(said, dict) and isinstance(said.get("detail"), str):
-        return problem_error(said, reply)
+        content = None
+    if isinstance(content, dict) and isinstance(content.get("error"), dict):  # as OpenAI's calls answer
+        return _openai_error(content["error"], reply)
+    if isinstance(content, dict) and isinstance(content.get("detail"), str):
+        return problem_error(content, reply)
     return foreign_response_error(reply)
 
 
 def problem_error(problem: Mapping[str, Any], reply: Reply) -> Refused:
-    """A problem of RFC 9457, the whole answer or the end of a stream."""
+    """Convert a problem of RFC 9457, a whole response or the end of a stream, to an error."""
     status, detail = problem.get("status", reply.status), problem["detail"]
     if problem.get("code") == "collection_not_found":
         detail = _CREATE_REQUEST.sub("collection.create()", detail)
@@ -73,7 +77,7 @@ def problem_error(problem: Mapping[str, Any], reply: Reply) -> Refused:
 
 
 def foreign_response_error(reply: Reply) -> Refused:
-    """An answer that softkv would not give: a proxy's, or that of another program."""
+    """Return the error for a response that did not come from softkv, such as a proxy's."""
     kind = reply.headers.get("content-type", "no content type")
     return ERRORS_BY_STATUS.get(reply.status, Refused)(
         f"{reply.url} answered {reply.status} with {kind}, which is not softkv's: check the address",
@@ -84,30 +88,31 @@ def foreign_response_error(reply: Reply) -> Refused:
 
 
 def raise_flaws(flaws: Iterable[Flaw]) -> None:
-    """Raise Invalid where there are any, in the words in which the service would refuse the request."""
-    found = list(flaws)
-    if found:
-        (pointer, detail), more = found[0], len(found) - 1
+    """Raise Invalid if there are flaws, with the service's message for the same request."""
+    flaw_list = list(flaws)
+    if flaw_list:
+        (pointer, detail), other_count = flaw_list[0], len(flaw_list) - 1
         first = f"{pointer}: {detail}" if pointer else detail
-        raise invalid_request(f"{first} (and {more} more, see errors)" if more else first, found)
+        raise invalid_request(f"{first} (and {other_count} more, see errors)" if other_count else first, flaw_list)
 
 
 def invalid_request(detail: str, errors: Iterable[Flaw]) -> Invalid:
-    """The refusal of a request that was not sent."""
+    """Return the error for a request that was not sent."""
     return Invalid(detail, code=INVALID_CONTENT, errors=tuple(errors), status=422)
 
 
 def invalid_value(pointer: str, detail: str) -> Invalid:
-    """The refusal for one flaw."""
+    """Return the error for one flaw."""
     return invalid_request(detail, [Flaw(pointer, detail)])
 
 
 def invalid_value_at(pointer: str, detail: str) -> Invalid:
-    """The refusal for one field that is not what it has to be, whose detail begins with its place."""
+    """Return the error for one invalid field, whose message begins with the pointer."""
     return invalid_request(f"{pointer}: {detail}" if pointer else detail, [Flaw(pointer, detail)])
 
 
 def _openai_error(error: Mapping[str, Any], reply: Reply) -> Refused:
+    """Convert an error of the endpoints that are compatible with OpenAI's."""
     parameter = error.get("param")
     kind = Invalid if reply.status == 400 and parameter else ERRORS_BY_STATUS.get(reply.status, Refused)
     detail = str(error.get("message"))

@@ -1,4 +1,4 @@
-"""When a call is sent again, and after how long: a rule that sends nothing itself."""
+"""Retry policy: whether and when a call is sent again. Nothing is sent here."""
 
 from __future__ import annotations
 
@@ -14,33 +14,41 @@ _FIRST_DELAY, _MAX_DELAY = 0.25, 8.0
 
 
 class RetryPolicy(Record):
-    """Repeats what is safe to repeat.
+    """Rule for repeating calls that are safe to repeat.
 
-    A refusal of which the service says that the same request may succeed a moment later changed nothing, so any call
-    is sent again; where the connection failed, those that may be done twice, or that a service does once however often
-    it hears them. What ran out of time is not: that was the limit.
+    A refusal that the service marks as temporary changed nothing, so any call is repeated. If the connection
+    failed, a
+    call is repeated only if it is idempotent or was not sent. A call that ran out of time is not repeated, because
+    the
+    timeout was its limit.
 
     Attributes:
-        retries: how often at most.
-        longest: seconds; where the service asks for a longer wait, its refusal is raised, with `retry_after`.
-        chance: from 0 to 1, so that many clients do not come back at the same moment.
+        retries: the largest number of repetitions.
+        max_delay: the longest wait in seconds. If the service asks for a longer one, its refusal is raised with
+        `retry_after`.
+        jitter: a random number from 0 to 1, so that many clients do not retry at the same moment.
     """
 
     retries: int = 2
-    longest: float = 60.0
-    chance: Callable[[], float] = random.random
+    max_delay: float = 60.0
+    jitter: Callable[[], float] = random.random
 
-    def wait(self, call: Call[Any], error: Error, tried: int) -> float | None:
-        """Seconds to wait before the call is sent again after so many tries; None where the error is to be raised."""
-        if tried > self.retries or not _is_retryable(call, error):
+    def delay(self, call: Call[Any], error: Error, attempts: int) -> float | None:
+        """Return the seconds to wait before the call is repeated; None if the error must be raised.
+
+        Args:
+            tried: the number of attempts so far.
+        """
+        if attempts > self.retries or not _is_retryable(call, error):
             return None
         if error.retry_after is not None:
-            return error.retry_after if error.retry_after <= self.longest else None
-        seconds: float = min(_FIRST_DELAY * 2 ** (tried - 1), _MAX_DELAY)
-        return seconds * (0.5 + 0.5 * self.chance())
+            return error.retry_after if error.retry_after <= self.max_delay else None
+        seconds: float = min(_FIRST_DELAY * 2 ** (attempts - 1), _MAX_DELAY)
+        return seconds * (0.5 + 0.5 * self.jitter())
 
 
 def _is_retryable(call: Call[Any], error: Error) -> bool:
+    """Return whether a call may be repeated after this error."""
     if isinstance(error, Refused):
         return error.again and (call.repeatable or error.code is not None)
     if isinstance(error, Unreachable) and not error.sent:

@@ -1,4 +1,4 @@
-"""The version of this client, as its pyproject.toml says it."""
+"""Send calls over HTTP, blocking or asynchronous: the only module where the two clients differ."""
 
 from __future__ import annotations
 
@@ -24,34 +24,35 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 
 
 def service_url(environment: Mapping[str, str] = os.environ) -> str:
-    """The address of the service."""
+    """Return the service's URL: `SOFTKV_URL`, or http://127.0.0.1:8000."""
     return environment.get("SOFTKV_URL") or DEFAULT_URL
 
 
 def service_key(environment: Mapping[str, str] = os.environ) -> str | None:
-    """The key to call it with, None for none."""
+    """Return the API key in `SOFTKV_KEY`, or None."""
     return environment.get("SOFTKV_KEY") or None
 
 
 T = TypeVar("T")
 CONNECT_TIMEOUT = 5.0
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-# A request that never left: it may be sent again, whatever it asks.
+# The request was not sent, so any call may be repeated.
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
 class SendOptions(Record):
-    """How calls are sent.
+    """Options of sending.
 
     Attributes:
-        timeout: seconds without a sign of the service; None for what each call allows by itself.
+        timeout: seconds without a byte from the service; None for the default of each call.
+        retry_policy: the retry policy.
     """
 
     timeout: float | None = None
-    retrying: RetryPolicy = RetryPolicy()
+    retry_policy: RetryPolicy = RetryPolicy()
 
     def limits(self, call: Call[Any]) -> httpx2.Timeout:
-        """How long a call may take; for a place in the pool it waits as long as it must."""
+        """Return the timeouts of a call; waiting for a free connection is not limited."""
         return _timeouts(call.timeout if self.timeout is None else self.timeout)
 
 
@@ -61,7 +62,7 @@ def _timeouts(seconds: float) -> httpx2.Timeout:
 
 
 class Sender:
-    """Sends calls and waits for them."""
+    """Sends calls and blocks until each is answered."""
 
     def __init__(self, http: httpx2.Client, options: SendOptions, sleep: Callable[[float], None] = time.sleep) -> None:
         self.http = http
@@ -69,7 +70,11 @@ class Sender:
         self._sleep = sleep
 
     def run(self, steps: Call[T] | Plan[T]) -> T:
-        """Send a call, or those of a plan one after another → the result."""
+        """Send a call, or the calls of a plan one after another; return the result.
+
+        Raises:
+            Error: a call failed, and the plan did not handle it.
+        """
         plan = iter(steps)
         try:
             call = next(plan)
@@ -85,37 +90,39 @@ class Sender:
             return result
 
     def _send(self, call: Call[Any]) -> Any:
-        tried = 0
+        """Send a call, and repeat it as the retry policy says."""
+        attempts = 0
         while True:
-            tried += 1
+            attempts += 1
             try:
                 with connection_errors(call, self.http.base_url):
-                    reply = self._received(call)
+                    reply = self._receive(call)
                 return call.answer(reply)
             except Error as error:
-                if (seconds := self.options.retrying.wait(call, error, tried)) is None:
+                if (seconds := self.options.retry_policy.delay(call, error, attempts)) is None:
                     raise
             self._sleep(seconds)
 
-    def _received(self, call: Call[Any]) -> Reply:
+    def _receive(self, call: Call[Any]) -> Reply:
+        """Send a request once and read its response."""
         request = _build_request(self.http, call, self.options)
-        if call.take is None:
+        if call.on_chunk is None:
             return _to_reply(self.http.send(request))
         with closing(self.http.send(request, stream=True)) as response:
             if call.is_success(response.status_code):
-                for part in response.iter_bytes():
-                    _write_chunk(call, part, response)
+                for chunk in response.iter_bytes():
+                    _write_chunk(call, chunk, response)
                 return _to_reply(response, b"")
             response.read()
             return _to_reply(response)
 
     def with_options(self, options: SendOptions) -> Sender:
-        """Another sender over the same connections."""
+        """Return a sender with other options over the same connections."""
         return Sender(self.http, options, self._sleep)
 
 
 class AsyncSender:
-    """Sends calls and awaits them."""
+    """Sends calls and awaits their answers."""
 
     def __init__(
         self,
@@ -128,7 +135,11 @@ class AsyncSender:
         self._sleep = sleep
 
     async def run(self, steps: Call[T] | Plan[T]) -> T:
-        """Send a call, or those of a plan one after another → the result."""
+        """Send a call, or the calls of a plan one after another; return the result.
+
+        Raises:
+            Error: a call failed, and the plan did not handle it.
+        """
         plan = iter(steps)
         try:
             call = next(plan)
@@ -144,27 +155,29 @@ class AsyncSender:
             return result
 
     async def _send(self, call: Call[Any]) -> Any:
-        tried = 0
+        """Send a call, and repeat it as the retry policy says."""
+        attempts = 0
         while True:
-            tried += 1
+            attempts += 1
             try:
                 with connection_errors(call, self.http.base_url):
-                    reply = await self._received(call)
+                    reply = await self._receive(call)
                 return call.answer(reply)
             except Error as error:
-                if (seconds := self.options.retrying.wait(call, error, tried)) is None:
+                if (seconds := self.options.retry_policy.delay(call, error, attempts)) is None:
                     raise
             await self.pause(seconds)
 
-    async def _received(self, call: Call[Any]) -> Reply:
+    async def _receive(self, call: Call[Any]) -> Reply:
+        """Send a request once and read its response."""
         request = _build_request(self.http, call, self.options)
-        if call.take is None:
+        if call.on_chunk is None:
             return _to_reply(await self.http.send(request))
         response = await self.http.send(request, stream=True)
         try:
             if call.is_success(response.status_code):
-                async for part in response.aiter_bytes():
-                    _write_chunk(call, part, response)
+                async for chunk in response.aiter_bytes():
+                    _write_chunk(call, chunk, response)
                 return _to_reply(response, b"")
             await response.aread()
             return _to_reply(response)
@@ -172,21 +185,21 @@ class AsyncSender:
             await response.aclose()
 
     def with_options(self, options: SendOptions) -> AsyncSender:
-        """Another sender over the same connections."""
+        """Return a sender with other options over the same connections."""
         return AsyncSender(self.http, options, self._sleep)
 
     async def pause(self, seconds: float) -> None:
-        """Wait, and let others go on."""
+        """Sleep without blocking the event loop."""
         if self._sleep is not None:
             await self._sleep(seconds)
             return
-        import asyncio  # which a blocking client does without
+        import asyncio  # not needed by a blocking client
 
         await asyncio.sleep(seconds)
 
 
 class connection_errors:  # noqa: N801  # a context manager, called like the functions of contextlib
-    """Turns a connection's failures into errors of ours."""
+    """Context manager that converts connection errors to `Unreachable` and `TimedOut`."""
 
     def __init__(self, call: Call[Any], url: httpx2.URL) -> None:
         self._call = call
@@ -200,33 +213,35 @@ class connection_errors:  # noqa: N801  # a context manager, called like the fun
             return
         reason = str(error) or type(error).__name__
         if isinstance(error, httpx2.TimeoutException) and not isinstance(error, _NOT_SENT):
-            failed: Unreachable = TimedOut(
+            unreachable: Unreachable = TimedOut(
                 f"{self._url} did not answer in time ({reason}): allow more with timeout=, or ask for less at once",
                 request_id=self._call.id,
             )
         else:
-            late = isinstance(error, httpx2.TimeoutException)
-            failed = (TimedOut if late else Unreachable)(
+            is_timeout = isinstance(error, httpx2.TimeoutException)
+            unreachable = (TimedOut if is_timeout else Unreachable)(
                 f"no service answers at {self._url} ({reason}): start one with `softkv serve`, or give its address as "
                 "url= or in SOFTKV_URL",
                 request_id=self._call.id,
             )
-        failed.sent = not isinstance(error, _NOT_SENT)
-        raise failed from error
+        unreachable.sent = not isinstance(error, _NOT_SENT)
+        raise unreachable from error
 
 
 def adjust_options(options: SendOptions, timeout: float | None, retries: int | None) -> SendOptions:
-    """Options with some of them changed."""
+    """Return a copy of the options with another timeout or number of retries; None keeps the old one."""
     if timeout is not None:
-        options = options.replaced(timeout=timeout)
-    return options if retries is None else options.replaced(retrying=options.retrying.replaced(retries=retries))
+        options = options.copy_with(timeout=timeout)
+    return (
+        options if retries is None else options.copy_with(retry_policy=options.retry_policy.copy_with(retries=retries))
+    )
 
 
 def http_options(url: str | None, key: str | None, connections: int) -> dict[str, Any]:
-    """What both of httpx2's clients are made with; an address and a key that were not given are the environment's.
+    """Return the arguments of httpx2's clients. A missing URL or key is read from the environment.
 
     Raises:
-        Invalid: that is no address.
+        Invalid: the URL or the key is invalid.
     """
     url, key = url or sending.service_url(), key or sending.service_key()
     try:
@@ -245,9 +260,9 @@ def http_options(url: str | None, key: str | None, connections: int) -> dict[str
         "base_url": parsed,
         "headers": {"User-Agent": f"softkv-client/{VERSION}"} | ({"Authorization": f"Bearer {key}"} if key else {}),
         "limits": httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
-        # A proxy of the environment cannot reach this machine's own loopback address.
+        # The environment's proxy cannot reach this machine's loopback address.
         "trust_env": parsed.host not in _LOOPBACK,
-        # So nothing there is encrypted, and certificates, which take most of a client's making, are not read.
+        # Plain HTTP to loopback needs no certificates. Loading them takes most of a client's construction time.
         "verify": parsed.scheme == "https" or parsed.host not in _LOOPBACK,
     }
 
@@ -265,7 +280,7 @@ def _build_request(http: httpx2.Client | httpx2.AsyncClient, call: Call[Any], op
     )
 
 
-@lru_cache(1024)  # to take an address to pieces takes longer than all else that is done here
+@lru_cache(1024)  # parsing a URL takes longer than the rest of building a request
 def _request_url(url: str, path: str) -> httpx2.URL:
     return httpx2.URL(url.rstrip("/") + path)
 
@@ -274,63 +289,67 @@ def _to_reply(response: httpx2.Response, content: bytes | None = None) -> Reply:
     return Reply(response.status_code, response.headers, response.content if content is None else content, response.url)
 
 
-def _write_chunk(call: Call[Any], part: bytes, response: httpx2.Response) -> None:
-    """Hand a part of an answer to who reads it."""
-    assert call.take is not None
+def _write_chunk(call: Call[Any], chunk: bytes, response: httpx2.Response) -> None:
+    """Pass a chunk of a response to its consumer.
+
+    Raises:
+        Refused: the consumer cannot read it, so the response is not softkv's.
+    """
+    assert call.on_chunk is not None
     try:
-        call.take(part)
+        call.on_chunk(chunk)
     except (ValueError, KeyError, TypeError) as error:
         raise foreign_response_error(_to_reply(response, b"")) from error
 
 
 def run_stream(sender: Sender, stream: EventStream[T]) -> Generator[T, None, None]:
-    """Each item as it comes; who stops going through them ends the call at the next event."""
+    """Yield the items of a stream as they arrive, from a thread; closing the generator ends the call."""
     from queue import SimpleQueue
     from threading import Event, Thread
 
-    told: SimpleQueue[Any] = SimpleQueue()
-    enough = Event()
+    queue: SimpleQueue[Any] = SimpleQueue()
+    stopped = Event()
 
     def listen() -> None:
         try:
-            sender.run(stream.hear(_event_handler(told.put, stream, enough.is_set)))
+            sender.run(stream.open(_event_handler(queue.put, stream, stopped.is_set)))
         except Exception as error:
-            told.put(error)
+            queue.put(error)
         finally:
-            told.put(None)
+            queue.put(None)
 
     Thread(target=listen, name="softkv-stream", daemon=True).start()
     try:
-        while (each := told.get()) is not None:
-            if isinstance(each, Exception):
-                raise each
-            yield each
+        while (item := queue.get()) is not None:
+            if isinstance(item, Exception):
+                raise item
+            yield item
     finally:
-        enough.set()
+        stopped.set()
 
 
 async def run_stream_async(sender: AsyncSender, stream: EventStream[T]) -> AsyncGenerator[T, None]:
-    """Each item as it comes; who stops going through them ends the call."""
+    """Yield the items of a stream as they arrive, from a task. Closing the generator cancels the call."""
     import asyncio
 
-    told: asyncio.Queue[Any] = asyncio.Queue()
-    listening = asyncio.ensure_future(sender.run(stream.hear(_event_handler(told.put_nowait, stream, lambda: False))))
-    listening.add_done_callback(lambda _: told.put_nowait(None))
+    queue: asyncio.Queue[Any] = asyncio.Queue()
+    task = asyncio.ensure_future(sender.run(stream.open(_event_handler(queue.put_nowait, stream, lambda: False))))
+    task.add_done_callback(lambda _: queue.put_nowait(None))
     try:
-        while (each := await told.get()) is not None:
-            yield each
-        await listening
+        while (item := await queue.get()) is not None:
+            yield item
+        await task
     finally:
-        listening.cancel()
+        task.cancel()
 
 
 def _event_handler(
-    put: Callable[[Any], object], stream: EventStream[T], enough: Callable[[], bool]
+    put: Callable[[Any], object], stream: EventStream[T], is_stopped: Callable[[], bool]
 ) -> Callable[[str, Any], bool]:
-    """Who is told of events, and hands on what they become."""
+    """Return an event handler that parses each event and passes on the item."""
 
-    def heard(name: str, data: Any) -> bool:
-        put(stream.made(name, data))
-        return enough()
+    def handle(name: str, data: Any) -> bool:
+        put(stream.parse(name, data))
+        return is_stopped()
 
-    return heard
+    return handle

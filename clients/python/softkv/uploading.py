@@ -1,4 +1,4 @@
-"""How far an upload is: told to a function, or drawn on standard error."""
+"""Upload rows while others are read, in threads or tasks, and show the progress."""
 
 from __future__ import annotations
 
@@ -26,25 +26,26 @@ ProgressCallback: TypeAlias = Callable[[Report], object]
 
 @contextmanager
 def progress_callback(progress: bool | ProgressCallback, total: int | None) -> Iterator[ProgressCallback]:
-    """What to call with the report each time that it has grown.
+    """Yield a function that is called with the report after each batch.
 
     Args:
-        progress: a function of the caller's; or whether to draw: with rich or tqdm where they are installed.
-        total: how many rows there are, where that is known.
+        progress: the caller's function, or whether to draw a bar. It is drawn with rich or tqdm if one is
+        installed.
+        total: the number of rows, or None if it is unknown.
     """
     if not isinstance(progress, bool):
         yield progress
     elif not progress:
         yield lambda _: None
     elif find_spec("rich") is not None:
-        with _rich_bar(total) as tell:
-            yield tell
+        with _rich_bar(total) as update:
+            yield update
     elif find_spec("tqdm") is not None:
-        with _tqdm_bar(total) as tell:
-            yield tell
+        with _tqdm_bar(total) as update:
+            yield update
     else:
-        with _text_line(total) as tell:
-            yield tell
+        with _text_line(total) as update:
+            yield update
 
 
 @contextmanager
@@ -68,50 +69,54 @@ def _tqdm_bar(total: int | None) -> Iterator[ProgressCallback]:
 def _text_line(total: int | None) -> Iterator[ProgressCallback]:
     of = "" if total is None else f" of {total:,}"
 
-    def tell(report: Report) -> None:
+    def update(report: Report) -> None:
         sys.stderr.write(f"\r{report.acknowledged:,}{of} rows")
         sys.stderr.flush()
 
     try:
-        yield tell
+        yield update
     finally:
         sys.stderr.write("\n")
 
 
-_ROWS_PER_TURN = 64  # rows that are read before others of the event loop have their turn
+_ROWS_PER_TURN = 64  # rows that are read before other tasks of the event loop run
 
 
 def run_upload(sender: Sender, upload: Upload) -> Report:
-    """Send all rows → what became of them."""
+    """Upload all rows; return the report.
+
+    Raises:
+        Error: the upload ended early; the error's `report` says how far it got.
+    """
     from concurrent.futures import ThreadPoolExecutor
 
     if not isinstance(upload.rows, Iterable):
         raise invalid_value("", "these rows are an asynchronous iterable, which only an AsyncClient goes through")
-    under_way: deque[tuple[Batch, Future[BatchResult]]] = deque()
+    active: deque[tuple[Batch, Future[BatchResult]]] = deque()
     threads = ThreadPoolExecutor(2, thread_name_prefix="softkv-upload")
-    with progress_callback(upload.progress, upload.total) as tell:
+    with progress_callback(upload.progress, upload.total) as update:
 
         def settle() -> None:
-            batch, running = under_way.popleft()
+            batch, running = active.popleft()
             upload.acknowledge(batch, running.result())
-            tell(upload.report)
+            update(upload.report)
 
         def send(batch: Batch) -> None:
-            while upload.has_to_wait(batch, [each for each, _ in under_way]):
+            while upload.must_wait(batch, [active_batch for active_batch, _ in active]):
                 settle()
-            under_way.append((batch, threads.submit(lambda: sender.run(upload.send(batch)))))
+            active.append((batch, threads.submit(lambda: sender.run(upload.send(batch)))))
 
         try:
-            sender.run(upload.begin())
+            sender.run(upload.prepare())
             for row in upload.rows:
-                if (full := upload.add(row)) is not None:
-                    send(full)
-            if (last := upload.rest()) is not None:
-                send(last)
-            while under_way:
+                if (batch := upload.add(row)) is not None:
+                    send(batch)
+            if (last_batch := upload.finish()) is not None:
+                send(last_batch)
+            while active:
                 settle()
         except Exception as error:
-            for batch, running in under_way:
+            for batch, running in active:
                 if running.exception() is None and upload.is_next(batch):
                     upload.acknowledge(batch, running.result())
             _attach_report(error, upload.report)
@@ -125,63 +130,67 @@ def run_upload(sender: Sender, upload: Upload) -> Report:
 
 
 async def run_upload_async(sender: AsyncSender, upload: Upload) -> Report:
-    """Send all rows, and let others go on meanwhile → what became of them."""
+    """Upload all rows without blocking the event loop; return the report.
+
+    Raises:
+        Error: the upload ended early; the error's `report` says how far it got.
+    """
     import asyncio
 
-    under_way: deque[tuple[Batch, asyncio.Task[BatchResult]]] = deque()
-    with progress_callback(upload.progress, upload.total) as tell:
+    active: deque[tuple[Batch, asyncio.Task[BatchResult]]] = deque()
+    with progress_callback(upload.progress, upload.total) as update:
 
         async def settle() -> None:
-            batch, running = under_way[0]
-            done = await running
-            under_way.popleft()
-            upload.acknowledge(batch, done)
-            tell(upload.report)
+            batch, running = active[0]
+            result = await running
+            active.popleft()
+            upload.acknowledge(batch, result)
+            update(upload.report)
 
         async def send(batch: Batch) -> None:
-            while upload.has_to_wait(batch, [each for each, _ in under_way]):
+            while upload.must_wait(batch, [active_batch for active_batch, _ in active]):
                 await settle()
-            under_way.append((batch, asyncio.create_task(sender.run(upload.send(batch)))))
+            active.append((batch, asyncio.create_task(sender.run(upload.send(batch)))))
 
         try:
-            await sender.run(upload.begin())
+            await sender.run(upload.prepare())
             async with aclosing(_iterate_cooperatively(upload.rows)) as rows:
                 async for row in rows:
-                    if (full := upload.add(row)) is not None:
-                        await send(full)
-            if (last := upload.rest()) is not None:
-                await send(last)
-            while under_way:
+                    if (batch := upload.add(row)) is not None:
+                        await send(batch)
+            if (last_batch := upload.finish()) is not None:
+                await send(last_batch)
+            while active:
                 await settle()
         except Exception as error:
-            await asyncio.wait([running for _, running in under_way]) if under_way else None
-            for batch, running in under_way:
+            await asyncio.wait([running for _, running in active]) if active else None
+            for batch, running in active:
                 if running.exception() is None and upload.is_next(batch):
                     upload.acknowledge(batch, running.result())
             _attach_report(error, upload.report)
             raise
         finally:
-            for _, running in under_way:
+            for _, running in active:
                 running.cancel()
     return upload.report
 
 
 async def _iterate_cooperatively(rows: Any) -> AsyncGenerator[Any, None]:
-    """Rows of either kind of iterable; between them others have their turn."""
+    """Yield rows of an iterable of either kind, and let other tasks run after every 64 rows."""
     import asyncio
 
     if not isinstance(rows, Iterable):
         async for row in rows:
             yield row
         return
-    for at, row in enumerate(rows, start=1):
+    for count, row in enumerate(rows, start=1):
         yield row
-        if at % _ROWS_PER_TURN == 0:
+        if count % _ROWS_PER_TURN == 0:
             await asyncio.sleep(0)
 
 
 def _attach_report(error: BaseException, report: Report) -> None:
-    """Say with an error how far the upload was."""
+    """Attach the report to the error that ended the upload."""
     if isinstance(error, Error):
         error.report = report
     else:

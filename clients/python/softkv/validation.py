@@ -1,4 +1,4 @@
-"""What a request must not say, seen before it is sent and told in the service's words."""
+"""Checks of request values before they are sent. Messages are those of the service."""
 
 from __future__ import annotations
 
@@ -20,10 +20,15 @@ _NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 
 
 def check_number(
-    given: Any, pointer: str, *, above: float | None = None, least: float | None = None, most: float | None = None
+    argument: Any,
+    pointer: str,
+    *,
+    above: float | None = None,
+    minimum: float | None = None,
+    maximum: float | None = None,
 ) -> Iterator[Flaw]:
-    """Whether a number lies where it must; None is left out."""
-    value = _as_python_number(given)
+    """Yield a flaw if a number is outside its range; accept None."""
+    value = _as_python_number(argument)
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
@@ -32,17 +37,17 @@ def check_number(
         )
     elif above is not None and value <= above:
         yield Flaw(pointer, f"wanted a number above {above}, got {value}")
-    elif least is not None and value < least:
-        yield Flaw(pointer, f"wanted a number from {least} on, got {value}")
-    elif most is not None and value > most:
-        yield Flaw(pointer, f"wanted a number up to {most}, got {value}")
+    elif minimum is not None and value < minimum:
+        yield Flaw(pointer, f"wanted a number from {minimum} on, got {value}")
+    elif maximum is not None and value > maximum:
+        yield Flaw(pointer, f"wanted a number up to {maximum}, got {value}")
 
 
 def check_temperature(
-    given: Any, pointer: str = "/temperature", *, auto: bool = False, needed: bool = False
+    argument: Any, pointer: str = "/temperature", *, auto: bool = False, needed: bool = False
 ) -> Iterator[Flaw]:
-    """0, or from the smallest on; `"auto"` where that is one; None is left out, unless it is needed."""
-    value = _as_python_number(given)
+    """Yield a flaw unless the temperature is 0 or at least 1e-30; accept "auto" if `auto`, and None unless `needed`."""
+    value = _as_python_number(argument)
     if (value is None and not needed) or (auto and isinstance(value, str) and value == "auto"):
         return
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -50,9 +55,9 @@ def check_temperature(
         yield Flaw(pointer, f"wanted 0, or a number from {_MIN_TEMPERATURE} on")
 
 
-def check_text_weight(given: Any, pointer: str = "/full_text") -> Iterator[Flaw]:
-    """What words weigh: from 0 on, or `"auto"`."""
-    value = _as_python_number(given)
+def check_text_weight(argument: Any, pointer: str = "/full_text") -> Iterator[Flaw]:
+    """Yield a flaw unless the full-text factor is "auto" or at least 0; accept None."""
+    value = _as_python_number(argument)
     if value is None or (isinstance(value, str) and value == "auto"):
         return
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
@@ -62,72 +67,74 @@ def check_text_weight(given: Any, pointer: str = "/full_text") -> Iterator[Flaw]
 
 
 def check_top_k(top_k: int | None) -> Iterator[Flaw]:
-    """How many documents to name."""
-    return check_number(top_k, "/top_k", least=0, most=MAX_MATCHES)
+    """Yield a flaw if the number of matches is out of range."""
+    return check_number(top_k, "/top_k", minimum=0, maximum=MAX_MATCHES)
 
 
-def check_document_id(given: Any, pointer: str) -> Iterator[Flaw]:
-    """1 to 256 characters, none of which controls anything."""
-    if not isinstance(given, str):
-        yield Flaw(pointer, f"wanted a text, got {json.dumps(given, default=repr)}")
-    elif not 1 <= len(given) <= _MAX_ID_CHARACTERS:
-        yield Flaw(pointer, f"wanted an id of 1 to {_MAX_ID_CHARACTERS} characters, got {len(given)}")
-    elif given in (".", ".."):
+def check_document_id(document_id: Any, pointer: str) -> Iterator[Flaw]:
+    """Yield a flaw unless the id has 1 to 256 characters without control characters."""
+    if not isinstance(document_id, str):
+        yield Flaw(pointer, f"wanted a text, got {json.dumps(document_id, default=repr)}")
+    elif not 1 <= len(document_id) <= _MAX_ID_CHARACTERS:
+        yield Flaw(pointer, f"wanted an id of 1 to {_MAX_ID_CHARACTERS} characters, got {len(document_id)}")
+    elif document_id in (".", ".."):
         yield Flaw(pointer, "an id may not be . or .., which a URL would swallow: add a character")
-    elif not given.isprintable() and any(unicodedata.category(character) in ("Cc", "Cs") for character in given):
+    elif not document_id.isprintable() and any(
+        unicodedata.category(character) in ("Cc", "Cs") for character in document_id
+    ):
         yield Flaw(pointer, "an id may hold no control character and no lone surrogate")
 
 
-def check_document_ids(given: Iterable[Any]) -> Iterator[Flaw]:
-    """Each of some ids."""
-    for place, each in enumerate(given):
-        yield from check_document_id(each, f"/ids/{place}")
+def check_document_ids(ids: Iterable[Any]) -> Iterator[Flaw]:
+    """Yield the flaws of several ids."""
+    for index, document_id in enumerate(ids):
+        yield from check_document_id(document_id, f"/ids/{index}")
 
 
-def is_list_like(given: Any) -> bool:
-    """Whether it can be gone through as a list; a text and an object are one thing."""
-    if isinstance(given, str | bytes | Mapping):
+def is_list_like(value: Any) -> bool:
+    """Return whether a value is iterable and neither a text nor a mapping."""
+    if isinstance(value, str | bytes | Mapping):
         return False
     try:
-        iter(given)
+        iter(value)
     except TypeError:
         return False
     return True
 
 
-def require_list(given: Any, pointer: str) -> list[Any]:
-    """What there is of something, as a list.
+def require_list(value: Any, pointer: str) -> list[Any]:
+    """Return the items as a list.
 
     Raises:
-        Invalid: it is one thing.
+        Invalid: the value is not a list.
     """
-    if not is_list_like(given):
-        raise invalid_value_at(pointer, f"wanted a list, got {describe_value(given)}")
-    return list(given)
+    if not is_list_like(value):
+        raise invalid_value_at(pointer, f"wanted a list, got {describe_value(value)}")
+    return list(value)
 
 
-def describe_value(given: Any) -> str:
-    """A value that was not wanted, in a word or two."""
-    if isinstance(given, Mapping | list):
-        return "an object" if isinstance(given, Mapping) else "a list"
-    is_json = isinstance(given, str | int | float | None)
-    text = json.dumps(given, ensure_ascii=False) if is_json else repr(given)
+def describe_value(value: Any) -> str:
+    """Describe an invalid value in at most 60 characters."""
+    if isinstance(value, Mapping | list):
+        return "an object" if isinstance(value, Mapping) else "a list"
+    is_json = isinstance(value, str | int | float | None)
+    text = json.dumps(value, ensure_ascii=False) if is_json else repr(value)
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
-def require_document_id(given: str) -> None:
-    """Raise Invalid where an id is none."""
-    raise_flaws(Flaw("", f"path.id: {flaw.detail}") for flaw in check_document_id(given, ""))
+def require_document_id(document_id: str) -> None:
+    """Raise Invalid if a document id in a path is invalid."""
+    raise_flaws(Flaw("", f"path.id: {flaw.detail}") for flaw in check_document_id(document_id, ""))
 
 
-def require_collection_name(given: str) -> None:
-    """Raise Invalid where a name can be no collection's."""
-    if not isinstance(given, str) or not re.fullmatch(_NAME_PATTERN, given):
+def require_collection_name(name: str) -> None:
+    """Raise Invalid if a collection's name is invalid."""
+    if not isinstance(name, str) or not re.fullmatch(_NAME_PATTERN, name):
         raise_flaws(
-            [Flaw("", f"path.name: wanted a text of the form {_NAME_PATTERN}, got {json.dumps(given, default=repr)}")]
+            [Flaw("", f"path.name: wanted a text of the form {_NAME_PATTERN}, got {json.dumps(name, default=repr)}")]
         )
 
 
-def _as_python_number(given: Any) -> Any:
-    """A number of NumPy's as Python has it."""
-    return given.item() if hasattr(given, "item") and getattr(given, "ndim", 1) == 0 else given
+def _as_python_number(value: Any) -> Any:
+    """Convert a NumPy scalar to a Python number; return other values unchanged."""
+    return value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value

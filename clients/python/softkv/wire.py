@@ -1,4 +1,4 @@
-"""Values on their way into a request's body."""
+"""Encode request values as JSON and base64 vectors; decode arrays. The first vector imports NumPy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Omitted(Enum):
-    """Says that a field is left out, where None says something itself."""
+    """Marks a field as left out where None has a meaning of its own."""
 
     OMITTED = "omitted"
 
@@ -34,15 +34,15 @@ OmittedType: TypeAlias = Literal[Omitted.OMITTED]
 
 
 def drop_omitted(**fields: Any) -> dict[str, Any]:
-    """The fields that were given: neither None nor OMITTED."""
-    return {name: given for name, given in fields.items() if given is not None and given is not OMITTED}
+    """Return the fields that are neither None nor OMITTED."""
+    return {name: value for name, value in fields.items() if value is not None and value is not OMITTED}
 
 
 def encode_json(content: Any) -> bytes:
-    """JSON in UTF-8; numbers, arrays and dates of other libraries as JSON has them.
+    """Encode as JSON in UTF-8, including NumPy numbers, arrays and dates.
 
     Raises:
-        Invalid: what is in it is no JSON.
+        Invalid: the content has no JSON form.
     """
     try:
         return _ENCODER.encode(content).encode()
@@ -58,20 +58,20 @@ def encode_json(content: Any) -> bytes:
         ) from None
 
 
-def to_json_value(given: Any) -> Any:
-    """What JSON has in place of a number or an array of NumPy's, or of a date.
+def to_json_value(value: Any) -> Any:
+    """Convert a NumPy number, an array, a date, a set or a tuple to a JSON value.
 
     Raises:
-        Invalid: there is nothing in its place.
+        Invalid: the value has no JSON form.
     """
     for method in ("tolist", "isoformat"):  # of arrays and their scalars; of dates and times
-        convert = getattr(given, method, None)
+        convert = getattr(value, method, None)
         if convert is not None:
             return convert()
-    if isinstance(given, set | frozenset | tuple):
-        return list(given)
+    if isinstance(value, set | frozenset | tuple):
+        return list(value)
     raise invalid_value(
-        "", f"wanted JSON: texts, numbers, true, false, null, lists, objects; got {type(given).__name__}"
+        "", f"wanted JSON: texts, numbers, true, false, null, lists, objects; got {type(value).__name__}"
     )
 
 
@@ -79,40 +79,40 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(","
 
 VECTOR_FORMAT = "base64"
 MAX_COMPONENTS = 65_536
-_TEXT_KINDS = "OSTU"  # kinds of NumPy's types that are texts, or anything
+_TEXT_KINDS = "OSTU"  # NumPy's kinds of texts and of arbitrary objects
 
 
-def is_vector(given: Any) -> bool:
-    """Whether this is one vector, not a text, and not several of either, as an array or a column of texts is."""
-    dimensions = getattr(given, "ndim", None)
+def is_vector(value: Any) -> bool:
+    """Return whether the value is one vector: neither a text nor several vectors or texts."""
+    dimensions = getattr(value, "ndim", None)
     if dimensions is not None:
-        return bool(dimensions == 1) and getattr(given.dtype, "kind", "f") not in _TEXT_KINDS
-    return isinstance(given, Sequence) and not isinstance(given, str) and all(map(_is_number, given))
+        return bool(dimensions == 1) and getattr(value.dtype, "kind", "f") not in _TEXT_KINDS
+    return isinstance(value, Sequence) and not isinstance(value, str) and all(map(_is_number, value))
 
 
-def vector_width(given: Any) -> int:
-    """How many components a vector has."""
-    return len(given)
+def vector_width(vector: Any) -> int:
+    """Return the number of components."""
+    return len(vector)
 
 
-def encode_vector(given: Any, pointer: str) -> dict[str, str]:
-    """A vector → its form on the wire.
+def encode_vector(vector: Any, pointer: str) -> dict[str, str]:
+    """Encode a vector as base64 of little-endian float32.
 
     Raises:
-        Invalid: it is none, or holds what is not finite as float32; `pointer` says where in the request.
+        Invalid: not a vector, or a number is not finite as float32; `pointer` names the field of the request.
     """
-    return {VECTOR_FORMAT: b64encode(as_float32(given, pointer).data).decode("ascii")}
+    return {VECTOR_FORMAT: b64encode(as_float32(vector, pointer).data).decode("ascii")}
 
 
-def as_float32(given: Any, pointer: str) -> Array:
-    """A vector → little-endian float32, in one piece.
+def as_float32(vector: Any, pointer: str) -> Array:
+    """Convert a vector to contiguous little-endian float32.
 
     Raises:
-        Invalid: as `outgoing`.
+        Invalid: not a vector, or a number is not finite as float32; `pointer` names the field of the request.
     """
     import numpy as np
 
-    array = _numeric_array(given, pointer)
+    array = _numeric_array(vector, pointer)
     if array.ndim != 1:
         raise invalid_value_at(pointer, f"wanted a vector, got an array of shape {array.shape}")
     if not array.size:
@@ -124,40 +124,45 @@ def as_float32(given: Any, pointer: str) -> Array:
             array = array.astype("<f4")
     finite = np.isfinite(array)
     if not finite.all():
-        at = int(np.flatnonzero(~finite)[0])
-        raise invalid_value_at(pointer, f"number {at} is not finite as float32: keep magnitudes below 3.4e38")
+        index = int(np.flatnonzero(~finite)[0])
+        raise invalid_value_at(pointer, f"number {index} is not finite as float32: keep magnitudes below 3.4e38")
     return np.ascontiguousarray(array)
 
 
-def decode_array(given: Any) -> Array:
-    """What came over the wire → float32; null, of a number that is not finite, is NaN."""
+def decode_array(content: Any) -> Array:
+    """Decode an array from a response as float32; null, the wire form of a number that is not finite, becomes NaN."""
     import numpy as np
 
-    if not isinstance(given, dict):
-        return np.asarray(given, dtype=np.float32)
-    array = np.frombuffer(b64decode(given[VECTOR_FORMAT]), dtype="<f4").astype(np.float32)
-    return array.reshape(given["shape"]) if "shape" in given else array
+    if not isinstance(content, dict):
+        return np.asarray(content, dtype=np.float32)
+    array = np.frombuffer(b64decode(content[VECTOR_FORMAT]), dtype="<f4").astype(np.float32)
+    return array.reshape(content["shape"]) if "shape" in content else array
 
 
-def decode_optional_array(given: Any) -> Array | None:
-    """The same, and None of null."""
-    return None if given is None else decode_array(given)
+def decode_optional_array(content: Any) -> Array | None:
+    """Decode an array from a response; return None for null."""
+    return None if content is None else decode_array(content)
 
 
-def to_nested_lists(given: Any, pointer: str) -> Any:
-    """An array of any shape → nested lists.
+def to_nested_lists(array: Any, pointer: str) -> Any:
+    """Convert an array of any shape to nested lists.
 
     Raises:
-        Invalid: it holds what are no numbers.
+        Invalid: it contains something other than numbers.
     """
-    return _numeric_array(given, pointer, kinds="biuf").tolist()
+    return _numeric_array(array, pointer, kinds="biuf").tolist()
 
 
-def _numeric_array(given: Any, pointer: str, kinds: str = "iuf") -> NDArray[Any]:
+def _numeric_array(value: Any, pointer: str, kinds: str = "iuf") -> NDArray[Any]:
+    """Convert to an array of one of the given NumPy kinds.
+
+    Raises:
+        Invalid: the rows differ in length, or the type is not numeric.
+    """
     import numpy as np
 
     try:
-        array = np.asarray(given)
+        array = np.asarray(value)
     except ValueError:
         raise invalid_value_at(pointer, "wanted rows of one length, got some that are longer than others") from None
     if array.dtype.kind not in kinds and array.size:
@@ -165,5 +170,5 @@ def _numeric_array(given: Any, pointer: str, kinds: str = "iuf") -> NDArray[Any]
     return array
 
 
-def _is_number(given: Any) -> bool:
-    return isinstance(given, int | float) or getattr(given, "ndim", None) == 0
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) or getattr(value, "ndim", None) == 0

@@ -32,7 +32,7 @@ def test_importing_it_loads_little_more_than_httpx2():
 def test_numpy_comes_with_the_first_array():
     filters = "from softkv import F, Client\n(F.year > 3).wire()\nclient = Client('http://127.0.0.1:9')"
     assert "numpy" not in loaded(filters)
-    assert "numpy" in loaded("from softkv.wire.vectors import outgoing\noutgoing([1.0], '')")
+    assert "numpy" in loaded("from softkv.wire import encode_vector\nencode_vector([1.0], '')")
 
 
 def test_the_service_comes_with_a_local_client_only():

@@ -29,7 +29,7 @@ def test_it_stays_as_it_is():
     part = Part(1)
     with pytest.raises(AttributeError, match="Part is immutable"):
         part.index = 2
-    assert part.replaced(index=2) == Part(2)
+    assert part.copy_with(index=2) == Part(2)
     assert part == Part(1)
     assert part != Part(2)
 

@@ -11,7 +11,7 @@ from tests.examples import Page
 
 SAFE = Call("GET", "/", ignore_content)
 UNSAFE = Call("POST", "/", ignore_content, repeatable=False)
-ALWAYS = RetryPolicy(retries=20, chance=lambda: 1.0)
+ALWAYS = RetryPolicy(retries=20, jitter=lambda: 1.0)
 
 
 def not_sent() -> Unreachable:
@@ -21,10 +21,10 @@ def not_sent() -> Unreachable:
 
 
 def test_waits_grow_to_a_limit_and_scatter():
-    waits = [ALWAYS.wait(SAFE, Unreachable("lost"), tried) for tried in range(1, 9)]
+    waits = [ALWAYS.delay(SAFE, Unreachable("lost"), tried) for tried in range(1, 9)]
     assert waits == [0.25, 0.5, 1, 2, 4, 8, 8, 8]
-    assert RetryPolicy(chance=lambda: 0.0).wait(SAFE, Unreachable("lost"), 1) == 0.125
-    assert RetryPolicy(retries=2).wait(SAFE, Unreachable("lost"), 3) is None
+    assert RetryPolicy(jitter=lambda: 0.0).delay(SAFE, Unreachable("lost"), 1) == 0.125
+    assert RetryPolicy(retries=2).delay(SAFE, Unreachable("lost"), 3) is None
 
 
 @pytest.mark.parametrize(
@@ -45,13 +45,13 @@ def test_waits_grow_to_a_limit_and_scatter():
     ids=repr,
 )
 def test_only_what_is_safe_is_sent_again(error, safe, unsafe):
-    assert (ALWAYS.wait(SAFE, error, 1) is not None) == safe
-    assert (ALWAYS.wait(UNSAFE, error, 1) is not None) == unsafe
+    assert (ALWAYS.delay(SAFE, error, 1) is not None) == safe
+    assert (ALWAYS.delay(UNSAFE, error, 1) is not None) == unsafe
 
 
 def test_a_service_is_given_the_time_it_asks_for():
-    assert ALWAYS.wait(SAFE, Busy("full", code="queue_full", status=429, retry_after=17.0), 1) == 17.0
-    assert ALWAYS.wait(SAFE, Busy("full", code="queue_full", status=429, retry_after=61.0), 1) is None
+    assert ALWAYS.delay(SAFE, Busy("full", code="queue_full", status=429, retry_after=17.0), 1) == 17.0
+    assert ALWAYS.delay(SAFE, Busy("full", code="queue_full", status=429, retry_after=61.0), 1) is None
 
 
 def test_the_codes_are_those_of_the_page_of_errors():

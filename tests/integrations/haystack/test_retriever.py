@@ -204,7 +204,7 @@ class Quoting:
 
 def test_the_example_answers_what_is_known_and_says_what_is_not():
     example = runpy.run_path(str(EXAMPLE))
-    pipeline = example["made"](SoftkvDocumentStore("library"), Quoting())
+    pipeline = example["build_pipeline"](SoftkvDocumentStore("library"), Quoting())
     assert example["answer"](CATS, pipeline).startswith("[0.94] Old Possum's Book of Practical Cats")
     assert example["answer"](NONSENSE, pipeline) == "not known here"
 

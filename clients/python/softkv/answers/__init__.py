@@ -1,1 +1,1 @@
-"""What comes back, each as a class of its own."""
+"""The client's results: one class for each kind of response."""

@@ -1,4 +1,4 @@
-"""The answer to a question: who has how much of the weight, and how much the collection knew."""
+"""Results of queries: `Answer`, `Swept` and `Comparison`."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ REMOVED_ATTRIBUTES = {
     "answered": "answered gave way to verdict: write answer.verdict != 'none', or bool(answer) for one document that "
     "stands out"
 }
-"""What to write in place of what an answer had."""
+"""Messages for attributes that were removed."""
 
 
 class Evidence(Record):
-    """How much the collection knew; docs/asking.md tells of each."""
+    """Evidence of how well the collection answers the query; docs/asking.md explains each field."""
 
     _instead = REMOVED_ATTRIBUTES
 
@@ -53,7 +53,7 @@ class Evidence(Record):
 
 
 class Certificate(Record):
-    """A proven bound on the distance to the exact answer; docs/certificate.md tells of it."""
+    """A proven bound on the distance to the exact answer; docs/certificate.md explains it."""
 
     method: Literal["exact", "quantised"]
     total_variation: float
@@ -61,7 +61,7 @@ class Certificate(Record):
 
 
 class Coverage(Record):
-    """Of how much of the collection an answer was made; docs/asking.md tells of it."""
+    """The share of the collection that an answer was computed from; docs/asking.md explains it."""
 
     documents: int
     of: int
@@ -69,7 +69,7 @@ class Coverage(Record):
 
 
 class FullText(Record):
-    """What the words of a question added: its weight, what ranks, how many documents had one of them."""
+    """The contribution of full-text search: factor, ranking function, number of documents with a word of the query."""
 
     weight: float
     ranking: Literal["bm25", "ts_rank_cd"]
@@ -77,7 +77,7 @@ class FullText(Record):
 
 
 class Read(Record):
-    """What a field came to over all documents; docs/reading.md tells of it. `how` is `as` on the wire."""
+    """A metadata field aggregated over all documents; docs/reading.md explains it. `how` is `as` on the wire."""
 
     field: str
     how: Literal["mean", "vote", "quantile"]
@@ -91,14 +91,14 @@ class Read(Record):
 
 
 class Answer(RenamedAttributes, Sequence[Match]):
-    """The matches, by weight; true where one document stands out: where the `verdict` is "one".
+    """The matches, ordered by weight. It is true if its `verdict` is "one", so one document stands out.
 
     The weights of the matches, `rest_weight` and `null_weight` sum to one.
 
     Attributes:
-        question: the query, where it was a text.
-        request_id: the request's name in the service's log.
-        final: False of what a stream tells on the way, of a part of the collection.
+        question: the query if it was a text, else None.
+        request_id: the id of the request in the service's log.
+        final: False for an intermediate answer of a stream, which covers a part of the collection.
     """
 
     _instead = REMOVED_ATTRIBUTES
@@ -120,129 +120,129 @@ class Answer(RenamedAttributes, Sequence[Match]):
 
     @cached_property
     def matches(self) -> list[Match]:
-        """The documents that are named."""
-        return [parse_match(each) for each in self._content["matches"]]
+        """The returned documents with their weights."""
+        return [parse_match(content) for content in self._content["matches"]]
 
     @property
     def verdict(self) -> Verdict:
-        """Whether one document stands out, several share the weight, or none is about that."""
+        """ "one" if one document stands out, "several" if some share the weight, "none" if no document fits."""
         verdict: Verdict = self._content["evidence"]["verdict"]
         return verdict
 
     @property
     def best(self) -> Match | None:
-        """The first match, where it stands out; else None."""
+        """The first match if the verdict is "one", else None."""
         return self.matches[0] if self and self.matches else None
 
     @property
     def rest_weight(self) -> float:
-        """What all other documents that pass weigh together."""
+        """The total weight of all other documents that pass."""
         return float(self._content["rest_weight"])
 
     @property
     def null_weight(self) -> float:
-        """What "none of these" weighs."""
+        """The weight of "none of these"."""
         return float(self._content["evidence"]["null_weight"])
 
     @property
     def complete(self) -> bool:
-        """False where `top_k` came before `top_p` was reached."""
+        """False if `top_k` was reached before `top_p`."""
         return bool(self._content["complete"])
 
     @cached_property
     def evidence(self) -> Evidence:
-        """How much the collection knew."""
+        """Evidence of how well the collection answers the query."""
         return Evidence.read(self._content["evidence"])
 
     @cached_property
     def certificate(self) -> Certificate:
-        """How far all this is from the exact answer at most."""
+        """A bound on the distance to the exact answer."""
         return Certificate.read(self._content["certificate"])
 
     @cached_property
     def coverage(self) -> Coverage | None:
-        """Of how much of the collection it was made: where `allow_missing` asked for that, and of a stream's part."""
+        """The share of the collection that was read; None unless requested by `allow_missing`, or in a stream."""
         coverage = self._content.get("coverage")
         return None if coverage is None else Coverage.read(coverage)
 
     @cached_property
     def full_text(self) -> FullText | None:
-        """What words added, where `full_text` asked for that."""
-        added = self._content.get("full_text")
-        return None if added is None else FullText.read(added)
+        """The contribution of full-text search, or None if `full_text` was not requested."""
+        content = self._content.get("full_text")
+        return None if content is None else FullText.read(content)
 
     @cached_property
     def read(self) -> Read | None:
-        """What a field came to, where `read` asked for it."""
+        """The aggregated metadata field, or None if `read` was not requested."""
         read = self._content.get("read")
         return None if read is None else Read.read(read, how=read["as"])
 
     @cached_property
     def output(self) -> Array | None:
-        """Σ weight · value vector, float32 [d_v], where `include` asked for it."""
+        """Σ weight · value vector, float32 [d_v], or None if `include` does not name it."""
         output = self._content.get("output")
         return None if output is None else decode_array(output)
 
     @property
     def temperature(self) -> float:
-        """The one that was used."""
+        """The temperature that was used."""
         return float(self._content["temperature"])
 
     @property
     def documents(self) -> int:
-        """How many pass the filter and can be attended to."""
+        """The number of documents that pass the filter and can be attended to."""
         return int(self._content["documents"])
 
     @property
     def keys(self) -> int:
-        """How many keys these have."""
+        """The number of keys of these documents."""
         return int(self._content["keys"])
 
     @property
     def unknown_tokens(self) -> int | None:
-        """How many tokens of the question the model does not know; None where it is a vector."""
+        """The number of the query's tokens that the model does not know; None for a vector."""
         count: int | None = self._content.get("unknown_tokens")
         return count
 
     @property
     def warnings(self) -> list[str]:
-        """Why the filter passes no document: no document has the field, or all have another type there."""
+        """The reason why the filter passes no document: the field does not exist, or has another type everywhere."""
         return list(self._content.get("warnings", ()))
 
     @property
     def took_ms(self) -> float:
-        """Milliseconds in the service."""
+        """The milliseconds that the service took."""
         return float(self._content["took_ms"])
 
     @cached_property
     def weights(self) -> NDArray[np.float64]:
-        """Of the matches, in their order."""
+        """The weights of the matches, float64 [n], in their order."""
         import numpy as np
 
-        return np.array([each["weight"] for each in self._content["matches"]], dtype=np.float64)
+        return np.array([content["weight"] for content in self._content["matches"]], dtype=np.float64)
 
     @property
     def ids(self) -> list[str]:
-        """Of the matches, in their order."""
-        return [each["id"] for each in self._content["matches"]]
+        """The ids of the matches, in their order."""
+        return [content["id"] for content in self._content["matches"]]
 
     @property
     def values(self) -> list[Any]:
-        """Of the matches, in their order."""
-        return [each.value for each in self.matches]
+        """The values of the matches, in their order."""
+        return [match.value for match in self.matches]
 
     @property
     def above_null(self) -> list[Match]:
-        """The matches more similar to the query than "none of these"; all of them where there is no null key."""
+        """The matches that are more similar to the query than "none of these"; all matches without a null key."""
         level = self.evidence.null_similarity
-        return [each for each in self.matches if level is None or each.similarity > level]
+        return [match for match in self.matches if level is None or match.similarity > level]
 
     @overload
-    def __getitem__(self, place: int) -> Match: ...
+    def __getitem__(self, index: int) -> Match: ...
     @overload
-    def __getitem__(self, place: slice) -> list[Match]: ...
-    def __getitem__(self, place: int | slice) -> Match | list[Match]:
-        return self.matches[place]
+    def __getitem__(self, index: slice) -> list[Match]: ...
+    def __getitem__(self, index: int | slice) -> Match | list[Match]:
+        return self.matches[index]
 
     def __len__(self) -> int:
         return len(self._content["matches"])
@@ -251,76 +251,95 @@ class Answer(RenamedAttributes, Sequence[Match]):
         return self.verdict == "one"
 
     def explain(self) -> str:
-        """Who has how much of the weight, a line each, which add up to one; the verdict and why; what was added."""
+        """Return the answer as text: a line per weight, the verdict with its reason, and what was added to the logits.
+
+        Example:
+            >>> print(answer.explain())
+        """
         return "\n".join([explain_answer(self, self._min_confidence), *self.warnings])
 
     def to_dict(self) -> dict[str, Any]:
-        """As it came over the wire."""
+        """Return the JSON object that the service sent."""
         return dict(self._content)
 
     def to_pandas(self) -> pd.DataFrame:
-        """The matches as a DataFrame, a row each."""
+        """Return the matches as a pandas DataFrame, with a row per match.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
         return to_data_frame(self.rows())
 
     def to_arrow(self) -> pa.Table:
-        """The matches as a table of Arrow's; values that are no texts, and metadata, as JSON."""
+        """Return the matches as an Arrow table. Metadata, and values that are not texts, are encoded as JSON.
+
+        Raises:
+            ImportError: pyarrow is not installed.
+        """
         return to_arrow_table(self.rows())
 
     def plot(self, axes: Any = None) -> Any:
-        """Draw a bar for each weight, with matplotlib, that of "none of these" in grey → its axes.
+        """Draw the weights as a bar chart with matplotlib, with "none of these" in grey.
 
         Args:
-            axes: to draw on; left out, those of a figure of its own.
+            axes: the axes to draw on; those of a new figure if left out.
+
+        Returns:
+            The axes.
 
         Raises:
             ImportError: matplotlib is not installed.
+
+        Example:
+            >>> answer.plot().figure.savefig("weights.png")
         """
         from softkv.answers.rendering import plot_bars as drawn
 
         return drawn([(name, weight, kind) for name, _, weight, kind in self._bars()], self.question, axes)
 
     def rows(self) -> list[dict[str, Any]]:
-        """The matches as objects, with the fields that were asked for."""
+        """Return the matches as dicts with the requested fields."""
         names = ("id", "weight", "confidence", "similarity", "logit", "key", "value", "metadata")
         return [
-            {name: getattr(found, name) for name in names if name in content}
-            for found, content in zip(self.matches, self._content["matches"], strict=True)
+            {name: getattr(match, name) for name in names if name in content}
+            for match, content in zip(self.matches, self._content["matches"], strict=True)
         ]
 
     def __repr__(self) -> str:
         best = f", {shorten(self.ids[0], 32)} {self[0].weight:.3f}" if len(self) else ""
-        named = f"{len(self)} of {self.documents:,} documents"
-        return f"<Answer: {summarise_verdict(self)}, {named}{best}, null {self.null_weight:.3f}>"
+        count = f"{len(self)} of {self.documents:,} documents"
+        return f"<Answer: {summarise_verdict(self)}, {count}{best}, null {self.null_weight:.3f}>"
 
     def _repr_html_(self) -> str:
         return bars_html(self._bars(), self.question, describe_verdict(self, self._min_confidence))
 
     def _bars(self) -> list[tuple[str, str, float, str]]:
-        """(name, what it says, weight, kind) of each share of the weight."""
-        rows = [(each.id, match_text(each), each.weight or 0.0, "match") for each in self.matches]
-        others = self.documents - len(rows)
-        if others > 0:
-            rows.append((f"{others:,} others", "", self.rest_weight, "rest"))
+        """Return (name, text, weight, kind) of each share of the weight."""
+        rows = [(match.id, match_text(match), match.weight or 0.0, "match") for match in self.matches]
+        other_count = self.documents - len(rows)
+        if other_count > 0:
+            rows.append((f"{other_count:,} others", "", self.rest_weight, "rest"))
         rows.append((NONE_OF_THESE, "", self.null_weight, "null"))
         return rows
 
 
 class Swept:
-    """The same matches at every temperature, best first, and what each weighs there.
+    """Matches at several temperatures: the same documents ordered by similarity, with their weights.
 
     Attributes:
-        matches: the `top_k` best by similarity.
-        documents: how many pass the filter.
-        keys: how many keys these have.
-        unknown_tokens: how many tokens of the question the model does not know; None where it is a vector.
-        warnings: why the filter passes no document: no document has the field, or all have another type there.
+        matches: the `top_k` most similar documents.
+        documents: the number of documents that pass the filter.
+        keys: the number of keys of these documents.
+        unknown_tokens: the number of the query's tokens that the model does not know; None for a vector.
+        warnings: the reason why the filter passes no document: the field does not exist, or has another type
+        everywhere.
     """
 
     def __init__(
         self, content: Mapping[str, Any], *, question: str | None = None, request_id: str | None = None
     ) -> None:
-        self._at: list[Mapping[str, Any]] = content["temperatures"]
-        self.matches: list[Match] = [parse_match(each) for each in content["matches"]]
+        self._rows: list[Mapping[str, Any]] = content["temperatures"]
+        self.matches: list[Match] = [parse_match(match_content) for match_content in content["matches"]]
         self.documents: int = content["documents"]
         self.keys: int = content["keys"]
         self.unknown_tokens: int | None = content.get("unknown_tokens")
@@ -332,77 +351,84 @@ class Swept:
 
     @property
     def temperatures(self) -> NDArray[np.float64]:
-        """As they were asked for, [T]."""
+        """The requested temperatures, [T]."""
         return self._column("temperature")
 
     @cached_property
     def weights(self) -> NDArray[np.float64]:
-        """Of the matches at each temperature, [T, top_k]."""
+        """The weights of the matches at each temperature, [T, top_k]."""
         import numpy as np
 
-        return np.array([each["weights"] for each in self._at], dtype=np.float64).reshape(len(self._at), -1)
+        return np.array([row["weights"] for row in self._rows], dtype=np.float64).reshape(len(self._rows), -1)
 
     @property
     def rest_weights(self) -> NDArray[np.float64]:
-        """Of all other documents at each temperature, [T]."""
+        """The total weight of all other documents at each temperature, [T]."""
         return self._column("rest_weight")
 
     @property
     def null_weights(self) -> NDArray[np.float64]:
-        """Of "none of these" at each temperature, [T]."""
+        """The weight of "none of these" at each temperature, [T]."""
         import numpy as np
 
-        return np.array([each["evidence"]["null_weight"] for each in self._at], dtype=np.float64)
+        return np.array([row["evidence"]["null_weight"] for row in self._rows], dtype=np.float64)
 
     @cached_property
     def evidence(self) -> list[Evidence]:
-        """How much the collection knew, at each temperature."""
-        return [Evidence.read(each["evidence"]) for each in self._at]
+        """Evidence of how well the collection answers the query, at each temperature."""
+        return [Evidence.read(row["evidence"]) for row in self._rows]
 
     @property
     def verdicts(self) -> list[Verdict]:
-        """What the weights say at each temperature: whether one document stands out, several share it, or none does."""
-        return [each.verdict for each in self.evidence]
+        """The verdict at each temperature: "one", "several" or "none"."""
+        return [evidence.verdict for evidence in self.evidence]
 
     @property
     def full_text(self) -> FullText | None:
-        """What words added, where `full_text` asked for that."""
+        """The contribution of full-text search, or None if `full_text` was not requested."""
         return None if self._added is None else FullText.read(self._added)
 
     @property
     def ids(self) -> list[str]:
-        """Of the matches, in their order."""
-        return [each.id for each in self.matches]
+        """The ids of the matches, in their order."""
+        return [match.id for match in self.matches]
 
     def plot(self, axes: Any = None) -> Any:
-        """Draw every weight over the temperature, with matplotlib → its axes.
+        """Draw each weight over the temperature with matplotlib.
 
         Args:
-            axes: to draw on; left out, those of a figure of its own.
+            axes: the axes to draw on; those of a new figure if left out.
+
+        Returns:
+            The axes.
 
         Raises:
             ImportError: matplotlib is not installed.
+
+        Example:
+            >>> collection.sweep("pets that purr", [0.01, 0.1, 1.0]).plot()
         """
         from softkv.answers.rendering import plot_lines
 
-        named = [(name, self.weights[:, place], "match") for place, name in enumerate(self.ids)]
-        if self.documents > len(named):
-            named.append(("all others", self.rest_weights, "rest"))
-        named.append((NONE_OF_THESE, self.null_weights, "null"))
-        return plot_lines(self.temperatures, named, self.question, axes)
+        curves = [(name, self.weights[:, index], "match") for index, name in enumerate(self.ids)]
+        if self.documents > len(curves):
+            curves.append(("all others", self.rest_weights, "rest"))
+        curves.append((NONE_OF_THESE, self.null_weights, "null"))
+        return plot_lines(self.temperatures, curves, self.question, axes)
 
     def _column(self, name: str) -> NDArray[np.float64]:
+        """Return one field of each temperature as an array [T]."""
         import numpy as np
 
-        return np.array([each[name] for each in self._at], dtype=np.float64)
+        return np.array([row[name] for row in self._rows], dtype=np.float64)
 
     def __repr__(self) -> str:
         best = f", {shorten(self.ids[0], 32)}" if self.matches else ""
-        return f"<Swept {len(self._at)} temperatures, {len(self.matches)} of {self.documents:,} documents{best}>"
+        return f"<Swept {len(self._rows)} temperatures, {len(self.matches)} of {self.documents:,} documents{best}>"
 
 
 class SqlResult(Record):
-    """What SQL found: the statement as it was run, and the rows that the database answered."""
+    """Rows that SQL found, with the statement and its parameters."""
 
     statement: str
     parameters: Mapping[str, Any]
@@ -411,7 +437,7 @@ class SqlResult(Record):
 
 
 class NearestDocuments(Record):
-    """The nearest documents by similarity, without weights: always some."""
+    """The most similar documents, without weights. It is never empty unless the collection is."""
 
     matches: list[Match]
     documents: int
@@ -419,7 +445,7 @@ class NearestDocuments(Record):
 
 
 class Comparison(Record):
-    """One question, asked four ways of one version of the documents."""
+    """One query, answered by four methods on the same version of the documents."""
 
     sql: SqlResult
     full_text: SqlResult
@@ -429,7 +455,7 @@ class Comparison(Record):
 
 
 def parse_comparison(content: Mapping[str, Any], question: str, request_id: str | None) -> Comparison:
-    """A comparison from the wire."""
+    """Parse a comparison."""
     nearest = content["top_k"]
     return Comparison(
         SqlResult.read(content["sql"]),
@@ -440,5 +466,5 @@ def parse_comparison(content: Mapping[str, Any], question: str, request_id: str 
     )
 
 
-def _parse_matches(given: Sequence[Mapping[str, Any]]) -> list[Match]:
-    return [parse_match(each) for each in given]
+def _parse_matches(contents: Sequence[Mapping[str, Any]]) -> list[Match]:
+    return [parse_match(content) for content in contents]

@@ -1,4 +1,4 @@
-"""What comes of arrays and of one text: attention with its steps, a trace of a model's heads, OpenAI's embeddings."""
+"""Results of calls on arrays and single texts: attention, traces of a model's heads, embeddings."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 
 class Attended(Record):
-    """Attention on arrays: what came of it, and where they were asked for all arrays on the way by their names.
+    """Attention on arrays.
 
-    A number that is not finite is NaN, as the logit of a key that is masked. Weights and logits are None where
-    `include` left them out.
+    A number that is not finite is NaN, such as the logit of a masked key. Weights and logits are None if `include`
+    leaves
+    them out. `intermediates` has every intermediate array by name if it was requested.
     """
 
     output: Array
@@ -28,7 +29,10 @@ class Attended(Record):
 
 
 class Token(Record):
-    """What a model reads as one: characters from `start` up to `end`, of which text; None: the model's own."""
+    """A token of a model: characters `start` to `end` (exclusive) of a text.
+
+    `sequence` is 0 for the text and 1 for its pair, or None for the model's special tokens.
+    """
 
     text: str
     start: int
@@ -37,12 +41,12 @@ class Token(Record):
 
 
 class Trace(Record):
-    """What heads look at.
+    """The attention of a model's heads.
 
     Attributes:
         attention: [layer, head, i, j], the weight of token j for token i.
-        changes: where they were asked for, how far each layer moves each token, by `attention`, by its `feed_forward`
-            network, and as a whole `layer`.
+        changes: how far each layer moves each token, if requested: by `attention`, by `feed_forward`, and by the
+        whole `layer`.
     """
 
     model: str
@@ -58,7 +62,7 @@ class Trace(Record):
 
 
 class Embeddings(Record):
-    """Vectors of texts as OpenAI's calls answer them: [n, d], and how many tokens were read."""
+    """Vectors [n, d] in the form of OpenAI's API, with the number of tokens."""
 
     vectors: Array
     model: str
@@ -68,23 +72,23 @@ class Embeddings(Record):
 
 
 def parse_attended(content: Mapping[str, Any]) -> Attended:
-    """Attention on arrays from the wire."""
+    """Parse attention on arrays."""
     return Attended(
         decode_array(content["output"]),
         decode_optional_array(content.get("weights")),
         decode_optional_array(content.get("logits")),
         decode_optional_array(content["log_partition"]),
         decode_array(content["null_weight"]),
-        {name: decode_array(each) for name, each in content.get("intermediates", {}).items()},
+        {name: decode_array(array) for name, array in content.get("intermediates", {}).items()},
     )
 
 
 def parse_trace(content: Mapping[str, Any]) -> Trace:
-    """A trace from the wire."""
+    """Parse a trace."""
     changes = content.get("changes")
     return Trace(
         content["model"],
-        [Token(each["text"], each["start"], each["end"], each["sequence"]) for each in content["tokens"]],
+        [Token(item["text"], item["start"], item["end"], item["sequence"]) for item in content["tokens"]],
         content["layers"],
         content["heads"],
         decode_array(content["attention"]),
@@ -92,16 +96,18 @@ def parse_trace(content: Mapping[str, Any]) -> Trace:
         decode_optional_array(content.get("query")),
         decode_optional_array(content.get("key")),
         decode_optional_array(content.get("value")),
-        None if changes is None else [{name: decode_array(moved) for name, moved in each.items()} for each in changes],
+        None
+        if changes is None
+        else [{name: decode_array(distances) for name, distances in item.items()} for item in changes],
     )
 
 
 def parse_embeddings(content: Mapping[str, Any]) -> Embeddings:
-    """Embeddings from the wire, each in base64."""
+    """Parse embeddings, each in base64."""
     import numpy as np
 
-    found = sorted(content["data"], key=lambda each: int(each["index"]))
-    vectors = [decode_array({"base64": each["embedding"]}) for each in found]
+    items = sorted(content["data"], key=lambda item: int(item["index"]))
+    vectors = [decode_array({"base64": item["embedding"]}) for item in items]
     usage = content["usage"]
     return Embeddings(
         np.stack(vectors), content["model"], usage["prompt_tokens"], usage["total_tokens"], content["truncated"]

@@ -1,4 +1,4 @@
-"""The lab as a service answers it: models that were trained, and what they write."""
+"""Results of the lab and of rooms."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class LabModel(Record):
-    """A model that was trained; `accuracy` on what it never saw, all of the target right."""
+    """A trained model. `accuracy` is the share of unseen examples whose whole target is right."""
 
     id: str
     task: str
@@ -26,7 +26,7 @@ class LabModel(Record):
 
 
 class Lab(Record):
-    """Whether this client may train, whether a model is being trained, and those that are kept, the last one first."""
+    """The lab's state: whether this client may train, whether a model is in training, and the models, newest first."""
 
     open: bool
     training: bool
@@ -34,21 +34,21 @@ class Lab(Record):
 
 
 class DecodedToken(Record):
-    """A token that was written, and how likely it was after those before it."""
+    """An output token, and its probability given the tokens before it."""
 
     text: str
     probability: float
 
 
 class Decoded(Record):
-    """What a model wrote, and what each token of it rests on.
+    """The output of a model, with the attention of each token.
 
     Attributes:
-        text: all of it.
-        source: the n tokens that were read.
-        tokens: the m tokens that were written.
-        attention: of each layer, [n_heads, m, n].
-        source_attention: of each layer of the encoder, [n_heads, n, n].
+        text: the whole output.
+        source: the n input tokens.
+        tokens: the m output tokens.
+        attention: per layer, [n_heads, m, n].
+        source_attention: per layer of the encoder, [n_heads, n, n].
     """
 
     text: str
@@ -59,29 +59,29 @@ class Decoded(Record):
 
 
 def parse_lab(content: Mapping[str, Any]) -> Lab:
-    """The lab, as it is answered."""
-    models = [LabModel.read(each) for each in content["models"]]
+    """Parse the lab's state."""
+    models = [LabModel.read(model) for model in content["models"]]
     return Lab(open=content["open"], training=content["training"], models=models)
 
 
 def parse_decoded(content: Mapping[str, Any]) -> Decoded:
-    """What was written, as it is answered."""
+    """Parse the output of a model."""
     return Decoded(
         text=content["text"],
         source=content["source"],
-        tokens=[DecodedToken.read(each) for each in content["tokens"]],
-        attention=[decode_array(each) for each in content["attention"]],
-        source_attention=[decode_array(each) for each in content["source_attention"]],
+        tokens=[DecodedToken.read(item) for item in content["tokens"]],
+        attention=[decode_array(item) for item in content["attention"]],
+        source_attention=[decode_array(item) for item in content["source_attention"]],
     )
 
 
 class JoinLink(Record):
-    """How others come into a room.
+    """The address of a room's page for participants.
 
     Attributes:
-        address: of the page that joins it.
-        size: modules of the side of its QR code.
-        path: the dark ones, as the path of an SVG.
+        address: the URL.
+        size: the side of its QR code, in modules.
+        path: the dark modules, as the path of an SVG.
     """
 
     address: str
@@ -90,7 +90,7 @@ class JoinLink(Record):
 
 
 class OpenedRoom(Record):
-    """A room that was opened; its `secret` is told here and nowhere else."""
+    """A room that was opened. Its `secret` is sent only once."""
 
     code: str
     secret: str
@@ -107,21 +107,21 @@ class RoomRow(Record):
 
 
 class WaitingQuestion(Record):
-    """A question that waits for who presents."""
+    """A question that waits for the presenter."""
 
     number: int
     query: str
 
 
 class GuessCount(Record):
-    """How many have guessed."""
+    """The number of guesses for a question."""
 
     number: int
     guesses: int
 
 
 class RoomMatch(Record):
-    """What a row got of the answer, and how many had guessed it."""
+    """A row's share of the answer, and how many guessed it."""
 
     id: str
     weight: float
@@ -130,7 +130,7 @@ class RoomMatch(Record):
 
 
 class RoomAnswer(Record):
-    """What a room's rows answered, the heaviest first."""
+    """The answer of a room's rows, ordered by weight."""
 
     _instead = REMOVED_ATTRIBUTES
 
@@ -143,7 +143,7 @@ class RoomAnswer(Record):
 
 
 class RoomQuestion(Record):
-    """A question that is shown to all; `answer` is None until it is shown."""
+    """A question that everyone sees; `answer` is None until it is revealed."""
 
     number: int
     query: str
@@ -153,7 +153,7 @@ class RoomQuestion(Record):
 
 
 class Room(Record):
-    """All that a room holds; `question` is None before the first."""
+    """The content of a room; `question` is None before the first one."""
 
     code: str
     version: int
@@ -165,24 +165,24 @@ class Room(Record):
 
 
 def parse_opened_room(content: Mapping[str, Any]) -> OpenedRoom:
-    """A room that was opened, from the wire."""
+    """Parse a room that was opened."""
     return OpenedRoom.read(content, joining=JoinLink.read(content["joining"]))
 
 
 def parse_question(content: Mapping[str, Any]) -> RoomQuestion:
-    """A question from the wire."""
+    """Parse a question."""
     answer = content.get("answer")
     if answer is not None:
-        answer = RoomAnswer.read(answer, matches=[RoomMatch.read(each) for each in answer["matches"]])
+        answer = RoomAnswer.read(answer, matches=[RoomMatch.read(match) for match in answer["matches"]])
     return RoomQuestion.read(content, answer=answer)
 
 
 def parse_room(content: Mapping[str, Any]) -> Room:
-    """A room from the wire."""
+    """Parse a room."""
     shown = content.get("question")
     return Room.read(
         content,
-        rows=[RoomRow.read(each) for each in content["rows"]],
-        waiting=[WaitingQuestion.read(each) for each in content["waiting"]],
+        rows=[RoomRow.read(item) for item in content["rows"]],
+        waiting=[WaitingQuestion.read(item) for item in content["waiting"]],
         question=None if shown is None else parse_question(shown),
     )

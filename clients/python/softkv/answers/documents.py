@@ -1,4 +1,4 @@
-"""A document: as it is written, and as it is read back."""
+"""Documents as they are written and read, and documents as matches of a query."""
 
 from __future__ import annotations
 
@@ -18,19 +18,23 @@ _VECTOR_FIELDS, _KEY_VECTORS = ("key_vector", "value_vector"), "key_vectors"
 
 
 class Document:
-    """An id, a value, metadata, and the key by which it is found.
+    """An id, a key that queries are compared with, a value, and metadata.
 
-    A field that was not given, or not asked for in `include`, is None; `fields` are those that it has.
+    A field that was not given, or not requested by `include`, is None. `fields` has only the fields that exist.
 
     Args:
         id: 1 to 256 characters.
         key: the text that queries are compared with.
-        value: what is found there, any JSON; left out, the key text.
-        metadata: an object, for filters.
-        key_vector: what queries are compared with; left out, it is encoded from the key.
-        key_vectors: several keys, in its place, and under `parts` which part of the key text each is of.
+        value: any JSON; the key text if left out.
+        metadata: an object for filters.
+        key_vector: the vector that queries are compared with; encoded from `key` if left out.
+        key_vectors: several keys in place of `key_vector`.
+        parts: for each of `key_vectors`, the part of the key text that it encodes.
         split: how to make several keys of a long text, as `{"tokens": 200, "overlap": 20}`.
-        value_vector: what an answer's output blends.
+        value_vector: the vector that an answer's output sums up.
+
+    Example:
+        >>> Document("cats", "pets that purr", metadata={"year": 1930})
     """
 
     __slots__ = ("fields", "id")
@@ -49,9 +53,17 @@ class Document:
         value_vector: Vector | OmittedType | None = OMITTED,
     ) -> None:
         self.id = id
-        given = {"key": key, "value": value, "metadata": metadata, "key_vector": key_vector, "key_vectors": key_vectors}
-        given |= {"parts": parts, "split": split, "value_vector": value_vector}
-        self.fields: dict[str, Any] = {name: each for name, each in given.items() if each is not OMITTED}
+        arguments = {
+            "key": key,
+            "value": value,
+            "metadata": metadata,
+            "key_vector": key_vector,
+            "key_vectors": key_vectors,
+        }
+        arguments |= {"parts": parts, "split": split, "value_vector": value_vector}
+        self.fields: dict[str, Any] = {
+            name: argument for name, argument in arguments.items() if argument is not OMITTED
+        }
 
     @property
     def key(self) -> str | None:
@@ -60,32 +72,32 @@ class Document:
 
     @property
     def value(self) -> Any:
-        """What is found there."""
+        """The stored value."""
         return self.fields.get("value")
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """What filters compare."""
+        """The object that filters read."""
         return self.fields.get("metadata") or {}
 
     @property
     def key_vector(self) -> Array | None:
-        """The vector that queries are compared with; None also of a document that has several, or none."""
+        """The vector that queries are compared with; None for a document with several keys or without a key."""
         return self.fields.get("key_vector")
 
     @property
     def key_vectors(self) -> list[Array] | None:
-        """Several of them."""
+        """The vectors of a document with several keys."""
         return self.fields.get("key_vectors")
 
     @property
     def parts(self) -> list[Mapping[str, int]] | None:
-        """Which part of the key text each of them is of."""
+        """The part of the key text that each of `key_vectors` encodes."""
         return self.fields.get("parts")
 
     @property
     def value_vector(self) -> Array | None:
-        """What an answer's output blends."""
+        """The vector that an answer's output sums up."""
         return self.fields.get("value_vector")
 
     def __eq__(self, other: object) -> bool:
@@ -99,62 +111,62 @@ class Document:
 
     def __repr__(self) -> str:
         shown = [
-            f"{name}={shorten(each)}" for name, each in self.fields.items() if name in ("key", "value", "metadata")
+            f"{name}={shorten(field)}" for name, field in self.fields.items() if name in ("key", "value", "metadata")
         ]
         return f"Document({', '.join([repr(self.id), *shown])})"
 
 
 def parse_document(content: Mapping[str, Any]) -> Document:
-    """A document from the wire."""
+    """Parse a document."""
     fields = dict(content)
     for name in _VECTOR_FIELDS:
         if name in fields:
             fields[name] = decode_optional_array(fields[name])
     if _KEY_VECTORS in fields:
-        fields[_KEY_VECTORS] = [decode_array(each) for each in fields[_KEY_VECTORS]]
+        fields[_KEY_VECTORS] = [decode_array(vector) for vector in fields[_KEY_VECTORS]]
     return Document(**fields)
 
 
 def encode_fields(fields: Mapping[str, Any], pointer: str = "") -> dict[str, Any]:
-    """Fields of a document on their way to the service: their vectors in base64.
+    """Return a document's fields with its vectors in base64.
 
     Raises:
-        Invalid: one of its vectors is none.
+        Invalid: a vector is invalid.
     """
     content = dict(fields)
     for name in _VECTOR_FIELDS:
         if content.get(name) is not None:
             content[name] = _encode_vector_field(content[name], f"{pointer}/{name}")
-    if (several := content.get(_KEY_VECTORS)) is not None:
-        if not isinstance(several, Iterable) or isinstance(several, str | Mapping):
+    if (vectors := content.get(_KEY_VECTORS)) is not None:
+        if not isinstance(vectors, Iterable) or isinstance(vectors, str | Mapping):
             raise invalid_value_at(
-                f"{pointer}/{_KEY_VECTORS}", f"wanted a list of vectors, got {type(several).__name__}"
+                f"{pointer}/{_KEY_VECTORS}", f"wanted a list of vectors, got {type(vectors).__name__}"
             )
         content[_KEY_VECTORS] = [
-            _encode_vector_field(each, f"{pointer}/{_KEY_VECTORS}/{place}") for place, each in enumerate(several)
+            _encode_vector_field(vector, f"{pointer}/{_KEY_VECTORS}/{index}") for index, vector in enumerate(vectors)
         ]
     return content
 
 
-def encode_document(given: Document | Mapping[str, Any], pointer: str = "") -> dict[str, Any]:
-    """A document, or an object with its fields, on its way to the service.
+def encode_document(document: Document | Mapping[str, Any], pointer: str = "") -> dict[str, Any]:
+    """Return a document, or a mapping with its fields, as a JSON object.
 
     Raises:
-        Invalid: one of its vectors is none.
+        Invalid: a vector is invalid.
     """
-    fields = {"id": given.id, **given.fields} if isinstance(given, Document) else given
+    fields = {"id": document.id, **document.fields} if isinstance(document, Document) else document
     return encode_fields(fields, pointer)
 
 
-def shorten(given: Any, most: int = 40) -> str:
-    """A value in so many characters."""
-    text = repr(given)
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def shorten(value: Any, max_characters: int = 40) -> str:
+    """Return the repr of a value in at most 40 characters."""
+    text = repr(value)
+    return text if len(text) <= max_characters else f"{text[: max_characters - 1]}…"
 
 
-def _encode_vector_field(given: Any, pointer: str) -> Any:
-    """A vector in base64; what is in that form already stays."""
-    return given if isinstance(given, Mapping) else encode_vector(given, pointer)
+def _encode_vector_field(vector: Any, pointer: str) -> Any:
+    """Encode a vector as base64; keep one that is encoded already."""
+    return vector if isinstance(vector, Mapping) else encode_vector(vector, pointer)
 
 
 _ABSENT_ATTRIBUTES = {
@@ -165,7 +177,7 @@ _SHOWN_FIELDS = ("id", "weight", "similarity", "key", "value")
 
 
 class Part(Record):
-    """Which key of a document spoke, and of which part of its text: characters from `start` up to `end`."""
+    """The key of a document that matched, and its part of the text: characters `start` to `end` (exclusive)."""
 
     index: int
     start: int | None = None
@@ -173,10 +185,13 @@ class Part(Record):
 
 
 class Explanation(Record):
-    """How it came: similarity / temperature + Σ addends = logit, logit + log_parts − log_partition = log_weight.
+    """Steps from similarity to weight.
+
+    similarity / temperature + Σ addends = logit, and logit + log_parts − log_partition = log_weight.
 
     Attributes:
-        addends: what words and each term of a bias added, in the words of the wire; None where nothing was asked.
+        addends: the terms that full-text search and the bias added, as the service names them; None if neither was
+        requested.
     """
 
     similarity: float
@@ -189,14 +204,15 @@ class Explanation(Record):
 
 
 class Match(Record):
-    """A document and its share of the answer; fields that `include` did not ask for are None.
+    """A document and its share of the answer. Fields that `include` did not request are None.
 
     Attributes:
-        logit: similarity / temperature, and what was added; minus infinity where there is no weight at temperature 0;
-            None where matches have no temperature, as those of a sweep.
-        weight: its share, 0 to 1; None where matches have none.
-        confidence: the chance that it is the right one, where the collection is calibrated and asked as it was.
-        part: of a document of several keys, the one that is most similar.
+        logit: similarity / temperature plus the added terms. It is −inf without weight at temperature 0, and None
+        for matches without a temperature, as in a sweep.
+        weight: the share of the answer, from 0 to 1; None for matches without weights.
+        confidence: the probability that this is the right document; None unless the query has the calibrated
+        options.
+        part: the most similar key of a document with several keys.
     """
 
     _instead = _ABSENT_ATTRIBUTES
@@ -217,16 +233,16 @@ class Match(Record):
     explanation: Explanation | None = None
 
     def __repr__(self) -> str:
-        shown = {name: each for name, each in self._fields().items() if name in _SHOWN_FIELDS and each is not None}
-        return f"Match({', '.join(f'{name}={shorten(each)}' for name, each in shown.items())})"
+        shown = {name: value for name, value in self._fields().items() if name in _SHOWN_FIELDS and value is not None}
+        return f"Match({', '.join(f'{name}={shorten(value)}' for name, value in shown.items())})"
 
 
 _MATCH_FIELDS = frozenset(Match.__annotations__)
 
 
 def parse_match(content: Mapping[str, Any]) -> Match:
-    """A match from the wire."""
-    fields = {name: each for name, each in content.items() if name in _MATCH_FIELDS}
+    """Parse a match."""
+    fields = {name: value for name, value in content.items() if name in _MATCH_FIELDS}
     if "logit" in fields and fields["logit"] is None:
         fields["logit"] = -math.inf
     if "part" in fields:
@@ -237,5 +253,5 @@ def parse_match(content: Mapping[str, Any]) -> Match:
         if name in fields:
             fields[name] = decode_optional_array(fields[name])
     if "key_vectors" in fields:
-        fields["key_vectors"] = [decode_array(each) for each in fields["key_vectors"]]
+        fields["key_vectors"] = [decode_array(value) for value in fields["key_vectors"]]
     return Match(**fields)

@@ -1,4 +1,4 @@
-"""What labelled questions say of a collection."""
+"""Information about the service, its collections, models and fields; and calibrations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from softkv.record import Record
 
 
 class KeptCalibration(Record):
-    """What a collection keeps of a calibration; `outgrown` where it is another collection by now."""
+    """A collection's stored calibration; `outgrown` if the collection has changed too much since."""
 
     version: int
     documents: int
@@ -22,15 +22,15 @@ class KeptCalibration(Record):
 
 
 class Calibration(Record):
-    """What was fitted to labelled questions, and what it gains; docs/calibration.md tells of each field.
+    """Values fitted to labelled questions, and the gain; docs/calibration.md explains each field.
 
     Attributes:
         confidence: slope, slope_above, lead_slope, lead_slope_above and offset of the curve.
-        conformal: promises, and the least weight of a match of each set.
-        words: the same with `full_text` at what was fitted; None where that is 0.
+        conformal: the promised probabilities, and the least weight of a match in each set.
+        words: the same with `full_text` at its fitted value; None if that is 0.
         before, after, after_words: figures by name, each a value and its standard error.
-        gained: by how much `label_loss` and `log_loss` fell, each with the standard error of that.
-        reason: why it is not worth keeping; None where it is.
+        gained: the decrease of `label_loss` and `log_loss`, each with its standard error.
+        reason: why the calibration is not worth storing; None if it is.
     """
 
     temperature: float
@@ -52,57 +52,59 @@ class Calibration(Record):
 
     @property
     def would_apply(self) -> bool:
-        """Whether it gains enough to be kept: it is, or `apply=True` keeps it."""
+        """Whether the gain is large enough; `apply=True` then stores the calibration."""
         return self.reason is None
 
     def explain(self) -> str:
-        """The figures before and after, a line each with its standard error, and whether it is kept."""
+        """Return the figures before and after as a table with standard errors, and whether they are stored."""
         columns = {"before": self.before, "after": self.after}
         if self.after_words is not None:
             columns["after_words"] = self.after_words
         rows = [
             ("", *columns),
-            *((name, *(_format_figure(each[name]) for each in columns.values())) for name in self.before),
+            *((name, *(_format_figure(figures[name]) for figures in columns.values())) for name in self.before),
         ]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         table = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
-        fell = [f"{name} fell by {_format_figure(figure)}" for name, figure in self.gained.items()]
-        return "\n".join([*table, ", ".join(fell), self._kept()])
+        decreases = [f"{name} fell by {_format_figure(figure)}" for name, figure in self.gained.items()]
+        return "\n".join([*table, ", ".join(decreases), self._status_text()])
 
     def __repr__(self) -> str:
         questions = sum(self.labels.values())
-        fell = ", ".join(f"{name} fell by {_format_figure(figure)}" for name, figure in self.gained.items())
-        return f"<Calibration of {questions:,} questions, {fell}, {self._kept()}>"
+        decreases = ", ".join(f"{name} fell by {_format_figure(figure)}" for name, figure in self.gained.items())
+        return f"<Calibration of {questions:,} questions, {decreases}, {self._status_text()}>"
 
-    def _kept(self) -> str:
+    def _status_text(self) -> str:
         if self.reason is not None:
             return f"not applied: {self.reason}"
         return "applied" if self.applied else "not applied: apply=True keeps it"
 
 
 def _format_figure(figure: Mapping[str, float | None]) -> str:
+    """Format a value and its standard error."""
     value, error = figure["value"], figure["error"]
     return "–" if value is None or error is None else f"{value:.3f} ± {error:.3f}"
 
 
 def parse_kept_calibration(content: Mapping[str, Any] | None) -> KeptCalibration | None:
-    """What a collection keeps, where there is any; a service that is older says nothing of it."""
+    """Parse a stored calibration; return None if the service sent null or nothing."""
     return None if content is None else KeptCalibration.read(content)
 
 
 class Spread(Record):
-    """Similarities, as a normal distribution."""
+    """Normal distribution of similarities."""
 
     mean: float
     deviation: float
 
 
 class Background(Record):
-    """How similarities that mean nothing are spread: what a null key with a name stands on.
+    """The distribution of similarities between unrelated keys, from which named null keys are computed.
 
     Attributes:
-        pairs: of keys that were compared.
-        short: for a question of one to three words, where most keys are as short; None where there is no other.
+        pairs: the number of compared pairs of keys.
+        short: the distribution for queries of one to three words, if most keys are as short; None if it is the
+        same.
     """
 
     mean: float
@@ -113,11 +115,11 @@ class Background(Record):
 
 
 class CollectionInfo(Record):
-    """A collection's settings, and how many documents it holds.
+    """A collection's settings, and its number of documents.
 
     Attributes:
-        documents: how many can be attended to; `keyless` ones stand beside them.
-        keys: how many keys they have; None while they are read from disk.
+        documents: the number of documents that can be attended to; `keyless` documents are counted separately.
+        keys: the number of their keys; None while they are being loaded from disk.
     """
 
     name: str
@@ -139,11 +141,11 @@ class CollectionInfo(Record):
 
 
 class SlotInfo(Record):
-    """A slot that holds keys of a service's; what only it knows is None where it did not answer.
+    """A node of the cluster that holds keys. Fields that only the node knows are None if it did not answer.
 
     Attributes:
-        ranges: how many it has ready, and how many more are `coming`.
-        lag: how many versions it is behind, of the collection of which it is the most.
+        ranges: the number of ranges that are ready; `coming` counts those being loaded.
+        lag: the number of versions that the node is behind, for the collection that is furthest behind.
     """
 
     name: str
@@ -157,9 +159,9 @@ class SlotInfo(Record):
 
 
 class ShardsInfo(Record):
-    """How slots hold a service's keys: how many ranges there are, how many have all `copies`, how many none.
+    """The distribution of keys over the cluster: the number of ranges, of fully replicated and of missing ones.
 
-    They are None while its store cannot be asked.
+    They are None while the store is unavailable.
     """
 
     copies: int
@@ -170,10 +172,10 @@ class ShardsInfo(Record):
 
 
 class ServiceInfo(Record):
-    """What a service says of itself: its limits by name, as docs/limits.md has them.
+    """A service's version, encoder and limits by name; docs/limits.md explains the limits.
 
     Attributes:
-        shards: None where the service holds all keys itself, or is older than they are.
+        shards: None if the service holds all keys itself, or is too old to report it.
     """
 
     version: str
@@ -184,7 +186,7 @@ class ServiceInfo(Record):
 
 
 class Readiness(Record):
-    """Whether everything is loaded, what still loads, and what could not be; true where it is ready."""
+    """Whether everything is loaded, what is loading and what failed. It is true if the service is ready."""
 
     status: Literal["ready", "loading", "failed"]
     loading: list[str]
@@ -195,7 +197,7 @@ class Readiness(Record):
 
 
 class Model(Record):
-    """A model of the service's; what is None is known once it has loaded."""
+    """A model of the service; fields that are None are known after it has loaded."""
 
     id: str
     state: Literal["loading", "ready", "failed"]
@@ -214,18 +216,18 @@ class Model(Record):
 
 
 class FieldValue(Record):
-    """A value that a field has, and in how many documents."""
+    """A value of a field, and the number of documents that have it."""
 
     value: Any
     count: int
 
 
 class FieldFacts(Record):
-    """What a field of the metadata holds.
+    """The content of a metadata field.
 
     Attributes:
-        count: how many documents have it.
-        values: those of most documents first, where they were asked for; `next_cursor` where there are more of them.
+        count: the number of documents that have it.
+        values: the values, most frequent first, if requested; `next_cursor` is set if there are more.
     """
 
     types: list[str]
@@ -238,11 +240,11 @@ class FieldFacts(Record):
 
 
 class Written(Record):
-    """What a write did.
+    """The result of a write.
 
     Attributes:
-        skipped: ids that were taken, whose documents stay as they are.
-        truncated: ids of documents with a text that is longer than the encoder reads, and was cut.
+        skipped: the ids that existed already; their documents are unchanged.
+        truncated: the ids of documents whose text is longer than the encoder reads.
     """
 
     upserted: int
@@ -251,7 +253,7 @@ class Written(Record):
 
 
 def parse_background(content: Mapping[str, Any] | None) -> Background | None:
-    """The background of a null key, where there is one."""
+    """Parse the background of a null key; return None for null."""
     if content is None:
         return None
     short = content.get("short")
@@ -259,21 +261,21 @@ def parse_background(content: Mapping[str, Any] | None) -> Background | None:
 
 
 def parse_service_info(content: Mapping[str, Any]) -> ServiceInfo:
-    """A service, with what holds its keys where something does."""
+    """Parse a service's information."""
     if (shards := content.get("shards")) is None:
         return ServiceInfo.read(content)
-    slots = [SlotInfo.read(each) for each in shards["slots"]]
+    slots = [SlotInfo.read(slot) for slot in shards["slots"]]
     return ServiceInfo.read(content, shards=ShardsInfo.read(shards, slots=slots))
 
 
 def parse_collection_info(content: Mapping[str, Any]) -> CollectionInfo:
-    """One collection."""
-    kept = parse_kept_calibration(content.get("calibration"))
-    return CollectionInfo.read(content, background=parse_background(content["background"]), calibration=kept)
+    """Parse a collection's information."""
+    calibration = parse_kept_calibration(content.get("calibration"))
+    return CollectionInfo.read(content, background=parse_background(content["background"]), calibration=calibration)
 
 
 def parse_field_facts(content: Mapping[str, Any]) -> FieldFacts:
-    """The facts on one field."""
+    """Parse the content of a field."""
     values = content["values"]
-    found = None if values is None else [FieldValue.read(each) for each in values]
-    return FieldFacts.read(content, values=found)
+    parsed = None if values is None else [FieldValue.read(value) for value in values]
+    return FieldFacts.read(content, values=parsed)

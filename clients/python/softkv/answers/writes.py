@@ -1,4 +1,4 @@
-"""What became of rows that were written in parts."""
+"""Results of uploads and backups."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Refusal(NamedTuple):
     """A row that was not written.
 
     Attributes:
-        row: its place among the rows that were given, from 0.
-        id: its document's, None where it has none.
+        row: the index of the row, from 0.
+        id: the document's id; None if it has none.
     """
 
     row: int
@@ -25,26 +25,26 @@ class Refusal(NamedTuple):
     errors: tuple[Flaw, ...]
 
     @classmethod
-    def of(cls, row: int, name: str | None, flaws: Sequence[Flaw]) -> Refusal:
-        """The refusal of a row for these flaws; its detail names the field of the first."""
+    def of(cls, row: int, document_id: str | None, flaws: Sequence[Flaw]) -> Refusal:
+        """Return the refusal of a row for these flaws; its detail names the first flaw's field."""
         pointer, detail = flaws[0]
         field = pointer.rpartition("/")[2]
-        return cls(row, name, detail if field in detail else f"{pointer}: {detail}", tuple(flaws))
+        return cls(row, document_id, detail if field in detail else f"{pointer}: {detail}", tuple(flaws))
 
 
 class Report:
-    """What became of the rows; given to `upsert` as `resume`, it says where to go on, and is filled further.
+    """The result of an upload. It is false if a row was refused.
 
-    It is false where a row was refused.
+    Pass it to `upsert` as `resume` to continue an interrupted upload; it is then filled further.
 
     Attributes:
-        rows: how many were read.
-        acknowledged: of how many, from the first on, the service has said what became of them.
-        upserted: how many of these were written.
-        skipped: ids that were taken, with `on_conflict="skip"`.
-        refused: the rows that were not written, each with the reason, in their order.
-        truncated: ids of documents with a text that is longer than the encoder reads, and was cut.
-        id: names the upload, so that no part of it is done twice.
+        rows: the number of rows that were read.
+        acknowledged: the number of rows, from the first on, whose result the service has reported.
+        upserted: the number of rows that were written.
+        skipped: the ids that existed already, with `on_conflict="skip"`.
+        refused: the rows that were not written, with the reason, in their order.
+        truncated: the ids of documents whose text is longer than the encoder reads.
+        id: the upload's name, with which no part of it is written twice.
     """
 
     def __init__(self) -> None:
@@ -57,31 +57,41 @@ class Report:
         self.id = os.urandom(8).hex()
 
     def raise_for_refused(self) -> Report:
-        """Raise Invalid where a row was refused; else the report itself."""
+        """Raise if a row was refused; otherwise return the report.
+
+        Returns:
+            The report itself.
+
+        Raises:
+            Invalid: a row was refused; `errors` has each.
+
+        Example:
+            >>> collection.upsert(rows).raise_for_refused()
+        """
         if self.refused:
-            raise_flaws(Flaw(f"/{each.row}", each.detail) for each in self.refused)
+            raise_flaws(Flaw(f"/{refusal.row}", refusal.detail) for refusal in self.refused)
         return self
 
     def __bool__(self) -> bool:
-        """Whether no row was refused."""
+        """Return whether no row was refused."""
         return not self.refused
 
     def __repr__(self) -> str:
-        others = [(len(each), name) for name in ("skipped", "refused", "truncated") if (each := getattr(self, name))]
-        told = [f"{self.upserted:,} of {self.rows:,} rows written", *(f"{many:,} {name}" for many, name in others)]
+        counts = [(len(ids), name) for name in ("skipped", "refused", "truncated") if (ids := getattr(self, name))]
+        parts = [f"{self.upserted:,} of {self.rows:,} rows written", *(f"{count:,} {name}" for count, name in counts)]
         if self.acknowledged < self.rows:
-            told.append(f"{self.acknowledged:,} acknowledged")
-        why = f"; row {self.refused[0].row}: {self.refused[0].detail}" if self.refused else ""
-        return f"<Report {', '.join(told)}{why}>"
+            parts.append(f"{self.acknowledged:,} acknowledged")
+        reason = f"; row {self.refused[0].row}: {self.refused[0].detail}" if self.refused else ""
+        return f"<Report {', '.join(parts)}{reason}>"
 
 
 class Backup(Record):
-    """A backup, whole and checked.
+    """A backup whose checksum was verified.
 
     Attributes:
-        made: when, in UTC (ISO 8601).
-        length: of the database in it, in bytes.
-        sha256: of the same, in hexadecimal.
+        made: the time in UTC (ISO 8601).
+        length: the size of the database in bytes.
+        sha256: the checksum of the database, in hexadecimal.
     """
 
     made: str

@@ -1,1 +1,1 @@
-"""The calls of the service, a function each: its arguments are the request's fields, what it makes is not sent yet."""
+"""The calls of the service, one function each. A function returns an unsent `Call` or `Plan`."""

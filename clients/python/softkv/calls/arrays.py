@@ -1,4 +1,4 @@
-"""The calls that need no collection: texts to vectors, what heads look at, attention on arrays."""
+"""Calls without a collection: encode texts, trace a model's heads, attend over arrays."""
 
 from __future__ import annotations
 
@@ -21,34 +21,46 @@ if TYPE_CHECKING:
     from softkv.answers.encoded import Encoded
 
 Purpose: TypeAlias = Literal["document", "query"]
-# What a request takes in moments; the answer to it has a megabyte or two.
+# A request of this size takes moments, and its answer has one or two megabytes.
 _TEXTS_PER_CALL = 1000
 
 
 def encode(
-    known: ServiceCache,
+    cache: ServiceCache,
     texts: Sequence[str],
     *,
     model: str | None = None,
     purpose: Purpose | None = None,
     tokens: bool = False,
 ) -> Plan[Encoded]:
-    """Texts → float32 [n, d], a row a text, with `.token_counts` and `.truncated` beside it.
+    """Encode texts as vectors.
 
     Args:
-        texts: of any number; they go to the service in parts.
-        model: a name of `models()`; left out, the service's.
-        purpose: whether they are documents or queries, to a model that reads these differently.
-        tokens: the tokens of each text too.
+        texts: any number of texts; they are sent in several requests.
+        model: a name that `models()` lists; the service's if left out.
+        purpose: whether the texts are documents or queries, for models that distinguish them.
+        tokens: whether to return the tokens of each text.
+
+    Returns:
+        An `Encoded`: float32 [n, d] with a row per text, and attributes such as `token_counts` and `truncated`.
+
+    Raises:
+        Invalid: `texts` is not a list of texts.
+        Unsupported: the service has no encoder.
+
+    Example:
+        >>> client.encode(["pets that purr", "tax law"]).shape
     """
     if isinstance(texts, str):
         raise invalid_value("/texts", "wanted a list of texts, got one text: write encode([text])[0]")
-    asked = validation.require_list(texts, "/texts")
-    most = min(_TEXTS_PER_CALL, (yield from get_limit(known, "encode_texts_with_tokens" if tokens else "encode_texts")))
+    text_list = validation.require_list(texts, "/texts")
+    batch_size = min(
+        _TEXTS_PER_CALL, (yield from get_limit(cache, "encode_texts_with_tokens" if tokens else "encode_texts"))
+    )
     options = drop_omitted(model=model, purpose=purpose, tokens=tokens or None, vector_format=VECTOR_FORMAT)
     answers = []
-    for begin in range(0, max(len(asked), 1), most):
-        content = encode_json({"texts": asked[begin : begin + most], **options})
+    for begin in range(0, max(len(text_list), 1), batch_size):
+        content = encode_json({"texts": text_list[begin : begin + batch_size], **options})
         call: Call[Mapping[str, Any]] = Call("POST", "/v1/encode", _parse_json, content=content, timeout=WRITE_TIMEOUT)
         answers.append((yield from call))
     from softkv.answers.encoded import parse_encoded
@@ -57,7 +69,7 @@ def encode(
 
 
 def trace(
-    known: ServiceCache,
+    cache: ServiceCache,
     text: str,
     pair: str | None = None,
     *,
@@ -67,7 +79,28 @@ def trace(
     causal: bool = False,
     include: Sequence[Literal["logits", "query", "key", "value", "changes"]] | None = None,
 ) -> Call[Trace]:
-    """Follow a text, and perhaps a second one behind it, through a model; docs/encoding.md tells of each argument."""
+    """Return the attention weights of each head of a model for a text.
+
+    docs/encoding.md explains each argument.
+
+    Args:
+        text: the text to encode.
+        pair: a second text, encoded after the first.
+        model: a name that `models()` lists; the service's if left out.
+        layers: the layers to return; all if left out.
+        heads: the heads to return; all if left out.
+        causal: whether each token attends only to itself and earlier tokens.
+        include: further arrays to return.
+
+    Returns:
+        A `Trace`.
+
+    Raises:
+        Invalid: a layer, a head or another argument does not exist.
+
+    Example:
+        >>> client.trace("pets that purr").attention.shape
+    """
     request = drop_omitted(
         text=text, pair=pair, model=model, layers=layers, heads=heads, causal=causal or None, include=include
     )
@@ -76,7 +109,7 @@ def trace(
 
 
 def attend(
-    known: ServiceCache,
+    cache: ServiceCache,
     query: ArrayLike,
     key: ArrayLike,
     value: ArrayLike,
@@ -93,26 +126,44 @@ def attend(
     include: Sequence[Literal["weights", "logits"]] | None = None,
     intermediates: bool = False,
 ) -> Call[Attended]:
-    """Attention on arrays of your own: query [m, d], key [n, d], value [n, d_v]; leading dimensions broadcast.
+    """Attend over arrays that are sent with the call.
+
+    The shapes are query [m, d], key [n, d] and value [n, d_v]; leading dimensions broadcast.
 
     Args:
-        mask: true where a key may be attended to.
+        query: the queries.
+        key: the keys.
+        value: the values.
+        similarity: how queries are compared with keys.
+        temperature: 0, or from 1e-30 on.
+        mask: true for each key that may be attended to.
         bias: added to the logits.
-        null: the similarity of one more key, whose value is zero.
-        parameters: `W` of bilinear; `W_q`, `W_k` and `v` of additive.
-        projections: `W_Q`, `W_K`, `W_V`, `W_O` and `n_heads`: multi-head attention.
-        hopfield_steps: attend so many times, each output the next query.
-        include: which of the two matrices to answer, both if left out; many queries of many keys want neither.
-        intermediates: every array on the way, by its name.
+        null: the similarity of an additional key with the value zero.
+        normaliser: the function that turns logits into weights.
+        parameters: `W` for bilinear; `W_q`, `W_k` and `v` for additive similarity.
+        projections: `W_Q`, `W_K`, `W_V`, `W_O` and `n_heads` for multi-head attention.
+        hopfield_steps: the number of attention steps, each with the previous output as the query.
+        include: which of the two matrices to return; both if left out. For many queries and keys, leave both out
+        with `[]`.
+        intermediates: whether to return every intermediate array by name.
+
+    Returns:
+        An `Attended`.
+
+    Raises:
+        Invalid: the shapes do not fit, or an argument is out of range.
+
+    Example:
+        >>> client.attend([[1.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]], [[1.0], [2.0]]).weights
     """
     raise_flaws(
         chain(
             validation.check_temperature(temperature),
-            validation.check_number(hopfield_steps, "/hopfield_steps", least=0, most=100),
+            validation.check_number(hopfield_steps, "/hopfield_steps", minimum=0, maximum=100),
         )
     )
     arrays = {"query": query, "key": key, "value": value, "mask": mask, "bias": bias}
-    request = {name: to_nested_lists(each, f"/{name}") for name, each in arrays.items() if each is not None}
+    request = {name: to_nested_lists(array, f"/{name}") for name, array in arrays.items() if array is not None}
     request |= drop_omitted(
         similarity=similarity,
         temperature=temperature,
@@ -129,15 +180,33 @@ def attend(
 
 
 def embed(
-    known: ServiceCache,
+    cache: ServiceCache,
     input: str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]],  # noqa: A002  # OpenAI's name
     model: str,
     *,
     dimensions: int | None = None,
     purpose: Purpose | None = None,
 ) -> Call[Embeddings]:
-    """Vectors as OpenAI's clients ask for them; `encode` takes more texts and says more of each."""
-    raise_flaws(validation.check_number(dimensions, "/dimensions", least=1))
+    """Encode texts through the endpoint that is compatible with OpenAI's.
+
+    `encode` accepts more texts and returns more about each.
+
+    Args:
+        input: a text, a list of texts, a list of tokens, or a list of lists of tokens.
+        model: the name of the model.
+        dimensions: the width of the vectors.
+        purpose: whether the texts are documents or queries.
+
+    Returns:
+        An `Embeddings`.
+
+    Raises:
+        Invalid: an argument is invalid.
+
+    Example:
+        >>> client.embed("pets that purr", client.info().encoder).vectors.shape
+    """
+    raise_flaws(validation.check_number(dimensions, "/dimensions", minimum=1))
     request = drop_omitted(
         input=input, model=model, dimensions=dimensions, purpose=purpose, encoding_format=VECTOR_FORMAT
     )
@@ -151,16 +220,18 @@ def embed(
 
 
 def _parse_json(reply: Any) -> Mapping[str, Any]:
+    """Parse a JSON object."""
     content: Mapping[str, Any] = reply.json()
     return content
 
 
 def _nest_arrays(arrays: Mapping[str, Any] | None, pointer: str) -> dict[str, Any] | None:
-    """Arrays by name as nested lists; a number stays one."""
+    """Convert named arrays to nested lists; keep the number `n_heads`."""
     if arrays is None:
         return None
     if not isinstance(arrays, Mapping):
         raise invalid_value_at(pointer, f"wanted arrays by their names, got {validation.describe_value(arrays)}")
     return {
-        name: each if name == "n_heads" else to_nested_lists(each, f"{pointer}/{name}") for name, each in arrays.items()
+        name: array if name == "n_heads" else to_nested_lists(array, f"{pointer}/{name}")
+        for name, array in arrays.items()
     }

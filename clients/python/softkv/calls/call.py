@@ -1,4 +1,4 @@
-"""A call as what it sends and how its answer is read, without the sending: a `Client` and an `AsyncClient` do that."""
+"""A request as data: what is sent and how the response is read. `Client` and `AsyncClient` send it."""
 
 from __future__ import annotations
 
@@ -16,33 +16,34 @@ from softkv.validation import require_collection_name
 T = TypeVar("T")
 JSON_TYPE = "application/json"
 NDJSON_TYPE = "application/x-ndjson"
-# A question takes moments; a write is acknowledged when its texts are encoded and on disk.
+# Seconds. A query takes moments; a write is acknowledged after its texts are encoded and on disk.
 QUERY_TIMEOUT = 60.0
 WRITE_TIMEOUT = 600.0
 
 
 def new_request_id() -> str:
-    """A name that no other request has."""
+    """Return a new random request id."""
     return os.urandom(16).hex()
 
 
 def ignore_content(_: Reply) -> None:
-    """Reads an answer that says all by its status."""
+    """Return None: the status is the whole result."""
 
 
 class Call(Record, Generic[T]):
-    """One request, and how its answer is read.
+    """One request, and the parser of its response.
 
     Attributes:
-        parse: makes the result of an answer that is a success.
-        repeatable: whether it may be sent again where nobody knows what became of it.
-        timeout: seconds without a sign of the service, unless the client was told otherwise.
-        expected: statuses that are an answer and no refusal, besides those of success.
-        take: where the content of a success goes, part by part as it comes; the reply that is read has none then. A
-            ValueError of it is one of reading. Sent again, the call takes from the beginning, so only what was refused
-            may be.
-        more: further headers.
-        id: names the request in the service's log, and a write so that it is done once however often it is sent.
+        parse: converts a successful reply to the result.
+        idempotent: whether the request has an idempotency key, so that a repeated one changes nothing.
+        repeatable: whether it may be sent again if its outcome is unknown.
+        timeout: seconds without a byte from the service, unless the client sets its own.
+        expected: statuses besides 2xx that are results, not errors.
+        on_chunk: receives the chunks of a successful response as they arrive; the parsed reply is then empty. A
+        ValueError from it counts as an unreadable response. A repeated call starts from the first byte, so only
+        refused ones may be repeated.
+        extra_headers: additional headers.
+        id: the request id in the service's log, and the idempotency key if `idempotent` is set.
     """
 
     method: str
@@ -51,33 +52,38 @@ class Call(Record, Generic[T]):
     query: tuple[tuple[str, str], ...] = ()
     content: bytes | None = None
     content_type: str = JSON_TYPE
-    once: bool = False
+    idempotent: bool = False
     repeatable: bool = True
     timeout: float = QUERY_TIMEOUT
     expected: tuple[int, ...] = ()
-    take: Callable[[bytes], object] | None = None
-    more: tuple[tuple[str, str], ...] = ()
+    on_chunk: Callable[[bytes], object] | None = None
+    extra_headers: tuple[tuple[str, str], ...] = ()
     id: str = ""
 
-    def _made(self) -> None:
+    def _post_init(self) -> None:
+        """Assign a request id if none was given."""
         self.__dict__["id"] = self.id or new_request_id()
 
     @property
     def headers(self) -> dict[str, str]:
-        """What it says in its head."""
-        headers = {"X-Request-ID": self.id, **dict(self.more)}
+        """Request headers."""
+        headers = {"X-Request-ID": self.id, **dict(self.extra_headers)}
         if self.content is not None:
             headers["Content-Type"] = self.content_type
-        if self.once:
+        if self.idempotent:
             headers["Idempotency-Key"] = self.id
         return headers
 
     def is_success(self, status: int) -> bool:
-        """Whether a status is that of an answer."""
+        """Return whether a status is a result, not an error."""
         return 200 <= status < 300 or status in self.expected
 
     def answer(self, reply: Reply) -> T:
-        """The result, or the refusal raised."""
+        """Parse a reply.
+
+        Raises:
+            Refused: the service refused the request, or the response is not softkv's.
+        """
         if not self.is_success(reply.status):
             raise parse_refusal(reply)
         try:
@@ -86,42 +92,42 @@ class Call(Record, Generic[T]):
             raise foreign_response_error(reply) from error
 
     def __iter__(self) -> Plan[T]:
-        """The call as a plan of one: `answer = yield from call` within a longer one."""
+        """Run the call as a plan of one step, so that a longer plan can use `yield from call`."""
         answer: T = yield self
         return answer
 
 
-# Calls that follow from each other's answers: yields each, is sent its result, and returns its own.
+# Several calls, each built from earlier results: yields a call, receives its result, returns the final result.
 Plan: TypeAlias = Generator[Call[Any], Any, T]
 
 
 class Page(Record, Generic[T]):
-    """Some items, and where the next ones begin; None at the end."""
+    """One page of a list, and the cursor of the next page; the last page has None."""
 
     items: list[T]
     next_cursor: str | None
 
 
 class Paging(Record, Generic[T]):
-    """A list of any length.
+    """Description of a list that is fetched in pages.
 
     Attributes:
-        ask: (cursor, how many at most) → the call for that page.
-        at_once: how many come at a time.
-        count: the call that says how many there are; None where none says it.
+        ask: builds the call for a page from its cursor and the largest number of items.
+        page_size: the number of items per page.
+        count: the call that returns the number of items, or None if the service has no such call.
     """
 
     ask: Callable[[str | None, int], Call[Page[T]]]
-    at_once: int
+    page_size: int
     count: Call[int] | None = None
 
 
 class ServiceCache:
-    """What the service has said of itself so far.
+    """Values of the service that the client has already fetched.
 
     Attributes:
-        limits: of `GET /v1`; None until they are needed.
-        widths: of the keys of collections that have been answered.
+        limits: those of `GET /v1`; None until one is needed.
+        widths: the width of the keys, by the collection's name.
     """
 
     def __init__(self) -> None:
@@ -130,53 +136,57 @@ class ServiceCache:
 
 
 class CollectionRef(Record):
-    """A collection by its name, and where its calls go.
+    """The name of a collection, the paths of its calls and the client's cache.
 
     Raises:
-        Invalid: no collection can have that name.
+        Invalid: the name is not a valid collection name.
     """
 
     name: str
-    known: ServiceCache
+    cache: ServiceCache
 
-    def _made(self) -> None:
+    def _post_init(self) -> None:
+        """Check the name."""
         require_collection_name(self.name)
 
     @property
     def path(self) -> str:
-        """Where it is called."""
+        """The path of the collection."""
         return f"/v1/collections/{self.name}"
 
     @property
     def documents(self) -> str:
-        """Where its documents are."""
+        """The path of its documents."""
         return f"{self.path}/documents"
 
     def document(self, document_id: str) -> str:
-        """Where one of its documents is."""
+        """Return the path of one document."""
         return f"{self.documents}/{quote(document_id, safe='')}"
 
 
 EventHandler = Callable[[str, Any], object]
-"""Is told the name and the data of each event; True is enough."""
+"""Function of an event's name and data; it returns True to stop listening."""
 
 
 class EventStream(Record, Generic[T]):
-    """Events of one call, each read as it comes.
+    """The server-sent events of one call.
 
     Attributes:
-        hear: makes the call of who is told of each event.
-        made: what an event's name and data become; a refusal where that is what it says.
+        open: builds the plan that passes each event to a handler.
+        parse: converts an event's name and data to an item; raises the error that an event reports.
     """
 
-    hear: Callable[[EventHandler], Plan[None]]
-    made: Callable[[str, Any], T]
+    open: Callable[[EventHandler], Plan[None]]
+    parse: Callable[[str, Any], T]
 
 
-def listen(method: str, path: str, heard: EventHandler, content: bytes | None = None) -> Plan[None]:
-    """Listen until the events end, or until it is enough; a service in this process tells all of them at the end."""
-    take = _EventParser(heard).take
-    call = Call(method, path, ignore_content, content=content, take=take, repeatable=False, timeout=WRITE_TIMEOUT)
+def listen(method: str, path: str, handler: EventHandler, content: bytes | None = None) -> Plan[None]:
+    """Pass events to a handler until they end or the handler returns True.
+
+    A service in the same process passes all events at the end.
+    """
+    take = _EventParser(handler).take
+    call = Call(method, path, ignore_content, content=content, on_chunk=take, repeatable=False, timeout=WRITE_TIMEOUT)
     try:
         yield from call
     except _StopListening:
@@ -184,18 +194,20 @@ def listen(method: str, path: str, heard: EventHandler, content: bytes | None = 
 
 
 class _StopListening(Error):
-    """Whoever listened has heard enough."""
+    """Raised inside the client when the handler returns True."""
 
 
 class _EventParser:
-    def __init__(self, heard: EventHandler) -> None:
-        self._heard = heard
+    """Splits a byte stream into events, and calls the handler."""
+
+    def __init__(self, handler: EventHandler) -> None:
+        self._heard = handler
         self._rest = b""
 
-    def take(self, part: bytes) -> None:
-        """Tell of every event that is whole now."""
-        *whole, self._rest = (self._rest + part).split(b"\n\n")
-        for event in whole:
+    def take(self, chunk: bytes) -> None:
+        """Call the handler for each complete event."""
+        *events, self._rest = (self._rest + chunk).split(b"\n\n")
+        for event in events:
             fields = dict(line.split(": ", 1) for line in event.decode().split("\n") if not line.startswith(":"))
             if "data" in fields and self._heard(fields["event"], json.loads(fields["data"])) is True:
-                raise _StopListening("enough was heard")
+                raise _StopListening("The handler returned True.")

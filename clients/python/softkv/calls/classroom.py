@@ -1,4 +1,4 @@
-"""The lab: small models are trained while one listens, and then asked."""
+"""Calls for lessons: rooms that a class shares, and the lab's small models."""
 
 from __future__ import annotations
 
@@ -27,13 +27,20 @@ from softkv.problems import raise_flaws
 from softkv.wire import drop_omitted, encode_json
 
 
-def lab(known: ServiceCache) -> Call[Lab]:
-    """What is trained, and what was."""
+def lab(cache: ServiceCache) -> Call[Lab]:
+    """Return the lab's state and its trained models.
+
+    Returns:
+        A `Lab`.
+
+    Example:
+        >>> [model.accuracy for model in client.lab().models]
+    """
     return Call("GET", "/v1/lab", lambda reply: read_lab(reply.json()))
 
 
 def train(
-    known: ServiceCache,
+    cache: ServiceCache,
     task: Literal["copy", "reverse", "dates", "numbers", "pictures", "pairs"],
     heard: EventHandler,
     *,
@@ -43,21 +50,48 @@ def train(
     seed: int | None = None,
     pairs: Sequence[Mapping[str, str]] | None = None,
 ) -> Plan[None]:
-    """Train a small model; docs/lab.md tells of each argument, and of what is heard.
+    """Train a small model in the service; docs/lab.md explains each argument and event.
 
     Args:
-        heard: is told the name and the data of each event, `trained` with the model's `id` at the end. Where it answers
-            True the training ends.
+        task: what the model learns.
+        heard: called with the name and the data of each event; the last one is `trained` with the model's `id`. It
+        returns True to stop the training.
+        model: the architecture.
+        seconds: the longest training time.
+        steps: the largest number of training steps.
+        seed: of the random numbers.
+        pairs: the examples of the task "pairs".
+
+    Raises:
+        Conflict: another model is being trained.
+
+    Example:
+        >>> client.train("dates", lambda name, data: print(name, data))
     """
     request = drop_omitted(task=task, model=model, seconds=seconds, steps=steps, seed=seed)
-    sent = None if pairs is None else [dict(pair) for pair in pairs]
-    return listen("POST", "/v1/lab/train", heard, encode_json({**request, **drop_omitted(pairs=sent)}))
+    pair_list = None if pairs is None else [dict(pair) for pair in pairs]
+    return listen("POST", "/v1/lab/train", heard, encode_json({**request, **drop_omitted(pairs=pair_list)}))
 
 
 def decode(
-    known: ServiceCache, model: str, source: str | None = None, *, picture: Sequence[Sequence[float]] | None = None
+    cache: ServiceCache, model: str, source: str | None = None, *, picture: Sequence[Sequence[float]] | None = None
 ) -> Call[Decoded]:
-    """What a trained model writes for a text or a picture, with the attention behind each token."""
+    """Decode a text or a picture with a trained model, and return the attention of each output token.
+
+    Args:
+        model: the id of a trained model.
+        source: the input text.
+        picture: the input picture, as rows of numbers.
+
+    Returns:
+        A `Decoded`.
+
+    Raises:
+        NotFound: the lab has no such model.
+
+    Example:
+        >>> client.decode("m-0123abcd", "3 March 2014").text
+    """
     rows = None if picture is None else [[float(number) for number in row] for row in picture]
     content = encode_json(drop_omitted(model=model, source=source, picture=rows))
     return Call(
@@ -69,30 +103,64 @@ _SECRET_HEADER = "X-Room-Secret"
 
 
 def open_room(
-    known: ServiceCache, *, code: str | None = None, rows: Iterable[Mapping[str, Any]] | None = None
+    cache: ServiceCache, *, code: str | None = None, rows: Iterable[Mapping[str, Any]] | None = None
 ) -> Call[OpenedRoom]:
-    """Open a room; it lives in the service's memory until it is closed, or was not used for two hours.
+    """Open a room; the service keeps it in memory until it is closed or unused for two hours.
 
     Args:
-        code: four letters, where they are free; left out, new ones.
-        rows: what it holds from the beginning: mappings with a `key`, and perhaps an `id` and a `value`.
+        code: four letters; a new code if left out.
+        rows: the first rows: mappings with a `key`, and optionally an `id` and a `value`.
+
+    Returns:
+        An `OpenedRoom` with the code and the presenter's secret.
+
+    Raises:
+        Conflict: a room with this code is open.
+        Busy: too many rooms are open.
+
+    Example:
+        >>> opened = client.open_room(rows=[{"key": "pets that purr"}])
     """
     content = encode_json(drop_omitted(code=code, rows=None if rows is None else [dict(row) for row in rows]))
     return Call("POST", "/v1/rooms", lambda reply: parse_opened_room(reply.json()), content=content, repeatable=False)
 
 
-def room(known: ServiceCache, code: str) -> Call[Room]:
-    """All that a room holds: its rows, the question that is shown, those that wait."""
+def room(cache: ServiceCache, code: str) -> Call[Room]:
+    """Return a room's rows, its current question and the waiting questions.
+
+    Args:
+        code: of the room.
+
+    Returns:
+        A `Room`.
+
+    Raises:
+        NotFound: no such room is open.
+
+    Example:
+        >>> client.room("MATH").rows
+    """
     return Call("GET", _room_path(code), lambda reply: read_room(reply.json()))
 
 
-def close_room(known: ServiceCache, code: str, secret: str) -> Call[None]:
-    """End a room, and forget what it held."""
-    return Call("DELETE", _room_path(code), ignore_content, more=_secret_headers(secret), repeatable=False)
+def close_room(cache: ServiceCache, code: str, secret: str) -> Call[None]:
+    """Close a room and delete its content.
+
+    Args:
+        code: of the room.
+        secret: the presenter's.
+
+    Raises:
+        Forbidden: the secret is wrong.
+
+    Example:
+        >>> client.close_room(opened.code, opened.secret)
+    """
+    return Call("DELETE", _room_path(code), ignore_content, extra_headers=_secret_headers(secret), repeatable=False)
 
 
 def put_row(
-    known: ServiceCache,
+    cache: ServiceCache,
     code: str,
     id: str,  # noqa: A002
     key: str,
@@ -103,9 +171,21 @@ def put_row(
     """Put a row into a room.
 
     Args:
-        id: of your own choice: 1 to 64 letters, digits, dashes or underscores.
-        value: the key, if left out.
-        secret: a word of your own, with which the row can be replaced and removed later; or who presents'.
+        code: of the room.
+        id: chosen by the caller: 1 to 64 letters, digits, dashes or underscores.
+        key: the text that queries are compared with.
+        value: the key if left out.
+        secret: protects the row: replacing or removing it later needs the same secret, or the presenter's.
+
+    Returns:
+        The `RoomRow`.
+
+    Raises:
+        Forbidden: the row exists with another secret.
+        TooLarge: the room is full.
+
+    Example:
+        >>> client.put_room_row("MATH", "anna-1", "pets that purr", secret="mine")
     """
     content = encode_json(drop_omitted(key=key, value=value))
     return Call(
@@ -113,24 +193,71 @@ def put_row(
         _room_path(code, "rows", id),
         lambda reply: RoomRow.read(reply.json()),
         content=content,
-        more=_secret_headers(secret),
+        extra_headers=_secret_headers(secret),
     )
 
 
-def remove_row(known: ServiceCache, code: str, id: str, secret: str) -> Call[None]:  # noqa: A002
-    """Take a row out of a room: who presents may remove any, others what they put there with that secret."""
-    return Call("DELETE", _room_path(code, "rows", id), ignore_content, more=_secret_headers(secret), repeatable=False)
+def remove_row(cache: ServiceCache, code: str, id: str, secret: str) -> Call[None]:  # noqa: A002
+    """Remove a row from a room.
+
+    Args:
+        code: of the room.
+        id: of the row.
+        secret: the one that the row was put with, or the presenter's.
+
+    Raises:
+        Forbidden: the secret is wrong.
+
+    Example:
+        >>> client.remove_room_row("MATH", "anna-1", "mine")
+    """
+    return Call(
+        "DELETE", _room_path(code, "rows", id), ignore_content, extra_headers=_secret_headers(secret), repeatable=False
+    )
 
 
-def remove_rows(known: ServiceCache, code: str, secret: str) -> Call[None]:
-    """Take all rows out of a room, whoever put them there; for who presents."""
-    return Call("DELETE", _room_path(code, "rows"), ignore_content, more=_secret_headers(secret), repeatable=False)
+def remove_rows(cache: ServiceCache, code: str, secret: str) -> Call[None]:
+    """Remove all rows from a room.
+
+    Args:
+        code: of the room.
+        secret: the presenter's.
+
+    Raises:
+        Forbidden: the secret is wrong.
+
+    Example:
+        >>> client.remove_room_rows(opened.code, opened.secret)
+    """
+    return Call(
+        "DELETE", _room_path(code, "rows"), ignore_content, extra_headers=_secret_headers(secret), repeatable=False
+    )
 
 
 def ask(
-    known: ServiceCache, code: str, query: str, *, temperature: float | None = None, secret: str | None = None
+    cache: ServiceCache, code: str, query: str, *, temperature: float | None = None, secret: str | None = None
 ) -> Call[RoomQuestion]:
-    """Ask in a room: with who presents' secret all see it and guess; else it waits until who presents asks the same."""
+    """Ask a question in a room.
+
+    With the presenter's secret, everyone in the room sees it and can guess. Otherwise it waits until the presenter
+    asks
+    the same question.
+
+    Args:
+        code: of the room.
+        query: the text of the question.
+        temperature: 0, or from 1e-30 on.
+        secret: the presenter's.
+
+    Returns:
+        A `RoomQuestion`.
+
+    Raises:
+        Invalid: the temperature is out of range.
+
+    Example:
+        >>> client.ask_room(opened.code, "purring pets", secret=opened.secret).number
+    """
     raise_flaws(validation.check_temperature(temperature))
     content = encode_json(drop_omitted(query=query, temperature=temperature))
     return Call(
@@ -138,50 +265,85 @@ def ask(
         _room_path(code, "questions"),
         lambda reply: read_question(reply.json()),
         content=content,
-        more=_secret_headers(secret),
+        extra_headers=_secret_headers(secret),
         repeatable=False,
     )
 
 
-def guess(known: ServiceCache, code: str, id: str, question: int, row: str | None) -> Call[GuessCount]:  # noqa: A002
-    """Guess which row will weigh most.
+def guess(cache: ServiceCache, code: str, id: str, question: int, row: str | None) -> Call[GuessCount]:  # noqa: A002
+    """Guess which row will have the largest weight.
 
     Args:
-        id: the guesser's own, shown to nobody; of one, the last guess counts.
-        question: its number.
-        row: its id; None for none of them.
+        code: of the room.
+        id: the guesser's own id, which is not shown. A later guess with the same id replaces the earlier one.
+        question: the number of the question.
+        row: the id of a row; None for "none of these".
+
+    Returns:
+        A `GuessCount`.
+
+    Raises:
+        Conflict: the guesses of this question are closed.
+
+    Example:
+        >>> client.guess("MATH", "anna", 1, "anna-1").guesses
     """
     content = encode_json({"question": question, "row": row})
     return Call("PUT", _room_path(code, "guesses", id), lambda reply: GuessCount.read(reply.json()), content=content)
 
 
-def reveal(known: ServiceCache, code: str, question: int, secret: str) -> Call[RoomQuestion]:
-    """Close the guesses, ask the rows, and show everybody the answer."""
+def reveal(cache: ServiceCache, code: str, question: int, secret: str) -> Call[RoomQuestion]:
+    """Close the guesses, compute the answer and show it to everyone in the room.
+
+    Args:
+        code: of the room.
+        question: the number of the question.
+        secret: the presenter's.
+
+    Returns:
+        The `RoomQuestion` with its answer.
+
+    Raises:
+        Forbidden: the secret is wrong.
+
+    Example:
+        >>> client.reveal(opened.code, 1, opened.secret).answer.verdict
+    """
     return Call(
         "POST",
         _room_path(code, "reveal"),
         lambda reply: read_question(reply.json()),
         content=encode_json({"question": question}),
-        more=_secret_headers(secret),
+        extra_headers=_secret_headers(secret),
         repeatable=False,
         timeout=WRITE_TIMEOUT,
     )
 
 
-def hear_room(known: ServiceCache, code: str, heard: EventHandler) -> Plan[None]:
-    """Listen to a room until it is over, or until `heard` answers True; docs/rooms.md names what is told.
+def hear_room(cache: ServiceCache, code: str, heard: EventHandler) -> Plan[None]:
+    """Listen to a room until it closes, or until `heard` returns True.
 
-    A service in this process tells everything at the end only.
+    docs/rooms.md lists the events. A service in the same process passes all events at the end.
 
     Args:
-        heard: is told the name and the data of each event: first `room` with all that it holds, then every change.
+        code: of the room.
+        heard: called with the name and the data of each event: first `room` with the whole content, then each
+        change.
+
+    Raises:
+        NotFound: no such room is open.
+
+    Example:
+        >>> client.hear_room("MATH", lambda name, data: print(name))
     """
     return listen("GET", _room_path(code, "events"), heard)
 
 
 def _secret_headers(secret: str | None) -> tuple[tuple[str, str], ...]:
+    """Return the header with a room's secret, if there is one."""
     return () if secret is None else ((_SECRET_HEADER, secret),)
 
 
 def _room_path(code: str, *below: str) -> str:
-    return "/".join(chain(("/v1/rooms",), (quote(each, safe="") for each in (code, *below))))
+    """Return the path of a room, or of something in it."""
+    return "/".join(chain(("/v1/rooms",), (quote(part, safe="") for part in (code, *below))))

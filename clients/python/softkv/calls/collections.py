@@ -1,4 +1,4 @@
-"""A collection as a whole: made, changed, looked at, dropped."""
+"""Calls on a collection as a whole: create, change, info, drop, and the fields of its metadata."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CREATED = 201
 
 
 def create(
-    place: CollectionRef,
+    collection: CollectionRef,
     *,
     similarity: Similarity | None = None,
     dimension: int | None = None,
@@ -32,18 +32,35 @@ def create(
     null: Null | None = None,
     exist_ok: bool = False,
 ) -> Call[CollectionInfo]:
-    """Make the collection; what is left out is the service's choice, and `encoder=None` is none.
+    """Create the collection.
+
+    Settings that are left out are chosen by the service. docs/client.md lists them.
 
     Args:
-        exist_ok: take one that is there and has these settings.
+        similarity: how a query is compared with a key.
+        dimension: the width of key vectors; that of the first key if left out.
+        value_dimension: the width of value vectors; that of the first value vector if left out.
+        encoder: the model that encodes texts; the service's if left out, and `None` for a collection of vectors
+        only.
+        value_from: the text that value vectors are encoded from.
+        temperature: the default of queries.
+        null: the default similarity of "none of these".
+        exist_ok: accept an existing collection that has these settings.
+
+    Returns:
+        The `CollectionInfo` of the collection.
 
     Raises:
-        Conflict: it is there, and `exist_ok` was not said or its settings are others.
+        Conflict: the collection exists, and `exist_ok` is False or its settings differ.
+        Invalid: a setting is out of range.
+
+    Example:
+        >>> client.collection("library").create(exist_ok=True)
     """
     raise_flaws(
         [
-            *check_number(dimension, "/dimension", least=1, most=MAX_COMPONENTS),
-            *check_number(value_dimension, "/value_dimension", least=1, most=MAX_COMPONENTS),
+            *check_number(dimension, "/dimension", minimum=1, maximum=MAX_COMPONENTS),
+            *check_number(value_dimension, "/value_dimension", minimum=1, maximum=MAX_COMPONENTS),
             *temperature_flaws(temperature),
         ]
     )
@@ -57,24 +74,41 @@ def create(
     def parse(reply: Reply) -> CollectionInfo:
         if reply.status != _CREATED and not exist_ok:
             raise Conflict(
-                f"collection {place.name!r} is there already: say exist_ok=True to take it as it is, or drop it first",
+                f"collection {collection.name!r} is there already: say exist_ok=True to take it as it is, "
+                "or drop it first",
                 code="collection_conflict",
                 status=409,
                 request_id=reply.request_id,
             )
-        return _parse_info(place, reply)
+        return _parse_info(collection, reply)
 
-    return Call("PUT", place.path, parse, content=encode_json(settings), once=True, timeout=WRITE_TIMEOUT)
+    return Call("PUT", collection.path, parse, content=encode_json(settings), idempotent=True, timeout=WRITE_TIMEOUT)
 
 
 def change(
-    place: CollectionRef,
+    collection: CollectionRef,
     *,
     temperature: float | None = None,
     null: Null | None = None,
     calibration: OmittedType | None = OMITTED,
 ) -> Call[CollectionInfo]:
-    """Change what its questions are asked with where they say nothing; `calibration=None` takes that away."""
+    """Change the collection's defaults for queries, or remove its calibration.
+
+    Args:
+        temperature: the default of queries.
+        null: the default similarity of "none of these".
+        calibration: `None` removes the calibration.
+
+    Returns:
+        The `CollectionInfo` after the change.
+
+    Raises:
+        NotFound: the collection does not exist.
+        Invalid: a setting is out of range.
+
+    Example:
+        >>> collection.change(temperature=0.05)
+    """
     raise_flaws(temperature_flaws(temperature))
     if not (calibration is None or calibration is OMITTED):
         raise invalid_value_at(
@@ -86,32 +120,50 @@ def change(
         content["calibration"] = None
     return Call(
         "PATCH",
-        place.path,
-        lambda reply: _parse_info(place, reply),
+        collection.path,
+        lambda reply: _parse_info(collection, reply),
         content=encode_json(content),
-        once=True,
+        idempotent=True,
         timeout=WRITE_TIMEOUT,
     )
 
 
-def info(place: CollectionRef) -> Call[CollectionInfo]:
-    """Its settings, and how many documents it holds."""
-    return Call("GET", place.path, lambda reply: _parse_info(place, reply))
+def info(collection: CollectionRef) -> Call[CollectionInfo]:
+    """Return the collection's settings and its number of documents.
+
+    Returns:
+        A `CollectionInfo`.
+
+    Raises:
+        NotFound: the collection does not exist.
+
+    Example:
+        >>> collection.info().documents
+    """
+    return Call("GET", collection.path, lambda reply: _parse_info(collection, reply))
 
 
-def drop(place: CollectionRef) -> Call[None]:
-    """Delete it and its documents."""
-    place.known.widths.pop(place.name, None)
-    return Call("DELETE", place.path, ignore_content, once=True, timeout=WRITE_TIMEOUT)
+def drop(collection: CollectionRef) -> Call[None]:
+    """Delete the collection and all of its documents.
+
+    Raises:
+        NotFound: the collection does not exist.
+
+    Example:
+        >>> client.collection("library").drop()
+    """
+    collection.cache.widths.pop(collection.name, None)
+    return Call("DELETE", collection.path, ignore_content, idempotent=True, timeout=WRITE_TIMEOUT)
 
 
-def _parse_info(place: CollectionRef, reply: Reply) -> CollectionInfo:
-    found = parse_collection_info(reply.json())
-    if found.dimension is not None:
-        place.known.widths[place.name] = found.dimension
+def _parse_info(collection: CollectionRef, reply: Reply) -> CollectionInfo:
+    """Parse a collection's settings, and cache the width of its keys."""
+    info = parse_collection_info(reply.json())
+    if info.dimension is not None:
+        collection.cache.widths[collection.name] = info.dimension
     else:
-        place.known.widths.pop(place.name, None)
-    return found
+        collection.cache.widths.pop(collection.name, None)
+    return info
 
 
 T = TypeVar("T")
@@ -119,61 +171,91 @@ MAX_VALUES = 1000
 
 
 def fields(
-    place: CollectionRef,
+    collection: CollectionRef,
     fields: Sequence[Field | str] | None = None,
     *,
     where: Where | None = None,
     values: bool = False,
     limit: int | None = None,
 ) -> Plan[dict[str, FieldFacts]]:
-    """What can be filtered by: of each field its types, how many documents have it, its least and greatest value.
+    """Describe the metadata fields: types, number of documents, least and greatest value.
 
     Args:
-        fields: only these, as `F.year` or `"metadata.year"`; left out, all that a document which passes has.
-        values: the values too, those of most documents first.
-        limit: how many of them a field; `values(field)` goes through all of them.
+        fields: the fields to describe, as `F.year` or `"metadata.year"`; all fields of the documents that pass if
+        left out.
+        where: a filter for the documents that are read.
+        values: whether to return distinct values too, the most frequent first.
+        limit: the number of values per field. `values(field)` lists all of them.
+
+    Returns:
+        A dict from field names to `FieldFacts`.
+
+    Raises:
+        Invalid: a field, the filter or the limit is invalid.
+
+    Example:
+        >>> collection.fields()["metadata.year"].max
     """
-    raise_flaws(validation.check_number(limit, "/limit", least=1, most=MAX_VALUES))
-    names = None if fields is None else [field_name(each) for each in validation.require_list(fields, "/fields")]
+    raise_flaws(validation.check_number(limit, "/limit", minimum=1, maximum=MAX_VALUES))
+    names = None if fields is None else [field_name(field) for field in validation.require_list(fields, "/fields")]
     request = drop_omitted(fields=names, filter=filters.encode_filter(where), values=values or None, limit=limit)
-    found: dict[str, FieldFacts] = {}
+    facts: dict[str, FieldFacts] = {}
     cursor: str | None = None
     while True:
-        page = yield from _fields_page_call(place, request | drop_omitted(cursor=cursor))
-        found |= page.items[0]
+        page = yield from _fields_page_call(collection, request | drop_omitted(cursor=cursor))
+        facts |= page.items[0]
         if (cursor := page.next_cursor) is None:
-            return found
+            return facts
 
 
-def values(place: CollectionRef, field: Field | str, *, where: Where | None = None) -> Paging[FieldValue]:
-    """The distinct values of one field, with how many documents have each, those of most documents first."""
+def values(collection: CollectionRef, field: Field | str, *, where: Where | None = None) -> Paging[FieldValue]:
+    """List the distinct values of one metadata field, the most frequent first.
+
+    Args:
+        field: as `F.year` or `"metadata.year"`.
+        where: a filter for the documents that are read.
+
+    Returns:
+        A `Pages` of `FieldValue`, each with its number of documents.
+
+    Raises:
+        Invalid: the field or the filter is invalid.
+
+    Example:
+        >>> [(item.value, item.count) for item in collection.values(F.year)]
+    """
     name = field_name(field)
     request = drop_omitted(fields=[name], filter=filters.encode_filter(where), values=True)
 
-    def ask(cursor: str | None, at_once: int) -> Call[Page[FieldValue]]:
+    def ask(cursor: str | None, page_size: int) -> Call[Page[FieldValue]]:
         def parse(reply: Reply) -> Page[FieldValue]:
             facts = parse_field_facts(reply.json()["fields"][name])
             return Page(facts.values or [], facts.next_cursor)
 
-        return _fields_call(place, request | drop_omitted(limit=at_once, cursor=cursor), parse)
+        return _fields_call(collection, request | drop_omitted(limit=page_size, cursor=cursor), parse)
 
     def distinct(reply: Reply) -> int:
         return int(reply.json()["fields"][name]["distinct"])
 
     return Paging(
-        ask, MAX_VALUES, _fields_call(place, drop_omitted(fields=[name], filter=filters.encode_filter(where)), distinct)
+        ask,
+        MAX_VALUES,
+        _fields_call(collection, drop_omitted(fields=[name], filter=filters.encode_filter(where)), distinct),
     )
 
 
-def _fields_page_call(place: CollectionRef, request: Mapping[str, Any]) -> Call[Page[dict[str, FieldFacts]]]:
+def _fields_page_call(collection: CollectionRef, request: Mapping[str, Any]) -> Call[Page[dict[str, FieldFacts]]]:
+    """Return the call for one page of described fields."""
+
     def parse(reply: Reply) -> Page[dict[str, FieldFacts]]:
         content = reply.json()
         return Page(
-            [{name: parse_field_facts(each) for name, each in content["fields"].items()}], content["next_cursor"]
+            [{name: parse_field_facts(facts) for name, facts in content["fields"].items()}], content["next_cursor"]
         )
 
-    return _fields_call(place, request, parse)
+    return _fields_call(collection, request, parse)
 
 
-def _fields_call(place: CollectionRef, request: Mapping[str, Any], parse: Callable[[Reply], T]) -> Call[T]:
-    return Call("POST", f"{place.documents}/fields", parse, content=encode_json(request))
+def _fields_call(collection: CollectionRef, request: Mapping[str, Any], parse: Callable[[Reply], T]) -> Call[T]:
+    """Return the call that describes fields."""
+    return Call("POST", f"{collection.documents}/fields", parse, content=encode_json(request))

@@ -1,4 +1,4 @@
-"""Single documents and lists of them: written, changed, read, found, deleted."""
+"""Calls on documents: put, patch, get, find, count, update, delete."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DOCUMENT_NOT_FOUND = "document_not_found"
 
 
 def put(
-    place: CollectionRef,
+    collection: CollectionRef,
     id: str,  # noqa: A002  # the wire's name
     key: str | OmittedType | None = OMITTED,
     value: Any = OMITTED,
@@ -36,9 +36,31 @@ def put(
     split: Mapping[str, int] | OmittedType = OMITTED,
     value_vector: Vector | OmittedType = OMITTED,
 ) -> Call[Written]:
-    """Write one document, in place of what has its id; the arguments are those of `Document`."""
+    """Write one document; replace a document that has the same id.
+
+    Args:
+        id: 1 to 256 characters.
+        key: the text that queries are compared with.
+        value: any JSON; the key text if left out.
+        metadata: an object for filters.
+        key_vector: the vector that queries are compared with; encoded from `key` if left out.
+        key_vectors: several keys in place of `key_vector`.
+        parts: for each of `key_vectors`, the part of the key text that it encodes.
+        split: how to make several keys of a long text, as `{"tokens": 200, "overlap": 20}`.
+        value_vector: the vector that an answer's output sums up.
+
+    Returns:
+        A `Written` that says whether the text was truncated.
+
+    Raises:
+        Invalid: the id, a vector or a field is invalid.
+        NotFound: the collection does not exist.
+
+    Example:
+        >>> collection.put("cats", "pets that purr", {"shelf": 3}, {"year": 1930})
+    """
     validation.require_document_id(id)
-    given = Document(
+    document = Document(
         id,
         key,
         value,
@@ -49,11 +71,11 @@ def put(
         split=split,
         value_vector=value_vector,
     )
-    return _write_call("PUT", place.document(id), encode_fields(given.fields))
+    return _write_call("PUT", collection.document(id), encode_fields(document.fields))
 
 
 def patch(
-    place: CollectionRef,
+    collection: CollectionRef,
     id: str,  # noqa: A002  # the wire's name
     *,
     key: str | OmittedType | None = OMITTED,
@@ -65,92 +87,179 @@ def patch(
     split: Mapping[str, int] | OmittedType | None = OMITTED,
     value_vector: Vector | OmittedType | None = OMITTED,
 ) -> Call[Written]:
-    """Change what is given of one document: objects merge, None removes; what depends on a new text is encoded anew.
+    """Change the given fields of one document; fields that are left out stay.
+
+    Objects merge, and None removes a field. Vectors that depend on a changed text are encoded again.
+
+    Args:
+        id: of the document.
+        key: a new key text.
+        value: merged into the value if both are objects; otherwise replaces it.
+        metadata: merged into the metadata.
+        key_vector: a new key vector.
+        key_vectors: new key vectors.
+        parts: for each of `key_vectors`, the part of the key text that it encodes.
+        split: how to split the new key text.
+        value_vector: a new value vector.
+
+    Returns:
+        A `Written` that says whether the text was truncated.
 
     Raises:
-        NotFound: there is no document of this id.
+        NotFound: the collection has no document with this id.
+        Invalid: a field is invalid.
+
+    Example:
+        >>> collection.patch("cats", metadata={"year": 1931})
     """
     validation.require_document_id(id)
-    given = {"key": key, "value": value, "metadata": metadata, "key_vector": key_vector, "key_vectors": key_vectors}
-    given |= {"parts": parts, "split": split, "value_vector": value_vector}
-    changes = {name: each for name, each in given.items() if each is not OMITTED}
-    return _write_call("PATCH", place.document(id), encode_fields(changes))
+    fields = {"key": key, "value": value, "metadata": metadata, "key_vector": key_vector, "key_vectors": key_vectors}
+    fields |= {"parts": parts, "split": split, "value_vector": value_vector}
+    changes = {name: field for name, field in fields.items() if field is not OMITTED}
+    return _write_call("PATCH", collection.document(id), encode_fields(changes))
 
 
-def get(place: CollectionRef, id: str, *, include: Sequence[DocumentField] | None = None) -> Call[Document]:  # noqa: A002
-    """One document, with its key, value and metadata unless `include` says what.
+def get(collection: CollectionRef, id: str, *, include: Sequence[DocumentField] | None = None) -> Call[Document]:  # noqa: A002
+    """Return one document.
 
-    With "sent_value" in place of "value" it has a value only if one was sent.
+    Args:
+        id: of the document.
+        include: the fields to return; key, value and metadata if left out. With "sent_value" in place of "value"
+        the document has a value only if one was sent.
+
+    Returns:
+        A `Document`.
 
     Raises:
-        NotFound: there is no document of this id.
+        NotFound: the collection has no document with this id.
+
+    Example:
+        >>> collection.get("cats").metadata["year"]
     """
     validation.require_document_id(id)
     query = [("include", name) for name in ([] if include is None else validation.require_list(include, "/include"))]
     return Call(
         "GET",
-        place.document(id),
+        collection.document(id),
         lambda reply: parse_document(reply.json()),
         (*query, ("vector_format", VECTOR_FORMAT)),
     )
 
 
 def get_many(
-    place: CollectionRef, ids: str | Iterable[str], *, include: Sequence[DocumentField] | None = None
+    collection: CollectionRef, ids: str | Iterable[str], *, include: Sequence[DocumentField] | None = None
 ) -> Plan[list[Document | None]]:
-    """The documents of these ids, in this order; None where there is none."""
-    asked = _to_id_list(ids)
-    found: dict[str, Document] = {}
-    for begin in range(0, len(asked), _PAGE_SIZE):
-        part = list(dict.fromkeys(asked[begin : begin + _PAGE_SIZE]))
-        page = yield from _page_call(place, drop_omitted(ids=part, include=include, limit=len(part)))
-        found |= {each.id: each for each in page.items}
-    return [found.get(each) for each in asked]
+    """Return the documents with these ids, in the order of the ids.
 
+    Args:
+        ids: one id or any number of ids.
+        include: the fields to return; key, value and metadata if left out.
 
-def remove(place: CollectionRef, id: str) -> Call[None]:  # noqa: A002  # the wire's name
-    """Delete one document.
+    Returns:
+        A list as long as `ids`, with None for each unknown id.
 
     Raises:
-        NotFound: there is no document of this id; `delete` is silent then.
+        Invalid: an id is invalid.
+
+    Example:
+        >>> [document is not None for document in collection.get_many(["cats", "unknown"])]
+        [True, False]
+    """
+    id_list = _to_id_list(ids)
+    documents: dict[str, Document] = {}
+    for begin in range(0, len(id_list), _PAGE_SIZE):
+        chunk = list(dict.fromkeys(id_list[begin : begin + _PAGE_SIZE]))
+        page = yield from _page_call(collection, drop_omitted(ids=chunk, include=include, limit=len(chunk)))
+        documents |= {document.id: document for document in page.items}
+    return [documents.get(document) for document in id_list]
+
+
+def remove(collection: CollectionRef, id: str) -> Call[None]:  # noqa: A002  # the wire's name
+    """Delete one document; raise if it does not exist.
+
+    Args:
+        id: of the document.
+
+    Raises:
+        NotFound: the collection has no document with this id. `delete` ignores unknown ids.
+
+    Example:
+        >>> collection.remove("cats")
     """
     validation.require_document_id(id)
-    return Call("DELETE", place.document(id), ignore_content, once=True, timeout=WRITE_TIMEOUT)
+    return Call("DELETE", collection.document(id), ignore_content, idempotent=True, timeout=WRITE_TIMEOUT)
 
 
 def find(
-    place: CollectionRef,
+    collection: CollectionRef,
     *,
     where: Where | None = None,
     ids: str | Iterable[str] | None = None,
     include: Sequence[DocumentField] | None = None,
     page: int = _PAGE_SIZE,
 ) -> Paging[Document]:
-    """The documents that pass, in the order of their ids, one after another over all pages.
+    """List the documents that pass a filter, ordered by id and fetched page by page.
 
     Args:
-        ids: only these; unknown ones are silent.
-        page: how many come at a time.
+        where: a filter; all documents pass if left out.
+        ids: return only documents with these ids; unknown ids are ignored.
+        include: the fields to return; key, value and metadata if left out.
+        page: the number of documents per request.
+
+    Returns:
+        A `Pages` of `Document`; `AsyncPages` for `AsyncCollection`.
+
+    Raises:
+        Invalid: the filter, an id or the page size is invalid.
+
+    Example:
+        >>> [document.id for document in collection.find(where=F.year < 1950)]
     """
-    asked = None if ids is None else _to_id_list(ids)
-    raise_flaws([*validation.check_number(page, "/limit", least=1, most=validation.MAX_PAGE_SIZE)])
-    which = drop_omitted(ids=asked, filter=filters.encode_filter(where))
+    id_list = None if ids is None else _to_id_list(ids)
+    raise_flaws([*validation.check_number(page, "/limit", minimum=1, maximum=validation.MAX_PAGE_SIZE)])
+    selection = drop_omitted(ids=id_list, filter=filters.encode_filter(where))
 
-    def ask(cursor: str | None, at_once: int) -> Call[Page[Document]]:
-        return _page_call(place, which | drop_omitted(include=include, limit=at_once, cursor=cursor))
+    def ask(cursor: str | None, limit: int) -> Call[Page[Document]]:
+        return _page_call(collection, selection | drop_omitted(include=include, limit=limit, cursor=cursor))
 
-    return Paging(ask, page, _count_call(place, which))
-
-
-def count(place: CollectionRef, *, where: Where | None = None) -> Call[int]:
-    """How many documents pass."""
-    return _count_call(place, drop_omitted(filter=filters.encode_filter(where)))
+    return Paging(ask, page, _count_call(collection, selection))
 
 
-def exists(place: CollectionRef, id: str) -> Plan[bool]:  # noqa: A002  # the wire's name
-    """Whether there is a document of this id."""
+def count(collection: CollectionRef, *, where: Where | None = None) -> Call[int]:
+    """Count the documents that pass a filter.
+
+    Args:
+        where: a filter; all documents pass if left out.
+
+    Returns:
+        The number of documents.
+
+    Raises:
+        Invalid: the filter is invalid.
+
+    Example:
+        >>> collection.count(where=F.year < 1950)
+    """
+    return _count_call(collection, drop_omitted(filter=filters.encode_filter(where)))
+
+
+def exists(collection: CollectionRef, id: str) -> Plan[bool]:  # noqa: A002  # the wire's name
+    """Return whether the collection has a document with this id.
+
+    Args:
+        id: of the document.
+
+    Returns:
+        True or False.
+
+    Raises:
+        NotFound: the collection itself does not exist.
+
+    Example:
+        >>> collection.exists("cats")
+    """
     try:
-        yield from get(place, id, include=["metadata"])
+        yield from get(collection, id, include=["metadata"])
     except NotFound as error:
         if error.code != _DOCUMENT_NOT_FOUND:
             raise
@@ -158,78 +267,121 @@ def exists(place: CollectionRef, id: str) -> Plan[bool]:  # noqa: A002  # the wi
     return True
 
 
-def delete(place: CollectionRef, ids: str | Iterable[str] | None = None, *, where: Where | None = None) -> Call[int]:
-    """Delete the documents of these ids, or all that pass → how many there were; unknown ids are silent."""
+def delete(
+    collection: CollectionRef, ids: str | Iterable[str] | None = None, *, where: Where | None = None
+) -> Call[int]:
+    """Delete documents by id, or all that pass a filter.
+
+    Args:
+        ids: one id or several; unknown ids are ignored.
+        where: a filter, in place of ids.
+
+    Returns:
+        The number of deleted documents.
+
+    Raises:
+        Invalid: both ids and a filter were given, or neither.
+
+    Example:
+        >>> collection.delete(where=F.year < 1900)
+    """
     return Call(
         "POST",
-        f"{place.documents}/delete",
+        f"{collection.documents}/delete",
         lambda reply: int(reply.json()["deleted"]),
         content=encode_json(_encode_selection(ids, where)),
-        once=True,
+        idempotent=True,
         timeout=WRITE_TIMEOUT,
     )
 
 
 def update(
-    place: CollectionRef,
+    collection: CollectionRef,
     ids: str | Iterable[str] | None = None,
     *,
     where: Where | None = None,
     value: Any = OMITTED,
     metadata: Mapping[str, Any] | OmittedType | None = OMITTED,
 ) -> Call[int]:
-    """Merge one change into the documents of these ids, or all that pass, at once → how many there were.
+    """Merge one change into many documents, in one transaction.
 
-    In metadata, and in objects of a value, None removes a field; what is not named stays.
+    In metadata, and in objects of a value, None removes a field. Fields that are not named stay.
+
+    Args:
+        ids: one id or several; unknown ids are ignored.
+        where: a filter, in place of ids.
+        value: merged into each document's value.
+        metadata: merged into each document's metadata.
+
+    Returns:
+        The number of changed documents.
+
+    Raises:
+        Invalid: both ids and a filter were given, or neither.
+
+    Example:
+        >>> collection.update(where=F.year == 1930, metadata={"era": "interwar"})
     """
-    patch = {name: each for name, each in (("value", value), ("metadata", metadata)) if each is not OMITTED}
+    changes = {name: change for name, change in (("value", value), ("metadata", metadata)) if change is not OMITTED}
     return Call(
         "POST",
-        f"{place.documents}/update",
+        f"{collection.documents}/update",
         lambda reply: int(reply.json()["updated"]),
-        content=encode_json({**_encode_selection(ids, where), "patch": patch}),
-        once=True,
+        content=encode_json({**_encode_selection(ids, where), "patch": changes}),
+        idempotent=True,
         timeout=WRITE_TIMEOUT,
     )
 
 
 def parse_written(reply: Reply) -> Written:
-    """What a write did."""
+    """Parse the result of a write."""
     content = reply.json()
     return Written(content["upserted"], content["truncated"], content.get("skipped", []))
 
 
 def _write_call(method: str, path: str, content: Mapping[str, Any]) -> Call[Written]:
-    return Call(method, path, parse_written, content=encode_json(content), once=True, timeout=WRITE_TIMEOUT)
+    """Return the call that writes one document."""
+    return Call(method, path, parse_written, content=encode_json(content), idempotent=True, timeout=WRITE_TIMEOUT)
 
 
-def _page_call(place: CollectionRef, request: Mapping[str, Any]) -> Call[Page[Document]]:
+def _page_call(collection: CollectionRef, request: Mapping[str, Any]) -> Call[Page[Document]]:
+    """Return the call for one page of documents."""
+
     def parse(reply: Reply) -> Page[Document]:
         content = reply.json()
         _show_warnings(content)
-        return Page([parse_document(each) for each in content["documents"]], content["next_cursor"])
+        return Page([parse_document(item) for item in content["documents"]], content["next_cursor"])
 
     return Call(
-        "POST", f"{place.documents}/query", parse, content=encode_json({**request, "vector_format": VECTOR_FORMAT})
+        "POST", f"{collection.documents}/query", parse, content=encode_json({**request, "vector_format": VECTOR_FORMAT})
     )
 
 
-def _count_call(place: CollectionRef, which: Mapping[str, Any]) -> Call[int]:
+def _count_call(collection: CollectionRef, selection: Mapping[str, Any]) -> Call[int]:
+    """Return the call that counts the selected documents."""
+
     def parse(reply: Reply) -> int:
         content = reply.json()
         _show_warnings(content)
         return int(content["count"])
 
-    return Call("POST", f"{place.documents}/query", parse, content=encode_json({**which, "limit": 0, "count": True}))
+    return Call(
+        "POST", f"{collection.documents}/query", parse, content=encode_json({**selection, "limit": 0, "count": True})
+    )
 
 
 def _show_warnings(content: Mapping[str, Any]) -> None:
-    """Show why a filter passes nothing, where it asks for a field that no document has."""
+    """Show the service's warnings, such as a filter on a field that no document has."""
     for warning in content.get("warnings", ()):
         warnings.warn(warning, stacklevel=2)
 
 
 def _encode_selection(ids: str | Iterable[str] | None, where: Where | None) -> dict[str, Any]:
+    """Return the request fields that select documents by ids or by a filter.
+
+    Raises:
+        Invalid: both were given, or neither.
+    """
     if (ids is None) == (where is None):
         raise invalid_value("", "send exactly one of ids and filter")
     if where is not None:
@@ -238,7 +390,7 @@ def _encode_selection(ids: str | Iterable[str] | None, where: Where | None) -> d
 
 
 def _to_id_list(ids: str | Iterable[str]) -> list[str]:
-    """Some ids, or one."""
-    asked = [ids] if isinstance(ids, str) else validation.require_list(ids, "/ids")
-    raise_flaws(validation.check_document_ids(asked))
-    return asked
+    """Return one id or several as a list, after checking each."""
+    id_list = [ids] if isinstance(ids, str) else validation.require_list(ids, "/ids")
+    raise_flaws(validation.check_document_ids(id_list))
+    return id_list

@@ -1,4 +1,4 @@
-"""Attending from one query or many to a collection."""
+"""Queries to a collection: attend, stream, sweep, compare and calibrate. Checked here before they are sent."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MatchField: TypeAlias = Literal["value", "key", "metadata", "output", "key_vecto
 
 
 class AttendOptions(TypedDict, total=False):
-    """The arguments of `attend` besides its query, as they are written."""
+    """Keyword arguments of `attend` besides its query."""
 
     temperature: float | Literal["auto"] | None
     effective_documents: float | None
@@ -48,7 +48,7 @@ class AttendOptions(TypedDict, total=False):
 
 
 def attend(
-    place: CollectionRef,
+    collection: CollectionRef,
     query: Any,
     *,
     temperature: float | Literal["auto"] | None = None,
@@ -67,26 +67,46 @@ def attend(
     read: Mapping[str, Any] | None = None,
     include: Sequence[MatchField] | None = None,
 ) -> Plan[Answer | list[Answer]]:
-    """Give every document that passes its weight; docs/asking.md tells of each argument.
+    """Attend from one query or many to the documents of a collection.
+
+    Every document that passes the filter gets a weight. The weights, with that of "none of these", sum to one.
+    docs/asking.md explains each argument.
 
     Args:
-        query: a text or a vector, for one answer; a list of them, or a matrix, for a list of answers in this order.
-            A list of any length goes to the service in parts.
-        temperature: 0, or from 1e-30 on; `"auto"` for the one at which the answer rests on `effective_documents`.
-        top_k: how many documents to name, 10 if left out.
-        top_p: name the fewest that hold this share of the documents' weight.
-        where: which documents may be attended to, as `F.year >= 1930`.
-        null: the similarity of "none of these", `False` for none, or "auto", "lenient", "strict",
-            "calibrated".
-        max_error: a bound asked of the certificate.
-        full_text: what the words of a text weigh: so many times its rank in full text is added to a document's logit;
-            "auto" is what the collection was calibrated to.
-        bias: what else is added, a term or a list, as `{"field": "metadata.year", "half_life": 10}`.
-        min_confidence: of a calibrated collection, how sure the first match must be for the verdict "one".
-        conformal: of a calibrated collection, name the set that the right one is in with this chance.
-        allow_missing: whether to answer also where some documents cannot be asked now; then `coverage` says how many.
-        read: a field to read over all documents, as `{"field": "metadata.year", "as": "mean"}`.
-        include: what a match brings along; `"output"` is the blended value, of the whole answer.
+        query: a text or a vector for one answer. A list of them, or a matrix [m, d], gives a list of answers in the
+        same order; a list of any length is sent in several requests.
+        temperature: 0, or from 1e-30 on. `"auto"` chooses the temperature at which the answer rests on
+        `effective_documents`.
+        effective_documents: the target for `temperature="auto"`; at least 1.
+        top_k: how many documents to return; 10 if left out.
+        top_p: return the fewest documents that hold this share of the documents' weight.
+        where: a filter for the documents that may be attended to, as `F.year >= 1930`.
+        normaliser: the function that turns logits into weights.
+        null: the similarity of "none of these"; `False` for none, or "auto", "lenient", "strict" or "calibrated".
+        max_error: the largest error that the certificate may state.
+        full_text: the factor of a document's full-text rank, which is added to its logit. "auto" is the calibrated
+        factor.
+        bias: one more term of the logits, or a list of terms, as `{"field": "metadata.year", "half_life": 10}`.
+        min_confidence: the confidence that the first match needs for the verdict "one". Needs a calibrated
+        collection.
+        conformal: the probability with which the returned set must contain the right document. Needs a calibrated
+        collection.
+        allow_missing: whether to answer when some documents are unavailable; `coverage` then says how many were
+        read.
+        read: a metadata field to aggregate over all documents, as `{"field": "metadata.year", "as": "mean"}`.
+        include: the fields of each match. `"output"` is the weighted sum of value vectors and belongs to the whole
+        answer.
+
+    Returns:
+        An `Answer`, or a list of answers if a list of queries was sent.
+
+    Raises:
+        Invalid: an argument is out of range, or a vector's width differs from the keys'.
+        NotFound: the collection does not exist.
+
+    Example:
+        >>> answer = client.collection("library").attend("pets that purr", top_k=3)
+        >>> answer.best.value if answer.best else "not found"
     """
     options = _encode_options(
         temperature=temperature,
@@ -106,88 +126,108 @@ def attend(
         include=include,
     )
     if isinstance(query, str) or (is_vector(query) and len(query)):
-        return (yield from _attend_one(place, query, options))
-    return (yield from _attend_many(place, query, options))
+        return (yield from _attend_one(collection, query, options))
+    return (yield from _attend_many(collection, query, options))
 
 
-def attend_stream(place: CollectionRef, query: Any, **how: Unpack[AttendOptions]) -> EventStream[Answer]:
-    """The same of one query, as answers while it is computed: of growing parts of a large collection, at last of all.
+def attend_stream(collection: CollectionRef, query: Any, **how: Unpack[AttendOptions]) -> EventStream[Answer]:
+    """Yield answers while one query is computed over growing parts of a large collection.
 
-    The parts have `coverage`, and a certificate that is true of all documents; the last is what `attend` answers, and
-    `final`: docs/streaming.md tells of them. The arguments are those of `attend`, but for `read`,
-    `allow_missing`, `min_confidence` and `conformal`, and for the temperature "auto".
+    Each answer has `coverage` and a certificate that holds for all documents. The last answer is what `attend`
+    returns and
+    has `final` set. docs/streaming.md explains the stages.
+
+    Args:
+        query: a text or a vector.
+        how: the arguments of `attend`, except `read`, `allow_missing`, `min_confidence`, `conformal` and the
+        temperature "auto".
+
+    Returns:
+        An iterator of `Answer`; an asynchronous iterator for `AsyncCollection`.
+
+    Raises:
+        Invalid: an argument is out of range.
+
+    Example:
+        >>> for answer in collection.attend_stream("pets that purr"):
+        ...     print(answer.final, answer.ids)
     """
     content = encode_json({"query": encode_query(query, "/query"), "stream": True, **_encode_options(**how)})
 
-    def hear_it(heard: EventHandler) -> Plan[None]:
-        yield from check_query_widths(place, [query], lambda _: "/query")
-        yield from listen("POST", f"{place.path}/attend", heard, content)
+    def open_stream(on_event: EventHandler) -> Plan[None]:
+        yield from check_query_widths(collection, [query], lambda _: "/query")
+        yield from listen("POST", f"{collection.path}/attend", on_event, content)
 
     def answer(name: str, data: Any) -> Answer:
         if name == "problem":
-            raise problem_error(data, Reply(data["status"], {}, b"", place.path))
+            raise problem_error(data, Reply(data["status"], {}, b"", collection.path))
         return Answer(data, question=query_text(query), final=name == "answer")
 
-    return EventStream(hear_it, answer)
+    return EventStream(open_stream, answer)
 
 
 def _encode_options(**how: Unpack[AttendOptions]) -> dict[str, Any]:
-    """The fields of a request besides its query.
+    """Return the fields of a request besides its query.
 
     Raises:
-        Invalid: one of them is out of its range.
+        Invalid: an option is out of its range.
     """
     get: Any = how.get
     raise_flaws(
         chain(
             validation.check_temperature(get("temperature"), auto=True),
-            validation.check_number(get("effective_documents"), "/effective_documents", least=1),
+            validation.check_number(get("effective_documents"), "/effective_documents", minimum=1),
             validation.check_top_k(get("top_k")),
-            validation.check_number(get("top_p"), "/top_p", above=0, most=1),
+            validation.check_number(get("top_p"), "/top_p", above=0, maximum=1),
             validation.check_number(get("max_error"), "/max_error", above=0),
             validation.check_text_weight(get("full_text")),
-            validation.check_number(get("min_confidence"), "/min_confidence", least=0, most=1),
-            validation.check_number(get("conformal"), "/conformal", least=0.5, most=0.99),
+            validation.check_number(get("min_confidence"), "/min_confidence", minimum=0, maximum=1),
+            validation.check_number(get("conformal"), "/conformal", minimum=0.5, maximum=0.99),
         )
     )
-    fields: dict[str, Any] = {name: each for name, each in how.items() if name not in ("where", "bias")}
+    fields: dict[str, Any] = {name: option for name, option in how.items() if name not in ("where", "bias")}
     return drop_omitted(
         **fields, bias=encode_bias(get("bias")), filter=filters.encode_filter(get("where")), vector_format=VECTOR_FORMAT
     )
 
 
-def _attend_one(place: CollectionRef, query: Any, options: Mapping[str, Any]) -> Plan[Answer]:
-    yield from check_query_widths(place, [query], lambda _: "/query")
-    least = options.get("min_confidence")
+def _attend_one(collection: CollectionRef, query: Any, options: Mapping[str, Any]) -> Plan[Answer]:
+    """Send one query; return its answer."""
+    yield from check_query_widths(collection, [query], lambda _: "/query")
+    min_confidence = options.get("min_confidence")
 
     def parse(reply: Reply) -> Answer:
-        return Answer(reply.json(), question=query_text(query), request_id=reply.request_id, min_confidence=least)
+        return Answer(
+            reply.json(), question=query_text(query), request_id=reply.request_id, min_confidence=min_confidence
+        )
 
     content = encode_json({"query": encode_query(query, "/query"), **options})
-    return (yield from Call("POST", f"{place.path}/attend", parse, content=content))
+    return (yield from Call("POST", f"{collection.path}/attend", parse, content=content))
 
 
-def _attend_many(place: CollectionRef, queries: Any, options: Mapping[str, Any]) -> Plan[list[Answer]]:
-    asked = list_queries(queries)
-    if not asked:
+def _attend_many(collection: CollectionRef, queries: Any, options: Mapping[str, Any]) -> Plan[list[Answer]]:
+    """Send queries in requests as large as the service allows; return their answers in order."""
+    query_list = list_queries(queries)
+    if not query_list:
         return []
-    yield from check_query_widths(place, asked, lambda at: f"/queries/{at}")
-    sent = [encode_query(each, f"/queries/{at}") for at, each in enumerate(asked)]
-    most = 1 if len(asked) == 1 else (yield from get_limit(place.known, "queries"))
+    yield from check_query_widths(collection, query_list, lambda index: f"/queries/{index}")
+    encoded = [encode_query(query, f"/queries/{index}") for index, query in enumerate(query_list)]
+    batch_size = 1 if len(query_list) == 1 else (yield from get_limit(collection.cache, "queries"))
     answers: list[Answer] = []
-    least = options.get("min_confidence")
-    for begin in range(0, len(asked), most):
-        texts = [query_text(each) for each in asked[begin : begin + most]]
+    min_confidence = options.get("min_confidence")
+    for begin in range(0, len(query_list), batch_size):
+        texts = [query_text(query) for query in query_list[begin : begin + batch_size]]
 
         def parse(reply: Reply, texts: Sequence[str | None] = texts) -> list[Answer]:
             results = reply.json()["results"]
-            named = zip(results, texts, strict=True)
+            pairs = zip(results, texts, strict=True)
             return [
-                Answer(each, question=text, request_id=reply.request_id, min_confidence=least) for each, text in named
+                Answer(query, question=text, request_id=reply.request_id, min_confidence=min_confidence)
+                for query, text in pairs
             ]
 
-        content = encode_json({"queries": sent[begin : begin + most], **options})
-        answers += yield from Call("POST", f"{place.path}/attend", parse, content=content)
+        content = encode_json({"queries": encoded[begin : begin + batch_size], **options})
+        answers += yield from Call("POST", f"{collection.path}/attend", parse, content=content)
     return answers
 
 
@@ -195,7 +235,7 @@ SweptField: TypeAlias = Literal["key", "value", "metadata", "key_vector", "value
 
 
 def sweep(
-    place: CollectionRef,
+    collection: CollectionRef,
     query: str | Vector,
     temperatures: Iterable[float],
     *,
@@ -206,72 +246,104 @@ def sweep(
     bias: Bias | None = None,
     include: Sequence[SweptField] | None = None,
 ) -> Plan[Swept]:
-    """Ask one question at many temperatures, from one reading of the keys; `weights` is an array [T, top_k]."""
+    """Attend from one query at many temperatures, reading the keys once.
+
+    Args:
+        query: one text or one vector.
+        temperatures: at least one; each 0, or from 1e-30 on.
+        top_k: how many documents to return; 10 if left out.
+        null: the similarity of "none of these", as for `attend`.
+        where: a filter for the documents that may be attended to.
+        full_text: the factor of the full-text rank, as for `attend`.
+        bias: further terms of the logits, as for `attend`.
+        include: the fields of each match.
+
+    Returns:
+        A `Swept`, whose `weights` have the shape [T, top_k].
+
+    Raises:
+        Invalid: a temperature or another argument is out of range.
+
+    Example:
+        >>> collection.sweep("pets that purr", [0.01, 0.1, 1.0]).weights.shape
+    """
     if not isinstance(temperatures, Iterable):
         raise invalid_value_at(
             "/temperatures", f"wanted a list of temperatures, got {temperatures!r}: write [{temperatures!r}]"
         )
-    asked = validation.require_list(temperatures, "/temperatures")
+    values = validation.require_list(temperatures, "/temperatures")
     flaws = chain.from_iterable(
-        validation.check_temperature(each, f"/temperatures/{at}", needed=True) for at, each in enumerate(asked)
+        validation.check_temperature(value, f"/temperatures/{index}", needed=True) for index, value in enumerate(values)
     )
-    none = [] if asked else [Flaw("/temperatures", "wanted at least 1, got 0")]
-    raise_flaws([*none, *flaws, *validation.check_top_k(top_k), *validation.check_text_weight(full_text)])
+    empty = [] if values else [Flaw("/temperatures", "wanted at least 1, got 0")]
+    raise_flaws([*empty, *flaws, *validation.check_top_k(top_k), *validation.check_text_weight(full_text)])
     if not (isinstance(query, str) or is_vector(query)):
         raise invalid_value_at(
             "/query", f"wanted one text or one vector, got {type(query).__name__}: sweep them one by one"
         )
-    yield from check_query_widths(place, [query], lambda _: "/query")
+    yield from check_query_widths(collection, [query], lambda _: "/query")
 
     def parse(reply: Reply) -> Swept:
         return Swept(reply.json(), question=query_text(query), request_id=reply.request_id)
 
-    added = drop_omitted(full_text=full_text, bias=encode_bias(bias))
+    terms = drop_omitted(full_text=full_text, bias=encode_bias(bias))
     options = (
         drop_omitted(
             top_k=top_k, null=null, filter=filters.encode_filter(where), include=include, vector_format=VECTOR_FORMAT
         )
-        | added
+        | terms
     )
     content = encode_json(
-        {"query": encode_query(query, "/query"), "temperatures": [float(each) for each in asked], **options}
+        {"query": encode_query(query, "/query"), "temperatures": [float(value) for value in values], **options}
     )
-    return (yield from Call("POST", f"{place.path}/sweep", parse, content=content))
+    return (yield from Call("POST", f"{collection.path}/sweep", parse, content=content))
 
 
 def calibrate(
-    place: CollectionRef, questions: Iterable[Mapping[str, Any]], *, apply: bool = False
+    collection: CollectionRef, questions: Iterable[Mapping[str, Any]], *, apply: bool = False
 ) -> Plan[Calibration]:
-    """Fit to labelled questions how sure an answer may be; from 50 on, as docs/calibration.md tells.
+    """Fit confidence, null level and full-text factor to labelled questions.
+
+    At least 50 questions are needed; docs/calibration.md explains the result.
 
     Args:
-        questions: each a `query`, a text or a vector, and the `id` that answers it, or `ids`; `"id": None` where
-            nothing does.
-        apply: keep it, where it gains.
+        questions: mappings with a `query` (text or vector) and the `id`, or `ids`, of its answer; `"id": None` for
+        no answer.
+        apply: store the calibration in the collection if it improves on the current one.
+
+    Returns:
+        A `Calibration` with the fitted values, and the losses before and after.
+
+    Raises:
+        Invalid: a question lacks its query, or there are too few questions.
+
+    Example:
+        >>> result = collection.calibrate([{"query": "purring pets", "id": "cats"}, ...])
+        >>> print(result.explain())
     """
-    asked = validation.require_list(questions, "/questions")
-    for at, each in enumerate(asked):
-        if not isinstance(each, Mapping) or "query" not in each:
+    labelled = validation.require_list(questions, "/questions")
+    for index, question in enumerate(labelled):
+        if not isinstance(question, Mapping) or "query" not in question:
             raise invalid_value_at(
-                f"/questions/{at}", 'wanted a question as {"query": …, "id": …}, "id": None for no answer'
+                f"/questions/{index}", 'wanted a question as {"query": …, "id": …}, "id": None for no answer'
             )
-    queries = [each["query"] for each in asked]
-    yield from check_query_widths(place, queries, lambda at: f"/questions/{at}/query")
-    sent = [
-        {**each, "query": encode_query(query, f"/questions/{at}/query")}
-        for at, (each, query) in enumerate(zip(asked, queries, strict=True))
+    queries = [question["query"] for question in labelled]
+    yield from check_query_widths(collection, queries, lambda index: f"/questions/{index}/query")
+    encoded = [
+        {**question, "query": encode_query(query, f"/questions/{index}/query")}
+        for index, (question, query) in enumerate(zip(labelled, queries, strict=True))
     ]
 
     def parse(reply: Reply) -> Calibration:
         return Calibration.read(reply.json())
 
-    path, content = f"{place.path}/calibrate", encode_json({"questions": sent, "apply": apply})
-    # Applied twice, the second is judged against the first.
+    path, content = f"{collection.path}/calibrate", encode_json({"questions": encoded, "apply": apply})
+    # A repeated call with `apply` would be compared with the calibration that the first one stored.
     return (yield from Call("POST", path, parse, content=content, repeatable=apply is False, timeout=WRITE_TIMEOUT))
 
 
 def compare(
-    place: CollectionRef,
+    collection: CollectionRef,
     query: str,
     *,
     temperature: float | None = None,
@@ -279,12 +351,31 @@ def compare(
     null: Null | None = None,
     where: Where | None = None,
 ) -> Call[Comparison]:
-    """Ask in four ways: SQL's `=`, SQL's full text, the nearest documents, and attention."""
-    return _compare_call(f"{place.path}/compare", query, temperature, top_k, null, filter=filters.encode_filter(where))
+    """Run one query by SQL equality, SQL full text, nearest documents and attention.
+
+    Args:
+        query: one text.
+        temperature: as for `attend`.
+        top_k: how many documents each method returns.
+        null: the similarity of "none of these", as for `attend`.
+        where: a filter for the documents that may be found.
+
+    Returns:
+        A `Comparison` with the four results.
+
+    Raises:
+        Invalid: an argument is out of range.
+
+    Example:
+        >>> collection.compare("pets that purr").attention.best
+    """
+    return _compare_call(
+        f"{collection.path}/compare", query, temperature, top_k, null, filter=filters.encode_filter(where)
+    )
 
 
 def compare_rows(
-    known: ServiceCache,
+    cache: ServiceCache,
     query: str,
     rows: Iterable[Any],
     *,
@@ -292,13 +383,30 @@ def compare_rows(
     top_k: int | None = None,
     null: Null | None = None,
 ) -> Call[Comparison]:
-    """Ask the same of rows that come with the question, each with a `key` and perhaps an `id` and a `value`."""
-    sent = []
-    for at, each in enumerate(validation.require_list(rows, "/rows")):
-        if not isinstance(each, Mapping | Document):
-            raise invalid_value_at(f"/rows/{at}", f"wanted an object, got {validation.describe_value(each)}")
-        sent.append(each if isinstance(each, Mapping) else {"id": each.id, **encode_fields(each.fields)})
-    return _compare_call("/v1/compare", query, temperature, top_k, null, rows=sent)
+    """Run one query by four methods over rows that are sent with it.
+
+    Args:
+        query: one text.
+        rows: documents or mappings, each with a `key` and optionally an `id` and a `value`. They are not stored.
+        temperature: as for `attend`.
+        top_k: how many rows each method returns.
+        null: the similarity of "none of these", as for `attend`.
+
+    Returns:
+        A `Comparison` with the four results.
+
+    Raises:
+        Invalid: a row is not an object, or an argument is out of range.
+
+    Example:
+        >>> client.compare("pets that purr", [{"key": "cats"}, {"key": "tax law"}])
+    """
+    encoded = []
+    for index, row in enumerate(validation.require_list(rows, "/rows")):
+        if not isinstance(row, Mapping | Document):
+            raise invalid_value_at(f"/rows/{index}", f"wanted an object, got {validation.describe_value(row)}")
+        encoded.append(row if isinstance(row, Mapping) else {"id": row.id, **encode_fields(row.fields)})
+    return _compare_call("/v1/compare", query, temperature, top_k, null, rows=encoded)
 
 
 def _compare_call(
@@ -307,10 +415,11 @@ def _compare_call(
     temperature: float | None,
     top_k: int | None,
     null: Null | None,
-    **others: Any,
+    **fields: Any,
 ) -> Call[Comparison]:
+    """Return the call that compares the four methods, after checking its options."""
     raise_flaws(chain(validation.check_temperature(temperature), validation.check_top_k(top_k)))
-    options = drop_omitted(temperature=temperature, top_k=top_k, null=null, **others)
+    options = drop_omitted(temperature=temperature, top_k=top_k, null=null, **fields)
     return Call(
         "POST",
         path,
@@ -320,11 +429,15 @@ def _compare_call(
 
 
 Bias: TypeAlias = Mapping[str, Any] | Sequence[Mapping[str, Any]]
-"""A term of a bias as the service reads it, where a `filter` may be written as `F.year >= 1990`, or a list of them."""
+"""One term of a bias in the service's JSON, or a list of terms. A `filter` may be an expression as `F.year >= 1990`."""
 
 
 def list_queries(queries: Any) -> list[Any]:
-    """Several queries, from whatever holds them."""
+    """Return several queries as a list.
+
+    Raises:
+        Invalid: the argument is a mapping, a scalar, or an array of more than two dimensions.
+    """
     dimensions = getattr(queries, "ndim", None)
     if isinstance(queries, Mapping) or dimensions == 0 or (dimensions or 0) > 2:
         raise invalid_value("/query", "wanted a text, a vector, a list of these, or a matrix with a row a query")
@@ -337,62 +450,67 @@ def list_queries(queries: Any) -> list[Any]:
 
 
 def encode_query(query: Any, pointer: str) -> Any:
-    """A text as it is, a vector as it is sent."""
+    """Return a text unchanged, and a vector in its wire form."""
     return query if isinstance(query, str) else encode_vector(query, pointer)
 
 
 def encode_bias(bias: Bias | None) -> Any:
-    """Terms as they are sent.
+    """Return the terms of a bias in their wire form.
 
     Raises:
-        Invalid: one of them is no object, or its filter is none.
+        Invalid: a term is not an object, or its filter is invalid.
     """
     if bias is None:
         return None
     if is_list_like(bias):
-        return [_encode_term(each, f"/bias/{at}") for at, each in enumerate(bias)]
+        return [_encode_term(term, f"/bias/{index}") for index, term in enumerate(bias)]
     return _encode_term(bias, "/bias")
 
 
 def _encode_term(term: Any, pointer: str) -> dict[str, Any]:
+    """Return one term of a bias in its wire form."""
     if isinstance(term, filters.Filter | filters.Field):
         a_term = '{"filter": F.year > 1990, "addend": 1}, or {"field": "metadata.year", "half_life": 10}'
         raise invalid_value_at(pointer, f"wanted a term such as {a_term}, got a {type(term).__name__.lower()} alone")
     if not isinstance(term, Mapping):
         raise invalid_value(pointer, "a term of a bias is an object: send one, or a list of them")
     return {
-        name: filters.encode_filter(each, f"{pointer}/filter") if name == "filter" else each
-        for name, each in term.items()
+        name: filters.encode_filter(field, f"{pointer}/filter") if name == "filter" else field
+        for name, field in term.items()
     }
 
 
 def query_text(query: Any) -> str | None:
-    """The text that was asked; None of a vector."""
+    """Return the query if it is a text; None if it is a vector."""
     return query if isinstance(query, str) else None
 
 
-def check_query_widths(place: CollectionRef, queries: Sequence[Any], pointer: Any) -> Plan[None]:
-    """Refuse a vector that is not as wide as the keys, where it is known how wide these are.
+def check_query_widths(collection: CollectionRef, queries: Sequence[Any], pointer: Any) -> Plan[None]:
+    """Raise Invalid if a query vector's width differs from that of the keys, if that is known.
 
-    What is known may be of a collection that was dropped since and made anew: so it is asked for before that.
+    The cached width may belong to a collection that was dropped and created again. It is therefore fetched anew
+    before
+    the error is raised.
     """
-    if not any(_mismatched_widths(place, queries)):
+    if not any(_find_width_mismatches(collection, queries)):
         return
-    yield from info(place)
-    refuse_width = next(_mismatched_widths(place, queries), None)
-    if refuse_width is not None:
-        at, wide = refuse_width
-        keys = place.known.widths[place.name]
+    yield from info(collection)
+    mismatch = next(_find_width_mismatches(collection, queries), None)
+    if mismatch is not None:
+        index, width = mismatch
+        key_width = collection.cache.widths[collection.name]
         raise invalid_value(
-            pointer(at),
-            f"query has width {wide}, the keys of {place.name!r} have width {keys}: encode both with the same model",
+            pointer(index),
+            f"query has width {width}, the keys of {collection.name!r} have width {key_width}: "
+            "encode both with the same model",
         )
 
 
-def _mismatched_widths(place: CollectionRef, queries: Sequence[Any]) -> Iterator[tuple[int, int]]:
-    known = place.known.widths.get(place.name)
-    if known is None:
+def _find_width_mismatches(collection: CollectionRef, queries: Sequence[Any]) -> Iterator[tuple[int, int]]:
+    """Yield the index and width of each vector that differs from the cached width of the keys."""
+    key_width = collection.cache.widths.get(collection.name)
+    if key_width is None:
         return
-    for at, query in enumerate(queries):
-        if not isinstance(query, str) and is_vector(query) and vector_width(query) != known:
-            yield at, vector_width(query)
+    for index, query in enumerate(queries):
+        if not isinstance(query, str) and is_vector(query) and vector_width(query) != key_width:
+            yield index, vector_width(query)

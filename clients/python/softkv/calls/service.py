@@ -1,4 +1,4 @@
-"""What the service is, what it holds, and whether it is ready."""
+"""Calls on the service itself: information, models, health, metrics and backups."""
 
 from __future__ import annotations
 
@@ -18,65 +18,137 @@ from softkv.problems import Reply, invalid_value, raise_flaws
 from softkv.validation import MAX_PAGE_SIZE, check_number, describe_value
 
 
-def info(known: ServiceCache) -> Call[ServiceInfo]:
-    """Its version, its encoder, whether it wants keys, every limit by name, and what holds its keys."""
+def info(cache: ServiceCache) -> Call[ServiceInfo]:
+    """Return the service's version, encoder, limits and shards.
+
+    Returns:
+        A `ServiceInfo`.
+
+    Example:
+        >>> client.info().version
+    """
 
     def parse(reply: Reply) -> ServiceInfo:
-        found = parse_service_info(reply.json())
-        known.limits = found.limits
-        return found
+        info = parse_service_info(reply.json())
+        cache.limits = info.limits
+        return info
 
     return Call("GET", "/v1", parse)
 
 
-def get_limit(known: ServiceCache, name: str) -> Plan[int]:
-    """One of its limits, asked for once."""
-    limits = known.limits
+def get_limit(cache: ServiceCache, name: str) -> Plan[int]:
+    """Return one of the service's limits; fetch the limits once per client."""
+    limits = cache.limits
     if limits is None:
-        limits = (yield from info(known)).limits
+        limits = (yield from info(cache)).limits
     return limits[name]
 
 
-def access(known: ServiceCache) -> Call[Literal["read", "write"]]:
-    """What this client's key allows."""
+def access(cache: ServiceCache) -> Call[Literal["read", "write"]]:
+    """Return what the client's API key permits.
+
+    Returns:
+        "read" or "write".
+
+    Raises:
+        KeyRefused: the service needs a key, or does not know this one.
+
+    Example:
+        >>> client.access()
+        'write'
+    """
     return Call("GET", "/v1/collections", lambda reply: reply.json()["access"], (("limit", "0"),))
 
 
-def collections(known: ServiceCache, prefix: str = "", *, page: int = 1000) -> Paging[CollectionInfo]:
-    """Every collection, by name; those that begin with `prefix`. `page` is how many come at a time."""
-    raise_flaws(check_number(page, "/limit", least=1, most=MAX_PAGE_SIZE))
+def collections(cache: ServiceCache, prefix: str = "", *, page: int = 1000) -> Paging[CollectionInfo]:
+    """List the collections by name.
+
+    Args:
+        prefix: list only names that begin with it.
+        page: the number of collections per request.
+
+    Returns:
+        A `Pages` of `CollectionInfo`; `AsyncPages` for `AsyncClient`.
+
+    Raises:
+        Invalid: the page size is out of range.
+
+    Example:
+        >>> [collection.name for collection in client.collections("lib")]
+    """
+    raise_flaws(check_number(page, "/limit", minimum=1, maximum=MAX_PAGE_SIZE))
 
     def parse(reply: Reply) -> Page[CollectionInfo]:
         content = reply.json()
-        found = [parse_collection_info(each) for each in content["collections"]]
-        return Page(found, content["next_cursor"])
+        infos = [parse_collection_info(item) for item in content["collections"]]
+        return Page(infos, content["next_cursor"])
 
-    def ask(cursor: str | None, at_once: int) -> Call[Page[CollectionInfo]]:
-        query = [("prefix", prefix), ("limit", str(at_once)), *([] if cursor is None else [("cursor", cursor)])]
+    def ask(cursor: str | None, limit: int) -> Call[Page[CollectionInfo]]:
+        query = [("prefix", prefix), ("limit", str(limit)), *([] if cursor is None else [("cursor", cursor)])]
         return Call("GET", "/v1/collections", parse, tuple(query))
 
     return Paging(ask, page)
 
 
-def models(known: ServiceCache) -> Call[list[Model]]:
-    """The models that encode and trace."""
-    return Call("GET", "/v1/models", lambda reply: [Model.read(each) for each in reply.json()["data"]])
+def models(cache: ServiceCache) -> Call[list[Model]]:
+    """List the models that encode and trace texts.
+
+    Returns:
+        A list of `Model`.
+
+    Example:
+        >>> [model.id for model in client.models()]
+    """
+    return Call("GET", "/v1/models", lambda reply: [Model.read(item) for item in reply.json()["data"]])
 
 
-def model(known: ServiceCache, id: str) -> Call[Model]:  # noqa: A002  # the wire's name
-    """One of them."""
+def model(cache: ServiceCache, id: str) -> Call[Model]:  # noqa: A002  # the wire's name
+    """Return one model by its id.
+
+    Args:
+        id: of the model, as `models()` lists it.
+
+    Returns:
+        A `Model`.
+
+    Raises:
+        NotFound: the service has no such model.
+
+    Example:
+        >>> client.model("all-MiniLM-L6-v2").dimension
+    """
     if not isinstance(id, str):
         raise invalid_value("", f"path.id: wanted a text, got {describe_value(id)}")
     return Call("GET", f"/v1/models/{quote(id, safe='')}", lambda reply: Model.read(reply.json()))
 
 
-def alive(known: ServiceCache) -> Call[bool]:
-    """Whether the process answers."""
+def alive(cache: ServiceCache) -> Call[bool]:
+    """Return whether the service's process answers.
+
+    Returns:
+        True if it does.
+
+    Raises:
+        Unreachable: no service answers.
+
+    Example:
+        >>> client.alive()
+        True
+    """
     return Call("GET", "/livez", lambda reply: reply.json()["status"] == "alive")
 
 
-def ready(known: ServiceCache) -> Call[Readiness]:
-    """Whether everything is loaded, and what still loads; it answers before, only slower."""
+def ready(cache: ServiceCache) -> Call[Readiness]:
+    """Return whether everything is loaded, what is loading and what failed.
+
+    A service that is still loading answers queries already, but more slowly.
+
+    Returns:
+        A `Readiness`, which is true if the service is ready.
+
+    Example:
+        >>> client.ready().loading
+    """
 
     def parse(reply: Reply) -> Readiness:
         content: Mapping[str, Any] = reply.json()
@@ -85,8 +157,15 @@ def ready(known: ServiceCache) -> Call[Readiness]:
     return Call("GET", "/readyz", parse, expected=(503,))
 
 
-def metrics(known: ServiceCache) -> Call[str]:
-    """What it has counted, in the text that Prometheus reads."""
+def metrics(cache: ServiceCache) -> Call[str]:
+    """Return the service's metrics in the text format of Prometheus.
+
+    Returns:
+        The text.
+
+    Example:
+        >>> print(client.metrics())
+    """
     return Call("GET", "/metrics", lambda reply: reply.content.decode())
 
 
@@ -94,27 +173,35 @@ _MAX_HEADER_BYTES = 4096
 
 
 def backup(
-    known: ServiceCache,
+    cache: ServiceCache,
     file: str | os.PathLike[str] | BinaryIO,
     *,
     progress: Callable[[int, int], object] | None = None,
 ) -> Plan[Backup]:
-    """Everything that the service stores at one instant, as `softkv restore` takes it.
+    """Save a backup of everything that the service stores at one instant.
+
+    `softkv restore` reads it. A path gets its final name only after the whole backup has arrived and its checksum
+    matches; until then an existing file of that name stays.
 
     Args:
-        file: where to; a path takes its name only when all of it is there and as it was sent, in place of what has
-            that name. Or a file that is open for writing bytes.
-        progress: is told how many bytes are there, and of how many.
+        file: a path, or a file opened for writing bytes.
+        progress: called with the number of bytes received and the total.
+
+    Returns:
+        A `Backup` with the time, the length and the checksum.
 
     Raises:
         Forbidden: the key may not write.
-        Refused: what came is not what the service said it would be.
+        Refused: the received bytes do not match the announced length and checksum.
+
+    Example:
+        >>> client.backup("softkv.backup").length
     """
     with _open_target(file) as sink:
-        copying = BackupReceiver(sink, progress)
+        receiver = BackupReceiver(sink, progress)
         return (
             yield from Call(
-                "GET", "/v1/backup", copying.done, take=copying.take, repeatable=False, timeout=WRITE_TIMEOUT
+                "GET", "/v1/backup", receiver.finish, on_chunk=receiver.write, repeatable=False, timeout=WRITE_TIMEOUT
             )
         )
 
@@ -130,43 +217,43 @@ class BackupReceiver:
         self._digest = hashlib.sha256()
         self._bytes = 0
 
-    def take(self, part: bytes) -> None:
-        """Write the next part.
+    def write(self, chunk: bytes) -> None:
+        """Write the next chunk.
 
         Raises:
-            ValueError: it is no backup.
+            ValueError: the content is not a backup.
         """
-        self._sink.write(part)
+        self._sink.write(chunk)
         if self._head is None:
-            self._line += part
+            self._line += chunk
             if b"\n" not in self._line:
                 if len(self._line) > _MAX_HEADER_BYTES:
-                    raise ValueError("a backup begins with a line of JSON")
+                    raise ValueError("Expected a backup that begins with a line of JSON.")
                 return
-            line, part = self._line.split(b"\n", 1)
+            line, chunk = self._line.split(b"\n", 1)
             self._head = json.loads(line)
-        self._digest.update(part)
-        self._bytes += len(part)
+        self._digest.update(chunk)
+        self._bytes += len(chunk)
         if self._progress is not None:
             self._progress(self._bytes, int(self._head["length"]))
 
-    def done(self, _: Reply) -> Backup:
-        """What was received.
+    def finish(self, _: Reply) -> Backup:
+        """Return the backup's description after checking length and checksum.
 
         Raises:
-            ValueError: that is not all, or not what was sent.
+            ValueError: the backup is incomplete or differs from what was sent.
         """
         if self._head is None or (self._head["length"], self._head["sha256"]) != (
             self._bytes,
             self._digest.hexdigest(),
         ):
-            raise ValueError("the backup did not come as it was sent")
+            raise ValueError("The received backup differs in length or checksum from the one that was sent.")
         return Backup.read(self._head)
 
 
 @contextmanager
 def _open_target(file: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
-    """Where a backup goes; a path takes its name when the block has ended well."""
+    """Open the backup's destination; a path gets its name if the block ends without an error."""
     if not isinstance(file, str | os.PathLike):
         yield file
         file.flush()

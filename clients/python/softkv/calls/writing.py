@@ -1,4 +1,4 @@
-"""Many documents into a collection: all or none in one request, or any number in parts."""
+"""Write many documents: in one transaction, or any number of rows in batches."""
 
 from __future__ import annotations
 
@@ -25,32 +25,44 @@ if TYPE_CHECKING:
 
 
 def write(
-    place: CollectionRef, documents: Iterable[Document | Mapping[str, Any]], *, on_conflict: OnConflict = "replace"
+    collection: CollectionRef, documents: Iterable[Document | Mapping[str, Any]], *, on_conflict: OnConflict = "replace"
 ) -> Call[Written]:
-    """Write documents in one transaction, all of them or none.
+    """Write documents in one transaction: all of them, or none.
 
     Args:
-        on_conflict: what becomes of a document whose id is taken: it is replaced, skipped, or everything fails.
+        documents: `Document` objects, or mappings with their fields.
+        on_conflict: what to do with a document whose id exists: "replace" it, "skip" it, or "fail" altogether.
+
+    Returns:
+        A `Written` with the number of written documents, and the skipped and truncated ids.
 
     Raises:
-        Conflict: an id is taken, with `on_conflict="fail"`.
-        Invalid: one of them is wrong; `errors` points at it.
-        TooLarge: they are more than one request may bring; `upsert` takes any number.
+        Conflict: an id exists, and `on_conflict` is "fail".
+        Invalid: a document is invalid; `errors` points at it.
+        TooLarge: the request is too large. `upsert` has no limit.
+
+    Example:
+        >>> collection.write([Document("cats", "pets that purr"), {"id": "tax", "key": "tax law"}])
     """
-    given = validation.require_list(documents, "/documents")
-    odd = {
-        at: validation.describe_value(each) for at, each in enumerate(given) if not isinstance(each, Document | Mapping)
+    documents_list = validation.require_list(documents, "/documents")
+    invalid = {
+        index: validation.describe_value(document)
+        for index, document in enumerate(documents_list)
+        if not isinstance(document, Document | Mapping)
     }
-    raise_flaws(Flaw(f"/documents/{at}", f"wanted an object, got {came}") for at, came in odd.items())
-    sent = [encode_document(each, f"/documents/{at}") for at, each in enumerate(given)]
-    flaws = (validation.check_document_id(each.get("id"), f"/documents/{at}/id") for at, each in enumerate(sent))
-    raise_flaws(flaw for each in flaws for flaw in each)
-    content = encode_json({"documents": sent, "mode": write_mode(on_conflict)})
-    return Call("POST", place.documents, parse_written, content=content, once=True, timeout=WRITE_TIMEOUT)
+    raise_flaws(Flaw(f"/documents/{index}", f"wanted an object, got {came}") for index, came in invalid.items())
+    encoded = [encode_document(document, f"/documents/{index}") for index, document in enumerate(documents_list)]
+    flaws = (
+        validation.check_document_id(document.get("id"), f"/documents/{index}/id")
+        for index, document in enumerate(encoded)
+    )
+    raise_flaws(flaw for document in flaws for flaw in document)
+    content = encode_json({"documents": encoded, "mode": write_mode(on_conflict)})
+    return Call("POST", collection.documents, parse_written, content=content, idempotent=True, timeout=WRITE_TIMEOUT)
 
 
 def upsert(
-    place: CollectionRef,
+    collection: CollectionRef,
     rows: Rows | None = None,
     *,
     ids: Sequence[str] | None = None,
@@ -63,31 +75,37 @@ def upsert(
     progress: Progress = False,
     resume: Report | None = None,
 ) -> Upload:
-    """Write rows of any number, a thousand at a time, each thousand at once; a row that is wrong keeps none back.
+    """Write any number of rows in batches of up to 1,000; an invalid row does not stop the others.
 
-    Rows are read as they are sent, so that a generator of any length takes little memory. What they are: documents, or
-    objects with their fields; a DataFrame or a table of Arrow's, whose further columns are metadata; or columns.
+    Rows are read as they are sent, so a generator of any length needs little memory. Rows may be documents,
+    mappings,
+    a pandas DataFrame or an Arrow table, whose further columns become metadata. Columns may be passed in their
+    place.
 
     Args:
-        rows: in place of columns.
-        ids: of columns, the document's, and in its order what else is given of each.
-        keys: the key texts, None for none.
-        key_vectors: a matrix with a row a document.
-        values: what is found there.
-        value_vectors: a matrix with a row a document.
-        metadata: an object for each, None for none.
-        on_conflict: what becomes of a row whose id is taken: it replaces what is there, is skipped, or the thousand
-            that it is in fails and nothing after it is sent.
-        progress: True draws how far it is; a function is called with the report as it grows.
-        resume: the report of an upload that broke off, with all of its rows: it goes on behind those that are
-            acknowledged. A `Report()` of your own is filled as it goes.
+        rows: the rows, in place of columns.
+        ids: a column with the documents' ids; the other columns have the same order and length.
+        keys: a column of key texts, with None for no text.
+        key_vectors: a matrix with a row per document.
+        values: a column of values.
+        value_vectors: a matrix with a row per document.
+        metadata: a column of objects, with None for no metadata.
+        on_conflict: what to do with a row whose id exists: "replace" it, "skip" it, or "fail". With "fail" its
+        whole batch is not written, and no later batch is sent.
+        progress: True draws a progress bar; a function is called with the growing report.
+        resume: the report of an interrupted upload, passed with all of its rows: acknowledged rows are not sent
+        again. An empty `Report()` is filled as the upload proceeds.
 
     Returns:
-        What became of them: which were refused, by their place among the rows, and why.
+        A `Report`: which rows were refused, by their index, and why.
 
     Raises:
-        Conflict: an id is taken, with `on_conflict="fail"`.
-        Error: whatever ends it early; its `report` says how far it was.
+        Conflict: an id exists, and `on_conflict` is "fail".
+        Error: the upload ended early; `report` of the error says how far it got.
+
+    Example:
+        >>> collection.upsert(ids=["cats", "tax"], keys=["pets that purr", "tax law"]).upserted
+        2
     """
     write_mode(on_conflict)
     if not isinstance(progress, bool) and not callable(progress):
@@ -96,31 +114,33 @@ def upsert(
         raise invalid_value("", f"resume: wanted the report of an upload that broke off, got {resume!r}")
     columns = {"id": ids, "key": keys, "key_vector": key_vectors, "value": values}
     columns |= {"value_vector": value_vectors, "metadata": metadata}
-    given, total = open_rows(rows, {name: column for name, column in columns.items() if column is not None})
-    return Upload(place, given, total, on_conflict, progress, Report() if resume is None else resume)
+    iterable, total = open_rows(rows, {name: column for name, column in columns.items() if column is not None})
+    return Upload(collection, iterable, total, on_conflict, progress, Report() if resume is None else resume)
 
 
 OnConflict: TypeAlias = Literal["replace", "skip", "fail"]
 Progress: TypeAlias = bool | Callable[[Report], object]
 _WRITE_MODES: Mapping[OnConflict, str] = {"replace": "upsert", "skip": "skip", "fail": "create"}
-# What the service writes at once of a stream, and what is sent at once at most.
+# The service writes a stream in transactions of this many rows; a request has at most this many bytes.
 _MAX_BATCH_ROWS, _MAX_BATCH_BYTES = 1000, 8_000_000
 _CONCURRENT_BATCHES = 2
 _ENVELOPE_BYTES = 100  # bytes of a body besides its rows
 
 
 class Upload:
-    """Rows to be written: whoever sends it fills batches with `add`, sends each and says what came of it.
+    """Rows that are being written.
+
+    The sender fills batches with `add`, sends each with `send` and passes the result to `acknowledge`.
 
     Attributes:
-        rows: to go through; of these the first ones that the report knows of are left out.
-        total: how many there are, None where that is not known.
-        report: what became of those that the service has answered.
+        rows: the rows; the first ones are skipped if the report has acknowledged them.
+        total: the number of rows, or None if it is unknown.
+        report: the results so far.
     """
 
     def __init__(
         self,
-        place: CollectionRef,
+        collection: CollectionRef,
         rows: Iterable[Any] | AsyncIterable[Any],
         total: int | None,
         on_conflict: OnConflict,
@@ -131,166 +151,178 @@ class Upload:
         self.total = total
         self.progress = progress
         self.report = report
-        self._place = place
+        self._place = collection
         self._on_conflict = on_conflict
         self._next = 0
         self._known = report.rows = report.acknowledged
         self._most_rows, self._most_bytes = _MAX_BATCH_ROWS, _MAX_BATCH_BYTES
         self._batch = Batch(report.acknowledged)
 
-    def has_to_wait(self, batch: Batch, under_way: Sequence[Batch]) -> bool:
-        """Whether others have to be acknowledged before this batch is sent.
+    def must_wait(self, batch: Batch, active: Sequence[Batch]) -> bool:
+        """Return whether an active batch must be acknowledged before this one is sent.
 
-        The first one goes alone, as the collection may not be there; where an id that is taken ends all, so does each.
-        Two that have an id in common are written in their order.
+        The first batch is sent alone because the collection may not exist. With "fail" every batch is sent
+        alone. Batches
+        with a common id are written in order.
         """
-        most = 1 if self._on_conflict == "fail" or not self.report.acknowledged else _CONCURRENT_BATCHES
-        return len(under_way) >= most or not all(batch.ids.isdisjoint(other.ids) for other in under_way)
+        limit = 1 if self._on_conflict == "fail" or not self.report.acknowledged else _CONCURRENT_BATCHES
+        return len(active) >= limit or not all(batch.ids.isdisjoint(earlier.ids) for earlier in active)
 
     def is_next(self, batch: Batch) -> bool:
-        """Whether all before it is acknowledged."""
+        """Return whether all earlier batches are acknowledged."""
         return batch.first == self.report.acknowledged
 
-    def begin(self) -> Plan[None]:
-        """Hear how much the service takes at once, where a batch is one body."""
+    def prepare(self) -> Plan[None]:
+        """Fetch the service's limits if a batch is one request body."""
         if self._on_conflict != "replace":
-            known = self._place.known
-            self._most_rows = min(_MAX_BATCH_ROWS, (yield from get_limit(known, "documents")))
-            self._most_bytes = min(_MAX_BATCH_BYTES, (yield from get_limit(known, "body_bytes")) - _ENVELOPE_BYTES)
+            cache = self._place.cache
+            self._most_rows = min(_MAX_BATCH_ROWS, (yield from get_limit(cache, "documents")))
+            self._most_bytes = min(_MAX_BATCH_BYTES, (yield from get_limit(cache, "body_bytes")) - _ENVELOPE_BYTES)
 
     def add(self, row: Any) -> Batch | None:
-        """The next row → a batch that is full with those before it."""
-        place, self._next = self._next, self._next + 1
-        if place < self._known:
+        """Add the next row; return the previous batch if it is full, else None."""
+        index, self._next = self._next, self._next + 1
+        if index < self._known:
             return None
-        fields = row_fields(row, place)
+        fields = row_fields(row, index)
         self.report.rows += 1
         try:
-            made = encode_row(fields, place)
+            row_line = encode_row(fields, index)
         except Invalid as error:
-            full = self._cut() if self._batch.rows >= self._most_rows else None
-            self._batch.refuse(place, row_id(fields), error)
-            return full
-        crowded = self._batch.lines and self._batch.size + len(made.content) >= self._most_bytes
-        full = self._cut() if crowded or self._batch.rows >= self._most_rows else None
-        self._batch.add(made)
-        return full
+            batch = self._close_batch() if self._batch.rows >= self._most_rows else None
+            self._batch.refuse(index, row_id(fields), error)
+            return batch
+        is_full = self._batch.lines and self._batch.size + len(row_line.content) >= self._most_bytes
+        batch = self._close_batch() if is_full or self._batch.rows >= self._most_rows else None
+        self._batch.add(row_line)
+        return batch
 
-    def rest(self) -> Batch | None:
-        """The last batch, when there are no more rows.
+    def finish(self) -> Batch | None:
+        """Return the last batch after all rows were added; None if it is empty.
 
         Raises:
-            Invalid: there were fewer than the report knows of.
+            Invalid: there were fewer rows than the report has acknowledged.
         """
         if self._next < self._known:
             raise invalid_value(
                 "", f"{self._next:,} rows came and {self._known:,} are acknowledged: give resume= all the rows"
             )
-        return self._cut() if self._batch.rows else None
+        return self._close_batch() if self._batch.rows else None
 
-    def _cut(self) -> Batch:
-        full, self._batch = self._batch, Batch(self._batch.first + self._batch.rows)
-        return full
+    def _close_batch(self) -> Batch:
+        """Start a new batch; return the previous one."""
+        batch, self._batch = self._batch, Batch(self._batch.first + self._batch.rows)
+        return batch
 
     def send(self, batch: Batch) -> Plan[BatchResult]:
-        """The calls that write a batch."""
-        done = BatchResult(batch.refused)
-        rows = yield from self._of_right_width(batch.lines, done)
-        for tried in count():
+        """Write a batch; return the result of its rows."""
+        result = BatchResult(batch.refused)
+        rows = yield from self._drop_wrong_widths(batch.lines, result)
+        for attempt in count():
             if not rows:
-                return done
+                return result
             try:
                 if self._on_conflict == "replace":
-                    yield from self._stream(rows, done)
+                    yield from self._write_stream(rows, result)
                     rows = []
                 else:
-                    rows = yield from self._transaction(rows, done, f"{batch.first}-{batch.rows}-{tried}")
+                    rows = yield from self._write_transaction(rows, result, f"{batch.first}-{batch.rows}-{attempt}")
             except TooLarge as error:
-                rows = yield from self._short_enough(rows, done, error)
+                rows = yield from self._drop_oversized(rows, result, error)
         raise AssertionError("count() ends never")
 
-    def acknowledge(self, batch: Batch, done: BatchResult) -> None:
-        """Put what became of a batch into the report; batches come in their order."""
+    def acknowledge(self, batch: Batch, result: BatchResult) -> None:
+        """Add the result of a batch to the report. Batches are acknowledged in order."""
         report = self.report
         report.acknowledged += batch.rows
-        report.upserted += done.upserted
-        report.skipped += done.skipped
-        report.truncated += done.truncated
-        report.refused += sorted(done.refused, key=lambda refused: refused.row)
+        report.upserted += result.upserted
+        report.skipped += result.skipped
+        report.truncated += result.truncated
+        report.refused += sorted(result.refused, key=lambda refusal: refusal.row)
 
-    def _of_right_width(self, rows: Sequence[RowLine], done: BatchResult) -> Plan[list[RowLine]]:
-        """Leave out what is not as wide as the keys, where they have a width already."""
-        name, known = self._place.name, self._place.known.widths
+    def _drop_wrong_widths(self, rows: Sequence[RowLine], result: BatchResult) -> Plan[list[RowLine]]:
+        """Refuse rows whose vector width differs from that of the collection's keys; return the others."""
+        name, widths_by_name = self._place.name, self._place.cache.widths
         widths = {row.width for row in rows if row.width is not None}
-        if not widths or widths == {known.get(name)} or (len(widths) == 1 and name not in known):
+        if not widths or widths == {widths_by_name.get(name)} or (len(widths) == 1 and name not in widths_by_name):
             return list(rows)
-        held = (yield from info(self._place)).dimension
-        kept = []
+        key_width = (yield from info(self._place)).dimension
+        accepted = []
         for row in rows:
-            if held is None or row.width in (None, held):
-                kept.append(row)
+            if key_width is None or row.width in (None, key_width):
+                accepted.append(row)
                 continue
-            wide = f"key_vector has width {row.width}, collection {name!r} holds width {held}"
-            done.refuse(row, [Flaw("/key_vector", f"{wide}: use the model that its other documents were made with")])
-        return kept
+            mismatch = f"key_vector has width {row.width}, collection {name!r} holds width {key_width}"
+            result.refuse(
+                row, [Flaw("/key_vector", f"{mismatch}: use the model that its other documents were made with")]
+            )
+        return accepted
 
-    def _short_enough(self, rows: Sequence[RowLine], done: BatchResult, error: TooLarge) -> Plan[list[RowLine]]:
-        """Leave out what the service does not even take alone; raise the error where that is not it."""
-        most = (yield from get_limit(self._place.known, "body_bytes")) - _ENVELOPE_BYTES
-        long = [row for row in rows if len(row.content) > most]
-        if not long:
+    def _drop_oversized(self, rows: Sequence[RowLine], result: BatchResult, error: TooLarge) -> Plan[list[RowLine]]:
+        """Refuse rows that exceed the service's limit alone; return the others.
+
+        Raises:
+            TooLarge: no single row exceeds the limit.
+        """
+        max_bytes = (yield from get_limit(self._place.cache, "body_bytes")) - _ENVELOPE_BYTES
+        oversized = [row for row in rows if len(row.content) > max_bytes]
+        if not oversized:
             raise error
-        for row in long:
-            done.refuse(row, [Flaw("", f"the row has {len(row.content)} bytes, a line may have {most}: shorten it")])
-        return [row for row in rows if len(row.content) <= most]
+        for row in oversized:
+            result.refuse(
+                row, [Flaw("", f"the row has {len(row.content)} bytes, a line may have {max_bytes}: shorten it")]
+            )
+        return [row for row in rows if len(row.content) <= max_bytes]
 
-    def _stream(self, rows: Sequence[RowLine], done: BatchResult) -> Plan[None]:
-        """Rows as NDJSON, whose good lines are written; a repeated one writes the same again."""
-        for part in (yield from _ndjson_call(self._place, b"\n".join(row.content for row in rows))):
-            done.upserted += part["upserted"]
-            done.truncated += part["truncated"]
-            for refused in part["refused"]:
-                flaws = [Flaw(each["pointer"], each["detail"]) for each in refused["errors"]]
-                done.refuse(rows[refused["line"] - 1], flaws)
+    def _write_stream(self, rows: Sequence[RowLine], result: BatchResult) -> Plan[None]:
+        """Write rows as NDJSON, of which the valid lines are written. A repeated request writes the same rows again."""
+        for counts in (yield from _ndjson_call(self._place, b"\n".join(row.content for row in rows))):
+            result.upserted += counts["upserted"]
+            result.truncated += counts["truncated"]
+            for refused in counts["refused"]:
+                flaws = [Flaw(flaw["pointer"], flaw["detail"]) for flaw in refused["errors"]]
+                result.refuse(rows[refused["line"] - 1], flaws)
 
-    def _transaction(self, rows: Sequence[RowLine], done: BatchResult, name: str) -> Plan[list[RowLine]]:
-        """Rows as one body, which is written all or none → those to be sent again, without the flawed ones.
+    def _write_transaction(self, rows: Sequence[RowLine], result: BatchResult, name: str) -> Plan[list[RowLine]]:
+        """Write rows in one transaction; return the rows to send again without the flawed ones.
 
         Args:
-            name: of these rows, which an upload that goes on gives them again, so that they are written once.
+            name: the batch's name. A resumed upload uses the same name, so that the rows are written once.
         """
         head = f'{{"mode":"{write_mode(self._on_conflict)}","documents":['.encode()
         content = head + b",".join(row.content for row in rows) + b"]}"
-        path, named = self._place.documents, f"{self.report.id}-{name}"
+        path, request_id = self._place.documents, f"{self.report.id}-{name}"
         try:
-            did = yield from Call(
-                "POST", path, parse_written, content=content, once=True, timeout=WRITE_TIMEOUT, id=named
+            written = yield from Call(
+                "POST", path, parse_written, content=content, idempotent=True, timeout=WRITE_TIMEOUT, id=request_id
             )
         except Invalid as error:
-            wrong = _flaws_by_row(error)
-            if not wrong:
+            flaws_by_row = _flaws_by_row(error)
+            if not flaws_by_row:
                 raise
-            for at, flaws in wrong.items():
-                done.refuse(rows[at], flaws)
-            return [row for at, row in enumerate(rows) if at not in wrong]
-        done.upserted += did.upserted
-        done.truncated += did.truncated
-        done.skipped += did.skipped
+            for index, flaws in flaws_by_row.items():
+                result.refuse(rows[index], flaws)
+            return [row for index, row in enumerate(rows) if index not in flaws_by_row]
+        result.upserted += written.upserted
+        result.truncated += written.truncated
+        result.skipped += written.skipped
         return []
 
 
 def write_mode(on_conflict: OnConflict) -> str:
-    """What the wire calls it.
+    """Return the service's name of a conflict mode.
 
     Raises:
-        Invalid: it is none of these.
+        Invalid: the mode is unknown.
     """
     if not isinstance(on_conflict, str) or on_conflict not in _WRITE_MODES:
         raise invalid_value("", f"on_conflict: wanted 'replace', 'skip' or 'fail', got {on_conflict!r}")
     return _WRITE_MODES[on_conflict]
 
 
-def _ndjson_call(place: CollectionRef, content: bytes) -> Call[list[Any]]:
+def _ndjson_call(collection: CollectionRef, content: bytes) -> Call[list[Any]]:
+    """Return the call that writes rows as NDJSON."""
+
     def parse(reply: Reply) -> list[Any]:
         lines = [line for line in reply.content.split(b"\n") if line]
         *parts, end = [Reply(reply.status, reply.headers, line, reply.url).json() for line in lines]
@@ -298,29 +330,29 @@ def _ndjson_call(place: CollectionRef, content: bytes) -> Call[list[Any]]:
             raise problem_error(end["problem"], reply) if "problem" in end else foreign_response_error(reply)
         return parts
 
-    return Call("POST", place.documents, parse, content=content, content_type=NDJSON_TYPE, timeout=WRITE_TIMEOUT)
+    return Call("POST", collection.documents, parse, content=content, content_type=NDJSON_TYPE, timeout=WRITE_TIMEOUT)
 
 
 def _flaws_by_row(error: Invalid) -> dict[int, list[Flaw]]:
-    """The flaws of a request by the document that they are of; none where one is of the request itself."""
-    found: dict[int, list[Flaw]] = {}
+    """Group a request's flaws by document index; return an empty dict if a flaw concerns the request itself."""
+    flaws: dict[int, list[Flaw]] = {}
     for flaw in error.errors:
-        _, room, *rest = (*flaw.pointer.split("/"), "", "")
-        if room != "documents" or not rest[0].isdecimal():
+        _, parameter, *rest = (*flaw.pointer.split("/"), "", "")
+        if parameter != "documents" or not rest[0].isdecimal():
             return {}
-        found.setdefault(int(rest[0]), []).append(Flaw(flaw.pointer.removeprefix(f"/documents/{rest[0]}"), flaw.detail))
-    return found
+        flaws.setdefault(int(rest[0]), []).append(Flaw(flaw.pointer.removeprefix(f"/documents/{rest[0]}"), flaw.detail))
+    return flaws
 
 
 class Batch:
-    """Rows that are sent together.
+    """Rows that are sent in one request.
 
     Attributes:
-        first: the place of the first of them.
-        rows: how many they are, those that were refused here included.
-        lines: those that are to be sent.
-        ids: of these.
-        refused: the others.
+        first: the index of the first row.
+        rows: the number of rows, including the refused ones.
+        lines: the rows to send.
+        ids: the ids of `lines`.
+        refused: the rows that the client refused.
     """
 
     def __init__(self, first: int) -> None:
@@ -332,25 +364,25 @@ class Batch:
         self.refused: list[Refusal] = []
 
     def add(self, row: RowLine) -> None:
-        """One more row; of two with one id the service takes the first."""
+        """Add a row; refuse it if the batch already has its id."""
         self.rows += 1
         if row.id is not None and row.id in self.ids:
             detail = f"the id {row.id!r} is in this request twice: send each id once"
-            self.refused.append(Refusal.of(row.place, row.id, [Flaw("/id", detail)]))
+            self.refused.append(Refusal.of(row.position, row.id, [Flaw("/id", detail)]))
             return
         if row.id is not None:
             self.ids.add(row.id)
         self.lines.append(row)
         self.size += len(row.content) + 1
 
-    def refuse(self, place: int, name: str | None, error: Invalid) -> None:
-        """One more row, which is not sent."""
+    def refuse(self, index: int, document_id: str | None, error: Invalid) -> None:
+        """Add a row that is not sent."""
         self.rows += 1
-        self.refused.append(Refusal.of(place, name, error.errors))
+        self.refused.append(Refusal.of(index, document_id, error.errors))
 
 
 class BatchResult:
-    """What became of a batch; fields as in a report."""
+    """The result of a batch, with the fields of a report."""
 
     def __init__(self, refused: Iterable[Refusal]) -> None:
         self.upserted = 0
@@ -359,65 +391,65 @@ class BatchResult:
         self.refused = list(refused)
 
     def refuse(self, row: RowLine, flaws: Sequence[Flaw]) -> None:
-        """One more row that was not written."""
-        self.refused.append(Refusal.of(row.place, row.id, flaws))
+        """Add a row that was not written."""
+        self.refused.append(Refusal.of(row.position, row.id, flaws))
 
 
 _KEY_VECTOR = "key_vector"
 
 
 class RowLine(NamedTuple):
-    """A row on its way.
+    """Row encoded as a line of JSON.
 
     Attributes:
-        place: among the rows that were given, from 0.
-        id: its document's, None where that is no text.
-        content: the line, without its end.
-        width: of its key vector, None where it came without one, or as base64.
+        position: the index of the row, from 0.
+        id: the document's id, or None if the row has no text there.
+        content: the line without its line break.
+        width: the width of the key vector; None for a row without one, and for base64.
     """
 
-    place: int
+    position: int
     id: str | None
     content: bytes
     width: int | None
 
 
-def row_fields(row: Any, place: int) -> Mapping[str, Any]:
-    """The fields of a row.
+def row_fields(row: Any, index: int) -> Mapping[str, Any]:
+    """Return the fields of a row.
 
     Raises:
-        Invalid: it is none, so neither are the rows.
+        Invalid: the row is neither a document nor a mapping.
     """
     if isinstance(row, Document):
         return {"id": row.id, **row.fields}
     if isinstance(row, Mapping):
         return row
-    raise invalid_value(f"/{place}", f"wanted a Document or an object with its fields, got {type(row).__name__}")
+    raise invalid_value(f"/{index}", f"wanted a Document or an object with its fields, got {type(row).__name__}")
 
 
 def row_id(fields: Mapping[str, Any]) -> str | None:
-    """The id that a row has."""
-    given = fields.get("id")
-    return given if isinstance(given, str) else None
+    """Return the id of a row, or None if it is not a text."""
+    value = fields.get("id")
+    return value if isinstance(value, str) else None
 
 
-def encode_row(fields: Mapping[str, Any], place: int) -> RowLine:
-    """A row as a line.
+def encode_row(fields: Mapping[str, Any], index: int) -> RowLine:
+    """Encode a row as a line of JSON.
 
     Raises:
-        Invalid: no document can be so; the error says why, in the service's words.
+        Invalid: the row cannot be a document; the message is the service's.
     """
     if "id" in fields:
         raise_flaws(validation.check_document_id(fields["id"], "/id"))
     vector = fields.get(_KEY_VECTOR)
     if vector is None or isinstance(vector, Mapping):
-        return RowLine(place, row_id(fields), encode_json(encode_fields(fields)), None)
+        return RowLine(index, row_id(fields), encode_json(encode_fields(fields)), None)
     array = as_float32(vector, f"/{_KEY_VECTOR}")
-    content = encode_json(encode_fields({name: each for name, each in fields.items() if name != _KEY_VECTOR}))
-    return RowLine(place, row_id(fields), _append_vector(content, array), len(array))
+    content = encode_json(encode_fields({name: field for name, field in fields.items() if name != _KEY_VECTOR}))
+    return RowLine(index, row_id(fields), _append_vector(content, array), len(array))
 
 
 def _append_vector(content: bytes, array: Array) -> bytes:
-    """An object with the vector as one more field, written beside what is JSON already."""
+    """Add a vector field to an encoded JSON object."""
     comma = b"," if len(content) > 2 else b""
     return b'%s%s"key_vector":{"base64":"%s"}}' % (content[:-1], comma, b64encode(array.data))

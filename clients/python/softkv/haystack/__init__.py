@@ -1,4 +1,4 @@
-"""softkv for Haystack: a document store, and a retriever that says whether the documents answer."""
+"""Haystack classes: a document store, and a retriever that reports whether the documents answer the query."""
 
 from __future__ import annotations
 

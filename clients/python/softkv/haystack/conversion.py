@@ -1,4 +1,4 @@
-"""What is refused, as the errors that Haystack has for it, with what softkv said inside."""
+"""Conversion between Haystack and softkv: filters, documents and errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DOCUMENTS_EXIST = "documents_exist"
 
 @contextmanager
 def as_filter_error() -> Iterator[None]:
-    """Around what makes a filter."""
+    """Convert Invalid to FilterError within the block."""
     try:
         yield
     except Invalid as error:
@@ -34,7 +34,7 @@ def as_filter_error() -> Iterator[None]:
 
 @contextmanager
 def as_store_error() -> Iterator[None]:
-    """Around the calls of a store; that the service cannot be reached, or lets nobody in, stays softkv's error."""
+    """Convert refusals to Haystack's store errors within the block. Connection and key errors pass unchanged."""
     try:
         yield
     except Conflict as error:
@@ -55,10 +55,10 @@ _UNSUPPORTED_FIELDS = ("blob", "embedding", "meta", "score", "sparse_embedding")
 
 
 def convert_filter(filters: Mapping[str, Any] | None) -> Filter | None:
-    """A filter of Haystack's; None where all documents pass.
+    """Convert a filter; return None if all documents pass.
 
     Raises:
-        FilterError: it is none.
+        FilterError: the filter is invalid.
     """
     if not filters:
         return None
@@ -66,31 +66,31 @@ def convert_filter(filters: Mapping[str, Any] | None) -> Filter | None:
         return _convert(filters)
 
 
-def require_filter(filters: Mapping[str, Any] | None, instead: str) -> Filter:
-    """The same where documents are changed, and so an empty one is taken for a mistake.
+def require_filter(filters: Mapping[str, Any] | None, advice: str) -> Filter:
+    """Convert a filter for an operation that changes documents; an empty filter is an error.
 
     Args:
-        instead: what to call for all documents.
+        instead: the message's advice for changing all documents.
 
     Raises:
-        FilterError: it is none, or empty.
+        FilterError: the filter is invalid or empty.
     """
-    if (found := convert_filter(filters)) is None:
-        raise FilterError(f"wanted a filter, got {filters!r}: {instead}")
-    return found
+    if (condition := convert_filter(filters)) is None:
+        raise FilterError(f"wanted a filter, got {filters!r}: {advice}")
+    return condition
 
 
-def metadata_field(name: str) -> str:
-    """A field of the metadata, written with "meta." or without, as the service knows it."""
+def to_metadata_name(name: str) -> str:
+    """Return the service's name of a metadata field, which may begin with "meta."."""
     return METADATA + name.removeprefix(_META_PREFIX)
 
 
-def _convert(given: Any) -> Filter:
-    if not isinstance(given, Mapping):
-        raise FilterError(f"wanted a filter as an object with field, operator and value, got {given!r}")
-    if "field" in given:
-        return _comparison(given)
-    operator, conditions = _require_entry(given, "operator"), _require_entry(given, "conditions")
+def _convert(condition: Any) -> Filter:
+    if not isinstance(condition, Mapping):
+        raise FilterError(f"wanted a filter as an object with field, operator and value, got {condition!r}")
+    if "field" in condition:
+        return _comparison(condition)
+    operator, conditions = _require_entry(condition, "operator"), _require_entry(condition, "conditions")
     if operator not in _CONNECTIVES:
         raise FilterError(f"wanted {', '.join(_CONNECTIVES)} to join conditions, got {operator!r}")
     if not isinstance(conditions, list):
@@ -98,35 +98,39 @@ def _convert(given: Any) -> Filter:
     return Combination(operator, tuple(map(_convert, conditions)))
 
 
-def _comparison(given: Mapping[str, Any]) -> Filter:
-    field, operator, value = _field(given["field"]), _require_entry(given, "operator"), _require_entry(given, "value")
+def _comparison(condition: Mapping[str, Any]) -> Filter:
+    field, operator, value = (
+        _field(condition["field"]),
+        _require_entry(condition, "operator"),
+        _require_entry(condition, "value"),
+    )
     if operator not in _COMPARISONS:
         raise FilterError(f"wanted an operator of {', '.join(_COMPARISONS)}; got {operator!r}")
     if operator in ("in", "not in") and not isinstance(value, list):
-        raise FilterError(f"{operator} on {given['field']} wants a list, not {value!r}")
+        raise FilterError(f"{operator} on {condition['field']} wants a list, not {value!r}")
     if operator in _ORDERINGS:
         if value is None:
             return Combination("OR", ())  # nothing comes before or after None
         if isinstance(value, str) and not _is_date(value):
             raise FilterError(
-                f"{operator} on {given['field']} wants a number or a date as ISO 8601 has it, not {value!r}"
+                f"{operator} on {condition['field']} wants a number or a date as ISO 8601 has it, not {value!r}"
             )
     return Comparison(field, operator, value.isoformat() if isinstance(value, date) else value)
 
 
 def _field(name: Any) -> str:
-    """A field of a document; what Document has no attribute for is of the metadata, as everywhere in Haystack."""
+    """Return the service's name of a field. A name that is not an attribute of Document is a metadata field."""
     if not isinstance(name, str):
         raise FilterError(f"field: wanted a text, got {name!r}")
     if name in _UNSUPPORTED_FIELDS:
         raise FilterError(f"there is no comparing by {name!r}: filter by id, content or meta.…")
-    return _DOCUMENT_FIELDS.get(name) or metadata_field(name)
+    return _DOCUMENT_FIELDS.get(name) or to_metadata_name(name)
 
 
-def _require_entry(given: Mapping[str, Any], name: str) -> Any:
-    if name not in given:
-        raise FilterError(f"{name!r} is missing in {dict(given)!r}")
-    return given[name]
+def _require_entry(condition: Mapping[str, Any], name: str) -> Any:
+    if name not in condition:
+        raise FilterError(f"{name!r} is missing in {dict(condition)!r}")
+    return condition[name]
 
 
 def _is_date(value: str) -> bool:
@@ -137,74 +141,76 @@ def _is_date(value: str) -> bool:
     return True
 
 
-# What has no field of its own in softkv is the document's value.
+# Fields without a counterpart in softkv are stored in the document's value.
 _VALUE_FIELDS = ("blob", "sparse_embedding")
 
 
 def require_documents(documents: Any) -> list[Document]:
-    """What was given to be written.
+    """Return the documents as a list.
 
     Raises:
-        ValueError: it is no list of documents.
+        ValueError: not a list of documents.
     """
     if not isinstance(documents, Iterable) or isinstance(documents, str):
         raise ValueError(f"wanted a list of haystack.Document, got {type(documents).__name__}")
-    found = list(documents)
-    for place, each in enumerate(found):
-        if not isinstance(each, Document):
-            raise ValueError(f"documents/{place}: wanted a haystack.Document, got {type(each).__name__}")
-    return found
+    items = list(documents)
+    for index, item in enumerate(items):
+        if not isinstance(item, Document):
+            raise ValueError(f"documents/{index}: wanted a haystack.Document, got {type(item).__name__}")
+    return items
 
 
 def deduplicate(documents: Iterable[Document], policy: DuplicatePolicy) -> list[Document]:
-    """The documents of a list as if they were written one after another.
+    """Return documents with distinct ids, as if they were written one after another.
 
     Raises:
-        DuplicateDocumentError: an id comes twice, where that is a failure.
+        DuplicateDocumentError: an id occurs twice, and the policy forbids that.
     """
-    found: dict[str, Document] = {}
-    for each in documents:
-        if each.id not in found or policy is DuplicatePolicy.OVERWRITE:
-            found[each.id] = each
+    by_id: dict[str, Document] = {}
+    for document in documents:
+        if document.id not in by_id or policy is DuplicatePolicy.OVERWRITE:
+            by_id[document.id] = document
         elif policy is not DuplicatePolicy.SKIP:
-            raise DuplicateDocumentError(f"id {each.id!r} comes twice among these documents: write it once")
-    return list(found.values())
+            raise DuplicateDocumentError(f"id {document.id!r} comes twice among these documents: write it once")
+    return list(by_id.values())
 
 
 def to_row(document: Document) -> Row:
-    """A document on its way to the service: its text is the key, its embedding the key's vector."""
+    """Convert a document: its content becomes the key, its embedding the key vector."""
     fields: dict[str, Any] = {"metadata": document.meta}
     if document.content is not None:
         fields["key"] = document.content
     if document.embedding is not None:
         fields["key_vector"] = document.embedding
-    kept = {name: each.to_dict() for name in _VALUE_FIELDS if (each := getattr(document, name)) is not None}
-    if kept:
-        fields["value"] = kept
+    value_fields = {name: field.to_dict() for name in _VALUE_FIELDS if (field := getattr(document, name)) is not None}
+    if value_fields:
+        fields["value"] = value_fields
     return Row(document.id, **fields)
 
 
-def to_document(found: Row) -> Document:
-    """A document that was read; one that others wrote has its value as content."""
-    vector = None if found.key_vector is None else found.key_vector.tolist()
-    return _build_document(found, meta=dict(found.metadata), embedding=vector)
+def to_document(row: Row) -> Document:
+    """Convert a stored document. One from another source has its value as content."""
+    vector = None if row.key_vector is None else row.key_vector.tolist()
+    return _build_document(row, meta=dict(row.metadata), embedding=vector)
 
 
-def to_matched_document(asking: RetrievalOptions, answer: Answer, match: Match) -> Document:
-    """A document that an answer names."""
+def to_matched_document(options: RetrievalOptions, answer: Answer, match: Match) -> Document:
+    """Convert a match to a document."""
     return _build_document(
         match,
-        meta=asking.metadata(answer, match),
+        meta=options.metadata(answer, match),
         embedding=key_vector_list(match),
-        score=asking.score_of(match),
+        score=options.score_of(match),
     )
 
 
-def _build_document(found: Row | Match, **others: Any) -> Document:
-    value = found.value
-    kept = value if isinstance(value, dict) and value and value.keys() <= set(_VALUE_FIELDS) else {}
-    if "blob" in kept:
-        others["blob"] = ByteStream.from_dict(kept["blob"])
-    if "sparse_embedding" in kept:
-        others["sparse_embedding"] = SparseEmbedding.from_dict(kept["sparse_embedding"])
-    return Document(id=found.id, content=found.key if kept or value is None else document_text(found), **others)
+def _build_document(source: Row | Match, **fields: Any) -> Document:
+    value = source.value
+    value_fields = value if isinstance(value, dict) and value and value.keys() <= set(_VALUE_FIELDS) else {}
+    if "blob" in value_fields:
+        fields["blob"] = ByteStream.from_dict(value_fields["blob"])
+    if "sparse_embedding" in value_fields:
+        fields["sparse_embedding"] = SparseEmbedding.from_dict(value_fields["sparse_embedding"])
+    return Document(
+        id=source.id, content=source.key if value_fields or value is None else document_text(source), **fields
+    )

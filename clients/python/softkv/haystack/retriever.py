@@ -1,4 +1,4 @@
-"""A component that asks a collection: the documents that are named, and the verdict on them."""
+"""A component that attends to a collection: the returned documents, and the verdict on them."""
 
 from __future__ import annotations
 
@@ -19,35 +19,39 @@ from softkv.integrations.retrieval import evidence_fields as evidence_of
 
 @component
 class SoftkvRetriever:
-    """Gives every document that passes the filters its weight, and names those with most of it.
+    """A retriever that weights every document that passes the filters and returns those with the largest weights.
 
-    A document's score is its weight: of all documents that pass and of "none of these" they sum to one. Options of
-    `run` go before those of the retriever.
+    The score of a document is its weight. The weights of all documents that pass, with that of "none of these", sum
+    to
+    one. Options of `run` override those of the retriever.
 
     Args:
-        document_store: whose collection is asked.
+        document_store: the store whose collection is searched.
         filters: which documents may be attended to.
-        filter_policy: whether filters of `run` replace these, or both count.
-        temperature: 0, or from 1e-30 on; `"auto"` for the one at which the answer rests on `effective_documents`.
-        effective_documents: with `"auto"`, 8 if left out.
-        top_k: how many documents to name, 10 if left out.
-        top_p: name the fewest that hold this share of the documents' weight.
-        normaliser: what makes weights of the logits.
-        null: the similarity of "none of these", `False` for none, or "auto", "lenient", "strict".
-        max_error: a bound asked of the certificate.
-        full_text: what the words of a question count beside its meaning, as 0.1; "auto" as calibrated.
-        bias: what else is added to the logits, a term or a list: recency, priors, soft filters.
-        min_confidence: of a calibrated collection, how sure the first document must be for the verdict "one".
-        conformal: of a calibrated collection, the set that the right document is in with this chance.
-        include: "key_vector" for embeddings, "explanation" for how each weight came about, "value_vector"; "output" for
-            the blended value.
-        accept: "several" for the documents of each answer whose verdict is not "none", "one" only where one stands out,
-            "any" whatever the verdict.
+        filter_policy: whether the filters of `run` replace these, or both apply.
+        temperature: 0, or from 1e-30 on; `"auto"` chooses the one at which the answer rests on
+        `effective_documents`.
+        effective_documents: for `"auto"`; 8 if left out.
+        top_k: how many documents to return; 10 if left out.
+        top_p: return the fewest documents that hold this share of the documents' weight.
+        normaliser: the function that turns logits into weights.
+        null: the similarity of "none of these"; `False` for none, or "auto", "lenient" or "strict".
+        max_error: the largest error that the certificate may state.
+        full_text: the factor of the full-text rank, such as 0.1; "auto" for the calibrated one.
+        bias: further terms of the logits, such as recency, priors or soft filters.
+        min_confidence: the confidence that the first document needs for the verdict "one". Needs a calibrated
+        collection.
+        conformal: the probability with which the returned set must contain the right document. Needs a calibrated
+        collection.
+        include: "key_vector" for embeddings, "explanation" for the steps from similarity to weight, "value_vector";
+        "output" for the weighted sum of value vectors.
+        accept: "several" returns documents unless the verdict is "none", "one" only if one stands out, "any"
+        always.
         score: "weight", or "similarity".
-        evidence: whether the metadata says under `softkv` what each weighs and how much the collection knew.
+        evidence: whether the metadata has the weight and the answer's evidence under `softkv`.
 
     Raises:
-        Invalid: `include`, `accept` or `score` is none of these words.
+        Invalid: `include`, `accept` or `score` has an unknown value.
     """
 
     def __init__(
@@ -96,7 +100,7 @@ class SoftkvRetriever:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The retriever with its store, as a pipeline writes it down."""
+        """Serialise the retriever with its store."""
         return default_to_dict(
             self,
             document_store=self.document_store.to_dict(),
@@ -107,11 +111,11 @@ class SoftkvRetriever:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> SoftkvRetriever:
-        """The retriever that was written down."""
-        given = dict(data.get("init_parameters", {}))
-        if isinstance(given.get("document_store"), dict):
-            given["document_store"] = SoftkvDocumentStore.from_dict(given["document_store"])
-        return default_from_dict(cls, {**data, "init_parameters": given})
+        """Create a retriever from its serialised form."""
+        parameters = dict(data.get("init_parameters", {}))
+        if isinstance(parameters.get("document_store"), dict):
+            parameters["document_store"] = SoftkvDocumentStore.from_dict(parameters["document_store"])
+        return default_from_dict(cls, {**data, "init_parameters": parameters})
 
     @component.output_types(documents=list[Document], verdict=str, evidence=dict[str, Any], output=list[float] | None)
     def run(
@@ -135,20 +139,20 @@ class SoftkvRetriever:
         score: Score | None = None,
         evidence: bool | None = None,
     ) -> dict[str, Any]:
-        """Ask with a text, which the collection's encoder makes a vector of, or with a vector.
+        """Attend from a text, which the collection's encoder encodes, or from a vector.
 
         Returns:
-            `documents` by weight; `verdict`, "one" where one stands out, "several" where they share the weight, "none"
-            where none is about that; `evidence`, how much the collection knew; `output`, the blended value where
-            `include` asked for it.
+            `documents` ordered by weight; `verdict`: "one" if one stands out, "several" if some share the
+            weight, "none" if no document is about the query; `evidence` of how well the collection answers; and
+            `output`, the weighted sum of value vectors if `include` requests it.
 
         Raises:
-            FilterError: the filter is none.
+            FilterError: the filter is invalid.
             DocumentStoreError: an option is refused.
             ValueError: there is neither a query nor an embedding.
         """
-        given = {name: each for name, each in locals().items() if name in RetrievalOptions._names}
-        return self.document_store._source.run(self._asked(query, query_embedding, filters, given))
+        options = {name: option for name, option in locals().items() if name in RetrievalOptions._names}
+        return self.document_store._source.run(self._retrieve(query, query_embedding, filters, options))
 
     @component.output_types(documents=list[Document], verdict=str, evidence=dict[str, Any], output=list[float] | None)
     async def run_async(
@@ -172,26 +176,26 @@ class SoftkvRetriever:
         score: Score | None = None,
         evidence: bool | None = None,
     ) -> dict[str, Any]:
-        """As `run`, awaited."""
-        given = {name: each for name, each in locals().items() if name in RetrievalOptions._names}
-        return await self.document_store._source.run_awaited(self._asked(query, query_embedding, filters, given))
+        """Run `run` asynchronously."""
+        options = {name: option for name, option in locals().items() if name in RetrievalOptions._names}
+        return await self.document_store._source.run_async(self._retrieve(query, query_embedding, filters, options))
 
-    def _asked(
+    def _retrieve(
         self,
         query: str | None,
         query_embedding: list[float] | None,
         filters: dict[str, Any] | None,
-        given: Mapping[str, Any],
+        options: Mapping[str, Any],
     ) -> Plan[dict[str, Any]]:
-        asked = query_embedding if query_embedding is not None else query
-        if asked is None:
+        question = query_embedding if query_embedding is not None else query
+        if question is None:
             raise ValueError("wanted a query, or a query_embedding; got neither")
         where = convert_filter(apply_filter_policy(self.filter_policy, self.filters, filters))
         with as_store_error():
-            asking = self._asking.adjusted(given)
-            answer = yield from asking.ask(self.document_store._source, asked, where)
+            retrieval = self._asking.adjust(options)
+            answer = yield from retrieval.ask(self.document_store._source, question, where)
         return {
-            "documents": [to_matched_document(asking, answer, each) for each in asking.matches(answer)],
+            "documents": [to_matched_document(retrieval, answer, match) for match in retrieval.matches(answer)],
             "verdict": answer.verdict,
             "evidence": evidence_of(answer),
             "output": output_list(answer),

@@ -1,4 +1,4 @@
-"""A softkv collection as a document store of Haystack's."""
+"""A collection as Haystack's document store."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from softkv.integrations.connection import Connection, async_store_method, sync_
 
 
 class SoftkvDocumentStore:
-    """Documents in a collection of softkv's; nothing is sent before the first of them is written or asked for.
+    """Documents in a collection. Nothing is sent before the first operation.
 
-    A document's content is its key text, its meta the metadata, its embedding the vector of its key.
+    A document's content is its key text, its meta the metadata, and its embedding the key vector.
 
     Args:
-        collection: its name; it is made where it is not there.
-        url: of the service; left out, `SOFTKV_URL`, or http://127.0.0.1:8000.
-        key: to call it with; left out, `SOFTKV_KEY`, or none.
-        settings: arguments of `Collection.create`: what the collection has, or is made with. For documents that bring
-            embeddings of another model than the service's, `{"encoder": None}`.
-        return_embedding: whether documents that are read bring their embeddings; left out, where the collection has no
-            encoder, and so they came with them.
-        timeout: seconds without a sign of the service; left out, a minute for questions, ten for writes.
-        retries: how often a call is sent again at most, where that is safe.
+        collection: its name; it is created if it does not exist.
+        url: of the service; `SOFTKV_URL`, or http://127.0.0.1:8000 if left out.
+        key: the API key; `SOFTKV_KEY`, or none if left out.
+        settings: arguments of `Collection.create` for the collection. Use `{"encoder": None}` for documents with
+        embeddings of a model that the service does not have.
+        return_embedding: whether documents are read with their embeddings; if left out, they are if the collection
+        has no encoder.
+        timeout: seconds without a byte from the service. If left out: one minute for queries, ten for writes.
+        retries: the largest number of repetitions of a call, where repeating is safe.
 
     Raises:
-        Invalid: no collection can be called so, or have such settings.
+        Invalid: the collection's name or a setting is invalid.
     """
 
     def __init__(
@@ -82,10 +82,10 @@ class SoftkvDocumentStore:
     get_metadata_field_unique_values_async = async_store_method(operations.get_metadata_field_unique_values)
 
     def to_dict(self) -> dict[str, Any]:
-        """The store as a pipeline writes it down; of a key that stands in the environment, where.
+        """Serialise the store. Of a key in the environment, the variable's name is saved.
 
         Raises:
-            ValueError: the key is a token, which is written nowhere.
+            ValueError: the key is a token, which is never serialised.
         """
         return default_to_dict(
             self,
@@ -100,11 +100,11 @@ class SoftkvDocumentStore:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> SoftkvDocumentStore:
-        """The store that was written down."""
-        given = dict(data.get("init_parameters", {}))
-        if isinstance(given.get("key"), dict):
-            given["key"] = Secret.from_dict(given["key"])
-        return default_from_dict(cls, {**data, "init_parameters": given})
+        """Create a store from its serialised form."""
+        parameters = dict(data.get("init_parameters", {}))
+        if isinstance(parameters.get("key"), dict):
+            parameters["key"] = Secret.from_dict(parameters["key"])
+        return default_from_dict(cls, {**data, "init_parameters": parameters})
 
     def _connection(self) -> Connection:
         key = self.key.resolve_value() if self.key else None

@@ -1,1 +1,1 @@
-"""What the modules for LangChain, LlamaIndex and Haystack share. It imports none of these."""
+"""Code shared by the modules for LangChain, LlamaIndex and Haystack. It imports none of these frameworks."""

@@ -1,4 +1,4 @@
-"""The way to the service of an object that is asked both by whoever waits and by whoever awaits."""
+"""The connection and the collection of a framework's store, blocking and asynchronous."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from softkv.sending import http_options
 
 
 class Connection:
-    """A blocking client, and an awaited one for each event loop, of one service.
+    """A blocking client of one service, and an asynchronous client for each event loop.
 
     Args:
-        url: of the service; left out, `SOFTKV_URL`, or http://127.0.0.1:8000.
-        key: to call it with; left out, `SOFTKV_KEY`, or none.
-        client: in place of both; whoever made it closes it.
-        async_client: the same, awaited, which then serves every event loop; left out, there is one for each, of the
-            same service and with the same key.
+        url: of the service; `SOFTKV_URL`, or http://127.0.0.1:8000 if left out.
+        key: the API key; `SOFTKV_KEY`, or none if left out.
+        client: used in place of both; its creator closes it.
+        async_client: used by every event loop. If left out, each loop gets a client of the same service with the
+        same key.
 
     Raises:
-        Invalid: that is no address.
+        Invalid: the URL is invalid.
     """
 
     def __init__(
@@ -43,18 +43,18 @@ class Connection:
         async_client: AsyncClient | None = None,
     ) -> None:
         self._client, self._async_client = client, async_client
-        given = async_client if client is None else client
-        if given is None:
+        template = async_client if client is None else client
+        if template is None:
             options = http_options(url, key, connections=1)
             self._way = _credentials(options["base_url"], options["headers"])
         else:
-            self._way = _credentials(given._sender.http.base_url, given._sender.http.headers)
-        self._given = given
+            self._way = _credentials(template._sender.http.base_url, template._sender.http.headers)
+        self._given = template
         self._of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncClient] = WeakKeyDictionary()
 
     @property
     def url(self) -> str:
-        """Where the service is."""
+        """The URL of the service."""
         return str(self._way["url"]).rstrip("/")
 
     @property
@@ -68,7 +68,7 @@ class Connection:
 
     @property
     def async_client(self) -> AsyncClient:
-        """The awaited client of the event loop that runs; a connection is of no use to another loop."""
+        """The asynchronous client of the running event loop; connections cannot be shared between loops."""
         if self._async_client is not None:
             return self._async_client
         loop = asyncio.get_running_loop()
@@ -79,18 +79,18 @@ class Connection:
         return self._of_loops[loop]
 
     def _options(self) -> dict[str, Any]:
-        """How calls are sent by the client that was given."""
+        """Return the sending options of the client that was passed in."""
         if self._given is None:
             return {}
         options = self._given._sender.options
-        return {"timeout": options.timeout, "retries": options.retrying.retries}
+        return {"timeout": options.timeout, "retries": options.retry_policy.retries}
 
     def __repr__(self) -> str:
         return f"<Connection to {self.url}>"
 
 
 def _credentials(url: Any, headers: Mapping[str, str]) -> dict[str, Any]:
-    """The address and the key of a client."""
+    """Return the URL and the API key of a client."""
     return {"url": str(url), "key": headers.get("Authorization", "").removeprefix("Bearer ") or None}
 
 
@@ -105,51 +105,51 @@ _COLLECTION_SETTINGS = frozenset(
 
 
 class CollectionSource:
-    """A collection, and the connection over which it is asked; nothing is sent before it is asked for something.
+    """A collection and the connection to it. Nothing is sent before the first call.
 
     Args:
-        name: the collection's.
-        connect: makes the connection, when it is first needed.
-        settings: arguments of `Collection.create`: what the collection has, or is made with where it is not there.
+        name: of the collection.
+        connect: opens the connection when it is first needed.
+        settings: arguments of `Collection.create`, required of the collection or used to create it.
 
     Raises:
-        Invalid: no collection can be called so, or have such settings.
+        Invalid: the name or a setting is invalid.
     """
 
     def __init__(self, name: str, connect: Callable[[], Connection], settings: Mapping[str, Any] | None = None) -> None:
         self.place = CollectionRef(name, ServiceCache())
         self.settings = dict(settings or {})
         if unknown := sorted(self.settings.keys() - _COLLECTION_SETTINGS):
-            wanted = ", ".join(sorted(_COLLECTION_SETTINGS))
-            raise invalid_value("", f"settings: a collection has {wanted}, not {', '.join(unknown)}")
+            allowed = ", ".join(sorted(_COLLECTION_SETTINGS))
+            raise invalid_value("", f"settings: a collection has {allowed}, not {', '.join(unknown)}")
         self._connect = connect
         self._info: CollectionInfo | None = None
 
     @cached_property
     def connection(self) -> Connection:
-        """Its clients."""
+        """The connection with its clients."""
         return self._connect()
 
     def run(self, plan: Call[T] | Plan[T]) -> T:
-        """Wait for what a plan comes to."""
+        """Run a plan; return its result."""
         return self.connection.client._sender.run(plan)
 
-    async def run_awaited(self, plan: Call[T] | Plan[T]) -> T:
-        """Await what a plan comes to."""
+    async def run_async(self, plan: Call[T] | Plan[T]) -> T:
+        """Run a plan asynchronously; return its result."""
         return await self.connection.async_client._sender.run(plan)
 
     def info(self) -> Plan[CollectionInfo]:
-        """The collection's settings, as they were when it was first asked; made where it was not there.
+        """Return the collection's settings at the first call; create the collection if it does not exist.
 
         Raises:
-            Conflict: it is there and its settings are others.
+            Conflict: the collection exists with other settings.
         """
         if self._info is None:
-            self._info = yield from self._there()
+            self._info = yield from self._get_or_create()
         return self._info
 
-    def made_anew(self) -> Plan[None]:
-        """Drop the collection with all that it holds, and make it again as `settings` say."""
+    def recreate(self) -> Plan[None]:
+        """Drop the collection with its documents, and create it again with `settings`."""
         self._info = None
         try:
             yield from collections.drop(self.place)
@@ -159,16 +159,16 @@ class CollectionSource:
         yield from self.info()
 
     def write(self, documents: Iterable[Document], on_conflict: OnConflict = "replace") -> Plan[Written]:
-        """Write documents of distinct ids, a thousand at a time, or fewer where these are too large together."""
+        """Write documents with distinct ids in batches of 1,000, or fewer if a batch is too large."""
         yield from self.info()
         rows, written = list(documents), Written(0, [], [])
         for begin in range(0, len(rows), _BATCH_ROWS):
-            part = yield from _write_in_parts(self.place, rows[begin : begin + _BATCH_ROWS], on_conflict)
-            written = _add_written(written, part)
+            batch_result = yield from _write_in_parts(self.place, rows[begin : begin + _BATCH_ROWS], on_conflict)
+            written = _add_written(written, batch_result)
         return written
 
-    def _there(self) -> Plan[CollectionInfo]:
-        if not self.settings:  # which a key that may only read can ask for
+    def _get_or_create(self) -> Plan[CollectionInfo]:
+        if not self.settings:  # a read-only key suffices for this
             try:
                 return (yield from collections.info(self.place))
             except NotFound as error:
@@ -178,10 +178,10 @@ class CollectionSource:
 
 
 def sync_store_method(build: Callable[Concatenate[SourceT, P], Plan[T]]) -> Callable[Concatenate[Any, P], T]:
-    """The method of a store that waits for what a plan comes to, whose first argument is the store's `_source`."""
+    """Build a store's method from a plan whose first argument is the store's `_source`."""
 
-    def method(self: Any, /, *given: P.args, **named: P.kwargs) -> T:
-        result: T = self._source.run(build(self._source, *given, **named))
+    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        result: T = self._source.run(build(self._source, *args, **kwargs))
         return result
 
     return copy_signature(build, method)
@@ -190,36 +190,36 @@ def sync_store_method(build: Callable[Concatenate[SourceT, P], Plan[T]]) -> Call
 def async_store_method(
     build: Callable[Concatenate[SourceT, P], Plan[T]],
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
-    """The method of a store that awaits it."""
+    """Build a store's coroutine method from such a plan."""
 
-    async def method(self: Any, /, *given: P.args, **named: P.kwargs) -> T:
-        result: T = await self._source.run_awaited(build(self._source, *given, **named))
+    async def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        result: T = await self._source.run_async(build(self._source, *args, **kwargs))
         return result
 
     return copy_signature(build, method)
 
 
 def collect_pages(paging: Paging[T]) -> Plan[list[T]]:
-    """All items of a list that comes in pages."""
+    """Return all items of a list that is fetched in pages."""
     items: list[T] = []
     cursor: str | None = None
     while True:
-        page = yield from paging.ask(cursor, paging.at_once)
+        page = yield from paging.ask(cursor, paging.page_size)
         items += page.items
         if (cursor := page.next_cursor) is None:
             return items
 
 
-def _write_in_parts(place: CollectionRef, rows: Sequence[Document], on_conflict: OnConflict) -> Plan[Written]:
-    """Written at once, or else in halves."""
+def _write_in_parts(collection: CollectionRef, rows: Sequence[Document], on_conflict: OnConflict) -> Plan[Written]:
+    """Write documents in one request, or in halves if they are too large."""
     try:
-        return (yield from writing.write(place, rows, on_conflict=on_conflict))
+        return (yield from writing.write(collection, rows, on_conflict=on_conflict))
     except TooLarge:
         if len(rows) == 1:
             raise
     half = len(rows) // 2
-    first = yield from _write_in_parts(place, rows[:half], on_conflict)
-    return _add_written(first, (yield from _write_in_parts(place, rows[half:], on_conflict)))
+    first = yield from _write_in_parts(collection, rows[:half], on_conflict)
+    return _add_written(first, (yield from _write_in_parts(collection, rows[half:], on_conflict)))
 
 
 def _add_written(left: Written, right: Written) -> Written:

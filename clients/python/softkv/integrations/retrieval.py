@@ -1,4 +1,4 @@
-"""Questions with every option of attend, from a retriever's own and those of one call; what becomes of the answer."""
+"""Options of a retriever, documents as text, and reranking by maximal marginal relevance."""
 
 from __future__ import annotations
 
@@ -29,30 +29,28 @@ if TYPE_CHECKING:
 Accept: TypeAlias = Literal["one", "several", "any"]
 Score: TypeAlias = Literal["weight", "similarity"]
 Extra: TypeAlias = Literal["key_vector", "value_vector", "output", "explanation"]
-EVIDENCE_FIELD = "softkv"  # the field of the metadata that has it
+EVIDENCE_FIELD = "softkv"  # the metadata field for evidence
 ACCEPTED_VERDICTS: Mapping[Accept, Sequence[Verdict]] = {
     "one": ("one",),
     "several": ("one", "several"),
     "any": ("one", "several", "none"),
 }
-"""With which verdicts the matches of an answer are handed on."""
+"""The verdicts whose matches are returned."""
 _RETRIEVER_OPTIONS = ("accept", "score", "evidence", "include")
 _REQUIRED_FIELDS = ("key", "value", "metadata")
 
 
 class RetrievalOptions(Record):
-    """How a retriever asks; what is None is left to the collection.
+    """Options of a retriever. None leaves the choice to the collection.
 
     Attributes:
-        accept: when the matches are handed on: where "one" stands out; where one does or "several" share the weight,
-            so not where the verdict is "none"; or with "any" verdict.
-        score: what a document's score is: its share of the weight, or the similarity of its key and the query.
-        evidence: whether each document has in its metadata, under `softkv`, what it weighs and how much the collection
-            knew.
-        include: what an answer brings along besides; of this, too, what is a document's stands there.
+        accept: which verdicts give matches: "one"; "several", which includes "one"; or "any".
+        score: the score of a document: its weight, or the similarity of its key and the query.
+        evidence: whether each document's metadata has a field `softkv` with its weight and the answer's evidence.
+        include: further fields of a match; those of a document are put into its metadata, too.
 
     Raises:
-        Invalid: one of these is none of the words that it can be.
+        Invalid: an option has an unknown value.
     """
 
     temperature: float | Literal["auto"] | None = None
@@ -71,124 +69,133 @@ class RetrievalOptions(Record):
     score: Score = "weight"
     evidence: bool = False
 
-    def _made(self) -> None:
+    def _post_init(self) -> None:
         _require_choice("accept", [self.accept], get_args(Accept))
         _require_choice("score", [self.score], get_args(Score))
         _require_choice("include", self.include or (), get_args(Extra))
 
-    def adjusted(self, given: Mapping[str, Any]) -> RetrievalOptions:
-        """The same with other options, where these are not None.
+    def adjust(self, changes: Mapping[str, Any]) -> RetrievalOptions:
+        """Return a copy with other options; None keeps the old one.
 
         Raises:
-            Invalid: there is no such option.
+            Invalid: an option is unknown.
         """
-        if unknown := sorted(given.keys() - set(self._names)):
+        if unknown := sorted(changes.keys() - set(self._names)):
             raise invalid_value("", f"a question has {', '.join(self._names)}, not {', '.join(unknown)}")
-        return self.replaced(**{name: each for name, each in given.items() if each is not None})
+        return self.copy_with(**{name: option for name, option in changes.items() if option is not None})
 
-    def ask(self, source: CollectionSource, query: Any, where: Where | None, also: Iterable[str] = ()) -> Plan[Answer]:
-        """Ask a collection, which is made where it is not there.
+    def ask(
+        self, source: CollectionSource, query: Any, where: Where | None, required: Iterable[str] = ()
+    ) -> Plan[Answer]:
+        """Attend to a collection, and create it if it does not exist.
 
         Args:
-            also: what matches bring along in any case.
+            also: further fields that the matches must have.
         """
         yield from source.info()
-        how = {name: each for name, each in self._fields().items() if name not in _RETRIEVER_OPTIONS}
-        include: Any = [*dict.fromkeys([*_REQUIRED_FIELDS, *also, *(self.include or ())])]
-        answer = yield from queries.attend(source.place, query, where=where, include=include, **how)
+        options = {name: option for name, option in self._fields().items() if name not in _RETRIEVER_OPTIONS}
+        include: Any = [*dict.fromkeys([*_REQUIRED_FIELDS, *required, *(self.include or ())])]
+        answer = yield from queries.attend(source.place, query, where=where, include=include, **options)
         assert isinstance(answer, Answer)  # of one query
         return answer
 
     def matches(self, answer: Answer) -> list[Match]:
-        """Those that are handed on."""
+        """Return the matches if the verdict is accepted, else an empty list."""
         return answer.matches if answer.verdict in ACCEPTED_VERDICTS[self.accept] else []
 
     def score_of(self, match: Match) -> float:
-        """A match's score."""
+        """Return the score of a match."""
         return match.similarity if self.score == "similarity" else match.weight or 0.0
 
     def metadata(self, answer: Answer, match: Match) -> dict[str, Any]:
-        """A match's metadata, with what was asked for besides."""
-        found, told = dict(match.metadata or {}), _match_details(match)
+        """Return a match's metadata with the requested details."""
+        metadata, details = dict(match.metadata or {}), _match_details(match)
         if self.evidence:
-            told |= {"weight": match.weight, "similarity": match.similarity, "logit": _finite_or_none(match.logit)}
-            told |= confidence_fields(match) | evidence_fields(answer)
-        return {**found, EVIDENCE_FIELD: told} if told else found
+            details |= {"weight": match.weight, "similarity": match.similarity, "logit": _finite_or_none(match.logit)}
+            details |= confidence_fields(match) | evidence_fields(answer)
+        return {**metadata, EVIDENCE_FIELD: details} if details else metadata
 
 
 def confidence_fields(match: Match) -> dict[str, float]:
-    """How sure it is that a match is right, where the collection is calibrated."""
+    """Return a match's confidence if the collection is calibrated."""
     return {} if match.confidence is None else {"confidence": match.confidence}
 
 
 def evidence_fields(answer: Answer) -> dict[str, Any]:
-    """How much the collection knew, as JSON."""
-    said = answer.to_dict()
-    told = {name: said[name] for name in ("rest_weight", "complete", "temperature", "documents", "keys")}
-    return told | dict(said["evidence"]) | {"certificate": dict(said["certificate"])}
+    """Return the answer's evidence as JSON."""
+    content = answer.to_dict()
+    fields = {name: content[name] for name in ("rest_weight", "complete", "temperature", "documents", "keys")}
+    return fields | dict(content["evidence"]) | {"certificate": dict(content["certificate"])}
 
 
 def output_list(answer: Answer) -> list[float] | None:
-    """The blended value, where it was asked for."""
+    """Return the weighted sum of value vectors, or None if it was not requested."""
     return None if answer.output is None else answer.output.tolist()
 
 
 def key_vector_list(match: Match) -> list[float] | None:
-    """The vector of a match's key, where it was asked for; of several, that of the one that spoke."""
-    key = matched_key(match)
-    return None if key is None else [float(each) for each in key]
+    """Return the vector of the matched key, or None if it was not requested."""
+    key = select_key(match)
+    return None if key is None else [float(component) for component in key]
 
 
 def _match_details(match: Match) -> dict[str, Any]:
-    told: dict[str, Any] = {}
+    """Return the requested fields of a match that are put into its metadata."""
+    details: dict[str, Any] = {}
     if match.part is not None:
-        told["part"] = dict(match.part._fields())
+        details["part"] = dict(match.part._fields())
     if match.explanation is not None:
-        told["explanation"] = dict(match.explanation._fields())
+        details["explanation"] = dict(match.explanation._fields())
     if match.value_vector is not None:
-        told["value_vector"] = match.value_vector.tolist()
-    return told
+        details["value_vector"] = match.value_vector.tolist()
+    return details
 
 
 def _finite_or_none(number: float | None) -> float | None:
+    """Return a finite number, or None."""
     return number if number is None or math.isfinite(number) else None
 
 
-def _require_choice(name: str, given: Iterable[Any], wanted: Sequence[str]) -> None:
-    for each in given:
-        if each not in wanted:
-            raise invalid_value(f"/{name}", f"{name}: wanted {', '.join(map(repr, wanted))}, got {each!r}")
+def _require_choice(name: str, values: Iterable[Any], choices: Sequence[str]) -> None:
+    """Raise Invalid if a value is not one of the choices."""
+    for value in values:
+        if value not in choices:
+            raise invalid_value(f"/{name}", f"{name}: wanted {', '.join(map(repr, choices))}, got {value!r}")
 
 
 Content: TypeAlias = Literal["value", "key"]
 
 
-def document_text(found: Document | Match, content: Content = "value") -> str:
-    """The text of a document.
+def document_text(document: Document | Match, content: Content = "value") -> str:
+    """Return the text of a document.
 
     Args:
-        content: `"value"`, what is found there, as JSON where it is no text, and the key where there is none; or
-            `"key"`, the text that queries are compared with, empty where it came as a vector.
+        content: `"value"` for the value, as JSON unless it is a text, or the key if there is no value. `"key"` for
+        the key text, which is empty for a key that is a vector.
     """
-    told = found.key if content == "key" or found.value is None else found.value
-    if isinstance(told, str):
-        return told
-    return "" if told is None else json.dumps(told, ensure_ascii=False)
+    content = document.key if content == "key" or document.value is None else document.value
+    if isinstance(content, str):
+        return content
+    return "" if content is None else json.dumps(content, ensure_ascii=False)
 
 
 def select_by_mmr(query: ArrayLike, keys: Sequence[ArrayLike], k: int, relevance: float) -> list[int]:
-    """Choose one key after another, each time the one with most of what follows, where r is the relevance.
+    """Select keys one by one, each time the one that maximises the following, where r is the relevance.
 
-        r · cos(query, key) − (1 − r) · max cos(key, chosen)
+        r · cos(query, key) − (1 − r) · max cos(key, selected)
+
+    Source: Carbonell and Goldstein, The use of MMR, diversity-based reranking for reordering documents and
+    producing
+    summaries, SIGIR 1998.
 
     Args:
         query: [d].
         keys: [n, d].
-        k: how many to choose at most.
-        relevance: from 0, which looks only at how unlike the others a key is, to 1, which does not look at that.
+        k: the number of keys to select.
+        relevance: from 0, only diversity, to 1, only similarity to the query.
 
     Returns:
-        The places of the chosen, in their order; the first of those that tie.
+        The indices of the selected keys in order of selection; ties go to the first.
 
     Raises:
         Invalid: `relevance` is not between 0 and 1.
@@ -211,15 +218,15 @@ def select_by_mmr(query: ArrayLike, keys: Sequence[ArrayLike], k: int, relevance
     return chosen
 
 
-def matched_key(match: Match) -> Any:
-    """The key of a match that `include=["key_vector"]` brought along; of several, the one that spoke."""
+def select_key(match: Match) -> Any:
+    """Return the key vector of a match, with `include=["key_vector"]`. Of several keys it is the matched one."""
     if match.key_vectors is None:
         return match.key_vector
     return match.key_vectors[match.part.index if match.part is not None else 0]
 
 
 def _unit_rows(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Each row at length 1; a row of zeros stays."""
+    """Normalise each row to length 1; rows of zeros stay."""
     lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
     unit: NDArray[np.float64] = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
     return unit

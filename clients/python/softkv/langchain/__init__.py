@@ -1,4 +1,4 @@
-"""softkv for LangChain: a collection as a vector store and as a retriever, the service's encoder as embeddings."""
+"""LangChain classes: a collection as vector store and retriever, and the service's encoder as embeddings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts to vectors, by the encoder of the service."""
+"""The service's encoder as LangChain's embeddings."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 class SoftkvEmbeddings(Embeddings):
-    """The service's encoder, for whatever in LangChain wants vectors; a store of softkv's needs none.
+    """The service's encoder. A `SoftkvVectorStore` does not need it.
 
     Args:
-        model: a name of `client.models()`; left out, the service's.
-        url: of the service; left out, `SOFTKV_URL`, or http://127.0.0.1:8000.
-        key: to call it with; left out, `SOFTKV_KEY`, or none.
-        client: in place of both.
-        async_client: the same, awaited; left out, it follows from these.
+        model: a name that `client.models()` lists; the service's if left out.
+        url: of the service; `SOFTKV_URL`, or http://127.0.0.1:8000 if left out.
+        key: the API key; `SOFTKV_KEY`, or none if left out.
+        client: used in place of both.
+        async_client: an asynchronous client; derived from the other arguments if left out.
 
     Raises:
-        InvalidInput: that is no address.
+        InvalidInput: the URL is invalid.
     """
 
     def __init__(
@@ -42,36 +42,36 @@ class SoftkvEmbeddings(Embeddings):
 
     @property
     def url(self) -> str:
-        """Where the service is."""
+        """The URL of the service."""
         return self._connection.url
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Vectors of texts that are stored; any number of them."""
+        """Encode any number of texts as documents."""
         with convert_errors():
             encoded = self._connection.client.encode(texts, model=self.model, purpose="document")
-        found: list[list[float]] = encoded.tolist()
-        return found
+        vectors: list[list[float]] = encoded.tolist()
+        return vectors
 
     def embed_query(self, text: str) -> list[float]:
-        """The vector of a text that is asked."""
+        """Encode a text as a query."""
         with convert_errors():
             encoded = self._connection.client.encode([text], model=self.model, purpose="query")
-        found: list[float] = encoded[0].tolist()
-        return found
+        vector: list[float] = encoded[0].tolist()
+        return vector
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
-        """As `embed_documents`, awaited."""
+        """Run `embed_documents` asynchronously."""
         with convert_errors():
             encoded = await self._connection.async_client.encode(texts, model=self.model, purpose="document")
-        found: list[list[float]] = encoded.tolist()
-        return found
+        vectors: list[list[float]] = encoded.tolist()
+        return vectors
 
     async def aembed_query(self, text: str) -> list[float]:
-        """As `embed_query`, awaited."""
+        """Run `embed_query` asynchronously."""
         with convert_errors():
             encoded = await self._connection.async_client.encode([text], model=self.model, purpose="query")
-        found: list[float] = encoded[0].tolist()
-        return found
+        vector: list[float] = encoded[0].tolist()
+        return vector
 
     def __repr__(self) -> str:
         return f"SoftkvEmbeddings(model={self.model!r}, url={self.url!r})"

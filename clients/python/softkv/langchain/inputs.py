@@ -1,4 +1,4 @@
-"""What is wrong with an input, as an error of LangChain's and of softkv's at once."""
+"""Conversion of LangChain's inputs: filters, and errors for invalid input."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from softkv.problems import invalid_value
 
 
 class InvalidInput(Invalid, LangChainException, ValueError):
-    """The content of a call is wrong; `detail` and `errors` say where, in the service's words."""
+    """The input is invalid; `detail` and `errors` name the fields. It is LangChain's error and softkv's."""
 
 
 @contextmanager
 def convert_errors() -> Iterator[None]:
-    """Make an InvalidInput of what the client or the service finds wrong; other errors stay what they are."""
+    """Convert Invalid to InvalidInput within the block; other errors pass unchanged."""
     try:
         yield
     except InvalidInput:
@@ -29,8 +29,8 @@ def convert_errors() -> Iterator[None]:
 
 
 def to_input_error(error: Invalid) -> InvalidInput:
-    """The same error as one of LangChain's."""
-    made = InvalidInput(
+    """Return the same error as InvalidInput."""
+    input_error = InvalidInput(
         error.detail,
         code=error.code,
         errors=error.errors,
@@ -38,8 +38,8 @@ def to_input_error(error: Invalid) -> InvalidInput:
         request_id=error.request_id,
         retry_after=error.retry_after,
     )
-    made.report = error.report
-    return made
+    input_error.report = error.report
+    return input_error
 
 
 _COMPARISONS = {
@@ -57,43 +57,43 @@ _CONNECTIVES = {"$and": "AND", "$or": "OR"}
 _NOT, _EXISTS = "$not", "$exists"
 
 
-def convert_filter(given: Any) -> Where | None:
-    """A filter in whichever form → one that `attend` takes.
+def convert_filter(condition: Any) -> Where | None:
+    """Convert a filter of any form to one that `attend` accepts.
 
     Args:
-        given: an expression of `softkv.F`; the service's own JSON, with an `operator`; or fields of the metadata with
-            what they equal, as `{"year": 1970}`, or are compared with, as `{"year": {"$gte": 1970}}`, joined by `$and`,
-            `$or` and `$not`.
+        given: an expression of `softkv.F`; the service's JSON with an `operator`; or metadata fields with the
+        values that they equal, as `{"year": 1970}`, or comparisons, as `{"year": {"$gte": 1970}}`. `$and`, `$or`
+        and `$not` join them.
 
     Raises:
-        Invalid: it is none of these.
+        Invalid: not a filter.
     """
-    if given is None or isinstance(given, Filter):
-        return given
-    if not isinstance(given, Mapping):
+    if condition is None or isinstance(condition, Filter):
+        return condition
+    if not isinstance(condition, Mapping):
         raise invalid_value(
-            "/filter", f"wanted an object, or a filter such as F.year >= 1930, got {type(given).__name__}"
+            "/filter", f"wanted an object, or a filter such as F.year >= 1930, got {type(condition).__name__}"
         )
-    if "operator" in given and given.keys() & {"field", "conditions"}:
-        return given
-    return _conjunction([_condition(name, each) for name, each in given.items()]) if given else None
+    if "operator" in condition and condition.keys() & {"field", "conditions"}:
+        return condition
+    return _conjunction([_condition(name, value) for name, value in condition.items()]) if condition else None
 
 
-def _condition(name: Any, wanted: Any) -> Filter:
-    """One entry of an object: a field, or an operator that joins others."""
+def _condition(name: Any, operand: Any) -> Filter:
+    """Convert one entry of a mapping: a field, or an operator that joins filters."""
     if not isinstance(name, str):
         raise invalid_value("/filter", f"wanted the name of a field, got {name!r}")
     if name in _CONNECTIVES:
-        if not isinstance(wanted, Sequence) or isinstance(wanted, str):
-            raise invalid_value(f"/filter/{name}", f"{name} wants a list of filters, not {type(wanted).__name__}")
-        return Combination(_CONNECTIVES[name], tuple(map(_nested_condition, wanted)))
+        if not isinstance(operand, Sequence) or isinstance(operand, str):
+            raise invalid_value(f"/filter/{name}", f"{name} wants a list of filters, not {type(operand).__name__}")
+        return Combination(_CONNECTIVES[name], tuple(map(_convert_nested, operand)))
     if name == _NOT:
-        return ~_nested_condition(wanted)
+        return ~_convert_nested(operand)
     if name.startswith("$"):
         raise _unknown_operator(name)
-    if isinstance(wanted, Mapping) and any(str(each).startswith("$") for each in wanted):
-        return _conjunction([_comparison(name, operator, value) for operator, value in wanted.items()])
-    return Comparison(METADATA + name, "==", wanted)
+    if isinstance(operand, Mapping) and any(str(key).startswith("$") for key in operand):
+        return _conjunction([_comparison(name, operator, value) for operator, value in operand.items()])
+    return Comparison(METADATA + name, "==", operand)
 
 
 def _comparison(name: str, operator: str, value: Any) -> Filter:
@@ -108,13 +108,13 @@ def _comparison(name: str, operator: str, value: Any) -> Filter:
     return Comparison(METADATA + name, _COMPARISONS[operator], value)
 
 
-def _nested_condition(given: Any) -> Filter:
-    """A filter within another."""
-    if isinstance(given, Filter):
-        return given
-    if isinstance(given, Mapping) and "operator" not in given:
-        return _conjunction([_condition(name, each) for name, each in given.items()])
-    raise invalid_value("/filter", f"within $and, $or and $not wanted fields with what they equal, got {given!r}")
+def _convert_nested(condition: Any) -> Filter:
+    """Convert a filter that is nested in another."""
+    if isinstance(condition, Filter):
+        return condition
+    if isinstance(condition, Mapping) and "operator" not in condition:
+        return _conjunction([_condition(name, value) for name, value in condition.items()])
+    raise invalid_value("/filter", f"within $and, $or and $not wanted fields with what they equal, got {condition!r}")
 
 
 def _conjunction(filters: Sequence[Filter]) -> Filter:
@@ -122,5 +122,8 @@ def _conjunction(filters: Sequence[Filter]) -> Filter:
 
 
 def _unknown_operator(operator: str) -> Exception:
-    known = ", ".join([*_COMPARISONS, _EXISTS, *_CONNECTIVES, _NOT])
-    return invalid_value("/filter", f"there is no operator {operator!r}: there are {known}, and filters of softkv.F")
+    """Return the error for an unknown operator."""
+    operators = ", ".join([*_COMPARISONS, _EXISTS, *_CONNECTIVES, _NOT])
+    return invalid_value(
+        "/filter", f"there is no operator {operator!r}: there are {operators}, and filters of softkv.F"
+    )

@@ -1,4 +1,4 @@
-"""A collection as LangChain's retriever, which finds nothing where the collection does not know."""
+"""A collection as LangChain's retriever, which returns nothing if no document is about the query."""
 
 from __future__ import annotations
 
@@ -29,21 +29,20 @@ _ALIASES = {"k": "top_k"}
 
 
 class SoftkvRetriever(BaseRetriever):
-    """A collection that is asked; every argument of `attend` is one of its, and may be given to `invoke` too.
+    """A retriever over a collection. Every argument of `attend` is an attribute, and may be passed to `invoke`, too.
 
     Attributes:
-        collection: its name; or in its place, and that of the connection, a `store`.
-        embedding: what makes vectors of questions; left out, the collection's own encoder does.
-        url: of the service; left out, `SOFTKV_URL`, or http://127.0.0.1:8000.
-        key: to call it with; left out, `SOFTKV_KEY`, or none.
-        client: in place of both.
-        async_client: the same, awaited; left out, it follows from these.
-        content: what a document's text is: its `"value"`, or its `"key"`.
-        top_k: how many documents at most, 10 if left out; `k` is the same.
+        collection: its name; or pass a `store` in place of it and of the connection.
+        embedding: encodes queries; the collection's own encoder if left out.
+        url: of the service; `SOFTKV_URL`, or http://127.0.0.1:8000 if left out.
+        key: the API key; `SOFTKV_KEY`, or none if left out.
+        client: used in place of both.
+        async_client: an asynchronous client; derived from the other arguments if left out.
+        content: the text of a document: its `"value"`, or its `"key"`.
+        top_k: the largest number of documents, 10 if left out; `k` is an alias.
         filter: which documents may be attended to: an expression of `softkv.F`, or an object.
-        accept: when documents are found: where `"one"` stands out; where one does or `"several"` share the weight, so
-            not where "none of these" has half of it; or the best with `"any"` verdict.
-        evidence: True for how much the collection knew, in the documents' metadata under `softkv`.
+        accept: which verdicts give documents: `"one"`; `"several"`, which includes "one"; or `"any"`.
+        evidence: True adds the answer's evidence to the documents' metadata under `softkv`.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
@@ -76,27 +75,28 @@ class SoftkvRetriever(BaseRetriever):
 
     _store: SoftkvVectorStore = PrivateAttr()
 
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given)
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
         with convert_errors():
-            self._store = self._asked_store()
-            self._asked({})
+            self._store = self._resolve_store()
+            self._build_request({})
 
     @override
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
         with convert_errors():
-            return [document for document, _ in self._store.ask(query, self._asked(kwargs))]
+            return [document for document, _ in self._store.ask(query, self._build_request(kwargs))]
 
     @override
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
         with convert_errors():
-            return [document for document, _ in await self._store.aask(query, self._asked(kwargs))]
+            return [document for document, _ in await self._store.aask(query, self._build_request(kwargs))]
 
-    def _asked_store(self) -> SoftkvVectorStore:
+    def _resolve_store(self) -> SoftkvVectorStore:
+        """Return the store that is searched."""
         if (self.store is None) == (self.collection is None):
             raise invalid_value("", "wanted the name of a collection, or a store, one of the two")
         if self.collection is not None:
@@ -109,16 +109,16 @@ class SoftkvRetriever(BaseRetriever):
                 async_client=self.async_client,
                 content=self.content,
             )
-        ways = (self.embedding, self.url, self.key, self.client, self.async_client)
-        if any(each is not None for each in ways):
+        connection = (self.embedding, self.url, self.key, self.client, self.async_client)
+        if any(argument is not None for argument in connection):
             raise invalid_value(
                 "", "a store has a connection and an embedding of its own: leave out those of the retriever"
             )
         assert self.store is not None
         return self.store
 
-    def _asked(self, options: Mapping[str, Any]) -> SearchRequest:
-        """What is asked where `invoke` was given these besides the query."""
-        own = {name: getattr(self, name) for name in _SEARCH_OPTIONS}
-        given = {_ALIASES.get(name, name): each for name, each in options.items()}
-        return build_request(None, own | given)
+    def _build_request(self, options: Mapping[str, Any]) -> SearchRequest:
+        """Return the search request for these arguments of `invoke`."""
+        defaults = {name: getattr(self, name) for name in _SEARCH_OPTIONS}
+        overrides = {_ALIASES.get(name, name): option for name, option in options.items()}
+        return build_request(None, defaults | overrides)

@@ -1,4 +1,4 @@
-"""How a collection is asked, in words of LangChain's, and its answer as LangChain's documents."""
+"""Search in a collection with LangChain's arguments and documents."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from softkv.integrations.retrieval import (
     Content,
     confidence_fields,
     document_text,
-    matched_key,
     select_by_mmr,
+    select_key,
 )
 from softkv.langchain.inputs import convert_errors, convert_filter
 from softkv.problems import invalid_value, raise_flaws
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 Score: TypeAlias = Literal["weight", "similarity"]
 EVIDENCE_FIELD = "softkv"
-"""Under which field of a document's metadata stands what the service said of it."""
+"""The metadata field for the service's details of a match."""
 
 ATTEND_OPTIONS = frozenset(AttendOptions.__annotations__) - {"where", "allow_missing", "read"} | {"filter"}
 _SEARCH_DEFAULTS: dict[str, Any] = {"score": "weight", "accept": "any", "evidence": False}
@@ -46,14 +46,14 @@ _REQUIRED_FIELDS = ("key", "value", "metadata")
 
 
 class SearchRequest(NamedTuple):
-    """What is asked besides the query.
+    """Options of a search besides its query.
 
     Attributes:
         how: the arguments of `attend`.
-        score: which number of a match is its score.
-        accept: with which verdict documents come back: where "one" stands out, where "several" share too, with "any".
-        evidence: whether documents have in their metadata how much the collection knew.
-        include: what else of a match they have there.
+        score: the number of a match that is its score.
+        accept: the verdicts whose matches are returned: "one"; "several", which includes "one"; or "any".
+        evidence: whether the documents' metadata contains the answer's evidence.
+        include: further fields of a match that the metadata contains.
     """
 
     how: dict[str, Any]
@@ -62,78 +62,80 @@ class SearchRequest(NamedTuple):
     evidence: bool
     include: tuple[str, ...]
 
-    def with_keys(self, many: int) -> SearchRequest:
-        """The same for at least so many matches, which bring their keys along."""
+    def with_keys(self, least: int) -> SearchRequest:
+        """Return a request for at least this many matches, with their key vectors."""
         fields = tuple(dict.fromkeys([*self.how["include"], "key_vector"]))
-        return self._replace(how=self.how | {"top_k": max(many, self.how["top_k"]), "include": fields})
+        return self._replace(how=self.how | {"top_k": max(least, self.how["top_k"]), "include": fields})
 
 
 def build_request(k: int | None, options: Mapping[str, Any]) -> SearchRequest:
-    """Arguments of a search → what is asked.
+    """Convert the arguments of a search to a request.
 
     Args:
-        k: how many documents, where `options` have no `top_k`.
+        k: the number of documents if `options` has no `top_k`.
 
     Raises:
-        Invalid: there is no such option, or a choice has no such word.
+        Invalid: an option or its value is unknown.
     """
     if unknown := options.keys() - ATTEND_OPTIONS - _SEARCH_DEFAULTS.keys():
-        known = ", ".join(sorted(ATTEND_OPTIONS | _SEARCH_DEFAULTS.keys()))
-        raise invalid_value("", f"a search has no argument {', '.join(sorted(unknown))}: it has k, {known}")
-    own = _SEARCH_DEFAULTS | {name: each for name, each in options.items() if name in _SEARCH_DEFAULTS}
+        arguments = ", ".join(sorted(ATTEND_OPTIONS | _SEARCH_DEFAULTS.keys()))
+        raise invalid_value("", f"a search has no argument {', '.join(sorted(unknown))}: it has k, {arguments}")
+    choices = _SEARCH_DEFAULTS | {name: option for name, option in options.items() if name in _SEARCH_DEFAULTS}
     for name, choices in (("score", Score), ("accept", Accept)):
-        if own[name] not in get_args(choices):
-            raise invalid_value("", f"{name}: wanted one of {', '.join(get_args(choices))}, got {own[name]!r}")
-    how = {name: each for name, each in options.items() if name in ATTEND_OPTIONS and each is not None}
-    include = _field_names(how.pop("include", ()))
-    how = {"top_k": k} | how
-    raise_flaws(validation.check_top_k(how["top_k"]))
-    how["include"] = tuple(dict.fromkeys([*_REQUIRED_FIELDS, *include]))
-    if "filter" in how:
-        how["where"] = convert_filter(how.pop("filter"))
-    return SearchRequest(how, own["score"], own["accept"], own["evidence"], include)
+        if choices[name] not in get_args(choices):
+            raise invalid_value("", f"{name}: wanted one of {', '.join(get_args(choices))}, got {choices[name]!r}")
+    arguments_of_attend = {
+        name: option for name, option in options.items() if name in ATTEND_OPTIONS and option is not None
+    }
+    include = _field_names(arguments_of_attend.pop("include", ()))
+    arguments_of_attend = {"top_k": k} | arguments_of_attend
+    raise_flaws(validation.check_top_k(arguments_of_attend["top_k"]))
+    arguments_of_attend["include"] = tuple(dict.fromkeys([*_REQUIRED_FIELDS, *include]))
+    if "filter" in arguments_of_attend:
+        arguments_of_attend["where"] = convert_filter(arguments_of_attend.pop("filter"))
+    return SearchRequest(arguments_of_attend, choices["score"], choices["accept"], choices["evidence"], include)
 
 
-def to_documents(answer: Answer, asked: SearchRequest, content: Content) -> list[tuple[Document, float]]:
-    """The matches as LangChain's documents, each with its score."""
-    if answer.verdict not in ACCEPTED_VERDICTS[asked.accept]:
+def to_documents(answer: Answer, request: SearchRequest, content: Content) -> list[tuple[Document, float]]:
+    """Return the matches as LangChain documents with their scores."""
+    if answer.verdict not in ACCEPTED_VERDICTS[request.accept]:
         return []
     return [
-        (_to_document(match, content, _match_details(answer, match, asked)), _score(match, asked.score))
+        (_to_document(match, content, _match_details(answer, match, request)), _score(match, request.score))
         for match in answer.matches
     ]
 
 
-def _to_document(match: Match, content: Content, told: Mapping[str, Any]) -> Document:
+def _to_document(match: Match, content: Content, details: Mapping[str, Any]) -> Document:
     metadata = dict(match.metadata or {})
-    if told:
-        metadata[EVIDENCE_FIELD] = dict(told)
+    if details:
+        metadata[EVIDENCE_FIELD] = dict(details)
     return Document(id=match.id, page_content=document_text(match, content), metadata=metadata)
 
 
 def _score(match: Match, score: Score) -> float:
-    found = match.weight if score == "weight" else match.similarity
-    return 0.0 if found is None else found
+    score_value = match.weight if score == "weight" else match.similarity
+    return 0.0 if score_value is None else score_value
 
 
-def _match_details(answer: Answer, match: Match, asked: SearchRequest) -> dict[str, Any]:
-    """What was asked for of a match, and with `evidence` what the service says of the answer."""
-    said = answer.to_dict()
-    others = {"output": answer.output, "key_vector": matched_key(match)}
-    told = {name: _to_json(others[name] if name in others else getattr(match, name)) for name in asked.include}
-    if not asked.evidence:
-        return told
-    told |= {"weight": match.weight, "similarity": match.similarity, "logit": match.logit} | confidence_fields(match)
-    told |= {name: said[name] for name in ("rest_weight", "complete", "temperature", "documents", "keys")}
-    return told | dict(said["evidence"]) | {"certificate": said["certificate"]}
+def _match_details(answer: Answer, match: Match, request: SearchRequest) -> dict[str, Any]:
+    """Return the requested fields of a match, and with `evidence` those of the answer."""
+    content = answer.to_dict()
+    arrays = {"output": answer.output, "key_vector": select_key(match)}
+    details = {name: _to_json(arrays[name] if name in arrays else getattr(match, name)) for name in request.include}
+    if not request.evidence:
+        return details
+    details |= {"weight": match.weight, "similarity": match.similarity, "logit": match.logit} | confidence_fields(match)
+    details |= {name: content[name] for name in ("rest_weight", "complete", "temperature", "documents", "keys")}
+    return details | dict(content["evidence"]) | {"certificate": content["certificate"]}
 
 
-def _to_json(given: Any) -> Any:
-    """A field of a match as JSON has it."""
-    if given is None or isinstance(given, str | int | float | Mapping | list):
-        return given
-    fields = getattr(given, "_fields", None)
-    return fields() if fields is not None else to_json_value(given)
+def _to_json(value: Any) -> Any:
+    """Convert a field of a match to JSON."""
+    if value is None or isinstance(value, str | int | float | Mapping | list):
+        return value
+    fields = getattr(value, "_fields", None)
+    return fields() if fields is not None else to_json_value(value)
 
 
 def _field_names(include: Any) -> tuple[str, ...]:
@@ -146,7 +148,7 @@ DEFAULT_COLLECTION = "langchain"
 
 
 class SearchableStore(VectorStore):
-    """What `SoftkvVectorStore` is made of besides writing; its arguments are told of there."""
+    """The searching half of `SoftkvVectorStore`, which documents the arguments."""
 
     def __init__(
         self,
@@ -171,19 +173,19 @@ class SearchableStore(VectorStore):
                 raise invalid_value("", f"content: wanted 'value' or 'key', got {content!r}")
         self._embedding = embedding
         self._settings = ({} if embedding is None else {"encoder": None}) | dict(settings or {})
-        # Vectors from elsewhere have a null key too, which a collection without an encoder is not made with.
+        # A collection without an encoder has no null key by default; with an embedding it gets one.
         self._defaults: dict[str, Any] = {} if embedding is None or "null" in self._settings else {"null": "auto"}
         self._content = content
         self._split = {} if split is None else {"split": split}
 
     @property
     def collection(self) -> Collection:
-        """The collection, for whoever waits."""
+        """The collection, with blocking methods."""
         return self._connection.client.collection(self._name)
 
     @property
     def async_collection(self) -> AsyncCollection:
-        """The collection, for whoever awaits."""
+        """The collection, with awaited methods."""
         return self._connection.async_client.collection(self._name)
 
     @property
@@ -191,15 +193,15 @@ class SearchableStore(VectorStore):
     def embeddings(self) -> Embeddings | None:
         return self._embedding
 
-    def ask(self, query: str, asked: SearchRequest) -> list[tuple[Document, float]]:
-        """The documents and scores for a question that is put together already."""
-        answer = self.collection.attend(self._embedded(query), **asked.how)
-        return to_documents(answer, asked, self._content)
+    def ask(self, query: str, request: SearchRequest) -> list[tuple[Document, float]]:
+        """Run a search request; return the documents with their scores."""
+        answer = self.collection.attend(self._encode_query(query), **request.how)
+        return to_documents(answer, request, self._content)
 
-    async def aask(self, query: str, asked: SearchRequest) -> list[tuple[Document, float]]:
-        """As `ask`, awaited."""
-        answer = await self.async_collection.attend(await self._aembedded(query), **asked.how)
-        return to_documents(answer, asked, self._content)
+    async def aask(self, query: str, request: SearchRequest) -> list[tuple[Document, float]]:
+        """Run a search request asynchronously."""
+        answer = await self.async_collection.attend(await self._aencode_query(query), **request.how)
+        return to_documents(answer, request, self._content)
 
     @override
     def similarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:
@@ -211,7 +213,13 @@ class SearchableStore(VectorStore):
 
     @override
     def similarity_search_with_score(self, query: str, k: int = 4, **kwargs: Any) -> list[tuple[Document, float]]:
-        """The `k` best, each with its score: its weight, or with `score="similarity"` that."""
+        """Return the `k` documents with the largest weights, and their scores.
+
+        Args:
+            query: the text to search for.
+            k: the number of documents.
+            kwargs: arguments of `attend`, and `score`, `accept` and `evidence`.
+        """
         with convert_errors():
             return self.ask(query, build_request(k, kwargs))
 
@@ -219,25 +227,25 @@ class SearchableStore(VectorStore):
     async def asimilarity_search_with_score(
         self, query: str, k: int = 4, **kwargs: Any
     ) -> list[tuple[Document, float]]:
-        """As `similarity_search_with_score`, awaited."""
+        """Run `similarity_search_with_score` asynchronously."""
         with convert_errors():
             return await self.aask(query, build_request(k, kwargs))
 
     @override
     def similarity_search_by_vector(self, embedding: list[float], k: int = 4, **kwargs: Any) -> list[Document]:
         with convert_errors():
-            asked = build_request(k, kwargs)
-            found = to_documents(self.collection.attend(embedding, **asked.how), asked, self._content)
-        return [document for document, _ in found]
+            request = build_request(k, kwargs)
+            results = to_documents(self.collection.attend(embedding, **request.how), request, self._content)
+        return [document for document, _ in results]
 
     @override
     async def asimilarity_search_by_vector(self, embedding: list[float], k: int = 4, **kwargs: Any) -> list[Document]:
         with convert_errors():
-            asked = build_request(k, kwargs)
-            found = to_documents(await self.async_collection.attend(embedding, **asked.how), asked, self._content)
-        return [document for document, _ in found]
+            request = build_request(k, kwargs)
+            results = to_documents(await self.async_collection.attend(embedding, **request.how), request, self._content)
+        return [document for document, _ in results]
 
-    # Weights are from 0 to 1, so nothing has to be made of them.
+    # Weights are between 0 and 1 already.
     @override
     def _similarity_search_with_relevance_scores(
         self, query: str, k: int = 4, **kwargs: Any
@@ -283,11 +291,11 @@ class SearchableStore(VectorStore):
         lambda_mult: float = 0.5,
         **kwargs: Any,
     ) -> list[Document]:
-        """Of the `fetch_k` best `k` that are relevant and unlike each other, by the cosines of their keys."""
+        """Return `k` of the `fetch_k` best documents that are relevant and diverse, by the cosines of their keys."""
         with convert_errors():
-            asked = build_request(k, kwargs)
-            answer = self.collection.attend(embedding, **asked.with_keys(fetch_k).how)
-            return self._unlike(embedding, answer, asked, lambda_mult)
+            request = build_request(k, kwargs)
+            answer = self.collection.attend(embedding, **request.with_keys(fetch_k).how)
+            return self._select_diverse(embedding, answer, request, lambda_mult)
 
     @override
     async def amax_marginal_relevance_search_by_vector(
@@ -298,35 +306,38 @@ class SearchableStore(VectorStore):
         lambda_mult: float = 0.5,
         **kwargs: Any,
     ) -> list[Document]:
-        """As `max_marginal_relevance_search_by_vector`, awaited."""
+        """Run `max_marginal_relevance_search_by_vector` asynchronously."""
         with convert_errors():
-            asked = build_request(k, kwargs)
-            answer = await self.async_collection.attend(embedding, **asked.with_keys(fetch_k).how)
-            return self._unlike(embedding, answer, asked, lambda_mult)
+            request = build_request(k, kwargs)
+            answer = await self.async_collection.attend(embedding, **request.with_keys(fetch_k).how)
+            return self._select_diverse(embedding, answer, request, lambda_mult)
 
     @override
     def as_retriever(self, **kwargs: Any) -> VectorStoreRetriever:
-        """LangChain's retriever over this store; where nothing is about the question, it finds nothing.
+        """Return LangChain's retriever over this store. It returns nothing if no document is about the query.
 
-        `search_kwargs={"accept": "any"}` has it return the best all the same.
+        `search_kwargs={"accept": "any"}` makes it return the best documents in any case.
         """
         kwargs["search_kwargs"] = {"accept": "several"} | dict(kwargs.get("search_kwargs") or {})
         return super().as_retriever(**kwargs)
 
-    def _unlike(self, query: Any, answer: Answer, asked: SearchRequest, relevance: float) -> list[Document]:
-        found = to_documents(answer, asked, self._content)
-        keys = [matched_key(match) for match in answer.matches][: len(found)]
-        return [found[place][0] for place in select_by_mmr(query, keys, asked.how["top_k"], relevance)]
+    def _select_diverse(self, query: Any, answer: Answer, request: SearchRequest, relevance: float) -> list[Document]:
+        """Select diverse documents of an answer."""
+        results = to_documents(answer, request, self._content)
+        keys = [select_key(match) for match in answer.matches][: len(results)]
+        return [results[index][0] for index in select_by_mmr(query, keys, request.how["top_k"], relevance)]
 
     def _encoder(self, name: str | None) -> str:
+        """Return the name of the collection's encoder; raise Invalid if it has none."""
         if name is None:
-            wanted = "give the store an embedding, which makes vectors of questions too"
-            raise invalid_value("/query", f"collection {self._name!r} has no encoder: {wanted}")
+            advice = "give the store an embedding, which makes vectors of questions too"
+            raise invalid_value("/query", f"collection {self._name!r} has no encoder: {advice}")
         return name
 
-    def _embedded(self, query: str) -> Any:
-        """The query as the collection takes it: a text where it has an encoder of its own."""
+    def _encode_query(self, query: str) -> Any:
+        """Return the text, or its vector if the store has an embedding."""
         return query if self._embedding is None else self._embedding.embed_query(query)
 
-    async def _aembedded(self, query: str) -> Any:
+    async def _aencode_query(self, query: str) -> Any:
+        """Return the text, or its vector if the store has an embedding."""
         return query if self._embedding is None else await self._embedding.aembed_query(query)

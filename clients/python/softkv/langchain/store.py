@@ -1,4 +1,4 @@
-"""A collection as LangChain's vector store: made, written, read and deleted; `searching.py` has what is asked of it."""
+"""A collection as LangChain's vector store: created, written, read and deleted."""
 
 from __future__ import annotations
 
@@ -31,38 +31,39 @@ _COLLECTION_NOT_FOUND = "collection_not_found"
 
 
 class SoftkvVectorStore(SearchableStore):
-    """A collection of softkv; nothing is sent before something is asked of it, and the first write makes it.
+    """A collection as a vector store. Creating the object sends nothing; the first write creates the collection.
 
-    A search takes, besides LangChain's arguments, those of `attend`: `temperature`, `effective_documents`, `top_p`,
-    `filter`, `normaliser`, `null`, `max_error`, `full_text`, `bias`, `min_confidence`, `conformal`,
-    `include`; and three of its own:
+    Besides LangChain's arguments, a search takes those of `attend`: `temperature`, `effective_documents`, `top_p`,
+    `filter`, `normaliser`, `null`, `max_error`, `full_text`, `bias`, `min_confidence`, `conformal` and `include`;
+    and
+    three more:
 
-    - `score`: `"weight"`, the share of the answer, from 0 to 1, or `"similarity"`.
-    - `accept`: `"any"` for the best whatever the verdict, `"several"` for none where nothing is about the question,
-      `"one"` for some only where one stands out.
-    - `evidence`: True for how much the collection knew, in the documents' metadata under `softkv`.
+    - `score`: `"weight"`, the share of the answer from 0 to 1, or `"similarity"`.
+    - `accept`: `"any"` returns the best documents in any case, `"several"` returns nothing if no document is about
+      the query, `"one"` returns documents only if one stands out.
+    - `evidence`: True adds the answer's evidence to the documents' metadata under `softkv`.
 
     Args:
-        collection: its name; left out, `langchain`.
-        embedding: what makes vectors of texts; left out, the collection's own encoder does.
-        url: of the service; left out, `SOFTKV_URL`, or http://127.0.0.1:8000.
-        key: to call it with; left out, `SOFTKV_KEY`, or none.
-        client: in place of both.
-        async_client: the same, awaited; left out, it follows from these.
-        settings: what the collection is made with, as `{"similarity": "dot", "null": 0.2}`: arguments of `create`. With
-            an `embedding` they are an encoder of None and a null key of "auto", if nothing else is said.
-        content: what a document's text is: its `"value"`, or its `"key"`.
+        collection: its name; `langchain` if left out.
+        embedding: encodes texts; the collection's own encoder if left out.
+        url: of the service; `SOFTKV_URL`, or http://127.0.0.1:8000 if left out.
+        key: the API key; `SOFTKV_KEY`, or none if left out.
+        client: used in place of both.
+        async_client: an asynchronous client; derived from the other arguments if left out.
+        settings: arguments of `create` for a new collection, as `{"similarity": "dot", "null": 0.2}`. With an
+        `embedding` the defaults are no encoder and a null key of "auto".
+        content: the text of a document: its `"value"`, or its `"key"`.
         split: how to make several keys of a long text, as `{"tokens": 200, "overlap": 20}`.
 
     Raises:
-        InvalidInput: no collection can be called so, or that is no address.
+        InvalidInput: the collection's name or the URL is invalid.
     """
 
     def create(self) -> CollectionInfo:
-        """Make the collection, or take one that is there and has these settings.
+        """Create the collection, or accept an existing one with these settings.
 
         Raises:
-            softkv.Conflict: it is there with others.
+            softkv.Conflict: the collection exists with other settings.
         """
         with convert_errors():
             try:
@@ -73,7 +74,7 @@ class SoftkvVectorStore(SearchableStore):
             return self.collection.create(exist_ok=True, **self._settings)
 
     async def acreate(self) -> CollectionInfo:
-        """As `create`, awaited."""
+        """Run `create` asynchronously."""
         with convert_errors():
             try:
                 return await self.async_collection.create(exist_ok=True, **self._defaults, **self._settings)
@@ -93,7 +94,7 @@ class SoftkvVectorStore(SearchableStore):
         ids: list[str] | None = None,
         **kwargs: Any,
     ) -> Self:
-        """A store of these texts; `collection` and the other arguments are those of the class."""
+        """Create a store and write texts; further arguments are those of the class."""
         store = cls(embedding=embedding, **kwargs)
         store.create()
         store.add_texts(texts, metadatas, ids=ids)
@@ -110,7 +111,7 @@ class SoftkvVectorStore(SearchableStore):
         ids: list[str] | None = None,
         **kwargs: Any,
     ) -> Self:
-        """As `from_texts`, awaited."""
+        """Run `from_texts` asynchronously."""
         store = cls(embedding=embedding, **kwargs)
         await store.acreate()
         await store.aadd_texts(texts, metadatas, ids=ids)
@@ -125,22 +126,25 @@ class SoftkvVectorStore(SearchableStore):
         ids: list[str] | None = None,
         **kwargs: Any,
     ) -> list[str]:
-        """Write texts of any number → their ids; of those with the same id the last stays.
+        """Write any number of texts; return their ids. Of texts with the same id the last is stored.
 
         Args:
-            kwargs: `on_conflict` and `progress` of the client's `upsert`. `batch_size` is LangChain's, and not needed.
+            kwargs: `on_conflict` and `progress` of the client's `upsert`. LangChain's `batch_size` is ignored.
 
         Raises:
-            InvalidInput: some were refused; all others are written, and the error's `report` has each.
+            InvalidInput: texts were refused. All others are written, and the error's `report` lists the refused
+            ones.
         """
         with convert_errors():
-            found = store.build_rows(texts, metadatas, ids)
-            sent = store.deduplicate(found)
-            if self._embedding is not None and sent:
-                sent = store.add_vectors(sent, self._embedding.embed_documents([row["key"] for row in sent]))
-            how = _upsert_options(kwargs)
-            store.check_report(self._upsert([row | self._split for row in sent], how))
-        return [row["id"] for row in found]
+            documents = store.build_rows(texts, metadatas, ids)
+            written_rows = store.deduplicate(documents)
+            if self._embedding is not None and written_rows:
+                written_rows = store.add_vectors(
+                    written_rows, self._embedding.embed_documents([row["key"] for row in written_rows])
+                )
+            options = _upsert_options(kwargs)
+            store.check_report(self._upsert([row | self._split for row in written_rows], options))
+        return [row["id"] for row in documents]
 
     @override
     async def aadd_texts(
@@ -151,92 +155,104 @@ class SoftkvVectorStore(SearchableStore):
         ids: list[str] | None = None,
         **kwargs: Any,
     ) -> list[str]:
-        """As `add_texts`, awaited."""
+        """Run `add_texts` asynchronously."""
         with convert_errors():
-            found = store.build_rows(texts, metadatas, ids)
-            sent = store.deduplicate(found)
-            if self._embedding is not None and sent:
-                sent = store.add_vectors(sent, await self._embedding.aembed_documents([row["key"] for row in sent]))
-            how = _upsert_options(kwargs)
-            store.check_report(await self._aupsert([row | self._split for row in sent], how))
-        return [row["id"] for row in found]
+            documents = store.build_rows(texts, metadatas, ids)
+            written_rows = store.deduplicate(documents)
+            if self._embedding is not None and written_rows:
+                written_rows = store.add_vectors(
+                    written_rows, await self._embedding.aembed_documents([row["key"] for row in written_rows])
+                )
+            options = _upsert_options(kwargs)
+            store.check_report(await self._aupsert([row | self._split for row in written_rows], options))
+        return [row["id"] for row in documents]
 
-    def _upsert(self, sent: Sequence[dict[str, Any]], how: Mapping[str, Any]) -> Report:
+    def _upsert(self, documents: Sequence[dict[str, Any]], options: Mapping[str, Any]) -> Report:
         try:
-            return self.collection.upsert(sent, **how)
+            return self.collection.upsert(documents, **options)
         except NotFound as error:
             if error.code != _COLLECTION_NOT_FOUND:
                 raise
         self.create()
-        return self.collection.upsert(sent, **how)
+        return self.collection.upsert(documents, **options)
 
-    async def _aupsert(self, sent: Sequence[dict[str, Any]], how: Mapping[str, Any]) -> Report:
+    async def _aupsert(self, documents: Sequence[dict[str, Any]], options: Mapping[str, Any]) -> Report:
         try:
-            return await self.async_collection.upsert(sent, **how)
+            return await self.async_collection.upsert(documents, **options)
         except NotFound as error:
             if error.code != _COLLECTION_NOT_FOUND:
                 raise
         await self.acreate()
-        return await self.async_collection.upsert(sent, **how)
+        return await self.async_collection.upsert(documents, **options)
 
     @override
     def delete(self, ids: list[str] | None = None, **kwargs: Any) -> bool:
-        """Delete the documents of these ids, or all that pass a `filter`, or all; unknown ids are silent."""
+        """Delete the documents with these ids, those that pass a `filter`, or all. Unknown ids are ignored."""
         with convert_errors():
-            which = _delete_options(ids, kwargs)
-            if which.get("ids") != []:
-                self.collection.delete(**which)
+            selection = _delete_options(ids, kwargs)
+            if selection.get("ids") != []:
+                self.collection.delete(**selection)
         return True
 
     @override
     async def adelete(self, ids: list[str] | None = None, **kwargs: Any) -> bool:
-        """As `delete`, awaited."""
+        """Run `delete` asynchronously."""
         with convert_errors():
-            which = _delete_options(ids, kwargs)
-            if which.get("ids") != []:
-                await self.async_collection.delete(**which)
+            selection = _delete_options(ids, kwargs)
+            if selection.get("ids") != []:
+                await self.async_collection.delete(**selection)
         return True
 
     @override
     def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
-        """The documents of these ids, in this order; unknown ones are left out."""
+        """Return the documents with these ids in this order, without unknown ones."""
         with convert_errors():
             return self._documents(self.collection.get_many(ids))
 
     @override
     async def aget_by_ids(self, ids: Sequence[str], /) -> list[Document]:
-        """As `get_by_ids`, awaited."""
+        """Run `get_by_ids` asynchronously."""
         with convert_errors():
             return self._documents(await self.async_collection.get_many(ids))
 
-    def _documents(self, found: Sequence[Stored | None]) -> list[Document]:
+    def _documents(self, documents: Sequence[Stored | None]) -> list[Document]:
         return [
-            Document(id=each.id, page_content=document_text(each, self._content), metadata=dict(each.metadata))
-            for each in found
-            if each is not None
+            Document(
+                id=document.id, page_content=document_text(document, self._content), metadata=dict(document.metadata)
+            )
+            for document in documents
+            if document is not None
         ]
 
 
 def _upsert_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Which options of a write the client takes."""
-    how = {name: each for name, each in options.items() if name != "batch_size"}
-    if unknown := how.keys() - {"on_conflict", "progress"}:
+    """Return the arguments of the client's `upsert`.
+
+    Raises:
+        Invalid: an argument is unknown.
+    """
+    allowed = {name: option for name, option in options.items() if name != "batch_size"}
+    if unknown := allowed.keys() - {"on_conflict", "progress"}:
         raise invalid_value(
             "", f"a write has no argument {', '.join(sorted(unknown))}: it has ids, on_conflict, progress"
         )
-    return how
+    return allowed
 
 
 def _delete_options(ids: Sequence[str] | None, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of the client's `delete`."""
+    """Return the arguments of the client's `delete`.
+
+    Raises:
+        Invalid: an argument is unknown, or both ids and a filter were given.
+    """
     if unknown := options.keys() - {"filter"}:
         raise invalid_value("", f"delete has no argument {', '.join(sorted(unknown))}: it has ids, or filter")
     if ids is not None and "filter" in options:
         raise invalid_value(
             "", "wanted ids or a filter, got both: the documents of some ids that pass are two conditions"
         )
-    passing = convert_filter(options.get("filter"))
-    return {"ids": ids} if ids is not None else {"where": _MATCH_ALL if passing is None else passing}
+    condition = convert_filter(options.get("filter"))
+    return {"ids": ids} if ids is not None else {"where": _MATCH_ALL if condition is None else condition}
 
 
 def build_rows(
@@ -244,20 +260,18 @@ def build_rows(
     metadatas: Sequence[Mapping[str, Any] | None] | None,
     ids: Sequence[str | None] | None,
 ) -> list[dict[str, Any]]:
-    """Texts, and as many metadata and ids, → documents without vectors.
+    """Return texts with metadata and ids as documents without vectors.
 
     Raises:
-        Invalid: there are not as many of each, or one of the texts is none.
+        Invalid: the lists differ in length, or an item is not a text.
     """
     keys = list(texts)
-    kinds = (
-        ["one text"] if isinstance(texts, str) else [type(each).__name__ for each in keys if not isinstance(each, str)]
-    )
+    kinds = ["one text"] if isinstance(texts, str) else [type(key).__name__ for key in keys if not isinstance(key, str)]
     if kinds:
         raise invalid_value("/texts", f"wanted a list of texts, got {kinds[0]}")
-    for name, given in (("metadatas", metadatas), ("ids", ids)):
-        if given and len(given) != len(keys):
-            raise invalid_value(f"/{name}", f"wanted as many {name} as texts, got {len(given)} of {len(keys)}")
+    for name, column in (("metadatas", metadatas), ("ids", ids)):
+        if column and len(column) != len(keys):
+            raise invalid_value(f"/{name}", f"wanted as many {name} as texts, got {len(column)} of {len(keys)}")
     return [
         {
             "id": str(uuid.uuid4()) if name is None else name,
@@ -269,15 +283,15 @@ def build_rows(
 
 
 def deduplicate(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows, of those with the same id the last: so a mapping would have it, and so it is written."""
+    """Return the rows, keeping the last of those with the same id."""
     return list({row["id"]: row for row in rows}.values())
 
 
 def add_vectors(rows: Sequence[dict[str, Any]], vectors: Sequence[Any]) -> list[dict[str, Any]]:
-    """The same with a key vector each.
+    """Return the rows with a key vector each.
 
     Raises:
-        Invalid: there are not as many.
+        Invalid: the number of vectors differs from the number of rows.
     """
     if len(vectors) != len(rows):
         raise invalid_value(
@@ -287,15 +301,15 @@ def add_vectors(rows: Sequence[dict[str, Any]], vectors: Sequence[Any]) -> list[
 
 
 def check_report(report: Report) -> None:
-    """Raise for what was refused, and warn of what was cut.
+    """Raise for refused rows, and warn of truncated texts.
 
     Raises:
-        Invalid: at least one was refused; the error's `report` says which, and all others are written.
+        Invalid: rows were refused. The error's `report` lists them; all others are written.
     """
     if report.refused:
-        first, more = report.refused[0], len(report.refused) - 1
-        others = f" (and {more} more, see report)" if more else ""
-        error = invalid_value(f"/{first.row}", f"document {first.id!r} was refused: {first.detail}{others}")
+        refusal, other_count = report.refused[0], len(report.refused) - 1
+        suffix = f" (and {other_count} more, see report)" if other_count else ""
+        error = invalid_value(f"/{refusal.row}", f"document {refusal.id!r} was refused: {refusal.detail}{suffix}")
         error.report = report
         raise error
     if report.truncated:

@@ -1,4 +1,4 @@
-"""softkv for LlamaIndex: a vector store, a retriever that returns nothing where nothing answers, and the encoder."""
+"""LlamaIndex classes: a vector store, a retriever that returns nothing for unknown topics, and an encoder."""
 
 from __future__ import annotations
 

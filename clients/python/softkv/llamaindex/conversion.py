@@ -1,4 +1,4 @@
-"""What is refused, as the error that LlamaIndex's stores raise, with what softkv said inside."""
+"""Conversion between LlamaIndex and softkv: filters, nodes and errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from softkv.integrations.retrieval import EVIDENCE_FIELD, document_text
 
 @contextmanager
 def as_value_error() -> Iterator[None]:
-    """Around calls; that the service cannot be reached, or lets nobody in, stays softkv's error."""
+    """Convert refusals to ValueError within the block; connection and key errors pass unchanged."""
     try:
         yield
     except (Conflict, Invalid, TooLarge) as error:
@@ -46,10 +46,10 @@ _TEXT_OPERATORS = (FilterOperator.TEXT_MATCH, FilterOperator.TEXT_MATCH_INSENSIT
 def convert_filters(
     filters: MetadataFilters | None, *, node_ids: Sequence[str] | None = None, doc_ids: Sequence[str] | None = None
 ) -> Filter | None:
-    """What all of these let pass; None where that is everything, as of empty lists, too.
+    """Return a filter that requires all arguments; None if they require nothing.
 
     Raises:
-        ValueError: a value is none that its operator takes.
+        ValueError: a value does not suit its operator.
     """
     with as_value_error():
         parts = [] if filters is None or not filters.filters else [_combine(filters)]
@@ -62,62 +62,63 @@ def convert_filters(
 
 def _combine(filters: MetadataFilters) -> Filter:
     conditions = tuple(
-        _combine(each) if isinstance(each, MetadataFilters) else _comparison(each) for each in filters.filters
+        _combine(filter_) if isinstance(filter_, MetadataFilters) else _comparison(filter_)
+        for filter_ in filters.filters
     )
-    if filters.condition is FilterCondition.NOT:  # none of them, where softkv's NOT is: not all
+    if filters.condition is FilterCondition.NOT:  # not any of them; softkv's NOT means not all
         return Combination("NOT", (Combination("OR", conditions),))
     if filters.condition in (FilterCondition.AND, FilterCondition.OR, None):
         return Combination("OR" if filters.condition is FilterCondition.OR else "AND", conditions)
     raise ValueError(f"there is no joining filters by {filters.condition!r}: wanted and, or, not")
 
 
-def _comparison(given: MetadataFilter) -> Filter:
-    field, value = METADATA + given.key, given.value
-    if given.operator in _COMPARISONS:
-        return Comparison(field, _COMPARISONS[given.operator], value)
-    if given.operator in _LIST_OPERATORS:
+def _comparison(condition: MetadataFilter) -> Filter:
+    field, value = METADATA + condition.key, condition.value
+    if condition.operator in _COMPARISONS:
+        return Comparison(field, _COMPARISONS[condition.operator], value)
+    if condition.operator in _LIST_OPERATORS:
         return Combination(
-            _LIST_OPERATORS[given.operator], tuple(_contains(field, each) for each in _require_list(given))
+            _LIST_OPERATORS[condition.operator], tuple(_contains(field, item) for item in _require_list(condition))
         )
-    if given.operator in _TEXT_OPERATORS:
+    if condition.operator in _TEXT_OPERATORS:
         if not isinstance(value, str):
-            raise ValueError(f"{given.operator.value} on {given.key} wants a text, not {value!r}")
-        return _contains(field, value, ignore_case=given.operator is FilterOperator.TEXT_MATCH_INSENSITIVE)
-    if given.operator is FilterOperator.IS_EMPTY:
-        nothing: tuple[Any, ...] = (None, "", [])
-        return Combination("OR", tuple(Comparison(field, "==", each) for each in nothing))
-    raise ValueError(f"there is no comparing by {given.operator!r}")
+            raise ValueError(f"{condition.operator.value} on {condition.key} wants a text, not {value!r}")
+        return _contains(field, value, ignore_case=condition.operator is FilterOperator.TEXT_MATCH_INSENSITIVE)
+    if condition.operator is FilterOperator.IS_EMPTY:
+        empty_values: tuple[Any, ...] = (None, "", [])
+        return Combination("OR", tuple(Comparison(field, "==", item) for item in empty_values))
+    raise ValueError(f"there is no comparing by {condition.operator!r}")
 
 
 def _contains(field: str, value: Any, *, ignore_case: bool = False) -> Filter:
     return Comparison(field, "contains", value, ignore_case)
 
 
-def _require_list(given: MetadataFilter) -> list[Any]:
-    if not isinstance(given.value, list):
-        raise ValueError(f"{given.operator.value} on {given.key} wants a list, not {given.value!r}")
-    return given.value
+def _require_list(condition: MetadataFilter) -> list[Any]:
+    if not isinstance(condition.value, list):
+        raise ValueError(f"{condition.operator.value} on {condition.key} wants a list, not {condition.value!r}")
+    return condition.value
 
 
 _REF_DOC_ID = "ref_doc_id"
 
 
-def to_row(node: Any, encoded: bool) -> Document:
-    """A node on its way to the service: its key is what LlamaIndex would embed, its value all but its metadata.
+def to_row(node: Any, has_encoder: bool) -> Document:
+    """Convert a node to a document: its key is the text that LlamaIndex embeds, its value everything but the metadata.
 
     Args:
-        encoded: whether the service makes vectors of texts.
+        encoded: whether the collection encodes texts.
 
     Raises:
-        ValueError: there is nothing by which it could be found.
+        ValueError: the node has neither an embedding nor a text that can be encoded.
     """
     if not isinstance(node, BaseNode):
         raise ValueError(f"wanted nodes, got {type(node).__name__}")
     text = node.get_content(metadata_mode=MetadataMode.EMBED)
-    if node.embedding is None and not (encoded and text):
+    if node.embedding is None and not (has_encoder and text):
         raise ValueError(
             f"node {node.node_id!r} has no embedding, and "
-            + ("no text that could be encoded" if encoded else "the collection has no encoder: embed it first")
+            + ("no text that could be encoded" if has_encoder else "the collection has no encoder: embed it first")
         )
     data = node.model_dump(mode="json") | {"class_name": node.class_name(), "embedding": None}
     metadata = data.pop("metadata", None) or {}
@@ -131,17 +132,17 @@ def to_row(node: Any, encoded: bool) -> Document:
     return Document(node.node_id, **fields)
 
 
-def to_node(read: Document | Match, metadata: Mapping[str, Any], embedding: list[float] | None = None) -> BaseNode:
-    """A node that was read; of a document that others wrote, one with its value as text, or its key."""
-    value = read.value
+def to_node(document: Document | Match, metadata: Mapping[str, Any], embedding: list[float] | None = None) -> BaseNode:
+    """Convert a document to a node. A document from another source becomes a text node with its value or key."""
+    value = document.value
     if isinstance(value, dict) and value.keys() == {TYPE_KEY, DATA_KEY}:
-        found = json_to_doc({**value, DATA_KEY: {**value[DATA_KEY], "metadata": dict(metadata)}})
-        if found.metadata.get(_REF_DOC_ID) == found.ref_doc_id:
-            found.metadata.pop(_REF_DOC_ID, None)
+        node = json_to_doc({**value, DATA_KEY: {**value[DATA_KEY], "metadata": dict(metadata)}})
+        if node.metadata.get(_REF_DOC_ID) == node.ref_doc_id:
+            node.metadata.pop(_REF_DOC_ID, None)
     else:
-        found = TextNode(id_=read.id, text=document_text(read), metadata=dict(metadata))
-    if EVIDENCE_FIELD in found.metadata:  # which is for programs, and nothing for a model to read
-        found.excluded_embed_metadata_keys = [*found.excluded_embed_metadata_keys, EVIDENCE_FIELD]
-        found.excluded_llm_metadata_keys = [*found.excluded_llm_metadata_keys, EVIDENCE_FIELD]
-    found.embedding = embedding
-    return found
+        node = TextNode(id_=document.id, text=document_text(document), metadata=dict(metadata))
+    if EVIDENCE_FIELD in node.metadata:  # which is for programs, and nothing for a model to read
+        node.excluded_embed_metadata_keys = [*node.excluded_embed_metadata_keys, EVIDENCE_FIELD]
+        node.excluded_llm_metadata_keys = [*node.excluded_llm_metadata_keys, EVIDENCE_FIELD]
+    node.embedding = embedding
+    return node

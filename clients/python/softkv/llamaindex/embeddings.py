@@ -1,4 +1,4 @@
-"""The service's encoder, for an index that embeds its nodes itself."""
+"""The service's encoder as LlamaIndex's embedding model."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from softkv.integrations.connection import Connection
 
 
 class SoftkvEmbedding(BaseEmbedding):
-    """Texts to vectors, by a model of the service's.
+    """Encoder of the service.
 
     Args:
-        model: a name of `client.models()`; left out, the service's.
-        url: of the service; left out, `SOFTKV_URL`, or http://127.0.0.1:8000.
-        key: to call it with; left out, `SOFTKV_KEY`, or none.
-        client: in place of both; whoever made it closes it.
-        async_client: the same, awaited; left out, it follows from these, one for each event loop.
-        fields: of `BaseEmbedding`, as `embed_batch_size`.
+        model: a name that `client.models()` lists; the service's if left out.
+        url: of the service; `SOFTKV_URL`, or http://127.0.0.1:8000 if left out.
+        key: the API key; `SOFTKV_KEY`, or none if left out.
+        client: used in place of both; its creator closes it.
+        async_client: an asynchronous client; if left out, each event loop gets one.
+        fields: of `BaseEmbedding`, such as `embed_batch_size`.
     """
 
     _model: str | None = PrivateAttr()
@@ -42,17 +42,19 @@ class SoftkvEmbedding(BaseEmbedding):
 
     @classmethod
     def class_name(cls) -> str:
-        """What it is called where it is written down."""
+        """Return the name for serialisation."""
         return "SoftkvEmbedding"
 
     def _get_query_embedding(self, query: str) -> list[float]:
-        found: list[list[float]] = self._connection.client.encode([query], model=self._model, purpose="query").tolist()
-        return found[0]
+        vectors: list[list[float]] = self._connection.client.encode(
+            [query], model=self._model, purpose="query"
+        ).tolist()
+        return vectors[0]
 
     async def _aget_query_embedding(self, query: str) -> list[float]:
         encoded = await self._connection.async_client.encode([query], model=self._model, purpose="query")
-        found: list[list[float]] = encoded.tolist()
-        return found[0]
+        vectors: list[list[float]] = encoded.tolist()
+        return vectors[0]
 
     def _get_text_embedding(self, text: str) -> list[float]:
         return self._get_text_embeddings([text])[0]
@@ -61,10 +63,12 @@ class SoftkvEmbedding(BaseEmbedding):
         return (await self._aget_text_embeddings([text]))[0]
 
     def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
-        found: list[list[float]] = self._connection.client.encode(texts, model=self._model, purpose="document").tolist()
-        return found
+        vectors: list[list[float]] = self._connection.client.encode(
+            texts, model=self._model, purpose="document"
+        ).tolist()
+        return vectors
 
     async def _aget_text_embeddings(self, texts: list[str]) -> list[list[float]]:
         encoded = await self._connection.async_client.encode(texts, model=self._model, purpose="document")
-        found: list[list[float]] = encoded.tolist()
-        return found
+        vectors: list[list[float]] = encoded.tolist()
+        return vectors

@@ -1,4 +1,4 @@
-"""What a vector store does, as plans, which the store's methods wait for or await."""
+"""Operations of the vector store as plans, run by its blocking and asynchronous methods."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from softkv.calls import documents as calls
 from softkv.calls.call import Plan
 from softkv.filters import Combination, Comparison, Where
 from softkv.integrations.connection import CollectionSource, collect_pages
-from softkv.integrations.retrieval import RetrievalOptions, key_vector_list, matched_key, select_by_mmr
+from softkv.integrations.retrieval import RetrievalOptions, key_vector_list, select_by_mmr, select_key
 from softkv.llamaindex import conversion as stored
 from softkv.llamaindex.conversion import REF_DOC_ID, as_value_error, convert_filters
 
@@ -26,22 +26,27 @@ _MMR_FACTOR, _MMR_RELEVANCE = 4, 0.5
 
 
 def add(source: CollectionSource, /, nodes: Sequence[BaseNode], **kwargs: Any) -> Plan[list[str]]:
-    """Write nodes, in place of what has their ids, a thousand at a time, of which all are written or none → their ids.
+    """Write nodes, replacing those with the same ids; return the ids.
 
-    A node without an embedding is encoded by the service, where the collection has an encoder.
+    Nodes are written in transactions of 1,000. The service encodes nodes without an embedding if the collection has
+    an
+    encoder.
+
+    Args:
+        nodes: the nodes to write.
 
     Raises:
-        ValueError: a node is refused, or there is nothing by which it could be found.
+        ValueError: a node is refused, or has neither an embedding nor a text that can be encoded.
     """
     with as_value_error():
         info = yield from source.info()
-        rows = [stored.to_row(each, info.encoder is not None) for each in nodes]
-        yield from source.write({each.id: each for each in rows}.values())
-    return [each.node_id for each in nodes]
+        rows = [stored.to_row(row, info.encoder is not None) for row in nodes]
+        yield from source.write({row.id: row for row in rows}.values())
+    return [row.node_id for row in nodes]
 
 
 def delete(source: CollectionSource, /, ref_doc_id: str, **delete_kwargs: Any) -> Plan[None]:
-    """Delete the nodes that were made of this document."""
+    """Delete the nodes of a document."""
     with as_value_error():
         yield from source.info()
         yield from calls.delete(source.place, where=Comparison(REF_DOC_ID, "==", ref_doc_id))
@@ -54,10 +59,10 @@ def delete_nodes(
     filters: MetadataFilters | None = None,
     **delete_kwargs: Any,
 ) -> Plan[None]:
-    """Delete the nodes of these ids, those that pass, or of these ids those that pass; unknown ids are silent.
+    """Delete the nodes with these ids, those that pass the filters, or those that do both. Unknown ids are ignored.
 
     Raises:
-        ValueError: there are neither ids nor filters.
+        ValueError: neither ids nor filters were given.
     """
     where = convert_filters(filters)
     if node_ids is None and where is None:
@@ -67,35 +72,39 @@ def delete_nodes(
         if node_ids is None:
             yield from calls.delete(source.place, where=where)
         for begin in range(0, len(node_ids or ()), _BATCH_ROWS):
-            part = (node_ids or [])[begin : begin + _BATCH_ROWS]
+            batch = (node_ids or [])[begin : begin + _BATCH_ROWS]
             if where is None:
-                yield from calls.delete(source.place, part)
+                yield from calls.delete(source.place, batch)
             else:
-                yield from calls.delete(source.place, where=convert_filters(filters, node_ids=part))
+                yield from calls.delete(source.place, where=convert_filters(filters, node_ids=batch))
 
 
 def get_nodes(
     source: CollectionSource, /, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
 ) -> Plan[list[BaseNode]]:
-    """The nodes of these ids, in this order, or all; of them those that pass.
+    """Return the nodes with these ids in this order, or all, that pass the filters.
 
-    They have embeddings where the collection has no encoder, and so they came with them.
+    They have embeddings if the collection has no encoder, so that the embeddings came with the nodes.
     """
     where = convert_filters(filters)
     with as_value_error():
         info = yield from source.info()
         include: Any = ["key", "value", "metadata", *(["key_vector"] if info.encoder is None else [])]
-        found = []
+        documents = []
         if node_ids is None:
-            found = yield from collect_pages(calls.find(source.place, where=where, include=include, page=_BATCH_ROWS))
+            documents = yield from collect_pages(
+                calls.find(source.place, where=where, include=include, page=_BATCH_ROWS)
+            )
         for begin in range(0, len(node_ids or ()), _BATCH_ROWS):
-            part = list(dict.fromkeys((node_ids or [])[begin : begin + _BATCH_ROWS]))
-            page = calls.find(source.place, where=where, ids=part, include=include, page=_BATCH_ROWS)
-            by_id = {each.id: each for each in (yield from collect_pages(page))}
-            found += [by_id[each] for each in part if each in by_id]
+            batch = list(dict.fromkeys((node_ids or [])[begin : begin + _BATCH_ROWS]))
+            page = calls.find(source.place, where=where, ids=batch, include=include, page=_BATCH_ROWS)
+            by_id = {document.id: document for document in (yield from collect_pages(page))}
+            documents += [by_id[document] for document in batch if document in by_id]
     return [
-        stored.to_node(each, each.metadata, None if each.key_vector is None else each.key_vector.tolist())
-        for each in found
+        stored.to_node(
+            document, document.metadata, None if document.key_vector is None else document.key_vector.tolist()
+        )
+        for document in documents
     ]
 
 
@@ -107,19 +116,19 @@ def clear(source: CollectionSource, /) -> Plan[None]:
 
 
 def query(source: CollectionSource, /, query: VectorStoreQuery, **kwargs: Any) -> Plan[VectorStoreQueryResult]:
-    """The nodes that weigh most, or a varied choice of these with the mode MMR; `similarities` are their weights.
+    """Return the nodes with the largest weights, or with the mode MMR a diverse selection; `similarities` are weights.
 
     Args:
-        query: with an embedding, or a text that the collection's encoder makes a vector of.
-        kwargs: of `SoftkvRetriever`, from `temperature` to `score`, where `accept` is "any" if left out; and
-            `mmr_threshold`, `mmr_prefetch_k`, `mmr_prefetch_factor`.
+        query: with an embedding, or a text for the collection's encoder.
+        kwargs: arguments of `SoftkvRetriever` from `temperature` to `score`, where `accept` defaults to "any"; and
+        `mmr_threshold`, `mmr_prefetch_k`, `mmr_prefetch_factor`.
 
     Raises:
-        ValueError: it is refused, or asks in a way that softkv has not.
+        ValueError: the query is refused, or its mode is not supported.
     """
     where = convert_filters(query.filters, node_ids=query.node_ids, doc_ids=query.doc_ids)
-    asked = query.query_embedding if query.query_embedding is not None else query.query_str
-    if asked is None:
+    question = query.query_embedding if query.query_embedding is not None else query.query_str
+    if question is None:
         raise ValueError("wanted a query_embedding, or a query_str; got neither")
     mmr = {
         name: kwargs.pop(name) for name in ("mmr_threshold", "mmr_prefetch_k", "mmr_prefetch_factor") if name in kwargs
@@ -127,19 +136,19 @@ def query(source: CollectionSource, /, query: VectorStoreQuery, **kwargs: Any) -
     if query.mmr_threshold is not None:
         mmr.setdefault("mmr_threshold", query.mmr_threshold)
     with as_value_error():
-        asking = RetrievalOptions(accept="any", top_k=query.similarity_top_k).adjusted(kwargs)
-        answer, found = yield from select_matches(source, asking, asked, where, query.mode, **mmr)
+        options = RetrievalOptions(accept="any", top_k=query.similarity_top_k).adjust(kwargs)
+        answer, matches = yield from select_matches(source, options, question, where, query.mode, **mmr)
     return VectorStoreQueryResult(
-        nodes=[to_matched_node(asking, answer, each) for each in found],
-        similarities=[asking.score_of(each) for each in found],
-        ids=[each.id for each in found],
+        nodes=[to_matched_node(options, answer, match) for match in matches],
+        similarities=[options.score_of(match) for match in matches],
+        ids=[match.id for match in matches],
     )
 
 
 def select_matches(
     source: CollectionSource,
-    asking: RetrievalOptions,
-    asked: str | list[float],
+    options: RetrievalOptions,
+    question: str | list[float],
     where: Where | None,
     mode: VectorStoreQueryMode = VectorStoreQueryMode.DEFAULT,
     *,
@@ -147,43 +156,43 @@ def select_matches(
     mmr_prefetch_k: int | None = None,
     mmr_prefetch_factor: float | None = None,
 ) -> Plan[tuple[Answer, list[Match]]]:
-    """The answer to a question, and which of its matches are handed on.
+    """Return the answer to a query, and the selected matches.
 
     Args:
-        mmr_threshold: with the mode MMR: 1 for the most similar, 0 for those least like others; 0.5 if left out.
-        mmr_prefetch_k: from how many it chooses; left out, `mmr_prefetch_factor` times as many as are wanted, 4 times
-            if that is left out, too.
+        mmr_threshold: for the mode MMR: 1 selects by similarity, 0 by diversity; 0.5 if left out.
+        mmr_prefetch_k: the number of candidates; `mmr_prefetch_factor` times `top_k` if left out.
+        mmr_prefetch_factor: 4 if left out.
 
     Raises:
-        ValueError: there is no such mode.
+        ValueError: the mode is not supported.
     """
     if mode is VectorStoreQueryMode.DEFAULT:
-        answer = yield from asking.ask(source, asked, where)
-        return answer, asking.matches(answer)
+        answer = yield from options.ask(source, question, where)
+        return answer, options.matches(answer)
     if mode is not VectorStoreQueryMode.MMR:
         raise ValueError(f"there is no asking in the mode {mode!r}: wanted default or mmr")
-    wanted = 10 if asking.top_k is None else asking.top_k
+    top_k = 10 if options.top_k is None else options.top_k
     factor = _MMR_FACTOR if mmr_prefetch_factor is None else mmr_prefetch_factor
-    many = max(wanted, round(wanted * factor) if mmr_prefetch_k is None else mmr_prefetch_k)
-    answer = yield from asking.replaced(top_k=many).ask(source, asked, where, also=["key_vector"])
-    if not (found := asking.matches(answer)):
+    prefetch_k = max(top_k, round(top_k * factor) if mmr_prefetch_k is None else mmr_prefetch_k)
+    answer = yield from options.copy_with(top_k=prefetch_k).ask(source, question, where, also=["key_vector"])
+    if not (matches := options.matches(answer)):
         return answer, []
     relevance = _MMR_RELEVANCE if mmr_threshold is None else mmr_threshold
-    vector = yield from _query_vector(source, asked)
-    return answer, [found[at] for at in select_by_mmr(vector, list(map(matched_key, found)), wanted, relevance)]
+    vector = yield from _query_vector(source, question)
+    return answer, [matches[index] for index in select_by_mmr(vector, list(map(select_key, matches)), top_k, relevance)]
 
 
-def _query_vector(source: CollectionSource, asked: str | list[float]) -> Plan[list[float]]:
-    """What is asked, as the collection's encoder sees it."""
-    if not isinstance(asked, str):
-        return asked
+def _query_vector(source: CollectionSource, question: str | list[float]) -> Plan[list[float]]:
+    """Return the vector of a query, encoded by the collection's encoder if it is a text."""
+    if not isinstance(question, str):
+        return question
     info = yield from source.info()
-    encoded = yield from arrays.encode(source.place.known, [asked], model=info.encoder, purpose="query")
+    encoded = yield from arrays.encode(source.place.cache, [question], model=info.encoder, purpose="query")
     vector: list[float] = encoded[0].tolist()
     return vector
 
 
-def to_matched_node(asking: RetrievalOptions, answer: Answer, match: Match) -> BaseNode:
-    """A node that an answer names; with its embedding where that was asked for."""
-    vector = key_vector_list(match) if "key_vector" in (asking.include or ()) else None
-    return stored.to_node(match, asking.metadata(answer, match), vector)
+def to_matched_node(options: RetrievalOptions, answer: Answer, match: Match) -> BaseNode:
+    """Convert a match to a node, with its embedding if it was requested."""
+    vector = key_vector_list(match) if "key_vector" in (options.include or ()) else None
+    return stored.to_node(match, options.metadata(answer, match), vector)

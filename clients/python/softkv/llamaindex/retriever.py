@@ -1,4 +1,4 @@
-"""A retriever that asks a collection, and hands nothing on where the collection knows nothing of the question."""
+"""A retriever over a collection. It returns nothing if no node is about the query."""
 
 from __future__ import annotations
 
@@ -22,37 +22,39 @@ from softkv.llamaindex.store import SoftkvVectorStore
 
 
 class SoftkvRetriever(BaseRetriever):
-    """Gives every node that passes the filters its weight, and names those with most of it.
+    """A retriever that weights every node that passes the filters and returns those with the largest weights.
 
-    A node's score is its weight: of all nodes that pass and of "none of these" they sum to one.
+    The score of a node is its weight. The weights of all nodes that pass, with that of "none of these", sum to one.
 
     Args:
-        vector_store: whose collection is asked.
-        embed_model: makes a vector of a question; left out, the collection's encoder does.
+        vector_store: the store whose collection is searched.
+        embed_model: encodes queries; the collection's encoder if left out.
         filters: which nodes may be attended to.
-        node_ids: only these.
-        doc_ids: only those made of these documents.
-        temperature: 0, or from 1e-30 on; `"auto"` for the one at which the answer rests on `effective_documents`.
-        effective_documents: with `"auto"`, 8 if left out.
-        top_k: how many nodes to name, 10 if left out.
-        top_p: name the fewest that hold this share of the nodes' weight.
-        normaliser: what makes weights of the logits.
-        null: the similarity of "none of these", `False` for none, or "auto", "lenient", "strict".
-        max_error: a bound asked of the certificate.
-        full_text: what the words of a question count beside its meaning, as 0.1; "auto" as calibrated.
-        bias: what else is added to the logits, a term or a list: recency, priors, soft filters.
-        min_confidence: of a calibrated collection, how sure the first node must be for the verdict "one".
-        conformal: of a calibrated collection, the set that the right node is in with this chance.
-        include: "key_vector" for embeddings, "explanation" for how each weight came about, "value_vector".
-        accept: "several" for the nodes of each answer whose verdict is not "none", "one" only where one stands out,
-            "any" whatever the verdict.
+        node_ids: only nodes with these ids.
+        doc_ids: only nodes of these documents.
+        temperature: 0, or from 1e-30 on; `"auto"` chooses the one at which the answer rests on
+        `effective_documents`.
+        effective_documents: for `"auto"`; 8 if left out.
+        top_k: how many nodes to return; 10 if left out.
+        top_p: return the fewest nodes that hold this share of the nodes' weight.
+        normaliser: the function that turns logits into weights.
+        null: the similarity of "none of these"; `False` for none, or "auto", "lenient" or "strict".
+        max_error: the largest error that the certificate may state.
+        full_text: the factor of the full-text rank, such as 0.1; "auto" for the calibrated one.
+        bias: further terms of the logits, such as recency, priors or soft filters.
+        min_confidence: the confidence that the first node needs for the verdict "one". Needs a calibrated
+        collection.
+        conformal: the probability with which the returned set must contain the right node. Needs a calibrated
+        collection.
+        include: "key_vector" for embeddings, "explanation" for the steps from similarity to weight, "value_vector".
+        accept: "several" returns nodes unless the verdict is "none", "one" only if one stands out, "any" always.
         score: "weight", or "similarity".
-        evidence: whether the metadata says under `softkv` what each weighs and how much the collection knew.
-        mode: "mmr" for a varied choice.
-        mmr: `mmr_threshold`, `mmr_prefetch_k` and `mmr_prefetch_factor` of it.
+        evidence: whether the metadata has the weight and the answer's evidence under `softkv`.
+        mode: "mmr" for a diverse selection.
+        mmr: its `mmr_threshold`, `mmr_prefetch_k` and `mmr_prefetch_factor`.
 
     Raises:
-        ValueError: something of these is none that it can be.
+        ValueError: an argument has an invalid value.
     """
 
     def __init__(
@@ -113,21 +115,24 @@ class SoftkvRetriever(BaseRetriever):
         vector = query_bundle.embedding
         if vector is None and self._embed_model is not None:
             vector = self._embed_model.get_agg_embedding_from_queries(query_bundle.embedding_strs)
-        return self._vector_store._source.run(self._found(query_bundle.query_str if vector is None else vector))
+        return self._vector_store._source.run(
+            self._retrieve_nodes(query_bundle.query_str if vector is None else vector)
+        )
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         vector = query_bundle.embedding
         if vector is None and self._embed_model is not None:
             vector = await self._embed_model.aget_agg_embedding_from_queries(query_bundle.embedding_strs)
-        asked = query_bundle.query_str if vector is None else vector
-        return await self._vector_store._source.run_awaited(self._found(asked))
+        question = query_bundle.query_str if vector is None else vector
+        return await self._vector_store._source.run_async(self._retrieve_nodes(question))
 
-    def _found(self, asked: str | list[float]) -> Plan[list[NodeWithScore]]:
-        asking = self._asking
+    def _retrieve_nodes(self, question: str | list[float]) -> Plan[list[NodeWithScore]]:
+        options = self._asking
         with as_value_error():
-            answer, found = yield from select_matches(
-                self._vector_store._source, asking, asked, self._where, self._mode, **self._mmr
+            answer, matches = yield from select_matches(
+                self._vector_store._source, options, question, self._where, self._mode, **self._mmr
             )
         return [
-            NodeWithScore(node=to_matched_node(asking, answer, each), score=asking.score_of(each)) for each in found
+            NodeWithScore(node=to_matched_node(options, answer, match), score=options.score_of(match))
+            for match in matches
         ]

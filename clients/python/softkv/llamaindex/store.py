@@ -1,4 +1,4 @@
-"""A softkv collection as a vector store of LlamaIndex's."""
+"""A collection as LlamaIndex's vector store."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from softkv.llamaindex.conversion import as_value_error
 
 
 class SoftkvVectorStore(BasePydanticVectorStore):
-    """Nodes in a collection of softkv's; nothing is sent before the first of them is written or asked for.
+    """Nodes in a collection. Nothing is sent before the first operation.
 
     Args:
-        collection: its name; it is made where it is not there.
-        url: of the service; left out, `SOFTKV_URL`, or http://127.0.0.1:8000.
-        key: to call it with; left out, `SOFTKV_KEY`, or none. It is written nowhere.
-        settings: arguments of `Collection.create`: what the collection has, or is made with. For nodes that bring
-            embeddings of another model than the service's, `{"encoder": None}`.
-        client: in place of an address and a key; whoever made it closes it.
-        async_client: the same, awaited; left out, it follows from these, one for each event loop.
-        is_embedding_query: whether an index embeds questions; `False` leaves that to the collection's encoder.
+        collection: its name; it is created if it does not exist.
+        url: of the service; `SOFTKV_URL`, or http://127.0.0.1:8000 if left out.
+        key: the API key; `SOFTKV_KEY`, or none if left out. It is never serialised.
+        settings: arguments of `Collection.create` for the collection. Use `{"encoder": None}` for nodes with
+        embeddings of a model that the service does not have.
+        client: used in place of a URL and a key; its creator closes it.
+        async_client: an asynchronous client; if left out, each event loop gets one.
+        is_embedding_query: whether an index embeds queries; `False` leaves that to the collection's encoder.
 
     Raises:
-        ValueError: no collection can be called so, or have such settings.
+        ValueError: the collection's name or a setting is invalid.
     """
 
     stores_text: bool = True
@@ -56,17 +56,17 @@ class SoftkvVectorStore(BasePydanticVectorStore):
 
     @classmethod
     def class_name(cls) -> str:
-        """What it is called where it is written down."""
+        """Return the name for serialisation."""
         return "SoftkvVectorStore"
 
     @property
     def client(self) -> Client:
-        """The client that is waited for."""
+        """The blocking client."""
         return self._source.connection.client
 
     @property
     def async_client(self) -> AsyncClient:
-        """The client of the event loop that runs."""
+        """The asynchronous client of the running event loop."""
         return self._source.connection.async_client
 
     add = sync_store_method(operations.add)

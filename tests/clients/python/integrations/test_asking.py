@@ -54,18 +54,18 @@ def test_an_answer_is_handed_on_where_its_verdict_is_accepted(source, query, how
     answer = asked(source, RetrievalOptions(**how), query)
     assert (answer.verdict, len(answer)) == (verdict, 5)
     handed_on = {
-        accept: RetrievalOptions(**how).adjusted({"accept": accept}).matches(answer) for accept in get_args(Accept)
+        accept: RetrievalOptions(**how).adjust({"accept": accept}).matches(answer) for accept in get_args(Accept)
     }
     assert handed_on == {accept: answer.matches if accept in wanted else [] for accept in get_args(Accept)}
     assert RetrievalOptions().accept == "several"
 
 
 def test_options_of_a_call_go_before_its_own(source):
-    asking = RetrievalOptions(top_k=3, temperature=0.1).adjusted({"top_k": 2, "temperature": None})
+    asking = RetrievalOptions(top_k=3, temperature=0.1).adjust({"top_k": 2, "temperature": None})
     answer = asked(source, asking)
     assert (len(answer), answer.temperature) == (2, 0.1)
     with pytest.raises(softkv.Invalid, match="not threshold"):
-        asking.adjusted({"threshold": 0.5})
+        asking.adjust({"threshold": 0.5})
 
 
 def test_a_calibrated_collection_hands_on_what_is_sure_enough(source, service):

@@ -56,7 +56,7 @@ def test_it_is_made_where_it_is_not_there_and_asked_in_both_ways(source):
     assert shelf.ids() == asyncio.run(shelf.aids()) == []
     assert source.run(source.info()).similarity == "dot"
     rows = [Document(f"n{n}", metadata={"n": n}) for n in range(5)]
-    assert asyncio.run(source.run_awaited(source.write(rows))).upserted == 5
+    assert asyncio.run(source.run_async(source.write(rows))).upserted == 5
     assert shelf.ids(page=2) == asyncio.run(shelf.aids(page=3)) == ["n0", "n1", "n2", "n3", "n4"]
     assert list(inspect.signature(shelf.ids).parameters) == ["page"]
     assert shelf.ids.__doc__ == "The ids of all documents."
@@ -82,10 +82,10 @@ def test_what_is_too_large_together_is_written_in_parts(source):
 
 def test_made_anew_it_holds_nothing_and_takes_other_vectors(source):
     source.run(source.write([Document("a", key_vector=[1, 0])]))
-    source.run(source.made_anew())
+    source.run(source.recreate())
     source.run(source.write([Document("a", key_vector=[1, 0, 0])]))
     assert source.run(documents.count(source.place)) == 1
-    source.run(source.made_anew())
+    source.run(source.recreate())
     assert source.run(documents.count(source.place)) == 0
 
 
