@@ -1,4 +1,4 @@
-"""softkv's client: attention as a soft lookup over a document collection.
+"""The Python client of softkv: attention as a soft lookup over a document collection.
 
 from softkv import Client, F
 

@@ -136,7 +136,7 @@ class Client:
         url: of the service; `SOFTKV_URL`, or http://127.0.0.1:8000 if left out.
         key: the API key; `SOFTKV_KEY`, or none if left out.
         timeout: seconds without a byte from the service. If left out: one minute for queries, ten for writes and
-        `calibrate`.
+            `calibrate`.
         retries: the largest number of repetitions of a call, where repeating is safe.
         connections: the largest number of connections; further calls wait.
         transport: sends requests in place of the network.
@@ -168,13 +168,12 @@ class Client:
     def local(cls, path: str | os.PathLike[str] | None = None, **options: Any) -> Self:
         """Start a service in this process, and return its client.
 
-        It needs the distribution `softkv`. No other process can use the data directory until the client is
-        closed.
+        It needs the distribution `softkv`. No other process can use the data directory until the client is closed.
 
         Args:
             path: the data directory; a temporary one, deleted on close, if left out.
             options: the service's settings in lower case, as `encoder="none"`, and `timeout`, `retries` and
-            `connections` of the client.
+                `connections` of the client.
 
         Returns:
             A client whose service is ready.

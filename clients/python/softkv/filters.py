@@ -207,8 +207,7 @@ class Fields:
 
     `F.id` and `F.key` are the document's own fields; all other attributes are metadata fields. Brackets always mean
     metadata, so `F["id"]` is a metadata field with the name `id`. `F["loc.page"]` is the field `page` in the object
-    `loc`.
-    Use brackets for names that are not Python identifiers, too.
+    `loc`. Use brackets for names that are not Python identifiers, too.
     """
 
     def __getattr__(self, name: str) -> Field:

@@ -187,9 +187,8 @@ if hasattr(os, "register_at_fork"):
 def _call_before_threads_end(call: Callable[[], None]) -> None:
     """Register a function for the end of the interpreter, while threads still accept work.
 
-    Functions of `atexit` run later, when the service can no longer close its store. concurrent.futures registers
-    its own
-    shutdown with `threading` in the same way.
+    Functions of `atexit` run later, when the service can no longer close its store. concurrent.futures registers its
+    own shutdown with `threading` in the same way.
     """
     getattr(threading, "_register_atexit", atexit.register)(call)
 

@@ -241,11 +241,14 @@ def _reject_renamed_arguments(kwargs: Mapping[str, Any]) -> None:
 def copy_signature(build: Callable[..., Any], method: M, kind: str = "") -> M:
     """Give a method the name, docstring and arguments of the function that builds its call, and its own return type."""
     assert isinstance(build, FunctionType)
-    documented = FunctionType(build.__code__, build.__globals__, build.__name__, build.__defaults__)
+    code = build.__code__.replace(co_varnames=("self", *build.__code__.co_varnames[1:]))  # shown, never run
+    documented = FunctionType(code, build.__globals__, build.__name__, build.__defaults__, build.__closure__)
     documented.__kwdefaults__ = build.__kwdefaults__
     _, bracket, result = build.__annotations__["return"].partition("[")  # of a Call, a Plan or a Paging; not an Upload
     returned = f"{kind}{bracket}{result}" if kind else result.removesuffix("]")
-    documented.__annotations__ = build.__annotations__ | {"return": returned}
+    first = build.__code__.co_varnames[0]
+    annotations = {name: annotation for name, annotation in build.__annotations__.items() if name != first}
+    documented.__annotations__ = annotations | {"return": returned}
     documented.__doc__ = build.__doc__
     return update_wrapper(method, documented, updated=())  # type: ignore[return-value]
 

@@ -23,8 +23,7 @@ class RenamedAttributes:
 class Record(RenamedAttributes):
     """A frozen dataclass without generated code.
 
-    The client has about thirty records. Generating the code of thirty dataclasses takes as long as importing the
-    HTTP
+    The client has about thirty records. Generating the code of thirty dataclasses takes as long as importing the HTTP
     library. A default is the class attribute with the field's name.
     """
 

@@ -16,16 +16,14 @@ _FIRST_DELAY, _MAX_DELAY = 0.25, 8.0
 class RetryPolicy(Record):
     """Rule for repeating calls that are safe to repeat.
 
-    A refusal that the service marks as temporary changed nothing, so any call is repeated. If the connection
-    failed, a
-    call is repeated only if it is idempotent or was not sent. A call that ran out of time is not repeated, because
-    the
+    A refusal that the service marks as temporary changed nothing, so any call is repeated. If the connection failed, a
+    call is repeated only if it is idempotent or was not sent. A call that ran out of time is not repeated, because the
     timeout was its limit.
 
     Attributes:
         retries: the largest number of repetitions.
         max_delay: the longest wait in seconds. If the service asks for a longer one, its refusal is raised with
-        `retry_after`.
+            `retry_after`.
         jitter: a random number from 0 to 1, so that many clients do not retry at the same moment.
     """
 

@@ -29,8 +29,7 @@ def progress_callback(progress: bool | ProgressCallback, total: int | None) -> I
     """Yield a function that is called with the report after each batch.
 
     Args:
-        progress: the caller's function, or whether to draw a bar. It is drawn with rich or tqdm if one is
-        installed.
+        progress: the caller's function, or whether to draw a bar. It is drawn with rich or tqdm if one is installed.
         total: the number of rows, or None if it is unknown.
     """
     if not isinstance(progress, bool):
@@ -109,8 +108,8 @@ def run_upload(sender: Sender, upload: Upload) -> Report:
         try:
             sender.run(upload.prepare())
             for row in upload.rows:
-                if (batch := upload.add(row)) is not None:
-                    send(batch)
+                if (full_batch := upload.add(row)) is not None:
+                    send(full_batch)
             if (last_batch := upload.finish()) is not None:
                 send(last_batch)
             while active:
@@ -156,8 +155,8 @@ async def run_upload_async(sender: AsyncSender, upload: Upload) -> Report:
             await sender.run(upload.prepare())
             async with aclosing(_iterate_cooperatively(upload.rows)) as rows:
                 async for row in rows:
-                    if (batch := upload.add(row)) is not None:
-                        await send(batch)
+                    if (full_batch := upload.add(row)) is not None:
+                        await send(full_batch)
             if (last_batch := upload.finish()) is not None:
                 await send(last_batch)
             while active:

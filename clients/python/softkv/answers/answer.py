@@ -332,7 +332,7 @@ class Swept:
         keys: the number of keys of these documents.
         unknown_tokens: the number of the query's tokens that the model does not know; None for a vector.
         warnings: the reason why the filter passes no document: the field does not exist, or has another type
-        everywhere.
+            everywhere.
     """
 
     def __init__(

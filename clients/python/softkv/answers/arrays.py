@@ -16,8 +16,7 @@ class Attended(Record):
     """Attention on arrays.
 
     A number that is not finite is NaN, such as the logit of a masked key. Weights and logits are None if `include`
-    leaves
-    them out. `intermediates` has every intermediate array by name if it was requested.
+    leaves them out. `intermediates` has every intermediate array by name if it was requested.
     """
 
     output: Array
@@ -45,8 +44,8 @@ class Trace(Record):
 
     Attributes:
         attention: [layer, head, i, j], the weight of token j for token i.
-        changes: how far each layer moves each token, if requested: by `attention`, by `feed_forward`, and by the
-        whole `layer`.
+        changes: how far each layer moves each token, if requested: by `attention`, by `feed_forward`, and by the whole
+            `layer`.
     """
 
     model: str

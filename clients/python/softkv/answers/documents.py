@@ -191,7 +191,7 @@ class Explanation(Record):
 
     Attributes:
         addends: the terms that full-text search and the bias added, as the service names them; None if neither was
-        requested.
+            requested.
     """
 
     similarity: float
@@ -207,11 +207,10 @@ class Match(Record):
     """A document and its share of the answer. Fields that `include` did not request are None.
 
     Attributes:
-        logit: similarity / temperature plus the added terms. It is −inf without weight at temperature 0, and None
-        for matches without a temperature, as in a sweep.
+        logit: similarity / temperature plus the added terms. It is −inf without weight at temperature 0, and None for
+            matches without a temperature, as in a sweep.
         weight: the share of the answer, from 0 to 1; None for matches without weights.
-        confidence: the probability that this is the right document; None unless the query has the calibrated
-        options.
+        confidence: the probability that this is the right document; None unless the query has the calibrated options.
         part: the most similar key of a document with several keys.
     """
 

@@ -103,8 +103,7 @@ class Background(Record):
 
     Attributes:
         pairs: the number of compared pairs of keys.
-        short: the distribution for queries of one to three words, if most keys are as short; None if it is the
-        same.
+        short: the distribution for queries of one to three words, if most keys are as short; None if it is the same.
     """
 
     mean: float

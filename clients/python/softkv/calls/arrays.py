@@ -143,8 +143,8 @@ def attend(
         parameters: `W` for bilinear; `W_q`, `W_k` and `v` for additive similarity.
         projections: `W_Q`, `W_K`, `W_V`, `W_O` and `n_heads` for multi-head attention.
         hopfield_steps: the number of attention steps, each with the previous output as the query.
-        include: which of the two matrices to return; both if left out. For many queries and keys, leave both out
-        with `[]`.
+        include: which of the two matrices to return; both if left out. For many queries and keys, leave both out with
+            `[]`.
         intermediates: whether to return every intermediate array by name.
 
     Returns:

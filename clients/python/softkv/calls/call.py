@@ -40,8 +40,8 @@ class Call(Record, Generic[T]):
         timeout: seconds without a byte from the service, unless the client sets its own.
         expected: statuses besides 2xx that are results, not errors.
         on_chunk: receives the chunks of a successful response as they arrive; the parsed reply is then empty. A
-        ValueError from it counts as an unreadable response. A repeated call starts from the first byte, so only
-        refused ones may be repeated.
+            ValueError from it counts as an unreadable response. A repeated call starts from the first byte, so only
+            refused ones may be repeated.
         extra_headers: additional headers.
         id: the request id in the service's log, and the idempotency key if `idempotent` is set.
     """

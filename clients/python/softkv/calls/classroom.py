@@ -55,7 +55,7 @@ def train(
     Args:
         task: what the model learns.
         heard: called with the name and the data of each event; the last one is `trained` with the model's `id`. It
-        returns True to stop the training.
+            returns True to stop the training.
         model: the architecture.
         seconds: the longest training time.
         steps: the largest number of training steps.
@@ -239,8 +239,7 @@ def ask(
 ) -> Call[RoomQuestion]:
     """Ask a question in a room.
 
-    With the presenter's secret, everyone in the room sees it and can guess. Otherwise it waits until the presenter
-    asks
+    With the presenter's secret, everyone in the room sees it and can guess. Otherwise it waits until the presenter asks
     the same question.
 
     Args:
@@ -327,8 +326,7 @@ def hear_room(cache: ServiceCache, code: str, heard: EventHandler) -> Plan[None]
 
     Args:
         code: of the room.
-        heard: called with the name and the data of each event: first `room` with the whole content, then each
-        change.
+        heard: called with the name and the data of each event: first `room` with the whole content, then each change.
 
     Raises:
         NotFound: no such room is open.

@@ -40,8 +40,7 @@ def create(
         similarity: how a query is compared with a key.
         dimension: the width of key vectors; that of the first key if left out.
         value_dimension: the width of value vectors; that of the first value vector if left out.
-        encoder: the model that encodes texts; the service's if left out, and `None` for a collection of vectors
-        only.
+        encoder: the model that encodes texts; the service's if left out, and `None` for a collection of vectors only.
         value_from: the text that value vectors are encoded from.
         temperature: the default of queries.
         null: the default similarity of "none of these".
@@ -181,8 +180,8 @@ def fields(
     """Describe the metadata fields: types, number of documents, least and greatest value.
 
     Args:
-        fields: the fields to describe, as `F.year` or `"metadata.year"`; all fields of the documents that pass if
-        left out.
+        fields: the fields to describe, as `F.year` or `"metadata.year"`; all fields of the documents that pass if left
+            out.
         where: a filter for the documents that are read.
         values: whether to return distinct values too, the most frequent first.
         limit: the number of values per field. `values(field)` lists all of them.

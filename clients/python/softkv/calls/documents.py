@@ -124,8 +124,8 @@ def get(collection: CollectionRef, id: str, *, include: Sequence[DocumentField] 
 
     Args:
         id: of the document.
-        include: the fields to return; key, value and metadata if left out. With "sent_value" in place of "value"
-        the document has a value only if one was sent.
+        include: the fields to return; key, value and metadata if left out. With "sent_value" in place of "value" the
+            document has a value only if one was sent.
 
     Returns:
         A `Document`.

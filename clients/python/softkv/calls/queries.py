@@ -74,9 +74,9 @@ def attend(
 
     Args:
         query: a text or a vector for one answer. A list of them, or a matrix [m, d], gives a list of answers in the
-        same order; a list of any length is sent in several requests.
+            same order; a list of any length is sent in several requests.
         temperature: 0, or from 1e-30 on. `"auto"` chooses the temperature at which the answer rests on
-        `effective_documents`.
+            `effective_documents`.
         effective_documents: the target for `temperature="auto"`; at least 1.
         top_k: how many documents to return; 10 if left out.
         top_p: return the fewest documents that hold this share of the documents' weight.
@@ -85,17 +85,15 @@ def attend(
         null: the similarity of "none of these"; `False` for none, or "auto", "lenient", "strict" or "calibrated".
         max_error: the largest error that the certificate may state.
         full_text: the factor of a document's full-text rank, which is added to its logit. "auto" is the calibrated
-        factor.
+            factor.
         bias: one more term of the logits, or a list of terms, as `{"field": "metadata.year", "half_life": 10}`.
-        min_confidence: the confidence that the first match needs for the verdict "one". Needs a calibrated
-        collection.
+        min_confidence: the confidence that the first match needs for the verdict "one". Needs a calibrated collection.
         conformal: the probability with which the returned set must contain the right document. Needs a calibrated
-        collection.
-        allow_missing: whether to answer when some documents are unavailable; `coverage` then says how many were
-        read.
+            collection.
+        allow_missing: whether to answer when some documents are unavailable; `coverage` then says how many were read.
         read: a metadata field to aggregate over all documents, as `{"field": "metadata.year", "as": "mean"}`.
         include: the fields of each match. `"output"` is the weighted sum of value vectors and belongs to the whole
-        answer.
+            answer.
 
     Returns:
         An `Answer`, or a list of answers if a list of queries was sent.
@@ -133,14 +131,13 @@ def attend(
 def attend_stream(collection: CollectionRef, query: Any, **how: Unpack[AttendOptions]) -> EventStream[Answer]:
     """Yield answers while one query is computed over growing parts of a large collection.
 
-    Each answer has `coverage` and a certificate that holds for all documents. The last answer is what `attend`
-    returns and
-    has `final` set. docs/streaming.md explains the stages.
+    Each answer has `coverage` and a certificate that holds for all documents. The last answer is what `attend` returns
+    and has `final` set. docs/streaming.md explains the stages.
 
     Args:
         query: a text or a vector.
         how: the arguments of `attend`, except `read`, `allow_missing`, `min_confidence`, `conformal` and the
-        temperature "auto".
+            temperature "auto".
 
     Returns:
         An iterator of `Answer`; an asynchronous iterator for `AsyncCollection`.
@@ -307,8 +304,8 @@ def calibrate(
     At least 50 questions are needed; docs/calibration.md explains the result.
 
     Args:
-        questions: mappings with a `query` (text or vector) and the `id`, or `ids`, of its answer; `"id": None` for
-        no answer.
+        questions: mappings with a `query` (text or vector) and the `id`, or `ids`, of its answer; `"id": None` for no
+            answer.
         apply: store the calibration in the collection if it improves on the current one.
 
     Returns:
@@ -488,8 +485,7 @@ def query_text(query: Any) -> str | None:
 def check_query_widths(collection: CollectionRef, queries: Sequence[Any], pointer: Any) -> Plan[None]:
     """Raise Invalid if a query vector's width differs from that of the keys, if that is known.
 
-    The cached width may belong to a collection that was dropped and created again. It is therefore fetched anew
-    before
+    The cached width may belong to a collection that was dropped and created again. It is therefore fetched anew before
     the error is raised.
     """
     if not any(_find_width_mismatches(collection, queries)):

@@ -77,10 +77,8 @@ def upsert(
 ) -> Upload:
     """Write any number of rows in batches of up to 1,000; an invalid row does not stop the others.
 
-    Rows are read as they are sent, so a generator of any length needs little memory. Rows may be documents,
-    mappings,
-    a pandas DataFrame or an Arrow table, whose further columns become metadata. Columns may be passed in their
-    place.
+    Rows are read as they are sent, so a generator of any length needs little memory. Rows may be documents, mappings, a
+    pandas DataFrame or an Arrow table, whose further columns become metadata. Columns may be passed in their place.
 
     Args:
         rows: the rows, in place of columns.
@@ -90,11 +88,11 @@ def upsert(
         values: a column of values.
         value_vectors: a matrix with a row per document.
         metadata: a column of objects, with None for no metadata.
-        on_conflict: what to do with a row whose id exists: "replace" it, "skip" it, or "fail". With "fail" its
-        whole batch is not written, and no later batch is sent.
+        on_conflict: what to do with a row whose id exists: "replace" it, "skip" it, or "fail". With "fail" its whole
+            batch is not written, and no later batch is sent.
         progress: True draws a progress bar; a function is called with the growing report.
-        resume: the report of an interrupted upload, passed with all of its rows: acknowledged rows are not sent
-        again. An empty `Report()` is filled as the upload proceeds.
+        resume: the report of an interrupted upload, passed with all of its rows: acknowledged rows are not sent again.
+            An empty `Report()` is filled as the upload proceeds.
 
     Returns:
         A `Report`: which rows were refused, by their index, and why.
@@ -161,9 +159,8 @@ class Upload:
     def must_wait(self, batch: Batch, active: Sequence[Batch]) -> bool:
         """Return whether an active batch must be acknowledged before this one is sent.
 
-        The first batch is sent alone because the collection may not exist. With "fail" every batch is sent
-        alone. Batches
-        with a common id are written in order.
+        The first batch is sent alone because the collection may not exist. With "fail" every batch is sent alone.
+        Batches with a common id are written in order.
         """
         limit = 1 if self._on_conflict == "fail" or not self.report.acknowledged else _CONCURRENT_BATCHES
         return len(active) >= limit or not all(batch.ids.isdisjoint(earlier.ids) for earlier in active)

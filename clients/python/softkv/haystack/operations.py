@@ -68,8 +68,7 @@ def write_documents(
 ) -> Plan[int]:
     """Write documents in transactions of 1,000; return the number of written documents.
 
-    The content of a document is its key. The service encodes it if the document has no embedding and the collection
-    has
+    The content of a document is its key. The service encodes it if the document has no embedding and the collection has
     an encoder. Without an encoder the document is stored, filtered and counted, but never retrieved.
 
     Args:
@@ -101,8 +100,8 @@ def delete_all_documents(source: DocumentSource, /, recreate_collection: bool = 
     """Delete all documents.
 
     Args:
-        recreate_collection: drop the collection and create it again with the store's `settings`, so that embeddings
-        may have another width.
+        recreate_collection: drop the collection and create it again with the store's `settings`, so that embeddings may
+            have another width.
     """
     if recreate_collection:
         with as_store_error():

@@ -21,16 +21,14 @@ from softkv.integrations.retrieval import evidence_fields as evidence_of
 class SoftkvRetriever:
     """A retriever that weights every document that passes the filters and returns those with the largest weights.
 
-    The score of a document is its weight. The weights of all documents that pass, with that of "none of these", sum
-    to
+    The score of a document is its weight. The weights of all documents that pass, with that of "none of these", sum to
     one. Options of `run` override those of the retriever.
 
     Args:
         document_store: the store whose collection is searched.
         filters: which documents may be attended to.
         filter_policy: whether the filters of `run` replace these, or both apply.
-        temperature: 0, or from 1e-30 on; `"auto"` chooses the one at which the answer rests on
-        `effective_documents`.
+        temperature: 0, or from 1e-30 on; `"auto"` chooses the one at which the answer rests on `effective_documents`.
         effective_documents: for `"auto"`; 8 if left out.
         top_k: how many documents to return; 10 if left out.
         top_p: return the fewest documents that hold this share of the documents' weight.
@@ -40,13 +38,12 @@ class SoftkvRetriever:
         full_text: the factor of the full-text rank, such as 0.1; "auto" for the calibrated one.
         bias: further terms of the logits, such as recency, priors or soft filters.
         min_confidence: the confidence that the first document needs for the verdict "one". Needs a calibrated
-        collection.
+            collection.
         conformal: the probability with which the returned set must contain the right document. Needs a calibrated
-        collection.
+            collection.
         include: "key_vector" for embeddings, "explanation" for the steps from similarity to weight, "value_vector";
-        "output" for the weighted sum of value vectors.
-        accept: "several" returns documents unless the verdict is "none", "one" only if one stands out, "any"
-        always.
+            "output" for the weighted sum of value vectors.
+        accept: "several" returns documents unless the verdict is "none", "one" only if one stands out, "any" always.
         score: "weight", or "similarity".
         evidence: whether the metadata has the weight and the answer's evidence under `softkv`.
 
@@ -142,9 +139,9 @@ class SoftkvRetriever:
         """Attend from a text, which the collection's encoder encodes, or from a vector.
 
         Returns:
-            `documents` ordered by weight; `verdict`: "one" if one stands out, "several" if some share the
-            weight, "none" if no document is about the query; `evidence` of how well the collection answers; and
-            `output`, the weighted sum of value vectors if `include` requests it.
+            `documents` ordered by weight; `verdict`: "one" if one stands out, "several" if some share the weight,
+            "none" if no document is about the query; `evidence` of how well the collection answers; and `output`, the
+            weighted sum of value vectors if `include` requests it.
 
         Raises:
             FilterError: the filter is invalid.

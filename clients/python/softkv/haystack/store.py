@@ -24,9 +24,9 @@ class SoftkvDocumentStore:
         url: of the service; `SOFTKV_URL`, or http://127.0.0.1:8000 if left out.
         key: the API key; `SOFTKV_KEY`, or none if left out.
         settings: arguments of `Collection.create` for the collection. Use `{"encoder": None}` for documents with
-        embeddings of a model that the service does not have.
-        return_embedding: whether documents are read with their embeddings; if left out, they are if the collection
-        has no encoder.
+            embeddings of a model that the service does not have.
+        return_embedding: whether documents are read with their embeddings; if left out, they are if the collection has
+            no encoder.
         timeout: seconds without a byte from the service. If left out: one minute for queries, ten for writes.
         retries: the largest number of repetitions of a call, where repeating is safe.
 

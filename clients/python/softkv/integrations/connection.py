@@ -28,8 +28,8 @@ class Connection:
         url: of the service; `SOFTKV_URL`, or http://127.0.0.1:8000 if left out.
         key: the API key; `SOFTKV_KEY`, or none if left out.
         client: used in place of both; its creator closes it.
-        async_client: used by every event loop. If left out, each loop gets a client of the same service with the
-        same key.
+        async_client: used by every event loop. If left out, each loop gets a client of the same service with the same
+            key.
 
     Raises:
         Invalid: the URL is invalid.

@@ -170,13 +170,13 @@ def document_text(document: Document | Match, content: Content = "value") -> str
     """Return the text of a document.
 
     Args:
-        content: `"value"` for the value, as JSON unless it is a text, or the key if there is no value. `"key"` for
-        the key text, which is empty for a key that is a vector.
+        content: `"value"` for the value, as JSON unless it is a text, or the key if there is no value. `"key"` for the
+            key text, which is empty for a key that is a vector.
     """
-    content = document.key if content == "key" or document.value is None else document.value
-    if isinstance(content, str):
-        return content
-    return "" if content is None else json.dumps(content, ensure_ascii=False)
+    stored = document.key if content == "key" or document.value is None else document.value
+    if isinstance(stored, str):
+        return stored
+    return "" if stored is None else json.dumps(stored, ensure_ascii=False)
 
 
 def select_by_mmr(query: ArrayLike, keys: Sequence[ArrayLike], k: int, relevance: float) -> list[int]:
@@ -184,8 +184,7 @@ def select_by_mmr(query: ArrayLike, keys: Sequence[ArrayLike], k: int, relevance
 
         r · cos(query, key) − (1 − r) · max cos(key, selected)
 
-    Source: Carbonell and Goldstein, The use of MMR, diversity-based reranking for reordering documents and
-    producing
+    Source: Carbonell and Goldstein, The use of MMR, diversity-based reranking for reordering documents and producing
     summaries, SIGIR 1998.
 
     Args:

@@ -61,9 +61,9 @@ def convert_filter(condition: Any) -> Where | None:
     """Convert a filter of any form to one that `attend` accepts.
 
     Args:
-        given: an expression of `softkv.F`; the service's JSON with an `operator`; or metadata fields with the
-        values that they equal, as `{"year": 1970}`, or comparisons, as `{"year": {"$gte": 1970}}`. `$and`, `$or`
-        and `$not` join them.
+        given: an expression of `softkv.F`; the service's JSON with an `operator`; or metadata fields with the values
+            that they equal, as `{"year": 1970}`, or comparisons, as `{"year": {"$gte": 1970}}`. `$and`, `$or` and
+            `$not` join them.
 
     Raises:
         Invalid: not a filter.

@@ -80,10 +80,10 @@ def build_request(k: int | None, options: Mapping[str, Any]) -> SearchRequest:
     if unknown := options.keys() - ATTEND_OPTIONS - _SEARCH_DEFAULTS.keys():
         arguments = ", ".join(sorted(ATTEND_OPTIONS | _SEARCH_DEFAULTS.keys()))
         raise invalid_value("", f"a search has no argument {', '.join(sorted(unknown))}: it has k, {arguments}")
-    choices = _SEARCH_DEFAULTS | {name: option for name, option in options.items() if name in _SEARCH_DEFAULTS}
+    selected = _SEARCH_DEFAULTS | {name: option for name, option in options.items() if name in _SEARCH_DEFAULTS}
     for name, choices in (("score", Score), ("accept", Accept)):
-        if choices[name] not in get_args(choices):
-            raise invalid_value("", f"{name}: wanted one of {', '.join(get_args(choices))}, got {choices[name]!r}")
+        if selected[name] not in get_args(choices):
+            raise invalid_value("", f"{name}: wanted one of {', '.join(get_args(choices))}, got {selected[name]!r}")
     arguments_of_attend = {
         name: option for name, option in options.items() if name in ATTEND_OPTIONS and option is not None
     }
@@ -93,7 +93,7 @@ def build_request(k: int | None, options: Mapping[str, Any]) -> SearchRequest:
     arguments_of_attend["include"] = tuple(dict.fromkeys([*_REQUIRED_FIELDS, *include]))
     if "filter" in arguments_of_attend:
         arguments_of_attend["where"] = convert_filter(arguments_of_attend.pop("filter"))
-    return SearchRequest(arguments_of_attend, choices["score"], choices["accept"], choices["evidence"], include)
+    return SearchRequest(arguments_of_attend, selected["score"], selected["accept"], selected["evidence"], include)
 
 
 def to_documents(answer: Answer, request: SearchRequest, content: Content) -> list[tuple[Document, float]]:

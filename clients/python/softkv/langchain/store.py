@@ -34,13 +34,12 @@ class SoftkvVectorStore(SearchableStore):
     """A collection as a vector store. Creating the object sends nothing; the first write creates the collection.
 
     Besides LangChain's arguments, a search takes those of `attend`: `temperature`, `effective_documents`, `top_p`,
-    `filter`, `normaliser`, `null`, `max_error`, `full_text`, `bias`, `min_confidence`, `conformal` and `include`;
-    and
+    `filter`, `normaliser`, `null`, `max_error`, `full_text`, `bias`, `min_confidence`, `conformal` and `include`; and
     three more:
 
     - `score`: `"weight"`, the share of the answer from 0 to 1, or `"similarity"`.
-    - `accept`: `"any"` returns the best documents in any case, `"several"` returns nothing if no document is about
-      the query, `"one"` returns documents only if one stands out.
+    - `accept`: `"any"` returns the best documents in any case, `"several"` returns nothing if no document is about the
+      query, `"one"` returns documents only if one stands out.
     - `evidence`: True adds the answer's evidence to the documents' metadata under `softkv`.
 
     Args:
@@ -51,7 +50,7 @@ class SoftkvVectorStore(SearchableStore):
         client: used in place of both.
         async_client: an asynchronous client; derived from the other arguments if left out.
         settings: arguments of `create` for a new collection, as `{"similarity": "dot", "null": 0.2}`. With an
-        `embedding` the defaults are no encoder and a null key of "auto".
+            `embedding` the defaults are no encoder and a null key of "auto".
         content: the text of a document: its `"value"`, or its `"key"`.
         split: how to make several keys of a long text, as `{"tokens": 200, "overlap": 20}`.
 
@@ -132,8 +131,7 @@ class SoftkvVectorStore(SearchableStore):
             kwargs: `on_conflict` and `progress` of the client's `upsert`. LangChain's `batch_size` is ignored.
 
         Raises:
-            InvalidInput: texts were refused. All others are written, and the error's `report` lists the refused
-            ones.
+            InvalidInput: texts were refused. All others are written, and the error's `report` lists the refused ones.
         """
         with convert_errors():
             documents = store.build_rows(texts, metadatas, ids)

@@ -28,8 +28,7 @@ _MMR_FACTOR, _MMR_RELEVANCE = 4, 0.5
 def add(source: CollectionSource, /, nodes: Sequence[BaseNode], **kwargs: Any) -> Plan[list[str]]:
     """Write nodes, replacing those with the same ids; return the ids.
 
-    Nodes are written in transactions of 1,000. The service encodes nodes without an embedding if the collection has
-    an
+    Nodes are written in transactions of 1,000. The service encodes nodes without an embedding if the collection has an
     encoder.
 
     Args:
@@ -121,7 +120,7 @@ def query(source: CollectionSource, /, query: VectorStoreQuery, **kwargs: Any) -
     Args:
         query: with an embedding, or a text for the collection's encoder.
         kwargs: arguments of `SoftkvRetriever` from `temperature` to `score`, where `accept` defaults to "any"; and
-        `mmr_threshold`, `mmr_prefetch_k`, `mmr_prefetch_factor`.
+            `mmr_threshold`, `mmr_prefetch_k`, `mmr_prefetch_factor`.
 
     Raises:
         ValueError: the query is refused, or its mode is not supported.

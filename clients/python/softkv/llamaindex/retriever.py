@@ -32,8 +32,7 @@ class SoftkvRetriever(BaseRetriever):
         filters: which nodes may be attended to.
         node_ids: only nodes with these ids.
         doc_ids: only nodes of these documents.
-        temperature: 0, or from 1e-30 on; `"auto"` chooses the one at which the answer rests on
-        `effective_documents`.
+        temperature: 0, or from 1e-30 on; `"auto"` chooses the one at which the answer rests on `effective_documents`.
         effective_documents: for `"auto"`; 8 if left out.
         top_k: how many nodes to return; 10 if left out.
         top_p: return the fewest nodes that hold this share of the nodes' weight.
@@ -42,10 +41,9 @@ class SoftkvRetriever(BaseRetriever):
         max_error: the largest error that the certificate may state.
         full_text: the factor of the full-text rank, such as 0.1; "auto" for the calibrated one.
         bias: further terms of the logits, such as recency, priors or soft filters.
-        min_confidence: the confidence that the first node needs for the verdict "one". Needs a calibrated
-        collection.
+        min_confidence: the confidence that the first node needs for the verdict "one". Needs a calibrated collection.
         conformal: the probability with which the returned set must contain the right node. Needs a calibrated
-        collection.
+            collection.
         include: "key_vector" for embeddings, "explanation" for the steps from similarity to weight, "value_vector".
         accept: "several" returns nodes unless the verdict is "none", "one" only if one stands out, "any" always.
         score: "weight", or "similarity".
