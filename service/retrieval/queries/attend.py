@@ -37,7 +37,7 @@ from service.retrieval.queries.results import (
 from service.retrieval.queries.terms import LogitTerms
 
 DOCUMENTS_PER_EXTRA_QUESTION = 2**16
-"""A question with words counts for one more in a batch for each so many documents."""
+"""A full-text query counts as one extra query of a batch per 65,536 documents."""
 
 
 async def attend_collection(
@@ -46,50 +46,54 @@ async def attend_collection(
     """Attend from each query over the documents of a collection.
 
     Args:
-        collection: what is attended to.
+        collection: the collection.
         queries: texts, encoded by the collection's encoder, or vectors [d].
-        options: what is asked of each.
-        pointers: where each query stands in the request, for errors.
+        options: the options of each query.
+        pointers: the position of each query in the request, for errors.
 
     Returns:
-        A result a query, in order; all of one version of the collection.
+        One result per query, in order; all of one version of the collection.
 
     Raises:
-        RetrievalError: a query that does not fit the collection, options that cannot be met.
+        RetrievalError: a query does not fit the collection, or options cannot be met.
     """
     options = resolve_options(collection.record, options)
-    adding = await prepare_terms(collection, queries, options)
+    terms = await prepare_terms(collection, queries, options)
     if options.read is not None and options.allow_missing:
         raise InvalidContent.at("/read", "a field is read of all documents: leave allow_missing out, or read")
     encoded = await encode_queries(collection.encoder, collection.record, queries, pointers)
-    questions = await prepare_questions(collection, encoded, options, pointers, adding)
+    build_questions = await prepare_questions(collection, encoded, options, pointers, terms)
 
-    def finish(snapshot: Snapshot, found: list[Answer]) -> list[Result]:
-        reading = StoredDocuments(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
-        telling, confident = ResultBuilder(snapshot, reading, options), ConfidenceModel.of(snapshot.record, options)
-        again = options.allow_missing or options.read is not None or confident is not None
-        asked = questions(snapshot) if again else []
-        sure = [None] * len(found) if confident is None else confident.about(snapshot.view, asked, found)
+    def finish(snapshot: Snapshot, batch_answers: list[Answer]) -> list[Result]:
+        reader = StoredDocuments(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
+        builder, model = ResultBuilder(snapshot, reader, options), ConfidenceModel.of(snapshot.record, options)
+        again = options.allow_missing or options.read is not None or model is not None
+        questions = build_questions(snapshot) if again else []
+        confidences = (
+            [None] * len(batch_answers) if model is None else model.about(snapshot.view, questions, batch_answers)
+        )
         results = list[Result]()
-        for i, (query, answer, added) in enumerate(zip(encoded, found, adding(snapshot), strict=True)):
+        for i, (query, answer, query_terms) in enumerate(zip(encoded, batch_answers, terms(snapshot), strict=True)):
             coverage, read = None, None
             if options.allow_missing:
-                answer, coverage = covered(answer, asked[i], snapshot.view.facts, snapshot.missing)
+                answer, coverage = covered(answer, questions[i], snapshot.view.facts, snapshot.missing)
             if options.read is not None:
-                read = aggregate_field(snapshot, asked[i], answer, options.read)
-            results.append(replace(telling.result(query, answer, added, sure[i]), coverage=coverage, read=read))
+                read = aggregate_field(snapshot, questions[i], answer, options.read)
+            results.append(
+                replace(builder.result(query, answer, query_terms, confidences[i]), coverage=coverage, read=read)
+            )
         return results
 
-    each = 0 if options.top_k is None else min(options.top_k, collection.size)
-    read = len(queries) * (each if options.read is None else collection.size)
-    # Words are a bias for each question, in memory while its batch is answered.
+    matches_per_query = 0 if options.top_k is None else min(options.top_k, collection.size)
+    read = len(queries) * (matches_per_query if options.read is None else collection.size)
+    # Full text is a bias of its own for each query, held in memory while its batch is answered.
     size = len(queries) * (1 + collection.size // DOCUMENTS_PER_EXTRA_QUESTION if options.full_text else 1)
-    return await collection.lookups.ask(questions, finish, size=size, read=read)
+    return await collection.lookups.ask(build_questions, finish, size=size, read=read)
 
 
 @dataclass(frozen=True)
 class StreamedResult:
-    """A result on the way, and whether it is the last."""
+    """A result of a stream, and whether it is the last."""
 
     result: Result
     final: bool
@@ -98,48 +102,49 @@ class StreamedResult:
 async def stream_collection(
     collection: Collection, query: str | Array, options: Options
 ) -> AsyncGenerator[StreamedResult]:
-    """Attend from one query: the result over each growing part, and the one that `attend_collection` gives.
+    """Yield results over growing parts of a collection, and last the result of `attend_collection`.
 
-    All are of one version. Who stops listening ends it before the next part.
+    All are of one version. If the caller stops listening, the stream ends before the next part.
 
     Raises:
-        RetrievalError: as of `attend_collection`, and for options that a stream has not.
+        RetrievalError: as for `attend_collection`, and for options that a stream does not support.
     """
     _check(options)
     options = resolve_options(collection.record, options)
-    adding = await prepare_terms(collection, [query], options)
+    terms = await prepare_terms(collection, [query], options)
     (encoded,) = await encode_queries(collection.encoder, collection.record, [query], ["/query"])
-    questions = await prepare_questions(collection, [encoded], options, ["/query"], adding)
-    loop, coming, ended = asyncio.get_running_loop(), asyncio.Queue[StreamedResult | None](), Event()
-    begun = list[StreamedResult]()
+    build_questions = await prepare_questions(collection, [encoded], options, ["/query"], terms)
+    loop, results, ended = asyncio.get_running_loop(), asyncio.Queue[StreamedResult | None](), Event()
+    sent = list[StreamedResult]()
 
     def look_up(snapshot: Snapshot, _: list[Answer]) -> None:
-        if begun:  # the batch is made again, because of somebody else or since its version went
-            if begun[-1].final:
+        if sent:  # the batch is retried, because another lookup failed or its version was dropped
+            if sent[-1].final:
                 return
             raise SnapshotGone("the version that a stream began with went before its end: ask once more")
-        (question,), (added,) = questions(snapshot), adding(snapshot)
-        for each in _stream_results(collection, snapshot, encoded, question, added, options):
+        (question,), (query_terms,) = build_questions(snapshot), terms(snapshot)
+        for streamed in _stream_results(collection, snapshot, encoded, question, query_terms, options):
             if ended.is_set():
                 return
-            begun.append(each)
-            loop.call_soon_threadsafe(coming.put_nowait, each)
+            sent.append(streamed)
+            loop.call_soon_threadsafe(results.put_nowait, streamed)
 
     read = 3 * (0 if options.top_k is None else min(options.top_k, collection.size))
-    asking = asyncio.create_task(collection.lookups.ask(lambda snapshot: [], look_up, size=1, read=read))
-    asking.add_done_callback(lambda _: coming.put_nowait(None))
+    lookup = asyncio.create_task(collection.lookups.ask(lambda snapshot: [], look_up, size=1, read=read))
+    lookup.add_done_callback(lambda _: results.put_nowait(None))
     try:
-        while (each := await coming.get()) is not None:
-            yield each
-        await asking
+        while (streamed := await results.get()) is not None:
+            yield streamed
+        await lookup
     finally:
         ended.set()
-        asking.cancel()
+        lookup.cancel()
         with suppress(asyncio.CancelledError):
-            await asyncio.wait([asking])
+            await asyncio.wait([lookup])
 
 
 def _check(options: Options) -> None:
+    """Raise InvalidContent for options that a stream does not support."""
     if options.read is not None:
         raise InvalidContent.at("/read", "a field is read of all documents at once: leave stream out, or read")
     if options.allow_missing:
@@ -156,33 +161,34 @@ def _stream_results(
     snapshot: Snapshot,
     query: EncodedQuery,
     question: Question,
-    added: LogitTerms | None,
+    terms: LogitTerms | None,
     options: Options,
 ) -> Iterator[StreamedResult]:
-    """Results, each over more rows; a part is told of where its bound is no larger than that of the one before.
+    """Yield results over growing parts; a part is skipped if its error bound is larger than that of the one before.
 
-    With a bias nothing is certain of rows that were not read: there are no parts.
+    With a bias there is no bound for rows that were not read, so there are no parts.
     """
-    reading = StoredDocuments(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
+    reader = StoredDocuments(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
     parts, bound = view_prefixes(snapshot.view) if question.bias is None else (), 1.0
     for grown in parts:
-        asked = grown.asked(question)
-        (found,) = answers(grown.view, [asked])
-        found, coverage = covered(found, asked, grown.view.facts, grown.missing())
-        if found.certificate.total_variation <= bound:
-            bound = found.certificate.total_variation
+        part_question = grown.asked(question)
+        (answer,) = answers(grown.view, [part_question])
+        answer, coverage = covered(answer, part_question, grown.view.facts, grown.missing())
+        if answer.certificate.total_variation <= bound:
+            bound = answer.certificate.total_variation
             yield StreamedResult(
-                replace(result(snapshot.record, query, found, reading), coverage=coverage), final=False
+                replace(result(snapshot.record, query, answer, reader), coverage=coverage), final=False
             )
-    (found,) = answers(snapshot.view, [question])
-    confident = ConfidenceModel.of(snapshot.record, options)
-    (sure,) = [None] if confident is None else confident.about(snapshot.view, [question], [found])
-    yield StreamedResult(ResultBuilder(snapshot, reading, options).result(query, found, added, sure), final=True)
+    (answer,) = answers(snapshot.view, [question])
+    model = ConfidenceModel.of(snapshot.record, options)
+    (confidence,) = [None] if model is None else model.about(snapshot.view, [question], [answer])
+    yield StreamedResult(ResultBuilder(snapshot, reader, options).result(query, answer, terms, confidence), final=True)
     if any(grown.is_due for grown in parts):
         start_background(partial(_sum_up, parts), f"sum up {collection.name}")
 
 
 def _sum_up(parts: tuple[Prefix, ...]) -> None:
+    """Compute the key summaries of the parts, for later streams."""
     for grown in parts:
         grown.sum_up()
 
@@ -192,7 +198,7 @@ class SweepMatch:
     """A document of the head; its weight depends on the temperature, its similarity does not.
 
     Attributes:
-        spoke: which of its keys is most similar; None where it has no other.
+        spoke: its most similar key; None if it has one key.
     """
 
     document: Document
@@ -202,7 +208,7 @@ class SweepMatch:
 
 @dataclass(frozen=True)
 class TemperatureResult:
-    """What the answer is at one temperature; `weights` float64 [k] are aligned with the matches."""
+    """The answer at one temperature; `weights` float64[k] are aligned with the matches."""
 
     weights: Array
     rest_weight: float
@@ -226,42 +232,42 @@ class SweepResult:
 async def sweep_collection(
     collection: Collection, query: str | Array, temperatures: Sequence[float], options: Options
 ) -> SweepResult:
-    """Attend at each of the temperatures, instead of the options' own; agrees with `attend` at each.
+    """Attend at each of the temperatures in place of the options' temperature; the results agree with `attend`.
 
     Raises:
-        RetrievalError: a query that does not fit the collection, options that are not for a sweep.
+        RetrievalError: a query does not fit the collection, or options are not for a sweep.
     """
     options = resolve_options(collection.record, options)
-    adding = await prepare_terms(collection, [query], options)
+    terms = await prepare_terms(collection, [query], options)
     (encoded,) = await encode_queries(collection.encoder, collection.record, [query], ["/query"])
-    questions = await prepare_questions(collection, [encoded], options, ["/query"], adding)
+    build_questions = await prepare_questions(collection, [encoded], options, ["/query"], terms)
 
     def look_up(snapshot: Snapshot, _: list[Answer]) -> SweepResult:
-        (question,), (added,) = questions(snapshot), adding(snapshot)
-        found = sweep(snapshot.view, question, temperatures)
-        reading = StoredDocuments(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
-        documents = [each for each in reading.documents(found.numbers) if not isinstance(each, str)]
-        spoke = reading.spoke(documents, found.numbers, found.parts)
-        order = sorted(range(len(documents)), key=lambda i: (-found.similarities[i], documents[i].id))[: found.matches]
+        (question,), (query_terms,) = build_questions(snapshot), terms(snapshot)
+        swept = sweep(snapshot.view, question, temperatures)
+        reader = StoredDocuments(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
+        documents = [document for document in reader.documents(swept.numbers) if not isinstance(document, str)]
+        spoke = reader.spoke(documents, swept.numbers, swept.parts)
+        order = sorted(range(len(documents)), key=lambda i: (-swept.similarities[i], documents[i].id))[: swept.matches]
         verdicts = [
             encoded.verdict(verdict, evidence, certificate.total_variation)
-            for verdict, evidence, certificate in zip(found.verdicts, found.evidence, found.certificates, strict=True)
+            for verdict, evidence, certificate in zip(swept.verdicts, swept.evidence, swept.certificates, strict=True)
         ]
         return SweepResult(
-            matches=[SweepMatch(documents[i], float(found.similarities[i]), spoke[i]) for i in order],
+            matches=[SweepMatch(documents[i], float(swept.similarities[i]), spoke[i]) for i in order],
             temperatures=[
                 TemperatureResult(
-                    weights[order], compute_rest_weight(evidence, weights[order], found.documents), evidence, verdict
+                    weights[order], compute_rest_weight(evidence, weights[order], swept.documents), evidence, verdict
                 )
-                for weights, evidence, verdict in zip(found.weights, found.evidence, verdicts, strict=True)
+                for weights, evidence, verdict in zip(swept.weights, swept.evidence, verdicts, strict=True)
             ],
-            documents=found.documents,
-            keys=found.keys,
+            documents=swept.documents,
+            keys=swept.keys,
             unknown_tokens=encoded.unknown_tokens,
-            full_text=summarise_full_text(added, snapshot, options.filter),
-            warnings=explain_filter(snapshot, options.filter, found.documents),
+            full_text=summarise_full_text(query_terms, snapshot, options.filter),
+            warnings=explain_filter(snapshot, options.filter, swept.documents),
         )
 
-    # It shares the version, its masks and its turn; the scan is its own, into a histogram.
+    # It shares the batch's version and masks, but scans by itself, into a histogram.
     read = (options.top_k or 0) + len(temperatures) * 8
     return await collection.lookups.ask(lambda snapshot: [], look_up, size=len(temperatures), read=read)

@@ -1,4 +1,4 @@
-"""A bias, as it is sent → its terms, which say what a document's field adds to its logit."""
+"""Biases: the parsed terms that compute a document's addend from its metadata."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from service.storage import (
 )
 
 MAX_ADDEND = 1e30
-"""No addend is larger in size: what would be is this, so that every sum of them is a number."""
+"""The largest size of an addend; larger ones are clipped, so that every sum is finite."""
 MAX_TERMS, MAX_VALUES = 8, 1000
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")  # as JSON writes one
@@ -35,7 +35,7 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")  # as JS
 
 @dataclass(frozen=True)
 class Recency:
-    """Half the weight for each `half_life` that a number is away from the origin; `origin` None: from the largest."""
+    """A term that halves the weight per `half_life` of distance from `origin`; None is the largest number."""
 
     field: str
     missing: float
@@ -44,66 +44,68 @@ class Recency:
     gaussian: bool
 
     def of(self, values: DistinctValues, largest: float) -> F64:
-        """float64[c], the addend of each value, NaN of what is no number; `largest` number that there is."""
+        """Return float64[c], the addend of each value; NaN if it is not a number. `largest` is the largest number
+        of the field.
+        """
         with np.errstate(over="ignore"):
             origin = largest if self.origin is None else self.origin
-            # Halves, for a distance may be past float64 while so many half-lives are not.
+            # Compute with halves: a distance may exceed float64 although its number of half-lives does not.
             lives = np.abs(_numbers(values) / 2 - origin / 2) / self.half_life * 2
             return clip_addends(-math.log(2) * (lives * lives if self.gaussian else lives))
 
 
 @dataclass(frozen=True)
 class Linear:
-    """A number, times a factor."""
+    """A number of the field, times a factor."""
 
     field: str
     missing: float
     factor: float
 
     def of(self, values: DistinctValues, largest: float) -> F64:
-        """See `Recency.of`."""
+        """Return the addend of each value; see `Recency.of`."""
         with np.errstate(over="ignore"):
             return clip_addends(self.factor * _numbers(values))
 
 
 @dataclass(frozen=True)
 class Prior:
-    """The logarithm of a number, times a factor: so the weight is multiplied by a power of it, and none by 0."""
+    """The logarithm of a number times a factor, which multiplies the weight by a power of the number."""
 
     field: str
     missing: float
     factor: float
 
     def of(self, values: DistinctValues, largest: float) -> F64:
-        """See `Recency.of`; −∞ of 0, which forbids, and NaN of what has no logarithm."""
+        """Return the addend of each value; −∞ for 0, which excludes a document, and NaN if there is no logarithm."""
         numbers = _numbers(values)
         positive, zero = numbers > 0, numbers == 0
-        found = np.full(len(numbers), np.nan)
-        found[zero] = -np.inf if self.factor > 0 else 0.0 if self.factor == 0 else np.nan
+        addends = np.full(len(numbers), np.nan)
+        addends[zero] = -np.inf if self.factor > 0 else 0.0 if self.factor == 0 else np.nan
         with np.errstate(over="ignore"):
-            found[positive] = clip_addends(self.factor * np.log(numbers[positive]))
-        return found
+            addends[positive] = clip_addends(self.factor * np.log(numbers[positive]))
+        return addends
 
 
 @dataclass(frozen=True)
 class ValueWeights:
-    """An addend for each of some values."""
+    """An addend for each listed value."""
 
     field: str
     missing: float
     weights: tuple[tuple[EncodedValue, float], ...]
 
     def of(self, values: DistinctValues, largest: float) -> F64:
-        """See `Recency.of`; NaN of what is not listed."""
-        found = np.full(len(values), np.nan)
+        """Return the addend of each value, see `Recency.of`; NaN if it is not listed."""
+        addends = np.full(len(values), np.nan)
         for value, weight in self.weights:
-            found[values.equal(value)] = weight
-        return clip_addends(found)
+            addends[values.equal(value)] = weight
+        return clip_addends(addends)
 
 
 @dataclass(frozen=True)
 class FilterTerm:
-    """An addend for what passes a condition; `name` is what conditions of one meaning share."""
+    """An addend for documents that pass a condition; conditions of the same meaning share a `name`."""
 
     condition: Condition = field(compare=False)
     name: bytes
@@ -115,20 +117,20 @@ Term: TypeAlias = FieldTerm | FilterTerm
 
 
 def clip_addends(addends: F64) -> F64:
-    """The addends, none larger in size than MAX_ADDEND; NaN stays."""
-    return np.clip(addends, -MAX_ADDEND, MAX_ADDEND) + 0.0  # which makes -0.0 a 0.0
+    """Clip the addends to ±MAX_ADDEND; NaN stays."""
+    return np.clip(addends, -MAX_ADDEND, MAX_ADDEND) + 0.0  # + 0.0 turns -0.0 into 0.0
 
 
 def _numbers(values: DistinctValues) -> F64:
-    """float64[c]: the values that are numbers, those past float64 as its largest; NaN of all others."""
+    """Return float64[c], the numbers among the values, clipped to float64; NaN for all others."""
     return np.clip(values.numbers(), -sys.float_info.max, sys.float_info.max)
 
 
 def parse_bias(sent: Any) -> tuple[Term, ...]:
-    """The terms that a bias says, none where nothing was sent.
+    """Parse a sent bias into terms; return an empty tuple if none was sent.
 
     Raises:
-        InvalidContent: it points at what is wrong in the request's `bias`.
+        InvalidContent: the bias is invalid; it points at the flaw in the request's `bias`.
     """
     if sent is None:
         return ()
@@ -136,7 +138,7 @@ def parse_bias(sent: Any) -> tuple[Term, ...]:
         return (_parse_term(sent, "/bias"),)
     if len(sent) > MAX_TERMS:
         raise InvalidContent.at("/bias", f"a bias has at most {MAX_TERMS} terms, {len(sent)} came: leave some out")
-    return tuple(_parse_term(each, f"/bias/{i}") for i, each in enumerate(sent))
+    return tuple(_parse_term(term, f"/bias/{i}") for i, term in enumerate(sent))
 
 
 _TERM_FIELDS = {
@@ -146,88 +148,97 @@ _TERM_FIELDS = {
     "scale": ({"field", "scale"}, {"factor", "missing"}),
     "factor": ({"field", "factor"}, {"missing"}),
 }
-"""What a term of each form has to have, and what it may; the form is the first of these that it has."""
+"""The required and the optional fields of each form of a term; its form is the first of these fields that it has."""
 
 
-def _parse_term(sent: Any, at: str) -> Term:
+def _parse_term(sent: Any, pointer: str) -> Term:
     if not isinstance(sent, Mapping):
-        raise InvalidContent.at(at, "a term of a bias is an object: send one, or a list of them")
+        raise InvalidContent.at(pointer, "a term of a bias is an object: send one, or a list of them")
     form = next((name for name in _TERM_FIELDS if name in sent), None)
     if form is None:
-        raise InvalidContent.at(at, f"a term of a bias has one of {', '.join(_TERM_FIELDS)}: say what it adds")
-    needed, may = _TERM_FIELDS[form]
-    for name in sorted(sent.keys() - needed - may) + sorted(needed - sent.keys()):
+        raise InvalidContent.at(pointer, f"a term of a bias has one of {', '.join(_TERM_FIELDS)}: say what it adds")
+    needed, optional = _TERM_FIELDS[form]
+    for name in sorted(sent.keys() - needed - optional) + sorted(needed - sent.keys()):
         problem = "lacks" if name in needed else "has no use for"
-        wants = ", ".join([*sorted(needed), *(f"{each} if wanted" for each in sorted(may))])
-        raise InvalidContent.at(f"{at}/{_escape(name)}", f"a term with {form} {problem} {name!r}: it wants {wants}")
+        wants = ", ".join([*sorted(needed), *(f"{name} if wanted" for name in sorted(optional))])
+        raise InvalidContent.at(
+            f"{pointer}/{_escape(name)}", f"a term with {form} {problem} {name!r}: it wants {wants}"
+        )
     if form == "filter":
-        return _parse_filter_term(sent, at)
-    named: dict[str, Any] = {"field": _parse_field(sent["field"], at), "missing": _parse_addend(sent, "missing", at)}
+        return _parse_filter_term(sent, pointer)
+    named: dict[str, Any] = {
+        "field": _parse_field(sent["field"], pointer),
+        "missing": _parse_addend(sent, "missing", pointer),
+    }
     if form == "half_life":
-        return _parse_recency(sent, at, named)
+        return _parse_recency(sent, pointer, named)
     if form == "weights":
-        return ValueWeights(**named, weights=_parse_weights(sent["weights"], f"{at}/weights"))
+        return ValueWeights(**named, weights=_parse_weights(sent["weights"], f"{pointer}/weights"))
     if form == "factor":
-        return Linear(**named, factor=_parse_number(sent, "factor", at))
-    _parse_choice(sent["scale"], ("log",), f"{at}/scale")
-    return Prior(**named, factor=_parse_number(sent, "factor", at, 1.0))
+        return Linear(**named, factor=_parse_number(sent, "factor", pointer))
+    _parse_choice(sent["scale"], ("log",), f"{pointer}/scale")
+    return Prior(**named, factor=_parse_number(sent, "factor", pointer, 1.0))
 
 
-def _parse_recency(sent: Mapping[str, Any], at: str, named: Mapping[str, Any]) -> Recency:
-    half_life = _parse_number(sent, "half_life", at)
+def _parse_recency(sent: Mapping[str, Any], pointer: str, named: Mapping[str, Any]) -> Recency:
+    half_life = _parse_number(sent, "half_life", pointer)
     if half_life <= 0:
-        raise InvalidContent.at(f"{at}/half_life", f"half_life is a number above 0, got {half_life:g}")
-    decay = _parse_choice(sent.get("decay", "exponential"), ("exponential", "gaussian"), f"{at}/decay")
-    origin = _parse_number(sent, "origin", at) if "origin" in sent else None
+        raise InvalidContent.at(f"{pointer}/half_life", f"half_life is a number above 0, got {half_life:g}")
+    decay = _parse_choice(sent.get("decay", "exponential"), ("exponential", "gaussian"), f"{pointer}/decay")
+    origin = _parse_number(sent, "origin", pointer) if "origin" in sent else None
     return Recency(**named, half_life=half_life, origin=origin, gaussian=decay == "gaussian")
 
 
-def _parse_filter_term(sent: Mapping[str, Any], at: str) -> FilterTerm:
+def _parse_filter_term(sent: Mapping[str, Any], pointer: str) -> FilterTerm:
     try:
         condition = parse_condition(sent["filter"])
     except InvalidCondition as error:
-        raise InvalidContent.at(f"{at}/filter/{error.pointer}".rstrip("/"), error.message) from None
-    return FilterTerm(condition, condition_digest(condition), _parse_addend(sent, "addend", at))
+        raise InvalidContent.at(f"{pointer}/filter/{error.pointer}".rstrip("/"), error.message) from None
+    return FilterTerm(condition, condition_digest(condition), _parse_addend(sent, "addend", pointer))
 
 
-def _parse_field(sent: Any, at: str) -> str:
-    """The name of a field of the metadata, as filters name it."""
+def _parse_field(sent: Any, pointer: str) -> str:
+    """Return the name of a metadata field, without the prefix that filters use, too."""
     if not isinstance(sent, str) or not sent.startswith(METADATA):
         what = f"a bias is of a field of the metadata: wanted {METADATA} and its name, not {sent!r:.60}"
-        raise InvalidContent.at(f"{at}/field", what)
+        raise InvalidContent.at(f"{pointer}/field", what)
     try:
         return Comparison(sent, "==", None).name
     except InvalidCondition as error:
-        raise InvalidContent.at(f"{at}/field", error.message) from None
+        raise InvalidContent.at(f"{pointer}/field", error.message) from None
 
 
-def _parse_weights(sent: Any, at: str) -> tuple[tuple[EncodedValue, float], ...]:
+def _parse_weights(sent: Any, pointer: str) -> tuple[tuple[EncodedValue, float], ...]:
     if not isinstance(sent, Mapping) or not 1 <= len(sent) <= MAX_VALUES:
-        raise InvalidContent.at(at, f"weights is an object of 1 to {MAX_VALUES} values, each with its addend")
-    found: dict[EncodedValue, float] = {}
+        raise InvalidContent.at(pointer, f"weights is an object of 1 to {MAX_VALUES} values, each with its addend")
+    weights: dict[EncodedValue, float] = {}
     for text in sent:
-        addend = _parse_number(sent, text, at)
+        addend = _parse_number(sent, text, pointer)
         for value in _parse_values(text):
-            if value in found:
-                raise InvalidContent.at(f"{at}/{_escape(text)}", f"{text!r} is another's number: say each value once")
-            found[value] = addend
-    return tuple(found.items())
+            if value in weights:
+                raise InvalidContent.at(
+                    f"{pointer}/{_escape(text)}", f"{text!r} is another's number: say each value once"
+                )
+            weights[value] = addend
+    return tuple(weights.items())
 
 
 def _parse_values(text: str) -> list[EncodedValue]:
-    """What a name in `weights` stands for: that text, and the number or the truth that JSON writes so."""
-    found = [encode_value(text)]
+    """Return the values that a name in `weights` stands for: the text, and the number or boolean that JSON writes
+    so.
+    """
+    values = [encode_value(text)]
     if text in ("true", "false"):
-        found.append(encode_value(text == "true"))
+        values.append(encode_value(text == "true"))
     elif _NUMBER.fullmatch(text) and len(text) < MAX_VALUES and math.isfinite(float(text)):
-        found.append(encode_value(json.loads(text)))
-    return found
+        values.append(encode_value(json.loads(text)))
+    return values
 
 
-def _parse_number(sent: Mapping[str, Any], name: str, at: str, otherwise: float | None = None) -> float:
-    """A finite number under that name."""
-    if name not in sent and otherwise is not None:
-        return otherwise
+def _parse_number(sent: Mapping[str, Any], name: str, pointer: str, default: float | None = None) -> float:
+    """Return the finite number of that name, or the default if it is missing."""
+    if name not in sent and default is not None:
+        return default
     value, finite = sent[name], False
     if type(value) in (int, float):
         try:
@@ -235,20 +246,22 @@ def _parse_number(sent: Mapping[str, Any], name: str, at: str, otherwise: float 
         except OverflowError:
             finite = False
     if not finite:
-        raise InvalidContent.at(f"{at}/{_escape(name)}", f"{name} is a finite number within float64, not {value!r:.60}")
+        raise InvalidContent.at(
+            f"{pointer}/{_escape(name)}", f"{name} is a finite number within float64, not {value!r:.60}"
+        )
     return float(value)
 
 
-def _parse_addend(sent: Mapping[str, Any], name: str, at: str) -> float:
-    return min(max(_parse_number(sent, name, at, 0.0), -MAX_ADDEND), MAX_ADDEND)
+def _parse_addend(sent: Mapping[str, Any], name: str, pointer: str) -> float:
+    return min(max(_parse_number(sent, name, pointer, 0.0), -MAX_ADDEND), MAX_ADDEND)
 
 
-def _parse_choice(sent: Any, names: tuple[str, ...], at: str) -> str:
+def _parse_choice(sent: Any, names: tuple[str, ...], pointer: str) -> str:
     if not isinstance(sent, str) or sent not in names:
-        raise InvalidContent.at(at, f"{at.rpartition('/')[2]} is {' or '.join(names)}, not {sent!r:.60}")
+        raise InvalidContent.at(pointer, f"{pointer.rpartition('/')[2]} is {' or '.join(names)}, not {sent!r:.60}")
     return sent
 
 
 def _escape(name: str) -> str:
-    """As a part of a JSON pointer."""
+    """Escape a name for a JSON pointer."""
     return name.replace("~", "~0").replace("/", "~1")

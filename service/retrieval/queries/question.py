@@ -1,4 +1,4 @@
-"""Sent queries and options → vectors, and the questions that the lookup answers."""
+"""Queries and options as they are sent → vectors, and the questions that the lookup answers."""
 
 from __future__ import annotations
 
@@ -112,10 +112,11 @@ async def check_readable(encoder: LoadingEncoder | None, query: str, pointer: st
 def check_texts(record: CollectionRecord, queries: Sequence[str | Array], pointers: Sequence[str]) -> None:
     """Refuse texts if the collection has no encoder."""
     if record.settings.encoder is None:
-        for query, at in zip(queries, pointers, strict=True):
+        for query, pointer in zip(queries, pointers, strict=True):
             if isinstance(query, str):
                 raise InvalidContent.at(
-                    at, f"the query is a text and collection {record.name!r} has no encoder: send the query as a vector"
+                    pointer,
+                    f"the query is a text and collection {record.name!r} has no encoder: send the query as a vector",
                 )
 
 
@@ -134,12 +135,12 @@ def _describe_unreadable(text: str, unknown: int, model: str) -> str:
 
 
 DocumentDetail = Literal["ids", "texts", "vectors"]
-"""What is wanted of the documents that match: their ids, what is stored of them but for vectors, or all."""
+"""What is read of the matching documents: their ids, everything but their vectors, or everything."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What is asked besides the query; None takes the collection's, or the default."""
+    """The options of a query; None takes the collection's setting, or the default."""
 
     temperature: float | Literal["auto"] | None = None
     effective_documents: float = 8.0
@@ -161,14 +162,14 @@ class Options:
 
 
 async def prepare_terms(collection: Collection, queries: Sequence[str | Array], options: Options) -> TermsBuilder:
-    """What is added to the logits, for each of the queries; words are ranked by then.
+    """Return a builder of each query's terms; if there is full text, documents are ranked first.
 
     Raises:
-        InvalidContent: options that cannot be met; the function returned raises it too.
-        RetrievalError: the collection cannot be asked.
+        InvalidContent: invalid options; the returned function raises it, too.
+        RetrievalError: the collection cannot be queried.
     """
     weight, ranked = get_full_text_weight(options), RankCache()
-    adding = build_terms(queries, weight, options.bias, options.temperature, options.normaliser, ranked)
+    builder = build_terms(queries, weight, options.bias, options.temperature, options.normaliser, ranked)
     if weight:
 
         def rank() -> None:
@@ -176,7 +177,7 @@ async def prepare_terms(collection: Collection, queries: Sequence[str | Array], 
                 ranked.find(snapshot, [query for query in queries if isinstance(query, str)])
 
         await READS.run(rank)
-    return adding
+    return builder
 
 
 async def prepare_questions(
@@ -184,70 +185,66 @@ async def prepare_questions(
     queries: Sequence[EncodedQuery],
     options: Options,
     pointers: Sequence[str],
-    adding: TermsBuilder,
+    terms: TermsBuilder,
 ) -> Callable[[Snapshot], list[Question]]:
-    """Make questions of the queries, on whichever version of the collection they will be asked.
+    """Return a function that builds the questions of the queries, for any version of the collection.
 
     Args:
-        collection: whose null and temperature are taken.
-        queries: as `encode_queries` gives them.
-        options: what is asked of each.
-        pointers: where each query stands in the request, for errors.
-        adding: what is added to the logits of each.
+        collection: provides the default null and temperature.
+        queries: as `encode_queries` returns them.
+        options: the options of each query.
+        pointers: the position of each query in the request, for errors.
+        adding: builds the terms that are added to the logits.
 
     Raises:
-        RetrievalError: a query that does not fit the collection; the function returned raises it too.
+        RetrievalError: a query does not fit the collection; the returned function raises it, too.
     """
     backgrounds = await get_encoder_backgrounds(collection.encoder, collection.record, options.null)
     vectors = [query.vector for query in queries]
 
-    def questions(snapshot: Snapshot) -> list[Question]:
+    def build_questions(snapshot: Snapshot) -> list[Question]:
         record = snapshot.record
         if not options.allow_missing:
             check_complete(snapshot)
         check_queries(record, vectors, pointers)
         null = resolve_null(record, snapshot.own, options.null, backgrounds, get_full_text_weight(options))
         mask = build_mask(snapshot, options.filter)
-        biases = [None if added is None else added.bias for added in adding(snapshot)]
-        each = zip(queries, biases, strict=True)
-        return [question(record, query.vector, options, null.of(query.sent), mask, bias) for query, bias in each]
+        biases = [None if query_terms is None else query_terms.bias for query_terms in terms(snapshot)]
+        pairs = zip(queries, biases, strict=True)
+        return [question(record, query.vector, options, null.of(query.sent), mask, bias) for query, bias in pairs]
 
-    return questions
+    return build_questions
 
 
 def get_full_text_weight(options: Options) -> float:
-    """What is sent as `full_text`, 0 where nothing is."""
-    assert options.full_text != "auto"  # which has become a number by then
+    """Return `full_text`, or 0 if it was not sent."""
+    assert options.full_text != "auto"  # resolve_options has replaced it by a number
     return options.full_text or 0.0
 
 
 def check_complete(snapshot: Snapshot) -> None:
-    """Refuse to ask a collection of which documents are missing.
-
-    Raises:
-        ShardsMissing: some are.
-    """
+    """Raise ShardsMissing if documents of the collection are missing."""
     if snapshot.missing is not None:
         documents = snapshot.view.documents
         raise ShardsMissing(snapshot.record.name, documents, documents + snapshot.missing.documents)
 
 
 def check_queries(record: CollectionRecord, vectors: Sequence[Array], pointers: Sequence[str]) -> None:
-    """Refuse a query of another width than the keys, and one without a direction under cosine."""
+    """Raise InvalidContent for a query whose width differs from the keys', or a zero vector under cosine."""
     dimension = record.settings.dimension
-    for vector, at in zip(vectors, pointers, strict=True):
+    for vector, pointer in zip(vectors, pointers, strict=True):
         if dimension is not None and len(vector) != dimension:
             raise InvalidContent.at(
-                at,
+                pointer,
                 f"query has width {len(vector)}, the keys of {record.name!r} have width {dimension}: "
                 "encode both with the same model",
             )
         if record.settings.similarity == "cosine" and not vector.any():
-            raise InvalidContent.at(at, "a zero vector has no direction, so no cosine: send another query")
+            raise InvalidContent.at(pointer, "a zero vector has no direction, so no cosine: send another query")
 
 
 def build_mask(snapshot: Snapshot, sent: Any) -> Mask | None:
-    """A filter → which rows may be attended to."""
+    """Return the mask of a sent filter; None if none was sent."""
     condition = parse_filter(sent)
     return None if condition is None else snapshot.mask(condition)
 
@@ -260,7 +257,7 @@ def question(
     mask: Mask | None = None,
     bias: Bias | None = None,
 ) -> Question:
-    """What the core is asked, in full."""
+    """Build the question for the lookup."""
     temperature: float | Auto
     if options.temperature == "auto":
         temperature = Auto(options.effective_documents)

@@ -27,31 +27,32 @@ Document = StoredDocument | DocumentRecord
 
 @dataclass(frozen=True)
 class BestKey:
-    """Which key of a document is the most similar, from 0; and what part of the key text it is of, where of one."""
+    """The most similar key of a document, from 0, and the part of the key text that it is of; None without parts."""
 
     index: int
     part: TextSpan | None
 
 
 class DocumentReader(Protocol):
-    """Documents by their row numbers int64[n], in order."""
+    """Reads documents by their row numbers int64[n], in order."""
 
     def ids(self, rows: Array) -> Sequence[str]:
-        """Their ids."""
+        """Return their ids."""
 
     def documents(self, rows: Array) -> Sequence[Document | str]:
-        """As much of them as is wanted; of a document of which nothing but its id is, that."""
+        """Return the requested detail of each document; only its id if nothing else is needed."""
 
     def spoke(self, found: Sequence[Document | str], rows: Array, parts: Array) -> list[BestKey | None]:
-        """Which of its keys each of the documents found is told of by; `parts` int64[n] are those keys' numbers."""
+        """Return the most similar key of each document; `parts` int64[n] are the numbers of these keys."""
 
 
 @dataclass(frozen=True)
 class StoredDocuments:
-    """Documents of a collection, as its reader sees them.
+    """Reads documents of a collection from its store.
 
     Attributes:
-        wants: "ids" is enough only where no document has several keys.
+        wants: "ids" is sufficient only if no document has several keys.
+        several: whether some document has several keys.
     """
 
     record: CollectionRecord
@@ -60,22 +61,24 @@ class StoredDocuments:
     several: bool = False
 
     def ids(self, rows: Array) -> Sequence[str]:
-        """See `DocumentReader`."""
+        """Return their ids; see `DocumentReader`."""
         return self.reader.ids(self.record.id, rows)
 
     def documents(self, rows: Array) -> Sequence[Document | str]:
-        """See `DocumentReader`."""
+        """Return their requested detail; see `DocumentReader`."""
         if self.wants == "vectors":
             return self.reader.documents(self.record.id, rows)
         if self.wants == "texts" or self.several:
             return self.reader.texts(self.record.id, rows)
         return self.reader.ids(self.record.id, rows)
 
-    def spoke(self, found: Sequence[Document | str], rows: Array, parts: Array) -> list[BestKey | None]:
-        """See `DocumentReader`."""
-        spoke: list[BestKey | None] = [None] * len(found)
+    def spoke(self, documents: Sequence[Document | str], rows: Array, parts: Array) -> list[BestKey | None]:
+        """Return the most similar keys; see `DocumentReader`."""
+        spoke: list[BestKey | None] = [None] * len(documents)
         if self.several:
-            several = [i for i, each in enumerate(found) if not isinstance(each, str) and each.n_keys > 1]
+            several = [
+                i for i, document in enumerate(documents) if not isinstance(document, str) and document.n_keys > 1
+            ]
             for i, part in zip(several, self.reader.parts(self.record.id, parts[several]), strict=True):
                 spoke[i] = BestKey(int(parts[i] - rows[i]), part)
         return spoke
@@ -83,20 +86,20 @@ class StoredDocuments:
 
 @dataclass(frozen=True)
 class MemoryDocuments:
-    """Documents that came with the question, each with one key; their rows are their places."""
+    """Reads documents that came with the query; each has one key, and its row is its index."""
 
     given: Sequence[DocumentRecord]
 
     def ids(self, rows: Array) -> Sequence[str]:
-        """See `DocumentReader`."""
+        """Return their ids; see `DocumentReader`."""
         return [self.given[row].id for row in np.asarray(rows).tolist()]
 
     def documents(self, rows: Array) -> Sequence[Document]:
-        """See `DocumentReader`."""
+        """Return the documents; see `DocumentReader`."""
         return [self.given[row] for row in np.asarray(rows).tolist()]
 
     def spoke(self, found: Sequence[Document | str], rows: Array, parts: Array) -> list[BestKey | None]:
-        """See `DocumentReader`."""
+        """Return None for each document; see `DocumentReader`."""
         return [None] * len(found)
 
 
@@ -105,13 +108,13 @@ class Match:
     """A document and its share of the answer.
 
     Attributes:
-        document: with its vectors where they were wanted; None where only its id was.
-        similarity, logit: of its key that is most similar, the part of it that spoke.
-        weight: of all its keys together.
-        log_parts: ln(weight / weight of that one key); 0 where it has no other.
-        spoke: which of its keys that is; None where it has no other.
-        addends: what was added to the logit, a line each; None where nothing was, or that was not wanted.
-        confidence: the chance that it is right; None where the collection is not calibrated, or asked otherwise.
+        document: with its vectors if requested; None if only its id was.
+        similarity, logit: those of its most similar key.
+        weight: that of all its keys together.
+        log_parts: ln(weight / weight of the most similar key); 0 if it has one key.
+        spoke: the most similar key; None if it has one key.
+        addends: the explanation of each term that was added to the logit; None without terms or if not requested.
+        confidence: the probability that it is right; None if the collection is uncalibrated or the options differ.
     """
 
     id: str
@@ -127,7 +130,9 @@ class Match:
 
 @dataclass(frozen=True)
 class FullText:
-    """What the words of a question added: a weight times a ranking, to so many documents that hold one of them."""
+    """The full-text term of a query: its weight, its ranking, and the number of documents that contain a word of
+    the query.
+    """
 
     weight: float
     ranking: str
@@ -136,15 +141,15 @@ class FullText:
 
 @dataclass(frozen=True)
 class Result:
-    """An answer of the core, with the documents it names; match weights, rest and null sum to one.
+    """The answer to a query with its documents; the weights of matches, rest and null sum to one.
 
     Attributes:
-        verdict: whether one document stands out, several share the weight, or there is nothing.
-        coverage: of how much of the collection it was made; None where it had to be all of it.
-        unknown_tokens: of the question, which the model does not know; None where it is a vector.
-        full_text: what words added; None where that was not asked.
-        read: what a field came to over all documents, where that was asked.
-        warnings: why the filter passes no document, a sentence each.
+        verdict: whether one document stands out, several share the weight, or none matches.
+        coverage: how much of the collection it covers; None if it had to be all.
+        unknown_tokens: the number of query tokens that the model does not know; None for a vector.
+        full_text: the full-text term; None without one.
+        read: the aggregated field over all documents; None if not requested.
+        warnings: reasons why the filter passes no document, a sentence each.
     """
 
     matches: list[Match]
@@ -161,7 +166,7 @@ class Result:
 
 @dataclass(frozen=True)
 class ResultBuilder:
-    """What answers to some options become, of one snapshot."""
+    """Builds the results of one snapshot and set of options."""
 
     snapshot: Snapshot
     reading: DocumentReader
@@ -170,24 +175,24 @@ class ResultBuilder:
     def result(
         self, query: EncodedQuery, answer: Answer, added: LogitTerms | None, confident: ConfidenceModel | None
     ) -> Result:
-        """An answer with its documents, how sure it is, and what is to be told of what was added to its logits."""
-        explained = added if self.options.explained else None
-        made = result(self.snapshot.record, query, answer, self.reading, explained, confident)
+        """Build the result of an answer, with documents, confidence and the explanation of its terms."""
+        shown_terms = added if self.options.explained else None
+        built = result(self.snapshot.record, query, answer, self.reading, shown_terms, confident)
         warnings = explain_filter(self.snapshot, self.options.filter, answer.documents)
         return replace(
-            made, full_text=summarise_full_text(added, self.snapshot, self.options.filter), warnings=warnings
+            built, full_text=summarise_full_text(added, self.snapshot, self.options.filter), warnings=warnings
         )
 
 
 def explain_filter(snapshot: Snapshot, sent: Any, documents: int) -> list[str]:
-    """Why a filter passes none of the documents, as far as their fields tell; nothing where it passes some."""
+    """Explain why a filter passes no document, as far as its fields tell; return an empty list if it passes some."""
     return (
         [] if documents or sent is None else explain_no_match(snapshot.reader, snapshot.record.id, parse_filter(sent))
     )
 
 
 def summarise_full_text(added: LogitTerms | None, snapshot: Snapshot, sent: Any) -> FullText | None:
-    """What words added, to how many of the documents that pass the filter as it is sent."""
+    """Return the full-text term and the number of matching documents that pass the filter; None without full text."""
     if added is None or added.words is None:
         return None
     return FullText(added.words.weight, added.words.ranking, added.holding(build_mask(snapshot, sent)))
@@ -199,59 +204,59 @@ def result(
     answer: Answer,
     reading: DocumentReader,
     added: LogitTerms | None = None,
-    confident: ConfidenceModel | None = None,
+    confidence_model: ConfidenceModel | None = None,
 ) -> Result:
-    """The answer with its documents, as far as they are wanted; ties at the cut are decided by id.
+    """Build the result of an answer, with the requested documents; the id decides ties at the cut.
 
     Args:
-        query: what was asked.
-        added: what is to be told of as added to each.
-        confident: how sure each may be.
+        query: the encoded query.
+        added: the terms to explain for each match; None for no explanation.
+        confident: computes the confidence of each match; None for no confidence.
     """
-    verdict = answer.verdict if confident is None else confident.verdict(answer)
+    verdict = answer.verdict if confidence_model is None else confidence_model.verdict(answer)
     verdict = query.verdict(verdict, answer.evidence, answer.certificate.total_variation)
-    answer = answer if confident is None else confident.cut(answer)
-    chosen = _choose_matches(answer, reading)
-    rows, weights = answer.numbers[chosen], answer.weights[chosen]
-    found = reading.documents(rows)
+    answer = answer if confidence_model is None else confidence_model.cut(answer)
+    matching = _choose_matches(answer, reading)
+    rows, weights = answer.numbers[matching], answer.weights[matching]
+    documents = reading.documents(rows)
     columns = zip(
-        [each if isinstance(each, str) else each.id for each in found],
-        [None if isinstance(each, str) else each for each in found],
-        answer.similarities[chosen].tolist(),
-        answer.logits[chosen].tolist(),
+        [document if isinstance(document, str) else document.id for document in documents],
+        [None if isinstance(document, str) else document for document in documents],
+        answer.similarities[matching].tolist(),
+        answer.logits[matching].tolist(),
         weights.tolist(),
-        answer.log_parts[chosen].tolist(),
-        reading.spoke(found, rows, answer.parts[chosen]),
+        answer.log_parts[matching].tolist(),
+        reading.spoke(documents, rows, answer.parts[matching]),
         [None] * len(rows) if added is None else added.told(rows),
         strict=True,
     )
     matches = [Match(*row) for row in columns]
     matches.sort(key=lambda match: (-match.weight, -match.similarity, match.id))
     logs = np.array([match.logit + match.log_parts for match in matches])
-    confidences = None if confident is None else confident.of_matches(logs, answer.keys)
+    confidences = None if confidence_model is None else confidence_model.of_matches(logs, answer.keys)
     if confidences is not None:
-        both = zip(matches, confidences, strict=True)
-        matches = [replace(match, confidence=confidence) for match, confidence in both]
+        pairs = zip(matches, confidences, strict=True)
+        matches = [replace(match, confidence=confidence) for match, confidence in pairs]
     rest = compute_rest_weight(answer.evidence, weights, answer.documents)
     return Result(matches, rest, _output(record, answer), answer, verdict, query.unknown_tokens)
 
 
 def _choose_matches(answer: Answer, reading: DocumentReader) -> Array:
-    """Which places of the head are matches, where more than those tie with the last of them."""
-    places = np.arange(len(answer.numbers))
-    if len(places) <= answer.matches:
-        return places
+    """Return the indices of the head that are matches, if more than that tie with the last one."""
+    indices = np.arange(len(answer.numbers))
+    if len(indices) <= answer.matches:
+        return indices
     ids = np.array(reading.ids(answer.numbers), dtype=object)
     return np.lexsort((ids, -answer.similarities, -answer.weights))[: answer.matches]
 
 
 def compute_rest_weight(evidence: Evidence, weights: Sequence[float] | Array, documents: int) -> float:
-    """What the documents that are no matches weigh together; `documents`: how many pass."""
+    """Return the weight of the passing documents that are not matches; `documents` is their number."""
     return max(0.0, 1.0 - evidence.null_weight - float(np.sum(weights))) if documents else 0.0
 
 
 def _output(record: CollectionRecord, answer: Answer) -> Array | None:
-    """The blended value; a collection that never held a document has only its settings to tell the width."""
+    """Return the output; for an empty collection the settings determine its width."""
     if answer.output is None or answer.output.size:
         return answer.output
     return np.zeros(record.settings.value_dimension or record.settings.dimension or 0)

@@ -146,7 +146,7 @@ def test_a_write_under_way_while_keys_are_read_anew_is_in_what_is_read(tmp_path,
     flipped(path)
     with opened(tmp_path) as made:
         collection = made.collection("c")
-        stage, staged, memory_of = collection._publish_after, threading.Event(), collection_module.memory_of
+        stage, staged, load_memory = collection._publish_after, threading.Event(), collection_module.load_memory
 
         def slowly(writer, **change):
             stage(writer, **change)
@@ -158,7 +158,7 @@ def test_a_write_under_way_while_keys_are_read_anew_is_in_what_is_read(tmp_path,
             time.sleep(0.1)
 
         def late(*arguments):
-            found = memory_of(*arguments)
+            found = load_memory(*arguments)
             writing.join(30)
             return found
 
