@@ -1,4 +1,4 @@
-"""What the product does: collections, documents, filters, the null background, attending."""
+"""Retrieval: collections, documents, filters, the null key and queries."""
 
 from __future__ import annotations
 

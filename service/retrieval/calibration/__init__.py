@@ -1,4 +1,4 @@
-"""What labelled questions say of a collection: mathematics on small tables, which knows no collection."""
+"""Calibration by labelled questions: mathematics on small tables, independent of collections."""
 
 from __future__ import annotations
 

@@ -16,17 +16,17 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 MIN_SLOPE = 0.05
-"""The least slope of the weight: more of it never means less confidence. Of the lead it is 0."""
+"""The least slope of the weight: more weight never means less confidence. For the lead it is 0."""
 
-# What is expected before there are labels: a weight that means what it says, beside which a lead says nothing; and how
-# far around that, as deviations.
+
+# Gaussian prior of the parameters: the weight is the confidence, and the lead says nothing.
 _PRIOR_MEAN, _PRIOR_DEVIATION = np.array([1.0, 1.0, 0.0, 0.0, 0.0]), np.array([1.0, 1.4, 1.0, 1.0, 2.0])
 _MIN_PARAMETERS = np.array([MIN_SLOPE, MIN_SLOPE, 0.0, 0.0, -np.inf])
 
 FULL_CURVE_LABELS = 100
-"""Labels below which a curve has two parameters."""
+"""With fewer labels a curve has two parameters."""
 
-_MAX_LOGIT = 40.0  # a logit beyond which nothing changes
+_MAX_LOGIT = 40.0  # logits are clipped to this size
 _MAX_STEPS, _MIN_STEP = 100, 1e-10
 
 
@@ -34,15 +34,15 @@ _MAX_STEPS, _MIN_STEP = 100, 1e-10
 class Curve:
     """sigmoid(slope·x + lead_slope·z + offset).
 
-    x = logit(w) of the best document's weight w, the null key left out: how far it stands out from the others. z is how
-    far all documents together outweigh the fitted null key, as a logit: how much there is that is like the question.
+    x = logit(w) of the best document's weight w without the null key: how far it stands out from the others. z is the
+    logit of all documents' weight against the fitted null key: how much of the collection is like the query.
 
     Attributes:
-        slope: of x, the weight being below ½.
-        slope_above: of x from there on: a weight near 1 says that no other document is like it, not that it is right.
-        lead_slope: of z, the null key weighing more than the documents.
-        lead_slope_above: of z where it weighs less.
-        offset: the logit of the confidence where both are 0.
+        slope: the slope of x for weights below ½.
+        slope_above: the slope of x above; a weight near 1 says that no other document is like it, not that it is right.
+        lead_slope: the slope of z if the null key outweighs the documents.
+        lead_slope_above: the slope of z otherwise.
+        offset: the logit of the confidence at x = z = 0.
     """
 
     slope: float
@@ -52,77 +52,79 @@ class Curve:
     offset: float
 
     def __call__(self, logits: Array, leads: Array) -> Array:
-        """float64[q]: the confidences, of such x and z."""
+        """Return float64[q], the confidences for x and z."""
         parameters = [self.slope, self.slope_above, self.lead_slope, self.lead_slope_above, self.offset]
         return np.asarray(0.5 * (1 + np.tanh(_features(logits, leads) @ parameters / 2)))
 
     @classmethod
     def fitted(cls, logits: Array, leads: Array, right: Array) -> Curve:
-        """The likeliest one, by Newton's method; where a slope would be too flat, the likeliest with that one.
+        """Fit the curve of greatest posterior by Newton's method; slopes below their minimum are fixed at it.
 
         Args:
             logits: float64[q], x of each question; `leads`: float64[q], z.
             right: bool[q], whether its first match is right.
         """
-        features, found = _features(logits, leads), _MIN_PARAMETERS.copy()
-        free = np.ones(len(found), dtype=np.bool_)
+        features, parameters = _features(logits, leads), _MIN_PARAMETERS.copy()
+        free = np.ones(len(parameters), dtype=np.bool_)
         while True:
-            known = features[:, ~free] @ found[~free]
-            found[free] = _fit_logistic(features[:, free], known, right, _PRIOR_MEAN[free], _PRIOR_DEVIATION[free])
-            if not (low := found < _MIN_PARAMETERS).any():
-                return cls(*found.tolist())
+            fixed = features[:, ~free] @ parameters[~free]
+            parameters[free] = _fit_logistic(features[:, free], fixed, right, _PRIOR_MEAN[free], _PRIOR_DEVIATION[free])
+            if not (low := parameters < _MIN_PARAMETERS).any():
+                return cls(*parameters.tolist())
             free &= ~low
-            found[low] = _MIN_PARAMETERS[low]
+            parameters[low] = _MIN_PARAMETERS[low]
 
     @classmethod
     def of_few(cls, logits: Array, right: Array) -> Curve:
-        """The likeliest one of a slope and an offset alone: five parameters follow the chance in few labels."""
+        """Fit a slope and an offset alone: five parameters would follow noise in few labels."""
         features = np.stack([logits, np.ones(len(logits))], axis=1)
-        expected, around, nothing = _PRIOR_MEAN[[0, 4]], _PRIOR_DEVIATION[[0, 4]], np.zeros(len(logits))
-        slope, offset = _fit_logistic(features, nothing, right, expected, around)
+        expected, deviation, zeros = _PRIOR_MEAN[[0, 4]], _PRIOR_DEVIATION[[0, 4]], np.zeros(len(logits))
+        slope, offset = _fit_logistic(features, zeros, right, expected, deviation)
         if slope < MIN_SLOPE:
-            slope, known = MIN_SLOPE, MIN_SLOPE * logits
-            (offset,) = _fit_logistic(features[:, 1:], known, right, expected[1:], around[1:])
+            slope, fixed = MIN_SLOPE, MIN_SLOPE * logits
+            (offset,) = _fit_logistic(features[:, 1:], fixed, right, expected[1:], deviation[1:])
         return cls(float(slope), float(slope), 0.0, 0.0, float(offset))
 
 
 def _features(logits: Array, leads: Array) -> Array:
-    """float64[q, 5]: what the parameters of a curve are multiplied with."""
+    """Return float64[q, 5], the factors of the parameters."""
     below, above = np.minimum(logits, 0.0), np.maximum(logits, 0.0)
     behind, ahead = np.clip(leads, -_MAX_LOGIT, 0.0), np.clip(leads, 0.0, _MAX_LOGIT)
     return np.stack([below, above, behind, ahead, np.ones(len(logits))], axis=1)
 
 
-def _fit_logistic(features: Array, known: Array, right: Array, expected: Array, around: Array) -> Array:
-    """float64[p]: what the chance sigmoid(known + features·p) makes `right` likeliest with; the likelihood is concave.
+def _fit_logistic(features: Array, offsets: Array, right: Array, expected: Array, deviation: Array) -> Array:
+    """Return float64[p], the parameters that make `right` likeliest under sigmoid(offsets + features·p).
+
+    The likelihood with its Gaussian prior is concave.
 
     Args:
-        features: float64[q, p]; `known`: float64[q].
-        expected, around: float64[p], what p is expected to be, and how far around that, as deviations.
+        features: float64[q, p]; `offsets`: float64[q].
+        expected, deviation: float64[p], mean and standard deviation of the prior.
     """
 
     def likelihood(parameters: Array) -> float:
-        logits = known + features @ parameters
+        logits = offsets + features @ parameters
         labels = np.where(right, logits, 0.0) - np.logaddexp(0.0, logits)
-        return float(labels.sum() - (((parameters - expected) / around) ** 2).sum() / 2)
+        return float(labels.sum() - (((parameters - expected) / deviation) ** 2).sum() / 2)
 
-    found, reached = expected, likelihood(expected)
+    parameters, likelihood_now = expected, likelihood(expected)
     for _ in range(_MAX_STEPS):
-        chance = 0.5 * (1 + np.tanh((known + features @ found) / 2))
-        gradient = features.T @ (right - chance) - (found - expected) / around**2
-        curvature = (features.T * (chance * (1 - chance))) @ features + np.diag(1 / around**2)
+        chance = 0.5 * (1 + np.tanh((offsets + features @ parameters) / 2))
+        gradient = features.T @ (right - chance) - (parameters - expected) / deviation**2
+        curvature = (features.T * (chance * (1 - chance))) @ features + np.diag(1 / deviation**2)
         step = np.linalg.solve(curvature, gradient)
-        # Where a step is far the quadratic is no model of the likelihood.
-        while (tried := likelihood(found + step)) < reached and np.abs(step).max() > _MIN_STEP:
+        # Halve a step that lowers the likelihood: the quadratic model does not hold that far away.
+        while (likelihood_next := likelihood(parameters + step)) < likelihood_now and np.abs(step).max() > _MIN_STEP:
             step = step / 2
-        if tried < reached or np.abs(step).max() <= _MIN_STEP:
+        if likelihood_next < likelihood_now or np.abs(step).max() <= _MIN_STEP:
             break
-        found, reached = found + step, tried
-    return found
+        parameters, likelihood_now = parameters + step, likelihood_next
+    return parameters
 
 
 def weight_logits(best: Array, log_partition: Array) -> Array:
-    """float64: logit of the weight e^(best − log_partition), cut at ±40."""
+    """Return the logit of the weight e^(best − log_partition), clipped to ±40."""
     gap = np.minimum(best - log_partition, 0.0)
     with np.errstate(divide="ignore"):
         rest = np.log(-np.expm1(gap))
@@ -131,34 +133,39 @@ def weight_logits(best: Array, log_partition: Array) -> Array:
 
 COVERAGES = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99)
 SMOOTHING = 0.75
-"""Harrell and Davis's weights, for so much of the n: a few more ranks are averaged, for a point of bias at most."""
+"""The scale of n in Harrell and Davis's weights: below 1 they average a few more ranks, for at most one point of
+bias.
+"""
 
 MIN_AVERAGED_RANK = 10
-"""Below so many labels under the threshold it is the one at their rank: an average over so few is off to one side."""
+"""With fewer labels below the threshold it is the one at their rank, because an average over so few would be biased."""
 
 TOLERANCE = 1e-9
-"""By so much, relative to its weight, a document may miss a threshold: the same one is not computed alike twice."""
+"""The relative amount by which a weight may miss the threshold, because rounding differs between computations."""
 
 _GRID = 4096
 
 
 def min_labels(promise: float) -> int:
-    """How many labelled questions with an answer a promise needs, at least."""
+    """Return the least number of labelled questions with an answer that a coverage needs."""
     return math.ceil(round(1 / (1 - promise), 6)) - 1
 
 
 def fit_thresholds(log_weights: Array) -> dict[float, float]:
-    """By promise, the least logarithm of a weight that belongs to the set; none where there are too few.
+    """Return, by coverage, the least log weight of a member of the set; coverages that need more labels are left out.
 
     Args:
-        log_weights: float64[n], of the right document of each question that has one, the null key left out.
+        log_weights: float64[n], that of the right document of each question with an answer, without the null key.
     """
     ordered = np.sort(log_weights)
     return {p: estimate_quantile(ordered, 1 - p) - TOLERANCE for p in COVERAGES if len(ordered) >= min_labels(p)}
 
 
 def estimate_quantile(ordered: Array, share: float) -> float:
-    """Of values float64[n] in ascending order: Harrell and Davis's, rank (n + 1)·share in the mean, or that of few."""
+    """Return Harrell and Davis's quantile of ascending values float64[n], of mean rank (n + 1)·share.
+
+    At low ranks it is the value at that rank.
+    """
     n = len(ordered)
     rank = math.floor(round((n + 1) * share, 6))
     if rank < MIN_AVERAGED_RANK:
@@ -169,9 +176,9 @@ def estimate_quantile(ordered: Array, share: float) -> float:
     return float(weights @ ordered)
 
 
-def _incomplete_beta(a: float, b: float, at: Array) -> Array:
-    """float64: the distribution of Beta(a, b), by the trapezoid rule."""
+def _incomplete_beta(a: float, b: float, points: Array) -> Array:
+    """Return the distribution function of Beta(a, b), by the trapezoid rule."""
     grid = (np.arange(_GRID) + 0.5) / _GRID
     logs = (a - 1) * np.log(grid) + (b - 1) * np.log1p(-grid)
     sums = np.concatenate([[0.0], np.cumsum(np.exp(logs - logs.max()))])
-    return np.asarray(np.interp(at, np.arange(_GRID + 1) / _GRID, sums / sums[-1]))
+    return np.asarray(np.interp(points, np.arange(_GRID + 1) / _GRID, sums / sums[-1]))

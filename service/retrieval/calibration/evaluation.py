@@ -22,28 +22,28 @@ Array = np.ndarray[Any, Any]
 
 BINS = 10
 BOOTSTRAP_SAMPLES = 200
-"""Of as many questions, drawn with replacement: the calibration error's standard error is their deviation."""
+"""The number of bootstrap samples for the standard error of the calibration error."""
 
 MIN_PROBABILITY = 1e-6
-"""A confidence counts as no nearer to 0 or 1 than this, for one wrong word would make the log-loss infinite."""
+"""Probabilities are clipped to this distance from 0 and 1: one wrong answer would make the log-loss infinite."""
 
 
 class Metric(NamedTuple):
-    """A figure and its standard error; both None where there was nothing to measure it on."""
+    """A metric and its standard error; both None if there was nothing to measure."""
 
     value: float | None
     error: float | None
 
     @property
     def known(self) -> tuple[float, float]:
-        """Both, where there was something."""
+        """Both numbers, if there are any."""
         assert self.value is not None
         assert self.error is not None
         return self.value, self.error
 
     @classmethod
     def mean(cls, values: Array) -> Metric:
-        """Of independent values; nothing where one of them is NaN, which says that it could not be known."""
+        """Return the mean of independent values; None if a value is NaN, which marks it as unknown."""
         if len(values) < 2 or np.isnan(values).any():
             return cls(None, None)
         return cls(float(np.mean(values)), standard_error(values.astype(np.float64)))
@@ -51,17 +51,17 @@ class Metric(NamedTuple):
 
 @dataclass(frozen=True)
 class Metrics:
-    """What came of questions.
+    """Metrics over labelled questions.
 
     Attributes:
         ece: expected calibration error of the first match's confidence, over ten bins of equal size.
-        brier, log_loss: of the same; log_loss in nats.
-        label_loss: −ln of what the label had in the distribution, the right document or the null key; in nats.
-        recall: at 1, of questions that have an answer.
-        mrr: mean reciprocal rank, of these.
-        one_right: share of these whose verdict is "one", the right one first.
-        one_wrong: share of the others whose verdict is "one".
-        coverage: share of those with an answer whose right one is in the set of a promise of 0.9.
+        brier, log_loss: of the same confidence; log_loss in nats.
+        label_loss: −ln of the weight of the label, which is the right document or the null key; in nats.
+        recall: recall at 1 over questions with an answer.
+        mrr: mean reciprocal rank over these.
+        one_right: share of these with the verdict "one" and the right first match.
+        one_wrong: share of the questions without an answer with the verdict "one".
+        coverage: share of questions with an answer whose right document is in the conformal set of coverage 0.9.
     """
 
     ece: Metric
@@ -76,7 +76,7 @@ class Metrics:
 
     @classmethod
     def of(cls, outcomes: Outcomes) -> Metrics:
-        """Of the questions that these outcomes are of."""
+        """Compute the metrics of these outcomes."""
         present = outcomes.present
         return cls(
             ece=Metric(
@@ -95,45 +95,45 @@ class Metrics:
 
 
 def calibration_error(confidence: Array, right: Array) -> float:
-    """Σ share of a bin · |mean confidence − share that is right|, over ten bins of equal size."""
-    # What is equally sure is equally right, in whatever order it comes.
+    """Return Σ share of a bin · |mean confidence − share that is right|, over ten bins of equal size."""
+    # Use the mean of equal confidences, so that their order does not matter.
     _, equal = np.unique(confidence, return_inverse=True)
-    apart = confidence - (np.bincount(equal, right) / np.bincount(equal))[equal]
+    differences = confidence - (np.bincount(equal, right) / np.bincount(equal))[equal]
     bins = np.array_split(np.argsort(confidence, kind="stable"), BINS)
-    return float(sum(abs(apart[each].sum()) for each in bins) / len(confidence))
+    return float(sum(abs(differences[bin_].sum()) for bin_ in bins) / len(confidence))
 
 
 def log_losses(outcomes: Outcomes) -> Array:
-    """float64[q], nats: −ln of the chance that was given to what was so."""
-    sure = np.clip(outcomes.confidence, MIN_PROBABILITY, 1 - MIN_PROBABILITY)
-    return np.asarray(-np.log(np.where(outcomes.right, sure, 1 - sure)))
+    """Return float64[q] in nats: −ln of the probability of what was true."""
+    clipped = np.clip(outcomes.confidence, MIN_PROBABILITY, 1 - MIN_PROBABILITY)
+    return np.asarray(-np.log(np.where(outcomes.right, clipped, 1 - clipped)))
 
 
 def label_losses(outcomes: Outcomes) -> Array:
-    """float64[q], nats: −ln of the share that the right document, or the null key, had."""
+    """Return float64[q] in nats: −ln of the weight of the right document, or of the null key."""
     return np.asarray(-np.maximum(outcomes.likelihood, np.log(MIN_PROBABILITY)))
 
 
 def _bootstrap_error(confidence: Array, right: Array) -> float:
-    random = np.random.default_rng(0)  # fixed: the same labels have the same answer
-    drawn = random.integers(len(right), size=(BOOTSTRAP_SAMPLES, len(right)))
-    return float(np.std([calibration_error(confidence[each], right[each]) for each in drawn], ddof=1))
+    random = np.random.default_rng(0)  # a fixed seed, so that equal labels give equal results
+    draws = random.integers(len(right), size=(BOOTSTRAP_SAMPLES, len(right)))
+    return float(np.std([calibration_error(confidence[draw], right[draw]) for draw in draws], ddof=1))
 
 
 COVERAGE = 0.9
-"""Of the sets whose coverage is told."""
+"""The coverage of the conformal sets that are evaluated."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was fitted, and how the collection does as it is, and with it.
+    """The fits, and the metrics of the collection before and after.
 
     Attributes:
-        plain: without words; `words`: with the λ that was fitted, None where that gains nothing.
-        before: as the collection is served: the first match's weight is its confidence, `top_p` makes the set.
-        after, after_words: with either fit, of questions that were held out.
-        gained: by how much the label's loss fell without words, question by question.
-        surer: the same of the log-loss of the confidences.
+        plain: the fit without full text; `words`: with the fitted λ, None if that does not gain.
+        before: metrics as served: the first match's weight is its confidence, and `top_p` makes the set.
+        after, after_words: metrics of either fit on held-out questions.
+        gained: by how much the label loss fell without full text, question by question.
+        surer: likewise for the log-loss of the confidences.
     """
 
     plain: Fit
@@ -146,34 +146,35 @@ class Evaluation:
 
     @property
     def gains(self) -> bool:
-        """Whether labels became likelier by more than the standard error of that, whatever confidences became.
+        """Whether the label loss fell by more than its standard error.
 
-        Or confidences better by more than theirs, and labels not less likely by more than twice theirs: by once they
-        are, of chance alone, one time in six.
+        Or the log-loss fell by more than its own, and the label loss rose by at most twice its own: by chance alone it
+        rises by more than one standard error in one case of six.
         """
         (gained, error), (surer, doubt) = self.gained.known, self.surer.known
         return gained > error or (surer > doubt and gained > -2 * error)
 
 
-def evaluate(profiles: Profiles, order: Array, null_logits: float | Array, kept: Variant | None = None) -> Evaluation:
-    """Fit to labelled questions.
+def evaluate(profiles: Profiles, order: Array, null_logits: float | Array, stored: Variant | None = None) -> Evaluation:
+    """Fit to labelled questions, and measure the gain.
 
     Args:
-        profiles: of the questions.
-        order: int[q], in which they are dealt out to folds: not their own, which may mean something.
-        null_logits: float64[q], of the null key as served, at the collection's own temperature; −∞ for none. One
-            number is that of all.
-        kept: what the collection is calibrated to already, at that temperature; None where it is not.
+        profiles: those of the questions.
+        order: int[q], the order in which questions are dealt out to folds; a hash, because their own may mean
+            something.
+        null_logits: float64[q], those of the served null key at the collection's temperature; −∞ for none. A scalar
+            applies to all.
+        stored: the collection's calibration at that temperature; None if it has none.
     """
-    held = CrossValidation.out(profiles, assign_folds(order, profiles.present), COVERAGE)
-    plain, words = fit_all(profiles, held)
-    served = Outcomes.served(profiles, null_logits, COVERAGE, kept)
+    validation = CrossValidation.out(profiles, assign_folds(order, profiles.present), COVERAGE)
+    plain, words = fit_all(profiles, validation)
+    served = Outcomes.served(profiles, null_logits, COVERAGE, stored)
     return Evaluation(
         plain,
         words,
         Metrics.of(served),
-        Metrics.of(held.plain),
-        None if words is None else Metrics.of(held.words),
-        Metric.mean(label_losses(served) - label_losses(held.plain)),
-        Metric.mean(log_losses(served) - log_losses(held.plain)),
+        Metrics.of(validation.plain),
+        None if words is None else Metrics.of(validation.words),
+        Metric.mean(label_losses(served) - label_losses(validation.plain)),
+        Metric.mean(log_losses(served) - log_losses(validation.plain)),
     )

@@ -19,10 +19,10 @@ from service.retrieval.calibration.profile import Profiles
 Array = np.ndarray[Any, Any]
 
 TEMPERATURE_DEVIATION = 0.7
-"""How far the fitted ln T is expected from the collection's own, as a deviation: weighs less than a question or two."""
+"""The standard deviation of the prior of ln T around the collection's own: it weighs less than one or two questions."""
 
 NULL_DEVIATION = 5.0
-"""How far the null key's logit is expected from that of the documents, as a deviation."""
+"""The standard deviation of the prior of the null key's logit around that of the documents."""
 
 _BISECTIONS = 60
 
@@ -32,9 +32,9 @@ class FittedNull:
     """A null key fitted at one cell of the tables.
 
     Attributes:
-        cell: of λ and T.
+        cell: the indices of λ and T.
         log_count: ln N, in the unit of the log-partitions.
-        likelihood: the logarithm of what all labels have, with what was expected beforehand.
+        likelihood: the log-likelihood of all labels, with the prior.
     """
 
     cell: tuple[int, int]
@@ -42,20 +42,20 @@ class FittedNull:
     likelihood: float
 
     def level(self, profiles: Profiles) -> float:
-        """c, a similarity: n keys of it weigh as the null key does."""
+        """Return the similarity c: n keys of it weigh as much as the null key."""
         temperature = float(profiles.temperatures[self.cell[1]])
         return temperature * (self.log_count - math.log(max(profiles.keys, 2)))
 
 
 def fit_null(profiles: Profiles, cell: tuple[int, int]) -> FittedNull:
-    """The best null key where λ and T are given: the likelihood is concave in ln N, so its slope has one root."""
+    """Fit the null key for fixed λ and T: the likelihood is concave in ln N, so bisect its slope."""
     partitions, absent = profiles.log_partition[:, *cell], np.count_nonzero(~profiles.present)
     middle = float(np.median(partitions))
     low, high = middle - 40.0, middle + 40.0
     for _ in range(_BISECTIONS):
-        tried = (low + high) / 2
-        slope = absent - _sigmoid(tried - partitions).sum() - (tried - middle) / NULL_DEVIATION**2
-        low, high = (tried, high) if slope > 0 else (low, tried)
+        middle_point = (low + high) / 2
+        slope = absent - _sigmoid(middle_point - partitions).sum() - (middle_point - middle) / NULL_DEVIATION**2
+        low, high = (middle_point, high) if slope > 0 else (low, middle_point)
     log_count = (low + high) / 2
     likelihood = float(log_likelihoods(profiles, cell, log_count).sum()) - (log_count - middle) ** 2 / (
         2 * NULL_DEVIATION**2
@@ -64,22 +64,22 @@ def fit_null(profiles: Profiles, cell: tuple[int, int]) -> FittedNull:
 
 
 def fit_temperature(profiles: Profiles) -> int:
-    """The temperature, by its place, at which the labels are likeliest without words."""
+    """Return the index of the temperature of greatest likelihood, without full text."""
     shift = np.log(profiles.temperatures / profiles.temperatures[profiles.served]) / TEMPERATURE_DEVIATION
-    found = [fit_null(profiles, (0, t)).likelihood for t in range(len(shift))]
-    return int(np.argmax(np.array(found) - shift**2 / 2))
+    likelihoods = [fit_null(profiles, (0, t)).likelihood for t in range(len(shift))]
+    return int(np.argmax(np.array(likelihoods) - shift**2 / 2))
 
 
 def fit_full_text(profiles: Profiles, temperature: int) -> int:
-    """λ, by its place, at which the labels are likeliest at a temperature."""
-    found = [fit_null(profiles, (i, temperature)).likelihood for i in range(len(profiles.words))]
-    return int(np.argmax(found))
+    """Return the index of the λ of greatest likelihood, at a temperature."""
+    likelihoods = [fit_null(profiles, (i, temperature)).likelihood for i in range(len(profiles.words))]
+    return int(np.argmax(likelihoods))
 
 
 def log_likelihoods(profiles: Profiles, cell: tuple[int, int], log_count: float | Array) -> Array:
-    """float64[q]: of each question's label."""
-    whole = np.logaddexp(profiles.log_partition[:, *cell], log_count)
-    return np.asarray(np.where(profiles.present, profiles.right[:, *cell], log_count) - whole)
+    """Return float64[q], the log-likelihood of each question's label."""
+    log_total = np.logaddexp(profiles.log_partition[:, *cell], log_count)
+    return np.asarray(np.where(profiles.present, profiles.right[:, *cell], log_count) - log_total)
 
 
 def _sigmoid(x: Array) -> Array:
@@ -91,12 +91,12 @@ LOG_HALF = float(np.log(HALF))
 
 @dataclass(frozen=True)
 class Variant:
-    """What was fitted at one λ and T.
+    """The parameters fitted at one λ and T.
 
     Attributes:
         level: c; the null key weighs as much as n keys of this similarity.
-        curve: from the weight of the best document, and the documents' lead, to the confidence that it is right.
-        thresholds: by promise, the least logarithm of a weight of the set; the null key left out of both.
+        curve: from the best document's weight and the documents' lead to the confidence that it is right.
+        thresholds: by coverage, the least log weight of a member of the set; both without the null key.
     """
 
     level: float
@@ -106,10 +106,10 @@ class Variant:
 
 @dataclass(frozen=True)
 class Fit:
-    """A variant, and the cell of λ and T that it is of.
+    """A variant, and its cell of λ and T.
 
     Attributes:
-        log_count: of the null key, in the unit of the log-partitions.
+        log_count: that of the null key, in the unit of the log-partitions.
     """
 
     cell: tuple[int, int]
@@ -118,7 +118,7 @@ class Fit:
 
     @classmethod
     def of(cls, profiles: Profiles, cell: tuple[int, int], few: bool) -> Fit:
-        """Fitted to all labels at a cell; of `few` labels the curve has two parameters."""
+        """Fit all labels at a cell; with `few` labels the curve has two parameters."""
         null = fit_null(profiles, cell)
         best, partition = profiles.best[:, *cell], profiles.log_partition[:, *cell]
         right = (profiles.best_right[:, *cell] - partition)[profiles.present]
@@ -127,7 +127,7 @@ class Fit:
         return cls(cell, Variant(null.level(profiles), curve, fit_thresholds(right)), null.log_count)
 
     def held(self, profiles: Profiles, promise: float) -> Outcomes:
-        """What it says of questions that it was not fitted to."""
+        """Return the outcomes for questions that it was not fitted to."""
         best, partition = profiles.best[:, *self.cell], profiles.log_partition[:, *self.cell]
         threshold = self.variant.thresholds.get(promise, np.nan)
         return Outcomes(
@@ -143,16 +143,16 @@ class Fit:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Of q questions what was said, and whether it was so.
+    """Predictions for q questions, and the truth.
 
     Attributes:
         present: bool[q], whether it has an answer.
         confidence: float64[q], that the first match is right.
         right: bool[q], whether it is.
-        reciprocal: float64[q], 1 / the rank of the right one; 0 where there is none.
+        reciprocal: float64[q], 1 / the rank of the right document; 0 without one.
         one: bool[q], the verdict: the first match has more than half of all weight.
-        covered: float64[q], 1 where the right one is in the set with a promise, else 0; NaN where there is no set.
-        likelihood: float64[q], the logarithm of what the label has.
+        covered: float64[q], 1 if the right document is in the conformal set, else 0; NaN without a set.
+        likelihood: float64[q], the log weight of the label.
     """
 
     present: Array
@@ -165,78 +165,78 @@ class Outcomes:
 
     @classmethod
     def served(
-        cls, profiles: Profiles, null_logits: float | Array, promise: float, kept: Variant | None = None
+        cls, profiles: Profiles, null_logits: float | Array, promise: float, stored: Variant | None = None
     ) -> Outcomes:
-        """What the collection says as it is.
+        """Return the outcomes of the collection as it is.
 
         Args:
-            null_logits: float64[q], of its null key at its temperature; −∞ for none. One number is that of all.
-            promise: the `top_p` that stands for the set.
-            kept: what it is calibrated to at that temperature, if it is: then confidence and set are that one's.
+            null_logits: float64[q], those of its null key at its temperature; −∞ for none. A scalar applies to all.
+            promise: the `top_p` that stands in for the set.
+            stored: its calibration at that temperature, if any, which then gives confidence and set.
         """
         cell = (0, profiles.served)
-        if kept is not None:
-            return Fit(cell, kept, null_logits).held(profiles, promise)
-        whole = np.logaddexp(profiles.log_partition[:, *cell], null_logits)
+        if stored is not None:
+            return Fit(cell, stored, null_logits).held(profiles, promise)
+        log_total = np.logaddexp(profiles.log_partition[:, *cell], null_logits)
         return cls(
             present=profiles.present,
-            confidence=np.exp(np.minimum(profiles.best[:, *cell] - whole, 0.0)),
+            confidence=np.exp(np.minimum(profiles.best[:, *cell] - log_total, 0.0)),
             right=profiles.rank[:, *cell] == 1,
             reciprocal=1 / profiles.rank[:, *cell],
-            one=profiles.best[:, *cell] - whole > LOG_HALF,
+            one=profiles.best[:, *cell] - log_total > LOG_HALF,
             covered=(profiles.present & (profiles.ahead < promise)).astype(np.float64),
-            likelihood=np.where(profiles.present, profiles.right[:, *cell], null_logits) - whole,
+            likelihood=np.where(profiles.present, profiles.right[:, *cell], null_logits) - log_total,
         )
 
     @classmethod
     def together(cls, parts: list[tuple[Array, Outcomes]], q: int) -> Outcomes:
-        """Those of q questions, from folds: where each one's stand, and they."""
-        whole = {name: np.empty(q, dtype=column.dtype) for name, column in vars(parts[0][1]).items()}
-        for places, part in parts:
+        """Join the outcomes of folds: the indices of each fold's questions, and their outcomes."""
+        columns = {name: np.empty(q, dtype=column.dtype) for name, column in vars(parts[0][1]).items()}
+        for indices, part in parts:
             for name, column in vars(part).items():
-                whole[name][places] = column
-        return cls(**whole)
+                columns[name][indices] = column
+        return cls(**columns)
 
 
 FOLDS = 5
 
 
 def assign_folds(order: Array, present: Array) -> Array:
-    """int64[q]: which of five folds each question is held out in; both kinds are spread evenly, in a fixed order."""
+    """Return int64[q], the fold in which each question is held out; both kinds are spread evenly, in a fixed order."""
     folds = np.empty(len(order), dtype=np.int64)
     for kind in (present, ~present):
-        places = np.flatnonzero(kind)
-        folds[places[np.argsort(order[places], kind="stable")]] = np.arange(len(places)) % FOLDS
+        indices = np.flatnonzero(kind)
+        folds[indices[np.argsort(order[indices], kind="stable")]] = np.arange(len(indices)) % FOLDS
     return folds
 
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """What was said of each question by a fit without it; `words` where λ was chosen by the others, too."""
+    """Outcomes of each question by a fit to the other folds; `words` with the λ that these folds choose."""
 
     plain: Outcomes
     words: Outcomes
 
     @classmethod
     def out(cls, profiles: Profiles, folds: Array, promise: float) -> CrossValidation:
-        """Each fold by a fit to the others."""
+        """Fit to all folds but one, for each fold."""
         plain, words = list[tuple[Array, Outcomes]](), list[tuple[Array, Outcomes]]()
         few = len(folds) < FULL_CURVE_LABELS
         for fold in range(FOLDS):
-            others, held = profiles.of(folds != fold), np.flatnonzero(folds == fold)
-            temperature = fit_temperature(others)
-            share = fit_full_text(others, temperature)
-            fits = [Fit.of(others, (0, temperature), few)]
-            fits += [Fit.of(others, (share, temperature), few)] if share else fits
+            training, held_out = profiles.of(folds != fold), np.flatnonzero(folds == fold)
+            temperature = fit_temperature(training)
+            share = fit_full_text(training, temperature)
+            fits = [Fit.of(training, (0, temperature), few)]
+            fits += [Fit.of(training, (share, temperature), few)] if share else fits
             for fit, parts in zip(fits, (plain, words), strict=True):
-                parts.append((held, fit.held(profiles.of(held), promise)))
+                parts.append((held_out, fit.held(profiles.of(held_out), promise)))
         return cls(Outcomes.together(plain, len(folds)), Outcomes.together(words, len(folds)))
 
     @property
     def words_gain(self) -> bool:
-        """Whether words make the labels likelier by more than the standard error of that, and rank better.
+        """Whether full text raises the likelihood by more than its standard error, without ranking worse.
 
-        Where they rank alike the labels are to be likelier by twice that.
+        If it ranks equally well, the likelihood has to rise by twice that.
         """
         gain = self.words.likelihood - self.plain.likelihood
         ranks = (self.words.reciprocal - self.plain.reciprocal)[self.plain.present].mean()
@@ -248,12 +248,12 @@ def _covered(log_weights: Array, threshold: float) -> Array:
 
 
 def standard_error(values: Array) -> float:
-    """Of the mean of values float64[q]."""
+    """Return the standard error of the mean of values float64[q]."""
     return float(np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
 def fit_all(profiles: Profiles, held: CrossValidation) -> tuple[Fit, Fit | None]:
-    """Fitted to all labels: without words, and with them where they gain."""
+    """Fit to all labels: without full text, and with it if it gains."""
     temperature = fit_temperature(profiles)
     share = fit_full_text(profiles, temperature) if held.words_gain else 0
     few = len(profiles.present) < FULL_CURVE_LABELS

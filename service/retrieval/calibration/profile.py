@@ -1,4 +1,4 @@
-"""What is kept of a labelled question: small tables over temperatures and shares of the words, whatever n is."""
+"""Profiles of labelled questions: small tables over λ and temperatures, independent of the number of keys."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 FULL_TEXT_WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2)
-"""λ that are tried, for bm25: what a document's logit gains is λ·rank. The first one is none."""
+"""The λ that are tried, for bm25: a document's logit gains λ·rank. The first is 0."""
 
 FINE_FACTORS = 4.0 ** (np.arange(1, 19) / 18)
 COARSE_FACTORS = 4.0 * 2.0 ** (np.arange(1, 7) / 2)
-"""By how much temperatures are above and below the collection's own: 8 % apart up to four times it, then up to 32 times
-41 %, from where they are fitted once more."""
+"""Factors between the collection's own temperature and those that are tried: 8 % apart up to 4, then 41 % apart up to
+32; from there a second calibration continues.
+"""
 
 MIN_TEMPERATURE = 1e-30
-"""No collection has a temperature between 0 and this."""
+"""Every collection's temperature is 0 or at least this."""
 
 NO_TIE = np.iinfo(np.int64).max
-"""Where a document stands by its id that ties with no right one."""
+"""The rank by id of a document that ties with no right one."""
 
 
 def temperatures_around(own: float) -> Array:
-    """float64[49], from a 32nd to 32 times the collection's own, which is the one in the middle."""
+    """Return float64[49], from a 32nd to 32 times the collection's own temperature, which is the middle one."""
     above = np.concatenate([FINE_FACTORS, COARSE_FACTORS])
     with np.errstate(over="ignore"):
-        found = own * np.concatenate([1 / above[::-1], [1.0], above])
-    return np.asarray(np.clip(found, MIN_TEMPERATURE, np.finfo(np.float64).max))
+        temperatures = own * np.concatenate([1 / above[::-1], [1.0], above])
+    return np.asarray(np.clip(temperatures, MIN_TEMPERATURE, np.finfo(np.float64).max))
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class DocumentKeys:
     """The documents that questions attend to.
 
     Attributes:
-        rows: int64[m], their row numbers, ascending.
-        begins: int64[m], where each document's keys begin among the similarities; None where each has one key.
+        rows: int64[m], their ascending row numbers.
+        begins: int64[m], the index of each document's first key among the similarities; None if each has one key.
     """
 
     rows: Array
@@ -47,32 +48,32 @@ class DocumentKeys:
 
     @classmethod
     def of(cls, owners: Array) -> DocumentKeys:
-        """Of the documents int64[n] that each of n keys belongs to, ascending."""
+        """Build it from the ascending row numbers int64[n] of each key's document."""
         rows, begins = np.unique(owners, return_index=True)
         return cls(rows, None if len(rows) == len(owners) else begins)
 
     def has(self, row: int) -> bool:
-        """Whether a document with that row number is among them."""
-        place = int(np.searchsorted(self.rows, row))
-        return place < len(self.rows) and bool(self.rows[place] == row)
+        """Return whether it includes the document with that row number."""
+        index = int(np.searchsorted(self.rows, row))
+        return index < len(self.rows) and bool(self.rows[index] == row)
 
     def by_id(self, similarities: Array, right: Array, ids: Callable[[Array], Sequence[str]]) -> Array:
-        """int64[m]: where each document stands by its id among those that tie with a right one; LAST for all others.
+        """Return int64[m], the rank by id of each document that ties with a right one; NO_TIE for all others.
 
         Args:
             similarities: float64[n], of every key; `right`: int64[r], row numbers.
-            ids: of the documents of such row numbers.
+            ids: returns the ids of documents with these row numbers.
         """
-        found = np.full(len(self.rows), NO_TIE)
+        order = np.full(len(self.rows), NO_TIE)
         if len(right):
             masses = self.log_masses(similarities)
             tied = np.flatnonzero(np.isin(masses, masses[np.searchsorted(self.rows, right)]))
             names = np.array(ids(self.rows[tied]), dtype=object)
-            found[tied] = np.argsort(np.argsort(names, kind="stable"), kind="stable")
-        return found
+            order[tied] = np.argsort(np.argsort(names, kind="stable"), kind="stable")
+        return order
 
     def log_masses(self, logits: Array) -> Array:
-        """float64[m]: ln Σ exp(logit) over each document's keys, of the logits float64[n] of all."""
+        """Return float64[m], ln Σ exp(logit) over each document's keys, from all logits float64[n]."""
         if self.begins is None:
             return logits
         best = np.maximum.reduceat(logits, self.begins)
@@ -82,17 +83,18 @@ class DocumentKeys:
 
 @dataclass(frozen=True)
 class Profiles:
-    """q questions at every λ of `words` and T of `temperatures`; tables are float64[q, λ, T], all masses logarithms.
+    """q questions at every λ of `words` and T of `temperatures`; tables are float64[q, λ, T], all masses are
+    logarithms.
 
     Attributes:
-        keys: n, which the null key competes with.
+        keys: n, the number of keys that the null key competes with.
         present: bool[q], whether the question has an answer.
-        log_partition: of all documents, without a null key.
-        best: of the best document.
-        right: of all documents that answer together; −∞ where none does.
-        best_right: of the best of them; −∞ where there is none.
-        rank: of the best of them, from 1, ties by id; infinite where there is none.
-        ahead: float64[q], what outranks it as served, as a share of all documents; 1 where there is none.
+        log_partition: that of all documents, without the null key.
+        best: that of the best document.
+        right: that of all right documents together; −∞ without any.
+        best_right: that of the best right document; −∞ without one.
+        rank: the rank of the best right document, from 1, ties by id; infinite without one.
+        ahead: float64[q], the share of the documents that outrank it as served; 1 without one.
     """
 
     temperatures: Array
@@ -108,22 +110,22 @@ class Profiles:
 
     @property
     def served(self) -> int:
-        """Which of the temperatures is the collection's own."""
+        """The index of the collection's own temperature."""
         return len(self.temperatures) // 2
 
     def of(self, chosen: Array) -> Profiles:
-        """Those of some questions, int64[k] or bool[q]."""
+        """Return the profiles of some questions, int64[k] or bool[q]."""
         tables = ("present", "log_partition", "best", "right", "best_right", "rank", "ahead")
         return Profiles(self.temperatures, self.words, self.keys, *(getattr(self, name)[chosen] for name in tables))
 
 
 class ProfileBuilder:
-    """Makes the tables, a question after the other.
+    """Builds the tables, question by question.
 
     Args:
         own: the collection's temperature, above 0.
-        keys: how many keys there are.
-        words: the λ to try; only the first, which is 0, where relevance cannot be asked.
+        keys: the number of keys.
+        words: the λ to try; only the first, which is 0, if there is no full text.
     """
 
     def __init__(self, own: float, keys: int, words: tuple[float, ...] = FULL_TEXT_WEIGHTS) -> None:
@@ -139,42 +141,43 @@ class ProfileBuilder:
         right: Array,
         by_id: Array,
     ) -> None:
-        """Take a question in.
+        """Add a question.
 
         Args:
             similarities: float64[n], of every key.
-            documents: whose keys they are.
-            relevant: row numbers int64[k], ascending, and bm25 float64[k] of documents that have a word of it.
-            right: the row numbers of the documents that answer it; none where it has no answer.
-            by_id: int64[m], where each document stands by its id among those that tie with a right one; else LAST.
+            documents: the documents of these keys.
+            relevant: ascending row numbers int64[k] and bm25 float64[k] of documents that contain a word of the
+                question.
+            right: the row numbers of the documents that answer it; empty without an answer.
+            by_id: int64[m], the rank by id of each document that ties with a right one; NO_TIE for others.
         """
         answers = np.searchsorted(documents.rows, right)
         boosted, bm25 = _locate_ranks(documents, relevant)
-        others = np.ones(len(documents.rows), dtype=np.bool_)
-        others[boosted] = False
-        most_words = np.array(self._words) * bm25.max(initial=0.0)
-        boosts = np.exp(np.outer(self._words, bm25) - most_words[:, None])
-        most = float(similarities.max())
+        unranked = np.ones(len(documents.rows), dtype=np.bool_)
+        unranked[boosted] = False
+        max_boost = np.array(self._words) * bm25.max(initial=0.0)
+        boosts = np.exp(np.outer(self._words, bm25) - max_boost[:, None])
+        max_similarity = float(similarities.max())
         table = np.empty((5, len(self._words), len(self._temperatures)))
         for t, temperature in enumerate(self._temperatures.tolist()):
-            logs = documents.log_masses((similarities - most) / temperature)
+            logs = documents.log_masses((similarities - max_similarity) / temperature)
             masses = np.exp(logs)
-            rest, with_words = logs[others], logs[boosted]
-            plain, worded = masses[others].sum(), boosts @ masses[boosted]
+            unranked_logs, with_words = logs[unranked], logs[boosted]
+            plain, worded = masses[unranked].sum(), boosts @ masses[boosted]
             with np.errstate(divide="ignore"):
-                partitions = np.logaddexp(np.log(plain), np.log(worded) + most_words)
+                partitions = np.logaddexp(np.log(plain), np.log(worded) + max_boost)
             for i, share in enumerate(self._words):
                 if i and not len(boosted):
                     table[:, i, t] = table[:, 0, t]
                     continue
                 scores = with_words + share * bm25
-                best = max(rest.max(initial=-np.inf), scores.max(initial=-np.inf))
+                best = max(unranked_logs.max(initial=-np.inf), scores.max(initial=-np.inf))
                 table[:, i, t] = partitions[i], best, -np.inf, -np.inf, np.inf
                 if len(answers):
                     gained = np.zeros(len(logs))
                     gained[boosted] = share * bm25
                     table[2:, i, t] = _rank_answers(logs + gained, answers, by_id)
-            table[:4, :, t] += most / temperature
+            table[:4, :, t] += max_similarity / temperature
         self._rows.append((len(right) > 0, table, self._ahead(similarities, documents, answers)))
 
     @property
@@ -183,7 +186,7 @@ class ProfileBuilder:
         return len(self._words) > 1
 
     def temperature(self, cell: tuple[int, int]) -> float:
-        """That of a cell of λ and T."""
+        """Return the temperature of a cell of λ and T."""
         return float(self._temperatures[cell[1]])
 
     def _ahead(self, similarities: Array, documents: DocumentKeys, answers: Array) -> float:
@@ -195,7 +198,7 @@ class ProfileBuilder:
         return float(masses[logs > logs[answers].max()].sum() / masses.sum())
 
     def made(self) -> Profiles:
-        """The tables of all questions that were taken in, in order."""
+        """Return the profiles of all questions that were added, in order."""
         tables = np.stack([table for _, table, _ in self._rows], axis=1)
         present = np.array([present for present, _, _ in self._rows], dtype=np.bool_)
         ahead = np.array([ahead for _, _, ahead in self._rows])
@@ -206,17 +209,17 @@ class ProfileBuilder:
 
 
 def _locate_ranks(documents: DocumentKeys, relevant: tuple[Array, Array] | None) -> tuple[Array, Array]:
-    """Places of documents and their bm25; one that has no key has no place."""
+    """Return the indices of ranked documents and their bm25; documents without a key are left out."""
     if relevant is None:
         return np.empty(0, dtype=np.int64), np.empty(0)
     rows, bm25 = relevant
-    places = np.minimum(np.searchsorted(documents.rows, rows), len(documents.rows) - 1)
-    there = documents.rows[places] == rows
-    return places[there], bm25[there]
+    indices = np.minimum(np.searchsorted(documents.rows, rows), len(documents.rows) - 1)
+    present = documents.rows[indices] == rows
+    return indices[present], bm25[present]
 
 
 def _rank_answers(scores: Array, answers: Array, by_id: Array) -> tuple[float, float, float]:
-    """Of the right documents: all their mass, the best one's, and its rank, where the least id is first of equals."""
+    """Return the total mass of the right documents, that of the best one, and its rank; equal masses rank by id."""
     masses = scores[answers]
     best = float(masses.max())
     rank = 1 + np.count_nonzero(scores > best)

@@ -10,24 +10,24 @@ from service.retrieval.calibration.confidence import Curve
 from service.retrieval.calibration.fit import Variant
 
 VERSION = 2
-"""Of what is kept; another one is as if there were none."""
+"""The version of the stored format; other versions are ignored."""
 
 OUTGROWN_FACTOR = 2.0
-"""So many times the documents, or as many times fewer: then the collection has outgrown its calibration."""
+"""A collection outgrows its calibration if its number of documents grows or shrinks by more than this factor."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What labelled questions said of a collection.
+    """The calibration of a collection.
 
     Attributes:
-        documents: how many it had then.
-        encoder: of its vectors then.
-        temperature: T that was fitted, and that everything else holds at.
-        full_text: λ that was fitted; 0 where words gain nothing.
-        present, absent: how many questions had an answer, and had none.
-        plain, words: what holds without words, and with λ; the latter None where λ is 0.
-        was: temperature and null of the collection before it was kept.
+        documents: the number of documents at that time.
+        encoder: that of its vectors at that time.
+        temperature: the fitted T; everything else holds only at it.
+        full_text: the fitted λ; 0 if full text gains nothing.
+        present, absent: the number of questions with an answer, and without.
+        plain, words: the variants without full text, and with λ; the latter None if λ is 0.
+        was: temperature and null of the collection before it was applied.
     """
 
     documents: int
@@ -41,18 +41,18 @@ class Calibration:
     was: tuple[float, Any]
 
     def variant(self, full_text: float) -> Variant | None:
-        """What holds with that λ; None where nothing was fitted for it."""
+        """Return the variant for that λ; None if nothing was fitted for it."""
         if full_text == 0:
             return self.plain
         return self.words if full_text == self.full_text else None
 
     def outgrown(self, documents: int, encoder: str | None, temperature: float) -> bool:
-        """Whether the collection is another one by now: by its size, its encoder or its temperature."""
-        alike = documents <= OUTGROWN_FACTOR * self.documents and self.documents <= OUTGROWN_FACTOR * documents
-        return not (alike and encoder == self.encoder and temperature == self.temperature)
+        """Return whether the collection has changed too much: its size, its encoder or its temperature."""
+        same_size = documents <= OUTGROWN_FACTOR * self.documents and self.documents <= OUTGROWN_FACTOR * documents
+        return not (same_size and encoder == self.encoder and temperature == self.temperature)
 
     def text(self) -> str:
-        """As JSON."""
+        """Return it as JSON."""
         fields = asdict(self) | {
             "plain": _encode_variant(self.plain),
             "words": self.words and _encode_variant(self.words),
@@ -61,7 +61,7 @@ class Calibration:
 
     @classmethod
     def read(cls, text: str | None) -> Calibration | None:
-        """Of such JSON; None where there is none, or it is of another version."""
+        """Parse such JSON; return None for None or another version."""
         fields = {} if text is None else json.loads(text)
         if fields.pop("version", None) != VERSION:
             return None

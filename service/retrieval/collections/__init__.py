@@ -1,4 +1,4 @@
-"""The collections: each a record, a memory of keys, and what is known of both."""
+"""Collections: each has a record in storage and a memory of keys."""
 
 from __future__ import annotations
 

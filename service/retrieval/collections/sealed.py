@@ -27,7 +27,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import structlog
 
-from attention.lookup import Sealed, SealedError, Segment, View, seal, sealable_segments, unseal
+from attention.lookup import SealedBlock, SealedError, Segment, View, seal, sealable_segments, unseal
 from service.storage import CollectionRecord, Condition, KeySums, RowNumbers, StorageError
 
 log = structlog.get_logger("softkv")
@@ -76,13 +76,13 @@ class SealedFile:
     """
 
     path: Path
-    sealed: Sealed
+    sealed: SealedBlock
     live: Array | None
     first: int = 0
     last: int = -1
 
     @classmethod
-    def of(cls, path: Path, sealed: Sealed, reader: ChecksumReader, collection: int) -> SealedFile:
+    def of(cls, path: Path, sealed: SealedBlock, reader: ChecksumReader, collection: int) -> SealedFile:
         """Compare the sums of an opened file with those of the store."""
         live = sealed.ties != 0
         numbers, owners = sealed.numbers[live], sealed.owners[live]

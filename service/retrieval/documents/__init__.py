@@ -1,4 +1,4 @@
-"""Documents on their way in and out: prepared, written, patched, uploaded, listed, counted."""
+"""Documents: prepare, write, patch, upload, list and count them."""
 
 from __future__ import annotations
 

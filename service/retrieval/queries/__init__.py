@@ -1,4 +1,4 @@
-"""Queries: attended to, streamed, swept, compared, calibrated by, followed through the model."""
+"""Queries: attend, stream, sweep, compare, calibrate, aggregate, and trace the model."""
 
 from __future__ import annotations
 

@@ -102,9 +102,8 @@ def _quantile(columns: Sequence[_FieldWeights], weights: Weights, read: Aggregat
     share = _share(field_weights, weights)
     names = ("value", "at_least", "at_most")
     if share:
-        quantiles = [
-            vars(values) for values in weighted_quantiles(numbers, field_weights, np.array(levels), weights.total_variation)
-        ]
+        bounded = weighted_quantiles(numbers, field_weights, np.array(levels), weights.total_variation)
+        quantiles = [vars(values) for values in bounded]
     else:
         quantiles = [dict.fromkeys(names)] * len(levels)
     listed = [{"quantile": level, **values} for level, values in zip(levels, quantiles, strict=True)]

@@ -1,4 +1,4 @@
-"""Attention on arrays that come with the request: the core's own definition, with what it computes on the way."""
+"""Attention over arrays that come with the request, with all intermediate arrays."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PARAMETERS = {"bilinear": ("W",), "additive": ("W_q", "W_k", "v")}
 
 @dataclass(frozen=True)
 class Arrays:
-    """What is attended to, and how; shapes as of `attention.attend`."""
+    """The arguments of attention; shapes as for `attention.attend`."""
 
     query: Array
     key: Array
@@ -39,7 +39,7 @@ class Arrays:
 
 @dataclass(frozen=True)
 class Attention:
-    """The answer, and every array on the way by name where these were asked for."""
+    """The output, and every intermediate array by name if requested."""
 
     output: Array
     attended: Attended
@@ -53,9 +53,9 @@ def attend_arrays(arrays: Arrays) -> Attention:
     """Attend over the arrays.
 
     Raises:
-        TooLarge: the logits would be more than MAX_LOGITS numbers.
-        InvalidContent: parameters that the similarity lacks or has no use for, or Hopfield steps that do not fit.
-        AttentionError: shapes and values that do not fit.
+        TooLarge: there would be more than MAX_LOGITS logits.
+        InvalidContent: parameters that the similarity lacks or does not use, or Hopfield steps that do not fit.
+        AttentionError: shapes or values that do not fit.
     """
     _check_shapes(arrays)
     similarity = _similarity(arrays)
@@ -81,21 +81,21 @@ def _attend_in_heads(arrays: Arrays, options: dict[str, Any]) -> Attention:
         raise InvalidContent.at("/hopfield_steps", "Hopfield steps attend without projections: leave one of them out")
     heads = Heads(**dict(arrays.projections or {}))
     steps = heads.steps(arrays.query, arrays.key, arrays.value, arrays.mask, **options)
-    way = _collect_intermediates(arrays, steps.query, steps.key, steps.value, steps.attended)
-    way |= {"heads": steps.attended.output, "concatenated": join_heads(steps.attended.output)}
-    return Attention(steps.output, steps.attended, way)
+    intermediates = _collect_intermediates(arrays, steps.query, steps.key, steps.value, steps.attended)
+    intermediates |= {"heads": steps.attended.output, "concatenated": join_heads(steps.attended.output)}
+    return Attention(steps.output, steps.attended, intermediates)
 
 
 def _recall(arrays: Arrays, options: dict[str, Any]) -> Attention:
-    unfit = [name for name in ("bias", "null") if options[name] is not None]
-    unfit += ["value"] if not np.array_equal(arrays.key, arrays.value) else []
-    unfit += ["normaliser"] if arrays.normaliser != "softmax" else []
-    if unfit:
+    unsupported = [name for name in ("bias", "null") if options[name] is not None]
+    unsupported += ["value"] if not np.array_equal(arrays.key, arrays.value) else []
+    unsupported += ["normaliser"] if arrays.normaliser != "softmax" else []
+    if unsupported:
         raise InvalidContent.at(
-            f"/{unfit[0]}",
+            f"/{unsupported[0]}",
             "a Hopfield memory recalls its keys by softmax: send the key as the value too, and no bias and no null",
         )
-    way = recall(
+    retrieval = recall(
         arrays.query,
         arrays.key,
         steps=arrays.hopfield_steps or 0,
@@ -103,14 +103,18 @@ def _recall(arrays: Arrays, options: dict[str, Any]) -> Attention:
         temperature=arrays.temperature,
         mask=arrays.mask,
     )
-    last = attend(way.states[-1], arrays.key, arrays.value, mask=arrays.mask, **options)
-    return Attention(way.states[-1], last, {"states": way.states, "weights": way.weights, "energies": way.energies})
+    last = attend(retrieval.states[-1], arrays.key, arrays.value, mask=arrays.mask, **options)
+    return Attention(
+        retrieval.states[-1],
+        last,
+        {"states": retrieval.states, "weights": retrieval.weights, "energies": retrieval.energies},
+    )
 
 
 def _collect_intermediates(
     arrays: Arrays, query: Array, key: Array, value: Array, attended: Attended
 ) -> dict[str, Array]:
-    """query, key, value, similarities, logits, weights: what step by step shows."""
+    """Return query, key, value, similarities, logits and weights, for the step-by-step view."""
     if not arrays.intermediates:
         return {}
     compare = _similarity(arrays)
@@ -127,14 +131,14 @@ def _collect_intermediates(
 
 
 def _similarity(arrays: Arrays) -> str | Similarity:
-    wanted = PARAMETERS.get(arrays.similarity, ())
-    given = {name for name, array in (arrays.parameters or {}).items() if array is not None}
-    if given != set(wanted):
-        needs = f"needs {', '.join(wanted)}" if wanted else "has no parameters"
+    names = PARAMETERS.get(arrays.similarity, ())
+    sent = {name for name, array in (arrays.parameters or {}).items() if array is not None}
+    if sent != set(names):
+        needs = f"needs {', '.join(names)}" if names else "has no parameters"
         raise InvalidContent.at(
-            "/parameters", f"{arrays.similarity} {needs}, parameters hold {', '.join(sorted(given)) or 'nothing'}"
+            "/parameters", f"{arrays.similarity} {needs}, parameters hold {', '.join(sorted(sent)) or 'nothing'}"
         )
-    parameters = {name: (arrays.parameters or {})[name] for name in wanted}
+    parameters = {name: (arrays.parameters or {})[name] for name in names}
     if arrays.similarity == "bilinear":
         return Bilinear(**parameters)
     if arrays.similarity == "additive":
@@ -143,14 +147,14 @@ def _similarity(arrays: Arrays) -> str | Similarity:
 
 
 def _check_shapes(arrays: Arrays) -> None:
-    """Refuse what is no lists of vectors, and what would compute more than MAX_LOGITS numbers."""
+    """Raise InvalidContent for arrays that are not lists of vectors, and TooLarge for more than MAX_LOGITS logits."""
     for name in ("query", "key", "value"):
         if getattr(arrays, name).ndim < 2:
             raise InvalidContent.at(
                 f"/{name}", f"{name} is a list of vectors, [..., rows, width]: wanted two levels of lists"
             )
     try:
-        # Broadcasting can make few numbers into many.
+        # A small request can broadcast to many numbers.
         batch = np.broadcast_shapes(arrays.query.shape[:-2], arrays.key.shape[:-2], arrays.value.shape[:-2])
     except ValueError:
         raise InvalidContent.at(

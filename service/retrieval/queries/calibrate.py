@@ -1,4 +1,4 @@
-"""Labelled questions asked of a collection, and what they say of it."""
+"""Calibration of a collection by labelled questions."""
 
 from __future__ import annotations
 
@@ -37,25 +37,27 @@ from service.storage import CollectionRecord
 
 MIN_LABELS = 50
 MIN_LABELS_PER_KIND = 10
-"""Questions with an answer, and questions without one: of fewer no fold of five has two."""
+"""The least number of questions with an answer, and of those without; with fewer, some of the five folds has less
+than two.
+"""
 
 MAX_LABELS = 10_000
 MAX_BATCH_QUESTIONS = 16
-"""Questions whose similarities are read at once."""
+"""Questions whose similarities are computed at once."""
 
 MAX_BATCH_SIMILARITIES = 1 << 24
-"""Of all questions of such a batch, 8 bytes each; of a larger collection they come one by one."""
+"""The most similarities of such a batch, 8 bytes each; in a larger collection questions are computed one by one."""
 
 ENCODING_BATCH = 256
-"""Texts that are encoded at a time, so that others come in between."""
+"""Texts that are encoded at a time, so that other callers get their turn in between."""
 
 
 @dataclass(frozen=True)
 class LabelledQuestion:
-    """A text or a vector [d], and the ids of the documents that answer it; none where it has no answer.
+    """A text or a vector [d], and the ids of the documents that answer it; empty if it has no answer.
 
     Attributes:
-        pointers: where each of the ids stands in the request.
+        pointers: the position of each id in the request.
     """
 
     query: str | Array
@@ -64,18 +66,18 @@ class LabelledQuestion:
 
 
 NumberedQuestion: TypeAlias = tuple[int, LabelledQuestion]
-"""A question, and its place in the request."""
+"""A question and its index in the request."""
 
 
 @dataclass(frozen=True)
 class CalibrationResult:
-    """What was found of a collection.
+    """The result of a calibration.
 
     Attributes:
-        calibration: as it would be kept.
-        assessed: what it gains.
-        applied: whether it is kept.
-        reason: why it is not worth keeping; None where it is.
+        calibration: the calibration that would be stored.
+        assessed: its metrics.
+        applied: whether it was stored.
+        reason: why it is not worth storing; None if it is.
     """
 
     calibration: Calibration
@@ -87,12 +89,12 @@ class CalibrationResult:
 async def calibrate_collection(
     catalogue: Catalogue, name: str, questions: Sequence[LabelledQuestion], *, apply: bool
 ) -> CalibrationResult:
-    """Fit a temperature, null level, λ, confidence and sets to labelled questions; `apply` keeps them where they gain.
+    """Fit a temperature, null level, λ, confidence and thresholds to labelled questions; with `apply`, store a gain.
 
     Raises:
-        InvalidContent: too few questions, or too many; one that does not fit the collection; an id that it has not.
-        NothingToRead: questions of which the encoder can read nothing.
-        RetrievalError: the collection cannot be asked.
+        InvalidContent: too few or too many questions, a question that does not fit the collection, or an unknown id.
+        NothingToRead: the encoder can read nothing of some questions.
+        RetrievalError: the collection cannot be queried.
     """
     collection = catalogue.collection(name)
     record = collection.record
@@ -106,30 +108,32 @@ async def calibrate_collection(
             f"the temperature of {name!r} is {record.settings.temperature}, at which weights say nothing of how sure "
             "they are: PATCH it to a number above 0 first",
         )
-    asked = _deduplicate(questions)
-    check_texts(record, [each.query for _, each in asked], [f"/questions/{i}/query" for i, _ in asked])
-    check_labels([each for _, each in asked], len(questions))
+    numbered = _deduplicate(questions)
+    check_texts(record, [question.query for _, question in numbered], [f"/questions/{i}/query" for i, _ in numbered])
+    check_labels([question for _, question in numbered], len(questions))
     keys = await ARRAYS.run(lambda: collection.keys)
     if not keys:
         raise InvalidContent.at("/questions", f"no document of {name!r} has a key: write some first")
-    vectors = await _encode(collection, asked)
+    vectors = await _encode(collection, numbered)
     backgrounds = await get_encoder_backgrounds(collection.encoder, record, None)
-    words = FULL_TEXT_WEIGHTS if any(_has_words(each.query) for _, each in asked) else FULL_TEXT_WEIGHTS[:1]
+    words = FULL_TEXT_WEIGHTS if any(_has_words(question.query) for _, question in numbered) else FULL_TEXT_WEIGHTS[:1]
     profiling = ProfileBuilder(record.settings.temperature, keys, words)
-    together = max(1, min(MAX_BATCH_QUESTIONS, MAX_BATCH_SIMILARITIES // keys))
+    batch_size = max(1, min(MAX_BATCH_QUESTIONS, MAX_BATCH_SIMILARITIES // keys))
     nulls = list[float | Background | None]()
-    for start in range(0, len(asked), together):
-        some = slice(start, start + together)
-        batch = _Batch(asked[some], np.stack(vectors[some]), profiling.has_words, backgrounds)
-        null, found = await collection.lookups.ask(lambda snapshot: [], batch.look_up, size=together)
+    for start in range(0, len(numbered), batch_size):
+        selected = slice(start, start + batch_size)
+        batch = _Batch(numbered[selected], np.stack(vectors[selected]), profiling.has_words, backgrounds)
+        null, similarities = await collection.lookups.ask(lambda snapshot: [], batch.look_up, size=batch_size)
         nulls += [null.of(question.query) for _, question in batch.asked]
-        await ARRAYS.run(partial(_add_profiles, profiling, found))
+        await ARRAYS.run(partial(_add_profiles, profiling, similarities))
     order = np.array([_hash_order(vector) for vector in vectors])
-    logits = np.array([_compute_null_logit(each, record.settings.temperature, profiling.keys) for each in nulls])
-    kept = Calibration.read(record.settings.calibration)
-    served = kept.plain if kept is not None and kept.temperature == record.settings.temperature else None
+    logits = np.array(
+        [_compute_null_logit(question, record.settings.temperature, profiling.keys) for question in nulls]
+    )
+    stored = Calibration.read(record.settings.calibration)
+    served = stored.plain if stored is not None and stored.temperature == record.settings.temperature else None
     assessed = await ARRAYS.run(lambda: evaluate(profiling.made(), order, logits, served))
-    calibration = _build_calibration(record, asked, assessed, profiling.temperature(assessed.plain.cell))
+    calibration = _build_calibration(record, numbered, assessed, profiling.temperature(assessed.plain.cell))
     reason = None if assessed.gains else _explain_no_gain(assessed)
     if apply and reason is None:
         changes = {"temperature": calibration.temperature, "null": "calibrated", "calibration": calibration.text()}
@@ -138,36 +142,38 @@ async def calibrate_collection(
 
 
 def _deduplicate(questions: Sequence[LabelledQuestion]) -> list[NumberedQuestion]:
-    """Each question once, with all that answers it, and its first place.
+    """Return each question once, with all its answers and its first index.
 
     Raises:
-        InvalidContent: one that has an answer and has none.
+        InvalidContent: the same question comes with an answer and without one.
     """
-    found = dict[str | bytes, NumberedQuestion]()
-    for i, each in enumerate(questions):
-        meant = each.query if isinstance(each.query, str) else each.query.tobytes()
-        place, first = found.setdefault(meant, (i, each))
-        if bool(first.ids) != bool(each.ids):
-            what = f"the same question stands at /questions/{place}, one with an answer and one without"
-            raise InvalidContent.at(f"/questions/{i}", f"{what}: leave one of them out")
-        ids = dict(zip(each.ids, each.pointers, strict=True)) | dict(zip(first.ids, first.pointers, strict=True))
-        found[meant] = place, LabelledQuestion(first.query, tuple(ids), tuple(ids.values()))
-    return [*found.values()]
+    distinct = dict[str | bytes, NumberedQuestion]()
+    for i, question in enumerate(questions):
+        key = question.query if isinstance(question.query, str) else question.query.tobytes()
+        index, first = distinct.setdefault(key, (i, question))
+        if bool(first.ids) != bool(question.ids):
+            reason = f"the same question stands at /questions/{index}, one with an answer and one without"
+            raise InvalidContent.at(f"/questions/{i}", f"{reason}: leave one of them out")
+        ids = dict(zip(question.ids, question.pointers, strict=True)) | dict(
+            zip(first.ids, first.pointers, strict=True)
+        )
+        distinct[key] = index, LabelledQuestion(first.query, tuple(ids), tuple(ids.values()))
+    return [*distinct.values()]
 
 
 def _has_words(query: str | Array) -> TypeGuard[str]:
-    """Whether documents can be ranked by its words."""
+    """Return whether documents can be ranked in full text for the query."""
     return isinstance(query, str) and fits_full_text(query)
 
 
-async def _encode(collection: Collection, asked: Sequence[NumberedQuestion]) -> list[Array]:
-    """The queries as vectors [d], which fit the collection."""
-    pointers = [f"/questions/{i}/query" for i, _ in asked]
+async def _encode(collection: Collection, questions: Sequence[NumberedQuestion]) -> list[Array]:
+    """Encode the queries as vectors [d] that fit the collection."""
+    pointers = [f"/questions/{i}/query" for i, _ in questions]
     vectors = list[Array]()
-    for start in range(0, len(asked), ENCODING_BATCH):
-        some = slice(start, start + ENCODING_BATCH)
-        queries = [each.query for _, each in asked[some]]
-        encoded = await encode_queries(collection.encoder, collection.record, queries, pointers[some])
+    for start in range(0, len(questions), ENCODING_BATCH):
+        selected = slice(start, start + ENCODING_BATCH)
+        queries = [question.query for _, question in questions[selected]]
+        encoded = await encode_queries(collection.encoder, collection.record, queries, pointers[selected])
         vectors += [query.vector for query in encoded]
     check_queries(collection.record, vectors, pointers)
     return vectors
@@ -175,7 +181,7 @@ async def _encode(collection: Collection, asked: Sequence[NumberedQuestion]) -> 
 
 @dataclass(frozen=True)
 class _QuestionSimilarities:
-    """What a lookup finds of one question, see `ProfileBuilder.add`."""
+    """The arguments of `ProfileBuilder.add` for one question."""
 
     similarities: Array
     documents: DocumentKeys
@@ -184,14 +190,14 @@ class _QuestionSimilarities:
     by_id: Array
 
 
-def _add_profiles(profiling: ProfileBuilder, found: Sequence[_QuestionSimilarities]) -> None:
-    for each in found:
-        profiling.add(each.similarities, each.documents, each.ranks, each.right, each.by_id)
+def _add_profiles(profiling: ProfileBuilder, similarities: Sequence[_QuestionSimilarities]) -> None:
+    for question in similarities:
+        profiling.add(question.similarities, question.documents, question.ranks, question.right, question.by_id)
 
 
 @dataclass(frozen=True)
 class _Batch:
-    """Some of the questions, each with its place in the request."""
+    """A batch of questions with their indices in the request."""
 
     asked: Sequence[NumberedQuestion]
     vectors: Array
@@ -199,27 +205,27 @@ class _Batch:
     backgrounds: Backgrounds | None
 
     def look_up(self, snapshot: Snapshot, _: list[Answer]) -> tuple[NullKey, list[_QuestionSimilarities]]:
-        """What one version of the collection says of them, and the null key that it is served with."""
+        """Return the collection's null key and the similarities of each question, all of one version."""
         check_complete(snapshot)
         record, reader = snapshot.record, snapshot.reader
-        found = similarities_of(snapshot.view, self.vectors)
-        order = np.argsort(found.owners, kind="stable")
-        documents = DocumentKeys.of(found.owners[order])
+        rows = similarities_of(snapshot.view, self.vectors)
+        order = np.argsort(rows.owners, kind="stable")
+        documents = DocumentKeys.of(rows.owners[order])
         existing = reader.existing(record.id, sorted({identity for _, each in self.asked for identity in each.ids}))
-        told = list[_QuestionSimilarities]()
-        for (_place, question), row in zip(self.asked, found.similarities, strict=True):
+        results = list[_QuestionSimilarities]()
+        for (_place, question), row in zip(self.asked, rows.similarities, strict=True):
             right = _find_answer_rows(question, existing, documents)
             ranks = None
             if self.with_words and _has_words(question.query):
                 ranks = reader.search(record.id).ranks(question.query)
             similarities = row[order]
             by_id = documents.by_id(similarities, right, partial(reader.ids, record.id))
-            told.append(_QuestionSimilarities(similarities, documents, ranks, right, by_id))
-        return resolve_null(record, snapshot.own, None, self.backgrounds), told
+            results.append(_QuestionSimilarities(similarities, documents, ranks, right, by_id))
+        return resolve_null(record, snapshot.own, None, self.backgrounds), results
 
 
 def _find_answer_rows(question: LabelledQuestion, rows: Mapping[str, int], documents: DocumentKeys) -> Array:
-    """The row numbers of the documents that answer a question, which must be there and have a key."""
+    """Return the row numbers of the documents that answer a question; raise InvalidContent if one has no key."""
     flaws = [
         Flaw(
             pointer,
@@ -234,12 +240,12 @@ def _find_answer_rows(question: LabelledQuestion, rows: Mapping[str, int], docum
     return np.array([rows[identity] for identity in question.ids], dtype=np.int64)
 
 
-def check_labels(questions: Sequence[LabelledQuestion], came: int) -> None:
-    """Refuse too few labels, or too few of a kind; of so many that came these are not said twice."""
-    present = sum(bool(each.ids) for each in questions)
+def check_labels(questions: Sequence[LabelledQuestion], total: int) -> None:
+    """Raise InvalidContent for too few labels, in all or of a kind; `total` counts duplicates, too."""
+    present = sum(bool(question.ids) for question in questions)
     absent = len(questions) - present
     if len(questions) < MIN_LABELS or min(present, absent) < MIN_LABELS_PER_KIND:
-        again = f", and {came - len(questions)} that were said before" if came > len(questions) else ""
+        again = f", and {total - len(questions)} that were said before" if total > len(questions) else ""
         raise InvalidContent.at(
             "/questions",
             f"{present} questions with an answer came and {absent} without one{again}: wanted at least "
@@ -248,28 +254,28 @@ def check_labels(questions: Sequence[LabelledQuestion], came: int) -> None:
 
 
 def _build_calibration(
-    record: CollectionRecord, asked: Sequence[NumberedQuestion], assessed: Evaluation, temperature: float
+    record: CollectionRecord, questions: Sequence[NumberedQuestion], assessed: Evaluation, temperature: float
 ) -> Calibration:
-    present = sum(bool(each.ids) for _, each in asked)
-    was = record.settings.temperature, record.settings.null
-    if (kept := Calibration.read(record.settings.calibration)) is not None:
-        own = was[0] == kept.temperature, was[1] == "calibrated"
-        was = kept.was[0] if own[0] else was[0], kept.was[1] if own[1] else was[1]
+    present = sum(bool(question.ids) for _, question in questions)
+    before = record.settings.temperature, record.settings.null
+    if (stored := Calibration.read(record.settings.calibration)) is not None:
+        unchanged = before[0] == stored.temperature, before[1] == "calibrated"
+        before = stored.was[0] if unchanged[0] else before[0], stored.was[1] if unchanged[1] else before[1]
     return Calibration(
         documents=record.attendable,
         encoder=record.settings.encoder,
         temperature=temperature,
         full_text=0.0 if assessed.words is None else FULL_TEXT_WEIGHTS[assessed.words.cell[0]],
         present=present,
-        absent=len(asked) - present,
+        absent=len(questions) - present,
         plain=assessed.plain.variant,
         words=None if assessed.words is None else assessed.words.variant,
-        was=was,
+        was=before,
     )
 
 
 def _compute_null_logit(null: float | Background | None, temperature: float, keys: int) -> float:
-    """The logarithm of what the null key weighs, in the unit of the log-partitions."""
+    """Return the log weight of the null key, in the unit of the log-partitions."""
     if null is None:
         return -math.inf
     if isinstance(null, Background):
@@ -278,13 +284,13 @@ def _compute_null_logit(null: float | Background | None, temperature: float, key
 
 
 def _explain_no_gain(assessed: Evaluation) -> str:
-    both = {"label_loss": assessed.gained.known, "log_loss": assessed.surer.known}
-    found = " and ".join(
+    metrics = {"label_loss": assessed.gained.known, "log_loss": assessed.surer.known}
+    changes = " and ".join(
         f"{name} {'rose' if fell < 0 else 'fell'} by {abs(fell):.4f} ± {error:.4f}"
-        for name, (fell, error) in both.items()
+        for name, (fell, error) in metrics.items()
     )
     return (
-        f"{found}: wanted label_loss to fall by more than its standard error, or log_loss by more than its own and "
+        f"{changes}: wanted label_loss to fall by more than its standard error, or log_loss by more than its own and "
         "label_loss not to rise by more than twice its own; send more labelled questions, or stay with what is"
     )
 

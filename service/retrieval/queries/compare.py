@@ -49,12 +49,12 @@ from service.storage import (
     temporary_search,
 )
 
-DEFAULT_TOP_K = 10  # of attention, where nothing is said
+DEFAULT_TOP_K = 10  # the default of attention
 
 
 @dataclass(frozen=True)
 class TimedSearch:
-    """What the database answered, and how long it took."""
+    """The result of a database search, and how long it took."""
 
     found: SearchResult
     took_ms: float
@@ -62,10 +62,10 @@ class TimedSearch:
 
 @dataclass(frozen=True)
 class ComparisonResult:
-    """The four answers; top-k is the order of similarities, which is attention's own but for documents of several keys.
+    """The four answers; top-k is in order of similarity, so it is attention's order unless documents have several keys.
 
     Attributes:
-        standing: what attention's null key stands on beside this question, where it is one with a name.
+        standing: the background of attention's null key for this query; None if it has none.
     """
 
     sql: TimedSearch
@@ -77,10 +77,10 @@ class ComparisonResult:
 
 
 async def compare_collection(collection: Collection, query: str, options: Options) -> ComparisonResult:
-    """Ask the documents of a collection that pass a filter in all four ways; all see the same version of it.
+    """Search the documents that pass a filter in all four ways, all on the same version of the collection.
 
     Raises:
-        RetrievalError: a query that does not fit the collection.
+        RetrievalError: a query does not fit the collection.
     """
     encoded = await _encode_query(collection.encoder, collection.record, query, options)
 
@@ -91,7 +91,7 @@ async def compare_collection(collection: Collection, query: str, options: Option
         with collection.snapshot() as snapshot:
             return snapshot.version, search(snapshot)
 
-    # Not while others wait in the queue: full text may take longer than many scans.
+    # Search outside the lookup queue: full text may take longer than many scans.
     version, searched = await READS.run(search_first)
 
     def questions(snapshot: Snapshot) -> list[Question]:
@@ -99,13 +99,15 @@ async def compare_collection(collection: Collection, query: str, options: Option
         check_complete(snapshot)
         if snapshot.version != version:
             searched = search(snapshot)
-        asked = encoded.question(snapshot.record, snapshot.own, build_mask(snapshot, options.filter))
-        # What weighs most there need not be what is nearest; at T = 0 it is.
-        return [asked, replace(asked, temperature=0.0, output=False)] if snapshot.view.facts.several else [asked]
+        question = encoded.question(snapshot.record, snapshot.own, build_mask(snapshot, options.filter))
+        # With several keys per document, the heaviest document need not be the nearest; at T = 0 it is.
+        return (
+            [question, replace(question, temperature=0.0, output=False)] if snapshot.view.facts.several else [question]
+        )
 
-    def finish(snapshot: Snapshot, found: list[Answer]) -> ComparisonResult:
-        reading = StoredDocuments(snapshot.record, snapshot.reader, "texts", snapshot.view.facts.several)
-        return encoded.four_ways(snapshot.record, found, reading, searched)
+    def finish(snapshot: Snapshot, batch_answers: list[Answer]) -> ComparisonResult:
+        reader = StoredDocuments(snapshot.record, snapshot.reader, "texts", snapshot.view.facts.several)
+        return encoded.four_ways(snapshot.record, batch_answers, reader, searched)
 
     return await collection.lookups.ask(questions, finish, size=1)
 
@@ -113,41 +115,43 @@ async def compare_collection(collection: Collection, query: str, options: Option
 async def compare_rows(
     encoder: LoadingEncoder | None, rows: Sequence[SentDocument], query: str, options: Options, pointer: str = "/query"
 ) -> ComparisonResult:
-    """Ask rows that came with the question, in a SQLite in memory; nothing is stored.
+    """Search rows that came with the query, in a SQLite database in memory; nothing is stored.
 
-    The rows are asked as a new collection with the service's encoder would be, without a filter.
+    The rows are searched as a new collection with the service's encoder would be, without a filter.
 
     Args:
-        pointer: where the query stands in the request, for errors.
+        pointer: the position of the query in the request, for errors.
 
     Raises:
-        RetrievalError: there is no encoder, or a row that has no key.
-        AttentionError: a query that no key can be compared with.
+        RetrievalError: the service has no encoder, or a row has no key.
+        AttentionError: a query cannot be compared with any key.
     """
     if options.null == "calibrated":
         raise InvalidContent.at(
             "/null", 'rows that come with their question are not calibrated: send "auto", or a number'
         )
-    await get_encoding_queue(encoder)  # raises where there is no encoder
+    await get_encoding_queue(encoder)  # raises if the service has no encoder
     record = CollectionRecord(0, "rows", await resolve_settings(encoder, {}), documents=len(rows))
     encoded = await _encode_query(encoder, record, query, options, pointer)
     documents = (await prepare_documents(encoder, record, rows, [f"/rows/{i}" for i in range(len(rows))])).records
 
     def ask() -> ComparisonResult:
-        with temporary_search([SearchRow(each.id, each.key, each.value) for each in documents]) as database:
+        with temporary_search(
+            [SearchRow(document.id, document.key, document.value) for document in documents]
+        ) as database:
             searched = encoded.search(database, None)
-        found = answers(
+        all_answers = answers(
             _build_view(record, documents),
             [encoded.question(record, partial(_measure_background, record, documents), None)],
         )
-        return encoded.four_ways(record, found, MemoryDocuments(documents), searched)
+        return encoded.four_ways(record, all_answers, MemoryDocuments(documents), searched)
 
     return await ARRAYS.run(ask)
 
 
 @dataclass
 class _Query:
-    """A query and its options, and what is to be told of them besides the answers."""
+    """A query and its options, and values to report besides the answers."""
 
     query: str
     encoded: EncodedQuery
@@ -175,11 +179,11 @@ class _Query:
     def four_ways(
         self,
         record: CollectionRecord,
-        found: list[Answer],
+        batch_answers: list[Answer],
         reading: DocumentReader,
         searched: tuple[TimedSearch, TimedSearch],
     ) -> ComparisonResult:
-        attention, *coldest = (result(record, self.encoded, answer, reading) for answer in found)
+        attention, *coldest = (result(record, self.encoded, answer, reading) for answer in batch_answers)
         nearest = coldest[0] if coldest else attention
         took_ms = (self.encoding_seconds + time.perf_counter() - self.started) * 1e3
         return ComparisonResult(*searched, nearest.matches, attention, took_ms, self.standing)
@@ -196,15 +200,15 @@ async def _encode_query(
 
 def _time_search(search: Callable[..., SearchResult], *arguments: Any) -> TimedSearch:
     started = time.perf_counter()
-    found = search(*arguments)
-    return TimedSearch(found, (time.perf_counter() - started) * 1e3)
+    result = search(*arguments)
+    return TimedSearch(result, (time.perf_counter() - started) * 1e3)
 
 
 def _measure_background(record: CollectionRecord, documents: Sequence[DocumentRecord]) -> KeyBackground | None:
-    """The rows' own background, of the sample that a collection of them would have."""
-    sample = sorted(documents, key=lambda each: id_hash(each.id))[:SAMPLE_DOCUMENTS]
-    keys = np.stack([each.keys[0] for each in sample]) if sample else np.empty((0, 1))
-    return KeyBackground.measure(record.settings.similarity, keys, [each.key for each in sample[:SAMPLE_TEXTS]])
+    """Return the rows' own background, of the same sample as in a collection."""
+    sample = sorted(documents, key=lambda document: id_hash(document.id))[:SAMPLE_DOCUMENTS]
+    keys = np.stack([document.keys[0] for document in sample]) if sample else np.empty((0, 1))
+    return KeyBackground.measure(record.settings.similarity, keys, [document.key for document in sample[:SAMPLE_TEXTS]])
 
 
 def _build_view(record: CollectionRecord, documents: Sequence[DocumentRecord]) -> View:

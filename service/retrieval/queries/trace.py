@@ -1,4 +1,4 @@
-"""Looking into the model that turns texts into keys and values."""
+"""Traces of a text through the layers of the model."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 from service.encoding import Encoder, TracedText, read_pair, trace_layers, traceable
 from service.retrieval.errors import Flaw, InvalidContent, TooLarge
 
-if TYPE_CHECKING:  # imported where a model is loaded, which not every process does
+if TYPE_CHECKING:  # imported at run time only by processes that load a model
     from attention.transformer import TracedLayer
 
-MAX_CHARACTERS = 65_536  # far more than any model's tokens; a longer text is refused unread
+MAX_CHARACTERS = 65_536  # far more than the tokens of any model; a longer text is refused without tokenising it
 MAX_NUMBERS = 2**20
 SQUARE_ARRAYS = {"weights", "logits"}  # [h, n, n]; the others are [h, n, d_k]
 
 
 @dataclass(frozen=True)
 class Trace:
-    """A text's tokens, and the layers in the order asked for."""
+    """The tokens of a text, and the layers in the requested order."""
 
     text: TracedText
     layers: list[TracedLayer]
@@ -35,20 +35,21 @@ def trace_text(
     causal: bool,
     arrays: Sequence[str],
 ) -> Trace:
-    """Follow a text, or a pair, through the model; the last layer and every head where none are named. Blocks.
+    """Trace a text, or a pair, through the model; by default the last layer with every head. Blocks.
 
     Args:
         encoder: the model.
         text: the text.
-        pair: a second one, behind it.
-        layers: from 0, or from the last as −1.
+        pair: a second text after it.
+        layers: from 0, or from the last one as −1.
         heads: likewise.
-        causal: each token attends only to itself and those before it.
-        arrays: fields of TracedLayer that the answer holds, to bound its size.
+        causal: whether each token attends only to itself and those before it.
+        arrays: fields of TracedLayer in the answer, which bound its size.
 
     Raises:
-        InvalidContent: a layer or a head that the model has not; TooLarge: too long a text or too large an answer.
-        Untraceable: a model that cannot be looked into.
+        InvalidContent: the model has no such layer or head.
+        TooLarge: the text is too long, or the answer too large.
+        Untraceable: the model cannot be traced.
     """
     model = traceable(encoder)
     chosen = [-1] if layers is None else list(layers)
@@ -57,8 +58,8 @@ def trace_text(
     _check_numbers("head", heads or [], n_heads)
     if len(text) + len(pair or "") > MAX_CHARACTERS:
         raise TooLarge.at("/text", f"{len(text) + len(pair or '')} characters came, a trace takes {MAX_CHARACTERS}")
-    read = read_pair(encoder, text, pair)
-    n, h = len(read.ids), n_heads if heads is None else len(heads)
+    tokens = read_pair(encoder, text, pair)
+    n, h = len(tokens.ids), n_heads if heads is None else len(heads)
     if encoder.max_tokens is not None and n > encoder.max_tokens:
         raise TooLarge.at("/text", f"the text has {n} tokens, {encoder.name} reads {encoder.max_tokens}: shorten it")
     width = int(model.encoder.layers[0].attention.W_Q.shape[-1]) // n_heads
@@ -69,7 +70,7 @@ def trace_text(
             f"the answer would hold {numbers} numbers, at most {MAX_NUMBERS} are sent: name fewer layers or heads, "
             "or a shorter text",
         )
-    return Trace(read, trace_layers(model, read, layers=chosen, heads=heads, causal=causal))
+    return Trace(tokens, trace_layers(model, tokens, layers=chosen, heads=heads, causal=causal))
 
 
 def _check_numbers(what: str, numbers: Sequence[int], count: int) -> None:
