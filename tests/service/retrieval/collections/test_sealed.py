@@ -93,7 +93,7 @@ def test_a_store_that_was_put_back_gives_the_same_numbers_to_other_rows(tmp_path
 
 def test_a_removed_row_that_comes_back_with_a_store_is_there_again(tmp_path, tmp_path_factory, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(sealed, "sealable", lambda view, **_: [])
+        patch.setattr(sealed, "sealable_segments", lambda view, **_: [])
         written(tmp_path, documents(0, 200))
     shutil.copy(tmp_path / "softkv.sqlite3", tmp_path / "kept")
     with opened(tmp_path, files=False) as made:
