@@ -15,23 +15,23 @@ from __future__ import annotations
 
 from attention.kernels import limit_workers, prepare, stand_in
 from attention.lookup.answer import Answer, Sweep
+from attention.lookup.bounds.aggregates import share_error, weighted_mean, weighted_quantiles
 from attention.lookup.bounds.certificate import Certificate
-from attention.lookup.bounds.reads import share_error, weighted_mean, weighted_quantiles
 from attention.lookup.codes.summary import KeySummary
 from attention.lookup.coverage import Coverage, covered
 from attention.lookup.everyone import Similarities, Weights, similarities_of, weights_among, weights_of
 from attention.lookup.filtered import Filtered
 from attention.lookup.memory.bias import Bias
-from attention.lookup.memory.bits import RowSelection
-from attention.lookup.memory.facts import BlockStatistics
+from attention.lookup.memory.bitmaps import RowSelection
 from attention.lookup.memory.memory import Memory
 from attention.lookup.memory.rows import Rows
 from attention.lookup.memory.segments import Segment
+from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.planner import answer, answers, attend, sweep
 from attention.lookup.question import Auto, Question
+from attention.lookup.sealed.array_file import SealedError
 from attention.lookup.sealed.block_file import SealedBlock, seal, sealable_segments, unseal
-from attention.lookup.sealed.sections import SealedError
 from attention.lookup.shards.parted import Parted
 from attention.lookup.shards.prefixes import Prefix, view_prefixes
 from attention.lookup.shards.remote.respond import SCANNING_CALLS, respond
@@ -39,9 +39,8 @@ from attention.lookup.shards.remote.sample import SAMPLED, SampleKeys
 from attention.lookup.shards.remote.summaries import summary_of
 from attention.lookup.shards.remote.view import Message, RemoteMask, RemoteView, ShardHosts
 from attention.lookup.shards.remote.wire import each_of, facts_heard, of_bytes, to_bytes
-from attention.lookup.softmax.evidence import Evidence
-from attention.lookup.softmax.null import Background
-from attention.lookup.softmax.verdict import HALF, Stands, Verdict
+from attention.lookup.softmax.evidence import HALF, Evidence, Stands, Verdict
+from attention.lookup.softmax.null_key import Background
 
 __all__ = [
     "HALF",

@@ -12,12 +12,17 @@ import numpy as np
 
 from attention.dtypes import F64, I64, Index
 from attention.lookup.bounds.certificate import Certificate
-from attention.lookup.head.documents import DocumentGrouping, log_parts
-from attention.lookup.head.top import TopRows, select_heaviest, select_top, truncate_top_p
 from attention.lookup.question import Question
-from attention.lookup.softmax.evidence import Evidence
+from attention.lookup.rescoring.ranking import (
+    DocumentGrouping,
+    TopRows,
+    log_parts,
+    select_heaviest,
+    select_top,
+    truncate_top_p,
+)
+from attention.lookup.softmax.evidence import Evidence, Verdict
 from attention.lookup.softmax.mixture import log_or_minus_inf
-from attention.lookup.softmax.verdict import Verdict
 
 
 @dataclass(frozen=True, eq=False)

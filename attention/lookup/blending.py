@@ -10,7 +10,7 @@ import numpy as np
 
 from attention.dtypes import F64, I64
 from attention.lookup.bounds.output import bound_quantised
-from attention.lookup.bounds.rounding import UNIT_ROUNDOFF
+from attention.lookup.bounds.similarities import UNIT_ROUNDOFF
 from attention.lookup.codes.moments import Residuals, Spread
 from attention.lookup.drafts import Drafts
 from attention.lookup.expected import MASS, expected_coarse, expected_fine

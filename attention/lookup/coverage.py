@@ -13,13 +13,13 @@ import numpy as np
 
 from attention.lookup.answer import Answer
 from attention.lookup.bounds.certificate import Certificate
-from attention.lookup.bounds.missing import MissingRows
-from attention.lookup.bounds.rounding import UNIT_ROUNDOFF, similarity_slack
+from attention.lookup.bounds.missing_rows import MissingRows
+from attention.lookup.bounds.similarities import UNIT_ROUNDOFF, similarity_slack
 from attention.lookup.codes.summary import KeySummary
-from attention.lookup.memory.facts import BlockStatistics
+from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.question import Question
 from attention.lookup.softmax.distribution import SUPPORT, logistic
-from attention.lookup.softmax.null import NullKey
+from attention.lookup.softmax.null_key import NullKey
 
 
 @dataclass(frozen=True)

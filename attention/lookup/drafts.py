@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from attention.kernels import kernels
-from attention.lookup.bounds.quantisation import QuantisationError
-from attention.lookup.bounds.rounding import Slack
-from attention.lookup.bounds.total import TIGHT, tail_bound, tail_variation, total_variation
+from attention.lookup.bounds.certificate import TIGHT, tail_bound, tail_variation, total_variation
+from attention.lookup.bounds.similarities import QuantisationError, Slack
 from attention.lookup.bounds.weights import bound_counted, bound_rounding
-from attention.lookup.head.candidates import RescoredQueries, RescoredQuery
 from attention.lookup.question import Auto, Question
+from attention.lookup.rescoring.candidates import RescoredQueries, RescoredQuery
 from attention.lookup.shards.scan_result import ScanRequest, ScanResult
 from attention.lookup.shards.shard import Part
 from attention.lookup.softmax.distribution import SUPPORT, one_hot, sparse

@@ -14,20 +14,26 @@ import numpy as np
 
 from attention.dtypes import F64
 from attention.lookup.answer import Answer, Sweep, answer_to, sweep_of
-from attention.lookup.bounds.certificate import Certificate
+from attention.lookup.bounds.certificate import Certificate, total_variation
 from attention.lookup.bounds.output import bound_summed
-from attention.lookup.bounds.rounding import Slack, similarity_slack
-from attention.lookup.bounds.total import total_variation
+from attention.lookup.bounds.similarities import Slack, similarity_slack
 from attention.lookup.bounds.weights import bound_bias_rounding, bound_ties
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.question import Auto, Question, by_mask
 from attention.lookup.shards.every_row import EveryRow, Read
 from attention.lookup.shards.remote.every_row import RemoteRows
 from attention.lookup.shards.remote.view import RemoteView
-from attention.lookup.softmax.distribution import Distribution, one_hot, softmax, sparse
+from attention.lookup.softmax.distribution import (
+    Distribution,
+    one_hot,
+    one_hot_with_bias,
+    relative_logits,
+    restore_evidence,
+    softmax,
+    solve_temperature,
+    sparse,
+)
 from attention.lookup.softmax.evidence import Evidence
-from attention.lookup.softmax.logits import one_hot_with_bias, relative_logits, restore_evidence
-from attention.lookup.softmax.temperature import solve_temperature
 
 METHOD = "exact"
 SCAN_CELLS = 2**23

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from attention.lookup.bounds.quantisation import QuantisationError
+from attention.lookup.bounds.similarities import QuantisationError
 from attention.lookup.codes.moments import Residuals, Spread
 from attention.lookup.scan.accumulator import VALUE_ERRORS
 from attention.lookup.softmax.mixture import Mixture

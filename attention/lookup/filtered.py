@@ -8,7 +8,7 @@ from types import MappingProxyType
 from weakref import ref
 
 from attention.dtypes import I64
-from attention.lookup.memory.bits import Bitmap, RowSelection
+from attention.lookup.memory.bitmaps import Bitmap, RowSelection
 from attention.lookup.memory.blocks import Block
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.view import Mask, View

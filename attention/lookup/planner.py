@@ -19,7 +19,7 @@ from attention.lookup.memory.view import Mask, View
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.question import Auto, Question, without_forbidden
 from attention.lookup.shards.parted import Parted
-from attention.lookup.softmax.null import Background
+from attention.lookup.softmax.null_key import Background
 from attention.lookup.temperature_sweep import quantised_sweep, solved
 
 SMALL_CELLS = 2_816 * 384

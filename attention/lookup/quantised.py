@@ -9,10 +9,10 @@ import numpy as np
 
 from attention.lookup.answer import Answer, answer_to
 from attention.lookup.blending import Blend, blended
-from attention.lookup.bounds.total import least_variation
+from attention.lookup.bounds.certificate import least_variation
 from attention.lookup.drafts import Draft, Width, drafted
 from attention.lookup.memory.bias import Bias
-from attention.lookup.memory.facts import BlockStatistics
+from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.question import Auto, Question, by_logits
 from attention.lookup.shards.biased import BiasedShard

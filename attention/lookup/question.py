@@ -14,9 +14,8 @@ from attention.errors import ParameterError, ShapeError
 from attention.logits import check_temperature
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.view import Mask, View
-from attention.lookup.softmax.distribution import SUPPORT
-from attention.lookup.softmax.logits import null_logit
-from attention.lookup.softmax.null import Background, NullKey
+from attention.lookup.softmax.distribution import SUPPORT, null_logit
+from attention.lookup.softmax.null_key import Background, NullKey
 from attention.normalisers import NORMALISERS
 
 TOP_K = 10

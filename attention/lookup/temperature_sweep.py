@@ -10,17 +10,17 @@ import numpy as np
 from attention.dtypes import F64
 from attention.lookup.answer import Answer, Sweep, sweep_of
 from attention.lookup.bounds.certificate import Certificate
-from attention.lookup.bounds.quantisation import QuantisationError
+from attention.lookup.bounds.similarities import QuantisationError
 from attention.lookup.drafts import coldest, draft, reading, wanted_by
-from attention.lookup.head.candidates import RescoredQuery
 from attention.lookup.memory.view import View
 from attention.lookup.quantised import WIDTHS, answer_of, part_of
 from attention.lookup.question import Auto, Question, by_mask
+from attention.lookup.rescoring.candidates import RescoredQuery
 from attention.lookup.shards.documents import counted, heaviest_among
 from attention.lookup.shards.scan_result import ScanResult
 from attention.lookup.shards.shard import Part
+from attention.lookup.softmax.distribution import solve_temperature
 from attention.lookup.softmax.mixture import Mixture, TailSums, mix
-from attention.lookup.softmax.temperature import solve_temperature
 
 TOGETHER = 64
 """Temperatures at a time, so that memory does not grow with how many there are."""

@@ -12,10 +12,9 @@ or torch. `cells.py` is the place to start reading.
 from __future__ import annotations
 
 from attention.recurrent import initial
-from attention.recurrent.cells import GRU, LSTM, Cell
 from attention.recurrent.encoder_decoder import RecurrentEncoderDecoder, RecurrentSteps
 from attention.recurrent.initial import RecurrentArchitecture
-from attention.recurrent.layers import Recurrent
+from attention.recurrent.layers import GRU, LSTM, Cell, Recurrent
 
 __all__ = [
     "GRU",

@@ -12,9 +12,8 @@ from numpy.random import Generator
 
 from attention.arrays import Array
 from attention.errors import ParameterError
-from attention.recurrent.cells import GRU, LSTM, Cell
 from attention.recurrent.encoder_decoder import RecurrentEncoderDecoder
-from attention.recurrent.layers import Recurrent
+from attention.recurrent.layers import GRU, LSTM, Cell, Recurrent
 from attention.similarity import Additive
 from attention.transformer import Linear
 

@@ -22,25 +22,28 @@ from typing import TYPE_CHECKING, Any
 
 from attention.transformer import initial
 from attention.transformer.checkpoints.bert import bert_parameters
-from attention.transformer.checkpoints.checkpoint import Checkpoint, load, truncation
-from attention.transformer.checkpoints.config import Config
-from attention.transformer.checkpoints.errors import CheckpointError, UnsupportedModelError
+from attention.transformer.checkpoints.checkpoint import Checkpoint, listed_modules, load, modules, truncation
+from attention.transformer.checkpoints.config import CheckpointError, Config, UnsupportedModelError
 from attention.transformer.checkpoints.gpt2 import GPT2, gpt2_parameters
-from attention.transformer.checkpoints.modules import listed_modules, modules
 from attention.transformer.checkpoints.tensors import Tensors
 from attention.transformer.compiled import Compiled, compiles, unfit_precision
-from attention.transformer.decoder import Decoder, DecoderState
-from attention.transformer.embeddings import Embeddings, Patches, rows
-from attention.transformer.encoder import Encoder
+from attention.transformer.embeddings import Embeddings, Patches, Positions, rows, sinusoidal
 from attention.transformer.encoder_decoder import EncoderDecoder, EncoderDecoderSteps, greedy
 from attention.transformer.feed_forward import ACTIVATIONS, FeedForward, Linear
 from attention.transformer.initial import Architecture
-from attention.transformer.layer import DecoderLayer, DecoderSteps, EncoderLayer, EncoderSteps, KeysValues, LayerCache
-from attention.transformer.norm import LayerNorm, Residual
+from attention.transformer.layer import (
+    DecoderLayer,
+    DecoderSteps,
+    EncoderLayer,
+    EncoderSteps,
+    KeysValues,
+    LayerCache,
+    LayerNorm,
+    Residual,
+)
 from attention.transformer.parameters import arrays, map_arrays
-from attention.transformer.pooling import POOLINGS
-from attention.transformer.positions import Positions, sinusoidal
-from attention.transformer.sentence import SentenceEncoder
+from attention.transformer.sentence import POOLINGS, SentenceEncoder
+from attention.transformer.stacks import Decoder, DecoderState, Encoder
 from attention.transformer.tracing import TracedLayer, trace
 
 if TYPE_CHECKING:

@@ -39,10 +39,8 @@ from attention.kernels.transformer import (
 from attention.similarity import unit
 from attention.transformer.embeddings import check_ids
 from attention.transformer.feed_forward import Linear
-from attention.transformer.layer import EncoderLayer
-from attention.transformer.norm import LayerNorm
-from attention.transformer.sentence import SentenceEncoder
-from attention.transformer.sequences import Integers, check_sequences
+from attention.transformer.layer import EncoderLayer, LayerNorm
+from attention.transformer.sentence import Integers, SentenceEncoder, check_sequences
 
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 

@@ -11,10 +11,9 @@ from array_api_compat import array_namespace, device
 from attention.arrays import Array
 from attention.errors import ParameterError
 from attention.masks import padding
-from attention.transformer.decoder import Decoder
 from attention.transformer.embeddings import Embeddings, Patches
-from attention.transformer.encoder import Encoder
 from attention.transformer.feed_forward import Linear
+from attention.transformer.stacks import Decoder, Encoder
 
 
 class EncoderDecoderSteps(NamedTuple):

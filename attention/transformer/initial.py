@@ -10,13 +10,10 @@ from numpy.random import Generator
 
 from attention.arrays import Array
 from attention.heads import Heads
-from attention.transformer.decoder import Decoder
-from attention.transformer.embeddings import Embeddings
-from attention.transformer.encoder import Encoder
+from attention.transformer.embeddings import Embeddings, Positions, sinusoidal
 from attention.transformer.feed_forward import FeedForward, Linear
-from attention.transformer.layer import DecoderLayer, EncoderLayer
-from attention.transformer.norm import LayerNorm, Residual
-from attention.transformer.positions import Positions, sinusoidal
+from attention.transformer.layer import DecoderLayer, EncoderLayer, LayerNorm, Residual
+from attention.transformer.stacks import Decoder, Encoder
 
 
 @dataclass(frozen=True)

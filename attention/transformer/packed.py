@@ -7,10 +7,11 @@ Sequences of equal length attend side by side, so none needs a mask, and none no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import platform
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +20,55 @@ from torch.nn import functional
 
 from attention.errors import ParameterError
 from attention.heads import Heads
-from attention.transformer.affine import Affine, affine
-from attention.transformer.feed_forward import Linear
-from attention.transformer.layer import EncoderLayer
-from attention.transformer.norm import LayerNorm, Norm, Residual
+from attention.names import resolve
+from attention.transformer.feed_forward import ACTIVATIONS, Activation, Linear
+from attention.transformer.layer import EncoderLayer, LayerNorm, Norm, Residual
 from attention.transformer.parameters import map_arrays
-from attention.transformer.sentence import SentenceEncoder
-from attention.transformer.sequences import Integers, check_sequences
+from attention.transformer.sentence import Integers, SentenceEncoder, check_sequences
+
+Affine: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
+
+# What oneDNN calls an activation, and its variant.
+ONEDNN_ACTIVATIONS: Mapping[object, tuple[str, str]] = {
+    None: ("none", ""),
+    "relu": ("relu", ""),
+    "gelu": ("gelu", "none"),
+    "gelu_tanh": ("gelu", "tanh"),
+}
+
+
+def affine(linear: Linear, activation: str | Activation | None = None) -> Affine:
+    """The map x [t, d_in] → [t, d_out] with the activation of a `FeedForward` after it, or none.
+
+    It takes rows of the parameters' own type, float32 or bfloat16, on the CPU.
+    """
+    weight, bias = linear.weight.T.contiguous(), linear.bias
+    if has_onednn(weight) and activation in ONEDNN_ACTIVATIONS:
+        kind, variant = ONEDNN_ACTIVATIONS[activation]
+        prepared = torch.ops.mkldnn._reorder_linear_weight(weight)
+
+        def fused(x: torch.Tensor) -> torch.Tensor:
+            y: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, prepared, bias, kind, [], variant)
+            return y
+
+        return fused
+
+    if activation is None:
+        return partial(functional.linear, weight=weight, bias=bias)
+    bend = resolve("activation", activation, ACTIVATIONS, "a function of an array")
+    return lambda x: bend(functional.linear(x, weight, bias))
+
+
+def has_onednn(weight: torch.Tensor) -> bool:
+    """Whether oneDNN multiplies by this matrix on this machine."""
+    available = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if not available or platform.machine() not in ("x86_64", "AMD64"):
+        return False
+    if weight.device.type != "cpu":
+        return False
+    if weight.dtype == torch.bfloat16:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return weight.dtype == torch.float32
 
 
 class Group(NamedTuple):

@@ -1,17 +1,79 @@
-"""A sentence encoder: the tokens of a text → one vector."""
+"""A sentence encoder: the tokens of a text → one vector, pooled from the vectors of its tokens."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 from array_api_compat import array_namespace
 
-from attention.arrays import Array, namespace
+from attention.arrays import Array, namespace, promote
+from attention.errors import ParameterError, ShapeError
 from attention.masks import padding
 from attention.similarity import unit
 from attention.transformer.embeddings import Embeddings
-from attention.transformer.encoder import Encoder
-from attention.transformer.pooling import POOLINGS
+from attention.transformer.stacks import Encoder
+
+Pooling: TypeAlias = Callable[[Array, Array], Array]
+"""x [..., n, d_model] and mask [..., n], True for a token and False for padding → [..., d_model].
+
+The work is done in float32 at least. A sequence without any token gets zeros.
+"""
+
+
+def mean(x: Array, mask: Array) -> Array:
+    """The mean of the tokens' vectors."""
+    xp = array_namespace(x, mask)
+    (x,) = promote(xp, x)
+    count = xp.sum(xp.astype(mask, x.dtype), axis=-1)[..., None]
+    total = xp.sum(xp.where(mask[..., None], x, xp.zeros_like(x)), axis=-2)
+    return total / xp.clip(count, min=1.0)
+
+
+def cls(x: Array, mask: Array) -> Array:
+    """The first token's vector: BERT puts [CLS] there. Padding must be on the right."""
+    xp = array_namespace(x, mask)
+    (x,) = promote(xp, x[..., 0, :])
+    return xp.where(mask[..., :1], x, xp.zeros_like(x))
+
+
+def maximum(x: Array, mask: Array) -> Array:
+    """The largest entry of each dimension over the tokens."""
+    xp = array_namespace(x, mask)
+    (x,) = promote(xp, x)
+    largest = xp.max(xp.where(mask[..., None], x, xp.full_like(x, -math.inf)), axis=-2)
+    return xp.where(xp.any(mask, axis=-1)[..., None], largest, xp.zeros_like(largest))
+
+
+POOLINGS: Mapping[str, Pooling] = {"mean": mean, "cls": cls, "max": maximum}
+
+
+Integers = npt.NDArray[np.int64]
+
+
+def check_sequences(tokens: Integers, lengths: Integers) -> tuple[Integers, Integers]:
+    """Tokens and lengths as int64.
+
+    Raises:
+        ParameterError: they are not integers.
+        ShapeError: they do not fit each other.
+    """
+    for name, array in {"tokens": tokens, "lengths": lengths}.items():
+        if not np.issubdtype(array.dtype, np.integer) or array.ndim != 1:
+            raise ParameterError(
+                f"{name} must be a row of integers, got {array.dtype} of shape {array.shape}: "
+                f"put the sequences one after the other"
+            )
+    if (lengths < 1).any() or lengths.sum() != len(tokens):
+        raise ShapeError(
+            f"lengths must be at least 1 each and sum to the {len(tokens)} tokens, "
+            f"got a least of {lengths.min(initial=1)} and a sum of {lengths.sum()}"
+        )
+    return tokens.astype(np.int64), lengths.astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)

@@ -65,7 +65,7 @@ def test_packed_is_the_definition(lengths, norm_first, activation):
 @pytest.mark.parametrize("norm_first", [False, True])
 @pytest.mark.parametrize("activation", ["gelu", "gelu_tanh", "relu", "silu"])
 def test_packed_without_onednn_is_the_definition_too(monkeypatch, norm_first, activation):
-    monkeypatch.setattr("attention.transformer.affine.has_onednn", lambda weight: False)
+    monkeypatch.setattr("attention.transformer.packed.has_onednn", lambda weight: False)
     encoder = model(activation, norm_first)
     tokens, lengths = texts([7, 2, 7, 31])
     expected = encoder(*padded(tokens, lengths)).numpy()

@@ -12,10 +12,10 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, 
 
 from attention.lookup import Memory, Question, Rows, answer
 from attention.lookup.memory import compaction as compaction_module
-from attention.lookup.memory import facts as facts_module
 from attention.lookup.memory import memory as memory_module
-from attention.lookup.memory import owners as owners_module
+from attention.lookup.memory import rows as owners_module
 from attention.lookup.memory import segments as segments_module
+from attention.lookup.memory import statistics as facts_module
 
 QUERY = np.array([1.0, 20.0, 400.0]) / 1000
 

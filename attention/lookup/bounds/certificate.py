@@ -1,8 +1,17 @@
-"""The certificate of an answer: a bound on its error."""
+"""The certificate of an answer: a bound on its error, from rows known exactly and rows that were only scanned."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from attention.dtypes import F64
+from attention.kernels import Totals
+from attention.lookup.bounds.similarities import QuantisationError, Slack
+from attention.lookup.bounds.weights import bound_rounding, bound_separated, bound_sparse, bound_tail
+from attention.lookup.softmax.distribution import SUPPORT, Distribution
+from attention.lookup.softmax.mixture import Mixture
 
 
 @dataclass(frozen=True)
@@ -23,3 +32,77 @@ class Certificate:
     def error(self, value_norm: float) -> float:
         """Return what `max_error` bounds: the larger of total variation and the output's error over the largest ‖v‖."""
         return max(self.total_variation, (self.output_error or 0.0) / max(value_norm, 1e-300))
+
+
+TIGHT = 1e-6
+"""A bound this small needs no second one."""
+
+
+def total_variation(
+    found: Distribution | Mixture,
+    normaliser: str,
+    similarities: F64,
+    best: float,
+    slack: Slack,
+    documents: int,
+    alike: Callable[[], bool],
+) -> float:
+    """What rounding moves, as if every row were among those that are known in float64.
+
+    Args:
+        found: the distribution.
+        similarities: float64[n] of the rows that are known, the best of all among them.
+        best: the largest of them, where there is one.
+        slack: a bound on their errors.
+        documents: how many pass.
+        alike: tells whether all rows that tie for the best are copies of one vector; asked only where it matters.
+    """
+    if not similarities.size:
+        return 0.0
+    temperature, null = found.evidence.temperature, found.evidence.null_similarity
+    cold = temperature == 0 or normaliser == "one_hot"
+    if normaliser in SUPPORT and not cold:
+        return bound_sparse(similarities, null, slack, temperature, SUPPORT[normaliser])
+    bound = 1.0 if cold else bound_rounding(slack, best, temperature, found.mean_gap, documents)
+    if bound > TIGHT:
+        separated = bound_separated(similarities, null, slack, 0.0 if cold else temperature, alike=alike())
+        bound = min(bound, separated)
+    return bound
+
+
+def tail_variation(found: Mixture, error: QuantisationError) -> float:
+    """What quantisation moves in a tail; distances add up, so it comes on top of what rounding moves.
+
+    Args:
+        found: the distribution.
+        error: of similarities that were only scanned.
+    """
+    return tail_bound(found, found.evidence.temperature, error)
+
+
+def tail_bound(found: Mixture | Totals, temperature: float, error: QuantisationError) -> float:
+    """The same of what is known of the tail alone."""
+    if found.log_tail == -math.inf:
+        return 0.0
+    mean = error.mean(found.tail, found.tail_square)
+    mean_error = mean / temperature if math.isfinite(mean) else math.inf
+    return bound_tail(error.largest, temperature, found.log_tail, found.tail_gap, mean_error)
+
+
+def least_variation(found: Mixture, error: QuantisationError, keys: int, rows: int) -> float:
+    """About the least that `tail_variation` says of a scan that looks more rows up; where it is too much none will do.
+
+    No row that was summed weighs more than one at the threshold, and errors are felt least where all that stay in the
+    tail weigh alike.
+
+    Args:
+        found: the distribution after a scan that looked up fewer.
+        error: of similarities that were only scanned.
+        keys: how many rows pass.
+        rows: how many may be looked up.
+    """
+    tail = found.tail - float(found.candidates.sum()) - rows * float(found.factors.max(initial=0.0))
+    if tail <= 0:
+        return 0.0
+    alike = replace(found, tail=tail, log_tail=math.log(tail), tail_gap=0.0, tail_square=tail * tail / keys)
+    return tail_variation(alike, error)

@@ -6,8 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from attention.lookup.bounds.quantisation import QuantisationError
-from attention.lookup.bounds.rounding import UNIT_ROUNDOFF
+from attention.lookup.bounds.similarities import UNIT_ROUNDOFF, QuantisationError
 from attention.lookup.bounds.weights import largest_slope, moved_weight
 from attention.lookup.codes.moments import Residuals, Spread
 from attention.lookup.softmax.mixture import Mixture

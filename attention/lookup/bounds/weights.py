@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from attention.dtypes import F64
-from attention.lookup.bounds.rounding import UNIT_ROUNDOFF, Slack
+from attention.lookup.bounds.similarities import UNIT_ROUNDOFF, Slack
 
 
 def bound_rounding(slack: Slack, best: float, temperature: float, mean_gap: float, n: int) -> float:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from attention.dtypes import F32, F64, I64, Bools
 from attention.errors import ParameterError, ShapeError
 from attention.kernels import NO_ADDENDS
-from attention.lookup.memory.owners import document_ranges, expand_ranges
+from attention.lookup.memory.rows import document_ranges, expand_ranges
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.tiles import RowIndices, Tile
 from attention.lookup.memory.view import Mask, View

@@ -1,21 +1,89 @@
-"""Blocks of rows in memory: appended to at the end, never changed where a view can see them."""
+"""Blocks of rows in memory: rows are appended at the end; rows that a view can see never change."""
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeAlias
+from pathlib import Path
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
 from attention.dtypes import F32, F64, I64, Index
+from attention.kernels import one_blas_thread, pool, workers
+from attention.kernels.layout import CHUNK
 from attention.lookup.codes.moments import Moments
-from attention.lookup.codes.quantisation import CODING_BATCH, CodedVectors, Codes, ValueCodes
-from attention.lookup.memory.block_format import BlockFormat
-from attention.lookup.memory.chunks import write_chunks
+from attention.lookup.codes.quantisation import CODING_BATCH, MAX_WIDTH, CodedVectors, Codes, ValueCodes
 from attention.lookup.memory.originals import OriginalsCheck, allocate_originals
 from attention.lookup.memory.rows import Rows
 from attention.shared_memory import private
+
+
+@dataclass(frozen=True)
+class BlockFormat:
+    """What there is room for in a block, beside the originals.
+
+    Attributes:
+        similarity: what rows are compared by; cosine has directions in codes, gaussian has no codes.
+        directory: where the float32 originals lie in files; None for memory.
+        codes_later: whether there are none yet, see `Memory`.
+    """
+
+    similarity: str
+    directory: Path | None = None
+    codes_later: bool = False
+
+    def codes(self, width: int) -> bool:
+        """Whether keys of that width are kept in codes."""
+        return self.similarity != "gaussian" and width <= MAX_WIDTH and not self.codes_later
+
+
+SINGLE_THREAD_CHUNKS = 2
+"""Rows of so many chunks at most are written in the thread that has them: others would hardly be faster."""
+
+Result = TypeVar("Result")
+
+
+def write_chunks(write: Callable[[int, int], Result], start: int, end: int) -> Iterator[Result]:
+    """What `write` returns of rows `start` to `end`, called with the first and the end of what lies in one chunk.
+
+    In order. None is at work any more where one raises.
+    """
+    runs = list(_split_at_chunks(start, end))
+    if len(runs) > SINGLE_THREAD_CHUNKS:
+        yield from _write_in_threads(write, runs)
+        return
+    with one_blas_thread():
+        results = [write(*run) for run in runs]
+    yield from results
+
+
+def _write_in_threads(write: Callable[[int, int], Result], runs: Sequence[tuple[int, int]]) -> Iterator[Result]:
+    begun: deque[Future[Result]] = deque()
+    try:
+        with one_blas_thread():
+            for run in runs:
+                begun.append(pool().submit(write, *run))
+                # One more than there are threads, so that none waits while the caller adds up a result.
+                if len(begun) > workers():
+                    yield begun.popleft().result()
+            while begun:
+                yield begun.popleft().result()
+    finally:
+        for future in begun:
+            future.cancel()
+        wait(begun)
+
+
+def _split_at_chunks(start: int, end: int) -> Iterator[tuple[int, int]]:
+    while start < end:
+        stop = min(end, start - start % CHUNK + CHUNK)
+        yield start, stop
+        start = stop
+
 
 BLOCK_ROWS = 131_072
 FIRST_ROWS = 64

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from attention.dtypes import Bools
-from attention.lookup.memory.block_format import BlockFormat
-from attention.lookup.memory.blocks import BLOCK_ROWS, Block
+from attention.lookup.memory.blocks import BLOCK_ROWS, Block, BlockFormat
 from attention.lookup.memory.rows import Rows
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.view import View

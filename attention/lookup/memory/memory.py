@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Self
@@ -13,14 +13,27 @@ import numpy as np
 
 from attention.dtypes import F32, I64
 from attention.errors import ParameterError, ShapeError
-from attention.lookup.memory.block_format import BlockFormat
-from attention.lookup.memory.blocks import BLOCK_ROWS, FIRST_ROWS, Block
-from attention.lookup.memory.codes_later import CodedBlock
+from attention.lookup.memory.blocks import BLOCK_ROWS, FIRST_ROWS, Block, BlockFormat
 from attention.lookup.memory.compaction import Replacement, apply_replacements, compact
 from attention.lookup.memory.rows import Rows
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.view import View
 from attention.similarity import SIMILARITIES
+
+
+@dataclass
+class CodedBlock:
+    """A block that was given codes, and how many of its rows have them."""
+
+    block: Block
+    count: int
+
+    def in_place_of(self, bare: Segment) -> Segment:
+        """The segment with codes, those of rows that came meanwhile too."""
+        if bare.count > self.count:
+            self.block.code(self.count, bare.count)
+            self.count = bare.count
+        return Segment(self.block, bare.count, bare.live, bare.several)
 
 
 class Memory:

@@ -10,11 +10,9 @@ import numpy as np
 
 from attention.dtypes import F32, F64, I64, Bools, Bytes, Index
 from attention.kernels.layout import CHUNK, put_rows, rows_room
-from attention.lookup.memory.bits import Bitmap
-from attention.lookup.memory.block_format import BlockFormat
-from attention.lookup.memory.blocks import BLOCK_ROWS, Block
-from attention.lookup.memory.owners import count_documents, document_ranges, expand_ranges, longest_documents
-from attention.lookup.memory.rows import Rows
+from attention.lookup.memory.bitmaps import Bitmap
+from attention.lookup.memory.blocks import BLOCK_ROWS, Block, BlockFormat
+from attention.lookup.memory.rows import Rows, count_documents, document_ranges, expand_ranges, longest_documents
 
 SAMPLE_STRIDE = 64
 MIN_SAMPLED = 256

@@ -10,14 +10,12 @@ import numpy as np
 
 from attention.dtypes import I64, Bools
 from attention.errors import ParameterError, ShapeError
-from attention.lookup.codes.grams import Grams, RunningGrams
-from attention.lookup.codes.moments import Residuals
-from attention.lookup.memory.bits import Bitmap, RowSelection
-from attention.lookup.memory.facts import BlockStatistics
+from attention.lookup.codes.moments import Grams, Residuals, RunningGrams
+from attention.lookup.memory.bitmaps import Bitmap, RowSelection
 from attention.lookup.memory.originals import bytes_in_file, machine_memory
-from attention.lookup.memory.owners import count_documents
-from attention.lookup.memory.residuals import sum_masked_residuals, sum_residuals
+from attention.lookup.memory.rows import count_documents
 from attention.lookup.memory.segments import Segment
+from attention.lookup.memory.statistics import BlockStatistics, sum_masked_residuals, sum_residuals
 
 FILE_CACHE_SHARE = 0.5
 """The part of a machine's memory in which the system may hold files."""

@@ -9,17 +9,16 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from attention.dtypes import F32, F64, Bools
-from attention.kernels import CandidateLists, CodedKeys, Kernels, kernels, pool, workers
-from attention.kernels.layout import LANES, PANEL
-from attention.lookup.codes.queries import QueryCodes
+from attention.dtypes import F32, F64, Bools, Index
+from attention.kernels import ABOVE_MEAN, CandidateLists, CodedKeys, CodedValues, Kernels, kernels, pool, workers
+from attention.kernels.layout import CHUNK, LANES, PANEL
+from attention.lookup.codes.quantisation import QueryCodes
 from attention.lookup.memory.bias import Bias
-from attention.lookup.memory.facts import BlockStatistics
+from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.memory.tiles import RowIndices, Tile
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.scan.accumulator import Accumulator, empty_lists
-from attention.lookup.scan.opening import EVERY_ROW, addends_for, initial_thresholds
-from attention.lookup.scan.values import add_values
+from attention.lookup.scan.thresholds import EVERY_ROW, addends_for, initial_thresholds
 
 TILE_CELLS = 131_072
 """Weights of a tile, which should stay in a core's second-level cache."""
@@ -172,3 +171,51 @@ def _tiles(view: View, mask: Mask | None, rows: RowIndices, height: int) -> Iter
             allowed = EVERY_ROW[: stop - start] if passes is None else passes[start:stop]
             if passes is None or allowed.any():
                 yield Tile(segment, slice(start, stop), place + start, place + stop), allowed
+
+
+ROUNDING_MARGIN = 0.99
+"""A row's weight is rounded to half a level of 127 before it counts as too large."""
+
+
+def add_values(running: Kernels, tile: Tile, weights: F32, accumulator: Accumulator, *, fine: bool) -> None:
+    """Add Σ weight·value of one tile to the outputs of an accumulator, and what that can be off by to its errors.
+
+    Few queries have their weights in 16 bits, which costs nothing while memory is what one waits for; many have them
+    in 8.
+
+    Args:
+        tile: side by side, from a multiple of CHUNK on.
+        weights: float32[q, ≥ r], relative to the accumulator's thresholds.
+        fine: whether weights have 16 bits.
+    """
+    segment, (start, stop) = tile.segment, tile.span
+    codes = segment.block.value_codes
+    assert codes is not None
+    assert accumulator.outputs is not None
+    chunks = slice(start // CHUNK, -(-stop // CHUNK))
+    values = CodedValues(
+        codes.codes[chunks],
+        codes.scales[start:stop],
+        _stored_values(tile, weights, fine=fine)[start:stop],
+        segment.inverse_scales[chunks],
+        segment.value_residual,
+        segment.value_norm,
+        segment.code_norm,
+    )
+    counts = accumulator.lists.counts
+    running.add_values(values, weights, counts, fine, accumulator.outputs, accumulator.value_errors, running.AMX)
+
+
+def _stored_values(tile: Tile, weights: F32, *, fine: bool) -> F32:
+    """float32[count, d_v] of the tile's segment, of which those rows may be used whose values are added one by one."""
+    if tile.segment.block.unchecked:
+        return tile.some(_rows_added_singly(weights[:, : tile.stop - tile.start], fine=fine)).stored_values()
+    return tile.segment.values
+
+
+def _rows_added_singly(weights: F32, *, fine: bool) -> Index:
+    """At least those rows of weights float32[q, r] that have too large a part of the whole for 8 bits."""
+    if fine:
+        return np.empty(0, dtype=np.intp)
+    most = ROUNDING_MARGIN * ABOVE_MEAN * weights.mean(axis=1, dtype=np.float64, keepdims=True)
+    return np.flatnonzero((weights > most).any(axis=0))

@@ -9,16 +9,15 @@ import numpy as np
 
 from attention.dtypes import F64, I64, Index
 from attention.lookup.answer import Answer
-from attention.lookup.bounds.quantisation import widen_for_addends
-from attention.lookup.bounds.rounding import Slack
-from attention.lookup.codes.queries import QueryCodes
+from attention.lookup.bounds.similarities import Slack, widen_for_addends
+from attention.lookup.codes.quantisation import QueryCodes
 from attention.lookup.memory.bias import Bias
-from attention.lookup.memory.facts import BlockStatistics
+from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.question import Auto, Question
 from attention.lookup.shards.local import LocalShard
 from attention.lookup.shards.scan_result import ScanRequest
-from attention.lookup.softmax.logits import restore_evidence
+from attention.lookup.softmax.distribution import restore_evidence
 
 LARGEST_LOGIT, SHORTEST_QUERY = 1e30, 1e-30
 """What float32 adds with room to spare; and the least length of a query over its temperature, for it to have steps."""

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from attention.dtypes import F64, I64, Index
 from attention.lookup.answer import Answer
-from attention.lookup.bounds.rounding import Slack, similarity_slack
-from attention.lookup.codes.queries import QueryCodes, code_queries
-from attention.lookup.memory.facts import BlockStatistics
+from attention.lookup.bounds.similarities import Slack, similarity_slack
+from attention.lookup.codes.quantisation import QueryCodes, code_queries
+from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.question import Question
 from attention.lookup.shards.scan_result import ScanRequest
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from attention.dtypes import F64, I64
-from attention.lookup.head.candidates import RescoredQuery
-from attention.lookup.head.documents import DocumentGrouping
 from attention.lookup.question import Question
+from attention.lookup.rescoring.candidates import RescoredQuery
+from attention.lookup.rescoring.ranking import DocumentGrouping
 from attention.lookup.shards.shard import Part
 from attention.lookup.softmax.mixture import Mixture, log_or_minus_inf
 

@@ -9,16 +9,15 @@ from typing import Protocol
 import numpy as np
 
 from attention.dtypes import F64, I64, Index
-from attention.lookup.bounds.rounding import similarity_slack
-from attention.lookup.head.documents import DocumentGrouping
-from attention.lookup.head.originals import compute_all_similarities, compute_all_sums
-from attention.lookup.head.top import refine_similarities
-from attention.lookup.memory.facts import BlockStatistics
+from attention.lookup.bounds.similarities import similarity_slack
+from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.memory.tiles import PassingRows, are_copies
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.question import Auto, Question
+from attention.lookup.rescoring.originals import compute_all_similarities, compute_all_sums
+from attention.lookup.rescoring.ranking import DocumentGrouping, refine_similarities
 from attention.lookup.shards.parted import Parted
-from attention.lookup.softmax.logits import relative_logits
+from attention.lookup.softmax.distribution import relative_logits
 
 TILE_ROWS = 2048
 

@@ -16,11 +16,11 @@ import numpy as np
 
 from attention.dtypes import F64, I64, Index
 from attention.lookup.answer import Answer
-from attention.lookup.bounds.rounding import Slack
+from attention.lookup.bounds.similarities import Slack
 from attention.lookup.codes.moments import Residuals
-from attention.lookup.codes.queries import QueryCodes
+from attention.lookup.codes.quantisation import QueryCodes
 from attention.lookup.question import Question
-from attention.lookup.scan.opening import ThresholdSample, merge_thresholds
+from attention.lookup.scan.thresholds import ThresholdSample, merge_thresholds
 from attention.lookup.shards.biased import in_similarities
 from attention.lookup.shards.local import LocalShard
 from attention.lookup.shards.merged import merged

@@ -10,19 +10,18 @@ import numpy as np
 
 from attention.dtypes import F32, F64, I64, Index
 from attention.kernels import CandidateLists, kernels, side_by_side
-from attention.lookup.bounds.quantisation import quantisation_errors
+from attention.lookup.bounds.similarities import quantisation_errors
 from attention.lookup.codes.moments import Residuals
-from attention.lookup.codes.queries import QueryCodes
-from attention.lookup.head.candidates import Candidates, count_heavy
-from attention.lookup.head.originals import add_rows, compute_similarities
+from attention.lookup.codes.quantisation import QueryCodes
 from attention.lookup.memory.bias import Bias
-from attention.lookup.memory.facts import BlockStatistics
-from attention.lookup.memory.owners import document_ranges, expand_ranges
-from attention.lookup.memory.residuals import sum_row_residuals
+from attention.lookup.memory.rows import document_ranges, expand_ranges
+from attention.lookup.memory.statistics import BlockStatistics, sum_row_residuals
 from attention.lookup.memory.tiles import are_copies
 from attention.lookup.memory.view import Mask, View
-from attention.lookup.scan.opening import ThresholdSample, sample_best, sample_stride
+from attention.lookup.rescoring.candidates import Candidates, count_heavy
+from attention.lookup.rescoring.originals import add_rows, compute_similarities
 from attention.lookup.scan.scan import all_rows, fits_float32, scan
+from attention.lookup.scan.thresholds import ThresholdSample, sample_best, sample_stride
 from attention.lookup.shards.by_similarity import BySimilarity
 from attention.lookup.shards.scan_result import Scanned, ScanRequest, ScanResult, Sums, added_up
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from attention.dtypes import F64, I64
 from attention.kernels import kernels
-from attention.lookup.head.candidates import Candidates, count_heavy
+from attention.lookup.rescoring.candidates import Candidates, count_heavy
 from attention.lookup.shards.local import KNOWN
 from attention.lookup.shards.scan_result import ScanRequest, ScanResult, Sums, joined
 

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from attention.errors import ParameterError, ShapeError
 from attention.lookup.memory.bias import Bias
-from attention.lookup.memory.facts import BlockStatistics
+from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.memory.view import Mask, View
 
 

@@ -7,10 +7,10 @@ from typing import Protocol
 
 from attention.dtypes import F64, I64, Index
 from attention.lookup.answer import Answer
-from attention.lookup.bounds.rounding import Slack
+from attention.lookup.bounds.similarities import Slack
 from attention.lookup.codes.moments import Residuals
-from attention.lookup.codes.queries import QueryCodes
-from attention.lookup.memory.facts import BlockStatistics
+from attention.lookup.codes.quantisation import QueryCodes
+from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.question import Question
 from attention.lookup.shards.scan_result import ScanRequest, ScanResult
 

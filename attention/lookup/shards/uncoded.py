@@ -13,11 +13,11 @@ import numpy as np
 
 from attention.dtypes import F32, F64, I64
 from attention.kernels import kernels, pool, workers
-from attention.lookup.codes.queries import QueryCodes
-from attention.lookup.head.originals import compute_all_similarities
+from attention.lookup.codes.quantisation import QueryCodes
 from attention.lookup.memory.tiles import PassingRows, Tile
+from attention.lookup.rescoring.originals import compute_all_similarities
 from attention.lookup.scan.accumulator import NO_THRESHOLD, VALUE_ERRORS
-from attention.lookup.scan.opening import ThresholdSample, merge_thresholds
+from attention.lookup.scan.thresholds import ThresholdSample, merge_thresholds
 from attention.lookup.shards.local import LocalShard
 from attention.lookup.shards.scan_result import Scanned, ScanRequest, Sums
 

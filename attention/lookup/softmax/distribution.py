@@ -1,4 +1,4 @@
-"""From similarities to a distribution over the documents and the null key."""
+"""From similarities, or logits with a bias, to a distribution over the documents and the null key."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from attention.dtypes import F64
+from attention.logits import SMALLEST_TEMPERATURE
 from attention.lookup.softmax.evidence import Evidence
-from attention.lookup.softmax.null import NullKey
+from attention.lookup.softmax.null_key import NullKey
 from attention.normalisers import entmax15, sparsemax
 
 SUPPORT = {"sparsemax": 1.0, "entmax15": 2.0}
@@ -154,3 +155,126 @@ def logistic(x: float) -> float:
     """1 / (1 + e⁻ˣ), without overflow on either side."""
     rising = math.exp(-abs(x))
     return 1 / (1 + rising) if x >= 0 else rising / (1 + rising)
+
+
+MAX_NULL_LOGIT = 1e300
+"""No null key's logit is taken for more, on either side."""
+
+
+def relative_logits(similarities: F64, biases: F64, temperature: float) -> tuple[F64, float]:
+    """((s − peak)/T + bias, float64[n], and the peak, the largest similarity); finite where s/T would overflow.
+
+    Args:
+        similarities, biases: float64[n], finite.
+        temperature: above 0.
+    """
+    peak = float(similarities.max()) if similarities.size else 0.0
+    return (similarities - peak) / temperature + biases, peak
+
+
+def null_logit(null: NullKey | None, temperature: float, peak: float = 0.0) -> float | None:
+    """Of a null key, beside logits relative to a peak."""
+    if null is None:
+        return None
+    return float(np.clip((null.similarity - peak) / temperature + null.log_count, -MAX_NULL_LOGIT, MAX_NULL_LOGIT))
+
+
+def restore_evidence(evidence: Evidence, null: NullKey | None, temperature: float, peak: float = 0.0) -> Evidence:
+    """The evidence of similarities at a temperature, of that of their logits.
+
+    Args:
+        evidence: of logits relative to the peak, at temperature 1.
+        null: the null key at that temperature.
+    """
+    partition = evidence.log_partition
+    return replace(
+        evidence,
+        temperature=temperature,
+        null_similarity=None if null is None else null.level(temperature),
+        log_partition=None if partition is None else partition + peak / temperature,
+    )
+
+
+def one_hot_with_bias(similarities: F64, biases: F64, null: NullKey | None, *, log_partition: bool) -> Distribution:
+    """Temperature 0: what ties for the largest similarity shares as softmax(bias), a null key's being 0.
+
+    Args:
+        similarities, biases: float64[n], finite.
+        null: the null key at temperature 0, or None.
+        log_partition: whether there is one: ln Σ exp(bias) over the ties.
+    """
+    found = one_hot(similarities, null, 0.0, log_partition=log_partition)
+    best = similarities.max(initial=-np.inf)
+    if not similarities.size or (null is not None and null.similarity > best):
+        return found
+    ties = similarities == best
+    logits = biases[ties]
+    peak = max(float(logits.max()), 0.0 if null is not None and null.similarity == best else -np.inf)
+    masses = np.exp(logits - peak)
+    mass = float(masses.sum())
+    null_mass = float(np.exp(-peak)) if null is not None and null.similarity == best else 0.0
+    weights = np.zeros(similarities.size)
+    weights[ties] = masses / (mass + null_mass)
+    # Relative to the heaviest key, for all of them may vanish beside a null key.
+    own = logits - logits.max()
+    own_masses = np.exp(own)
+    own_mass = float(own_masses.sum())
+    entropy = float(np.log(own_mass) - (own_masses * own).sum() / own_mass)
+    evidence = replace(
+        found.evidence,
+        null_weight=null_mass / (mass + null_mass),
+        log_partition=peak + float(np.log(mass + null_mass)) if log_partition else None,
+        entropy=entropy,
+        effective_documents=float(np.exp(entropy)),
+    )
+    return Distribution(weights, evidence, 0.0)
+
+
+TOLERANCE = 1e-4
+STEPS = 200
+STRIDE = 3.0
+
+
+def solve_temperature(similarities: F64, target: float, counts: F64 | None = None) -> float:
+    """The temperature T at which exp(entropy of softmax(s/T)) is `target`.
+
+    The entropy H rises with T, dH/d(ln T) being the variance of the logits, so a bracketed Newton search in
+    (ln T, ln documents) finds it.
+
+    Args:
+        similarities: float64[n] of all documents, the null key left out.
+        target: documents, at least 1; more than half of them counts as half.
+        counts: float64[n], how many documents stand at each similarity; None for one.
+
+    Returns:
+        T, to well under 1 % of the target; 0 where at least `target` documents tie for the best.
+    """
+    if similarities.size == 0:
+        return 0.0
+    counts = np.ones(similarities.size) if counts is None else counts
+    target = min(target, float(counts.sum()) / 2)
+    gaps = similarities.max() - similarities
+    if counts[gaps == 0].sum() >= target:
+        return 0.0
+    # Where all logits lie within 1/2 the divergence from uniform is below 1/2: more than n/2 documents are held.
+    low, high = np.log(SMALLEST_TEMPERATURE), np.log(max(2 * float(gaps.max()), 2 * SMALLEST_TEMPERATURE))
+    near = min(int(2 * target), gaps.size - 1)
+    nearest = np.partition(gaps, near)[: near + 1]
+    at = float(np.clip(np.log(max(float(nearest.mean()), SMALLEST_TEMPERATURE)), low, high))
+    goal = np.log(target)
+    for _ in range(STEPS):
+        logits = gaps / -np.exp(at)
+        masses = counts * np.exp(logits)
+        mass = masses.sum()
+        mean = (masses @ logits) / mass
+        excess = np.log(mass) - mean - goal
+        if abs(excess) < TOLERANCE or high - low < 1e-14 * abs(at):
+            break
+        low, high = (at, high) if excess < 0 else (low, at)
+        variance = (masses @ (logits * logits)) / mass - mean * mean
+        with np.errstate(over="ignore"):  # infinite: out of the bracket, as it should be
+            step = excess / variance if variance > 0 else np.inf
+        # A step out of the bracket halves it, though by no more than STRIDE: the bracket spans 70 and more.
+        middle = float(np.clip((low + high) / 2, at - STRIDE, at + STRIDE))
+        at = at - step if low < at - step < high else middle
+    return float(np.exp(at))

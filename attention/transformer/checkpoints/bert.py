@@ -9,15 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from attention.heads import Heads
-from attention.transformer.checkpoints.config import Config
-from attention.transformer.checkpoints.errors import UnsupportedModelError
+from attention.transformer.checkpoints.config import Config, UnsupportedModelError
 from attention.transformer.checkpoints.tensors import Tensors
-from attention.transformer.embeddings import Embeddings
-from attention.transformer.encoder import Encoder
+from attention.transformer.embeddings import Embeddings, Positions
 from attention.transformer.feed_forward import FeedForward
-from attention.transformer.layer import EncoderLayer
-from attention.transformer.norm import Residual
-from attention.transformer.positions import Positions
+from attention.transformer.layer import EncoderLayer, Residual
+from attention.transformer.stacks import Encoder
 
 
 @dataclass(frozen=True)

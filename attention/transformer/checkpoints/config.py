@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attention.transformer.checkpoints.errors import CheckpointError, UnsupportedModelError
+from attention.errors import AttentionError
+
+
+class CheckpointError(AttentionError):
+    """A checkpoint that is missing, damaged, incomplete or not the one that was asked for."""
+
+
+class UnsupportedModelError(CheckpointError):
+    """A sound checkpoint of a model that this core does not compute."""
+
 
 ACTIVATION_NAMES: Mapping[str, str] = {
     "gelu": "gelu",

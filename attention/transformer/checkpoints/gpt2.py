@@ -6,15 +6,12 @@ from dataclasses import dataclass
 
 from attention.arrays import Array
 from attention.heads import Heads
-from attention.transformer.checkpoints.config import Config
-from attention.transformer.checkpoints.errors import UnsupportedModelError
+from attention.transformer.checkpoints.config import Config, UnsupportedModelError
 from attention.transformer.checkpoints.tensors import Tensors
-from attention.transformer.decoder import Decoder, DecoderState
-from attention.transformer.embeddings import Embeddings
+from attention.transformer.embeddings import Embeddings, Positions
 from attention.transformer.feed_forward import FeedForward, Linear
-from attention.transformer.layer import DecoderLayer
-from attention.transformer.norm import Residual
-from attention.transformer.positions import Positions
+from attention.transformer.layer import DecoderLayer, Residual
+from attention.transformer.stacks import Decoder, DecoderState
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,9 +12,9 @@ import safetensors
 from array_api_compat import array_namespace
 
 from attention.arrays import Array
-from attention.transformer.checkpoints.errors import CheckpointError, UnsupportedModelError
+from attention.transformer.checkpoints.config import CheckpointError, UnsupportedModelError
 from attention.transformer.feed_forward import Linear
-from attention.transformer.norm import LayerNorm
+from attention.transformer.layer import LayerNorm
 
 DTYPES: Mapping[str, str] = {
     "BF16": "u2",  # NumPy has no bfloat16, see `to_numpy`

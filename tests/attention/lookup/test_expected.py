@@ -10,7 +10,7 @@ import pytest
 
 from attention.lookup import Auto, Bias, Memory, Question, Rows, answers, planner
 from attention.lookup.blending import blended
-from attention.lookup.bounds.quantisation import QuantisationError
+from attention.lookup.bounds.similarities import QuantisationError
 from attention.lookup.codes.moments import Moments, Spread
 from attention.lookup.drafts import drafted
 from attention.lookup.exact import exact_answers

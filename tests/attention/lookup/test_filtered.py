@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from attention.lookup import Filtered, Memory, Rows, RowSelection
 from attention.lookup.codes.quantisation import quantise
-from attention.lookup.memory import compaction, residuals
+from attention.lookup.memory import compaction, statistics
 from attention.lookup.memory import memory as memory_module
 from attention.lookup.memory import segments as segments_module
 
@@ -101,8 +101,12 @@ def test_it_holds_no_block():
 
 
 def test_what_values_leave_out_is_read_of_rows_that_came_or_went(monkeypatch):
-    read, reading = [], residuals.sum_row_residuals
-    monkeypatch.setattr(residuals, "residual_sum", lambda values, rows: read.append(len(rows)) or reading(values, rows))
+    read, reading = [], statistics.sum_row_residuals
+    monkeypatch.setattr(
+        statistics, "sum_row_residuals", lambda values, rows: read.append(len(rows)) or reading(values, rows)
+    )
+        statistics, "residual_sum", lambda values, rows: read.append(len(rows)) or reading(values, rows)
+    )
     keys = np.random.default_rng(0).standard_normal((150, 4)).astype(np.float32)
     left = quantise(keys)[2]
     memory, known = Memory("dot"), Filtered()

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from attention.lookup import Memory, Question, Rows
-from attention.lookup.bounds.quantisation import quantisation_errors
-from attention.lookup.codes.queries import code_queries
+from attention.lookup.bounds.similarities import quantisation_errors
+from attention.lookup.codes.quantisation import code_queries
 from attention.lookup.inspection import similarities_seen
 from attention.lookup.quantised import quantised_answers
 

@@ -9,8 +9,8 @@ import pytest
 
 from attention.lookup import Auto, Memory, Question, Rows, answers, planner, quantised, sweep
 from attention.lookup.exact import exact_answers
-from attention.lookup.head import candidates
 from attention.lookup.quantised import quantised_answers
+from attention.lookup.rescoring import candidates
 from attention.lookup.scan import scan as scan_module
 from attention.lookup.shards import local
 

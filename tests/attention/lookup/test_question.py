@@ -9,7 +9,7 @@ import torch
 from attention.errors import AttentionError, ParameterError, ShapeError
 from attention.lookup import Auto, Background, Bias, Memory, Question, Rows, answer, answers, attend, sweep
 from attention.lookup.question import by_logits, by_mask, without_forbidden
-from attention.lookup.softmax.null import NullKey
+from attention.lookup.softmax.null_key import NullKey
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from functools import cached_property
 import numpy as np
 
 from attention.dtypes import F64, I64, Index
-from attention.lookup.head.documents import DocumentGrouping
 from attention.lookup.memory.view import Mask
 from attention.lookup.question import Question
+from attention.lookup.rescoring.ranking import DocumentGrouping
 from attention.lookup.shards.every_row import TILE_ROWS
 from attention.lookup.shards.remote.shard import alike
 from attention.lookup.shards.remote.view import Message, RemoteView, condition_of

@@ -9,11 +9,11 @@ import numpy as np
 
 from attention.dtypes import F64, I64
 from attention.kernels import held
-from attention.lookup.head.originals import compute_all_sums
-from attention.lookup.memory.facts import BlockStatistics
+from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.memory.tiles import PassingRows
 from attention.lookup.memory.view import Mask, View
-from attention.lookup.scan.opening import ThresholdSample
+from attention.lookup.rescoring.originals import compute_all_sums
+from attention.lookup.scan.thresholds import ThresholdSample
 from attention.lookup.shards.every_row import TILE_ROWS
 from attention.lookup.shards.local import LocalShard
 from attention.lookup.shards.remote.shard import relative_weights

@@ -11,10 +11,10 @@ from functools import cached_property
 import numpy as np
 
 from attention.dtypes import F32, F64
-from attention.lookup.head.originals import compute_all_similarities
 from attention.lookup.memory.memory import Memory
 from attention.lookup.memory.rows import Rows
 from attention.lookup.memory.tiles import PassingRows
+from attention.lookup.rescoring.originals import compute_all_similarities
 from attention.lookup.scan.accumulator import NO_THRESHOLD
 
 SAMPLED = 8_192

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from attention.dtypes import F32, F64, I64, Index
-from attention.lookup.bounds.rounding import UNIT_ROUNDOFF
+from attention.lookup.bounds.similarities import UNIT_ROUNDOFF
 from attention.lookup.codes.moments import Residuals
 from attention.lookup.memory.view import Mask
-from attention.lookup.scan.opening import ThresholdSample, merge_thresholds
 from attention.lookup.scan.scan import fits_float32
+from attention.lookup.scan.thresholds import ThresholdSample, merge_thresholds
 from attention.lookup.shards.by_similarity import BySimilarity
 from attention.lookup.shards.joined import WIDER
 from attention.lookup.shards.merged import listed_similarities, merged

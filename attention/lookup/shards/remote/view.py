@@ -12,7 +12,7 @@ import numpy as np
 from attention.dtypes import I64, Bools, Index
 from attention.errors import ParameterError
 from attention.lookup.codes.moments import Residuals
-from attention.lookup.memory.facts import BlockStatistics
+from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.shards.remote.sample import SampleKeys
 from attention.shared_memory import Array

@@ -13,8 +13,8 @@ import numpy as np
 
 from attention.dtypes import I64, Index
 from attention.lookup.codes.moments import Residuals, Spread
-from attention.lookup.memory.facts import BlockStatistics
-from attention.lookup.memory.owners import expand_ranges
+from attention.lookup.memory.rows import expand_ranges
+from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.shards.scan_result import ScanRequest, ScanResult
 from attention.shared_memory import Array
 

@@ -7,8 +7,8 @@ import pytest
 
 from attention.kernels import kernels
 from attention.lookup import Memory, Rows
-from attention.lookup.bounds.quantisation import QuantisationError, quantisation_errors
-from attention.lookup.codes.queries import FINE_QUERIES, QueryCodes, code_queries
+from attention.lookup.bounds.similarities import QuantisationError, quantisation_errors
+from attention.lookup.codes.quantisation import FINE_QUERIES, QueryCodes, code_queries
 
 RANDOM = np.random.default_rng(4)
 KEYS = (RANDOM.standard_normal((3000, 30)) * RANDOM.gamma(2.0, size=(3000, 1))).astype(np.float32)

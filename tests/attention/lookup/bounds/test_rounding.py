@@ -7,9 +7,9 @@ from decimal import Decimal, localcontext
 import numpy as np
 import pytest
 
-from attention.lookup.bounds.rounding import UNIT_ROUNDOFF, Slack, similarity_slack
-from attention.lookup.head.originals import compute_all_similarities, compute_similarities
+from attention.lookup.bounds.similarities import UNIT_ROUNDOFF, Slack, similarity_slack
 from attention.lookup.memory.tiles import PassingRows
+from attention.lookup.rescoring.originals import compute_all_similarities, compute_similarities
 
 SIMILARITIES = ["cosine", "dot", "scaled_dot", "gaussian"]
 

@@ -7,12 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup.bounds.quantisation import QuantisationError
-from attention.lookup.bounds.rounding import Slack
-from attention.lookup.bounds.total import least_variation, tail_variation, total_variation
+from attention.lookup.bounds.certificate import least_variation, tail_variation, total_variation
+from attention.lookup.bounds.similarities import QuantisationError, Slack
 from attention.lookup.softmax.distribution import one_hot, softmax, sparse
 from attention.lookup.softmax.mixture import TailSums, known_only, mix
-from attention.lookup.softmax.null import NullKey
+from attention.lookup.softmax.null_key import NullKey
 
 SEEDS = st.integers(0, 2**32 - 1)
 TEMPERATURES = st.sampled_from([0, 1e-30, 1e-6, 1e-3, 0.02, 0.3, 5.0, np.inf])

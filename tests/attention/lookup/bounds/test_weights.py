@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.lookup import Memory, Question, Rows, answer
-from attention.lookup.bounds.rounding import Slack
+from attention.lookup.bounds.similarities import Slack
 from attention.lookup.bounds.weights import (
     bound_bias_rounding,
     bound_counted,
@@ -23,7 +23,7 @@ from attention.lookup.bounds.weights import (
 from attention.lookup.inspection import similarities_seen
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.softmax.distribution import SUPPORT, softmax, sparse
-from attention.lookup.softmax.null import NullKey
+from attention.lookup.softmax.null_key import NullKey
 
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.lookup import Memory, Rows
-from attention.lookup.codes.grams import RunningGrams
+from attention.lookup.codes.moments import RunningGrams
 from attention.lookup.memory import memory as memory_module
 from attention.lookup.memory import segments as segments_module
 

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from attention.kernels import kernels
 from attention.kernels.layout import FINE_LEVELS, LEVELS
-from attention.lookup.codes.quantisation import MAX_WIDTH
-from attention.lookup.codes.queries import (
+from attention.lookup.codes.quantisation import (
     FINE_QUERIES,
     FINE_QUERIES_WITH_OUTPUT,
     HOT_TEMPERATURE,
+    MAX_WIDTH,
     code_queries,
     quantise_queries,
 )

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from attention.lookup import Rows
-from attention.lookup.memory.block_format import BlockFormat
-from attention.lookup.memory.blocks import Block
+from attention.lookup.memory.blocks import Block, BlockFormat
 from attention.lookup.memory.segments import Segment
 
 

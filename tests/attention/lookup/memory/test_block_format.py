@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from attention.lookup.codes.quantisation import MAX_WIDTH
-from attention.lookup.memory.block_format import BlockFormat
+from attention.lookup.memory.blocks import BlockFormat
 
 
 @pytest.mark.parametrize(

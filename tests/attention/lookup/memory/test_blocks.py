@@ -13,8 +13,7 @@ from attention.lookup import Memory, Question, Rows, answer
 from attention.lookup.memory import memory as memory_module
 from attention.lookup.memory import originals as originals_module
 from attention.lookup.memory import segments as segments_module
-from attention.lookup.memory.block_format import BlockFormat
-from attention.lookup.memory.blocks import row_norms
+from attention.lookup.memory.blocks import BlockFormat, row_norms
 
 WIDTH = 5
 

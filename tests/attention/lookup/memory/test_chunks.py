@@ -8,8 +8,8 @@ import time
 import pytest
 
 from attention.kernels.layout import CHUNK
-from attention.lookup.memory import chunks
-from attention.lookup.memory.chunks import write_chunks
+from attention.lookup.memory import blocks as chunks
+from attention.lookup.memory.blocks import write_chunks
 from tests.blas import with_two_blas_threads
 
 
@@ -50,7 +50,7 @@ def test_where_a_chunk_cannot_be_written_no_other_is_being_written_any_more(monk
 ASKED = """
 from attention.kernels.engine import loaded_blas
 from attention.kernels.layout import CHUNK
-from attention.lookup.memory.chunks import write_chunks
+from attention.lookup.memory.blocks import write_chunks
 from tests.blas import with_two_blas_threads
 
 def threads(*_):

@@ -9,7 +9,7 @@ from attention.lookup import Memory, Rows
 from attention.lookup.memory import compaction as compaction_module
 from attention.lookup.memory import memory as memory_module
 from attention.lookup.memory import segments as segments_module
-from attention.lookup.memory.block_format import BlockFormat
+from attention.lookup.memory.blocks import BlockFormat
 from attention.lookup.memory.compaction import apply_replacements, compact
 
 DOT = BlockFormat("dot")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from attention.lookup import Memory, Rows
-from attention.lookup.memory import facts as facts_module
 from attention.lookup.memory import memory as memory_module
-from attention.lookup.memory import owners as owners_module
+from attention.lookup.memory import rows as owners_module
 from attention.lookup.memory import segments as segments_module
+from attention.lookup.memory import statistics as facts_module
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attention.lookup.memory import owners as owners_module
-from attention.lookup.memory.owners import count_documents, document_ranges, expand_ranges, longest_documents
+from attention.lookup.memory import rows as owners_module
+from attention.lookup.memory.rows import count_documents, document_ranges, expand_ranges, longest_documents
 
 SIZES = st.lists(st.integers(1, 6), min_size=1, max_size=12)
 

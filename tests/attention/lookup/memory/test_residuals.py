@@ -7,7 +7,7 @@ import pytest
 
 from attention.lookup import Memory, Rows
 from attention.lookup.codes.quantisation import quantise
-from attention.lookup.memory import residuals
+from attention.lookup.memory import statistics as residuals
 
 N = 900
 RANDOM = np.random.default_rng(3)

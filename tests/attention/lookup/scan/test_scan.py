@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from attention.lookup import Memory, Rows
-from attention.lookup.codes.queries import code_queries
+from attention.lookup.codes.quantisation import code_queries
 from attention.lookup.memory import memory as memory_module
 from attention.lookup.memory import segments as segments_module
 from attention.lookup.scan import scan as scan_module

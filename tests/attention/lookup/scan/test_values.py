@@ -13,7 +13,7 @@ from attention.lookup import Memory, Rows
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.tiles import Tile
 from attention.lookup.scan.accumulator import Accumulator
-from attention.lookup.scan.values import add_values
+from attention.lookup.scan.scan import add_values
 
 LEFT_OUT, RESIDUAL, ROUNDING, MASS, ROUNDING_SQUARE = range(5)
 QUERIES = 3

@@ -9,9 +9,9 @@ from attention.lookup import Memory, Question, Rows, SealedError, answer, seal, 
 from attention.lookup.memory import compaction
 from attention.lookup.memory import memory as memory_module
 from attention.lookup.memory import segments as segments_module
-from attention.lookup.memory.block_format import BlockFormat
+from attention.lookup.memory.blocks import BlockFormat
 from attention.lookup.memory.tiles import Tile
-from attention.lookup.sealed import block_file, pieces
+from attention.lookup.sealed import block_file
 
 N = 9_500
 RANDOM = np.random.default_rng(0)
@@ -78,7 +78,7 @@ def test_it_answers_as_before(tmp_path, running, similarity, own, several):
 @pytest.mark.parametrize("name", ["keys", "values"])
 def test_a_wrong_original_is_in_no_answer_and_no_copy(tmp_path, monkeypatch, name):
     """Whatever reads it; what does not read it is answered."""
-    monkeypatch.setattr(pieces, "PIECE_BYTES", 64 * 40)  # 40 keys, or 64 values
+    monkeypatch.setattr(block_file, "PIECE_BYTES", 64 * 40)  # 40 keys, or 64 values
     memory = filled("dot", own=True, keys=NARROW)
     (first, second) = sealable_segments(memory.view)
     path = tmp_path / "a"

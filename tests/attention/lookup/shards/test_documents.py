@@ -9,9 +9,9 @@ import pytest
 
 from attention.lookup import Memory, Question, answers, planner, quantised, sweep, temperature_sweep
 from attention.lookup.exact import exact_answers, exact_sweep
-from attention.lookup.head.candidates import RescoredQuery
-from attention.lookup.head.documents import DocumentGrouping
 from attention.lookup.quantised import Width, quantised_answers
+from attention.lookup.rescoring.candidates import RescoredQuery
+from attention.lookup.rescoring.ranking import DocumentGrouping
 from attention.lookup.scan import scan as scan_module
 from attention.lookup.shards import documents as documents_module
 from attention.lookup.shards.documents import Counted

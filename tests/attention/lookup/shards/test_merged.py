@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from attention.lookup import Memory, Rows
-from attention.lookup.memory.facts import BlockStatistics
+from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.shards.local import LocalShard
 from attention.lookup.shards.merged import listed_similarities, merged
 from attention.lookup.shards.scan_result import ScanRequest

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup.softmax.distribution import softmax
-from attention.lookup.softmax.logits import (
+from attention.lookup.softmax.distribution import (
     MAX_NULL_LOGIT,
     null_logit,
     one_hot_with_bias,
     relative_logits,
     restore_evidence,
+    softmax,
 )
-from attention.lookup.softmax.null import Background, NullKey
+from attention.lookup.softmax.null_key import Background, NullKey
 
 RANDOM = np.random.default_rng(8)
 SIMILARITIES = RANDOM.standard_normal(50)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from attention.lookup.softmax.mixture import TailSums, mix
-from attention.lookup.softmax.null import NullKey
+from attention.lookup.softmax.null_key import NullKey
 
 TEMPERATURES = np.array([2.0, 0.3, 0.05, 0.004])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from attention.lookup.softmax.runs import RaggedRows
+from attention.lookup.softmax.mixture import RaggedRows
 
 RUNS = RaggedRows(np.arange(10.0), np.array([0, 4, 5, 10]), np.array([3, 1, 2]))
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup.softmax.temperature import solve_temperature
+from attention.lookup.softmax.distribution import solve_temperature
 
 
 @settings(deadline=None)

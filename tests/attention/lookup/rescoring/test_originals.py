@@ -6,11 +6,16 @@ import numpy as np
 import pytest
 
 from attention.lookup import Memory, Rows
-from attention.lookup.head import originals
-from attention.lookup.head.originals import add_rows, compute_all_similarities, compute_all_sums, compute_similarities
 from attention.lookup.memory import memory as memory_module
 from attention.lookup.memory import segments as segments_module
 from attention.lookup.memory.tiles import PassingRows
+from attention.lookup.rescoring import originals
+from attention.lookup.rescoring.originals import (
+    add_rows,
+    compute_all_similarities,
+    compute_all_sums,
+    compute_similarities,
+)
 
 N, WIDTH = 301, 13
 RANDOM = np.random.default_rng(0)

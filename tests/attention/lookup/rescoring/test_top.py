@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.lookup import Memory, Question, Rows, answer
-from attention.lookup.head.top import refine_similarities, select_heaviest, select_top, truncate_top_p
 from attention.lookup.memory.tiles import PassingRows
+from attention.lookup.rescoring.ranking import refine_similarities, select_heaviest, select_top, truncate_top_p
 
 SIMILARITIES = st.lists(st.sampled_from([-1.0, 0.0, 0.5, 0.75, 1.0]), max_size=30).map(np.array)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup.head.similarity import gaussian_similarities, scale_products
+from attention.lookup.rescoring.originals import gaussian_similarities, scale_products
 
 
 def test_gaussian_is_minus_half_the_squared_distance_to_one_query_or_to_each_row_s_own():

@@ -13,7 +13,7 @@ import numpy as np
 
 from attention.dtypes import F64, I64
 from attention.kernels import Kernels, kernels
-from attention.lookup.softmax.runs import RaggedRows
+from attention.lookup.softmax.mixture import RaggedRows
 
 SCANNED_SQUARES_SHARE = 0.5
 """What the squared weights of rows that are only scanned may come to, of those of what is summed."""

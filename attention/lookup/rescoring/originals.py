@@ -1,4 +1,9 @@
-"""The float32 originals: their similarities in float64, and their values in weighted sums, of all rows or of some."""
+"""The float32 originals: similarities in float64, and weighted sums of values, of all rows or of some.
+
+Similarities are evaluated in two ways. `compute_all_similarities` is fast, but the last bit may depend on a row's
+position. `compute_similarities` sums in one fixed order, so that identical vectors tie. `bounds.similarities` bounds
+their rounding errors.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +15,6 @@ import numpy as np
 
 from attention.dtypes import F64, I64
 from attention.kernels import kernels, pool, side_by_side, workers
-from attention.lookup.head.similarity import gaussian_similarities, scale_products
 from attention.lookup.memory.tiles import RowIndices, Tile
 
 SINGLE_THREAD_ROWS = 1024
@@ -139,3 +143,27 @@ def _split_evenly(count: int, parts: int) -> list[slice]:
 def _map_tiles(read: Callable[[Tile], Result], tiles: Sequence[Tile]) -> list[Result]:
     """What `read` makes of each tile, in order; in the lookup's threads where there are many."""
     return [read(tile) for tile in tiles] if len(tiles) < 3 else list(pool().map(read, tiles))
+
+
+def gaussian_similarities(query: F64, keys: F64) -> F64:
+    """−½·‖q − k‖², every row summed alike.
+
+    Args:
+        query: float64[d], or float64[r, d], one for each key.
+        keys: float64[r, d].
+
+    Returns:
+        float64[r].
+    """
+    apart = keys - query
+    return np.asarray(-0.5 * np.multiply(apart, apart, out=apart).sum(axis=1))
+
+
+def scale_products(similarity: str, products: F64, query_norm: F64, norms: F64, dimension: int) -> F64:
+    """q·k made into cosine, dot or scaled_dot, in place."""
+    if similarity == "cosine":
+        products /= query_norm * norms
+        return np.clip(products, -1.0, 1.0, out=products)
+    if similarity == "scaled_dot":
+        products /= np.sqrt(dimension)
+    return products

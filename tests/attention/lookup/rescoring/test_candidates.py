@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.kernels import kernels
-from attention.lookup.head.candidates import MIN_SCANNED_SQUARES, SCANNED_SQUARES_SHARE, Candidates, count_heavy
+from attention.lookup.rescoring.candidates import MIN_SCANNED_SQUARES, SCANNED_SQUARES_SHARE, Candidates, count_heavy
 
 FOUND = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
 """Scanned; each can be off by 0.15."""

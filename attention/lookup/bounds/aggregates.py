@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from attention.dtypes import F64
-from attention.lookup.bounds.rounding import UNIT_ROUNDOFF
+from attention.lookup.bounds.similarities import UNIT_ROUNDOFF
 
 
 @dataclass(frozen=True)

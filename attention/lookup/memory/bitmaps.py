@@ -11,7 +11,7 @@ import numpy as np
 from attention.dtypes import I64, Bools, Bytes
 from attention.kernels.layout import PANEL
 from attention.lookup.codes.moments import Residuals
-from attention.lookup.memory.owners import expand_ranges
+from attention.lookup.memory.rows import expand_ranges
 
 
 @dataclass(eq=False)

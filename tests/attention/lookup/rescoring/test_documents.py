@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attention.lookup.head.documents import DocumentGrouping, log_parts
+from attention.lookup.rescoring.ranking import DocumentGrouping, log_parts
 
 ROWS = st.lists(
     st.tuples(st.sampled_from([2, 3, 5, 8, 13]), st.sampled_from([-1.0, 0.0, 0.25, 0.5, 1.0])), min_size=1, max_size=40

@@ -10,7 +10,7 @@ import numpy as np
 
 from attention.dtypes import F32, I64
 from attention.kernels import NO_ADDENDS, CodedKeys, Kernels, kernels
-from attention.lookup.codes.queries import QueryCodes
+from attention.lookup.codes.quantisation import QueryCodes
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.blocks import BLOCK_ROWS
 from attention.lookup.memory.segments import SAMPLE_STRIDE, Segment
