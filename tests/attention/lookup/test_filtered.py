@@ -105,8 +105,6 @@ def test_what_values_leave_out_is_read_of_rows_that_came_or_went(monkeypatch):
     monkeypatch.setattr(
         statistics, "sum_row_residuals", lambda values, rows: read.append(len(rows)) or reading(values, rows)
     )
-        statistics, "residual_sum", lambda values, rows: read.append(len(rows)) or reading(values, rows)
-    )
     keys = np.random.default_rng(0).standard_normal((150, 4)).astype(np.float32)
     left = quantise(keys)[2]
     memory, known = Memory("dot"), Filtered()
