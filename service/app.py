@@ -1,4 +1,4 @@
-"""The service, put together: `create_app(settings)`."""
+"""The application, assembled from its parts by `create_app(settings)`."""
 
 from __future__ import annotations
 
@@ -30,27 +30,31 @@ from service.settings import Settings
 
 
 class UnknownDemo(ValueError):
-    """A demo collection was asked for that there is none of."""
+    """The name of a demo collection that does not exist."""
 
 
 class Service(FastAPI):
-    """FastAPI, with what every answer carries put around all of it: the answer to an unexpected error, too."""
+    """FastAPI with the outermost middleware around everything, so that it also applies to unexpected errors."""
 
     def build_middleware_stack(self) -> ASGIApp:
-        """The application as the server calls it."""
-        answered = answer_origins(super().build_middleware_stack(), self.state.cors_origins)
-        return RequestIdMiddleware(answered, frame_ancestors=self.state.frame_ancestors)
+        """Build the application as the server calls it."""
+        stack = answer_origins(super().build_middleware_stack(), self.state.cors_origins)
+        return RequestIdMiddleware(stack, frame_ancestors=self.state.frame_ancestors)
 
 
 def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
-    """The application; storage opens when it starts, keys and the encoder load while it answers.
+    """Create the application; at its start it opens the store, then it loads keys and the encoder while it answers.
 
     Args:
-        opening: where that has begun already, of the settings' directory; the application starts once.
+        settings: the settings.
+        opening: the store, if its opening has begun already; then the application can start only once.
+
+    Raises:
+        UnknownDemo: the settings name a demo collection that does not exist.
     """
     logs.configure(settings.log_format)
     if unknown := [name for name in settings.demo if name not in DEMOS]:
-        raise UnknownDemo(f"there is no demo collection {', '.join(unknown)}: choose from {', '.join(DEMOS)}")
+        raise UnknownDemo(f"unknown demo collection {', '.join(unknown)}: choose from {', '.join(DEMOS)}")
 
     app = Service(
         title="softkv",
@@ -78,11 +82,11 @@ def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
     handlers.install(app)
     idempotency.install(app)
     openapi.describe(app)
-    _surround(app, settings)
+    _add_middleware(app, settings)
     return app
 
 
-def _surround(app: FastAPI, settings: Settings) -> None:
+def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """Add the middleware inside `RequestIdMiddleware`, the outermost last, and the state that it shares."""
     app.state.frame_ancestors = settings.frame_ancestors
     app.state.cors_origins = settings.cors_origins

@@ -1,4 +1,4 @@
-"""`softkv`: the commands of service/commands, assembled; errors become one message and an exit code."""
+"""`softkv`: the commands of service/commands in one program; errors become a message and an exit code."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from service.commands.stores import backup, copy, restore
 
 
 class Commands(TyperGroup):
-    """The group of all commands: what a command raises is shown on standard error, without a traceback."""
+    """The group of all commands; an error of a command is shown on standard error, without a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that was asked for."""
+        """Run the chosen command."""
         try:
             return super().invoke(ctx)
         except CommandError as error:
@@ -47,29 +47,29 @@ app = typer.Typer(
 )
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"softkv {version('softkv')}")
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(help="A document collection as the memory of an attention layer.")
 def _softkv(
     _version: Annotated[
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
-    """A document collection as the memory of an attention layer."""
+    """Handle the options before a command."""
 
 
 for command in (serve, shard, demo, load, export, attend, calibrate, encode, mcp, key, backup, restore, copy, doctor):
     app.command()(command)
 app.add_typer(page, name="page")
-# What is not an option of ours is one of theirs, --help included.
+# All options belong to the benchmarks, including --help.
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})(bench)
 
 
 def main() -> None:
-    """The entry point of the `softkv` command."""
+    """Run the `softkv` command."""
     app()

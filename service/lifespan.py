@@ -1,4 +1,4 @@
-"""What runs while the service does, and in what order it is loaded."""
+"""The lifespan of the service: its background tasks, and the order in which its parts load."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ from service.api.keyring import KeyFile
 from service.api.state import State
 from service.api.warmup import warm
 from service.datasets import DEMOS
-from service.opening import Opening, begin
+from service.opening import Opening, open_in_background
 from service.retrieval.collections import Catalogue, MachineCode
 from service.retrieval.documents import Seeding
 from service.settings import Settings
 
 log = structlog.get_logger("softkv")
-COLLECTING = (10_000, 10, 100)
-"""How many new objects Python looks through for cycles, and how often it looks through all: what an answer of 640,000
-matches is made of would be looked through again and again, and all threads wait for that."""
+GC_THRESHOLDS = (10_000, 10, 100)
+"""Thresholds of the garbage collector. With the defaults, it would scan the objects of an answer of 640,000 matches
+again and again, and all threads wait for each scan."""
 
 Load = Callable[[], Awaitable[None]]
 
-KEYS_SECONDS = 0.5
-"""Between two looks at the file of keys."""
+KEY_FILE_SECONDS = 0.5
+"""Seconds between two checks of the file of API keys."""
 
 KEYS_FIRST_SECONDS = 1.0
-"""How long the encoder and machine code wait for keys to be read."""
+"""The most seconds that the encoder and machine code wait for the collections' keys."""
 
 
 @asynccontextmanager
 async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) -> AsyncIterator[None]:
-    """Load while the application answers; afterwards leave the directory to others."""
+    """Load while the application answers; at the end, release the store for other processes."""
     with one_blas_thread():
-        opening = opening or begin(settings)
+        opening = opening or open_in_background(settings)
         catalogue = await asyncio.wrap_future(opening.catalogue)
         try:
             if (unclean := catalogue.store.unclean_shutdown) is not None:
-                log.warning("the store was not closed by the last process", **asdict(unclean))
+                log.warning("the last process did not close the store", **asdict(unclean))
             app.state.parts = _parts(settings, catalogue)
             loading = asyncio.create_task(_load(app, app.state.parts, opening.keys))
-            loading.add_done_callback(_report)
+            loading.add_done_callback(_log_failure)
             watching = asyncio.create_task(_watch(app.state.keyring.file))
             try:
                 yield
@@ -83,20 +83,20 @@ def _parts(settings: Settings, catalogue: Catalogue) -> State:
 
 
 async def _watch(keys: KeyFile | None) -> None:
-    """Have the keys be those of their file, as long as the service runs."""
+    """Reload the file of API keys when it changes, as long as the service runs."""
     while keys is not None:
-        await asyncio.sleep(KEYS_SECONDS)
+        await asyncio.sleep(KEY_FILE_SECONDS)
         await asyncio.to_thread(keys.look)
 
 
-def _report(loading: asyncio.Task[None]) -> None:
-    """Say what ended the loading, which /readyz would wait for."""
+def _log_failure(loading: asyncio.Task[None]) -> None:
+    """Log the error that ended the loading; /readyz would wait for it forever."""
     if not loading.cancelled() and (error := loading.exception()) is not None:
-        log.error("loading ended by an unexpected error", exc_info=error)
+        log.error("loading failed with an unexpected error", exc_info=error)
 
 
 async def _load(app: FastAPI, parts: State, keys: Future[None]) -> None:
-    """Wait for keys, load encoder, machine code and demo collections; ask a first question; check all texts."""
+    """Wait for keys; load encoder, machine code and demo collections; run a first query; check all texts."""
     catalogue = parts.catalogue
 
     async def machine_code() -> None:
@@ -108,35 +108,35 @@ async def _load(app: FastAPI, parts: State, keys: Future[None]) -> None:
 
     await asyncio.gather(
         demos(),
-        keys_first(
+        load_keys_first(
             partial(asyncio.wrap_future, keys), machine_code, *([catalogue.encoder.start] if catalogue.encoder else [])
         ),
     )
     await warm(app, catalogue)
-    # What is there now stays: looking through it again and again would stop every thread.
+    # These objects stay: the garbage collector would scan them again and again and stop every thread.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*COLLECTING)
+    gc.set_threshold(*GC_THRESHOLDS)
     parts.warmed.set()
     await asyncio.to_thread(catalogue.check_texts)
 
 
-async def keys_first(keys: Load, *others: Load) -> None:
-    """All of them; the others begin when the keys are there, or after a while: large collections take longer.
+async def load_keys_first(keys: Load, *rest: Load) -> None:
+    """Load the keys, then the rest; the rest starts after `KEYS_FIRST_SECONDS` anyway, since some keys take longer.
 
-    What is imported holds Python's lock most of the time, so that beside it nothing else gets on.
+    The imports of the rest hold the GIL most of the time, so that reading keys would hardly progress beside them.
     """
-    there = asyncio.Event()
+    keys_loaded = asyncio.Event()
 
     async def first() -> None:
         try:
             await keys()
         finally:
-            there.set()
+            keys_loaded.set()
 
-    async def later(other: Load) -> None:
+    async def later(load: Load) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(there.wait(), KEYS_FIRST_SECONDS)
-        await other()
+            await asyncio.wait_for(keys_loaded.wait(), KEYS_FIRST_SECONDS)
+        await load()
 
-    await asyncio.gather(first(), *map(later, others))
+    await asyncio.gather(first(), *map(later, rest))

@@ -1,4 +1,4 @@
-"""Log lines: readable on a console, or one JSON object a line; request ids in all of them."""
+"""Log lines: readable on a console, or one JSON object per line; all contain request ids."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 SECONDS_BETWEEN = 2.0
-PLAIN = re.compile(r"[^\s=\"']+")  # what needs no quotes to be told from what stands beside it, where all is printable
+UNQUOTED = re.compile(r"[^\s=\"']+")  # printable values that need no quotes between other fields
 
 
 class _StandardError(logging.StreamHandler[TextIO]):
-    """Writes to what standard error is now: a progress bar puts itself in its place."""
+    """A handler for the current standard error, which a progress bar may replace."""
 
     @property
     def stream(self) -> TextIO:
@@ -31,28 +31,28 @@ class _StandardError(logging.StreamHandler[TextIO]):
 
 
 def progress(work: str) -> Callable[[int, int], None]:
-    """What tells the log how far long work is, every few seconds."""
-    reported = time.monotonic()
+    """Return a function that logs the progress of long work, every two seconds."""
+    last_report = time.monotonic()
 
     def report(done: int, of: int) -> None:
-        nonlocal reported
-        if done == of or time.monotonic() - reported > SECONDS_BETWEEN:
-            reported = time.monotonic()
+        nonlocal last_report
+        if done == of or time.monotonic() - last_report > SECONDS_BETWEEN:
+            last_report = time.monotonic()
             structlog.get_logger("softkv").info(work, done=done, of=of)
 
     return report
 
 
-class _Lines:
-    """A logger of whole lines to standard error, each in one piece whoever writes at the same time."""
+class _LineLogger:
+    """A logger to standard error that writes each line in one piece, also from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
 
     def msg(self, line: str) -> None:
-        """Write a line; what it says beside the text was rendered into it.
+        """Write a line that contains its fields already.
 
-        Where there is no room for it, nobody is refused for that.
+        Ignore a full disk, so that no request fails because of its log line.
         """
         with self._lock, suppress(OSError):
             sys.stderr.write(line + "\n")
@@ -61,49 +61,51 @@ class _Lines:
     log = debug = info = warn = warning = exception = error = critical = fatal = msg
 
 
-_LINES = _Lines()
-_OWN = logging.getLogger("softkv")
+_LINE_LOGGER = _LineLogger()
+_SOFTKV_LOGGER = logging.getLogger("softkv")
 _LEVELS = logging.getLevelNamesMapping()
-_PROCESSORS: list[Processor] = []  # of loggers that were used before, too
+_PROCESSORS: list[Processor] = []  # shared with loggers that cached it earlier
 
 
-def wanted(_: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Leave out lines below the level of the logger `softkv`: a program around the service may not want them all."""
-    if not _OWN.isEnabledFor(_LEVELS.get(method.upper(), logging.INFO)):
+def drop_below_level(_: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Drop lines below the level of the logger `softkv`, which an embedding program may set."""
+    if not _SOFTKV_LOGGER.isEnabledFor(_LEVELS.get(method.upper(), logging.INFO)):
         raise structlog.DropEvent
     return event
 
 
-def plain(_: WrappedLogger, __: str, event: EventDict) -> str:
-    """A line as structlog's console has it, without its colours: a fifth of its time, which every request takes."""
+def render_plain(_: WrappedLogger, __: str, event: EventDict) -> str:
+    """Render a line like structlog's console without colours, in a fifth of its time: each request logs one."""
     trace = event.pop("exception", None)
     line = f"{event.pop('timestamp')} [{event.pop('level'):<9}] {event.pop('event'):<30}"
-    said = (f"{name}={_quoted(event[name])}" for name in sorted(event))
-    line = " ".join((line, *said)).rstrip()
+    fields = (f"{name}={_quote(event[name])}" for name in sorted(event))
+    line = " ".join((line, *fields)).rstrip()
     return line if trace is None else f"{line}\n{trace}"
 
 
-def _quoted(value: object) -> str:
-    return value if isinstance(value, str) and value.isprintable() and PLAIN.fullmatch(value) else repr(value)
+def _quote(value: object) -> str:
+    return value if isinstance(value, str) and value.isprintable() and UNQUOTED.fullmatch(value) else repr(value)
 
 
-def escaped(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+def escape(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Escape unprintable characters in all fields but the event; a terminal would obey some, such as U+202E."""
-    return {name: _visible(each) if isinstance(each, str) and name != "event" else each for name, each in event.items()}
+    return {
+        name: _escape(value) if isinstance(value, str) and name != "event" else value for name, value in event.items()
+    }
 
 
-def _visible(text: str) -> str:
+def _escape(text: str) -> str:
     if text.isprintable():
         return text
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 
 def configure(log_format: Literal["console", "json"]) -> None:
-    """Send the service's and the server's log lines to standard error, in one form.
+    """Send the log lines of the service and of the server to standard error, in one format.
 
-    The service's own go there straight, for there is one with every request; others come through `logging`.
+    Lines of the service are written directly, since each request logs one; lines of libraries come through `logging`.
     """
-    _OWN.setLevel(logging.INFO)
+    _SOFTKV_LOGGER.setLevel(logging.INFO)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -113,13 +115,13 @@ def configure(log_format: Literal["console", "json"]) -> None:
     if log_format == "json":
         last.append(structlog.processors.JSONRenderer())
     elif sys.stderr.isatty():
-        last = [escaped, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        last = [escape, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     else:
-        last.append(plain)
-    _PROCESSORS[:] = [wanted, *shared, *last]
+        last.append(render_plain)
+    _PROCESSORS[:] = [drop_below_level, *shared, *last]
     structlog.configure(
         processors=_PROCESSORS,
-        logger_factory=lambda *_: _LINES,
+        logger_factory=lambda *_: _LINE_LOGGER,
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         cache_logger_on_first_use=True,
     )

@@ -1,4 +1,4 @@
-"""The collections, opened and read: the first thing that a service does, while most of it is still imported."""
+"""Opens the store and reads the collections' keys in the background, while the rest of the service is imported."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-# What else is imported here is imported where it is used: in the thread that opens, beside what the others import.
+# Everything else is imported in the functions below: in the background thread, beside the imports of the others.
 from typing import TYPE_CHECKING
 
 import structlog
@@ -26,24 +26,24 @@ log = structlog.get_logger("softkv")
 
 @dataclass(frozen=True)
 class Opening:
-    """What comes of it.
+    """A store that is being opened.
 
     Attributes:
-        catalogue: there when the store is open; fails where it can't be.
-        keys: done when every collection's keys were read.
+        catalogue: completes when the store is open, and fails if it cannot be opened.
+        keys: completes when the keys of every collection were read.
     """
 
     catalogue: Future[Catalogue]
     keys: Future[None]
 
-    def give_up(self) -> None:
-        """Let go of the directory, where no application takes what was opened; what is read yet is read no further."""
+    def cancel(self) -> None:
+        """Close the store if no application takes it; reading of keys stops."""
         with suppress(StorageError):
             self.catalogue.result().store.close()
 
 
-def begin(settings: Settings) -> Opening:
-    """Open and read in a thread of its own, mostly outside of Python's lock."""
+def open_in_background(settings: Settings) -> Opening:
+    """Open the store and read its keys in a thread of its own, mostly without the GIL."""
     thread = ThreadPoolExecutor(1, thread_name_prefix="opening")
     catalogue = thread.submit(_open, settings)
     keys = thread.submit(lambda: catalogue.result().rebuild())
@@ -52,25 +52,25 @@ def begin(settings: Settings) -> Opening:
 
 
 def _open(settings: Settings) -> Catalogue:
-    """The settings' store, with its collections; where it is written anew, the log says how far that is."""
+    """Return the collections of the settings' store; if its file has to be rewritten, log the progress."""
     if settings.store is not None:
         shared = open_shared(settings.store)
         if settings.shards is not None:
-            return _sharded(settings, settings.shards, shared)
+            return _open_sharded(settings, settings.shards, shared)
         from service.retrieval.collections import SharedCatalogue
 
         if settings.originals == "files":
             settings.data_dir.mkdir(parents=True, exist_ok=True)
         return SharedCatalogue(shared, _encoder(settings), _originals(settings))
-    store = SQLiteStore.open(settings.data_dir, logs.progress("the store is written anew"), BALLAST_BYTES, soon=True)
-    # Here, beside what others import meanwhile.
+    store = SQLiteStore.open(settings.data_dir, logs.progress("rewriting the store"), BALLAST_BYTES, soon=True)
+    # Imported here, beside the imports of the main thread.
     from service.retrieval.collections import Catalogue
 
     return Catalogue(store, _encoder(settings), _originals(settings), sealed=settings.data_dir)
 
 
-def _sharded(settings: Settings, address: str, store: SharedStore) -> Catalogue:
-    """The collections of a store whose keys lie with slots; this process joins the cluster that these are in."""
+def _open_sharded(settings: Settings, address: str, store: SharedStore) -> Catalogue:
+    """Join the cluster whose nodes hold the keys, and return the collections."""
     from service.cluster import ClusterError, Router, ShardedCatalogue, join_cluster, open_transport
 
     try:
@@ -78,8 +78,8 @@ def _sharded(settings: Settings, address: str, store: SharedStore) -> Catalogue:
     except ClusterError as error:
         store.close()
         raise StorageFailed(str(error)) from None
-    calling = Router(open_transport(), store.nodes, settings.copies)
-    return ShardedCatalogue(store, _encoder(settings), calling, membership.close)
+    router = Router(open_transport(), store.nodes, settings.copies)
+    return ShardedCatalogue(store, _encoder(settings), router, membership.close)
 
 
 def _originals(settings: Settings) -> Path | None:

@@ -196,12 +196,12 @@ def _run(settings: Settings, listener: socket.socket, exit_deadline: ExitDeadlin
 
     from attention.kernels import one_blas_thread
     from service.commands.console import messages
-    from service.opening import begin
+    from service.opening import open_in_background
     from service.storage import StorageError
 
     with one_blas_thread():
         # SQLite checks and reads the file without the GIL, while the imports below take about as long.
-        opening = begin(settings)
+        opening = open_in_background(settings)
 
         from service.api.keyring import KeysUnusable
         from service.api.telemetry import TracingMissing
@@ -238,5 +238,5 @@ def _run(settings: Settings, listener: socket.socket, exit_deadline: ExitDeadlin
         except StorageError as error:
             raise CommandError(str(error)) from None
         except (UnknownDemo, KeysUnusable, TracingMissing) as error:
-            opening.give_up()
+            opening.cancel()
             raise CommandError(str(error)) from None

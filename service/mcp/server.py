@@ -223,7 +223,7 @@ def _fill_prompt(name: str, arguments: Mapping[str, str]) -> types.GetPromptResu
         ToolError: the prompt does not exist, or an argument is missing.
     """
     if name not in PROMPTS:
-        raise ToolError(f"there is no prompt {name!r}: use {', '.join(PROMPTS)}")
+        raise ToolError(f"unknown prompt {name!r}: use {', '.join(PROMPTS)}")
     prompt = PROMPTS[name]
     missing = [argument.name for argument in prompt.arguments or () if not arguments.get(argument.name)]
     if missing:

@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from service.settings import chooses_heaps
+from service.settings import heaps_configured
 
 log = structlog.get_logger("softkv")
 
@@ -73,7 +73,7 @@ def limit_heaps() -> bool:
     own small objects, so they seldom wait for each other.
     """
     allocator = getattr(ctypes.CDLL(None), "mallopt", None)
-    if allocator is None or chooses_heaps():
+    if allocator is None or heaps_configured():
         return False
     return bool(allocator(ARENA_MAX, HEAPS))
 

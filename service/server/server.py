@@ -98,10 +98,10 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain, then refuse new requests, then cancel running ones in time to close the store."""
-        draining: Shutdown = self._app.state.shutdown
-        draining.begin()
+        shutdown: Shutdown = self._app.state.shutdown
+        shutdown.begin()
         signal_name = signal.Signals(self._exit_deadline.signal or signal.SIGINT).name
-        log.info("stopping", signal=signal_name, calls=draining.calls)
+        log.info("stopping", signal=signal_name, calls=shutdown.calls)
         cutting = asyncio.create_task(self._cut_streams())
         if self._exit_deadline.signal != signal.SIGINT:
             await asyncio.sleep(self._drain_seconds - self._exit_deadline.seconds_since_signal())
@@ -112,9 +112,9 @@ class Server(uvicorn.Server):
             encoder.refuse()
         for connection in list(self.server_state.connections):
             _close_after_answer(connection)
-        draining.refuse()
+        shutdown.refuse()
         if not await self._wait_until_done(self._exit_deadline.remaining() - CLOSING_SECONDS - ANSWERING_SECONDS):
-            log.warning("cancelled running requests", calls=draining.give_up())
+            log.warning("cancelled running requests", calls=shutdown.give_up())
             await self._wait_until_done(ANSWERING_SECONDS)
         cutting.cancel()
         for connection in list(self.server_state.connections):

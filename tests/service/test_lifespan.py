@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from service import lifespan
-from service.lifespan import keys_first
+from service.lifespan import load_keys_first
 from service.retrieval.collections import MachineCode
 from tests.running import RunningService
 from tests.waiting import until
@@ -25,7 +25,7 @@ def test_others_begin_when_the_keys_are_there():
         await asyncio.sleep(0)
         happened.append(f"{name} ends")
 
-    asyncio.run(keys_first(*(partial(part, name) for name in ("keys", "encoder", "machine code"))))
+    asyncio.run(load_keys_first(*(partial(part, name) for name in ("keys", "encoder", "machine code"))))
     assert happened == [
         *("keys begins", "keys ends"),
         *("encoder begins", "machine code begins", "encoder ends", "machine code ends"),
@@ -42,7 +42,7 @@ def test_others_wait_for_many_keys_no_longer_than_a_while(monkeypatch):
     async def encoder():
         begun.set()
 
-    asyncio.run(keys_first(keys, encoder))
+    asyncio.run(load_keys_first(keys, encoder))
 
 
 def test_others_are_loaded_where_the_keys_cannot_be():
@@ -56,7 +56,7 @@ def test_others_are_loaded_where_the_keys_cannot_be():
 
     async def both():
         with pytest.raises(RuntimeError, match="unreadable"):
-            await keys_first(keys, encoder)
+            await load_keys_first(keys, encoder)
         await asyncio.wait_for(begun.wait(), PATIENCE)
 
     asyncio.run(both())

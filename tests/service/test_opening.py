@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from attention.lookup import Memory
-from service.opening import begin
+from service.opening import open_in_background
 from service.settings import Settings
 from service.storage import SQLiteStore, StorageError
 from tests.running import RunningService
@@ -37,7 +37,7 @@ def directory(tmp_path_factory):
 
 
 def test_keys_are_read_while_nothing_else_is_there_yet(directory):
-    opening = begin(Settings(data_dir=directory, encoder="none"))
+    opening = open_in_background(Settings(data_dir=directory, encoder="none"))
     catalogue = opening.catalogue.result(PATIENCE)
     try:
         opening.keys.result(PATIENCE)
@@ -47,15 +47,15 @@ def test_keys_are_read_while_nothing_else_is_there_yet(directory):
 
 
 def test_what_no_application_takes_is_let_go(directory):
-    opening = begin(Settings(data_dir=directory, encoder="none"))
-    opening.give_up()
+    opening = open_in_background(Settings(data_dir=directory, encoder="none"))
+    opening.cancel()
     with SQLiteStore.open(directory) as store:  # by itself: the directory is free
         assert store.troubles() == []
 
 
 def test_who_waits_for_the_keys_hears_why_the_store_could_not_be_opened(tmp_path):
     (tmp_path / "softkv.sqlite3").write_bytes(b"no database" * 1000)
-    opening = begin(Settings(data_dir=tmp_path, encoder="none"))
+    opening = open_in_background(Settings(data_dir=tmp_path, encoder="none"))
     with pytest.raises(StorageError) as first:
         opening.catalogue.result(PATIENCE)
     with pytest.raises(StorageError) as second:

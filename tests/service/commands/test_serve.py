@@ -110,7 +110,7 @@ def test_a_bad_flag_and_a_bad_variable_are_told_apart() -> None:
 
 def test_a_store_that_is_no_postgresql() -> None:
     assert refused("--store", "mysql://a").startswith(
-        "softkv: --store: wanted the address of a PostgreSQL, as postgres"
+        "softkv: --store: expected the address of a PostgreSQL database such as postgres"
     )
 
 
@@ -120,19 +120,19 @@ def test_an_open_address_needs_a_decision() -> None:
 
 def test_an_allowed_host_that_is_no_name() -> None:
     line = refused("--allowed-hosts", "http://softkv.example:8000")
-    assert line.startswith("softkv: --allowed-hosts: wanted names as they stand in an address, without scheme and port")
-    assert refused(SOFTKV_ALLOWED_HOSTS="*.example").startswith("softkv: SOFTKV_ALLOWED_HOSTS: wanted names")
+    assert line.startswith("softkv: --allowed-hosts: expected host names without scheme and port")
+    assert refused(SOFTKV_ALLOWED_HOSTS="*.example").startswith("softkv: SOFTKV_ALLOWED_HOSTS: expected host names")
 
 
 def test_an_origin_that_is_none() -> None:
     line = refused("--cors-origins", "https://ok.example,app.example")
-    assert line.startswith("softkv: --cors-origins: wanted origins, a scheme, a name and perhaps a port, or * for any")
-    assert refused(SOFTKV_CORS_ORIGINS="https://a.example/").startswith("softkv: SOFTKV_CORS_ORIGINS: wanted origins")
+    assert line.startswith("softkv: --cors-origins: expected origins (scheme, name, optional port) or * for any")
+    assert refused(SOFTKV_CORS_ORIGINS="https://a.example/").startswith("softkv: SOFTKV_CORS_ORIGINS: expected origins")
 
 
 def test_a_frame_ancestor_that_would_be_another_directive() -> None:
     line = refused("--frame-ancestors", "'self'; script-src *")
-    assert line.startswith("softkv: --frame-ancestors: wanted 'none', or sources separated by a space")
+    assert line.startswith("softkv: --frame-ancestors: expected 'none', or sources separated by a space")
     assert line.endswith("got \"'self'; script-src *\"")
 
 

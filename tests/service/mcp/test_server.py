@@ -112,7 +112,7 @@ def test_a_tool_resource_or_prompt_that_is_not_there_is_an_error_of_the_protocol
             await client.read_resource("softkv://collections/atlantis")
         with pytest.raises(MCPError, match="needs question as well"):
             await client.get_prompt("answer_from", {"collection": library})
-        with pytest.raises(MCPError, match="there is no prompt 'sing'"):
+        with pytest.raises(MCPError, match="unknown prompt 'sing'"):
             await client.get_prompt("sing", {})
 
     http.speak(talking)

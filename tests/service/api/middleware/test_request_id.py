@@ -108,5 +108,5 @@ def test_sources_are_kept(given, kept):
     ],
 )  # fmt: skip
 def test_what_is_no_source_is_refused_at_start(wrong):
-    with pytest.raises(ValidationError, match="wanted 'none', or sources separated by a space"):
+    with pytest.raises(ValidationError, match="expected 'none', or sources separated by a space"):
         Settings(frame_ancestors=wrong)
