@@ -1,4 +1,4 @@
-"""The log: one line for each thing that is told, on a pipe as on a console, in plain text or as JSON."""
+"""The log: one line per event, on a pipe as on a console, in plain text or as JSON."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def test_a_terminal_gets_signs_that_it_would_obey_as_escapes(monkeypatch, capsys
 
 
 def test_the_line_is_the_one_that_structlog_has_for_consoles(log, capsys):
-    said = {"status": 200, "path": "/v1/collections/a", "reason": "no = room", "took_ms": 0.5, "n": None}
-    log.error("an event of more than thirty characters", **said)
-    wanted = structlog.dev.ConsoleRenderer(colors=False)(
-        None, "error", {"event": "an event of more than thirty characters", "level": "error", **said}
+    output = {"status": 200, "path": "/v1/collections/a", "reason": "no = room", "took_ms": 0.5, "n": None}
+    log.error("an event of more than thirty characters", **output)
+    expected = structlog.dev.ConsoleRenderer(colors=False)(
+        None, "error", {"event": "an event of more than thirty characters", "level": "error", **output}
     )
-    assert capsys.readouterr().err.partition("Z ")[2].rstrip("\n") == wanted
+    assert capsys.readouterr().err.partition("Z ")[2].rstrip("\n") == expected
 
 
 @pytest.mark.parametrize("log_format", ["console", "json"])
@@ -73,13 +73,13 @@ def test_an_error_has_its_traceback_whoever_logs_it(capsys, log_format):
     except ValueError as error:
         structlog.get_logger("softkv").error("failed", exc_info=error)
         logging.getLogger("uvicorn.error").error("failed too", exc_info=error)
-    said = capsys.readouterr().err
+    output = capsys.readouterr().err
     if log_format == "json":
-        lines = [json.loads(line) for line in said.splitlines()]
+        lines = [json.loads(line) for line in output.splitlines()]
         assert [line["event"] for line in lines] == ["failed", "failed too"]
         assert all("ValueError: on purpose" in line["exception"] for line in lines)
     else:
-        assert said.count("\nValueError: on purpose\n") == 2
+        assert output.count("\nValueError: on purpose\n") == 2
 
 
 def test_what_is_below_information_is_not_told(log, capsys):
@@ -112,9 +112,9 @@ def test_every_request_has_its_line(tmp_path, capfd, log_format):
     ):
         for path in ("/v1/collections", "/v1/nothing", "/livez", "/v1/collections/a%20b"):
             client.get(path, headers={"x-request-id": f"id-of{path}"})
-    said = [line for line in capfd.readouterr().err.splitlines() if "id-of" in line]
+    output = [line for line in capfd.readouterr().err.splitlines() if "id-of" in line]
     if log_format == "json":
-        lines = [json.loads(line) for line in said]
+        lines = [json.loads(line) for line in output]
         assert [(line["path"], line["status"], line["request_id"]) for line in lines] == [
             ("/v1/collections", 200, "id-of/v1/collections"),
             ("/v1/nothing", 404, "id-of/v1/nothing"),
@@ -122,7 +122,7 @@ def test_every_request_has_its_line(tmp_path, capfd, log_format):
         ]
         assert all(line["method"] == "GET" and line["took_ms"] > 0 and line["event"] == "request" for line in lines)
     else:
-        assert [re.sub(r"took_ms=[\d.]+", "took_ms=1", line.partition("Z ")[2]) for line in said] == [
+        assert [re.sub(r"took_ms=[\d.]+", "took_ms=1", line.partition("Z ")[2]) for line in output] == [
             f"[info     ] request                        method=GET path={path} request_id=id-of{sent} status={status} "
             "took_ms=1"
             for path, sent, status in (

@@ -1,4 +1,4 @@
-"""What a service begins with: its store and its keys, in a thread of their own."""
+"""The start of a service: a background thread opens its store and reads its keys."""
 
 from __future__ import annotations
 

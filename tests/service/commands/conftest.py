@@ -50,8 +50,8 @@ def serving(data_dir: Path, *options: str) -> Iterator[Serving]:
     try:
         for line in process.stderr:
             lines.append(line)
-            if found := re.search(r"http://[^\s\"]+", line):
-                yield Serving(found.group(), line, process, lines[:-1])
+            if match := re.search(r"http://[^\s\"]+", line):
+                yield Serving(match.group(), line, process, lines[:-1])
                 break
         else:
             pytest.fail(f"the service ended with {process.wait()} before it listened: {''.join(lines)}")
@@ -66,7 +66,7 @@ def softkv(service: RunningService) -> Softkv:
     """Run a command in this process against the service with the real encoder."""
 
     def run(*arguments: str, input: str | bytes | None = None, **environment: str) -> Result:  # noqa: A002
-        # The service is in this process too, and its log is none of the command's output.
+        # The service runs in this process too, and its log is not output of the command.
         logging.disable(logging.INFO)
         try:
             with structlog.testing.capture_logs():

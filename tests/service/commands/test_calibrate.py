@@ -33,10 +33,10 @@ def test_a_table_shows_before_and_after_and_json_has_all_of_it(softkv: Softkv, l
     assert "40 questions with an answer, 40 without" in shown.stdout
     assert "as served" in shown.stdout
     assert "not kept: --apply keeps it" in shown.stdout
-    found = json.loads(softkv("calibrate", str(labelled), "-c", "compass", "--apply", "--json").stdout)
-    assert found["labels"] == {"present": 40, "absent": 40}
-    assert f"{found['after']['log_loss']['value']:.3f}" in shown.stdout
-    assert found["applied"] == any(each["value"] > each["error"] for each in found["gained"].values())
+    report = json.loads(softkv("calibrate", str(labelled), "-c", "compass", "--apply", "--json").stdout)
+    assert report["labels"] == {"present": 40, "absent": 40}
+    assert f"{report['after']['log_loss']['value']:.3f}" in shown.stdout
+    assert report["applied"] == any(each["value"] > each["error"] for each in report["gained"].values())
 
 
 @pytest.mark.parametrize(("line", "says"), [("{", "line 2 of"), ('{"id": "a"}', "is no question")])

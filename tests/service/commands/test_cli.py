@@ -1,4 +1,4 @@
-"""What all commands share: a quick start, help, exit codes, where messages go."""
+"""The behaviour that all commands share: a quick start, help, exit codes, and the stream of messages."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_a_key_is_given_as_it_is_or_in_a_file(bare: Softkv, tmp_path: Path, monk
 
 @pytest.mark.parametrize("options", [["--top-k", "-1", "--top-p", "2"], ["--normaliser", "loud"]])
 def test_each_flaw_is_shown_with_its_pointer(softkv: Softkv, options: list[str]) -> None:
-    """Those that the client sees before it asks, and those that the service sees."""
+    """Check flaws that the client detects before a request, and flaws that the service detects."""
     ended = softkv("attend", "atlantis", "cats", *options)
     assert ended.exit_code == 1
     for option in options[::2]:

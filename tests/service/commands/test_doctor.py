@@ -23,25 +23,25 @@ from tests.service.commands.conftest import Softkv, serving
 def checks(bare: Softkv, data_dir: Path, *options: str) -> tuple[int, dict[str, dict[str, Any]]]:
     """The exit code, and each check by its name."""
     ended = bare("doctor", "--data-dir", str(data_dir), "--json", *options)
-    told = json.loads(ended.stdout)
-    assert told["sound"] == (ended.exit_code == 0)
-    return ended.exit_code, {check["name"]: check for check in told["checks"]}
+    output = json.loads(ended.stdout)
+    assert output["sound"] == (ended.exit_code == 0)
+    return ended.exit_code, {check["name"]: check for check in output["checks"]}
 
 
 def test_a_sound_machine_and_a_verified_model(bare: Softkv, tmp_path: Path) -> None:
-    code, found = checks(bare, tmp_path / "none")
+    code, report = checks(bare, tmp_path / "none")
     assert code == 0
-    assert "Python 3." in found["machine"]["detail"]
-    assert "numba" in found["packages"]["detail"]
-    assert (found["torch"]["state"], found["sentence-transformers"]["state"]) == ("ok", "ok")
-    assert f"lookup: {'numba' if find_spec('numba') else 'NumPy'}" in found["arithmetic"]["detail"]
-    assert "machine code in" in found["arithmetic"]["detail"]
-    assert "all-MiniLM-L6-v2: verified" in found["model"]["detail"]
-    assert "384 wide" in found["model"]["detail"]
-    assert "runs on attention/transformer, with" in found["model"]["detail"]
-    assert "compared by cosine at temperature 0.05 (measured)" in found["model"]["detail"]
-    assert found["model"]["state"] == "ok"
-    assert found["data directory"]["state"] == "note"
+    assert "Python 3." in report["machine"]["detail"]
+    assert "numba" in report["packages"]["detail"]
+    assert (report["torch"]["state"], report["sentence-transformers"]["state"]) == ("ok", "ok")
+    assert f"lookup: {'numba' if find_spec('numba') else 'NumPy'}" in report["arithmetic"]["detail"]
+    assert "machine code in" in report["arithmetic"]["detail"]
+    assert "all-MiniLM-L6-v2: verified" in report["model"]["detail"]
+    assert "384 wide" in report["model"]["detail"]
+    assert "runs on attention/transformer, with" in report["model"]["detail"]
+    assert "compared by cosine at temperature 0.05 (measured)" in report["model"]["detail"]
+    assert report["model"]["state"] == "ok"
+    assert report["data directory"]["state"] == "note"
     assert not (tmp_path / "none").exists()
 
 
@@ -53,35 +53,35 @@ def test_a_sound_data_directory_is_counted_and_left_alone(bare: Softkv, tmp_path
             json={"documents": [{"id": "a", "key_vector": [1]}]},
             timeout=60,
         )
-        code, found = checks(bare, tmp_path, "--encoder", "none")
+        code, report = checks(bare, tmp_path, "--encoder", "none")
         assert code == 0
-        assert f"in use by process {running.process.pid}" in found["data directory"]["detail"]
+        assert f"in use by process {running.process.pid}" in report["data directory"]["detail"]
         assert httpx.get(f"{running.url}/v1/collections/one", timeout=60).json()["documents"] == 1
-    code, found = checks(bare, tmp_path, "--encoder", "none")
+    code, report = checks(bare, tmp_path, "--encoder", "none")
     assert code == 0
-    assert "is sound: 1 collections, 1 documents" in found["data directory"]["detail"]
+    assert "is sound: 1 collections, 1 documents" in report["data directory"]["detail"]
 
 
 def test_a_damaged_database_is_broken(bare: Softkv, tmp_path: Path) -> None:
     (tmp_path / "softkv.sqlite3").write_bytes(b"SQLite format 3\0" + b"nonsense" * 1000)
-    code, found = checks(bare, tmp_path, "--encoder", "none")
+    code, report = checks(bare, tmp_path, "--encoder", "none")
     assert code == 1
-    assert found["data directory"]["state"] == "broken"
+    assert report["data directory"]["state"] == "broken"
 
 
 def test_a_database_that_cannot_be_reached_is_broken_and_no_directory_is_looked_at(
     bare: Softkv, tmp_path: Path
 ) -> None:
     pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'softkv[postgres]'")
-    with socket.socket() as free:  # bound, and nobody listens
+    with socket.socket() as free:  # bound, but not listening
         free.bind(("127.0.0.1", 0))
         address = f"postgresql://softkv:secret@127.0.0.1:{free.getsockname()[1]}/softkv"
-        code, found = checks(bare, tmp_path / "none", "--encoder", "none", "--store", address)
-    assert (code, found["store"]["state"]) == (1, "broken")
-    assert "cannot be reached now" in found["store"]["detail"]
-    assert "see that the server runs" in found["store"]["detail"]
-    assert "secret" not in str(found)
-    assert "data directory" not in found
+        code, report = checks(bare, tmp_path / "none", "--encoder", "none", "--store", address)
+    assert (code, report["store"]["state"]) == (1, "broken")
+    assert "cannot be reached now" in report["store"]["detail"]
+    assert "see that the server runs" in report["store"]["detail"]
+    assert "secret" not in str(report)
+    assert "data directory" not in report
 
 
 @pytest.mark.postgres
@@ -90,23 +90,23 @@ def test_a_database_is_counted_beside_a_service_that_uses_it(
 ) -> None:
     address = postgres.database()
     monkeypatch.setenv("SOFTKV_STORE", address)
-    code, found = checks(bare, tmp_path, "--encoder", "none")
-    assert (code, found["store"]["state"]) == (0, "note")
-    assert "has no tables of softkv yet: `softkv serve` creates them" in found["store"]["detail"]
+    code, report = checks(bare, tmp_path, "--encoder", "none")
+    assert (code, report["store"]["state"]) == (0, "note")
+    assert "has no tables of softkv yet: `softkv serve` creates them" in report["store"]["detail"]
     with psycopg_to(address) as connection:
         assert connection.execute("SELECT to_regnamespace('softkv')").fetchone() == (None,)
     with serving(tmp_path, "--store", address) as running:
         httpx.put(f"{running.url}/v1/collections/one", json={})
         httpx.post(f"{running.url}/v1/collections/one/documents", json={"documents": [{"id": "a", "key_vector": [1]}]})
-        code, found = checks(bare, tmp_path, "--encoder", "none")
-        assert (code, found["store"]["state"]) == (0, "ok")
-        assert "PostgreSQL 1" in found["store"]["detail"]
-        assert "schema version 3, is sound: 1 collections, 1 documents (one: 1)" in found["store"]["detail"]
+        code, report = checks(bare, tmp_path, "--encoder", "none")
+        assert (code, report["store"]["state"]) == (0, "ok")
+        assert "PostgreSQL 1" in report["store"]["detail"]
+        assert "schema version 3, is sound: 1 collections, 1 documents (one: 1)" in report["store"]["detail"]
         with psycopg_to(address) as connection:
             connection.execute("UPDATE softkv.documents SET value = '1'")
-        code, found = checks(bare, tmp_path, "--encoder", "none")
-        assert (code, found["store"]["state"]) == (1, "broken")
-        assert found["store"]["detail"].startswith("document 'a', row 1 is damaged")
+        code, report = checks(bare, tmp_path, "--encoder", "none")
+        assert (code, report["store"]["state"]) == (1, "broken")
+        assert report["store"]["detail"].startswith("document 'a', row 1 is damaged")
 
 
 @pytest.mark.postgres
@@ -116,25 +116,25 @@ def test_who_holds_the_keys_is_told_from_the_database_alone(
     address = postgres.database()
     monkeypatch.setenv("SOFTKV_SHARDS", "auto")
 
-    def told() -> tuple[int, str, str]:
-        code, found = checks(bare, tmp_path, "--encoder", "none", "--store", address)
-        return code, found["shards"]["state"], found["shards"]["detail"]
+    def shard_check() -> tuple[int, str, str]:
+        code, report = checks(bare, tmp_path, "--encoder", "none", "--store", address)
+        return code, report["shards"]["state"], report["shards"]["detail"]
 
     with closing(open_shared(address)) as store:
-        assert told() == (1, "broken", "no slot was seen in the last 30 seconds: start some with `softkv shard`")
+        assert shard_check() == (1, "broken", "no slot was seen in the last 30 seconds: start some with `softkv shard`")
         with store.writing() as writer:
             number = writer.create_collection("c", CollectionSettings("cosine", 1.0)).id
             writer.upsert(number, [DocumentRecord("a", None, 1, np.ones((1, 2), np.float32))])
         for slot, node in (("a", "one"), ("b", "two"), ("c", "two")):
             store.nodes.join(slot, node)
         seen = "3 slots on 2 machines were seen in the last 30 seconds; 1 ranges: "
-        code, state, detail = told()
+        code, state, detail = shard_check()
         assert (code, state) == (1, "broken")
         assert detail.startswith(f"{seen}0 have 2 copies, 0 have fewer, 1 none; where that stays so")
         store.nodes.hold("a", number, [0])
-        assert told() == (0, "note", f"{seen}0 have 2 copies, 1 have fewer, 0 none")
+        assert shard_check() == (0, "note", f"{seen}0 have 2 copies, 1 have fewer, 0 none")
         store.nodes.hold("c", number, [0])
-        assert told() == (0, "ok", f"{seen}1 have 2 copies, 0 have fewer, 0 none")
+        assert shard_check() == (0, "ok", f"{seen}1 have 2 copies, 0 have fewer, 0 none")
 
 
 @pytest.mark.postgres
@@ -146,14 +146,17 @@ def test_a_schema_of_another_version_is_told(
     address = postgres.database()
     open_shared(address).close()
     monkeypatch.setattr(connections, "files", lambda: dict.fromkeys(range(1, 8)))  # of a later softkv
-    told = "has schema version 3, this softkv has 7: the next `softkv serve` brings it there"
-    assert told in checks(bare, tmp_path, "--encoder", "none", "--store", address)[1]["store"]["detail"]
-    for version, state, told in ((0, "note", "no tables"), (99, "broken", "has schema version 99, this softkv knows")):
+    expected = "has schema version 3, this softkv has 7: the next `softkv serve` brings it there"
+    assert expected in checks(bare, tmp_path, "--encoder", "none", "--store", address)[1]["store"]["detail"]
+    for version, state, expected in (
+        (0, "note", "no tables"),
+        (99, "broken", "has schema version 99, this softkv knows"),
+    ):
         with psycopg_to(address) as connection:
             connection.execute(f"UPDATE softkv.state SET migrations = {version}")
-        code, found = checks(bare, tmp_path, "--encoder", "none", "--store", address)
-        assert (code, found["store"]["state"]) == (int(state == "broken"), state)
-        assert told in found["store"]["detail"]
+        code, report = checks(bare, tmp_path, "--encoder", "none", "--store", address)
+        assert (code, report["store"]["state"]) == (int(state == "broken"), state)
+        assert expected in report["store"]["detail"]
 
 
 def psycopg_to(address: str) -> Any:
@@ -183,16 +186,16 @@ def own_model(directory: Path, **settings: object) -> Path:
 
 def test_what_one_should_know_of_a_model_is_a_note(bare: Softkv, tmp_path: Path) -> None:
     model = own_model(tmp_path / "model", similarity_fn_name="manhattan")
-    code, found = checks(bare, tmp_path / "none", "--encoder", str(model))
-    assert (code, found["model"]["state"]) == (0, "note")
-    assert "its maker compares vectors by 'manhattan'" in found["model"]["detail"]
+    code, report = checks(bare, tmp_path / "none", "--encoder", str(model))
+    assert (code, report["model"]["state"]) == (0, "note")
+    assert "its maker compares vectors by 'manhattan'" in report["model"]["detail"]
 
 
 def test_a_model_of_another_kind_is_broken_with_its_kind(bare: Softkv, tmp_path: Path) -> None:
     model = own_model(tmp_path / "model", model_type="SparseEncoder")
-    code, found = checks(bare, tmp_path / "none", "--encoder", str(model))
-    assert (code, found["model"]["state"]) == (1, "broken")
-    assert "holds a sparse encoder" in found["model"]["detail"]
+    code, report = checks(bare, tmp_path / "none", "--encoder", str(model))
+    assert (code, report["model"]["state"]) == (1, "broken")
+    assert "holds a sparse encoder" in report["model"]["detail"]
 
 
 def test_a_bad_setting_is_told_before_anything_is_looked_at(bare: Softkv, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,18 +40,18 @@ def write(client: httpx.Client, settings: dict[str, Any], documents: list[dict[s
 
 
 def stored(client: httpx.Client, name: str, *include: str) -> Any:
-    asked = ALL | ({"include": include} if include else {})
-    return client.post(f"/v1/collections/{name}/documents/query", json=asked).raise_for_status().json()["documents"]
+    body = ALL | ({"include": include} if include else {})
+    return client.post(f"/v1/collections/{name}/documents/query", json=body).raise_for_status().json()["documents"]
 
 
 def settings(client: httpx.Client, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = client.get(f"/v1/collections/{name}").json()
-    return {field: each for field, each in found.items() if field != "name"}
+    info: dict[str, Any] = client.get(f"/v1/collections/{name}").json()
+    return {field: setting for field, setting in info.items() if field != "name"}
 
 
 def answer(client: httpx.Client, name: str, query: Any) -> Any:
-    asked = {"query": query, "top_k": 5, "include": ["output", "value"]}
-    return client.post(f"/v1/collections/{name}/attend", json=asked).raise_for_status().json() | {"took_ms": 0}
+    body = {"query": query, "top_k": 5, "include": ["output", "value"]}
+    return client.post(f"/v1/collections/{name}/attend", json=body).raise_for_status().json() | {"took_ms": 0}
 
 
 TEXTS = [
@@ -95,9 +95,9 @@ def test_the_same_collection_comes_back(
 ) -> None:
     write(client, made, documents)
     file = tmp_path / "exported.ndjson"
-    told = softkv("export", "exported", str(file))
-    # Where the line wraps depends on how long the path is.
-    assert "".join(told.stdout.split()) == f"{file}:{len(documents):,}documentsofexported"
+    result = softkv("export", "exported", str(file))
+    # The line wraps at a position that depends on the length of the path.
+    assert "".join(result.stdout.split()) == f"{file}:{len(documents):,}documentsofexported"
     assert list(tmp_path.iterdir()) == [file]
     ended = softkv("load", str(file), "--collection", "again")
     assert (ended.exit_code, ended.stdout) == (0, f"again: {len(documents):,} documents written\n"), ended.stderr
@@ -129,8 +129,8 @@ def test_an_interrupted_load_of_it_goes_on(softkv: Softkv, client: httpx.Client,
     softkv("export", "exported", str(file))
     (tmp_path / "half.ndjson").write_bytes(b"".join(file.read_bytes().splitlines(keepends=True)[:501]))
     softkv("load", str(tmp_path / "half.ndjson"), "--collection", "again")
-    told = json.loads(softkv("load", str(file), "--collection", "again", "--resume", "--json").stdout)
-    assert (told["skipped"], told["upserted"]) == (500, len(VECTORS) - 500)
+    result = json.loads(softkv("load", str(file), "--collection", "again", "--resume", "--json").stdout)
+    assert (result["skipped"], result["upserted"]) == (500, len(VECTORS) - 500)
     assert stored(client, "again") == stored(client, "exported")
 
 

@@ -63,8 +63,8 @@ def test_ndjson(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
     ended = softkv("load", str(write_lines(tmp_path / "books.ndjson", BOOKS)))
     assert ended.stdout == "books: 2 documents written\n"
     assert stored(client) == BOOKS
-    asked = softkv("attend", "books", "a board game", "--json")
-    assert json.loads(asked.stdout)["matches"][0]["id"] == "b"
+    result = softkv("attend", "books", "a board game", "--json")
+    assert json.loads(result.stdout)["matches"][0]["id"] == "b"
 
 
 def test_standard_input(softkv: Softkv, client: httpx.Client) -> None:
@@ -132,9 +132,9 @@ def test_bad_lines_are_named_and_the_others_are_written(softkv: Softkv, client: 
     (tmp_path / "books.ndjson").write_text("\n\n" + "\n".join(lines) + "\n")
     ended = softkv("load", str(tmp_path / "books.ndjson"), "--encoder", "none", "--json")
     assert ended.exit_code == 1
-    told = json.loads(ended.stdout)
-    assert (told["documents"], told["upserted"]) == (2600, 2596)
-    assert [refused["line"] for refused in told["refused"]] == [13, 1553, 1554, 2593]
+    summary = json.loads(ended.stdout)
+    assert (summary["documents"], summary["upserted"]) == (2600, 2596)
+    assert [refused["line"] for refused in summary["refused"]] == [13, 1553, 1554, 2593]
     assert re.fullmatch(
         r"line 13: it is not JSON: .+\n"
         r"line 1553: /id: this field is needed\n"
@@ -151,21 +151,21 @@ def test_bad_lines_are_named_and_the_others_are_written(softkv: Softkv, client: 
 def test_resume_sends_what_is_not_there(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
     documents = [document | {"id": f"{document['id']}/x\u00a0 "} for document in vectors(700)]
     softkv("load", str(write_lines(tmp_path / "books.ndjson", documents[:300])), "--encoder", "none")
-    # What the service has is not sent again, whatever the file says now.
-    kept = client.get(f"{PATH}/documents/{documents[0]['id']}").json()
+    # Documents that the service has are not sent again, whatever the file contains now.
+    before = client.get(f"{PATH}/documents/{documents[0]['id']}").json()
     documents[0]["value"] = "changed"
-    told = softkv("load", str(write_lines(tmp_path / "books.ndjson", documents)), "--resume", "--json").stdout
-    counts = json.loads(told)
+    summary = softkv("load", str(write_lines(tmp_path / "books.ndjson", documents)), "--resume", "--json").stdout
+    counts = json.loads(summary)
     assert counts["upserted"] + counts["skipped"] == 700
     assert client.get(PATH).json()["documents"] == 700
-    assert client.get(f"{PATH}/documents/{documents[0]['id']}").json()["metadata"] == kept["metadata"]
+    assert client.get(f"{PATH}/documents/{documents[0]['id']}").json()["metadata"] == before["metadata"]
 
 
 def test_resume_skips_every_ordinary_id(softkv: Softkv, tmp_path: Path) -> None:
     documents = vectors(700)
     softkv("load", str(write_lines(tmp_path / "books.ndjson", documents[:300])), "--encoder", "none")
-    told = softkv("load", str(write_lines(tmp_path / "books.ndjson", documents)), "--resume").stdout
-    assert told == "books: 400 documents written, 300 were there already\n"
+    summary = softkv("load", str(write_lines(tmp_path / "books.ndjson", documents)), "--resume").stdout
+    assert summary == "books: 400 documents written, 300 were there already\n"
 
 
 @pytest.mark.thorough

@@ -17,10 +17,10 @@ ASSETS = Assets(WEB)
 
 
 def test_the_rows_and_filters_of_scenes_are_found():
-    found = find_memories(ASSETS.text("js/scenes.js"))
-    assert [len(memory.rows) for memory in found] == [8, 7, 8, 5]
-    assert [memory.questions[0] for memory in found][-1] == "I would like a hot drink"
-    assert all(set(row) == {"id", "key", "value"} for memory in found for row in memory.rows)
+    memories = find_memories(ASSETS.text("js/scenes.js"))
+    assert [len(memory.rows) for memory in memories] == [8, 7, 8, 5]
+    assert [memory.questions[0] for memory in memories][-1] == "I would like a hot drink"
+    assert all(set(row) == {"id", "key", "value"} for memory in memories for row in memory.rows)
     assert find_filters(ASSETS.text("js/scenes.js")) == [
         {"field": "metadata.shelf", "operator": "==", "value": "fiction"}
     ]
@@ -40,13 +40,13 @@ def test_each_question_has_the_background_that_its_null_key_stands_on(service):
         recording = Recording(client, lambda: None)
         recording.ask(Memory(None, rows, questions))
         (memory,) = recording.content()["memories"]
-        places = [memory["questions"][question]["stands_on"] for question in questions]
-        assert sorted(places) == [0, 1]
-        for question, place in zip(questions, places, strict=True):
+        indices = [memory["questions"][question]["stands_on"] for question in questions]
+        assert sorted(indices) == [0, 1]
+        for question, index in zip(questions, indices, strict=True):
             for null in NULLS:
                 stands_on = client.compare(question, rows, null=null).background
-                assert memory["backgrounds"][place][null]["mean"] == stands_on.mean
-                assert memory["backgrounds"][place][null]["deviation"] == stands_on.deviation
+                assert memory["backgrounds"][index][null]["mean"] == stands_on.mean
+                assert memory["backgrounds"][index][null]["deviation"] == stands_on.deviation
 
 
 @pytest.mark.parametrize("name", ["index.html", "lesson.html", "worksheet.html"])

@@ -1,4 +1,4 @@
-"""`softkv shard`: it says in one line why it does not start; it holds its part, and has others take it over."""
+"""`softkv shard`: one line says why it does not start; it holds its part, and others take it over."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class Shard:
         return [line for line in self.lines if line["event"] == event]
 
     def ranges(self) -> int | None:
-        """How many it holds, as it said last."""
+        """Return the number of ranges in its last log line."""
         told = self.said("slots hold")
         return told[-1]["ranges"] if told else None
 
@@ -149,7 +149,7 @@ def test_two_hold_all_of_it_and_one_takes_over_what_the_other_leaves(
         until(lambda: shards[0].ranges() == 3, 120, lambda: shards[0].others)
         until(shards[0].ready.exists)
         first = shards[0].said("slots hold")[0]
-        assert first["coming"] + first["ranges"] > 0  # nobody is ready before it knows what is its own
+        assert first["coming"] + first["ranges"] > 0  # a slot is not ready before it knows its ranges
         shards.append(Shard(address, head, tmp_path, "two"))
         until(lambda: len(written.nodes.members()) == 4, 120, lambda: shards[1].others)
 

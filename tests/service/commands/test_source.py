@@ -15,11 +15,11 @@ def test_a_line_without_an_id_has_none(content: bytes) -> None:
 
 
 @given(st.lists(st.binary(max_size=50)), st.integers(1, 7))
-def test_batches_hold_every_entry_in_order(contents: list[bytes], most: int) -> None:
+def test_batches_hold_every_entry_in_order(contents: list[bytes], size: int) -> None:
     entries = [Entry(number, content) for number, content in enumerate(contents)]
-    made = list(batches(entries, most))
+    made = list(batches(entries, size))
     assert [entry for batch in made for entry in batch] == entries
-    assert all(1 <= len(batch) <= most for batch in made)
+    assert all(1 <= len(batch) <= size for batch in made)
 
 
 def test_a_batch_of_long_lines_is_short() -> None:

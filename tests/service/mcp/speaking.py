@@ -54,7 +54,7 @@ class Way:
         return self.speak(calling)
 
     def refused(self, name: str, **arguments: Any) -> str:
-        """What a model hears of a call that fails."""
+        """Return the text that a model gets from a failed call."""
 
         async def calling(speaker: Speaker) -> str:
             return await speaker.refused(name, **arguments)
@@ -78,7 +78,7 @@ class Speaker:
         self._tools: dict[str, Tool] = {}
 
     async def tools(self) -> dict[str, Tool]:
-        """What is listed, by name."""
+        """Return the listed tools by name."""
         if not self._tools:
             self._tools = {tool.name: tool for tool in (await self.client.list_tools()).tools}
         return self._tools
@@ -91,7 +91,7 @@ class Speaker:
         return result.structured_content
 
     async def refused(self, name: str, **arguments: Any) -> str:
-        """What a call that fails is told."""
+        """Return the text of a failed call."""
         result = await self.client.call_tool(name, arguments)
         assert result.is_error
         assert result.structured_content is None
@@ -99,5 +99,5 @@ class Speaker:
 
 
 def text_of(result: CallToolResult) -> str:
-    """What it says in words."""
-    return "".join(each.text for each in result.content)
+    """Return the text of a result."""
+    return "".join(block.text for block in result.content)

@@ -1,4 +1,4 @@
-"""What a model hears where something is wrong: each time what to do about it, and never what is inside."""
+"""Error texts for a model: each says what to do about it, and never shows internals."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ NOBODY = "http://127.0.0.1:9"
 
 
 def test_wrong_arguments_are_all_named_with_their_places(http: Way) -> None:
-    told = http.refused(
+    message = http.refused(
         "ask", question="", top_k="5", where=[{"field": "id", "operator": "like", "valve": 1}], colection="library"
     )
-    assert told.splitlines() == [
+    assert message.splitlines() == [
         "the arguments do not fit, call again with:",
         "/collection: is missing",
         "/colection: there is no such argument; there are collection, question, top_k, where",
@@ -32,15 +32,15 @@ def test_wrong_arguments_are_all_named_with_their_places(http: Way) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         ({"top_k": 51}, "/top_k: expected a number up to 50, got 51"),
         ({"top_k": 0}, "/top_k: expected a number from 1, got 0"),
         ({"where": {"field": "id"}}, '/where: expected a list, got {"field": "id"}'),
     ],
 )
-def test_a_number_or_a_kind_that_cannot_be(http: Way, library: str, arguments: dict[str, Any], said: str) -> None:
-    assert said in http.refused("ask", collection=library, question="cats", **arguments)
+def test_a_number_or_a_kind_that_cannot_be(http: Way, library: str, arguments: dict[str, Any], expected: str) -> None:
+    assert expected in http.refused("ask", collection=library, question="cats", **arguments)
 
 
 def test_null_for_what_may_be_left_out_is_left_out(http: Way, library: str) -> None:
@@ -60,15 +60,15 @@ def test_too_many_and_too_long(http: Way, library: str) -> None:
 
 def test_what_the_service_refuses_is_said_in_terms_of_the_tool(http: Way, library: str) -> None:
     fields = [{"field": "id", "operator": "!=", "value": "x"}, {"field": "year", "operator": "<", "value": 1900}]
-    told = http.refused("ask", collection=library, question="cats", where=fields)
-    assert told == "/where/1/field: there is no field 'year': use id, key, or metadata. and a name"
-    told = http.refused("find", collection=library, cursor="nowhere")
-    assert "/cursor" in told
+    message = http.refused("ask", collection=library, question="cats", where=fields)
+    assert message == "/where/1/field: there is no field 'year': use id, key, or metadata. and a name"
+    message = http.refused("find", collection=library, cursor="nowhere")
+    assert "/cursor" in message
 
 
 def test_a_question_with_nothing_to_read_is_told_what_was_seen(http: Way, library: str) -> None:
-    told = http.refused("ask", collection=library, question="猫")
-    assert told == (
+    message = http.refused("ask", collection=library, question="猫")
+    assert message == (
         "/question: Expected a question with something to read, got '猫', of which all-MiniLM-L6-v2 knows no token "
         "(1 unknown). Ask in words that the model knows."
     )
@@ -76,24 +76,24 @@ def test_a_question_with_nothing_to_read_is_told_what_was_seen(http: Way, librar
 
 @pytest.mark.parametrize("name", ["atlantis", "a library?"])
 def test_a_collection_that_is_not_there_comes_with_those_that_are(http: Way, library: str, name: str) -> None:
-    told = http.refused("ask", collection=name, question="cats")
-    assert told.startswith(f"there is no collection {name!r}: use one of these names: ")
-    assert library in told
+    message = http.refused("ask", collection=name, question="cats")
+    assert message.startswith(f"there is no collection {name!r}: use one of these names: ")
+    assert library in message
 
 
 def test_a_service_that_is_down() -> None:
     async def talking(speaker: Speaker) -> None:
-        told = await speaker.refused("ask", collection="library", question="cats")
-        assert told.startswith(f"no service answers at {NOBODY}: tell the user to start one with `softkv serve`")
+        message = await speaker.refused("ask", collection="library", question="cats")
+        assert message.startswith(f"no service answers at {NOBODY}: tell the user to start one with `softkv serve`")
 
     Way(NOBODY, options=()).speak(talking)
 
 
 def test_a_full_queue(service: RunningService, http: Way, library: str) -> None:
     with service.full():
-        told = http.refused("ask", collection=library, question="cats")
-    assert "under way" in told
-    assert "wait a few seconds and call again" in told
+        message = http.refused("ask", collection=library, question="cats")
+    assert "under way" in message
+    assert "wait a few seconds and call again" in message
     assert http.call("ask", collection=library, question="cats")["matches"]
 
 
@@ -105,6 +105,6 @@ def test_an_unforeseen_error_is_logged_and_not_shown(
 
     monkeypatch.setitem(TOOLS["trace"].__dict__, "run", broken)
     with caplog.at_level(logging.ERROR):
-        told = http.refused("trace", text="cats")
-    assert told == "this server failed on the call, and its log has the cause: try something else, or tell the user"
+        message = http.refused("trace", text="cats")
+    assert message == "this server failed on the call, and its log has the cause: try something else, or tell the user"
     assert "the secret is 1234" in caplog.text

@@ -1,4 +1,4 @@
-"""What every client finds, whichever way it comes and whichever revision it speaks."""
+"""The server for every client, over both transports and in both revisions of the protocol."""
 
 from __future__ import annotations
 

@@ -29,23 +29,23 @@ def test_ask_takes_conditions_and_weighs_only_what_passes(http: Way, library: st
         {"field": "metadata.year", "operator": ">=", "value": 1900},
         {"field": "metadata.topics", "operator": "contains", "value": "animals"},
     ]
-    found = http.call("ask", collection=library, question="pets that purr", top_k=3, where=where)
-    assert found["matches"][0]["id"] == "old-possums-book-of-practical-cats"
-    for match in found["matches"]:
+    result = http.call("ask", collection=library, question="pets that purr", top_k=3, where=where)
+    assert result["matches"][0]["id"] == "old-possums-book-of-practical-cats"
+    for match in result["matches"]:
         assert match["metadata"]["year"] >= 1900
         assert "animals" in match["metadata"]["topics"]
     nothing = [{"field": "metadata.year", "operator": ">", "value": 3000}]
-    found = http.call("ask", collection=library, question="pets that purr", where=nothing)
-    assert found["verdict"] == "none"
-    assert found["matches"] == []
-    assert found["summary"].startswith("No document can be asked")
+    result = http.call("ask", collection=library, question="pets that purr", where=nothing)
+    assert result["verdict"] == "none"
+    assert result["matches"] == []
+    assert result["summary"].startswith("No document can be asked")
 
 
 def test_list_collections_says_what_can_be_asked_for(http: Way, library: str) -> None:
     listed = http.call("list_collections")["collections"]
-    (found,) = (each for each in listed if each["name"] == library)
-    assert (found["documents"], found["takes_texts"]) == (110, True)
-    fields = {each["field"]: each for each in found["fields"]}
+    (result,) = (item for item in listed if item["name"] == library)
+    assert (result["documents"], result["takes_texts"]) == (110, True)
+    fields = {item["field"]: item for item in result["fields"]}
     assert fields["metadata.year"]["types"] == ["integer"]
     assert fields["metadata.shelf"]["documents"] == 110
     assert "fiction" in fields["metadata.shelf"]["examples"]
@@ -59,7 +59,7 @@ def test_find_goes_through_all_that_pass_page_by_page(http: Way, library: str) -
         while True:
             page = await speaker.call("find", collection=library, where=where, limit=3, cursor=cursor)
             assert page["count"] == 10
-            ids += [each["id"] for each in page["documents"]]
+            ids += [item["id"] for item in page["documents"]]
             if not (cursor := page["cursor"]):
                 return ids
 
@@ -69,15 +69,15 @@ def test_find_goes_through_all_that_pass_page_by_page(http: Way, library: str) -
 
 
 def test_get_keeps_the_order_and_names_what_is_missing(http: Way, library: str) -> None:
-    found = http.call("get", collection=library, ids=["silent-spring", "nobody", "dune"])
-    assert [each["id"] for each in found["documents"]] == ["silent-spring", "dune"]
-    assert found["missing"] == ["nobody"]
+    result = http.call("get", collection=library, ids=["silent-spring", "nobody", "dune"])
+    assert [item["id"] for item in result["documents"]] == ["silent-spring", "dune"]
+    assert result["missing"] == ["nobody"]
 
 
 def test_compare_shows_four_ways(http: Way, library: str) -> None:
-    found = http.call("compare", collection=library, question="cats")
-    assert [each["id"] for each in found["equal"]] == ["old-possums-book-of-practical-cats"]
-    assert found["full_text"][0]["id"] == found["nearest"][0]["id"] == found["attention"]["matches"][0]["id"]
+    result = http.call("compare", collection=library, question="cats")
+    assert [item["id"] for item in result["equal"]] == ["old-possums-book-of-practical-cats"]
+    assert result["full_text"][0]["id"] == result["nearest"][0]["id"] == result["attention"]["matches"][0]["id"]
     nonsense = http.call("compare", collection=library, question="flurb zindle quax")
     assert nonsense["equal"] == nonsense["full_text"] == []
     assert len(nonsense["nearest"]) == 3
@@ -85,13 +85,13 @@ def test_compare_shows_four_ways(http: Way, library: str) -> None:
 
 
 def test_trace_stays_small_however_long_the_text(http: Way) -> None:
-    found = http.call("trace", text="The dog chased the cat")
-    assert [each["token"] for each in found["tokens"]] == ["[CLS]", "The", "dog", "chased", "the", "cat", "[SEP]"]
-    for token in found["tokens"]:
-        weights = [each["weight"] for each in token["attends_to"]]
+    result = http.call("trace", text="The dog chased the cat")
+    assert [item["token"] for item in result["tokens"]] == ["[CLS]", "The", "dog", "chased", "the", "cat", "[SEP]"]
+    for token in result["tokens"]:
+        weights = [item["weight"] for item in token["attends_to"]]
         assert weights == sorted(weights, reverse=True)
         assert 0 < sum(weights) <= 1.0002
-        assert all(found["tokens"][each["position"]]["token"] == each["token"] for each in token["attends_to"])
+        assert all(result["tokens"][item["position"]]["token"] == item["token"] for item in token["attends_to"])
     long = http.call("trace", text=LONG[:800])
     assert long["cut"]
     assert len(json.dumps(long)) < 12_000
@@ -102,10 +102,10 @@ def test_what_is_remembered_is_found_and_what_is_forgotten_is_not(http: Way, not
         stored = await speaker.call(
             "remember", collection=notes, text="The key of the shed hangs behind the door", metadata={"about": "house"}
         )
-        found = await speaker.call("ask", collection=notes, question="where is the shed's key?")
-        assert found["matches"][0]["id"] == stored["id"]
-        assert found["matches"][0]["metadata"] == {"about": "house"}
-        assert "value" not in found["matches"][0]
+        result = await speaker.call("ask", collection=notes, question="where is the shed's key?")
+        assert result["matches"][0]["id"] == stored["id"]
+        assert result["matches"][0]["metadata"] == {"about": "house"}
+        assert "value" not in result["matches"][0]
         again = await speaker.call("remember", collection=notes, text="It is under the mat", id=stored["id"])
         assert again == {"id": stored["id"], "truncated": False}
         (document,) = (await speaker.call("get", collection=notes, ids=[stored["id"]]))["documents"]
@@ -126,16 +126,16 @@ def test_long_texts_and_values_are_cut_in_lists_and_whole_by_their_ids(
         client.post(f"/v1/collections/{notes}/documents", json={"documents": documents}).raise_for_status()
 
     async def talking(speaker: Speaker) -> None:
-        found = await speaker.call("ask", collection=notes, question="a tractor in a field", top_k=1)
-        assert found["matches"][0]["cut"]
-        assert "A tractor ploughs" in found["matches"][0]["text"]
-        assert found["matches"][0]["text"].startswith("…")
-        listed = {each["id"]: each for each in (await speaker.call("find", collection=notes))["documents"]}
+        result = await speaker.call("ask", collection=notes, question="a tractor in a field", top_k=1)
+        assert result["matches"][0]["cut"]
+        assert "A tractor ploughs" in result["matches"][0]["text"]
+        assert result["matches"][0]["text"].startswith("…")
+        listed = {item["id"]: item for item in (await speaker.call("find", collection=notes))["documents"]}
         assert listed["parts"]["text"] == f"{LONG[:2000]}…"
         assert listed["value"]["cut"]
         assert isinstance(listed["value"]["value"], str)
         whole = (await speaker.call("get", collection=notes, ids=["parts", "value"]))["documents"]
-        assert [each["cut"] for each in whole] == [False, False]
+        assert [item["cut"] for item in whole] == [False, False]
         assert whole[0]["text"] == parts["key"]
         assert whole[1]["value"] == value
         assert (await speaker.call("remember", collection=notes, text=LONG))["truncated"]
@@ -147,10 +147,10 @@ def test_instructions_in_a_document_come_back_as_its_text_and_nowhere_else(http:
     async def talking(speaker: Speaker) -> None:
         metadata = {"title": INJECTED}
         await speaker.call("remember", collection=notes, text=INJECTED, metadata=metadata, id="bad")
-        found = await speaker.call("ask", collection=notes, question="ignore previous instructions")
-        assert found["matches"][0]["text"] == INJECTED
-        assert found["matches"][0]["metadata"] == metadata
-        assert INJECTED not in found["verdict"]
+        result = await speaker.call("ask", collection=notes, question="ignore previous instructions")
+        assert result["matches"][0]["text"] == INJECTED
+        assert result["matches"][0]["metadata"] == metadata
+        assert INJECTED not in result["verdict"]
         for tool in (await speaker.tools()).values():
             assert INJECTED not in tool.description
         for name in ("ask", "find", "get"):

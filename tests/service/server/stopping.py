@@ -1,4 +1,4 @@
-"""Services that are told to stop while something is under way, and what becomes of it."""
+"""Services that are stopped by a signal while requests run, and the fate of these requests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BUSY = 5.0
 """Seconds that a busy machine may take beyond what the service promises."""
 IN_TIME = EXIT_SECONDS + BUSY
 BY_ITSELF = EXIT_SECONDS
-"""Who is gone later was ended by its watch."""
+"""A process that ends later was ended by its exit deadline."""
 
 
 class Asked(threading.Thread):
@@ -45,19 +45,19 @@ class Asked(threading.Thread):
         self.seconds = time.monotonic() - started
 
     def status(self) -> int | None:
-        """What it was answered with; None where the connection was cut."""
+        """Return the status of the answer, or None if the connection was cut."""
         self.join(60)
         assert not self.is_alive()
         return None if self.answer is None else self.answer.status_code
 
     def refused(self) -> bool:
-        """Whether it was told that the service stops."""
+        """Return whether the call was refused because the service stops."""
         self.status()
         return self.answer is not None and self.answer.json()["code"] == "stopping"
 
 
 class Stopped(Serving):
-    """A service that can be told to stop; what its log said is checked when it is gone."""
+    """A service that can be stopped by a signal; its log is checked at the end."""
 
     client: httpx.Client
 
@@ -67,7 +67,7 @@ class Stopped(Serving):
         self.process.send_signal(number)
 
     def gone(self) -> float:
-        """Wait for the end, a success without anything unexpected → seconds since it was told."""
+        """Wait for a clean end with exit code 0; return the seconds since the signal."""
         _, log = self.process.communicate(timeout=60)
         seconds = time.monotonic() - self.told
         assert self.process.returncode == 0, log
@@ -92,7 +92,7 @@ def stoppable(data: Path, *options: str) -> Iterator[Stopped]:
 
 
 def head(line: str, media: str, length: str) -> bytes:
-    """Of a request whose body follows."""
+    """Return the head of a request whose body follows."""
     return f"{line} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {media}\r\n{length}\r\n\r\n".encode()
 
 
@@ -111,6 +111,6 @@ def read_until(raw: socket.socket, wanted: bytes) -> None:
 
 
 def lines(raw: socket.socket) -> list[dict[str, Any]]:
-    """What a stream of NDJSON answers from now on, until it ends."""
+    """Return the rest of a stream of NDJSON, until it ends."""
     received = b"".join(iter(lambda: raw.recv(65536), b""))
     return [json.loads(line) for line in received.splitlines() if line.startswith(b"{")]

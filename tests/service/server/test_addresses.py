@@ -1,4 +1,4 @@
-"""Where others find the service: addresses that answer, a code that says the first, and words where there is none."""
+"""Addresses for other machines: they answer, the first is shown as a QR code, and a text explains missing ones."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def terminal(*, width: int = 80, colours: str | None = "truecolor", encoding: st
 
 
 def modules(lines: Sequence[str]) -> list[list[bool]]:
-    """What a code of letters shows, without the margin."""
+    """Return the modules that a code of block characters shows, without the margin."""
     bare = [line.removeprefix(startup.BLACK_ON_WHITE).removesuffix(startup.RESET) for line in lines]
     rows = [[MODULES[letter][half] for letter in line] for line in bare for half in (0, 1)]
     dark = [y for y, row in enumerate(rows) if any(row)]
@@ -48,12 +48,14 @@ def modules(lines: Sequence[str]) -> list[list[bool]]:
 @pytest.fixture
 def networks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The machine's addresses, as this test has them; none until it adds some."""
-    found: list[str] = []
+    addresses: list[str] = []
     monkeypatch.setattr(
-        machine, "_own_addresses", lambda version: [each for each in found if (":" in each) == (version == 6)]
+        machine,
+        "_own_addresses",
+        lambda version: [address for address in addresses if (":" in address) == (version == 6)],
     )
     monkeypatch.setattr(startup, "in_a_container", lambda: False)
-    return found
+    return addresses
 
 
 def test_each_address_that_is_printed_answers(tmp_path: Path) -> None:
@@ -108,9 +110,9 @@ def test_without_a_network_and_in_a_container_it_says_so(networks: list[str], mo
     assert "no network address" in startup.announcement("0.0.0.0", 8000, terminal())
     monkeypatch.setattr(startup, "in_a_container", lambda: True)
     networks += ["172.17.0.2"]
-    said = startup.announcement("0.0.0.0", 8000, terminal())
-    assert "the port published for 8000" in said
-    assert "172.17" not in said
+    output = startup.announcement("0.0.0.0", 8000, terminal())
+    assert "the port published for 8000" in output
+    assert "172.17" not in output
 
 
 def test_on_a_real_terminal_the_code_is_there(tmp_path: Path) -> None:
@@ -123,12 +125,12 @@ def test_on_a_real_terminal_the_code_is_there(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS")}
     process = subprocess.Popen(command, stderr=its, env=environment | {"TERM": "xterm-256color", "COLUMNS": "80"})
     os.close(its)
-    said = ""
+    output = ""
     try:
-        while not re.search(r"(?:\x1b\[30;107m[ ▀▄█]+\x1b\[0m\r?\n){15}", said):
-            said += os.read(mine, 4096).decode(errors="replace")
+        while not re.search(r"(?:\x1b\[30;107m[ ▀▄█]+\x1b\[0m\r?\n){15}", output):
+            output += os.read(mine, 4096).decode(errors="replace")
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
         os.close(mine)
-    assert "Others in this network open" in said
+    assert "Others in this network open" in output

@@ -37,7 +37,7 @@ class Sink:
 
 
 def joined(*turns: list[bytes | None]) -> Sink:
-    """What arrives of writes, turn by turn of the loop; None closes the transport."""
+    """Return a sink with the writes of each turn of the loop; None closes the transport."""
 
     async def run() -> Sink:
         sink: Any = Sink()
@@ -111,5 +111,5 @@ def test_requests_that_are_sent_together_are_answered_in_their_order(running):
         received = b""
         while received.count(b"HTTP/1.1 404") < 20 or not received.endswith(b"}"):
             received += connection.recv(1 << 16)
-    places = [received.index(b"/v1/nothing/%d:" % i) for i in range(20)]
-    assert places == sorted(places)
+    offsets = [received.index(b"/v1/nothing/%d:" % i) for i in range(20)]
+    assert offsets == sorted(offsets)

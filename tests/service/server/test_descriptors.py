@@ -24,16 +24,16 @@ print(raise_descriptor_limit(), resource.getrlimit(resource.RLIMIT_NOFILE)[0])""
 
 
 @pytest.mark.parametrize(("soft", "hard", "found"), [(64, 512, 512), (512, 512, 512), (64, 100_000, 65_536)])
-def test_the_limit_is_raised_as_far_as_it_may(soft, hard, found):
+def test_the_limit_is_raised_as_far_as_it_may(soft, hard, limit):
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < hard:
         pytest.skip("this process may not have so many")
     code = RAISED.format(f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}));")
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert printed.split() == [str(found)] * 2
+    assert printed.split() == [str(limit)] * 2
 
 
 def test_half_of_the_descriptors_are_for_files():
-    assert [limit_connections(1000, most) for most in (65_536, 1000, 64, 1)] == [1000, 500, 32, 1]
+    assert [limit_connections(1000, available) for available in (65_536, 1000, 64, 1)] == [1000, 500, 32, 1]
 
 
 def test_a_lack_of_descriptors_is_said_once_and_without_a_traceback(capfd):
@@ -43,9 +43,9 @@ def test_a_lack_of_descriptors_is_said_once_and_without_a_traceback(capfd):
             handler(loop, {"message": "accept", "exception": OSError(errno.EMFILE, "Too many open files")})
     finally:
         loop.close()
-    said = "".join(capfd.readouterr())
-    assert said.count("Too many open files") == 1
-    assert "Traceback" not in said
+    output = "".join(capfd.readouterr())
+    assert output.count("Too many open files") == 1
+    assert "Traceback" not in output
 
 
 def test_a_request_that_finds_no_descriptor_is_a_503(tmp_path):
@@ -78,18 +78,18 @@ def test_a_service_of_64_descriptors_stays_up_under_idle_connections(tmp_path):
     ]
     limited = ["sh", "-c", 'ulimit -n 64; exec "$@"', "sh", *command]
     with subprocess.Popen(limited, stderr=subprocess.PIPE, text=True) as process:
-        lines, said = list[str](), threading.Event()
+        lines, output = list[str](), threading.Event()
 
         def read() -> None:
             for line in process.stderr or ():
                 lines.append(line)
                 if "http://" in line:
-                    said.set()
+                    output.set()
 
         reader = threading.Thread(target=read, daemon=True)
         reader.start()
         try:
-            assert said.wait(120), lines
+            assert output.wait(120), lines
             port = int(re.search(r"http://127\.0\.0\.1:(\d+)", "".join(lines))[1])
             with ExitStack() as stack:
                 for _ in range(200):

@@ -40,13 +40,13 @@ def heaps(argument, **variables):
 @pytest.mark.skipif(sys.platform != "linux", reason="of glibc")
 def test_threads_share_few_heaps():
     assert heaps("many")[1] > 2
-    said, found = heaps("few")
-    assert said == "True"
-    assert found <= 2
+    printed, arenas = heaps("few")
+    assert printed == "True"
+    assert arenas <= 2
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="of glibc")
 def test_who_chose_for_himself_is_left_alone():
-    said, found = heaps("few", MALLOC_ARENA_MAX="5")
-    assert said == "False"
-    assert 2 < found <= 5
+    printed, arenas = heaps("few", MALLOC_ARENA_MAX="5")
+    assert printed == "False"
+    assert 2 < arenas <= 5

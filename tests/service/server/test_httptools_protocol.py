@@ -1,4 +1,4 @@
-"""What a connection is, beside its requests: what is sent ahead, asked for in another protocol, or left half-way."""
+"""Connections: pipelined requests, upgrades to other protocols, HTTP/1.0, and clients that disconnect."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ def chunked(body: bytes, size: int = 3) -> bytes:
 
 @pytest.mark.parametrize("number", [3, 40, 3000])
 def test_what_is_sent_ahead_is_answered_in_its_order(service, number):
-    found = asked(service, b"".join(map(nowhere, range(number))) + LAST)
-    details = [json.loads(answer.content)["detail"] for answer in found[:-1]]
+    replies = asked(service, b"".join(map(nowhere, range(number))) + LAST)
+    details = [json.loads(answer.content)["detail"] for answer in replies[:-1]]
     assert [int(detail.split("/")[3].split(":")[0]) for detail in details] == list(range(number))
-    assert found[-1].status == 200
+    assert replies[-1].status == 200
 
 
 def test_bodies_sent_ahead_are_told_apart(service):
     lengths = PUT + b"Content-Length: %d\r\n\r\n" % len(DOCUMENT) + DOCUMENT
     chunks = PUT + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(DOCUMENT)
-    found = asked(service, (lengths + chunks) * 10 + LAST)
-    assert [answer.status for answer in found] == [found[0].status, *[200] * 20]
+    replies = asked(service, (lengths + chunks) * 10 + LAST)
+    assert [answer.status for answer in replies] == [replies[0].status, *[200] * 20]
 
 
 @pytest.mark.parametrize("body", [b"length", b"chunks"])
@@ -65,8 +65,8 @@ def test_a_large_body_arrives_as_it_is(service, body):
     else:
         request = PUT + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(document, 40_001)
     get = b"GET /v1/collections/c/documents/a HTTP/1.1\r\nConnection: close\r\n" + HOST + b"\r\n"
-    _, found = asked(service, request + get)
-    assert json.loads(found.content)["value"] == "0123456789abcdef" * 20_000
+    _, replies = asked(service, request + get)
+    assert json.loads(replies.content)["value"] == "0123456789abcdef" * 20_000
 
 
 def test_what_follows_the_last_request_is_not_answered(service):
@@ -78,9 +78,9 @@ def test_what_follows_the_last_request_is_not_answered(service):
 def test_trailers_are_no_headers(service):
     trailers = b"Authorization: Bearer x\r\nX-Request-ID: trailed\r\nIdempotency-Key: trailed\r\n\r\n"
     chunks = PUT + b"Transfer-Encoding: chunked\r\nTrailer: X-Request-ID\r\n\r\n" + chunked(DOCUMENT)[:-2] + trailers
-    found = asked(service, chunks + LAST)
-    assert [answer.status // 100 for answer in found] == [2, 2]
-    assert found[0].headers["x-request-id"] != "trailed"
+    replies = asked(service, chunks + LAST)
+    assert [answer.status // 100 for answer in replies] == [2, 2]
+    assert replies[0].headers["x-request-id"] != "trailed"
 
 
 @pytest.mark.parametrize("protocol", [b"h2c", b"websocket", b"a, b"])
@@ -93,23 +93,23 @@ def test_who_asks_for_another_protocol_is_answered_in_this_one(service, protocol
     chunks = PUT + upgrade + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(DOCUMENT)
     sent_ = plain + length + chunks + plain + LAST
     size = -(-len(sent_) // pieces)
-    found = asked(service, *(sent_[i : i + size] for i in range(0, len(sent_), size)))
-    assert [answer.status for answer in found] in ([200, 201, 200, 200, 200], [200, 200, 200, 200, 200])
-    assert all("upgrade" not in answer.headers for answer in found)
+    replies = asked(service, *(sent_[i : i + size] for i in range(0, len(sent_), size)))
+    assert [answer.status for answer in replies] in ([200, 201, 200, 200, 200], [200, 200, 200, 200, 200])
+    assert all("upgrade" not in answer.headers for answer in replies)
 
 
 def test_a_body_behind_an_upgrade_is_no_request(service):
     smuggled = b"DELETE /v1/collections/c HTTP/1.1\r\n" + HOST + b"\r\n"
     upgrade = LIVEZ[:-2].replace(b"GET /livez", b"POST /v1/nothing") + b"Connection: upgrade\r\nUpgrade: h2c\r\n"
-    found = asked(service, upgrade + b"Content-Length: %d\r\n\r\n" % len(smuggled) + smuggled + LAST)
-    assert [answer.status for answer in found] == [404, 200]
+    replies = asked(service, upgrade + b"Content-Length: %d\r\n\r\n" % len(smuggled) + smuggled + LAST)
+    assert [answer.status for answer in replies] == [404, 200]
     with service.client() as client:
         assert client.get("/v1/collections/c").status_code == 200
 
 
 def test_a_tunnel_is_not_made(service):
-    found = asked(service, b"CONNECT localhost:80 HTTP/1.1\r\nConnection: close\r\n" + HOST + b"\r\n" + LIVEZ)
-    assert [answer.status // 100 for answer in found] == [4]
+    replies = asked(service, b"CONNECT localhost:80 HTTP/1.1\r\nConnection: close\r\n" + HOST + b"\r\n" + LIVEZ)
+    assert [answer.status // 100 for answer in replies] == [4]
 
 
 @pytest.mark.parametrize(
@@ -132,9 +132,9 @@ def test_a_target_is_a_path(service, target, status):
 
 def test_head_has_no_body(service):
     head = LIVEZ.replace(b"GET", b"HEAD")
-    found = asked(service, head + nowhere(1).replace(b"GET", b"HEAD") + LAST, methods="HHG")
-    assert [answer.status for answer in found] == [200, 404, 200]
-    assert int(found[0].headers["content-length"]) > 0
+    replies = asked(service, head + nowhere(1).replace(b"GET", b"HEAD") + LAST, methods="HHG")
+    assert [answer.status for answer in replies] == [200, 404, 200]
+    assert int(replies[0].headers["content-length"]) > 0
 
 
 @pytest.mark.parametrize("version", [b"1.1", b"1.0"])
@@ -143,10 +143,10 @@ def test_who_waits_to_be_told_to_go_on_is_told_in_1_1(service, version):
     head += b"Content-Length: %d\r\n\r\n" % len(DOCUMENT)
     with socket.create_connection(("127.0.0.1", service.port), timeout=60) as raw:
         raw.sendall(head)
-        told = raw.recv(1000) if version == b"1.1" else b""
+        interim = raw.recv(1000) if version == b"1.1" else b""
         raw.sendall(DOCUMENT)
-        found = answers(told + b"".join(iter(lambda: raw.recv(65536), b"")))
-    assert [answer.status // 100 for answer in found] == ([1, 2] if version == b"1.1" else [2])
+        replies = answers(interim + b"".join(iter(lambda: raw.recv(65536), b"")))
+    assert [answer.status // 100 for answer in replies] == ([1, 2] if version == b"1.1" else [2])
 
 
 def test_what_is_refused_for_its_head_is_not_told_to_go_on(service):
@@ -168,10 +168,10 @@ def test_an_answer_without_a_length_ends_with_the_connection_in_1_0(service):
 def test_a_stream_comes_in_chunks_in_1_1(service):
     head = b"POST /v1/collections/c/documents HTTP/1.1\r\nContent-Type: application/x-ndjson\r\n" + HOST
     line = b"".join(b'{"id": "%d", "key_vector": [1, 2]}\n' % i for i in range(2000))
-    found = asked(service, head + b"Content-Length: %d\r\n\r\n" % len(line) + line + LAST)
-    assert found[0].headers["transfer-encoding"] == "chunked"
-    assert json.loads(found[0].content.splitlines()[-1])["upserted"] == 2000
-    assert found[1].status == 200
+    replies = asked(service, head + b"Content-Length: %d\r\n\r\n" % len(line) + line + LAST)
+    assert replies[0].headers["transfer-encoding"] == "chunked"
+    assert json.loads(replies[0].content.splitlines()[-1])["upserted"] == 2000
+    assert replies[1].status == 200
 
 
 def test_empty_lines_before_a_request_are_nothing(service):
@@ -193,15 +193,15 @@ def test_what_is_sent_ahead_without_end_is_not_held(service, tmp_path):
     running = RunningService(data_dir=tmp_path, encoder="none")
     running.app.router.add_api_route("/late", late, dependencies=[requires("none")])
     running.app.router.routes.insert(0, running.app.router.routes.pop())
-    most = 64 << 20
+    limit = 64 << 20
     with running, socket.create_connection(("127.0.0.1", running.port)) as raw:
         raw.sendall(LIVEZ.replace(b"/livez", b"/late"))
         raw.settimeout(1)
         sent_, ahead = 0, LIVEZ * 10_000
         with suppress(TimeoutError):
-            while sent_ < most:
+            while sent_ < limit:
                 sent_ += raw.send(ahead[sent_ % len(LIVEZ) :])
-        assert sent_ < most
+        assert sent_ < limit
         answer_now.set()
         raw.settimeout(60)
         received = b""

@@ -1,4 +1,4 @@
-"""What is no request is answered as a problem, is the last of its connection, and does nothing."""
+"""Malformed requests are answered with a problem, end their connection, and change nothing."""
 
 from __future__ import annotations
 
@@ -93,9 +93,9 @@ def nothing_made(service: RunningService):
 @pytest.mark.parametrize(
     ("request_", "code"),
     [
-        *((each, "ambiguous_length") for each in LENGTHS),
-        *((each, "malformed_request") for each in HEADS + BODIES),
-        *((each, "malformed_host") for each in HOSTS),
+        *((item, "ambiguous_length") for item in LENGTHS),
+        *((item, "malformed_request") for item in HEADS + BODIES),
+        *((item, "malformed_host") for item in HOSTS),
     ],
 )
 def test_it_is_a_problem_in_its_turn_and_ends_the_connection(service, request_, code, ahead):
@@ -120,7 +120,7 @@ def test_it_is_the_same_however_it_comes_in_pieces(service, request_):
     whole = answers(sent(service, request_))
     pieces = [request_[i : i + 7] for i in range(0, len(request_), 7)]
     parts = answers(sent(service, *pieces))
-    assert [json.loads(each.content) for each in parts] == [json.loads(each.content) for each in whole]
+    assert [json.loads(item.content) for item in parts] == [json.loads(item.content) for item in whole]
 
 
 @pytest.mark.usefixtures("nothing_made")
@@ -155,12 +155,14 @@ def test_on_the_paths_of_openai_a_length_is_refused_in_its_words(service, path):
 def test_a_head_has_a_bound(service, where):
     def head(size: int) -> bytes:
         start, end = b"GET /livez?", b" HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
-        much = b"a" * (size - len(start) - len(end))
+        padding = b"a" * (size - len(start) - len(end))
         if where == "path":
-            return start + much + end
+            return start + padding + end
         if where == "headers":
-            much = b"a:b\r\n" * (len(much) // 5)
-        more = {"header": b"A: " + much[5:] + b"\r\n", "headers": much, "name": much[3:] + b":\r\n"}.get(where, much)
+            padding = b"a:b\r\n" * (len(padding) // 5)
+        more = {"header": b"A: " + padding[5:] + b"\r\n", "headers": padding, "name": padding[3:] + b":\r\n"}.get(
+            where, padding
+        )
         return start + end[:-2] + more + (b"" if where == "unended" else b"\r\n")
 
     if where != "unended":
@@ -174,9 +176,9 @@ def test_a_head_has_a_bound(service, where):
 
 
 @pytest.mark.usefixtures("nothing_made")
-@pytest.mark.parametrize("much", [b"2;" + b"a" * 100_000, b"2\r\n{}\r\n0\r\nA: " + b"a" * 100_000])
-def test_what_stands_around_chunks_has_a_bound(service, much):
-    (refused,) = answers(sent(service, CHUNKED + b"\r\n" + much))
+@pytest.mark.parametrize("padding", [b"2;" + b"a" * 100_000, b"2\r\n{}\r\n0\r\nA: " + b"a" * 100_000])
+def test_what_stands_around_chunks_has_a_bound(service, padding):
+    (refused,) = answers(sent(service, CHUNKED + b"\r\n" + padding))
     assert refused.status in (400, 431)
 
 
@@ -203,10 +205,10 @@ def test_an_answer_that_has_begun_is_not_followed_by_another(service):
         (b"ftp://localhost/v1/collections", 404, "ftp://localhost"),
     ],
 )
-def test_a_whole_address_is_its_path_and_its_host(service, target, status, said):
+def test_a_whole_address_is_its_path_and_its_host(service, target, status, text):
     (answer,) = answers(sent(service, b"GET " + target + b" HTTP/1.1\r\nConnection: close\r\n" + HOST + b"\r\n"))
     assert answer.status == status
-    assert said in answer.content.decode()
+    assert text in answer.content.decode()
 
 
 def test_the_host_of_an_address_counts_and_not_the_header(service):

@@ -1,4 +1,4 @@
-"""A service that is told to stop: red first, then gone, whatever runs; nobody is left without a reason."""
+"""A service stopped by a signal: /readyz fails first, then the process ends in time, and each client gets a reason."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.service.server.stopping import (
 LARGE = [[float(i % 7), 1.0] for i in range(1990)]
 SLOW = {"query": LARGE, "key": LARGE, "value": LARGE, "normaliser": "entmax15", "temperature": 0.5}
 UPLOAD = head("POST /v1/collections/c/documents", "application/x-ndjson", "Transfer-Encoding: chunked")
-LONG = 60  # seconds of draining that nobody waits for
+LONG = 60  # seconds of draining, which no test waits for
 BATCH = b"".join(b'{"id": "%d", "key_vector": [1, 2]}\n' % number for number in range(1000))
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
@@ -65,7 +65,7 @@ def test_it_is_red_for_a_moment_in_which_it_answers_and_waits_for_no_body(tmp_pa
 
 
 def wait_until_red(running: Stopped) -> None:
-    """What a balancer sees in time, over and over."""
+    """Poll /readyz like a load balancer until it fails."""
     while (ready := running.client.get("/readyz", timeout=30)).json()["status"] != "draining":
         assert time.monotonic() - running.told < 1 + BUSY
     assert ready.status_code == 503

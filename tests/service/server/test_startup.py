@@ -1,4 +1,4 @@
-"""What is said while a service loads: what changed, once, and last that it is ready; the seconds are made up."""
+"""Messages while a service loads: each change once, and at the end that it is ready; the clock is simulated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long callers are waited for: those that stall are let go, those that are only slow are not."""
+"""Timeouts of connections: clients that stall are disconnected, clients that are only slow are not."""
 
 from __future__ import annotations
 
@@ -144,25 +144,28 @@ def test_an_answer_that_nobody_takes_is_given_up(hasty):
             raise ConnectionResetError
 
 
-def until_open(running: RunningService, most: int, waiting: int | None = None) -> None:
-    """Until no more connections than these are open, and so many wait for their callers."""
+def until_open(running: RunningService, limit: int, waiting: int | None = None) -> None:
+    """Wait until at most `limit` connections are open, and `waiting` of them wait for their clients."""
 
     def holds() -> bool:
-        found = running.open_connections()
-        return len(found) <= most and waiting in (None, len([each for each in found if each.wait_reason() is not None]))
+        connections = running.open_connections()
+        return len(connections) <= limit and waiting in (
+            None,
+            len([connection for connection in connections if connection.wait_reason() is not None]),
+        )
 
     until(holds)
 
 
 def test_half_open_connections_are_closed_when_their_time_is_over(hasty):
     with ExitStack() as stack:
-        held = []
+        sockets = []
         for number in range(250):
-            held.append(stack.enter_context(connected(hasty)))
+            sockets.append(stack.enter_context(connected(hasty)))
             if number % 2 == 0:  # at once: the first may be hung up on before the last is made
-                held[-1].sendall(b"GET /livez HT")
+                sockets[-1].sendall(b"GET /livez HT")
         assert sent(hasty, LAST).startswith(b"HTTP/1.1 200")
-        for number, raw in enumerate(held):
+        for number, raw in enumerate(sockets):
             assert [answer.status for answer in answers(rest(raw))] == ([] if number % 2 else [408])
     until_open(hasty, 0)
 
@@ -174,12 +177,12 @@ def test_one_connection_too_many_closes_the_one_that_was_silent_longest(tmp_path
     ):
         silent = stack.enter_context(connected(running))
         assert sent(running, LAST).startswith(b"HTTP/1.1 200")
-        held = [stack.enter_context(connected(running)) for _ in range(7)]
-        held[-1].sendall(b"GET /livez HT")
+        sockets = [stack.enter_context(connected(running)) for _ in range(7)]
+        sockets[-1].sendall(b"GET /livez HT")
         assert sent(running, LAST).startswith(b"HTTP/1.1 200")
         assert rest(silent) == b""
-        held[-1].sendall(b"TP/1.1\r\n" + HOST + b"\r\n")
-        assert held[-1].recv(65536).startswith(b"HTTP/1.1 200")
+        sockets[-1].sendall(b"TP/1.1\r\n" + HOST + b"\r\n")
+        assert sockets[-1].recv(65536).startswith(b"HTTP/1.1 200")
 
 
 def test_one_connection_too_many_is_refused_where_all_are_being_answered(tmp_path):
@@ -193,8 +196,8 @@ def test_one_connection_too_many_is_refused_where_all_are_being_answered(tmp_pat
     running.app.add_api_route("/wait", wait, dependencies=[requires("none")])
     running.app.router.routes.insert(0, running.app.router.routes.pop())
     with running, ExitStack() as stack:
-        held = [stack.enter_context(connected(running)) for _ in range(8)]
-        for raw in held:
+        sockets = [stack.enter_context(connected(running)) for _ in range(8)]
+        for raw in sockets:
             raw.sendall(b"GET /wait HTTP/1.1\r\n" + HOST + b"\r\n")
         until_open(running, 8, waiting=0)
         with connected(running) as raw:
@@ -202,5 +205,5 @@ def test_one_connection_too_many_is_refused_where_all_are_being_answered(tmp_pat
         assert (answer.status, json.loads(answer.content)["code"]) == (503, "connections_full")
         assert answer.headers["retry-after"] == "2"
         running.call_soon(go_on.set)
-        for raw in held:
+        for raw in sockets:
             assert raw.recv(65536).startswith(b"HTTP/1.1 200")

@@ -23,7 +23,7 @@ class Answer:
 
 
 def sent(service: RunningService, *pieces: bytes) -> bytes:
-    """What comes back of these, each sent when the service had time to read the one before, until it hangs up."""
+    """Send pieces, each after the service had time to read the one before; return its answer until it disconnects."""
     with socket.create_connection(("127.0.0.1", service.port), timeout=60) as raw:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for piece in pieces:
