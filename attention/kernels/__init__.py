@@ -1,30 +1,31 @@
-"""The arithmetic that reads many rows, in machine code and in NumPy: all that imports numba or llvmlite.
+"""Kernels that read many rows, compiled by numba and in NumPy; the only package that imports numba or llvmlite.
 
-`kernels()` are those an answer is made by; `Kernels` says what each of them does.
+`kernels()` returns the implementation in use. The protocol `Kernels` documents each function.
 """
 
 from __future__ import annotations
 
-from attention.kernels.engine import (
+from attention.kernels.dispatch import (
     can_compile,
-    choose,
-    held,
     kernels,
     limit_workers,
     machine_code,
     one_blas_thread,
+    pin_kernels,
     pool,
     products_are_exact,
-    side_by_side,
+    run_in_parallel,
+    use_kernels,
     workers,
 )
 from attention.kernels.interface import (
     ABOVE_MEAN,
     NO_ADDENDS,
+    TOTALS,
     CandidateLists,
     CodedKeys,
     CodedValues,
     Kernels,
+    Totals,
 )
-from attention.kernels.listed.interface import TOTALS, Totals
-from attention.kernels.machine_code import encodes, prepare, prepare_transformer, stand_in, stop
+from attention.kernels.machine_code import prepare, prepare_transformer, stop, transformer_ready, use_numpy_until_ready

@@ -1,7 +1,7 @@
-"""Machine code in files that any checkout and any process can use, if they would have made the same.
+"""Files of machine code, shared by every checkout and process that would compile the same code.
 
-A folder of files is named by all that machine code follows from: the text of every kernel, the versions of Python,
-numba and llvmlite, and what the compiler was told of the processor. A file begins with the digest of the rest.
+The name of a folder is a hash of everything the code depends on: the source of every kernel, the versions of Python,
+numba and llvmlite, and the compiler's target. A file begins with the digest of its content.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from numba.core.serialize import dumps
 logger = logging.getLogger(__name__)
 
 PACKAGE = "softkv_kernels"
-"""A package with machine code for common processors, which may be installed beside this one."""
+"""An optional package with machine code for common processors."""
 
-NOT_COMPILED = {"engine.py", "in_numpy.py", "machine_code.py", "targets.py"}
-"""Of the kernels' files, which may change without another key."""
+NOT_COMPILED = {"dispatch.py", "in_numpy.py", "machine_code.py", "targets.py"}
+"""Source files that hold no compiled code: changing them does not change the key."""
 
 KEPT = 16
-"""Folders in a directory; the oldest goes first."""
+"""Number of folders to keep in a directory; the oldest are deleted first."""
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
@@ -43,7 +43,7 @@ _directory: Path | None = None
 
 
 def default_directory() -> Path:
-    """Return where this user's programs keep what they can make again, for softkv."""
+    """Return softkv's folder in the user's cache directory."""
     try:
         return Path.home() / ".cache" / "softkv"
     except RuntimeError:  # a user without a home
@@ -51,19 +51,19 @@ def default_directory() -> Path:
 
 
 def keep_in(directory: Path | None) -> None:
-    """Keep machine code in a directory from now on; None for the user's own."""
+    """Set the cache directory; None for `default_directory()`."""
     global _directory
     _directory = directory
 
 
 def folder() -> Path:
-    """Return where this process keeps its machine code; it need not be there yet."""
+    """Return the folder of this process's machine code. It may not exist yet."""
     return (_directory or default_directory()) / "kernels" / key()
 
 
 @cache
 def key() -> str:
-    """Return the name of all that this process's machine code follows from."""
+    """Return a hash of everything that this process's machine code depends on."""
     root = Path(__file__).parent
     digest = hashlib.sha256()
     for path in sorted(path for path in root.rglob("*.py") if path.name not in NOT_COMPILED):
@@ -74,20 +74,20 @@ def key() -> str:
 
 
 @cache
-def shipped() -> Path | None:
-    """Return the folder of the installed package for this process; None if there is none."""
+def package_directory() -> Path | None:
+    """Return the folder of the installed package that matches `key()`, or None."""
     spec = find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         return None
     path = Path(spec.submodule_search_locations[0]) / key()
     if path.is_dir():
         return path
-    logger.warning("%s has no machine code for this processor and these versions: it is made here", PACKAGE)
+    logger.warning("%s has no machine code for this processor and these versions: compiling it here", PACKAGE)
     return None
 
 
 class KernelCache(_Cache):
-    """One kernel's machine code in files, in the place of numba's own cache.
+    """A cache of one kernel's machine code, in place of numba's own.
 
     Args:
         function: the kernel in Python.
@@ -98,15 +98,15 @@ class KernelCache(_Cache):
 
     @property
     def cache_path(self) -> str:
-        """The folder of the files, which numba asks for."""
+        """The folder of the files, an attribute that numba reads."""
         return str(folder())
 
     def holds(self, signature: Any) -> bool:
-        """Whether a file has machine code for these types, which need not be sound."""
+        """Return whether a file exists for these types. Its content is not checked."""
         return any(path.exists() for path in self._paths(signature))
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Return what was compiled for these types; None if there is no file of it that is sound."""
+        """Return the compiled code for these types, or None if every file is missing or damaged."""
         target_context.refresh()
         for path in self._paths(sig):
             try:
@@ -115,13 +115,13 @@ class KernelCache(_Cache):
                 continue
             digest, payload = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
             if hashlib.sha256(payload).digest() != digest:
-                logger.warning("machine code in %s is damaged: it is made anew", path)
+                logger.warning("machine code in %s is damaged: compiling it again", path)
                 continue
             return CompileResult._rebuild(target_context, *pickle.loads(payload))
         return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep what was compiled for these types, whole or not at all; do nothing if it cannot be written."""
+        """Write compiled code atomically. Log a warning if the file cannot be written."""
         if data.library.has_dynamic_globals or any(not lifted.can_cache for lifted in data.lifted):
             return
         payload = dumps(data._reduce())
@@ -134,25 +134,25 @@ class KernelCache(_Cache):
                 written.chmod(0o644)  # other users may run the service, whatever this one's mask is
                 os.replace(written, path)
         except OSError as error:
-            logger.warning("machine code is not kept, and will be made again: %s", error)
+            logger.warning("machine code cannot be cached, and will be compiled again: %s", error)
 
     def enable(self) -> None:
-        """Do nothing: it is always on."""
+        """Do nothing: the cache is always on."""
 
     def disable(self) -> None:
-        """Do nothing: it is always on."""
+        """Do nothing: the cache is always on."""
 
     def flush(self) -> None:
-        """Do nothing: whatever changes has another folder."""
+        """Do nothing: changed code has another key, and so another folder."""
 
     def _paths(self, signature: Any) -> list[Path]:
-        """The file that it is kept in, then the one that was shipped."""
+        """Return the cached file, then the installed package's."""
         name = f"{self._name}-{hashlib.sha256(repr(signature).encode()).hexdigest()[:8]}"
-        return [folder() / name] + ([place / name] if (place := shipped()) else [])
+        return [folder() / name] + ([package_folder / name] if (package_folder := package_directory()) else [])
 
 
 def prune() -> None:
-    """Delete all folders beside this process's but those that were made last; others may do so at the same time."""
+    """Delete all but the newest KEPT folders. Several processes may do so at once."""
     made: dict[Path, float] = {}
     for path in folder().parent.glob("*"):
         with suppress(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""Compiling with numba: for which processor, for which types, and what numba does not say by itself."""
+"""Numba's compiler: the kernel decorator, types of arguments, and helpers for code that intrinsics build."""
 
 from __future__ import annotations
 
@@ -22,52 +22,52 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 Compiled: TypeAlias = list[tuple[Any, tuple[Any, ...]]]
 
 KERNELS: Compiled = []
-"""Every compiled function of the lookup with the types of its arguments, in the order in which they were defined."""
+"""Every compiled function of the lookup with its argument types, in order of definition."""
 
 TRANSFORMER: Compiled = []
-"""The compiled functions of the Transformer, with their types."""
+"""Every compiled function of the Transformer with its argument types."""
 
 
-def compiled(*arguments: Any, fastmath: bool, among: Compiled | None = None) -> Callable[[Function], Function]:
-    """Compile to run without the interpreter's lock, and keep the machine code on disk, see `cache`.
+def kernel(*arguments: Any, fastmath: bool, among: Compiled | None = None) -> Callable[[Function], Function]:
+    """Declare a kernel: compiled to run without the GIL, with its machine code cached on disk (see `cache`).
 
-    It is done on the first call, or in `machine_code.prepare`.
+    It is compiled on its first call, or by `machine_code.prepare`.
 
     Args:
-        arguments: the types of all arguments; the function is called with no others.
-        fastmath: whether the compiler may order sums as it likes.
-        among: with which others it is made; None for the lookup's.
+        arguments: the types of all arguments.
+        fastmath: whether the compiler may reorder sums.
+        among: the list that the kernel is added to; None for KERNELS.
     """
 
     def compile_it(function: Function) -> Function:
-        kernel: Any = njit(nogil=True, fastmath=fastmath)(function)
-        # As numba's enable_caching does, with files that any checkout can use.
-        kernel._cache = KernelCache(function)
-        (KERNELS if among is None else among).append((kernel, arguments))
-        return cast("Function", kernel)
+        dispatcher: Any = njit(nogil=True, fastmath=fastmath)(function)
+        # Like numba's enable_caching, with files that any checkout can use.
+        dispatcher._cache = KernelCache(function)
+        (KERNELS if among is None else among).append((dispatcher, arguments))
+        return cast("Function", dispatcher)
 
     return compile_it
 
 
 def array(kind: Any, dimensions: int) -> Any:
-    """The type of a contiguous array."""
+    """Return the type of a contiguous array."""
     return types.Array(kind, dimensions, "C")
 
 
 def record(kind: type, *fields: Any) -> Any:
-    """The type of a NamedTuple whose fields have these types."""
+    """Return the type of a NamedTuple whose fields have these types."""
     return types.NamedTuple(fields, kind)
 
 
 def compiles_for(*features: str) -> bool:
-    """Whether numba compiles for a processor that has all of these, by the compiler's names."""
+    """Return whether numba's target has all of these features, by LLVM's names."""
     has = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
     return all(f"+{feature}" in has for feature in features)
 
 
 @intrinsic
-def fetch(typing_context: Any, place: Any) -> Any:
-    """Have the processor bring the cache line at an address (uintp), which will be read soon."""
+def fetch(typing_context: Any, address: Any) -> Any:
+    """Prefetch the cache line at an address (uintp) into all cache levels."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         prefetch(builder, builder.inttoptr(arguments[0], _PLACE), _TO_ALL_LEVELS)
@@ -77,21 +77,22 @@ def fetch(typing_context: Any, place: Any) -> Any:
 
 
 def arrays(context: Any, builder: Any, signature: Any, arguments: Any, *numbers: int) -> list[Any]:
-    """The arguments with these numbers as numba's arrays, which have `data` and `shape`, in code being built."""
-    return [context.make_array(signature.args[at])(context, builder, value=arguments[at]) for at in numbers]
+    """Return the arguments with these numbers as numba's array structs, with `data` and `shape`."""
+    return [context.make_array(signature.args[index])(context, builder, value=arguments[index]) for index in numbers]
 
 
-def called(module: Any, name: str, kinds: Sequence[Any], build: Callable[..., None]) -> Any:
-    """A function of the code being built, made once in a module: where it stands in line it is compiled every time.
+def outline(module: Any, name: str, kinds: Sequence[Any], build: Callable[..., None]) -> Any:
+    """Return an LLVM function, built once per module. Inlined code would be compiled at every use.
 
     Args:
-        name: of the function, one in the program.
+        module: the LLVM module.
+        name: the function's name, unique in the program.
         kinds: the types of its arguments.
-        build: is given a builder and the arguments.
+        build: called with a builder and the arguments.
     """
-    found = module.globals.get(name)
-    if found is not None:
-        return found
+    existing = module.globals.get(name)
+    if existing is not None:
+        return existing
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
     function.linkage = "linkonce_odr"
     function.attributes.add("noinline")
@@ -101,9 +102,9 @@ def called(module: Any, name: str, kinds: Sequence[Any], build: Callable[..., No
     return function
 
 
-def prefetch(builder: Any, place: Any, level: Any = TO_SECOND_LEVEL) -> None:
-    """The same in code being built, of the line that a pointer points to."""
+def prefetch(builder: Any, pointer: Any, level: Any = TO_SECOND_LEVEL) -> None:
+    """Emit a prefetch of the cache line that a pointer points to."""
     # llvm.prefetch(address, 0 = to read, locality 3 = every level or 2 = from the second on, 1 = data)
     kind = ir.FunctionType(ir.VoidType(), [_PLACE, *[_WORD] * 3])
     function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-    builder.call(function, [builder.bitcast(place, _PLACE), _FOR_READING, level, _AS_DATA])
+    builder.call(function, [builder.bitcast(pointer, _PLACE), _FOR_READING, level, _AS_DATA])

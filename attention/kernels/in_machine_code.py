@@ -1,14 +1,28 @@
-"""The kernels as numba compiles them, for what the processor has; `Kernels` says what each of them does."""
+"""The compiled implementation of `Kernels`."""
 
 from __future__ import annotations
 
+from attention.kernels.candidates import (
+    decisive_counts,
+    first_rows,
+    heavy_counts,
+    initial_counts,
+    softmax_weights,
+    sort_candidates,
+    top_rows,
+)
 from attention.kernels.dot.amx import amx_usable
 from attention.kernels.dot.instructions import INSTRUCTION
-from attention.kernels.key_passes import accumulate, fill_histogram, packed_queries, sample_top
-from attention.kernels.listed.order import at_first, deciding, first_ones, heaviest, in_order
-from attention.kernels.listed.weights import heads, weigh
-from attention.kernels.original_passes import add_rows, all_products, all_sums, code_rows, residual_sum, row_products
-from attention.kernels.quadratic_forms import quadratic_forms
+from attention.kernels.key_passes import accumulate, fill_histogram, pack_queries, sample_top
+from attention.kernels.original_passes import (
+    add_rows,
+    all_products,
+    all_sums,
+    code_rows,
+    quadratic_forms,
+    residual_sum,
+    row_products,
+)
 from attention.kernels.value_passes import add_values
 
 AMX = amx_usable()

@@ -1,40 +1,45 @@
-"""The kernels in NumPy, for where there is no machine code, or none yet; `Kernels` says what each of them does."""
+"""The NumPy implementation of `Kernels`, used if machine code is unavailable or not loaded yet."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attention.dtypes import F32, F64, I8, I16, I64, Bools, Bytes
-from attention.kernels.interface import ABOVE_MEAN, LEAST_STEP, NEGLIGIBLE, CandidateLists, CodedKeys, CodedValues
+from attention.kernels.interface import (
+    ABOVE_MEAN,
+    LEAST_LOGIT,
+    LEAST_STEP,
+    LOWEST,
+    NEGLIGIBLE,
+    VANISHED,
+    VANISHING,
+    CandidateLists,
+    CodedKeys,
+    CodedValues,
+)
 from attention.kernels.layout import CHUNK, LEVELS, WEIGHT_LEVELS, columns_of, rows_at
-from attention.kernels.listed.in_numpy import at_first as at_first
-from attention.kernels.listed.in_numpy import deciding as deciding
-from attention.kernels.listed.in_numpy import first_ones as first_ones
-from attention.kernels.listed.in_numpy import heads as heads
-from attention.kernels.listed.in_numpy import heaviest as heaviest
-from attention.kernels.listed.in_numpy import in_order as in_order
-from attention.kernels.listed.in_numpy import weigh as weigh
 
 NAME = "NumPy"
 AMX = False
 WIDE = SCANS = False
 
 STEP = 4096
-"""Rows to a step."""
+"""Rows per step of a scan."""
 
 CODED_STEP = 128
-"""Rows to a step of coding: so few that a core's own cache holds what one step leaves for the next."""
+"""Rows per step of coding, few enough for intermediate results to stay in a core's cache."""
 
 
 class Queries(NamedTuple):
-    """Queries as the products want them.
+    """Packed queries.
 
     Attributes:
-        codes: [q, d], in floating point wide enough for every partial sum of products to be an exact integer.
+        codes: [q, d], of a floating-point type in which every partial sum of products is an exact integer.
         steps: float32[q]; similarity = product·scale·step.
     """
 
@@ -42,25 +47,25 @@ class Queries(NamedTuple):
     steps: F32
 
 
-def packed_queries(codes: I16, steps: F32, *, fine: bool) -> Queries:
-    """Of codes int16[q, d] and steps float32[q]."""
+def pack_queries(codes: I16, steps: F32, *, fine: bool) -> Queries:
+    """Pack codes int16[q, d] and steps float32[q]."""
     exact = codes.shape[1] * LEVELS * (2**15 if fine else LEVELS) < 2**24
     return Queries(codes.astype(np.float32 if exact else np.float64), steps)
 
 
 def _similarities(keys: CodedKeys, part: slice, queries: Queries) -> F32:
-    """float32[q, r] of the rows of `part`."""
+    """Return the similarities of the rows of `part`, float32[q, r]."""
     rows = rows_at(keys.codes, np.arange(part.start, part.stop), queries.codes.shape[1])
     products: NDArray[Any] = queries.codes @ rows.T.astype(queries.codes.dtype)
     whole, scales = products.astype(np.float32), keys.scales[part] * queries.steps[:, None]
     if not len(keys.addends):
         return whole * scales
-    # Rounded once, as a processor does that adds while it multiplies.
+    # Rounded once, like a fused multiply-add.
     return (whole.astype(np.float64) * scales + keys.addends[part]).astype(np.float32)
 
 
 def _parts(keys: CodedKeys, first: int, lists: CandidateLists) -> Iterator[slice]:
-    """Rows from `first` on, no more at a time than every list has room for; none where one is full."""
+    """Yield slices of rows from `first` on, each small enough for every list's free space; stop if a list is full."""
     while first < len(keys.scales):
         room = lists.places.shape[1] - int(lists.counts.max())
         stop = min(first + min(STEP, room), len(keys.scales))
@@ -114,9 +119,9 @@ def fill_histogram(
         hit = (s >= lists.thresholds[:, None]) & keys.allowed[part]
         for j in range(len(s)):
             below = s[j, keys.allowed[part] & ~hit[j]]
-            at = np.clip(((below - lows[j]) * finer[j]).astype(np.int64), 0, bins - 1)
-            histogram[j, :, 0] += np.bincount(at, minlength=bins)
-            histogram[j, :, 1] += np.bincount(at, weights=below, minlength=bins)
+            bin_of = np.clip(((below - lows[j]) * finer[j]).astype(np.int64), 0, bins - 1)
+            histogram[j, :, 0] += np.bincount(bin_of, minlength=bins)
+            histogram[j, :, 1] += np.bincount(bin_of, weights=below, minlength=bins)
         _list(hit, s, keys.base + part.start, lists)
         first = part.stop
     return first
@@ -129,28 +134,28 @@ def sample_top(keys: CodedKeys, queries: Queries, best: F32) -> None:
 
 
 def _list(hit: Bools, similarities: F32, base: int, lists: CandidateLists) -> None:
-    """Put what hits, bool[q, r], behind the lists."""
+    """Append the rows selected by `hit`, bool[q, r], to the lists."""
     for j in np.flatnonzero(hit.any(axis=1)):
-        at = np.flatnonzero(hit[j])
-        here = slice(lists.counts[j], lists.counts[j] + len(at))
-        lists.places[j, here] = base + at
-        lists.similarities[j, here] = similarities[j, at]
-        lists.counts[j] += len(at)
+        hits = np.flatnonzero(hit[j])
+        used = slice(lists.counts[j], lists.counts[j] + len(hits))
+        lists.places[j, used] = base + hits
+        lists.similarities[j, used] = similarities[j, hits]
+        lists.counts[j] += len(hits)
 
 
 def weight_of(weights: F32, rows: int) -> tuple[F64, F64]:
-    """(sums float64[q], largest float64[q]) of the first `rows` of weights float32[q, ≥ r]."""
-    here = weights[:, :rows]
-    return here.sum(axis=1, dtype=np.float64), here.max(axis=1).astype(np.float64)
+    """Return the sums and the maxima of the first `rows` of weights float32[q, ≥ r], float64[q] each."""
+    attended = weights[:, :rows]
+    return attended.sum(axis=1, dtype=np.float64), attended.max(axis=1).astype(np.float64)
 
 
 def blend(
-    codes: Bytes, weights: F32, scales: F32, steps: F32, most: int, values: F32, outputs: F64, amx: bool = False
+    codes: Bytes, weights: F32, scales: F32, steps: F32, max_level: int, values: F32, outputs: F64, amx: bool = False
 ) -> None:
     """See `value_passes.blend`."""
     rows = len(scales)
     levels = np.rint(weights[:, :rows] * scales * (np.float32(1) / steps[:, None]))
-    above = levels > most
+    above = levels > max_level
     levels[above] = 0
     for chunk, first in enumerate(range(0, rows, CHUNK)):
         stop = min(first + CHUNK, rows)
@@ -168,15 +173,15 @@ def add_values(tile: CodedValues, weights: F32, counts: I64, fine: bool, outputs
     if (masses <= NEGLIGIBLE * counts).all():
         errors[:, 0] += masses * tile.length
         return
-    known = masses
+    coded_masses = masses
     if not fine:
-        most = ABOVE_MEAN * masses / rows
-        # Rows added one by one count to no coded mass.
-        known = np.where(tops <= most, masses, 0.0)
-        tops = np.minimum(tops, most)
+        limit = ABOVE_MEAN * masses / rows
+        # Rows added one by one are not part of the coded mass.
+        coded_masses = np.where(tops <= limit, masses, 0.0)
+        tops = np.minimum(tops, limit)
     steps = np.maximum(tops * float(tile.scales.max()) / levels, LEAST_STEP).astype(np.float32)
     rounding = steps.astype(np.float64) * (0.5 + levels * 2.0**-21)
-    linear = (masses * tile.residual, rows * rounding * tile.code_length, known)
+    linear = (masses * tile.residual, rows * rounding * tile.code_length, coded_masses)
     errors[:, 1:] += np.stack([*linear, rounding * rounding * tile.inverse_squares.sum()], axis=1)
     blend(tile.codes, weights, tile.scales, steps, levels, tile.values, outputs)
 
@@ -195,7 +200,7 @@ def add_rows(
 
 
 def _rows(vectors: F32, rows: I64) -> F32:
-    """Return float32[m, d], the rows int64[m]; without a copy if they follow one another."""
+    """Return the rows int64[m], float32[m, d]; a view if they are consecutive."""
     if len(rows) and (np.diff(rows) == 1).all():
         return vectors[rows[0] : rows[-1] + 1]
     return vectors[rows]
@@ -211,13 +216,13 @@ def all_sums(vectors: F32, rows: I64, weights: F64, outputs: F64) -> None:
     outputs += weights @ _rows(vectors, rows).astype(np.float64)
 
 
-def row_products(vectors: F32, rows: I64, queries: F64, asked: I64) -> F64:
+def row_products(vectors: F32, rows: I64, queries: F64, query_of: I64) -> F64:
     """See `Kernels`."""
-    found = np.empty(len(rows))
+    products = np.empty(len(rows))
     for first in range(0, len(rows), 256):
         part = slice(first, first + 256)
-        found[part] = (vectors[rows[part]].astype(np.float64) * queries[asked[part]]).sum(axis=1)
-    return found
+        products[part] = (vectors[rows[part]].astype(np.float64) * queries[query_of[part]]).sum(axis=1)
+    return products
 
 
 def code_rows(vectors: F32, codes: I8, left: F32, scales: F64, squares: F64, total: F64) -> None:
@@ -249,3 +254,162 @@ def quadratic_forms(vectors: F64, matrix: F32) -> tuple[F64, F64]:
     squares = (vectors * vectors).sum(axis=1)
     units = vectors / np.sqrt(np.maximum(squares, 1e-300))[:, None]
     return squares, ((units @ matrix.astype(np.float64)) * units).sum(axis=1)
+
+
+def sort_candidates(
+    row_numbers: I64, similarities: F32, counts: I64, starts: I64, first: int, last: int, ordered: I64, descending: F64
+) -> None:
+    """See `CandidateKernels`."""
+    for query in range(first, last):
+        used = np.arange(row_numbers.shape[2]) < counts[:, query, None]
+        scanned, run = similarities[:, query][used], slice(starts[query], starts[query + 1])
+        order = np.argsort(-scanned, kind="stable")
+        ordered[run], descending[run] = row_numbers[:, query][used][order], scanned[order]
+
+
+def heavy_counts(
+    similarities: F64,
+    starts: I64,
+    inverse: F64,
+    levels: F64,
+    squares: F64,
+    few: float,
+    least: float,
+    first: int,
+    last: int,
+    counts: I64,
+) -> None:
+    """See `CandidateKernels`."""
+    for query in range(first, last):
+        run = similarities[starts[query] : starts[query + 1]]
+        counts[query] = 0
+        if len(run):
+            twice = 2 * inverse[query]
+            summed = squares[query] * np.exp(np.clip((levels[query] - run[0]) * twice, VANISHED, 0.0))
+            beyond = np.exp(np.maximum((run - run[0]) * twice, VANISHED))[::-1].cumsum()
+            counts[query] = np.count_nonzero(beyond > max(few * summed, least))
+
+
+def _down_to(run: F64, least: float) -> int:
+    return int(np.searchsorted(-run, -least, side="right"))
+
+
+def initial_counts(similarities: F64, starts: I64, heavy: I64, ks: I64, margins: F64, maximum: int, times: int) -> I64:
+    """See `CandidateKernels`."""
+    counts = np.zeros(len(ks), dtype=np.int64)
+    for query, (first, last) in enumerate(pairwise(starts.tolist())):
+        run, k = similarities[first:last], int(ks[query])
+        if len(run) >= max(k, 1):
+            enough = min(max(k, int(heavy[query])), len(run), maximum)
+            down = _down_to(run, min(run[enough - 1], run[k - 1] - margins[query]))
+            counts[query] = min(down, max(times * maximum, 2 * k))
+    return counts
+
+
+def first_rows(starts: I64, counts: I64) -> tuple[I64, I64, I64]:
+    """See `CandidateKernels`."""
+    edges = np.append(0, counts.cumsum())
+    runs = np.repeat(np.arange(len(counts)), counts)
+    return edges, np.arange(edges[-1]) + (starts[: len(counts)] - edges[:-1])[runs], runs
+
+
+def decisive_counts(
+    similarities: F64,
+    starts: I64,
+    rescored: F64,
+    counts: I64,
+    ks: I64,
+    supports: F64,
+    thresholds: F64,
+    errors: F64,
+    maximum: int,
+    times: int,
+) -> I64:
+    """See `CandidateKernels`."""
+    needed = np.full(len(ks), -1, dtype=np.int64)
+    for query, run_known in enumerate(np.split(rescored, counts.cumsum()[:-1])):
+        k, count = int(ks[query]), len(run_known)
+        if count < max(k, 1):
+            continue
+        lowest = run_known.max() - supports[query] if supports[query] > 0 else np.inf
+        run, limit = similarities[starts[query] : starts[query + 1]], max(times * maximum, 2 * k)
+        for level in (run_known[:k].min(), np.partition(run_known, count - k)[count - k]):
+            least = min(level, lowest) - errors[query]
+            reached = max(_down_to(run, least), count)
+            if thresholds[query] <= least and reached <= limit:
+                needed[query] = reached
+                break
+    return needed
+
+
+def softmax_weights(
+    values: F64,
+    starts: I64,
+    counts: I64,
+    temperatures: F64,
+    thresholds: F64,
+    sums: F64,
+    nulls: F64,
+    first: int,
+    last: int,
+    weights: F64,
+    factors: F64,
+    totals: F64,
+) -> None:
+    """See `CandidateKernels`."""
+    for case in range(first, last):
+        begin, end, temperature = int(starts[case]), int(starts[case + 1]), temperatures[case]
+        run, known_count = values[begin:end], int(counts[case])
+        best = run[:known_count].max()
+        logits = np.maximum((run - best) / temperature, LOWEST)
+        masses = np.exp(logits)
+        gaps, squares = masses * logits, masses[known_count:] * masses[known_count:]
+        distances = (thresholds[case] - best) / temperature
+        floors = np.maximum(distances, LEAST_LOGIT)
+        terms = np.exp(floors)
+        mass, gap, square = sums[case].T
+        tail = masses[known_count:].sum() + (terms * mass).sum()
+        tail_gap = -(gaps[known_count:].sum() + (terms * (gap + floors * mass)).sum())
+        summed_square = (terms * terms * square).sum()
+        whole = masses[:known_count].sum() + tail
+        log_mass = np.log(whole)
+        mean_gap = (tail_gap - gaps[:known_count].sum()) / whole
+        similarity, log_count = nulls[case]
+        null_logit = -np.inf if similarity == -np.inf else (similarity - best) / temperature + log_count
+        rising = np.exp(-abs(null_logit - log_mass))
+        less, more = rising / (1 + rising), 1 / (1 + rising)
+        null_weight = more if null_logit >= log_mass else less
+        log_partition = max(log_mass, null_logit) + np.log1p(rising)
+        factor = (less if null_logit > log_mass else more) / whole
+        weights[begin:end], factors[case] = masses * factor, terms * factor
+        log_tail = np.log(tail) if tail > 0 else -np.inf
+        if tail < VANISHING:
+            positive = mass > 0
+            log_terms = np.concatenate(
+                [(run[known_count:] - best) / temperature, distances[positive] + np.log(mass[positive])]
+            )
+            log_tail = np.logaddexp.reduce(log_terms, initial=-np.inf)
+        below = null_weight * max(-null_logit, 0.0) if null_weight > 0 else 0.0
+        totals[case] = (
+            best,
+            null_weight,
+            best / temperature + log_partition,
+            log_mass + mean_gap,
+            (1 - null_weight) * (mean_gap + max(null_logit, 0.0)) + below,
+            min(tail * factor, 1.0),
+            min(log_tail - log_partition, 0.0),
+            tail_gap * factor,
+            (squares.sum() + summed_square) * factor * factor,
+            summed_square * factor * factor,
+        )
+
+
+def top_rows(similarities: F64, row_numbers: I64, starts: I64, counts: I64, ks: I64) -> tuple[I64, I64, I64]:
+    """See `CandidateKernels`."""
+    rows = []
+    for first, count, k in zip(starts.tolist(), counts.tolist(), ks.tolist(), strict=False):
+        run, k = similarities[first : first + count], min(k, count)
+        head = np.flatnonzero(run >= np.partition(run, count - k)[count - k]) if k else np.empty(0, dtype=np.int64)
+        rows.append(first + head[np.lexsort((row_numbers[first + head], -run[head]))])
+    counts = np.array([len(head) for head in rows])
+    return np.append(0, counts.cumsum()), np.concatenate(rows), np.repeat(np.arange(len(counts)), counts)

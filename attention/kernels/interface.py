@@ -1,7 +1,7 @@
-"""What kernels are given, and what they do with it: the interface that machine code and NumPy both have.
+"""The interface of the kernels, implemented by the modules `in_machine_code` and `in_numpy`.
 
-`in_machine_code` and `in_numpy` are modules with these functions. They give the same to the last digits: what sums in
-float32 may be rounded otherwise, what is listed is not.
+Both give the same results except in the last digits: float32 sums may be rounded differently, but the listed rows are
+the same. Functions with arguments `first` and `last` process only these queries, so several threads may call them.
 """
 
 from __future__ import annotations
@@ -11,13 +11,201 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from attention.dtypes import F32, F64, I8, I16, I64, Bools, Bytes
-from attention.kernels.listed.interface import ListedKernels
+
+
+class Totals(NamedTuple):
+    """Sums over all rows of one query; weights are normalised over all rows and the null key.
+
+    Attributes:
+        best: the largest similarity.
+        null_weight: the null key's weight.
+        log_partition: logsumexp of all logits.
+        entropy: of the rows' weights, without the null key.
+        mean_gap: the weighted mean distance of the logits from the largest logit.
+        tail: the weight of all rows that are known from the scan only, listed or summed.
+        log_tail: the logarithm of `tail`, finite even if `tail` underflows.
+        tail_gap: the tail's part of `mean_gap`, before the null key is added.
+        tail_square: the sum of the squared weights of the tail.
+        summed_square: the part of `tail_square` that comes from sums.
+    """
+
+    best: float
+    null_weight: float
+    log_partition: float
+    entropy: float
+    mean_gap: float
+    tail: float
+    log_tail: float
+    tail_gap: float
+    tail_square: float
+    summed_square: float
+
+
+TOTALS = len(Totals._fields)
+
+VANISHED = -800.0
+"""An exponent whose exponential underflows to 0."""
+
+LOWEST = -1e30
+"""The lowest logit. Lower ones are clipped to it: their weight is 0 in any case."""
+
+VANISHING = 1e-280
+"""Below this a mass has lost digits by underflow, and its logarithm is computed from logits."""
+
+LEAST_LOGIT = -745.0
+"""The logarithm of the smallest positive float64."""
+
+
+class CandidateKernels(Protocol):
+    """Kernels over the rows that a scan listed.
+
+    The rows of all queries are concatenated: run i holds those of query i, from starts[i] to starts[i + 1].
+    """
+
+    def sort_candidates(
+        self,
+        row_numbers: I64,
+        similarities: F32,
+        counts: I64,
+        starts: I64,
+        first: int,
+        last: int,
+        ordered: I64,
+        descending: F64,
+    ) -> None:
+        """Merge the lists of w workers: fill each run of ordered int64[m] and descending float64[m], best row first.
+
+        The sort is stable: rows of equal similarity keep their order, the first worker's before the second's.
+
+        Args:
+            places, similarities: int64[w, q, c] and float32[w, q, c], none NaN.
+            counts: int64[w, q], the used length of each list.
+            starts: int64[q + 1].
+        """
+
+    def heavy_counts(
+        self,
+        similarities: F64,
+        starts: I64,
+        inverse: F64,
+        levels: F64,
+        squares: F64,
+        few: float,
+        least: float,
+        first: int,
+        last: int,
+        counts: I64,
+    ) -> None:
+        """Fill counts int64[q]: the length of the shortest prefix of each run that holds all but a few squared weights.
+
+        The squared weights exp(2·(s − best)/T) beyond the prefix sum to at most `few` times the summed rows' squared
+        weights, or to at most `least`.
+
+        Args:
+            similarities: float64[m], each run descending.
+            inverse: float64[q], 1/T.
+            levels, squares: float64[q], the similarity that the sums are relative to, and Σe² relative to it.
+        """
+
+    def initial_counts(
+        self, similarities: F64, starts: I64, heavy: I64, ks: I64, margins: F64, maximum: int, times: int
+    ) -> I64:
+        """Return how many rows of each run to rescore first, int64[q]; 0 for a run of fewer than k rows.
+
+        A count covers the `heavy` rows (at least k, at most `maximum`), and every row whose scanned similarity is
+        within the margin of the k-th. It is at most max(times · maximum, 2k).
+
+        Args:
+            similarities: float64[m], each run descending.
+            heavy, ks: int64[q].
+            margins: float64[q].
+        """
+
+    def first_rows(self, starts: I64, counts: I64) -> tuple[I64, I64, I64]:
+        """Select the first rows of each run.
+
+        Args:
+            starts: int64[≥ q], where runs begin.
+            counts: int64[q], how many rows to select.
+
+        Returns:
+            (edges int64[q + 1], indices int64[Σ counts], runs int64[Σ counts]): where each run's selection begins, the
+            selected indices into all runs, and the run of each.
+        """
+
+    def decisive_counts(
+        self,
+        similarities: F64,
+        starts: I64,
+        rescored: F64,
+        counts: I64,
+        ks: I64,
+        supports: F64,
+        thresholds: F64,
+        errors: F64,
+        maximum: int,
+        times: int,
+    ) -> I64:
+        """Return how many rows of each run must be rescored to decide the head, int64[q]; −1 if that is unknown.
+
+        See `Candidates.deciding`.
+
+        Args:
+            similarities: float64[m], each run descending.
+            rescored: float64[Σ counts], exact similarities of the first rows.
+            counts, ks: int64[q].
+            supports, thresholds, errors: float64[q], see `Candidates`.
+            maximum, times: see `initial_counts`.
+        """
+
+    def softmax_weights(
+        self,
+        values: F64,
+        starts: I64,
+        counts: I64,
+        temperatures: F64,
+        thresholds: F64,
+        sums: F64,
+        nulls: F64,
+        first: int,
+        last: int,
+        weights: F64,
+        factors: F64,
+        totals: F64,
+    ) -> None:
+        """Fill weights float64[m], factors float64[c, b] and totals float64[c, 10] of c cases; see `Mixture`, `Totals`.
+
+        The error of a sum of n terms is at most (24 + log₂ n)·2⁻⁵³ times the sum of their absolute values.
+
+        Args:
+            values: float64[m], similarities.
+            starts: int64[c + 1].
+            counts: int64[c], how many rows of each run are rescored, at least 1; the best row is one of them.
+            temperatures: float64[c], above 0.
+            thresholds, sums: float64[c, b] and float64[c, b, 3], see `TailSums`.
+            nulls: float64[c, 2], the null key's similarity (−∞ for no null key) and the logarithm of its count.
+        """
+
+    def top_rows(self, similarities: F64, row_numbers: I64, starts: I64, counts: I64, ks: I64) -> tuple[I64, I64, I64]:
+        """Select the k best of each run's first rows, best first, and all rows that tie with the k-th.
+
+        Ties are ordered by `row_numbers`.
+
+        Args:
+            similarities, places: float64[m] and int64[m].
+            starts: int64[q + 1].
+            counts, ks: int64[q], 0 or more.
+
+        Returns:
+            (edges int64[q + 1], indices int64[h], runs int64[h]), as from `first_rows`.
+        """
+
 
 ABOVE_MEAN = 16.0
-"""With 127 levels, rows that weigh more than so many times the mean are added one by one."""
+"""With 127 levels, rows that weigh more than this multiple of the mean are added one by one."""
 
 NEGLIGIBLE = 1e-7
-"""So much beside what is listed is left out of a weighted sum."""
+"""Weighted sums omit tiles whose weight relative to the listed rows is at most this."""
 
 LEAST_STEP = 1e-30
 
@@ -25,14 +213,14 @@ NO_ADDENDS: F32 = np.empty(0, dtype=np.float32)
 
 
 class CodedKeys(NamedTuple):
-    """Keys in bytes, side by side.
+    """Keys in bytes, interleaved.
 
     Attributes:
-        codes: uint8[groups, words, 16, 4], of r keys and more; see `layout`.
+        codes: uint8[groups, words, 16, 4], at least r keys; see `layout`.
         scales: float32[r].
-        allowed: bool[r], True = may be attended to.
-        base: the place of the first one among all rows.
-        addends: float32[r], what is added to each similarity, within ±1e30; float32[0] for nothing.
+        allowed: bool[r], True where a row may be attended to.
+        base: the number of the first of these rows among all rows.
+        addends: float32[r], added to the similarities, within ±1e30; float32[0] for no addends.
     """
 
     codes: Bytes
@@ -43,13 +231,13 @@ class CodedKeys(NamedTuple):
 
 
 class CandidateLists(NamedTuple):
-    """The rows listed for q queries, as many as their lists have room for.
+    """Lists of candidate rows for q queries, of capacity c.
 
     Attributes:
-        thresholds: float32[q]; similarities from here on are listed.
+        thresholds: float32[q]; rows of at least this similarity are listed.
         places: int64[q, c].
         similarities: float32[q, c].
-        counts: int64[q], how much of each list is used.
+        counts: int64[q], the used length of each list.
     """
 
     thresholds: F32
@@ -59,14 +247,14 @@ class CandidateLists(NamedTuple):
 
 
 class CodedValues(NamedTuple):
-    """Values in codes, turned, from the beginning of a chunk on.
+    """Values in bytes, transposed, starting at a chunk.
 
     Attributes:
-        codes: uint8[chunks, groups, words, 16, 4], of r values and more; see `layout`.
+        codes: uint8[chunks, groups, words, 16, 4], at least r values; see `layout`.
         scales: float32[r].
         values: float32[r, d_v], the originals.
-        inverse_squares: float64[chunks], Σ scale⁻² of each, at least.
-        residual, length, code_length: the most there can be of ‖v − v̂‖, of ‖v‖ and of the length of a code.
+        inverse_squares: float64[chunks], upper bounds of Σ scale⁻².
+        residual, length, code_length: upper bounds of ‖v − v̂‖, of ‖v‖ and of the norm of a code.
     """
 
     codes: Bytes
@@ -78,26 +266,25 @@ class CodedValues(NamedTuple):
     code_length: float
 
 
-class Kernels(ListedKernels, Protocol):
-    """The steps of an answer that read many rows; q queries, r rows, width d, values of width d_v."""
+class Kernels(CandidateKernels, Protocol):
+    """All kernels. Shapes: q queries, r rows, width d, values of width d_v."""
 
     NAME: str
-    """What runs, for people to read."""
+    """The implementation's name, shown to users."""
 
     AMX: bool
-    """Whether the processor's matrix unit is used."""
+    """Whether the processor's matrix unit (AMX) is used."""
 
     SCANS: bool
-    """Whether a scan of codes is quicker than reading the originals in float64."""
+    """Whether scanning codes is faster than an exact pass over the float32 originals."""
 
     WIDE: bool
-    """Whether 16 bits of a query or a weight cost no more than 8, so that all have 16."""
+    """Whether 16-bit queries and weights cost no more than 8-bit ones, so that all have 16 bits."""
 
-    def packed_queries(self, codes: I16, steps: F32, *, fine: bool) -> Any:
-        """What the passes over keys read, of codes int16[q, d] and steps float32[q].
+    def pack_queries(self, codes: I16, steps: F32, *, fine: bool) -> Any:
+        """Pack codes int16[q, d] and steps float32[q] for the passes over keys.
 
-        Similarity = product of codes·scale·step, and the key's addend where it has one. Codes that are not fine are
-        within −127 to 127.
+        Similarity = product of codes · scale · step + addend. Codes that are not fine are within −127 to 127.
         """
 
     def sample_top(self, keys: CodedKeys, queries: Any, best: F32) -> None:
@@ -106,46 +293,46 @@ class Kernels(ListedKernels, Protocol):
     def accumulate(
         self, keys: CodedKeys, first: int, queries: Any, lists: CandidateLists, inverse: F32, sums: F64, weights: F32
     ) -> int:
-        """Go through rows from `first` on; stop early where a query's list may be too short for the next 64.
+        """Scan rows from `first` on. Stop early if a query's list may be too short for the next 64 rows.
 
         Args:
             keys: r of them.
             first: a multiple of 64.
-            lists: added to; what is not listed is summed.
+            lists: rows of at least the threshold are appended; others are summed.
             inverse: float32[q], 1/T.
             sums: float64[q, 3], added to: Σe, Σe·x, Σe² with x = (s − threshold)/T, not below −87, and e = exp(x).
-            weights: float32[q, ≥ r], contiguous, filled with e, 0 where listed or not allowed; float32[0, 0] to leave
-                it.
+            weights: float32[q, ≥ r], contiguous, filled with e, or 0 for rows listed or not allowed; float32[0, 0] to
+                skip this.
 
         Returns:
-            The row to go on from; r where all is done.
+            The row to continue from; r if all rows are done.
         """
 
     def fill_histogram(
         self, keys: CodedKeys, first: int, queries: Any, lists: CandidateLists, lows: F32, finer: F32, histogram: F64
     ) -> int:
-        """Like `accumulate`, but what lies below the threshold goes into a histogram instead of sums.
+        """Scan rows like `accumulate`, but count rows below the threshold in a histogram instead of summing them.
 
         Args:
             lows: float32[q], where the first bin begins.
-            finer: float32[q], bins to one of similarity.
-            histogram: float64[q, bins, 2], count and sum of similarities, added to.
+            finer: float32[q], bins per unit of similarity.
+            histogram: float64[q, bins, 2], count and sum of similarities; added to.
         """
 
     def add_values(
         self, tile: CodedValues, weights: F32, counts: I64, fine: bool, outputs: F64, errors: F64, amx: bool
     ) -> None:
-        """Add Σ weight·value over some chunks of coded values, or leave them out where they weigh next to nothing.
+        """Add Σ weight·value over chunks of coded values, or omit the tile if it weighs next to nothing.
 
-        A weight times its value's scale is rounded to whole levels of a step, at most 127, or 16 bits of them. Of 127,
-        rows that weigh more than ABOVE_MEAN times the mean are added one by one. Rounding weight·scale in float32 moves
-        it by at most (½ + levels·2⁻²¹)·step, and so the weight by that over scale.
+        weight·scale is rounded to integer levels of a step: at most 127, or 16 bits. With 127 levels, rows that weigh
+        more than ABOVE_MEAN times the mean are added one by one. Rounding in float32 changes weight·scale by at most
+        (½ + levels·2⁻²¹)·step, and so the weight by that divided by scale.
 
         Args:
-            tile: r of them.
+            tile: r values.
             weights: float32[q, ≥ r], contiguous, relative to a threshold.
-            counts: int64[q], rows that were listed; each has a term of 1 at least. What is so far below all of them
-                is left out.
+            counts: int64[q], the number of listed rows, each of which has a term of at least 1. A tile far below all of
+                them is omitted.
             fine: whether weights have 16 bits.
             outputs: float64[q, d_v], added to.
             errors: float64[q, 5], added to; see `scan.accumulator.VALUE_ERRORS`.
@@ -153,7 +340,7 @@ class Kernels(ListedKernels, Protocol):
         """
 
     def add_rows(self, values: F32, rows: I64, queries: I64, weights: F64, outputs: F64) -> None:
-        """outputs[query] += weight·values[row] for each of m triples.
+        """Add weight·values[row] to outputs[query] for m triples.
 
         Args:
             values: float32[r, d_v].
@@ -166,22 +353,22 @@ class Kernels(ListedKernels, Protocol):
         """Fill products float64[q, m] with query·row of every query float64[q, d] and each of m rows of [n, d]."""
 
     def all_sums(self, vectors: F32, rows: I64, weights: F64, outputs: F64) -> None:
-        """outputs float64[q, d] += weights float64[q, m] times m rows of vectors float32[n, d]."""
+        """Add weights float64[q, m] times m rows of vectors float32[n, d] to outputs float64[q, d]."""
 
-    def row_products(self, vectors: F32, rows: I64, queries: F64, asked: I64) -> F64:
-        """float64[m], query·row for each of m pairs, every row summed alike: copies of a row have the same product.
+    def row_products(self, vectors: F32, rows: I64, queries: F64, query_of: I64) -> F64:
+        """Return query·row for m pairs, float64[m]. All rows are summed in the same order, so copies of a row agree.
 
         Args:
             vectors: float32[n, d].
-            rows, asked: int64[m], which row and which query.
+            rows, query_of: int64[m], the row and the query of each pair.
             queries: float64[q, d].
         """
 
     def code_rows(self, vectors: F32, codes: I8, left: F32, scales: F64, squares: F64, total: F64) -> None:
-        """Code the rows of vectors float32[n, d] in 8 bits; every step is in float64 and the same to the bit.
+        """Code the rows of vectors float32[n, d] in 8 bits. Every step is in float64 and reproducible to the bit.
 
         Args:
-            vectors: x, contiguous and finite.
+            vectors: the rows x, contiguous and finite.
             codes: int8[n, d], filled with the nearest integers to x/scale.
             left: float32[n, d], filled with x − x̂, x̂ = code·scale.
             scales: float64[n], filled with max|x_j|/127, 0 for a vector of zeros.
@@ -190,10 +377,10 @@ class Kernels(ListedKernels, Protocol):
         """
 
     def residual_sum(self, vectors: F32, rows: I64) -> F64:
-        """float64[d]: Σ (x − x̂) over m rows int64[m] of [n, d], x̂ what the 8-bit code of x says."""
+        """Return Σ (x − x̂) over m rows int64[m] of [n, d], float64[d], x̂ being the decoded 8-bit code of x."""
 
     def quadratic_forms(self, vectors: F64, matrix: F32) -> tuple[F64, F64]:
-        """(float64[q], float64[q]): ‖x‖² and xᵀ·M·x/‖x‖² of each of vectors float64[q, d], M symmetric.
+        """Return (‖x‖², xᵀ·M·x/‖x‖²) of vectors float64[q, d], M symmetric: float64[q] each.
 
-        The second is off by no more than d + 8 roundings of float32 carry |x|ᵀ·|M|·|x|/‖x‖²; of a vector 0 it is 0.
+        The error of the second is at most d + 8 float32 roundings of |x|ᵀ·|M|·|x|/‖x‖². It is 0 for the zero vector.
         """

@@ -1,7 +1,7 @@
-"""The passes over keys in codes, compiled by numba; `in_numpy` has the same in NumPy.
+"""Compiled passes over the codes of keys.
 
-A pass makes products of bytes into similarities, 64 rows at a time: it adds up what lies below each query's threshold,
-in float32 for these 64 and in float64 beyond, and lists what lies above.
+A pass turns byte products into similarities, 64 rows at a time. It lists rows at or above each query's threshold and
+sums the others, in float32 within the 64 rows and in float64 across them.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 from numba import boolean, float32, float64, int32, int64, njit, uint8
 
 from attention.dtypes import F32, F64, I16, I32
-from attention.kernels.cpu import array, compiled, record
-from attention.kernels.dot.amx import amx_usable, padded
+from attention.kernels.cpu import array, kernel, record
+from attention.kernels.dot.amx import amx_usable, pad_rows
 from attention.kernels.dot.instructions import INSTRUCTION
 from attention.kernels.dot.products import byte_products
 from attention.kernels.interface import CandidateLists, CodedKeys
@@ -22,14 +22,14 @@ from attention.kernels.softmax_terms import NOT_ALLOWED, add_to_terms, scale_and
 
 
 class Packed(NamedTuple):
-    """Queries as the products want them.
+    """Packed queries.
 
     Attributes:
-        planes: int32[≥ each·q, words], the queries' codes, see `Instruction.packed`.
-        each: planes to a query: 1, or 2 of which the first one counts 256 times.
-        offsets: int32[q], what the keys' bytes, being higher than their codes, add to a product.
+        planes: int32[≥ each·q, words], the queries' codes; see `Instruction.pack`.
+        each: planes per query: 1, or 2, the first of which counts 256 times.
+        offsets: int32[q], what the 128 added to each key byte contributes to a product.
         steps: float32[q]; similarity = product·scale·step.
-        amx: whether the processor's matrix unit may be used.
+        amx: whether AMX may be used.
     """
 
     planes: I32
@@ -44,18 +44,18 @@ PACKED = record(Packed, array(int32, 2), int64, array(int32, 1), array(float32, 
 _CANDIDATES = record(CandidateLists, array(float32, 1), array(int64, 2), array(float32, 2), array(int64, 1))
 
 
-def packed_queries(codes: I16, steps: F32, *, fine: bool) -> Packed:
-    """Of codes int16[q, d] and steps float32[q]; coarse codes are within −127 to 127."""
+def pack_queries(codes: I16, steps: F32, *, fine: bool) -> Packed:
+    """Pack codes int16[q, d] and steps float32[q]. Coarse codes are within −127 to 127."""
     offsets = (INSTRUCTION.offset * codes.sum(axis=1, dtype=np.int64)).astype(np.int32)
-    planes = INSTRUCTION.packed(codes, fine=fine)
-    room = np.zeros((padded(*planes.shape, amx_usable()), planes.shape[1]), dtype=np.int32)
+    planes = INSTRUCTION.pack(codes, fine=fine)
+    room = np.zeros((pad_rows(*planes.shape, amx_usable()), planes.shape[1]), dtype=np.int32)
     room[: len(planes)] = planes
     return Packed(room, len(planes) // max(len(codes), 1), offsets, steps, amx_usable())
 
 
 @njit(inline="always")
 def _nothing(weights: F32, start: int, stop: int) -> None:
-    """The weights of rows of which none may be attended to."""
+    """Set the weights of these rows to 0."""
     for j in range(weights.shape[0]):
         for i in range(start, stop):
             weights[j, i] = float32(0.0)
@@ -63,7 +63,7 @@ def _nothing(weights: F32, start: int, stop: int) -> None:
 
 @njit(inline="always")
 def list_panel(lists: CandidateLists, query: int, used: int, similarities: F32, base: int) -> int:
-    """Add those of 64 rows that reach the threshold to a query's list, of which so much is used; how much is then."""
+    """Append the rows of a panel that reach the threshold to a query's list. Return its new length."""
     for i in range(PANEL):
         if similarities[i] >= lists.thresholds[query] and similarities[i] > NOT_ALLOWED:
             lists.places[query, used] = base + i
@@ -74,17 +74,17 @@ def list_panel(lists: CandidateLists, query: int, used: int, similarities: F32, 
 
 @njit(inline="always")
 def keep_best(best: F32, query: int, similarities: F32) -> None:
-    """Put those of 64 rows that are better than a query's worst among its best, which ascend, in its place."""
+    """Insert the similarities of a panel into a query's ascending list of the best, of fixed length."""
     for s in similarities:
         if s > best[query, 0]:
-            at = 0
-            while at + 1 < best.shape[1] and best[query, at + 1] < s:
-                best[query, at] = best[query, at + 1]
-                at += 1
-            best[query, at] = s
+            index = 0
+            while index + 1 < best.shape[1] and best[query, index + 1] < s:
+                best[query, index] = best[query, index + 1]
+                index += 1
+            best[query, index] = s
 
 
-@compiled(_KEYS, int64, PACKED, _CANDIDATES, array(float32, 1), array(float64, 2), array(float32, 2), fastmath=True)
+@kernel(_KEYS, int64, PACKED, _CANDIDATES, array(float32, 1), array(float64, 2), array(float32, 2), fastmath=True)
 def accumulate(
     keys: CodedKeys,
     first: int,
@@ -103,7 +103,7 @@ def accumulate(
     products = np.empty((factors.shape[0], PANEL), dtype=np.int32)
     scaling = np.empty((2, PANEL), dtype=np.float32)
     similarities, terms = np.empty(PANEL, dtype=np.float32), np.empty(PANEL, dtype=np.float32)
-    # Copies, because two workers' sums may share a cache line, which would go back and forth.
+    # Local copies: sums of two workers may share a cache line (false sharing).
     totals = np.zeros((q, 3))
     used = lists.counts.copy()
     longest, room = used.max(), lists.places.shape[1] - PANEL
@@ -138,7 +138,7 @@ def accumulate(
     return min(start, rows)
 
 
-@compiled(_KEYS, int64, PACKED, _CANDIDATES, array(float32, 1), array(float32, 1), array(float64, 3), fastmath=True)
+@kernel(_KEYS, int64, PACKED, _CANDIDATES, array(float32, 1), array(float32, 1), array(float64, 3), fastmath=True)
 def fill_histogram(
     keys: CodedKeys,
     first: int,
@@ -191,7 +191,7 @@ def fill_histogram(
     return min(start, rows)
 
 
-@compiled(_KEYS, PACKED, array(float32, 2), fastmath=True)
+@kernel(_KEYS, PACKED, array(float32, 2), fastmath=True)
 def sample_top(keys: CodedKeys, queries: Packed, best: F32) -> None:
     """See `Kernels`."""
     codes, scales, allowed, addends = keys.codes, keys.scales, keys.allowed, keys.addends

@@ -1,9 +1,8 @@
-"""Matrices of bytes in the order in which a processor's dot-product instructions read them.
+"""The memory layout of byte matrices, in the order in which dot-product instructions read them.
 
-Such an instruction multiplies 64 unsigned bytes with 64 signed ones and adds every four neighbours to one of 16 sums.
-So 16 rows lie side by side, four components of each at a time: the 16 sums are then those of 16 rows, and nothing is
-left to be added across them. Signed bytes are stored 128 higher, which a caller takes off again, 128·Σ of the other
-factor.
+Such an instruction multiplies 64 unsigned bytes with 64 signed bytes, and adds every four neighbouring products to one
+of 16 sums. So 16 rows are interleaved, four components at a time: each sum then belongs to one row, and no horizontal
+addition is needed. Signed bytes are stored with 128 added; the caller subtracts 128·Σ of the other factor.
 """
 
 from __future__ import annotations
@@ -16,80 +15,80 @@ from attention.shared_memory import Room, private
 LANES, DEEP = 16, 4
 
 PANEL = 64
-"""Rows that are multiplied at a time, four groups of 16; storage is rounded up to as many."""
+"""Rows multiplied at a time, four groups of 16. Storage is rounded up to a multiple."""
 
 OFFSET = 128
 
 LEVELS = 127
-"""The most that a signed byte holds on both sides of 0."""
+"""The largest absolute value of a code of one signed byte."""
 
 FINE_LEVELS = 127 * 256 + 127
-"""The most that two signed bytes hold, one of them 256 times the other."""
+"""The largest absolute value of a code of two signed bytes."""
 
 CHUNK = 1024
-"""Values whose codes lie together."""
+"""Values whose codes are stored together."""
 
 WEIGHT_LEVELS = (2**31 - 1) // (LEVELS * CHUNK)
-"""The most levels that a weight of 16 bits has: a chunk's sum of levels times codes fits into 32 bits."""
+"""The largest level of a 16-bit weight, so that a chunk's sum of levels times codes fits into 32 bits."""
 
 
 def rows_room(rows: int, width: int, room: Room = private) -> Bytes:
-    """Room for so many rows: uint8[groups, words, 16, 4], components beyond the width being 0 once written."""
+    """Allocate uint8[groups, words, 16, 4] for rows of a width. Padding components are 0 once written."""
     return room((-(-rows // PANEL) * (PANEL // LANES), -(-width // DEEP), LANES, DEEP), np.uint8)
 
 
 def put_rows(into: Bytes, start: int, rows: I8) -> None:
     """Store `rows` int8[n, d] from row `start` on."""
-    places = np.arange(start, start + len(rows))
+    rows_of = np.arange(start, start + len(rows))
     words = into.view(np.uint32)[..., 0]
-    words[places // LANES, :, places % LANES] = _shifted(rows, DEEP).view(np.uint32)
+    words[rows_of // LANES, :, rows_of % LANES] = _shift(rows, DEEP).view(np.uint32)
 
 
-def rows_at(stored: Bytes, places: Index, width: int) -> I8:
-    """int8[n, width]: the rows at `places`."""
+def rows_at(stored: Bytes, indices: Index, width: int) -> I8:
+    """Return the rows at `indices`, int8[n, width]."""
     words = stored.view(np.uint32)[..., 0]
-    found = np.ascontiguousarray(words[places // LANES, :, places % LANES]).view(np.uint8)
-    return (found[:, :width] ^ np.uint8(OFFSET)).view(np.int8)
+    bytes_of_rows = np.ascontiguousarray(words[indices // LANES, :, indices % LANES]).view(np.uint8)
+    return (bytes_of_rows[:, :width] ^ np.uint8(OFFSET)).view(np.int8)
 
 
 def columns_room(chunks: int, rows: int, width: int, room: Room = private) -> Bytes:
-    """Room for `chunks` matrices of `rows` rows (a multiple of 4), turned: columns are what lies side by side."""
+    """Allocate `chunks` transposed matrices of `rows` rows (a multiple of 4), with columns interleaved."""
     return room((chunks, -(-width // PANEL) * (PANEL // LANES), rows // DEEP, LANES, DEEP), np.uint8)
 
 
 def put_columns(into: Bytes, start: int, rows: I8) -> None:
-    """Store `rows` int8[n, d] from row `start` of one turned matrix uint8[groups, words, 16, 4] on."""
-    wide = _shifted(rows, into.shape[0] * LANES).reshape(len(rows), into.shape[0], LANES)
-    # Four rows side by side are the bytes of one word: whole words are moved several times faster than bytes are.
+    """Store `rows` int8[n, d] from row `start` of one transposed matrix uint8[groups, words, 16, 4]."""
+    wide = _shift(rows, into.shape[0] * LANES).reshape(len(rows), into.shape[0], LANES)
+    # Four interleaved rows form one word: moving words is several times faster than moving bytes.
     first = min(-start % DEEP, len(rows))
     last = first + (len(rows) - first) // DEEP * DEEP
     four = wide[first:last].reshape(-1, DEEP, *wide.shape[1:])
     turned = np.empty((len(four), *wide.shape[1:], DEEP), dtype=np.uint8)
-    for place in range(DEEP):
-        turned[..., place] = four[:, place]
+    for byte in range(DEEP):
+        turned[..., byte] = four[:, byte]
     words = slice((start + first) // DEEP, (start + last) // DEEP)
     into.view(np.uint32)[:, words, :, 0] = turned.view(np.uint32)[..., 0].transpose(1, 0, 2)
     edges = np.r_[0:first, last : len(rows)]
-    places = start + edges
-    into[:, places // DEEP, :, places % DEEP] = wide[edges]
+    indices = start + edges
+    into[:, indices // DEEP, :, indices % DEEP] = wide[edges]
 
 
 def columns_of(stored: Bytes, first: int, stop: int, width: int) -> I8:
-    """int8[n, width]: rows `first` to `stop` of one turned matrix."""
-    places = np.arange(first, stop)
-    found = stored[:, places // DEEP, :, places % DEEP].reshape(len(places), -1)
-    return (found[:, :width] ^ np.uint8(OFFSET)).view(np.int8)
+    """Return rows `first` to `stop` of one transposed matrix, int8[n, width]."""
+    indices = np.arange(first, stop)
+    bytes_of_rows = stored[:, indices // DEEP, :, indices % DEEP].reshape(len(indices), -1)
+    return (bytes_of_rows[:, :width] ^ np.uint8(OFFSET)).view(np.int8)
 
 
-def packed(rows: I8) -> I32:
-    """int32[n, words]: the other factor, `rows` int8[n, d], four components to a word."""
+def pack(rows: I8) -> I32:
+    """Pack the other factor, int8[n, d], four components to a word: int32[n, words]."""
     wide = np.zeros((len(rows), -(-rows.shape[1] // DEEP) * DEEP), dtype=np.int8)
     wide[:, : rows.shape[1]] = rows
     return wide.view(np.int32)
 
 
-def _shifted(rows: I8, step: int) -> Bytes:
-    """uint8[n, ≥ d], 128 higher, the width rounded up to a multiple of `step`."""
+def _shift(rows: I8, step: int) -> Bytes:
+    """Return rows with 128 added, uint8[n, ≥ d], the width rounded up to a multiple of `step`."""
     wide = np.zeros((len(rows), -(-rows.shape[1] // step) * step), dtype=np.int8)
     wide[:, : rows.shape[1]] = rows
     return wide.view(np.uint8) ^ np.uint8(OFFSET)

@@ -1,4 +1,4 @@
-"""Machine code, the lookup's and the Transformer's: loaded if it was kept, else made in processes of their own."""
+"""Loading of the lookup's and the Transformer's machine code, which child processes compile if it is not cached."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any
 
-from attention.kernels import engine, in_numpy
+from attention.kernels import dispatch, in_numpy
 from attention.kernels.targets import TARGETS, Target, targets_of, this_target
 
 if TYPE_CHECKING:
@@ -22,87 +22,86 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LOOKUP, TRANSFORMER = "lookup", "transformer"
-"""The parts, each of which is made by a process."""
+"""The two parts of the machine code. Each is compiled by a child process."""
 
 MODULE = "attention.kernels.machine_code"
-"""This module, which has another name where it is run."""
+"""The name of this module, which is `__main__` when it is run."""
 
 NICENESS = 10
-"""Of these processes: whatever answers meanwhile goes first."""
+"""The niceness of child processes, so that answers go first."""
 
 _configuring, _loading = Lock(), Lock()
 _children: set[subprocess.Popen[bytes]] = set()
 _loads: set[Event] = set()
-"""Of each load that is under way, whether it was stopped."""
+"""One event per load in progress, set to stop it."""
 
-_standing_in = False  # for the Transformer
-_known = Event()  # the Transformer's machine code is there, or is known to take long
-_known.set()
+_numpy_encodes = False
+_transformer_settled = Event()  # its machine code is loaded, or a child process has to compile it
+_transformer_settled.set()
 
 
-def stand_in() -> None:
-    """Answer by NumPy until `prepare` is done, encode without machine code until `prepare_transformer` is.
+def use_numpy_until_ready() -> None:
+    """Answer with NumPy until `prepare` returns, and encode without machine code until `prepare_transformer` returns.
 
-    The same, slower, and nothing waits for a compiler.
+    Answers are the same but slower, and never wait for the compiler.
     """
-    global _standing_in
-    engine.choose(in_numpy)
-    _standing_in = True
-    _known.clear()
+    global _numpy_encodes
+    dispatch.use_kernels(in_numpy)
+    _numpy_encodes = True
+    _transformer_settled.clear()
 
 
-def encodes(seconds: float = 0.0) -> bool:
-    """Return whether to encode by machine code: always, but while something stands in for it.
+def transformer_ready(seconds: float = 0.0) -> bool:
+    """Return whether to encode with machine code: False only after `use_numpy_until_ready`.
 
     Args:
-        seconds: how long to wait at most, once, while `prepare_transformer` loads what was kept. Nothing waits while it
-            is made.
+        seconds: how long to wait while `prepare_transformer` loads cached code. It never waits for compilation.
     """
-    _known.wait(seconds)
-    _known.set()
-    return not _standing_in
+    _transformer_settled.wait(seconds)
+    _transformer_settled.set()
+    return not _numpy_encodes
 
 
 def prepare(directory: Path | None = None, target: Target | None = None) -> None:
-    """Have the lookup's machine code in memory, and answer by it from then on.
+    """Load the lookup's machine code, and answer with it from then on.
 
-    It is loaded if it was kept; else a process makes it, in half a minute. For a program that is mostly this, as early
-    as it can: if numba has begun to compile for this processor alone, it goes on so.
+    If it is not cached, a child process compiles it, which takes half a minute. Call this before anything else uses
+    numba: the target and the cache directory are fixed at the first compilation.
 
     Args:
-        directory: where machine code is kept; None for the user's own.
-        target: for which kind of processor; None for the one of `this_target`.
+        directory: the cache directory; None for `cache.default_directory()`.
+        target: the kind of processor to compile for; None for `this_target()`.
 
     Raises:
         InterruptedError: `stop` was called meanwhile.
     """
-    if engine.can_compile():
+    if dispatch.can_compile():
         configure(directory, target)
         _load(LOOKUP, target)
-    engine.choose(None)
+    dispatch.use_kernels(None)
 
 
 def prepare_transformer(directory: Path | None = None, target: Target | None = None) -> None:
-    """Have the Transformer's machine code in memory, too.
+    """Load the Transformer's machine code, and encode with it from then on.
 
     Args:
-        directory, target: as for `prepare`; the first of both calls decides.
+        directory, target: as in `prepare`; the first call of either decides.
 
     Raises:
-        ImportError: there is no compiler, so there is no machine code.
+        ImportError: numba is not installed.
         InterruptedError: `stop` was called meanwhile.
     """
-    global _standing_in
+    global _numpy_encodes
     try:
         configure(directory, target)
         _load(TRANSFORMER, target)
-        _standing_in = False
+        _numpy_encodes = False
     finally:
-        _known.set()
+        _transformer_settled.set()
 
 
 def stop() -> None:
-    """End the processes that make machine code; each `prepare` and `prepare_transformer` under way raises."""
+    """Kill the child processes that compile. Every `prepare` and `prepare_transformer` in progress raises."""
     for load in list(_loads):
         load.set()
     for child in list(_children):
@@ -111,10 +110,10 @@ def stop() -> None:
 
 
 def configure(directory: Path | None, target: Target | None = None) -> None:
-    """Tell numba for which processor to compile, and say where to keep that, unless kernels are imported already.
+    """Set numba's target and the cache directory. Do nothing if kernels are already imported.
 
     Args:
-        directory, target: as for `prepare`.
+        directory, target: as in `prepare`.
     """
     from numba import config
 
@@ -128,30 +127,30 @@ def configure(directory: Path | None, target: Target | None = None) -> None:
         from attention.kernels import cache
 
         cache.keep_in(directory)
-        import attention.kernels.cpu  # noqa: F401  (from now on it has begun)
+        import attention.kernels.cpu  # noqa: F401  (fixes the target)
 
 
 def _kernels(part: str) -> Compiled:
     from attention.kernels import cpu
 
     if part == LOOKUP:
-        engine.machine_code()
+        dispatch.machine_code()
         return cpu.KERNELS
-    from attention.kernels.transformer import encoding  # noqa: F401  (its functions are listed as it is imported)
+    from attention.kernels.transformer import encoding  # noqa: F401  (importing it fills TRANSFORMER)
 
     return cpu.TRANSFORMER
 
 
 def _load(part: str, target: Target | None) -> None:
-    """Load the kernels of a part, after a process has made what was not kept."""
+    """Load the kernels of a part, after a child process has compiled those that are not cached."""
     kernels, stopped = _kernels(part), Event()
     _loads.add(stopped)
     try:
         if not all(function._cache.holds(arguments) for function, arguments in kernels if not function.signatures):
-            _known.set()
-            _make_elsewhere(part, target, stopped)
+            _transformer_settled.set()
+            _compile_in_child(part, target, stopped)
         if stopped.is_set():
-            raise InterruptedError("the machine code was not made: it was told to stop")
+            raise InterruptedError("the machine code was not loaded: stop() was called")
         with _loading:
             _compile(kernels)
     finally:
@@ -164,12 +163,12 @@ def _compile(kernels: Compiled) -> None:
 
 
 def _program() -> list[str]:
-    """The command that runs `main` in a process that imports what this one does."""
+    """Return a command that runs `main` with this process's import path."""
     return [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path}; from {MODULE} import main; main()"]
 
 
-def _make_elsewhere(part: str, target: Target | None, stopped: Event) -> None:
-    """Have a process make a part; without it, or if it fails, the code is made here, beside all else."""
+def _compile_in_child(part: str, target: Target | None, stopped: Event) -> None:
+    """Compile a part in a child process. If that fails, this process compiles it when it is loaded."""
     from attention.kernels import cache
 
     directory = cache.folder().parent.parent
@@ -182,19 +181,19 @@ def _make_elsewhere(part: str, target: Target | None, stopped: Event) -> None:
         cache.keep_in(directory)
     command = [*_program(), str(directory), "--part", part, "--while-asked"]
     command += ["--target", target.name] if target is not None else []
-    logger.info("making the %s's machine code, once", part)
+    logger.info("compiling the %s's machine code, once", part)
     try:
-        # The child ends when its input does, so also if this process is killed.
+        # The child ends with its standard input, so it also ends if this process is killed.
         child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     except OSError as error:
-        logger.warning("no process can be started to make the %s's machine code: %s", part, error)
+        logger.warning("no process can be started to compile the %s's machine code: %s", part, error)
         return
     _children.add(child)
     try:
         if stopped.is_set():
             child.kill()
         if child.wait() != 0 and not stopped.is_set():
-            logger.warning("the process that makes the %s's machine code ended with %d", part, child.returncode)
+            logger.warning("the process that compiles the %s's machine code ended with %d", part, child.returncode)
     finally:
         _children.discard(child)
         assert child.stdin is not None
@@ -202,12 +201,12 @@ def _make_elsewhere(part: str, target: Target | None, stopped: Event) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Make machine code and keep it in a directory."""
+    """Compile the machine code into a directory."""
     parser = argparse.ArgumentParser(prog=f"python -m {MODULE}", description=main.__doc__)
-    parser.add_argument("directory", nargs="?", type=Path, help="the user's own, if it is not given")
-    parser.add_argument("--target", choices=TARGETS, help="for another kind of processor of this machine's family")
-    parser.add_argument("--part", choices=(LOOKUP, TRANSFORMER), help="only this")
-    parser.add_argument("--every-target", action="store_true", help="for each kind of this machine's family in turn")
+    parser.add_argument("directory", nargs="?", type=Path, help="the cache directory; the user's own by default")
+    parser.add_argument("--target", choices=TARGETS, help="another kind of processor of this machine's family")
+    parser.add_argument("--part", choices=(LOOKUP, TRANSFORMER), help="only this part")
+    parser.add_argument("--every-target", action="store_true", help="every kind of processor of this machine's family")
     parser.add_argument("--while-asked", action="store_true", help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
     if chosen.every_target:

@@ -1,30 +1,38 @@
-"""Products with the float32 originals and sums of them, compiled by numba; `in_numpy` has the same in NumPy."""
+"""Compiled passes over float32 originals: products, weighted sums, coding, quadratic forms."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
-from numba import float32, float64, int8, int32, int64, njit
+from llvmlite import ir
+from numba import float32, float64, int8, int32, int64, njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from attention.dtypes import F32, F64, I8, I64
-from attention.kernels.cpu import array, compiled, fetch
-from attention.kernels.layout import LEVELS
+from attention.kernels.cpu import array, arrays, fetch, kernel
+from attention.kernels.layout import LANES, LEVELS
+from attention.kernels.simd import REALS, Lanes
 
 CACHE_LINE = 64
-"""Bytes that are brought into the cache together."""
+"""Bytes of a cache line."""
 
 AHEAD = 3
-"""Rows that are on their way while one is read."""
+"""Rows to prefetch ahead of the one being read."""
 
 
 @njit(nogil=True, inline="always")
 def _fetch_row(vectors: F32, row: int) -> None:
-    """Have a row brought into the cache: rows lie far apart, and the processor does not see which comes next."""
-    place = vectors.ctypes.data + np.uintp(row * vectors.strides[0])
+    """Prefetch a row: rows lie far apart, so the hardware prefetcher cannot predict the next one."""
+    address = vectors.ctypes.data + np.uintp(row * vectors.strides[0])
     for line in range(0, vectors.shape[1] * vectors.itemsize, CACHE_LINE):
-        fetch(place + np.uintp(line))
+        fetch(address + np.uintp(line))
 
 
-@compiled(array(float32, 2), array(int64, 1), array(int64, 1), array(float64, 1), array(float64, 2), fastmath=True)
+@kernel(array(float32, 2), array(int64, 1), array(int64, 1), array(float64, 1), array(float64, 2), fastmath=True)
 def add_rows(
     values: F32,
     rows: I64,
@@ -39,7 +47,7 @@ def add_rows(
         for ahead in range(m + 4, min(m + 8, last + 1)):
             _fetch_row(values, rows[ahead])
         if m + 3 <= last and queries[m + 1] == query and queries[m + 2] == query and queries[m + 3] == query:
-            # Four at once, because an output is read and written as often as it is added to.
+            # Four rows at once, so that an output is read and written once for all four.
             row_a, row_b, row_c, row_d = values[rows[m]], values[rows[m + 1]], values[rows[m + 2]], values[rows[m + 3]]
             a, b, c, d = weights[m], weights[m + 1], weights[m + 2], weights[m + 3]
             output = outputs[query]
@@ -57,13 +65,13 @@ def add_rows(
 
 @njit(fastmath=True)
 def _products_of_one(vectors: F32, rows: I64, query: F64, products: F64) -> None:
-    """Fill products float64[m]: `all_products` of one query, for which rows need not be widened beforehand."""
+    """Fill products float64[m] for one query, without converting rows to float64 first."""
     last = len(rows) - 1
     for first in range(0, len(rows), 4):
-        # Behind the end the last row stands in.
-        places = (first, min(first + 1, last), min(first + 2, last), min(first + 3, last))
-        row_a, row_b = vectors[rows[places[0]]], vectors[rows[places[1]]]
-        row_c, row_d = vectors[rows[places[2]]], vectors[rows[places[3]]]
+        # Beyond the end, repeat the last row.
+        indices = (first, min(first + 1, last), min(first + 2, last), min(first + 3, last))
+        row_a, row_b = vectors[rows[indices[0]]], vectors[rows[indices[1]]]
+        row_c, row_d = vectors[rows[indices[2]]], vectors[rows[indices[3]]]
         a, b, c, d = 0.0, 0.0, 0.0, 0.0
         for t in range(len(query)):
             component = query[t]
@@ -71,13 +79,13 @@ def _products_of_one(vectors: F32, rows: I64, query: F64, products: F64) -> None
             b += np.float64(row_b[t]) * component
             c += np.float64(row_c[t]) * component
             d += np.float64(row_d[t]) * component
-        products[places[0]] = a
-        products[places[1]] = b
-        products[places[2]] = c
-        products[places[3]] = d
+        products[indices[0]] = a
+        products[indices[1]] = b
+        products[indices[2]] = c
+        products[indices[3]] = d
 
 
-@compiled(array(float32, 2), array(int64, 1), array(float64, 2), array(float64, 2), fastmath=True)
+@kernel(array(float32, 2), array(int64, 1), array(float64, 2), array(float64, 2), fastmath=True)
 def all_products(vectors: F32, rows: I64, queries: F64, products: F64) -> None:
     """See `Kernels`."""
     if len(queries) == 1:
@@ -85,8 +93,8 @@ def all_products(vectors: F32, rows: I64, queries: F64, products: F64) -> None:
         return
     four = np.zeros((4, vectors.shape[1]))
     for first in range(0, len(rows), 4):
-        for at in range(min(4, len(rows) - first)):
-            four[at] = vectors[rows[first + at]]
+        for index in range(min(4, len(rows) - first)):
+            four[index] = vectors[rows[first + index]]
         for j in range(queries.shape[0]):
             a, b, c, d = 0.0, 0.0, 0.0, 0.0
             for t in range(vectors.shape[1]):
@@ -95,23 +103,23 @@ def all_products(vectors: F32, rows: I64, queries: F64, products: F64) -> None:
                 b += four[1, t] * component
                 c += four[2, t] * component
                 d += four[3, t] * component
-            found = (a, b, c, d)
-            for at in range(min(4, len(rows) - first)):
-                products[j, first + at] = found[at]
+            dot_products = (a, b, c, d)
+            for index in range(min(4, len(rows) - first)):
+                products[j, first + index] = dot_products[index]
 
 
-@compiled(array(float32, 2), array(int64, 1), array(float64, 2), array(float64, 2), fastmath=True)
+@kernel(array(float32, 2), array(int64, 1), array(float64, 2), array(float64, 2), fastmath=True)
 def all_sums(vectors: F32, rows: I64, weights: F64, outputs: F64) -> None:
     """See `Kernels`."""
     four = np.zeros((4, vectors.shape[1]))
     shares = np.zeros(4)
     for first in range(0, len(rows), 4):
-        here = min(4, len(rows) - first)
-        for at in range(here):
-            four[at] = vectors[rows[first + at]]
+        count = min(4, len(rows) - first)
+        for index in range(count):
+            four[index] = vectors[rows[first + index]]
         for j in range(weights.shape[0]):
             shares[:] = 0.0
-            shares[:here] = weights[j, first : first + here]
+            shares[:count] = weights[j, first : first + count]
             if shares.any():
                 a, b, c, d = shares[0], shares[1], shares[2], shares[3]
                 for t in range(vectors.shape[1]):
@@ -120,14 +128,14 @@ def all_sums(vectors: F32, rows: I64, weights: F64, outputs: F64) -> None:
 
 @njit(fastmath=True)
 def _square_sum(row: F64) -> float:
-    """Return Σ row², many components at a time: the only step of `code_rows` whose order is free."""
+    """Return Σ row², in any order: the only step of `code_rows` that the compiler may reorder."""
     total = 0.0
     for t in range(len(row)):
         total += row[t] * row[t]
     return total
 
 
-@compiled(
+@kernel(
     array(float32, 2),
     array(int8, 2),
     array(float32, 2),
@@ -138,19 +146,19 @@ def _square_sum(row: F64) -> float:
 )
 def code_rows(vectors: F32, codes: I8, left: F32, scales: F64, squares: F64, total: F64) -> None:
     """See `Kernels`."""
-    # One pass over a row, which the first-level cache holds. Two loops write two arrays each: with four the compiler
-    # would have to compare more addresses than it does before it takes several components at a time.
+    # One pass over a row, which the L1 cache holds. Two loops write two arrays each, because the compiler vectorises a
+    # loop only if it has to check few pairs of arrays for overlap.
     width = vectors.shape[1]
     sizes, exact = vectors.view(np.int32), np.empty(width)
     longest = np.zeros(1, dtype=np.int32)
     size = longest.view(np.float32)
     for m in range(len(vectors)):
-        most = int32(0)
+        largest = int32(0)
         for t in range(width):
-            most = max(most, sizes[m, t] & int32(0x7FFFFFFF))
-        longest[0] = most
+            largest = max(largest, sizes[m, t] & int32(0x7FFFFFFF))
+        longest[0] = largest
         scale = np.float64(size[0]) / LEVELS
-        step = scale if most > 0 else 1.0
+        step = scale if largest > 0 else 1.0
         for t in range(width):
             component = np.float64(vectors[m, t])
             code = np.rint(component / step)
@@ -163,12 +171,12 @@ def code_rows(vectors: F32, codes: I8, left: F32, scales: F64, squares: F64, tot
         squares[m] = _square_sum(exact)
 
 
-@compiled(array(float32, 2), array(int64, 1), fastmath=False)
+@kernel(array(float32, 2), array(int64, 1), fastmath=False)
 def residual_sum(vectors: F32, rows: I64) -> F64:
     """See `Kernels`."""
-    # Each step in float64, in the order of `codes.quantisation.to_codes` and never joined with another: so a component
-    # at the edge between two codes is rounded as it was when it was coded. Bits of a float without its sign are in
-    # order, and the largest of integers is found many at a time.
+    # Each step is in float64, in the order of `codes.quantisation.to_codes`, and never fused with another. So a
+    # component halfway between two codes is rounded as it was when it was coded. The bits of floats without their sign
+    # are ordered like the floats, and a maximum of integers vectorises.
     width = vectors.shape[1]
     sizes, total = vectors.view(np.int32), np.zeros(width)
     longest = np.zeros(1, dtype=np.int32)
@@ -177,12 +185,12 @@ def residual_sum(vectors: F32, rows: I64) -> F64:
         if m + AHEAD < len(rows):
             _fetch_row(vectors, rows[m + AHEAD])
         row = rows[m]
-        most = int32(0)
+        largest = int32(0)
         for t in range(width):
-            most = max(most, sizes[row, t] & int32(0x7FFFFFFF))
-        if most == 0:
+            largest = max(largest, sizes[row, t] & int32(0x7FFFFFFF))
+        if largest == 0:
             continue
-        longest[0] = most
+        longest[0] = largest
         scale = np.float64(size[0]) / LEVELS
         for t in range(width):
             component = np.float64(vectors[row, t])
@@ -190,16 +198,131 @@ def residual_sum(vectors: F32, rows: I64) -> F64:
     return total
 
 
-@compiled(array(float32, 2), array(int64, 1), array(float64, 2), array(int64, 1), fastmath=True)
-def row_products(vectors: F32, rows: I64, queries: F64, asked: I64) -> F64:
+@kernel(array(float32, 2), array(int64, 1), array(float64, 2), array(int64, 1), fastmath=True)
+def row_products(vectors: F32, rows: I64, queries: F64, query_of: I64) -> F64:
     """See `Kernels`."""
-    found = np.empty(len(rows))
+    products = np.empty(len(rows))
     for m in range(len(rows)):
         if m + AHEAD < len(rows):
             _fetch_row(vectors, rows[m + AHEAD])
-        row, query = rows[m], asked[m]
+        row, query = rows[m], query_of[m]
         total = 0.0
         for t in range(vectors.shape[1]):
             total += np.float64(vectors[row, t]) * queries[query, t]
-        found[m] = total
-    return found
+        products[m] = total
+    return products
+
+
+ROWS = 8
+"""Rows of the matrix per step: each vector that is read is used for this number of sums."""
+
+SMALLEST = 1e-300
+"""A squared norm below this counts as 0."""
+
+_LONG = ir.IntType(64)
+
+
+def _rows(count: int) -> Callable[..., None]:
+    """Return an intrinsic that fills float32[count, 16] with products of a block of the matrix with 16 vectors."""
+    # A register holds one component of each of 16 vectors; an element of the matrix is broadcast to all lanes.
+
+    @intrinsic
+    def products(typing_context: Any, matrix: Any, first: Any, begin: Any, end: Any, side: Any, sums: Any) -> Any:
+        def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            _, first, begin, end, _, _ = arguments
+            matrix, side, sums = arrays(context, builder, signature, arguments, 0, 4, 5)
+            width = cgutils.unpack_tuple(builder, matrix.shape)[1]
+            rows = [
+                builder.gep(matrix.data, [builder.mul(builder.add(first, _LONG(row)), width)]) for row in range(count)
+            ]
+            before, loop, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
+            zero = ir.Constant(REALS, [0.0] * LANES)
+            builder.cbranch(builder.icmp_signed("<", begin, end), loop, after)
+            builder.position_at_end(loop)
+            column = builder.phi(_LONG)
+            column.add_incoming(begin, before)
+            totals = [builder.phi(REALS) for _ in rows]
+            vectors = Lanes.load(builder, REALS, builder.gep(side.data, [builder.mul(column, _LONG(LANES))]))
+            added = []
+            for row, total in zip(rows, totals, strict=True):
+                element = Lanes.everywhere(builder, builder.load(builder.gep(row, [column])))
+                added.append((Lanes(builder, total) + element * vectors).value)
+            following = builder.add(column, _LONG(1))
+            column.add_incoming(following, loop)
+            for total, then in zip(totals, added, strict=True):
+                total.add_incoming(zero, before)
+                total.add_incoming(then, loop)
+            builder.cbranch(builder.icmp_signed("<", following, end), loop, after)
+            builder.position_at_end(after)
+            finals = [builder.phi(REALS) for _ in rows]
+            for total, then in zip(finals, added, strict=True):
+                total.add_incoming(zero, before)
+                total.add_incoming(then, loop)
+            for number, total in enumerate(finals):
+                Lanes(builder, total).store(builder.gep(sums.data, [_LONG(number * LANES)]))
+            return context.get_dummy_value()
+
+        return types.void(matrix, types.int64, types.int64, types.int64, side, sums), build
+
+    return products
+
+
+_eight, _one = _rows(ROWS), _rows(1)
+
+
+@njit(nogil=True, fastmath=True)
+def _form(unit: F32, matrix: F32) -> float:
+    """Return the quadratic form of one vector."""
+    form = 0.0
+    for i in range(len(matrix)):
+        row, total = matrix[i], float32(0.0)
+        for j in range(i):
+            total += row[j] * unit[j]
+        form += np.float64(unit[i]) * (2 * np.float64(total) + np.float64(row[i]) * np.float64(unit[i]))
+    return form
+
+
+@njit(nogil=True, fastmath=True)
+def _add(below: F32, within: F32, side: F32, first: int, rows: int, forms: F64) -> None:
+    """Add the contribution of a block of rows to forms float64[16]. Elements left of the diagonal count twice."""
+    for i in range(rows):
+        for lane in range(LANES):
+            total = 2 * np.float64(below[i, lane]) + np.float64(within[i, lane])
+            forms[lane] += total * np.float64(side[first + i, lane])
+
+
+@kernel(array(float64, 2), array(float32, 2), fastmath=False)
+def quadratic_forms(vectors: F64, matrix: F32) -> tuple[F64, F64]:
+    """See `Kernels`."""
+    width = len(matrix)
+    squares, forms = np.zeros(len(vectors)), np.empty(len(vectors))
+    units = np.zeros((-(-len(vectors) // LANES) * LANES, width), dtype=np.float32)
+    for vector in range(len(vectors)):
+        for i in range(width):
+            squares[vector] += vectors[vector, i] * vectors[vector, i]
+        shorter = 1 / math.sqrt(max(squares[vector], SMALLEST))
+        for i in range(width):
+            units[vector, i] = vectors[vector, i] * shorter
+    if len(vectors) == 1:
+        forms[0] = _form(units[0], matrix)
+        return squares, forms
+    side, block_forms = np.empty((width, LANES), dtype=np.float32), np.empty(LANES)
+    below, within = np.empty((ROWS, LANES), dtype=np.float32), np.empty((ROWS, LANES), dtype=np.float32)
+    for start in range(0, len(vectors), LANES):
+        for i in range(width):
+            for lane in range(LANES):
+                side[i, lane] = units[start + lane, i]
+        block_forms[:] = 0.0
+        for first in range(0, width, ROWS):
+            rows = min(ROWS, width - first)
+            if rows == ROWS:
+                _eight(matrix, first, 0, first, side, below)
+                _eight(matrix, first, first, first + rows, side, within)
+            else:
+                for i in range(rows):
+                    _one(matrix, first + i, 0, first, side, below[i : i + 1])
+                    _one(matrix, first + i, first, first + rows, side, within[i : i + 1])
+            _add(below, within, side, first, rows, block_forms)
+        for lane in range(min(LANES, len(vectors) - start)):
+            forms[start + lane] = block_forms[lane]
+    return squares, forms

@@ -1,8 +1,7 @@
-"""Sixteen numbers side by side in the code that numba compiles.
+"""Vectors of 16 numbers (SIMD) in the code that intrinsics build.
 
-The compiler turns plain loops into such code where it can prove that no array overlaps another; in a pass it often
-could not, and then took the numbers one by one. Here they are side by side by construction, on every processor: what
-its registers cannot hold at once the compiler divides.
+LLVM vectorises a plain loop only if it can prove that its arrays do not overlap, which it often cannot. These vectors
+are explicit on every processor. If a register is narrower than 16 numbers, LLVM splits them.
 """
 
 from __future__ import annotations
@@ -16,26 +15,26 @@ from attention.kernels.layout import LANES
 _WORD, _REAL = ir.IntType(32), ir.FloatType()
 BYTES, WORDS, REALS, DOUBLES = (ir.VectorType(kind, LANES) for kind in (ir.IntType(8), _WORD, _REAL, ir.DoubleType()))
 _CONTRACTED = ("contract",)
-"""A product and a sum may be rounded once."""
+"""LLVM may fuse a product and a sum."""
 
 
 class Lanes:
-    """Integers, floats or bools of the code being built, 16 of them; arithmetic on them adds instructions to that code.
+    """A vector of 16 integers, floats or bools in code being built; arithmetic emits instructions.
 
-    The other operand is of the same kind, or a Python number that is meant 16 times.
+    The other operand is of the same kind, or a Python number that is broadcast.
     """
 
     def __init__(self, builder: Any, value: Any) -> None:
         self.builder, self.value = builder, value
 
     @classmethod
-    def load(cls, builder: Any, kind: Any, place: Any) -> Lanes:
-        """The 16 from a pointer on."""
-        return cls(builder, builder.load(builder.bitcast(place, kind.as_pointer()), align=1))
+    def load(cls, builder: Any, kind: Any, pointer: Any) -> Lanes:
+        """Load 16 numbers from a pointer."""
+        return cls(builder, builder.load(builder.bitcast(pointer, kind.as_pointer()), align=1))
 
     @classmethod
     def everywhere(cls, builder: Any, number: Any) -> Lanes:
-        """One number of the code being built, or a Python one that is meant as float32, 16 times."""
+        """Broadcast a number of the code being built, or a Python float as float32."""
         if isinstance(number, float):
             return cls(builder, ir.Constant(REALS, [number] * LANES))
         kind = ir.VectorType(number.type, LANES)
@@ -43,9 +42,9 @@ class Lanes:
         first = ir.Constant(WORDS, [0] * LANES)
         return cls(builder, builder.shuffle_vector(lone, ir.Constant(kind, ir.Undefined), first))
 
-    def store(self, place: Any) -> None:
-        """Write them where a pointer points."""
-        self.builder.store(self.value, self.builder.bitcast(place, self.value.type.as_pointer()), align=1)
+    def store(self, pointer: Any) -> None:
+        """Store the vector at a pointer."""
+        self.builder.store(self.value, self.builder.bitcast(pointer, self.value.type.as_pointer()), align=1)
 
     def __add__(self, other: Lanes | float) -> Lanes:
         return self._with(other, "add", "fadd")
@@ -81,50 +80,50 @@ class Lanes:
         return Lanes(self.builder, self.builder.fcmp_ordered(">=", self.value, self._like(other).value))
 
     def at_most(self, other: Lanes | float) -> Lanes:
-        """The smaller one of two, in each lane."""
+        """Return the minimum in each lane."""
         return (self < other).choose(self, self._like(other))
 
     def at_least(self, other: Lanes | float) -> Lanes:
-        """The larger one."""
+        """Return the maximum in each lane."""
         return (self > other).choose(self, self._like(other))
 
     def choose(self, where: Lanes, elsewhere: Lanes) -> Lanes:
-        """Of bool[16]: `where` where true, and `elsewhere` where not."""
+        """Select `where` in the lanes of bool[16] that are true, `elsewhere` in the others."""
         return Lanes(self.builder, self.builder.select(self.value, where.value, elsewhere.value))
 
     def real(self, kind: Any = REALS) -> Lanes:
-        """Floats of integers."""
+        """Convert integers to floats."""
         return Lanes(self.builder, self.builder.sitofp(self.value, kind))
 
     def whole(self, kind: Any) -> Lanes:
-        """Integers of floats, towards 0; or the lowest bytes of integers."""
+        """Truncate floats to integers, or integers to narrower ones."""
         make = self.builder.fptosi if self._is_real() else self.builder.trunc
         return Lanes(self.builder, make(self.value, kind))
 
-    def rounded(self) -> Lanes:
-        """float32[16]: the nearest whole numbers."""
+    def round_to_nearest(self) -> Lanes:
+        """Round float32[16] to the nearest integers, ties to even."""
         rint = self.builder.module.declare_intrinsic("llvm.rint.v16f32", fnty=ir.FunctionType(REALS, [REALS]))
         return Lanes(self.builder, self.builder.call(rint, [self.value]))
 
     def bits(self) -> Lanes:
-        """int32[16]: how float32[16] are written."""
+        """Reinterpret float32[16] as int32[16]."""
         return Lanes(self.builder, self.builder.bitcast(self.value, WORDS))
 
     def of_bits(self) -> Lanes:
-        """float32[16]: those that int32[16] write."""
+        """Reinterpret int32[16] as float32[16]."""
         return Lanes(self.builder, self.builder.bitcast(self.value, REALS))
 
     def true(self) -> Lanes:
-        """bool[16] of integers: which are not 0."""
+        """Return which integers are not 0, bool[16]."""
         return Lanes(self.builder, self.builder.icmp_unsigned("!=", self.value, self._like(0).value))
 
     def any(self) -> Any:
-        """Of bool[16]: whether one is true, a bool of the code being built."""
+        """Return whether any of bool[16] is true."""
         together = self.builder.bitcast(self.value, ir.IntType(LANES))
         return self.builder.icmp_unsigned("!=", together, ir.IntType(LANES)(0))
 
     def sum(self) -> Any:
-        """The sum of float32[16], added in pairs, or of int32[16]: a number of the code being built."""
+        """Return the sum of int32[16], or of float32[16] added in pairs."""
         if self.value.type == WORDS:
             kind = ir.FunctionType(_WORD, [WORDS])
             add = self.builder.module.declare_intrinsic("llvm.vector.reduce.add.v16i32", fnty=kind)
@@ -134,15 +133,15 @@ class Lanes:
         return self.builder.call(add, [_REAL(0.0), self.value], fastmath=("reassoc",))
 
     def largest(self) -> Any:
-        """The largest of float32[16]: a float32 of the code being built."""
+        """Return the maximum of float32[16]."""
         kind = ir.FunctionType(_REAL, [REALS])
         reduce = self.builder.module.declare_intrinsic("llvm.vector.reduce.fmax.v16f32", fnty=kind)
         return self.builder.call(reduce, [self.value], fastmath=("nnan",))
 
     def exponential(self) -> Lanes:
-        """exp(x) for −87 ≤ x ≤ 0, to 2e-7 + 2⁻²³·|x|: 2ⁿ times a polynomial, n the nearest whole number to x/ln 2."""
+        """Return exp(x) for −87 ≤ x ≤ 0, with relative error 2e-7 + 2⁻²³·|x|: 2ⁿ times a polynomial, n ≈ x/ln 2."""
         y = self * 1.4426950408889634
-        n = y.rounded()
+        n = y.round_to_nearest()
         f = y - n
         p = f * 1.5403530393381609e-4 + 1.3333558146428443e-3
         for coefficient in (9.618129107628477e-3, 5.550410866482158e-2, 0.2402265069591007, 0.6931471805599453, 1.0):

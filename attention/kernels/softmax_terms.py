@@ -1,4 +1,4 @@
-"""A panel of 64 rows and one query: products become similarities, and these become terms of the softmax."""
+"""Compiled steps for a panel of 64 rows and one query: products to similarities, similarities to softmax terms."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from attention.kernels.simd import BYTES, REALS, WORDS, Lanes
 
 FAR_BELOW = np.float32(-3e38)
 NOT_ALLOWED = np.float32(-2e38)
-"""Below all similarities, above what a row has that may not be attended to."""
+"""Below every similarity, above FAR_BELOW, the value of rows that are not allowed."""
 
 SMALLEST = -87.0
-"""The logarithm of the smallest term that float32 holds."""
+"""The logarithm of the smallest normal float32."""
 
 
 def parts(context: Any, builder: Any, kind: Any, array: Any, first: Any) -> list[Any]:
-    """Pointers to every 16 of the 64 elements of a contiguous array from `first` on."""
+    """Return pointers to the four groups of 16 of the 64 elements from `first` of a contiguous array."""
     data = context.make_array(kind)(context, builder, value=array).data
     return [builder.gep(data, [builder.add(first, first.type(part))]) for part in range(0, PANEL, LANES)]
 
@@ -32,8 +32,8 @@ def _scale_and_mask_panel(typing_context: Any, scales: Any, allowed: Any, first:
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         # Four times 16 lanes: float32 scales and bool8 leave in, float32 factors and terms out.
         (scales, allowed, first, scaling), kinds = arguments, signature.args
-        none, far_below = (Lanes.everywhere(builder, number) for number in (0.0, float(FAR_BELOW)))
-        given = []
+        zero, far_below = (Lanes.everywhere(builder, number) for number in (0.0, float(FAR_BELOW)))
+        allowed_lanes = []
         for scale, leave, factor, term in zip(
             parts(context, builder, kinds[0], scales, first),
             parts(context, builder, kinds[1], allowed, first),
@@ -41,56 +41,56 @@ def _scale_and_mask_panel(typing_context: Any, scales: Any, allowed: Any, first:
             parts(context, builder, kinds[3], scaling, first.type(PANEL)),
             strict=True,
         ):
-            given.append(Lanes.load(builder, BYTES, leave).true())
-            given[-1].choose(Lanes.load(builder, REALS, scale), none).store(factor)
-            given[-1].choose(none, far_below).store(term)
-        return ((given[0] | given[1]) | (given[2] | given[3])).any()
+            allowed_lanes.append(Lanes.load(builder, BYTES, leave).true())
+            allowed_lanes[-1].choose(Lanes.load(builder, REALS, scale), zero).store(factor)
+            allowed_lanes[-1].choose(zero, far_below).store(term)
+        return ((allowed_lanes[0] | allowed_lanes[1]) | (allowed_lanes[2] | allowed_lanes[3])).any()
 
     return types.boolean(scales, allowed, types.int64, scaling), build
 
 
 @njit(nogil=True)
 def scale_and_mask(scales: F32, allowed: Bools, first: int, scaling: F32) -> bool:
-    """Fill scaling float32[2, 64] with the factors and terms that make products of rows from `first` on similarities.
+    """Fill scaling float32[2, 64] with factors and terms, so that similarity = product·factor·step + term.
 
-    What may not be attended to, and what is behind the last row, ends up far below.
+    Rows that are not allowed, and rows beyond the last, get the term FAR_BELOW.
 
     Returns:
-        Whether one of these rows may be attended to.
+        Whether any of the 64 rows from `first` on is allowed.
     """
     if first + PANEL <= len(scales):
         return _scale_and_mask_panel(scales, allowed, first, scaling)
     scaling[0] = 0
     scaling[1] = FAR_BELOW
-    some = False
+    any_allowed = False
     for i in range(len(scales) - first):
         if allowed[first + i]:
             scaling[0, i] = scales[first + i]
             scaling[1, i] = float32(0.0)
-            some = True
-    return some
+            any_allowed = True
+    return any_allowed
 
 
 @njit(nogil=True)
 def add_to_terms(addends: F32, first: int, scaling: F32) -> None:
-    """Add those of rows from `first` on, within ±1e30, to the terms of scaling float32[2, 64]; far below stays so."""
+    """Add the addends of rows from `first` on, within ±1e30, to the terms of scaling float32[2, 64]."""
     for i in range(min(PANEL, len(addends) - first)):
         scaling[1, i] += addends[first + i]
 
 
 def _similarities(planes: int) -> Callable[..., None]:
-    """The intrinsic that fills float32[64] with product·(factor·step) + term, for queries in one byte or two."""
+    """Return an intrinsic that fills float32[64] with product·(factor·step) + term, for codes of one or two bytes."""
 
     @intrinsic
     def to_similarities(
         typing_context: Any, products: Any, query: Any, scaling: Any, offset: Any, step: Any, similarities: Any
     ) -> Any:
         def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            # Four times 16 lanes: int32 products less what 128 added to them, the first byte shifted by 8, as float32.
+            # Four times 16 lanes: int32 products minus the offset, the first byte's shifted by 8, as float32.
             (products, query, scaling, offset, step, similarities), kinds = arguments, signature.args
             first = builder.mul(query, query.type(planes * PANEL))
             last = builder.add(first, query.type((planes - 1) * PANEL))
-            for high, low, factor, term, place in zip(
+            for high, low, factor, term, pointer in zip(
                 parts(context, builder, kinds[0], products, first),
                 parts(context, builder, kinds[0], products, last),
                 parts(context, builder, kinds[2], scaling, query.type(0)),
@@ -102,7 +102,7 @@ def _similarities(planes: int) -> Callable[..., None]:
                 if planes == 2:
                     product = (Lanes.load(builder, WORDS, high) << 8) + product
                 scale = Lanes.load(builder, REALS, factor) * Lanes.everywhere(builder, step)
-                (product.real() * scale + Lanes.load(builder, REALS, term)).store(place)
+                (product.real() * scale + Lanes.load(builder, REALS, term)).store(pointer)
             return context.get_dummy_value()
 
         return types.void(products, types.int64, scaling, types.int32, types.float32, similarities), build
@@ -123,13 +123,13 @@ def to_similarities(
     step: float,
     similarities: F32,
 ) -> None:
-    """Fill similarities float32[64] with the similarities of 64 rows to a query.
+    """Fill float32[64] with the similarities of a panel of rows to a query.
 
     Args:
         products: int32[planes·q, 64].
-        planes: bytes of a query's codes, 1 or 2, the first one counting 256 times.
+        planes: bytes per code of a query, 1 or 2, the first of which counts 256 times.
         scaling: float32[2, 64], see `scale_and_mask`.
-        offset: what the keys' bytes, being 128 higher than their codes, add to a product.
+        offset: what the 128 added to each key byte contributes to a product.
         step: similarity = product·factor·step + term.
     """
     if planes == 2:
@@ -140,33 +140,33 @@ def to_similarities(
 
 @intrinsic
 def terms_of(typing_context: Any, similarities: Any, threshold: Any, inverse: Any, terms: Any, first: Any) -> Any:
-    """(mass, gap, square, listed): Σe, Σe·x, Σe² of 64 similarities below the threshold, and whether one reaches it.
+    """Return (Σe, Σe·x, Σe², listed) over the similarities float32[64] below the threshold.
 
-    Of similarities float32[64], with x = (s − threshold)·inverse, not below −87, and e = exp(x). The 64 elements of
-    `terms`, a contiguous float32 array, from the one numbered `first` on, are filled with e; 0 where not below the
-    threshold or not allowed.
+    x = (s − threshold)·inverse, clipped to −87 from below, e = exp(x); `listed` says whether any similarity reaches the
+    threshold. The 64 elements from `first` of the contiguous float32 array `terms` are set to e, or to 0 for rows that
+    reach the threshold or are not allowed.
     """
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        # Four times 16 lanes of float32, and three sums of each; the four are added in pairs, then 16 lanes to one.
+        # Four times 16 lanes of float32 with three sums each. The four are added in pairs, then the 16 lanes.
         (similarities, threshold, inverse, terms, first), kinds = arguments, signature.args
         threshold, inverse = Lanes.everywhere(builder, threshold), Lanes.everywhere(builder, inverse)
-        none = Lanes.everywhere(builder, 0.0)
+        zero = Lanes.everywhere(builder, 0.0)
         sums, listed = [], []
-        for place, term in zip(
+        for pointer, term in zip(
             parts(context, builder, kinds[0], similarities, first.type(0)),
             parts(context, builder, kinds[3], terms, first),
             strict=True,
         ):
-            s = Lanes.load(builder, REALS, place)
+            s = Lanes.load(builder, REALS, pointer)
             x = ((s - threshold) * inverse).at_most(0.0).at_least(SMALLEST)
-            e = ((s < threshold) & (s > float(NOT_ALLOWED))).choose(x.exponential(), none)
+            e = ((s < threshold) & (s > float(NOT_ALLOWED))).choose(x.exponential(), zero)
             e.store(term)
             sums.append((e, e * x, e * e))
             listed.append(s >= threshold)
         mass, gap, square = (((a + b) + (c + d)).sum() for a, b, c, d in zip(*sums, strict=True))
-        some = ((listed[0] | listed[1]) | (listed[2] | listed[3])).any()
-        return context.make_tuple(builder, signature.return_type, (mass, gap, square, some))
+        any_allowed = ((listed[0] | listed[1]) | (listed[2] | listed[3])).any()
+        return context.make_tuple(builder, signature.return_type, (mass, gap, square, any_allowed))
 
     sums = types.Tuple((types.float32, types.float32, types.float32, types.boolean))
     return sums(similarities, types.float32, types.float32, terms, types.int64), build

@@ -1,4 +1,4 @@
-"""Kinds of processors that machine code is made for, so that it serves every processor of the kind."""
+"""Kinds of processors to compile for. Code for a kind runs on every processor of that kind."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _AVX512_VNNI = (*_AVX2, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl
 _ARM = ("fp-armv8", "neon")
 
 _LINUX_NAMES = {"asimddp": "dotprod", "i8mm": "i8mm"}
-"""What Linux calls features of ARM processors of which the compiler does not say whether this one has them."""
+"""Linux's names of ARM features that LLVM does not detect on the host."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class Target:
     """A kind of processor.
 
     Attributes:
-        name: for people.
-        machine: as `platform.machine` says it.
-        processor: the compiler's name of it.
-        features: what it has, by the compiler's names.
+        name: the name shown to users.
+        machine: the value of `platform.machine()`.
+        processor: LLVM's name of the processor.
+        features: LLVM's names of its features.
     """
 
     name: str
@@ -35,13 +35,13 @@ class Target:
 
     @property
     def flags(self) -> str:
-        """The features as the compiler takes them; it would use half of AVX-512's registers by itself."""
+        """LLVM's feature string. With AVX-512, 512-bit registers are preferred, which LLVM avoids by default."""
         flags = [f"+{feature}" for feature in self.features]
         return ",".join([*flags, "-prefer-256-bit"] if "avx512f" in self.features else flags)
 
     @property
     def environment(self) -> dict[str, str]:
-        """The settings with which numba compiles for it in a process that is yet to start."""
+        """Environment variables that make numba compile for this target in a new process."""
         return {"NUMBA_CPU_NAME": self.processor, "NUMBA_CPU_FEATURES": self.flags}
 
 
@@ -58,16 +58,16 @@ TARGETS = {
         Target("aarch64", "aarch64", "generic", _ARM),
     )
 }
-"""The best of a machine first. A processor of none of these kinds has machine code made for itself alone."""
+"""Every target, best first for each machine. Other processors get code compiled for the host alone."""
 
 
 def targets_of(machine: str) -> list[Target]:
-    """Return the kinds that a machine can have, the best first; `platform.machine()` names this one."""
+    """Return the targets of a machine, a value of `platform.machine()`, best first."""
     return [target for target in TARGETS.values() if target.machine == machine]
 
 
 def this_target() -> Target | None:
-    """Return the best kind that this processor is of; None for none of them."""
+    """Return the best target that this processor supports, or None."""
     import llvmlite.binding as llvm
 
     features = {name for name, present in llvm.get_host_cpu_features().items() if present} | _features_of_linux()

@@ -1,4 +1,4 @@
-"""The matrix unit that some x86 processors have (AMX): eight registers, tiles, of 16 lines of 64 bytes.
+"""The matrix unit of some x86 processors (AMX): eight tile registers of 16 rows of 64 bytes.
 
 Source: Intel 64 and IA-32 Architectures Software Developer's Manual.
 """
@@ -20,10 +20,10 @@ from attention.kernels.cpu import arrays
 
 TILES_OF_UNIT, TILE_ROWS, TILE_BYTES = 8, 16, 64
 TILE_WORDS = TILE_BYTES // 4
-"""Words of four bytes that a tile has in each of its lines."""
+"""Words of four bytes in each row of a tile."""
 
 SHAPES = np.zeros(64, dtype=np.uint8)
-"""What the unit is told: palette 1, and each of its eight tiles of 16 lines of 64 bytes."""
+"""The operand of ldtilecfg: palette 1, and eight tiles of 16 rows of 64 bytes."""
 SHAPES[0] = 1
 SHAPES[16:32:2] = TILE_BYTES
 SHAPES[48:56] = TILE_ROWS
@@ -36,21 +36,21 @@ _ARCH_PRCTL, _REQUEST, _TILE_DATA = 158, 0x1023, 18
 
 @cache
 def allowed() -> bool:
-    """Whether the system, which has to be asked once by each process, lets the unit be used."""
+    """Return whether Linux permits this process to use the unit. Each process must ask once."""
     if platform.system() != "Linux":
         return False
     return ctypes.CDLL(None).syscall(_ARCH_PRCTL, _REQUEST, _TILE_DATA) == 0
 
 
 def instruction(builder: Any, name: str, *kinds: Any) -> Callable[..., None]:
-    """One of the unit's, in code being built: a function of its operands."""
+    """Return a function that emits one of the unit's instructions."""
     function = builder.module.declare_intrinsic(f"llvm.x86.{name}", fnty=ir.FunctionType(ir.VoidType(), kinds))
     return lambda *operands: builder.call(function, operands)
 
 
 @intrinsic
 def begin(typing_context: Any, shapes: Any) -> Any:
-    """Have the unit take its tiles for what SHAPES says."""
+    """Configure the tiles as SHAPES says (ldtilecfg)."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         # ldtilecfg reads 64 bytes: the palette, and of tmm0 to tmm7 the bytes a row (uint16) and the rows (uint8).
@@ -63,7 +63,7 @@ def begin(typing_context: Any, shapes: Any) -> Any:
 
 @intrinsic
 def end(typing_context: Any) -> Any:
-    """Have the unit forget its tiles."""
+    """Release the tiles (tilerelease)."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         instruction(builder, "tilerelease")()

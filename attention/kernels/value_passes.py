@@ -1,25 +1,185 @@
-"""Weighted sums of values, compiled by numba; `in_numpy` has the same in NumPy."""
+"""Compiled passes over the codes of values: weights in integer levels, and their products with the codes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
-from numba import boolean, float32, float64, int32, int64, njit, uint8
+from llvmlite import ir
+from numba import boolean, float32, float64, int32, int64, njit, types, uint8
+from numba.extending import intrinsic
 
 from attention.dtypes import F32, F64, I8, I16, I64, Bytes
-from attention.kernels.cpu import array, compiled, record
-from attention.kernels.dot.amx import padded
+from attention.kernels.cpu import array, kernel, record
+from attention.kernels.dot.amx import pad_rows
 from attention.kernels.dot.instructions import INSTRUCTION
 from attention.kernels.dot.products import byte_products
 from attention.kernels.interface import ABOVE_MEAN, LEAST_STEP, NEGLIGIBLE, CodedValues
 from attention.kernels.layout import DEEP, LANES, LEVELS, PANEL, WEIGHT_LEVELS
-from attention.kernels.weight_levels import (
-    add_coarse,
-    add_fine,
-    coarse_levels,
-    fine_levels,
-    paired_levels,
-    sum_and_largest,
-)
+from attention.kernels.simd import BYTES, DOUBLES, REALS, WORDS, Lanes
+from attention.kernels.softmax_terms import parts
+
+_LONG, _HALF = ir.IntType(64), ir.IntType(16)
+
+
+def _scale_weights(builder: Any, weight: Any, scale: Any, inverse: Any) -> Lanes:
+    product = Lanes.load(builder, REALS, weight) * Lanes.load(builder, REALS, scale)
+    return (product * Lanes.everywhere(builder, inverse)).round_to_nearest()
+
+
+@intrinsic
+def sum_and_largest(typing_context: Any, weights: Any, index: Any) -> Any:
+    """Return (sum, maximum) of 64 non-negative weights from element `index` of a contiguous float32 array."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        # Four times 16 lanes of float32, added in pairs.
+        a, b, c, d = (
+            Lanes.load(builder, REALS, part) for part in parts(context, builder, signature.args[0], *arguments)
+        )
+        largest = a.at_least(b).at_least(c.at_least(d)).largest()
+        return context.make_tuple(builder, signature.return_type, (((a + b) + (c + d)).sum(), largest))
+
+    return types.UniTuple(types.float32, 2)(weights, types.int64), build
+
+
+@intrinsic
+def coarse_levels(
+    typing_context: Any,
+    weights: Any,
+    index: Any,
+    scales: Any,
+    first: Any,
+    inverse: Any,
+    max_level: Any,
+    planes: Any,
+    offset: Any,
+) -> Any:
+    """Write 64 levels weight·scale·inverse as bytes. Return (total, above): their sum, and whether one is too large.
+
+    A level above `max_level` is written as 0. The weights begin at element `index` of their array, the scales at
+    `first`, the bytes at `offset`. All arrays are contiguous.
+    """
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        # Four times 16 lanes: float32 weight·scale·inverse, rounded, to int32 (for the total) and to int8.
+        (weights, index, scales, first, inverse, max_level, planes, offset), kinds = arguments, signature.args
+        max_level = Lanes.everywhere(builder, max_level)
+        totals, above = [], []
+        for weight, scale, byte in zip(
+            parts(context, builder, kinds[0], weights, index),
+            parts(context, builder, kinds[2], scales, first),
+            parts(context, builder, kinds[6], planes, offset),
+            strict=True,
+        ):
+            level = _scale_weights(builder, weight, scale, inverse)
+            above.append(level > max_level)
+            whole = above[-1].choose(Lanes.everywhere(builder, 0.0), level).whole(WORDS)
+            whole.whole(BYTES).store(byte)
+            totals.append(whole)
+        total = ((totals[0] + totals[1]) + (totals[2] + totals[3])).sum()
+        any_above = ((above[0] | above[1]) | (above[2] | above[3])).any()
+        return context.make_tuple(builder, signature.return_type, (total, any_above))
+
+    index, real, result = types.int64, types.float32, types.Tuple((types.int32, types.boolean))
+    return result(weights, index, scales, index, real, real, planes, index), build
+
+
+@intrinsic
+def fine_levels(
+    typing_context: Any,
+    weights: Any,
+    index: Any,
+    scales: Any,
+    first: Any,
+    inverse: Any,
+    planes: Any,
+    high: Any,
+    low: Any,
+) -> Any:
+    """Write 64 levels as two bytes each, at `high` (counting 256 times) and at `low`. Return their sum."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        # Four times 16 lanes: float32, rounded, to int32, and that to two int8.
+        (weights, index, scales, first, inverse, planes, high, low), kinds = arguments, signature.args
+        totals = []
+        for weight, scale, upper, lower in zip(
+            parts(context, builder, kinds[0], weights, index),
+            parts(context, builder, kinds[2], scales, first),
+            parts(context, builder, kinds[5], planes, high),
+            parts(context, builder, kinds[5], planes, low),
+            strict=True,
+        ):
+            whole = _scale_weights(builder, weight, scale, inverse).whole(WORDS)
+            # The nearest multiple of 256, and the rest from −128 to 127, which is the lowest byte.
+            ((whole + 128) >> 8).whole(BYTES).store(upper)
+            whole.whole(BYTES).store(lower)
+            totals.append(whole)
+        return ((totals[0] + totals[1]) + (totals[2] + totals[3])).sum()
+
+    index = types.int64
+    return types.int32(weights, index, scales, index, types.float32, planes, index, index), build
+
+
+@intrinsic
+def level_pairs(
+    typing_context: Any, weights: Any, index: Any, scales: Any, first: Any, inverse: Any, into: Any, offset: Any
+) -> Any:
+    """Write 64 levels as int16 from element `offset` on, every four in the order 0, 2, 1, 3. Return their sum."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        # Four times 16 lanes: float32, rounded, to int32, and that to int16 in the order of `PairsOf16Bits`.
+        (weights, index, scales, first, inverse, into, offset), kinds = arguments, signature.args
+        order = ir.Constant(WORDS, [lane + index for lane in range(0, LANES, DEEP) for index in (0, 2, 1, 3)])
+        totals = []
+        for weight, scale, start in zip(
+            parts(context, builder, kinds[0], weights, index),
+            parts(context, builder, kinds[2], scales, first),
+            parts(context, builder, kinds[5], into, offset),
+            strict=True,
+        ):
+            whole = _scale_weights(builder, weight, scale, inverse).whole(WORDS)
+            narrow = builder.trunc(whole.value, ir.VectorType(_HALF, LANES))
+            Lanes(builder, builder.shuffle_vector(narrow, narrow, order)).store(start)
+            totals.append(whole)
+        return ((totals[0] + totals[1]) + (totals[2] + totals[3])).sum()
+
+    index = types.int64
+    return types.int32(weights, index, scales, index, types.float32, into, index), build
+
+
+def _sums(planes: int) -> Callable[..., None]:
+    """Return an intrinsic that adds step·(product − offset) to 64 elements of a float64 array.
+
+    Products wrap around at 32 bits, but the difference fits into 32 bits (see `WEIGHT_LEVELS`).
+    """
+
+    @intrinsic
+    def add(typing_context: Any, products: Any, row: Any, offset: Any, step: Any, outputs: Any, first: Any) -> Any:
+        def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            # Four times 16 lanes: int32 products, the first plane's 256 times, as float64, added to float64 outputs.
+            (products, row, offset, step, outputs, first), kinds = arguments, signature.args
+            offset, step = Lanes.everywhere(builder, offset), Lanes.everywhere(builder, step)
+            start = builder.mul(row, _LONG(PANEL))
+            for high, low, output in zip(
+                parts(context, builder, kinds[0], products, start),
+                parts(context, builder, kinds[0], products, builder.add(start, _LONG((planes - 1) * PANEL))),
+                parts(context, builder, kinds[4], outputs, first),
+                strict=True,
+            ):
+                product = Lanes.load(builder, WORDS, low) - offset
+                if planes == 2:
+                    product = (Lanes.load(builder, WORDS, high) << 8) + product
+                (product.real(DOUBLES) * step + Lanes.load(builder, DOUBLES, output)).store(output)
+            return context.get_dummy_value()
+
+        return types.void(products, types.int64, types.int32, types.float64, outputs, types.int64), build
+
+    return add
+
+
+add_coarse, add_fine = _sums(1), _sums(2)
+
 
 WIDE, NUMBER, ADDED = INSTRUCTION.wide, INSTRUCTION.dtype, INSTRUCTION.offset
 """Whether a level has 16 bits at the price of 8, its type, and how much higher codes are than what they mean."""
@@ -38,54 +198,57 @@ _VALUES = record(
 
 @njit(nogil=True, fastmath=True)
 def weight_of(weights: F32, rows: int) -> tuple[F64, F64]:
-    """(sums float64[q], largest float64[q]) of the first `rows` of weights float32[q, ≥ r], contiguous."""
+    """Return the sums and the maxima of the first `rows` of weights float32[q, ≥ r], float64[q] each."""
     width, full = weights.shape[1], rows - rows % PANEL
     sums, largest = np.zeros(weights.shape[0]), np.zeros(weights.shape[0])
     for j in range(weights.shape[0]):
-        total, most = 0.0, float32(0.0)
+        total, largest_weight = 0.0, float32(0.0)
         for first in range(0, full, PANEL):
-            here, highest = sum_and_largest(weights, j * width + first)
-            total += here
-            most = max(most, highest)
+            panel_sum, highest = sum_and_largest(weights, j * width + first)
+            total += panel_sum
+            largest_weight = max(largest_weight, highest)
         for i in range(full, rows):
             total += weights[j, i]
-            most = max(most, weights[j, i])
-        sums[j], largest[j] = total, most
+            largest_weight = max(largest_weight, weights[j, i])
+        sums[j], largest[j] = total, largest_weight
     return sums, largest
 
 
 @njit(nogil=True)
 def _levels_of_bytes(
-    weights: F32, query: int, scales: F32, first: int, inverse: float, most: int, packed: I8
+    weights: F32, query: int, scales: F32, first: int, inverse: float, max_level: int, packed: I8
 ) -> tuple[int, bool]:
-    """Fill a query's rows of packed int8[planes·q, chunk] with weight·scale·inverse in whole levels, from `first` on.
+    """Fill a query's rows of packed int8[planes·q, chunk] with the levels weight·scale·inverse of rows from `first` on.
 
-    In one byte, or in two, of which the first one counts 256 times. In one, what is above `most` is 0.
+    A level has one byte, or two, the first of which counts 256 times. With one, a level above `max_level` is written
+    as 0.
 
     Returns:
-        The sum of all levels, and whether one was above.
+        The sum of all levels, and whether one was too large.
     """
     chunk, width = packed.shape[1], weights.shape[1]
     stop = min(first + chunk, len(scales))
     full = stop - (stop - first) % PANEL
     total, above = 0, False
     for start in range(first, full, PANEL):
-        if most > LEVELS:
-            place = 2 * query * chunk + start - first
-            total += fine_levels(weights, query * width + start, scales, start, inverse, packed, place, place + chunk)
+        if max_level > LEVELS:
+            offset = 2 * query * chunk + start - first
+            total += fine_levels(weights, query * width + start, scales, start, inverse, packed, offset, offset + chunk)
         else:
-            place = query * chunk + start - first
-            levels, high = coarse_levels(weights, query * width + start, scales, start, inverse, most, packed, place)
+            offset = query * chunk + start - first
+            levels, high = coarse_levels(
+                weights, query * width + start, scales, start, inverse, max_level, packed, offset
+            )
             total += levels
             above |= high
     for i in range(full, stop):
         level = np.rint(weights[query, i] * scales[i] * inverse)
-        if level > most:
+        if level > max_level:
             above = True
             level = float32(0)
         whole = int32(level)
         total += whole
-        if most > LEVELS:
+        if max_level > LEVELS:
             packed[2 * query, i - first] = np.int8((whole + 128) >> 8)
             packed[2 * query + 1, i - first] = np.int8(whole)
         else:
@@ -95,26 +258,26 @@ def _levels_of_bytes(
 
 @njit(nogil=True)
 def _levels_of_pairs(
-    weights: F32, query: int, scales: F32, first: int, inverse: float, most: int, packed: I16
+    weights: F32, query: int, scales: F32, first: int, inverse: float, max_level: int, packed: I16
 ) -> tuple[int, bool]:
-    """Do the same in packed int16[q, chunk], of every four levels as 0, 2, 1, 3; none is above."""
+    """Fill packed int16[q, chunk] with levels, every four in the order 0, 2, 1, 3. No level is too large."""
     chunk, width = packed.shape[1], weights.shape[1]
     stop = min(first + chunk, len(scales))
     full = stop - (stop - first) % PANEL
     total = 0
     for start in range(first, full, PANEL):
-        place = query * chunk + start - first
-        total += paired_levels(weights, query * width + start, scales, start, inverse, packed, place)
+        offset = query * chunk + start - first
+        total += level_pairs(weights, query * width + start, scales, start, inverse, packed, offset)
     for i in range(full, stop):
         level = int32(np.rint(weights[query, i] * scales[i] * inverse))
         total += level
-        at = i - first
-        packed[query, at - at % DEEP + _IN_PAIRS[at % DEEP]] = np.int16(level)
+        index = i - first
+        packed[query, index - index % DEEP + _IN_PAIRS[index % DEEP]] = np.int16(level)
     return total, False
 
 
 _IN_PAIRS = (0, 2, 1, 3)
-"""Where the levels of four rows stand."""
+"""The order of the levels of four rows."""
 
 _levels = _levels_of_pairs if WIDE else _levels_of_bytes
 
@@ -125,27 +288,27 @@ def blend(
     weights: F32,
     scales: F32,
     steps: F32,
-    most: int,
+    max_level: int,
     values: F32,
     outputs: F64,
     amx: bool,
 ) -> None:
-    """Add Σ weight·value over some chunks of coded values.
+    """Add Σ weight·value over chunks of coded values to the outputs.
 
     Args:
-        codes: uint8[chunks, groups, words, 16, 4], turned; see `ValueCodes`.
+        codes: uint8[chunks, groups, words, 16, 4], transposed; see `ValueCodes`.
         weights: float32[q, ≥ r], contiguous.
         scales: float32[r], of the coded values.
         steps: float32[q], the size of one level of weight·scale.
-        most: levels there are: 127, if not every level has 16 bits, or at most WEIGHT_LEVELS. A row above 127 is added
-            by itself.
+        max_level: the largest level: 127, or up to WEIGHT_LEVELS for 16 bits. With 127, rows above it are added one by
+            one.
         values: float32[r, d_v], the originals.
         outputs: float64[q, d_v], added to.
-        amx: whether the matrix unit may be used.
+        amx: whether AMX may be used.
     """
     q, width, chunk = weights.shape[0], outputs.shape[1], codes.shape[2] * DEEP
-    planes = 1 if WIDE or most <= LEVELS else 2
-    packed = np.zeros((padded(q * planes, codes.shape[2], amx), chunk), dtype=NUMBER)
+    planes = 1 if WIDE or max_level <= LEVELS else 2
+    packed = np.zeros((pad_rows(q * planes, codes.shape[2], amx), chunk), dtype=NUMBER)
     words = packed.view(np.int32)
     offsets = np.empty(q, dtype=np.int32)
     products = np.empty((packed.shape[0], PANEL), dtype=np.int32)
@@ -156,20 +319,20 @@ def blend(
         every = int64(0)
         for j in range(q):
             inverse = float32(1.0) / steps[j]
-            total, above = _levels(weights, j, scales, first, inverse, most, packed)
-            offsets[j] = int32(ADDED * int64(total))  # wraps round at 32 bits, as products do
+            total, above = _levels(weights, j, scales, first, inverse, max_level, packed)
+            offsets[j] = int32(ADDED * int64(total))  # wraps around at 32 bits, like the products
             every += total
             if above:
                 for i in range(first, stop):
-                    # Not the same comparison again, which may be rounded otherwise: a level of 0 that should be large.
+                    # A level of 0 that should be large. Repeating the first comparison could round differently.
                     if packed[j, i - first] == 0 and weights[j, i] * scales[i] * inverse > float32(1.0):
                         for t in range(width):
                             outputs[j, t] += np.float64(weights[j, i]) * np.float64(values[i, t])
         if every == 0:
             continue
-        here = codes[first // chunk]
+        chunk_codes = codes[first // chunk]
         for group in range(0, codes.shape[1], PANEL // LANES):
-            byte_products(here, group, words, products, amx)
+            byte_products(chunk_codes, group, words, products, amx)
             lowest = group * LANES
             for j in range(q):
                 if lowest + PANEL <= width and planes == 1:
@@ -184,7 +347,7 @@ def blend(
                         outputs[j, t] += steps[j] * float64(int32(product - offsets[j]))
 
 
-@compiled(
+@kernel(
     _VALUES,
     array(float32, 2),
     array(int64, 1),
@@ -217,14 +380,14 @@ def add_values(
         inverse_squares += tile.inverse_squares[i]
     steps = np.empty(len(masses), dtype=np.float32)
     for j in range(len(masses)):
-        top, known, most = tops[j], masses[j], ABOVE_MEAN * masses[j] / rows
-        if not (fine or WIDE) and top > most:
-            # Rows added one by one count to no coded mass.
-            top, known = most, 0.0
+        top, coded_mass, limit = tops[j], masses[j], ABOVE_MEAN * masses[j] / rows
+        if not (fine or WIDE) and top > limit:
+            # Rows added one by one are not part of the coded mass.
+            top, coded_mass = limit, 0.0
         steps[j] = max(top * float64(largest) / levels, LEAST_STEP)
         rounding = float64(steps[j]) * (0.5 + levels * 2.0**-21)
         errors[j, 1] += masses[j] * tile.residual
         errors[j, 2] += rows * rounding * tile.code_length
-        errors[j, 3] += known
+        errors[j, 3] += coded_mass
         errors[j, 4] += rounding * rounding * inverse_squares
     blend(tile.codes, weights, scales, steps, levels, tile.values, outputs, amx)

@@ -13,7 +13,7 @@ all this.
 
 from __future__ import annotations
 
-from attention.kernels import limit_workers, prepare, stand_in
+from attention.kernels import limit_workers, prepare, use_numpy_until_ready
 from attention.lookup.answer import Answer, Sweep
 from attention.lookup.bounds.aggregates import share_error, weighted_mean, weighted_quantiles
 from attention.lookup.bounds.certificate import Certificate
@@ -91,7 +91,7 @@ __all__ = [
     "sealable_segments",
     "share_error",
     "similarities_of",
-    "stand_in",
+    "use_numpy_until_ready",
     "summary_of",
     "sweep",
     "to_bytes",

@@ -152,7 +152,7 @@ def reading(part: Part, questions: Sequence[Question], wanted: ScanRequest) -> t
     more = needed - first
     if (more > 0).any():
         more = np.maximum(more, 0)
-        _, behind, asked = kernels().first_ones(candidates.starts[:-1] + first, more)
+        _, behind, asked = kernels().first_rows(candidates.starts[:-1] + first, more)
         rest = part.similarities_at(wanted.vectors, candidates.places[behind], asked)
         known = np.insert(known, np.repeat(gathered.known_starts[1:], more), rest)
         first = first + more

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from attention.dtypes import F64, I64
-from attention.kernels import held
+from attention.kernels import pin_kernels
 from attention.lookup.exact import Weighed, every_row, variation_of
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.question import Question, without_forbidden
@@ -46,7 +46,7 @@ def similarities_of(view: View, vectors: F64, mask: Mask | None = None) -> Simil
     questions = [Question(vector, 0.0, mask=mask, top_k=0, output=False) for vector in vectors]
     for question in questions:
         question.check(view)
-    with held():
+    with pin_kernels():
         rows = every_row(view, mask)
         similarities = rows.similarities(questions, [None] * len(questions))
         return Similarities(rows.all_numbers, rows.owners, similarities)
@@ -76,7 +76,7 @@ def weights_of(view: View, question: Question) -> Weights:
     """
     question.check(view)
     (asked,) = without_forbidden([replace(question, top_k=0, top_p=None, output=False)])
-    with held():
+    with pin_kernels():
         rows = every_row(view, asked.mask)
         biases = rows.biases([asked])
         (similarities,) = rows.similarities([asked], biases)

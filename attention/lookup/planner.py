@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attention.errors import ParameterError
-from attention.kernels import held, kernels
+from attention.kernels import pin_kernels, kernels
 from attention.logits import check_temperature
 from attention.lookup.answer import Answer, Sweep
 from attention.lookup.exact import exact_answers, exact_sweep
@@ -112,7 +112,7 @@ def answers(parts: Memory | View | Sequence[View], questions: Sequence[Question]
         raise ParameterError("expected a list of Questions: a query becomes one with Question(query, temperature)")
     for question in questions:
         question.check(view)
-    with held():
+    with pin_kernels():
         return _answers(view, without_forbidden(questions))
 
 
@@ -161,7 +161,7 @@ def sweep(view: Memory | View, question: Question, temperatures: Sequence[float]
     for temperature in temperatures:
         check_temperature(temperature)
     (question,) = without_forbidden([question])
-    with held():
+    with pin_kernels():
         exact = question.bias is not None or view.bare or _is_small(view, question)
         found = None if exact else quantised_sweep(view, question, temperatures)
         return exact_sweep(view, question, temperatures) if found is None else found

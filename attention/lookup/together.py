@@ -36,7 +36,7 @@ def answers_together(
     caps[told] = [questions[index].cap for index in told]
     candidates, counts = found.candidates, np.maximum(found.counts, 0)
     order = part.order(candidates.places)
-    edges, rows, whose = kernels().heads(found.similarities, order, candidates.starts, counts, caps)
+    edges, rows, whose = kernels().top_rows(found.similarities, order, candidates.starts, counts, caps)
     similarities, numbers = found.similarities[rows], part.numbers(candidates.places[rows])
     if len(drafts.warm) < len(questions):  # then cases stand elsewhere than their questions
         cases = np.zeros(len(questions), dtype=np.int64)

@@ -25,16 +25,16 @@ from attention.kernels.transformer import (
     TILE_QUERIES,
     TILES,
     Network,
-    Room,
+    Activations,
     Scratch,
     columns_of,
-    in_stages,
+    run_in_stages,
     multiplies_bfloat16,
-    panels,
+    pack_panels,
     room,
     scratch,
     way_of,
-    with_others,
+    run_with_idle_threads,
 )
 from attention.similarity import unit
 from attention.transformer.embeddings import check_ids
@@ -89,7 +89,7 @@ class Compiled:
         self._heads = first.attention.n_heads
         self._curve = CURVES[first.feed_forward.activation]
         self._poolings = np.array([POOLINGS[name] for name in model.poolings], dtype=np.int64)
-        self._rooms: list[Room] = []
+        self._rooms: list[Activations] = []
         self._scratches: list[Scratch] = []
 
     @property
@@ -129,7 +129,7 @@ class Compiled:
                 self._compute(tokens[first:last], lengths[texts], some, 1)
                 out[:, texts] = some
 
-        with_others(work, min(self.threads, len(shares)))
+        run_with_idle_threads(work, min(self.threads, len(shares)))
 
     def _compute(self, tokens: Integers, lengths: Integers, out: F32, threads: int) -> None:
         """Vectors float32[p, b, d] of texts that are computed together, by so many threads."""
@@ -139,7 +139,7 @@ class Compiled:
         given = (self._way, self._network, self._heads, self._curve, tokens, lengths, self._poolings)
         stages = len(self._network.output_bias) + 1
 
-        def run(begin: int, end: int, first: int, last: int, room: Room) -> None:
+        def run(begin: int, end: int, first: int, last: int, room: Activations) -> None:
             scratch = self._scratch(len(tokens))
             encode(*given, room, scratch, first, last, begin, end, out)
             if len(tokens) <= MAX_BATCH_TOKENS:
@@ -148,7 +148,7 @@ class Compiled:
         if threads == 1:
             run(0, stages + 1, 0, len(tokens), own._replace(projected=own.projected[:1]))
         else:
-            in_stages(
+            run_in_stages(
                 lambda stage, first, last: run(stage, stage + 1, first, last, own),
                 stages,
                 len(tokens),
@@ -159,7 +159,7 @@ class Compiled:
         if len(tokens) <= MAX_BATCH_TOKENS:
             self._rooms.append(own)
 
-    def _room(self, tokens: int) -> Room:
+    def _room(self, tokens: int) -> Activations:
         """One that nobody uses."""
         if tokens > MAX_BATCH_TOKENS:
             return room(self._network, self._way, tokens, threads=self.threads)
@@ -236,7 +236,7 @@ def network(model: SentenceEncoder, way: int) -> Network:
     inner, outer = ([getattr(layer.feed_forward, name) for layer in layers] for name in ("inner", "outer"))
     affine = (projections, outputs, inner, outer)
     columns = columns_of(way)
-    matrices = [panels([to_float32(each.weight) for each in group], way, columns).reshape(-1) for group in affine]
+    matrices = [pack_panels([to_float32(each.weight) for each in group], way, columns).reshape(-1) for group in affine]
     biases = [np.stack([bias(each) for each in group]) for group in affine]
     norms = [embeddings.norm]
     for layer in layers:

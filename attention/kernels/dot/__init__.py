@@ -1,1 +1,1 @@
-"""Products of bytes: by the matrix unit, by dot-product instructions, or by a loop."""
+"""Products of bytes, by the matrix unit or by dot-product instructions."""

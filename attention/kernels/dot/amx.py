@@ -1,7 +1,7 @@
-"""Products of bytes, 16 rows with 16 queries, by the matrix unit that some x86 processors have (AMX).
+"""Products of bytes, 16 rows with 16 queries, by AMX (TDPBSUD).
 
-As it happens, 16 rows side by side, 64 components deep, lie just as one of its factors has to (TDPBSUD); the other one
-is 16 queries, 64 components of each.
+16 interleaved rows of 64 components already have the layout of one factor. The other factor is 16 queries of 64
+components.
 """
 
 from __future__ import annotations
@@ -31,26 +31,25 @@ from attention.kernels.tiles import (
     instruction,
 )
 
-FEW = 4
-"""Up to so many queries are multiplied as quickly without the unit."""
+FEW_QUERIES = 4
+"""Up to this number of queries AMX is not faster."""
 
 
 def has_amx() -> bool:
-    """Whether numba compiles for a processor that has the unit."""
+    """Return whether numba's target has AMX."""
     return compiles_for("amx-tile", "amx-int8")
 
 
 @cache
 def amx_usable() -> bool:
-    """Whether it does and the system lets it be used."""
+    """Return whether numba's target has AMX and the system permits its use."""
     return has_amx() and allowed()
 
 
 def _block(sixteens: int, groups: int) -> Callable[..., None]:
-    """The intrinsic for so many times 16 queries and so many groups of 16 rows, four tiles of sums in all.
+    """Return an intrinsic for `sixteens` · 16 queries and `groups` · 16 rows, four tiles of sums in all.
 
-    Its loop goes over the words, 16 of four components at a time. The 64 rows behind these are fetched into the cache
-    meanwhile.
+    Its loop runs over the words, 16 words of four components at a time, and prefetches the next 64 rows.
     """
     # Registers: tmm0 to tmm3 hold sums, int32[16 queries, 16 rows] each; from tmm4 on stand `sixteens` tiles of
     # queries, int8[16 queries, 64]; what is left takes keys in turn, uint8[16 words, 16 rows · 4]. tdpbsud adds to each
@@ -78,13 +77,13 @@ def _block(sixteens: int, groups: int) -> Callable[..., None]:
                 clear(BYTE(tile))
             with cgutils.for_range_slice(builder, LONG(0), words, LONG(TILE_WORDS)) as (step, _):
                 for query in range(sixteens):
-                    at = builder.add(builder.mul(line, LONG(TILE_ROWS * query)), builder.mul(step, LONG(4)))
-                    load(BYTE(factors[query]), builder.gep(queries, [at]), line)
+                    offset = builder.add(builder.mul(line, LONG(TILE_ROWS * query)), builder.mul(step, LONG(4)))
+                    load(BYTE(factors[query]), builder.gep(queries, [offset]), line)
                 for group in range(groups):
-                    at = builder.mul(builder.add(step, builder.mul(words, LONG(group))), LONG(TILE_BYTES))
-                    behind = builder.add(at, builder.mul(words, LONG(TILE_BYTES * PANEL // LANES)))
+                    offset = builder.mul(builder.add(step, builder.mul(words, LONG(group))), LONG(TILE_BYTES))
+                    behind = builder.add(offset, builder.mul(words, LONG(TILE_BYTES * PANEL // LANES)))
                     keys = BYTE(4 + sixteens + group % spare)
-                    load(keys, builder.gep(rows, [at]), LONG(TILE_BYTES))
+                    load(keys, builder.gep(rows, [offset]), LONG(TILE_BYTES))
                     for number in range(TILE_ROWS):
                         prefetch(builder, builder.gep(rows, [builder.add(behind, LONG(TILE_BYTES * number))]))
                     for query in range(sixteens):
@@ -93,10 +92,10 @@ def _block(sixteens: int, groups: int) -> Callable[..., None]:
             for query in range(sixteens):
                 for group in range(groups):
                     start = builder.mul(builder.add(first_query, LONG(TILE_ROWS * query)), LONG(4 * PANEL))
-                    at = builder.add(start, builder.add(column, LONG(TILE_BYTES * group)))
+                    offset = builder.add(start, builder.add(column, LONG(TILE_BYTES * group)))
                     store(
                         BYTE(sums[query][group]),
-                        builder.gep(builder.bitcast(products.data, PLACE), [at]),
+                        builder.gep(builder.bitcast(products.data, PLACE), [offset]),
                         LONG(4 * PANEL),
                     )
             return context.get_dummy_value()
@@ -110,17 +109,17 @@ _two_by_two, _one_by_four = _block(2, 2), _block(1, 4)
 
 
 @njit(nogil=True)
-def padded(rows: int, words: int, amx: bool) -> int:
-    """How many rows of packed queries are as quick as so many: whole sixteens where the unit takes them."""
-    return -(-rows // TILE_ROWS) * TILE_ROWS if amx and rows > FEW and words % TILE_WORDS == 0 else rows
+def pad_rows(rows: int, words: int, amx: bool) -> int:
+    """Return the number of packed queries to allocate: a multiple of 16 if AMX multiplies them."""
+    return -(-rows // TILE_ROWS) * TILE_ROWS if amx and rows > FEW_QUERIES and words % TILE_WORDS == 0 else rows
 
 
 @njit(nogil=True)
 def by_amx(codes: Bytes, group: int, packed: I32, products: I32) -> int:
-    """Fill products int32[q, 64] like `vnni.by_vnni`, but only those of the first queries.
+    """Fill products int32[q, 64] like `products.by_instruction`, for a multiple of 16 queries.
 
     Returns:
-        Of how many: a multiple of 16; 0 where the rows are no whole tiles deep.
+        The number of queries done; 0 if the depth of the rows is not a multiple of a tile.
     """
     if codes.shape[1] % TILE_WORDS != 0:
         return 0

@@ -1,7 +1,7 @@
-"""The instruction of each kind of processor for products of bytes, and the layout of the other factor.
+"""The dot-product instruction of each kind of processor, and the layout of the queries it reads.
 
-A register holds four bytes of each of some rows, unsigned: codes of keys or values, 128 higher. `add_products` adds to
-each row's sum of 32 bits the products with four numbers of a query, the same for all rows.
+A register holds four unsigned bytes of each of several rows: codes of keys or values with 128 added. `add_products`
+adds their products with four numbers of a query to each row's 32-bit sum.
 
 | processor             | instruction                            | rows | bits of a query's number |
 |-----------------------|----------------------------------------|------|--------------------------|
@@ -13,8 +13,8 @@ each row's sum of 32 bits the products with four numbers of a query, the same fo
 | ARM with dotprod      | eor, sdot                              | 4    | 8                        |
 | any other             | multiplications of 16 bits, additions  | 4    | 16                       |
 
-Where a number has 8 bits, a query of 16 is multiplied as two of 8, of which the first counts 256 times. All sums are
-exact: they wrap round at 32 bits, and what is left once the 128 are taken off again fits into these.
+If numbers have 8 bits, a 16-bit query is multiplied as two 8-bit planes, the first of which counts 256 times. All sums
+are exact: they wrap around at 32 bits, and the result after subtracting the 128's contribution fits into 32 bits.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from llvmlite import ir
 
 from attention.dtypes import I16, I32
 from attention.kernels.cpu import compiles_for
-from attention.kernels.layout import DEEP, OFFSET, packed
+from attention.kernels.layout import DEEP, OFFSET, pack
 
 _WORD, _HALF, _BYTE = ir.IntType(32), ir.IntType(16), ir.IntType(8)
 
@@ -37,11 +37,11 @@ class DotProduct:
     """An instruction that adds the products of four bytes at once.
 
     Attributes:
-        name: what people call it.
-        intrinsic: the compiler's name of it.
+        name: the name shown to users.
+        intrinsic: LLVM's name of the instruction.
         rows: sums in a register.
-        registers: how many a processor has.
-        signed: whether it wants signed codes, so that 128 is taken off before it multiplies.
+        registers: vector registers of the processor.
+        signed: whether it needs signed codes, so that 128 is subtracted before multiplying.
     """
 
     name: str
@@ -51,35 +51,37 @@ class DotProduct:
     signed: bool = False
 
     words = 1
-    """int32 to four numbers of a query."""
+    """Number of int32 per four numbers of a query."""
     wide = False
-    """Whether a query's number has 16 bits at the price of 8."""
+    """Whether 16-bit numbers cost no more than 8-bit ones."""
     dtype = np.int8
-    """Of a query's number."""
+    """The type of a query's numbers."""
 
     @property
     def offset(self) -> int:
-        """What is added to each code before it is multiplied."""
+        """The number added to each code when it is multiplied."""
         return 0 if self.signed else OFFSET
 
-    def packed(self, codes: I16, *, fine: bool) -> I32:
-        """int32[planes·q, words] of codes int16[q, d]: two planes a query if they are fine, else one."""
+    def pack(self, codes: I16, *, fine: bool) -> I32:
+        """Pack codes int16[q, d] into int32[planes·q, words]: two planes per query if they are fine, else one."""
         low = ((codes + OFFSET) & 255) - OFFSET
         planes = [(codes - low) >> 8, low] if fine else [codes]
-        return packed(np.stack(planes, axis=1).reshape(len(planes) * len(codes), -1).astype(np.int8))
+        return pack(np.stack(planes, axis=1).reshape(len(planes) * len(codes), -1).astype(np.int8))
 
     def keys(self, builder: Any, codes: Any) -> Any:
-        """A register of codes uint8[rows, 4], made ready once for all queries."""
+        """Prepare a register of codes uint8[rows, 4], once for all queries."""
         kind = ir.VectorType(_BYTE, 4 * self.rows)
         codes = builder.bitcast(codes, kind)
         return builder.xor(codes, ir.Constant(kind, [OFFSET] * kind.count)) if self.signed else codes
 
     def add_products(self, builder: Any, totals: Any, keys: Any, factors: Any) -> Any:
-        """int32[rows]: the totals, and to each the products of its row's four codes with a query's four numbers.
+        """Return totals int32[rows] plus the products of each row's four codes with a query's four numbers.
 
         Args:
-            keys: from `keys`.
-            factors: `words` registers, each with a word of the query's in all places.
+            builder: the LLVM builder.
+            totals: int32[rows].
+            keys: the result of `keys`.
+            factors: `words` registers, each with one word of the query broadcast.
         """
         sums, numbers = totals.type, keys.type
         instruction = builder.module.declare_intrinsic(
@@ -90,13 +92,13 @@ class DotProduct:
 
 @dataclass(frozen=True)
 class PairsOf16Bits:
-    """Multiplications of 16-bit numbers, two of whose products are added: `vpmaddwd` on x86 processors.
+    """Multiplications of 16-bit numbers that add pairs of products: `vpmaddwd` on x86 processors.
 
-    Four bytes c0 c1 c2 c3 are cut into two registers of 16-bit numbers, (c0, c2) by a mask and (c1, c3) by a shift. The
-    compiler makes `vpmaddwd` of plain code that widens all, multiplies and then pairs, in this order only.
+    Four bytes c0 c1 c2 c3 become two registers of 16-bit numbers: (c0, c2) by a mask, (c1, c3) by a shift. LLVM emits
+    `vpmaddwd` for plain code that widens, multiplies and then adds pairs, in this order only.
 
     Attributes:
-        name, rows, registers: as of `DotProduct`.
+        name, rows, registers: see `DotProduct`.
     """
 
     name: str
@@ -108,8 +110,8 @@ class PairsOf16Bits:
     dtype = np.int16
     offset = OFFSET
 
-    def packed(self, codes: I16, *, fine: bool) -> I32:
-        """int32[q, 2·words] of codes int16[q, d]: of every four numbers the pairs (0, 2) and (1, 3)."""
+    def pack(self, codes: I16, *, fine: bool) -> I32:
+        """Pack codes int16[q, d] into int32[q, 2·words]: the pairs (0, 2) and (1, 3) of every four numbers."""
         words = -(-codes.shape[1] // DEEP)
         whole = np.zeros((len(codes), words * DEEP), dtype=np.int16)
         whole[:, : codes.shape[1]] = codes
@@ -117,7 +119,7 @@ class PairsOf16Bits:
         return pairs.reshape(len(codes), words * DEEP).view(np.int32)
 
     def keys(self, builder: Any, codes: Any) -> tuple[Any, Any]:
-        """int16[rows, 2] twice: of the codes uint8[rows, 4] of a register the pairs (0, 2) and (1, 3)."""
+        """Split codes uint8[rows, 4] of a register into the pairs (0, 2) and (1, 3), int16[rows, 2] each."""
         halves = ir.VectorType(_HALF, 2 * self.rows)
         whole = builder.bitcast(codes, ir.VectorType(_WORD, self.rows))
         even = builder.bitcast(builder.and_(whole, ir.Constant(whole.type, [0x00FF00FF] * self.rows)), halves)
@@ -126,11 +128,11 @@ class PairsOf16Bits:
     def add_products(self, builder: Any, totals: Any, keys: Any, factors: Any) -> Any:
         """See `DotProduct.add_products`."""
         for codes, numbers in zip(keys, factors, strict=True):
-            totals = builder.add(totals, self._paired(builder, codes, builder.bitcast(numbers, codes.type)))
+            totals = builder.add(totals, self._multiply_pairs(builder, codes, builder.bitcast(numbers, codes.type)))
         return totals
 
-    def _paired(self, builder: Any, one: Any, other: Any) -> Any:
-        """int32[rows]: the sums of the products of neighbours, of int16[rows, 2] twice."""
+    def _multiply_pairs(self, builder: Any, one: Any, other: Any) -> Any:
+        """Return the sums of products of neighbours of two int16[rows, 2], int32[rows]."""
         wide = ir.VectorType(_WORD, one.type.count)
         products = builder.mul(builder.sext(one, wide), builder.sext(other, wide))
         firsts, seconds = (
@@ -154,10 +156,10 @@ INSTRUCTIONS: dict[str, Instruction] = {
     "i8mm": DotProduct("I8MM", "llvm.aarch64.neon.usdot.v4i32.v16i8", rows=4, registers=32),
     "dotprod": DotProduct("DotProd", "llvm.aarch64.neon.sdot.v4i32.v16i8", rows=4, registers=32, signed=True),
 }
-"""By the compiler's names of what a processor has, the fastest first."""
+"""Instructions by LLVM's name of the feature, fastest first."""
 
 ANY = PairsOf16Bits("plain", rows=4, registers=32)
-"""For every other processor."""
+"""The instruction of all other processors."""
 
 
 def instruction_of(*features: str) -> Instruction:
@@ -166,4 +168,4 @@ def instruction_of(*features: str) -> Instruction:
 
 
 INSTRUCTION = instruction_of(*(feature for feature in INSTRUCTIONS if compiles_for(feature)))
-"""The one that kernels are compiled with."""
+"""The instruction of numba's target."""

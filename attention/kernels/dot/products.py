@@ -1,4 +1,4 @@
-"""Products of bytes, 64 rows at a time, by the best that the processor has."""
+"""Products of bytes, 64 rows at a time, with the processor's best instruction."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from attention.dtypes import I32, Bytes
-from attention.kernels.cpu import arrays, called, prefetch
+from attention.kernels.cpu import arrays, outline, prefetch
 from attention.kernels.dot.amx import by_amx, has_amx
 from attention.kernels.dot.instructions import INSTRUCTION, Instruction
 from attention.kernels.layout import DEEP, LANES, PANEL
@@ -20,19 +20,19 @@ from attention.kernels.tiles import TILE_ROWS
 GROUPS = PANEL // LANES
 _LONG, _WORD, _PLACE = ir.IntType(64), ir.IntType(32), ir.IntType(8).as_pointer()
 _LINE = LANES * DEEP
-"""Bytes of a group's next four components, which is a line of the cache."""
+"""Bytes of four components of a group of 16 rows: one cache line."""
 
 
 def groups_of(instruction: Instruction, queries: int) -> int:
-    """Return the number of groups of 16 rows in a block, so that half of all registers hold sums."""
+    """Return the number of groups of 16 rows in a block, chosen so that sums take half of the registers."""
     return max(1, min(GROUPS, instruction.registers // 2 * instruction.rows // (LANES * queries)))
 
 
 def block_of(instruction: Instruction, queries: int) -> Callable[..., None]:
-    """Return the function that builds a block: the products of some groups of 16 rows with a number of queries.
+    """Return a function that builds a block: the products of `groups_of` groups of 16 rows with some queries.
 
-    Its loop goes over the words of four components. All sums stay in registers, and each load of keys serves every
-    query. With one query or two, memory is what a scan waits for: the lines of the 64 rows behind are fetched.
+    Its loop runs over the words of four components. All sums stay in registers, and each load of keys serves every
+    query. A scan of one or two queries is limited by memory, so it prefetches the next 64 rows.
     """
     registers = LANES // instruction.rows
     sums = ir.VectorType(_WORD, instruction.rows)
@@ -88,7 +88,7 @@ def block_of(instruction: Instruction, queries: int) -> Callable[..., None]:
 
 
 def _block(queries: int) -> Callable[..., None]:
-    """The intrinsic of a block of so many queries, in compiled code."""
+    """Return an intrinsic that calls a block for `queries` queries."""
     build_block = block_of(INSTRUCTION, queries)
 
     @intrinsic
@@ -105,7 +105,7 @@ def _block(queries: int) -> Callable[..., None]:
             column = builder.mul(builder.and_(group, _LONG(GROUPS - 1)), _LONG(LANES))
             sums = builder.gep(products.data, [builder.add(builder.mul(query, _LONG(PANEL)), column)])
             kinds = [rows.type, factors.type, words.type, sums.type]
-            function = called(builder.module, f"softkv_products_{queries}", kinds, build_block)
+            function = outline(builder.module, f"softkv_products_{queries}", kinds, build_block)
             builder.call(function, [rows, factors, words, sums])
             return context.get_dummy_value()
 
@@ -120,12 +120,12 @@ _OF_ONE, _OF_TWO, _OF_FOUR = (groups_of(INSTRUCTION, queries) for queries in (1,
 
 @njit(nogil=True)
 def by_instruction(codes: Bytes, group: int, packed: I32, query: int, products: I32) -> None:
-    """Fill products int32[q, 64], from `query` on, with those of 64 rows from `group` on.
+    """Fill products int32[q, 64] of queries from `query` on with 64 rows from `group` on.
 
     Args:
         codes: uint8[groups, words, 16, 4], contiguous.
         group: a multiple of 4.
-        packed: int32[q, ≥ words], from `Instruction.packed`.
+        packed: int32[q, ≥ words], from `Instruction.pack`.
     """
     while query + 4 <= packed.shape[0]:
         for part in range(0, GROUPS, _OF_FOUR):
@@ -142,18 +142,18 @@ def by_instruction(codes: Bytes, group: int, packed: I32, query: int, products: 
 
 @njit(nogil=True, inline="always")
 def _without_amx(codes: Bytes, group: int, packed: I32, products: I32, amx: bool) -> None:
-    """Fill products int32[q, 64] with those of 64 rows from `group` on.
+    """Fill products int32[q, 64] of all queries with 64 rows from `group` on.
 
     Args:
         codes, group, packed: see `by_instruction`.
-        amx: whether the matrix unit may be used, see `amx.amx_usable`; compiled code outlives the answer to that.
+        amx: whether AMX may be used, see `amx.amx_usable`. It is an argument because compiled code is cached.
     """
     by_instruction(codes, group, packed, 0, products)
 
 
 @njit(nogil=True, inline="always")
 def _with_amx(codes: Bytes, group: int, packed: I32, products: I32, amx: bool) -> None:
-    """Do the same with many queries together."""
+    """Fill products int32[q, 64] with AMX for multiples of 16 queries, and without it for the rest."""
     done = by_amx(codes, group, packed, products) if amx and packed.shape[0] >= TILE_ROWS else 0
     if done < packed.shape[0]:
         by_instruction(codes, group, packed, done, products)

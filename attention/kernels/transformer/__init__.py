@@ -1,18 +1,18 @@
-"""A sentence encoder over the packed tokens of many texts, in machine code; `attention.transformer` defines it."""
+"""A compiled sentence encoder over the packed tokens of many texts; `attention.transformer` defines its results."""
 
 from __future__ import annotations
 
-from attention.kernels.transformer.choosing import columns_of, multiplies_bfloat16, way_of
+from attention.kernels.transformer.dispatch import columns_of, multiplies_bfloat16, way_of
+from attention.kernels.transformer.packing import PANEL, TILES, pack_panels
 from attention.kernels.transformer.parameters import (
     CURVES,
     POOLINGS,
     QUERIES,
     TILE_QUERIES,
+    Activations,
     Network,
-    Room,
     Scratch,
     room,
     scratch,
 )
-from attention.kernels.transformer.together import in_stages, with_others
-from attention.kernels.transformer.words import PANEL, TILES, panels
+from attention.kernels.transformer.thread_team import run_in_stages, run_with_idle_threads

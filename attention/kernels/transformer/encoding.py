@@ -1,8 +1,8 @@
 """A whole encoder over the packed tokens of some texts, in one compiled function: embeddings, layers, pooling.
 
-It goes by stages, so that threads may share texts. The first makes each token's vector, query, key and value; each
-further one has them attend, and goes on through a layer to the next one's; the last pools. All tokens have to be done
-with a stage before one of them begins the next.
+It runs in stages, so that threads can share texts. The first stage embeds tokens and projects queries, keys and values.
+Each further stage computes one layer's attention and feed-forward, and projects for the next. The last stage pools. A
+stage starts when the previous one is complete for all tokens.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import numpy as np
 from numba import float32, int64, njit, uint32
 
 from attention.dtypes import F32, I64
-from attention.kernels.cpu import TRANSFORMER, array, compiled, record
-from attention.kernels.transformer.attending import attend
+from attention.kernels.cpu import TRANSFORMER, array, kernel, record
+from attention.kernels.transformer.attention import attend
+from attention.kernels.transformer.epilogues import add, finish
 from attention.kernels.transformer.lane_blocks import WIDE
-from attention.kernels.transformer.normalising import normalise
+from attention.kernels.transformer.normalisation import normalise
+from attention.kernels.transformer.packing import FLOAT32, TILES, Words
 from attention.kernels.transformer.parameters import (
     FIRST,
     MAXIMUM,
@@ -25,23 +27,21 @@ from attention.kernels.transformer.parameters import (
     ROWS,
     TILE_QUERIES,
     WIDENED,
+    Activations,
     Network,
-    Room,
     Scratch,
 )
 from attention.kernels.transformer.products import columns_of, multiply
-from attention.kernels.transformer.rows import add, finish
 from attention.kernels.transformer.tile_blocks import leave_unit, take_unit
-from attention.kernels.transformer.words import FLOAT32, TILES, Words
 
 
 @njit(nogil=True, inline="always")
-def _together(way: int, left: int) -> int:
-    """How many of the rows that are left to do next: at most (MORE_)ROWS, and not nearly as many and then a few."""
-    some = TILE_QUERIES if way >= TILES else QUERIES
-    most = ROWS if WIDE or way >= TILES else MORE_ROWS
-    blocks = -(-left // some)
-    return min(-(-blocks // -(-blocks // (most // some))) * some, left)
+def _pass_rows(way: int, left: int) -> int:
+    """Return how many of the remaining rows to compute next: at most (MORE_)ROWS, in passes of similar size."""
+    block = TILE_QUERIES if way >= TILES else QUERIES
+    maximum = ROWS if WIDE or way >= TILES else MORE_ROWS
+    blocks = -(-left // block)
+    return min(-(-blocks // -(-blocks // (maximum // block))) * block, left)
 
 
 @njit(nogil=True, inline="always")
@@ -60,7 +60,7 @@ def _through(
     line: int,
     sums: F32,
 ) -> None:
-    """out[line : line + rows] = curve(a[row : row + rows] · matrix + bias), columns from `begin` to `end`, as words."""
+    """Set out[line : line + rows] = curve(a[row : row + rows] · matrix + bias), packed, columns `begin` to `end`."""
     words, across = a.shape[2], columns_of(way)
     part = bias.shape[1] * words
     first = layer * a.shape[0] * part
@@ -73,7 +73,7 @@ def _through(
 def _onto(
     way: int, rows: int, a: Words, row: int, matrices: Words, layer: int, depth: int, begin: int, end: int, y: F32
 ) -> None:
-    """y[: rows] = a · words of the matrix from `begin` to `end`, of `depth`, or += where these are not its first."""
+    """Set y[: rows] = a · words `begin` to `end` of the matrix's `depth` words; add to y unless `begin` is 0."""
     part, across = y.shape[1] * depth, columns_of(way)
     first = layer * a.shape[0] * part + begin * across
     for column in range(0, y.shape[1], across):
@@ -83,21 +83,21 @@ def _onto(
 
 @njit(nogil=True, inline="always")
 def _embed(network: Network, tokens: I64, lengths: I64, row: int, rows: int, y: F32) -> None:
-    """The sum of each token's and its position's vector, of some tokens from `row` on."""
+    """Set y to the sum of token and position vectors of `rows` tokens from `row` on."""
     first = 0
     for length in lengths:
-        for at in range(max(first, row), min(first + length, row + rows)):
-            token, place, into = network.tokens[tokens[at]], network.positions[at - first], y[at - row]
+        for index in range(max(first, row), min(first + length, row + rows)):
+            token, position, into = network.tokens[tokens[index]], network.positions[index - first], y[index - row]
             for j in range(len(into)):
-                into[j] = token[j] + place[j]
+                into[j] = token[j] + position[j]
         first += length
 
 
 @njit(nogil=True, inline="always")
 def _attend(
-    way: int, heads: int, projected: Words, lengths: I64, first: int, last: int, room: Room, scratch: Scratch
+    way: int, heads: int, projected: Words, lengths: I64, first: int, last: int, room: Activations, scratch: Scratch
 ) -> None:
-    """What tokens from `first` to `last` attend to, each in its own text, to `joined`."""
+    """Compute the heads' outputs of tokens `first` to `last`, each within its own text, into `joined`."""
     words, start = room.joined.shape[2] // heads, 0
     for length in lengths:
         begin, end = max(start, first), min(start + length, last)
@@ -109,9 +109,9 @@ def _attend(
 
 @njit(nogil=True, inline="always")
 def _rest_of_layer(
-    way: int, network: Network, layer: int, curve: int, room: Room, scratch: Scratch, row: int, rows: int
+    way: int, network: Network, layer: int, curve: int, room: Activations, scratch: Scratch, row: int, rows: int
 ) -> None:
-    """What follows on attention, for some tokens: from the heads' outputs to what the next layer is given, in y."""
+    """Compute the rest of a layer for some tokens: from the heads' outputs to the input of its second norm, in y."""
     bent, y = scratch.bent, scratch.y
     joined = room.joined.shape[2]
     _onto(way, rows, room.joined, row, network.output, layer, joined, 0, joined, y)
@@ -135,21 +135,21 @@ def _rest_of_layer(
             0,
             scratch.sums,
         )
-        numbers = 1 if way == FLOAT32 else 2  # of a word
+        numbers = 1 if way == FLOAT32 else 2  # per word
         _onto(way, rows, bent, 0, network.outer, layer, width // numbers, begin // numbers, end // numbers, y)
     add(y, rows, network.outer_bias, layer, room.x, row)
 
 
 @njit(nogil=True, inline="always")
-def _norm(way: int, rows: int, network: Network, number: int, room: Room, y: F32, row: int) -> None:
-    """y, brought to mean 0 and variance 1, to x and its words."""
+def _norm(way: int, rows: int, network: Network, number: int, room: Activations, y: F32, row: int) -> None:
+    """Normalise y into x and its packed copy."""
     epsilon = network.epsilons[number]
     normalise(way, y, rows, network.scales, network.shifts, number, epsilon, room.x, room.read, row)
 
 
 @njit(nogil=True, inline="always")
 def _pool(x: F32, lengths: I64, pooling: int, out: F32) -> None:
-    """One vector of each text, from those of its tokens."""
+    """Pool the token vectors of each text into one vector."""
     row = 0
     for text in range(len(lengths)):
         into = out[text]
@@ -167,11 +167,11 @@ def _pool(x: F32, lengths: I64, pooling: int, out: F32) -> None:
 
 _words_1, _words_3, _reals = array(uint32, 1), array(uint32, 3), array(float32, 2)
 _NETWORK = record(Network, _reals, _reals, *[_words_1] * 4, *[_reals] * 6, array(float32, 1))
-_ROOM = record(Room, _reals, _words_3, array(uint32, 4), _words_3)
+_ROOM = record(Activations, _reals, _words_3, array(uint32, 4), _words_3)
 _SCRATCH = record(Scratch, _words_1, _words_1, _reals, _words_3, array(float32, 1), _words_3, _reals, _reals)
 
 
-@compiled(
+@kernel(
     int64,
     _NETWORK,
     int64,
@@ -197,7 +197,7 @@ def encode(
     tokens: I64,
     lengths: I64,
     poolings: I64,
-    room: Room,
+    room: Activations,
     scratch: Scratch,
     first: int,
     last: int,
@@ -205,21 +205,21 @@ def encode(
     end: int,
     out: F32,
 ) -> None:
-    """The vectors of b texts, whose tokens lie one behind the other; or a part of the way there.
+    """Compute the vectors of b texts, whose tokens are concatenated, or a range of stages and tokens of them.
 
     Args:
-        way: which words the network's matrices and the room are of.
-        network: its parameters, of l layers.
-        heads: of how many heads a layer is.
-        curve: the activation, a number of `CURVES`.
-        tokens: int64[t], each below n_vocabulary.
-        lengths: int64[b], at least 1 each, at most n_positions; they sum to t.
-        poolings: int64[p]
-        room: for as many tokens, with what earlier stages left.
-        scratch: for texts as long; of this thread.
-        first, last: the tokens that this call is about.
-        begin, end: its stages, of l + 2; the last one pools all texts.
-        out: float32[p, b, d], is filled by the last stage; nothing in it is of unit length.
+        way: how the network's matrices and the activations are packed; see `packing`.
+        network: the parameters of l layers.
+        heads: the number of heads.
+        curve: the activation, a value of `CURVES`.
+        tokens: int64[t], below n_vocabulary.
+        lengths: int64[b], from 1 to n_positions; they sum to t.
+        poolings: int64[p], values of `POOLINGS`.
+        room: activations of t tokens, as earlier stages left them.
+        scratch: this thread's buffers, for texts of these lengths.
+        first, last: the range of tokens to compute.
+        begin, end: the range of stages to compute, of l + 2; the last stage pools all texts.
+        out: float32[p, b, d], filled by the last stage; vectors are not normalised.
     """
     layers = network.output_bias.shape[0]
     if way >= TILES:
@@ -231,7 +231,7 @@ def encode(
             )
         row = first
         while row < last:
-            rows = _together(way, last - row)
+            rows = _pass_rows(way, last - row)
             if stage == 0:
                 _embed(network, tokens, lengths, row, rows, scratch.y)
             else:

@@ -1,7 +1,7 @@
-"""Sums of products of a few rows with the columns of a panel, held in registers until a column's depth is done.
+"""Matrix products by vector instructions: a few rows times a panel of columns, with all sums in registers.
 
-Each sum is added in the order of the words, by itself: it does not depend on how many rows are multiplied at a time,
-and so not on a text's neighbours.
+Each sum is added in the order of the words. It does not depend on how many rows are multiplied at a time, so a text's
+vector does not depend on the texts encoded beside it.
 """
 
 from __future__ import annotations
@@ -13,35 +13,35 @@ from llvmlite import ir
 from attention.kernels.cpu import compiles_for, prefetch
 from attention.kernels.layout import LANES
 from attention.kernels.simd import REALS, WORDS, Lanes
-from attention.kernels.transformer.building import Strided
-from attention.kernels.transformer.words import PANEL
+from attention.kernels.transformer.code_building import Strided
+from attention.kernels.transformer.packing import PANEL
 
 _LONG = ir.IntType(64)
 WIDE = compiles_for("avx512f")
-"""Whether there are 32 registers of 16 numbers."""
+"""Whether the target has 32 registers of 16 float32."""
 
 COLUMNS = PANEL if WIDE else LANES
-"""Of a panel. 16 columns of depth 384 are 24 kB, which stay in the first cache while all rows are multiplied."""
+"""Columns of a panel. 16 columns of depth 384 are 24 kB, which stay in the L1 cache while all rows are multiplied."""
 
-MOST = 12 if WIDE else 6
-"""Rows whose sums the registers hold: 12 rows by 32 columns in 24 registers of 16, or 6 by 16 in 12 of AVX2's 16 of 8.
+MAX_ROWS = 12 if WIDE else 6
+"""Rows whose sums fit into registers: 12 by 32 columns in 24 of AVX-512's 32, or 6 by 16 columns in 12 of AVX2's 16.
 
-The rest is for the columns and for a row's number. Of each step AVX2 has 8 loads for 12 sums, and could load 12 times.
+The other registers hold columns and a row's number. A step of AVX2 has 8 loads for 12 multiply-adds.
 """
 
 _SIXTEENS = COLUMNS // LANES
 
 AHEAD = 64
-"""Words of a panel that are on their way to the second cache: by itself the processor brings them less well.
+"""Words of a panel to prefetch into the L2 cache, which the hardware does less well.
 
-Measured: a tenth to a fifth of the time of one short text, a thirtieth of many.
+Measured: this saves a tenth to a fifth of the time of one short text, and a thirtieth for many texts.
 """
 
-FEW = 4
-"""Blocks of rows that take less time than the next panel takes to come from memory."""
+FEW_BLOCKS = 4
+"""Up to this number of blocks, multiplying takes less time than loading the next panel from memory."""
 
 
-class _BFloat16(ir.Type):  # type: ignore[misc]  # llvmlite has none, nor types of its own
+class _BFloat16(ir.Type):  # type: ignore[misc]  # llvmlite has neither bfloat16 nor type annotations
     def _to_string(self) -> str:
         return "bfloat"
 
@@ -54,24 +54,24 @@ class _BFloat16(ir.Type):  # type: ignore[misc]  # llvmlite has none, nor types 
 
 _PAIRS = ir.VectorType(_BFloat16(), 2 * LANES)
 MULTIPLIES_PAIRS = compiles_for("avx512bf16")
-"""Whether the processor adds the products of two bfloat16 in one instruction (VDPBF16PS)."""
+"""Whether the target has VDPBF16PS, which adds two products of bfloat16 in one instruction."""
 
 
-def fused(builder: Any, row: Any, column: Any, total: Any) -> Any:
-    """float32: total + row · column, rounded once."""
+def fma(builder: Any, row: Any, column: Any, total: Any) -> Any:
+    """Emit total + row · column in float32, rounded once."""
     multiply = builder.module.declare_intrinsic("llvm.fma.v16f32", fnty=ir.FunctionType(REALS, [REALS] * 3))
     return builder.call(multiply, [builder.bitcast(row, REALS), builder.bitcast(column, REALS), total])
 
 
-def fused_pairs(builder: Any, row: Any, column: Any, total: Any) -> Any:
-    """bfloat16, two by two: both products are added to the total."""
+def fma_pairs(builder: Any, row: Any, column: Any, total: Any) -> Any:
+    """Emit total + the two products of pairs of bfloat16."""
     if MULTIPLIES_PAIRS:
         name, kind = "llvm.x86.avx512bf16.dpbf16ps.512", ir.FunctionType(REALS, [REALS, _PAIRS, _PAIRS])
         multiply = builder.module.declare_intrinsic(name, fnty=kind)
         return builder.call(multiply, [total, builder.bitcast(row, _PAIRS), builder.bitcast(column, _PAIRS)])
     half, upper = ir.Constant(WORDS, [16] * LANES), ir.Constant(WORDS, [-65536] * LANES)
-    total = fused(builder, builder.shl(row, half), builder.shl(column, half), total)
-    return fused(builder, builder.and_(row, upper), builder.and_(column, upper), total)
+    total = fma(builder, builder.shl(row, half), builder.shl(column, half), total)
+    return fma(builder, builder.and_(row, upper), builder.and_(column, upper), total)
 
 
 def rows_by_panel(
@@ -85,12 +85,12 @@ def rows_by_panel(
     goes_on: Any,
     ahead: Any,
 ) -> None:
-    """Code for so many rows, at most MOST: the loop over words, from zeros or the sums in memory, and back there.
+    """Emit the product of `count` rows, at most MAX_ROWS, with a panel. Sums start at 0 or at c, and are stored in c.
 
     Args:
-        multiply_add: `fused` or `fused_pairs`.
-        goes_on: whether the sums begin with those of c.
-        ahead: how far behind a word of the panel the one is that is brought; None for AHEAD words.
+        multiply_add: `fma` or `fma_pairs`.
+        goes_on: whether the sums start at c.
+        ahead: elements from a word of the panel to the one that is prefetched; None for AHEAD words.
     """
     if ahead is None:
         ahead = builder.mul(b.stride, _LONG(AHEAD))
@@ -98,9 +98,10 @@ def rows_by_panel(
     after = builder.append_basic_block("after")
     zero = ir.Constant(REALS, [0.0] * LANES)
     rows = [a.line(builder, number) for number in range(count)]
-    places = [[c.line(builder, number, LANES * side) for side in range(_SIXTEENS)] for number in range(count)]
+    pointers = [[c.line(builder, number, LANES * side) for side in range(_SIXTEENS)] for number in range(count)]
     initial = [
-        [builder.select(goes_on, Lanes.load(builder, REALS, place).value, zero) for place in line] for line in places
+        [builder.select(goes_on, Lanes.load(builder, REALS, pointer).value, zero) for pointer in line]
+        for line in pointers
     ]
     builder.branch(loop)
     builder.position_at_end(loop)
@@ -119,15 +120,15 @@ def rows_by_panel(
         (step, _LONG(0), following),
         (panel, b.start, builder.gep(panel, [b.stride])),
         *(
-            each
+            edge
             for total, begun, news in zip(totals, initial, sums, strict=True)
-            for each in zip(total, begun, news, strict=True)
+            for edge in zip(total, begun, news, strict=True)
         ),
     ):
         phi.add_incoming(first, before)
         phi.add_incoming(later, loop)
     builder.cbranch(builder.icmp_signed("<", following, words), loop, after)
     builder.position_at_end(after)
-    for line, into in zip(sums, places, strict=True):
-        for one, place in zip(line, into, strict=True):
-            Lanes(builder, one).store(place)
+    for line, into in zip(sums, pointers, strict=True):
+        for one, pointer in zip(line, into, strict=True):
+            Lanes(builder, one).store(pointer)

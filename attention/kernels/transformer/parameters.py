@@ -1,4 +1,4 @@
-"""What a whole encoder is computed from, and the room that it takes."""
+"""Parameters of an encoder, and the buffers that computing it needs."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from typing import NamedTuple
 import numpy as np
 
 from attention.dtypes import F32
-from attention.kernels.transformer.words import FLOAT32, PANEL, Words, rows_of, words_room
+from attention.kernels.transformer.packing import FLOAT32, PANEL, Words, empty_words, zero_rows
 
 ROWS = 96
-"""Tokens that a layer is computed for at a time: what lies between its operations stays in the second cache."""
+"""Tokens per pass through a layer, so that intermediate results stay in the L2 cache."""
 
 MORE_ROWS = 192
-"""The same where a panel has 16 columns, which stay in the first cache.
+"""Tokens per pass if a panel has 16 columns, which stay in the L1 cache.
 
-Measured on AVX2: batches are 3 to 5 hundredths faster than with 96, for a panel is brought from memory half as often.
+Measured on AVX2: batches are 3 to 5 % faster than with 96, because panels are loaded from memory half as often.
 """
 
 WIDENED = 384
-"""Numbers of a widened row that are made at a time, and multiplied again."""
+"""Hidden units of the feed-forward layer that are computed and multiplied again at a time."""
 
 QUERIES = 12
-"""Tokens of a text that attend at a time: their logits lie in the first cache."""
+"""Tokens of a text that attend at a time, so that their logits stay in the L1 cache."""
 
 TILE_QUERIES = 16
-"""The same where a matrix unit multiplies."""
+"""Tokens of a text that attend at a time with AMX."""
 
 SPARE = PANEL
-"""Rows behind the last token: keys are read 32 at a time."""
+"""Rows after the last token, because keys are read 32 at a time."""
 
 NONE, RELU, GELU, GELU_TANH, SILU = range(5)
 CURVES: Mapping[object, int] = {"relu": RELU, "gelu": GELU, "gelu_tanh": GELU_TANH, "silu": SILU}
-"""Activations, by the name that a `FeedForward` has for them."""
+"""Activations by their name in `FeedForward`."""
 
 MEAN, FIRST, MAXIMUM = range(3)
 POOLINGS: Mapping[str, int] = {"mean": MEAN, "cls": FIRST, "max": MAXIMUM}
@@ -44,9 +44,8 @@ class Network(NamedTuple):
 
     Attributes:
         tokens: float32[n_vocabulary, d]
-        positions: float32[n_positions, d], those from the first token on; token types are added.
-        projections, output, inner, outer: uint32[…], the layers' matrices as `words.panels` has them; queries are
-            scaled.
+        positions: float32[n_positions, d], from the first token on, with the token type added.
+        projections, output, inner, outer: uint32[…], the layers' matrices from `pack_panels`; queries are scaled.
         projections_bias, output_bias, inner_bias, outer_bias: float32[l, n]
         scales, shifts: float32[1 + 2·l, d]: of the embeddings, then of each layer's two.
         epsilons: float32[1 + 2·l]
@@ -67,14 +66,14 @@ class Network(NamedTuple):
     epsilons: F32
 
 
-class Room(NamedTuple):
-    """What lies between two operations on the tokens of some texts; threads that share them share it.
+class Activations(NamedTuple):
+    """Activations of the tokens of some texts, shared by the threads that compute them.
 
     Attributes:
-        x: float32[rows, d], what a branch is given.
-        read: uint32[parts, rows, …], x as words.
-        projected: uint32[1 or 2, parts, rows, …], queries, keys and values; of one layer, or in turns of every second
-            one, so that a thread writes the next layer's while another reads.
+        x: float32[rows, d], the input of a residual branch.
+        read: uint32[parts, rows, …], x packed.
+        projected: uint32[1 or 2, parts, rows, …], queries, keys and values of one layer. With two, layers alternate, so
+            that a thread can write the next layer's while another still reads this one's.
         joined: uint32[parts, rows, …], the heads' outputs.
     """
 
@@ -85,13 +84,13 @@ class Room(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """What one thread computes with.
+    """Buffers of one thread.
 
     Attributes:
-        keys, values, logits, weights, factors: of one head, see `attend`.
-        bent: uint32[parts, MORE_ROWS, …], some of the widened numbers of some rows.
-        sums: float32[MORE_ROWS, 32], of a panel.
-        y: float32[MORE_ROWS, d], what a branch adds, and that with what it was given.
+        keys, values, logits, weights, factors: buffers of one head; see `attend`.
+        bent: uint32[parts, MORE_ROWS, …], hidden units of the feed-forward layer after the activation.
+        sums: float32[MORE_ROWS, 32], sums of a panel.
+        y: float32[MORE_ROWS, d], the output of a residual branch, and then the sum with its input.
     """
 
     keys: Words
@@ -104,31 +103,31 @@ class Scratch(NamedTuple):
     y: F32
 
 
-def room(network: Network, way: int, rows: int, *, threads: int = 1) -> Room:
-    """For so many tokens together, which so many threads share."""
+def room(network: Network, way: int, rows: int, *, threads: int = 1) -> Activations:
+    """Allocate the activations of `rows` tokens, shared by `threads` threads."""
     width = network.output_bias.shape[1]
-    read = rows_of(rows + SPARE, width, way)
-    projected = [rows_of(rows + SPARE, 3 * width, way) for _ in range(min(threads, 2))]
-    return Room(
-        # Words of float32 are the numbers themselves.
+    read = zero_rows(rows + SPARE, width, way)
+    projected = [zero_rows(rows + SPARE, 3 * width, way) for _ in range(min(threads, 2))]
+    return Activations(
+        # A float32 packed into a word keeps its bits.
         x=read[0].view(np.float32) if way == FLOAT32 else np.zeros((rows + SPARE, width), dtype=np.float32),
         read=read,
         projected=projected[0][None] if threads == 1 else np.stack(projected),
-        joined=rows_of(rows + SPARE, width, way),
+        joined=zero_rows(rows + SPARE, width, way),
     )
 
 
 def scratch(network: Network, way: int, longest: int) -> Scratch:
-    """For texts of so many tokens at most."""
+    """Allocate the buffers of one thread for texts of up to `longest` tokens."""
     width = network.output_bias.shape[1]
     across = -(-longest // PANEL) * PANEL + PANEL
     return Scratch(
-        keys=words_room(across * width),
-        values=words_room(across * width),
+        keys=empty_words(across * width),
+        values=empty_words(across * width),
         logits=np.zeros((TILE_QUERIES, across), dtype=np.float32),
-        weights=rows_of(TILE_QUERIES, across, way),
+        weights=zero_rows(TILE_QUERIES, across, way),
         factors=np.zeros(TILE_QUERIES, dtype=np.float32),
-        bent=rows_of(MORE_ROWS, WIDENED, way),
+        bent=zero_rows(MORE_ROWS, WIDENED, way),
         sums=np.zeros((MORE_ROWS, PANEL), dtype=np.float32),
         y=np.zeros((MORE_ROWS, width), dtype=np.float32),
     )

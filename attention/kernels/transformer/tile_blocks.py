@@ -1,7 +1,7 @@
-"""Sums of products of bfloat16 by the matrix unit, 16 or 32 rows with the 32 columns of a panel.
+"""Products of bfloat16 by AMX (TDPBF16PS), 16 or 32 rows with the 32 columns of a panel.
 
-A panel lies just as one factor has to, 16 columns of 16 words to a tile (TDPBF16PS); the other one is 16 rows. Each sum
-is added in the order of the words, by itself.
+A panel already has the layout of one factor, 16 columns of 16 words to a tile. The other factor is 16 rows. Each sum is
+added in the order of the words.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from attention.kernels.tiles import (
     end,
     instruction,
 )
-from attention.kernels.transformer.building import Strided
-from attention.kernels.transformer.lane_blocks import fused_pairs
-from attention.kernels.transformer.words import PANEL
+from attention.kernels.transformer.code_building import Strided
+from attention.kernels.transformer.lane_blocks import fma_pairs
+from attention.kernels.transformer.packing import PANEL
 
 HAS_UNIT = compiles_for("amx-tile", "amx-bf16")
 _SIDES = PANEL // TILE_ROWS
@@ -39,12 +39,12 @@ _SIDES = PANEL // TILE_ROWS
 
 @cache
 def usable() -> bool:
-    """Whether numba compiles for a processor that has the unit, and the system lets it be used."""
+    """Return whether numba's target has AMX and the system permits its use."""
     return HAS_UNIT and allowed()
 
 
 class Unit:
-    """The matrix unit's instructions in code being built; a tile is its number."""
+    """AMX instructions in code being built. Tiles are given by number."""
 
     def __init__(self, builder: Any) -> None:
         self._clear = instruction(builder, "tilezero", BYTE)
@@ -53,24 +53,24 @@ class Unit:
         self._multiply = instruction(builder, "tdpbf16ps", BYTE, BYTE, BYTE)
 
     def clear(self, tile: int) -> None:
-        """Zeros."""
+        """Set a tile to zeros."""
         self._clear(BYTE(tile))
 
-    def load(self, tile: int, place: Any, stride: Any) -> None:
-        """16 lines of 64 bytes, `stride` bytes apart."""
-        self._load(BYTE(tile), place, stride)
+    def load(self, tile: int, pointer: Any, stride: Any) -> None:
+        """Load 16 rows of 64 bytes, `stride` bytes apart."""
+        self._load(BYTE(tile), pointer, stride)
 
-    def store(self, tile: int, place: Any, stride: Any) -> None:
-        """The same way back."""
-        self._store(BYTE(tile), place, stride)
+    def store(self, tile: int, pointer: Any, stride: Any) -> None:
+        """Store 16 rows of 64 bytes, `stride` bytes apart."""
+        self._store(BYTE(tile), pointer, stride)
 
     def multiply(self, total: int, rows: int, columns: int) -> None:
-        """total[r, c] += Σ rows[r, w] · columns[w, c], words of two bfloat16."""
+        """Add Σ rows[r, w] · columns[w, c] to total[r, c]; words hold two bfloat16."""
         self._multiply(BYTE(total), BYTE(rows), BYTE(columns))
 
 
 class WithoutUnit:
-    """What these instructions do, where there are none: slow, and the same to the last digits."""
+    """An emulation of `Unit` for targets without AMX: slow, with the same results to the last digit."""
 
     def __init__(self, builder: Any) -> None:
         self._builder = builder
@@ -90,16 +90,16 @@ class WithoutUnit:
         with self._lines() as loop:
             Lanes(self._builder, ir.Constant(WORDS, [0] * LANES)).store(self._line(tile, loop.index))
 
-    def load(self, tile: int, place: Any, stride: Any) -> None:
+    def load(self, tile: int, pointer: Any, stride: Any) -> None:
         """See `Unit`."""
         with self._lines() as loop:
-            line = self._builder.gep(place, [self._builder.mul(loop.index, stride)])
+            line = self._builder.gep(pointer, [self._builder.mul(loop.index, stride)])
             Lanes.load(self._builder, WORDS, line).store(self._line(tile, loop.index))
 
-    def store(self, tile: int, place: Any, stride: Any) -> None:
+    def store(self, tile: int, pointer: Any, stride: Any) -> None:
         """See `Unit`."""
         with self._lines() as loop:
-            line = self._builder.gep(place, [self._builder.mul(loop.index, stride)])
+            line = self._builder.gep(pointer, [self._builder.mul(loop.index, stride)])
             Lanes.load(self._builder, WORDS, self._line(tile, loop.index)).store(line)
 
     def multiply(self, total: int, rows: int, columns: int) -> None:
@@ -108,20 +108,20 @@ class WithoutUnit:
         with self._lines() as row, self._lines() as word:
             factor = builder.load(builder.gep(self._line(rows, row.index), [word.index]))
             column = Lanes.load(builder, WORDS, self._line(columns, word.index)).value
-            place = self._line(total, row.index)
-            before = Lanes.load(builder, REALS, place).value
-            Lanes(builder, fused_pairs(builder, Lanes.everywhere(builder, factor).value, column, before)).store(place)
+            pointer = self._line(total, row.index)
+            before = Lanes.load(builder, REALS, pointer).value
+            Lanes(builder, fma_pairs(builder, Lanes.everywhere(builder, factor).value, column, before)).store(pointer)
 
 
 def by_tiles(
     builder: Any, sixteens: int, parts: int, a: Strided, b: Strided, words: Any, c: Strided, goes_on: Any
 ) -> None:
-    """Code for so many times 16 rows, one or two.
+    """Emit the product of `sixteens` · 16 rows (one or two) with a panel.
 
     Args:
-        parts: of how many parts numbers are; of two, three products are added.
+        parts: parts of a number; with two, three products are added.
         words: a multiple of 16.
-        goes_on: whether the sums begin with those of c.
+        goes_on: whether the sums start at c.
     """
     # Registers: tmm0 to tmm3 hold sums, float32[16 rows, 16 columns] each; then 16 rows each, and columns.
     sums = [[_SIDES * row + side for side in range(_SIDES)] for row in range(sixteens)]
@@ -138,18 +138,18 @@ def by_tiles(
     def add(rows: Strided, panel: Strided) -> None:
         with cgutils.for_range_slice(builder, LONG(0), words, LONG(TILE_WORDS)) as (step, _):
             for number, factor in enumerate(factors):
-                place = builder.gep(rows.line(builder, TILE_ROWS * number), [step])
-                unit.load(factor, builder.bitcast(place, PLACE), bytes_of(builder, rows.stride))
+                pointer = builder.gep(rows.line(builder, TILE_ROWS * number), [step])
+                unit.load(factor, builder.bitcast(pointer, PLACE), bytes_of(builder, rows.stride))
             for side, tile in enumerate(columns):
-                place = builder.gep(panel.line(builder, 0, LANES * side), [builder.mul(panel.stride, step)])
-                unit.load(tile, builder.bitcast(place, PLACE), bytes_of(builder, panel.stride))
+                pointer = builder.gep(panel.line(builder, 0, LANES * side), [builder.mul(panel.stride, step)])
+                unit.load(tile, builder.bitcast(pointer, PLACE), bytes_of(builder, panel.stride))
                 for number, factor in enumerate(factors):
                     unit.multiply(sums[number][side], factor, tile)
 
     with builder.if_else(goes_on) as (later, first):
         with later:
-            for tile, place in totals:
-                unit.load(tile, place, c_bytes)
+            for tile, pointer in totals:
+                unit.load(tile, pointer, c_bytes)
         with first:
             for tile, _ in totals:
                 unit.clear(tile)
@@ -157,24 +157,24 @@ def by_tiles(
     if parts == 2:
         add(a.second(builder), b)
         add(a, b.second(builder))
-    for tile, place in totals:
-        unit.store(tile, place, c_bytes)
+    for tile, pointer in totals:
+        unit.store(tile, pointer, c_bytes)
 
 
 def bytes_of(builder: Any, stride: Any) -> Any:
-    """A stride that is counted in words."""
+    """Convert a stride from words to bytes."""
     return builder.mul(stride, LONG(4))
 
 
 @njit(nogil=True, inline="always")
 def take_unit() -> None:
-    """Have the unit ready, where there is one; `leave_unit` ends that."""
+    """Configure AMX if the target has it; `leave_unit` releases it."""
     if HAS_UNIT:
         begin(SHAPES)
 
 
 @njit(nogil=True, inline="always")
 def leave_unit() -> None:
-    """Have it forget what it was told."""
+    """Release AMX if the target has it."""
     if HAS_UNIT:
         end()

@@ -83,12 +83,12 @@ class Candidates:
             most: of these.
         """
         margins = ERROR_MARGIN * self.errors
-        return kernels().at_first(self.similarities, self.starts, heavy, self.ks, margins, most, MAX_LOOKUP_FACTOR)
+        return kernels().initial_counts(self.similarities, self.starts, heavy, self.ks, margins, most, MAX_LOOKUP_FACTOR)
 
     def first(self, counts: I64) -> tuple[I64, I64, I64]:
         """(int64[q + 1], int64[Σ counts], int64[Σ counts]): of the first ones of each question, one question after
         another, where these begin, where each stands, and whose it is."""
-        return kernels().first_ones(self.starts, counts)
+        return kernels().first_rows(self.starts, counts)
 
     def deciding(self, known: F64, counts: I64, most: int) -> I64:
         """int64[q], how many have to be looked up, the first ones being known; −1 where that is not told.
@@ -102,7 +102,7 @@ class Candidates:
             counts: int64[q], of how many of each.
             most: rows that a question looks up for their weight.
         """
-        return kernels().deciding(
+        return kernels().decisive_counts(
             self.similarities,
             self.starts,
             known,
@@ -183,7 +183,7 @@ def count_heavy(
         first, last: the questions that are meant.
         little: what these may come to, of what is summed; of the largest in proportion.
     """
-    running.heaviest(
+    running.heavy_counts(
         similarities,
         starts,
         inverse,

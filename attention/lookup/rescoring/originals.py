@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from attention.dtypes import F64, I64
-from attention.kernels import kernels, pool, side_by_side, workers
+from attention.kernels import kernels, pool, run_in_parallel, workers
 from attention.lookup.memory.tiles import RowIndices, Tile
 
 SINGLE_THREAD_ROWS = 1024
@@ -102,7 +102,7 @@ def compute_similarities(similarity: str, rows: RowIndices, vectors: F64, places
         for index, tile in rows.grouped(places[here]):
             similarities[here][index] = look_up(tile, queries[here][index])
 
-    side_by_side(look_up_some, len(places), LISTED_PER_LOOKUP * len(places))
+    run_in_parallel(look_up_some, len(places), LISTED_PER_LOOKUP * len(places))
     return similarities
 
 

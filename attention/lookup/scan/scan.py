@@ -90,7 +90,7 @@ def scan(
         thresholds: float32[q], where lists open, as a sample of all parts says; None for one of this view alone.
     """
     running = kernels()
-    packed = running.packed_queries(queries.codes, queries.scales.astype(np.float32), fine=queries.fine)
+    packed = running.pack_queries(queries.codes, queries.scales.astype(np.float32), fine=queries.fine)
     inverse = np.ones(queries.count) if temperatures is None else 1 / np.maximum(temperatures, 1e-30)
     limit = max_similarities(queries, view.similarity, view.facts.key_norm if key_norm is None else key_norm)
     if thresholds is None:

@@ -54,7 +54,7 @@ def sample_best(
 ) -> tuple[F32, int]:
     """(float32[q, count], the best of a sample of the rows that pass, ascending; and how many of it pass)."""
     running = kernels()
-    packed = running.packed_queries(queries.codes, queries.scales.astype(np.float32), fine=queries.fine)
+    packed = running.pack_queries(queries.codes, queries.scales.astype(np.float32), fine=queries.fine)
     return _sample_best(view, mask, bias, running, packed, queries.count, sampling)
 
 

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from attention.dtypes import F32, F64, I64, Index
-from attention.kernels import CandidateLists, kernels, side_by_side
+from attention.kernels import CandidateLists, kernels, run_in_parallel
 from attention.lookup.bounds.similarities import quantisation_errors
 from attention.lookup.codes.moments import Residuals
 from attention.lookup.codes.quantisation import QueryCodes
@@ -217,8 +217,8 @@ def _listed(lists: CandidateLists, inverse: F64, totals: Sums, little: float) ->
     weighty, squares = np.empty(len(inverse), dtype=np.int64), totals.sums[:, 2].copy()
 
     def put(first: int, last: int) -> None:
-        running.in_order(lists.places, lists.similarities, lists.counts, starts, first, last, places, similarities)
+        running.sort_candidates(lists.places, lists.similarities, lists.counts, starts, first, last, places, similarities)
         count_heavy(running, similarities, starts, inverse, totals.levels, squares, first, last, weighty, little)
 
-    side_by_side(put, len(inverse), len(places))
+    run_in_parallel(put, len(inverse), len(places))
     return starts, places, similarities, weighty

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from attention.dtypes import F64, I64
-from attention.kernels import TOTALS, Totals, kernels, side_by_side
+from attention.kernels import TOTALS, Totals, kernels, run_in_parallel
 from attention.lookup.softmax.evidence import Evidence
 from attention.lookup.softmax.null_key import NullKey
 
@@ -148,12 +148,12 @@ def mix_cases(
     null_keys = null_keys.reshape(-1, 2)  # also where there is no case
 
     def weigh(first: int, last: int) -> None:
-        running.weigh(
+        running.softmax_weights(
             *(runs.values, runs.starts, runs.counts, temperatures, thresholds, sums, null_keys),
             *(first, last, weights, factors, totals),
         )
 
-    side_by_side(weigh, len(nulls), len(weights))
+    run_in_parallel(weigh, len(nulls), len(weights))
     return Mixtures(runs, temperatures, nulls, weights, factors, [Totals._make(own) for own in totals.tolist()])
 
 

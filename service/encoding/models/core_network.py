@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from attention.kernels import encodes
+from attention.kernels import transformer_ready
 from attention.transformer import (
     CheckpointError,
     Compiled,
@@ -133,7 +133,7 @@ class Computation:
             if self._settled is None:
                 if not self._compiles:
                     self._settled = _without_machine_code(self._model, self._threads)
-                elif encodes():
+                elif transformer_ready():
                     self._settled = Compiled(self._model, self._precision, threads=self._threads)
             return self._settled or partial(embed_by_definition, self._model)
 

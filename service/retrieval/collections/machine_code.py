@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-from attention.kernels import prepare, prepare_transformer, stand_in, stop
+from attention.kernels import prepare, prepare_transformer, use_numpy_until_ready, stop
 from attention.lookup import Question, View, answers, sweep
 from service.storage import CollectionRecord
 
@@ -28,7 +28,7 @@ class MachineCode:
         self.ready = False
         self._directory = directory
         self._encodes = encodes
-        stand_in()
+        use_numpy_until_ready()
 
     def load(self) -> None:
         """Load the compiled code and compile the rest, both parts in parallel; blocks."""

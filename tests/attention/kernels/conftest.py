@@ -16,7 +16,7 @@ from attention.kernels.layout import LANES, put_rows, rows_room
 
 ASK = """
 import numpy as np
-from attention.kernels import engine
+from attention.kernels import dispatch
 from attention.lookup import Memory, Question, Rows
 from attention.lookup.quantised import quantised_answers
 random = np.random.default_rng(3)
@@ -26,7 +26,7 @@ view = memory.publish(add=Rows(np.arange(9000), random.standard_normal((9000, 64
 for count in (1, 3, 17, 40):
     for found in quantised_answers(view, [Question(random.standard_normal(64), 0.1) for _ in range(count)]):
         print(*found.numbers, *found.weights, *found.output)
-print(engine.kernels().NAME)
+print(dispatch.kernels().NAME)
 """
 
 
@@ -57,7 +57,7 @@ def panels() -> Callable[[int, int], Panels]:
         stored = rows_room(192, width)
         put_rows(stored, 0, codes)
         products = asked.astype(np.int64) @ (codes[64:128].astype(np.int64) + INSTRUCTION.offset).T
-        return Panels(stored, 64 // LANES, INSTRUCTION.packed(asked.astype(np.int16), fine=False), products)
+        return Panels(stored, 64 // LANES, INSTRUCTION.pack(asked.astype(np.int16), fine=False), products)
 
     return make
 

@@ -10,7 +10,7 @@ import pytest
 from numba import float32, float64, int64, types
 
 from attention.kernels import cpu
-from attention.kernels.cpu import array, compiled, compiles_for, fetch, record
+from attention.kernels.cpu import array, compiles_for, fetch, kernel, record
 
 
 class Pair(NamedTuple):
@@ -27,7 +27,7 @@ def kernels(monkeypatch):
 
 
 def test_a_compiled_function_is_kept_with_its_types_and_compiled_by_its_first_call(kernels):
-    @compiled(array(float64, 1), int64, fastmath=False)
+    @kernel(array(float64, 1), int64, fastmath=False)
     def scaled(values, by):
         return values.sum() * by
 

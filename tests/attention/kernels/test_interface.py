@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.kernels import CandidateLists, CodedKeys, CodedValues, Kernels, in_machine_code, in_numpy, value_passes
+from attention.kernels.interface import CandidateKernels
 from attention.kernels.layout import FINE_LEVELS, LEVELS, WEIGHT_LEVELS, columns_room, put_columns, put_rows, rows_room
-from attention.kernels.listed.interface import ListedKernels
 
 TWINS = (in_machine_code, in_numpy)
 FUNCTIONS = [
     name
-    for room in (ListedKernels, Kernels)
+    for room in (CandidateKernels, Kernels)
     for name, value in vars(room).items()
     if inspect.isfunction(value) and not name.startswith("_")
 ]
@@ -101,9 +101,7 @@ def test_they_list_the_same_to_the_bit_and_sum_the_same_to_the_last_digits(seed,
     keys, codes, steps = coded(random, rows, width, queries, fine, addends)
     thresholds = random.choice([-3e38, -0.01, 0.0, 0.02], queries).astype(f32)
     inverse = random.choice([0.0, 1.0, 300.0, 1e30], queries).astype(f32)
-    one, other = (
-        passed(twin, keys, twin.packed_queries(codes, steps, fine=fine), thresholds, inverse) for twin in TWINS
-    )
+    one, other = (passed(twin, keys, twin.pack_queries(codes, steps, fine=fine), thresholds, inverse) for twin in TWINS)
     listed, beside_bins, sums, weights, histogram, best = one
     assert listed == beside_bins == other[0] == other[1]
     np.testing.assert_array_equal(best, other[5])

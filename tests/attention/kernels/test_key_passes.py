@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from attention.kernels import CandidateLists, CodedKeys
 from attention.kernels.dot.amx import amx_usable
 from attention.kernels.dot.instructions import INSTRUCTION
-from attention.kernels.key_passes import accumulate, fill_histogram, packed_queries, sample_top
+from attention.kernels.key_passes import accumulate, fill_histogram, pack_queries, sample_top
 from attention.kernels.layout import FINE_LEVELS, LEVELS, put_rows, rows_room
 
 f32 = np.float32
@@ -40,7 +40,7 @@ def asked(queries, width, *, fine, seed=0):
     top = min(FINE_LEVELS, 2**23 // (LEVELS * width)) if fine else min(LEVELS, 2**23 // (LEVELS * width))
     codes = random.integers(-top, top + 1, (queries, width)).astype(np.int16)
     steps = f32(2.0) ** random.integers(-9, -5, queries).astype(f32)
-    return packed_queries(codes, steps, fine=fine), codes, steps
+    return pack_queries(codes, steps, fine=fine), codes, steps
 
 
 def lists_of(thresholds, capacity):
@@ -193,7 +193,7 @@ def test_the_best_of_a_sample_are_kept_in_order(rows, width, queries, fine, size
 def test_packed_queries_have_room_for_the_matrix_unit_and_what_their_keys_offset_adds(queries, fine):
     top = FINE_LEVELS if fine else LEVELS
     codes = np.random.default_rng(queries).integers(-top, top + 1, (queries, 64)).astype(np.int16)
-    packed, planes = packed_queries(codes, np.ones(queries, f32), fine=fine), INSTRUCTION.packed(codes, fine=fine)
+    packed, planes = pack_queries(codes, np.ones(queries, f32), fine=fine), INSTRUCTION.pack(codes, fine=fine)
     np.testing.assert_array_equal(packed.planes[: len(planes)], planes)
     assert not packed.planes[len(planes) :].any()
     assert (packed.each * queries, packed.amx) == (len(planes), amx_usable())

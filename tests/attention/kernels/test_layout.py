@@ -13,7 +13,7 @@ from attention.kernels.layout import (
     OFFSET,
     columns_of,
     columns_room,
-    packed,
+    pack,
     put_columns,
     put_rows,
     rows_at,
@@ -54,7 +54,7 @@ def test_sixteen_rows_lie_side_by_side_four_components_at_a_time_and_128_higher(
 @pytest.mark.parametrize("width", [1, 3, 4, 5, 64])
 def test_the_other_factor_has_four_components_to_a_word_and_zeros_behind(width):
     codes = bytes_of(1, 5, width)
-    words = packed(codes)
+    words = pack(codes)
     assert (words.dtype, words.shape) == (np.int32, (5, -(-width // 4)))
     np.testing.assert_array_equal(words.view(np.int8)[:, :width], codes)
     assert not words.view(np.int8)[:, width:].any()

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attention.kernels import engine, machine_code
+from attention.kernels import dispatch, machine_code
 from attention.kernels.targets import TARGETS, targets_of, this_target
 from attention.lookup import Auto, Memory, Question, Rows, answers, prepare, sweep
 
@@ -23,14 +23,14 @@ ROOT = Path(__file__).parents[3]
 TELL = """
 import sys
 from pathlib import Path
-from attention.kernels import engine
+from attention.kernels import dispatch
 from attention.kernels.machine_code import prepare
 from attention.kernels.targets import TARGETS
 prepare(Path(sys.argv[1]), TARGETS.get(sys.argv[2]))
 from attention.kernels.cpu import KERNELS
 print(sum(sum(kernel.stats.cache_hits.values()) for kernel, _ in KERNELS))
 print(sum(sum(kernel.stats.cache_misses.values()) for kernel, _ in KERNELS))
-print(engine.kernels().NAME)
+print(dispatch.kernels().NAME)
 """
 
 
@@ -109,16 +109,16 @@ WAIT = """
 import os, sys
 from pathlib import Path
 from threading import Thread
-from attention.kernels import encodes, prepare_transformer, stand_in
+from attention.kernels import transformer_ready, prepare_transformer, use_numpy_until_ready
 from attention.kernels.machine_code import stop
-assert encodes()
-stand_in()
+assert transformer_ready()
+use_numpy_until_ready()
 preparing = Thread(target=prepare_transformer, args=(Path(sys.argv[1]),))
 preparing.start()
-print(encodes(600), preparing.is_alive(), flush=True)
+print(transformer_ready(600), preparing.is_alive(), flush=True)
 if sys.argv[2] == "until it is made":
     preparing.join()
-    print(encodes(), flush=True)
+    print(transformer_ready(), flush=True)
 stop()
 os._exit(0)
 """
@@ -143,13 +143,13 @@ def test_an_encoder_waits_while_it_is_loaded(tmp_path):
 
 def test_an_encoder_that_waits_in_vain_does_so_once(monkeypatch):
     monkeypatch.setattr(machine_code, "_standing_in", False)  # and afterwards what it was
-    chosen = engine._chosen
-    machine_code.stand_in()
+    chosen = dispatch._chosen
+    machine_code.use_numpy_until_ready()
     try:
-        assert not machine_code.encodes(0.01)
+        assert not machine_code.transformer_ready(0.01)
         assert machine_code._known.is_set()
     finally:
-        engine.choose(chosen)
+        dispatch.use_kernels(chosen)
 
 
 MAKE = """

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attention.kernels import engine, in_machine_code, in_numpy
+from attention.kernels import dispatch, in_machine_code, in_numpy
 from attention.lookup import Memory, Rows, View
 from attention.lookup.exact import exact_answers
 
@@ -102,9 +102,9 @@ def clusters():
 @pytest.fixture(params=[in_machine_code, in_numpy], ids=["machine code", "NumPy"])
 def running(request: pytest.FixtureRequest) -> Iterator[Any]:
     """Either kind of kernels in turn, and every answer made by them."""
-    engine.choose(request.param)
+    dispatch.use_kernels(request.param)
     yield request.param
-    engine.choose(None)
+    dispatch.use_kernels(None)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from attention.kernels import engine
+from attention.kernels import dispatch
 from attention.lookup import Background, Bias, Memory, Question, Rows
 from attention.lookup.blending import Blend
 from attention.lookup.drafts import drafted
@@ -113,10 +113,10 @@ def test_documents_of_several_keys_and_logits_are_for_others(running, clusters):
 @pytest.mark.parametrize("output", [False, True])
 def test_cores_that_share_a_batch_change_nothing(running, clusters, view, monkeypatch, output):
     questions = asked_of(clusters, 40, output=output)
-    monkeypatch.setattr(engine, "workers", lambda: 3)
+    monkeypatch.setattr(dispatch, "workers", lambda: 3)
     found = []
     for least in (1, 10**9):
-        monkeypatch.setattr(engine, "ROWS_A_THREAD", least)
+        monkeypatch.setattr(dispatch, "ROWS_A_THREAD", least)
         drafts = drafted(part_of(view, questions[0]), questions, WIDTHS[0])
         found.append(answers_together(part_of(view, questions[0]), questions, drafts, {}))
     assert list(found[0]) == list(found[1])

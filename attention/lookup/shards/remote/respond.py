@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from attention.dtypes import F64, I64
-from attention.kernels import held
+from attention.kernels import pin_kernels
 from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.memory.tiles import PassingRows
 from attention.lookup.memory.view import Mask, View
@@ -48,7 +48,7 @@ def respond(
         return several([summary_of(each).message() for each in views])
     if said["call"] == "sample":
         return _sample(view, said["stride"])
-    with held():
+    with pin_kernels():
         return _Rows(view, mask, said).answer(said["call"], arrays)
 
 

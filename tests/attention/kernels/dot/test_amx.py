@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from attention.kernels.dot import amx as dot_amx
-from attention.kernels.dot.amx import FEW, amx_usable, by_amx, has_amx, padded
+from attention.kernels.dot.amx import FEW_QUERIES, amx_usable, by_amx, has_amx, pad_rows
 
 needs_amx = pytest.mark.skipif(not amx_usable(), reason="there is no matrix unit here, or no leave to use it")
 
@@ -26,9 +26,9 @@ def test_products_of_whole_sixteens_are_exact_and_the_others_are_left(panels, wi
 @pytest.mark.parametrize("amx", [True, False])
 @pytest.mark.parametrize("words", [15, 16, 17, 96])
 def test_more_than_a_few_queries_are_padded_where_the_unit_takes_them(words, amx):
-    for rows in (0, 1, FEW, FEW + 1, 16, 17, 32, 100):
-        takes = amx and words % 16 == 0 and rows > FEW
-        assert padded(rows, words, amx) == (int(np.ceil(rows / 16)) * 16 if takes else rows)
+    for rows in (0, 1, FEW_QUERIES, FEW_QUERIES + 1, 16, 17, 32, 100):
+        takes = amx and words % 16 == 0 and rows > FEW_QUERIES
+        assert pad_rows(rows, words, amx) == (int(np.ceil(rows / 16)) * 16 if takes else rows)
 
 
 def test_without_the_unit_or_leave_it_is_not_used(monkeypatch):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from attention.kernels.transformer.words import BFLOAT16, FLOAT32, THREE, TILES, bfloat16, rows_of, widened
+from attention.kernels.transformer.packing import BFLOAT16, FLOAT32, THREE, TILES, bfloat16, widen, zero_rows
 
 OFF_BY = {FLOAT32: 3e-7, BFLOAT16: 1e-6, TILES: 1e-6, THREE: 2e-5}
 """Of a sum of products of what is kept, relative to the sum of their sizes; the low parts' product is left out."""
@@ -12,14 +12,14 @@ OFF_BY = {FLOAT32: 3e-7, BFLOAT16: 1e-6, TILES: 1e-6, THREE: 2e-5}
 
 def words_of(numbers, way, spare=0):
     """float32[n, d] → uint32[parts, n + spare, words]."""
-    rows = rows_of(len(numbers) + spare, numbers.shape[1], way)
+    rows = zero_rows(len(numbers) + spare, numbers.shape[1], way)
     rest = numbers
     for part in rows:
         if way == FLOAT32:
             part[: len(numbers)] = numbers.view(np.uint32)
         else:
             part[: len(numbers)] = bfloat16(rest).view(np.uint32)
-            rest = rest - widened(bfloat16(rest))
+            rest = rest - widen(bfloat16(rest))
     return rows
 
 
@@ -27,12 +27,12 @@ def kept(numbers, way):
     """float64: what words of one way are worth."""
     if way == FLOAT32:
         return numbers.astype(np.float64)
-    near = widened(bfloat16(numbers))
-    return near.astype(np.float64) + (widened(bfloat16(numbers - near)) if way == THREE else 0)
+    near = widen(bfloat16(numbers))
+    return near.astype(np.float64) + (widen(bfloat16(numbers - near)) if way == THREE else 0)
 
 
 def numbers_of(words, way):
     """The way back: uint32[parts, n, words] → float64[n, d]."""
     if way == FLOAT32:
         return words[0].view(np.float32).astype(np.float64)
-    return widened(words.view(np.uint16)).astype(np.float64).sum(axis=0)
+    return widen(words.view(np.uint16)).astype(np.float64).sum(axis=0)

@@ -48,13 +48,13 @@ def test_where_a_chunk_cannot_be_written_no_other_is_being_written_any_more(monk
 
 
 ASKED = """
-from attention.kernels.engine import loaded_blas
+from attention.kernels.dispatch import blas_controller
 from attention.kernels.layout import CHUNK
 from attention.lookup.memory.blocks import write_chunks
 from tests.blas import with_two_blas_threads
 
 def threads(*_):
-    return [library["num_threads"] for library in loaded_blas().info()]
+    return [library["num_threads"] for library in blas_controller().info()]
 
 print(list(write_chunks(threads, 0, {count} * CHUNK)), threads())
 """

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from attention import attend as definition
-from attention.kernels.transformer.attending import attend
+from attention.kernels.transformer.attention import attend
+from attention.kernels.transformer.packing import PANEL, depth, empty_words, zero_rows
 from attention.kernels.transformer.parameters import TILE_QUERIES, Scratch
-from attention.kernels.transformer.words import PANEL, depth, rows_of, words_room
 from tests.attention.kernels.transformer.kept import kept, numbers_of, words_of
 
 OFF_BY = {0: 1e-5, 1: 2e-2, 2: 2e-2, 3: 1e-4}
@@ -25,14 +25,14 @@ def test_a_head_of_a_text(way, width):
     projected = words_of(numbers, way, spare=PANEL)
     # What is not written before it is read is not a number, in every way.
     across, parts = longest + 2 * PANEL, len(projected)
-    keys, values = (words_room(across * width * parts) for _ in range(2))
-    weights = rows_of(TILE_QUERIES, across, way)
+    keys, values = (empty_words(across * width * parts) for _ in range(2))
+    weights = zero_rows(TILE_QUERIES, across, way)
     for words in (keys, values, weights):
         words[...] = 0x7FC07FC0
     logits, nothing = np.full((TILE_QUERIES, across), np.nan, np.float32), np.zeros((1, PANEL), np.float32)
     factors, sums = np.zeros(TILE_QUERIES, np.float32), np.zeros((PANEL, PANEL), np.float32)
     scratch = Scratch(keys, values, logits, weights, factors, weights, sums, nothing)
-    out = rows_of(total + PANEL, heads * width, way)
+    out = zero_rows(total + PANEL, heads * width, way)
     words, first = depth(width, way), 0
     exact = kept(numbers, way)
     expected = np.zeros((total, heads * width))

@@ -22,7 +22,7 @@ def weighed(twin, values, starts, counts, temperature, thresholds, sums, nulls, 
     totals, temperatures = np.full((len(counts), TOTALS), np.nan), np.full(len(counts), temperature)
     first, last = part or (0, len(counts))
     asked = (values, starts, counts, temperatures, thresholds, sums, nulls, first, last)
-    twin.weigh(*asked, weights, factors, totals)
+    twin.softmax_weights(*asked, weights, factors, totals)
     return weights, factors, totals
 
 
@@ -119,7 +119,7 @@ def test_a_head_is_the_k_best_and_all_that_tie_with_the_last(twin, seed, counts,
     if step:
         values = np.round(values / step) * step
     places, ks = random.permutation(len(values)), random.integers(0, k + 1, len(counts))
-    edges, rows, runs = twin.heads(values, places, starts, np.array(counts), ks)
+    edges, rows, runs = twin.top_rows(values, places, starts, np.array(counts), ks)
     for query, (first, last) in enumerate(pairwise(edges.tolist())):
         own = range(starts[query], starts[query] + counts[query])
         own = sorted(own, key=lambda row: (-values[row], places[row]))

@@ -6,8 +6,8 @@ import numba
 import numpy as np
 import pytest
 
-from attention.kernels.transformer import normalising
-from attention.kernels.transformer.words import rows_of
+from attention.kernels.transformer import normalisation
+from attention.kernels.transformer.packing import zero_rows
 from tests.attention.kernels.transformer.kept import kept, numbers_of
 
 KEPT = {0: 6e-6, 1: 2**-8, 2: 2**-8, 3: 2**-15}
@@ -15,12 +15,12 @@ KEPT = {0: 6e-6, 1: 2**-8, 2: 2**-8, 3: 2**-15}
 
 @numba.njit
 def call_normalise(way, y, n, scale, shift, number, epsilon, x, words):
-    normalising.normalise(way, y, n, scale, shift, number, epsilon, x, words, 2)
+    normalisation.normalise(way, y, n, scale, shift, number, epsilon, x, words, 2)
 
 
 @numba.njit
 def call_exponentials(way, logits, n, count, padded, words, factors):
-    normalising.exponentials(way, logits, n, count, padded, words, factors)
+    normalisation.exponentials(way, logits, n, count, padded, words, factors)
 
 
 def test_rows_are_normalised(way):
@@ -28,7 +28,7 @@ def test_rows_are_normalised(way):
     y = (random.standard_normal((6, 64)) * 5 + 100).astype(np.float32)
     y[5] = 3
     scale, shift = (random.standard_normal((3, 64)).astype(np.float32) for _ in range(2))
-    x, words = np.zeros((9, 64), np.float32), rows_of(9, 64, way)
+    x, words = np.zeros((9, 64), np.float32), zero_rows(9, 64, way)
     call_normalise(way, y, 6, scale, shift, 1, np.float32(1e-5), x, words)
     exact = y.astype(np.float64)
     centred = exact - exact.mean(axis=1, keepdims=True)
@@ -43,7 +43,7 @@ def test_exponentials_are_a_softmax_s(way, count):
     random = np.random.default_rng(count)
     logits = np.full((5, 64), np.nan, np.float32)  # behind the count lies anything
     logits[:, :count] = random.standard_normal((5, count)) * np.array([[1], [30], [1e4], [0], [1]])
-    words, factors = rows_of(5, 64, way), np.zeros(5, np.float32)
+    words, factors = zero_rows(5, 64, way), np.zeros(5, np.float32)
     words[...] = 0x7F7F7F7F
     call_exponentials(way, logits, 5, count, 48, words, factors)
     exact = np.exp(logits[:, :count].astype(np.float64) - logits[:, :count].max(axis=1, keepdims=True))

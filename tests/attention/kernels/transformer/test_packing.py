@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from attention.kernels.transformer.words import (
+from attention.kernels.transformer.packing import (
     BFLOAT16,
     FLOAT32,
     THREE,
     TILES,
     bfloat16,
-    panels,
-    rows_of,
-    widened,
+    pack_panels,
+    widen,
+    zero_rows,
 )
 
 
@@ -22,7 +22,7 @@ def test_bfloat16_is_torch_s():
     numbers = np.random.default_rng(0).standard_normal(100_000).astype(np.float32)
     halves = np.array([1.00390625, 1.01171875, -1.00390625, 0.0, -0.0, 3e38, 1e-30], np.float32)  # two are halfway
     numbers = np.concatenate([numbers, halves])
-    np.testing.assert_array_equal(widened(bfloat16(numbers)), torch.tensor(numbers).bfloat16().float().numpy())
+    np.testing.assert_array_equal(widen(bfloat16(numbers)), torch.tensor(numbers).bfloat16().float().numpy())
 
 
 @pytest.mark.parametrize(("way", "off_by"), [(FLOAT32, 0), (BFLOAT16, 2**-8), (TILES, 2**-8), (THREE, 2**-16)])
@@ -30,7 +30,7 @@ def test_bfloat16_is_torch_s():
 def test_a_matrix_is_its_panels(way, off_by, depth, columns, across):
     random = np.random.default_rng(depth)
     matrices = [random.standard_normal((depth, columns)).astype(np.float32) for _ in range(2)]
-    packed = panels(matrices, way, across)
+    packed = pack_panels(matrices, way, across)
     each = 1 if way == FLOAT32 else 2
     assert packed.shape == (2, 2 if way == THREE else 1, columns // across, depth // each, across)
     assert packed.ctypes.data % 64 == 0
@@ -38,12 +38,12 @@ def test_a_matrix_is_its_panels(way, off_by, depth, columns, across):
         if way == FLOAT32:
             found = parts[0].view(np.float32).transpose(1, 0, 2).reshape(depth, columns)
         else:
-            pairs = widened(np.stack([parts & 0xFFFF, parts >> 16], axis=3).astype(np.uint16)).sum(axis=0)
+            pairs = widen(np.stack([parts & 0xFFFF, parts >> 16], axis=3).astype(np.uint16)).sum(axis=0)
             found = pairs.transpose(1, 2, 0, 3).reshape(depth, columns)
         np.testing.assert_allclose(found, matrix, rtol=off_by, atol=0)
 
 
 def test_rows_begin_as_zeros():
-    assert rows_of(5, 64, FLOAT32).shape == (1, 5, 64)
-    assert rows_of(5, 64, THREE).shape == (2, 5, 32)
-    assert not rows_of(5, 64, THREE).any()
+    assert zero_rows(5, 64, FLOAT32).shape == (1, 5, 64)
+    assert zero_rows(5, 64, THREE).shape == (2, 5, 32)
+    assert not zero_rows(5, 64, THREE).any()

@@ -10,8 +10,8 @@ from time import sleep
 import pytest
 
 from attention.kernels import pool
-from attention.kernels.transformer import together
-from attention.kernels.transformer.together import in_stages, threads_that_encode, with_others
+from attention.kernels.transformer import thread_team
+from attention.kernels.transformer.thread_team import encoder_pool, run_in_stages, run_with_idle_threads
 
 PATIENCE = 60
 """Seconds for a thread to begin, on a busy machine too."""
@@ -51,20 +51,20 @@ def crew(monkeypatch):
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(8) as threads:
-        monkeypatch.setattr(together, "threads_that_encode", lambda: threads)
+        monkeypatch.setattr(thread_team, "encoder_pool", lambda: threads)
         yield threads
 
 
 def test_encoding_has_threads_of_its_own():
-    assert threads_that_encode() is not pool()
-    assert threads_that_encode() is threads_that_encode()
+    assert encoder_pool() is not pool()
+    assert encoder_pool() is encoder_pool()
 
 
 @pytest.mark.parametrize("rows", [1, 11, 12, 13, 145, 384])
 @pytest.mark.parametrize("threads", [1, 2, 3, 8])
 def test_all_rows_are_done_once_in_each_stage_after_the_one_before(crew, rows, threads):
     log = Log(0.002)
-    in_stages(log, 4, rows, threads, 12)
+    run_in_stages(log, 4, rows, threads, 12)
     stages = [stage for stage, *_ in log.begun]
     assert stages == sorted(stages)
     assert set(stages) == {0, 1, 2, 3}
@@ -78,7 +78,7 @@ def test_all_rows_are_done_once_in_each_stage_after_the_one_before(crew, rows, t
 
 def test_two_threads_part_the_rows(crew):
     log = Log(meeting=threading.Barrier(2, timeout=PATIENCE))  # both have come
-    in_stages(log, 3, 145, 2, 12)
+    run_in_stages(log, 3, 145, 2, 12)
     assert [log.rows(stage) for stage in range(3)] == [[(0, 72), (72, 145)]] * 3
     assert all(len(log.threads(stage)) == 2 for stage in range(3))
 
@@ -88,15 +88,15 @@ def test_who_does_not_come_is_not_waited_for(crew):
     for _ in range(8):
         crew.submit(free.wait)
     log = Log()
-    in_stages(log, 3, 145, 4, 12)
-    with_others(lambda: log(3, 0, 145), 4)
+    run_in_stages(log, 3, 145, 4, 12)
+    run_with_idle_threads(lambda: log(3, 0, 145), 4)
     free.set()
     assert log.rows(1) == log.rows(2) == log.rows(3) == [(0, 145)]
     assert {thread for *_, thread in log.begun} == {threading.get_ident()}
 
 
 def test_who_comes_late_leaves(crew):
-    team = together._Team(Log(), 2, 24, 2, 12)
+    team = thread_team._Team(Log(), 2, 24, 2, 12)
     team.work()
     before = list(team._stage.begun)
     team.work()
@@ -115,13 +115,13 @@ def test_an_error_is_told_and_nobody_waits_for_who_failed(crew, failing, at):
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        in_stages(stage, 3, 145, 2, 12)
+        run_in_stages(stage, 3, 145, 2, 12)
     assert crew.submit(lambda: 1).result(timeout=PATIENCE) == 1
 
 
 def test_what_others_do_is_done_and_their_errors_are_told(crew):
     both = threading.Barrier(2, timeout=PATIENCE)
-    with_others(both.wait, 2)
+    run_with_idle_threads(both.wait, 2)
 
     def work():
         both.wait()
@@ -129,4 +129,4 @@ def test_what_others_do_is_done_and_their_errors_are_told(crew):
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        with_others(work, 2)
+        run_with_idle_threads(work, 2)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.kernels import in_machine_code, in_numpy
-from attention.kernels.listed.order import kth_largest
+from attention.kernels.candidates import kth_largest
 
 TWINS = pytest.mark.parametrize("twin", [in_machine_code, in_numpy])
 lengths = st.lists(st.integers(0, 70), min_size=1, max_size=6)
@@ -34,7 +34,7 @@ def put_in_order(twin, places, similarities, counts, part=None):
     first, last = part or (0, counts.shape[1])
     starts = np.append(0, counts.sum(axis=0).cumsum())
     ordered, found = np.full(starts[-1], -1), np.full(starts[-1], np.nan)
-    twin.in_order(places, similarities, counts, starts, first, last, ordered, found)
+    twin.sort_candidates(places, similarities, counts, starts, first, last, ordered, found)
     return [list(zip(ordered[a:b].tolist(), found[a:b].tolist(), strict=True)) for a, b in pairwise(starts.tolist())]
 
 
@@ -74,7 +74,7 @@ def test_numbers_at_float32_s_ends_are_in_order(twin):
 def test_first_ones_stand_one_run_after_another(twin, seed, counts):
     random = np.random.default_rng(seed)
     starts, firsts = np.append(0, np.cumsum(counts)), random.integers(0, np.array(counts) + 1)
-    edges, places, runs = twin.first_ones(starts, firsts)
+    edges, places, runs = twin.first_rows(starts, firsts)
     assert edges.tolist() == [0, *np.cumsum(firsts)]
     pairs = [(start + at, run) for run, start in enumerate(starts[:-1]) for at in range(firsts[run])]
     assert list(zip(places.tolist(), runs.tolist(), strict=True)) == pairs
@@ -93,7 +93,7 @@ def at_first_of(run, heavy, k, margin, most, times):
 def test_at_first_come_the_heavy_ones_and_those_near_the_kth(twin, seed, counts, most, margin):
     random, values, starts = descending(seed, counts, 0.25)
     heavy, ks = random.integers(0, 40, len(counts)), random.integers(1, 20, len(counts))
-    found = twin.at_first(values, starts, heavy, ks, np.full(len(counts), margin), most, 4)
+    found = twin.initial_counts(values, starts, heavy, ks, np.full(len(counts), margin), most, 4)
     asked = zip(pairwise(starts.tolist()), heavy.tolist(), ks.tolist(), strict=True)
     assert found.tolist() == [at_first_of(values[a:b], own, k, margin, most, 4) for (a, b), own, k in asked]
 
@@ -121,7 +121,7 @@ def test_what_decides_follows_from_the_kth_of_those_known(twin, seed, counts, mo
     errors = random.choice([0.0, 0.1, 0.7], q)
     known = np.concatenate([values[a : a + n] for a, n in zip(starts, firsts, strict=False)])
     known = known + random.choice([0.0, 0.2, -0.2], len(known))
-    found = twin.deciding(values, starts, known, firsts, ks, supports, thresholds, errors, most, 4)
+    found = twin.decisive_counts(values, starts, known, firsts, ks, supports, thresholds, errors, most, 4)
     own = np.split(known, firsts.cumsum()[:-1])
     expected = [
         decided(values[a:b], own[i], ks[i], supports[i], thresholds[i], errors[i], max(4 * most, 2 * ks[i]))
@@ -140,7 +140,7 @@ def test_twins_leave_the_same_squares(seed, counts, least, few):
     found = []
     for twin in (in_machine_code, in_numpy):
         heavy = np.full(len(counts), -9)
-        twin.heaviest(values, starts, inverse, levels, 10**levels, few, least, 0, len(counts), heavy)
+        twin.heavy_counts(values, starts, inverse, levels, 10**levels, few, least, 0, len(counts), heavy)
         found.append(heavy.tolist())
     assert found[0] == found[1]
 

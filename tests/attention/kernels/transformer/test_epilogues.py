@@ -5,23 +5,23 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from attention.kernels.transformer import rows
+from attention.kernels.transformer import epilogues
+from attention.kernels.transformer.packing import zero_rows
 from attention.kernels.transformer.parameters import NONE
-from attention.kernels.transformer.words import rows_of
 from tests.attention.kernels.transformer.kept import kept, numbers_of
 
 
 @numba.njit
 def call_all(way, sums, n, bias, layer, at, columns, curve, x, y, words, factors, scaled):
-    rows.finish(way, sums, n, bias, layer, at, columns, curve, words, 2, 32)
-    rows.add(y, n, bias, layer, x, 2)
-    rows.scale(way, sums, n, columns, factors, scaled, 2, at)
+    epilogues.finish(way, sums, n, bias, layer, at, columns, curve, words, 2, 32)
+    epilogues.add(y, n, bias, layer, x, 2)
+    epilogues.scale(way, sums, n, columns, factors, scaled, 2, at)
 
 
 def test_biases_residuals_and_factors(way):
     random = np.random.default_rng(3)
     sums, bias, x = (random.standard_normal(shape).astype(np.float32) for shape in ((4, 32), (2, 96), (6, 96)))
-    y, words, scaled = random.standard_normal((5, 96)).astype(np.float32), rows_of(6, 96, way), rows_of(6, 96, way)
+    y, words, scaled = random.standard_normal((5, 96)).astype(np.float32), zero_rows(6, 96, way), zero_rows(6, 96, way)
     before = y.copy()
     factors = np.array([1, 0.5, -2, 3], np.float32)
     call_all(way, sums, 4, bias, 1, 64, 32, NONE, x, y, words, factors, scaled)

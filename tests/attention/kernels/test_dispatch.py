@@ -11,48 +11,48 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from attention.kernels import engine, in_machine_code, in_numpy
+from attention.kernels import dispatch, in_machine_code, in_numpy
 from tests.blas import with_two_blas_threads
 
 
 @pytest.fixture(autouse=True)
 def nothing_chosen() -> Iterator[None]:
-    engine.choose(None)
+    dispatch.use_kernels(None)
     yield
-    engine.choose(None)
+    dispatch.use_kernels(None)
 
 
 def test_machine_code_answers_where_it_can_be_made_and_nothing_else_is_chosen(monkeypatch):
-    assert engine.kernels() is engine.machine_code() is in_machine_code
-    monkeypatch.setattr(engine, "can_compile", lambda: False)
-    assert engine.kernels() is in_numpy
-    engine.choose(in_machine_code)
-    assert engine.kernels() is in_machine_code
+    assert dispatch.kernels() is dispatch.machine_code() is in_machine_code
+    monkeypatch.setattr(dispatch, "can_compile", lambda: False)
+    assert dispatch.kernels() is in_numpy
+    dispatch.use_kernels(in_machine_code)
+    assert dispatch.kernels() is in_machine_code
 
 
 def test_an_answer_within_an_answer_keeps_the_kernels_of_the_outer_one():
-    engine.choose(in_numpy)
-    with engine.held():
-        engine.choose(in_machine_code)
-        with engine.held():
-            assert engine.kernels() is in_numpy
-        assert engine.kernels() is in_numpy
-    assert engine.kernels() is in_machine_code
+    dispatch.use_kernels(in_numpy)
+    with dispatch.pin_kernels():
+        dispatch.use_kernels(in_machine_code)
+        with dispatch.pin_kernels():
+            assert dispatch.kernels() is in_numpy
+        assert dispatch.kernels() is in_numpy
+    assert dispatch.kernels() is in_machine_code
 
 
 def test_kernels_are_let_go_when_an_answer_fails():
-    engine.choose(in_numpy)
-    with pytest.raises(ZeroDivisionError), engine.held():
+    dispatch.use_kernels(in_numpy)
+    with pytest.raises(ZeroDivisionError), dispatch.pin_kernels():
         _ = 1 / 0
-    engine.choose(None)
-    assert engine.kernels() is in_machine_code
+    dispatch.use_kernels(None)
+    assert dispatch.kernels() is in_machine_code
 
 
 def test_a_thread_that_was_not_given_them_has_those_that_are_chosen():
-    engine.choose(in_numpy)
-    with engine.held(), ThreadPoolExecutor(1) as pool:
-        engine.choose(in_machine_code)
-        assert pool.submit(engine.kernels).result() is in_machine_code
+    dispatch.use_kernels(in_numpy)
+    with dispatch.pin_kernels(), ThreadPoolExecutor(1) as pool:
+        dispatch.use_kernels(in_machine_code)
+        assert pool.submit(dispatch.kernels).result() is in_machine_code
 
 
 def test_an_answer_is_made_by_one_engine():
@@ -60,29 +60,29 @@ def test_an_answer_is_made_by_one_engine():
     begun, chosen = Event(), Event()
 
     def make():
-        with engine.held():
-            first = engine.kernels()
+        with dispatch.pin_kernels():
+            first = dispatch.kernels()
             begun.set()
             chosen.wait(60)
-            return first, engine.kernels()
+            return first, dispatch.kernels()
 
-    engine.choose(in_numpy)
+    dispatch.use_kernels(in_numpy)
     try:
         with ThreadPoolExecutor(1) as pool:
             made = pool.submit(make)
             assert begun.wait(60)
-            engine.choose(in_machine_code)
-            assert engine.kernels() is in_machine_code
+            dispatch.use_kernels(in_machine_code)
+            assert dispatch.kernels() is in_machine_code
             chosen.set()
             assert made.result() == (in_numpy, in_numpy)
     finally:
-        engine.choose(None)
+        dispatch.use_kernels(None)
 
 
 @pytest.mark.parametrize("running", [in_machine_code, in_numpy])
 def test_both_kinds_multiply_bytes_exactly(running):
-    engine.choose(running)
-    assert engine.products_are_exact()
+    dispatch.use_kernels(running)
+    assert dispatch.products_are_exact()
 
 
 @pytest.mark.parametrize("wrong", [lambda best: best + 1, lambda best: best * np.float32(1 + 1e-6)])
@@ -91,56 +91,56 @@ def test_kernels_that_multiply_otherwise_are_found_out(wrong):
         in_numpy.sample_top(keys, queries, best)
         best[:] = wrong(best)
 
-    engine.choose(SimpleNamespace(packed_queries=in_numpy.packed_queries, sample_top=sample_top))
-    assert not engine.products_are_exact()
+    dispatch.use_kernels(SimpleNamespace(pack_queries=in_numpy.pack_queries, sample_top=sample_top))
+    assert not dispatch.products_are_exact()
 
 
 def test_there_is_a_thread_for_each_core_and_one_pool_of_them(monkeypatch):
-    assert engine.workers() == len(os.sched_getaffinity(0))
-    assert engine.pool() is engine.pool()
+    assert dispatch.workers() == len(os.sched_getaffinity(0))
+    assert dispatch.pool() is dispatch.pool()
     monkeypatch.delattr(os, "sched_getaffinity")
-    assert engine.workers.__wrapped__() == os.cpu_count()
+    assert dispatch.workers.__wrapped__() == os.cpu_count()
     monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert engine.workers.__wrapped__() == 1
+    assert dispatch.workers.__wrapped__() == 1
 
 
 @pytest.mark.parametrize(
     ("count", "cores", "rows", "parts"), [(9, 2, 100, 2), (9, 4, 25, 2), (9, 4, 19, 1), (1, 4, 99, 1)]
 )
 def test_questions_of_many_rows_are_shared_by_the_cores(monkeypatch, count, cores, rows, parts):
-    monkeypatch.setattr(engine, "workers", lambda: cores)
-    monkeypatch.setattr(engine, "ROWS_A_THREAD", 10)
+    monkeypatch.setattr(dispatch, "workers", lambda: cores)
+    monkeypatch.setattr(dispatch, "ROWS_A_THREAD", 10)
     asked = []
-    engine.side_by_side(lambda first, last: asked.append(range(first, last)), count, rows)
+    dispatch.run_in_parallel(lambda first, last: asked.append(range(first, last)), count, rows)
     assert len(asked) == parts
     assert sorted(at for part in asked for at in part) == list(range(count))
 
 
 def test_what_fails_in_another_thread_fails_here(monkeypatch):
-    monkeypatch.setattr(engine, "workers", lambda: 2)
+    monkeypatch.setattr(dispatch, "workers", lambda: 2)
 
     def work(first, last):
         if first:
             raise MemoryError
 
     with pytest.raises(MemoryError):
-        engine.side_by_side(work, 2, 10**6)
+        dispatch.run_in_parallel(work, 2, 10**6)
 
 
 CALLERS = """
 from threading import Thread
 
-from attention.kernels import engine
+from attention.kernels import dispatch
 
 def threads():
-    return [library["num_threads"] for library in engine.loaded_blas().info()]
+    return [library["num_threads"] for library in dispatch.blas_controller().info()]
 
 def elsewhere(work, *args):
     thread = Thread(target=work, args=args)
     thread.start()
     thread.join()
 
-first, second = engine.one_blas_thread(), engine.one_blas_thread()
+first, second = dispatch.one_blas_thread(), dispatch.one_blas_thread()
 found = [threads()]
 first.__enter__()
 elsewhere(second.__enter__)
@@ -150,12 +150,12 @@ found.append(threads())
 elsewhere(second.__exit__, None, None, None)
 found.append(threads())
 try:
-    with engine.one_blas_thread():
+    with dispatch.one_blas_thread():
         found.append(threads())
         1 / 0
 except ZeroDivisionError:
     found.append(threads())
-with engine.loaded_blas().limit(limits=1):  # others can set it again
+with dispatch.blas_controller().limit(limits=1):  # others can set it again
     found.append(threads())
 print(found)
 """

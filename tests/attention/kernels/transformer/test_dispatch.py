@@ -9,8 +9,8 @@ import pytest
 from attention.kernels import tiles
 from attention.kernels.machine_code import TARGETS
 from attention.kernels.transformer import lane_blocks, tile_blocks
-from attention.kernels.transformer.choosing import columns_of, multiplies_bfloat16, way_of
-from attention.kernels.transformer.words import BFLOAT16, FLOAT32, PANEL, THREE, TILES
+from attention.kernels.transformer.dispatch import columns_of, multiplies_bfloat16, way_of
+from attention.kernels.transformer.packing import BFLOAT16, FLOAT32, PANEL, THREE, TILES
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_the_columns_of_a_panel_are_those_that_registers_or_tiles_hold():
     assert {columns_of(way) for way in (TILES, THREE)} == {PANEL}
     assert {columns_of(way) for way in (FLOAT32, BFLOAT16)} == {lane_blocks.COLUMNS}
     registers = lane_blocks.COLUMNS // (16 if lane_blocks.WIDE else 8)
-    assert lane_blocks.MOST * registers + registers + 1 <= (32 if lane_blocks.WIDE else 16)
+    assert lane_blocks.MAX_ROWS * registers + registers + 1 <= (32 if lane_blocks.WIDE else 16)
 
 
 def test_this_processor_has_what_is_chosen():

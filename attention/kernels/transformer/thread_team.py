@@ -1,4 +1,4 @@
-"""Threads that compute texts side by side, or one text together: who comes takes part, and nobody is waited for."""
+"""Threads that encode texts in parallel, or share one text. Idle threads join; no work waits for a busy one."""
 
 from __future__ import annotations
 
@@ -10,83 +10,83 @@ from itertools import pairwise
 from threading import Barrier, BrokenBarrierError, Lock
 from typing import TypeAlias
 
-from attention.kernels.engine import workers
+from attention.kernels.dispatch import workers
 
 Stage: TypeAlias = Callable[[int, int, int], None]
-"""Does one stage for rows from one to another: (stage, first, last)."""
+"""A function of (stage, first, last) that computes one stage for a range of rows."""
 
 
 @cache
-def threads_that_encode() -> ThreadPoolExecutor:
-    """Shared by all that is encoded in the process; a lookup never waits behind it, nor it behind a lookup."""
+def encoder_pool() -> ThreadPoolExecutor:
+    """Return the thread pool of all encoding in the process. Lookups have a pool of their own."""
     return ThreadPoolExecutor(workers(), thread_name_prefix="encode")
 
 
-def with_others(work: Callable[[], None], threads: int) -> None:
-    """Do it here, and in as many more threads as are free; what has not begun when it is done here never does."""
-    with _others(work, threads - 1):
+def run_with_idle_threads(work: Callable[[], None], threads: int) -> None:
+    """Call `work` in this thread and in up to `threads` − 1 idle ones; cancel those not started when it ends."""
+    with _running_elsewhere(work, threads - 1):
         work()
 
 
 @contextmanager
-def _others(work: Callable[[], None], count: int) -> Iterator[None]:
-    others: list[Future[None]] = [threads_that_encode().submit(work) for _ in range(count)]
+def _running_elsewhere(work: Callable[[], None], count: int) -> Iterator[None]:
+    futures: list[Future[None]] = [encoder_pool().submit(work) for _ in range(count)]
     try:
         yield
     finally:
-        for other in others:
-            if not other.cancel():
-                other.result()
+        for future in futures:
+            if not future.cancel():
+                future.result()
 
 
-def in_stages(stage: Stage, stages: int, rows: int, threads: int, multiple: int) -> None:
-    """Have all rows done stage by stage, by this thread and those that come during the first stage.
+def run_in_stages(stage: Stage, stages: int, rows: int, threads: int, multiple: int) -> None:
+    """Compute all rows stage by stage, in this thread and in threads that join during the first stage.
 
     Args:
-        stage: may be called for different rows of one stage at a time, and for a stage as the one before is done.
-        stages: how many, at least 1.
-        rows: how many, at least 1.
-        threads: at most so many, at least 1.
-        multiple: rows are parted at multiples of it.
+        stage: called concurrently for different rows of one stage; a stage starts when the previous one is complete.
+        stages: the number of stages, at least 1.
+        rows: the number of rows, at least 1.
+        threads: the maximum number of threads, at least 1.
+        multiple: rows are split at multiples of it.
     """
     team = _Team(stage, stages, rows, threads, multiple)
-    with _others(team.work, threads - 1):
+    with _running_elsewhere(team.work, threads - 1):
         team.work()
 
 
 class _Team:
-    """The first stage's parts are shared out to who comes; who has come by their end stays, with a part of all rows."""
+    """A team of threads. Threads join by taking a part of the first stage; its members then share all other stages."""
 
     def __init__(self, stage: Stage, stages: int, rows: int, threads: int, multiple: int) -> None:
         self._stage, self._stages, self._rows, self._multiple = stage, stages, rows, multiple
-        self._parts = self._parted(threads)
+        self._parts = self._split(threads)
         self._members = 0
         self._lock = Lock()
         self._met: Barrier | None = None
 
-    def _parted(self, count: int) -> list[tuple[int, int]]:
-        """The rows in so many parts, fewer where they are few."""
+    def _split(self, count: int) -> list[tuple[int, int]]:
+        """Split the rows into at most `count` parts."""
         blocks = -(-self._rows // self._multiple)
         edges = [min(blocks * part // count * self._multiple, self._rows) for part in range(count + 1)]
         return [(first, last) for first, last in pairwise(edges) if first < last]
 
     def work(self) -> None:
-        """Of each thread that comes."""
+        """Join the team. Every thread calls this."""
         number: int | None = None
         try:
-            while (part := self._taken(new=number is None)) is not None:
+            while (part := self._take_part(new=number is None)) is not None:
                 number = part[0] if number is None else number
                 self._stage(0, *part[1])
             if number is not None:
                 self._go_on(number)
         except BrokenBarrierError:
-            return  # another one failed, and says why
+            return  # another member failed and raises its error
         except BaseException:
             self._fail()
             raise
 
-    def _taken(self, *, new: bool) -> tuple[int, tuple[int, int]] | None:
-        """(how many members came before, a part of the first stage); None where all are taken."""
+    def _take_part(self, *, new: bool) -> tuple[int, tuple[int, int]] | None:
+        """Return (the member's number, a part of the first stage), or None if all parts are taken."""
         with self._lock:
             if not self._parts:
                 return None
@@ -98,7 +98,7 @@ class _Team:
 
     def _go_on(self, number: int) -> None:
         assert self._met is not None
-        parts = self._parted(self._members)
+        parts = self._split(self._members)
         self._met.wait()
         for stage in range(1, self._stages):
             if number < len(parts):

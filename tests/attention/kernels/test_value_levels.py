@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.kernels import weight_levels
+from attention.kernels import value_passes
 from attention.kernels.layout import FINE_LEVELS, LEVELS, PANEL
 
 f32 = np.float32
@@ -19,8 +19,8 @@ AT, FIRST, PLACE = 5, 17, 40
 @numba.njit
 def leveled(weights, scales, inverse, most):
     coarse, fine = np.full(PANEL, np.int8(9)), np.full((2, PANEL), np.int8(9))
-    total, above = weight_levels.coarse_levels(weights, 0, scales, 0, inverse, most, coarse, 0)
-    return coarse, total, above, fine, weight_levels.fine_levels(weights, 0, scales, 0, inverse, fine, 0, PANEL)
+    total, above = value_passes.coarse_levels(weights, 0, scales, 0, inverse, most, coarse, 0)
+    return coarse, total, above, fine, value_passes.fine_levels(weights, 0, scales, 0, inverse, fine, 0, PANEL)
 
 
 def test_levels_are_whole_numbers_in_one_byte_or_two():
@@ -37,9 +37,9 @@ def test_levels_are_whole_numbers_in_one_byte_or_two():
 @numba.njit
 def elsewhere(weights, scales, inverse, most, packed):
     """The same of arrays of which the panel is a part."""
-    total, above = weight_levels.coarse_levels(weights, AT, scales, FIRST, inverse, most, packed[0], PLACE)
-    fine = weight_levels.fine_levels(weights, AT, scales, FIRST, inverse, packed[1], PLACE, PLACE + PANEL)
-    return total, above, fine, weight_levels.sum_and_largest(weights, AT)
+    total, above = value_passes.coarse_levels(weights, AT, scales, FIRST, inverse, most, packed[0], PLACE)
+    fine = value_passes.fine_levels(weights, AT, scales, FIRST, inverse, packed[1], PLACE, PLACE + PANEL)
+    return total, above, fine, value_passes.sum_and_largest(weights, AT)
 
 
 @settings(deadline=None)
@@ -67,7 +67,7 @@ def test_levels_are_of_the_panel_s_own_weights_and_scales_and_go_to_its_own_plac
 
 @numba.njit
 def paired(weights, scales, inverse, into):
-    return weight_levels.paired_levels(weights, AT, scales, FIRST, inverse, into, PLACE)
+    return value_passes.paired_levels(weights, AT, scales, FIRST, inverse, into, PLACE)
 
 
 @settings(deadline=None)
@@ -87,8 +87,8 @@ def test_levels_of_16_bits_lie_in_pairs_of_the_first_and_third_and_of_the_second
 
 @numba.njit
 def added(products, row, offset, step, coarse, fine, first):
-    weight_levels.add_coarse(products, row, offset, step, coarse, first)
-    weight_levels.add_fine(products, row, offset, step, fine, first)
+    value_passes.add_coarse(products, row, offset, step, coarse, first)
+    value_passes.add_fine(products, row, offset, step, fine, first)
 
 
 @settings(deadline=None)

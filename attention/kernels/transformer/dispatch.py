@@ -1,14 +1,14 @@
-"""How this processor multiplies best."""
+"""The fastest way to multiply on this processor."""
 
 from __future__ import annotations
 
 import sys
 
-from attention.kernels.transformer.words import BFLOAT16, FLOAT32, THREE, TILES
+from attention.kernels.transformer.packing import BFLOAT16, FLOAT32, THREE, TILES
 
 
 def way_of(precision: str) -> int:
-    """The way for "float32" or "bfloat16": by tiles where there is a matrix unit; imports the compiler."""
+    """Return the way for "float32" or "bfloat16": with AMX if it is usable. This imports the compiler."""
     from attention.kernels.transformer.tile_blocks import usable
 
     if precision == "float32":
@@ -17,9 +17,10 @@ def way_of(precision: str) -> int:
 
 
 def multiplies_bfloat16() -> bool:
-    """Whether bfloat16 is faster than float32: by AVX512_BF16 or AMX. Elsewhere each number is widened: half as fast.
+    """Return whether bfloat16 is faster than float32, which needs AVX512_BF16 or AMX.
 
-    It asks the compiler if that is told already which processor to compile for, else the processor.
+    Without them each number is widened first, at half of float32's speed. The answer is about numba's target if that is
+    already fixed, else about the host.
     """
     if "attention.kernels.cpu" not in sys.modules:
         import llvmlite.binding as llvm
@@ -33,7 +34,7 @@ def multiplies_bfloat16() -> bool:
 
 
 def columns_of(way: int) -> int:
-    """How many columns of a matrix lie side by side in a panel; imports the compiler."""
+    """Return the number of interleaved columns in a panel. This imports the compiler."""
     from attention.kernels.transformer import products
 
     return products.columns_of(way)

@@ -1,0 +1,173 @@
+"""The choice between compiled and NumPy kernels, and the threads that run them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.util import find_spec
+from itertools import pairwise
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from attention.kernels import in_numpy
+from attention.kernels.interface import CodedKeys, Kernels
+from attention.kernels.layout import put_rows, rows_room
+
+ROWS_A_THREAD = 4_096
+"""Below this many rows a second thread takes longer to start than the work takes."""
+
+_chosen: Kernels | None = None
+_maximum_workers: int | None = None
+_held: ContextVar[Kernels | None] = ContextVar("kernels", default=None)
+
+
+def kernels() -> Kernels:
+    """Return the pinned kernels (see `pin_kernels`), else those set by `use_kernels`, else the fastest available.
+
+    Both kinds agree except in the last digits, so one answer must use one kind. A context variable holds the pinned
+    kernels, so pass them to other threads that work on the same answer.
+    """
+    return _held.get() or _chosen or (machine_code() if can_compile() else in_numpy)
+
+
+def use_kernels(chosen: Kernels | None) -> None:
+    """Set the kernels of answers that start from now on; None for the fastest available."""
+    global _chosen
+    _chosen = chosen
+
+
+@contextmanager
+def pin_kernels() -> Iterator[None]:
+    """Keep the current kernels within the block, even if `use_kernels` is called meanwhile."""
+    token = _held.set(kernels())
+    try:
+        yield
+    finally:
+        _held.reset(token)
+
+
+def can_compile() -> bool:
+    """Return whether numba is installed."""
+    return find_spec("numba") is not None
+
+
+@cache
+def machine_code() -> Kernels:
+    """Return the compiled kernels. Importing takes a second; a kernel compiles on its first call."""
+    from attention.kernels import in_machine_code
+
+    return in_machine_code
+
+
+def products_are_exact() -> bool:
+    """Return whether the kernels multiply bytes exactly on this processor. Every bound relies on that."""
+    codes = np.random.default_rng(0).integers(-127, 128, (64, 384), dtype=np.int8)
+    stored, best, ones = rows_room(64, 384), np.full((5, 1), -np.inf, dtype=np.float32), np.ones(64, dtype=np.float32)
+    put_rows(stored, 0, codes)
+    queries = kernels().pack_queries(codes[:5].astype(np.int16), ones[:5], fine=False)
+    kernels().sample_top(CodedKeys(stored, ones, ones > 0, 0), queries, best)
+    return np.array_equal(best[:, 0], (codes[:5].astype(np.int32) @ codes.T.astype(np.int32)).max(axis=1))
+
+
+@cache
+def workers() -> int:
+    """Return the number of threads that scan: this process's cores, or the limit set by `limit_workers`."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, _maximum_workers or cores)
+
+
+def limit_workers(maximum: int) -> None:
+    """Limit the number of threads that scan. Call it before the first scan."""
+    global _maximum_workers
+    _maximum_workers = maximum
+    workers.cache_clear()
+
+
+@cache
+def pool() -> ThreadPoolExecutor:
+    """Return the thread pool of all scans in this process."""
+    return ThreadPoolExecutor(workers(), thread_name_prefix="lookup")
+
+
+@dataclass
+class BlasLimit:
+    """A process-wide limit of NumPy's BLAS to one thread, counted by callers.
+
+    threadpoolctl lets only the thread that set a limit change it, so one thread sets and restores it for all callers.
+
+    Attributes:
+        callers: how many callers are inside `one_blas_thread`.
+        limiter: restores the previous number of threads; None if `callers` is 0.
+        thread: a pool of one thread, which calls threadpoolctl.
+    """
+
+    callers: int = 0
+    limiter: Any = None
+    lock: Lock = field(default_factory=Lock)
+    thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="blas"))
+
+    def enter(self) -> None:
+        """Add a caller; the first one sets the limit."""
+        with self.lock:
+            if not self.callers:
+                self.limiter = self.thread.submit(lambda: blas_controller().limit(limits=1).__enter__()).result()
+            self.callers += 1
+
+    def leave(self) -> None:
+        """Remove a caller; the last one restores the previous number of threads."""
+        with self.lock:
+            self.callers -= 1
+            if not self.callers:
+                self.thread.submit(self.limiter.__exit__, None, None, None).result()
+                self.limiter = None
+
+
+_blas_limit = BlasLimit()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Compute NumPy's matrix products in the calling thread within the block.
+
+    Products of 1,024 rows are too small for several threads. OpenBLAS serves one caller at a time with its threads, and
+    they spin while they wait, on cores that threads of `pool` need.
+    """
+    _blas_limit.enter()
+    try:
+        yield
+    finally:
+        _blas_limit.leave()
+
+
+@cache
+def blas_controller() -> Any:
+    """Return threadpoolctl's controller of every OpenBLAS that is loaded at the first call, including NumPy's."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(internal_api="openblas")
+
+
+def run_in_parallel(work: Callable[[int, int], None], count: int, rows: int) -> None:
+    """Call `work(first, last)` for ranges of `count` queries, in several threads if they have many rows.
+
+    Args:
+        work: called once per range.
+        count: the number of queries.
+        rows: the number of rows of all queries together.
+    """
+    parts = min(workers(), rows // ROWS_A_THREAD, count)
+    if parts < 2:
+        work(0, count)
+        return
+    edges = [count * part // parts for part in range(parts + 1)]
+    futures = [pool().submit(work, *edge) for edge in pairwise(edges[1:])]
+    work(edges[0], edges[1])
+    for future in futures:
+        future.result()

@@ -1,0 +1,228 @@
+"""Operations on the sums of a product: bias, activation, residual, scaling; `feed_forward` defines the activations.
+
+Each is an LLVM function of its own. Inlined, it would be compiled for every way of packing at every call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from attention.kernels.cpu import arrays, outline
+from attention.kernels.simd import Lanes
+from attention.kernels.transformer.code_building import (
+    INTEGER,
+    LONG,
+    REAL_PLACE,
+    WORD_PLACE,
+    lanes_at,
+    pointer_to,
+    put,
+    second_part,
+    sixteens,
+    stride_of,
+)
+from attention.kernels.transformer.parameters import GELU, GELU_TANH, NONE, RELU, SILU
+
+_ERF_OVER = (
+    *(1.974912470783956e-06, 2.8802384875160637e-4, 4.00297820928197e-3, 5.3465419439338226e-2),
+    *(0.19623369074321115, 1.1283789770854487),
+)
+_ERF_UNDER = (
+    *(3.748080309693057e-05, 1.2161931133817076e-3, 1.5443091351662538e-2, 0.11647006961177771),
+    *(0.5072387454076646, 1.0),
+)
+"""erf(z) = z · P(z²) / Q(z²) for |z| ≤ 4, with error 2e-8 plus float32 rounding. The coefficients were fitted by least
+squares, reweighted until the errors were equal. Beyond 4, erf is ±1 to 2e-8."""
+_FARTHEST = 4.0
+_LEAST = -87.0
+"""Below this, exp is a subnormal float32."""
+
+
+def relu(x: Lanes) -> Lanes:
+    """Return max(x, 0)."""
+    return x.at_least(0.0)
+
+
+def gelu(x: Lanes) -> Lanes:
+    """Return x·Φ(x), with error 8e-7·max(1, x)."""
+    x = x.at_least(-_FARTHEST * 1.4142135623730951)
+    z = (x * 0.7071067811865476).at_most(_FARTHEST).at_least(-_FARTHEST)
+    square = z * z
+    erf = z * _polynomial(square, _ERF_OVER) / _polynomial(square, _ERF_UNDER)
+    half = x * 0.5
+    return half + half * erf
+
+
+def gelu_tanh(x: Lanes) -> Lanes:
+    """Return GELU's tanh approximation: x·σ(2u), u = √(2/π)·(x + 0.044715·x³)."""
+    return x * _logistic((x + x * x * x * 0.044715) * 1.5957691216057308)
+
+
+def silu(x: Lanes) -> Lanes:
+    """Return x·σ(x)."""
+    return x * _logistic(x)
+
+
+BY_NUMBER: Sequence[tuple[int, Callable[[Lanes], Lanes]]] = (
+    (NONE, lambda x: x),
+    (RELU, relu),
+    (GELU, gelu),
+    (GELU_TANH, gelu_tanh),
+    (SILU, silu),
+)
+
+
+def _polynomial(x: Lanes, coefficients: Sequence[float]) -> Lanes:
+    """Evaluate a polynomial by Horner's rule, coefficients in descending powers."""
+    value = x * coefficients[0] + coefficients[1]
+    for coefficient in coefficients[2:]:
+        value = value * x + coefficient
+    return value
+
+
+def _logistic(x: Lanes) -> Lanes:
+    """Return σ(x) = 1 / (1 + e⁻ˣ), using only exponentials of non-positive numbers, which cannot overflow."""
+    positive: Any = x > 0.0
+    small = positive.choose(x * -1.0, x).at_least(_LEAST).exponential()
+    return positive.choose(Lanes.everywhere(x.builder, 1.0), small) / (small + 1.0)
+
+
+@intrinsic
+def finish(
+    typing_context: Any,
+    way: Any,
+    sums: Any,
+    rows: Any,
+    bias: Any,
+    layer: Any,
+    column: Any,
+    columns: Any,
+    curve: Any,
+    out: Any,
+    row: Any,
+    into: Any,
+) -> Any:
+    """Set out[row : row + rows, into : into + columns] = curve(sums + bias[at : at + columns]), packed.
+
+    Args:
+        way: how out is packed; see `packing`.
+        sums: float32[≥ rows, ≥ columns]
+        bias: float32[layers, n]; row `layer` is used.
+        columns: a multiple of 16.
+        curve: a number of `CURVES`.
+        out: uint32[parts, …, words]
+    """
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        way, _, rows, _, layer, column, columns, curve, _, row, into = arguments
+        sums, bias, out = arrays(context, builder, signature, arguments, 1, 3, 8)
+        kinds = [LONG, REAL_PLACE, LONG, LONG, LONG, REAL_PLACE, LONG, WORD_PLACE, LONG, LONG, LONG]
+        function = outline(builder.module, "softkv_finish", kinds, _finish)
+        lines = [sums.data, stride_of(builder, sums), rows, columns, pointer_to(builder, bias, layer, column), curve]
+        written = [pointer_to(builder, out, row), stride_of(builder, out), into, second_part(builder, out)]
+        builder.call(function, [way, *lines, *written])
+        return context.get_dummy_value()
+
+    kinds = (*[INTEGER, sums, INTEGER, bias], *[INTEGER] * 4, out, INTEGER, INTEGER)
+    return types.void(*kinds), build
+
+
+def _finish(
+    builder: Any,
+    way: Any,
+    sums: Any,
+    stride: Any,
+    rows: Any,
+    columns: Any,
+    bias: Any,
+    curve: Any,
+    out: Any,
+    out_stride: Any,
+    column: Any,
+    behind: Any,
+) -> None:
+    end = builder.append_basic_block("end")
+    choice = builder.switch(curve, end)
+    for number, bend in BY_NUMBER:
+        case = builder.append_basic_block(f"curve_{number}")
+        choice.add_case(LONG(number), case)
+        builder.position_at_end(case)
+        with cgutils.for_range(builder, rows) as line, sixteens(builder, columns) as (column, _):
+            source = builder.gep(sums, [builder.mul(line.index, stride)])
+            into = builder.gep(out, [builder.mul(line.index, out_stride)])
+            x = bend(lanes_at(builder, source, column) + lanes_at(builder, bias, column))
+            put(builder, way, x, into, builder.add(column, column), behind)
+        builder.branch(end)
+    builder.position_at_end(end)
+
+
+@intrinsic
+def add(typing_context: Any, y: Any, rows: Any, bias: Any, layer: Any, x: Any, row: Any) -> Any:
+    """Add bias and x[row : row + rows] to y[: rows]; x float32[…, d], y float32[…, d], bias float32[layers, d]."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, rows, _, layer, _, row = arguments
+        y, bias, x = arrays(context, builder, signature, arguments, 0, 2, 4)
+        kinds = [REAL_PLACE, LONG, LONG, REAL_PLACE, REAL_PLACE]
+        function = outline(builder.module, "softkv_add", kinds, _add)
+        builder.call(
+            function,
+            [y.data, stride_of(builder, y), rows, pointer_to(builder, bias, layer), pointer_to(builder, x, row)],
+        )
+        return context.get_dummy_value()
+
+    return types.void(y, INTEGER, bias, INTEGER, x, INTEGER), build
+
+
+def _add(builder: Any, y: Any, width: Any, rows: Any, bias: Any, x: Any) -> None:
+    with cgutils.for_range(builder, rows) as line, sixteens(builder, width) as (column, _):
+        offset = builder.add(builder.mul(line.index, width), column)
+        total = lanes_at(builder, y, offset) + lanes_at(builder, bias, column) + lanes_at(builder, x, offset)
+        total.store(builder.gep(y, [offset]))
+
+
+@intrinsic
+def scale(
+    typing_context: Any, way: Any, sums: Any, rows: Any, columns: Any, factors: Any, out: Any, row: Any, column: Any
+) -> Any:
+    """Set out[row : row + rows, column : column + columns] = factors · sums, packed; one factor per row."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        way, _, rows, columns, _, _, row, column = arguments
+        sums, factors, out = arrays(context, builder, signature, arguments, 1, 4, 5)
+        kinds = [LONG, REAL_PLACE, LONG, LONG, LONG, REAL_PLACE, WORD_PLACE, LONG, LONG, LONG]
+        function = outline(builder.module, "softkv_scale", kinds, _scale)
+        source = [way, sums.data, stride_of(builder, sums), rows, columns, factors.data]
+        builder.call(
+            function,
+            [*source, pointer_to(builder, out, row), stride_of(builder, out), column, second_part(builder, out)],
+        )
+        return context.get_dummy_value()
+
+    return types.void(INTEGER, sums, INTEGER, INTEGER, factors, out, INTEGER, INTEGER), build
+
+
+def _scale(
+    builder: Any,
+    way: Any,
+    sums: Any,
+    stride: Any,
+    rows: Any,
+    columns: Any,
+    factors: Any,
+    out: Any,
+    out_stride: Any,
+    column: Any,
+    behind: Any,
+) -> None:
+    with cgutils.for_range(builder, rows) as line:
+        factor = Lanes.everywhere(builder, builder.load(builder.gep(factors, [line.index])))
+        source = builder.gep(sums, [builder.mul(line.index, stride)])
+        into = builder.gep(out, [builder.mul(line.index, out_stride)])
+        with sixteens(builder, columns) as (column, _):
+            put(builder, way, lanes_at(builder, source, column) * factor, into, builder.add(column, column), behind)
