@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-from attention.kernels import prepare, prepare_transformer, use_numpy_until_ready, stop
+from attention.kernels import prepare, prepare_transformer, stop, use_numpy_until_ready
 from attention.lookup import Question, View, answers, sweep
 from service.storage import CollectionRecord
 

@@ -51,7 +51,7 @@ def example(instruction, queries, width, fine):
     stored = rows_room(rows, width)
     put_rows(stored, 0, codes)
     products = asked.astype(np.int64) @ (codes.astype(np.int64) + instruction.offset).T
-    return stored, instruction.packed(asked, fine=fine and instruction.wide), products.astype(np.int32)
+    return stored, instruction.pack(asked, fine=fine and instruction.wide), products.astype(np.int32)
 
 
 def examples(instruction):
@@ -147,7 +147,7 @@ def test_packed_queries_are_their_codes(feature, queries, width, fine):
     top = FINE_LEVELS if fine else LEVELS
     codes = np.random.default_rng(queries).integers(-top, top + 1, (queries, width)).astype(np.int16)
     codes[0, 0] = -top
-    packed = instruction.packed(codes, fine=fine)
+    packed = instruction.pack(codes, fine=fine)
     if instruction.wide:
         unpacked = packed.view(np.int16).reshape(queries, -1, 4)[:, :, [0, 2, 1, 3]].reshape(queries, -1)
     else:

@@ -47,7 +47,7 @@ def test_the_largest_products_fit_once_the_offset_is_taken_off(width, fine):
     queries[0], queries[1] = top, -top
     stored = rows_room(64, width)
     put_rows(stored, 0, codes)
-    factors = INSTRUCTION.packed(queries, fine=fine)
+    factors = INSTRUCTION.pack(queries, fine=fine)
     products = np.empty((len(factors), 64), dtype=np.int32)
     by_instruction(stored, 0, factors, 0, products)
     if len(factors) > len(queries):  # two planes a query, the first of which counts 256 times
