@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attention.errors import ParameterError
-from attention.kernels import pin_kernels, kernels
+from attention.kernels import kernels, pin_kernels
 from attention.logits import check_temperature
 from attention.lookup.answer import Answer, Sweep
 from attention.lookup.exact import exact_answers, exact_sweep

@@ -24,17 +24,17 @@ from attention.kernels.transformer import (
     QUERIES,
     TILE_QUERIES,
     TILES,
-    Network,
     Activations,
+    Network,
     Scratch,
     columns_of,
-    run_in_stages,
     multiplies_bfloat16,
     pack_panels,
     room,
+    run_in_stages,
+    run_with_idle_threads,
     scratch,
     way_of,
-    run_with_idle_threads,
 )
 from attention.similarity import unit
 from attention.transformer.embeddings import check_ids

@@ -83,7 +83,9 @@ class Candidates:
             most: of these.
         """
         margins = ERROR_MARGIN * self.errors
-        return kernels().initial_counts(self.similarities, self.starts, heavy, self.ks, margins, most, MAX_LOOKUP_FACTOR)
+        return kernels().initial_counts(
+            self.similarities, self.starts, heavy, self.ks, margins, most, MAX_LOOKUP_FACTOR
+        )
 
     def first(self, counts: I64) -> tuple[I64, I64, I64]:
         """(int64[q + 1], int64[Σ counts], int64[Σ counts]): of the first ones of each question, one question after

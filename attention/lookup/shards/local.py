@@ -217,7 +217,9 @@ def _listed(lists: CandidateLists, inverse: F64, totals: Sums, little: float) ->
     weighty, squares = np.empty(len(inverse), dtype=np.int64), totals.sums[:, 2].copy()
 
     def put(first: int, last: int) -> None:
-        running.sort_candidates(lists.places, lists.similarities, lists.counts, starts, first, last, places, similarities)
+        running.sort_candidates(
+            lists.places, lists.similarities, lists.counts, starts, first, last, places, similarities
+        )
         count_heavy(running, similarities, starts, inverse, totals.levels, squares, first, last, weighty, little)
 
     run_in_parallel(put, len(inverse), len(places))
