@@ -69,7 +69,7 @@ def profiles_of(given: Asked, vectors: Vectors) -> tuple[Profiles, Array]:
                 ranks = search.ranks(question.question)
                 by_id = documents.by_id(row[order], right, lambda rows: [asking.ids[each - 1] for each in rows])
                 profiling.add(row[order], documents, ranks, right, by_id)
-    return profiling.made(), asking.null_logits(texts)
+    return profiling.build(), asking.null_logits(texts)
 
 
 def drawn(profiles: Profiles, null: Array, labels: int, draw: int) -> Draw:
@@ -80,8 +80,8 @@ def drawn(profiles: Profiles, null: Array, labels: int, draw: int) -> Draw:
     others = np.setdiff1d(np.arange(len(profiles.present)), chosen)
     found = evaluate(profiles.of(chosen), random.permutation(len(chosen)), null[chosen])
     held = profiles.of(others)
-    plain = Metrics.of(found.plain.held(held, COVERAGE))
-    with_words = plain if found.words is None else Metrics.of(found.words.held(held, COVERAGE))
+    plain = Metrics.of(found.plain.predict(held, COVERAGE))
+    with_words = plain if found.words is None else Metrics.of(found.words.predict(held, COVERAGE))
     share = 0.0 if found.words is None else profiles.words[found.words.cell[0]]
     return Draw(float(profiles.temperatures[found.plain.cell[1]]), share, found.gained, found.gains, plain, with_words)
 
@@ -90,7 +90,7 @@ def report(name: str, profiles: Profiles, null: Array, draws: list[Draw], table:
     """Lines of the table → whether the fits keep what they promise."""
     served = Metrics.of(Outcomes.served(profiles, null, COVERAGE))
     cell = (0, int(np.argmin(np.abs(np.log(profiles.temperatures / np.median([d.temperature for d in draws]))))))
-    own = Metrics.of(Fit.of(profiles, cell, few=False).held(profiles, COVERAGE))
+    own = Metrics.of(Fit.of(profiles, cell, few=False).predict(profiles, COVERAGE))
     table.add_row(name, "as served", *_cells(served), "", "")
     table.add_row("", "fitted to all", *_cells(own), "", "")
     kept = True

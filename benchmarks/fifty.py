@@ -41,7 +41,7 @@ def asked_of(name: str, collection: Collection) -> Asked:
 
 def falls(draw: Draw) -> bool:
     """Whether its label loss fell by two standard errors."""
-    gained, error = draw.gained.known
+    gained, error = draw.gained.measured
     return gained >= SURE * error
 
 

@@ -73,7 +73,7 @@ class ShardedCollection(ReplicatedCollection):
         Raises:
             SnapshotGone: the slots cannot be asked about this version now.
         """
-        with self.damage.noting():
+        with self.damage.recording():
             with time_stage("storage"):
                 record, known = self._newest_known()
             with self._shared.reading_at(known.version) as reader:
@@ -121,10 +121,10 @@ class ShardedCollection(ReplicatedCollection):
 
     def _require_ready(self) -> None:
         """Writes need no slot, and a question finds out."""
-        self._require_there()
+        self._require_existing()
 
     def _newest_known(self) -> tuple[CollectionRecord, CollectionMetadata]:
-        self._require_there()
+        self._require_existing()
         try:
             record, extent = self._shared.extent(self.record.id)
         except CollectionMissing:

@@ -1,4 +1,4 @@
-"""What can be wrong with a retrieval, in the product's own words."""
+"""Errors of retrieval."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 
 class RetrievalError(Exception):
-    """The root of this room's errors."""
+    """Base class of the errors of retrieval."""
 
 
 class CollectionNotFound(RetrievalError):
     """No collection has that name.
 
     Args:
-        names: of collections that the caller may see; None where nobody looked.
-        more: whether there are others besides.
+        names: collections that the caller may see; None if they were not listed.
+        more: whether there are further collections.
     """
 
     def __init__(self, name: str, names: Sequence[str] | None = None, *, more: bool = False) -> None:
@@ -54,7 +54,7 @@ class CollectionLoading(RetrievalError):
 
 
 class DemoLoading(CollectionLoading):
-    """The collection is a demo whose documents are being written, so that an answer would be of some of them."""
+    """The documents of a demo collection are being written, so an answer would cover only some of them."""
 
     def __init__(self, name: str, how_far: str) -> None:
         RetrievalError.__init__(
@@ -70,11 +70,11 @@ class CollectionUnsound(RetrievalError):
 
 
 class SnapshotGone(RetrievalError):
-    """What was to be answered from a version of a collection is not there any more, or not now: take another one."""
+    """The version of a collection that was being read was dropped, or is unavailable now: take another one."""
 
 
 class ShardsMissing(RetrievalError):
-    """Some of the collection's documents cannot be asked now, and the question wants all of them."""
+    """Some of the collection's documents are unavailable now, and the query requires all of them."""
 
     def __init__(self, name: str, documents: int, of: int) -> None:
         super().__init__(
@@ -84,19 +84,19 @@ class ShardsMissing(RetrievalError):
 
 
 class EncoderUnavailable(RetrievalError):
-    """A text needs the encoder, and it is not there (yet)."""
+    """A text needs the encoder, which is unavailable or still loading."""
 
 
 @dataclass(frozen=True)
 class Flaw:
-    """One thing wrong with the content: where (a JSON pointer) and what."""
+    """One flaw of a request: its position, as a JSON pointer, and its description."""
 
     pointer: str
     detail: str
 
 
 class InvalidContent(RetrievalError):
-    """The request is well formed and asks for something that cannot be; nothing was written."""
+    """The request is well-formed but cannot be met; nothing was written."""
 
     def __init__(self, flaws: Sequence[Flaw]) -> None:
         super().__init__("; ".join(flaw.detail for flaw in flaws[:3]))
@@ -104,20 +104,20 @@ class InvalidContent(RetrievalError):
 
     @classmethod
     def at(cls, pointer: str, detail: str) -> InvalidContent:
-        """One flaw, at one place."""
+        """Return the error for one flaw."""
         return cls([Flaw(pointer, detail)])
 
 
 class NothingToRead(InvalidContent):
-    """A question is a text of which the model can read nothing."""
+    """The query is a text of which the model can read nothing."""
 
 
 class TooLarge(InvalidContent):
-    """More than one request may ask for."""
+    """The request exceeds a limit."""
 
 
 class DocumentChanged(RetrievalError):
-    """The document that was to be replaced is not the stored one any more."""
+    """The document to replace is not the stored one any more."""
 
     def __init__(self, document_id: str) -> None:
         super().__init__(f"document {document_id!r} keeps changing while it is patched: try again")

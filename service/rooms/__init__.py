@@ -1,4 +1,4 @@
-"""Rooms: a class's shared memory, in this process only and with a life time; who listens hears of every change."""
+"""Rooms: the shared memory of a class, in this process only and with a lifetime; listeners receive every change."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 
 class RoomError(Exception):
-    """The root of this room's errors."""
+    """Base class of the errors of rooms."""
 
 
 class RoomNotFound(RoomError):
@@ -21,31 +21,31 @@ class RoomNotFound(RoomError):
 
 
 class RowNotFound(RoomError):
-    """The room has no row of that id."""
+    """The room has no row with that id."""
 
 
 class RoomTaken(RoomError):
-    """A room is open under the code that was wished for."""
+    """A room is open under the requested code."""
 
 
 class RoomsFull(RoomError):
-    """As many rooms are open as may be at once, or as one caller may have."""
+    """The maximum number of rooms is open, in all or of one caller."""
 
 
 class RoomFull(RoomError):
-    """The room holds as much as it may."""
+    """The room has reached a limit."""
 
 
 class ListenersFull(RoomError):
-    """As many listen as may at once."""
+    """The room has the maximum number of listeners."""
 
 
 class NotPresenter(RoomError):
-    """This is for whoever opened the room, or who sent the row."""
+    """Only the presenter, or the caller that sent the row, may do this."""
 
 
 class QuestionOver(RoomError):
-    """The question that was meant is not the one that is open."""
+    """The question is not the open one, or its answer is shown."""
 
 
 FREE_FACTOR = 3
@@ -54,19 +54,20 @@ _SHARED = {"rows": "rows", "bytes": "bytes of text", "waiting": "questions that 
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one service. What rooms can hold in all is `rooms` × `bytes`, and as much again for Python's objects.
+    """The limits of one service. All rooms together hold at most `rooms` × `bytes`, and as much again for Python's
+    objects.
 
-    A room has texts and no vectors: those are kept where all encoded texts are, as many as there is room for.
+    A room has texts and no vectors: vectors are in the encoder's cache, which has its own limit.
 
     Attributes:
-        rooms: open at once.
-        rows: of a room.
-        bytes: of a room's rows and questions, in UTF-8.
-        listeners: of a room at once.
-        waiting: questions that wait for who presents.
-        guesses: of a question.
-        seconds: how long a room lives after its last use.
-        updates: that a listener may be behind before it is dropped.
+        rooms: open rooms.
+        rows: rows of a room.
+        bytes: bytes of a room's rows and questions, in UTF-8.
+        listeners: listeners of a room at once.
+        waiting: questions that wait for the presenter.
+        guesses: guesses of a question.
+        seconds: the lifetime of a room after its last use.
+        updates: the most updates that a listener may be behind before it is dropped.
     """
 
     rooms: int = 64
@@ -78,18 +79,21 @@ class Limits:
     seconds: float = 7200.0
     updates: int = 256
 
-    def share(self, what: Literal["rows", "bytes", "waiting", "guesses"], own: int, taken: int, more: int = 1) -> None:
-        """Raise RoomFull where that were more of a room than a caller may have, who has `own` of the `taken`."""
-        if exceeds_share(own, taken, getattr(self, what), more):
+    def share(
+        self, resource: Literal["rows", "bytes", "waiting", "guesses"], count: int, total: int, more: int = 1
+    ) -> None:
+        """Raise RoomFull if the caller, with `count` of the room's `total`, may not have `more`."""
+        if exceeds_share(count, total, getattr(self, resource), more):
             raise RoomFull(
-                f"{own} of the {taken} {_SHARED[what]} in this room came from where this comes from, and what is left "
-                "is for others: remove rows, or ask who presents to"
+                f"{count} of the {total} {_SHARED[resource]} in this room came from where this comes from, and what is "
+                "left is for others: remove rows, or ask the presenter to"
             )
 
 
-def exceeds_share(own: int, taken: int, most: int, wanted: int = 1) -> bool:
-    """Whether `wanted` more is more than a caller may have, who has `own` of the `taken`.
+def exceeds_share(count: int, total: int, limit: int, more: int = 1) -> bool:
+    """Return whether a caller with `count` of the `total` may not have `more`.
 
-    That is three times what stays free, so that one alone has three quarters at most; and one thing in any case.
+    A caller may have three times what stays free, so one caller alone gets at most three quarters. One thing is always
+    allowed.
     """
-    return own + wanted > max(1, FREE_FACTOR * (most - taken - wanted))
+    return count + more > max(1, FREE_FACTOR * (limit - total - more))

@@ -1,4 +1,4 @@
-"""Who listens to a room: each has a bounded queue, and who is too slow for it is dropped and may come back."""
+"""Listeners of a room: each has a bounded queue; a listener that is too slow is dropped and may reconnect."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from service.rooms.limits import ListenersFull
 
 
 class Update(NamedTuple):
-    """Something that changed.
+    """A change of a room.
 
     Attributes:
-        name: what kind of change.
-        data: what can be written as JSON.
-        version: of the room, which counts its changes.
+        name: the kind of change.
+        data: its content, which can be written as JSON.
+        version: that of the room, which counts its changes.
     """
 
     name: str
@@ -24,10 +24,10 @@ class Update(NamedTuple):
 
 
 class Listeners:
-    """Those of one room."""
+    """The listeners of one room."""
 
-    def __init__(self, most: int, updates: int) -> None:
-        self._most = most
+    def __init__(self, limit: int, updates: int) -> None:
+        self._most = limit
         self._updates = updates
         self._all: set[Listener] = set()
 
@@ -35,26 +35,26 @@ class Listeners:
         return len(self._all)
 
     def check(self) -> None:
-        """Raises: ListenersFull where one more were too many."""
+        """Raise ListenersFull if no more listeners are allowed."""
         if len(self._all) >= self._most:
             raise ListenersFull(
                 f"{self._most} listen to this room, the most that it has at once: try again when one has gone"
             )
 
-    def tell(self, update: Update) -> None:
-        """Let all hear it; who is too far behind is dropped."""
+    def publish(self, update: Update) -> None:
+        """Send an update to all; drop listeners that are too far behind."""
         for listener in list(self._all):
-            if not listener.hear(update, self._updates):
+            if not listener.put(update, self._updates):
                 self._all.discard(listener)
 
     def end(self) -> None:
-        """Let all go when they have heard what they were told."""
+        """End all listeners after the updates that they already have."""
         for listener in self._all:
             listener.end()
         self._all.clear()
 
     def add(self) -> Listener:
-        """One more.
+        """Add a listener.
 
         Raises:
             ListenersFull: there are too many.
@@ -64,22 +64,22 @@ class Listeners:
         self._all.add(listener)
         return listener
 
-    def leave(self, listener: Listener) -> None:
-        """One less, if it was there still."""
+    def remove(self, listener: Listener) -> None:
+        """Remove a listener; ignore unknown ones."""
         self._all.discard(listener)
 
 
 class Listener:
-    """One of them, as a queue that only `Listeners` fills."""
+    """A queue of updates that only `Listeners` fills."""
 
     def __init__(self) -> None:
         self._waiting = deque[Update]()
         self._changed = asyncio.Event()
         self._over = False
 
-    def hear(self, update: Update, most: int) -> bool:
-        """Whether there was room for it; where not, this listener hears nothing any more."""
-        if len(self._waiting) >= most:
+    def put(self, update: Update, limit: int) -> bool:
+        """Add an update and return True; if the queue is full, end the listener and return False."""
+        if len(self._waiting) >= limit:
             self._waiting.clear()
             self.end()
             return False
@@ -88,12 +88,12 @@ class Listener:
         return True
 
     def end(self) -> None:
-        """Nothing comes any more."""
+        """End the queue: no more updates follow."""
         self._over = True
         self._changed.set()
 
     async def next(self) -> Update | None:
-        """What comes next; None when nothing will."""
+        """Return the next update; None at the end."""
         while not self._waiting:
             if self._over:
                 return None

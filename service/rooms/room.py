@@ -32,8 +32,8 @@ class Row:
     """A key and its value.
 
     Attributes:
-        owner: digest of the secret that it was sent with; empty for none.
-        caller: where it came from; None for who presents.
+        owner: the hash of the secret that it was sent with; empty without one.
+        caller: the caller that sent it; None for the presenter.
     """
 
     id: str
@@ -44,26 +44,26 @@ class Row:
 
     @property
     def size(self) -> int:
-        """Bytes of its texts."""
+        """The bytes of its texts."""
         return len(f"{self.id}{self.key}{self.value}".encode())
 
-    def told(self) -> dict[str, str]:
-        """What everybody may know."""
+    def public_state(self) -> dict[str, str]:
+        """Return the fields that every participant may see."""
         return {"id": self.id, "key": self.key, "value": self.value}
 
     def sent_with(self, secret: str | None) -> bool:
-        """Whether that is the secret it was sent with, if any."""
+        """Return whether it was sent with this secret."""
         return bool(self.owner) and hmac.compare_digest(self.owner, hash_secret(secret))
 
 
 def hash_secret(secret: str | None) -> bytes:
-    """What is kept of a secret; nothing of none."""
+    """Return the hash of a secret; empty without one."""
     return b"" if not secret else hashlib.sha256(secret.encode()).digest()
 
 
 @dataclass(frozen=True)
 class Share:
-    """What a row got of an answer."""
+    """The share of a row in an answer."""
 
     id: str
     weight: float
@@ -72,12 +72,12 @@ class Share:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the room's rows answered, the heaviest first.
+    """The answer of the room's rows, the heaviest first.
 
     Attributes:
-        temperature: at which it was asked.
-        null_similarity: None where there is no null key.
-        verdict, verdict_certain: as the evidence of an answer has them.
+        temperature: that of the query.
+        null_similarity: None without a null key.
+        verdict, verdict_certain: as in the evidence of an answer.
     """
 
     shares: Sequence[Share]
@@ -90,13 +90,13 @@ class Answer:
 
 @dataclass
 class Question:
-    """What is asked of a room's rows.
+    """A question to a room's rows.
 
     Attributes:
-        number: of the room's questions, from 1.
-        guesses: by who guessed, which row will weigh most; None for none of them.
-        callers: by who guessed, where the guess came from.
-        closed: whether guesses are no longer taken.
+        number: among the room's questions, from 1.
+        guesses: by participant, the row that it expects to weigh most; None for none of them.
+        callers: by participant, the caller that sent the guess.
+        closed: whether guesses are no longer accepted.
     """
 
     number: int
@@ -107,19 +107,19 @@ class Question:
     closed: bool = False
     answer: Answer | None = None
 
-    def told(self) -> dict[str, Any]:
-        """What everybody may know: of guesses only how many, until the answer is shown."""
-        asked: dict[str, Any] = {"number": self.number, "query": self.query, "guesses": len(self.guesses)}
+    def public_state(self) -> dict[str, Any]:
+        """Return what every participant may see: only the number of guesses, until the answer is shown."""
+        state: dict[str, Any] = {"number": self.number, "query": self.query, "guesses": len(self.guesses)}
         if self.temperature is not None:
-            asked["temperature"] = self.temperature
+            state["temperature"] = self.temperature
         if (answer := self.answer) is None:
-            return asked
+            return state
         counts = Counter(self.guesses.values())
         matches = [
-            {"id": each.id, "weight": each.weight, "similarity": each.similarity, "guesses": counts[each.id]}
-            for each in answer.shares
+            {"id": share.id, "weight": share.weight, "similarity": share.similarity, "guesses": counts[share.id]}
+            for share in answer.shares
         ]
-        return asked | {
+        return state | {
             "temperature": answer.temperature,
             "answer": {
                 "matches": matches,
@@ -133,14 +133,15 @@ class Question:
 
 
 class Room:
-    """A class's memory, from when it is opened until it is closed or was not used for so long.
+    """The memory of a class, until it is closed or its lifetime since the last use ends.
 
-    Each caller has a share of what others send: at most three quarters. Who presents has all, and so has caller None.
+    Each caller may have at most three quarters of what participants send. The presenter and the caller None have no
+    such limit.
 
     Attributes:
-        secret: of whoever presents.
-        caller: who opened it.
-        used: when it was last used, by the clock.
+        secret: that of the presenter.
+        caller: the caller that opened it.
+        used: the time of its last use, by the clock.
     """
 
     def __init__(self, code: str, caller: str, limits: Limits, clock: Callable[[], float]) -> None:
@@ -160,53 +161,53 @@ class Room:
 
     @property
     def seconds_left(self) -> float:
-        """How long it lives if nobody uses it."""
+        """The remaining lifetime without further use."""
         return max(0.0, self.used + self._limits.seconds - self._clock())
 
     def use(self) -> None:
-        """Let it live on."""
+        """Restart the lifetime."""
         self.used = self._clock()
 
-    def presents(self, secret: str | None) -> None:
-        """Raises: NotPresenter where that is not the secret of who presents."""
+    def require_presenter(self, secret: str | None) -> None:
+        """Raise NotPresenter if this is not the secret of the presenter."""
         if not _is_secret(secret, self.secret):
             raise NotPresenter(
                 "this is for who presents: send the secret that opening the room was answered with, as X-Room-Secret"
             )
 
     def put(self, row_id: str, key: str, value: str, secret: str | None, caller: str | None = None) -> dict[str, str]:
-        """A row, new or in place of one; who presents may replace any, others what they sent with the same secret.
+        """Add or replace a row; the presenter may replace any, other callers those that they sent with the same secret.
 
         Raises:
-            NotPresenter: it is another's.
-            RoomFull: the room has as many rows, or bytes, as it may, or as may be of this caller.
+            NotPresenter: another caller sent it.
+            RoomFull: the limit of rows or bytes is reached, of the room or of this caller.
         """
-        found, presents = self._rows.get(row_id), _is_secret(secret, self.secret)
-        if found is not None and not presents and not found.sent_with(secret):
+        replaced, is_presenter = self._rows.get(row_id), _is_secret(secret, self.secret)
+        if replaced is not None and not is_presenter and not replaced.sent_with(secret):
             raise NotPresenter(f"row {row_id!r} is another's: send a new row under an id of its own")
-        if found is None and len(self._rows) >= self._limits.rows:
+        if replaced is None and len(self._rows) >= self._limits.rows:
             raise RoomFull(f"this room has {len(self._rows)} rows, the most that a room may have: remove some")
-        if found is None and not presents and caller is not None:
+        if replaced is None and not is_presenter and caller is not None:
             self._limits.share("rows", sum(row.caller == caller for row in self._rows.values()), len(self._rows))
-        row = Row(row_id, key, value, hash_secret(secret), None if presents else caller)
-        if found is not None and presents:
-            row = replace(row, owner=found.owner, caller=found.caller)
-        self._grow(row.size - (0 if found is None else found.size), None if presents else caller)
+        row = Row(row_id, key, value, hash_secret(secret), None if is_presenter else caller)
+        if replaced is not None and is_presenter:
+            row = replace(row, owner=replaced.owner, caller=replaced.caller)
+        self._grow(row.size - (0 if replaced is None else replaced.size), None if is_presenter else caller)
         self._rows[row_id] = row
-        self._tell("row", row.told())
-        return row.told()
+        self._publish("row", row.public_state())
+        return row.public_state()
 
     def fill(self, rows: Sequence[tuple[str, str, str]], secret: str) -> None:
-        """Put rows of (id, key, value) into a room that is being opened; they belong to who presents."""
+        """Put rows of (id, key, value) into a new room; they belong to the presenter."""
         for row in rows:
             self.put(*row, secret)
 
     def remove(self, row_id: str, secret: str | None) -> None:
-        """Take a row out: who presents any, others what they sent.
+        """Remove a row; the presenter may remove any, other callers those that they sent.
 
         Raises:
-            RowNotFound: there is none of that id.
-            NotPresenter: it is another's.
+            RowNotFound: the room has no row with that id.
+            NotPresenter: another caller sent it.
         """
         row = self._rows.get(row_id)
         if row is None:
@@ -215,87 +216,92 @@ class Room:
             raise NotPresenter(f"row {row_id!r} is another's: who presents may remove it")
         del self._rows[row_id]
         self._bytes -= row.size
-        self._tell("removed", {"id": row_id})
+        self._publish("removed", {"id": row_id})
         self._forget_guesses()
 
     def clear(self, secret: str | None) -> None:
-        """Take all rows out, whoever sent them.
+        """Remove all rows of all callers.
 
         Raises:
-            NotPresenter: that is for who presents.
+            NotPresenter: only the presenter may do this.
         """
-        self.presents(secret)
+        self.require_presenter(secret)
         self._bytes -= sum(row.size for row in self._rows.values())
         self._rows.clear()
         self._forget_guesses()
-        self._tell("room", self.told())
+        self._publish("room", self.public_state())
 
     def wait(self, query: str, caller: str | None = None) -> dict[str, Any]:
-        """A question that anybody would like to be asked; who presents may ask it.
+        """Suggest a question, which the presenter may ask.
 
         Raises:
-            RoomFull: too many wait, or of this caller, or the room has as many bytes as it may.
+            RoomFull: too many questions wait, in all or of this caller, or the limit of bytes is reached.
         """
         if len(self._waiting) >= self._limits.waiting:
             raise RoomFull(f"{len(self._waiting)} questions wait in this room, the most that may: try again later")
         if caller is not None:
-            self._limits.share("waiting", sum(each == caller for _, each in self._waiting.values()), len(self._waiting))
+            self._limits.share(
+                "waiting", sum(sender == caller for _, sender in self._waiting.values()), len(self._waiting)
+            )
         self._grow(len(query.encode()), caller)
         number = self._next_number()
         self._waiting[number] = query, caller
-        self._tell_waiting()
+        self._publish_waiting()
         return {"number": number, "query": query, "guesses": 0}
 
     def ask(self, query: str, temperature: float | None, secret: str | None) -> dict[str, Any]:
-        """Show a question to all, in place of the one before; guesses are taken from now on.
+        """Show a question to all, in place of the one before; guesses are accepted from now on.
 
         Raises:
-            NotPresenter: that is for who presents.
-            RoomFull: the room has as many bytes as it may.
+            NotPresenter: only the presenter may do this.
+            RoomFull: the limit of bytes is reached.
         """
-        self.presents(secret)
-        before = 0 if self._question is None else len(self._question.query.encode())
-        waited = [number for number, (each, _) in self._waiting.items() if each == query]
-        self._grow(len(query.encode()) * (1 - len(waited)) - before, None)
-        for number in waited:
+        self.require_presenter(secret)
+        old_bytes = 0 if self._question is None else len(self._question.query.encode())
+        numbers = [number for number, (text, _) in self._waiting.items() if text == query]
+        self._grow(len(query.encode()) * (1 - len(numbers)) - old_bytes, None)
+        for number in numbers:
             del self._waiting[number]
         self._question = Question(self._next_number(), query, temperature)
-        if waited:
-            self._tell_waiting()
-        self._tell("question", self._question.told())
-        return self._question.told()
+        if numbers:
+            self._publish_waiting()
+        self._publish("question", self._question.public_state())
+        return self._question.public_state()
 
-    def guess(self, who: str, number: int, row_id: str | None, caller: str | None = None) -> int:
-        """Which row will weigh most, in place of what the same one guessed before; None for none of them → how many.
+    def guess(self, participant: str, number: int, row_id: str | None, caller: str | None = None) -> int:
+        """Record which row a participant expects to weigh most, None for none of them; return the number of guesses.
+
+        A later guess of the same participant replaces the earlier one.
 
         Raises:
             QuestionOver: another question is open, or its answer is shown.
-            RowNotFound: there is no such row.
-            RoomFull: too many have guessed, or of this caller.
+            RowNotFound: the room has no such row.
+            RoomFull: too many participants have guessed, in all or of this caller.
         """
         question = self._open(number)
         if row_id is not None and row_id not in self._rows:
             raise RowNotFound(f"room {self.code} has no row with the id {row_id!r}: guess one that it has")
-        if who not in question.guesses:
+        if participant not in question.guesses:
             if len(question.guesses) >= self._limits.guesses:
                 raise RoomFull(f"{len(question.guesses)} have guessed, the most that a question takes")
             if caller is not None:
-                own = sum(each == caller for each in question.callers.values())
-                self._limits.share("guesses", own, len(question.guesses))
-            question.callers[who] = caller
-        question.guesses[who] = row_id
-        self._tell("guesses", {"number": number, "guesses": len(question.guesses)})
+                count = sum(sender == caller for sender in question.callers.values())
+                self._limits.share("guesses", count, len(question.guesses))
+            question.callers[participant] = caller
+        question.guesses[participant] = row_id
+        self._publish("guesses", {"number": number, "guesses": len(question.guesses)})
         return len(question.guesses)
 
     @contextmanager
     def revealing(self, number: int, secret: str | None) -> Iterator[tuple[Question, list[Row]]]:
-        """The question, closed to guesses for as long as the block runs, and the rows as they are; `reveal` ends it.
+        """Close the question to guesses for the duration of the block, and yield it with the current rows; `reveal`
+        ends it.
 
         Raises:
-            NotPresenter: that is for who presents.
-            QuestionOver: another question is open, or its answer is shown or on its way.
+            NotPresenter: only the presenter may do this.
+            QuestionOver: another question is open, or its answer is shown or being computed.
         """
-        self.presents(secret)
+        self.require_presenter(secret)
         question = self._open(number)
         question.closed = True
         try:
@@ -304,48 +310,48 @@ class Room:
             question.closed = question.answer is not None
 
     def reveal(self, question: Question, answer: Answer) -> dict[str, Any]:
-        """Show the answer, and what was guessed, to all."""
+        """Show the answer and the guesses to all."""
         question.answer = answer
         if question is self._question:
-            self._tell("answer", question.told())
-        return question.told()
+            self._publish("answer", question.public_state())
+        return question.public_state()
 
-    def told(self) -> dict[str, Any]:
-        """Everything that everybody may know."""
-        told: dict[str, Any] = {
+    def public_state(self) -> dict[str, Any]:
+        """Return everything that every participant may see."""
+        state: dict[str, Any] = {
             "code": self.code,
             "version": self._version,
             "seconds_left": self.seconds_left,
             "listeners": len(self._listeners),
-            "rows": [row.told() for row in self._rows.values()],
-            "waiting": self._told_waiting(),
+            "rows": [row.public_state() for row in self._rows.values()],
+            "waiting": self._list_waiting(),
         }
-        return told if self._question is None else told | {"question": self._question.told()}
+        return state if self._question is None else state | {"question": self._question.public_state()}
 
     def check_listeners(self) -> None:
-        """Raises: ListenersFull where nobody more may listen."""
+        """Raise ListenersFull if no more listeners are allowed."""
         self._listeners.check()
 
     async def listen(self) -> AsyncGenerator[Update]:
-        """All there is, as `room`, then every change; it ends when the room does, or when who listens is too slow.
+        """Yield the whole room, as `room`, then every change; end with the room, or if the listener is too slow.
 
         Raises:
-            ListenersFull: too many listen.
+            ListenersFull: there are too many listeners.
         """
         listener = self._listeners.add()
         try:
-            first = Update("room", self.told(), self._version)
-            self._tell("here", {"listeners": len(self._listeners)})
+            first = Update("room", self.public_state(), self._version)
+            self._publish("here", {"listeners": len(self._listeners)})
             yield first
             while (update := await listener.next()) is not None:
                 yield update
         finally:
-            self._listeners.leave(listener)
-            self._tell("here", {"listeners": len(self._listeners)})
+            self._listeners.remove(listener)
+            self._publish("here", {"listeners": len(self._listeners)})
 
     def end(self, reason: str) -> None:
-        """Tell all that it is over, and let them go."""
-        self._tell("over", {"detail": reason})
+        """Announce that the room is over, and end all listeners."""
+        self._publish("over", {"detail": reason})
         self._listeners.end()
         self._rows.clear()
 
@@ -360,21 +366,23 @@ class Room:
         return question
 
     def _forget_guesses(self) -> None:
-        """Who guessed a row that is gone has not guessed."""
+        """Drop the guesses of rows that were removed."""
         question = self._question
-        there = {None, *self._rows}
-        if question is None or question.closed or there.issuperset(question.guesses.values()):
+        possible = {None, *self._rows}
+        if question is None or question.closed or possible.issuperset(question.guesses.values()):
             return
-        question.guesses = {who: guessed for who, guessed in question.guesses.items() if guessed in there}
-        question.callers = {who: question.callers[who] for who in question.guesses}
-        self._tell("guesses", {"number": question.number, "guesses": len(question.guesses)})
+        question.guesses = {
+            participant: row_id for participant, row_id in question.guesses.items() if row_id in possible
+        }
+        question.callers = {participant: question.callers[participant] for participant in question.guesses}
+        self._publish("guesses", {"number": question.number, "guesses": len(question.guesses)})
 
     def _next_number(self) -> int:
         self._numbers += 1
         return self._numbers
 
     def _grow(self, size: int, caller: str | None) -> None:
-        """Count more bytes, or fewer; None is who presents, and has no share."""
+        """Count more bytes, or fewer; the caller None is the presenter, which has no share."""
         if size > 0 and self._bytes + size > self._limits.bytes:
             raise RoomFull(
                 f"this room holds {self._bytes} bytes of text and may hold {self._limits.bytes}: {size} more do not "
@@ -382,36 +390,36 @@ class Room:
             )
         if size > 0 and caller is not None:
             rows = sum(row.size for row in self._rows.values() if row.caller == caller)
-            waiting = sum(len(query.encode()) for query, each in self._waiting.values() if each == caller)
+            waiting = sum(len(query.encode()) for query, sender in self._waiting.values() if sender == caller)
             self._limits.share("bytes", rows + waiting, self._bytes, size)
         self._bytes += size
 
-    def _told_waiting(self) -> list[dict[str, Any]]:
+    def _list_waiting(self) -> list[dict[str, Any]]:
         return [{"number": number, "query": query} for number, (query, _) in self._waiting.items()]
 
-    def _tell_waiting(self) -> None:
-        self._tell("waiting", {"waiting": self._told_waiting()})
+    def _publish_waiting(self) -> None:
+        self._publish("waiting", {"waiting": self._list_waiting()})
 
-    def _tell(self, name: str, data: Any) -> None:
+    def _publish(self, name: str, data: Any) -> None:
         self._version += 1
-        self._listeners.tell(Update(name, data, self._version))
+        self._listeners.publish(Update(name, data, self._version))
 
 
-def _is_secret(given: str | None, secret: str) -> bool:
-    return given is not None and hmac.compare_digest(given.encode(), secret.encode())
+def _is_secret(sent: str | None, secret: str) -> bool:
+    return sent is not None and hmac.compare_digest(sent.encode(), secret.encode())
 
 
-LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # without vowels a code spells nothing
+LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # without vowels, so that no code spells a word
 CODE_LENGTH = 4
 CLOSED = "this room was closed by who presents"
 EXPIRED = "nobody used this room for so long that it has ended"
 
 
 class Rooms:
-    """The rooms that are open. For one event loop.
+    """The open rooms; for one event loop.
 
     Attributes:
-        limits: of each, and how many.
+        limits: their limits.
     """
 
     def __init__(self, limits: Limits | None = None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -424,22 +432,22 @@ class Rooms:
         return len(self._open)
 
     def open(self, caller: str = "", code: str | None = None, rows: Sequence[tuple[str, str, str]] = ()) -> Room:
-        """A new room, under a code that was wished for or one of its own, with rows of (id, key, value).
+        """Open a room under the requested code or a new one, with rows of (id, key, value).
 
         Raises:
             RoomTaken: a room is open under that code.
-            RoomsFull: as many are open as may be, or as this caller may have.
-            RoomFull: the rows are more than a room holds.
+            RoomsFull: the maximum number of rooms is open, in all or of this caller.
+            RoomFull: the rows exceed a limit of a room.
         """
         self.sweep()
         if code is not None and code in self._open:
             raise RoomTaken(f"a room is open under {code}: leave the code out for a room of your own, or join that one")
-        most, taken = self.limits.rooms, len(self._open)
-        if taken >= most:
-            raise RoomsFull(f"{most} rooms are open, the most of this service: try again when one is closed or over")
-        own = sum(room.caller == caller for room in self._open.values())
-        if exceeds_share(own, taken, most):
-            raise RoomsFull(f"{own} rooms of this caller are open, and few are left for others: close one of them")
+        limit, open_rooms = self.limits.rooms, len(self._open)
+        if open_rooms >= limit:
+            raise RoomsFull(f"{limit} rooms are open, the most of this service: try again when one is closed or over")
+        owned = sum(room.caller == caller for room in self._open.values())
+        if exceeds_share(owned, open_rooms, limit):
+            raise RoomsFull(f"{owned} rooms of this caller are open, and few are left for others: close one of them")
         room = Room(code or self._new_code(), caller, self.limits, self._clock)
         room.fill(rows, room.secret)
         self._open[room.code] = room
@@ -447,10 +455,10 @@ class Rooms:
         return room
 
     def find(self, code: str, *, use: bool = True) -> Room:
-        """The room of that code, which lives on by being used.
+        """Return the room of that code; with `use`, restart its lifetime.
 
         Raises:
-            RoomNotFound: none is open under it.
+            RoomNotFound: no room is open under it.
         """
         self.sweep()
         room = self._open.get(code)
@@ -461,28 +469,28 @@ class Rooms:
         return room
 
     def close(self, room: Room, reason: str = CLOSED) -> None:
-        """End a room, now."""
+        """End a room now."""
         if self._open.get(room.code) is room:
             del self._open[room.code]
         room.end(reason)
 
     def sweep(self) -> None:
-        """End those that nobody has used for so long."""
-        for room in [each for each in self._open.values() if each.seconds_left <= 0]:
+        """End rooms whose lifetime is over."""
+        for room in [room for room in self._open.values() if room.seconds_left <= 0]:
             self.close(room, EXPIRED)
 
     def _wake(self) -> None:
-        """See to it that the next room to end does so, though nobody asks for it."""
+        """Set a timer, so that the next room ends in time without a call."""
         if self._timer is not None or not self._open:
             return
         try:
             loop = asyncio.get_running_loop()
-        except RuntimeError:  # nobody listens without one
+        except RuntimeError:  # without an event loop there are no listeners
             return
         soonest = min(room.seconds_left for room in self._open.values())
-        self._timer = loop.call_later(soonest + 0.01, self._woken)
+        self._timer = loop.call_later(soonest + 0.01, self._on_timer)
 
-    def _woken(self) -> None:
+    def _on_timer(self) -> None:
         self._timer = None
         self.sweep()
         self._wake()

@@ -228,7 +228,7 @@ async def describe_fields(name: NameInPath, body: FieldsQuery, running: Running)
         store.read_field_facts,
         running.catalogue.collection(name),
         fields=body.fields,
-        most=MAX_FIELDS,
+        max_fields=MAX_FIELDS,
         condition=condition,
         values=body.limit if body.values else 0,
         after=after,

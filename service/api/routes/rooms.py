@@ -122,7 +122,7 @@ async def open_room(body: OpenRequest, request: Request, running: Running) -> Re
 )
 async def get_room(code: CodeInPath, request: Request, running: Running) -> Response:
     """Its rows, the question that is shown, and questions that wait."""
-    return CompressedAnswer(running.rooms.find(code).told(), request)
+    return CompressedAnswer(running.rooms.find(code).public_state(), request)
 
 
 @router.delete(
@@ -135,7 +135,7 @@ async def get_room(code: CodeInPath, request: Request, running: Running) -> Resp
 async def close_room(code: CodeInPath, running: Running, secret: Secret = None) -> Response:
     """For who presents: everybody who listens is told that it is over."""
     room = running.rooms.find(code)
-    room.presents(secret)
+    room.require_presenter(secret)
     running.rooms.close(room)
     return Response(status_code=204)
 
@@ -242,7 +242,7 @@ async def ask_room(
     """
     room = running.rooms.find(code)
     if secret is not None:
-        room.presents(secret)
+        room.require_presenter(secret)
     await queries.check_readable(running.catalogue.encoder, body.query, "/query")
     if secret is None:
         return JSONAnswer(room.wait(body.query, caller_of(request.scope)))

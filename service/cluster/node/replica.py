@@ -307,7 +307,7 @@ class Replica:
             SealedError: an original is not what was written, see `discard`.
         """
         view = self._memory.view
-        return self._sealed.check_some(view) or self._sealed.step(view, complete=self.complete)
+        return self._sealed.check_next_originals(view) or self._sealed.step(view, complete=self.complete)
 
     def discard(self, path: Path) -> bool:
         """A file is not what was written, and is removed → whether it has rows of this range, which is to be read anew.

@@ -57,7 +57,7 @@ class Curve:
         return np.asarray(0.5 * (1 + np.tanh(_features(logits, leads) @ parameters / 2)))
 
     @classmethod
-    def fitted(cls, logits: Array, leads: Array, right: Array) -> Curve:
+    def fit(cls, logits: Array, leads: Array, right: Array) -> Curve:
         """Fit the curve of greatest posterior by Newton's method; slopes below their minimum are fixed at it.
 
         Args:
@@ -75,7 +75,7 @@ class Curve:
             parameters[low] = _MIN_PARAMETERS[low]
 
     @classmethod
-    def of_few(cls, logits: Array, right: Array) -> Curve:
+    def fit_few(cls, logits: Array, right: Array) -> Curve:
         """Fit a slope and an offset alone: five parameters would follow noise in few labels."""
         features = np.stack([logits, np.ones(len(logits))], axis=1)
         expected, deviation, zeros = _PRIOR_MEAN[[0, 4]], _PRIOR_DEVIATION[[0, 4]], np.zeros(len(logits))

@@ -35,7 +35,7 @@ class Metric(NamedTuple):
     error: float | None
 
     @property
-    def known(self) -> tuple[float, float]:
+    def measured(self) -> tuple[float, float]:
         """Both numbers, if there are any."""
         assert self.value is not None
         assert self.error is not None
@@ -151,7 +151,7 @@ class Evaluation:
         Or the log-loss fell by more than its own, and the label loss rose by at most twice its own: by chance alone it
         rises by more than one standard error in one case of six.
         """
-        (gained, error), (surer, doubt) = self.gained.known, self.surer.known
+        (gained, error), (surer, doubt) = self.gained.measured, self.surer.measured
         return gained > error or (surer > doubt and gained > -2 * error)
 
 
@@ -166,7 +166,7 @@ def evaluate(profiles: Profiles, order: Array, null_logits: float | Array, store
             applies to all.
         stored: the collection's calibration at that temperature; None if it has none.
     """
-    validation = CrossValidation.out(profiles, assign_folds(order, profiles.present), COVERAGE)
+    validation = CrossValidation.run(profiles, assign_folds(order, profiles.present), COVERAGE)
     plain, words = fit_all(profiles, validation)
     served = Outcomes.served(profiles, null_logits, COVERAGE, stored)
     return Evaluation(

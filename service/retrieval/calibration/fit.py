@@ -123,10 +123,10 @@ class Fit:
         best, partition = profiles.best[:, *cell], profiles.log_partition[:, *cell]
         right = (profiles.best_right[:, *cell] - partition)[profiles.present]
         logits, first = weight_logits(best, partition), profiles.rank[:, *cell] == 1
-        curve = Curve.of_few(logits, first) if few else Curve.fitted(logits, partition - null.log_count, first)
+        curve = Curve.fit_few(logits, first) if few else Curve.fit(logits, partition - null.log_count, first)
         return cls(cell, Variant(null.level(profiles), curve, fit_thresholds(right)), null.log_count)
 
-    def held(self, profiles: Profiles, promise: float) -> Outcomes:
+    def predict(self, profiles: Profiles, promise: float) -> Outcomes:
         """Return the outcomes for questions that it was not fitted to."""
         best, partition = profiles.best[:, *self.cell], profiles.log_partition[:, *self.cell]
         threshold = self.variant.thresholds.get(promise, np.nan)
@@ -176,7 +176,7 @@ class Outcomes:
         """
         cell = (0, profiles.served)
         if stored is not None:
-            return Fit(cell, stored, null_logits).held(profiles, promise)
+            return Fit(cell, stored, null_logits).predict(profiles, promise)
         log_total = np.logaddexp(profiles.log_partition[:, *cell], null_logits)
         return cls(
             present=profiles.present,
@@ -189,7 +189,7 @@ class Outcomes:
         )
 
     @classmethod
-    def together(cls, parts: list[tuple[Array, Outcomes]], q: int) -> Outcomes:
+    def join(cls, parts: list[tuple[Array, Outcomes]], q: int) -> Outcomes:
         """Join the outcomes of folds: the indices of each fold's questions, and their outcomes."""
         columns = {name: np.empty(q, dtype=column.dtype) for name, column in vars(parts[0][1]).items()}
         for indices, part in parts:
@@ -218,7 +218,7 @@ class CrossValidation:
     words: Outcomes
 
     @classmethod
-    def out(cls, profiles: Profiles, folds: Array, promise: float) -> CrossValidation:
+    def run(cls, profiles: Profiles, folds: Array, promise: float) -> CrossValidation:
         """Fit to all folds but one, for each fold."""
         plain, words = list[tuple[Array, Outcomes]](), list[tuple[Array, Outcomes]]()
         few = len(folds) < FULL_CURVE_LABELS
@@ -229,8 +229,8 @@ class CrossValidation:
             fits = [Fit.of(training, (0, temperature), few)]
             fits += [Fit.of(training, (share, temperature), few)] if share else fits
             for fit, parts in zip(fits, (plain, words), strict=True):
-                parts.append((held_out, fit.held(profiles.of(held_out), promise)))
-        return cls(Outcomes.together(plain, len(folds)), Outcomes.together(words, len(folds)))
+                parts.append((held_out, fit.predict(profiles.of(held_out), promise)))
+        return cls(Outcomes.join(plain, len(folds)), Outcomes.join(words, len(folds)))
 
     @property
     def words_gain(self) -> bool:

@@ -197,7 +197,7 @@ class ProfileBuilder:
         masses = np.exp(logs)
         return float(masses[logs > logs[answers].max()].sum() / masses.sum())
 
-    def made(self) -> Profiles:
+    def build(self) -> Profiles:
         """Return the profiles of all questions that were added, in order."""
         tables = np.stack([table for _, table, _ in self._rows], axis=1)
         present = np.array([present for present, _, _ in self._rows], dtype=np.bool_)

@@ -141,9 +141,9 @@ class Catalogue:
             try:
                 collection.rebuild()
             except MemoryError:
-                collection.read_anew("there was no memory for its keys")
+                collection.reload("there was no memory for its keys")
             except StoreUnavailable as error:
-                collection.read_anew(str(error))
+                collection.reload(str(error))
             except CollectionNotFound:
                 pass  # deleted meanwhile
             except StorageError as error:
@@ -292,7 +292,7 @@ class Catalogue:
             self.collection(name)
             writer.delete_collection(name)
             writer.keep_answer(once, None)
-            self._publish_after(writer, lambda: self._deleted(name))
+            self._publish_after(writer, lambda: self._forget(name))
 
     async def refresh(self) -> None:
         """Bring the collections up to date with the store; a no-op if no other process writes it."""
@@ -301,7 +301,7 @@ class Catalogue:
         """Apply a transaction's changes to memory after it is committed."""
         writer.after_commit(publish)
 
-    def _deleted(self, name: str) -> None:
+    def _forget(self, name: str) -> None:
         if (collection := self._collections.pop(name, None)) is not None:
             collection.mark_deleted()
 

@@ -64,7 +64,7 @@ class Collection:
     ) -> None:
         self.record = record
         self.encoder = encoder
-        self.damage = Damage(record.name, self._read_anew_without)
+        self.damage = Damage(record.name, self._reload_without)
         self.lookups = LookupQueue(self.snapshot, self.damage.note, record.name)
         self.sample = KeySample()
         self.trouble: str | None = None
@@ -117,7 +117,7 @@ class Collection:
     def warm(self) -> None:
         """Ask one question of each kind, so that the first caller does not wait for values computed on first use."""
         if self._ready:
-            with suppress(CollectionLoading), self.damage.noting():
+            with suppress(CollectionLoading), self.damage.recording():
                 warm_up(self._memory.view, self.record)
 
     def mark_deleted(self) -> None:
@@ -130,7 +130,7 @@ class Collection:
         """Open a reader, and yield it with the record of the same instant; needs no keys in memory."""
         with (
             time_stage("storage"),
-            self.damage.noting(),
+            self.damage.recording(),
             self._store.reading(gather=lambda: (self._gone, self.record)) as reader,
         ):
             gone, record = reader.gathered
@@ -149,7 +149,7 @@ class Collection:
         self._require_ready()
         self.damage.require_sound_keys()
         with (
-            self.damage.noting(),
+            self.damage.recording(),
             self._store.reading(gather=lambda: (self._gone, self.record, self._memory.view, self._version)) as reader,
         ):
             gone, record, view, version = reader.gathered
@@ -171,7 +171,7 @@ class Collection:
         Raises:
             DocumentChanged: `replacing` is not the stored document any more, or an id of `existing` is not stored.
         """
-        with self.damage.noting(), self._store.writing(once, collection=self.record.id) as writer:
+        with self.damage.recording(), self._store.writing(once, collection=self.record.id) as writer:
             self._require_ready()
             if replacing is not None:
                 stored = writer.document(self.record.id, replacing.id)
@@ -203,7 +203,7 @@ class Collection:
             changed: returns the new document for a stored one.
         """
         written, added = list[DocumentRecord](), list[np.ndarray]()
-        with self.damage.noting(), self._store.writing(once, collection=self.record.id) as writer:
+        with self.damage.recording(), self._store.writing(once, collection=self.record.id) as writer:
             self._require_ready()
             number = self.record.id
             rows = writer.rows_among(number, ids or ()) if condition is None else writer.rows_where(number, condition)
@@ -227,7 +227,7 @@ class Collection:
         once: IdempotentWrite[int] | None = None,
     ) -> int:
         """Delete documents by id, or all that pass a condition; ignore unknown ids. Return how many."""
-        with self.damage.noting(), self._store.writing(once, deletes=True, collection=self.record.id) as writer:
+        with self.damage.recording(), self._store.writing(once, deletes=True, collection=self.record.id) as writer:
             self._require_ready()
             if condition is not None:
                 removed = writer.delete_where(self.record.id, condition)
@@ -251,18 +251,18 @@ class Collection:
                 self.damage.forget(removed.tolist())
                 self._masks.forget()
             except BaseException as error:
-                self.read_anew(f"{type(error).__name__} when a write was to be shown")
+                self.reload(f"{type(error).__name__} when a write was to be shown")
                 raise
 
         writer.after_commit(publish)
 
-    def read_anew(self, reason: str) -> None:
+    def reload(self, reason: str) -> None:
         """Stop answering and reload the keys in the background, because the memory may differ from the store."""
         log.error("reloading a collection", collection=self.name, reason=reason)
         self.trouble, self._ready = reason, False
-        start_background(self._rebuild_until_done, f"read anew {self.name}")
+        start_background(self._retry_rebuild, f"read anew {self.name}")
 
-    def _rebuild_until_done(self) -> None:
+    def _retry_rebuild(self) -> None:
         for _ in retry_forever():
             try:
                 self._let_writes_end()
@@ -285,18 +285,19 @@ class Collection:
 
     def _compact(self) -> bool:
         """Compact, check some originals or write a sealed block; return whether there was anything to do."""
-        with suppress(CollectionLoading), self.damage.noting():
+        with suppress(CollectionLoading), self.damage.recording():
             if self._ready and self._memory.compact():
                 self._masks.forget()
                 return True
-            return self._ready and any(step(self._memory.view) for step in (self._sealed.check_some, self._sealed.step))
+            steps = (self._sealed.check_next_originals, self._sealed.step)
+            return self._ready and any(step(self._memory.view) for step in steps)
         return False
 
-    def _read_anew_without(self, path: Path) -> CollectionLoading:
+    def _reload_without(self, path: Path) -> CollectionLoading:
         """Discard a damaged sealed file, reload the collection if needed, and return the error for the caller."""
         with self._finding:  # only the first thread that finds the damage reloads the collection
             if self._sealed.discard(path, self._memory.view) and self._ready:
-                self.read_anew(f"{path.name} is not what was written")
+                self.reload(f"{path.name} is not what was written")
         return CollectionLoading(self.name, self.trouble)
 
     def _require_ready(self) -> None:

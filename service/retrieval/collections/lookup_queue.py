@@ -134,7 +134,7 @@ class LookupQueue:
     async def _run(self) -> None:
         try:
             while batch := self._next_batch():
-                scanned = await self._scanned(batch)
+                scanned = await self._scan_batch(batch)
                 if _is_long(batch) and not isinstance(scanned, list):
                     finishing = asyncio.create_task(self._finish(batch, scanned))
                     self._long.add(finishing)
@@ -151,7 +151,7 @@ class LookupQueue:
 
     async def _finish(self, batch: Sequence[PendingLookup], scanned: ScannedBatch) -> None:
         """Settle each lookup of a batch once it is finished; meanwhile the next batch is scanned."""
-        _settle(batch, await self._finished(batch, scanned))
+        _settle(batch, await self._finish_batch(batch, scanned))
 
     def _next_batch(self) -> list[PendingLookup]:
         """Take the next batch, fairly among callers; a lookup that reads many documents is a batch of its own."""
@@ -168,29 +168,29 @@ class LookupQueue:
                 batch.append(pending)
         return batch
 
-    async def _scanned(self, batch: Sequence[PendingLookup]) -> ScannedBatch | Outcomes:
+    async def _scan_batch(self, batch: Sequence[PendingLookup]) -> ScannedBatch | Outcomes:
         """Scan a batch; return it, or a result or an error for each lookup."""
         try:
             return await asyncio.wrap_future(LOOKUPS.submit(partial(self._scan, batch), self._name))
         except (RetrievalError, StorageError) as error:  # from the collection or the file: fails all lookups
             return [error] * len(batch)
         except Exception as error:  # from one of the lookups
-            return await self._alone(batch, error)
+            return await self._retry_alone(batch, error)
 
-    async def _finished(self, batch: Sequence[PendingLookup], scanned: ScannedBatch | Outcomes) -> Outcomes:
+    async def _finish_batch(self, batch: Sequence[PendingLookup], scanned: ScannedBatch | Outcomes) -> Outcomes:
         if isinstance(scanned, list):
             return scanned
         try:
             threads = LONG_ANSWERS if _is_long(batch) else LOOKUPS
             return await asyncio.wrap_future(threads.submit(scanned.finish, self._name))
         except Exception as error:
-            return await self._alone(batch, error)
+            return await self._retry_alone(batch, error)
 
-    async def _alone(self, batch: Sequence[PendingLookup], error: Exception) -> Outcomes:
+    async def _retry_alone(self, batch: Sequence[PendingLookup], error: Exception) -> Outcomes:
         """Retry each lookup of a failed batch alone, so that only the one at fault fails."""
         if len(batch) == 1:
             return [error]
-        return [outcome for one in batch for outcome in await self._finished([one], await self._scanned([one]))]
+        return [outcome for one in batch for outcome in await self._finish_batch([one], await self._scan_batch([one]))]
 
     def _scan(self, batch: Sequence[PendingLookup]) -> ScannedBatch | Outcomes:
         for _ in range(MAX_RETRIES):
@@ -201,14 +201,14 @@ class LookupQueue:
     def _scan_once(self, batch: Sequence[PendingLookup]) -> ScannedBatch | Outcomes:
         with ExitStack() as stack:
             snapshot = stack.enter_context(self._snapshot())
-            batches = [self._guarded(pending.questions, snapshot) for pending in batch]
+            batches = [self._run_guarded(pending.questions, snapshot) for pending in batch]
             all_questions = [question for questions in batches if isinstance(questions, list) for question in questions]
             with batch_stage([pending.wait for pending in batch], len(all_questions)):
                 all_answers = answers(snapshot.view, all_questions)
-            _tell(batch, snapshot, all_answers)
+            _report(batch, snapshot, all_answers)
             remaining = iter(all_answers)
             work = [
-                partial(self._guarded, pending.finishing, snapshot, list(islice(remaining, len(questions))))
+                partial(self._run_guarded, pending.finishing, snapshot, list(islice(remaining, len(questions))))
                 if isinstance(questions, list)
                 else partial(_return_outcome, questions)
                 for pending, questions in zip(batch, batches, strict=True)
@@ -217,7 +217,7 @@ class LookupQueue:
         # If nothing else waits, finish in this thread and save the switch to another one.
         return scanned if self._waiting or _is_long(batch) else scanned.finish()
 
-    def _guarded(self, work: Callable[..., Any], *arguments: Any) -> Any:
+    def _run_guarded(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """Return the result of the work, or its error: other lookups of the batch may succeed."""
         try:
             return work(*arguments)
@@ -229,7 +229,7 @@ class LookupQueue:
             return error
 
 
-def _tell(batch: Sequence[PendingLookup], snapshot: Snapshot, batch_answers: Sequence[Answer]) -> None:
+def _report(batch: Sequence[PendingLookup], snapshot: Snapshot, batch_answers: Sequence[Answer]) -> None:
     """Record the collection's size and the certificates in the request traces."""
     for pending in batch:
         pending.wait.trace.documents = snapshot.view.documents

@@ -90,7 +90,7 @@ class Damage:
         self._found: dict[int | None, DocumentDamaged] = {}
 
     @contextmanager
-    def noting(self) -> Iterator[None]:
+    def recording(self) -> Iterator[None]:
         """Record damaged documents that the block comes across, and report damaged sealed files."""
         try:
             yield

@@ -61,14 +61,14 @@ class ReplicatedCollection(Collection):
     @contextmanager
     def reading(self) -> Iterator[tuple[CollectionRecord, Reader]]:
         """Open a reader, and yield it with the record of the same instant; needs no keys in memory."""
-        with time_stage("storage"), self.damage.noting(), self._store.reading() as reader:
-            yield self._found_by(reader), reader
+        with time_stage("storage"), self.damage.recording(), self._store.reading() as reader:
+            yield self._read_record(reader), reader
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
         """Open a consistent view, valid for the duration of the block."""
         self._require_ready()
-        with self.damage.noting():
+        with self.damage.recording():
             with time_stage("storage"):
                 record, view, version = self._newest()
             self.damage.require_sound_keys()
@@ -88,7 +88,7 @@ class ReplicatedCollection(Collection):
 
     def read_in_background(self) -> None:
         """Load the keys in the background, for a collection that is not ready."""
-        start_background(self._rebuild_until_done, f"read {self.name}")
+        start_background(self._retry_rebuild, f"read {self.name}")
 
     def follow(self) -> None:
         """Bring the memory to the current version of the store.
@@ -110,7 +110,7 @@ class ReplicatedCollection(Collection):
         return replace(record, documents=documents, keyless=keyless), view, version
 
     def _now(self) -> tuple[CollectionRecord, int]:
-        self._require_there()
+        self._require_existing()
         try:
             return self._shared.latest(self.record.id)
         except CollectionMissing:
@@ -124,7 +124,7 @@ class ReplicatedCollection(Collection):
             change = self._shared.changes_since(self.record.id, self._version)
             if change is None:
                 self._now()
-                self.read_anew("the log does not go back to its version")
+                self.reload("the log does not go back to its version")
                 raise CollectionLoading(self.name, self.trouble)
             with self._shared.reading_at(change.version) as reader:
                 batches = list(reader.vectors(self.record.id, first=change.first, damaged=self.damage.note))
@@ -139,7 +139,7 @@ class ReplicatedCollection(Collection):
                 self._version, self._counts = change.version, (change.documents, change.keyless)
                 self._masks.forget()
         except BaseException as error:
-            self.read_anew(f"{type(error).__name__} while following the store")
+            self.reload(f"{type(error).__name__} while following the store")
             raise
         self.damage.forget(change.removed.tolist())
 
@@ -152,8 +152,8 @@ class ReplicatedCollection(Collection):
         """
         with self._following:
             # Read in one transaction, because loading may take longer than the store keeps deleted rows.
-            with self.damage.noting(), self._shared.reading() as reader:
-                record = self._found_by(reader)
+            with self.damage.recording(), self._shared.reading() as reader:
+                record = self._read_record(reader)
                 version = reader.version(record.id)
                 memory = load_memory(record, reader, self.damage.note, self._sealed, self._kept)
             with self._instant:
@@ -172,8 +172,8 @@ class ReplicatedCollection(Collection):
     def _publish_after(self, writer: Writer, *, add: Rows | None, removed: np.ndarray) -> None:
         """Do nothing: the next query replays the write from the log, as it does for writes of other processes."""
 
-    def _found_by(self, reader: Reader) -> CollectionRecord:
-        self._require_there()
+    def _read_record(self, reader: Reader) -> CollectionRecord:
+        self._require_existing()
         try:
             record = reader.collection(self.name)
         except CollectionMissing:
@@ -182,7 +182,7 @@ class ReplicatedCollection(Collection):
             raise CollectionNotFound(self.name)
         return record
 
-    def _require_there(self) -> None:
+    def _require_existing(self) -> None:
         if self._gone:
             raise CollectionNotFound(self.name)
 
@@ -239,10 +239,10 @@ class SharedCatalogue(Catalogue):
                 records = {record.name: record for record in reader.collections()}
             for name, collection in before.items():
                 if name not in records or records[name].id != collection.record.id:
-                    self._deleted(name)
+                    self._forget(name)
             for name, record in records.items():
                 if (existing := self._collections.get(name)) is None:
-                    self._discovered(record)
+                    self._discover(record)
                 else:
                     existing.record = record
             self._seen = seen
@@ -260,7 +260,7 @@ class SharedCatalogue(Catalogue):
 
         writer.after_commit(publish_and_look_again)
 
-    def _discovered(self, record: CollectionRecord) -> None:
+    def _discover(self, record: CollectionRecord) -> None:
         """Add a collection that is new here: a small one replays the log from its beginning, a large one is loaded."""
         collection = self._of(record, ready=record.documents <= MAX_REPLAYED_DOCUMENTS)
         self._collections[record.name] = collection

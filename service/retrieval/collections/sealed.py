@@ -295,9 +295,9 @@ class SealedBlocks:
                 return None
             if self._span == ALL:
                 with ThreadPoolExecutor(_READERS, thread_name_prefix="unseal") as threads:
-                    opened = list(threads.map(partial(self._opened_beside, record), paths))
+                    opened = list(threads.map(partial(self._open_with_own_reader, record), paths))
             else:
-                opened = [self._opened(record, path, reader) for path in paths]
+                opened = [self._open(record, path, reader) for path in paths]
             matched = match_files(reader, self._collection, [file for file in opened if file is not None], self._span)
             segments = [file.sealed.segment(live) for file, live in matched.files]
             for file, _ in matched.files:
@@ -333,7 +333,7 @@ class SealedBlocks:
             self._remove_all_but({path for block, (path, _) in self._files.items() if block in blocks})
         return False
 
-    def check_some(self, view: View) -> bool:
+    def check_next_originals(self, view: View) -> bool:
         """Check some of the originals of a view's blocks against their checksums, and pause; return whether any were
         left.
 
@@ -402,12 +402,12 @@ class SealedBlocks:
         self._files[block] = path, segment.count
         return True
 
-    def _opened_beside(self, record: CollectionRecord, path: Path) -> SealedFile | None:
+    def _open_with_own_reader(self, record: CollectionRecord, path: Path) -> SealedFile | None:
         """Open a file with a reader of its own: no thread writes to a collection whose keys are still loading."""
         with self._store.reading() as reader:
-            return self._opened(record, path, reader)
+            return self._open(record, path, reader)
 
-    def _opened(self, record: CollectionRecord, path: Path, reader: ChecksumReader) -> SealedFile | None:
+    def _open(self, record: CollectionRecord, path: Path, reader: ChecksumReader) -> SealedFile | None:
         """Open a file and compare it with the store; return None if it is damaged or does not fit the collection."""
         try:
             sealed = unseal(path)

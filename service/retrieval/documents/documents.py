@@ -19,12 +19,12 @@ from service.storage import Change, CollectionRecord, Condition, DocumentRecord,
 
 @dataclass(frozen=True)
 class WriteResult:
-    """What a write did.
+    """The effect of a write.
 
     Attributes:
-        upserted: how many documents it wrote.
+        upserted: the number of documents written.
         replaced: how many of these replaced another.
-        skipped: ids that were left as they are, in the documents' order.
+        skipped: ids that were left unchanged, in the documents' order.
         truncated: ids of documents whose text was cut to the encoder's length.
     """
 
@@ -37,19 +37,19 @@ class WriteResult:
     def by(
         cls, change: Change, documents: Sequence[SentDocument], truncated: Sequence[str], existing: frozenset[str]
     ) -> WriteResult:
-        """What a change did that was to write these documents but for those that exist."""
+        """Return the effect of a change that writes these documents except for existing ones."""
         skipped = existing.union(change.skipped)
         return cls(
             upserted=len(change.added),
             replaced=len(change.removed),
-            truncated=[each for each in truncated if each not in skipped],
+            truncated=[identity for identity in truncated if identity not in skipped],
             skipped=tuple(document.id for document in documents if document.id in skipped),
         )
 
 
 @dataclass(frozen=True)
 class Page:
-    """Documents in id order, where to go on, how many pass in all (None if not asked), and why none passes."""
+    """Documents in id order, the next cursor, the count (None if not requested), and why none passes."""
 
     documents: Sequence[StoredDocument | DocumentRecord]
     next_cursor: str | None
@@ -59,7 +59,7 @@ class Page:
 
 @dataclass(frozen=True)
 class UploadResult:
-    """What became of a batch: how many were written, which were cut, and the flaws of each refused line."""
+    """The effect of a batch: the number written, the ids of truncated documents, and the flaws of each refused line."""
 
     upserted: int
     truncated: list[str]
@@ -74,7 +74,7 @@ async def upsert(
     mode: Mode = "upsert",
     once: IdempotentWrite[WriteResult] | None = None,
 ) -> WriteResult:
-    """Encode and store documents, all or none; on return they are on disk and every new reader sees them."""
+    """Encode and store documents, all or none; on return they are on disk, and every new reader sees them."""
     existing = frozenset[str]()
     if mode == "skip":
         existing = await READS.run(_existing, collection, [document.id for document in documents])
@@ -92,7 +92,7 @@ async def upsert(
                 once=None if once is None else once.adapt(written),
             )
         except DocumentChanged:
-            # One that was there has been deleted meanwhile, so that this write has to make it.
+            # An existing document was deleted meanwhile, so this write has to create it.
             existing = frozenset()
             continue
         return written(change)
@@ -104,10 +104,10 @@ def _existing(collection: Collection, ids: Sequence[str]) -> frozenset[str]:
 
 
 async def upload(collection: Collection, lines: Mapping[int, SentDocument]) -> UploadResult:
-    """Write the documents of these lines, all or none of those that have no flaw.
+    """Write the documents of these lines, all or none of those without a flaw.
 
     Raises:
-        RetrievalError: no such collection, or no encoder for a text; nothing of the batch is written.
+        RetrievalError: the collection does not exist, or there is no encoder for a text; nothing is written.
     """
     good, refused = dict(lines), dict[int, list[Flaw]]()
     while good:
@@ -134,7 +134,7 @@ def _group_by_line(error: InvalidContent) -> dict[int, list[Flaw]]:
 
 
 def get(collection: Collection, document_id: str) -> DocumentRecord:
-    """The document of that id."""
+    """Return the document of that id, or raise DocumentNotFound."""
     with collection.reading() as (record, reader):
         document = reader.document(record.id, document_id)
     if document is None:
@@ -152,26 +152,27 @@ def page(
     count: bool,
     vectors: bool,
 ) -> Page:
-    """Up to `limit` documents in id order, of those ids and that pass the condition, the first one behind `after`.
+    """Return up to `limit` documents in id order that have these ids and pass the condition, the first one after
+    `after`.
+
+    With a limit of 0 there is no next page: a client that follows cursors would never reach the end.
 
     Args:
-        vectors: whether they are wanted with their vectors.
-
-    With a limit of 0 there is no next page: whoever follows cursors to the end would never come there.
+        vectors: whether to read their vectors.
     """
     with collection.reading() as (record, reader):
         read = reader.page if vectors else reader.page_of_texts
-        found = read(record.id, ids=ids, condition=condition, after=after, limit=limit + 1) if limit else []
+        documents = read(record.id, ids=ids, condition=condition, after=after, limit=limit + 1) if limit else []
         passing = reader.count(record.id, ids=ids, condition=condition) if count else None
-        none = passing == 0 or (limit > 0 and after is None and not found)
-        warnings = explain_no_match(reader, record.id, condition) if none else []
-    more = len(found) > limit
-    found = found[:limit]
-    return Page(found, encode_cursor(found[-1].id) if more else None, passing, warnings)
+        is_empty = passing == 0 or (limit > 0 and after is None and not documents)
+        warnings = explain_no_match(reader, record.id, condition) if is_empty else []
+    more = len(documents) > limit
+    documents = documents[:limit]
+    return Page(documents, encode_cursor(documents[-1].id) if more else None, passing, warnings)
 
 
 def delete_document(collection: Collection, document_id: str, *, once: IdempotentWrite[None] | None = None) -> None:
-    """Delete the document of that id."""
+    """Delete the document of that id, or raise DocumentNotFound."""
 
     def require_one(deleted: int) -> None:
         if not deleted:
@@ -181,12 +182,16 @@ def delete_document(collection: Collection, document_id: str, *, once: Idempoten
 
 
 def encode_cursor(last: str) -> str:
-    """The `next_cursor` of a page that ends with this id, or name."""
+    """Return the `next_cursor` of a page that ends with this id, or name."""
     return base64.urlsafe_b64encode(last.encode()).decode("ascii")
 
 
 def decode_cursor(cursor: str | None, pointer: str = "/cursor") -> str | None:
-    """The id, or name, that a `next_cursor` stands for; None for the first page. `pointer`: where it was sent."""
+    """Return the id or name in a `next_cursor`; None for the first page.
+
+    Args:
+        pointer: the position of the cursor in the request, for errors.
+    """
     try:
         return None if cursor is None else base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
@@ -194,7 +199,7 @@ def decode_cursor(cursor: str | None, pointer: str = "/cursor") -> str | None:
 
 
 ATTEMPTS = 100
-KEY_FIELDS = ("key_vector", "key_vectors", "split")  # which say what the keys are to be
+KEY_FIELDS = ("key_vector", "key_vectors", "split")  # fields that set the keys
 
 
 async def patch_document(
@@ -206,16 +211,16 @@ async def patch_document(
 ) -> WriteResult:
     """Merge `changes` (RFC 7396: null removes) into the stored document.
 
-    `key_vector`, `key_vectors`, `split` and `value_vector` in the changes say what the vectors are to be; None has them
-    made anew from the texts. `parts` without them are those of the keys that are stored. If someone else writes the
-    document meanwhile, the patch is made again on what they wrote.
+    `key_vector`, `key_vectors`, `split` and `value_vector` in the changes set the vectors; null has them encoded from
+    the texts again. `parts` without these fields are the parts of the stored keys. If another caller writes the
+    document meanwhile, the patch is applied again to the new version.
 
     Raises:
-        RetrievalError: no such document, or a change that does not fit.
+        RetrievalError: the document does not exist, or a change does not fit.
     """
     for _ in range(ATTEMPTS):
         stored = await READS.run(get, collection, document_id)
-        patched = _patched(collection.record, stored, changes)
+        patched = _patch(collection.record, stored, changes)
         prepared = await prepare_documents(collection.encoder, collection.record, [patched], [""])
         written = partial(WriteResult.by, documents=[patched], truncated=prepared.truncated, existing=frozenset[str]())
         try:
@@ -236,15 +241,16 @@ async def update_documents(
     condition: Condition | None = None,
     once: IdempotentWrite[int] | None = None,
 ) -> int:
-    """Merge `changes` of value and metadata into the documents of these ids, or into all that pass; how many they are.
+    """Merge `changes` of value and metadata into documents by id, or all that pass a condition; return how many.
 
-    It is one transaction. Keys stay, and so do value vectors, but for those that the collection makes of the value.
+    It is one transaction. Keys are unchanged, and so are value vectors, except for those that are encoded from the
+    value.
 
     Raises:
-        InvalidContent: null for a value of which the collection makes vectors: each would be of another text.
+        InvalidContent: null for a value that the collection encodes, because each document would have another text.
     """
     record = collection.record
-    derived = _derived(record)
+    derived = _derives_values(record)
     value, vector = changes.get("value"), None
     if derived and "value" in changes and value is None:
         raise InvalidContent.at(
@@ -257,25 +263,25 @@ async def update_documents(
         vector = vectors[value]
 
     def changed(stored: DocumentRecord) -> DocumentRecord:
-        merged = _merged(stored, changes)
+        merged = _merge_fields(stored, changes)
         value_sent, new = merged["value"] is not MISSING, _value(merged)
         document = replace(stored, **merged | {"value": new}, value_sent=value_sent)
         if not derived or _same(new, stored.value):
             return document
-        whole = not stored.parts or new != stored.key
-        return replace(document, value_vector=vector if whole else None)
+        is_whole_text = not stored.parts or new != stored.key
+        return replace(document, value_vector=vector if is_whole_text else None)
 
     return await WRITES.run(collection.update, changed, ids=ids, condition=condition, once=once)
 
 
-def _derived(record: CollectionRecord) -> bool:
-    """Whether the collection makes value vectors of the values."""
+def _derives_values(record: CollectionRecord) -> bool:
+    """Return whether the collection encodes value vectors from the values."""
     return record.settings.encoder is not None and record.settings.value_from == "value"
 
 
-def _patched(record: CollectionRecord, stored: DocumentRecord, changes: Mapping[str, Any]) -> SentDocument:
-    merged = _merged(stored, changes)
-    value_stays = not _derived(record) or _same(_value(merged), stored.value)
+def _patch(record: CollectionRecord, stored: DocumentRecord, changes: Mapping[str, Any]) -> SentDocument:
+    merged = _merge_fields(stored, changes)
+    value_stays = not _derives_values(record) or _same(_value(merged), stored.value)
     keys = {name: changes[name] for name in KEY_FIELDS if name in changes}
     parts = () if changes.get("parts") is None else changes["parts"]
     if not keys:
@@ -290,15 +296,15 @@ def _patched(record: CollectionRecord, stored: DocumentRecord, changes: Mapping[
 
 
 def _other_parts(stored: DocumentRecord, *, encoded: bool) -> tuple[str, str]:
-    """Where and why a new key text alone is refused: the keys are of parts of the old one."""
+    """Return pointer and detail for a new key text alone: the keys are of parts of the old one."""
     are = f"the keys of {stored.id!r} are of {len(stored.parts)} parts of its key text"
     if encoded:
         return "/split", f"{are}: say how the new one is to be split, or null for one key"
     return "/parts", f"{are}: send the parts of the new one, with new key_vectors or for those there are, or null"
 
 
-def _merged(stored: DocumentRecord, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Key, value and metadata of a document with the changes; the value is MISSING where none is sent or was."""
+def _merge_fields(stored: DocumentRecord, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return key, value and metadata with the changes; the value is MISSING if none was sent, now or before."""
     content = {"key": stored.key, "value": stored.value, "metadata": stored.metadata}
     sent = {name: changes[name] for name in content if name in changes}
     if not stored.value_sent:
@@ -312,7 +318,7 @@ def _merged(stored: DocumentRecord, changes: Mapping[str, Any]) -> dict[str, Any
 
 
 def _value(merged: Mapping[str, Any]) -> Any:
-    """The value of a document: its key text where none was sent."""
+    """Return the value of a document, or its key text if no value was sent."""
     return merged["key"] if merged["value"] is MISSING else merged["value"]
 
 
@@ -321,7 +327,7 @@ def _same(value: Any, other: Any) -> bool:
 
 
 def merge(target: Any, change: Any) -> Any:
-    """RFC 7396: objects merge field by field, null removes a field, anything else replaces.
+    """Merge by RFC 7396: objects merge field by field, null removes a field, anything else replaces.
 
     >>> merge({"a": {"b": 1, "c": 2}}, {"a": {"b": None}, "d": [3]})
     {'a': {'c': 2}, 'd': [3]}

@@ -15,7 +15,7 @@ from service.storage import METADATA, Comparison, Condition, FieldFacts, FieldVa
 
 @dataclass(frozen=True)
 class FieldPage:
-    """The facts by field, for each whose values go on the cursor of the next, and where further fields begin."""
+    """Statistics by field, cursors for fields with further values, and the cursor for further fields."""
 
     facts: dict[str, FieldFacts]
     cursors: dict[str, str]
@@ -24,7 +24,7 @@ class FieldPage:
 
 @dataclass(frozen=True)
 class FieldCursor:
-    """Behind a field, or behind a value of it."""
+    """A position after a field, or after a value of it."""
 
     name: str
     value: FieldValue | None = None
@@ -34,42 +34,42 @@ def read_field_facts(
     collection: Collection,
     *,
     fields: Sequence[str] | None,
-    most: int,
+    max_fields: int,
     condition: Condition | None,
     values: int,
     after: FieldCursor | None,
 ) -> FieldPage:
-    """What the documents that pass hold in these fields, written `metadata.` and a name.
+    """Return statistics of these metadata fields, written `metadata.` and a name, over the documents that pass.
 
     Args:
-        fields: None for all that any of them has, from `after` on.
-        most: how many fields to tell of where they are not named.
-        values: how many values to name of each field.
-        after: behind a value: the facts are of that field alone.
+        fields: None for all fields that some document has, after `after`.
+        max_fields: the most fields to return if they are not named.
+        values: the number of values to return of each field.
+        after: if it is after a value, only that field is returned.
 
     Raises:
-        InvalidContent: one is no field of the metadata.
+        InvalidContent: a field is not a metadata field.
     """
-    wanted = None if fields is None else _names(fields)
-    begin = None
+    requested = None if fields is None else _names(fields)
+    after_value = None
     if after is not None and after.value is not None:
-        wanted, begin = [after.name], after.value
+        requested, after_value = [after.name], after.value
     with collection.reading() as (record, reader):
         more = False
-        names = wanted
+        names = requested
         if names is None:
-            names = reader.field_names(record.id, after=None if after is None else after.name, limit=most + 1)
-            more, names = len(names) > most, names[:most]
-        # One value more than asked for says whether there are more.
-        asked = values and values + 1
-        found = reader.field_facts(record.id, names, condition=condition, values=asked, after=begin)
-    shown = {name: each for name, each in zip(names, found, strict=True) if each.count or wanted is not None}
+            names = reader.field_names(record.id, after=None if after is None else after.name, limit=max_fields + 1)
+            more, names = len(names) > max_fields, names[:max_fields]
+        # Request one value more, to know whether there are more.
+        limit = values and values + 1
+        statistics = reader.field_facts(record.id, names, condition=condition, values=limit, after=after_value)
+    shown = {name: facts for name, facts in zip(names, statistics, strict=True) if facts.count or requested is not None}
     return FieldPage(
-        facts={METADATA + name: replace(each, values=each.values[:values]) for name, each in shown.items()},
+        facts={METADATA + name: replace(facts, values=facts.values[:values]) for name, facts in shown.items()},
         cursors={
-            METADATA + name: _encode_field_cursor(FieldCursor(name, each.values[values - 1]))
-            for name, each in shown.items()
-            if len(each.values) > values
+            METADATA + name: _encode_field_cursor(FieldCursor(name, facts.values[values - 1]))
+            for name, facts in shown.items()
+            if len(facts.values) > values
         },
         next_cursor=_encode_field_cursor(FieldCursor(names[-1])) if more else None,
     )
@@ -86,25 +86,25 @@ def _names(fields: Sequence[str]) -> list[str]:
     return [field.removeprefix(METADATA) for field in dict.fromkeys(fields)]
 
 
-def _encode_field_cursor(place: FieldCursor) -> str:
-    parts = [place.name] if place.value is None else [place.name, place.value.count, place.value.value]
+def _encode_field_cursor(cursor: FieldCursor) -> str:
+    parts = [cursor.name] if cursor.value is None else [cursor.name, cursor.value.count, cursor.value.value]
     return base64.urlsafe_b64encode(json.dumps(parts, ensure_ascii=False, allow_nan=False).encode()).decode("ascii")
 
 
 def decode_field_cursor(cursor: str | None) -> FieldCursor | None:
-    """What a `next_cursor` of fields or of values stands for; None for the first page."""
+    """Return the position in a `next_cursor` of fields or values; None for the first page."""
     if cursor is None:
         return None
     try:
-        place = _place(json.loads(base64.b64decode(cursor.encode(), altchars=b"-_", validate=True)))
-        if _encode_field_cursor(place) == cursor:
-            return place
+        decoded = _parse_cursor(json.loads(base64.b64decode(cursor.encode(), altchars=b"-_", validate=True)))
+        if _encode_field_cursor(decoded) == cursor:
+            return decoded
     except (ValueError, RecursionError):
         pass
     raise InvalidContent.at("/cursor", "the cursor is not one of ours: send next_cursor as it came")
 
 
-def _place(parts: object) -> FieldCursor:
+def _parse_cursor(parts: object) -> FieldCursor:
     match parts:
         case [str(name)]:
             return FieldCursor(name)
@@ -114,7 +114,7 @@ def _place(parts: object) -> FieldCursor:
 
 
 MAX_NAMED_FIELDS = 20
-"""Fields that a warning names."""
+"""The most fields that a warning names."""
 
 MAX_WARNINGS = 10
 _MAX_NAME_LENGTH = 60  # characters of a field's name, which may have 65,536
@@ -131,12 +131,12 @@ _TYPES: Mapping[Kind, str] = {
 
 
 def explain_no_match(reader: Reader, collection: int, condition: Condition | None) -> list[str]:
-    """What is odd about a condition that no document passes: a sentence for each comparison that none can pass.
+    """Explain why no document passes a condition: a sentence for each comparison that none can pass.
 
-    What is negated is left out, for a missing field passes it. Each comparison costs a few steps into an index.
+    Negated comparisons are left out, because a missing field passes them. Each comparison costs a few index lookups.
     """
     warnings = dict[str, None]()
-    for comparison in _compared(condition):
+    for comparison in _list_comparisons(condition):
         warning = _warning(reader, collection, comparison)
         if warning is not None:
             warnings[warning] = None
@@ -145,13 +145,13 @@ def explain_no_match(reader: Reader, collection: int, condition: Condition | Non
     return list(warnings)
 
 
-def _compared(condition: Condition | None) -> Iterator[Comparison]:
+def _list_comparisons(condition: Condition | None) -> Iterator[Comparison]:
     if isinstance(condition, Comparison):
         if condition.in_metadata and condition.operator in _POSITIVE:
             yield condition
     elif condition is not None and condition.operator != "NOT":
-        for each in condition.conditions:
-            yield from _compared(each)
+        for operand in condition.conditions:
+            yield from _list_comparisons(operand)
 
 
 def _warning(reader: Reader, collection: int, comparison: Comparison) -> str | None:
@@ -159,28 +159,31 @@ def _warning(reader: Reader, collection: int, comparison: Comparison) -> str | N
     if not operands or None in operands:
         return None
     kinds = reader.field_kinds(collection, comparison.name)
-    own = _types(kinds.own)
-    if not own:
+    types = _types(kinds.own)
+    if not types:
         return _no_field(reader, collection, comparison.name)
-    wanted = {_type(each) for each in operands}
-    holds = _types(kinds.elements) | (own & {"text"}) if comparison.operator == "contains" else own
-    if wanted & holds:
+    operand_types = {_type(operand) for operand in operands}
+    held_types = _types(kinds.elements) | (types & {"text"}) if comparison.operator == "contains" else types
+    if operand_types & held_types:
         return None
-    name = _named(comparison.name)
-    hint = "; `contains` looks into lists" if "list" in own and comparison.operator in ("==", "in") else ""
+    name = _shorten_name(comparison.name)
+    hint = "; `contains` looks into lists" if "list" in types and comparison.operator in ("==", "in") else ""
     compared = "looked through for" if comparison.operator == "contains" else "compared with"
-    return f"{name} holds {_several(own)} in every document that has it, and is {compared} a {_one(wanted)}{hint}"
+    return (
+        f"{name} holds {_several(types)} in every document that has it, and is {compared} a {_one(operand_types)}{hint}"
+    )
 
 
 def _no_field(reader: Reader, collection: int, name: str) -> str:
     names = reader.field_names(collection, limit=MAX_NAMED_FIELDS + 1)
     if not names:
-        return f"no document has {_named(name)}, nor any other field of metadata"
+        return f"no document has {_shorten_name(name)}, nor any other field of metadata"
     more = ", …" if len(names) > MAX_NAMED_FIELDS else ""
-    return f"no document has {_named(name)}; there are {', '.join(map(_named, names[:MAX_NAMED_FIELDS]))}{more}"
+    listed = ", ".join(map(_shorten_name, names[:MAX_NAMED_FIELDS]))
+    return f"no document has {_shorten_name(name)}; there are {listed}{more}"
 
 
-def _named(name: str) -> str:
+def _shorten_name(name: str) -> str:
     return METADATA + (name if len(name) <= _MAX_NAME_LENGTH else f"{name[:_MAX_NAME_LENGTH]}…")
 
 
@@ -197,7 +200,7 @@ def _type(operand: Any) -> str:
 
 
 def _several(types: set[str]) -> str:
-    return " and ".join(f"{each}s" for each in sorted(types))
+    return " and ".join(f"{name}s" for name in sorted(types))
 
 
 def _one(types: set[str]) -> str:

@@ -1,4 +1,4 @@
-"""Filling collections with ready-made documents in the background, while the service answers."""
+"""Background loading of ready-made documents into collections, while the service answers."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 
 
 class PrecomputedVectors(Protocol):
-    """Vectors of texts that need not be encoded."""
+    """Precomputed vectors of texts."""
 
     def of(self, text: str) -> Array | None:
-        """The vector of a text; None where it is not known."""
+        """Return the vector of a text; None if it is unknown."""
 
 
 class Seed(Protocol):
-    """A collection to be: its name, its settings, and its documents."""
+    """A collection to load: its name, its settings and its documents."""
 
     @property
     def name(self) -> str:
@@ -43,20 +43,20 @@ class Seed(Protocol):
 
     @property
     def documents(self) -> Callable[[], Iterator[Mapping[str, Any]]]:
-        """Its documents, from the first."""
+        """A function that yields its documents."""
 
     def vectors(self, checksum: str | None) -> PrecomputedVectors:
-        """What is known of its texts' vectors by the encoder of that checksum."""
+        """Return the precomputed vectors of its texts for the encoder with that checksum."""
 
 
 @dataclass
 class Progress:
-    """How far one collection is.
+    """The progress of one collection.
 
     Attributes:
         total: None until its documents have been listed.
-        answers: whether it may be asked meanwhile, as one that held documents when the service started; until some of
-            the seed's prove to be missing.
+        answers: whether it may be queried meanwhile: it held documents when the service started, and none of the seed's
+            is known to be missing.
     """
 
     name: str
@@ -67,26 +67,26 @@ class Progress:
 
     @property
     def finished(self) -> bool:
-        """Whether every document is there."""
+        """Whether every document is stored."""
         return self.total is not None and self.done == self.total
 
     @property
     def over(self) -> bool:
-        """Whether nothing more is written: every document is there, or it failed."""
+        """Whether loading has ended: every document is stored, or it failed."""
         return self.finished or self.failure is not None
 
 
 class Seeding:
-    """Loads seeds one after another; documents that are there already are not encoded again."""
+    """Loads seeds one after another; stored documents are not encoded again."""
 
     def __init__(self, catalogue: Catalogue, seeds: Sequence[Seed]) -> None:
-        held = {each.name for each in catalogue.collections() if each.record.documents}
-        self.progress = {seed.name: Progress(seed.name, answers=seed.name in held) for seed in seeds}
+        loaded = {collection.name for collection in catalogue.collections() if collection.record.documents}
+        self.progress = {seed.name: Progress(seed.name, answers=seed.name in loaded) for seed in seeds}
         self._catalogue = catalogue
         self._seeds = seeds
 
     def loading(self) -> list[str]:
-        """What is not complete yet, with how far it is."""
+        """Return the unfinished collections with their progress."""
         return [
             f"{p.name} ({p.done} of {p.total})" if p.total is not None else p.name
             for p in self.progress.values()
@@ -94,16 +94,12 @@ class Seeding:
         ]
 
     def holds(self, name: str) -> bool:
-        """Whether the collection of that name is being loaded, so that nobody else is let at it."""
+        """Return whether the collection of that name is being loaded, so that callers may not use it."""
         progress = self.progress.get(name)
         return not (progress is None or progress.answers or progress.over)
 
     def check(self, name: str) -> None:
-        """Refuse what is asked of a collection that is being loaded.
-
-        Raises:
-            DemoLoading: it is a seed of which documents are missing yet.
-        """
+        """Raise DemoLoading if the collection is a seed whose documents are still missing."""
         if not self.holds(name):
             return
         progress, encoder = self.progress[name], self._catalogue.encoder
@@ -115,11 +111,11 @@ class Seeding:
         raise DemoLoading(name, "its documents are listed" if before == name else f"{before} first")
 
     def failed(self) -> list[str]:
-        """What could not be loaded, and why."""
+        """Return the collections that could not be loaded, and why."""
         return [f"{p.name}: {p.failure}" for p in self.progress.values() if p.failure is not None]
 
     async def run(self) -> None:
-        """Load every seed; one that fails is reported and does not stop the others."""
+        """Load every seed; a failure is reported and does not stop the others."""
         for seed in self._seeds:
             progress = self.progress[seed.name]
             try:
@@ -133,8 +129,8 @@ class Seeding:
         if not progress.answers:
             await self._encoder()
         await self._catalogue.create(seed.name, seed.settings)
-        there = await asyncio.to_thread(self._catalogue.collection(seed.name).ids)
-        missing = [document for document in documents if document.id not in there]
+        ids = await asyncio.to_thread(self._catalogue.collection(seed.name).ids)
+        missing = [document for document in documents if document.id not in ids]
         progress.answers = not missing
         progress.done, progress.total = len(documents) - len(missing), len(documents)
         if not missing:
@@ -142,23 +138,23 @@ class Seeding:
         await self._encoder()
         encoder, keyed = self._catalogue.encoder, seed.settings.get("value_from") == "key"
         checksum = None if encoder is None or encoder.encoder is None else encoder.encoder.checksum
-        known = await asyncio.to_thread(seed.vectors, checksum)
+        vectors = await asyncio.to_thread(seed.vectors, checksum)
         for start in range(0, len(missing), BATCH):
-            batch = [_with_vectors(document, known, keyed) for document in missing[start : start + BATCH]]
+            batch = [_with_vectors(document, vectors, keyed) for document in missing[start : start + BATCH]]
             await upsert(self._catalogue.collection(seed.name), batch, [f"/{start + i}" for i in range(len(batch))])
             progress.done += len(batch)
 
     async def _encoder(self) -> None:
-        """Wait for it, however long it loads; a request would give up."""
+        """Wait for the encoder, however long it loads; a request would time out."""
         if self._catalogue.encoder is not None:
             await self._catalogue.encoder.settled()
 
 
-def _with_vectors(document: SentDocument, known: PrecomputedVectors, keyed: bool) -> SentDocument:
-    """The document with the vectors that are known of its texts; with `keyed` its key's stands for the value's."""
+def _with_vectors(document: SentDocument, vectors: PrecomputedVectors, keyed: bool) -> SentDocument:
+    """Return the document with its precomputed vectors; with `keyed`, the key vector is also the value vector."""
     key, value = document.key, document.value
     if key is not None and document.vectors is None:
-        document = replace(document, key_vector=known.of(key))
+        document = replace(document, key_vector=vectors.of(key))
     if isinstance(value, str) and not keyed and document.value_vector is None:
-        document = replace(document, value_vector=known.of(value))
+        document = replace(document, value_vector=vectors.of(value))
     return document

@@ -247,7 +247,7 @@ async def sweep_collection(
         swept = sweep(snapshot.view, question, temperatures)
         reader = StoredDocuments(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
         documents = [document for document in reader.documents(swept.numbers) if not isinstance(document, str)]
-        spoke = reader.spoke(documents, swept.numbers, swept.parts)
+        spoke = reader.find_best_keys(documents, swept.numbers, swept.parts)
         order = sorted(range(len(documents)), key=lambda i: (-swept.similarities[i], documents[i].id))[: swept.matches]
         verdicts = [
             encoded.verdict(verdict, evidence, certificate.total_variation)

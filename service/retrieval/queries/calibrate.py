@@ -132,7 +132,7 @@ async def calibrate_collection(
     )
     stored = Calibration.read(record.settings.calibration)
     served = stored.plain if stored is not None and stored.temperature == record.settings.temperature else None
-    assessed = await ARRAYS.run(lambda: evaluate(profiling.made(), order, logits, served))
+    assessed = await ARRAYS.run(lambda: evaluate(profiling.build(), order, logits, served))
     calibration = _build_calibration(record, numbered, assessed, profiling.temperature(assessed.plain.cell))
     reason = None if assessed.gains else _explain_no_gain(assessed)
     if apply and reason is None:
@@ -284,7 +284,7 @@ def _compute_null_logit(null: float | Background | None, temperature: float, key
 
 
 def _explain_no_gain(assessed: Evaluation) -> str:
-    metrics = {"label_loss": assessed.gained.known, "log_loss": assessed.surer.known}
+    metrics = {"label_loss": assessed.gained.measured, "log_loss": assessed.surer.measured}
     changes = " and ".join(
         f"{name} {'rose' if fell < 0 else 'fell'} by {abs(fell):.4f} ± {error:.4f}"
         for name, (fell, error) in metrics.items()

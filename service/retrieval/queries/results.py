@@ -42,7 +42,7 @@ class DocumentReader(Protocol):
     def documents(self, rows: Array) -> Sequence[Document | str]:
         """Return the requested detail of each document; only its id if nothing else is needed."""
 
-    def spoke(self, found: Sequence[Document | str], rows: Array, parts: Array) -> list[BestKey | None]:
+    def find_best_keys(self, found: Sequence[Document | str], rows: Array, parts: Array) -> list[BestKey | None]:
         """Return the most similar key of each document; `parts` int64[n] are the numbers of these keys."""
 
 
@@ -72,7 +72,7 @@ class StoredDocuments:
             return self.reader.texts(self.record.id, rows)
         return self.reader.ids(self.record.id, rows)
 
-    def spoke(self, documents: Sequence[Document | str], rows: Array, parts: Array) -> list[BestKey | None]:
+    def find_best_keys(self, documents: Sequence[Document | str], rows: Array, parts: Array) -> list[BestKey | None]:
         """Return the most similar keys; see `DocumentReader`."""
         spoke: list[BestKey | None] = [None] * len(documents)
         if self.several:
@@ -98,7 +98,7 @@ class MemoryDocuments:
         """Return the documents; see `DocumentReader`."""
         return [self.given[row] for row in np.asarray(rows).tolist()]
 
-    def spoke(self, found: Sequence[Document | str], rows: Array, parts: Array) -> list[BestKey | None]:
+    def find_best_keys(self, found: Sequence[Document | str], rows: Array, parts: Array) -> list[BestKey | None]:
         """Return None for each document; see `DocumentReader`."""
         return [None] * len(found)
 
@@ -195,7 +195,7 @@ def summarise_full_text(added: LogitTerms | None, snapshot: Snapshot, sent: Any)
     """Return the full-text term and the number of matching documents that pass the filter; None without full text."""
     if added is None or added.words is None:
         return None
-    return FullText(added.words.weight, added.words.ranking, added.holding(build_mask(snapshot, sent)))
+    return FullText(added.words.weight, added.words.ranking, added.count_containing(build_mask(snapshot, sent)))
 
 
 def result(
@@ -226,8 +226,8 @@ def result(
         answer.logits[matching].tolist(),
         weights.tolist(),
         answer.log_parts[matching].tolist(),
-        reading.spoke(documents, rows, answer.parts[matching]),
-        [None] * len(rows) if added is None else added.told(rows),
+        reading.find_best_keys(documents, rows, answer.parts[matching]),
+        [None] * len(rows) if added is None else added.explain(rows),
         strict=True,
     )
     matches = [Match(*row) for row in columns]

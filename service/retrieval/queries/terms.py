@@ -42,7 +42,7 @@ class FullTextTerm:
         with np.errstate(over="ignore"):
             return clip_addends(self.weight * self._ranks_of(rows))
 
-    def told(self, rows: I64) -> list[Explanation]:
+    def explain(self, rows: I64) -> list[Explanation]:
         """Explain the addends of these rows; see `LogitTerm`."""
         pairs = zip(self._ranks_of(rows).tolist(), self.of(rows).tolist(), strict=True)
         return [{"of": "full_text", "rank": rank, "addend": addend} for rank, addend in pairs]
@@ -104,7 +104,7 @@ class LogitTerm(Protocol):
     def of(self, rows: I64) -> F64:
         """Return float64[n], the addends for documents with these row numbers; −∞ excludes a document."""
 
-    def told(self, rows: I64) -> list[Explanation]:
+    def explain(self, rows: I64) -> list[Explanation]:
         """Explain the addend of each document."""
 
 
@@ -137,7 +137,7 @@ class FieldLogitTerm:
             np.copyto(result, addends[codes], where=codes >= 0)
         return result
 
-    def told(self, rows: I64) -> list[Explanation]:
+    def explain(self, rows: I64) -> list[Explanation]:
         """Explain the addends of these rows; see `LogitTerm`. The value is null if it is missing or a list."""
         values: list[Any] = [None] * len(rows)
         for entries, _ in self.parts:
@@ -159,7 +159,7 @@ class FilterLogitTerm:
         """Return the addends of these rows; see `LogitTerm`."""
         return np.where(self._passes(rows), self.addend, 0.0)
 
-    def told(self, rows: I64) -> list[Explanation]:
+    def explain(self, rows: I64) -> list[Explanation]:
         """Explain the addends of these rows; see `LogitTerm`."""
         pairs = zip(self._passes(rows).tolist(), self.of(rows).tolist(), strict=True)
         return [{"of": "bias", "passes": passes, "addend": addend} for passes, addend in pairs]
@@ -182,12 +182,12 @@ class LogitTerms:
     of_terms: Callable[[], Sequence[LogitTerm]]
     bias: Bias
 
-    def told(self, rows: I64) -> list[list[Explanation]]:
+    def explain(self, rows: I64) -> list[list[Explanation]]:
         """Explain each of these documents: a list with one explanation per term."""
         addends = [*([] if self.words is None else [self.words]), *self.of_terms()]
-        return [list(lines) for lines in zip(*(term.told(rows) for term in addends), strict=True)]
+        return [list(lines) for lines in zip(*(term.explain(rows) for term in addends), strict=True)]
 
-    def holding(self, mask: Mask | None) -> int:
+    def count_containing(self, mask: Mask | None) -> int:
         """Count the documents that pass the mask and contain a word of the query."""
         mask_of_words = self.bias.view.mask(np.empty(0, dtype=np.int64) if self.words is None else self.words.rows)
         for other in (mask, self.bias.mask):

@@ -27,7 +27,7 @@ def said(answer):
 def test_a_flipped_byte_is_in_no_answer(tmp_path: Path, monkeypatch, checked_soon) -> None:
     make_blocks_small(monkeypatch)
     if not checked_soon:
-        monkeypatch.setattr(sealed.SealedBlocks, "check_some", lambda self, view: False)
+        monkeypatch.setattr(sealed.SealedBlocks, "check_next_originals", lambda self, view: False)
     with SQLiteStore.open(tmp_path) as store, store.writing() as writer:
         writer.upsert(writer.create_collection("shelf", CollectionSettings("dot", 0.5)).id, documents(0, N))
     queries = np.random.default_rng(9).standard_normal((5, WIDTH)).tolist()

@@ -19,9 +19,9 @@ async def heard(listener: Listener) -> list[int]:
     return found
 
 
-def tell(listeners: Listeners, *versions: int) -> None:
+def publish(listeners: Listeners, *versions: int) -> None:
     for version in versions:
-        listeners.tell(Update("row", {}, version))
+        listeners.publish(Update("row", {}, version))
 
 
 def test_each_hears_all_in_order_and_the_end():
@@ -29,9 +29,9 @@ def test_each_hears_all_in_order_and_the_end():
         listeners = Listeners(3, 10)
         hearing = [asyncio.create_task(heard(listeners.add())) for _ in range(3)]
         await asyncio.sleep(0)
-        tell(listeners, 1, 2)
+        publish(listeners, 1, 2)
         await asyncio.sleep(0)
-        tell(listeners, 3)
+        publish(listeners, 3)
         listeners.end()
         assert not listeners
         return await asyncio.gather(*hearing)
@@ -45,7 +45,7 @@ def test_who_is_too_slow_is_dropped_and_nobody_else():
         slow, quick = listeners.add(), listeners.add()
         hearing = asyncio.create_task(heard(quick))
         for version in range(5):
-            tell(listeners, version)
+            publish(listeners, version)
             await asyncio.sleep(0)
         assert len(listeners) == 1
         assert await heard(slow) == []
@@ -61,8 +61,8 @@ def test_one_too_many_is_refused_until_one_leaves():
         first = listeners.add()
         with pytest.raises(ListenersFull, match="1 listen to this room, the most"):
             listeners.check()
-        listeners.leave(first)
-        listeners.leave(first)
+        listeners.remove(first)
+        listeners.remove(first)
         listeners.add()
 
     asyncio.run(run())

@@ -7,9 +7,9 @@ from service.rooms import Answer, Question, Share
 
 def test_what_was_guessed_is_told_with_the_answer_only():
     question = Question(3, "kitten", guesses={"a": "cats", "b": None, "c": "cats", "d": "gone"})
-    assert question.told() == {"number": 3, "query": "kitten", "guesses": 4}
+    assert question.public_state() == {"number": 3, "query": "kitten", "guesses": 4}
     question.answer = Answer([Share("cats", 0.8, 0.7), Share("dogs", 0.15, 0.4)], 0.05, 0.05, 0.2, "one", True)
-    told = question.told()
+    told = question.public_state()
     assert told["guesses"] == 4
     assert told["temperature"] == 0.05
     assert told["answer"] == {
@@ -26,4 +26,4 @@ def test_what_was_guessed_is_told_with_the_answer_only():
 
 
 def test_the_temperature_that_is_asked_for_is_told_before():
-    assert Question(1, "kitten", 0.0).told()["temperature"] == 0.0
+    assert Question(1, "kitten", 0.0).public_state()["temperature"] == 0.0

@@ -32,7 +32,7 @@ def test_a_row_is_its_sender_s_and_the_presenter_s():
             open_room.remove("b", secret)
     open_room.remove("b", open_room.secret)
     open_room.remove("a", "mine")
-    assert open_room.told()["rows"] == []
+    assert open_room.public_state()["rows"] == []
     with pytest.raises(RowNotFound):
         open_room.remove("a", open_room.secret)
 
@@ -42,7 +42,7 @@ def test_no_secret_is_ever_told():
     open_room.put("a", "cats", "purr", "a-secret-of-its-own")
     question = open_room.ask("kitten", None, open_room.secret)
     open_room.guess("a-phone", question["number"], "a")
-    told = json.dumps(open_room.told())
+    told = json.dumps(open_room.public_state())
     assert open_room.secret not in told
     assert "a-secret-of-its-own" not in told
     assert "a-phone" not in told
@@ -58,7 +58,7 @@ def test_rows_and_bytes_beyond_the_limit_are_refused_and_change_nothing():
         open_room.put("c", "k", "v", None)
     with pytest.raises(RoomFull):
         open_room.put("a", "k", "v" * 96, open_room.secret)
-    assert [row["value"] for row in open_room.told()["rows"]] == ["v" * 40, "v"]
+    assert [row["value"] for row in open_room.public_state()["rows"]] == ["v" * 40, "v"]
     open_room.remove("a", open_room.secret)
     open_room.put("a", "k", "v" * 90, None)
     open_room.put("a", "k", "v", open_room.secret)
@@ -70,7 +70,7 @@ def test_questions_take_room_too_and_give_it_back_when_they_are_asked():
     for _ in range(5):
         open_room.wait("w" * 40)
         open_room.ask("w" * 40, None, open_room.secret)
-    assert open_room.told()["waiting"] == []
+    assert open_room.public_state()["waiting"] == []
     open_room.wait("x" * 30)
     open_room.wait("y" * 30)
     with pytest.raises(RoomFull, match="2 questions wait"):
@@ -78,7 +78,7 @@ def test_questions_take_room_too_and_give_it_back_when_they_are_asked():
     open_room.ask("x" * 30, None, open_room.secret)
     with pytest.raises(RoomFull, match="bytes of text"):
         open_room.wait("z" * 50)
-    assert [each["query"] for each in open_room.told()["waiting"]] == ["y" * 30]
+    assert [each["query"] for each in open_room.public_state()["waiting"]] == ["y" * 30]
 
 
 def test_guesses_are_taken_while_the_question_is_open_and_for_rows_that_are_there():
@@ -97,7 +97,7 @@ def test_guesses_are_taken_while_the_question_is_open_and_for_rows_that_are_ther
     with pytest.raises(RoomFull, match="2 have guessed"):
         open_room.guess("they", number, "a")
     open_room.remove("a", open_room.secret)
-    assert open_room.told()["question"]["guesses"] == 1
+    assert open_room.public_state()["question"]["guesses"] == 1
     later = open_room.ask("puppy", None, open_room.secret)["number"]
     with pytest.raises(QuestionOver):
         open_room.guess("me", number, None)
@@ -133,7 +133,7 @@ def test_an_answer_that_comes_after_the_next_question_is_not_shown_for_it():
     with open_room.revealing(number, open_room.secret) as (question, _):
         open_room.ask("puppy", None, open_room.secret)
         open_room.reveal(question, ANSWER)
-    assert "answer" not in open_room.told()["question"]
+    assert "answer" not in open_room.public_state()["question"]
 
 
 def test_who_listens_hears_all_of_it_first_and_then_what_changes():
@@ -161,13 +161,13 @@ def test_who_goes_is_counted_no_more():
         first, second = open_room.listen(), open_room.listen()
         await anext(first)
         await anext(second)
-        assert open_room.told()["listeners"] == 2
+        assert open_room.public_state()["listeners"] == 2
         await second.aclose()
-        assert open_room.told()["listeners"] == 1
+        assert open_room.public_state()["listeners"] == 1
         names = [(await anext(first)).name for _ in range(3)]
         assert names == ["here", "here", "here"]
         await first.aclose()
-        assert open_room.told()["listeners"] == 0
+        assert open_room.public_state()["listeners"] == 0
 
     asyncio.run(run())
 

@@ -34,7 +34,7 @@ def test_a_code_that_is_taken_is_refused_until_its_room_is_closed():
     rooms.close(first)
     with pytest.raises(RoomNotFound, match="MATH"):
         rooms.find("MATH")
-    assert rooms.open("b", "MATH").told()["rows"] == []
+    assert rooms.open("b", "MATH").public_state()["rows"] == []
     rooms.close(first)  # which is not the one that has the code now
     assert len(rooms) == 1
 

@@ -28,4 +28,4 @@ def drawn(n: int, seed: int, *, temperature: float = 0.06, words: bool = False, 
         answers = np.array(right, dtype=np.int64)
         by_id = documents.by_id(similarities, answers, lambda some: [*map(str, some)])
         profiling.add(similarities, documents, (rows, bm25), answers, by_id)
-    return profiling.made()
+    return profiling.build()

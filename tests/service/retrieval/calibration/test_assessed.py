@@ -33,7 +33,7 @@ def test_each_question_is_judged_by_a_fit_to_the_others():
     for fold in range(FOLDS):
         others, held = PROFILES.of(folds != fold), PROFILES.of(folds == fold)
         fit = Fit.of(others, (0, fit_temperature(others)), few=False)
-        said = fit.held(held, 0.9)
+        said = fit.predict(held, 0.9)
         losses[folds == fold], unlikely[folds == fold] = log_losses(said), label_losses(said)
     assert found.after.log_loss.value == pytest.approx(losses.mean())
     assert found.after.log_loss.error == pytest.approx(losses.std(ddof=1) / 20)
@@ -65,7 +65,7 @@ def test_a_fit_to_what_is_calibrated_already_gains_nothing():
 def test_before_is_what_a_kept_calibration_says():
     kept = Fit.of(PROFILES, (0, PROFILES.served), few=False)
     found = evaluate(PROFILES, ORDER, kept.log_count, kept.variant)
-    said = kept.held(PROFILES, 0.9)
+    said = kept.predict(PROFILES, 0.9)
     assert found.before.log_loss.value == pytest.approx(log_losses(said).mean())
     assert found.before.coverage.value == pytest.approx(said.covered[PROFILES.present].mean())
 
@@ -75,8 +75,8 @@ def test_a_curve_that_is_outgrown_is_another_gain_than_likelier_labels():
     profiles = PROFILES
     outgrown = replace(fit.variant, curve=Curve(0.2, 0.05, 0.0, 0.0, -3.0))
     found = evaluate(profiles, ORDER, fit.log_count, outgrown)
-    assert found.surer.known[0] > found.surer.known[1]
-    assert found.gained.known[0] > -found.gained.known[1]
+    assert found.surer.measured[0] > found.surer.measured[1]
+    assert found.gained.measured[0] > -found.gained.measured[1]
     assert found.gains
 
 

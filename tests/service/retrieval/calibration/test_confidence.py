@@ -17,7 +17,7 @@ def test_it_finds_the_curve_that_outcomes_were_drawn_by(curve):
     logits = random.normal(0, 3, 20_000)
     leads = 0.5 * logits + random.normal(0, 3, 20_000)
     right = random.random(20_000) < curve(logits, leads)
-    found = Curve.fitted(logits, leads, right)
+    found = Curve.fit(logits, leads, right)
     assert [*vars(found).values()] == pytest.approx([*vars(curve).values()], abs=0.12)
     np.testing.assert_allclose(found(logits, leads), curve(logits, leads), atol=0.05)
     # What is told of curves is that of their definition.
@@ -32,7 +32,7 @@ def test_of_few_labels_it_finds_a_slope_and_an_offset(slope, offset):
     random = np.random.default_rng(1)
     logits = random.normal(0, 3, 20_000)
     right = random.random(20_000) < Curve(slope, slope, 0.0, 0.0, offset)(logits, logits)
-    found = Curve.of_few(logits, right)
+    found = Curve.fit_few(logits, right)
     assert found.slope == found.slope_above == pytest.approx(max(slope, MIN_SLOPE), abs=0.05)
     assert found.offset == pytest.approx(offset, abs=0.1)
     assert found.lead_slope == found.lead_slope_above == 0
@@ -41,7 +41,7 @@ def test_of_few_labels_it_finds_a_slope_and_an_offset(slope, offset):
 @pytest.mark.parametrize("right", [np.zeros(60, bool), np.ones(60, bool), np.arange(60) < 30])
 def test_more_weight_and_more_lead_are_never_less_confidence(right):
     logits, leads = np.linspace(-40, 40, 60), np.random.default_rng(1).normal(0, 50, 60)
-    for found in (Curve.fitted(logits, leads, right), Curve.fitted(-logits, logits, right)):
+    for found in (Curve.fit(logits, leads, right), Curve.fit(-logits, logits, right)):
         assert min(found.slope, found.slope_above) >= MIN_SLOPE
         assert min(found.lead_slope, found.lead_slope_above) >= 0
         many, still = np.linspace(-50, 50, 999), np.full(999, -1.0)
@@ -53,14 +53,14 @@ def test_more_weight_and_more_lead_are_never_less_confidence(right):
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
 def test_where_all_weights_are_alike_it_is_the_share_that_is_right(share):
     # As in a collection of one document: no slope says anything, and the steps to it are long.
-    found = Curve.fitted(np.full(200, 40.0), np.full(200, 3.0), np.arange(200) < 200 * share)
+    found = Curve.fit(np.full(200, 40.0), np.full(200, 3.0), np.arange(200) < 200 * share)
     assert float(found(np.array([40.0]), np.array([3.0]))[0]) == pytest.approx(share, abs=0.02)
 
 
 def test_of_what_stands_out_alike_the_lead_decides():
     # As in a collection of one document, whose weight beside no other is 1 whatever is asked.
     leads = np.random.default_rng(2).normal(0, 6, 200)
-    found = Curve.fitted(np.full(200, 40.0), leads, leads > 0)
+    found = Curve.fit(np.full(200, 40.0), leads, leads > 0)
     chances = found(np.full(2, 40.0), np.array([-10.0, 10.0]))
     assert chances[0] < 0.05
     assert chances[1] > 0.95

@@ -24,7 +24,7 @@ def profile(
     answers = np.array(right, dtype=np.int64)
     by_id = documents.by_id(np.array(similarities), answers, lambda rows: [NAMES[row] for row in rows.tolist()])
     profiling.add(np.array(similarities), documents, ranks, answers, by_id)
-    return profiling.made()
+    return profiling.build()
 
 
 @given(

@@ -47,9 +47,9 @@ def test_a_wrong_file_is_told_and_is_no_document(tmp_path):
         return LookupError(f"{path.name} was told")
 
     damage = Damage("c", told)
-    with pytest.raises(LookupError, match="one was told"), damage.noting():
+    with pytest.raises(LookupError, match="one was told"), damage.recording():
         raise SealedError(tmp_path / "one", "is not what was written")
     assert damage.report() == []
-    with pytest.raises(DocumentDamaged), damage.noting():
+    with pytest.raises(DocumentDamaged), damage.recording():
         raise DocumentDamaged(3, None, vectors=False)
     assert len(damage.report()) == 1

@@ -37,7 +37,7 @@ def small_blocks(monkeypatch):
 @pytest.fixture
 def unhurried(monkeypatch):
     """Nothing is checked before it is read."""
-    monkeypatch.setattr(sealed.SealedBlocks, "check_some", lambda self, view: False)
+    monkeypatch.setattr(sealed.SealedBlocks, "check_next_originals", lambda self, view: False)
 
 
 def test_an_original_that_is_wrong_is_found_by_who_reads_it(tmp_path, tmp_path_factory, unhurried):
@@ -63,7 +63,7 @@ def test_an_original_that_is_wrong_is_found_by_who_reads_it(tmp_path, tmp_path_f
             settled(collection)
             # Who is in an older view comes to it as well, and nothing is read anew for that.
             memory = collection._memory
-            with pytest.raises(CollectionLoading), collection.damage.noting():
+            with pytest.raises(CollectionLoading), collection.damage.recording():
                 answer(old.view, nearest(old.view, numbers))
             assert collection._memory is memory
         _, (found,), told = asked(collection, [Question(np.ones(WIDTH), 0.0, top_k=3)])

@@ -242,7 +242,7 @@ def test_the_certificate_of_copies_is_of_the_addends_as_they_are_told(tmp_path, 
     with catalogue.collection("c").snapshot() as snapshot:
         (added,) = build_terms([np.ones(WIDTH)], None, bias)(snapshot)
         found = answer(snapshot.view, Question(np.ones(WIDTH), temperature, bias=added.bias))
-        told = added.told(found.numbers)
+        told = added.explain(found.numbers)
     catalogue.store.close()
     exact = [sum(Fraction(line["addend"]) for line in lines) for lines in told]
     share = 1 / (1 + math.exp(-float(exact[0] - exact[1])))

@@ -120,7 +120,7 @@ def test_after_a_write_a_bias_is_of_what_is_there(few: Collection) -> None:
                 (added,) = build_terms([text], weight, RECENT)(snapshot)
                 assert added is not None
                 assert added.bias.view is snapshot.view
-                lines = added.told(snapshot.view.numbers())
+                lines = added.explain(snapshot.view.numbers())
             assert [line[-1]["addend"] for line in lines][-1] == 0
             assert lines[0][-1]["addend"] == pytest.approx(-np.log(2) * (year - 1900) / 7.0)
 
@@ -182,8 +182,8 @@ def test_an_older_version_is_asked_as_it_was(few: Collection) -> None:
         (later,) = attended(few, [keys(1)[0]], bias=RECENT, explained=True, top_k=1)
         (added,) = build_terms(["word0"], 1.0, RECENT)(before)
         assert added is not None
-        lines = added.told(before.view.numbers())
-        assert added.holding(None) == 8
+        lines = added.explain(before.view.numbers())
+        assert added.count_containing(None) == 8
     assert later.matches[0].addends[0]["addend"] == 0
     np.testing.assert_allclose([line[1]["addend"] for line in lines], -np.log(2) * (39 - np.arange(40)) / 7.0)
 
