@@ -1,4 +1,4 @@
-"""The calls that both clients are asked with, one after another, and what to compare of what they answer.
+"""The calls that both clients make one after another, and the parts of the answers to compare.
 
 A file of `tests/clients/fixtures` is a list of cases: the call, the collection it is of, and its arguments in the words
 of the wire. Each file begins where none of these is there.
@@ -16,7 +16,7 @@ from typing import Any, TypedDict
 FIXTURES = Path(__file__).parent / "fixtures"
 FILES = sorted(path.stem for path in FIXTURES.glob("*.json"))
 UNLIKE = frozenset({"took_ms", "requestId", "request_id"})
-"""Of another size, or another name, each time."""
+"""Fields that differ from run to run."""
 
 
 class _Told(TypedDict, total=False):
@@ -46,18 +46,18 @@ def cases(file: str) -> list[Case]:
 def bare(answer: Any) -> Any:
     """An answer without what differs each time and without nulls, which Python's classes say of what is not there."""
     if isinstance(answer, dict):
-        found = {name: bare(each) for name, each in answer.items() if each is not None and name not in UNLIKE}
+        found = {name: bare(match) for name, match in answer.items() if match is not None and name not in UNLIKE}
         if "statement" in found:  # of SQL, which names a collection by its number
             statement = re.sub(r"words_\d+", "words", found["statement"])
             found |= {"statement": statement, "parameters": [*found["parameters"]]}
         return found
-    return [bare(each) for each in answer] if isinstance(answer, list) else answer
+    return [bare(match) for match in answer] if isinstance(answer, list) else answer
 
 
 def jsonable(given: Any) -> Any:
     """A number, or lists of them, as JSON has them: what is not finite, as the logit of a masked key, is null."""
     if isinstance(given, list):
-        return [jsonable(each) for each in given]
+        return [jsonable(item) for item in given]
     return None if isinstance(given, float) and not math.isfinite(given) else given
 
 

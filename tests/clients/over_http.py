@@ -1,4 +1,4 @@
-"""The calls of the cases over plain HTTP: what the service says, brought into the form of the clients' answers."""
+"""The calls of the cases over plain HTTP, with responses converted to the form of the clients' answers."""
 
 from __future__ import annotations
 
@@ -94,9 +94,9 @@ class OverHttp:
         if answer.is_error:
             raise RefusedError(answer.json())
         events = [
-            dict(line.split(": ", 1) for line in each.split("\n")) for each in answer.text.strip("\n").split("\n\n")
+            dict(line.split(": ", 1) for line in item.split("\n")) for item in answer.text.strip("\n").split("\n\n")
         ]
-        return [json.loads(each["data"]) | {"final": each["event"] == "answer"} for each in events]
+        return [json.loads(event["data"]) | {"final": event["event"] == "answer"} for event in events]
 
     def _sweep(self, path: str, question: dict[str, Any]) -> Any:
         return self._send("POST", f"{path}/sweep", question | FORMAT)
@@ -137,7 +137,7 @@ class OverHttp:
             return False
 
     def _get_many(self, path: str, which: dict[str, Any]) -> Any:
-        found = {each["id"]: each for each in self._find(path, which)}
+        found = {item["id"]: item for item in self._find(path, which)}
         return [found.get(name) for name in which["ids"]]
 
     def _find(self, path: str, which: dict[str, Any]) -> Any:
@@ -166,7 +166,7 @@ class OverHttp:
         read = {"rows": len(given), "acknowledged": len(given)}
         if "mode" in documents:
             return self._write(path, documents) | read | {"refused": []}
-        lines = "\n".join(json.dumps(each) for each in given)
+        lines = "\n".join(json.dumps(item) for item in given)
         headers = {"content-type": "application/x-ndjson"}
         came = self._client.post(f"{path}/documents", content=lines, headers=headers)
         if came.is_error:
@@ -200,5 +200,5 @@ def decoded(answer: Any) -> Any:
             numbers = np.frombuffer(base64.b64decode(answer["base64"]), "<f4")
             return jsonable(numbers.reshape(answer.get("shape", -1)).tolist())
         rounded = {"output": np.float32(answer["output"]).tolist()} if isinstance(answer.get("output"), list) else {}
-        return {name: decoded(each) for name, each in answer.items()} | rounded
-    return [decoded(each) for each in answer] if isinstance(answer, list) else answer
+        return {name: decoded(match) for name, match in answer.items()} | rounded
+    return [decoded(match) for match in answer] if isinstance(answer, list) else answer

@@ -1,4 +1,4 @@
-"""For suites in environments of frameworks: a client of the service that `tests.integrations.run` has started."""
+"""A client of the service that `tests.integrations.run` started, for suites in frameworks' environments."""
 
 from __future__ import annotations
 
@@ -37,6 +37,6 @@ def name(client: Client) -> Iterator[Callable[[], str]]:
         return made[-1]
 
     yield make
-    for each in made:
-        if client.collections(each).first() is not None:
-            client.collection(each).drop()
+    for item in made:
+        if client.collections(item).first() is not None:
+            client.collection(item).drop()

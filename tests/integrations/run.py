@@ -28,7 +28,7 @@ def run(name: str, given: list[str]) -> int:
     """
     framework = name.removesuffix("-oldest")
     python = str(ROOT / f".venv-{name}" / "bin" / "python")
-    environment = {variable: each for variable, each in os.environ.items() if not variable.startswith(THEIRS)}
+    environment = {variable: item for variable, item in os.environ.items() if not variable.startswith(THEIRS)}
     if name == framework:
         # Of what it imports the types are checked elsewhere: make lint.
         strict = ["--strict", "--follow-imports=silent", "--config-file=", f"--cache-dir={ROOT}/.mypy_cache/{name}"]
@@ -36,7 +36,7 @@ def run(name: str, given: list[str]) -> int:
         checked = subprocess.run(types, cwd=ROOT / "clients" / "python", env=environment, check=False)
         if checked.returncode:
             return checked.returncode
-    places = [] if any(each.startswith(HERE) for each in given) else [f"{HERE}/{framework}"]
+    places = [] if any(item.startswith(HERE) for item in given) else [f"{HERE}/{framework}"]
     suite = [python, "-m", "pytest", "-c", f"{HERE}/pytest.ini", "--rootdir", ".", "--confcutdir", HERE]
     with (
         tempfile.TemporaryDirectory() as data,

@@ -193,4 +193,4 @@ def _attach_report(error: BaseException, report: Report) -> None:
     if isinstance(error, Error):
         error.report = report
     else:
-        error.add_note(f"it ended an upload of which this is known: {report!r}; resume= takes a Report of yours")
+        error.add_note(f"The upload ended early: {report!r}. Pass its Report as resume= to continue.")

@@ -1,4 +1,4 @@
-"""What the Python client makes of a case: the answer's fields under the names of the wire, or its error."""
+"""Run a case with the Python client; return the answer under the wire's names, or the error."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MODES = {"upsert": "replace", "skip": "skip", "create": "fail"}
 
 
 def ask(client: Client, case: Case) -> dict[str, Any]:
-    """What came: an `answer` or an `error`."""
+    """Return the `answer` or the `error`."""
     call, arguments = case["call"], dict(case["arguments"])
     first = [arguments.pop(name) for name in FIRST.get(call, ()) if name in arguments]
     arguments |= arguments.pop("patch", {})
@@ -32,7 +32,7 @@ def ask(client: Client, case: Case) -> dict[str, Any]:
         arguments["mode"] = MODES[arguments["mode"]]
     if call == "find" and "limit" in arguments:
         arguments["page"] = arguments.pop("limit")
-    named = {NAMED.get(name, name): each for name, each in arguments.items()}
+    named = {NAMED.get(name, name): argument for name, argument in arguments.items()}
     try:
         target = client.collection(case["collection"]) if "collection" in case else client
         return {"answer": plain(getattr(target, call)(*first, **named))}
@@ -43,7 +43,7 @@ def ask(client: Client, case: Case) -> dict[str, Any]:
 
 
 def plain(given: Any) -> Any:
-    """An answer of the client's as the wire would say it."""
+    """Convert an answer of the client to the wire's JSON."""
     if isinstance(given, Encoded):
         named = ("model", "token_counts", "truncated", "unknown_tokens", "tokens")
         rows = np.asarray(given).tolist()
@@ -51,7 +51,7 @@ def plain(given: Any) -> Any:
     if isinstance(given, np.ndarray):
         return jsonable(given.tolist())
     if isinstance(given, Iterator):
-        return [plain(each) | {"final": each.final} for each in given]
+        return [plain(item) | {"final": item.final} for item in given]
     if isinstance(given, Answer):
         names = (
             "matches",
@@ -67,26 +67,31 @@ def plain(given: Any) -> Any:
             name: plain(getattr(given, name)) for name in (*names, "read", "output", "temperature", "documents", "keys")
         }
     if isinstance(given, Read):
-        return {"as" if name == "how" else name: plain(each) for name, each in vars(given).items()}
+        return {"as" if name == "how" else name: plain(member) for name, member in vars(given).items()}
     if isinstance(given, Swept):
         names = ("temperature", "weights", "rest_weight", "evidence")
         columns = zip(given.temperatures, given.weights, given.rest_weights, given.evidence, strict=True)
-        at = [dict(zip(names, map(plain, each), strict=True)) for each in columns]
+        at = [dict(zip(names, map(plain, column), strict=True)) for column in columns]
         alike = ("matches", "documents", "keys", "unknown_tokens", "full_text")
         return {"temperatures": at} | {name: plain(getattr(given, name)) for name in alike}
     if isinstance(given, Document):
-        return {"id": given.id} | {name: plain(each) for name, each in given.fields.items()}
+        return {"id": given.id} | {name: plain(field) for name, field in given.fields.items()}
     if isinstance(given, Report):
         refused = [
-            {"row": each.row, "id": each.id, "detail": each.detail, "errors": [flaw._asdict() for flaw in each.errors]}
-            for each in given.refused
+            {
+                "row": refusal.row,
+                "id": refusal.id,
+                "detail": refusal.detail,
+                "errors": [flaw._asdict() for flaw in refusal.errors],
+            }
+            for refusal in given.refused
         ]
         counts = {"rows": given.rows, "acknowledged": given.acknowledged, "upserted": given.upserted}
         return counts | {"skipped": given.skipped, "truncated": given.truncated, "refused": refused}
     if isinstance(given, Record):
-        return {name: plain(each) for name, each in vars(given).items()}
+        return {name: plain(member) for name, member in vars(given).items()}
     if isinstance(given, float):
         return jsonable(given)
     if isinstance(given, dict):
-        return {name: plain(each) for name, each in given.items()}
-    return [plain(each) for each in given] if isinstance(given, list | tuple | Pages) else given
+        return {name: plain(item) for name, item in given.items()}
+    return [plain(item) for item in given] if isinstance(given, list | tuple | Pages) else given

@@ -1,4 +1,4 @@
-"""A client of each kind: over a socket, waited for and awaited, and of a service in this process."""
+"""Fixtures with each kind of client: blocking, asynchronous, and with a service in this process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server of a few lines that answers as it was told, to see when a client comes back and with what."""
+"""A small server with scripted responses, for tests of when and with what a client retries."""
 
 from __future__ import annotations
 

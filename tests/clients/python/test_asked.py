@@ -1,4 +1,4 @@
-"""The cases of `tests/clients/fixtures`: what the Python client makes of each is what the service says over HTTP."""
+"""The cases of `tests/clients/fixtures`: the Python client's answers equal those over plain HTTP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`client.backup(file)`, by each client: a file that is whole and right, or none."""
+"""`client.backup(file)` of each client leaves a complete and verified file, or no file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_a_backup_is_what_it_says(softkv_client: Any, made: Any, tmp_path: Path)
     line, database = (tmp_path / "all").read_bytes().split(b"\n", 1)
     assert json.loads(line)["sha256"] == backup.sha256 == sha256(database).hexdigest()
     assert told[-1] == (backup.length, backup.length) == (len(database), len(database))
-    assert [each.name for each in tmp_path.iterdir()] == ["all"]
+    assert [path.name for path in tmp_path.iterdir()] == ["all"]
 
 
 def test_a_file_that_is_open_will_do(softkv_client: Any) -> None:
@@ -40,4 +40,4 @@ def test_what_is_not_as_it_was_sent_leaves_what_was_there(tmp_path: Path, conten
     with Scripted(Said(200, content)).running() as server, Client(server.url) as client, pytest.raises(softkv.Refused):
         client.backup(tmp_path / "all")
     assert (tmp_path / "all").read_bytes() == b"of yesterday"
-    assert [each.name for each in tmp_path.iterdir()] == ["all"]
+    assert [path.name for path in tmp_path.iterdir()] == ["all"]

@@ -1,4 +1,4 @@
-"""What a client does without a collection, in each of the three ways."""
+"""Methods of a client without a collection, in each of the three ways."""
 
 from __future__ import annotations
 

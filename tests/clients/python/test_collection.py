@@ -13,7 +13,7 @@ def test_it_is_made_looked_at_changed_listed_and_dropped(softkv_client):
     assert (made.similarity, made.dimension, made.encoder, made.null) == ("dot", 3, None, False)
     assert collection.change(temperature=2, null=0.1).null == 0.1
     assert collection.info().temperature == 2
-    assert [each.name for each in softkv_client.collections("client-li", page=1)] == ["client-life"]
+    assert [item.name for item in softkv_client.collections("client-li", page=1)] == ["client-life"]
     collection.drop()
     with pytest.raises(softkv.NotFound) as refused:
         collection.info()
@@ -38,7 +38,7 @@ def test_a_name_that_none_can_have_is_refused_at_once(silent):
 
 def test_collections_are_listed_over_pages(made, softkv_client):
     names = sorted(made(encoder=None).name for _ in range(5))
-    listed = [each.name for each in softkv_client.collections("client-", page=2)]
+    listed = [collection.name for collection in softkv_client.collections("client-", page=2)]
     assert set(names) <= set(listed)
     assert listed == sorted(listed)
     assert softkv_client.collections("client-").count() == len(listed)

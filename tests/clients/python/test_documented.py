@@ -1,4 +1,4 @@
-"""The client's page names all that it has; fields that are the wire's are in the page of its names."""
+"""The client's page documents every public name; fields of the wire are in the page of names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_every_name_stands_there():
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_everything_of_it_is_told(kind):
     of_all = set(dir(Record)) | set(dir(Exception)) | set(dir(tuple)) | set(dir(list))
-    names = {name for each in kind.__mro__ if each.__module__.startswith("softkv") for name in each.__dict__}
-    names |= {name for each in kind.__mro__ for name in getattr(each, "__annotations__", ())}
+    names = {name for item in kind.__mro__ if item.__module__.startswith("softkv") for name in item.__dict__}
+    names |= {name for item in kind.__mro__ for name in getattr(item, "__annotations__", ())}
     told = WIRE if issubclass(kind, Record) or kind is softkv.Document else PAGE
     assert {name for name in names if not name.startswith("_")} - of_all - told == set()

@@ -1,4 +1,4 @@
-"""Filters as expressions: what they say on the wire, and what they refuse to say."""
+"""Filters as expressions: their wire form, and the operands that they reject."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_what_nests_too_deep_or_compares_too_much_is_refused_as_the_service_refu
     halves = [F.n.is_in(range(3000)), F.n.is_in(range(3000))]
     with pytest.raises(softkv.Invalid) as refused:
         halves[0] & halves[1]
-    assert refused.value.detail == answered({"operator": "AND", "conditions": [each.wire() for each in halves]})
+    assert refused.value.detail == answered({"operator": "AND", "conditions": [halve.wire() for halve in halves]})
 
 
 def test_what_is_no_filter_at_all_is_refused(silent):

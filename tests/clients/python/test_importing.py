@@ -1,4 +1,4 @@
-"""What `import softkv` loads: what httpx2 does, and itself."""
+"""`import softkv` loads only its own modules and those of httpx2."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_local_client_without_the_service_says_what_to_install():
 def test_its_version_is_that_of_its_distribution():
     project = tomllib.loads((CLIENT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["version"] == VERSION
-    assert [each.split(">")[0] for each in project["dependencies"]] == ["httpx2", "numpy"]
+    assert [dependency.split(">")[0] for dependency in project["dependencies"]] == ["httpx2", "numpy"]
 
 
 @pytest.mark.parametrize("name", sorted(__import__("softkv").__all__))

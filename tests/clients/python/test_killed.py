@@ -1,4 +1,4 @@
-"""The service killed in the middle of an upload: what is known of it is true, and it goes on, nothing twice."""
+"""An upload whose service is killed: its report is true, and resuming it writes nothing twice."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_report_and_store_agree_and_the_upload_goes_on(tmp_path: Path, on_confli
         with Client(service.url, retries=1) as client:
             collection = client.collection("a")
             collection.create(encoder=None)
-            collection.upsert({"id": each, "value": "before", "key_vector": [1, 2, 3, 4]} for each in there)
+            collection.upsert({"id": item, "value": "before", "key_vector": [1, 2, 3, 4]} for item in there)
             watch = killing(service, moments.randrange(many // 4, 3 * many // 4), moments.uniform(0, 0.1))
             with pytest.raises(softkv.Unreachable) as broken:
                 collection.upsert(rows(many), on_conflict=on_conflict, progress=watch)

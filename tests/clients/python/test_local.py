@@ -1,4 +1,4 @@
-"""The service in this process: its directory, its silence, its end."""
+"""A service in this process: its directory, its logging, its shutdown."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_a_directory_is_one_s_own_until_the_client_is_closed(tmp_path):
         with pytest.raises(softkv.Error, match="is in use by process"):
             Client.local(tmp_path, encoder=None)
     with Client.local(str(tmp_path), encoder=None) as client:
-        assert [each.name for each in client.collections()] == ["a"]
+        assert [item.name for item in client.collections()] == ["a"]
     with pytest.raises(softkv.Unreachable):
         client.info()
 
@@ -37,7 +37,7 @@ def test_awaited(tmp_path):
             async with asyncio.TaskGroup() as group:
                 for number in range(20):
                     group.create_task(collection.put(f"{number:02}", key_vector=[number, 1]))
-            return [each.id async for each in collection.find(page=7)]
+            return [document.id async for document in collection.find(page=7)]
 
     assert asyncio.run(ask()) == [f"{number:02}" for number in range(20)]
     with Client.local(tmp_path, encoder=None) as client:

@@ -1,4 +1,4 @@
-"""What goes wrong in the first hour with the client, and what it says then; nothing of it is sent."""
+"""Common mistakes with the client and their messages; none of these requests is sent."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_a_comparison_without_its_parentheses(unclosed):
 
 def test_refused_rows_name_the_field(shelf):
     rows = [{"id": 7, "key_vector": [1, 2]}, {"id": "b", "key_vectors": 3}, {"id": "c", "vector": [1, 2]}]
-    assert [(each.row, each.detail) for each in shelf.upsert(rows).refused] == [
+    assert [(refusal.row, refusal.detail) for refusal in shelf.upsert(rows).refused] == [
         (0, "/id: wanted a text, got 7"),
         (1, "/key_vectors: wanted a list of vectors, got int"),
         (2, f'a document has no field "vector": {NO_FIELD}'),
@@ -162,7 +162,7 @@ def test_ctrl_c_says_how_far_it_was(service):
         with pytest.raises(KeyboardInterrupt) as stopped:
             collection.upsert(rows, progress=stop)
         collection.drop()
-    assert "1,000 acknowledged>; resume= takes a Report of yours" in stopped.value.__notes__[0]
+    assert "1,000 acknowledged>. Pass its Report as resume= to continue." in stopped.value.__notes__[0]
 
 
 def test_one_id_is_no_list_of_characters(shelf):
@@ -219,5 +219,5 @@ def test_settings_that_a_local_service_does_not_have():
     with pytest.raises(softkv.Invalid) as refused:
         softkv.Client.local(encoder=None, tempreature=3, max_queue="many")
     told = refused.value.detail.removeprefix("the service does not take these settings: ")
-    assert [each.partition(":")[0] for each in told.split("; ")] == ["max_queue", "tempreature"]
+    assert [line.partition(":")[0] for line in told.split("; ")] == ["max_queue", "tempreature"]
     assert "pydantic" not in told

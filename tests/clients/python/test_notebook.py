@@ -1,4 +1,4 @@
-"""The notebook of the client's page: its cells run as they stand, and show what is stored with them."""
+"""The notebook of the client's page: its cells run unchanged and print the stored outputs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def outputs(notebook, logged_as_before):
 def test_every_cell_shows_what_is_stored(notebook, outputs):
     for cell, shown in zip(notebook.cells, outputs, strict=True):
         source = "".join(cell["source"])
-        assert [parts(each).keys() for each in shown] == [parts(each).keys() for each in cell["outputs"]], source
+        assert [parts(item).keys() for item in shown] == [parts(output).keys() for output in cell["outputs"]], source
         for came, stored in zip(map(parts, shown), map(parts, cell["outputs"]), strict=True):
             for kind in stored:
                 alike(kind, came[kind], stored[kind], source)
@@ -40,13 +40,13 @@ def parts(output):
 
 def alike(kind, came, stored, source):
     if kind == "image/png":
-        one, other = (matplotlib.image.imread(io.BytesIO(base64.b64decode(each))) for each in (came, stored))
+        one, other = (matplotlib.image.imread(io.BytesIO(base64.b64decode(item))) for item in (came, stored))
         assert one.shape == other.shape, source
         assert np.abs(one - other).mean() < 0.01, source
         return
     came, stored = "".join(came), "".join(stored)
     assert NUMBER.sub("N", came).split() == NUMBER.sub("N", stored).split(), source
-    numbers = ([float(each) for each in NUMBER.findall(text)] for text in (came, stored))
+    numbers = ([float(item) for item in NUMBER.findall(text)] for text in (came, stored))
     assert next(numbers) == pytest.approx(next(numbers), rel=2e-3, abs=1.5e-3), source
 
 
@@ -63,7 +63,7 @@ def test_it_is_a_notebook_as_jupyter_reads_one(notebook):
     assert (content["nbformat"], content["nbformat_minor"]) == (4, 5)
     ids = [cell["id"] for cell in content["cells"]]
     assert len(set(ids)) == len(ids)
-    assert all(re.fullmatch(r"[\w-]{1,64}", each) for each in ids)
+    assert all(re.fullmatch(r"[\w-]{1,64}", document_id) for document_id in ids)
     wanted = {"code": {"execution_count", "outputs"}, "markdown": set()}
     for cell in content["cells"]:
         assert cell.keys() == {"cell_type", "id", "metadata", "source"} | wanted[cell["cell_type"]]

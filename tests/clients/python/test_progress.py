@@ -1,4 +1,4 @@
-"""How far an upload is, drawn with what is installed."""
+"""Progress of an upload, drawn with the installed libraries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the client sees is wrong is refused before it is sent, in the words in which the service refuses it."""
+"""The client refuses invalid requests before sending, with the service's own messages."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_words_are_the_service_s(silent, client, collection, call, arguments
     assert refused.value.detail == problem["detail"]
     assert refused.value.code == problem["code"]
     assert [(flaw.pointer, flaw.detail) for flaw in refused.value.errors] == [
-        (each["pointer"], each["detail"]) for each in problem["errors"]
+        (error["pointer"], error["detail"]) for error in problem["errors"]
     ]
 
 

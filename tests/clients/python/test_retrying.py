@@ -1,4 +1,4 @@
-"""The rule by which calls are sent again."""
+"""The retry policy."""
 
 from __future__ import annotations
 

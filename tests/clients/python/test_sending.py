@@ -1,4 +1,4 @@
-"""How calls are sent again: over real sockets, by both clients."""
+"""Retries over real sockets, by both clients."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_lost_answer_is_asked_for_again_under_the_same_name(calling):
         collection = calling(server.url).collection("a")
         collection.put("b", "text")
         collection.put("b", "text")
-    assert len({each.headers["Idempotency-Key"] for each in server.heard}) == 2
+    assert len({event.headers["Idempotency-Key"] for event in server.heard}) == 2
 
 
 def test_a_calibration_that_is_applied_is_not_sent_twice(calling):
@@ -138,7 +138,7 @@ def test_the_key_and_the_address_are_the_environment_s_unless_they_are_said(call
         monkeypatch.setenv("SOFTKV_KEY", "secret")
         calling(None).info()
         calling(server.url, key="other").info()
-    assert [each.headers["Authorization"] for each in server.heard] == ["Bearer secret", "Bearer other"]
+    assert [event.headers["Authorization"] for event in server.heard] == ["Bearer secret", "Bearer other"]
 
 
 def test_a_stream_that_a_service_had_to_stop_is_sent_again(calling):

@@ -1,4 +1,4 @@
-"""Both clients against each other and against docs/openapi.json: no call without a method, no field without a name."""
+"""Both clients and docs/openapi.json agree: every operation has a method, every field an argument."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ NAMED = {
     "count": None,  # a method of lists
 }
 OWN = {"describe_fields": {"limit": "limit"}, "get_model": {}, "embeddings": {}}
-# Arguments that are no field: what the client does by itself.
+# Arguments without a field: the client handles them itself.
 BESIDES = {
     "get_backup": {"file", "progress"},
     "put_collection": {"exist_ok"},
@@ -115,7 +115,7 @@ def resolved(node: Any) -> Any:
 
 
 def request_fields(operation: dict[str, Any]) -> set[str]:
-    """Every field of its body, of whichever form, and every parameter."""
+    """Return every field of any form of the body, and every parameter."""
     found = {parameter["name"] for parameter in map(resolved, operation.get("parameters", ()))}
     body = resolved(operation.get("requestBody", {})).get("content", {}).get("application/json")
     waiting = [body["schema"]] if body else []
@@ -123,7 +123,7 @@ def request_fields(operation: dict[str, Any]) -> set[str]:
         schema = resolved(waiting.pop())
         waiting += schema.get("oneOf", []) + schema.get("anyOf", [])
         found |= {
-            name for name, each in schema.get("properties", {}).items() if each is not False and each != {"not": {}}
+            name for name, item in schema.get("properties", {}).items() if item is not False and item != {"not": {}}
         }
     return found
 
@@ -148,9 +148,11 @@ def test_every_field_of_a_request_has_an_argument(name):
 
 
 def test_a_type_checker_knows_the_arguments_of_attend_as_they_are():
-    named = [each for each in inspect.signature(queries.attend).parameters.values() if each.kind is each.KEYWORD_ONLY]
-    written = {name: each.__forward_arg__ for name, each in queries.AttendOptions.__annotations__.items()}
-    assert written == {each.name: each.annotation for each in named}
+    named = [
+        value for value in inspect.signature(queries.attend).parameters.values() if value.kind is value.KEYWORD_ONLY
+    ]
+    written = {name: item.__forward_arg__ for name, item in queries.AttendOptions.__annotations__.items()}
+    assert written == {item.name: item.annotation for item in named}
 
 
 def test_a_document_has_every_field():
@@ -184,7 +186,7 @@ def test_only_a_write_that_a_service_does_once_has_an_idempotency_key(name):
 
 
 def public(kind: type) -> dict[str, Any]:
-    return {name: each for name, each in vars(kind).items() if not name.startswith("_")}
+    return {name: member for name, member in vars(kind).items() if not name.startswith("_")}
 
 
 @pytest.mark.parametrize(("waited", "awaited"), [(Client, AsyncClient), (Collection, AsyncCollection)])

@@ -1,4 +1,4 @@
-"""What a type checker tells whoever writes with the client."""
+"""A type checker accepts correct uses of the client and reports mistakes."""
 
 from __future__ import annotations
 

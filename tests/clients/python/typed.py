@@ -1,4 +1,4 @@
-"""What a type checker makes of the client: never run, read by mypy in `test_types.py`."""
+"""Uses of the client for mypy in `test_types.py`; this file is never run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The three ways to the service, under one face, so that one suite asks all of them."""
+"""One interface to the three ways to the service, so that one suite covers all of them."""
 
 from __future__ import annotations
 
@@ -44,4 +44,4 @@ WRAPPED = (AsyncClient, AsyncCollection, AsyncPages)
 
 async def gathered(pages: Any) -> list[Any]:
     """All items of an asynchronous iterator."""
-    return [each async for each in pages]
+    return [page async for page in pages]

@@ -1,4 +1,4 @@
-"""The TypeScript client, built anew in a folder laid out as the repository is. Skips where npm reaches no packages."""
+"""The TypeScript client, built in a folder laid out like the repository. Skips if npm cannot reach packages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cases of `tests/clients/fixtures`: TypeScript makes of each what the service says, and what Python makes."""
+"""The cases of `tests/clients/fixtures`: TypeScript's answers equal those over HTTP and Python's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.node import ROOT, checked, node
 
 
 def ask(checkout, url: str, story: list[Case]) -> list[dict[str, Any]]:
-    """What the TypeScript client makes of cases."""
+    """Run cases with the TypeScript client."""
     script = checkout / HERE.relative_to(ROOT) / "asked.mts"
     return json.loads(checked(node(checkout, script, given=json.dumps({"url": url, "cases": story}))))
 

@@ -1,4 +1,4 @@
-"""docs/openapi.json as TypeScript has it: what is written with the types that are made of it compiles."""
+"""The TypeScript types generated from docs/openapi.json: code that uses them compiles."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.node import ROOT, node
 
 
 def compiled(checkout: Path) -> subprocess.CompletedProcess[str]:
-    """What the compiler says of the TypeScript of these tests."""
+    """Return the compiler's output for the TypeScript of these tests."""
     own = checkout / HERE.relative_to(ROOT)
     return node(checkout, "clients/typescript/node_modules/typescript/bin/tsc", "--noEmit", "--project", own)
 

@@ -1,4 +1,4 @@
-"""Pages on the TypeScript client: their examples compile and print what their comments say; all it has is told of."""
+"""Pages on the TypeScript client: examples compile and print their comments; every name is documented."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_typescript_prints_what_its_comments_say(page, installed, library):
 
 def test_every_class_and_function_is_told_of():
     exported = re.findall(r"^export \{([^}]+)\}", INDEX, re.MULTILINE)
-    names = {name.strip() for each in exported for name in each.split(",")} - {"", "VERSION"}
+    names = {name.strip() for item in exported for name in item.split(",")} - {"", "VERSION"}
     assert {"Client", "Pages", "F"} <= names
     assert names - set(re.findall(r"\w+", PAGES[0].text)) == set()
 

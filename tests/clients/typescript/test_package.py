@@ -1,4 +1,4 @@
-"""What the package has: made of the checkout and nothing else, small, and right for whoever installs it."""
+"""The npm package: built from the checkout only, small, and usable after installation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def packed(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What npm would publish."""
     folder = tmp_path_factory.mktemp("packed")
     made = json.loads(checked(npm(project, "pack", "--json", "--pack-destination", folder)))
-    assert [each["filename"] for each in made] == ["softkv-0.1.0.tgz"]
+    assert [item["filename"] for item in made] == ["softkv-0.1.0.tgz"]
     names = {file["path"] for file in made[0]["files"]}
     assert {"README.md", "package.json", "dist/softkv.js", "dist/index.d.ts"} <= names
     assert all(name.startswith("dist/") or "/" not in name for name in names)
@@ -59,8 +59,8 @@ def test_nothing_is_required_and_what_makes_it_is_pinned_and_of_no_registry():
     assert not {"dependencies", "peerDependencies", "optionalDependencies"} & PACKAGE.keys()
     assert all(version[0].isdigit() for version in PACKAGE["devDependencies"].values())
     packages = json.loads(LOCK.read_text(encoding="utf-8"))["packages"]
-    assert all("integrity" in each for name, each in packages.items() if name)
-    assert not any("resolved" in each for each in packages.values())
+    assert all("integrity" in package for name, package in packages.items() if name)
+    assert not any("resolved" in value for value in packages.values())
 
 
 def test_its_version_is_that_of_the_service():

@@ -16,8 +16,8 @@ PAGE = Page("docs/haystack.md")
 
 def test_python_prints_what_its_comments_say(client):
     assert run_python(Page("docs/haystack.md"), os.environ["SOFTKV_URL"]) == 2
-    for each in client.collections("haystack-"):
-        client.collection(each.name).drop()
+    for item in client.collections("haystack-"):
+        client.collection(item.name).drop()
 
 
 @pytest.mark.parametrize("kind", [SoftkvDocumentStore, SoftkvRetriever])

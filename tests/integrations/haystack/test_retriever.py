@@ -1,4 +1,4 @@
-"""The retriever: every option of attend, alone and in a pipeline that is written down, and the example that answers."""
+"""The retriever: every option of attend, alone and in a serialised pipeline, and the example."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ def library(**options):
 def test_documents_come_with_their_weights(client, run):
     wanted = client.collection("library").attend(CATS, top_k=3, include=["value", "metadata", "output"])
     found = run(library(top_k=3, include=["output"]), query=CATS)
-    assert [each.id for each in found["documents"]] == wanted.ids
-    assert [each.score for each in found["documents"]] == pytest.approx(list(wanted.weights))
-    assert [each.content for each in found["documents"]] == wanted.values
-    assert [each.meta for each in found["documents"]] == [each.metadata for each in wanted]
+    assert [document.id for document in found["documents"]] == wanted.ids
+    assert [document.score for document in found["documents"]] == pytest.approx(list(wanted.weights))
+    assert [document.content for document in found["documents"]] == wanted.values
+    assert [document.meta for document in found["documents"]] == [item.metadata for item in wanted]
     assert found["verdict"] == "one"
     assert found["output"] == pytest.approx(list(wanted.output))
     assert found["evidence"]["null_weight"] == pytest.approx(wanted.null_weight)
     similar = run(library(top_k=3), query=CATS, score="similarity")["documents"]
-    assert [each.score for each in similar] == pytest.approx([each.similarity for each in wanted])
+    assert [item.score for item in similar] == pytest.approx([item.similarity for item in wanted])
 
 
 def test_documents_are_handed_on_where_the_verdict_is_accepted(run):
@@ -69,8 +69,8 @@ def test_documents_are_handed_on_where_the_verdict_is_accepted(run):
 def test_every_option_of_attend_is_one_of_the_retriever_and_of_each_run():
     how = AttendOptions.__annotations__.keys() - BESIDES
     wanted = how | {"filters", "accept", "score", "evidence"}
-    for each in (SoftkvRetriever.__init__, SoftkvRetriever.run, SoftkvRetriever.run_async):
-        assert wanted <= inspect.signature(each).parameters.keys()
+    for item in (SoftkvRetriever.__init__, SoftkvRetriever.run, SoftkvRetriever.run_async):
+        assert wanted <= inspect.signature(item).parameters.keys()
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_every_option_of_attend_is_one_of_the_retriever_and_of_each_run():
 def test_each_option_is_asked_with(client, run, options):
     wanted = client.collection("library").attend(CATS, **options)
     for found in (run(library(**options), query=CATS), run(library(top_k=7), query=CATS, **{"top_k": 10, **options})):
-        weights = {each.id: each.score for each in found["documents"]}
+        weights = {document.id: document.score for document in found["documents"]}
         assert weights == pytest.approx(dict(zip(wanted.ids, wanted.weights, strict=True)))
 
 
@@ -110,7 +110,7 @@ def test_an_embedding_is_asked_as_it_is(made, run):
     store = made(settings={"encoder": None, "similarity": "dot"})
     store.write_documents([Document(id="a", embedding=[1.0, 0.0]), Document(id="b", embedding=[0.0, 1.0])])
     found = run(SoftkvRetriever(store, null=False), query_embedding=[1.0, 0.1])["documents"]
-    assert [each.id for each in found] == ["a", "b"]
+    assert [document.id for document in found] == ["a", "b"]
     with pytest.raises(ValueError, match="got neither"):
         run(SoftkvRetriever(store))
 
@@ -119,7 +119,7 @@ def test_a_document_without_a_key_is_never_found(made, run):
     store = made()
     store.write_documents([Document(id="text", content="cats"), Document(id="picture", meta={"of": "cats"})])
     found = run(SoftkvRetriever(store, null=False), query="cats")["documents"]
-    assert [each.id for each in found] == ["text"]
+    assert [document.id for document in found] == ["text"]
     assert store.count_documents() == 2
 
 
@@ -175,7 +175,7 @@ def test_a_pipeline_is_written_down_and_read(monkeypatch):
     read = Pipeline.loads(pipeline.dumps(), **trusted)
     assert read.to_dict() == pipeline.to_dict()
     assert read.get_component("retriever").to_dict() == retriever.to_dict()
-    wanted, found = (each.run({"retriever": {"query": CATS}})["retriever"]["documents"] for each in (pipeline, read))
+    wanted, found = (item.run({"retriever": {"query": CATS}})["retriever"]["documents"] for item in (pipeline, read))
     assert found == wanted
     monkeypatch.setenv("A_KEY", "of the environment")
     assert "of the environment" not in read.dumps()

@@ -1,4 +1,4 @@
-"""What Haystack's suites do not ask of a store."""
+"""The document store beyond Haystack's own suites."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def shelf(made):
 
 
 def ids(store, filters=None):
-    return {each.id for each in store.filter_documents(filters)}
+    return {document.id for document in store.filter_documents(filters)}
 
 
 def where(field, operator, value):
@@ -41,9 +41,11 @@ def where(field, operator, value):
 def test_some_of_the_suites_documents_bring_vectors_and_some_none(made):
     store, documents = made(settings={"encoder": None}), create_filterable_docs()
     store.write_documents(documents)
-    found = {each.id: each.embedding for each in store.filter_documents()}
-    assert {id_ for id_, vector in found.items() if vector} == {each.id for each in documents if each.embedding}
-    assert 0 < len([each for each in documents if each.embedding]) < len(documents) == len(found)
+    found = {document.id: document.embedding for document in store.filter_documents()}
+    assert {id_ for id_, vector in found.items() if vector} == {
+        document.id for document in documents if document.embedding
+    }
+    assert 0 < len([document for document in documents if document.embedding]) < len(documents) == len(found)
 
 
 def test_every_field_comes_back(made):
@@ -68,9 +70,9 @@ def test_an_empty_text_is_a_text(made):
 
 
 def test_embeddings_are_returned_as_wanted(shelf):
-    assert [each.embedding for each in shelf.filter_documents()] == [[1.0, 0.0], [0.5, 1.0], None]
+    assert [document.embedding for document in shelf.filter_documents()] == [[1.0, 0.0], [0.5, 1.0], None]
     other = SoftkvDocumentStore(shelf.collection, return_embedding=False)
-    assert [each.embedding for each in other.filter_documents()] == [None] * 3
+    assert [document.embedding for document in other.filter_documents()] == [None] * 3
 
 
 def test_an_id_that_comes_twice(made):
@@ -146,9 +148,9 @@ for _ in range(33):
 )
 def test_a_wrong_filter_is_a_filter_error_with_softkv_s_words(shelf, wrong, said):
     asked = [shelf.filter_documents, shelf.delete_by_filter, shelf.count_documents_by_filter]
-    for each in (*asked, lambda filters: shelf.update_by_filter(filters, {"a": 1})):
+    for item in (*asked, lambda filters: shelf.update_by_filter(filters, {"a": 1})):
         with pytest.raises(FilterError, match=said):
-            each(wrong)
+            item(wrong)
     assert shelf.count_documents() == 3
 
 
@@ -162,7 +164,7 @@ def test_an_empty_filter_changes_nothing(shelf):
 
 
 def test_facts_on_fields(shelf):
-    found = {name: each["type"] for name, each in shelf.get_metadata_fields_info().items()}
+    found = {name: item["type"] for name, item in shelf.get_metadata_fields_info().items()}
     assert found == {"year": "int", "loc": "object", "loc.page": "int", "topics": "keyword", "seen": "keyword"}
     assert shelf.get_metadata_field_min_max("seen") == {"min": "1970-05-01", "max": "1970-05-01"}
     assert shelf.get_metadata_field_unique_values("meta.topics") == (["code", "data"], 2)
@@ -204,4 +206,4 @@ async def test_awaited_calls_run_side_by_side(shelf):
 
 def test_what_others_wrote_is_read_by_its_value():
     found = SoftkvDocumentStore("library").filter_documents(where("content", "==", "cats"))
-    assert [each.content for each in found] == ["Old Possum's Book of Practical Cats, T. S. Eliot"]
+    assert [document.content for document in found] == ["Old Possum's Book of Practical Cats, T. S. Eliot"]

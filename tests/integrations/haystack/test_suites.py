@@ -37,13 +37,13 @@ def suites() -> list[type]:
     ]
 
 
-class Suites(*(each for each in suites() if not any(each in other.__mro__[1:] for other in suites()))):  # type: ignore[misc]
+class Suites(*(suite for suite in suites() if not any(suite in other.__mro__[1:] for other in suites()))):  # type: ignore[misc]
     """What all three ways have in common, and what the suites leave to a store."""
 
     @staticmethod
     def assert_documents_are_equal(received: list[Document], expected: list[Document]) -> None:
         """Reason: documents are listed by id, and a vector is kept in float32."""
-        assert [each.id for each in received] == sorted(each.id for each in expected)
+        assert [item.id for item in received] == sorted(item.id for item in expected)
         for one, other in zip(received, sorted(expected, key=lambda each: each.id), strict=True):
             assert dataclasses.replace(one, embedding=None) == dataclasses.replace(other, embedding=None)
             assert (one.embedding is None) == (other.embedding is None)
@@ -71,7 +71,7 @@ class Suites(*(each for each in suites() if not any(each in other.__mro__[1:] fo
 if awaiting is not None:
     # In the oldest version it is no static method, and so takes itself for the store; else this changes nothing.
     COUNT = "test_count_not_empty_async"
-    count_async = next(each.__dict__[COUNT] for each in suites() if COUNT in each.__dict__)
+    count_async = next(suite.__dict__[COUNT] for suite in suites() if COUNT in suite.__dict__)
     setattr(Suites, COUNT, staticmethod(getattr(count_async, "__func__", count_async)))
 
 
@@ -106,8 +106,11 @@ class Bringing(SoftkvDocumentStore):
         return dataclasses.replace(document, embedding=vector.tolist())
 
     def _as_written(self, documents: list[Document]) -> list[Document]:
-        assert all(each.embedding is not None for each in documents)
-        return [dataclasses.replace(each, embedding=None) if each.id in self._given else each for each in documents]
+        assert all(document.embedding is not None for document in documents)
+        return [
+            dataclasses.replace(document, embedding=None) if document.id in self._given else document
+            for document in documents
+        ]
 
 
 class TestDocumentsThatBringVectors(Suites):
@@ -120,7 +123,7 @@ class WithoutVectors(Suites):
     @pytest.fixture
     def filterable_docs(self) -> list[Document]:
         """Reason: those of the suites bring vectors of 768 numbers, which are no encoder's that a service has."""
-        return [dataclasses.replace(each, embedding=None) for each in waiting.create_filterable_docs()]
+        return [dataclasses.replace(document, embedding=None) for document in waiting.create_filterable_docs()]
 
 
 class TestDocumentsThatBringNone(WithoutVectors):

@@ -1,4 +1,4 @@
-"""LangChain's own suites for embeddings, and what they do not ask."""
+"""LangChain's own suites for embeddings, and further tests."""
 
 from __future__ import annotations
 

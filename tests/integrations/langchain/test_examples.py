@@ -1,4 +1,4 @@
-"""The example in clients/python/examples, with a model that only repeats the first note that it is given."""
+"""The example in clients/python/examples, with a model that repeats the first note."""
 
 from __future__ import annotations
 

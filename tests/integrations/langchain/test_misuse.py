@@ -1,4 +1,4 @@
-"""Bad input gets an error of LangChain's, with softkv's detail inside, also where it is awaited."""
+"""Invalid input raises LangChain's error with softkv's detail, in asynchronous calls too."""
 
 from __future__ import annotations
 

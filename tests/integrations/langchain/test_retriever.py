@@ -1,4 +1,4 @@
-"""The retriever beyond LangChain's suite: its arguments are those of attend, in its making and in invoke."""
+"""The retriever beyond LangChain's suite: the arguments of attend, in the constructor and in invoke."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def test_it_has_every_argument_of_attend():
 @pytest.mark.parametrize("option", sorted(GIVEN))
 def test_an_argument_is_given_to_it_or_to_invoke(invoke, client, option):
     own = {option: GIVEN[option]} | ({"temperature": "auto"} if option == "effective_documents" else {})
-    where = {"where" if name == "filter" else name: each for name, each in own.items()}
+    where = {"where" if name == "filter" else name: item for name, item in own.items()}
     wanted = client.collection("library").attend(KNOWN, **where)
     made = invoke(SoftkvRetriever(collection="library", evidence=True, accept="any", **own), KNOWN)
     asked = SoftkvRetriever(collection="library")
     given = invoke(asked, KNOWN, evidence=True, accept="any", **own)
-    assert [each.id for each in made] == wanted.ids
+    assert [item.id for item in made] == wanted.ids
     assert made == given
-    assert [each.metadata[EVIDENCE_FIELD]["weight"] for each in made] == wanted.weights.tolist()
+    assert [item.metadata[EVIDENCE_FIELD]["weight"] for item in made] == wanted.weights.tolist()
     assert len(invoke(asked, KNOWN)) == 10
 
 
@@ -95,7 +95,7 @@ def test_with_an_embedding_of_ones_own_it_finds_nothing_where_nothing_answers(in
     retriever = SoftkvRetriever(store=store, top_k=1)
     assert store.collection.info().null == "auto"
     assert invoke(retriever, "nothing of these") == []
-    assert [each.id for each in invoke(retriever, "text 7")] == ["text 7"]
+    assert [document.id for document in invoke(retriever, "text 7")] == ["text 7"]
 
 
 def test_its_text_is_the_value_or_the_key(invoke):

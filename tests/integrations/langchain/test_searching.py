@@ -1,4 +1,4 @@
-"""The searches: scores, thresholds, diversity, what is said where nothing answers; all of them awaited too."""
+"""Searches: scores, thresholds, diversity and unknown topics; each awaited, too."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ class Angles(Embeddings):
 def angles(name: Any) -> SoftkvVectorStore:
     texts = ["0", "2", "4", "50", "90", "180"]
     own = {"collection": name(), "settings": {"null": False}}  # six keys say little of what is unrelated
-    return SoftkvVectorStore.from_texts(texts, Angles(), [{"n": int(each)} for each in texts], **own)
+    return SoftkvVectorStore.from_texts(texts, Angles(), [{"n": int(text)} for text in texts], **own)
 
 
 def texts(found: Any) -> list[str]:
-    return [each.page_content for each in found]
+    return [document.page_content for document in found]
 
 
 def test_the_score_is_the_weight(ask, library):
     answer = library.collection.attend(KNOWN, top_k=4)
     found = ask(library, "similarity_search_with_score", KNOWN)
     assert [(document.id, score) for document, score in found] == list(zip(answer.ids, answer.weights, strict=True))
-    assert [each.id for each in ask(library, "similarity_search", KNOWN)] == answer.ids
+    assert [item.id for item in ask(library, "similarity_search", KNOWN)] == answer.ids
     fewer = ask(library, "similarity_search_with_score", KNOWN, k=2)
     assert [score for _, score in fewer] == [score for _, score in found][:2]
 
@@ -77,12 +77,12 @@ def test_scores_are_from_0_to_1_and_together_at_most_1(ask, library, query, recw
     scores = [score for _, score in found]
     assert all(0 <= score <= 1 for score in scores)
     assert 0 < sum(scores) <= 1 + 1e-9
-    assert not [each for each in recwarn if "Relevance scores" in str(each.message)]
+    assert not [item for item in recwarn if "Relevance scores" in str(item.message)]
 
 
 def test_a_threshold_leaves_what_weighs_less(ask, library):
     found = ask(library, "search", KNOWN, "similarity_score_threshold", score_threshold=0.5)
-    assert [each.id for each in found] == [CATS]
+    assert [document.id for document in found] == [CATS]
     assert ask(library, "search", UNKNOWN, "similarity_score_threshold", score_threshold=0.5) == []
     retriever = library.as_retriever(
         search_type="similarity_score_threshold", search_kwargs={"score_threshold": 0.005, "k": 9}
@@ -153,7 +153,7 @@ def test_a_share_of_the_weight_is_enough(ask, library):
     answer = library.collection.attend(KNOWN, top_p=0.97)
     assert 1 < len(answer) < 10
     found = ask(library, "similarity_search", KNOWN, k=100, top_p=0.97)
-    assert [each.id for each in found] == answer.ids
+    assert [document.id for document in found] == answer.ids
 
 
 def test_evidence_is_in_the_metadata_on_request_only(ask, library):
@@ -251,4 +251,4 @@ async def embedded_query(self: Angles, text: str) -> list[float]:
 
 async def test_questions_are_asked_at_once(library):
     found = await asyncio.gather(*(library.asimilarity_search(text, k=1) for text in (KNOWN, "war at sea") * 20))
-    assert {each.id for (each,) in found[::2]} == {CATS}
+    assert {document.id for (document,) in found[::2]} == {CATS}

@@ -1,4 +1,4 @@
-"""The vector store beyond LangChain's suite: ids, metadata, long lists, LangChain's own index, who makes vectors."""
+"""The vector store beyond LangChain's suite: ids, metadata, long lists, LangChain's index, embeddings."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ def test_an_empty_text_is_a_text(name, embedding):
 
 def test_of_an_id_that_comes_twice_the_last_stays(store):
     assert store.add_texts(["first", "other", "last"], ids=["twice", "once", "twice"]) == ["twice", "once", "twice"]
-    assert [each.page_content for each in store.get_by_ids(["twice", "once"])] == ["last", "other"]
+    assert [get_by_id.page_content for get_by_id in store.get_by_ids(["twice", "once"])] == ["last", "other"]
     assert store.collection.count() == 2
 
 
 def test_documents_come_in_the_order_asked_and_unknown_ones_are_left_out(store):
     ids = [f"n{number:03}" for number in range(300)]
-    store.add_texts([f"text {each}" for each in ids], ids=ids)
+    store.add_texts([f"text {document_id}" for document_id in ids], ids=ids)
     asked = [*reversed(ids), "nobody", ids[7]]
-    assert [each.id for each in store.get_by_ids(asked)] == [*reversed(ids), ids[7]]
+    assert [get_by_id.id for get_by_id in store.get_by_ids(asked)] == [*reversed(ids), ids[7]]
 
 
 def test_texts_without_ids_get_some_beside_those_that_have(store):
     own, made = store.add_documents([Document("one", id="mine"), Document("two")])
     assert own == "mine"
-    assert [each.page_content for each in store.get_by_ids([made, own])] == ["two", "one"]
+    assert [get_by_id.page_content for get_by_id in store.get_by_ids([made, own])] == ["two", "one"]
 
 
 async def test_10_001_at_once(name):
@@ -63,16 +63,16 @@ async def test_10_001_at_once(name):
     ids = store.add_texts(texts)
     assert len(set(ids)) == store.collection.count() == 10_001
     assert store.similarity_search("text 9999", k=1)[0].page_content == "text 9999"
-    assert [each.page_content for each in store.get_by_ids(ids)] == texts
+    assert [get_by_id.page_content for get_by_id in store.get_by_ids(ids)] == texts
     assert await store.aadd_texts(texts, ids=ids) == ids
     store.delete(ids[1:])
-    assert [each.page_content for each in await store.aget_by_ids(ids)] == ["text 0"]
+    assert [aget_by_id.page_content for aget_by_id in await store.aget_by_ids(ids)] == ["text 0"]
 
 
 def test_an_id_of_300_is_refused_and_others_are_written(store):
     with pytest.raises(InvalidInput, match="wanted an id of 1 to 256 characters, got 300") as refused:
         store.add_texts(["one", "two"], ids=["good", "i" * 300])
-    assert [each.row for each in refused.value.report.refused] == [1]
+    assert [refusal.row for refusal in refused.value.report.refused] == [1]
     assert store.get_by_ids(["good"])[0].page_content == "one"
 
 
@@ -84,7 +84,7 @@ async def test_a_store_is_made_of_texts_and_of_documents(name):
         SoftkvVectorStore.from_texts(["one", "two"], EMBEDDING, [{"n": 1}, {"n": 2}], collection=name()),
         await SoftkvVectorStore.afrom_texts(["one", "two"], None, [{"n": 1}, {"n": 2}], collection=name()),
     ):
-        assert [each.metadata for each in store.similarity_search("one", k=1)] == [{"n": 1}]
+        assert [document.metadata for document in store.similarity_search("one", k=1)] == [{"n": 1}]
         assert store.collection.count() == 2
 
 
@@ -93,7 +93,7 @@ def test_without_a_name_the_collection_is_called_langchain(client):
     store = SoftkvVectorStore.from_documents(documents, EMBEDDING)
     try:
         assert store.collection.name == SoftkvVectorStore(embedding=EMBEDDING).collection.name == "langchain"
-        assert [each.id for each in store.similarity_search("two", k=1)] == ["b"]
+        assert [document.id for document in store.similarity_search("two", k=1)] == ["b"]
     finally:
         client.collection("langchain").drop()
 
@@ -137,7 +137,7 @@ async def test_delete_takes_ids_or_a_filter_or_all(store):
     assert store.delete(["0", "nobody"]) is True
     assert store.delete(filter={"n": {"$gte": 8}}) is True
     assert await store.adelete(filter=F.n == 7) is True
-    assert [each.id for each in store.collection.find()] == [str(n) for n in range(1, 7)]
+    assert [document.id for document in store.collection.find()] == [str(n) for n in range(1, 7)]
     assert await store.adelete(["1"]) is True
     assert store.collection.count() == 5
     assert store.delete() is True
@@ -163,7 +163,7 @@ def test_langchain_s_index_keeps_a_store_up_to_date(store):
     assert indexed(["one", "two"])["num_added"] == 2
     again = indexed(["two", "three"])
     assert (again["num_added"], again["num_skipped"], again["num_deleted"]) == (1, 1, 1)
-    assert {each.page_content for each in store.similarity_search("any", k=9)} == {"two", "three"}
+    assert {document.page_content for document in store.similarity_search("any", k=9)} == {"two", "three"}
 
 
 def test_a_text_that_is_cut_is_warned_of_and_one_that_is_split_is_not(name):
@@ -209,7 +209,7 @@ def test_an_embedding_makes_a_vector_of_each_text(name):
 async def test_a_client_of_one_s_own_serves_both(client, name):
     store = SoftkvVectorStore(name(), EMBEDDING, client=client)
     await store.aadd_texts(["one"])
-    assert [each.page_content for each in store.similarity_search("one")] == ["one"]
+    assert [document.page_content for document in store.similarity_search("one")] == ["one"]
     async with softkv.AsyncClient() as awaited:
         other = SoftkvVectorStore(store.collection.name, EMBEDDING, async_client=awaited)
         assert other.async_collection.name == store.collection.name

@@ -16,8 +16,8 @@ PAGE = Page("docs/llamaindex.md")
 
 def test_python_prints_what_its_comments_say(client):
     assert run_python(Page("docs/llamaindex.md"), os.environ["SOFTKV_URL"]) == 2
-    for each in client.collections("llamaindex-"):
-        client.collection(each.name).drop()
+    for item in client.collections("llamaindex-"):
+        client.collection(item.name).drop()
 
 
 @pytest.mark.parametrize("kind", [SoftkvEmbedding, SoftkvRetriever, SoftkvVectorStore])

@@ -1,4 +1,4 @@
-"""Every operator and condition, which LlamaIndex's own store in memory decides alike; and nesting."""
+"""Every operator and condition gives the same documents as LlamaIndex's in-memory store; and nesting."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from llama_index.core.vector_stores import (
 from softkv.llamaindex.conversion import convert_filters
 from tests.integrations.llamaindex.conftest import FILMS
 
-EVERY = {each.node_id for each in FILMS}
+EVERY = {item.node_id for item in FILMS}
 AND, OR, NOT = FilterCondition.AND, FilterCondition.OR, FilterCondition.NOT
 
 
@@ -66,7 +66,7 @@ simple_knows_all = pytest.mark.skipif(
 def test_each_operator(films, comparison, wanted):
     filters = MetadataFilters(filters=[comparison])
     assert passing(films, filters) == wanted
-    assert {each.node_id for each in films.get_nodes(filters=filters)} == wanted
+    assert {node.node_id for node in films.get_nodes(filters=filters)} == wanted
 
 
 @pytest.mark.parametrize(("condition", "many", "wanted"), CONDITIONS)
@@ -85,8 +85,8 @@ def test_the_store_in_memory_decides_alike():
 
 
 def test_every_operator_is_tried():
-    assert {each.operator for each, _ in COMPARISONS} == set(FilterOperator)
-    assert {each for each, *_ in CONDITIONS} == {*FilterCondition, None}
+    assert {item.operator for item, _ in COMPARISONS} == set(FilterOperator)
+    assert {item for item, *_ in CONDITIONS} == {*FilterCondition, None}
 
 
 def test_nested_conditions(films):

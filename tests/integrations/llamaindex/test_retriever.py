@@ -1,4 +1,4 @@
-"""The retriever: every option of attend, nothing where nothing answers, and the example that answers by it."""
+"""The retriever: every option of attend, unknown topics, and the example."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ def library(**options):
 def test_nodes_come_with_their_weights(client, retrieve):
     wanted = client.collection("library").attend(CATS, top_k=3)
     found = retrieve(library(top_k=3), CATS)
-    assert [each.node_id for each in found] == wanted.ids
-    assert [each.score for each in found] == pytest.approx(list(wanted.weights))
+    assert [document.node_id for document in found] == wanted.ids
+    assert [document.score for document in found] == pytest.approx(list(wanted.weights))
     similar = retrieve(library(top_k=3, score="similarity"), CATS)
-    assert [each.score for each in similar] == pytest.approx([each.similarity for each in wanted])
+    assert [item.score for item in similar] == pytest.approx([item.similarity for item in wanted])
 
 
 def test_nodes_are_handed_on_where_the_verdict_is_accepted(retrieve):
     assert retrieve(library(), NONSENSE) == []
     assert retrieve(library(null=False), NONSENSE) != []
     found = retrieve(library(accept="any", evidence=True, top_k=2), NONSENSE)
-    assert [each.node.metadata["softkv"]["verdict"] for each in found] == ["none", "none"]
+    assert [document.node.metadata["softkv"]["verdict"] for document in found] == ["none", "none"]
     assert found[0].node.metadata["softkv"]["verdict_certain"] is True
     assert len(retrieve(library(accept="one", top_k=2), CATS)) == 2
     shared = {"null": False, "temperature": 1.0, "top_k": 2}
@@ -84,7 +84,7 @@ def test_every_option_of_attend_is_one_of_the_retriever():
 def test_each_option_is_asked_with(client, retrieve, options):
     wanted = client.collection("library").attend(CATS, **options)
     found = retrieve(library(**options), CATS)
-    assert [(each.node_id, each.score) for each in found] == list(
+    assert [(document.node_id, document.score) for document in found] == list(
         zip(wanted.ids, map(pytest.approx, wanted.weights), strict=True)
     )
 
@@ -93,22 +93,22 @@ def test_filters_say_which_nodes_are_attended_to(films, retrieve):
     recent = MetadataFilters(filters=[MetadataFilter(key="year", operator=">", value=1980)])
     asked = QueryBundle("which film", embedding=[1.0, 1.0, 1.0])
     found = retrieve(SoftkvRetriever(films, filters=recent), asked)
-    assert {each.node_id for each in found} == {"shawshank", "inception", "memento"}
-    assert {each.node_id for each in retrieve(SoftkvRetriever(films, doc_ids=["doc-0"]), asked)} == {"shawshank"}
-    assert {each.node_id for each in retrieve(SoftkvRetriever(films, node_ids=["memento"]), asked)} == {"memento"}
+    assert {document.node_id for document in found} == {"shawshank", "inception", "memento"}
+    assert {node.node_id for node in retrieve(SoftkvRetriever(films, doc_ids=["doc-0"]), asked)} == {"shawshank"}
+    assert {node.node_id for node in retrieve(SoftkvRetriever(films, node_ids=["memento"]), asked)} == {"memento"}
 
 
 def test_a_model_of_the_index_may_embed_the_question(retrieve):
     own, theirs = (retrieve(library(embed_model=model), CATS) for model in (SoftkvEmbedding(), None))
-    assert [each.node_id for each in own] == [each.node_id for each in theirs]
-    assert [each.score for each in own] == pytest.approx([each.score for each in theirs], abs=1e-6)
+    assert [item.node_id for item in own] == [their.node_id for their in theirs]
+    assert [item.score for item in own] == pytest.approx([their.score for their in theirs], abs=1e-6)
 
 
 def test_a_varied_choice(retrieve):
     plain = retrieve(library(top_k=4), CATS)
     varied = retrieve(library(top_k=4, mode="mmr", mmr={"mmr_threshold": 0.1}), CATS)
     assert varied[0].node_id == plain[0].node_id
-    assert {each.node_id for each in varied} != {each.node_id for each in plain}
+    assert {item.node_id for item in varied} != {item.node_id for item in plain}
     assert retrieve(library(mode="mmr"), NONSENSE) == []
 
 

@@ -1,4 +1,4 @@
-"""What LlamaIndex's stores are asked in their own tests, and what these do not ask; each waited for and awaited."""
+"""The tests of LlamaIndex's own stores, and further tests; each blocking and asynchronous."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def asked(request):
 
 
 def ids(store):
-    return {each.node_id for each in store.get_nodes()}
+    return {node.node_id for node in store.get_nodes()}
 
 
 def query(vector=None, **given):
@@ -48,7 +48,7 @@ def query(vector=None, **given):
 def test_add_and_query(films, asked):
     found = asked(films, "query", query([0.0, 0.0, 1.0], similarity_top_k=2))
     assert found.ids == ["inception", "memento"]
-    assert [each.get_content() for each in found.nodes] == ["Inception", "Memento"]
+    assert [node.get_content() for node in found.nodes] == ["Inception", "Memento"]
     assert found.nodes[0].metadata == FILMS[2].metadata
     assert found.nodes[0].ref_doc_id == "doc-2"
     assert 1 > found.similarities[0] > found.similarities[1] > 0
@@ -100,11 +100,11 @@ def test_delete_nodes(films, asked):
 
 def test_get_nodes(films, asked):
     found = asked(films, "get_nodes", ["memento", "nobody", "shawshank"])
-    assert [each.node_id for each in found] == ["memento", "shawshank"]
+    assert [document.node_id for document in found] == ["memento", "shawshank"]
     assert found[0].embedding == pytest.approx([0.0, 0.6, 0.8])
     found[0].embedding = FILMS[3].embedding
     assert found[0] == FILMS[3]
-    assert [each.node_id for each in asked(films, "get_nodes", ["shawshank", "memento"], NOLAN)] == ["memento"]
+    assert [item.node_id for item in asked(films, "get_nodes", ["shawshank", "memento"], NOLAN)] == ["memento"]
     assert asked(films, "get_nodes", []) == []
     assert len(asked(films, "get_nodes")) == 4
 
@@ -158,7 +158,7 @@ def test_kinds_of_nodes_come_back_as_they_were(made, asked):
     ]
     assert asked(store, "add", nodes) == ["text", "image", "index", "whole"]
     assert store.get_nodes(["text", "image", "index", "whole"]) == nodes
-    assert [type(each) for each in store.get_nodes(["image", "index"])] == [ImageNode, IndexNode]
+    assert [type(node) for node in store.get_nodes(["image", "index"])] == [ImageNode, IndexNode]
 
 
 def test_many_at_once(made, asked):
@@ -230,7 +230,7 @@ def test_everything_is_implemented_and_awaited():
 
 async def test_awaited_calls_run_side_by_side(films):
     found = await asyncio.gather(*(films.aquery(query([0.0, 0.0, 1.0], similarity_top_k=1)) for _ in range(8)))
-    assert [each.ids for each in found] == [["inception"]] * 8
+    assert [document.ids for document in found] == [["inception"]] * 8
 
 
 def test_an_index_over_it(made):
@@ -247,9 +247,9 @@ def test_an_index_over_it(made):
     (awaited,) = asyncio.run(retriever.aretrieve("pets"))
     assert (awaited.node_id, awaited.score) == (found.node_id, found.score)
     index.delete_ref_doc("a")
-    assert [each.ref_doc_id for each in store.get_nodes()] == ["b"]
+    assert [item.ref_doc_id for item in store.get_nodes()] == ["b"]
     again = VectorStoreIndex.from_vector_store(store, embed_model=SoftkvEmbedding("all-MiniLM-L6-v2"))
-    assert [each.node.get_content() for each in again.as_retriever().retrieve("ships")] == ["Ships sink at sea."]
+    assert [item.node.get_content() for item in again.as_retriever().retrieve("ships")] == ["Ships sink at sea."]
 
 
 def test_it_is_written_down_without_its_key(films):

@@ -1,4 +1,4 @@
-"""How an answer reads: as a truth value, a line, a sum, a table, a picture."""
+"""An answer as a truth value, a line, a sum, a table and a plot."""
 
 from __future__ import annotations
 
@@ -70,17 +70,17 @@ def test_it_says_of_how_much_it_was_made_where_that_was_asked():
 def test_it_is_a_sequence_of_its_matches():
     found = answer()
     assert len(found) == 2
-    assert [each.id for each in found] == found.ids == ["<b>", "c"]
+    assert [document.id for document in found] == found.ids == ["<b>", "c"]
     assert found[0].weight == 0.5
     assert found[-1] == found[1]
-    assert [each.id for each in found[:1]] == ["<b>"]
+    assert [document.id for document in found[:1]] == ["<b>"]
     assert found.values == ["<script>alert(1)", {"any": ["JSON"]}]
     with pytest.raises(IndexError):
         found[2]
 
 
 def test_what_is_above_none_of_these():
-    assert [each.id for each in answer().above_null] == ["<b>"]
+    assert [item.id for item in answer().above_null] == ["<b>"]
     assert len(answer(null_similarity=None).above_null) == 2
     assert answer(null_similarity=0.9).above_null == []
 

@@ -1,4 +1,4 @@
-"""What an answer says of itself: its verdict and why, how sure it is, what was added."""
+"""The explanation of an answer: verdict, reason, confidence and added terms."""
 
 from __future__ import annotations
 

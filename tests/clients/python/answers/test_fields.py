@@ -1,4 +1,4 @@
-"""Every field of an answer on the wire is a field, or a property, of what it becomes here."""
+"""Every field of a response is a field or a property of the client's class for it."""
 
 from __future__ import annotations
 
@@ -63,6 +63,6 @@ OWN = {"EncodeAnswer": {"dimension", "embeddings"}}
 @pytest.mark.parametrize("schema", KINDS)
 def test_no_field_is_lost(schema):
     kind = KINDS[schema]
-    here = {name for each in kind.__mro__ for name in (*vars(each), *vars(each).get("__annotations__", ()))}
+    here = {name for item in kind.__mro__ for name in (*vars(item), *vars(item).get("__annotations__", ()))}
     here |= {"matches", "documents", "keys", "took_ms", "unknown_tokens", "warnings"} if kind is Swept else set()
     assert SCHEMAS[schema]["properties"].keys() - OWN.get(schema, set()) - here == set()

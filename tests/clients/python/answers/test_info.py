@@ -1,4 +1,4 @@
-"""What a service says of itself, as records."""
+"""Information about the service, parsed to records."""
 
 from __future__ import annotations
 

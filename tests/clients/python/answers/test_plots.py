@@ -1,4 +1,4 @@
-"""An answer and a sweep drawn with matplotlib: what stands on the axes, in a light style and in a dark one."""
+"""Plots of an answer and a sweep: labels and colours, in a light and in a dark style."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions to a collection, in each of the three ways."""
+"""Queries to a collection, in each of the three ways."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from softkv import F
 def test_an_answer_names_the_matches_and_what_the_rest_weighs(shelf):
     answer = shelf.attend([1.0, 0.0], top_k=2, include=["key", "value", "metadata", "explanation"])
     assert answer.ids == ["codd", "hopper"]
-    assert answer.weights == pytest.approx([each.weight for each in answer])
+    assert answer.weights == pytest.approx([match.weight for match in answer])
     assert answer.weights.sum() + answer.rest_weight + answer.null_weight == pytest.approx(1, abs=1e-9)
     assert (answer.verdict, answer.best, bool(answer)) == ("several", None, False)
-    assert [each.id for each in answer.above_null] == ["codd", "hopper"]
+    assert [item.id for item in answer.above_null] == ["codd", "hopper"]
     assert (answer.documents, answer.keys, answer.temperature, answer.complete) == (3, 3, 1.0, True)
     assert answer[0].metadata == {"year": 1970, "topics": ["data"]}
-    assert [each.id for each in answer[1:]] == ["hopper"]
+    assert [match.id for match in answer[1:]] == ["hopper"]
     told = answer[0].explanation
     assert told.logit - told.log_partition == pytest.approx(told.log_weight)
     assert answer.certificate.method == "exact"
@@ -46,7 +46,7 @@ def test_a_list_of_any_length_is_answered_in_order(shelf):
 def test_the_output_is_what_the_weights_blend(shelf):
     answer = shelf.attend([1.0, 0.0], include=["output", "key_vector", "value_vector"])
     assert answer.output.dtype == np.float32
-    blended = sum(each.weight * each.value_vector for each in answer)
+    blended = sum(match.weight * match.value_vector for match in answer)
     assert answer.output == pytest.approx(blended, rel=1e-5)
     assert answer[0].key_vector.tolist() == [1.0, 0.0]
 
@@ -167,7 +167,7 @@ def test_a_calibration_is_told_kept_and_taken_away(shelf, labelled):
     sure, less = (shelf.attend([6.0, 0.0], min_confidence=least) for least in (0.01, 1.0))
     assert (sure.best.id, sure.verdict) == ("codd", "one")
     assert (less.best, less.verdict) == (None, "several")
-    assert sum(each.confidence for each in answer) <= 1
+    assert sum(item.confidence for item in answer) <= 1
     assert shelf.attend([1.0, 0.0], conformal=0.9).ids[0] == "codd"
     with pytest.raises(softkv.Invalid, match="wanted None, which takes it away"):
         shelf.change(calibration=kept)

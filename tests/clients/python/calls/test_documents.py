@@ -37,7 +37,7 @@ def test_several_keys_come_back_as_several(made):
     parts = [{"start": 0, "end": 4}, {"start": 5, "end": 9}]
     collection.put("two", "cats dogs", key_vectors=np.eye(2), parts=parts)
     found = collection.get("two", include=["key_vector"])
-    assert [each.tolist() for each in found.key_vectors] == [[1.0, 0.0], [0.0, 1.0]]
+    assert [key_vector.tolist() for key_vector in found.key_vectors] == [[1.0, 0.0], [0.0, 1.0]]
     assert found.parts == parts
     part = collection.attend([0.0, 1.0])[0].part
     assert (part.index, part.start, part.end) == (1, 5, 9)
@@ -64,24 +64,24 @@ def test_what_is_not_there(shelf):
 
 def test_many_come_in_the_order_asked(shelf):
     found = shelf.get_many(["noether", "nobody", "codd", "noether"], include=["key_vector"])
-    assert [each and each.id for each in found] == ["noether", None, "codd", "noether"]
+    assert [document and document.id for document in found] == ["noether", None, "codd", "noether"]
     assert found[2].key_vector.tolist() == [1.0, 0.0]
     assert shelf.get_many([]) == []
 
 
 def test_finding_goes_over_all_pages(shelf):
-    assert [each.id for each in shelf.find(page=1)] == ["codd", "hopper", "noether"]
-    assert [[each.id for each in page] for page in shelf.find(page=2).pages()] == [["codd", "hopper"], ["noether"]]
+    assert [document.id for document in shelf.find(page=1)] == ["codd", "hopper", "noether"]
+    assert [[item.id for item in page] for page in shelf.find(page=2).pages()] == [["codd", "hopper"], ["noether"]]
     first = shelf.find(page=2).page()
-    assert ([each.id for each in first.items], first.next_cursor is None) == (["codd", "hopper"], False)
+    assert ([item.id for item in first.items], first.next_cursor is None) == (["codd", "hopper"], False)
     last = shelf.find(page=2).page(first.next_cursor)
-    assert ([each.id for each in last.items], last.next_cursor) == (["noether"], None)
+    assert ([item.id for item in last.items], last.next_cursor) == (["noether"], None)
     found = shelf.find(where=F.topics.contains("data"), include=["key"])
-    assert [each.id for each in found] == ["codd", "hopper"]
+    assert [document.id for document in found] == ["codd", "hopper"]
     assert found.count() == shelf.count(where=F.topics.contains("data")) == 2
     assert found.first().id == "codd"
     assert shelf.find(where=F.id == "nobody").first() is None
-    assert [each.id for each in shelf.find(ids=["hopper", "nobody"])] == ["hopper"]
+    assert [document.id for document in shelf.find(ids=["hopper", "nobody"])] == ["hopper"]
     assert shelf.count() == 3
 
 
@@ -115,7 +115,7 @@ def test_facts_on_fields(shelf):
     assert list(facts) == ["metadata.year", "metadata.topics"]
     year = facts["metadata.year"]
     assert (year.types, year.count, year.distinct, year.min, year.max) == (["integer"], 2, 2, 1952, 1970)
-    assert [(each.value, each.count) for each in facts["metadata.topics"].values] == [("data", 2)]
+    assert [(item.value, item.count) for item in facts["metadata.topics"].values] == [("data", 2)]
     assert "metadata.loc.page" in shelf.fields()
-    assert [each.value for each in shelf.values(F.topics)] == ["data", "code"]
+    assert [item.value for item in shelf.values(F.topics)] == ["data", "code"]
     assert shelf.values("metadata.topics").count() == 2

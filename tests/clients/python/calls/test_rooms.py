@@ -1,4 +1,4 @@
-"""Rooms by each client: opened, filled, asked, guessed, answered, listened to, closed."""
+"""Rooms with each client: open, fill, ask, guess, reveal, listen, close."""
 
 from __future__ import annotations
 

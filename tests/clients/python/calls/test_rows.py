@@ -41,8 +41,8 @@ def generated() -> Iterator[Any]:
 
 
 async def awaited() -> AsyncIterator[Any]:
-    for each in generated():
-        yield each
+    for item in generated():
+        yield item
 
 
 def matrix() -> pa.Array:

@@ -1,4 +1,4 @@
-"""An answer that is gone through while it comes, in each of the three ways."""
+"""Streamed answers, in each of the three ways."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def large(softkv_client, monkeypatch):
 def test_parts_come_first_and_the_last_is_what_attend_answers(large):
     *parts, last = large.attend_stream([1.0, 0.0, 0.5], **ASKED)
     assert parts
-    for each in parts:
-        assert not each.final
-        assert each.coverage.of == 200
-        assert each.coverage.documents == each.documents < 200
-        assert each.verdict in ("one", "several")
+    for part in parts:
+        assert not part.final
+        assert part.coverage.of == 200
+        assert part.coverage.documents == part.documents < 200
+        assert part.verdict in ("one", "several")
     assert last.final
     whole = large.attend([1.0, 0.0, 0.5], **ASKED)
     assert last.to_dict() | {"took_ms": 0} == whole.to_dict() | {"took_ms": 0}
@@ -63,8 +63,8 @@ def test_an_awaited_one_stops_in_the_middle_and_the_client_goes_on(large, servic
     async def asked() -> tuple[bool, int]:
         async with AsyncClient(service.url) as client:
             collection = client.collection("streamed")
-            async for each in collection.attend_stream([1.0, 0.0, 0.5], **ASKED):
-                found = each.final
+            async for item in collection.attend_stream([1.0, 0.0, 0.5], **ASKED):
+                found = item.final
                 break
             return found, (await collection.attend([1.0, 0.0, 0.5])).documents
 

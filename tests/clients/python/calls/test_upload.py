@@ -1,4 +1,4 @@
-"""An upload: what is refused before it is sent, what ends it early, and how it goes on."""
+"""Uploads: rows refused before sending, early ends, and resuming."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def rows(many: int, first: int = 0) -> Iterator[dict[str, Any]]:
 
 
 def words(report: Report) -> dict[int, str]:
-    return {each.row: each.detail for each in report.refused}
+    return {refusal.row: refusal.detail for refusal in report.refused}
 
 
 class BrokenRowsError(Exception):
@@ -117,7 +117,7 @@ def test_a_width_that_is_not_the_keys_is_refused_wherever_it_comes(made, on_conf
         given[at]["key_vector"] = [1, 2, 3]
     report = collection.upsert(given, on_conflict=on_conflict)
     assert words(report) == dict.fromkeys((700, 1500, 2499), WIDE.format(collection.name))
-    assert all(each.errors[0].pointer == "/key_vector" for each in report.refused)
+    assert all(refusal.errors[0].pointer == "/key_vector" for refusal in report.refused)
     assert (report.upserted, collection.count()) == (2497, 2497)
 
 
@@ -150,7 +150,7 @@ def test_an_id_twice_in_a_batch_is_refused_in_the_service_s_words_and_in_two_the
     report = shelf.upsert(twice)
     answer = client.post(
         f"{collection(encoder=None, dimension=2)}/documents",
-        content=b"\n".join(json.dumps(each).encode() for each in twice),
+        content=b"\n".join(json.dumps(item).encode() for item in twice),
         headers={"Content-Type": "application/x-ndjson"},
     )
     (refused,) = json.loads(answer.text.splitlines()[0])["refused"]
@@ -236,7 +236,7 @@ def test_a_row_that_the_service_does_not_take_keeps_no_other_back(tmp_path, on_c
         given = [{"id": f"{number:04}", "key": "word " * 20} for number in range(1500)]
         given[700]["key"] = "word " * 20_000
         report = collection.upsert(given, on_conflict=on_conflict)
-        assert [each.row for each in report.refused] == [700]
+        assert [refusal.row for refusal in report.refused] == [700]
         assert "shorten it" in report.refused[0].detail
         assert (report.upserted, collection.count()) == (1499, 1499)
 

@@ -50,14 +50,14 @@ def test_rows_of_any_number_are_written_and_a_wrong_one_keeps_none_back(made, on
 
     report = collection.upsert(given(), on_conflict=on_conflict)
     assert (report.rows, report.upserted) == (2506, 2501)
-    assert sorted((each.row, each.id) for each in report.refused if each.id is not None) == [
+    assert sorted((refusal.row, refusal.id) for refusal in report.refused if refusal.id is not None) == [
         (0, ""),
         (2502, "wide"),
         (2503, "nan"),
         (2504, "field"),
     ]
-    assert {each.row for each in report.refused} == {0, 2502, 2503, 2504, 2505}
-    details = {each.row: each.detail for each in report.refused}
+    assert {refusal.row for refusal in report.refused} == {0, 2502, 2503, 2504, 2505}
+    details = {refusal.row: refusal.detail for refusal in report.refused}
     assert list(details) == sorted(details)
     assert details[0] == "wanted an id of 1 to 256 characters, got 0"
     assert "width 3" in details[2502]

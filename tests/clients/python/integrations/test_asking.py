@@ -1,4 +1,4 @@
-"""Questions with every option of attend, and what becomes of their answers."""
+"""Retrieval options: every option of attend, and the conversion of answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One way to a service for both who wait and who await, in any event loop."""
+"""One connection for blocking and asynchronous callers in any event loop."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_local_service_is_reached_by_both():
         client.collection("notes").create(similarity="dot")
 
         async def listed():
-            return [each.name async for each in connection.async_client.collections()]
+            return [item.name async for item in connection.async_client.collections()]
 
         assert asyncio.run(listed()) == ["notes"]
         assert asyncio.run(listed()) == ["notes"]
@@ -75,7 +75,7 @@ def test_what_is_no_address_is_refused_at_once():
 
 
 def test_what_it_gave_outlives_it(service):
-    """Of a store that is only asked for its collection, say."""
+    """A store that only needs the name of its collection opens no connection."""
     client = Connection(service.url).client
     gc.collect()
     assert client.info().version

@@ -1,4 +1,4 @@
-"""What a document says, in one text."""
+"""The text of a document."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def test_each_choice_is_the_best_that_the_formula_leaves(seed, n, k, relevance):
     score = plainly(query, keys, k, relevance)
     for many, place in enumerate(chosen):
         left = set(range(n)) - set(chosen[:many])
-        assert score(place, chosen[:many]) == pytest.approx(max(score(each, chosen[:many]) for each in left))
+        assert score(place, chosen[:many]) == pytest.approx(max(score(item, chosen[:many]) for item in left))
 
 
 def test_with_relevance_alone_they_are_in_the_order_of_similarity():

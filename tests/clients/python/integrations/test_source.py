@@ -1,4 +1,4 @@
-"""A collection as a store has it: made where it is not there, asked in both ways, written in parts."""
+"""The collection of a store: created if missing, queried in both ways, written in parts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def all_ids(source: CollectionSource, /, *, page: int = 2) -> Plan[list[str]]:
     """The ids of all documents."""
     yield from source.info()
     found = yield from collect_pages(documents.find(source.place, page=page))
-    return [each.id for each in found]
+    return [document.id for document in found]
 
 
 class Shelf:
@@ -75,7 +75,7 @@ def test_what_is_too_large_together_is_written_in_parts(source):
     rows = [Document(f"l{n}", "x" * 4_000_000) for n in range(9)]
     written = source.run(source.write(rows, "skip"))
     assert (written.upserted, written.skipped) == (9, [])
-    assert sorted(source.run(source.write(rows, "skip")).skipped) == [each.id for each in rows]
+    assert sorted(source.run(source.write(rows, "skip")).skipped) == [row.id for row in rows]
     with pytest.raises(softkv.TooLarge):
         source.run(source.write([Document("one", "x" * 40_000_000)]))
 
