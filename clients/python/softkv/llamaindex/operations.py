@@ -173,7 +173,7 @@ def select_matches(
     top_k = 10 if options.top_k is None else options.top_k
     factor = _MMR_FACTOR if mmr_prefetch_factor is None else mmr_prefetch_factor
     prefetch_k = max(top_k, round(top_k * factor) if mmr_prefetch_k is None else mmr_prefetch_k)
-    answer = yield from options.copy_with(top_k=prefetch_k).ask(source, question, where, also=["key_vector"])
+    answer = yield from options.copy_with(top_k=prefetch_k).ask(source, question, where, required=["key_vector"])
     if not (matches := options.matches(answer)):
         return answer, []
     relevance = _MMR_RELEVANCE if mmr_threshold is None else mmr_threshold
