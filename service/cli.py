@@ -11,10 +11,10 @@ from typer.core import TyperGroup
 from service.commands.attend import attend
 from service.commands.bench import bench
 from service.commands.calibrate import calibrate
+from service.commands.command_line import CommandError
 from service.commands.demo import demo
 from service.commands.doctor import doctor
 from service.commands.encode import encode
-from service.commands.errors import CommandError
 from service.commands.export import export
 from service.commands.key import key
 from service.commands.load import load

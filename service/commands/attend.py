@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from service.commands.options import ApiKey, AsJSON, Url, json_object
+from service.commands.command_line import ApiKey, AsJSON, Url, json_object
 from service.networks import DEFAULT_URL
 
 

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.commands.errors import Refused
-from service.commands.options import ApiKey, AsJSON, Url, existing_file
+from service.commands.command_line import ApiKey, AsJSON, Refused, Url, existing_file
 from service.networks import DEFAULT_URL
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.commands.errors import Misused
-from service.commands.options import ApiKey, AsJSON, Url
+from service.commands.command_line import ApiKey, AsJSON, Misused, Url
 from service.networks import DEFAULT_URL
 
 if TYPE_CHECKING:

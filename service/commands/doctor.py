@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from service.commands.errors import CommandError
-from service.commands.options import AsJSON
+from service.commands.command_line import AsJSON, CommandError
 from service.commands.serve import read_settings
 
 if TYPE_CHECKING:

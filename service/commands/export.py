@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
-from service.commands.errors import CommandError, Misused
-from service.commands.options import ApiKey, AsJSON, Url
+from service.commands.command_line import ApiKey, AsJSON, CommandError, Misused, Url
 from service.networks import DEFAULT_URL
 
 if TYPE_CHECKING:

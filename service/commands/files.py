@@ -18,8 +18,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from service.commands.command_line import CommandError, Misused
 from service.commands.console import messages
-from service.commands.errors import CommandError, Misused
 
 # Far below the limit of a request, whatever the length of the lines.
 _BATCH_BYTES = 4 * 2**20
@@ -50,7 +50,7 @@ class Entry:
             return None, f"it is not JSON: {error}"
         if isinstance(value, dict):
             return value, ""
-        return None, f"wanted a document as a JSON object, got {self.content[:40].decode(errors='replace')}"
+        return None, f"expected a document as a JSON object, got {self.content[:40].decode(errors='replace')}"
 
     @property
     def id(self) -> str | None:
@@ -242,7 +242,7 @@ def _open_npy(path: Path, columns: ColumnNames, ids: Path | None) -> DocumentSou
         raise CommandError(f"{path} is not an array in .npy format: {error}") from None
     if vectors.ndim != 2 or vectors.dtype.kind not in "fiu":
         raise CommandError(
-            f"{path} holds {vectors.dtype} of shape {vectors.shape}: wanted one row of numbers a document"
+            f"{path} holds {vectors.dtype} of shape {vectors.shape}: expected one row of numbers per document"
         )
     ids_source = _open_ids(ids_path, columns)
     if ids_source.total != len(vectors):

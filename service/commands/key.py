@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from service.commands.errors import Misused
-from service.commands.options import AsJSON
+from service.commands.command_line import AsJSON, Misused
 
 
 def key(

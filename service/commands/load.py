@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.commands.errors import CommandError, Interrupted, Misused
-from service.commands.options import ApiKey, AsJSON, Url, existing_file
+from service.commands.command_line import ApiKey, AsJSON, CommandError, Interrupted, Misused, Url, existing_file
 from service.networks import DEFAULT_URL
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from service.commands.errors import CommandError, Misused
-from service.commands.options import ApiKey, Url
+from service.commands.command_line import ApiKey, CommandError, Misused, Url
 from service.networks import DEFAULT_URL
 
 MISSING = "the Model Context Protocol needs a library that is not installed: pip install 'softkv[mcp]'"

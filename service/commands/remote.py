@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 import softkv
-from service.commands.errors import CommandError, Misused, Refused, Unreachable
+from service.commands.command_line import CommandError, Misused, Refused, Unreachable
 from service.commands.files import ArrayFile, DocumentSource, Entry, LineFile, batches
 
 # For a service that is busy, or that restarts during long work: 15 seconds in all.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.commands.errors import CommandError
+from service.commands.command_line import CommandError
 
 if TYPE_CHECKING:
     from pydantic import ValidationError

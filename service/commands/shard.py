@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from service.commands.errors import CommandError
+from service.commands.command_line import CommandError
 from service.commands.serve import read_settings
 
 if TYPE_CHECKING:

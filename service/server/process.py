@@ -45,7 +45,7 @@ def raise_descriptor_limit() -> int:
 def limit_connections(requested: int, descriptors: int) -> int:
     """Return the limit of connections: at most half of the descriptors, as files and closing sockets need the rest."""
     if requested > descriptors // 2:
-        log.warning("few file descriptors", descriptors=descriptors, connections=descriptors // 2, wanted=requested)
+        log.warning("few file descriptors", descriptors=descriptors, connections=descriptors // 2, requested=requested)
     return max(1, min(requested, descriptors // 2))
 
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.commands.errors import CommandError
-from service.commands.options import ApiKey, AsJSON, Url
+from service.commands.command_line import ApiKey, AsJSON, CommandError, Url
 from service.networks import DEFAULT_URL
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import softkv
-from service.commands.errors import Refused, Unreachable
+from service.commands.command_line import Refused, Unreachable
 from service.commands.remote import connect
 from tests.running import RunningService
 

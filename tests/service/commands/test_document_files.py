@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.commands.errors import CommandError, Misused
+from service.commands.command_line import CommandError, Misused
 from service.commands.files import ColumnNames, open_source
 from softkv.wire import decode_array
 
@@ -157,8 +157,8 @@ def test_vectors_beside_their_documents(tmp_path: Path) -> None:
     ("array", "reason"),
     [
         (np.ones((3, 2)), "3 vectors and .* 2 ids"),
-        (np.ones(2), "wanted one row of numbers a document"),
-        (np.array(["a", "b"]), "wanted one row of numbers a document"),
+        (np.ones(2), "expected one row of numbers per document"),
+        (np.array(["a", "b"]), "expected one row of numbers per document"),
         (np.array([{}, {}]), "not an array in .npy format"),
     ],
 )

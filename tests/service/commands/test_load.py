@@ -19,7 +19,7 @@ import pytest
 from typer.testing import CliRunner
 
 from service.cli import app
-from service.commands.errors import Refused
+from service.commands.command_line import Refused
 from service.commands.files import ColumnNames, open_source
 from service.commands.remote import Upload
 from softkv import Client, Unreachable
@@ -139,7 +139,7 @@ def test_bad_lines_are_named_and_the_others_are_written(softkv: Softkv, client: 
         r"line 13: it is not JSON: .+\n"
         r"line 1553: /id: this field is needed\n"
         r"line 1554: key_vector has width 2, .+\n"
-        r"line 2593: wanted a document as a JSON object, got \[\]\n"
+        r"line 2593: expected a document as a JSON object, got \[\]\n"
         r"softkv: 4 documents were refused, the others are written\n",
         re.sub(r" \n(?!line|softkv)", " ", ended.stderr),
     ), ended.stderr
