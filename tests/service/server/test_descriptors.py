@@ -23,7 +23,7 @@ from service.server.process import raise_descriptor_limit
 print(raise_descriptor_limit(), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"""
 
 
-@pytest.mark.parametrize(("soft", "hard", "found"), [(64, 512, 512), (512, 512, 512), (64, 100_000, 65_536)])
+@pytest.mark.parametrize(("soft", "hard", "limit"), [(64, 512, 512), (512, 512, 512), (64, 100_000, 65_536)])
 def test_the_limit_is_raised_as_far_as_it_may(soft, hard, limit):
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < hard:
         pytest.skip("this process may not have so many")

@@ -193,7 +193,7 @@ def test_an_answer_that_has_begun_is_not_followed_by_another(service):
 
 
 @pytest.mark.parametrize(
-    ("target", "status", "said"),
+    ("target", "status", "text"),
     [
         (b"http://localhost/v1/collections?limit=0", 200, '"collections":[]'),
         (b"HTTPS://127.0.0.1:8000/v1/collections?limit=0", 200, '"collections":[]'),
