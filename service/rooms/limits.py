@@ -16,7 +16,7 @@ class RoomNotFound(RoomError):
     def __init__(self, code: str) -> None:
         super().__init__(
             f"no room is open under {code}: it is over, or never was. Rooms are in memory only and end some time after "
-            "their last use, and when the service is restarted; ask who presents for the code"
+            "their last use, and when the service is restarted; ask the presenter for the code"
         )
 
 

@@ -90,7 +90,7 @@ class Answer:
 
 @dataclass
 class Question:
-    """A question to a room's rows.
+    """A question to the rows of a room.
 
     Attributes:
         number: among the room's questions, from 1.
@@ -172,7 +172,7 @@ class Room:
         """Raise NotPresenter if this is not the secret of the presenter."""
         if not _is_secret(secret, self.secret):
             raise NotPresenter(
-                "this is for who presents: send the secret that opening the room was answered with, as X-Room-Secret"
+                "only the presenter may do this: send the secret from the answer to opening the room, as X-Room-Secret"
             )
 
     def put(self, row_id: str, key: str, value: str, secret: str | None, caller: str | None = None) -> dict[str, str]:
@@ -213,7 +213,7 @@ class Room:
         if row is None:
             raise RowNotFound(f"room {self.code} has no row with the id {row_id!r}")
         if not (_is_secret(secret, self.secret) or row.sent_with(secret)):
-            raise NotPresenter(f"row {row_id!r} is another's: who presents may remove it")
+            raise NotPresenter(f"row {row_id!r} is another's: the presenter may remove it")
         del self._rows[row_id]
         self._bytes -= row.size
         self._publish("removed", {"id": row_id})
@@ -411,8 +411,8 @@ def _is_secret(sent: str | None, secret: str) -> bool:
 
 LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # without vowels, so that no code spells a word
 CODE_LENGTH = 4
-CLOSED = "this room was closed by who presents"
-EXPIRED = "nobody used this room for so long that it has ended"
+CLOSED = "this room was closed by the presenter"
+EXPIRED = "this room has ended, because it was not used for too long"
 
 
 class Rooms:
@@ -485,7 +485,7 @@ class Rooms:
             return
         try:
             loop = asyncio.get_running_loop()
-        except RuntimeError:  # without an event loop there are no listeners
+        except RuntimeError:  # listeners need an event loop, so the next call ends the rooms
             return
         soonest = min(room.seconds_left for room in self._open.values())
         self._timer = loop.call_later(soonest + 0.01, self._on_timer)

@@ -138,7 +138,7 @@ bias.
 """
 
 MIN_AVERAGED_RANK = 10
-"""With fewer labels below the threshold it is the one at their rank, because an average over so few would be biased."""
+"""Below this rank the quantile is the value at the rank itself: an average over few ranks would be biased."""
 
 TOLERANCE = 1e-9
 """The relative amount by which a weight may miss the threshold, because rounding differs between computations."""

@@ -252,9 +252,9 @@ def standard_error(values: Array) -> float:
     return float(np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
-def fit_all(profiles: Profiles, held: CrossValidation) -> tuple[Fit, Fit | None]:
+def fit_all(profiles: Profiles, validation: CrossValidation) -> tuple[Fit, Fit | None]:
     """Fit to all labels: without full text, and with it if it gains."""
     temperature = fit_temperature(profiles)
-    share = fit_full_text(profiles, temperature) if held.words_gain else 0
+    share = fit_full_text(profiles, temperature) if validation.words_gain else 0
     few = len(profiles.present) < FULL_CURVE_LABELS
     return Fit.of(profiles, (0, temperature), few), Fit.of(profiles, (share, temperature), few) if share else None

@@ -26,11 +26,11 @@ NO_TIE = np.iinfo(np.int64).max
 """The rank by id of a document that ties with no right one."""
 
 
-def temperatures_around(own: float) -> Array:
+def temperatures_around(centre: float) -> Array:
     """Return float64[49], from a 32nd to 32 times the collection's own temperature, which is the middle one."""
     above = np.concatenate([FINE_FACTORS, COARSE_FACTORS])
     with np.errstate(over="ignore"):
-        temperatures = own * np.concatenate([1 / above[::-1], [1.0], above])
+        temperatures = centre * np.concatenate([1 / above[::-1], [1.0], above])
     return np.asarray(np.clip(temperatures, MIN_TEMPERATURE, np.finfo(np.float64).max))
 
 
@@ -120,16 +120,16 @@ class Profiles:
 
 
 class ProfileBuilder:
-    """Builds the tables, question by question.
+    """Builds the tables, one question after another.
 
     Args:
-        own: the collection's temperature, above 0.
+        temperature: the collection's temperature, above 0.
         keys: the number of keys.
         words: the λ to try; only the first, which is 0, if there is no full text.
     """
 
-    def __init__(self, own: float, keys: int, words: tuple[float, ...] = FULL_TEXT_WEIGHTS) -> None:
-        self._temperatures = temperatures_around(own)
+    def __init__(self, temperature: float, keys: int, words: tuple[float, ...] = FULL_TEXT_WEIGHTS) -> None:
+        self._temperatures = temperatures_around(temperature)
         self._words, self.keys = words, keys
         self._rows = list[tuple[bool, Array, float]]()
 
@@ -192,8 +192,8 @@ class ProfileBuilder:
     def _ahead(self, similarities: Array, documents: DocumentKeys, answers: Array) -> float:
         if not len(answers):
             return 1.0
-        own = self._temperatures[len(self._temperatures) // 2]
-        logs = documents.log_masses((similarities - similarities.max()) / own)
+        temperature = self._temperatures[len(self._temperatures) // 2]
+        logs = documents.log_masses((similarities - similarities.max()) / temperature)
         masses = np.exp(logs)
         return float(masses[logs > logs[answers].max()].sum() / masses.sum())
 

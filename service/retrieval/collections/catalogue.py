@@ -172,7 +172,7 @@ class Catalogue:
             time.sleep(TEXT_CHECK_PAUSE_SECONDS)
 
     def close(self) -> None:
-        """Let go of who scans beside this process; the store is not the catalogue's to close."""
+        """Release what the catalogue holds; the store is closed by its owner."""
 
     def loading(self) -> list[str]:
         """Return the names of collections that are still being loaded."""

@@ -28,7 +28,7 @@ LONG_ANSWERS = FairThreads("answers", 2)
 MAX_BATCH_QUESTIONS = 256  # a longer scan would delay its queries more than a batch of their own
 MAX_BATCH_DOCUMENTS = 4096  # documents read for one batch
 MAX_RETRIES = 2
-"""How often a batch is retried on a newer snapshot after its own was dropped."""
+"""The number of retries of a batch on a newer snapshot, after its own was dropped."""
 
 T = TypeVar("T")
 Questions = Callable[[Snapshot], list[Question]]

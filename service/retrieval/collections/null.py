@@ -98,10 +98,10 @@ class KeySample:
         self._measured: tuple[int | None, bytes, KeyBackground | None] = (None, b"", None)
 
     def own(self, record: CollectionRecord, reader: Reader, version: int | None = None) -> KeyBackground | None:
-        """The collection's own background, as of what the reader sees.
+        """Return the collection's own background at the version that the reader sees.
 
         Args:
-            version: of the collection, as of the reader; nothing is read where it was measured at that version.
+            version: that version, if known; nothing is read if it was measured already.
         """
         measured_version, sampled, background = self._measured
         if version is not None and version == measured_version:
@@ -170,7 +170,7 @@ class NullKey:
 def choose_background(
     choice: str,
     record: CollectionRecord,
-    own: KeyBackground | None,
+    keys: KeyBackground | None,
     encoder: Backgrounds | None,
     full_text: float = 0.0,
 ) -> NullBackground | None:
@@ -180,7 +180,7 @@ def choose_background(
         choice: `strict` uses the collection's own background, `lenient` the encoder's, and `auto` the middle. If one of
             the two is missing, all use the other. For short queries `auto` is at least as high as `lenient`:
             meaningless strings are as similar to short keys as words are. `calibrated` uses labelled questions alone.
-        own: the collection's own background; with fewer than 30 keys it counts for keys/30, and the encoder's for the
+        keys: the collection's own background; with fewer than 30 keys it counts for keys/30, and the encoder's for the
             rest.
         full_text: the weight of full text, which selects the null level that was fitted for it.
         encoder: backgrounds of cosines; None without an encoder. They do not apply if keys are compared by their
@@ -190,19 +190,21 @@ def choose_background(
     if choice == CALIBRATED:
         calibration = require_calibration(record, "/null")
         return NullBackground(Background((calibration.variant(full_text) or calibration.plain).level, 0.0), "labels", 0)
-    if encoder is None or not (similarity == "cosine" or own is None or own.unit):
-        return None if own is None else NullBackground(own.background, "keys", own.pairs)
+    if encoder is None or not (similarity == "cosine" or keys is None or keys.unit):
+        return None if keys is None else NullBackground(keys.background, "keys", keys.pairs)
     texts, short = (_convert_background(background, similarity, record.settings.dimension) for background in encoder)
-    if own is None:
+    if keys is None:
         return NullBackground(texts, "encoder", 0)
     if choice == "lenient":
-        return NullBackground(texts, "encoder", 0, short if own.short else None)
+        return NullBackground(texts, "encoder", 0, short if keys.short else None)
     share = min(record.attendable / FULL_WEIGHT_KEYS, 1.0) * (0.5 if choice == "auto" else 1.0)
-    between = partial(_interpolate, own=own.background, share=share)
+    between = partial(_interpolate, keys=keys.background, share=share)
     of_short = between(short)
     if choice == "auto":
         of_short = max(short, of_short, key=lambda background: background.mean)
-    return NullBackground(between(texts), "keys" if share == 1 else "both", own.pairs, of_short if own.short else None)
+    return NullBackground(
+        between(texts), "keys" if share == 1 else "both", keys.pairs, of_short if keys.short else None
+    )
 
 
 def require_calibration(record: CollectionRecord, pointer: str) -> Calibration:
@@ -229,9 +231,9 @@ def _convert_background(cosines: Background, similarity: str, dimension: int | N
     return Background(cosines.mean - 1, cosines.deviation) if similarity == "gaussian" else cosines
 
 
-def _interpolate(encoder: Background, own: Background, share: float) -> Background:
+def _interpolate(encoder: Background, keys: Background, share: float) -> Background:
     return Background(
-        (1 - share) * encoder.mean + share * own.mean, (1 - share) * encoder.deviation + share * own.deviation
+        (1 - share) * encoder.mean + share * keys.mean, (1 - share) * encoder.deviation + share * keys.deviation
     )
 
 
@@ -254,7 +256,7 @@ def _backgrounds(encoder: Encoder | None, similarity: str) -> Backgrounds | None
 
 def resolve_null(
     record: CollectionRecord,
-    own: Callable[[], KeyBackground | None],
+    measure: Callable[[], KeyBackground | None],
     null: NullChoice | None,
     encoder: Backgrounds | None,
     full_text: float = 0.0,
@@ -262,18 +264,18 @@ def resolve_null(
     """Return the null key of a request, or else the collection's.
 
     Args:
-        own: measures the collection's own background.
+        measure: measures the collection's own background.
         encoder: the result of `get_encoder_backgrounds` for the same choice.
         full_text: the weight of full text.
     """
     choice = record.settings.null if null is None else null
     if isinstance(choice, str):
-        return NullKey(None, choose_background(choice, record, own(), encoder, full_text))
+        return NullKey(None, choose_background(choice, record, measure(), encoder, full_text))
     return NullKey(None if choice is False else float(choice), None)
 
 
 def describe_null(
-    record: CollectionRecord, own: Callable[[], KeyBackground | None], encoder: Encoder | None, keys: int
+    record: CollectionRecord, measure: Callable[[], KeyBackground | None], encoder: Encoder | None, keys: int
 ) -> tuple[NullBackground | None, float | None]:
     """Return the background that the collection's null key stands on, and its similarity at the collection's
     temperature.
@@ -289,7 +291,7 @@ def describe_null(
         return None, None
     if choice == CALIBRATED and Calibration.read(record.settings.calibration) is None:
         return None, None
-    background = choose_background(choice, record, own(), _backgrounds(encoder, record.settings.similarity))
+    background = choose_background(choice, record, measure(), _backgrounds(encoder, record.settings.similarity))
     if background is None:
         return None, None
     return background, background.background.null_key(temperature, keys).level(temperature)

@@ -53,7 +53,7 @@ def concatenate_rows(batches: Sequence[KeyRows]) -> Rows | None:
 
 @dataclass(frozen=True)
 class KeyStorage:
-    """How the keys of a collection are stored on this machine.
+    """The place of a collection's keys on this machine.
 
     Attributes:
         originals: a directory for the float32 vectors of a large collection; None keeps them in memory.

@@ -209,12 +209,12 @@ def _find_starts(owners: Array) -> Array:
     return np.flatnonzero(np.append(True, owners[1:] != owners[:-1]))
 
 
-def _is_among(numbers: Array, others: Array) -> Array:
-    """Return bool[n], which of the numbers are among `others`, which ascend."""
-    if not len(others):
+def _is_among(numbers: Array, members: Array) -> Array:
+    """Return bool[n], which of the numbers are among the members, which ascend."""
+    if not len(members):
         return np.zeros(len(numbers), dtype=np.bool_)
-    indices = np.minimum(np.searchsorted(others, numbers), len(others) - 1)
-    return np.asarray(others[indices] == numbers)
+    indices = np.minimum(np.searchsorted(members, numbers), len(members) - 1)
+    return np.asarray(members[indices] == numbers)
 
 
 def _is_torn(owners: Array, live: Array) -> bool:
@@ -433,8 +433,8 @@ class SealedBlocks:
             return []
         return sorted(self._directory.glob(f"{self._name}*.block"))
 
-    def _remove_all_but(self, kept: set[Path]) -> None:
-        for path in set(self._paths()) - kept:
+    def _remove_all_but(self, paths: set[Path]) -> None:
+        for path in set(self._paths()) - paths:
             _unlink(path)
 
 

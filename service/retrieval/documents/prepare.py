@@ -23,7 +23,7 @@ OVERLAP_DIVISOR = 8  # by default a part shares an eighth of its tokens with the
 
 @dataclass(frozen=True)
 class Split:
-    """How to split a key text.
+    """Options to split a key text.
 
     Attributes:
         tokens: the tokens of a part, including special tokens; None for the most that the encoder reads.

@@ -151,7 +151,7 @@ def _check(options: Options) -> None:
         raise InvalidContent.at("/allow_missing", "a stream says of each part what is missing: leave allow_missing out")
     for name in ("min_confidence", "conformal"):
         if getattr(options, name) is not None:
-            raise InvalidContent.at(f"/{name}", f"of a part nobody knows how sure it is: leave stream out, or {name}")
+            raise InvalidContent.at(f"/{name}", f"the confidence of a part is unknown: leave stream out, or {name}")
     if options.temperature == "auto":
         raise InvalidContent.at("/temperature", "a stream has one temperature from first to last: give a number")
 
@@ -268,6 +268,6 @@ async def sweep_collection(
             warnings=explain_filter(snapshot, options.filter, swept.documents),
         )
 
-    # It shares the batch's version and masks, but scans by itself, into a histogram.
+    # A sweep shares the batch's version and masks, but scans by itself, into a histogram.
     read = (options.top_k or 0) + len(temperatures) * 8
     return await collection.lookups.ask(lambda snapshot: [], look_up, size=len(temperatures), read=read)

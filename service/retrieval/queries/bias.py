@@ -77,7 +77,7 @@ class Prior:
     factor: float
 
     def of(self, values: DistinctValues, largest: float) -> F64:
-        """Return the addend of each value; −∞ for 0, which excludes a document, and NaN if there is no logarithm."""
+        """Return the addend of each value; −∞ for 0, which excludes a document, and NaN without a logarithm."""
         numbers = _numbers(values)
         positive, zero = numbers > 0, numbers == 0
         addends = np.full(len(numbers), np.nan)
@@ -200,8 +200,8 @@ def _parse_filter_term(sent: Mapping[str, Any], pointer: str) -> FilterTerm:
 def _parse_field(sent: Any, pointer: str) -> str:
     """Return the name of a metadata field, without the prefix that filters use, too."""
     if not isinstance(sent, str) or not sent.startswith(METADATA):
-        what = f"a bias is of a field of the metadata: wanted {METADATA} and its name, not {sent!r:.60}"
-        raise InvalidContent.at(f"{pointer}/field", what)
+        problem = f"a bias is of a field of the metadata: wanted {METADATA} and its name, not {sent!r:.60}"
+        raise InvalidContent.at(f"{pointer}/field", problem)
     try:
         return Comparison(sent, "==", None).name
     except InvalidCondition as error:

@@ -211,9 +211,11 @@ class _Batch:
         rows = similarities_of(snapshot.view, self.vectors)
         order = np.argsort(rows.owners, kind="stable")
         documents = DocumentKeys.of(rows.owners[order])
-        existing = reader.existing(record.id, sorted({identity for _, each in self.asked for identity in each.ids}))
+        existing = reader.existing(
+            record.id, sorted({identity for _, labelled in self.asked for identity in labelled.ids})
+        )
         results = list[_QuestionSimilarities]()
-        for (_place, question), row in zip(self.asked, rows.similarities, strict=True):
+        for (_index, question), row in zip(self.asked, rows.similarities, strict=True):
             right = _find_answer_rows(question, existing, documents)
             ranks = None
             if self.with_words and _has_words(question.query):

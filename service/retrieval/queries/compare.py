@@ -169,9 +169,9 @@ class _Query:
         )
 
     def question(
-        self, record: CollectionRecord, own: Callable[[], KeyBackground | None], mask: Mask | None
+        self, record: CollectionRecord, measure: Callable[[], KeyBackground | None], mask: Mask | None
     ) -> Question:
-        null = resolve_null(record, own, self.options.null, self.backgrounds)
+        null = resolve_null(record, measure, self.options.null, self.backgrounds)
         self.standing = null.standing and null.standing.beside(self.query)
         self.started = time.perf_counter()
         return question(record, self.encoded.vector, self.options, null.of(self.query), mask)

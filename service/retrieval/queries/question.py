@@ -135,7 +135,7 @@ def _describe_unreadable(text: str, unknown: int, model: str) -> str:
 
 
 DocumentDetail = Literal["ids", "texts", "vectors"]
-"""What is read of the matching documents: their ids, everything but their vectors, or everything."""
+"""The detail read of matching documents: their ids, everything but their vectors, or everything."""
 
 
 @dataclass(frozen=True)

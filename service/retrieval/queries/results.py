@@ -42,7 +42,7 @@ class DocumentReader(Protocol):
     def documents(self, rows: Array) -> Sequence[Document | str]:
         """Return the requested detail of each document; only its id if nothing else is needed."""
 
-    def find_best_keys(self, found: Sequence[Document | str], rows: Array, parts: Array) -> list[BestKey | None]:
+    def find_best_keys(self, documents: Sequence[Document | str], rows: Array, parts: Array) -> list[BestKey | None]:
         """Return the most similar key of each document; `parts` int64[n] are the numbers of these keys."""
 
 
@@ -98,9 +98,9 @@ class MemoryDocuments:
         """Return the documents; see `DocumentReader`."""
         return [self.given[row] for row in np.asarray(rows).tolist()]
 
-    def find_best_keys(self, found: Sequence[Document | str], rows: Array, parts: Array) -> list[BestKey | None]:
+    def find_best_keys(self, documents: Sequence[Document | str], rows: Array, parts: Array) -> list[BestKey | None]:
         """Return None for each document; see `DocumentReader`."""
-        return [None] * len(found)
+        return [None] * len(documents)
 
 
 @dataclass(frozen=True)

@@ -334,7 +334,7 @@ def _compute_by_value(term: FieldTerm, entries: Entries, largest: float) -> F64:
 
 
 def _find_largest(fields: Sequence[Entries], documents: I64) -> float:
-    """Return the largest number among the documents; 0 if there are no numbers."""
+    """Return the largest number among the documents; 0 without numbers."""
     largest = -np.inf
     for entries in fields:
         codes = entries.codes_of(documents)

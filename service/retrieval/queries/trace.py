@@ -73,11 +73,11 @@ def trace_text(
     return Trace(tokens, trace_layers(model, tokens, layers=chosen, heads=heads, causal=causal))
 
 
-def _check_numbers(what: str, numbers: Sequence[int], count: int) -> None:
+def _check_numbers(kind: str, numbers: Sequence[int], count: int) -> None:
     flaws = [
         Flaw(
-            f"/{what}s/{i}",
-            f"the model has the {what}s 0 to {count - 1}, or −{count} to −1 from the last; got {number}",
+            f"/{kind}s/{i}",
+            f"the model has the {kind}s 0 to {count - 1}, or −{count} to −1 from the last; got {number}",
         )
         for i, number in enumerate(numbers)
         if not -count <= number < count
