@@ -17,14 +17,14 @@ from service.api.problems.errors import QueueFull
 
 @dataclass(frozen=True)
 class ConnectionLimits:
-    """What the server keeps while it reads requests and sends answers.
+    """Limits on connections, and on how slowly a client may send and read.
 
     Attributes:
-        connections: how many are open at once.
-        head_seconds: within which a request line and its headers have to come, from when they are waited for.
-        body_seconds: how long a body may be behind `rate`, and an answer that is not taken.
-        rate: bytes a second of a body or an answer.
-        idle_seconds: how long a connection stays open after an answer.
+        connections: the maximum number of open connections.
+        head_seconds: time limit for the request line and the headers.
+        body_seconds: how far a request body or a reader of a response may fall behind `rate`.
+        rate: minimum transfer rate of bodies and responses, in bytes per second.
+        idle_seconds: how long an idle connection stays open after a response.
     """
 
     connections: int = 1000
@@ -34,8 +34,8 @@ class ConnectionLimits:
     idle_seconds: float = 30
 
 
-LEAVE = "leave"
-"""In a request's state while it may be given up: what the server calls when its caller has gone."""
+ON_DISCONNECT = "on_disconnect"
+"""Key in a request's state of the callback that the server calls if the client disconnects."""
 
 Kind = Literal["lookup", "encode", "write", "read", "stateless", "stream", "listen"]
 KINDS: dict[Kind, str] = {
@@ -51,76 +51,77 @@ TIMES_THE_FREE = 3
 
 
 class CallerShares:
-    """So much of something, and who has how much of it.
+    """A capacity that callers share, and how much each of them uses.
 
-    A caller may have three times what stays free: so one alone has three quarters of it at most, two have three
-    sevenths each, and whoever comes next finds some.
+    A caller may use three times what stays free: one alone at most three quarters, two callers three sevenths each. So
+    a new caller always finds some.
     """
 
-    def __init__(self, most: int) -> None:
-        self.most = most
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
         self.taken = 0
         self._of: Counter[str] = Counter()
 
-    def full(self, wanted: int = 1) -> bool:
-        """Whether so much more is not there."""
-        return self.taken + wanted > self.most
+    def full(self, amount: int = 1) -> bool:
+        """Return whether the capacity lacks this amount."""
+        return self.taken + amount > self.capacity
 
-    def over(self, caller: str, wanted: int = 1, always: int = 1) -> bool:
-        """Whether so much more were more than his share; `always` is granted where it is there."""
-        free = self.most - self.taken - wanted
-        return self._of[caller] + wanted > max(always, TIMES_THE_FREE * free)
+    def over(self, caller: str, amount: int = 1, always: int = 1) -> bool:
+        """Return whether this amount exceeds the caller's share. `always` is allowed whatever the share is."""
+        free = self.capacity - self.taken - amount
+        return self._of[caller] + amount > max(always, TIMES_THE_FREE * free)
 
-    def take(self, caller: str, some: int = 1) -> None:
-        """Count it as his; less than nothing gives it back."""
-        self.taken += some
-        self._of[caller] += some
+    def take(self, caller: str, amount: int = 1) -> None:
+        """Add an amount to the caller's use; a negative amount releases it."""
+        self.taken += amount
+        self._of[caller] += amount
         if not self._of[caller]:
             del self._of[caller]
 
 
 class Admission:
-    """Of each kind `most` places; who finds none is refused at once, and a place is given back when its holder ends.
+    """A limited number of slots for each kind of call; a call without a free slot is refused at once.
+
+    Args:
+        capacity: the number of slots of each kind.
 
     Attributes:
-        refused: how often, by kind and by what was short: "full" the kind, or "share" what a caller may have of it.
+        refused: counts of refusals, by kind and by reason: all slots in use ("full"), or the caller's share ("share").
     """
 
-    def __init__(self, most: int) -> None:
-        self._shares: dict[Kind, CallerShares] = {kind: CallerShares(most) for kind in KINDS}
+    def __init__(self, capacity: int) -> None:
+        self._shares: dict[Kind, CallerShares] = {kind: CallerShares(capacity) for kind in KINDS}
         self.refused: Counter[tuple[Kind, Literal["full", "share"]]] = Counter()
 
     @property
     def taken(self) -> dict[Kind, int]:
-        """How many are taken, by kind."""
+        """The number of slots in use, by kind."""
         return {kind: shares.taken for kind, shares in self._shares.items()}
 
     def check(self, kind: Kind, caller: str = "") -> None:
-        """Refuse who would get no place.
+        """Raise QueueFull if the call cannot be admitted.
 
         Raises:
-            QueueFull: all of that kind are taken, or the caller has his share of them.
+            QueueFull: all slots of the kind are in use, or the caller's share of them is.
         """
         shares = self._shares[kind]
         if shares.full():
             self.refused[kind, "full"] += 1
             raise QueueFull(
-                f"{shares.taken} {KINDS[kind]} are under way, the most of kind {kind} that this service holds: "
-                "try again"
+                f"{shares.taken} {KINDS[kind]} are in progress, the limit of this service for kind {kind}: try again"
             )
         if shares.over(caller):
             self.refused[kind, "share"] += 1
             raise QueueFull(
-                f"so many {KINDS[kind]} are under way for this caller that of kind {kind} few places are left for "
-                "others: try again, and send fewer at once"
+                f"this caller uses its share of kind {kind} ({KINDS[kind]}): try again, and send fewer at once"
             )
 
     @contextmanager
     def admit(self, kind: Kind, caller: str = "") -> Iterator[None]:
-        """A place for as long as the block runs.
+        """Hold a slot while the block runs.
 
         Raises:
-            QueueFull: as of `check`.
+            QueueFull: see `check`.
         """
         self.check(kind, caller)
         self._shares[kind].take(caller)
@@ -132,34 +133,34 @@ class Admission:
 
 @contextmanager
 def cancel_on_disconnect(scope: Scope) -> Iterator[None]:
-    """Whatever the block does ends when the caller has gone, and so gives back what it holds.
+    """Cancel the block if the client disconnects, so that it releases what it holds.
 
     Raises:
-        ClientDisconnect: the caller has gone before the answer began.
+        ClientDisconnect: the client disconnected before the response began.
     """
-    task, gone = asyncio.current_task(), False
+    task, disconnected = asyncio.current_task(), False
     assert task is not None
 
-    def leave() -> None:
-        nonlocal gone
-        gone = True
+    def cancel() -> None:
+        nonlocal disconnected
+        disconnected = True
         task.cancel()
 
-    scope["state"][LEAVE] = leave
+    scope["state"][ON_DISCONNECT] = cancel
     try:
         yield
     except asyncio.CancelledError:
-        if not gone:
+        if not disconnected:
             raise
         task.uncancel()
         if not scope["state"]["call"].started:
             raise ClientDisconnect from None
     finally:
-        del scope["state"][LEAVE]
+        del scope["state"][ON_DISCONNECT]
 
 
 def notify_disconnect(state: Mapping[str, Any]) -> None:
-    """Say so, by the state of a request that is not answered yet."""
-    leave = state.get(LEAVE)
-    if leave is not None:
-        leave()
+    """Report that a request's client disconnected, by the request's state."""
+    cancel = state.get(ON_DISCONNECT)
+    if cancel is not None:
+        cancel()

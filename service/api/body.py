@@ -1,4 +1,4 @@
-"""Reading a request's body: its media type (RFC 9110, 8.3) and its JSON, strictly, with the reason of a refusal."""
+"""Request bodies: their media type (RFC 9110, 8.3) and strict JSON, with the reason of each refusal."""
 
 from __future__ import annotations
 
@@ -12,51 +12,51 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers
 
-from service.api.json import MOST_LISTS, MOST_VALUES, crowd, free, loads
+from service.api.json import MAX_LISTS, MAX_VALUES, find_excess, parse_large, release
 from service.api.problems.errors import BodyTooLarge, MalformedBody, UnsupportedMediaType
 from service.scheduling import BODIES
 
-ROOM = 16  # bytes that a byte of JSON takes as Python objects, at most as a rule
-LARGE_BODY = 256 * 1024  # parsing that takes a millisecond and more is no work for the event loop
+BYTES_PER_JSON_BYTE = 16  # memory for Python objects per byte of JSON, rarely more
+LARGE_BODY = 256 * 1024  # parsing takes a millisecond or more, which would block the event loop
 
 TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 QUOTED = r'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
-# Possessive throughout: what has been read once is not read again, however long the header.
+# Possessive throughout: no backtracking, however long the header is.
 WELL_FORMED = re.compile(rf"({TOKEN}/{TOKEN})(?:[ \t]*+;[ \t]*+(?:{TOKEN}=(?:{TOKEN}|{QUOTED}))?+)*+[ \t]*+")
 
 
 def media_type(headers: Headers) -> str:
-    """`type/subtype` in lower case, without parameters; empty where there is none, several or a malformed one."""
+    """Return `type/subtype` in lower case, without parameters; empty if it is missing, repeated or malformed."""
     declared = headers.getlist("content-type")
-    found = WELL_FORMED.fullmatch(declared[0].strip(" \t")) if len(declared) == 1 else None
-    return found[1].lower() if found else ""
+    match = WELL_FORMED.fullmatch(declared[0].strip(" \t")) if len(declared) == 1 else None
+    return match[1].lower() if match else ""
 
 
 def _is_json(kind: str) -> bool:
-    """Whether a media type is JSON's or one built on it."""
+    """Return whether a media type is JSON or has the suffix +json."""
     return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
 def parse(body: bytes) -> Any:
-    """JSON text → Python values; what RFC 8259 does not allow (NaN, Infinity) is refused.
+    """Parse JSON text strictly: NaN and Infinity are refused (RFC 8259).
 
-    orjson is fast but rejects lone surrogates and numbers beyond float64 without saying where; the
-    standard library's parser takes those, so that validation can point at the field.
+    orjson is fast, but rejects lone surrogates and numbers beyond float64 without naming the field. The standard
+    library's parser accepts those, so that validation can point at the field.
 
     Raises:
-        MalformedBody: it is not JSON.
-        BodyTooLarge: it has more values than could be held.
-        MemoryError: there is no room for what it says.
+        MalformedBody: the body is not JSON.
+        BodyTooLarge: it has too many values to keep in memory.
+        MemoryError: there is too little memory for its values.
     """
     if len(body) >= LARGE_BODY:
-        _require_room(ROOM * len(body))
-        if (found := crowd(body)) is not None:
+        _require_memory(BYTES_PER_JSON_BYTE * len(body))
+        if (counts := find_excess(body)) is not None:
             raise BodyTooLarge(
-                f"the body has {found[0]} lists and objects and {found[1]} values or more, this service takes "
-                f"{MOST_LISTS} and {MOST_VALUES}: send it in parts, or vectors as base64"
+                f"the body has {counts[0]} lists and objects and {counts[1]} values or more, this service takes "
+                f"{MAX_LISTS} and {MAX_VALUES}: send it in parts, or vectors as base64"
             )
     try:
-        return loads(body) if len(body) >= LARGE_BODY else orjson.loads(body)
+        return parse_large(body) if len(body) >= LARGE_BODY else orjson.loads(body)
     except orjson.JSONDecodeError:
         pass
     try:
@@ -69,8 +69,8 @@ def parse(body: bytes) -> Any:
         raise MalformedBody(f"the body is not JSON: {error}") from None
 
 
-def _require_room(size: int) -> None:
-    """Raise MemoryError where the system has no such address space left: orjson would end the process on the way."""
+def _require_memory(size: int) -> None:
+    """Raise MemoryError if the system cannot map this many bytes: orjson would end the process instead."""
     try:
         mmap.mmap(-1, size).close()
     except OSError:
@@ -82,35 +82,35 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 class JSONRequest(Request):
-    """A request whose `json()` is `parse`."""
+    """A request whose JSON is parsed by `parse`."""
 
     async def json(self) -> Any:
-        """The body's value; parsed once."""
+        """Return the parsed body; it is parsed once."""
         if not hasattr(self, "_parsed"):
             body = await self.body()
             self._parsed = parse(body) if len(body) < LARGE_BODY else await BODIES.run(parse, body)
         return self._parsed
 
     async def validate_large(self, field: Any) -> None:
-        """Have a large body validated in a thread; whoever validates what `json` gives then finds that done.
+        """Validate a large body in a thread. `json` returns the validated object from then on, which validates at once.
 
         Raises:
-            RequestValidationError: it is not what the field wants.
+            RequestValidationError: the body does not fit the field.
         """
         if len(await self.body()) < LARGE_BODY:
             return
-        given = await self.json()
-        found, flaws = await BODIES.run(field.validate, given, {}, loc=("body",))
+        content = await self.json()
+        model, flaws = await BODIES.run(field.validate, content, {}, loc=("body",))
         if flaws:
-            raise RequestValidationError(flaws, body=given)
-        self._parsed = found
-        if isinstance(given, dict):
-            done_with = {name: value for name, value in given.items() if getattr(found, name, None) is not value}
-            await BODIES.run(free, done_with)
+            raise RequestValidationError(flaws, body=content)
+        self._parsed = model
+        if isinstance(content, dict):
+            unused = {name: value for name, value in content.items() if getattr(model, name, None) is not value}
+            await BODIES.run(release, unused)
 
 
 def require_json_type(headers: Headers) -> None:
-    """Refuse a body that is not declared as JSON, or is compressed."""
+    """Raise UnsupportedMediaType if the body is not declared as JSON, or is compressed."""
     if not _is_json(media_type(headers)):
         declared = ", ".join(headers.getlist("content-type"))
         raise UnsupportedMediaType(
@@ -121,7 +121,7 @@ def require_json_type(headers: Headers) -> None:
 
 
 async def require_json(request: JSONRequest) -> None:
-    """Read the body, and refuse one that is not JSON, or is not declared as such."""
+    """Read the body, and raise an APIError if it is not JSON or not declared as JSON."""
     require_json_type(request.headers)
     if not await request.body():
         raise MalformedBody("the body is empty: send a JSON object, {} where nothing is to be said")
@@ -129,7 +129,7 @@ async def require_json(request: JSONRequest) -> None:
 
 
 def refuse_encoded(headers: Headers) -> None:
-    """Refuse a body that is compressed: the limits on its size could not be kept."""
+    """Raise UnsupportedMediaType if the body is compressed: its limits count uncompressed bytes."""
     coding = headers.get("content-encoding", "identity").strip().lower()
     if coding != "identity":
         raise UnsupportedMediaType(f"the body came with Content-Encoding: {coding}: send it as it is, uncompressed")

@@ -37,7 +37,7 @@ class Event(NamedTuple):
     id: str | None = None
     last: bool = False
 
-    def written(self) -> bytes:
+    def serialise(self) -> bytes:
         """As it is sent."""
         data = orjson.dumps(self.data, option=orjson.OPT_SERIALIZE_NUMPY).decode()
         return format_sse_event(data_str=data, event=self.name, id=self.id)
@@ -72,17 +72,17 @@ async def _written(events: AsyncGenerator[Event], draining: Shutdown) -> AsyncIt
         while True:
             coming = asyncio.ensure_future(anext(events))
             while not coming.done():
-                await draining.before_end(asyncio.wait({coming}, timeout=HEARTBEAT_SECONDS))
+                await draining.until_begun(asyncio.wait({coming}, timeout=HEARTBEAT_SECONDS))
                 if not coming.done():
                     yield KEEPALIVE_COMMENT
             told = coming.result()
-            yield told.written()
+            yield told.serialise()
             if told.last:
                 return
     except StopAsyncIteration:
         return
     except tuple(CODES) as error:
-        yield Event("problem", problem_response(error).problem).written()
+        yield Event("problem", problem_response(error).problem).serialise()
     finally:
         if coming is not None and coming.cancel():
             await asyncio.wait({coming})

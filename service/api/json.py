@@ -19,31 +19,32 @@ from service.scheduling import BODIES
 Array = np.ndarray[Any, Any]
 
 PART_BYTES = 128 * 1024
-PART_NUMBERS = 16 * 1024  # of an answer, written at a time
-FEW, FREED = 256, 1024  # elements of a list: so few may be large themselves; so many are let go of at a time
-BLOCK = 1 << 20  # bytes looked through at a time
-MOST_LISTS = 1_000_000
-"""Lists and objects of one body: each takes a hundred times the bytes that it may have come as."""
-MOST_VALUES = 8_000_000
+PART_NUMBERS = 16 * 1024  # numbers of a response serialised at a time
+SHORT_LIST = 256  # a list of at most this many elements may have large elements
+RELEASED_ELEMENTS = 1024  # elements of a list released at a time
+BLOCK = 1 << 20  # bytes scanned at a time
+MAX_LISTS = 1_000_000
+"""Lists and objects in one body: each needs up to a hundred times its JSON bytes in memory."""
+MAX_VALUES = 8_000_000
 QUOTE, BACKSLASH, COMMA, OPENS, CLOSES, TO_BRACE = b'"\\,{} '
 OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 
 
-def crowd(body: bytes) -> tuple[int, int] | None:
-    """How many lists and objects, and how many commas a body has, where it is more than could be held of either."""
-    if body.count(b"{") + body.count(b"[") <= MOST_LISTS and body.count(b",") <= MOST_VALUES:
+def find_excess(body: bytes) -> tuple[int, int] | None:
+    """Return the numbers of lists and objects, and of commas, of a body that exceeds a limit; None if it does not."""
+    if body.count(b"{") + body.count(b"[") <= MAX_LISTS and body.count(b",") <= MAX_VALUES:
         return None
     lists = values = 0
     for _, _, opens, commas, _ in _outline(body):
         lists, values = lists + int(opens.sum()), values + int(commas.sum())
-    return (lists, values) if lists > MOST_LISTS or values > MOST_VALUES else None
+    return (lists, values) if lists > MAX_LISTS or values > MAX_VALUES else None
 
 
-def loads(body: bytes) -> Any:
-    """JSON text → Python values, the elements of its longest lists a part at a time.
+def parse_large(body: bytes) -> Any:
+    """Parse JSON text, the elements of its longest lists in parts.
 
     Raises:
-        orjson.JSONDecodeError: it is not JSON, or not as orjson reads it.
+        orjson.JSONDecodeError: the text is not JSON, or orjson does not accept it.
     """
     lists = _long_lists(body)
     if not lists:
@@ -60,7 +61,7 @@ def loads(body: bytes) -> Any:
 
 
 def _elements(body: bytes, first: int, last: int, commas: Array) -> list[Any]:
-    """The list between two brackets, whose elements these commas part."""
+    """Parse the list between two brackets, whose elements are separated by these commas."""
     elements, start = list[Any](), first + 1
     for comma in (*commas[np.diff(commas // PART_BYTES, prepend=commas[:1] // PART_BYTES) > 0].tolist(), last):
         part = orjson.loads(b"".join((b"[", body[start:comma], b"]")))
@@ -72,7 +73,7 @@ def _elements(body: bytes, first: int, last: int, commas: Array) -> list[Any]:
 
 
 def _long_lists(body: bytes) -> list[tuple[int, int, Array]]:
-    """Of each long list that is a field of the outermost object: where its brackets and its own commas are."""
+    """Return byte offsets of the brackets and commas of each long list that is a field of the outermost object."""
     text = np.frombuffer(body, np.uint8)
     if not body[:PART_BYTES].lstrip().startswith(b"{"):
         return []
@@ -81,17 +82,17 @@ def _long_lists(body: bytes) -> list[tuple[int, int, Array]]:
         begins.append(start + np.flatnonzero(opens & (levels == 2)))
         ends.append(start + np.flatnonzero(closes & (levels == 1)))
         commas.append(start + np.flatnonzero(between & (levels == 2)))
-    first, last, parting = (np.concatenate(each) for each in (begins, ends, commas))
+    first, last, parting = (np.concatenate(offsets) for offsets in (begins, ends, commas))
     if len(first) != len(last):
-        return []  # no JSON
+        return []  # not JSON
     long = (last - first > PART_BYTES) & (text[first] == ord("[")) & (text[last] == ord("]"))
-    found = [(int(i), int(j)) for i, j in zip(first[long], last[long], strict=True)]
-    edges = [np.searchsorted(parting, pair) for pair in found]
-    return [(i, j, parting[low:high]) for (i, j), (low, high) in zip(found, edges, strict=True)]
+    pairs = [(int(i), int(j)) for i, j in zip(first[long], last[long], strict=True)]
+    edges = [np.searchsorted(parting, pair) for pair in pairs]
+    return [(i, j, parting[low:high]) for (i, j), (low, high) in zip(pairs, edges, strict=True)]
 
 
 def _outline(body: bytes) -> Iterator[tuple[int, Array, Array, Array, Array]]:
-    """A block at a time: where it begins; of each byte how deep it is; whether it opens, parts or closes anything."""
+    """Yield each block's offset, and for each byte its depth and whether it opens, separates or closes a value."""
     text, inside, depth, escapes = np.frombuffer(body, np.uint8), 0, 0, False
     for start in range(0, len(text), BLOCK):
         block = text[start : start + BLOCK]
@@ -109,49 +110,54 @@ def _outline(body: bytes) -> Iterator[tuple[int, Array, Array, Array, Array]]:
 
 
 def _escaped(block: Array, before: bool) -> tuple[Array, bool]:
-    """Which bytes a backslash goes before that is not one of a pair; and whether the last byte is such a one."""
-    places = np.flatnonzero(block == BACKSLASH)
+    """Return which bytes are escaped by a backslash, and whether the first byte of the next block is.
+
+    Args:
+        block: uint8 [n].
+        before: whether the block's first byte is escaped.
+    """
+    slashes = np.flatnonzero(block == BACKSLASH)
     if before:
-        places = np.concatenate([[-1], places])
-    runs = np.cumsum(np.diff(places, prepend=places[:1] - 2) > 1)
-    first = places[np.searchsorted(runs, runs)]
-    odd = places[(places - first) % 2 == 0] + 1
+        slashes = np.concatenate([[-1], slashes])
+    runs = np.cumsum(np.diff(slashes, prepend=slashes[:1] - 2) > 1)
+    first = slashes[np.searchsorted(runs, runs)]
+    odd = slashes[(slashes - first) % 2 == 0] + 1
     escaped = np.zeros(len(block) + 1, bool)
     escaped[odd] = True
     return escaped[:-1], bool(escaped[-1])
 
 
-def free(content: Any) -> None:
-    """Let go of what a body has said, a part at a time: of objects by the million this takes as long as making them."""
+def release(content: Any) -> None:
+    """Release a parsed body in parts: releasing millions of objects takes as long as making them."""
     for value in content.values() if isinstance(content, dict) else (content,):
         if not isinstance(value, list):
             continue
-        if len(value) <= FEW:
-            for each in value:
-                if isinstance(each, dict):
-                    free(each)
+        if len(value) <= SHORT_LIST:
+            for element in value:
+                if isinstance(element, dict):
+                    release(element)
         while value:
-            del value[-FREED:]
+            del value[-RELEASED_ELEMENTS:]
 
 
-def weight(content: Any) -> int:
-    """About how many numbers, or eighths of a text's bytes, an answer has; a list's first stands for all of it."""
+def estimate_size(content: Any) -> int:
+    """Estimate a response's size in numbers, where 8 characters count as one. A list is judged by its first element."""
     if isinstance(content, dict):
-        return sum(map(weight, content.values()))
+        return sum(map(estimate_size, content.values()))
     if isinstance(content, list | tuple):
-        return len(content) * (1 + weight(content[0])) if content else 1
+        return len(content) * (1 + estimate_size(content[0])) if content else 1
     if isinstance(content, np.ndarray):
         return content.size
     return 1 + len(content) // 8 if isinstance(content, str) else 1
 
 
-def written(content: Any) -> Iterator[bytes]:
-    """An answer as JSON, in parts."""
+def serialise_parts(content: Any) -> Iterator[bytes]:
+    """Yield a response's JSON in parts."""
     if isinstance(content, dict):
         yield b"{"
         for number, (name, value) in enumerate(content.items()):
             yield (b"," if number else b"") + orjson.dumps(name) + b":"
-            yield from written(value)
+            yield from serialise_parts(value)
         yield b"}"
     elif isinstance(content, list) or (isinstance(content, np.ndarray) and content.ndim and len(content) > 1):
         yield b"["
@@ -162,9 +168,11 @@ def written(content: Any) -> Iterator[bytes]:
 
 
 def _in_parts(content: Any) -> Iterator[bytes]:
-    """The elements of a list or an array: many small ones at a time, large ones in parts themselves."""
+    """Yield the elements of a list or an array: small ones many at a time, each large one in parts."""
     if isinstance(content, list):
-        heaviest = max((weight(each) for each in islice(content, 0, None, max(1, len(content) // 16))), default=1)
+        heaviest = max(
+            (estimate_size(element) for element in islice(content, 0, None, max(1, len(content) // 16))), default=1
+        )
     else:
         heaviest = content[0].size if content.ndim > 1 else 1
     step = PART_NUMBERS // max(1, heaviest)
@@ -174,32 +182,32 @@ def _in_parts(content: Any) -> Iterator[bytes]:
         if step:
             yield orjson.dumps(content[start : start + step], option=OPTIONS)[1:-1]
         else:
-            yield from written(content[start])
+            yield from serialise_parts(content[start])
 
 
 NDJSON = "application/x-ndjson"
 COMPRESSION = 9  # of gzip's levels
-LEAST_COMPRESSED = 4096  # bytes
-LARGE_ANSWER = 16 * 1024  # numbers, or eighths of a text's bytes: a millisecond of writing
+MIN_COMPRESSED_BYTES = 4096  # bytes
+LARGE_ANSWER = 16 * 1024  # as of `estimate_size`: a millisecond of serialising
 
 
 class JSONAnswer(JSONResponse):
-    """An answer written by orjson: NumPy arrays as lists, non-finite numbers as null."""
+    """A response serialised by orjson: NumPy arrays as lists, non-finite numbers as null."""
 
     def __init__(self, content: Any, **named: Any) -> None:
-        self._large = content if weight(content) > LARGE_ANSWER else None
+        self._large = content if estimate_size(content) > LARGE_ANSWER else None
         super().__init__(None if self._large is not None else content, **named)
 
     def render(self, content: Any) -> bytes:
-        """The answer's bytes; empty where it is written when it is sent."""
+        """Return the response's bytes, or none if it is large and serialised when it is sent."""
         return b"" if self._large is not None else orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
 
-    def whole(self) -> bytes:
-        """All of it, also of what is written only when it is sent."""
-        return bytes(self.body) if self._large is None else b"".join(written(self._large))
+    def all_bytes(self) -> bytes:
+        """Return all bytes of the response, also of a large one."""
+        return bytes(self.body) if self._large is None else b"".join(serialise_parts(self._large))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI call; a large answer is written in a thread, and sent part by part."""
+        """Handle one ASGI call: a large response is serialised in a thread and sent in parts."""
         if self._large is None:
             await super().__call__(scope, receive, send)
             return
@@ -216,30 +224,30 @@ class JSONAnswer(JSONResponse):
         await super().__call__(scope, receive, in_parts)
 
     def _parts(self, content: Any) -> list[bytes]:
-        """The bytes of a large answer, as they are sent."""
-        return _gathered(content)
+        """Return the parts of a large response that are sent."""
+        return _collect_parts(content)
 
 
-def _gathered(content: Any) -> list[bytes]:
-    """A large answer's bytes, in parts of a size to be sent; what it says is let go of."""
-    parts, some, size = list[bytes](), list[bytes](), 0
-    for piece in written(content):
-        some.append(piece)
+def _collect_parts(content: Any) -> list[bytes]:
+    """Serialise a large response into parts of about PART_BYTES, and release its content."""
+    parts, pieces, size = list[bytes](), list[bytes](), 0
+    for piece in serialise_parts(content):
+        pieces.append(piece)
         size += len(piece)
         if size >= PART_BYTES:
-            parts.append(b"".join(some))
-            some, size = [], 0
-    free(content)
-    return [*parts, b"".join(some)]
+            parts.append(b"".join(pieces))
+            pieces, size = [], 0
+    release(content)
+    return [*parts, b"".join(pieces)]
 
 
 class CompressedAnswer(JSONAnswer):
-    """The same in gzip, to who takes it: for answers that people wait for over slow lines."""
+    """JSON response, gzipped if the client accepts it, for large responses over slow networks."""
 
     def __init__(self, content: Any, request: Request) -> None:
         super().__init__(content, headers={"Vary": "Accept-Encoding"})
-        taken = "gzip" in request.headers.get("accept-encoding", "")
-        self._packed = taken and (self._large is not None or len(self.body) >= LEAST_COMPRESSED)
+        accepted = "gzip" in request.headers.get("accept-encoding", "")
+        self._packed = accepted and (self._large is not None or len(self.body) >= MIN_COMPRESSED_BYTES)
         if not self._packed:
             return
         self.headers["Content-Encoding"] = "gzip"
@@ -253,5 +261,5 @@ class CompressedAnswer(JSONAnswer):
 
 
 def ndjson(content: dict[str, Any]) -> bytes:
-    """A line of NDJSON, written as an answer is."""
+    """Return a line of NDJSON, serialised like a response."""
     return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE)

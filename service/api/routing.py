@@ -19,7 +19,7 @@ from service.api.body import JSONRequest, require_json, require_json_type
 from service.api.json import NDJSON
 from service.api.keyring import LEVELS, Level
 from service.api.middleware.access import Reach, admit, caller_of
-from service.api.middleware.body_limit import body_limit, heavy
+from service.api.middleware.body_limit import body_limit, wait_if_heavy
 from service.api.problems.table import ANY_CALL, Responses
 from service.api.state import parts_of
 from service.scheduling import CALLER
@@ -208,12 +208,12 @@ class GuardedRoute(APIRoute):
         caller = caller_of(scope)
         CALLER.set(caller)
         if kind in ("stream", "listen"):
-            scope["app"].state.shutdown.refuse_streams()
-        if not self.reads_any_length and limit.expects_any:
+            scope["app"].state.shutdown.check_streams()
+        if not self.reads_any_length and limit.has_body:
             admission.check(kind, caller)  # before anything is read
             self.check_declared(Headers(scope=scope))
             await limit.read(caller)  # a body that is still on its way holds no place
-        with limit.kept(), admission.admit(kind, caller):
+        with limit.hold(), admission.admit(kind, caller):
             if self.reach in ("collection", "collections"):
                 await scope["app"].state.parts.catalogue.refresh()
             if kind == "write" or self.outlives_its_caller:  # which is not stopped half-way
@@ -282,7 +282,7 @@ class JSONRoute(GuardedRoute):
 
     async def _strictly(self, handle: Handler, request: JSONRequest) -> Response:
         if self.body_field is not None:
-            await heavy(request.scope, len(await request.body()), HEAVY_BODY)
+            await wait_if_heavy(request.scope, len(await request.body()), HEAVY_BODY)
             await require_json(request)
             await request.validate_large(self.body_field)
         return await handle(request)

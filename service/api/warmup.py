@@ -78,7 +78,7 @@ async def _call(app: FastAPI, inner: ASGIApp, path: str, body: bytes) -> None:
     async def send(_: Message) -> None:
         pass
 
-    limit = BodyLimit(receive, Headers(), most=len(body), bodies=CallerShares(len(body)))
+    limit = BodyLimit(receive, Headers(), max_bytes=len(body), bodies=CallerShares(len(body)))
     scope = {
         "type": "http",
         "app": app,

@@ -16,11 +16,11 @@ from service.api.problems.errors import APIError, Forbidden, HostRefused, KeyRef
 from service.api.problems.handlers import problem_response
 
 Reach = Literal["collection", "collections", "everything", "nothing"]
-"""What of the store a call is about: the collection of its path, those that its caller may see, all of it, nothing."""
+"""The data a call is about: the collection in its path, the collections of its caller, all data, or no data."""
 
 NO_KEY = "this service asks for a key: send it as Authorization: Bearer <key> or X-API-Key: <key>"
-ANONYMOUS = "anonymous"  # the caller, where there is no key
-NOBODY = Holder(ANONYMOUS, "none", caller=ANONYMOUS)
+ANONYMOUS = "anonymous"  # the caller of a request without a key
+NO_HOLDER = Holder(ANONYMOUS, "none", caller=ANONYMOUS)
 UNKNOWN_KEY = "the key is not one this service knows: check it for a missing or extra character"
 # RFC 9110, 7.2: a host, and after a colon its port; in brackets an address of version 6.
 HOST = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._~!$&'()*+,;=%-]*))(?::[0-9]{1,5})?")
@@ -29,14 +29,14 @@ MCP = "/mcp"
 
 
 class AccessMiddleware:
-    """Finds what a caller may do, for the routes to hold against what they declare; without a key it is 401 at once.
+    """Finds what a caller may do; routes compare it with what they declare. A missing key is a 401 at once.
 
-    Everything outside `/v1` and `/mcp` (the page, probes, docs) is open, and so are these where there are no keys at
-    all or `anonymous` says what callers without one may do. But what is answered without a valid key is answered under
-    names of this service only (`hosts`), so that a web page elsewhere cannot reach it through a rebound name.
+    The page, probes and docs, outside `/v1` and `/mcp`, need no key. Calls need none if the service has no keys, or if
+    `anonymous` says what callers without a key may do. Requests without a valid key are answered only under names of
+    this service (`hosts`), so that a foreign web page cannot reach it through DNS rebinding.
 
-    Who calls is `holder` of the request's state: what it may do, to which collections, and the name that logs have.
-    `caller` tells callers apart: a digest.
+    The request's state gets `holder` (level, collections and the name for logs) and `caller`, a digest that tells
+    callers apart.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class AccessMiddleware:
         self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI call."""
+        """Handle one ASGI call."""
         if scope["type"] == "http":
             try:
                 holder = self._check(scope["method"], scope["path"], Headers(scope=scope))
@@ -64,45 +64,45 @@ class AccessMiddleware:
         await self._app(scope, receive, send)
 
     def _check(self, method: str, path: str, headers: Headers) -> Holder:
-        given = _key(headers) if self._keyring.asks else None
-        holder = None if given is None else self._keyring.holder(given)
+        key = _key(headers) if self._keyring.asks else None
+        holder = None if key is None else self._keyring.holder(key)
         if holder is not None:
             return holder
-        holder = self._anonymous if given is None else NOBODY
+        holder = self._anonymous if key is None else NO_HOLDER
         if holder.level == "none" and is_call(path) and method != "OPTIONS":
-            raise KeyRefused(NO_KEY if given is None else UNKNOWN_KEY)
+            raise KeyRefused(NO_KEY if key is None else UNKNOWN_KEY)
         self._hosts.check(headers)
         return holder
 
 
 def caller_of(scope: Scope) -> str:
-    """Who calls, to tell callers apart by: his key's digest, or without one the address that he calls from."""
+    """Return what tells callers apart: the digest of the key, or the client address if there is no key."""
     caller: str = scope["state"].get("caller", ANONYMOUS)
     client = scope.get("client")
     return f"{ANONYMOUS} at {client[0]}" if caller == ANONYMOUS and client else caller
 
 
 def is_call(path: str) -> bool:
-    """Whether a path is the API's, for which keys and the queue are, and not the page's, a probe's or a file's."""
+    """Return whether a path belongs to the API, not to the page, a probe or a file."""
     return path in ("/v1", MCP) or path.startswith(("/v1/", f"{MCP}/"))
 
 
 def _key(headers: Headers) -> str | None:
-    given = headers.get("x-api-key")
-    if given is not None:
-        return given
+    key = headers.get("x-api-key")
+    if key is not None:
+        return key
     scheme, _, token = headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 
 def admit(scope: Scope, needed: Level, reach: Reach = "nothing") -> None:
-    """Let a request through, or refuse it: `AccessMiddleware` has said what its caller may do.
+    """Check that the caller of a request may do what the route declares.
 
     Raises:
-        KeyRefused: the caller may do nothing.
-        Forbidden: the caller may only read, or this is not about collections of its own.
+        KeyRefused: the caller has no valid key.
+        Forbidden: the caller may only read, or the key does not cover the collection.
     """
-    holder: Holder = scope.get("state", {}).get("holder", NOBODY)
+    holder: Holder = scope.get("state", {}).get("holder", NO_HOLDER)
     if not may(scope, needed):
         if holder.level == "none":
             raise KeyRefused(NO_KEY)
@@ -111,23 +111,23 @@ def admit(scope: Scope, needed: Level, reach: Reach = "nothing") -> None:
         )
     if not holder.prefix:
         return
-    own = f"this key is for collections whose names begin with {holder.prefix!r}"
+    scope_text = f"this key is for collections whose names begin with {holder.prefix!r}"
     if reach == "everything":
-        raise Forbidden(f"{own}, and {scope['method']} {scope['path']} is about all of them: use a key for all")
+        raise Forbidden(f"{scope_text}, and {scope['method']} {scope['path']} is about all of them: use a key for all")
     if reach == "collection" and not holder.reaches(name := scope["path_params"]["name"]):
-        raise Forbidden(f"{own}, and {name!r} does not: use a key for that one")
+        raise Forbidden(f"{scope_text}, and {name!r} does not: use a key for that one")
 
 
 def may(scope: Scope, needed: Level) -> bool:
-    """Whether its caller may do that much."""
-    holder: Holder = scope.get("state", {}).get("holder", NOBODY)
+    """Return whether the caller of a request has at least this level."""
+    holder: Holder = scope.get("state", {}).get("holder", NO_HOLDER)
     return LEVELS.index(holder.level) >= LEVELS.index(needed)
 
 
 class Hosts:
-    """Which names a service answers to where there is no key: any address, and of names only `own` and `allowed`.
+    """The host names that are accepted in requests without a key: any IP address, and the names in `own` and `allowed`.
 
-    `*` among the allowed is every name.
+    `*` in `allowed` accepts every name.
     """
 
     def __init__(self, *, own: Iterable[str], allowed: Iterable[str]) -> None:
@@ -136,14 +136,19 @@ class Hosts:
         self._names = frozenset(_plain(name) for name in (LOOPBACK, *own, *allowed) if name)
 
     def check(self, headers: Headers) -> None:
-        """Raises: MalformedHost where there are several, or one that is no host; HostRefused where it is not ours."""
-        given = headers.getlist("host")
-        host = given[0] if given else ""
-        found = HOST.fullmatch(host)
-        if len(given) > 1 or found is None or (found["address"] and not _is_address(found["address"], IPv6Address)):
-            raise MalformedHost(f"the Host header is {', '.join(given)!r}: send one name or address, and its port")
-        name = _plain(found["name"] or "")
-        if self._any or found["address"] or name in self._names or _is_address(name, IPv4Address):
+        """Check the Host header.
+
+        Raises:
+            MalformedHost: it is missing, repeated or not a host.
+            HostRefused: it is not a name of this service.
+        """
+        hosts = headers.getlist("host")
+        host = hosts[0] if hosts else ""
+        match = HOST.fullmatch(host)
+        if len(hosts) > 1 or match is None or (match["address"] and not _is_address(match["address"], IPv6Address)):
+            raise MalformedHost(f"the Host header is {', '.join(hosts)!r}: send one name or address, and its port")
+        name = _plain(match["name"] or "")
+        if self._any or match["address"] or name in self._names or _is_address(name, IPv4Address):
             return
         raise HostRefused(
             f"the Host header is {host!r}, and without a key this service answers to addresses and to its own names: "
@@ -152,16 +157,16 @@ class Hosts:
 
 
 def machine_names(hostname: str) -> set[str]:
-    """What a machine of this name is called: in full, in short, and by mDNS.
+    """Return the names of a machine: full, short, and for mDNS.
 
-    Nobody else is asked: an answer of the network may take long, and must not say whom this service trusts.
+    No resolver is asked: the network may be slow, and must not decide which names this service trusts.
     """
     short = _plain(hostname).partition(".")[0]
     return {hostname, short, f"{short}.local"} if short not in ("", LOOPBACK) else set()
 
 
 def _plain(name: str) -> str:
-    """A name in lower case, without the dot that may end it."""
+    """Return a name in lower case, without a final dot."""
     return name.lower().removesuffix(".")
 
 
@@ -178,11 +183,11 @@ EXPOSED = ("X-Request-ID", "Retry-After", "Idempotency-Replayed")
 
 
 def answer_origins(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
-    """The application, for pages of these origins too; `*` is any, and none leaves it as it is.
+    """Wrap the application in CORS for pages of these origins; `*` is any, and an empty list changes nothing.
 
-    It goes around everything that may refuse: a browser shows a page no answer without these headers, and it asks
-    beforehand without the key, so that neither a key nor the Host can be wanted of that. A key is a header which the
-    page itself sends, never a cookie: credentials are not allowed, and every header is.
+    It surrounds everything that may refuse: a browser hides responses without these headers, and sends preflights
+    without the key. A key is a header that the page itself sends, never a cookie: so every header is allowed, and
+    credentials are not.
     """
     if not origins:
         return app
@@ -191,13 +196,13 @@ def answer_origins(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
         allow_origins=origins,
         allow_methods=METHODS,
         allow_headers=["*"],
-        allow_private_network="*" not in origins,  # who names an origin means it for a service on a private address
+        allow_private_network="*" not in origins,  # a named origin is trusted with a service on a private address
         expose_headers=EXPOSED,
     )
 
 
 def is_foreign(headers: Headers, origins: Sequence[str]) -> bool:
-    """Whether a page of another origin sends this, and none of those that may; what is no page has no origin."""
+    """Return whether a web page of an origin that is not allowed sends this. Other clients send no Origin."""
     origin = headers.get("origin", "").lower()
-    own = origin.partition("://")[2] == headers.get("host", "").lower()
-    return bool(origin) and not own and origin not in origins and "*" not in origins
+    same = origin.partition("://")[2] == headers.get("host", "").lower()
+    return bool(origin) and not same and origin not in origins and "*" not in origins

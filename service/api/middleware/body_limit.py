@@ -15,41 +15,40 @@ from service.api.problems.handlers import problem_response
 from service.scheduling import CALLER, FairSemaphore
 
 HEAVY = 3
-"""How many requests are worked on at once of those that take much memory; one caller has at most all but one."""
+"""How many requests that need much memory run at once; one caller gets at most all but one of these turns."""
 BODIES = 8
-"""How many of the largest bodies may be in memory at once."""
+"""How many bodies of the maximum size may be in memory at once."""
 
 
 class BodyLimitMiddleware:
-    """Refuses bodies over `max_body_bytes` (413), unless the route that runs lifts that.
+    """Refuses bodies over `max_body_bytes` (413), unless the route lifts the limit, as that of NDJSON streams does.
 
-    A body of NDJSON is a stream of batches and has no limit of its own. Routes find the `places` that they take in a
-    request's state.
+    It puts `body_limit`, `admission` and `heavy_turn` into the request's state.
     """
 
     def __init__(self, app: ASGIApp, *, max_body_bytes: int, admission: Admission) -> None:
         self._app = app
         self._max_body_bytes = max_body_bytes
         self._admission = admission
-        self._gate = FairSemaphore(size=HEAVY, share=HEAVY - 1)
+        self._semaphore = FairSemaphore(size=HEAVY, share=HEAVY - 1)
         self._bodies = CallerShares(BODIES * max_body_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI call."""
+        """Handle one ASGI call."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         try:
-            limit = BodyLimit(receive, Headers(scope=scope), most=self._max_body_bytes, bodies=self._bodies)
+            limit = BodyLimit(receive, Headers(scope=scope), max_bytes=self._max_body_bytes, bodies=self._bodies)
         except APIError as refusal:
             await problem_response(refusal)(scope, receive, send)
             return
-        burden = Burden(self._gate)
-        scope["state"].update(body_limit=limit, admission=self._admission, burden=burden)
+        heavy_turn = HeavyTurn(self._semaphore)
+        scope["state"].update(body_limit=limit, admission=self._admission, heavy_turn=heavy_turn)
         try:
             await self._app(scope, limit.receive, send)
         finally:
-            burden.end()
+            heavy_turn.end()
 
 
 def _declared(headers: Headers) -> int:
@@ -60,38 +59,38 @@ def _declared(headers: Headers) -> int:
 
 
 class BodyLimit:
-    """What is left of one request to read, at most `most` bytes unless the route that runs has lifted that.
+    """Reads the body of one request, at most `max_bytes` unless the route has lifted the limit.
 
     Attributes:
-        expects_any: whether it has a body.
+        has_body: whether the request declares a body.
     """
 
-    def __init__(self, receive: Receive, headers: Headers, *, most: int, bodies: CallerShares) -> None:
+    def __init__(self, receive: Receive, headers: Headers, *, max_bytes: int, bodies: CallerShares) -> None:
         self._receive = receive
         self._declared = _declared(headers)
-        self._most: int | None = most
+        self._max_bytes: int | None = max_bytes
         self._advice = "send fewer documents at a time, or application/x-ndjson, which has no limit"
         self._received = 0
         self._bodies = bodies
-        self._caller, self._kept = "", 0
+        self._caller, self._size = "", 0
         self._read: Message | None = None
-        self.expects_any = self._declared > 0 or "transfer-encoding" in headers
+        self.has_body = self._declared > 0 or "transfer-encoding" in headers
 
     def lift(self) -> None:
-        """Take a body of any length: for a route that reads it in parts and limits those."""
-        self._most = None
+        """Accept a body of any length, for a route that reads it in parts and limits each part."""
+        self._max_bytes = None
 
-    def lower(self, most: int) -> None:
-        """Take a body of at most `most` bytes: for a route whose bodies are short."""
-        self._most = most if self._most is None else min(self._most, most)
+    def lower(self, max_bytes: int) -> None:
+        """Accept at most `max_bytes`, for a route whose bodies are short."""
+        self._max_bytes = max_bytes if self._max_bytes is None else min(self._max_bytes, max_bytes)
         self._advice = "send less at a time"
 
     def check(self) -> None:
-        """Refuse a body that is declared as too long, before any of it is read."""
+        """Refuse a body whose declared length is too large, before reading it."""
         self._at_most(self._declared)
 
     async def receive(self) -> Message:
-        """The next part of the body."""
+        """Return the next part of the body."""
         if self._read is not None:
             message, self._read = self._read, None
             return message
@@ -102,11 +101,11 @@ class BodyLimit:
         return message
 
     async def read(self, caller: str) -> None:
-        """Read all of it, for `receive` to give.
+        """Read the whole body, which `receive` then returns.
 
         Raises:
-            ClientDisconnect: the caller has gone.
-            QueueFull: bodies of this caller's, or of all, take too much room.
+            ClientDisconnect: the client disconnected.
+            QueueFull: the bodies of this caller, or of all callers, need too much memory.
         """
         self._caller, parts, more = caller, list[bytes](), True
         try:
@@ -115,69 +114,69 @@ class BodyLimit:
                 if message["type"] == "http.disconnect":
                     raise ClientDisconnect
                 more = message.get("more_body", False)
-                self._keep(message.get("body", b""), parts)
+                self._add(message.get("body", b""), parts)
         except BaseException:
-            self._let_go()
+            self._release()
             raise
         self._read = {"type": "http.request", "body": b"".join(parts), "more_body": False}
 
-    def _keep(self, part: bytes, parts: list[bytes]) -> None:
+    def _add(self, part: bytes, parts: list[bytes]) -> None:
         size, bodies = len(part), self._bodies
-        if bodies.full(size) or bodies.over(self._caller, size, always=self._most or 0):
+        if bodies.full(size) or bodies.over(self._caller, size, always=self._max_bytes or 0):
             raise QueueFull(
-                f"bodies of {bodies.taken} bytes are under way, and this caller may have no more, or nobody: try "
-                "again, and send fewer at once"
+                f"{bodies.taken} bytes of request bodies are in memory, the limit of this caller or of the service. "
+                "Retry, and send fewer requests at once."
             )
         bodies.take(self._caller, size)
-        self._kept += size
+        self._size += size
         parts.append(part)
 
     @contextmanager
-    def kept(self) -> Iterator[None]:
-        """What was read counts for as long as the block runs."""
+    def hold(self) -> Iterator[None]:
+        """Count the body's bytes as used while the block runs."""
         try:
             yield
         finally:
-            self._let_go()
+            self._release()
 
-    def _let_go(self) -> None:
-        self._bodies.take(self._caller, -self._kept)
-        self._kept = 0
+    def _release(self) -> None:
+        self._bodies.take(self._caller, -self._size)
+        self._size = 0
 
     def _at_most(self, size: int) -> None:
-        if self._most is not None and size > self._most:
+        if self._max_bytes is not None and size > self._max_bytes:
             raise BodyTooLarge(
-                f"the body has {size} bytes or more, this service takes {self._most} here: {self._advice}"
+                f"the body has {size} bytes or more, this service takes {self._max_bytes} here: {self._advice}"
             )
 
 
-class Burden:
-    """What one request is to the service: a heavy one waits for its turn, and has it until it is answered."""
+class HeavyTurn:
+    """The turn of a request that needs much memory, which it keeps until it is answered."""
 
-    def __init__(self, gate: FairSemaphore) -> None:
-        self._gate = gate
+    def __init__(self, semaphore: FairSemaphore) -> None:
+        self._semaphore = semaphore
         self._caller: str | None = None
 
-    async def heavy(self) -> None:
-        """Wait, where it does not have its turn yet."""
+    async def wait(self) -> None:
+        """Wait for the turn, unless the request has it."""
         if self._caller is None:
             caller = CALLER.get()
-            await self._gate.acquire(caller)
+            await self._semaphore.acquire(caller)
             self._caller = caller
 
     def end(self) -> None:
-        """Let the next one have its turn."""
+        """End the turn, if the request has it."""
         if self._caller is not None:
-            self._gate.release(self._caller)
+            self._semaphore.release(self._caller)
 
 
-async def heavy(scope: Scope, size: int, light: int) -> None:
-    """Where a request is larger than light, wait for its turn among those that are: they are held a few at a time."""
-    if size > light and (burden := scope["state"].get("burden")) is not None:
-        await burden.heavy()
+async def wait_if_heavy(scope: Scope, size: int, light: int) -> None:
+    """Wait for a turn if the request is larger than `light`: only a few such requests run at once."""
+    if size > light and (heavy_turn := scope["state"].get("heavy_turn")) is not None:
+        await heavy_turn.wait()
 
 
 def body_limit(scope: Scope) -> BodyLimit:
-    """The limit on the body of a request."""
+    """Return the limit on a request's body."""
     limit: BodyLimit = scope["state"]["body_limit"]
     return limit

@@ -19,14 +19,17 @@ log = structlog.get_logger("softkv")
 ACCEPTABLE = re.compile(r"[!-~]{1,128}")
 QUIET = frozenset({"/livez", "/readyz", "/metrics"})
 HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
-# The last three do not fall back to the first.
+# The last three directives do not fall back to the first.
 POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors "
 
 
 class RequestIdMiddleware:
-    """The outermost layer: names the request, sets the headers every answer has, logs how it went.
+    """The outermost middleware: sets the request's id and the headers of every response, and logs the request.
 
-    `frame_ancestors`: whose pages may show this service's in a frame, as a Content-Security-Policy writes it.
+    The id is taken from X-Request-ID or made. It is returned, and in every line of the log.
+
+    Args:
+        frame_ancestors: origins that may show this service's pages in a frame, as in a Content-Security-Policy.
     """
 
     def __init__(self, app: ASGIApp, *, frame_ancestors: str) -> None:
@@ -35,29 +38,29 @@ class RequestIdMiddleware:
         self._headers = [(name.lower().encode(), content.encode()) for name, content in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI call."""
+        """Handle one ASGI call."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
-        identifier = given if ACCEPTABLE.fullmatch(given) else uuid.uuid4().hex
+        sent_id = Headers(scope=scope).get("x-request-id", "")
+        identifier = sent_id if ACCEPTABLE.fullmatch(sent_id) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = identifier
         started = time.perf_counter()
         status = 500
 
-        async def named(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                sent = message.get("headers", ())
-                names = {name for name, _ in sent}
-                own = (header for header in self._headers if header[0] not in names)
-                message["headers"] = [*sent, *own, (b"x-request-id", identifier.encode())]
+                headers = message.get("headers", ())
+                names = {name for name, _ in headers}
+                defaults = (header for header in self._headers if header[0] not in names)
+                message["headers"] = [*headers, *defaults, (b"x-request-id", identifier.encode())]
             await send(message)
 
         bound = structlog.contextvars.bind_contextvars(request_id=identifier)
         try:
-            await self._app(scope, receive, named)
+            await self._app(scope, receive, send_with_headers)
         finally:
             if scope["path"] not in QUIET:
                 holder = scope["state"].get("holder")
@@ -76,17 +79,20 @@ CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")  # Unicode's category Cc: C0, DEL a
 ABSOLUTE = re.compile(rb"https?://([^/]*)(.*)", re.IGNORECASE)
 
 VERSIONS = ("1.1", "1.0")
-UNREADABLE = "unreadable"  # in a request's state: the error that the server met when it read it
+UNREADABLE = "unreadable"  # key in a request's state: the error that the server had when it parsed the request
 
 
 class RequestValidationMiddleware:
-    """Refuses, with 400 and before anyone looks at it, what two readers could take for two different requests."""
+    """Refuses requests that two parsers could read differently, with 400 and before anything else.
+
+    A target with scheme and host is replaced by its path and Host.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI call."""
+        """Handle one ASGI call."""
         if scope["type"] == "http":
             try:
                 if (unreadable := scope.get("state", {}).get(UNREADABLE)) is not None:
@@ -125,9 +131,9 @@ def _check_version(version: str) -> None:
 
 
 def _check_path(path: str, raw: bytes) -> None:
-    if found := CONTROL.search(path):
+    if match := CONTROL.search(path):
         raise MalformedPath(
-            f"the path holds the control character U+{ord(found[0]):04X} as its character {found.start() + 1}: no name "
+            f"the path holds the control character U+{ord(match[0]):04X} as its character {match.start() + 1}: no name "
             "and no id has one, leave it out"
         )
     try:
@@ -137,7 +143,7 @@ def _check_path(path: str, raw: bytes) -> None:
 
 
 def _check_length(headers: Headers, http_version: str) -> None:
-    """As RFC 9112, 6.1: a proxy may have read the other length, and what it sent on would be the next request here."""
+    """Raise AmbiguousLength as RFC 9112, 6.1 asks: a proxy may use the other length and smuggle a request."""
     if "transfer-encoding" not in headers:
         return
     if "content-length" in headers:
@@ -150,13 +156,13 @@ def _check_length(headers: Headers, http_version: str) -> None:
 
 
 class HeadMiddleware:
-    """Answers HEAD as GET; the server under it leaves the body out."""
+    """Answers HEAD like GET; the HTTP server leaves the body out."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI call."""
+        """Handle one ASGI call."""
         if scope["type"] == "http" and scope["method"] == "HEAD":
             scope = {**scope, "method": "GET"}
         await self._app(scope, receive, send)

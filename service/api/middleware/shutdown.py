@@ -14,19 +14,19 @@ from service.api.problems.errors import ServiceStopping
 from service.api.problems.handlers import problem_response
 
 STREAM_SECONDS = 1.5
-"""How long a stream may take for what it is at."""
+"""How long a stream may go on with its current part."""
 
 T = TypeVar("T")
 
 
 class Call:
-    """A call under way, as far as a service that stops wants to know.
+    """A call in progress.
 
     Attributes:
-        task: what answers it.
-        awaits_body: whether it waits for its caller to send more of the body.
-        stopped: whether it was told to end.
-        started: whether its answer has begun.
+        task: the task that answers it.
+        awaits_body: whether it waits for more of the request body.
+        stopped: whether it was cancelled by the shutdown.
+        started: whether its response has begun.
     """
 
     def __init__(self, task: asyncio.Task[object]) -> None:
@@ -35,14 +35,14 @@ class Call:
         self._waits = False
 
     def stop(self) -> None:
-        """Have it answered that the service stops, instead of what it waits for."""
+        """Cancel the call, unless it waits for a nested call."""
         if not (self.stopped or self._waits):
             self.stopped = True
             self.task.cancel()
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """While it waits for a call of its own to this same service: that one is told to end, and so this one ends."""
+        """Mark the call as waiting for a nested call to this service, which is cancelled in its place."""
         self._waits = True
         try:
             yield
@@ -51,10 +51,10 @@ class Call:
 
 
 class Shutdown:
-    """Three steps, each taken once: `begin`, `refuse`, `give_up`.
+    """The state of a shutdown, and its three steps: `begin`, `refuse`, `give_up`.
 
     Attributes:
-        begun: is set when the first is taken: /readyz is red, streams begin nothing more, connections are not kept.
+        begun: set by `begin`: /readyz fails, streams start no new part, and connections are closed after a response.
     """
 
     def __init__(self) -> None:
@@ -65,22 +65,22 @@ class Shutdown:
 
     @property
     def refusing(self) -> bool:
-        """Whether what comes is refused."""
+        """Whether new calls are refused."""
         return self._refusing
 
     @property
     def calls(self) -> int:
-        """How many are under way."""
+        """The number of calls in progress."""
         return len(self._calls)
 
     def begin(self) -> None:
-        """Say so to who asks whether the service is ready, and to streams; everything else goes on."""
+        """Fail readiness and stop starting streams; keep serving requests."""
         if not self.begun.is_set():
             self.begun.set()
             asyncio.get_running_loop().call_later(STREAM_SECONDS, self._late.set)
 
     def refuse(self) -> None:
-        """Take on no call more, and wait for no body."""
+        """Refuse new calls, and stop the calls that still wait for their body."""
         self.begin()
         self._refusing = True
         for call in list(self._calls):
@@ -88,7 +88,7 @@ class Shutdown:
                 call.stop()
 
     def give_up(self) -> int:
-        """Answer what still runs that the service stops → how many calls; threads compute on, for nobody."""
+        """Stop all calls in progress, and return their number. Threads finish their work, which is discarded."""
         self.refuse()
         calls = list(self._calls)
         for call in calls:
@@ -96,29 +96,33 @@ class Shutdown:
         return len(calls)
 
     @contextmanager
-    def under_way(self, call: Call) -> Iterator[None]:
-        """Know of a call for as long as the block runs."""
+    def track(self, call: Call) -> Iterator[None]:
+        """Track a call while the block runs."""
         self._calls.add(call)
         try:
             yield
         finally:
             self._calls.discard(call)
 
-    def refuse_streams(self) -> None:
-        """Raises: ServiceStopping where a stream that began now would be cut."""
+    def check_streams(self) -> None:
+        """Raise ServiceStopping if the shutdown has begun."""
         if self.begun.is_set():
-            raise ServiceStopping("this service is told to stop, and begins no stream: ask again when it runs")
+            raise ServiceStopping("The service is shutting down and accepts no new streams. Retry later.")
 
-    async def before_end(self, work: Awaitable[T]) -> T:
-        """What a part of a stream gives that changes nothing.
+    async def until_begun(self, work: Awaitable[T]) -> T:
+        """Return the result of a read-only part of a stream, which the shutdown cancels at once.
 
         Raises:
-            ServiceStopping: the service was told to stop before it was there; it is cancelled.
+            ServiceStopping: the shutdown began before the part was complete.
         """
         return await _unless(self.begun, work)
 
-    async def in_time(self, work: Awaitable[T]) -> T:
-        """The same of a part that is better finished: it is given `STREAM_SECONDS`."""
+    async def until_late(self, work: Awaitable[T]) -> T:
+        """Return the result of a part of a stream that should be finished: the shutdown waits `STREAM_SECONDS` for it.
+
+        Raises:
+            ServiceStopping: the part took longer.
+        """
         return await _unless(self._late, work)
 
 
@@ -132,63 +136,63 @@ async def _unless(event: asyncio.Event, work: Awaitable[T]) -> T:
         ended.cancel()
         task.cancel()
     await asyncio.wait((task,))
-    raise ServiceStopping("this service is told to stop: go on from here when it runs")
+    raise ServiceStopping("The service is shutting down. Continue from this point later.")
 
 
-UNTOUCHED = "this service is told to stop, and has not begun with this: ask again when it runs"
-GIVEN_UP = "this service is told to stop, and this took longer than it could wait: ask again when it runs"
+UNTOUCHED = "The service is shutting down and has not started on this request. Retry later."
+GIVEN_UP = "The service is shutting down, and this request took too long. Retry later."
 UNCERTAIN = (
-    "this service is told to stop, and this took longer than it could wait; whether it was written is not known: look "
-    "when it runs, or send it again, with the same Idempotency-Key if it had one"
+    "The service is shutting down, and this write took too long. It may or may not have been written. Check later, or "
+    "send it again, with the same Idempotency-Key if it had one."
 )
 CLOSE = (b"connection", b"close")
 
 
 class ShutdownMiddleware:
-    """Tells `draining` of every call, and answers those that it stops. A request's state has it as `call`."""
+    """Tracks every call, and answers those that the shutdown stops. The request's state holds the `Call` as `call`."""
 
     def __init__(self, app: ASGIApp, *, shutdown: Shutdown) -> None:
         self._app = app
         self._shutdown = shutdown
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI call."""
+        """Handle one ASGI call."""
         task = asyncio.current_task()
         if scope["type"] != "http" or task is None:
             await self._app(scope, receive, send)
             return
-        call, draining, whole = Call(task), self._shutdown, False
+        call, shutdown, received = Call(task), self._shutdown, False
 
-        async def heard() -> Message:
-            nonlocal whole
-            if not whole and draining.refusing:
+        async def receive_part() -> Message:
+            nonlocal received
+            if not received and shutdown.refusing:
                 raise ServiceStopping(UNTOUCHED)
-            call.awaits_body = not whole
+            call.awaits_body = not received
             message = await receive()
             call.awaits_body = False
-            whole = whole or not message.get("more_body", False)
+            received = received or not message.get("more_body", False)
             return message
 
-        async def said(message: Message) -> None:
+        async def send_part(message: Message) -> None:
             if message["type"] == "http.response.start":
                 call.started = True
-                if draining.begun.is_set():
+                if shutdown.begun.is_set():
                     message["headers"] = [*message.get("headers", ()), CLOSE]
             await send(message)
 
-        if draining.refusing and scope["path"] not in QUIET:
-            await problem_response(ServiceStopping(UNTOUCHED))(scope, receive, said)
+        if shutdown.refusing and scope["path"] not in QUIET:
+            await problem_response(ServiceStopping(UNTOUCHED))(scope, receive, send_part)
             return
         scope["state"]["call"] = call
-        with draining.under_way(call):
+        with shutdown.track(call):
             try:
-                await self._app(scope, heard, said)
+                await self._app(scope, receive_part, send_part)
             except asyncio.CancelledError:
                 if not call.stopped:
                     raise
                 task.uncancel()
                 if not call.started:
-                    await problem_response(ServiceStopping(_reason(call, scope)))(scope, receive, said)
+                    await problem_response(ServiceStopping(_reason(call, scope)))(scope, receive, send_part)
 
 
 def _reason(call: Call, scope: Scope) -> str:

@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Mount
 from starlette.types import Receive, Scope, Send
 
-from service.api.json import JSONAnswer, free
+from service.api.json import JSONAnswer, release
 from service.api.keyring import Holder
 from service.api.problems.errors import NoDescriptors
 from service.api.problems.table import CODES, HEADERS, OF_STATUS, TABLE, openai_error, openai_status, speaks_openai
@@ -220,7 +220,7 @@ def install(app: FastAPI) -> None:
         of_document = request.method in ("PUT", "PATCH") and {"name", "id"} <= request.path_params.keys()
         answer = validation_response(error, of_document=of_document)
         if error.body is not None:
-            BODIES.submit(partial(free, error.body))
+            BODIES.submit(partial(release, error.body))
         return answer
 
     async def http_error(request: Request, error: Exception) -> Response:

@@ -15,7 +15,7 @@ from attention.lookup import Answer, Evidence, Verdict
 from service.api.document_json import reads, shape
 from service.api.events import Event, Events, described
 from service.api.json import JSONAnswer
-from service.api.middleware.body_limit import heavy
+from service.api.middleware.body_limit import wait_if_heavy
 from service.api.problems.table import ANSWERING, WITH_BODY, refusals
 from service.api.routing import json_router
 from service.api.state import NameInPath, Running
@@ -59,7 +59,7 @@ async def attend(name: NameInPath, body: AttendRequest, request: Request, runnin
         if body.read is None
         else soft_lookup.Aggregation(body.read.field, body.read.how, body.read.quantiles),
     )
-    await heavy(request.scope, len(queries) * (body.top_k or 0), MANY_MATCHES)
+    await wait_if_heavy(request.scope, len(queries) * (body.top_k or 0), MANY_MATCHES)
     if body.stream:
         return await _streamed(running.catalogue.collection(name), body, options, request, started)
     results = await soft_lookup.attend_collection(running.catalogue.collection(name), queries, options, pointers)
@@ -81,7 +81,7 @@ async def _streamed(
 ) -> Response:
     """Events; what is refused before the first of them is refused as ever."""
     draining = request.app.state.shutdown
-    draining.refuse_streams()
+    draining.check_streams()
     assert body.query is not None
     told = soft_lookup.stream_collection(collection, body.query, options)
     first = await anext(told)
@@ -219,7 +219,7 @@ HEAVY_WEIGHTS = 1 << 17
 async def sweep(name: NameInPath, body: SweepRequest, request: Request, running: Running) -> Response:
     """From one reading of the keys: what each of the best documents weighs at each temperature."""
     started = time.perf_counter()
-    await heavy(request.scope, len(body.temperatures) * (body.top_k or 1), HEAVY_WEIGHTS)
+    await wait_if_heavy(request.scope, len(body.temperatures) * (body.top_k or 1), HEAVY_WEIGHTS)
     swept = await sweep_collection(
         running.catalogue.collection(name),
         body.query,
@@ -274,7 +274,7 @@ async def attend_arrays(body: AttentionRequest, request: Request) -> Response:
         hopfield_steps=body.hopfield_steps,
         intermediates=body.intermediates,
     )
-    await heavy(request.scope, body.query.size * body.key.size, HEAVY_PAIRS)
+    await wait_if_heavy(request.scope, body.query.size * body.key.size, HEAVY_PAIRS)
     attention = await ARRAYS.run(own.attend_arrays, arrays)
     attended = attention.attended
     answer: dict[str, Any] = {

@@ -35,7 +35,7 @@ class BackupAnswer(Response):
             raise QueueFull("another backup is being made, one is made at a time: try again when it is done")
         async with self._turn:
             making = backup(self._store)
-            made = await self._draining.in_time(_entered(making))
+            made = await self._draining.until_late(_entered(making))
             try:
                 await self._send(made, send)
             finally:

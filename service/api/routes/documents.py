@@ -8,7 +8,7 @@ from fastapi import Query, Request, Response
 
 from service.api.document_json import reads, said, sent, shape
 from service.api.json import NDJSON, JSONAnswer
-from service.api.middleware.body_limit import heavy
+from service.api.middleware.body_limit import wait_if_heavy
 from service.api.problems.table import ASKING, OF_A_COLLECTION, OF_DOCUMENTS, WITH_BODY, WRITING, refusals
 from service.api.routes.idempotency import Idempotent
 from service.api.routing import json_router, requires, takes
@@ -84,7 +84,7 @@ async def post_documents(name: NameInPath, body: DocumentBatch, running: Running
 )
 async def query_documents(name: NameInPath, body: DocumentQuery, request: Request, running: Running) -> Response:
     """Follow `next_cursor` to the end: a document present throughout is seen exactly once."""
-    await heavy(request.scope, body.limit, MANY_DOCUMENTS)
+    await wait_if_heavy(request.scope, body.limit, MANY_DOCUMENTS)
     condition, after = await READS.run(parse_filter, body.filter), store.decode_cursor(body.cursor)
     page = await READS.run(
         store.page,

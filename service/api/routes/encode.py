@@ -90,7 +90,7 @@ async def _lines(queue: EncodingQueue, body: EncodeRequest, draining: Shutdown) 
     encoded = 0
     try:
         async with aclosing(encode_stream(queue, body.texts, body.purpose)) as parts:
-            while (part := await draining.before_end(anext(parts, None))) is not None:
+            while (part := await draining.until_begun(anext(parts, None))) is not None:
                 tokens = await _tokens(queue, body.texts[encoded : encoded + len(part.vectors)], body)
                 yield b"".join(ndjson(line) for line in _shape(part, encoded, tokens, body.vector_format))
                 encoded += len(part.vectors)

@@ -48,7 +48,7 @@ class Repeatable:
 
         def stored(did: Did) -> WriteAnswer:
             answered = answer(did)
-            body = answered.whole() if isinstance(answered, JSONAnswer) else bytes(answered.body)
+            body = answered.all_bytes() if isinstance(answered, JSONAnswer) else bytes(answered.body)
             return WriteAnswer(answered.status_code, body)
 
         return IdempotentWrite(self.request, stored)

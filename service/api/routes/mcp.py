@@ -98,7 +98,7 @@ class MessageRoute(GuardedRoute):
         limit.lower(MESSAGE_BYTES)
         CALLER.set(caller)
         await limit.read(caller)
-        with limit.kept(), cancel_on_disconnect(scope):
+        with limit.hold(), cancel_on_disconnect(scope):
             await super().answer(scope, receive, send)
 
 

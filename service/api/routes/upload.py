@@ -95,8 +95,8 @@ async def _answer(name: str, request: Request, running: Running) -> AsyncIterato
     try:
         most = running.max_body_bytes
         batches = _batches(_lines(request.stream(), most), min(most, BATCH_BYTES))
-        while (batch := await draining.before_end(anext(batches, None))) is not None:
-            uploaded, flawed = await draining.in_time(_written(running.catalogue.collection(name), batch))
+        while (batch := await draining.until_begun(anext(batches, None))) is not None:
+            uploaded, flawed = await draining.until_late(_written(running.catalogue.collection(name), batch))
             upserted += uploaded.upserted
             refused += len(flawed)
             yield ndjson({"upserted": uploaded.upserted, "truncated": uploaded.truncated, "refused": _refused(flawed)})

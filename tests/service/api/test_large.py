@@ -13,7 +13,7 @@ import pytest
 from service.api import body
 from service.api import json as large
 from service.api.body import parse
-from service.api.json import BLOCK, free, loads, weight, written
+from service.api.json import BLOCK, estimate_size, parse_large, release, serialise_parts
 from service.api.problems.errors import BodyTooLarge, MalformedBody
 
 TEXTS = ['"', "\\", '\\"', "a,b", "[{", "}]", "é", "\n", "\\u0022", "\\\\", '","', "plain"]
@@ -43,7 +43,7 @@ def test_a_body_in_parts_is_the_body(monkeypatch, seed):
         if chance.random() < 0.7:
             content = {chance.choice(TEXTS): [made(chance, 3) for _ in range(chance.randrange(30))] for _ in range(3)}
         spaces = {"indent": chance.choice([None, 1]), "ensure_ascii": chance.random() < 0.5}
-        assert loads(json.dumps(content, **spaces).encode()) == content
+        assert parse_large(json.dumps(content, **spaces).encode()) == content
 
 
 @pytest.mark.parametrize("seed", some(5, of=20))
@@ -58,9 +58,9 @@ def test_what_is_not_json_in_one_piece_is_none_in_parts(monkeypatch, seed):
             expected = orjson.loads(bytes(raw))
         except orjson.JSONDecodeError:
             with pytest.raises(orjson.JSONDecodeError):
-                loads(bytes(raw))
+                parse_large(bytes(raw))
         else:
-            assert loads(bytes(raw)) == expected
+            assert parse_large(bytes(raw)) == expected
 
 
 def test_a_large_body_is_read_in_parts(monkeypatch):
@@ -77,8 +77,8 @@ def test_a_large_body_is_read_in_parts(monkeypatch):
 
 @pytest.mark.parametrize("element", [b"{}", b"[]", b"1"])
 def test_more_values_than_can_be_held_are_refused(monkeypatch, element):
-    monkeypatch.setattr(large, "MOST_LISTS", 1000)
-    monkeypatch.setattr(large, "MOST_VALUES", 1000)
+    monkeypatch.setattr(large, "MAX_LISTS", 1000)
+    monkeypatch.setattr(large, "MAX_VALUES", 1000)
     monkeypatch.setattr(body, "LARGE_BODY", 100)
     parse(b'{"texts":[' + b",".join([element] * 900) + b"]}")
     with pytest.raises(BodyTooLarge, match="in parts"):
@@ -88,11 +88,11 @@ def test_more_values_than_can_be_held_are_refused(monkeypatch, element):
 
 def test_what_is_freed_is_gone():
     content = {"a": list(range(100_000)), "b": 1}
-    free(content)
+    release(content)
     assert content == {"a": [], "b": 1}
     content = {"results": [{"matches": list(range(100_000))} for _ in range(3)]}
     inner = [each["matches"] for each in content["results"]]
-    free(content)
+    release(content)
     assert (content, inner) == ({"results": []}, [[], [], []])
 
 
@@ -117,11 +117,11 @@ def test_what_is_freed_is_gone():
     ],
 )
 def test_an_answer_in_parts_is_the_answer(content):
-    parts = list(written(content))
+    parts = list(serialise_parts(content))
     assert b"".join(parts) == orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
     assert max(map(len, parts)) < 1_000_000
 
 
 def test_a_light_answer_is_told_from_a_heavy_one():
-    assert weight({"a": [1] * 10, "b": "text", "c": None}) < 100
-    assert weight({"a": [{"vector": np.zeros(384)}] * 100}) > 38_400
+    assert estimate_size({"a": [1] * 10, "b": "text", "c": None}) < 100
+    assert estimate_size({"a": [{"vector": np.zeros(384)}] * 100}) > 38_400
