@@ -106,7 +106,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     app.state.keyring = Keyring(
         write_keys=settings.api_keys,
         read_keys=settings.read_keys,
-        file=None if settings.keys_file is None else KeyFile.opened(settings.keys_file),
+        file=None if settings.keys_file is None else KeyFile.open(settings.keys_file),
     )
     app.add_middleware(HeadMiddleware)
     app.add_middleware(BodyLimitMiddleware, max_body_bytes=settings.max_body_bytes, admission=app.state.admission)

@@ -86,7 +86,7 @@ async def _watch(keys: KeyFile | None) -> None:
     """Reload the file of API keys when it changes, as long as the service runs."""
     while keys is not None:
         await asyncio.sleep(KEY_FILE_SECONDS)
-        await asyncio.to_thread(keys.look)
+        await asyncio.to_thread(keys.reload)
 
 
 def _log_failure(loading: asyncio.Task[None]) -> None:

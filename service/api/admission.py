@@ -108,7 +108,7 @@ class Admission:
         if shares.full():
             self.refused[kind, "full"] += 1
             raise QueueFull(
-                f"{shares.taken} {KINDS[kind]} are in progress, the limit of this service for kind {kind}: try again"
+                f"{shares.taken} {KINDS[kind]} are in progress, the limit of kind {kind} in this service: try again"
             )
         if shares.over(caller):
             self.refused[kind, "share"] += 1

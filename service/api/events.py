@@ -1,4 +1,4 @@
-"""Server-sent events: an answer that goes on for as long as there is something to tell, and whoever listens hears."""
+"""Server-sent events: a response that sends events until its generator ends."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from service.api.problems.table import CODES
 
 MEDIA_TYPE = "text/event-stream"
 HEARTBEAT_SECONDS = 15.0
-"""Silence that a proxy would take for the end is not longer than that."""
+"""Maximum silence: a comment is sent before a proxy times out."""
 
 UNBUFFERED = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 class Event(NamedTuple):
-    """Something to tell.
+    """A server-sent event.
 
     Attributes:
-        name: what a browser listens for.
-        data: what can be written as JSON, NumPy's arrays among it.
-        id: what a browser that comes back names as the last it heard, in `Last-Event-ID`; None for none.
-        last: nothing comes after it, not even that the service stops.
+        name: the type that a browser subscribes to.
+        data: anything that orjson can serialise, including NumPy arrays.
+        id: sent back by a reconnecting browser in `Last-Event-ID`; None for none.
+        last: whether it ends the stream; not even a shutdown is reported after it.
     """
 
     name: str
@@ -38,54 +38,53 @@ class Event(NamedTuple):
     last: bool = False
 
     def serialise(self) -> bytes:
-        """As it is sent."""
+        """Return the event's bytes."""
         data = orjson.dumps(self.data, option=orjson.OPT_SERIALIZE_NUMPY).decode()
         return format_sse_event(data_str=data, event=self.name, id=self.id)
 
 
-def described(example: str) -> dict[int | str, dict[str, Any]]:
-    """What a route's `responses` say of an answer of events."""
+def event_responses(example: str) -> dict[int | str, dict[str, Any]]:
+    """Return the entry of a route's `responses` for a stream of events."""
     schema = {"type": "string", "description": "Server-sent events; the data of each is JSON."}
     return {200: {"content": {MEDIA_TYPE: {"schema": schema, "example": example}}}}
 
 
 class Events(StreamingResponse):
-    """Sends events as they come, and a comment when none has for a while.
+    """Sends events as they come, and a comment after HEARTBEAT_SECONDS without one.
 
-    What goes wrong on the way is a last event, `problem`, with what an answer of that status would have held; so is
-    that the service stops.
+    An error, or a shutdown, is sent as a last event `problem` with the body of the corresponding error response.
     """
 
     media_type = MEDIA_TYPE
 
-    def __init__(self, events: AsyncGenerator[Event], draining: Shutdown) -> None:
-        super().__init__(_written(events, draining), headers=UNBUFFERED)
+    def __init__(self, events: AsyncGenerator[Event], shutdown: Shutdown) -> None:
+        super().__init__(_event_bytes(events, shutdown), headers=UNBUFFERED)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI call; a caller who hangs up is noticed where places are given back (`service.api.admission`)."""
+        """Handle one ASGI call. `service.api.admission.cancel_on_disconnect` handles a disconnect of the client."""
         await self.stream_response(send)
 
 
-async def _written(events: AsyncGenerator[Event], draining: Shutdown) -> AsyncIterator[bytes]:
-    coming: asyncio.Future[Event] | None = None
+async def _event_bytes(events: AsyncGenerator[Event], shutdown: Shutdown) -> AsyncIterator[bytes]:
+    pending: asyncio.Future[Event] | None = None
     try:
         while True:
-            coming = asyncio.ensure_future(anext(events))
-            while not coming.done():
-                await draining.until_begun(asyncio.wait({coming}, timeout=HEARTBEAT_SECONDS))
-                if not coming.done():
+            pending = asyncio.ensure_future(anext(events))
+            while not pending.done():
+                await shutdown.until_begun(asyncio.wait({pending}, timeout=HEARTBEAT_SECONDS))
+                if not pending.done():
                     yield KEEPALIVE_COMMENT
-            told = coming.result()
-            yield told.serialise()
-            if told.last:
+            event = pending.result()
+            yield event.serialise()
+            if event.last:
                 return
     except StopAsyncIteration:
         return
     except tuple(CODES) as error:
         yield Event("problem", problem_response(error).problem).serialise()
     finally:
-        if coming is not None and coming.cancel():
-            await asyncio.wait({coming})
-            if not coming.cancelled():  # it came to its end, or failed, just then
-                coming.exception()
+        if pending is not None and pending.cancel():
+            await asyncio.wait({pending})
+            if not pending.cancelled():  # it ended or failed meanwhile: mark its error as seen
+                pending.exception()
         await events.aclose()

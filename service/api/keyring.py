@@ -1,4 +1,4 @@
-"""The keys that a service knows: digests of them, each with a name, what its holder may do and to which collections."""
+"""API keys: their digests, each with a name, a level and the collections it covers."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ import structlog
 log = structlog.get_logger("softkv")
 
 Level = Literal["none", "read", "write"]
-LEVELS: tuple[Level, ...] = ("none", "read", "write")  # each may do what those before it may
+LEVELS: tuple[Level, ...] = ("none", "read", "write")  # each includes those before it
 SCOPES = ("read", "write")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 PREFIX = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,127})?")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 FIELDS = ("name", "scope", "collections", "sha256")
-MOST_KEYS = 1000  # each request's key is compared with all of them: 0.1 ms
-MOST_BYTES = 1 << 20
+MAX_KEYS = 1000  # each request's key is compared with all of them: 0.1 ms
+MAX_BYTES = 1 << 20
 WANTED = (
     'a line a key, as `softkv key` prints them: {"name": "app", "scope": "read", "collections": "docs-", "sha256": "…"}'
 )
 
 
 class KeysUnusable(ValueError):
-    """A file of keys that cannot be read, or holds something else; says where, and never what stands there."""
+    """An unreadable or invalid key file. The message names the line and never its content."""
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who has a key.
+    """The holder of a key.
 
     Attributes:
-        name: what logs call it.
+        name: its name in logs.
         level: what it may do.
-        prefix: what names of collections begin with to which it may do that; empty for everything there is.
-        caller: tells callers apart.
+        prefix: the prefix of the names of its collections; empty for all data.
+        caller: a digest that tells callers apart.
     """
 
     name: str
@@ -51,69 +51,69 @@ class Holder:
     caller: str = ""
 
     def reaches(self, collection: str) -> bool:
-        """Whether a collection of that name is its business."""
+        """Return whether the key covers a collection."""
         return collection.startswith(self.prefix)
 
 
-Known = tuple[bytes, Holder]
-"""A key's digest, and whose it is."""
+KeyEntry = tuple[bytes, Holder]
+"""A key's digest and its holder."""
 
 
 def digest_of(key: str) -> bytes:
-    """SHA-256 of a key. Salt and a slow hash are for words that can be guessed; of 256 random bits none can."""
+    """Return the SHA-256 of a key. 256 random bits cannot be guessed, so neither salt nor a slow hash is needed."""
     return hashlib.sha256(key.encode()).digest()
 
 
 def new_key() -> str:
-    """A key that cannot be guessed, and that a search for leaked secrets knows by how it begins."""
+    """Return a new random key, whose prefix lets scanners find leaked ones."""
     return "softkv_" + secrets.token_urlsafe(32)
 
 
 def line_of(name: str, scope: str, prefix: str, key: str) -> str:
-    """The line of the file that makes a key known.
+    """Return the line of the key file for a key.
 
     Raises:
-        KeysUnusable: one of these cannot be.
+        KeysUnusable: the name, the scope or the prefix is invalid.
     """
     line = json.dumps(dict(zip(FIELDS, (name, scope, prefix, digest_of(key).hex()), strict=True)))
     _read_line(line, "the key")
     return line
 
 
-def read_keys(content: bytes) -> list[Known]:
-    """The keys of a file's content.
+def read_keys(content: bytes) -> list[KeyEntry]:
+    """Parse the content of a key file.
 
     Raises:
-        KeysUnusable: they are none, too many, or one is not what it should be.
+        KeysUnusable: there are no keys or too many, or a line is invalid.
     """
     try:
         lines = content.decode().splitlines()
     except UnicodeDecodeError:
         raise KeysUnusable(f"it is not UTF-8: wanted {WANTED}") from None
-    known = [
+    entries = [
         _read_line(line, f"line {number}")
         for number, line in enumerate(lines, start=1)
         if line.strip() and not line.lstrip().startswith("#")
     ]
-    if not known:
+    if not entries:
         raise KeysUnusable(f"it holds no key: wanted {WANTED}")
-    if len(known) > MOST_KEYS:
-        raise KeysUnusable(f"it holds {len(known)} keys, this service takes {MOST_KEYS}")
-    if len({digest for digest, _ in known}) < len(known):
+    if len(entries) > MAX_KEYS:
+        raise KeysUnusable(f"it holds {len(entries)} keys, this service takes {MAX_KEYS}")
+    if len({digest for digest, _ in entries}) < len(entries):
         raise KeysUnusable("one key stands there twice: give each line a key of its own")
-    return known
+    return entries
 
 
-def _read_line(line: str, where: str) -> Known:
+def _read_line(line: str, where: str) -> KeyEntry:
     try:
-        said: Any = json.loads(line)
+        record: Any = json.loads(line)
     except ValueError:
-        said = None
-    if not isinstance(said, dict) or not all(isinstance(each, str) for each in said.values()):
+        record = None
+    if not isinstance(record, dict) or not all(isinstance(text, str) for text in record.values()):
         raise KeysUnusable(f"{where} is no JSON object of strings: wanted {WANTED}")
-    if set(said) != set(FIELDS):
+    if set(record) != set(FIELDS):
         raise KeysUnusable(f"{where} wants the fields {', '.join(FIELDS)} and no others")
-    name, scope, prefix, digest = (said[each] for each in FIELDS)
+    name, scope, prefix, digest = (record[name] for name in FIELDS)
     if not NAME.fullmatch(name):
         raise KeysUnusable(f"{where}: a name is 1 to 64 letters, digits, dots, underscores, dashes or @")
     if scope not in SCOPES:
@@ -128,36 +128,36 @@ def _read_line(line: str, where: str) -> Known:
 
 @dataclass
 class KeyFile:
-    """The keys of a file, read again whenever it changes; what cannot be used changes nothing.
+    """A key file that is read again when it changes; an invalid version is ignored.
 
     Attributes:
-        known: the keys of when it could last be used.
-        flaw: why it cannot be used now; None where it can.
+        entries: the keys of the last valid version.
+        flaw: why the current version is invalid, or None.
     """
 
     path: Path
-    known: list[Known] = field(default_factory=list)
+    entries: list[KeyEntry] = field(default_factory=list)
     flaw: str | None = None
     _content: bytes | None = None
     _seen: bytes | None = None
 
     @classmethod
-    def opened(cls, path: Path) -> KeyFile:
-        """The file as it is now.
+    def open(cls, path: Path) -> KeyFile:
+        """Read the file for the first time.
 
         Raises:
-            KeysUnusable: it cannot be used.
+            KeysUnusable: it is unreadable or invalid.
         """
         file = cls(path)
         try:
             file._content = file._read()
-            file.known = read_keys(file._content)
+            file.entries = read_keys(file._content)
         except KeysUnusable as error:
             raise KeysUnusable(f"the keys of {path}: {error}") from None
         return file
 
-    def look(self) -> None:
-        """Take what the file holds now, if it is new, and the same at two looks: it may be half-written at the first.
+    def reload(self) -> None:
+        """Load the file if it has changed and is equal at two consecutive looks: it may be half-written.
 
         Blocks.
         """
@@ -167,10 +167,12 @@ class KeyFile:
             if content == self._content:
                 self._settle(None)
             elif settled:
-                self.known = read_keys(content)
+                self.entries = read_keys(content)
                 self._content = content
                 self._settle(None)
-                log.info("the keys were read anew", path=str(self.path), names=[who.name for _, who in self.known])
+                log.info(
+                    "the keys were read anew", path=str(self.path), names=[holder.name for _, holder in self.entries]
+                )
         except KeysUnusable as error:
             self._settle(str(error))
 
@@ -184,42 +186,42 @@ class KeyFile:
     def _read(self) -> bytes:
         try:
             with self.path.open("rb") as file:
-                content = file.read(MOST_BYTES + 1)
+                content = file.read(MAX_BYTES + 1)
         except OSError as error:
             raise KeysUnusable(f"it cannot be read ({error.strerror})") from None
-        if len(content) > MOST_BYTES:
-            raise KeysUnusable(f"it has more than {MOST_BYTES} bytes")
+        if len(content) > MAX_BYTES:
+            raise KeysUnusable(f"it has more than {MAX_BYTES} bytes")
         return content
 
 
 class Keyring:
-    """All keys of a service: those of its settings, which may do everything they may to all collections, and a file's.
+    """All keys of a service: those of its settings, which cover all collections, and those of a file.
 
     Attributes:
-        file: None where there is none.
+        file: the key file, or None.
     """
 
     def __init__(self, *, write_keys: Collection[str], read_keys: Collection[str], file: KeyFile | None = None) -> None:
         self.file = file
-        self._given = [*_numbered(write_keys, "write"), *_numbered(read_keys, "read")]
+        self._entries = [*_numbered(write_keys, "write"), *_numbered(read_keys, "read")]
 
     @property
-    def asks(self) -> bool:
-        """Whether there are keys at all."""
-        return bool(self._given or self.file)
+    def has_keys(self) -> bool:
+        """Whether the service has any keys."""
+        return bool(self._entries or self.file)
 
-    def holder(self, given: str) -> Holder | None:
-        """Whose key that is; every known one is compared with it, so that the time taken tells nothing."""
-        digest, found = digest_of(given), None
-        for known, holder in (*self._given, *(self.file.known if self.file else ())):
-            same = hmac.compare_digest(known, digest)
-            if same and (found is None or LEVELS.index(holder.level) > LEVELS.index(found.level)):
-                found = holder
-        return found
+    def holder(self, key: str) -> Holder | None:
+        """Return the holder of a key, or None. The key is compared with all, so that the time reveals nothing."""
+        digest, match = digest_of(key), None
+        for entry, holder in (*self._entries, *(self.file.entries if self.file else ())):
+            same = hmac.compare_digest(entry, digest)
+            if same and (match is None or LEVELS.index(holder.level) > LEVELS.index(match.level)):
+                match = holder
+        return match
 
 
-def _numbered(keys: Iterable[str], level: Level) -> list[Known]:
-    """Keys that have no name of their own, under the setting's and their place in it."""
+def _numbered(keys: Iterable[str], level: Level) -> list[KeyEntry]:
+    """Return the keys of a setting, named after the setting and their position in it."""
     setting = {"write": "API_KEYS", "read": "READ_KEYS"}[level]
     return [
         (digest_of(key), Holder(f"{setting}#{i}", level, caller=digest_of(key).hex()))

@@ -27,15 +27,16 @@ from service.scheduling import CALLER
 
 @dataclass(frozen=True)
 class DirectCall:
-    """The function of a route that takes no more than names in its path, its body, the service's parts, the request.
+    """A way to call a route's function without FastAPI, whose own way takes most of a short request's time.
 
-    What is sent is validated by the same fields as by FastAPI, and refused with the same errors.
+    The function may take path parameters, the body, the service's state and the request. Values are validated by
+    FastAPI's own fields, with the same errors.
 
     Attributes:
-        endpoint: returns a Response.
-        path: fields of the path.
-        body: the field of the body; None where it has none.
-        parts, request: by which names it takes these; None where it does not.
+        endpoint: the function; it returns a Response.
+        path: the fields of the path parameters.
+        body: the field of the body, or None.
+        parts, request: the names of the parameters for the state and the request, or None.
     """
 
     endpoint: Callable[..., Coroutine[Any, Any, Response]]
@@ -46,31 +47,31 @@ class DirectCall:
 
     @classmethod
     def of(cls, route: APIRoute, settled: Callable[[Any], bool]) -> DirectCall | None:
-        """How to call a route; None where its function takes or returns anything else.
+        """Return how to call a route's function, or None if it takes or returns anything else.
 
         Args:
-            settled: whether a dependency has nothing left to do when a route is called.
+            settled: returns whether the route itself does what a dependency would do.
         """
-        taken = route.dependant
+        dependant = route.dependant
         parts = None
-        for each in taken.dependencies:
-            if each.call is parts_of:
-                parts = each.name
-            elif not settled(each.call):
+        for dependency in dependant.dependencies:
+            if dependency.call is parts_of:
+                parts = dependency.name
+            elif not settled(dependency.call):
                 return None
-        bodies = taken.body_params
-        known = {field.name for field in (*taken.path_params, *bodies)} | {parts, taken.request_param_name}
+        bodies = dependant.body_params
+        names = {field.name for field in (*dependant.path_params, *bodies)} | {parts, dependant.request_param_name}
         returned = get_type_hints(route.endpoint).get("return")
-        if len(bodies) > 1 or not signature(route.endpoint).parameters.keys() <= known or not _is_response(returned):
+        if len(bodies) > 1 or not signature(route.endpoint).parameters.keys() <= names or not _is_response(returned):
             return None
         body = bodies[0] if bodies else None
-        return cls(route.endpoint, tuple(taken.path_params), body, parts, taken.request_param_name)
+        return cls(route.endpoint, tuple(dependant.path_params), body, parts, dependant.request_param_name)
 
     async def __call__(self, request: Request) -> Response:
-        """What the function answers.
+        """Validate the request, call the function and return its response.
 
         Raises:
-            RequestValidationError: what was sent is not what it takes.
+            RequestValidationError: a path parameter or the body is invalid.
         """
         values, errors, body = dict[str, Any](), list[Any](), None
         for field in self.path:
@@ -102,94 +103,94 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 @dataclass(frozen=True)
 class RequiredLevel:
-    """A route's declaration, as one of its dependencies; of several, as its router's and its own, the highest holds."""
+    """A dependency that declares the level a caller needs. Of the router's and the route's, the highest holds."""
 
     level: Level
 
     async def __call__(self, request: Request) -> None:
-        """Refuse who may not."""
+        """Raise an APIError if the caller lacks the level."""
         admit(request.scope, self.level)
 
 
 @dataclass(frozen=True)
 class AdmissionKind:
-    """The kind of place that a route takes, as one of its dependencies; a route's own goes before its router's."""
+    """A dependency that declares the kind of admission slot; a route's own overrides its router's."""
 
     kind: Kind
 
     async def __call__(self) -> None:
-        """Nothing: the route itself takes it."""
+        """Do nothing: GuardedRoute admits the call."""
 
 
 @dataclass(frozen=True)
 class DeclaredReach:
-    """What of the store a route is about, as one of its dependencies; a route's own goes before its router's."""
+    """A dependency that declares the data a route is about; a route's own overrides its router's."""
 
     reach: Reach
 
     async def __call__(self) -> None:
-        """Nothing: the route itself asks whose key it is."""
+        """Do nothing: GuardedRoute checks the key's collections."""
 
 
 def reaches(reach: Reach) -> Any:
-    """What of the store the calls of a router or a route are about, for its `dependencies`."""
+    """Declare, in `dependencies`, the data that a router or a route is about."""
     return Depends(DeclaredReach(reach))
 
 
-def reached(route: Any) -> Reach | None:
-    """What a route declares to be about, None where it declares nothing."""
+def declared_reach(route: Any) -> Reach | None:
+    """Return the data a route declares to be about, or None."""
     about = _declared(route, DeclaredReach)
     return about[-1].reach if about else None
 
 
 def takes(kind: Kind) -> Any:
-    """Of which kind the calls of a router or a route are, for its `dependencies`."""
+    """Declare, in `dependencies`, the kind of admission slot of a router's or a route's calls."""
     return Depends(AdmissionKind(kind))
 
 
-def taken(route: Any) -> Kind | None:
-    """The kind that a route declares, None where it declares none."""
+def declared_kind(route: Any) -> Kind | None:
+    """Return the kind of slot that a route declares, or None."""
     kinds = _declared(route, AdmissionKind)
     return kinds[-1].kind if kinds else None
 
 
 def requires(level: Level) -> Any:
-    """What a router or a route asks of its callers, for its `dependencies`."""
+    """Declare, in `dependencies`, the level that callers of a router or a route need."""
     return Depends(RequiredLevel(level))
 
 
-def required(route: Any) -> Level | None:
-    """The level that a route declares, None where it declares nothing."""
-    levels = [each.level for each in _declared(route, RequiredLevel)]
+def declared_level(route: Any) -> Level | None:
+    """Return the level that a route declares, or None."""
+    levels = [declaration.level for declaration in _declared(route, RequiredLevel)]
     return max(levels, key=LEVELS.index, default=None)
 
 
-def _declared(route: Any, what: type[T]) -> list[T]:
-    """What a route declares of that sort, its router's first."""
-    dependencies = (each.dependency for each in getattr(route, "dependencies", ()))
-    return [each for each in dependencies if isinstance(each, what)]
+def _declared(route: Any, kind: type[T]) -> list[T]:
+    """Return a route's declarations of one type, its router's first."""
+    dependencies = (dependency.dependency for dependency in getattr(route, "dependencies", ()))
+    return [call for call in dependencies if isinstance(call, kind)]
 
 
 async def require_write_by_default(request: Request) -> None:
-    """A dependency of every route: one that declares nothing is for those who may write, to all collections."""
-    if required(request.scope.get("route")) is None:
+    """Admit only writers of all collections to a route that declares nothing; a dependency of every route."""
+    if declared_level(request.scope.get("route")) is None:
         admit(request.scope, "write", "everything")
 
 
 class GuardedRoute(APIRoute):
-    """Checks what it declares with `requires`, the length of the body, and whether there is a place of its kind.
+    """Checks the level it declares with `requires`, the body's length, and admission under its kind.
 
-    What is about one collection is refused while that is a demo collection which is being loaded.
+    A call about one collection is refused while that is a demo collection that still loads.
 
-    One that declares nothing is for writers, and takes a place as they do; one that is for anybody takes none. Whose
-    key is for some collections only is let in where a route declares with `reaches` that it is not about the others.
+    A route that declares nothing is for writers, and is admitted as a write; a route that is open to all needs no slot.
+    A key for some collections is accepted only if `reaches` declares that the route is not about others.
     """
 
     reads_any_length = False
-    outlives_its_caller = False  # as a write does, whatever the kind of its place
+    outlives_its_caller = False  # True: it goes on when the client disconnects, as a write does
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As any route, to those who may call it; a method it does not take is refused as such."""
+        """Check the caller, the body and admission, then answer. A wrong method is refused by the parent class."""
         if scope["method"] not in (self.methods or ()):
             await super().handle(scope, receive, send)
             return
@@ -212,49 +213,49 @@ class GuardedRoute(APIRoute):
         if not self.reads_any_length and limit.has_body:
             admission.check(kind, caller)  # before anything is read
             self.check_declared(Headers(scope=scope))
-            await limit.read(caller)  # a body that is still on its way holds no place
+            await limit.read(caller)  # a body in transit needs no slot
         with limit.hold(), admission.admit(kind, caller):
             if self.reach in ("collection", "collections"):
                 await scope["app"].state.parts.catalogue.refresh()
-            if kind == "write" or self.outlives_its_caller:  # which is not stopped half-way
+            if kind == "write" or self.outlives_its_caller:  # which must not stop half-way
                 await self.answer(scope, receive, send)
                 return
             with cancel_on_disconnect(scope):
                 await self.answer(scope, receive, send)
 
     def check_declared(self, headers: Headers) -> None:
-        """Refuse a body by what is said of it, before it is read."""
+        """Refuse a body by its headers, before it is read."""
 
     @cached_property
     def needed(self) -> Level:
-        """What its caller must be allowed."""
-        return required(self) or "write"
+        """The level that the caller needs."""
+        return declared_level(self) or "write"
 
     @cached_property
     def reach(self) -> Reach:
-        """What of the store it is about."""
-        return "nothing" if self.needed == "none" else reached(self) or "everything"
+        """The data that the route is about."""
+        return "nothing" if self.needed == "none" else declared_reach(self) or "everything"
 
     @cached_property
     def kind(self) -> Kind | None:
-        """Of which kind the place is that it takes."""
-        return None if self.needed == "none" else taken(self) or "write"
+        """The kind of slot that its calls need, or None."""
+        return None if self.needed == "none" else declared_kind(self) or "write"
 
     def kind_of(self, scope: Scope) -> Kind | None:
-        """The same of one call: where texts are asked for line by line, that is a stream."""
+        """Return the kind of slot that one call needs: `stream` if it asks for texts line by line."""
         streams = self.kind == "encode" and NDJSON in Headers(scope=scope).get("accept", "")
         return "stream" if streams else self.kind
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """What is left to do for who may call it, with a method that it takes."""
+        """Answer an admitted call."""
         await super().handle(scope, receive, send)
 
 
 class JSONRoute(GuardedRoute):
-    """A route that takes JSON and nothing else, and says so with 400 or 415 instead of 422."""
+    """A route that takes JSON only; another body is a 400 or a 415, not a 422."""
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Without FastAPI's own way, where the function takes nothing that needs it."""
+        """Call the function directly if possible, else through FastAPI."""
         if self.direct_call is None:
             await super().answer(scope, receive, send)
             return
@@ -262,17 +263,17 @@ class JSONRoute(GuardedRoute):
         await response(scope, receive, send)
 
     def check_declared(self, headers: Headers) -> None:
-        """It has to be JSON."""
+        """Refuse a body that is not declared as JSON."""
         if self.body_field is not None:
             require_json_type(headers)
 
     @cached_property
     def direct_call(self) -> DirectCall | None:
-        """How its function is called directly; None where that cannot be."""
+        """The direct call of its function, or None if FastAPI must call it."""
         return DirectCall.of(self, _settled)
 
     def get_route_handler(self) -> Handler:
-        """FastAPI's handler, behind the strict reading of the body."""
+        """Return FastAPI's handler, after strict parsing of the body."""
         handle = super().get_route_handler()
 
         async def read_then_handle(request: Request) -> Response:
@@ -289,14 +290,14 @@ class JSONRoute(GuardedRoute):
 
 
 def _settled(dependency: Any) -> bool:
-    """Whether a route does by itself what a dependency would: `GuardedRoute` admits callers and takes places."""
+    """Return whether `GuardedRoute` itself does what a dependency would do."""
     return (
         isinstance(dependency, RequiredLevel | AdmissionKind | DeclaredReach) or dependency is require_write_by_default
     )
 
 
 def json_router(prefix: str, tag: str, kind: Kind, reach: Reach, responses: Responses = ANY_CALL) -> APIRouter:
-    """A router of calls of a kind that take JSON, for whoever may read; those that write say so themselves."""
+    """Return a router of JSON calls of one kind, for readers; routes that write declare it themselves."""
     return APIRouter(
         prefix=prefix,
         tags=[tag],

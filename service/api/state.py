@@ -1,4 +1,4 @@
-"""What the routes need of the running service."""
+"""The state of a running service that its routes use."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ from service.schemas.wire import CollectionName, DocumentId
 
 @dataclass(frozen=True)
 class State:
-    """The parts of a running service, and the limits that it keeps.
+    """The components of a running service, and its limits.
 
-    `keys_required`: a call without a key is refused. `lab_for`: who may train. `warmed` is set when a first call of
-    each kind was made. `host` is what the service listens on.
+    Attributes:
+        keys_required: whether a call without a key is refused.
+        lab_for: the callers that may train models.
+        warmed: set when the warm-up has made a first call of each kind.
+        host: the address that the service listens on.
     """
 
     catalogue: Catalogue
@@ -39,7 +42,7 @@ class State:
 
 
 async def parts_of(request: Request) -> State:
-    """The parts of the service that answers this request."""
+    """Return the state of the service that answers this request."""
     state: State = request.app.state.parts
     return state
 

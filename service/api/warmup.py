@@ -1,4 +1,4 @@
-"""A first call of every kind, made by the service itself: what is loaded and made on the way is there for the next."""
+"""Warm-up: the service makes a first call of every kind itself, so that later calls find everything loaded."""
 
 from __future__ import annotations
 
@@ -25,38 +25,38 @@ from service.scheduling import ARRAYS, BODIES, READS, TEXTS, WRITES
 TEXT = "a first question"
 WARMING = Holder("warming", "write")
 POOLS = (LOOKUPS, LONG_ANSWERS, READS, WRITES, BODIES, ARRAYS, TEXTS)
-SIDE, PATIENCE_SECONDS = 512, 2.0
+SIDE, BARRIER_SECONDS = 512, 2.0
 Call = tuple[str, dict[str, Any]]
 
 
 async def warm(app: FastAPI, catalogue: Catalogue) -> None:
-    """Make the calls, past what counts, logs and checks those of others; whatever they answer."""
+    """Make the calls without metrics, logs and access checks; their responses are ignored."""
     await asyncio.to_thread(catalogue.warm)
-    # Each has its stack, and room for products of matrices, before memory may be short: the library under NumPy ends
-    # the process where it gets none.
-    together = Barrier(sum(pool.size for pool in POOLS))
-    work, turns = partial(_work, together), [(pool, str(number)) for pool in POOLS for number in range(pool.size)]
+    # Each thread gets its stack and its buffers for matrix products now: without memory, the BLAS under NumPy would
+    # end the process later.
+    barrier = Barrier(sum(pool.size for pool in POOLS))
+    work, turns = partial(_work, barrier), [(pool, str(number)) for pool in POOLS for number in range(pool.size)]
     await asyncio.gather(*(asyncio.wrap_future(pool.submit(work, turn)) for pool, turn in turns))
-    # Refusals are answers too, as of a document that is damaged.
+    # Errors are handled as for other calls, for example of a damaged document.
     handlers = {kind: handle for kind, handle in app.exception_handlers.items() if kind is not Exception}
     inner = ExceptionMiddleware(AsyncExitStackMiddleware(app.router), handlers=handlers)
     for path, body in _calls(catalogue):
         await _call(app, inner, path, orjson.dumps(body))
 
 
-def _work(together: Barrier) -> None:
-    """Multiply while the others do."""
+def _work(barrier: Barrier) -> None:
+    """Multiply matrices while all other threads do."""
     square = np.ones((SIDE, SIDE))
     try:
-        together.wait(PATIENCE_SECONDS)
+        barrier.wait(BARRIER_SECONDS)
     except BrokenBarrierError:
-        return  # the threads have other work already
+        return  # the threads already have other work
     np.matmul(square, square)
 
 
 def _calls(catalogue: Catalogue) -> Iterator[Call]:
     yield "/v1/attend", {"query": [[1.0, 0.0]], "key": [[1.0, 0.0]], "value": [[1.0]]}
-    collections = sorted((each for each in catalogue.collections() if each.ready), key=lambda each: each.size)
+    collections = sorted((entry for entry in catalogue.collections() if entry.ready), key=lambda entry: entry.size)
     for collection in collections[:1]:
         path, width = f"/v1/collections/{collection.name}", collection.record.settings.dimension or 1
         yield f"{path}/attend", {"query": [1.0] * width}

@@ -49,7 +49,7 @@ class AccessMiddleware:
     ) -> None:
         self._app = app
         self._keyring = keyring
-        self._anonymous = Holder(ANONYMOUS, anonymous or ("none" if keyring.asks else "write"), caller=ANONYMOUS)
+        self._anonymous = Holder(ANONYMOUS, anonymous or ("none" if keyring.has_keys else "write"), caller=ANONYMOUS)
         self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,7 +64,7 @@ class AccessMiddleware:
         await self._app(scope, receive, send)
 
     def _check(self, method: str, path: str, headers: Headers) -> Holder:
-        key = _key(headers) if self._keyring.asks else None
+        key = _key(headers) if self._keyring.has_keys else None
         holder = None if key is None else self._keyring.holder(key)
         if holder is not None:
             return holder

@@ -13,7 +13,7 @@ from fastapi import Request, Response
 
 from attention.lookup import Answer, Evidence, Verdict
 from service.api.document_json import reads, shape
-from service.api.events import Event, Events, described
+from service.api.events import Event, Events, event_responses
 from service.api.json import JSONAnswer
 from service.api.middleware.body_limit import wait_if_heavy
 from service.api.problems.table import ANSWERING, WITH_BODY, refusals
@@ -40,7 +40,7 @@ router = json_router("/v1/collections", "attend", "lookup", "collection")
 @router.post(
     "/{name}/attend",
     response_model=AttendAnswer | AttendAnswers,
-    responses=refusals(*WITH_BODY, *ANSWERING) | described(EVENTS_EXAMPLE),
+    responses=refusals(*WITH_BODY, *ANSWERING) | event_responses(EVENTS_EXAMPLE),
     response_description="An answer to `query`, or `results` to `queries`; with `stream`, events.",
     summary="Attend over every document of a collection",
 )

@@ -8,7 +8,7 @@ from contextlib import aclosing
 import numpy as np
 from fastapi import Request, Response
 
-from service.api.events import Event, Events, described
+from service.api.events import Event, Events, event_responses
 from service.api.json import JSONAnswer
 from service.api.middleware.access import may
 from service.api.problems.errors import LabClosed
@@ -53,7 +53,8 @@ async def get_lab(request: Request, running: Running) -> Response:
     status_code=200,
     response_class=Events,
     dependencies=[takes("stream")],
-    responses=refusals(*WITH_BODY, "lab_closed", "host_refused", "lab_busy", *ENCODING) | described(EVENTS_EXAMPLE),
+    responses=refusals(*WITH_BODY, "lab_closed", "host_refused", "lab_busy", *ENCODING)
+    | event_responses(EVENTS_EXAMPLE),
     response_description="Events, until the model is trained.",
     summary="Train a small model",
 )

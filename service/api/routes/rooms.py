@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import Header, Path, Request, Response
 
 from service import networks
-from service.api.events import Event, Events, described
+from service.api.events import Event, Events, event_responses
 from service.api.json import CompressedAnswer, JSONAnswer
 from service.api.middleware.access import HOST, LOOPBACK, caller_of
 from service.api.problems.table import ENCODING, MALFORMED, WITH_BODY, refusals
@@ -145,7 +145,7 @@ async def close_room(code: CodeInPath, running: Running, secret: Secret = None) 
     status_code=200,
     response_class=Events,
     dependencies=[takes("listen")],
-    responses=refusals(*IN_A_ROOM, "listeners_full", "queue_full") | described(EVENTS_EXAMPLE),
+    responses=refusals(*IN_A_ROOM, "listeners_full", "queue_full") | event_responses(EVENTS_EXAMPLE),
     response_description="Events, for as long as the room is open and the caller listens.",
     summary="Listen to a room",
 )

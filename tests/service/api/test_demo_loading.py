@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from fastapi.routing import iter_route_contexts
 
-from service.api.routing import reached
+from service.api.routing import declared_reach
 from service.app import create_app
 from service.datasets import DEMOS, Demo
 from service.settings import Settings
@@ -44,7 +44,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
 def of_a_collection() -> list[str]:
     """The calls that are about the collection of their path."""
     routes = [each.original_route for each in iter_route_contexts(create_app(Settings(encoder="none")).routes)]
-    return sorted(each.name for each in routes if reached(each) == "collection" and each.include_in_schema)
+    return sorted(each.name for each in routes if declared_reach(each) == "collection" and each.include_in_schema)
 
 
 def test_every_call_about_it_says_so_and_when_to_come_back(tmp_path, slow) -> None:

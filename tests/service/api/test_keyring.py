@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from service.api.keyring import MOST_KEYS, KeyFile, Keyring, KeysUnusable, digest_of, line_of, new_key, read_keys
+from service.api.keyring import MAX_KEYS, KeyFile, Keyring, KeysUnusable, digest_of, line_of, new_key, read_keys
 
 KEY = "softkv_unmistakable"
 LINE = line_of("app", "read", "docs-", KEY)
@@ -57,7 +57,7 @@ def test_comments_and_empty_lines_say_nothing():
         (other(sha256=KEY), "sha256 is"),
         (other(sha256=SAID["sha256"].upper()), "sha256 is"),
         (f"{LINE}\n{other(name='again')}", "one key stands there twice"),
-        ("\n".join(other(sha256=f"{i:064x}") for i in range(MOST_KEYS + 1)), f"it holds {MOST_KEYS + 1} keys"),
+        ("\n".join(other(sha256=f"{i:064x}") for i in range(MAX_KEYS + 1)), f"it holds {MAX_KEYS + 1} keys"),
     ],
 )
 def test_what_is_wrong_is_said_without_what_stands_there(content, said):
@@ -75,18 +75,18 @@ def test_what_is_not_utf_8_is_no_file_of_keys():
 def test_a_new_file_counts_at_the_second_look(tmp_path: Path):
     path, second = tmp_path / "keys", line_of("app", "read", "docs-", "second")
     path.write_text(LINE)
-    ring = Keyring(write_keys=(), read_keys=(), file=KeyFile.opened(path))
+    ring = Keyring(write_keys=(), read_keys=(), file=KeyFile.open(path))
     assert ring.holder(KEY) is not None
     assert ring.holder("second") is None
     path.write_text(f"{LINE}\n{second}\n")
-    ring.file.look()
+    ring.file.reload()
     assert ring.holder("second") is None  # it may be half-written
     with capture_logs() as logged:
-        ring.file.look()
+        ring.file.reload()
     assert ring.holder(KEY).caller == ring.holder("second").caller  # one caller, whose key changes
     path.write_text(second)
-    ring.file.look()
-    ring.file.look()
+    ring.file.reload()
+    ring.file.reload()
     assert ring.holder(KEY) is None
     assert ring.holder("second").name == "app"
     assert [(line["event"], line["names"]) for line in logged] == [("the keys were read anew", ["app", "app"])]
@@ -96,21 +96,21 @@ def test_a_new_file_counts_at_the_second_look(tmp_path: Path):
 def test_a_broken_file_keeps_the_keys_and_says_so_once(tmp_path: Path, broken: bytes | None):
     path = tmp_path / "keys"
     path.write_text(LINE)
-    file = KeyFile.opened(path)
+    file = KeyFile.open(path)
     ring = Keyring(write_keys=(), read_keys=(), file=file)
     path.unlink()
     if broken is not None:
         path.write_bytes(broken)
     with capture_logs() as logged:
         for _ in range(4):
-            file.look()
+            file.reload()
     assert [(line["log_level"], bool(line["reason"])) for line in logged] == [("error", True)]
     assert file.flaw is not None
     assert ring.holder(KEY) is not None
     path.write_text(line_of("next", "write", "", "second"))
     with capture_logs() as logged:
-        file.look()
-        file.look()
+        file.reload()
+        file.reload()
     assert file.flaw is None
     assert ring.holder(KEY) is None
     assert ring.holder("second").level == "write"
@@ -120,19 +120,19 @@ def test_a_broken_file_keeps_the_keys_and_says_so_once(tmp_path: Path, broken: b
 def test_a_file_that_is_mended_as_it_was_is_well_again(tmp_path: Path):
     path = tmp_path / "keys"
     path.write_text(LINE)
-    file = KeyFile.opened(path)
+    file = KeyFile.open(path)
     path.write_text("no keys")
-    file.look()
-    file.look()
+    file.reload()
+    file.reload()
     assert file.flaw is not None
     path.write_text(LINE)
-    file.look()
+    file.reload()
     assert file.flaw is None
 
 
 def test_a_file_that_cannot_be_used_at_first_is_refused(tmp_path: Path):
     with pytest.raises(KeysUnusable, match=r"keys of .*missing: it cannot be read \(No such file"):
-        KeyFile.opened(tmp_path / "missing")
+        KeyFile.open(tmp_path / "missing")
 
 
 def test_keys_of_settings_have_the_names_of_their_places():
@@ -146,5 +146,5 @@ def test_keys_of_settings_have_the_names_of_their_places():
 def test_a_key_that_a_setting_and_a_file_have_may_do_what_either_allows(tmp_path: Path):
     path = tmp_path / "keys"
     path.write_text(line_of("app", "write", "", "k"))
-    ring = Keyring(write_keys=(), read_keys=("k",), file=KeyFile.opened(path))
+    ring = Keyring(write_keys=(), read_keys=("k",), file=KeyFile.open(path))
     assert ring.holder("k").level == "write"

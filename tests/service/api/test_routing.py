@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from fastapi.routing import iter_route_contexts
 
 from service.api.routes.page import PageMount
-from service.api.routing import GuardedRoute, required, requires, taken, takes
+from service.api.routing import GuardedRoute, declared_kind, declared_level, requires, takes
 from service.app import create_app
 from service.settings import Settings
 from tests.running import RunningService
@@ -35,8 +35,10 @@ def test_every_route_declares_what_it_asks():
         if isinstance(route, PageMount) or context.path == "/openapi.json":
             continue
         assert isinstance(route, GuardedRoute), f"{context.path} is no GuardedRoute, so it asks for nothing"
-        assert required(route) is not None, f"{context.methods} {context.path} declares nothing: give it a requires()"
-        levels[route.name] = required(route)
+        assert declared_level(route) is not None, (
+            f"{context.methods} {context.path} declares nothing: give it a requires()"
+        )
+        levels[route.name] = declared_level(route)
     writes = GUARDED.keys() | {"post_lines"}
     assert levels == {
         **dict.fromkeys(levels, "read"),
@@ -65,8 +67,10 @@ def test_every_call_declares_the_kind_of_its_place():
     for context in iter_route_contexts(create_app(Settings(encoder="none")).routes):
         route = context.original_route
         if isinstance(route, GuardedRoute) and route.needed != "none":
-            assert taken(route) is not None, f"{context.methods} {context.path} declares no kind: give it a takes()"
-            assert route.kind == taken(route)
+            assert declared_kind(route) is not None, (
+                f"{context.methods} {context.path} declares no kind: give it a takes()"
+            )
+            assert route.kind == declared_kind(route)
             kinds.setdefault(route.kind, set()).add(route.name)
     reads = kinds.pop("read")
     assert kinds == KINDS
@@ -105,7 +109,7 @@ def test_the_highest_declaration_holds():
     @router.get("/c")
     async def route() -> None: ...
 
-    assert {each.path: required(each) for each in router.routes} == {"/a": "write", "/b": "read", "/c": "read"}
+    assert {each.path: declared_level(each) for each in router.routes} == {"/a": "write", "/b": "read", "/c": "read"}
 
 
 @pytest.mark.parametrize("route_class", [None, GuardedRoute])

@@ -39,7 +39,7 @@ def test_for_programs_it_is_json(tmp_path):
     ended = subprocess.run([*COMMAND, "key", "app", "--json"], capture_output=True, text=True, check=True)
     answer = json.loads(ended.stdout)
     (tmp_path / "keys").write_text(answer["line"])
-    ring = Keyring(write_keys=(), read_keys=(), file=KeyFile.opened(tmp_path / "keys"))
+    ring = Keyring(write_keys=(), read_keys=(), file=KeyFile.open(tmp_path / "keys"))
     assert ring.holder(answer["key"]).name == "app"
     assert answer["key"] not in ended.stderr
 

@@ -13,7 +13,7 @@ from fastapi.routing import iter_route_contexts
 
 from service.api.keyring import line_of
 from service.api.routes.page import PageMount
-from service.api.routing import GuardedRoute, reached
+from service.api.routing import GuardedRoute, declared_reach
 from service.app import create_app
 from service.settings import Settings
 from tests.running import RunningService
@@ -68,7 +68,7 @@ ROUTES = routes()
 
 def test_every_route_declares_what_of_the_store_it_is_about():
     for name, route in ROUTES.items():
-        assert name in OPEN or reached(route) is not None, f"{name} declares nothing: give it a reaches()"
+        assert name in OPEN or declared_reach(route) is not None, f"{name} declares nothing: give it a reaches()"
         assert (route.reach == "collection") == ("{name}" in route.path), name
     about = {reach: {n for n, r in ROUTES.items() if r.reach == reach} for reach in ("everything", "collections")}
     assert about == {"everything": EVERYTHING, "collections": SEEN}
