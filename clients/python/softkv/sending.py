@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import closing
 from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 import httpx2
 
-from softkv import sending
+from softkv import settings
 from softkv.calls.call import Call, EventStream, Plan
 from softkv.errors import Error, TimedOut, Unreachable
 from softkv.problems import Reply, foreign_response_error, invalid_value
 from softkv.record import Record
 from softkv.retrying import RetryPolicy
-
-VERSION = "0.1.0"
-
-DEFAULT_URL = "http://127.0.0.1:8000"
-
-
-def service_url(environment: Mapping[str, str] = os.environ) -> str:
-    """Return the service's URL: `SOFTKV_URL`, or http://127.0.0.1:8000."""
-    return environment.get("SOFTKV_URL") or DEFAULT_URL
-
-
-def service_key(environment: Mapping[str, str] = os.environ) -> str | None:
-    """Return the API key in `SOFTKV_KEY`, or None."""
-    return environment.get("SOFTKV_KEY") or None
-
 
 T = TypeVar("T")
 CONNECT_TIMEOUT = 5.0
@@ -243,7 +227,7 @@ def http_options(url: str | None, key: str | None, connections: int) -> dict[str
     Raises:
         Invalid: the URL or the key is invalid.
     """
-    url, key = url or sending.service_url(), key or sending.service_key()
+    url, key = url or settings.service_url(), key or settings.service_key()
     try:
         parsed = httpx2.URL(url)
     except httpx2.InvalidURL as error:
@@ -258,7 +242,8 @@ def http_options(url: str | None, key: str | None, connections: int) -> dict[str
         )
     return {
         "base_url": parsed,
-        "headers": {"User-Agent": f"softkv-client/{VERSION}"} | ({"Authorization": f"Bearer {key}"} if key else {}),
+        "headers": {"User-Agent": f"softkv-client/{settings.VERSION}"}
+        | ({"Authorization": f"Bearer {key}"} if key else {}),
         "limits": httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
         # The environment's proxy cannot reach this machine's loopback address.
         "trust_env": parsed.host not in _LOOPBACK,

@@ -9,7 +9,7 @@ import tomllib
 
 import pytest
 
-from softkv.sending import VERSION
+from softkv.settings import VERSION
 from tests.examples import ROOT
 
 CLIENT = ROOT / "clients" / "python"

@@ -13,7 +13,6 @@ from typing_extensions import override
 from softkv.answers.writes import Report
 from softkv.errors import Conflict, NotFound
 from softkv.integrations.retrieval import document_text
-from softkv.langchain import store
 from softkv.langchain.inputs import convert_errors, convert_filter
 from softkv.langchain.search import SearchableStore
 from softkv.problems import invalid_value
@@ -134,14 +133,14 @@ class SoftkvVectorStore(SearchableStore):
             InvalidInput: texts were refused. All others are written, and the error's `report` lists the refused ones.
         """
         with convert_errors():
-            documents = store.build_rows(texts, metadatas, ids)
-            written_rows = store.deduplicate(documents)
+            documents = build_rows(texts, metadatas, ids)
+            written_rows = deduplicate(documents)
             if self._embedding is not None and written_rows:
-                written_rows = store.add_vectors(
+                written_rows = add_vectors(
                     written_rows, self._embedding.embed_documents([row["key"] for row in written_rows])
                 )
             options = _upsert_options(kwargs)
-            store.check_report(self._upsert([row | self._split for row in written_rows], options))
+            check_report(self._upsert([row | self._split for row in written_rows], options))
         return [row["id"] for row in documents]
 
     @override
@@ -155,14 +154,14 @@ class SoftkvVectorStore(SearchableStore):
     ) -> list[str]:
         """Run `add_texts` asynchronously."""
         with convert_errors():
-            documents = store.build_rows(texts, metadatas, ids)
-            written_rows = store.deduplicate(documents)
+            documents = build_rows(texts, metadatas, ids)
+            written_rows = deduplicate(documents)
             if self._embedding is not None and written_rows:
-                written_rows = store.add_vectors(
+                written_rows = add_vectors(
                     written_rows, await self._embedding.aembed_documents([row["key"] for row in written_rows])
                 )
             options = _upsert_options(kwargs)
-            store.check_report(await self._aupsert([row | self._split for row in written_rows], options))
+            check_report(await self._aupsert([row | self._split for row in written_rows], options))
         return [row["id"] for row in documents]
 
     def _upsert(self, documents: Sequence[dict[str, Any]], options: Mapping[str, Any]) -> Report:

@@ -17,7 +17,7 @@ from softkv.calls.call import Plan
 from softkv.filters import Combination, Comparison, Where
 from softkv.integrations.connection import CollectionSource, collect_pages
 from softkv.integrations.retrieval import RetrievalOptions, key_vector_list, select_by_mmr, select_key
-from softkv.llamaindex import conversion as stored
+from softkv.llamaindex import conversion
 from softkv.llamaindex.conversion import REF_DOC_ID, as_value_error, convert_filters
 
 _MATCH_ALL = Combination("AND", ())
@@ -39,7 +39,7 @@ def add(source: CollectionSource, /, nodes: Sequence[BaseNode], **kwargs: Any) -
     """
     with as_value_error():
         info = yield from source.info()
-        rows = [stored.to_row(row, info.encoder is not None) for row in nodes]
+        rows = [conversion.to_row(row, info.encoder is not None) for row in nodes]
         yield from source.write({row.id: row for row in rows}.values())
     return [row.node_id for row in nodes]
 
@@ -100,7 +100,7 @@ def get_nodes(
             by_id = {document.id: document for document in (yield from collect_pages(page))}
             documents += [by_id[document] for document in batch if document in by_id]
     return [
-        stored.to_node(
+        conversion.to_node(
             document, document.metadata, None if document.key_vector is None else document.key_vector.tolist()
         )
         for document in documents
@@ -194,4 +194,4 @@ def _query_vector(source: CollectionSource, question: str | list[float]) -> Plan
 def to_matched_node(options: RetrievalOptions, answer: Answer, match: Match) -> BaseNode:
     """Convert a match to a node, with its embedding if it was requested."""
     vector = key_vector_list(match) if "key_vector" in (options.include or ()) else None
-    return stored.to_node(match, options.metadata(answer, match), vector)
+    return conversion.to_node(match, options.metadata(answer, match), vector)
