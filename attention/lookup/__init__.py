@@ -19,7 +19,7 @@ from attention.lookup.bounds.aggregates import share_error, weighted_mean, weigh
 from attention.lookup.bounds.certificate import Certificate
 from attention.lookup.codes.summary import KeySummary
 from attention.lookup.coverage import Coverage, covered
-from attention.lookup.everyone import Similarities, Weights, similarities_of, weights_among, weights_of
+from attention.lookup.exact import Similarities, Weights, similarities_of, weights_among, weights_of
 from attention.lookup.filtered import Filtered
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.bitmaps import RowSelection
@@ -27,12 +27,11 @@ from attention.lookup.memory.memory import Memory
 from attention.lookup.memory.rows import Rows
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.statistics import BlockStatistics
-from attention.lookup.memory.view import Mask, View
+from attention.lookup.memory.view import AnyMask, AnyView, Mask, View
 from attention.lookup.planner import answer, answers, attend, sweep
 from attention.lookup.question import Auto, Question
 from attention.lookup.sealed.array_file import SealedError
 from attention.lookup.sealed.block_file import SealedBlock, seal, sealable_segments, unseal
-from attention.lookup.shards.parted import Parted
 from attention.lookup.shards.prefixes import Prefix, view_prefixes
 from attention.lookup.shards.remote.respond import SCANNING_CALLS, respond
 from attention.lookup.shards.remote.sample import SAMPLED, SampleKeys
@@ -47,6 +46,8 @@ __all__ = [
     "SAMPLED",
     "SCANNING_CALLS",
     "Answer",
+    "AnyMask",
+    "AnyView",
     "Auto",
     "Background",
     "Bias",
@@ -59,7 +60,6 @@ __all__ = [
     "Mask",
     "Memory",
     "Message",
-    "Parted",
     "Prefix",
     "Question",
     "RemoteMask",

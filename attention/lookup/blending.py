@@ -15,8 +15,8 @@ from attention.lookup.codes.moments import Residuals, Spread
 from attention.lookup.drafts import Drafts
 from attention.lookup.expected import MASS, expected_coarse, expected_fine
 from attention.lookup.scan.accumulator import ERROR_DEGREES
+from attention.lookup.shards import Shard
 from attention.lookup.shards.scan_result import ScanResult
-from attention.lookup.shards.shard import Part
 from attention.lookup.shards.uncoded import TILE_ROWS
 from attention.lookup.softmax.mixture import Mixture
 
@@ -44,7 +44,7 @@ class Blend:
     coarse: bool
 
 
-def blended(part: Part, drafts: Drafts, asked_for: Sequence[int]) -> dict[int, Blend]:
+def blended(part: Shard, drafts: Drafts, asked_for: Sequence[int]) -> dict[int, Blend]:
     """Those of the questions with these numbers, as far as the scan can tell of them."""
     gathered = drafts.gathered
     if gathered.outputs is None:
@@ -105,7 +105,7 @@ def blended(part: Part, drafts: Drafts, asked_for: Sequence[int]) -> dict[int, B
 
 
 def _put_back(
-    part: Part, gathered: ScanResult, asked: I64, masses: F64, outputs: F64, spread: Spread
+    part: Shard, gathered: ScanResult, asked: I64, masses: F64, outputs: F64, spread: Spread
 ) -> list[Residuals | None]:
     """Add to blends float64[w, d_v] what codes leave out of rows among which are all that were summed → of which rows.
 

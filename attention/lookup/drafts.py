@@ -13,8 +13,8 @@ from attention.lookup.bounds.similarities import QuantisationError, Slack
 from attention.lookup.bounds.weights import bound_counted, bound_rounding
 from attention.lookup.question import Auto, Question
 from attention.lookup.rescoring.candidates import RescoredQueries, RescoredQuery
+from attention.lookup.shards import Shard
 from attention.lookup.shards.scan_result import ScanRequest, ScanResult
-from attention.lookup.shards.shard import Part
 from attention.lookup.softmax.distribution import SUPPORT, one_hot, sparse
 from attention.lookup.softmax.mixture import Mixture, Mixtures, known_only, mix_cases
 
@@ -61,7 +61,9 @@ class Drafts:
         variations: of each question (a bound on total variation, the part of it that the tail has no share in).
     """
 
-    def __init__(self, part: Part, questions: Sequence[Question], gathered: ScanResult, found: RescoredQueries) -> None:
+    def __init__(
+        self, part: Shard, questions: Sequence[Question], gathered: ScanResult, found: RescoredQueries
+    ) -> None:
         self.gathered, self.found = gathered, found
         self._part, self._questions = part, questions
         self._made: dict[int, Draft | None] = {}
@@ -121,13 +123,13 @@ class Drafts:
         return draft(self._part, question, rescored, mixture, self.gathered.error(index))
 
 
-def drafted(part: Part, questions: Sequence[Question], width: Width, *, fine: bool = False) -> Drafts:
+def drafted(part: Shard, questions: Sequence[Question], width: Width, *, fine: bool = False) -> Drafts:
     """What a scan tells of each question."""
     return Drafts(part, questions, *reading(part, questions, wanted_by(part, questions, width, fine=fine)))
 
 
 def wanted_by(
-    part: Part, questions: Sequence[Question], width: Width, *, histogram: bool = False, fine: bool = False
+    part: Shard, questions: Sequence[Question], width: Width, *, histogram: bool = False, fine: bool = False
 ) -> ScanRequest:
     """What questions want of one scan: sums, each at its own temperature; or a histogram without outputs."""
     return ScanRequest(
@@ -141,19 +143,19 @@ def wanted_by(
     )
 
 
-def reading(part: Part, questions: Sequence[Question], wanted: ScanRequest) -> tuple[ScanResult, RescoredQueries]:
+def reading(part: Shard, questions: Sequence[Question], request: ScanRequest) -> tuple[ScanResult, RescoredQueries]:
     """One scan, and for each question the rows that can decide its head, known in float64, where it can tell.
 
     What is known shows which candidates may still be as good; these are looked up in a second round.
     """
-    gathered = part.gather(wanted)
+    gathered = part.gather(request)
     candidates, first = gathered.candidates(questions), np.diff(gathered.known_starts)
-    needed, known = candidates.deciding(gathered.known, first, wanted.most), gathered.known
+    needed, known = candidates.deciding(gathered.known, first, request.most), gathered.known
     more = needed - first
     if (more > 0).any():
         more = np.maximum(more, 0)
         _, behind, asked = kernels().first_rows(candidates.starts[:-1] + first, more)
-        rest = part.similarities_at(wanted.vectors, candidates.places[behind], asked)
+        rest = part.similarities_at(request.vectors, candidates.places[behind], asked)
         known = np.insert(known, np.repeat(gathered.known_starts[1:], more), rest)
         first = first + more
     if (needed < 0).any():
@@ -162,7 +164,7 @@ def reading(part: Part, questions: Sequence[Question], wanted: ScanRequest) -> t
 
 
 def draft(
-    part: Part,
+    part: Shard,
     question: Question,
     rescored: RescoredQuery,
     found: Mixture,
@@ -178,7 +180,9 @@ def draft(
     return Draft(rescored, found, min(1.0, exact + tail_variation(found, error)), exact)
 
 
-def _exact_variation(part: Part, question: Question, rescored: RescoredQuery, found: Mixture, rounding: Slack) -> float:
+def _exact_variation(
+    part: Shard, question: Question, rescored: RescoredQuery, found: Mixture, rounding: Slack
+) -> float:
     """What rounding alone moves."""
     return total_variation(
         found,

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
-from attention.dtypes import F64
+from attention.dtypes import F64, I64
+from attention.kernels import pin_kernels
 from attention.lookup.answer import Answer, Sweep, answer_to, sweep_of
 from attention.lookup.bounds.certificate import Certificate, total_variation
 from attention.lookup.bounds.output import bound_summed
 from attention.lookup.bounds.similarities import Slack, similarity_slack
 from attention.lookup.bounds.weights import bound_bias_rounding, bound_ties
-from attention.lookup.memory.view import Mask, View
-from attention.lookup.question import Auto, Question, by_mask
-from attention.lookup.shards.every_row import EveryRow, Read
-from attention.lookup.shards.remote.every_row import RemoteRows
-from attention.lookup.shards.remote.view import RemoteView
+from attention.lookup.memory.view import AnyMask, AnyView
+from attention.lookup.question import Auto, Question, by_mask, without_forbidden
+from attention.lookup.shards import Shard, open_shard
 from attention.lookup.softmax.distribution import (
     Distribution,
     one_hot,
@@ -39,42 +39,42 @@ METHOD = "exact"
 SCAN_CELLS = 2**23
 
 
-def exact_answers(view: View, questions: Sequence[Question]) -> list[Answer]:
+def exact_answers(view: AnyView, questions: Sequence[Question]) -> list[Answer]:
     """Answer each question over every row that passes. Questions of one mask share the reading of the keys."""
     answers: list[Answer | None] = [None] * len(questions)
     for mask, group in by_mask(questions):
-        rows = every_row(view, mask)
-        together = max(1, SCAN_CELLS // max(rows.n, 1))
+        shard = open_shard(view, mask)
+        together = max(1, SCAN_CELLS // max(shard.keys, 1))
         for first in range(0, len(group), together):
             some = group[first : first + together]
-            found = _each(rows, [questions[i] for i in some])
+            found = _each(shard, [questions[i] for i in some])
             for index, answer in zip(some, found, strict=True):
                 answers[index] = answer
     return [answer for answer in answers if answer is not None]
 
 
-def exact_sweep(view: View, question: Question, temperatures: Sequence[float]) -> Sweep:
+def exact_sweep(view: AnyView, question: Question, temperatures: Sequence[float]) -> Sweep:
     """One question at many temperatures; its own temperature, normaliser and `top_p` do not matter here."""
-    rows = every_row(view, question.mask)
-    (biases,) = rows.biases([question])
-    (similarities,) = rows.similarities([question], [None])
-    known = similarities if rows.grouping is None else rows.summed_alike(question, similarities)
+    shard = open_shard(view, question.mask)
+    (biases,) = shard.read_biases([question])
+    (similarities,) = shard.read_similarities([question], [None])
+    known = similarities if shard.grouping is None else shard.recompute(question, similarities)
 
     def at(temperature: float) -> tuple[F64, Evidence, Certificate]:
         asked = replace(question, temperature=temperature, normaliser="softmax")
         found = Weighed.of(asked, similarities, biases)
         by = found if known is similarities else Weighed.of(asked, known, biases)
-        return by.found.weights, found.evidence, Certificate(METHOD, variation_of(rows, found), None)
+        return by.found.weights, found.evidence, Certificate(METHOD, variation_of(shard, found), None)
 
     return sweep_of(
         question,
-        rows.numbers,
+        lambda positions: shard.numbers(shard.rows[positions]),
         known,
         map(at, temperatures),
-        documents=_documents(rows),
-        keys=rows.n,
-        grouping=rows.grouping,
-        order=rows.order,
+        documents=_documents(shard),
+        keys=shard.keys,
+        grouping=shard.grouping,
+        order=_order(shard),
     )
 
 
@@ -135,26 +135,27 @@ class Weighed:
         return restore_evidence(self.found.evidence, null, self.temperature, self.peak)
 
 
-def every_row(view: View, mask: Mask | None) -> EveryRow:
-    """The rows that pass, wherever they lie."""
-    return RemoteRows(view, mask) if isinstance(view, RemoteView) else Read(view, mask)
+def _order(shard: Shard) -> I64 | None:
+    """Return int64[keys], the sort key of rows that tie; None if rows stand in that order."""
+    order = shard.order(shard.rows)
+    return None if order is shard.rows else order
 
 
-def _documents(rows: EveryRow) -> int:
-    return rows.n if rows.grouping is None else len(rows.grouping.numbers)
+def _documents(shard: Shard) -> int:
+    return shard.keys if shard.grouping is None else len(shard.grouping.numbers)
 
 
-def _each(rows: EveryRow, questions: Sequence[Question]) -> Iterator[Answer]:
-    biases = rows.biases(questions)
-    similarities = rows.similarities(questions, biases)
+def _each(shard: Shard, questions: Sequence[Question]) -> Iterator[Answer]:
+    biases = shard.read_biases(questions)
+    similarities = shard.read_similarities(questions, biases)
     found = [Weighed.of(*each) for each in zip(questions, similarities, biases, strict=True)]
     blended = [index for index, question in enumerate(questions) if question.output]
     outputs: dict[int, F64] = {}
     if blended:
         weights = np.array([found[index].found.weights for index in blended])
-        outputs = dict(zip(blended, rows.sums(weights), strict=True))
+        outputs = dict(zip(blended, shard.weighted_sums(weights), strict=True))
     for index, weighed in enumerate(found):
-        yield _answer(rows, weighed, outputs.get(index))
+        yield _answer(shard, weighed, outputs.get(index))
 
 
 def _distribution(question: Question, similarities: F64) -> Distribution:
@@ -169,25 +170,25 @@ def _distribution(question: Question, similarities: F64) -> Distribution:
     return sparse(similarities, null, temperature, question.normaliser)
 
 
-def _answer(rows: EveryRow, weighed: Weighed, output: F64 | None) -> Answer:
-    variation = variation_of(rows, weighed)
-    error = None if output is None else bound_summed(variation, rows.facts.value_norm, rows.terms)
+def _answer(shard: Shard, weighed: Weighed, output: F64 | None) -> Answer:
+    variation = variation_of(shard, weighed)
+    error = None if output is None else bound_summed(variation, shard.facts.value_norm, shard.term_count)
     question, counted = weighed.question, weighed
-    if rows.grouping is not None:
-        known = rows.summed_alike(question, weighed.similarities)
+    if shard.grouping is not None:
+        known = shard.recompute(question, weighed.similarities)
         counted = Weighed.of(replace(question, temperature=weighed.temperature), known, weighed.biases)
     found = answer_to(
         counted.asked,
-        rows.numbers,
+        lambda positions: shard.numbers(shard.rows[positions]),
         counted.levels,
         counted.found.weights,
         weighed.found.evidence,
         Certificate(METHOD, variation, error),
-        documents=_documents(rows),
-        keys=rows.n,
+        documents=_documents(shard),
+        keys=shard.keys,
         output=output,
-        grouping=rows.grouping,
-        order=rows.order,
+        grouping=shard.grouping,
+        order=_order(shard),
         raw=counted.similarities.__getitem__ if weighed.in_logits else None,
         biased=weighed.biases is not None and not weighed.in_logits,
     )
@@ -196,21 +197,21 @@ def _answer(rows: EveryRow, weighed: Weighed, output: F64 | None) -> Answer:
     return replace(found, evidence=weighed.evidence, logits=found.logits + counted.peak / weighed.temperature)
 
 
-def variation_of(rows: EveryRow, weighed: Weighed) -> float:
+def variation_of(shard: Shard, weighed: Weighed) -> float:
     """What rounding moves of the weights of all rows, in total variation."""
     similarities, levels = weighed.similarities, weighed.levels
     if not levels.size:
         return 0.0
-    rounding = similarity_slack(rows.facts.similarity, weighed.question.vector, rows.facts.key_norm)
-    null_key = weighed.question.null_key(weighed.temperature, rows.n)
+    rounding = similarity_slack(shard.facts.similarity, weighed.question.vector, shard.facts.key_norm)
+    null_key = weighed.question.null_key(weighed.temperature, shard.keys)
     null = None if null_key is None else null_key.similarity
     ties = levels == levels.max()
 
     def copies() -> bool:
-        return rows.alike(np.flatnonzero(ties))
+        return shard.alike(shard.rows[np.flatnonzero(ties)])
 
     if weighed.biases is None:
-        return _rounded(weighed, rounding, rows.n, copies)
+        return _rounded(weighed, rounding, shard.keys, copies)
     told = bound_bias_rounding(weighed.biases[ties])
     if not weighed.in_logits:
         return min(1.0, bound_ties(similarities, null, rounding, alike=copies()) + told)
@@ -219,7 +220,7 @@ def variation_of(rows: EveryRow, weighed: Weighed) -> float:
     found = _rounded(
         weighed,
         rounding.in_logits(weighed.temperature, largest),
-        rows.n,
+        shard.keys,
         lambda: bool((biases[ties] == biases[ties][0]).all()) and copies(),
     )
     return min(1.0, found + told)
@@ -228,3 +229,88 @@ def variation_of(rows: EveryRow, weighed: Weighed) -> float:
 def _rounded(weighed: Weighed, rounding: Slack, n: int, alike: Callable[[], bool]) -> float:
     levels = weighed.levels
     return total_variation(weighed.found, weighed.asked.normaliser, levels, float(levels.max()), rounding, n, alike)
+
+
+class Similarities(NamedTuple):
+    """Of all rows that pass, in one order that is the view's.
+
+    Attributes:
+        numbers: int64[n], the rows'.
+        owners: int64[n], the number of the document that each is a key of.
+        similarities: float64[q, n].
+    """
+
+    numbers: I64
+    owners: I64
+    similarities: F64
+
+
+def similarities_of(view: AnyView, vectors: F64, mask: AnyMask | None = None) -> Similarities:
+    """The similarity of each query with every row that passes; off by no more than `bounds.rounding` says.
+
+    Args:
+        vectors: float64[q, d], finite, at least one; so few that float64[q, n] fits.
+        mask: of this view; None for all rows.
+
+    Raises:
+        ShapeError: a query has another width than the keys.
+        ParameterError: a zero query under cosine, or a mask of another view.
+    """
+    questions = [Question(vector, 0.0, mask=mask, top_k=0, output=False) for vector in vectors]
+    for question in questions:
+        question.check(view)
+    with pin_kernels():
+        shard = open_shard(view, mask)
+        similarities = shard.read_similarities(questions, [None] * len(questions))
+        return Similarities(shard.numbers(shard.rows), shard.owners(shard.rows), similarities)
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """What every document that passes weighs.
+
+    Attributes:
+        numbers: int64[m], the documents, ascending.
+        weights: float64[m], of each with all of its keys; with the null key's they sum to one.
+        total_variation: ½·Σ|w − ŵ| over all of them and the null key is at most this.
+    """
+
+    numbers: I64
+    weights: F64
+    total_variation: float
+
+
+def weights_of(view: AnyView, question: Question) -> Weights:
+    """The weight of every document that passes; how many are asked for does not matter.
+
+    Raises:
+        ShapeError: the query has another width than the keys.
+        ParameterError: a zero query under cosine, or a mask or a bias of another view.
+    """
+    question.check(view)
+    (asked,) = without_forbidden([replace(question, top_k=0, top_p=None, output=False)])
+    with pin_kernels():
+        shard = open_shard(view, asked.mask)
+        biases = shard.read_biases([asked])
+        (similarities,) = shard.read_similarities([asked], biases)
+        weighed = Weighed.of(asked, similarities, biases[0])
+        variation, weights = variation_of(shard, weighed), weighed.found.weights
+        if shard.grouping is not None:
+            return Weights(shard.grouping.numbers, shard.grouping.sums(weights), variation)
+        numbers = shard.numbers(shard.rows)
+        if (numbers[1:] > numbers[:-1]).all():
+            return Weights(numbers, weights, variation)
+        order = np.argsort(numbers)
+        return Weights(numbers[order], weights[order], variation)
+
+
+def weights_among(view: AnyView, question: Question) -> Weights:
+    """The same for whoever leaves the null key out, so that only how the weights stand to each other matters.
+
+    With softmax above temperature 0 they are those without a null key: so they are as certain where that has nearly all
+    of the weight.
+
+    Raises:
+        ShapeError, ParameterError: as `weights_of`.
+    """
+    return weights_of(view, replace(question, null=None) if question.weighs_all else question)

@@ -9,7 +9,7 @@ import numpy as np
 from attention.dtypes import F64, I64
 from attention.lookup.drafts import drafted, wanted_by
 from attention.lookup.memory.view import View
-from attention.lookup.quantised import WIDTHS, part_of
+from attention.lookup.quantised import WIDTHS, shard_of
 from attention.lookup.question import Question
 
 
@@ -25,8 +25,8 @@ def similarities_seen(view: View, questions: Sequence[Question]) -> tuple[I64, l
         questions: without masks; of one bias and temperature, or of none. With a bias it is logits that are seen, and
             their softmax at temperature 1.
     """
-    part, bias = part_of(view, questions[0]), questions[0].bias
-    questions = [part.asked(question) for question in questions]
+    part, bias = shard_of(view, questions[0]), questions[0].bias
+    questions = [part.scan_question(question) for question in questions]
     queries = part.codes(wanted_by(part, questions, WIDTHS[0]))
     drafts = drafted(part, questions, WIDTHS[0])
     numbers, seen = [], []

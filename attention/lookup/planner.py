@@ -1,9 +1,10 @@
-"""Asking a view: which path answers a question."""
+"""The planner: it groups questions by path, and calls each path once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,78 +16,142 @@ from attention.lookup.answer import Answer, Sweep
 from attention.lookup.exact import exact_answers, exact_sweep
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.memory import Memory
-from attention.lookup.memory.view import Mask, View
+from attention.lookup.memory.view import AnyMask, AnyView, View
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.question import Auto, Question, without_forbidden
-from attention.lookup.shards.parted import Parted
+from attention.lookup.shards.remote.view import RemoteView
 from attention.lookup.softmax.null_key import Background
 from attention.lookup.temperature_sweep import quantised_sweep, solved
 
-SMALL_CELLS = 2_816 * 384
-"""So many components among the rows that pass are read in float64 in the time that a scan takes for its own steps, for
-one question; for several together it is a third as many, but who asks beside it does not change a question's path."""
+EXACT_MAX_COMPONENTS = 2_816 * 384
+"""The most components of passing rows that the exact path reads as fast as a scan begins and ends, for one question.
 
-SCANNED = 24
-"""Reading one row in float64 takes about as long as scanning so many."""
+For several questions it is a third as many. The path of a question does not depend on the others of its batch.
+"""
 
-PRECISE, PATIENCE = 1e-4, 4
-"""A scan seldom proves less than this; where that is asked for, so many times as many rows are read in float64."""
+ROWS_SCANNED_PER_EXACT_ROW = 24
+"""How many rows a scan reads in the time in which the exact path reads one."""
+
+TIGHT_ERROR, TIGHT_ERROR_FACTOR = 1e-4, 4
+"""A `max_error` that a scan seldom proves; below it the exact path takes this many times as many components."""
 
 
+@overload
 def attend(
-    query: NDArray[np.floating],
-    memory: Memory | View | Sequence[View],
+    query: np.ndarray[tuple[int], np.dtype[np.floating]],
+    memory: Memory | View | RemoteView | Sequence[View],
     *,
     temperature: float | Auto,
     null: float | Background | None = None,
-    mask: Mask | NDArray[np.bool_] | None = None,
+    mask: AnyMask | NDArray[np.bool_] | None = None,
     bias: Bias | None = None,
     normaliser: str = "softmax",
     top_k: int | None = None,
     top_p: float | None = None,
     output: bool = True,
     max_error: float | None = None,
-) -> Answer:
-    """Attend with one query over every row of a memory: softmax(similarity(query, keys) / temperature) · values.
+) -> Answer: ...
 
-    Args:
-        query: float[d].
-        memory: a memory, whose current view is asked, a view, or views that are parts of one, see `Parted`.
-        mask: as in `Question`; or bool[n], one for each document in the order of their numbers.
-        temperature, null, normaliser, top_k, top_p, output, max_error, bias: as in `Question`.
 
-    Raises:
-        ShapeError: the query has another width than the keys.
-        ParameterError: a number out of its range, a zero query under cosine, or a mask or a bias of another view.
+@overload
+def attend(
+    query: np.ndarray[tuple[int, int], np.dtype[np.floating]],
+    memory: Memory | View | RemoteView | Sequence[View],
+    *,
+    temperature: float | Auto,
+    null: float | Background | None = None,
+    mask: AnyMask | NDArray[np.bool_] | None = None,
+    bias: Bias | None = None,
+    normaliser: str = "softmax",
+    top_k: int | None = None,
+    top_p: float | None = None,
+    output: bool = True,
+    max_error: float | None = None,
+) -> list[Answer]: ...
+
+
+def attend(
+    query: NDArray[np.floating],
+    memory: Memory | View | RemoteView | Sequence[View],
+    *,
+    temperature: float | Auto,
+    null: float | Background | None = None,
+    mask: AnyMask | NDArray[np.bool_] | None = None,
+    bias: Bias | None = None,
+    normaliser: str = "softmax",
+    top_k: int | None = None,
+    top_p: float | None = None,
+    output: bool = True,
+    max_error: float | None = None,
+) -> Answer | list[Answer]:
+    """Attend over every row of a memory: softmax(similarity(query, keys) / temperature) · values.
+
+    Parameters
+    ----------
+    query : float[d] or float[q, d]
+        One query, or several that share one reading of the keys. A NumPy array, a list, or a torch tensor on the CPU
+        that needs no gradient.
+    memory : Memory, View, RemoteView, or a list of views
+        A memory is asked at its current view, a list of views as `View.merged` of them.
+    temperature : float or Auto
+        0, or from 1e-30 to infinity; `Auto` finds the temperature.
+    null : float, Background, or None
+        The similarity of the null key, or the background that it weighs as much as. None for no null key.
+    mask : Mask, bool[n], or None
+        The documents that may be attended to; booleans stand in the order of the documents' numbers.
+    bias : Bias or None
+        What is added to the logits of some documents, −∞ to forbid one.
+    normaliser : str
+        softmax, sparsemax, entmax15 or one_hot.
+    top_k : int or None
+        The least number of documents in the head: 10 by default, or 1,000 with `top_p`.
+    top_p : float or None
+        The share of the documents' weight that the head holds, above 0 and at most 1.
+    output : bool
+        Whether to compute the blended value.
+    max_error : float or None
+        A bound on total variation, and on the output's error relative to the largest value.
+
+    Returns
+    -------
+    Answer or list[Answer]
+        One answer for a query float[d]; a list of q answers for queries float[q, d].
+
+    Raises
+    ------
+    ShapeError
+        The query is neither float[d] nor float[q, d], or has another width than the keys.
+    ParameterError
+        A number is out of its range, a query is zero under cosine, or the mask or bias belongs to another view.
     """
     view = _view_of(memory)
-    if mask is not None and not isinstance(mask, Mask):
+    if mask is not None and not isinstance(mask, AnyMask):
         flags = np.asarray(mask)
         if flags.dtype != np.bool_:
             raise ParameterError(f"mask must be a Mask or booleans, got {flags.dtype}: view.mask(numbers) makes one")
+        if isinstance(view, RemoteView):
+            raise ParameterError("A remote view has no mask of booleans. Use view.where(condition).")
         mask = view.mask(flags)
-    return answer(view, Question(query, temperature, null, mask, normaliser, top_k, top_p, output, max_error, bias))
+    options = (temperature, null, mask, normaliser, top_k, top_p, output, max_error, bias)
+    if np.ndim(query) != 2:
+        return answer(view, Question(query, *options))
+    return answers(view, [Question(vector, *options) for vector in query])
 
 
-def _view_of(asked: Memory | View | Sequence[View]) -> View:
-    """What is asked, as one view.
+def _view_of(memory: Memory | View | RemoteView | Sequence[View]) -> View | RemoteView:
+    """Return the one view that is asked.
 
     Raises:
-        ParameterError: it is none of these.
+        ParameterError: neither a memory nor a view nor views.
     """
-    if isinstance(asked, Memory):
-        return asked.view
-    if isinstance(asked, View):
-        return asked
-    if isinstance(asked, Sequence) and all(isinstance(part, View) for part in asked):
-        return Parted.of(asked)
-    raise ParameterError(
-        f"expected a Memory, a View, or several views that are parts of one, got {type(asked).__name__}: "
-        "Memory.of(keys) makes a memory of an array"
-    )
+    if isinstance(memory, Memory):
+        return memory.view
+    if isinstance(memory, View | RemoteView):
+        return memory
+    return View.merged(memory)
 
 
-def answer(view: Memory | View | Sequence[View], question: Question) -> Answer:
+def answer(view: Memory | View | RemoteView | Sequence[View], question: Question) -> Answer:
     """Attend over every row of the view that passes the question's mask.
 
     Raises:
@@ -96,18 +161,17 @@ def answer(view: Memory | View | Sequence[View], question: Question) -> Answer:
     return answers(view, [question])[0]
 
 
-def answers(parts: Memory | View | Sequence[View], questions: Sequence[Question]) -> list[Answer]:
+def answers(memory: Memory | View | RemoteView | Sequence[View], questions: Sequence[Question]) -> list[Answer]:
     """Answer many questions in one reading of the keys; each as `answer` would.
 
     Args:
-        parts: a memory, whose current view is asked; a view; or several whose answers become one: what `Parted.of`
-            makes of them, which masks are made with.
+        memory: a memory, whose current view is asked; a view; or several views, which are asked as `View.merged`.
 
     Raises:
         ShapeError: a query has another width than the keys.
         ParameterError: a zero query under cosine, or a mask or a bias of another view.
     """
-    view = _view_of(parts)
+    view = _view_of(memory)
     if not (isinstance(questions, Sequence) and all(isinstance(question, Question) for question in questions)):
         raise ParameterError("expected a list of Questions: a query becomes one with Question(query, temperature)")
     for question in questions:
@@ -116,45 +180,53 @@ def answers(parts: Memory | View | Sequence[View], questions: Sequence[Question]
         return _answers(view, without_forbidden(questions))
 
 
-def _answers(view: View, questions: Sequence[Question]) -> list[Answer]:
-    found: list[Answer | None] = [None] * len(questions)
-    large = [index for index, question in enumerate(questions) if not _is_small(view, question)]
-    for index, answer in zip(large, _scanned(view, [questions[i] for i in large]), strict=True):
-        found[index] = answer
-    rest = [index for index, answer in enumerate(found) if answer is None]
-    for index, answer in zip(rest, exact_answers(view, [questions[i] for i in rest]), strict=True):
-        found[index] = answer
-    return [answer for answer in found if answer is not None]
+def _answers(view: AnyView, questions: Sequence[Question]) -> list[Answer]:
+    """Call each path once with its questions: the solver of `Auto`, the scan, and the exact path for the rest."""
+    answers: list[Answer | None] = [None] * len(questions)
+    exact, auto, scanned = list[int](), list[int](), dict[int, Question]()
+    for index, question in enumerate(questions):
+        if reads_exactly(view, question):
+            exact.append(index)
+        elif isinstance(question.temperature, Auto):
+            auto.append(index)
+        else:
+            scanned[index] = question
+    if auto:
+        for index, solution in zip(auto, solved(view, [questions[i] for i in auto]), strict=True):
+            if solution is None:
+                exact.append(index)
+            elif solution.answer is None:
+                scanned[index] = replace(questions[index], temperature=solution.temperature)
+            else:
+                answers[index] = solution.answer
+    if scanned:
+        indices = sorted(scanned)
+        for index, answer in zip(indices, quantised_answers(view, [scanned[i] for i in indices]), strict=True):
+            answers[index] = answer
+            if answer is None:
+                exact.append(index)
+    if exact:
+        exact.sort()
+        for index, answer in zip(exact, exact_answers(view, [questions[i] for i in exact]), strict=True):
+            answers[index] = answer
+    return [answer for answer in answers if answer is not None]
 
 
-def _scanned(view: View, questions: Sequence[Question]) -> list[Answer | None]:
-    """Answer each question by its codes; None where the exact path has to."""
-    found: list[Answer | None] = [None] * len(questions)
-    auto = [index for index, question in enumerate(questions) if isinstance(question.temperature, Auto)]
-    asked = list(questions)
-    for index, one in zip(auto, solved(view, [questions[i] for i in auto]), strict=True):
-        if one is not None:
-            found[index] = one.answer
-            asked[index] = replace(questions[index], temperature=one.temperature)
-    scanned = [index for index, answer in enumerate(found) if answer is None]
-    for index, answer in zip(scanned, quantised_answers(view, [asked[i] for i in scanned]), strict=True):
-        found[index] = answer
-    return found
-
-
-def sweep(view: Memory | View, question: Question, temperatures: Sequence[float]) -> Sweep:
+def sweep(
+    memory: Memory | View | RemoteView | Sequence[View], question: Question, temperatures: Sequence[float]
+) -> Sweep:
     """Answer one question at many temperatures from one reading of the keys.
 
     Args:
-        question: softmax only, a number for its temperature, which is not used; no `top_p`. Where it has a bias every
-            row is read in float64, for no one scan knows the logits of each temperature.
+        question: softmax only, a number for its temperature, which is not used; no `top_p`. With a bias every row is
+            read in float64, for no one scan knows the logits of each temperature.
         temperatures: each 0, or from 1e-30 to infinity.
 
     Raises:
         ShapeError: the query has another width than the keys.
         ParameterError: a question or a temperature that a sweep is not for.
     """
-    view = _view_of(view)
+    view = _view_of(memory)
     question.check(view)
     if question.normaliser != "softmax" or isinstance(question.temperature, Auto) or question.top_p is not None:
         raise ParameterError("a sweep is softmax at given temperatures, without top_p: leave the others as they are")
@@ -162,17 +234,17 @@ def sweep(view: Memory | View, question: Question, temperatures: Sequence[float]
         check_temperature(temperature)
     (question,) = without_forbidden([question])
     with pin_kernels():
-        exact = question.bias is not None or view.bare or _is_small(view, question)
-        found = None if exact else quantised_sweep(view, question, temperatures)
-        return exact_sweep(view, question, temperatures) if found is None else found
+        exact = question.bias is not None or view.bare or reads_exactly(view, question)
+        scanned = None if exact else quantised_sweep(view, question, temperatures)
+        return exact_sweep(view, question, temperatures) if scanned is None else scanned
 
 
-def _is_small(view: View, question: Question) -> bool:
-    """Whether reading the originals of the rows that pass takes no longer than scanning them and what is beside them.
+def reads_exactly(view: AnyView, question: Question) -> bool:
+    """Return whether reading the passing rows' originals takes no longer than a scan.
 
-    Also if some are not kept in codes, and the question has a bias or `Auto`, or documents have several keys: see
-    `UncodedShard`; and while there is no machine code to scan with. Else it follows from the view, the mask and the
-    question alone: an answer takes the same path whatever is asked beside it, and a sweep takes that of `attend`.
+    Also True if some rows have no codes and the question has a bias or `Auto`, or documents have several keys, see
+    `UncodedShard`; and while there is no machine code to scan with. Otherwise only view, mask
+    and question decide: the path does not depend on the other questions, and a sweep takes the path of `attend`.
     """
     if view.bare:
         plain = question.bias is None and not isinstance(question.temperature, Auto) and not view.facts.several
@@ -180,11 +252,11 @@ def _is_small(view: View, question: Question) -> bool:
             return True
     elif not kernels().SCANS and not view.beyond_memory:
         return True
-    passing, beside = view.n, 0
+    passing, masked = view.n, 0
     if question.mask is not None:
-        passing, beside = question.mask.n, question.mask.scanned - question.mask.n
+        passing, masked = question.mask.n, question.mask.scanned - question.mask.n
     width = view.dimension or 1
-    most = SMALL_CELLS + beside * width / SCANNED
-    if question.max_error is not None and question.max_error < PRECISE:
-        most *= PATIENCE
-    return passing * width <= most
+    limit = EXACT_MAX_COMPONENTS + masked * width / ROWS_SCANNED_PER_EXACT_ROW
+    if question.max_error is not None and question.max_error < TIGHT_ERROR:
+        limit *= TIGHT_ERROR_FACTOR
+    return passing * width <= limit

@@ -13,7 +13,7 @@ from attention.dtypes import F64
 from attention.errors import ParameterError, ShapeError
 from attention.logits import check_temperature
 from attention.lookup.memory.bias import Bias
-from attention.lookup.memory.view import Mask, View
+from attention.lookup.memory.view import AnyMask, AnyView, Mask
 from attention.lookup.softmax.distribution import SUPPORT, null_logit
 from attention.lookup.softmax.null_key import Background, NullKey
 from attention.normalisers import NORMALISERS
@@ -70,7 +70,7 @@ class Question:
     query: NDArray[np.floating]
     temperature: float | Auto
     null: float | Background | None = None
-    mask: Mask | None = None
+    mask: AnyMask | None = None
     normaliser: str = "softmax"
     top_k: int | None = None
     top_p: float | None = None
@@ -159,7 +159,7 @@ class Question:
         null = null_logit(self.null_key(self.temperature, keys), self.temperature, peak)
         return replace(self, temperature=1.0, null=null, bias=None)
 
-    def check(self, view: View) -> None:
+    def check(self, view: AnyView) -> None:
         """Refuse a question that this view cannot be asked.
 
         Raises:
@@ -173,12 +173,12 @@ class Question:
             )
         if view.similarity == "cosine" and not self.query.any():
             raise ParameterError("the query is a zero vector, for which cosine is not defined: send another one")
-        if self.mask is not None and not isinstance(self.mask, Mask):
-            raise ParameterError(
-                f"mask must be a Mask, got {type(self.mask).__name__}: make it with view.mask, which takes numbers or "
-                "booleans"
-            )
-        if self.mask is not None and self.mask.view is not view:
+        if self.mask is not None and getattr(self.mask, "view", None) is not view:
+            if not isinstance(self.mask, AnyMask):
+                raise ParameterError(
+                    f"mask must be a Mask, got {type(self.mask).__name__}: make it with view.mask, which takes numbers "
+                    "or booleans"
+                )
             raise ParameterError("the mask belongs to another view: make it with this view's mask(numbers)")
         if self.bias is not None and self.bias.view is not view:
             raise ParameterError("the bias belongs to another view: make it with Bias.of(view, numbers, addends)")
@@ -208,7 +208,7 @@ def _is_finite(given: object) -> bool:
         return False
 
 
-def by_mask(questions: Sequence[Question]) -> Iterator[tuple[Mask | None, list[int]]]:
+def by_mask(questions: Sequence[Question]) -> Iterator[tuple[AnyMask | None, list[int]]]:
     """The questions' indices, grouped by the mask that they share."""
     groups: dict[int, list[int]] = {}
     for index, question in enumerate(questions):
@@ -235,6 +235,7 @@ def without_forbidden(questions: Sequence[Question]) -> list[Question]:
         if allowed is not None:
             pair = id(question.mask), id(question.bias)
             if pair not in masks:
+                assert question.mask is None or isinstance(question.mask, Mask)
                 masks[pair] = allowed if question.mask is None else question.mask & allowed
             question = replace(question, mask=masks[pair])
         found.append(question)

@@ -12,13 +12,13 @@ from attention.lookup.answer import Answer, Sweep, sweep_of
 from attention.lookup.bounds.certificate import Certificate
 from attention.lookup.bounds.similarities import QuantisationError
 from attention.lookup.drafts import coldest, draft, reading, wanted_by
-from attention.lookup.memory.view import View
-from attention.lookup.quantised import WIDTHS, answer_of, part_of
+from attention.lookup.memory.view import AnyView
+from attention.lookup.quantised import WIDTHS, answer_of, shard_of
 from attention.lookup.question import Auto, Question, by_mask
 from attention.lookup.rescoring.candidates import RescoredQuery
+from attention.lookup.shards import Shard
 from attention.lookup.shards.documents import counted, heaviest_among
 from attention.lookup.shards.scan_result import ScanResult
-from attention.lookup.shards.shard import Part
 from attention.lookup.softmax.distribution import solve_temperature
 from attention.lookup.softmax.mixture import Mixture, TailSums, mix
 
@@ -66,9 +66,9 @@ class Solved:
     answer: Answer | None
 
 
-def quantised_sweep(view: View, question: Question, temperatures: Sequence[float]) -> Sweep | None:
+def quantised_sweep(view: AnyView, question: Question, temperatures: Sequence[float]) -> Sweep | None:
     """One question at many temperatures; None where the exact path has to answer."""
-    part = part_of(view, question)
+    part = shard_of(view, question)
     (read,) = _readings(part, [question])
     if read is None:
         return None
@@ -98,7 +98,7 @@ def quantised_sweep(view: View, question: Question, temperatures: Sequence[float
     )
 
 
-def solved(view: View, questions: Sequence[Question]) -> list[Solved | None]:
+def solved(view: AnyView, questions: Sequence[Question]) -> list[Solved | None]:
     """What each question's `Auto` comes to, from one scan; None where the exact path has to find it.
 
     The answer is None where it takes another scan: for a blended value, which needs every weight at that temperature,
@@ -106,7 +106,7 @@ def solved(view: View, questions: Sequence[Question]) -> list[Solved | None]:
     """
     found: list[Solved | None] = [None] * len(questions)
     for _, group in by_mask(questions):
-        part = part_of(view, questions[group[0]])
+        part = shard_of(view, questions[group[0]])
         for index, read in zip(group, _readings(part, [questions[i] for i in group]), strict=True):
             wanted = questions[index].temperature
             if read is None or not isinstance(wanted, Auto):
@@ -126,7 +126,7 @@ def solved(view: View, questions: Sequence[Question]) -> list[Solved | None]:
     return found
 
 
-def _readings(part: Part, questions: Sequence[Question]) -> list[Reading | None]:
+def _readings(part: Shard, questions: Sequence[Question]) -> list[Reading | None]:
     """A scan into histograms, and what follows for each question; None for those that it cannot decide."""
     fit = [index for index, question in enumerate(questions) if part.fits(question.vector)]
     readings: list[Reading | None] = [None] * len(questions)

@@ -191,11 +191,10 @@ class MetadataCache:
         cover = RoutedShards(self._calling, asked, told)
         return RemoteView(
             similarity,
-            (),
             dimension,
             value_dimension,
-            holders=cover,
-            told=facts,
+            hosts=cover,
+            facts=facts,
             coded=all(own.coded for own in each),
             sample=self._sampled(similarity, facts.n, cover),
         )

@@ -34,8 +34,8 @@ def view(request):
 def path(request, monkeypatch):
     """Which path is asked first; the quantised one leaves to the other what it cannot tell."""
     if request.param == "quantised":
-        monkeypatch.setattr(planner, "SMALL_CELLS", 0)
-        monkeypatch.setattr(planner, "SCANNED", np.inf)
+        monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
+        monkeypatch.setattr(planner, "ROWS_SCANNED_PER_EXACT_ROW", np.inf)
     return request.param
 
 

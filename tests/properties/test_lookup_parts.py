@@ -12,9 +12,9 @@ from attention.lookup import (
     Background,
     Bias,
     Memory,
-    Parted,
     Question,
     Rows,
+    View,
     answers,
     drafts,
     planner,
@@ -46,7 +46,7 @@ def small_blocks_and_short_lists():
             patch.setattr(module, "BLOCK_ROWS", 512)
         patch.setattr(drafts, "FEWER", 16)
         patch.setattr(scan_module, "MOST_ROWS", 1024)
-        patch.setattr(planner, "SMALL_CELLS", 0)
+        patch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
         widths = (quantised.Width(16, 128), quantised.Width(512, 1024))
         patch.setattr(quantised, "WIDTHS", widths)
         patch.setattr(sweep_module, "WIDTHS", widths)
@@ -75,7 +75,7 @@ class Split:
         self.one = self.view(similarity, np.arange(rows))
         bare = random.random(parts) < random.choice([0, 0.3])  # some without codes
         views = [self.view(similarity, np.flatnonzero(whose == part), codes_later=bare[part]) for part in range(parts)]
-        self.many = Parted.of(views)
+        self.many = View.merged(views)
         self.live = ~np.isin(self.owners, self.gone)
         self.whose = whose
 
@@ -185,8 +185,8 @@ def same_head(found, expected, top_p):
 def drafted_alone(view, options, allowed, biased):
     """What one scan of the first width tells: an answer may be of a wider one, where that does not decide its head."""
     (question,) = without_forbidden([asked_of(view, options, allowed, biased)])
-    part = quantised.part_of(view, question)
-    return drafts.drafted(part, [part.asked(question)], quantised.WIDTHS[0])[0]
+    part = quantised.shard_of(view, question)
+    return drafts.drafted(part, [part.scan_question(question)], quantised.WIDTHS[0])[0]
 
 
 def check(split, questions=4):

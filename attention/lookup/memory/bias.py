@@ -71,6 +71,13 @@ class Bias:
         largest = max((float(np.abs(each).max()) for each in found if each is not None and len(each)), default=0.0)
         return cls(view, tuple(found), mask, largest)
 
+    @cached_property
+    def runs(self) -> tuple[Bias, ...]:
+        """The biases of the view's `runs`."""
+        masks = [None] * len(self.view.runs) if self.mask is None else self.mask.runs
+        slices = zip(self.view.runs, self.view.run_slices, masks, strict=True)
+        return tuple(Bias(run, self.addends[segments], mask, self.largest) for run, segments, mask in slices)
+
     def scanned(self, segment: Segment) -> F32:
         """float32[count], of the rows of a segment, for a scan of its codes; float32[0] where all are 0."""
         index = self._index[id(segment)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby, pairwise
+from typing import Any, Protocol, final, runtime_checkable
 
 import numpy as np
 
@@ -21,6 +23,71 @@ FILE_CACHE_SHARE = 0.5
 """The part of a machine's memory in which the system may hold files."""
 
 
+class AnyView(Protocol):
+    """Rows that a question can be put to: a `View` of rows in this process, or rows that other processes hold.
+
+    Attributes are those of `View`.
+    """
+
+    @property
+    def similarity(self) -> str:
+        """The name of the similarity that queries are compared by."""
+
+    @property
+    def dimension(self) -> int | None:
+        """The keys' width; None if no row was written."""
+
+    @property
+    def value_dimension(self) -> int | None:
+        """The values' width; None if no row was written."""
+
+    @property
+    def facts(self) -> BlockStatistics:
+        """Statistics of all rows."""
+
+    @property
+    def n(self) -> int:
+        """How many rows live, or pass."""
+
+    @property
+    def documents(self) -> int:
+        """How many documents live, or pass."""
+
+    @property
+    def bare(self) -> bool:
+        """Whether some rows have no codes."""
+
+    @property
+    def beyond_memory(self) -> bool:
+        """Whether originals are likely to be on disk."""
+
+
+@runtime_checkable
+class AnyMask(Protocol):
+    """The rows of an `AnyView` that may be attended to. Attributes are those of `Mask`."""
+
+    @property
+    def view(self) -> Any:
+        """The view that the mask was made for."""
+
+    @property
+    def n(self) -> int:
+        """How many rows live, or pass."""
+
+    @property
+    def scanned(self) -> int:
+        """How many rows a scan reads to reach the passing ones."""
+
+    @property
+    def documents(self) -> int:
+        """How many documents live, or pass."""
+
+    @property
+    def value_residuals(self) -> Residuals:
+        """What codes leave out of the passing rows' values."""
+
+
+@final
 @dataclass(frozen=True, eq=False)
 class View:
     """An immutable state of a memory. Later writes make other views and leave this one alone.
@@ -31,6 +98,7 @@ class View:
         dimension: the keys' width; None before the first write.
         value_dimension: the values' width; None before the first write.
         running_grams: what this view and those before and after it add up, see there.
+        parts: the views that this one merges, see `merged`; empty if a view of one memory.
     """
 
     similarity: str
@@ -38,6 +106,61 @@ class View:
     dimension: int | None = None
     value_dimension: int | None = None
     running_grams: RunningGrams = field(default_factory=RunningGrams, repr=False)
+    parts: tuple[View, ...] = ()
+
+    @classmethod
+    def merged(cls, views: Sequence[View]) -> View:
+        """Return one view of the rows of several, no two of the same number; a document has all of its rows in one.
+
+        Masks and biases are made for the merged view. A scan reads the parts one by one.
+
+        Raises:
+            ParameterError: not a list of views, an empty list, or views of two similarities.
+            ShapeError: keys or values of two widths.
+        """
+        if not (isinstance(views, Sequence) and all(isinstance(view, View) for view in views)):
+            raise ParameterError(
+                f"expected a Memory, a View, or several views that are parts of one, got {type(views).__name__}: "
+                "Memory.of(keys) makes a memory of an array"
+            )
+        if not views:
+            raise ParameterError("a list of parts needs at least one view, got none: send [memory.view]")
+        similarities = sorted({view.similarity for view in views})
+        if len(similarities) > 1:
+            raise ParameterError(
+                f"parts must have one similarity, got {' and '.join(similarities)}: ask each by itself"
+            )
+        parts = tuple(view for view in views if view.segments)
+        widths = {name: sorted({getattr(part, name) for part in parts}) for name in ("dimension", "value_dimension")}
+        for name, values in widths.items():
+            if len(values) > 1:
+                raise ShapeError(f"parts must have one {name}, got {values}: encode all with the same model")
+        segments = tuple(segment for part in parts for segment in part.segments)
+        dimension, value_dimension = (values[0] if values else None for values in widths.values())
+        return cls(similarities[0], segments, dimension, value_dimension, parts=parts)
+
+    @cached_property
+    def runs(self) -> tuple[View, ...]:
+        """The views that a scan reads one by one: the parts, cut between rows with codes and rows without.
+
+        Empty if a scan reads the view as a whole.
+        """
+        views = self.parts or (self,)
+        if not any(len({segment.block.bare for segment in view.segments}) > 1 for view in views):
+            return self.parts
+        return tuple(
+            View(view.similarity, tuple(run), view.dimension, view.value_dimension)
+            for view in views
+            for _, run in groupby(view.segments, key=lambda segment: segment.block.bare)
+        )
+
+    @cached_property
+    def run_slices(self) -> tuple[slice, ...]:
+        """The segments of each run, as a slice of `segments`."""
+        edges = [0]
+        for run in self.runs:
+            edges.append(edges[-1] + len(run.segments))
+        return tuple(slice(first, last) for first, last in pairwise(edges))
 
     def followed_by(self, segments: tuple[Segment, ...], dimension: int | None, value_dimension: int | None) -> View:
         """The view after a write."""
@@ -46,6 +169,8 @@ class View:
     @cached_property
     def facts(self) -> BlockStatistics:
         """What an answer needs to know of all of it."""
+        if self.parts:
+            return BlockStatistics.joined(self.similarity, self.value_dimension, [part.facts for part in self.parts])
         return BlockStatistics.of(self.similarity, self.value_dimension, self.segments)
 
     @property
@@ -202,6 +327,12 @@ class Mask:
             if bits is not None:
                 found += sum_masked_residuals(segment, bits)
         return found
+
+    @cached_property
+    def runs(self) -> tuple[Mask, ...]:
+        """The masks of the view's `runs`."""
+        slices = zip(self.view.runs, self.view.run_slices, strict=True)
+        return tuple(Mask(run, self.bits[segments]) for run, segments in slices)
 
     @property
     def nbytes(self) -> int:

@@ -1,1 +1,53 @@
-"""What a scan says of one part of a collection, and all that an answer is made of: plain arrays, no view."""
+"""Where rows lie: one protocol, `Shard`, for rows here, without codes, beside a bias, merged, or on other machines."""
+
+from __future__ import annotations
+
+from attention.errors import ParameterError
+from attention.lookup.memory.bias import Bias
+from attention.lookup.memory.statistics import BlockStatistics
+from attention.lookup.memory.view import AnyMask, AnyView, Mask, View
+from attention.lookup.shards.biased import BiasedShard
+from attention.lookup.shards.local import LocalShard
+from attention.lookup.shards.merged import MergedShards
+from attention.lookup.shards.remote.shard import RemoteShard
+from attention.lookup.shards.remote.view import RemoteMask, RemoteView
+from attention.lookup.shards.shard import Shard
+from attention.lookup.shards.uncoded import UncodedShard
+
+__all__ = ["Shard", "open_shard"]
+
+
+def open_shard(view: AnyView, mask: AnyMask | None, bias: Bias | None = None, temperature: float = 0.0) -> Shard:
+    """Return the rows of a view that a mask lets through.
+
+    Args:
+        mask: of this view; None for all rows.
+        bias: what a scan adds to the logits; None for nothing, and for the exact path, which adds biases by itself.
+        temperature: at which a scan with a bias adds up.
+
+    Raises:
+        ParameterError: the mask was made for another view.
+    """
+    if mask is not None and mask.view is not view:
+        raise ParameterError("the mask belongs to another view: make it with this view's mask(numbers)")
+    if isinstance(view, RemoteView):
+        assert mask is None or isinstance(mask, RemoteMask)
+        return RemoteShard(view, mask)
+    assert isinstance(view, View)
+    assert mask is None or isinstance(mask, Mask)
+    if not view.runs:
+        return _open_local(view, mask, bias, temperature)
+    masks = [None] * len(view.runs) if mask is None else mask.runs
+    biases = [None] * len(view.runs) if bias is None else bias.runs
+    runs = zip(view.runs, masks, biases, strict=True)
+    return MergedShards(view, mask, [_open_local(*run, temperature, view.facts) for run in runs])
+
+
+def _open_local(
+    view: View, mask: Mask | None, bias: Bias | None, temperature: float, facts: BlockStatistics | None = None
+) -> LocalShard:
+    if view.bare:
+        return UncodedShard(view, mask, facts=facts)
+    if bias is None:
+        return LocalShard(view, mask, facts=facts)
+    return BiasedShard(view, mask, bias, temperature, facts)

@@ -54,13 +54,13 @@ class BiasedShard(LocalShard):
         reach = self._reach(query) / self._temperature + self._addends.largest
         return length / self._temperature >= SHORTEST_QUERY and reach <= LARGEST_LOGIT
 
-    def asked(self, question: Question) -> Question:
+    def scan_question(self, question: Question) -> Question:
         """The question as it is asked of logits."""
         return question.in_logits(self.keys)
 
-    def restored(self, question: Question, found: Answer) -> Answer:
+    def restore(self, question: Question, answer: Answer) -> Answer:
         """The answer to a question, of what logits answered."""
-        return in_similarities(question, found, self.keys)
+        return in_similarities(question, answer, self.keys)
 
     def raw(self, query: F64, places: I64) -> Callable[[Index], F64] | None:
         """The similarities themselves of a query and of some of the rows at `places`."""
@@ -70,10 +70,10 @@ class BiasedShard(LocalShard):
         """How far rounding in float64 can carry a logit."""
         return super().slack(query).in_logits(self._temperature, self._reach(query))
 
-    def codes(self, wanted: ScanRequest) -> QueryCodes:
+    def codes(self, request: ScanRequest) -> QueryCodes:
         """The queries in codes, over the temperature."""
-        own = np.full(len(wanted.vectors), self._temperature)
-        return super().codes(replace(wanted, temperatures=own)).over(self._temperature)
+        own = np.full(len(request.vectors), self._temperature)
+        return super().codes(replace(request, temperatures=own)).over(self._temperature)
 
     def similarities_at(self, vectors: F64, places: I64, queries: I64) -> F64:
         """float64[m]: the logit of query `queries[i]` with the row at `places[i]`."""

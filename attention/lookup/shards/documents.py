@@ -14,7 +14,7 @@ from attention.dtypes import F64, I64
 from attention.lookup.question import Question
 from attention.lookup.rescoring.candidates import RescoredQuery
 from attention.lookup.rescoring.ranking import DocumentGrouping
-from attention.lookup.shards.shard import Part
+from attention.lookup.shards.shard import Shard
 from attention.lookup.softmax.mixture import Mixture, log_or_minus_inf
 
 MOST_KEYS = 2**17
@@ -42,7 +42,7 @@ class Counted:
     similarities: F64
     grouping: DocumentGrouping | None
 
-    def weights(self, part: Part, question: Question, rescored: RescoredQuery, found: Mixture) -> tuple[F64, float]:
+    def weights(self, part: Shard, question: Question, rescored: RescoredQuery, found: Mixture) -> tuple[F64, float]:
         """(weights float64[r], the weight of all documents that none of these rows belongs to).
 
         Rows of the tail are counted at their exact similarity, which the partition is only an estimate beside. Where
@@ -66,7 +66,7 @@ class Counted:
         return weights, max(all_documents - these, TINY)
 
 
-def counted(part: Part, question: Question, rescored: RescoredQuery, found: Mixture | None) -> Counted | None:
+def counted(part: Shard, question: Question, rescored: RescoredQuery, found: Mixture | None) -> Counted | None:
     """All rows of the documents that can be among the best, and of that of the best key; None where it is not told.
 
     Every document has a level. Where weights decide it is the logarithm of its mass, relative to that of the best key;
@@ -112,7 +112,7 @@ def counted(part: Part, question: Question, rescored: RescoredQuery, found: Mixt
     return _looked_up(part, question, documents[chosen]) if counts[chosen].sum() <= MOST_KEYS else None
 
 
-def heaviest_among(part: Part, rescored: RescoredQuery, found: Mixture, error: float) -> tuple[float, float]:
+def heaviest_among(part: Shard, rescored: RescoredQuery, found: Mixture, error: float) -> tuple[float, float]:
     """Return the least and the largest weight of the heaviest document, within the total variation; softmax only.
 
     A document weighs at least what its listed rows do, and at most as much more as its other rows would at the
@@ -149,7 +149,7 @@ def _by_weight(question: Question, found: Mixture) -> bool:
     return question.normaliser == "softmax" and found.evidence.temperature > 0
 
 
-def _listed(part: Part, rescored: RescoredQuery, unit: float, *, by_weight: bool) -> tuple[DocumentGrouping, F64, F64]:
+def _listed(part: Shard, rescored: RescoredQuery, unit: float, *, by_weight: bool) -> tuple[DocumentGrouping, F64, F64]:
     """The documents of all listed rows, those that are known first; what these rows make at least and at most."""
     places = np.concatenate([rescored.places, rescored.candidate_places])
     grouping = DocumentGrouping(part.owners(places))
@@ -161,7 +161,7 @@ def _listed(part: Part, rescored: RescoredQuery, unit: float, *, by_weight: bool
     return grouping, lowest, highest
 
 
-def _looked_up(part: Part, question: Question, documents: I64) -> Counted:
-    places = part.places_of(np.sort(documents))
+def _looked_up(part: Shard, question: Question, documents: I64) -> Counted:
+    places = part.rows_of(np.sort(documents))
     similarities = part.similarities_at(question.vector[None], places, np.zeros(len(places), dtype=np.int64))
     return Counted(places, similarities, DocumentGrouping(part.owners(places)))

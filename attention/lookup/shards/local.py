@@ -1,10 +1,9 @@
-"""A view as the only part of its collection: it is scanned, and says what it found in plain arrays."""
+"""The rows of a view in this process as a shard, which is scanned by its codes."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -22,22 +21,20 @@ from attention.lookup.rescoring.candidates import Candidates, count_heavy
 from attention.lookup.rescoring.originals import add_rows, compute_similarities
 from attention.lookup.scan.scan import all_rows, fits_float32, scan
 from attention.lookup.scan.thresholds import ThresholdSample, sample_best, sample_stride
-from attention.lookup.shards.by_similarity import BySimilarity
 from attention.lookup.shards.scan_result import Scanned, ScanRequest, ScanResult, Sums, added_up
+from attention.lookup.shards.shard import SimilarityShard
+from attention.lookup.shards.stored import StoredRows
 
 KNOWN = 256
 """So many rows a query, which need not decide a head, are looked up where a scan is for many temperatures."""
 
 
-class LocalShard(BySimilarity):
-    """The rows of a view that a mask lets through, as a `Part`.
+class LocalShard(StoredRows, SimilarityShard):
+    """The rows of a view that a mask lets through, with codes.
 
     Attributes:
-        facts: of the view; or of all parts, as the asker tells it, where the view is one of several.
-        method: how similarities are found, see `Certificate`.
-        in_logits: whether `compute_similarities` has logits in place of similarities.
-        documents, keys: how many documents pass, and how many rows.
-        beyond_memory: whether originals are likely to be on disk, see `View.beyond_memory`.
+        facts: statistics of the view, or of all shards if this is one of several.
+        method, in_logits, documents, keys, beyond_memory: see `Shard`.
     """
 
     method = "quantised"
@@ -45,9 +42,9 @@ class LocalShard(BySimilarity):
     def __init__(
         self, view: View, mask: Mask | None, bias: Bias | None = None, facts: BlockStatistics | None = None
     ) -> None:
-        self._view, self._mask, self._bias = view, mask, bias
+        super().__init__(view, mask, facts)
+        self._bias = bias
         self._rows = all_rows(view)
-        self.facts = facts or view.facts
         self.beyond_memory = view.beyond_memory
         self.keys = view.n if mask is None else mask.n
         self.documents = self.keys
@@ -63,23 +60,23 @@ class LocalShard(BySimilarity):
         """Whether a scan can hold the products of its keys with a query."""
         return fits_float32(self.facts, query)
 
-    def gather(self, wanted: ScanRequest, thresholds: F32 | None = None) -> ScanResult:
+    def gather(self, request: ScanRequest, thresholds: F32 | None = None) -> ScanResult:
         """Scan every row that passes, and look up in float64 the candidates that weigh much.
 
         Args:
             thresholds: float32[q], where lists open, as the asker tells each of several parts; None for one alone.
         """
-        queries = self.codes(wanted)
-        found = self._scanned(wanted, queries, thresholds)
+        queries = self.codes(request)
+        found = self._scanned(request, queries, thresholds)
         totals, starts, places, similarities = found.totals, found.starts, found.places, found.similarities
-        none, best = np.zeros(len(wanted.ks)), np.array(wanted.ks)
+        none, best = np.zeros(len(request.ks)), np.array(request.ks)
         if thresholds is not None:  # what it lists may be fewer, for others list the rest
             best = np.minimum(best, np.diff(starts))
         candidates = Candidates(best, none, starts, places, similarities, totals.thresholds, found.errors[:, 0].copy())
         weighty = found.weighty
-        if wanted.temperatures is None:  # at none of them does it help much to know more
+        if request.temperatures is None:  # at none of them does it help much to know more
             weighty = np.minimum(weighty, KNOWN)
-        known_starts, first, asked = candidates.first(candidates.at_first(weighty, wanted.most))
+        known_starts, first, asked = candidates.first(candidates.at_first(weighty, request.most))
         return ScanResult(
             documents=self.documents,
             keys=self.keys,
@@ -90,7 +87,7 @@ class LocalShard(BySimilarity):
             places=places,
             similarities=similarities,
             known_starts=known_starts,
-            known=self.similarities_at(wanted.vectors, places[first], asked),
+            known=self.similarities_at(request.vectors, places[first], asked),
             errors=found.errors,
             outputs=totals.outputs,
             bits=16 if queries.fine else 8,
@@ -99,19 +96,15 @@ class LocalShard(BySimilarity):
             bin_widths=found.bin_widths,
         )
 
-    def gathering(self, wanted: ScanRequest, thresholds: F32) -> Callable[[], ScanResult]:
-        """Begin what `gather` does, where others do it → what waits for it; here it is done then."""
-        return partial(self.gather, wanted, thresholds)
-
-    def _scanned(self, wanted: ScanRequest, queries: QueryCodes, thresholds: F32 | None) -> Scanned:
+    def _scanned(self, request: ScanRequest, queries: QueryCodes, thresholds: F32 | None) -> Scanned:
         """What a scan of the queries, which are also in codes, brings home; see `gather`."""
-        begun = (self._view, self._mask, self._rows, queries, wanted.listed, wanted.temperatures, self._bias)
-        under_way = scan(*begun, outputs=wanted.outputs, key_norm=self.facts.key_norm, thresholds=thresholds)
+        begun = (self._view, self._mask, self._rows, queries, request.listed, request.temperatures, self._bias)
+        under_way = scan(*begun, outputs=request.outputs, key_norm=self.facts.key_norm, thresholds=thresholds)
         errors = self._quantisation_errors(queries)
         accumulators = under_way.finish()
         totals = added_up(accumulators)
         inverse = accumulators[0].inverse.astype(np.float64)
-        starts, places, similarities, weighty = _listed(under_way.lists, inverse, totals, wanted.little)
+        starts, places, similarities, weighty = _listed(under_way.lists, inverse, totals, request.little)
         errors = self._rounded(errors, totals.thresholds, starts, similarities)
         histograms = [each.histogram for each in accumulators if each.histogram is not None]
         return Scanned(
@@ -131,9 +124,9 @@ class LocalShard(BySimilarity):
         """One row in so many at least can be drawn as a sample."""
         return sample_stride(self._view, self._mask)
 
-    def sampled(self, wanted: ScanRequest, sampling: ThresholdSample) -> tuple[F32, int]:
+    def sampled(self, request: ScanRequest, sampling: ThresholdSample) -> tuple[F32, int]:
         """What a sample says of where lists are to open, see `opening.sampled`."""
-        return sample_best(self._view, self._mask, self._bias, self.codes(wanted), sampling)
+        return sample_best(self._view, self._mask, self._bias, self.codes(request), sampling)
 
     def _quantisation_errors(self, queries: QueryCodes) -> F64:
         """float64[q, 3], how far scanned similarities can be off, see `QuantisationError`."""
@@ -180,7 +173,7 @@ class LocalShard(BySimilarity):
             counts += last - first
         return counts
 
-    def places_of(self, documents: I64) -> I64:
+    def rows_of(self, documents: I64) -> I64:
         """Where all rows of some documents, ascending, stand that pass; they ascend within a segment."""
         return np.concatenate([expand_ranges(first, last) for first, last in self._ranges(documents)])
 

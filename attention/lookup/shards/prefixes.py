@@ -9,11 +9,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from attention.lookup.codes.summary import KeySummary
-from attention.lookup.memory.view import Mask, View
+from attention.lookup.memory.view import AnyView, Mask, View
 from attention.lookup.question import Question
-from attention.lookup.shards.parted import Parted
 from attention.lookup.shards.remote.summaries import is_summed, summary_of
-from attention.lookup.shards.remote.view import RemoteView
 
 SHARES = (1 / 16, 1 / 4)
 """A part has at least so much of all rows, in whole blocks."""
@@ -41,11 +39,12 @@ class Prefix:
     _kept: list[KeySummary] = field(default_factory=list, init=False, repr=False)
 
     def asked(self, question: Question) -> Question:
-        """A question to the whole as these blocks are asked: whatever bound is wanted, by no more than one reading.
+        """A question to the whole as these blocks are asked: whatever bound is request, by no more than one reading.
 
         It must have no bias.
         """
         mask = question.mask
+        assert mask is None or isinstance(mask, Mask)
         here = None if mask is None else Mask(self.view, tuple(mask.bits[place] for place in self.places))
         return replace(question, mask=here, max_error=None)
 
@@ -81,12 +80,12 @@ class Prefix:
 _grown: WeakKeyDictionary[View, tuple[Prefix, ...]] = WeakKeyDictionary()
 
 
-def view_prefixes(view: View) -> tuple[Prefix, ...]:
+def view_prefixes(view: AnyView) -> tuple[Prefix, ...]:
     """Parts of a view, each with more of it than the one before, the small blocks first; the same ones whenever asked.
 
     None where it has few rows, few blocks, or rows that lie elsewhere.
     """
-    if isinstance(view, Parted | RemoteView) or sum(segment.count for segment in view.segments) < LEAST_ROWS:
+    if not isinstance(view, View) or view.parts or sum(segment.count for segment in view.segments) < LEAST_ROWS:
         return ()
     if view not in _grown:
         _grown[view] = tuple(_cut(view))

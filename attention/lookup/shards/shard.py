@@ -1,28 +1,32 @@
-"""What answers are made of: rows of one view, or of several parts together, which say little of themselves."""
+"""One place where rows lie, as every path asks it: here, without codes, beside a bias, merged, or on other machines."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from attention.dtypes import F64, I64, Index
 from attention.lookup.answer import Answer
-from attention.lookup.bounds.similarities import Slack
+from attention.lookup.bounds.similarities import Slack, similarity_slack
 from attention.lookup.codes.moments import Residuals
-from attention.lookup.codes.quantisation import QueryCodes
+from attention.lookup.codes.quantisation import QueryCodes, code_queries
 from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.question import Question
+from attention.lookup.rescoring.ranking import DocumentGrouping
 from attention.lookup.shards.scan_result import ScanRequest, ScanResult
 
 
-class Part(Protocol):
-    """Rows that are scanned, listed and looked up; they stand at places, counted from 0.
+class Shard(Protocol):
+    """The rows of a view that a mask lets through, wherever they lie.
+
+    A place counts all rows of the view from 0, masked rows included; on other machines it is the row number. A scan
+    lists rows by their places. The exact path reads every row of `rows`, in that order.
 
     Attributes:
-        facts: of all rows, those that do not pass included.
-        method: how similarities are found, see `Certificate`: "exact" where all are in float64.
-        in_logits: whether `similarities_at` has logits in place of similarities.
-        documents, keys: how many documents pass, and how many rows.
+        facts: statistics of all rows of the view, masked rows included.
+        method: how similarities are found, see `Certificate`: "exact" if all are in float64.
+        in_logits: whether `similarities_at` returns logits instead of similarities.
+        documents, keys: how many documents and how many rows pass the mask.
         beyond_memory: whether originals are likely to be on disk.
     """
 
@@ -34,53 +38,121 @@ class Part(Protocol):
     beyond_memory: bool
 
     @property
+    def term_count(self) -> int:
+        """The most numbers that are added one by one in a component of `weighted_sums`."""
+
+    @property
     def value_residuals(self) -> Residuals:
-        """What the codes of the values of all these rows leave out together, where their spread is known."""
+        """What the value codes of all passing rows leave out, summed; needs a known value spread."""
+
+    @property
+    def rows(self) -> I64:
+        """int64[keys], the places of the passing rows; for remote rows only after `read_similarities`."""
+
+    @property
+    def grouping(self) -> DocumentGrouping | None:
+        """The documents of `rows`; None if no document has several keys."""
+
+    # The scan.
 
     def fits(self, query: F64) -> bool:
-        """Whether a scan can hold the products of its keys with a query."""
+        """Return whether float32 can hold the products of a query and the keys."""
 
-    def asked(self, question: Question) -> Question:
-        """The question as it is asked of what these rows are compared by."""
+    def scan_question(self, question: Question) -> Question:
+        """Return the question as a scan answers it: in logits if `in_logits`."""
 
-    def restored(self, question: Question, found: Answer) -> Answer:
-        """The answer to a question, of what was answered to it as it was asked."""
+    def restore(self, question: Question, answer: Answer) -> Answer:
+        """Convert the answer to `scan_question` back to similarities."""
 
     def raw(self, query: F64, places: I64) -> Callable[[Index], F64] | None:
-        """The similarities of a query and of some of rows at `places`, where `similarities_at` has others; or None."""
+        """Return a function that computes similarities at positions of `places`; None unless `in_logits`."""
 
     def slack(self, query: F64) -> Slack:
-        """How far rounding can carry what `similarities_at` computes."""
+        """Return how far float64 rounding can move what `similarities_at` computes."""
 
-    def codes(self, wanted: ScanRequest) -> QueryCodes:
-        """The queries in codes."""
+    def codes(self, request: ScanRequest) -> QueryCodes:
+        """Return the queries in codes."""
 
-    def gather(self, wanted: ScanRequest) -> ScanResult:
-        """Scan every row that passes, and look up in float64 the candidates that weigh much."""
+    def gather(self, request: ScanRequest) -> ScanResult:
+        """Scan every passing row, and look up in float64 the candidates that weigh most."""
+
+    # Rows by their places.
 
     def residuals_at(self, places: I64) -> Residuals:
-        """What the codes of the values at `places` leave out together."""
+        """Return what the value codes of these rows leave out, summed."""
 
     def similarities_at(self, vectors: F64, places: I64, queries: I64) -> F64:
-        """float64[m]: the similarity of query `queries[i]` with the row at `places[i]`, copies of a row alike."""
+        """Return float64[m]: that of query `queries[i]` and row `places[i]`; copies of a key get equal ones."""
 
     def add_values(self, places: I64, queries: I64, weights: F64, outputs: F64) -> None:
-        """outputs float64[q, d_v] [query] += weight·value, for every place, its query and its weight."""
+        """Add weight·value of each row to the output float64[q, d_v] of its query."""
 
     def numbers(self, places: Index) -> I64:
-        """The row numbers at `places`, which may stand in any order."""
+        """Return the row numbers, in any order."""
 
     def order(self, places: I64) -> I64:
-        """int64[m], by which rows at `places` that tie are told apart."""
+        """Return int64[m], the sort key of rows that tie."""
 
     def owners(self, places: Index) -> I64:
-        """The documents that the rows at `places` are keys of."""
+        """Return the documents that the rows are keys of."""
 
     def key_counts(self, documents: I64) -> I64:
-        """int64[m]: how many rows each of the documents int64[m] has; none where it does not pass."""
+        """Return int64[m], how many passing rows each document has; 0 if it does not pass."""
 
-    def places_of(self, documents: I64) -> I64:
-        """Where all rows of some documents, ascending, stand that pass."""
+    def rows_of(self, documents: I64) -> I64:
+        """Return the places of all passing rows of some documents, which ascend."""
 
     def alike(self, places: Index) -> bool:
-        """Whether the rows at `places`, ascending, hold copies of one key."""
+        """Return whether these rows, which ascend, hold copies of one key."""
+
+    # Every row, for the exact path.
+
+    def read_biases(self, questions: Sequence[Question]) -> list[F64 | None]:
+        """Return float64[keys] for each question with a bias, the same array for the same bias; None for the others."""
+
+    def read_similarities(self, questions: Sequence[Question], biases: Sequence[F64 | None]) -> F64:
+        """Return float64[q, keys]. Rows that can be in the head, by similarity or by logit, are summed alike."""
+
+    def recompute(self, question: Question, similarities: F64) -> F64:
+        """Return a copy of the similarities float64[keys] in which every one is summed alike."""
+
+    def weighted_sums(self, weights: F64) -> F64:
+        """Return float64[q, d_v], the sum of all values, weighted by float64[q, keys]."""
+
+
+class SimilarityShard:
+    """Defaults of a `Shard` whose rows are compared by similarity.
+
+    Attributes:
+        facts, in_logits: see `Shard`.
+    """
+
+    in_logits = False
+    facts: BlockStatistics
+
+    def scan_question(self, question: Question) -> Question:
+        """See `Shard`."""
+        return question
+
+    def restore(self, question: Question, answer: Answer) -> Answer:
+        """See `Shard`."""
+        return answer
+
+    def raw(self, query: F64, places: I64) -> Callable[[Index], F64] | None:
+        """See `Shard`."""
+        return None
+
+    def slack(self, query: F64) -> Slack:
+        """See `Shard`."""
+        return similarity_slack(self.facts.similarity, query, self.facts.key_norm)
+
+    def codes(self, request: ScanRequest) -> QueryCodes:
+        """See `Shard`."""
+        return code_queries(
+            self.facts.similarity,
+            request.vectors,
+            outputs=request.outputs,
+            temperatures=None if request.fine else request.temperatures,
+            key_norm=self.facts.key_norm,
+            fine=request.fine,
+        )

@@ -46,9 +46,9 @@ class UncodedShard(LocalShard):
         """Whether a scan can hold the products of its keys with a query: float64 does."""
         return True
 
-    def sampled(self, wanted: ScanRequest, sampling: ThresholdSample) -> tuple[F32, int]:
+    def sampled(self, request: ScanRequest, sampling: ThresholdSample) -> tuple[F32, int]:
         """What a sample says of where lists are to open, see `opening.sampled`."""
-        vectors = wanted.vectors
+        vectors = request.vectors
         found, seen = [np.full((len(vectors), sampling.count), float(NO_THRESHOLD))], 0
         for segment, passes in self._view.passing(self._mask):
             places = sampling.of_segment(segment)
@@ -61,24 +61,24 @@ class UncodedShard(LocalShard):
         everything = np.sort(np.concatenate(found, axis=1), axis=1)
         return everything[:, -sampling.count :].astype(np.float32), seen
 
-    def codes(self, wanted: ScanRequest) -> QueryCodes:
+    def codes(self, request: ScanRequest) -> QueryCodes:
         """The queries as they are: none of what they are coded with is left out."""
-        vectors = wanted.vectors
+        vectors = request.vectors
         count, none = len(vectors), np.zeros(len(vectors))
         return QueryCodes(np.zeros((count, 0), np.int16), none, none, np.zeros_like(vectors), none, fine=True)
 
-    def _scanned(self, wanted: ScanRequest, queries: QueryCodes, thresholds: F32 | None) -> Scanned:
+    def _scanned(self, request: ScanRequest, queries: QueryCodes, thresholds: F32 | None) -> Scanned:
         """See `LocalShard`: every row that passes is read once."""
-        assert wanted.temperatures is not None
+        assert request.temperatures is not None
         if thresholds is None:
-            sampling = ThresholdSample.of(self.sample_stride, self.facts.n, wanted.listed)
-            thresholds = merge_thresholds([self.sampled(wanted, sampling)], sampling.count)
+            sampling = ThresholdSample.of(self.sample_stride, self.facts.n, request.listed)
+            thresholds = merge_thresholds([self.sampled(request, sampling)], sampling.count)
         levels = thresholds.astype(np.float64)
-        warmth = np.maximum(wanted.temperatures, 1e-30)
+        warmth = np.maximum(request.temperatures, 1e-30)
         starts = {id(tile.segment): tile.start for tile in self._rows.tiles}
-        vectors, similarity = wanted.vectors, self.facts.similarity
+        vectors, similarity = request.vectors, self.facts.similarity
 
-        width = (self.facts.value_dimension or 0) if wanted.outputs else 0
+        width = (self.facts.value_dimension or 0) if request.outputs else 0
 
         def read(tiles: Sequence[Tile]) -> tuple[list[_Read], F64]:
             blend = np.zeros((len(vectors), width))
@@ -102,7 +102,7 @@ class UncodedShard(LocalShard):
                 np.where(thresholds > NO_THRESHOLD, levels, -np.inf),
                 levels,
                 _together([each.sums for each in found]),
-                _together([blend for _, blend in done]) if wanted.outputs else None,
+                _together([blend for _, blend in done]) if request.outputs else None,
                 np.zeros((len(vectors), len(VALUE_ERRORS))),
             ),
             np.stack([errors, none, errors], axis=1),

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from attention.dtypes import I64
-from attention.lookup import Filtered, KeySummary, Mask, RowSelection, View
+from attention.lookup import AnyMask, Filtered, KeySummary, Mask, RemoteView, RowSelection, View
 from service.retrieval.collections.null import KeyBackground, KeySample
 from service.retrieval.errors import InvalidContent
 from service.storage import (
@@ -200,7 +200,7 @@ class Masks:
         self._columns = Columns()
         self._lock = Lock()
         self._kept: OrderedDict[bytes, _CachedFilter] = OrderedDict()
-        self._made: OrderedDict[Hashable, tuple[View, Any]] = OrderedDict()
+        self._made: OrderedDict[Hashable, tuple[View | RemoteView, Any]] = OrderedDict()
 
     def of(self, source: Source, condition: Condition, name: bytes) -> Mask:
         """Return the mask of a condition for the source's view; `name` is the digest of the condition."""
@@ -220,7 +220,7 @@ class Masks:
         """Return a metadata field of every document in the source; None if it has to be read from the store."""
         return self._columns.of(field, source)
 
-    def once(self, view: View, name: Hashable, make: Callable[[], T]) -> T:
+    def once(self, view: View | RemoteView, name: Hashable, make: Callable[[], T]) -> T:
         """Return a value derived from a view and its rows; it is cached under its name while the view is current."""
         with self._lock:
             cached = self._made.get(name)
@@ -313,16 +313,16 @@ class Snapshot:
     """
 
     record: CollectionRecord
-    view: View
+    view: View | RemoteView
     reader: Reader
     version: int
     masks: Masks
     sample: KeySample
     missing: KeySummary | None = None
-    _given: dict[bytes, Mask] = field(default_factory=dict, init=False, repr=False)
+    _given: dict[bytes, AnyMask] = field(default_factory=dict, init=False, repr=False)
     _made: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
-    def mask(self, condition: Condition) -> Mask:
+    def mask(self, condition: Condition) -> AnyMask:
         """Return the mask of a condition; the same object for the same condition, so that its queries share a scan."""
         name = condition_digest(condition)
         if name not in self._given:
@@ -360,8 +360,15 @@ class Snapshot:
         return [column]
 
     @property
+    def local_view(self) -> View | None:
+        """The view; None if other processes hold its rows."""
+        return self.view if isinstance(self.view, View) else None
+
+    @property
     def _source(self) -> Source:
-        return Source(self.record.id, self.version, self.view, self.reader)
+        view = self.local_view
+        assert view is not None
+        return Source(self.record.id, self.version, view, self.reader)
 
     def own(self) -> KeyBackground | None:
         """Return the background of the collection's own keys."""

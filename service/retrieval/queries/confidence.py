@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from attention.lookup import HALF, Answer, Background, Question, Verdict, View, answers
+from attention.lookup import HALF, Answer, Background, Question, RemoteView, Verdict, View, answers
 from service.retrieval.calibration import COVERAGES, Calibration, Variant, min_labels, weight_logits
 from service.retrieval.collections import require_calibration
 from service.retrieval.errors import InvalidContent
@@ -65,7 +65,9 @@ class ConfidenceModel:
         threshold = None if options.conformal is None else _choose_threshold(calibration, variant, options.conformal)
         return cls(variant, calibration.temperature, options.min_confidence, threshold, (options.top_k or 1) - 1)
 
-    def about(self, view: View, questions: Sequence[Question], batch: Sequence[Answer]) -> list[ConfidenceModel]:
+    def about(
+        self, view: View | RemoteView, questions: Sequence[Question], batch: Sequence[Answer]
+    ) -> list[ConfidenceModel]:
         """Return the model for each answer, with the total weight of its documents.
 
         If the null key has nearly all of the weight, an answer has lost that number; then it is asked again without

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from attention.lookup import HALF, Auto, Background, Bias, Evidence, Mask, Question, Verdict
+from attention.lookup import HALF, AnyMask, Auto, Background, Bias, Evidence, Question, Verdict
 from service.encoding import Content, LoadingEncoder
 from service.retrieval.collections import (
     Collection,
@@ -243,7 +243,7 @@ def check_queries(record: CollectionRecord, vectors: Sequence[Array], pointers: 
             raise InvalidContent.at(pointer, "a zero vector has no direction, so no cosine: send another query")
 
 
-def build_mask(snapshot: Snapshot, sent: Any) -> Mask | None:
+def build_mask(snapshot: Snapshot, sent: Any) -> AnyMask | None:
     """Return the mask of a sent filter; None if none was sent."""
     condition = parse_filter(sent)
     return None if condition is None else snapshot.mask(condition)
@@ -254,7 +254,7 @@ def question(
     vector: Array,
     options: Options,
     null: float | Background | None,
-    mask: Mask | None = None,
+    mask: AnyMask | None = None,
     bias: Bias | None = None,
 ) -> Question:
     """Build the question for the lookup."""

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from attention.dtypes import F64, I64
-from attention.lookup import Bias, Mask, RemoteView, View
+from attention.lookup import AnyMask, Bias, Mask, View
 from service.retrieval.collections import Snapshot
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.bias import FieldTerm, FilterTerm, Recency, Term, clip_addends, parse_bias
@@ -63,7 +63,7 @@ class RankCache:
 
     def find(self, snapshot: Snapshot, texts: Iterable[str]) -> None:
         """Rank the documents of a snapshot for these texts."""
-        if not isinstance(snapshot.view, RemoteView):
+        if snapshot.local_view is not None:
             self._found = {text: _rank(snapshot, text) for text in dict.fromkeys(texts)}
             self._version = snapshot.version
 
@@ -233,7 +233,7 @@ def build_terms(
     texts, cache = queries if weight else [None] * len(queries), RankCache() if ranked is None else ranked
 
     def build(snapshot: Snapshot) -> list[LogitTerms]:
-        if isinstance(snapshot.view, RemoteView):
+        if snapshot.local_view is None:
             reason = (
                 f"{name} is not for a collection whose keys lie in slots: leave it out, or keep them in one process"
             )
@@ -248,11 +248,18 @@ def build_terms(
 
 def list_documents(snapshot: Snapshot) -> I64:
     """Return int64[n], the ascending row numbers of all documents of the view."""
-    return snapshot.lasting("documents", lambda: _find_documents(snapshot.view, None))
+    return snapshot.lasting("documents", lambda: _find_documents(_local_view(snapshot), None))
 
 
-def _find_documents(view: View, mask: Mask | None) -> I64:
+def _local_view(snapshot: Snapshot) -> View:
+    """Return the view of a snapshot that was accepted, whose rows are in this process."""
+    assert snapshot.local_view is not None
+    return snapshot.local_view
+
+
+def _find_documents(view: View, mask: AnyMask | None) -> I64:
     batches = [np.empty(0, dtype=np.int64)]
+    assert mask is None or isinstance(mask, Mask)
     for segment, passes in view.passing(mask):
         begins = segment.owners == segment.numbers
         batches.append(segment.numbers[begins if passes is None else begins & passes])
@@ -276,7 +283,7 @@ def _build_query_terms(
         return LogitTerms(None, of_terms, snapshot.lasting(terms, lambda: _sum_terms(snapshot, of_terms())).bias)
     words = FullTextTerm(weight, *ranked.of(snapshot, text))
     if not terms:
-        return LogitTerms(words, of_terms, Bias.of(snapshot.view, words.rows, words.of(words.rows)))
+        return LogitTerms(words, of_terms, Bias.of(_local_view(snapshot), words.rows, words.of(words.rows)))
     summed, documents = snapshot.lasting(terms, lambda: _sum_terms(snapshot, of_terms())), list_documents(snapshot)
     total, lost = summed.total.copy(), [part.copy() for part in summed.lost]
     rows = words.rows[np.isin(words.rows, documents, assume_unique=True)]
@@ -284,7 +291,7 @@ def _build_query_terms(
     total[indices], lost[0][indices], lost[1][indices] = _add_term(
         total[indices], (lost[0][indices], lost[1][indices]), words.of(rows)
     )
-    return LogitTerms(words, of_terms, Bias.of(snapshot.view, documents, total + (lost[0] + lost[1])))
+    return LogitTerms(words, of_terms, Bias.of(_local_view(snapshot), documents, total + (lost[0] + lost[1])))
 
 
 def _evaluate_terms(snapshot: Snapshot, terms: Sequence[Term]) -> Sequence[LogitTerm]:
@@ -300,7 +307,7 @@ def _sum_terms(snapshot: Snapshot, addends: Sequence[LogitTerm]) -> _TermSum:
     # Sum the three parts again: if terms cancel, the remainder may lie in the last part.
     total, first = _two_sum(total, lost[0])
     first, last = _two_sum(first, lost[1])
-    return _TermSum(total, (first, last), Bias.of(snapshot.view, documents, total + (first + last)))
+    return _TermSum(total, (first, last), Bias.of(_local_view(snapshot), documents, total + (first + last)))
 
 
 def _add_term(total: F64, lost: Sequence[F64], addend: F64) -> tuple[F64, F64, F64]:
@@ -324,7 +331,7 @@ def _two_sum(total: F64, addend: F64) -> tuple[F64, F64]:
 
 def _evaluate_term(snapshot: Snapshot, term: Term) -> LogitTerm:
     if isinstance(term, FilterTerm):
-        return FilterLogitTerm(term.addend, _find_documents(snapshot.view, snapshot.mask(term.condition)))
+        return FilterLogitTerm(term.addend, _find_documents(_local_view(snapshot), snapshot.mask(term.condition)))
     return FieldLogitTerm.read(snapshot, term)
 
 

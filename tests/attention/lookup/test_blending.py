@@ -9,7 +9,7 @@ from attention import attend
 from attention.lookup import Memory, Question
 from attention.lookup.blending import blended
 from attention.lookup.drafts import drafted
-from attention.lookup.quantised import WIDTHS, part_of
+from attention.lookup.quantised import WIDTHS, shard_of
 
 N, WIDTH = 6_000, 64
 RANDOM = np.random.default_rng(31)
@@ -19,7 +19,7 @@ QUERIES = CENTRES[:12] + 0.3 * RANDOM.standard_normal((12, WIDTH))
 
 
 def blends_of(view, questions, *, fine=False):
-    part = part_of(view, questions[0])
+    part = shard_of(view, questions[0])
     return blended(part, drafted(part, questions, WIDTHS[0], fine=fine), range(len(questions)))
 
 
@@ -41,7 +41,7 @@ def test_a_blend_is_within_its_error_of_the_one_in_float64(running, temperature,
 def test_those_that_are_not_asked_for_are_not_made(running):
     view = Memory.of(KEYS).view
     questions = [Question(QUERIES[0], 0.3), Question(QUERIES[1], 0.3, output=False)]
-    part = part_of(view, questions[0])
+    part = shard_of(view, questions[0])
     drafts = drafted(part, questions, WIDTHS[0])
     assert list(blended(part, drafts, [0])) == [0]
     assert blended(part, drafts, []) == {}

@@ -7,7 +7,7 @@ import pytest
 
 from attention.lookup import Memory, Question, Rows
 from attention.lookup.drafts import Width, draft, drafted, without_tail
-from attention.lookup.quantised import part_of
+from attention.lookup.quantised import shard_of
 from attention.lookup.softmax.mixture import mix_cases
 
 WIDTH = Width(64, 128)
@@ -30,7 +30,7 @@ def asked_of(queries):
 
 def test_each_is_what_its_rows_make_alone(running, clusters, view):
     questions = asked_of(clusters[2])
-    part = part_of(view, questions[0])
+    part = shard_of(view, questions[0])
     drafts = drafted(part, questions, WIDTH)
     made = list(drafts)
     assert [index for index in drafts.warm if made[index]] == [0, 2, 4]
@@ -57,7 +57,7 @@ def test_where_the_scan_does_not_tell_there_is_none(running, clusters):
     keys = np.concatenate([np.ones((3000, 37)), clusters[0][:3000]]).astype(np.float32)
     view = Memory("cosine").publish(add=Rows(np.arange(6000), keys))
     questions = [Question(np.ones(37), 0.1, output=False), Question(clusters[2][0], 0.1, output=False)]
-    drafts = drafted(part_of(view, questions[0]), questions, WIDTH)
+    drafts = drafted(shard_of(view, questions[0]), questions, WIDTH)
     assert drafts[0] is None
     assert drafts[1] is not None
     assert list(drafts.warm) == [1]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from attention.errors import ParameterError, ShapeError
-from attention.lookup import Bias, Memory, Parted, Question, Rows, answer, similarities_of, weights_among, weights_of
+from attention.lookup import Bias, Memory, Question, Rows, View, answer, similarities_of, weights_among, weights_of
 from tests.attention.lookup.shards.remote.hosts import afar
 
 D = 5
@@ -39,7 +39,7 @@ def written(similarity, seed=3):
 
 
 def ways(views):
-    return {"parts": Parted.of(views), "elsewhere": afar(views, sampled=True)}
+    return {"parts": View.merged(views), "elsewhere": afar(views, sampled=True)}
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -100,7 +100,7 @@ def test_weights_are_those_of_an_answer_that_names_every_document(oracle, oracle
 
 def test_weights_with_a_bias_leave_out_what_it_forbids(oracle, oracle_weights):
     views, there = written("cosine")
-    view = Parted.of(views)
+    view = View.merged(views)
     documents = np.array(sorted({owner for owner, _ in there.values()}))
     addends = np.random.default_rng(2).standard_normal(len(documents))
     addends[::5] = -np.inf
@@ -117,7 +117,7 @@ def test_weights_with_a_bias_leave_out_what_it_forbids(oracle, oracle_weights):
 
 def test_among_themselves_documents_are_as_certain_beside_a_heavy_null_key():
     views, _ = written("dot")
-    view = Parted.of(views)
+    view = View.merged(views)
     question = Question(np.ones(D), 0.1, null=100.0)
     found, alone = weights_among(view, question), weights_of(view, replace(question, null=None))
     assert weights_of(view, question).weights.sum() < 1e-300

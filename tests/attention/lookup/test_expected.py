@@ -15,7 +15,7 @@ from attention.lookup.codes.moments import Moments, Spread
 from attention.lookup.drafts import drafted
 from attention.lookup.exact import exact_answers
 from attention.lookup.expected import expected_coarse, expected_fine
-from attention.lookup.quantised import WIDTHS, part_of, quantised_answers
+from attention.lookup.quantised import WIDTHS, quantised_answers, shard_of
 
 N, COUNT = 6_000, 12
 KINDS = ("clusters", "around a mean", "random", "random, other values", "around a mean, other values")
@@ -59,7 +59,7 @@ def off(found, true):
 @pytest.mark.parametrize("passing", PASSING)
 @pytest.mark.parametrize(("kind", "width"), [*((kind, 64) for kind in KINDS), ("random", 192)])
 def test_an_answer_is_right_to_a_thousandth_of_its_own_length(monkeypatch, kind, width, passing, temperature):
-    monkeypatch.setattr(planner, "SMALL_CELLS", -1)
+    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", -1)
     for similarity in ("cosine", "dot"):
         view, asked = asked_of(kind, width, similarity, passing, temperature)
         exact = exact_answers(view, asked)
@@ -70,7 +70,7 @@ def test_an_answer_is_right_to_a_thousandth_of_its_own_length(monkeypatch, kind,
 
 
 def test_where_values_have_nothing_to_do_with_keys_the_exact_path_answers_until_they_are_nearly_even(monkeypatch):
-    monkeypatch.setattr(planner, "SMALL_CELLS", -1)
+    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", -1)
     for temperature, method in ((0.3, "exact"), (10.0, "quantised"), (np.inf, "quantised")):
         view, asked = asked_of("random, other values", 64, "cosine", "all", temperature)
         assert {found.certificate.method for found in answers(view, asked)} == {method}
@@ -79,7 +79,7 @@ def test_where_values_have_nothing_to_do_with_keys_the_exact_path_answers_until_
 
 
 def test_a_bias_a_temperature_that_is_found_and_documents_of_several_keys_keep_to_it_too(monkeypatch):
-    monkeypatch.setattr(planner, "SMALL_CELLS", -1)
+    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", -1)
     view, queries = collection("random, other values", 64, "cosine")
     bias = Bias.of(view, np.arange(N), np.sin(np.arange(N)))
     keys, values = view.segments[0].keys, view.segments[0].values
@@ -116,7 +116,7 @@ def test_what_is_expected_is_about_what_is_true(monkeypatch, kind, fine):
         for passing in PASSING:
             seen.clear()
             view, asked = asked_of(kind, 64, "dot", passing, temperature)
-            part = part_of(view, asked[0])
+            part = shard_of(view, asked[0])
             blends = blended(part, drafted(part, asked, WIDTHS[0], fine=fine), range(COUNT))
             for index, (true, expected) in enumerate(zip(exact_answers(view, asked), seen, strict=True)):
                 distance = np.linalg.norm(blends[index].output - true.output)

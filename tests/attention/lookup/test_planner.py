@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-from attention.errors import ParameterError
-from attention.lookup import Auto, Memory, Question, Rows, answer, answers, drafts, planner, quantised, sweep
+from attention.errors import ParameterError, ShapeError
+from attention.lookup import Auto, Memory, Question, Rows, answer, answers, attend, drafts, planner, quantised, sweep
 
 
 def test_a_batch_answers_as_one_by_one(data, filled):
@@ -89,7 +90,7 @@ def method_of(view, question):
 
 def test_without_machine_code_a_large_collection_is_answered_exactly(clusters, running, monkeypatch):
     keys, _, queries = clusters
-    monkeypatch.setattr(planner, "SMALL_CELLS", 0)
+    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
     view = Memory.of(keys).view
     assert method_of(view, Question(queries[0], 0.05)) == ("quantised" if running.SCANS else "exact")
 
@@ -99,8 +100,8 @@ def test_few_components_are_answered_exactly_and_many_from_their_codes_whoever_a
 ):
     keys, _, queries = clusters
     view = in_pieces("cosine", keys)
-    monkeypatch.setattr(planner, "SMALL_CELLS", 1000 * keys.shape[1])
-    monkeypatch.setattr(planner, "SCANNED", np.inf)
+    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 1000 * keys.shape[1])
+    monkeypatch.setattr(planner, "ROWS_SCANNED_PER_EXACT_ROW", np.inf)
     for count, expected in ((1000, "exact"), (1001, "quantised")):
         mask = view.mask(np.arange(count))
         assert method_of(view, Question(queries[0], 0.05, mask=mask)) == expected
@@ -114,8 +115,8 @@ def test_few_components_are_answered_exactly_and_many_from_their_codes_whoever_a
 
 def test_rows_that_a_scan_would_read_beside_those_that_pass_count_for_the_exact_path(clusters, filled, monkeypatch):
     keys, _, queries = clusters
-    monkeypatch.setattr(planner, "SMALL_CELLS", 1000 * keys.shape[1])
-    monkeypatch.setattr(planner, "SCANNED", 4)
+    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 1000 * keys.shape[1])
+    monkeypatch.setattr(planner, "ROWS_SCANNED_PER_EXACT_ROW", 4)
     view = filled("cosine", keys)
     own = view.numbers()
     # 1,250 rows that stand together are read alone; 1,250 of 2,500 with as many others, which is worth 312 rows more.
@@ -125,7 +126,7 @@ def test_rows_that_a_scan_would_read_beside_those_that_pass_count_for_the_exact_
 
 
 def test_a_sweep_and_attend_agree_to_their_certificates(clusters, in_pieces, oracle, oracle_weights, monkeypatch):
-    monkeypatch.setattr(planner, "SMALL_CELLS", 0)
+    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
     keys, _, queries = clusters
     view = in_pieces("cosine", keys)
     true = oracle("cosine", queries[0], keys)
@@ -150,7 +151,7 @@ def test_a_sweep_and_attend_agree_to_their_certificates(clusters, in_pieces, ora
 def test_one_question_whose_products_float32_cannot_hold_sends_no_other_to_the_exact_path(
     clusters, in_pieces, monkeypatch
 ):
-    monkeypatch.setattr(planner, "SMALL_CELLS", 0)
+    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
     keys, _, queries = clusters
     view = in_pieces("dot", keys)
     asked = [Question(query, Auto(5), output=False) for query in (queries[0], queries[1] * 1e32, queries[2])]
@@ -159,7 +160,7 @@ def test_one_question_whose_products_float32_cannot_hold_sends_no_other_to_the_e
 
 
 def test_what_no_scan_can_prove_is_not_scanned_for_twice(clusters, in_pieces, monkeypatch):
-    monkeypatch.setattr(planner, "SMALL_CELLS", 0)
+    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
     narrow, wide = quantised.Width(64, 128), quantised.Width(512, 2048)
     scans, wanted_by = [], drafts.wanted_by
 
@@ -185,14 +186,14 @@ def test_what_no_scan_can_prove_is_not_scanned_for_twice(clusters, in_pieces, mo
 
 
 def test_rows_without_codes_are_answered_exactly(clusters, in_pieces, monkeypatch):
-    monkeypatch.setattr(planner, "SMALL_CELLS", 0)
+    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
     keys, _, queries = clusters
     found = answer(in_pieces("gaussian", keys), Question(queries[0], 3.0))
     assert found.certificate.method == "exact"
 
 
 def test_what_a_scan_cannot_decide_is_answered_exactly_in_its_turn(clusters, in_pieces, monkeypatch):
-    monkeypatch.setattr(planner, "SMALL_CELLS", 0)
+    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
     monkeypatch.setattr(quantised, "WIDTHS", (quantised.Width(64, 128),))
     keys, _, queries = clusters
     view = in_pieces("cosine", keys)
@@ -217,3 +218,23 @@ def test_a_sweep_takes_softmax_at_given_temperatures(filled, refused):
 
 def test_no_questions_have_no_answers(filled):
     assert answers(filled("cosine", np.eye(3)), []) == []
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor, list])
+def test_attend_answers_one_query_or_several(kind):
+    keys = np.random.default_rng(2).standard_normal((40, 6))
+    memory = Memory.of(keys)
+    one = attend(kind(keys[3]), memory, temperature=0.1, top_k=2)
+    assert one.numbers[0] == 3
+    for count in (1, 4):
+        several = attend(kind(keys[:count]), memory, temperature=0.1, top_k=2)
+        assert [answer.numbers[0] for answer in several] == list(range(count))
+    np.testing.assert_allclose(attend(kind(keys[3:4]), memory, temperature=0.1)[0].output, one.output, rtol=1e-12)
+
+
+def test_attend_refuses_more_dimensions_and_other_widths():
+    memory = Memory.of(np.eye(3))
+    with pytest.raises(ShapeError, match="one vector"):
+        attend(np.ones((1, 1, 3)), memory, temperature=1.0)
+    with pytest.raises(ShapeError, match="query has width 2"):
+        attend(np.ones((2, 2)), memory, temperature=1.0)

@@ -90,8 +90,8 @@ def test_rows_that_may_belong_to_the_head_are_looked_up_in_a_second_round(
     monkeypatch.setattr(candidates, "ERROR_MARGIN", 0.0)
     monkeypatch.setattr(quantised, "WIDTHS", (quantised.Width(12, 128),))
     looked_up = []
-    read = local.similarities_at
-    monkeypatch.setattr(local, "similarities_at", lambda *asked: looked_up.append(len(asked[3])) or read(*asked))
+    read = local.compute_similarities
+    monkeypatch.setattr(local, "compute_similarities", lambda *asked: looked_up.append(len(asked[3])) or read(*asked))
     for normaliser, temperature in (("softmax", 0), ("softmax", 1e-4), ("sparsemax", 1e-3), ("entmax15", 1e-4)):
         looked_up.clear()
         question = Question(keys[0], temperature, normaliser=normaliser, output=False)
@@ -128,7 +128,7 @@ def test_products_beyond_float32_go_to_the_exact_path(running, clusters, in_piec
 
 @pytest.mark.parametrize("passing", [0, 1, 2])
 def test_next_to_nothing_passes(running, clusters, in_pieces, monkeypatch, passing):
-    monkeypatch.setattr(planner, "SMALL_CELLS", -1)
+    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", -1)
     keys, values, queries = clusters
     view = in_pieces("cosine", keys, values)
     mask = view.mask(np.arange(passing))
@@ -141,7 +141,7 @@ def test_next_to_nothing_passes(running, clusters, in_pieces, monkeypatch, passi
 
 
 def test_one_hot_at_infinity_where_all_rows_tie_is_for_the_exact_path(clusters, in_pieces, monkeypatch):
-    monkeypatch.setattr(planner, "SMALL_CELLS", 0)
+    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
     keys, _, queries = clusters
     view, question = in_pieces("cosine", keys), Question(queries[0], np.inf, normaliser="one_hot")
     assert quantised_answers(view, [question]) == [None]

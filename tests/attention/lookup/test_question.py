@@ -132,8 +132,8 @@ def test_auto_is_not_for_a_bias():
     ("ask", "words"),
     [
         (
-            lambda memory: attend(np.ones((2, 3)), memory, temperature=1.0),
-            r"one vector, got shape \(2, 3\): .*answers\(",
+            lambda memory: attend(np.ones((1, 2, 3)), memory, temperature=1.0),
+            r"one vector, got shape \(1, 2, 3\): .*answers\(",
         ),
         (lambda memory: attend("cats", memory, temperature=1.0), "query must be a vector of numbers, got str"),
         (lambda memory: attend(torch.ones(3, requires_grad=True), memory, temperature=1.0), r"send query.detach\(\)"),

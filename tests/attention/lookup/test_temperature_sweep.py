@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.lookup import Auto, Question, answers, planner, temperature_sweep
+from attention.lookup.drafts import Width
 from attention.lookup.exact import exact_answers, exact_sweep
-from attention.lookup.quantised import Width
 from attention.lookup.scan import scan as scan_module
 from attention.lookup.shards import local
 from attention.lookup.temperature_sweep import Tail, quantised_sweep, solved
@@ -79,8 +79,8 @@ def test_a_quantised_sweep_is_many_answers(running, clusters, in_pieces):
 def test_few_rows_are_looked_up_for_a_histogram_and_the_rest_is_in_the_bound(clusters, in_pieces, monkeypatch):
     keys, values, queries = clusters
     view, temperatures = in_pieces("cosine", keys, values), [0, 0.02, 0.1, 0.5]
-    question, looked_up, read = Question(queries[0], 1.0, top_k=5), [], local.similarities_at
-    monkeypatch.setattr(local, "similarities_at", lambda *asked: looked_up.append(len(asked[3])) or read(*asked))
+    question, looked_up, read = Question(queries[0], 1.0, top_k=5), [], local.compute_similarities
+    monkeypatch.setattr(local, "compute_similarities", lambda *asked: looked_up.append(len(asked[3])) or read(*asked))
     monkeypatch.setattr(temperature_sweep, "WIDTHS", (Width(2048, 512),))
     exact, counts = exact_sweep(view, question, temperatures), []
     for most in (10, 400):
@@ -143,7 +143,7 @@ def test_what_a_histogram_cannot_decide_is_left_to_the_exact_path(running, clust
 
 
 def test_auto_reaches_its_effective_documents(running, clusters, in_pieces, agrees, monkeypatch):
-    monkeypatch.setattr(planner, "SMALL_CELLS", 0)
+    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
     monkeypatch.setattr(running, "SCANS", True)  # NumPy too, which reads the originals if it is left to choose
     keys, values, queries = clusters
     view = in_pieces("cosine", keys, values)

@@ -11,8 +11,7 @@ from attention.kernels import dispatch
 from attention.lookup import Background, Bias, Memory, Question, Rows
 from attention.lookup.blending import Blend
 from attention.lookup.drafts import drafted
-from attention.lookup.quantised import WIDTHS, answer_of, part_of, quantised_answers
-from attention.lookup.together import answers_together
+from attention.lookup.quantised import WIDTHS, answer_of, answers_together, quantised_answers, shard_of
 
 RANDOM = np.random.default_rng(8)
 
@@ -48,7 +47,7 @@ def asked_of(clusters, count, **options):
 @pytest.mark.parametrize("options", [{}, {"output": False}, {"top_k": 0}, {"top_k": 3}, {"top_k": 300}])
 def test_each_is_what_its_draft_makes(running, clusters, view, count, options):
     questions = asked_of(clusters, count, **options)
-    part = part_of(view, questions[0])
+    part = shard_of(view, questions[0])
     drafts = drafted(part, questions, WIDTHS[0])
     blends = {index: Blend(np.full(11, float(index)), 0.25, coarse=False) for index in range(0, count, 2)}
     found = answers_together(part, questions, drafts, blends)
@@ -92,7 +91,7 @@ def test_a_bound_that_is_not_kept_a_share_and_a_coarse_blend_are_for_others(runn
         Question(clusters[2][4], 0.3, output=True, max_error=0.9),
         Question(clusters[2][5], 0.3, output=True),
     ]
-    part = part_of(view, asked[0])
+    part = shard_of(view, asked[0])
     drafts = drafted(part, asked, WIDTHS[0])
     far = {4: Blend(np.zeros(11), part.facts.value_norm, coarse=False), 5: Blend(np.zeros(11), 0.0, coarse=True)}
     assert list(answers_together(part, asked, drafts, far)) == [1]
@@ -105,8 +104,8 @@ def test_documents_of_several_keys_and_logits_are_for_others(running, clusters):
     bias = Bias.of(alone, np.arange(4000), np.linspace(0, 1, 4000))
     for view, more in ((pairs, {}), (alone, {"bias": bias})):
         question = Question(queries[0], 0.3, output=False, **more)
-        part = part_of(view, question)
-        asked = [part.asked(question)]
+        part = shard_of(view, question)
+        asked = [part.scan_question(question)]
         assert answers_together(part, asked, drafted(part, asked, WIDTHS[0]), {}) == {}
 
 
@@ -117,8 +116,8 @@ def test_cores_that_share_a_batch_change_nothing(running, clusters, view, monkey
     found = []
     for least in (1, 10**9):
         monkeypatch.setattr(dispatch, "ROWS_A_THREAD", least)
-        drafts = drafted(part_of(view, questions[0]), questions, WIDTHS[0])
-        found.append(answers_together(part_of(view, questions[0]), questions, drafts, {}))
+        drafts = drafted(shard_of(view, questions[0]), questions, WIDTHS[0])
+        found.append(answers_together(shard_of(view, questions[0]), questions, drafts, {}))
     assert list(found[0]) == list(found[1])
     for index, answer in found[0].items():
         np.testing.assert_array_equal(answer.numbers, found[1][index].numbers)

@@ -14,12 +14,12 @@ from attention.lookup.memory.tiles import PassingRows
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.rescoring.originals import compute_all_sums
 from attention.lookup.scan.thresholds import ThresholdSample
-from attention.lookup.shards.every_row import TILE_ROWS
 from attention.lookup.shards.local import LocalShard
 from attention.lookup.shards.remote.shard import relative_weights
 from attention.lookup.shards.remote.summaries import summary_of
 from attention.lookup.shards.remote.wire import facts_told, gathered_told, heard, several
 from attention.lookup.shards.scan_result import ScanRequest, ScanResult
+from attention.lookup.shards.stored import TILE_ROWS
 from attention.lookup.shards.uncoded import UncodedShard
 from attention.shared_memory import Array
 
@@ -120,11 +120,11 @@ class _Rows:
     def _gather(self, arrays: Mapping[str, Array]) -> Answer:
         if not self._part.keys:
             return {"keys": 0}, {}
-        wanted = self._wanted(arrays)
-        gathered = self._part.gather(wanted, arrays["thresholds"])
+        request = self._wanted(arrays)
+        gathered = self._part.gather(request, arrays["thresholds"])
         said, found = gathered_told(gathered)
-        if wanted.outputs and wanted.temperatures is not None:
-            found["listed blends"] = self._listed_blends(gathered, wanted.temperatures)
+        if request.outputs and request.temperatures is not None:
+            found["listed blends"] = self._listed_blends(gathered, request.temperatures)
         return said, {**found, "places": self._part.numbers(gathered.places)}
 
     def _listed_blends(self, gathered: ScanResult, temperatures: F64) -> F64:
@@ -153,7 +153,7 @@ class _Rows:
         return {}, {"counts": self._part.key_counts(arrays["numbers"])}
 
     def _rows_of(self, arrays: Mapping[str, Array]) -> Answer:
-        return {}, {"numbers": self._part.numbers(self._part.places_of(arrays["numbers"]))}
+        return {}, {"numbers": self._part.numbers(self._part.rows_of(arrays["numbers"]))}
 
     def _residuals(self, _: Mapping[str, Array]) -> Answer:
         found = self._part.value_residuals

@@ -1,4 +1,4 @@
-"""Keys of some of the rows that lie elsewhere: where lists open, so that about as many are listed as are wanted.
+"""Keys of some of the rows that lie elsewhere: where lists open, so that about as many are listed as are request.
 
 A threshold that is too high or too low makes an answer slower, never wrong: so the sample may be of an older version.
 """

@@ -1,4 +1,4 @@
-"""Rows that others hold, as a `Part`: one message to each of them is a scan, and a second one what that left open.
+"""Rows that others hold, as a `Shard`: one message to each of them is a scan, and a second one what that left open.
 
 A place is a row's number: whoever holds a row finds it by that, so any message may go to any copy of it.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -15,15 +15,16 @@ import numpy as np
 from attention.dtypes import F32, F64, I64, Index
 from attention.lookup.bounds.similarities import UNIT_ROUNDOFF
 from attention.lookup.codes.moments import Residuals
-from attention.lookup.memory.view import Mask
+from attention.lookup.question import Question
+from attention.lookup.rescoring.ranking import DocumentGrouping
 from attention.lookup.scan.scan import fits_float32
 from attention.lookup.scan.thresholds import ThresholdSample, merge_thresholds
-from attention.lookup.shards.by_similarity import BySimilarity
-from attention.lookup.shards.joined import WIDER
-from attention.lookup.shards.merged import listed_similarities, merged
+from attention.lookup.shards.merged import WIDER, listed_similarities, merged
 from attention.lookup.shards.remote.view import Message, RemoteMask, RemoteView, condition_of, residuals_of
 from attention.lookup.shards.remote.wire import gathered_heard, told
 from attention.lookup.shards.scan_result import ScanRequest, ScanResult
+from attention.lookup.shards.shard import SimilarityShard
+from attention.lookup.shards.stored import TILE_ROWS
 from attention.shared_memory import Array
 
 MORE = 4
@@ -49,18 +50,17 @@ class Blended:
     sums: F64
 
 
-class RemoteShard(BySimilarity):
+class RemoteShard(SimilarityShard):
     """The rows of an `RemoteView` that a mask lets through.
 
     Attributes:
-        facts, method, in_logits, documents, keys, beyond_memory: see `Part`.
+        facts, method, in_logits, documents, keys, beyond_memory: see `Shard`.
     """
 
     beyond_memory = False
 
-    def __init__(self, view: RemoteView, mask: Mask | None) -> None:
-        assert mask is None or isinstance(mask, RemoteMask)
-        self._view, self._mask, self._holders = view, mask, view.ask()
+    def __init__(self, view: RemoteView, mask: RemoteMask | None) -> None:
+        self._view, self._mask, self._hosts = view, mask, view.hosts
         self.facts = view.facts
         self.method = "quantised" if view.coded else "exact"
         self.keys = view.n if mask is None else mask.n
@@ -68,49 +68,91 @@ class RemoteShard(BySimilarity):
         if self.facts.several:
             self.documents = view.documents if mask is None else mask.documents
         self._blended: Sequence[Blended] = ()
+        self._numbers = self._owners = np.empty(0, dtype=np.int64)
+
+    @property
+    def term_count(self) -> int:
+        """See `Shard`: the last tile of each block may be short, and the hosts' sums are added up."""
+        return self.keys // TILE_ROWS + 3 * self.facts.blocks + TILE_ROWS
+
+    @property
+    def rows(self) -> I64:
+        """See `Shard`; in the order of the hosts' replies, after `read_similarities`."""
+        return self._numbers
+
+    @cached_property
+    def grouping(self) -> DocumentGrouping | None:
+        """See `Shard`; after `read_similarities`."""
+        return DocumentGrouping(self._owners) if self.facts.several else None
+
+    def read_biases(self, questions: Sequence[Question]) -> list[F64 | None]:
+        """See `Shard`; None, for a bias is made of a view whose rows are here."""
+        return [None] * len(questions)
+
+    def read_similarities(self, questions: Sequence[Question], biases: Sequence[F64 | None]) -> F64:
+        """See `Shard`; all are summed alike."""
+        if not self.keys:
+            return np.empty((len(questions), 0))
+        vectors = np.array([question.vector for question in questions])
+        replies = [arrays for _, arrays in self._every("rows", {}, {"vectors": vectors})]
+        self._numbers, self._owners = (
+            np.concatenate([arrays[name] for arrays in replies]) for name in ("numbers", "owners")
+        )
+        return np.concatenate([arrays["similarities"] for arrays in replies], axis=1)
+
+    def recompute(self, question: Question, similarities: F64) -> F64:
+        """See `Shard`; they are summed alike already."""
+        return similarities
+
+    def weighted_sums(self, weights: F64) -> F64:
+        """See `Shard`."""
+        total = np.zeros((len(weights), self._view.value_dimension or 0))
+        for _, _, arrays in self._those("sums", self._numbers, lambda at: {"weights": weights[:, at]}):
+            total += arrays["outputs"]
+        return total
 
     def fits(self, query: F64) -> bool:
-        """See `Part`."""
+        """See `Shard`."""
         return not self._view.coded or fits_float32(self.facts, query)
 
-    def gather(self, wanted: ScanRequest) -> ScanResult:
+    def gather(self, request: ScanRequest) -> ScanResult:
         """What all holders gathered, each of its own rows, of which it looks up some more than it would for itself."""
-        said, arrays = told(replace(wanted, little=wanted.little / MORE))
+        said, arrays = told(replace(request, little=request.little / MORE))
         own = {name: getattr(self.facts, name) for name in ("n", "documents", "key_norm")}
-        said |= {"ks": list(map(int, wanted.ks)), "all": own}
-        answers = self._every("gather", said, {**arrays, "thresholds": self._thresholds(wanted)})
+        said |= {"ks": list(map(int, request.ks)), "all": own}
+        answers = self._every("gather", said, {**arrays, "thresholds": self._thresholds(request)})
         there = [each for each in answers if each[0]["keys"]]
         found = [gathered_heard(*each) for each in there]
-        looked_up = partial(self.similarities_at, wanted.vectors)
-        gathered = merged(found, wanted, self.documents, self.keys, looked_up)
-        if wanted.outputs and wanted.temperatures is not None:
-            warmth, blends = wanted.temperatures, [arrays["listed blends"] for _, arrays in there]
+        looked_up = partial(self.similarities_at, request.vectors)
+        gathered = merged(found, request, self.documents, self.keys, looked_up)
+        if request.outputs and request.temperatures is not None:
+            warmth, blends = request.temperatures, [arrays["listed blends"] for _, arrays in there]
             self._blended = [_blended(*each, warmth) for each in zip(found, blends, strict=True)]
         return gathered
 
-    def _thresholds(self, wanted: ScanRequest) -> F32:
+    def _thresholds(self, request: ScanRequest) -> F32:
         """float32[q], where lists open: by the sample that is here, or one of those that pass."""
-        listed, sample = WIDER * wanted.listed, self._view.sample
+        listed, sample = WIDER * request.listed, self._view.sample
         if self._mask is None and sample is not None:
-            return sample.thresholds(wanted.vectors, self.keys, listed)
+            return sample.thresholds(request.vectors, self.keys, listed)
         sampling = ThresholdSample.of(1 if self._mask is None else self._mask.stride, self.facts.n, listed)
-        said, arrays = told(wanted)
-        said |= {"ks": list(map(int, wanted.ks)), "stride": sampling.stride, "count": sampling.count}
+        said, arrays = told(request)
+        said |= {"ks": list(map(int, request.ks)), "stride": sampling.stride, "count": sampling.count}
         own = {name: getattr(self.facts, name) for name in ("n", "documents", "key_norm")}
         found = self._every("sampled", {**said, "all": own}, arrays)
         return merge_thresholds([(best["best"], said["seen"]) for said, best in found], sampling.count)
 
     @property
     def value_residuals(self) -> Residuals:
-        """See `Part`."""
+        """See `Shard`."""
         return self._view.value_residuals if self._mask is None else self._mask.value_residuals
 
     def residuals_at(self, places: I64) -> Residuals:
-        """See `Part`."""
+        """See `Shard`."""
         return residuals_of(self._view, None, places)
 
     def similarities_at(self, vectors: F64, places: I64, queries: I64) -> F64:
-        """See `Part`."""
+        """See `Shard`."""
         asked, whose = np.unique(queries, return_inverse=True)
         found = np.empty(len(places))
         for at, _, arrays in self._those(
@@ -120,7 +162,7 @@ class RemoteShard(BySimilarity):
         return found
 
     def add_values(self, places: I64, queries: I64, weights: F64, outputs: F64) -> None:
-        """See `Part`. What holders have summed is taken; the values of what they weighed otherwise are asked for."""
+        """See `Shard`. What holders have summed is taken; the values of what they weighed otherwise are asked for."""
         left = weights.copy()
         for blended in self._blended:
             _add_known(blended, places, queries, left, outputs)
@@ -136,40 +178,42 @@ class RemoteShard(BySimilarity):
             outputs[asked] += arrays["outputs"]
 
     def numbers(self, places: Index) -> I64:
-        """See `Part`: a place is a number."""
+        """See `Shard`: a place is a number."""
         return np.asarray(places, dtype=np.int64)
 
     def order(self, places: I64) -> I64:
-        """See `Part`."""
+        """See `Shard`."""
         return places
 
     def owners(self, places: Index) -> I64:
-        """See `Part`."""
+        """See `Shard`."""
         if not self.facts.several:
             return self.numbers(places)
+        if places is self._numbers:
+            return self._owners
         found = np.empty(len(places), dtype=np.int64)
         for at, _, arrays in self._those("owners", self.numbers(places), lambda at: {}):
             found[at] = arrays["owners"]
         return found
 
     def key_counts(self, documents: I64) -> I64:
-        """See `Part`."""
+        """See `Shard`."""
         counts = np.zeros(len(documents), dtype=np.int64)
         for at, _, arrays in self._those("key counts", documents, lambda at: {}):
             counts[at] = arrays["counts"]
         return counts
 
-    def places_of(self, documents: I64) -> I64:
-        """See `Part`; they ascend."""
+    def rows_of(self, documents: I64) -> I64:
+        """See `Shard`; they ascend."""
         found = [arrays["numbers"] for _, _, arrays in self._those("rows of", documents, lambda at: {})]
         return np.sort(np.concatenate(found))
 
     def alike(self, places: Index) -> bool:
-        """See `Part`."""
+        """See `Shard`."""
         return alike(self._view, self.numbers(places))
 
     def _every(self, call: str, said: Mapping[str, Any], arrays: Mapping[str, Array]) -> Sequence[Message]:
-        return self._holders.every(({"call": call, "condition": condition_of(self._mask), **said}, arrays))
+        return self._hosts.every(({"call": call, "condition": condition_of(self._mask), **said}, arrays))
 
     def _those(
         self, call: str, numbers: I64, arrays: Callable[[Index], Mapping[str, Array]], **said: Any
@@ -179,12 +223,12 @@ class RemoteShard(BySimilarity):
         def message(at: Index) -> Message:
             return opening, {**arrays(at), "numbers": numbers[at]}
 
-        return [(at, *answer) for at, answer in self._holders.those(numbers, message)]
+        return [(at, *answer) for at, answer in self._hosts.those(numbers, message)]
 
 
 def alike(view: RemoteView, numbers: I64) -> bool:
     """Whether the rows with these numbers hold copies of one key: each holder tells a digest of its own."""
-    answers = view.ask().those(numbers, lambda at: ({"call": "digest", "condition": None}, {"numbers": numbers[at]}))
+    answers = view.hosts.those(numbers, lambda at: ({"call": "digest", "condition": None}, {"numbers": numbers[at]}))
     digests = {said["digest"] for _, (said, _) in answers}
     return None not in digests and len(digests) < 2
 

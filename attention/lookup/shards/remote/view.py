@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, final
 
 import numpy as np
 
-from attention.dtypes import I64, Bools, Index
-from attention.errors import ParameterError
+from attention.dtypes import I64, Index
 from attention.lookup.codes.moments import Residuals
 from attention.lookup.memory.statistics import BlockStatistics
-from attention.lookup.memory.view import Mask, View
 from attention.lookup.shards.remote.sample import SampleKeys
 from attention.shared_memory import Array
 
@@ -40,92 +38,95 @@ class ShardHosts(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class RemoteView(View):
-    """The rows of a view, in the hands of others.
+class RemoteView:
+    """A view whose rows other processes hold.
 
     Attributes:
-        holders: who has them.
-        told: the facts of all rows, as their holders tell them.
-        coded: whether rows have codes.
-        sample: keys of some rows, by which lists open; None where the holders are to be asked for that.
+        similarity, dimension, value_dimension, facts: see `View`.
+        hosts: the processes that hold the rows.
+        coded: whether all rows have codes.
+        sample: keys of some rows, from which thresholds are chosen; None if the hosts have to be asked.
     """
 
-    holders: ShardHosts | None = None
-    told: BlockStatistics | None = None
+    similarity: str
+    dimension: int | None
+    value_dimension: int | None
+    hosts: ShardHosts
+    facts: BlockStatistics
     coded: bool = True
     sample: SampleKeys | None = field(default=None, repr=False)
 
     @property
-    def facts(self) -> BlockStatistics:
-        """What an answer needs to know of all of it."""
-        assert self.told is not None
-        return self.told
+    def n(self) -> int:
+        """How many rows live."""
+        return self.facts.n
+
+    @property
+    def documents(self) -> int:
+        """How many documents live."""
+        return self.facts.documents
 
     @property
     def bare(self) -> bool:
-        """Whether rows have no codes."""
+        """Whether some rows have no codes."""
         return not self.coded
+
+    @property
+    def beyond_memory(self) -> bool:
+        """Whether originals are likely to be on disk; False, for only the hosts know."""
+        return False
 
     @cached_property
     def value_residuals(self) -> Residuals:
-        """Of the values of the rows that live."""
+        """What codes leave out of the values of all rows."""
         return residuals_of(self, None)
 
-    def ask(self) -> ShardHosts:
-        """Who has the rows."""
-        assert self.holders is not None
-        return self.holders
-
-    def mask(self, numbers: I64 | Bools) -> Mask:
-        """None can be made of numbers here, see `where`."""
-        raise ParameterError("rows that lie elsewhere pass by a condition, not by numbers: use where(condition)")
-
     def where(self, condition: str) -> RemoteMask:
-        """The mask that lets the documents through which pass a condition, as their holders understand it."""
-        found = [said for said, _ in self.ask().every(({"call": "counts", "condition": condition}, {}))]
-        n, scanned, documents = (sum(said[name] for said in found) for name in ("n", "scanned", "documents"))
-        stride = max((said["stride"] for said in found), default=1)
-        return RemoteMask(self, (), condition, n, scanned, documents, stride)
+        """Return the mask of the documents that pass a condition, as the hosts understand it."""
+        counts = [reply for reply, _ in self.hosts.every(({"call": "counts", "condition": condition}, {}))]
+        n, scanned, documents = (sum(reply[name] for reply in counts) for name in ("n", "scanned", "documents"))
+        stride = max((reply["stride"] for reply in counts), default=1)
+        return RemoteMask(self, condition, n, scanned, documents, stride)
 
 
+@final
 @dataclass(frozen=True, eq=False)
-class RemoteMask(Mask):
-    """Which rows pass a condition; each holder knows of its own.
+class RemoteMask:
+    """The rows of a remote view that pass a condition; each host knows its own.
 
     Attributes:
-        condition: as the holders understand it.
+        condition: as the hosts understand it.
         n, scanned, documents: see `Mask`.
-        stride: every holder's sample has one row of so many, or more.
+        stride: the sample of a host has at most one row in `stride`.
     """
 
-    condition: str = ""
-    n: int = 0
-    scanned: int = 0
-    documents: int = 0
+    view: RemoteView
+    condition: str
+    n: int
+    scanned: int
+    documents: int
     stride: int = 1
 
     @cached_property
     def value_residuals(self) -> Residuals:
-        """Of the values of the rows that pass."""
-        assert isinstance(self.view, RemoteView)
+        """What codes leave out of the values of the rows that pass."""
         return residuals_of(self.view, self)
 
 
-def condition_of(mask: Mask | None) -> str | None:
-    """What the holders are to understand of a mask."""
-    assert mask is None or isinstance(mask, RemoteMask)
+def condition_of(mask: RemoteMask | None) -> str | None:
+    """Return the condition that a message to the hosts carries."""
     return None if mask is None else mask.condition
 
 
-def residuals_of(view: RemoteView, mask: Mask | None, numbers: I64 | None = None) -> Residuals:
-    """What codes leave out of the values of all rows that pass, or of those with these numbers int64[m]."""
+def residuals_of(view: RemoteView, mask: RemoteMask | None, numbers: I64 | None = None) -> Residuals:
+    """Return what codes leave out of the values of all rows that pass, or of those with these numbers int64[m]."""
     total = Residuals(0, np.zeros(view.value_dimension or 0))
-    said = {"condition": condition_of(mask)}
+    head = {"condition": condition_of(mask)}
     if numbers is None:
-        found = view.ask().every(({"call": "residuals", **said}, {}))
+        replies = view.hosts.every(({"call": "residuals", **head}, {}))
     else:
-        call = {"call": "residuals at", **said}
-        found = [answer for _, answer in view.ask().those(numbers, lambda at: (call, {"numbers": numbers[at]}))]
-    for each, arrays in found:
-        total += Residuals(each["count"], arrays["total"])
+        call = {"call": "residuals at", **head}
+        replies = [reply for _, reply in view.hosts.those(numbers, lambda at: (call, {"numbers": numbers[at]}))]
+    for reply, arrays in replies:
+        total += Residuals(reply["count"], arrays["total"])
     return total

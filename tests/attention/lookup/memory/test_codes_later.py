@@ -24,7 +24,7 @@ QUESTION = Question(KEYS[7] + 0.5, 0.3, top_k=5)
 def small_blocks(monkeypatch):
     for module in (segments_module, memory_module):
         monkeypatch.setattr(module, "BLOCK_ROWS", 8192)
-    monkeypatch.setattr("attention.lookup.planner.SMALL_CELLS", 0)
+    monkeypatch.setattr("attention.lookup.planner.EXACT_MAX_COMPONENTS", 0)
 
 
 def part(start, stop):

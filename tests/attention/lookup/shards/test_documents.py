@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from attention.lookup import Memory, Question, answers, planner, quantised, sweep, temperature_sweep
+from attention.lookup.drafts import Width
 from attention.lookup.exact import exact_answers, exact_sweep
-from attention.lookup.quantised import Width, quantised_answers
+from attention.lookup.quantised import quantised_answers
 from attention.lookup.rescoring.candidates import RescoredQuery
 from attention.lookup.rescoring.ranking import DocumentGrouping
 from attention.lookup.scan import scan as scan_module
@@ -138,7 +139,7 @@ def crowd(mediocre, count):
 
 @pytest.mark.parametrize(("scanned", "count"), [(False, 40), (True, 40), (True, 3000)])
 def test_many_mediocre_keys_outweigh_a_good_one(monkeypatch, scanned, count):
-    monkeypatch.setattr(planner, "SMALL_CELLS", 0 if scanned else 10**9)
+    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0 if scanned else 10**9)
     view, query = crowd(0.8, count)
     warm, cold = answers(view, [Question(query, temperature, top_k=2) for temperature in (0.05, 0.01)])
     assert {warm.certificate.method, cold.certificate.method} == {"quantised" if scanned else "exact"}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup import Bias, Memory, Parted, Question, Rows, answers, planner
-from attention.lookup.quantised import part_of
+from attention.lookup import Bias, Memory, Question, Rows, View, answers, planner
+from attention.lookup.quantised import shard_of
 from attention.lookup.scan import scan as scan_module
-from attention.lookup.shards.joined import MergedShards
 from attention.lookup.shards.local import LocalShard
+from attention.lookup.shards.merged import MergedShards
 from attention.lookup.shards.scan_result import ScanRequest
 
 N = 6_000
@@ -25,7 +25,7 @@ WHOSE = np.repeat([0, 1, 2, 1], [2_000, 1_000, 2_990, 10])
 @pytest.fixture(autouse=True)
 def small_tiles(monkeypatch):
     monkeypatch.setattr(scan_module, "MAX_TILE_ROWS", 1024)
-    monkeypatch.setattr(planner, "SMALL_CELLS", 0)
+    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
 
 
 def view_of(rows, similarity="cosine"):
@@ -35,11 +35,11 @@ def view_of(rows, similarity="cosine"):
 @pytest.fixture(params=["cosine", "dot"], scope="module")
 def views(request):
     one = view_of(np.arange(N), request.param)
-    return one, Parted.of([view_of(np.flatnonzero(part == WHOSE), request.param) for part in range(3)])
+    return one, View.merged([view_of(np.flatnonzero(part == WHOSE), request.param) for part in range(3)])
 
 
 def joined_of(many, question=None):
-    part = part_of(many, question or Question(QUERIES[0], 0.1))
+    part = shard_of(many, question or Question(QUERIES[0], 0.1))
     assert isinstance(part, MergedShards)
     return part
 
@@ -50,7 +50,7 @@ def test_places_go_through_the_parts_one_after_another(views):
     np.testing.assert_array_equal(part.numbers(places), [0, 5_989, 2_000, 1_999, 5_999, 3_000])
     np.testing.assert_array_equal(part.order(places), part.numbers(places))
     np.testing.assert_array_equal(part.owners(places), part.numbers(places))
-    np.testing.assert_array_equal(part.places_of(np.array([1_999, 3_000, 5_999])), [1_999, 3_009, 3_010])
+    np.testing.assert_array_equal(part.rows_of(np.array([1_999, 3_000, 5_999])), [1_999, 3_009, 3_010])
     np.testing.assert_array_equal(part.key_counts(np.array([7_000, 3_000])), [0, 1])
 
 
@@ -73,18 +73,18 @@ def test_originals_are_read_of_the_part_that_has_them(views):
 
 def test_copies_are_alike_in_whichever_parts_they_stand(views):
     part = joined_of(views[1])
-    places = {number: int(part.places_of(np.array([number]))[0]) for number in (5, 2_500, 2_501, 5_999)}
+    places = {number: int(part.rows_of(np.array([number]))[0]) for number in (5, 2_500, 2_501, 5_999)}
     assert part.alike(np.sort([places[5], places[2_500], places[5_999]]))
     assert not part.alike(np.sort([places[5], places[2_501]]))
     assert not part.alike(np.sort([places[2_500], places[2_501], places[5]]))  # not even those of one part
 
 
 def test_copies_are_alike_where_they_have_one_bias():
-    many = Parted.of([view_of(np.flatnonzero(part == WHOSE)) for part in range(3)])
+    many = View.merged([view_of(np.flatnonzero(part == WHOSE)) for part in range(3)])
     for addends, expected in (([1.0, 1.0], True), ([1.0, 2.0], False), ([0.0, -0.0], True)):
         bias = Bias.of(many, [5, 5_999], addends)
         part = joined_of(many, Question(QUERIES[0], 0.1, bias=bias))
-        assert part.alike(np.sort(part.places_of(np.array([5, 5_999])))) == expected
+        assert part.alike(np.sort(part.rows_of(np.array([5, 5_999])))) == expected
 
 
 @pytest.mark.parametrize("temperature", [0.5, None])
@@ -155,7 +155,7 @@ def test_where_copies_tie_across_parts_the_bound_is_that_of_one_part(views):
 def test_a_list_of_views_is_asked_as_one():
     views = [view_of(np.flatnonzero(part == WHOSE)) for part in range(3)]
     found = answers(views, [Question(query, 0.05) for query in QUERIES])
-    expected = answers(Parted.of(views), [Question(query, 0.05) for query in QUERIES])
+    expected = answers(View.merged(views), [Question(query, 0.05) for query in QUERIES])
     for mine, theirs in zip(found, expected, strict=True):
         np.testing.assert_array_equal(mine.numbers, theirs.numbers)
         np.testing.assert_array_equal(mine.weights, theirs.weights)

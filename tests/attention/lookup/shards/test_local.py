@@ -138,7 +138,7 @@ def test_a_document_s_rows_are_found_across_blocks(masked):
     passing = np.isin(documents, kept) & (np.arange(12) >= 2)
     assert (part.documents, part.keys) == (passing.sum(), sizes[passing].sum())
     np.testing.assert_array_equal(part.key_counts(documents[::-1]), (sizes * passing)[::-1])
-    places = part.places_of(documents)
+    places = part.rows_of(documents)
     np.testing.assert_array_equal(places, np.flatnonzero(np.isin(owners, documents[passing])))
     np.testing.assert_array_equal(part.owners(places), owners[places])
     np.testing.assert_array_equal(part.numbers(places), places)

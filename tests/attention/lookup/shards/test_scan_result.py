@@ -148,7 +148,7 @@ def test_an_answer_is_the_same_to_the_bit_when_it_was_sent(clusters, view, monke
 
 
 def test_every_temperature_is_the_same_when_a_histogram_was_sent(clusters, view, monkeypatch):
-    monkeypatch.setattr(planner, "SMALL_CELLS", 0)
+    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
     question, temperatures = Question(clusters[2][0], 1.0, null=0.4, output=False), [0, 0.05, 1.0, np.inf]
     gathered = gathered_of(view, clusters[2][:1], None, outputs=False)
     auto = Question(clusters[2][0], planner.Auto(30), output=False)

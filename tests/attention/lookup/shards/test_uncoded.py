@@ -10,8 +10,8 @@ from attention.lookup.exact import exact_answers
 from attention.lookup.memory import memory as memory_module
 from attention.lookup.memory import segments as segments_module
 from attention.lookup.memory.blocks import Block
-from attention.lookup.quantised import part_of
-from attention.lookup.shards.joined import MergedShards
+from attention.lookup.quantised import shard_of
+from attention.lookup.shards.merged import MergedShards
 from attention.lookup.shards.scan_result import ScanRequest
 from attention.lookup.shards.uncoded import UncodedShard
 
@@ -26,7 +26,7 @@ QUERIES[1:] += 0.4 * RANDOM.standard_normal((2, 12))
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(planner, "SMALL_CELLS", 0)
+    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
     for module in (segments_module, memory_module):
         monkeypatch.setattr(module, "BLOCK_ROWS", 1_024)
 
@@ -44,7 +44,7 @@ def test_it_answers_as_the_exact_path_and_as_sure(similarity, temperature, maske
     view, _ = bare(similarity)
     mask = view.mask(np.arange(10, N, 3)) if masked else None
     asked = [Question(query, temperature, null=0.2, mask=mask, top_k=7) for query in QUERIES]
-    assert isinstance(part_of(view, asked[0]), UncodedShard)
+    assert isinstance(shard_of(view, asked[0]), UncodedShard)
     for found, expected in zip(answers(view, asked), exact_answers(view, asked), strict=True):
         np.testing.assert_array_equal(found.numbers, expected.numbers)
         np.testing.assert_array_equal(found.similarities, expected.similarities)
@@ -74,12 +74,12 @@ def test_nothing_as_long_as_the_rows_is_held(monkeypatch):
     def refused(*_, **__):
         raise AssertionError("all similarities at once")
 
-    monkeypatch.setattr("attention.lookup.shards.every_row.all_similarities", refused)
+    monkeypatch.setattr("attention.lookup.shards.stored.compute_all_similarities", refused)
     view, _ = bare("gaussian")
     found = answers(view, [Question(query, 0.05) for query in QUERIES])
     assert [each.certificate.method for each in found] == ["exact"] * 3
     wanted = ScanRequest(QUERIES, [10] * 3, listed=128, most=64, temperatures=np.ones(3))
-    gathered = part_of(view, Question(QUERIES[0], 1.0)).gather(wanted)
+    gathered = shard_of(view, Question(QUERIES[0], 1.0)).gather(wanted)
     assert (np.diff(gathered.starts) < N / 8).all()
     with pytest.raises(AssertionError, match="all similarities"):  # where every temperature is meant
         answers(view, [Question(QUERIES[0], Auto(3.0))])
@@ -113,7 +113,7 @@ def test_while_codes_are_made_some_rows_are_scanned_and_the_others_read(monkeypa
         memory.code()
     view = memory.publish(add=Rows(np.arange(N, N + 1), -QUERIES[:1], VALUES[:1]))  # new rows have codes again
     asked = [Question(query, 0.05, null=0.3) for query in QUERIES]
-    part = part_of(view, asked[0])
+    part = shard_of(view, asked[0])
     assert isinstance(part, MergedShards)
     assert [type(each) is UncodedShard for each, _ in part._parts] == [False, True, False][: len(part._parts)]
     for found, exact in zip(answers(view, asked), expected, strict=True):

@@ -68,7 +68,7 @@ def attended(collection: Collection, queries: list[Any], **options: Any) -> Any:
 def test_a_certificate_of_what_was_scanned_holds(
     many: Collection, temperature: float, condition: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planner, "SMALL_CELLS", -1)
+    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", -1)
     i = np.arange(MANY)
     for query in keys(MANY)[:3]:
         with many.snapshot() as snapshot:

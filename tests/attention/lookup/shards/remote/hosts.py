@@ -85,11 +85,10 @@ def afar(views, *, sampled):
     keys = [arrays["keys"] for _, arrays in hands.every(({"call": "sample", "stride": 2}, {}))]
     return ByNumbers(
         first.similarity,
-        (),
         first.dimension,
         first.value_dimension,
-        holders=hands,
-        told=facts,
+        hosts=hands,
+        facts=facts,
         coded=all(said["coded"] for _, said in told),
         sample=SampleKeys(first.similarity, np.concatenate(keys)) if sampled else None,
     )

@@ -27,10 +27,10 @@ def elsewhere():
 
 def calls(elsewhere, questions):
     """How often each call was made of a holder, and the answers."""
-    for holder in elsewhere.holders.holders:
+    for holder in elsewhere.hosts.holders:
         holder.calls.clear()
     found = answers(elsewhere, questions)
-    holders = elsewhere.holders.holders
+    holders = elsewhere.hosts.holders
     return {call: n / len(holders) for call, n in Counter(c for h in holders for c in h.calls).items()}, found
 
 
@@ -40,7 +40,7 @@ def query():
 
 @pytest.mark.parametrize("output", [False, True])
 def test_most_answers_take_one_message_to_each_holder(elsewhere, monkeypatch, output):
-    monkeypatch.setattr(planner, "SMALL_CELLS", 0)
+    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
     whole, rounds = Memory.of(KEYS, VALUES).view, []
     for temperature in (0.02, 0.05, 0.1, 0.3, 1.0) * 4:
         questions = [Question(query(), temperature, null=0.4, output=output) for _ in range(4)]
@@ -57,7 +57,7 @@ def test_most_answers_take_one_message_to_each_holder(elsewhere, monkeypatch, ou
 
 
 def test_values_are_asked_for_where_rows_are_weighed_otherwise(elsewhere, monkeypatch):
-    monkeypatch.setattr(planner, "SMALL_CELLS", 0)
+    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
     question = Question(query(), 0.3, normaliser="sparsemax")
     made, (found,) = calls(elsewhere, [question])
     assert made["values"] > 0
@@ -67,7 +67,7 @@ def test_values_are_asked_for_where_rows_are_weighed_otherwise(elsewhere, monkey
 
 
 def test_how_many_are_listed_does_not_grow_with_the_holders(monkeypatch):
-    monkeypatch.setattr(planner, "SMALL_CELLS", 0)
+    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
     listed = []
     for parts in (1, 8):
         views = []
@@ -81,7 +81,7 @@ def test_how_many_are_listed_does_not_grow_with_the_holders(monkeypatch):
 
 
 def test_a_holder_that_lists_nothing_has_no_values_to_add(monkeypatch):
-    monkeypatch.setattr(planner, "SMALL_CELLS", 0)
+    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
     views, keys = [], KEYS[:6_000].copy()
     keys[3_000:, 0] = -40.0  # far from what is asked
     for rows in np.array_split(np.arange(len(keys)), 2):

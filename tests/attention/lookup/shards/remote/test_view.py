@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from attention.errors import ParameterError
-from attention.lookup import Memory, Question, RemoteView, Rows, answers
+from attention.lookup import Memory, Question, Rows, answers, attend
 from tests.attention.lookup.shards.remote.hosts import afar
 
 RANDOM = np.random.default_rng(6)
@@ -44,7 +44,7 @@ def test_a_condition_lets_through_what_the_holders_find():
 
 def test_no_mask_is_made_of_numbers_and_none_of_another_view_is_taken():
     one, other = (afar(views(), sampled=False) for _ in range(2))
-    with pytest.raises(ParameterError, match="use where"):
-        RemoteView.mask(one, np.arange(3))
+    with pytest.raises(ParameterError, match=r"Use view\.where\(condition\)"):
+        attend(KEYS[0], one, temperature=0.1, mask=np.ones(600, dtype=np.bool_))
     with pytest.raises(ParameterError, match="another view"):
         answers(other, [Question(KEYS[0], 0.1, mask=one.where("[1]"))])

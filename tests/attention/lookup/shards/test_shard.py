@@ -23,7 +23,7 @@ def test_both_kinds_of_parts_say_the_same(similarity):
     question = Question(query, 0.1)
     wanted = ScanRequest(query[None], [3], 64, 64, np.array([0.1]))
     for part in (here, there):
-        assert part.asked(question) is question
+        assert part.scan_question(question) is question
         assert part.raw(query, np.arange(3)) is None
         assert part.slack(query).at(1.0) == here.slack(query).at(1.0) > 0
         np.testing.assert_array_equal(part.codes(wanted).codes, here.codes(wanted).codes)

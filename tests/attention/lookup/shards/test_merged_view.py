@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from attention.errors import ParameterError, ShapeError
-from attention.lookup import Bias, Memory, Parted, Rows
+from attention.lookup import Bias, Memory, Rows, View
+from attention.lookup.shards import open_shard
 
 KEYS = np.random.default_rng(3).standard_normal((12, 4)).astype(np.float32)
 
@@ -17,54 +18,52 @@ def view_of(rows, similarity="cosine", width=4, owners=None):
 
 
 @pytest.fixture
-def parted():
-    return Parted.of([view_of([0, 3, 6]), Memory("cosine").view, view_of([1, 2]), view_of([10])])
+def merged():
+    return View.merged([view_of([0, 3, 6]), Memory("cosine").view, view_of([1, 2]), view_of([10])])
 
 
-def test_parts_without_rows_are_left_out(parted):
-    assert [part.n for part in parted.parts] == [3, 2, 1]
-    assert (parted.n, parted.documents, parted.dimension, parted.similarity) == (6, 6, 4, "cosine")
-    np.testing.assert_array_equal(parted.numbers(), [0, 1, 2, 3, 6, 10])
-    nothing = Parted.of([Memory("dot").view])
+def test_parts_without_rows_are_left_out(merged):
+    assert [part.n for part in merged.parts] == [3, 2, 1]
+    assert (merged.n, merged.documents, merged.dimension, merged.similarity) == (6, 6, 4, "cosine")
+    np.testing.assert_array_equal(merged.numbers(), [0, 1, 2, 3, 6, 10])
+    nothing = View.merged([Memory("dot").view])
     assert (nothing.n, nothing.parts, nothing.dimension) == (0, (), None)
 
 
 def test_what_cannot_be_one_is_refused():
     with pytest.raises(ParameterError, match="at least one view, got none"):
-        Parted.of([])
+        View.merged([])
     with pytest.raises(ParameterError, match="one similarity, got cosine and dot: ask each by itself"):
-        Parted.of([view_of([0]), view_of([1], "dot")])
+        View.merged([view_of([0]), view_of([1], "dot")])
     with pytest.raises(ShapeError, match=r"one dimension, got \[3, 4\]: encode all with the same model"):
-        Parted.of([view_of([0]), view_of([1], width=3)])
+        View.merged([view_of([0]), view_of([1], width=3)])
 
 
-def test_a_mask_of_all_is_cut_into_those_of_the_parts(parted):
-    mask = parted.mask(np.array([2, 3, 10]))
-    masks = parted.masks(mask)
+def test_a_mask_of_all_is_cut_into_those_of_the_parts(merged):
+    mask = merged.mask(np.array([2, 3, 10]))
+    masks = mask.runs
     assert [own.n for own in masks] == [1, 1, 1]
-    assert all(own.view is part for own, part in zip(masks, parted.parts, strict=True))
+    assert all(own.view is part for own, part in zip(masks, merged.parts, strict=True))
     np.testing.assert_array_equal(masks[0].bits[0].passes(), [False, True, False])
-    assert parted.masks(mask) is masks
-    assert parted.masks(None) == [None] * 3
+    assert mask.runs is masks
     with pytest.raises(ParameterError, match="another view"):
-        parted.masks(parted.parts[0].mask(np.array([0])))
+        open_shard(merged, merged.parts[0].mask(np.array([0])))
 
 
-def test_a_bias_of_all_is_cut_into_those_of_the_parts(parted):
-    bias = Bias.of(parted, [3, 10, 1], [2.0, -5.0, -np.inf])
-    biases = parted.biases(bias)
-    assert [own.view is part for own, part in zip(biases, parted.parts, strict=True)] == [True] * 3
+def test_a_bias_of_all_is_cut_into_those_of_the_parts(merged):
+    bias = Bias.of(merged, [3, 10, 1], [2.0, -5.0, -np.inf])
+    biases = bias.runs
+    assert [own.view is part for own, part in zip(biases, merged.parts, strict=True)] == [True] * 3
     assert biases[0].addends[0].tolist() == [0.0, 2.0, 0.0]
     assert biases[2].addends[0].tolist() == [-5.0]
     assert [own.mask.n for own in biases] == [3, 1, 1]  # one is forbidden
     assert {own.largest for own in biases} == {5.0}
-    assert parted.biases(bias) is biases
-    assert parted.biases(None) == [None] * 3
+    assert bias.runs is biases
 
 
 def test_facts_are_those_of_all_parts():
     some, others = view_of([0, 1, 2, 5], owners=np.array([0, 0, 0, 5])), view_of([7, 8], owners=np.array([7, 7]))
-    facts = Parted.of([some, others]).facts
+    facts = View.merged([some, others]).facts
     assert (facts.n, facts.documents, facts.several, facts.most_keys) == (6, 3, True, 1)
     np.testing.assert_array_equal(facts.longest, [0, 5, 7])
     assert facts.key_norm == max(some.facts.key_norm, others.facts.key_norm)
