@@ -115,11 +115,11 @@ def test_a_null_key_is_one_more_key_with_a_zero_value(query, key, value, mask, b
     query, key = np.round(query), np.round(key)
     options |= {"similarity": "dot", "null": None}
     # The same key as a true one: it alone has a component on a sixth axis, where every query has a 1.
-    asked = np.concatenate([query, np.ones((BATCH, M, 1))], axis=-1)
+    inputs = np.concatenate([query, np.ones((BATCH, M, 1))], axis=-1)
     offered = np.zeros((BATCH, N + 1, D + 1))
     offered[:, :N, :D], offered[:, N, D] = key, level
     as_key = attend(
-        asked,
+        inputs,
         offered,
         np.concatenate([value, np.zeros((BATCH, 1, D_V))], axis=1),
         mask=np.concatenate([mask, np.ones((BATCH, M, 1), bool)], axis=-1),

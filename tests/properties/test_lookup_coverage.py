@@ -121,7 +121,7 @@ class Partly:
 
 def all_weights(similarities, passing, temperature, normaliser, null):
     """float64[n] and the null key's, over all rows that pass; `null` is the similarity of one, or a background."""
-    n, found = int(passing.sum()), np.zeros(len(similarities))
+    n, columns = int(passing.sum()), np.zeros(len(similarities))
     if isinstance(null, Background):
         null = null.null_key(temperature if normaliser == "softmax" else 0.0, n)
         level, log_count = null.similarity, null.log_count
@@ -129,7 +129,7 @@ def all_weights(similarities, passing, temperature, normaliser, null):
         level, log_count = null, 0.0
     everything = np.append(similarities[passing], [] if level is None else [level])
     if not len(everything):
-        return found, 0.0
+        return columns, 0.0
     best = everything.max()
     if temperature == 0 or normaliser == "one_hot":
         level_of = np.zeros_like(everything) if temperature == np.inf else everything
@@ -141,8 +141,8 @@ def all_weights(similarities, passing, temperature, normaliser, null):
     else:
         weights = NORMALISERS[normaliser](((everything - best) / temperature)[None])[0]
     weights = weights / weights.sum()
-    found[passing] = weights[:n]
-    return found, float(weights[n]) if level is not None else 0.0
+    columns[passing] = weights[:n]
+    return columns, float(weights[n]) if level is not None else 0.0
 
 
 def nulls(random, similarities):

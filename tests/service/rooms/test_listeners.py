@@ -12,11 +12,11 @@ from service.rooms.listeners import Listener, Listeners
 
 async def heard(listener: Listener) -> list[int]:
     """Versions of all that it is told until nothing comes any more."""
-    found = []
+    updates = []
     async with asyncio.timeout(60):
         while (update := await listener.next()) is not None:
-            found.append(update.version)
-    return found
+            updates.append(update.version)
+    return updates
 
 
 def publish(listeners: Listeners, *versions: int) -> None:

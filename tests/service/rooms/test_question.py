@@ -9,10 +9,10 @@ def test_what_was_guessed_is_told_with_the_answer_only():
     question = Question(3, "kitten", guesses={"a": "cats", "b": None, "c": "cats", "d": "gone"})
     assert question.public_state() == {"number": 3, "query": "kitten", "guesses": 4}
     question.answer = Answer([Share("cats", 0.8, 0.7), Share("dogs", 0.15, 0.4)], 0.05, 0.05, 0.2, "one", True)
-    told = question.public_state()
-    assert told["guesses"] == 4
-    assert told["temperature"] == 0.05
-    assert told["answer"] == {
+    state = question.public_state()
+    assert state["guesses"] == 4
+    assert state["temperature"] == 0.05
+    assert state["answer"] == {
         "matches": [
             {"id": "cats", "weight": 0.8, "similarity": 0.7, "guesses": 2},
             {"id": "dogs", "weight": 0.15, "similarity": 0.4, "guesses": 0},

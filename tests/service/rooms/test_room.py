@@ -42,10 +42,10 @@ def test_no_secret_is_ever_told():
     open_room.put("a", "cats", "purr", "a-secret-of-its-own")
     question = open_room.ask("kitten", None, open_room.secret)
     open_room.guess("a-phone", question["number"], "a")
-    told = json.dumps(open_room.public_state())
-    assert open_room.secret not in told
-    assert "a-secret-of-its-own" not in told
-    assert "a-phone" not in told
+    state = json.dumps(open_room.public_state())
+    assert open_room.secret not in state
+    assert "a-secret-of-its-own" not in state
+    assert "a-phone" not in state
 
 
 def test_rows_and_bytes_beyond_the_limit_are_refused_and_change_nothing():
@@ -78,7 +78,7 @@ def test_questions_take_room_too_and_give_it_back_when_they_are_asked():
     open_room.ask("x" * 30, None, open_room.secret)
     with pytest.raises(RoomFull, match="bytes of text"):
         open_room.wait("z" * 50)
-    assert [each["query"] for each in open_room.public_state()["waiting"]] == ["y" * 30]
+    assert [question["query"] for question in open_room.public_state()["waiting"]] == ["y" * 30]
 
 
 def test_guesses_are_taken_while_the_question_is_open_and_for_rows_that_are_there():

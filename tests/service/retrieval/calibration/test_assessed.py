@@ -27,24 +27,24 @@ def test_both_kinds_are_dealt_out_evenly_and_the_same_however_they_come():
 
 
 def test_each_question_is_judged_by_a_fit_to_the_others():
-    found = evaluate(PROFILES, ORDER, -math.inf)
+    evaluation = evaluate(PROFILES, ORDER, -math.inf)
     folds = assign_folds(ORDER, PROFILES.present)
     losses, unlikely = np.empty(400), np.empty(400)
     for fold in range(FOLDS):
-        others, held = PROFILES.of(folds != fold), PROFILES.of(folds == fold)
-        fit = Fit.of(others, (0, fit_temperature(others)), few=False)
-        said = fit.predict(held, 0.9)
-        losses[folds == fold], unlikely[folds == fold] = log_losses(said), label_losses(said)
-    assert found.after.log_loss.value == pytest.approx(losses.mean())
-    assert found.after.log_loss.error == pytest.approx(losses.std(ddof=1) / 20)
+        training, held_out = PROFILES.of(folds != fold), PROFILES.of(folds == fold)
+        fit = Fit.of(training, (0, fit_temperature(training)), few=False)
+        outcomes = fit.predict(held_out, 0.9)
+        losses[folds == fold], unlikely[folds == fold] = log_losses(outcomes), label_losses(outcomes)
+    assert evaluation.after.log_loss.value == pytest.approx(losses.mean())
+    assert evaluation.after.log_loss.error == pytest.approx(losses.std(ddof=1) / 20)
     served = Outcomes.served(PROFILES, -math.inf, 0.9)
-    assert found.surer.value == pytest.approx((log_losses(served) - losses).mean())
-    assert found.gained.value == pytest.approx((label_losses(served) - unlikely).mean())
+    assert evaluation.surer.value == pytest.approx((log_losses(served) - losses).mean())
+    assert evaluation.gained.value == pytest.approx((label_losses(served) - unlikely).mean())
     assert label_losses(served)[~PROFILES.present] == pytest.approx(-math.log(1e-6))
-    assert found.gains
-    assert found.after.ece.value < found.before.ece.value
-    assert found.after.coverage.value == pytest.approx(0.9, abs=0.06)
-    assert found == evaluate(PROFILES, ORDER, -math.inf)
+    assert evaluation.gains
+    assert evaluation.after.ece.value < evaluation.before.ece.value
+    assert evaluation.after.coverage.value == pytest.approx(0.9, abs=0.06)
+    assert evaluation == evaluate(PROFILES, ORDER, -math.inf)
 
 
 def test_words_are_taken_where_they_gain():
@@ -63,21 +63,21 @@ def test_a_fit_to_what_is_calibrated_already_gains_nothing():
 
 
 def test_before_is_what_a_kept_calibration_says():
-    kept = Fit.of(PROFILES, (0, PROFILES.served), few=False)
-    found = evaluate(PROFILES, ORDER, kept.log_count, kept.variant)
-    said = kept.predict(PROFILES, 0.9)
-    assert found.before.log_loss.value == pytest.approx(log_losses(said).mean())
-    assert found.before.coverage.value == pytest.approx(said.covered[PROFILES.present].mean())
+    stored = Fit.of(PROFILES, (0, PROFILES.served), few=False)
+    evaluation = evaluate(PROFILES, ORDER, stored.log_count, stored.variant)
+    outcomes = stored.predict(PROFILES, 0.9)
+    assert evaluation.before.log_loss.value == pytest.approx(log_losses(outcomes).mean())
+    assert evaluation.before.coverage.value == pytest.approx(outcomes.covered[PROFILES.present].mean())
 
 
 def test_a_curve_that_is_outgrown_is_another_gain_than_likelier_labels():
     fit = Fit.of(PROFILES, (0, fit_temperature(PROFILES)), few=False)
     profiles = PROFILES
     outgrown = replace(fit.variant, curve=Curve(0.2, 0.05, 0.0, 0.0, -3.0))
-    found = evaluate(profiles, ORDER, fit.log_count, outgrown)
-    assert found.surer.measured[0] > found.surer.measured[1]
-    assert found.gained.measured[0] > -found.gained.measured[1]
-    assert found.gains
+    evaluation = evaluate(profiles, ORDER, fit.log_count, outgrown)
+    assert evaluation.surer.measured[0] > evaluation.surer.measured[1]
+    assert evaluation.gained.measured[0] > -evaluation.gained.measured[1]
+    assert evaluation.gains
 
 
 @pytest.mark.parametrize(
@@ -90,10 +90,10 @@ def test_a_curve_that_is_outgrown_is_another_gain_than_likelier_labels():
     ],
 )
 def test_likelier_labels_count_whatever_confidences_became(gained, surer, kept):
-    found = replace(evaluate(PROFILES, ORDER, 0.0), gained=Metric(*gained), surer=Metric(*surer))
-    assert found.gains is kept
+    changed = replace(evaluate(PROFILES, ORDER, 0.0), gained=Metric(*gained), surer=Metric(*surer))
+    assert changed.gains is kept
     if not kept:
-        reason = _explain_no_gain(found)
+        reason = _explain_no_gain(changed)
         assert reason.startswith(f"label_loss {'rose' if gained[0] < 0 else 'fell'} by {abs(gained[0]):.4f}")
         assert "wanted label_loss to fall by more than its standard error, or log_loss by more than its own" in reason
         assert "label_loss not to rise by more than twice its own" in reason
@@ -126,7 +126,7 @@ def test_the_calibration_error_is_that_of_bins_of_equal_size():
     total, start = 0.0, 0
     for i in range(10):
         size = 10 if i < 5 else 9
-        each = pairs[start : start + size]
-        total += abs(sum(c for c, _ in each) - sum(r for _, r in each))
+        bin_ = pairs[start : start + size]
+        total += abs(sum(c for c, _ in bin_) - sum(r for _, r in bin_))
         start += size
     assert calibration_error(confidence, right) == pytest.approx(total / 95)

@@ -17,14 +17,14 @@ def test_it_finds_the_curve_that_outcomes_were_drawn_by(curve):
     logits = random.normal(0, 3, 20_000)
     leads = 0.5 * logits + random.normal(0, 3, 20_000)
     right = random.random(20_000) < curve(logits, leads)
-    found = Curve.fit(logits, leads, right)
-    assert [*vars(found).values()] == pytest.approx([*vars(curve).values()], abs=0.12)
-    np.testing.assert_allclose(found(logits, leads), curve(logits, leads), atol=0.05)
+    fitted = Curve.fit(logits, leads, right)
+    assert [*vars(fitted).values()] == pytest.approx([*vars(curve).values()], abs=0.12)
+    np.testing.assert_allclose(fitted(logits, leads), curve(logits, leads), atol=0.05)
     # What is told of curves is that of their definition.
     x, z = logits[7], leads[7]
-    at = found.slope * min(x, 0) + found.slope_above * max(x, 0) + found.offset
-    at += found.lead_slope * min(z, 0) + found.lead_slope_above * max(z, 0)
-    assert found(logits, leads)[7] == pytest.approx(1 / (1 + np.exp(-at)), rel=1e-12)
+    points = fitted.slope * min(x, 0) + fitted.slope_above * max(x, 0) + fitted.offset
+    points += fitted.lead_slope * min(z, 0) + fitted.lead_slope_above * max(z, 0)
+    assert fitted(logits, leads)[7] == pytest.approx(1 / (1 + np.exp(-points)), rel=1e-12)
 
 
 @pytest.mark.parametrize(("slope", "offset"), [(1.0, 0.0), (0.6, -1.2), (0.01, 0.4)])
@@ -32,20 +32,20 @@ def test_of_few_labels_it_finds_a_slope_and_an_offset(slope, offset):
     random = np.random.default_rng(1)
     logits = random.normal(0, 3, 20_000)
     right = random.random(20_000) < Curve(slope, slope, 0.0, 0.0, offset)(logits, logits)
-    found = Curve.fit_few(logits, right)
-    assert found.slope == found.slope_above == pytest.approx(max(slope, MIN_SLOPE), abs=0.05)
-    assert found.offset == pytest.approx(offset, abs=0.1)
-    assert found.lead_slope == found.lead_slope_above == 0
+    curve = Curve.fit_few(logits, right)
+    assert curve.slope == curve.slope_above == pytest.approx(max(slope, MIN_SLOPE), abs=0.05)
+    assert curve.offset == pytest.approx(offset, abs=0.1)
+    assert curve.lead_slope == curve.lead_slope_above == 0
 
 
 @pytest.mark.parametrize("right", [np.zeros(60, bool), np.ones(60, bool), np.arange(60) < 30])
 def test_more_weight_and_more_lead_are_never_less_confidence(right):
     logits, leads = np.linspace(-40, 40, 60), np.random.default_rng(1).normal(0, 50, 60)
-    for found in (Curve.fit(logits, leads, right), Curve.fit(-logits, logits, right)):
-        assert min(found.slope, found.slope_above) >= MIN_SLOPE
-        assert min(found.lead_slope, found.lead_slope_above) >= 0
+    for curve in (Curve.fit(logits, leads, right), Curve.fit(-logits, logits, right)):
+        assert min(curve.slope, curve.slope_above) >= MIN_SLOPE
+        assert min(curve.lead_slope, curve.lead_slope_above) >= 0
         many, still = np.linspace(-50, 50, 999), np.full(999, -1.0)
-        for chances in (found(many, still), found(still, many)):
+        for chances in (curve(many, still), curve(still, many)):
             assert (np.diff(chances) >= 0).all()
             assert np.isfinite(chances).all()
 
@@ -53,20 +53,20 @@ def test_more_weight_and_more_lead_are_never_less_confidence(right):
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
 def test_where_all_weights_are_alike_it_is_the_share_that_is_right(share):
     # As in a collection of one document: no slope says anything, and the steps to it are long.
-    found = Curve.fit(np.full(200, 40.0), np.full(200, 3.0), np.arange(200) < 200 * share)
-    assert float(found(np.array([40.0]), np.array([3.0]))[0]) == pytest.approx(share, abs=0.02)
+    curve = Curve.fit(np.full(200, 40.0), np.full(200, 3.0), np.arange(200) < 200 * share)
+    assert float(curve(np.array([40.0]), np.array([3.0]))[0]) == pytest.approx(share, abs=0.02)
 
 
 def test_of_what_stands_out_alike_the_lead_decides():
     # As in a collection of one document, whose weight beside no other is 1 whatever is asked.
     leads = np.random.default_rng(2).normal(0, 6, 200)
-    found = Curve.fit(np.full(200, 40.0), leads, leads > 0)
-    chances = found(np.full(2, 40.0), np.array([-10.0, 10.0]))
+    curve = Curve.fit(np.full(200, 40.0), leads, leads > 0)
+    chances = curve(np.full(2, 40.0), np.array([-10.0, 10.0]))
     assert chances[0] < 0.05
     assert chances[1] > 0.95
 
 
 def test_the_logit_of_a_weight_is_exact_at_both_ends():
     gaps = np.array([0.0, -1e-12, -np.log(2), -30.0, -1e4])
-    found = weight_logits(gaps, np.zeros(5))
-    assert found.tolist() == pytest.approx([40.0, np.log(1 / 1e-12), 0.0, -30.0, -40.0], rel=1e-6, abs=1e-9)
+    logits = weight_logits(gaps, np.zeros(5))
+    assert logits.tolist() == pytest.approx([40.0, np.log(1 / 1e-12), 0.0, -30.0, -40.0], rel=1e-6, abs=1e-9)

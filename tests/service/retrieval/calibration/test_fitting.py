@@ -12,8 +12,8 @@ from tests.service.retrieval.calibration.making import KEYS, drawn
 @pytest.mark.parametrize("temperature", [0.03, 0.12])
 def test_the_temperature_that_the_right_ones_were_drawn_at_is_found(temperature):
     profiles = drawn(800, 1, temperature=temperature)
-    found = profiles.temperatures[fit_temperature(profiles)]
-    assert found == pytest.approx(temperature, rel=0.2)
+    fitted = profiles.temperatures[fit_temperature(profiles)]
+    assert fitted == pytest.approx(temperature, rel=0.2)
 
 
 def test_the_null_key_is_at_the_top_of_the_likelihood():

@@ -36,11 +36,11 @@ def profile(
 )
 def test_every_cell_is_what_the_definition_says(similarities, several, relevant, right, own):
     owners = [0, 0, 2, 2, 4, 4, 6, 6] if several else list(range(8))
-    found = profile(similarities, owners, relevant, sorted(right), own)
-    assert found.temperatures[found.served] == own
-    for t in (0, 9, found.served, len(found.temperatures) - 1):
-        temperature = float(found.temperatures[t])
-        for i, share in enumerate(found.words):
+    profiles = profile(similarities, owners, relevant, sorted(right), own)
+    assert profiles.temperatures[profiles.served] == own
+    for t in (0, 9, profiles.served, len(profiles.temperatures) - 1):
+        temperature = float(profiles.temperatures[t])
+        for i, share in enumerate(profiles.words):
             masses = dict.fromkeys(owners, 0.0)
             peak = max(similarities) / temperature
             for similarity, owner in zip(similarities, owners, strict=True):
@@ -48,33 +48,33 @@ def test_every_cell_is_what_the_definition_says(similarities, several, relevant,
             logs = {owner: math.log(mass) + peak for owner, mass in masses.items() if mass}
             cell = 0, i, t
             whole = math.log(sum(masses.values())) + peak
-            assert found.log_partition[cell] == pytest.approx(whole, rel=1e-9, abs=1e-9)
-            assert found.best[cell] == pytest.approx(max(logs.values()), rel=1e-9, abs=1e-9)
+            assert profiles.log_partition[cell] == pytest.approx(whole, rel=1e-9, abs=1e-9)
+            assert profiles.best[cell] == pytest.approx(max(logs.values()), rel=1e-9, abs=1e-9)
             best = max(logs.get(row, -math.inf) for row in right)
             if best > -math.inf:
-                assert found.best_right[cell] == pytest.approx(best, rel=1e-9, abs=1e-9)
+                assert profiles.best_right[cell] == pytest.approx(best, rel=1e-9, abs=1e-9)
                 both = math.log(sum(masses[row] for row in right)) + peak
-                assert found.right[cell] == pytest.approx(both, rel=1e-9, abs=1e-9)
+                assert profiles.right[cell] == pytest.approx(both, rel=1e-9, abs=1e-9)
                 above = sum(log > best + 1e-9 for log in logs.values())
                 equal = sorted(NAMES[row] for row, log in logs.items() if abs(log - best) <= 1e-9)
                 mine = min(NAMES[row] for row in right if abs(logs.get(row, -math.inf) - best) <= 1e-9)
                 # Where sums of several keys agree but for rounding, either may be first.
-                assert above + 1 <= found.rank[cell] <= above + len(equal)
+                assert above + 1 <= profiles.rank[cell] <= above + len(equal)
                 if not several and not relevant:
-                    assert found.rank[cell] == above + 1 + equal.index(mine)
+                    assert profiles.rank[cell] == above + 1 + equal.index(mine)
 
 
 def test_a_question_of_very_many_rare_words_has_finite_tables():
-    found = profile([0.1, 0.9, *[0.0] * 6], list(range(8)), {0: 40_000.0}, [1], 0.05)
-    last = len(found.words) - 1
-    assert np.isfinite(found.log_partition).all()
-    assert found.log_partition[0, last, found.served] == pytest.approx(0.2 * 40_000 + 2)
-    assert found.rank[0, :, found.served].tolist() == [1, *[2] * last]
+    profiles = profile([0.1, 0.9, *[0.0] * 6], list(range(8)), {0: 40_000.0}, [1], 0.05)
+    last = len(profiles.words) - 1
+    assert np.isfinite(profiles.log_partition).all()
+    assert profiles.log_partition[0, last, profiles.served] == pytest.approx(0.2 * 40_000 + 2)
+    assert profiles.rank[0, :, profiles.served].tolist() == [1, *[2] * last]
 
 
 def test_a_question_without_an_answer_has_no_rank():
-    found = profile([0.1] * 8, list(range(8)), {}, [], 0.05)
-    assert not found.present[0]
-    assert np.isinf(found.rank).all()
-    assert np.isneginf(found.right).all()
-    assert found.ahead[0] == 1
+    profiles = profile([0.1] * 8, list(range(8)), {}, [], 0.05)
+    assert not profiles.present[0]
+    assert np.isinf(profiles.rank).all()
+    assert np.isneginf(profiles.right).all()
+    assert profiles.ahead[0] == 1

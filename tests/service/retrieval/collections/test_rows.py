@@ -26,13 +26,13 @@ def test_batches_come_in_order_and_the_next_is_read_while_one_is_used():
             event.set()
             yield batch(number)
 
-    found = []
+    received = []
     for number, rows in enumerate(prefetch_rows(batches())):
         if number + 1 < len(read):
             assert read[number + 1].wait(PATIENCE)
         assert number + 2 >= len(read) or not read[number + 2].is_set()
-        found += rows.numbers.tolist()
-    assert found == list(range(12))
+        received += rows.numbers.tolist()
+    assert received == list(range(12))
 
 
 def test_what_reading_raises_is_raised_where_the_rows_are_used():

@@ -38,14 +38,14 @@ def small_blocks(monkeypatch):
 @pytest.fixture
 def read(monkeypatch):
     """The documents whose keys were read of the store."""
-    found, real = [], vector_rows.keys_of
+    result, real = [], vector_rows.keys_of
 
     def counted(connection, numbers, damaged):
-        found.extend(numbers)
+        result.extend(numbers)
         return real(connection, numbers, damaged)
 
     monkeypatch.setattr(vector_rows, "keys_of", counted)
-    return found
+    return result
 
 
 @pytest.mark.parametrize("keys", [1, 4], ids=["one key", "up to four"])
@@ -115,26 +115,26 @@ def test_a_flipped_byte_is_in_no_answer_and_the_file_is_made_anew(tmp_path, tmp_
     start = int.from_bytes(content[8:16], "little")
     sections = json.loads(content[24:start].rstrip(b"\0"))["sections"]
     assert {"keys", "values", "key_checksums", "codes", "value_codes", "numbers", "ties"} <= sections.keys()
-    places = [(name, start + each["offset"] + int(random.integers(100))) for name, each in sections.items()]
-    for turn, (name, place) in enumerate([("head", 40), *places]):
-        (path, *others) = files(tmp_path)
+    positions = [(name, start + file["offset"] + int(random.integers(100))) for name, file in sections.items()]
+    for turn, (name, position) in enumerate([("head", 40), *positions]):
+        (path, *rest) = files(tmp_path)
         changed = bytearray(path.read_bytes())
-        changed[place] ^= 0x10
+        changed[position] ^= 0x10
         path.write_bytes(changed)
         if name in ("keys", "values", "codes") or turn % 6 == 0:
             same(tmp_path, tmp_path_factory)
         else:
             said(tmp_path)
         assert not path.exists(), name
-        assert len(files(tmp_path)) == len(others) + 1
+        assert len(files(tmp_path)) == len(rest) + 1
 
 
 def test_rows_of_a_file_that_is_whole_are_not_looked_at_one_by_one(tmp_path, tmp_path_factory, monkeypatch):
-    found, real = [], vector_rows.checksums
+    restored, real = [], vector_rows.checksums
 
     def counted(connection, first, last):
         rows = real(connection, first, last)
-        found.append(len(rows[0]))
+        restored.append(len(rows[0]))
         return rows
 
     written(tmp_path, documents(0, 150, keys=3), documents(150, 400, keys=3))
@@ -142,7 +142,7 @@ def test_rows_of_a_file_that_is_whole_are_not_looked_at_one_by_one(tmp_path, tmp
     with opened(tmp_path) as made:
         keys = made.collection("c").keys
         # Up to 50 behind each file, where the last document of it may go on; and what is in no file.
-        assert sum(found) < len(files(tmp_path)) * 51 + BLOCK < keys
+        assert sum(restored) < len(files(tmp_path)) * 51 + BLOCK < keys
     with opened(tmp_path, files=False) as made:
         made.collection("c").delete(ids=["0003"])
     same(tmp_path, tmp_path_factory)
@@ -206,15 +206,15 @@ def test_a_damaged_key_of_a_document_that_lies_in_a_file_in_part_takes_all_of_it
     with SQLiteStore.open(tmp_path) as store, store.reading() as reader:
         (record,) = reader.collections()
         numbers, owners, _ = reader.key_checksums(record.id, 1, 10_000)
-    place = next(at for at in range(BLOCK, len(numbers), BLOCK) if owners[at - 1] == owners[at])
+    position = next(offset for offset in range(BLOCK, len(numbers), BLOCK) if owners[offset - 1] == owners[offset])
     with closing(sqlite3.connect(tmp_path / "softkv.sqlite3")) as connection, connection:
         connection.execute(
             'UPDATE vectors SET key_vector = zeroblob(24), checksum = checksum + 1 WHERE "row" = ?',
-            (int(numbers[place]),),
+            (int(numbers[position]),),
         )
     with opened(tmp_path) as made:
         collection = made.collection("c")
         assert len(collection.damage.report()) == 1
         assert collection.size == 149
         left = collection._memory.view.numbers()
-        np.testing.assert_array_equal(left, numbers[owners != owners[place]])
+        np.testing.assert_array_equal(left, numbers[owners != owners[position]])

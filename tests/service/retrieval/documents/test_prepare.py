@@ -101,6 +101,6 @@ def test_a_text_is_encoded_once_and_only_where_it_is_needed(encoder, value_from,
     first, second, third = prepared.records
     np.testing.assert_array_equal(first.keys, second.keys)
     assert (first.value_vector is None) == (value_from == "key")
-    assert [each.value for each in prepared.records] == ["a hound", "a dog", 5]
+    assert [text.value for text in prepared.records] == ["a hound", "a dog", 5]
     assert third.value_vector is None
     assert prepared.truncated == []

@@ -86,7 +86,7 @@ def test_one_that_another_document_could_pass_is_not(filled, comparison):
 def test_conditions_are_looked_through_but_not_what_is_negated(filled):
     viewz, views = asked("viewz", "==", 1), asked("views", "==", "x")
     joined = {"operator": "OR", "conditions": [viewz, {"operator": "AND", "conditions": [viewz, views]}]}
-    assert [each.split()[0] for each in told(filled, joined)] == ["no", "metadata.views"]
+    assert [warning.split()[0] for warning in told(filled, joined)] == ["no", "metadata.views"]
     assert told(filled, {"operator": "NOT", "conditions": [viewz]}) == []
     assert told(filled, {"field": "id", "operator": "==", "value": "x"}) == []
 

@@ -76,25 +76,25 @@ def test_a_certificate_of_what_was_scanned_holds(
             assert added is not None
             assert added.words is not None
             mask = None if condition is None else snapshot.mask(condition)
-            asked = Question(query, temperature, null=0.5, mask=mask, bias=added.bias, top_k=MANY, output=False)
-            found = answer(snapshot.view, asked)
+            question = Question(query, temperature, null=0.5, mask=mask, bias=added.bias, top_k=MANY, output=False)
+            scanned = answer(snapshot.view, question)
             first = int(snapshot.view.numbers()[0])
             ranks = added.words.ranks
-        assert found.certificate.method == "quantised"
+        assert scanned.certificate.method == "quantised"
         logits = keys(MANY).astype(np.float64) @ query / temperature
         logits += -np.log(2) * (2019 - (1900 + i % 120)) / 7.0 + 0.7 * (i % 2 == 0)
         logits[i % 5 == 3] += 0.4 * ranks
         logits[(condition is not None) & (1900 + i % 120 <= 1930)] = -np.inf
         null = 0.5 / temperature
         peak = max(logits.max(), null)
-        weights, none = np.exp(logits - peak), np.exp(null - peak)
-        total = weights.sum() + none
+        weights, without_null = np.exp(logits - peak), np.exp(null - peak)
+        total = weights.sum() + without_null
         got = np.zeros(MANY)
-        got[found.numbers - first] = found.weights
-        distance = (np.abs(got - weights / total).sum() + abs(found.null_weight - none / total)) / 2
-        assert distance <= found.certificate.total_variation <= 0.05
-        assert found.weights[0] == pytest.approx(weights.max() / total, abs=1e-6)
-        assert found.log_partition == pytest.approx(peak + np.log(total), abs=1e-2)
+        got[scanned.numbers - first] = scanned.weights
+        distance = (np.abs(got - weights / total).sum() + abs(scanned.null_weight - without_null / total)) / 2
+        assert distance <= scanned.certificate.total_variation <= 0.05
+        assert scanned.weights[0] == pytest.approx(weights.max() / total, abs=1e-6)
+        assert scanned.log_partition == pytest.approx(peak + np.log(total), abs=1e-2)
 
 
 def test_queries_of_one_request_share_one_bias(many: Collection) -> None:
@@ -129,18 +129,18 @@ def test_attend_and_sweep_say_the_same_and_explain_it(few: Collection) -> None:
     query, temperatures = keys(1)[0], [0.05, 1.0, 0.0]
     for temperature in temperatures:
         options = {"temperature": temperature, "bias": [RECENT, SOFT], "top_k": 40, "null": 0.3}
-        (found,) = attended(few, [query], explained=True, filter=SOFT["filter"], **options)
+        (result,) = attended(few, [query], explained=True, filter=SOFT["filter"], **options)
         (plain,) = attended(few, [query], filter=SOFT["filter"], allow_missing=True, **options)
         swept = asyncio.run(sweep_collection(few, query, [temperature], Options(filter=SOFT["filter"], **options)))
         weights = {
             match.document.id: weight
             for match, weight in zip(swept.matches, swept.temperatures[0].weights, strict=True)
         }
-        assert {match.id: match.weight for match in found.matches} == pytest.approx(weights, abs=1e-12)
-        assert [match.weight for match in plain.matches] == [match.weight for match in found.matches]
+        assert {match.id: match.weight for match in result.matches} == pytest.approx(weights, abs=1e-12)
+        assert [match.weight for match in plain.matches] == [match.weight for match in result.matches]
         assert [match.addends for match in plain.matches] == [None] * 20
-        assert found.full_text is None
-        for match in found.matches:
+        assert result.full_text is None
+        for match in result.matches:
             year, soft = match.addends
             assert (year["of"], year["field"], year["value"]) == ("bias", "metadata.year", 1900 + int(match.id))
             assert soft == {"of": "bias", "passes": True, "addend": 0.7}
@@ -154,13 +154,13 @@ def test_at_temperature_0_what_ties_shares_by_what_is_added(tmp_path: Any) -> No
     worse = DocumentRecord("worse", None, 0, np.zeros((1, 2), np.float32), metadata={"stars": 100})
     catalogue = opened(tmp_path, [*tied, worse])
     prior = {"field": "metadata.stars", "scale": "log"}
-    (found,) = attended(catalogue.collection("c"), [np.ones(2)], temperature=0, bias=prior, explained=True)
-    assert {match.id: match.weight for match in found.matches} == pytest.approx(
+    (result,) = attended(catalogue.collection("c"), [np.ones(2)], temperature=0, bias=prior, explained=True)
+    assert {match.id: match.weight for match in result.matches} == pytest.approx(
         {"3": 1 / 2, "2": 1 / 3, "1": 1 / 6, "worse": 0}
     )
-    assert found.answer.documents == 4  # the one of no stars is forbidden
-    for match in found.matches[:3]:
-        log_weight = match.logit + match.log_parts - found.answer.log_partition
+    assert result.answer.documents == 4  # the one of no stars is forbidden
+    for match in result.matches[:3]:
+        log_weight = match.logit + match.log_parts - result.answer.log_partition
         assert log_weight == pytest.approx(np.log(match.weight))
         assert match.log_parts == pytest.approx(sum(line["addend"] for line in match.addends))
     catalogue.store.close()
@@ -171,8 +171,8 @@ def test_the_largest_number_is_of_documents_that_can_be_attended_to(few: Collect
     few.write([DocumentRecord("gone", None, 0, keys(1), metadata={"year": 2500})])
     few.delete(ids=["gone"])
     small = {"field": "metadata.year", "operator": "<", "value": 1910}
-    (found,) = attended(few, [keys(1)[0]], bias=RECENT, explained=True, filter=small)
-    for match in found.matches:
+    (result,) = attended(few, [keys(1)[0]], bias=RECENT, explained=True, filter=small)
+    for match in result.matches:
         assert match.addends[0]["addend"] == pytest.approx(-np.log(2) * (1939 - 1900 - int(match.id)) / 7.0)
 
 
@@ -212,7 +212,7 @@ def test_what_cannot_be_added_is_refused_before_anything_is_read(
     with pytest.raises(InvalidContent, match=said) as refused:
         attended(few, [keys(1)[0]], **options)
     assert refused.value.flaws[0].pointer == pointer
-    nothing = {name: 0 if name == "full_text" else [] if name == "bias" else each for name, each in options.items()}
+    nothing = {name: 0 if name == "full_text" else [] if name == "bias" else query for name, query in options.items()}
     assert len(attended(few, [keys(1)[0]], **nothing)) == 1
 
 
@@ -234,8 +234,8 @@ def test_terms_that_cancel_leave_what_is_left_of_them(few: Collection, order: tu
             for name, x in (("a", 1), ("b", 0))
         ]
     )
-    (found,) = attended(few, [keys(1)[0]], bias=[terms[i] for i in order], top_k=50, null=False, temperature=1.0)
-    logits = {match.id: match.logit - match.similarity for match in found.matches}
+    (result,) = attended(few, [keys(1)[0]], bias=[terms[i] for i in order], top_k=50, null=False, temperature=1.0)
+    logits = {match.id: match.logit - match.similarity for match in result.matches}
     assert logits["a"] == pytest.approx(3, abs=1e-12)
     assert logits["b"] == pytest.approx(0, abs=1e-12)
 
@@ -247,13 +247,13 @@ def test_nothing_of_a_column_is_kept_with_what_it_comes_to(few: Collection, monk
     real = snapshots.Snapshot.columns
 
     def watched(snapshot: Any, *given: Any) -> Any:
-        found = real(snapshot, *given)
-        read.extend(weakref.ref(each) for each in found)
-        return found
+        terms = real(snapshot, *given)
+        read.extend(weakref.ref(each) for each in terms)
+        return terms
 
     monkeypatch.setattr(snapshots.Snapshot, "columns", watched)
-    (found,) = attended(few, [keys(1)[0]], bias=[RECENT, SOFT], explained=True)
-    assert found.matches[0].addends[0]["field"] == "metadata.year"
+    (terms,) = attended(few, [keys(1)[0]], bias=[RECENT, SOFT], explained=True)
+    assert terms.matches[0].addends[0]["field"] == "metadata.year"
     gc.collect()
     assert len(read) == 1
     assert read[0]() is None

@@ -36,16 +36,16 @@ def test_of_those_that_tie_at_the_cut_the_first_ids_are_taken():
 
 
 def test_what_is_not_matched_is_the_rest():
-    found = asked("dcba", top_k=3, null=2.0)
-    weights = sum(match.weight for match in found.matches)
+    result = asked("dcba", top_k=3, null=2.0)
+    weights = sum(match.weight for match in result.matches)
     assert weights == pytest.approx(3 / 5)
-    assert weights + found.rest_weight + found.answer.null_weight == pytest.approx(1)
+    assert weights + result.rest_weight + result.answer.null_weight == pytest.approx(1)
 
 
 def test_nothing_is_an_answer_of_the_right_width():
-    found = asked("", output=True)
-    assert (found.matches, found.rest_weight) == ([], 0)
-    np.testing.assert_array_equal(found.output, np.zeros(3))
+    result = asked("", output=True)
+    assert (result.matches, result.rest_weight) == ([], 0)
+    np.testing.assert_array_equal(result.output, np.zeros(3))
 
 
 def test_where_only_ids_are_wanted_no_document_is_read(tmp_path):
@@ -53,8 +53,8 @@ def test_where_only_ids_are_wanted_no_document_is_read(tmp_path):
     asking = attend_collection(
         catalogue.collection("c"), [np.ones(2, np.float32)], Options(reads="ids", temperature=0), ["/query"]
     )
-    (found,) = asyncio.run(asking)
-    assert [(match.id, match.document) for match in found.matches] == [("a", None), ("b", None)]
+    (result,) = asyncio.run(asking)
+    assert [(match.id, match.document) for match in result.matches] == [("a", None), ("b", None)]
     catalogue.store.close()
 
 
@@ -62,44 +62,44 @@ def test_where_only_ids_are_wanted_no_document_is_read(tmp_path):
 def partly(tmp_path):
     """A collection of forty documents of which fifteen are in another place, which does not answer; and all of them."""
     catalogues = [opened(tmp_path / name, numbered(*range(n))) for name, n in (("here", 25), ("whole", 40))]
-    here, whole = (catalogue.collection("c") for catalogue in catalogues)
+    documents, whole = (catalogue.collection("c") for catalogue in catalogues)
     away = opened(tmp_path / "away", numbered(*range(25, 40)))
     with away.collection("c").snapshot() as snapshot:
         missing = summary_of(snapshot.view)
-    lacking(here, missing)
-    yield here, whole
+    lacking(documents, missing)
+    yield documents, whole
     for catalogue in (*catalogues, away):
         catalogue.store.close()
 
 
 def test_what_is_missing_is_refused_unless_it_is_allowed(partly):
-    here, _ = partly
+    present, _ = partly
     query = np.ones(2, np.float32)
-    said = r"only 25 of the 40 documents of collection 'c' can be asked now: try again in a moment, or attend with"
+    errors = r"only 25 of the 40 documents of collection 'c' can be asked now: try again in a moment, or attend with"
     for asking in (
-        attend_collection(here, [query], Options(), ["/query"]),
-        sweep_collection(here, query, [1.0], Options()),
+        attend_collection(present, [query], Options(), ["/query"]),
+        sweep_collection(present, query, [1.0], Options()),
     ):
-        with pytest.raises(ShardsMissing, match=said):
+        with pytest.raises(ShardsMissing, match=errors):
             asyncio.run(asking)
 
 
 def test_where_it_is_allowed_the_certificate_is_true_of_all(partly):
-    here, whole = partly
+    present, whole = partly
     for temperature in (0.0, 0.5, 30.0):
         options = Options(temperature=temperature, top_k=40, allow_missing=True, output=True)
-        (found,), (true,) = (
-            asyncio.run(attend_collection(each, [np.array([0.3, -0.2], np.float32)], options, ["/query"]))
-            for each in (here, whole)
+        (result,), (true,) = (
+            asyncio.run(attend_collection(entry, [np.array([0.3, -0.2], np.float32)], options, ["/query"]))
+            for entry in (present, whole)
         )
-        assert (found.coverage.documents, found.coverage.of, found.answer.documents) == (25, 40, 25)
+        assert (result.coverage.documents, result.coverage.of, result.answer.documents) == (25, 40, 25)
         assert (true.coverage.documents, true.coverage.of, true.coverage.missing_weight_at_most) == (40, 40, 0)
         weights = {match.id: match.weight for match in true.matches}
-        there = {match.id: match.weight for match in found.matches}
-        apart = sum(abs(weight - there.get(name, 0.0)) for name, weight in weights.items()) / 2
-        assert apart <= found.answer.certificate.total_variation + 1e-12
-        missing = sum(weight for name, weight in weights.items() if name not in there)
-        assert missing <= found.coverage.missing_weight_at_most + 1e-12
-        error = np.linalg.norm(found.output - true.output)
-        assert error <= found.answer.certificate.output_error + 1e-12
-    assert found.coverage.missing_weight_at_most == pytest.approx(15 / 40, rel=0.02)
+        expected_weights = {match.id: match.weight for match in result.matches}
+        apart = sum(abs(weight - expected_weights.get(name, 0.0)) for name, weight in weights.items()) / 2
+        assert apart <= result.answer.certificate.total_variation + 1e-12
+        missing = sum(weight for name, weight in weights.items() if name not in expected_weights)
+        assert missing <= result.coverage.missing_weight_at_most + 1e-12
+        error = np.linalg.norm(result.output - true.output)
+        assert error <= result.answer.certificate.output_error + 1e-12
+    assert result.coverage.missing_weight_at_most == pytest.approx(15 / 40, rel=0.02)

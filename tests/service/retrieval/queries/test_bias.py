@@ -20,7 +20,7 @@ FILTER = {"field": "metadata.year", "operator": ">", "value": 1}
 def distinct(*values: Any) -> DistinctValues:
     """These values, each once."""
     by_kind: dict[Any, list[Any]] = {}
-    for kind, value in sorted(encode_value(each) for each in values):
+    for kind, value in sorted(encode_value(item) for item in values):
         by_kind.setdefault(kind, []).append(value)
     return DistinctValues(by_kind)
 
@@ -100,10 +100,10 @@ def test_no_size_is_too_large() -> None:
         {**YEAR, "factor": -1e308},
         {**YEAR, "scale": "log", "factor": 1e308},
     ):
-        found = np.array(added(term, *values, "text", largest=1e308))
-        assert (np.abs(found[np.isfinite(found)]) <= MAX_ADDEND).all()
-        assert np.isnan(found[-1])
-        assert not np.isinf(found).any()
+        addends = np.array(added(term, *values, "text", largest=1e308))
+        assert (np.abs(addends[np.isfinite(addends)]) <= MAX_ADDEND).all()
+        assert np.isnan(addends[-1])
+        assert not np.isinf(addends).any()
     assert added({**YEAR, "factor": 1}, 2**53 + 1, 2**64 + 1) == [float(2**53 + 1), float(2**64 + 1)]
     assert added({**YEAR, "weights": {"a": 1e308}}, "a") == [MAX_ADDEND]
     assert parse_bias({**YEAR, "factor": 1, "missing": -1e300})[0].missing == -MAX_ADDEND  # type: ignore[union-attr]
@@ -129,5 +129,5 @@ def test_values_are_texts_and_what_json_writes_so() -> None:
         }
         meant["true"] = encode_value(True)
         assert [value for value, _ in term.weights] == [encode_value(text), *([meant[text]] if text in meant else [])]
-    found = added({**YEAR, "weights": {"1993": 2, "true": 3}}, True, 1, 1993.0, "1993", "true", "x")
-    np.testing.assert_array_equal(found, [3, math.nan, 2, 2, 3, math.nan])
+    addends = added({**YEAR, "weights": {"1993": 2, "true": 3}}, True, 1, 1993.0, "1993", "true", "x")
+    np.testing.assert_array_equal(addends, [3, math.nan, 2, 2, 3, math.nan])

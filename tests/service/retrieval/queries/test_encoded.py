@@ -39,17 +39,17 @@ def test_no_document_stands_out_for_unknown_words_and_it_is_told_whether_that_is
     for null, heaviest, variation in product(shares, [0.1, 0.3, 0.5, 0.6, 0.9], [0.0, 0.05, 0.2]):
         evidence = Evidence(1.0, null, 0.1, 0.0, 0.5, 1.6)
         of_weights = Verdict.of(evidence, heaviest, variation, documents=3)
-        found = UNKNOWN.verdict(of_weights, evidence, variation)
-        assert found.stands == ("none" if null >= 0.5 else "several")
+        verdict = UNKNOWN.verdict(of_weights, evidence, variation)
+        assert verdict.stands == ("none" if null >= 0.5 else "several")
         # The true null weight is as far away as the variation, at most.
         could_be = {max(null - variation, 0) >= 0.5, null + variation >= 0.5}
-        assert found.certain == (len(could_be) == 1)
+        assert verdict.certain == (len(could_be) == 1)
 
 
 def test_without_a_null_key_it_is_always_several():
     evidence = Evidence(1.0, 0.0, None, 0.0, 0.5, 1.6)
-    found = UNKNOWN.verdict(Verdict("one", certain=True), evidence, 0.7)
-    assert found == Verdict("several", certain=True)
+    verdict = UNKNOWN.verdict(Verdict("one", certain=True), evidence, 0.7)
+    assert verdict == Verdict("several", certain=True)
 
 
 def test_where_a_word_is_known_the_weights_decide():
