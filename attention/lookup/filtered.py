@@ -53,7 +53,7 @@ class Filtered:
             known = self._found.get(id(segment.block)) if count else None
             seen = Bitmap.of(next(more)) if known is None else known.seen
             if known is not None and count < segment.count:
-                seen = seen.followed_by(next(more))
+                seen = seen.append(next(more))
             if known is not None and seen is known.seen and live is known.live:
                 passing = known.passing
             else:

@@ -187,7 +187,7 @@ class MetadataCache:
         similarity, each = record.settings.similarity, [told[row] for row in sorted(told)]
         widths = [(own.dimension, own.facts.value_dimension) for own in each if own.dimension is not None]
         dimension, value_dimension = widths[0] if widths else (None, None)
-        facts = BlockStatistics.joined(similarity, value_dimension, [own.facts for own in each])
+        facts = BlockStatistics.merge(similarity, value_dimension, [own.facts for own in each])
         cover = RoutedShards(self._calling, asked, told)
         return RemoteView(
             similarity,

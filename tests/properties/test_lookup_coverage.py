@@ -43,7 +43,7 @@ def scanned():
     """However few rows there are, in short lists."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(drafts, "FEWER", 16)
-        patch.setattr(scan_module, "MOST_ROWS", 1024)
+        patch.setattr(scan_module, "MAX_TILE_ROWS", 1024)
         patch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
         widths = (quantised.Width(16, 64), quantised.Width(256, 512))
         patch.setattr(quantised, "WIDTHS", widths)

@@ -45,7 +45,7 @@ def small_blocks_and_short_lists():
         for module in (segments_module, memory_module):
             patch.setattr(module, "BLOCK_ROWS", 512)
         patch.setattr(drafts, "FEWER", 16)
-        patch.setattr(scan_module, "MOST_ROWS", 1024)
+        patch.setattr(scan_module, "MAX_TILE_ROWS", 1024)
         patch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
         widths = (quantised.Width(16, 128), quantised.Width(512, 1024))
         patch.setattr(quantised, "WIDTHS", widths)

@@ -75,7 +75,7 @@ class SpreadBound:
     added: float = 0.0
     residual_added: float = 0.0
 
-    def followed_by(self, more: Moments) -> SpreadBound:
+    def append(self, more: Moments) -> SpreadBound:
         """With more vectors behind them."""
         squares, residual_squares = more.squares
         centre = float(np.einsum("i,i", self.mean, self.mean))
@@ -119,12 +119,12 @@ class Moments:
         total = vectors.sum(axis=0, dtype=np.float64)
         return cls(len(vectors), total, residual_total, gram_matrices(vectors, residuals))
 
-    def joined(self, more: Moments) -> Moments:
+    def merge(self, more: Moments) -> Moments:
         """With those of more vectors."""
         with np.errstate(invalid="ignore"):  # of spreads that are not finite
             grams = self.grams + more.grams
         total, residual_total = self.total + more.total, self.residual_total + more.residual_total
-        earlier = None if self.known is None else self.known.followed_by(more)
+        earlier = None if self.known is None else self.known.append(more)
         return Moments(self.count + more.count, total, residual_total, grams, earlier)
 
     @property
@@ -232,7 +232,7 @@ class Spread:
         return cls(count, mean, around, usual, square, residuals, residual_spread, residual_square)
 
     @classmethod
-    def joined(cls, spreads: Sequence[Spread]) -> Spread | None:
+    def merge(cls, spreads: Sequence[Spread]) -> Spread | None:
         """Of all vectors of some spreads, as `of` has it; None where that is not finite."""
         count = sum(some.count for some in spreads)
         mean = np.sum([some.count * some.mean for some in spreads], axis=0) / max(count, 1)

@@ -133,7 +133,7 @@ class ValueCodes:
     def add_sums(self, moments: Moments | None) -> None:
         """Add what was written to the moments; one thread at a time."""
         if self.moments is not None and moments is not None:
-            self.moments = self.moments.joined(moments)
+            self.moments = self.moments.merge(moments)
 
 
 @dataclass(frozen=True, eq=False)

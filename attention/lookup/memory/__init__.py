@@ -1,1 +1,1 @@
-"""What is stored, and who sees it: blocks of rows, and immutable views of them."""
+"""Stored keys and values: blocks of rows that a writer appends to, and immutable views of them for readers."""

@@ -1,4 +1,4 @@
-"""What is added to the logits of some documents: a number a row, for one view."""
+"""A bias: a number added to the logits of each document's rows, made for one view."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from attention.lookup.memory.view import Mask, View
 
 @dataclass(frozen=True, eq=False)
 class Bias:
-    """What is added to the logit of every row of a view: logit = similarity / temperature + bias.
+    """A number added to the logit of every row of a view: logit = similarity / temperature + bias.
 
     Attributes:
-        view: the view it was made for.
-        addends: for each segment float64[count], finite, 0 for what may not be attended to; None where all are 0.
-        mask: which rows have a bias above −∞; None where all have.
-        largest: the largest size of any.
+        view: the view that the bias was made for.
+        addends: float64[count] for each segment, finite, 0 for rows that are forbidden; None if all are 0.
+        mask: the rows with a bias above −∞; None if all rows have one.
+        largest: the largest |addend|.
     """
 
     view: View
@@ -35,41 +35,43 @@ class Bias:
 
     @classmethod
     def of(cls, view: View, numbers: ArrayLike, addends: ArrayLike, elsewhere: float = 0.0) -> Bias:
-        """The bias that adds something to each of the given documents, to all of its rows alike.
+        """Return the bias that adds a number to all rows of each of the given documents.
 
         Args:
-            numbers: int64[r], the documents' own, in any order; unknown ones are ignored.
-            addends: float[r], of each. −∞ forbids a document; otherwise finite.
-            elsewhere: of all other documents.
+            numbers: int64[r], the documents' numbers, in any order; unknown documents are ignored.
+            addends: float[r], one for each document. −∞ forbids the document; all others are finite.
+            elsewhere: the addend of all other documents.
 
         Raises:
-            ShapeError: there are not as many addends as numbers.
-            ParameterError: a document comes twice, or an addend is NaN or ∞.
+            ShapeError: the number of addends differs from the number of documents.
+            ParameterError: a document is listed twice, or an addend is NaN or ∞.
         """
-        documents, given = np.asarray(numbers, dtype=np.int64), np.asarray(addends, dtype=np.float64)
-        if documents.ndim != 1 or given.shape != documents.shape:
+        documents, amounts = np.asarray(numbers, dtype=np.int64), np.asarray(addends, dtype=np.float64)
+        if documents.ndim != 1 or amounts.shape != documents.shape:
             raise ShapeError(
-                f"a bias is one addend for each document, got numbers {documents.shape} and addends {given.shape}: "
+                f"a bias is one addend for each document, got numbers {documents.shape} and addends {amounts.shape}: "
                 "send two vectors of one length"
             )
-        if not (np.append(given, elsewhere) < np.inf).all():
+        if not (np.append(amounts, elsewhere) < np.inf).all():
             raise ParameterError(
                 "a bias must be finite, or minus infinity to forbid a document: it holds NaN or infinity"
             )
         if not (documents[1:] > documents[:-1]).all():
             order = np.argsort(documents, kind="stable")
-            documents, given = documents[order], given[order]
+            documents, amounts = documents[order], amounts[order]
             twice = documents[1:][documents[1:] == documents[:-1]]
             if len(twice):
                 raise ParameterError(f"document {twice[0]} has two addends in a bias: add them up, and send one")
-        found = [_segment_addends(segment, documents, given, float(elsewhere)) for segment in view.segments]
-        forbidden = tuple(_forbidden_rows(each) for each in found)
+        columns = [_segment_addends(segment, documents, amounts, float(elsewhere)) for segment in view.segments]
+        forbidden = tuple(_forbidden_rows(column) for column in columns)
         mask = None if all(rows is None for rows in forbidden) else ~Mask.of(view, forbidden)
-        for each, rows in zip(found, forbidden, strict=True):
-            if each is not None and rows is not None:
-                each[rows] = 0.0
-        largest = max((float(np.abs(each).max()) for each in found if each is not None and len(each)), default=0.0)
-        return cls(view, tuple(found), mask, largest)
+        for column, rows in zip(columns, forbidden, strict=True):
+            if column is not None and rows is not None:
+                column[rows] = 0.0
+        largest = max(
+            (float(np.abs(column).max()) for column in columns if column is not None and len(column)), default=0.0
+        )
+        return cls(view, tuple(columns), mask, largest)
 
     @cached_property
     def runs(self) -> tuple[Bias, ...]:
@@ -79,30 +81,30 @@ class Bias:
         return tuple(Bias(run, self.addends[segments], mask, self.largest) for run, segments, mask in slices)
 
     def scanned(self, segment: Segment) -> F32:
-        """float32[count], of the rows of a segment, for a scan of its codes; float32[0] where all are 0."""
+        """Return float32[count], the addends of a segment's rows, for a scan of its codes; float32[0] if all are 0."""
         index = self._index[id(segment)]
         if index not in self._rounded:
             addends = self.addends[index]
             self._rounded[index] = NO_ADDENDS if addends is None else addends.astype(np.float32)
         return self._rounded[index]
 
-    def at(self, rows: RowIndices, places: NDArray[np.intp]) -> F64:
-        """float64[m], of the rows at some places, which may stand in any order."""
-        found = np.zeros(len(places))
-        for index, tile in rows.grouped(places):
+    def at(self, rows: RowIndices, indices: NDArray[np.intp]) -> F64:
+        """Return float64[m], the addends of the rows at `indices`, which may be in any order."""
+        gathered = np.zeros(len(indices))
+        for index, tile in rows.iterate_tiles(indices):
             addends = self._of(tile)
             if addends is not None:
-                found[index] = addends
-        return found
+                gathered[index] = addends
+        return gathered
 
     def all_of(self, rows: RowIndices) -> F64:
-        """float64[n], of all rows of some tiles."""
-        found = np.zeros(rows.tiles[-1].stop if rows.tiles else 0)
+        """Return float64[n], the addends of all rows of the tiles."""
+        gathered = np.zeros(rows.tiles[-1].stop if rows.tiles else 0)
         for tile in rows.tiles:
             addends = self._of(tile)
             if addends is not None:
-                found[tile.start : tile.stop] = addends
-        return found
+                gathered[tile.start : tile.stop] = addends
+        return gathered
 
     def _of(self, tile: Tile) -> F64 | None:
         addends = self.addends[self._index[id(tile.segment)]]
@@ -118,22 +120,22 @@ class Bias:
 
 
 def _forbidden_rows(addends: F64 | None) -> Bools | None:
-    """bool[count], which are −∞; None where none is."""
+    """Return bool[count], the rows whose addend is −∞; None if there are none."""
     rows = None if addends is None else np.isneginf(addends)
     return rows if rows is not None and rows.any() else None
 
 
 def _segment_addends(segment: Segment, documents: I64, addends: F64, elsewhere: float) -> F64 | None:
-    """float64[count], each document's addend at all of its rows; None where all are 0."""
+    """Return float64[count], each document's addend at all of its rows; None if all are 0."""
     owners = segment.owners
     first, last = np.searchsorted(documents, owners[[0, -1]] + (0, 1)) if segment.count else (0, 0)
     documents, addends = documents[first:last], addends[first:last]
     if not elsewhere and not addends.any():
         return None
-    found = np.full(segment.count, elsewhere) if elsewhere else np.zeros(segment.count)
+    column = np.full(segment.count, elsewhere) if elsewhere else np.zeros(segment.count)
     if np.array_equal(documents, owners):
-        found[:] = addends
+        column[:] = addends
     else:
         begin, end = document_ranges(owners, documents, segment.live)
-        found[expand_ranges(begin, end)] = np.repeat(addends, end - begin)
-    return found
+        column[expand_ranges(begin, end)] = np.repeat(addends, end - begin)
+    return column

@@ -1,4 +1,4 @@
-"""Which rows of a block pass, a bit for each, and the same for rows that are looked at for the first time."""
+"""Bitmaps of the rows of a block that pass a condition, and selections among rows that are not in a view yet."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from attention.lookup.memory.rows import expand_ranges
 
 @dataclass(eq=False)
 class Bitmap:
-    """Which of the first rows of a block pass; never changed, so that the masks of several views have it together.
+    """One bit for each of the first rows of a block: whether the row passes. Immutable: masks of several views share
+    it.
 
     Attributes:
-        packed: uint8[⌈count/8⌉], the first row in the lowest bit; the bits behind the last row are 0.
-        count: how many rows it is about.
-        residuals: what the codes of the values of these rows leave out, once somebody asked; see `residuals_of`.
-        earlier: those of the same condition for an earlier view, whose `residuals` are known; or None.
+        packed: uint8[⌈count/8⌉], the first row in the lowest bit; the bits after the last row are 0.
+        count: the number of rows.
+        residuals: the residuals of the value codes of the rows that pass, once computed; see `sum_masked_residuals`.
+        earlier: the bitmap of the same condition for an earlier view, whose `residuals` are known; or None.
     """
 
     packed: Bytes
@@ -32,44 +33,44 @@ class Bitmap:
 
     @classmethod
     def of(cls, passes: Bools) -> Bitmap:
-        """Of bool[count]."""
+        """Pack bool[count]."""
         return cls(np.packbits(passes, bitorder="little"), len(passes))
 
     def passes(self, start: int = 0) -> Bools:
-        """bool[count − start], whether each row from `start` on passes."""
+        """Return bool[count − start]: whether each row from `start` on passes."""
         first = start // 8
-        found = np.unpackbits(self.packed[first:], count=self.count - 8 * first, bitorder="little")
-        return found[start - 8 * first :].view(np.bool_)
+        unpacked = np.unpackbits(self.packed[first:], count=self.count - 8 * first, bitorder="little")
+        return unpacked[start - 8 * first :].view(np.bool_)
 
     @cached_property
     def n(self) -> int:
-        """How many rows pass."""
+        """The number of rows that pass."""
         return int(_BITS_IN_BYTE[self.packed].sum(dtype=np.int64))
 
     @cached_property
     def scanned(self) -> int:
-        """How many of the rows stand in a panel in which one passes."""
+        """The number of rows in panels with at least one row that passes."""
         full = self.count // PANEL
         panels = self.packed[: full * PANEL // 8].view(np.int64)  # of 64 rows each
         rest = self.packed[full * PANEL // 8 :].any()
         return PANEL * int(np.count_nonzero(panels)) + (self.count - PANEL * full) * int(rest)
 
-    def followed_by(self, more: Bools) -> Bitmap:
-        """With more rows behind them."""
+    def append(self, more: Bools) -> Bitmap:
+        """Return a bitmap with more rows appended."""
         return Bitmap.of(np.concatenate([self.passes(), more]))
 
     def follow(self, earlier: Bitmap | None) -> None:
-        """These are of the same condition as `earlier`, whose residuals are the ones to begin with."""
+        """Take the residuals of `earlier`, a bitmap of the same condition, as a starting point."""
         if earlier is not None and earlier is not self:
             self.earlier = earlier if earlier.residuals is not None else earlier.earlier
 
     @property
     def nbytes(self) -> int:
-        """The memory that it holds, in bytes."""
+        """The memory in use, in bytes."""
         return self.packed.nbytes
 
     def among(self, live: Bitmap | None) -> Bitmap:
-        """Those of them that live; None: all do."""
+        """Return the bitmap of the rows that also live; None means that all rows live."""
         return self if live is None else Bitmap(self.packed & live.packed, self.count)
 
 
@@ -78,13 +79,13 @@ _BITS_IN_BYTE = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).s
 
 @dataclass(frozen=True, eq=False)
 class RowSelection:
-    """Some rows of those that were asked about.
+    """A selection among some rows.
 
     Attributes:
-        spans: owners int64[r] of rows that follow one another, ascending; the removed ones included.
-        passes: bool[r] for each.
+        spans: owners int64[r] of consecutive rows, ascending; removed rows are included.
+        passes: bool[r] for each span.
 
-    `&`, `|` and `~` are and, or and not; both must be of the same spans.
+    `&`, `|` and `~` are and, or and not; both selections must have the same spans.
     """
 
     spans: Sequence[I64]
@@ -92,7 +93,7 @@ class RowSelection:
 
     @classmethod
     def of(cls, spans: Sequence[I64], numbers: I64) -> RowSelection:
-        """The rows of the given documents int64[r], in any order; unknown ones are ignored."""
+        """Select the rows of the given documents int64[r], in any order; unknown documents are ignored."""
         numbers = np.asarray(numbers, dtype=np.int64)
         if not (numbers[1:] >= numbers[:-1]).all():
             numbers = np.sort(numbers)
@@ -105,11 +106,11 @@ class RowSelection:
         return RowSelection(self.spans, tuple(a | b for a, b in zip(self.passes, other.passes, strict=True)))
 
     def __invert__(self) -> RowSelection:
-        return RowSelection(self.spans, tuple(~each for each in self.passes))
+        return RowSelection(self.spans, tuple(~passing for passing in self.passes))
 
 
 def _rows_of(owners: I64, numbers: I64) -> Bools:
-    """bool[r]: which of some rows, by their owners int64[r], belong to one of the documents; both ascend."""
+    """Return bool[r]: which rows, given by their owners int64[r], belong to one of the documents; both ascend."""
     passes = np.zeros(len(owners), dtype=np.bool_)
     if not len(owners):
         return passes

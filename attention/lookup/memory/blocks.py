@@ -24,12 +24,12 @@ from attention.shared_memory import private
 
 @dataclass(frozen=True)
 class BlockFormat:
-    """What there is room for in a block, beside the originals.
+    """What a block stores beside the originals.
 
     Attributes:
-        similarity: what rows are compared by; cosine has directions in codes, gaussian has no codes.
-        directory: where the float32 originals lie in files; None for memory.
-        codes_later: whether there are none yet, see `Memory`.
+        similarity: the similarity of queries and rows; cosine codes directions, gaussian has no codes.
+        directory: the directory of the files with float32 originals; None keeps them in memory.
+        codes_later: whether rows get no codes yet, see `Memory`.
     """
 
     similarity: str
@@ -37,20 +37,20 @@ class BlockFormat:
     codes_later: bool = False
 
     def codes(self, width: int) -> bool:
-        """Whether keys of that width are kept in codes."""
+        """Return whether keys of that width are stored as codes."""
         return self.similarity != "gaussian" and width <= MAX_WIDTH and not self.codes_later
 
 
 SINGLE_THREAD_CHUNKS = 2
-"""Rows of so many chunks at most are written in the thread that has them: others would hardly be faster."""
+"""Up to this many chunks are written by the calling thread: more threads would hardly be faster."""
 
 Result = TypeVar("Result")
 
 
 def write_chunks(write: Callable[[int, int], Result], start: int, end: int) -> Iterator[Result]:
-    """What `write` returns of rows `start` to `end`, called with the first and the end of what lies in one chunk.
+    """Call `write` for each part of rows `start` to `end` that lies in one chunk, and yield its results in order.
 
-    In order. None is at work any more where one raises.
+    `write` takes the first row and the end of the part. If a call raises, no other call is running any more.
     """
     runs = list(_split_at_chunks(start, end))
     if len(runs) > SINGLE_THREAD_CHUNKS:
@@ -89,25 +89,25 @@ BLOCK_ROWS = 131_072
 FIRST_ROWS = 64
 
 ChunkSums: TypeAlias = tuple[F64 | F32 | None, Moments | None]
-"""What is added up of the keys and of the values of a chunk."""
+"""Sums over the keys and over the values of a chunk."""
 
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Arrays with room at the end. A view reads a prefix; an append writes behind every prefix.
+    """Arrays with free capacity at the end. A view reads a prefix; an append writes after every prefix.
 
     Attributes:
         numbers: int64[capacity], ascending over the rows in use.
         owners: int64[capacity], the document that each row is a key of, see `Rows`; ascending as well.
         keys: float32[capacity, d].
-        values: float32[capacity, d_v], or None where the values are the keys.
+        values: float32[capacity, d_v], or None if the values are the keys.
         norms: float64[capacity], ‖k‖ of each key.
-        value_norms: float64[capacity], ‖v‖ of each value; the same array where the values are the keys.
-        codes: the keys in 8 bits, None where they are not scanned so.
-        value_codes: the values in 8 bits; None with `codes`.
-        normalised: whether the keys' directions are what is coded, as cosine wants them.
-        unread: what checks originals that lie in a file; None where there is nothing to check. Who reads `keys` or
-            `values` does so by `read_keys` and `read_values`, or a segment's own.
+        value_norms: float64[capacity], ‖v‖ of each value; the same array if the values are the keys.
+        codes: the keys in 8 bits, None if they are not scanned that way.
+        value_codes: the values in 8 bits; None if `codes` is None.
+        normalised: whether the keys' directions are coded, as cosine needs them.
+        unread: checks originals that lie in a file; None if there is nothing to check. Read `keys` and `values` through
+            `read_keys` and `read_values`, or through a segment.
     """
 
     numbers: I64
@@ -123,7 +123,7 @@ class Block:
 
     @classmethod
     def allocate(cls, rows: int, dimension: int, value_dimension: int | None, layout: BlockFormat) -> Block:
-        """An empty block for so many rows; `value_dimension` None: the values are the keys."""
+        """Return an empty block with capacity for `rows`; `value_dimension` None means that the values are the keys."""
         norms = private((rows,), np.float64)
         return cls(
             private((rows,), np.int64),
@@ -138,38 +138,41 @@ class Block:
 
     @property
     def capacity(self) -> int:
-        """How many rows it can hold in all."""
+        """The number of rows that fit into the block."""
         return len(self.numbers)
 
     @property
     def dimension(self) -> int:
-        """The keys' width."""
+        """The width of the keys."""
         return int(self.keys.shape[1])
 
     @property
     def value_dimension(self) -> int:
-        """The values' width."""
+        """The width of the values."""
         return self.dimension if self.values is None else int(self.values.shape[1])
 
     @property
     def unchecked(self) -> bool:
-        """Whether originals are left that were not held against their checksums."""
+        """Whether some originals have not been compared with their checksums yet."""
         return self.unread is not None and not self.unread.done
 
     def read_keys(self, rows: slice | Index) -> F32:
-        """float32[capacity, d], of which these rows are what was written."""
+        """Check the keys of these rows, then return float32[capacity, d], of which only these rows may be used."""
         if self.unread is not None:
             self.unread.check_keys(rows)
         return self.keys
 
     def read_values(self, rows: slice | Index) -> F32:
-        """float32[capacity, d_v], of which these rows are what was written; the keys where the values are they."""
+        """Check the values of these rows, then return float32[capacity, d_v], of which only these rows may be used.
+
+        Returns the keys if the values are the keys.
+        """
         if self.unread is not None:
             self.unread.check_values(rows)
         return self.keys if self.values is None else self.values
 
-    def grown(self, count: int, rows: int, layout: BlockFormat) -> Block:
-        """A copy of the first `count` rows, with room for `rows`."""
+    def reallocate(self, count: int, rows: int, layout: BlockFormat) -> Block:
+        """Return a copy of the first `count` rows with capacity for `rows`."""
         width = None if self.values is None else self.value_dimension
         grown = Block.allocate(rows, self.dimension, width, layout)
         grown.numbers[:count] = self.numbers[:count]
@@ -189,11 +192,11 @@ class Block:
 
     @property
     def bare(self) -> bool:
-        """Whether there is room for no codes."""
+        """Whether the block has no codes."""
         return self.codes is None
 
-    def coded(self, count: int, layout: BlockFormat) -> Block:
-        """A block of the same originals, with the codes of the first `count` rows beside them."""
+    def with_codes(self, count: int, layout: BlockFormat) -> Block:
+        """Return a block with the same originals, and with codes of the first `count` rows."""
         self.read_keys(slice(0, count))
         self.read_values(slice(0, count))
         dimension, width = self.dimension, self.value_dimension
@@ -203,7 +206,7 @@ class Block:
         return made
 
     def write(self, start: int, rows: Rows) -> None:
-        """Put `rows` at `start`, behind everything that a view can see."""
+        """Write `rows` at `start`, after everything that a view can see."""
         end = start + len(rows)
         self.numbers[start:end] = rows.numbers
         self.owners[start:end] = rows.numbers if rows.owners is None else rows.owners
@@ -211,49 +214,49 @@ class Block:
             self._add_sums(sums)
 
     def code(self, start: int, end: int) -> None:
-        """Put rows `start` to `end`, whose originals are there, into what codes there is room for."""
+        """Code rows `start` to `end`, whose originals are written, if the block has codes."""
         for sums in write_chunks(self._code_run, start, end):
             self._add_sums(sums)
 
     def _add_sums(self, sums: ChunkSums) -> None:
-        """Here, in the order of rows, so that sums are the same each time."""
+        """Add the sums of a chunk. Called in the order of rows, so that the totals are the same each time."""
         if self.codes is not None and self.value_codes is not None:
             self.codes.add_sums(sums[0])
             self.value_codes.add_sums(sums[1])
 
     def _write_run(self, start: int, rows: Rows, first: int, stop: int) -> ChunkSums:
-        """Put those of `rows` that come at `first` to `stop`, in one chunk → what is summed of keys and values."""
-        here, part = slice(first, stop), slice(first - start, stop - start)
-        keys = rows.keys[part]
-        self.keys[here] = keys
-        self.norms[here] = row_norms(keys)
+        """Write the rows from `first` to `stop`, which lie in one chunk → the sums over their keys and values."""
+        target, source = slice(first, stop), slice(first - start, stop - start)
+        keys = rows.keys[source]
+        self.keys[target] = keys
+        self.norms[target] = row_norms(keys)
         if self.values is not None:
-            self.values[here] = values = keys if rows.values is None else rows.values[part]
-            self.value_norms[here] = row_norms(values)
+            self.values[target] = values = keys if rows.values is None else rows.values[source]
+            self.value_norms[target] = row_norms(values)
         return self._code_run(first, stop)
 
     def _code_run(self, first: int, stop: int) -> ChunkSums:
-        """Code rows `first` to `stop`, in one chunk → what is summed of keys and values."""
-        here = slice(first, stop)
-        norms = self.norms[here] if self.normalised else None
+        """Code rows `first` to `stop`, which lie in one chunk → the sums over their keys and values."""
+        target = slice(first, stop)
+        norms = self.norms[target] if self.normalised else None
         if self.codes is None or self.value_codes is None:
             return None, None
-        coded = CodedVectors.of(self.keys[here], norms)
-        coded_values = coded if self.values is None else CodedVectors.of(self.values[here])
+        coded = CodedVectors.of(self.keys[target], norms)
+        coded_values = coded if self.values is None else CodedVectors.of(self.values[target])
         return self.codes.write(first, coded), self.value_codes.write(first, coded_values)
 
 
 def _allocate_codes(
     rows: int, width: int, value_width: int, layout: BlockFormat
 ) -> tuple[Codes | None, ValueCodes | None]:
-    """What a block of so many rows has room for, see there."""
+    """Allocate codes of keys and of values; None for both if the format has no codes."""
     if not layout.codes(width):
         return None, None
     return Codes.allocate(rows, width), ValueCodes.allocate(rows, value_width)
 
 
 def row_norms(vectors: F32) -> F64:
-    """The Euclidean norms of `vectors` float32[n, d] in float64, each row summed alike wherever it stands."""
+    """Compute the Euclidean norms of `vectors` float32[n, d] in float64; each row is summed in the same order."""
     norms = np.empty(len(vectors))
     for start in range(0, len(vectors), CODING_BATCH):
         tile = vectors[start : start + CODING_BATCH].astype(np.float64)

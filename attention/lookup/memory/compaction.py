@@ -1,4 +1,4 @@
-"""Compaction: segments with many removed rows, and small ones, written anew as few full ones."""
+"""Compaction: segments with many removed rows, and small ones, are rewritten as few full ones."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.view import View
 
 REMOVED_SHARE = 0.25
-"""The share of removed rows from which on a segment is written anew."""
+"""A segment is rewritten if at least this share of its rows was removed."""
 
 SMALL_SHARE = 0.5
-"""A segment is small below this share of a full block; two of them in a row become one."""
+"""A segment is small below this share of a full block; two consecutive small segments are merged."""
 
 REMOVED_IN_LAST = 8192
-"""Removed rows from which on the last segment is written anew, too, where it has fewer others."""
+"""The last segment is rewritten if more rows than this were removed from it, and more than live in it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Replacement:
-    """Neighbouring segments, and the one that takes their place."""
+    """Neighbouring segments, and the segment that replaces them."""
 
     old: tuple[Segment, ...]
     new: Segment
 
 
 def compact(view: View, layout: BlockFormat) -> list[Replacement]:
-    """What to put in the place of what.
+    """Write the segments that should replace others of the view, and return the replacements.
 
-    The last segment, which the writer goes on with, is left alone unless most of it is removed and there is nothing
-    else to do: else documents that are written again and again would fill a whole block, however few they are.
+    The writer appends to the last segment. It is left alone unless most of its rows were removed and there is nothing
+    else to do. Otherwise documents that are rewritten again and again would fill a whole block, however few they are.
     """
     groups: list[list[Segment]] = []
     rows = 0
@@ -62,10 +62,10 @@ def compact(view: View, layout: BlockFormat) -> list[Replacement]:
 def apply_replacements(
     replaced: Sequence[Replacement], segments: tuple[Segment, ...], layout: BlockFormat
 ) -> tuple[Segment, ...] | None:
-    """The segments of the current view with the replacements in it; None where a replaced one has gone.
+    """Return the segments of the current view with the replacements applied; None if a replaced segment is gone.
 
-    Rows that were removed since the replacements were made are removed from them too, and those that were written
-    since behind a segment that was replaced alone stand behind its replacement.
+    Rows that were removed after the replacements were made are removed from them too. Rows that were appended to a
+    segment that was replaced alone are appended to its replacement.
     """
     current = {id(segment.block): segment for segment in segments}
     result = list(segments)
@@ -80,8 +80,8 @@ def apply_replacements(
                 new = new.without(new.positions(np.unique(old.owners[gone])))
             if now.count > old.count:
                 new = _append_later_rows(new, now, old.count, layout)
-        at = next(i for i, segment in enumerate(result) if segment.block is replacement.old[0].block)
-        result[at : at + len(replacement.old)] = [new]
+        first = next(i for i, segment in enumerate(result) if segment.block is replacement.old[0].block)
+        result[first : first + len(replacement.old)] = [new]
     return tuple(result)
 
 
@@ -90,22 +90,22 @@ def _merge(group: Sequence[Segment], layout: BlockFormat) -> Segment:
     numbers = np.concatenate([segment.numbers[alive] for segment, alive in zip(group, live, strict=True)])
     owners = np.concatenate([segment.owners[alive] for segment, alive in zip(group, live, strict=True)])
     keys = np.concatenate([segment.keys[alive] for segment, alive in zip(group, live, strict=True)])
-    own = group[0].block.values is not None
-    values = np.concatenate([s.values[alive] for s, alive in zip(group, live, strict=True)]) if own else None
-    rows = Rows.stored(numbers, keys, values, owners)
+    has_values = group[0].block.values is not None
+    values = np.concatenate([s.values[alive] for s, alive in zip(group, live, strict=True)]) if has_values else None
+    rows = Rows.without_checks(numbers, keys, values, owners)
     block = Block.allocate(len(rows), keys.shape[1], None if values is None else values.shape[1], layout)
     block.write(0, rows)
     return Segment(block, len(rows), several=rows.owners is not None)
 
 
 def _append_later_rows(segment: Segment, written: Segment, since: int, layout: BlockFormat) -> Segment:
-    """The segment with those rows behind it that live in `written` from place `since` on."""
+    """Append the live rows of `written` from index `since` on to the segment."""
     alive = _live_rows(written)[since:]
     since_then = slice(since, written.count)
-    values = None if written.block.values is None else written.stored_values(since_then)[since:][alive]
+    values = None if written.block.values is None else written.load_values(since_then)[since:][alive]
     numbers, owners = written.numbers[since:][alive], written.owners[since:][alive]
-    rows = Rows.stored(numbers, written.stored_keys(since_then)[since:][alive], values, owners)
-    return segment.extended(rows, layout) if len(rows) else segment
+    rows = Rows.without_checks(numbers, written.load_keys(since_then)[since:][alive], values, owners)
+    return segment.append(rows, layout) if len(rows) else segment
 
 
 def _live_rows(segment: Segment) -> Bools:
@@ -113,5 +113,5 @@ def _live_rows(segment: Segment) -> Bools:
 
 
 def _share_values(group: Sequence[Segment], segment: Segment) -> bool:
-    """Whether both have values of their own, or neither has."""
+    """Return whether both have separate values, or neither has."""
     return not group or (group[0].block.values is None) == (segment.block.values is None)

@@ -23,13 +23,13 @@ from attention.similarity import SIMILARITIES
 
 @dataclass
 class CodedBlock:
-    """A block that was given codes, and how many of its rows have them."""
+    """A block that got codes after it was written, and the number of its rows with codes; see `Memory.code`."""
 
     block: Block
     count: int
 
     def in_place_of(self, bare: Segment) -> Segment:
-        """The segment with codes, those of rows that came meanwhile too."""
+        """Return the segment with codes, and code the rows that were written in the meantime."""
         if bare.count > self.count:
             self.block.code(self.count, bare.count)
             self.count = bare.count
@@ -37,18 +37,18 @@ class CodedBlock:
 
 
 class Memory:
-    """Keys and values in blocks; `publish` puts a new view in the place of the last one.
+    """Keys and values in blocks; `publish` replaces the current view by a new one.
 
     Args:
         similarity: cosine, dot, scaled_dot or gaussian.
-        directory: keep the float32 originals of large blocks in files there, 4·d bytes a row and as much again for
-            values of their own; None, or a full disk, keeps them in memory. What remains in memory is d bytes for a
-            row's key and d_v for its value.
-        expected: how many rows are to be added, as far as it is known: nothing is moved until more come.
-        codes_later: give rows no codes before `code` is called; until then every answer is made from the originals.
+        directory: store the float32 originals of large blocks in files there: 4·d bytes a row, and 4·d_v for separate
+            values. None, or a full disk, keeps them in memory. Codes stay in memory: d bytes for a row's key, d_v for
+            its value.
+        expected: the number of rows that will be added, if known: blocks are not reallocated until then.
+        codes_later: give rows no codes before `code` is called; until then answers are computed from the originals.
 
     Raises:
-        ParameterError: another similarity.
+        ParameterError: the similarity is unknown.
     """
 
     def __init__(
@@ -73,50 +73,49 @@ class Memory:
         similarity: str = "cosine",
         owners: I64 | None = None,
     ) -> Self:
-        """A memory of n rows, numbered from 0 on.
+        """Return a memory of n rows, numbered from 0.
 
         Args:
             keys: float32[n, d].
-            values: float32[n, d_v], or None where the values are the keys.
+            values: float32[n, d_v], or None if the values are the keys.
             similarity: cosine, dot, scaled_dot or gaussian.
-            owners: int64[n], the first row of each row's document, see `Rows`; None where each is a document.
+            owners: int64[n], the first row of each row's document, see `Rows`; None if every row is a document.
 
         Raises:
-            ShapeError: keys, values and owners are not so many rows each.
-            ParameterError: another similarity, a key that it is not defined for, or an owner that its rows do not
-                follow.
+            ShapeError: keys, values and owners differ in their number of rows.
+            ParameterError: the similarity is unknown or not defined for a key, or an owner does not precede its rows.
         """
         memory = cls(similarity)
-        memory.publish(add=Rows.numbered(keys, values, owners))
+        memory.publish(add=Rows.from_zero(keys, values, owners))
         return memory
 
     def adopt(self, segments: Sequence[Segment]) -> None:
-        """Begin with blocks that were written before, of no row twice that lives; nothing may have been published."""
+        """Start with existing blocks. No live row may occur twice, and nothing may have been published before."""
         first = segments[0].block
-        self._view = self._view.followed_by(tuple(segments), first.dimension, first.value_dimension)
+        self._view = self._view.with_segments(tuple(segments), first.dimension, first.value_dimension)
 
     def __repr__(self) -> str:
         return f"<Memory {self._view.n:,} keys of width {self._view.dimension}, {self._view.similarity}>"
 
     @property
     def view(self) -> View:
-        """The current view; hold on to it, and it stays as it is."""
+        """The current view, which never changes."""
         return self._view
 
     def publish(self, *, add: Rows | None = None, remove: I64 | None = None) -> View:
-        """Remove documents and add rows in one step: a reader sees both or neither. One writer at a time.
+        """Remove documents and add rows in one step: a reader sees both or neither. Only one writer at a time.
 
         Args:
             add: rows whose numbers no row of this memory ever had.
-            remove: int64[r], documents, each with all of its rows; one that is not there is ignored.
+            remove: int64[r], documents to remove with all of their rows; unknown documents are ignored.
 
         Returns:
-            The new view, which is current from now on.
+            The new view, which is now current.
 
         Raises:
-            ShapeError: keys or values of another width than those before; nothing is written.
-            ParameterError: a key that cosine is not defined for, a number used before, or one between the rows of
-                another document; nothing is written.
+            ShapeError: keys or values differ in width from the stored ones; nothing is written.
+            ParameterError: cosine is not defined for a key, a number was used before, or a number lies between the rows
+                of another document; nothing is written.
         """
         with self._turn:
             self._view = self._next(add, remove)
@@ -124,21 +123,21 @@ class Memory:
             return self._view
 
     def stage(self, *, add: Rows | None = None, remove: I64 | None = None) -> View:
-        """The view that `publish` would make, for `show` to make current: whatever can fail fails here.
+        """Return the view that `publish` would make, for `show` to make current. Everything that can fail fails here.
 
-        For a writer who has to write elsewhere in between. Until then nobody sees it, and a view that is never shown
-        leaves nothing behind. The next call that writes must be `show`, or this one again.
+        For writers that must write to a store in between. Readers do not see the view until `show`, and a view that is
+        never shown leaves nothing behind. The next call that writes must be `show`, or `stage` again.
 
         Raises:
-            ShapeError, ParameterError: as `publish`.
-            MemoryError: there is no room for the rows.
+            ShapeError, ParameterError: as for `publish`.
+            MemoryError: there is not enough memory for the rows.
         """
         with self._turn:
             self._since_staged = []
             return self._next(add, remove)
 
     def show(self, staged: View) -> None:
-        """Make the view that was staged last the current one, with those blocks in it that were compacted since."""
+        """Make the last staged view current, with the blocks that were compacted in the meantime."""
         with self._turn:
             for replaced in self._since_staged or ():
                 segments = apply_replacements(replaced, staged.segments, self._layout)
@@ -149,12 +148,12 @@ class Memory:
             self._since_staged = None
 
     def code(self) -> None:
-        """Give codes to the rows that were written without, see `codes_later`; for a thread of its own.
+        """Code the rows that were written without codes, see `codes_later`; runs in a thread of its own.
 
-        Readers and the writer go on meanwhile; what is written from now on has codes.
+        Readers and the writer continue meanwhile; rows written from now on get codes.
 
         Raises:
-            MemoryError: there is no room for them; the rows are answered from their originals as before.
+            MemoryError: there is not enough memory; the rows are answered from their originals as before.
         """
         with self._turn:
             self._layout = replace(self._layout, codes_later=False)
@@ -162,13 +161,13 @@ class Memory:
         if dimension is None or not self._layout.codes(dimension):
             return
         while bare := next((segment for segment in self._view.segments if segment.block.bare), None):
-            made = CodedBlock(bare.block.coded(bare.count, self._layout), bare.count)
+            made = CodedBlock(bare.block.with_codes(bare.count, self._layout), bare.count)
             with self._turn:
                 self._coded[bare.block] = made
                 self._view = self._with_codes(self._view)
 
     def _with_codes(self, view: View) -> View:
-        """The view with codes for what got some since it was staged."""
+        """Return the view with the codes that were made after it was staged."""
         if not any(segment.block in self._coded for segment in view.segments):
             return view
         segments = tuple(
@@ -178,12 +177,12 @@ class Memory:
         return _with_segments(view, segments)
 
     def compact(self) -> bool:
-        """Write blocks anew that hold many removed rows, and small ones together; for a thread of its own.
+        """Rewrite blocks with many removed rows, and merge small ones; runs in a thread of its own.
 
-        Readers and the writer go on meanwhile. Rows that are removed meanwhile stay removed, those written stay.
+        Readers and the writer continue meanwhile. Rows removed in the meantime stay removed, and rows written stay.
 
         Returns:
-            Whether there was anything to do, and nothing came in between.
+            Whether something was rewritten, and no other change prevented it.
         """
         before = self._view
         replaced = compact(before, self._layout)
@@ -215,15 +214,15 @@ class Memory:
             value_dimension = dimension if add.values is None else add.values.shape[1]
             segments = _append_rows(segments, add, self._layout, self._expected)
         segments = [segment for segment in segments if segment.n]
-        return view.followed_by(tuple(segments), dimension, value_dimension)
+        return view.with_segments(tuple(segments), dimension, value_dimension)
 
 
 def _with_segments(view: View, segments: tuple[Segment, ...]) -> View:
-    return view.followed_by(segments, view.dimension, view.value_dimension)
+    return view.with_segments(segments, view.dimension, view.value_dimension)
 
 
 def _append_rows(segments: list[Segment], rows: Rows, layout: BlockFormat, expected: int) -> list[Segment]:
-    """The segments with `rows` behind the last one, or in blocks of their own; in all there will be `expected` ones."""
+    """Append `rows` to the last segment, or to new blocks; the memory will have `expected` rows in all."""
     start = 0
     while start < len(rows):
         if not (segments and _fits(segments[-1], rows.part(start, start + 1))):
@@ -233,25 +232,25 @@ def _append_rows(segments: list[Segment], rows: Rows, layout: BlockFormat, expec
             width = None if rows.values is None else rows.values.shape[1]
             segments = [*segments, Segment(Block.allocate(room, rows.keys.shape[1], width, layout), 0)]
         stop = min(len(rows), start + BLOCK_ROWS - segments[-1].count)
-        segments = [*segments[:-1], segments[-1].extended(rows.part(start, stop), layout)]
+        segments = [*segments[:-1], segments[-1].append(rows.part(start, stop), layout)]
         start = stop
     return segments
 
 
 def _fits(last: Segment, row: Rows) -> bool:
-    """Whether the row may stand behind the segment: numbers ascend, and values have a place."""
+    """Return whether the row can be appended to the segment: numbers ascend, and separate values can be stored."""
     ascends = last.count == 0 or row.numbers[0] > last.numbers[-1]
     placed = last.block.values is not None or row.values is None
     return bool(last.count < BLOCK_ROWS and ascends and placed)
 
 
 def _check(view: View, rows: Rows) -> None:
-    """Refuse rows that do not belong into the view."""
+    """Raise an error if the rows cannot be added to the view."""
     value_dimension = (rows.keys if rows.values is None else rows.values).shape[1]
     widths = (("keys", rows.keys.shape[1], view.dimension), ("values", value_dimension, view.value_dimension))
-    for name, found, width in widths:
-        if width is not None and found != width:
-            raise ShapeError(f"{name} have width {found}, those stored have {width}: encode both with the same model")
+    for name, actual, width in widths:
+        if width is not None and actual != width:
+            raise ShapeError(f"{name} have width {actual}, those stored have {width}: encode both with the same model")
     if view.similarity == "cosine" and not rows.keys.any(axis=1).all():
         zero = int(rows.numbers[~rows.keys.any(axis=1)][0])
         raise ParameterError(
@@ -271,13 +270,17 @@ def _check(view: View, rows: Rows) -> None:
             _check_not_interleaved(segment.numbers, segment.owners, rows.numbers, owners)
 
 
-def _check_not_interleaved(numbers: I64, own: I64, others: I64, owners: I64) -> None:
-    """Refuse numbers int64[n] that lie between the rows of one document among others; both say by whom they are
-    owned."""
-    first, last = np.searchsorted(numbers, [owners[0], others[-1]])
+def _check_not_interleaved(numbers: I64, owners: I64, other_numbers: I64, other_owners: I64) -> None:
+    """Raise ParameterError if one of the numbers int64[n] lies between the rows of a document among `other_numbers`.
+
+    Args:
+        numbers, owners: of one group of rows.
+        other_numbers, other_owners: of the other group.
+    """
+    first, last = np.searchsorted(numbers, [other_owners[0], other_numbers[-1]])
     followed = numbers[first:last]
-    owner = owners[np.searchsorted(others, followed)]
-    between = (owner < followed) & (owner != own[first:last])
+    owner = other_owners[np.searchsorted(other_numbers, followed)]
+    between = (owner < followed) & (owner != owners[first:last])
     if np.any(between):
         row, document = int(followed[between][0]), int(owner[between][0])
         raise ParameterError(

@@ -1,4 +1,4 @@
-"""Room for the float32 originals of a block: in memory, or in a file that only this process knows."""
+"""Storage for the float32 originals of a block: in memory, or in an unnamed file of this process."""
 
 from __future__ import annotations
 
@@ -16,38 +16,37 @@ from attention.dtypes import F32, Index
 from attention.shared_memory import file_of, private
 
 MIN_FILE_BYTES = 2**24
-"""Bytes of originals from which on a file is worth its while."""
+"""Originals of fewer bytes stay in memory."""
 
 
 class OriginalsCheck(Protocol):
-    """Originals that lie in a file, and are held against their checksums before they are first used.
+    """Originals in a file, which are compared with their checksums before they are first used.
 
-    Each call raises a ValueError where what is asked for is not what was written.
+    Each method raises a ValueError if the originals differ from what was written.
     """
 
     @property
     def done(self) -> bool:
-        """Whether all of them were found to be what was written."""
+        """Whether all of them were checked."""
 
     def check_keys(self, rows: slice | Index) -> None:
-        """Before the keys of these rows are used."""
+        """Check the keys of these rows before they are used."""
 
     def check_values(self, rows: slice | Index) -> None:
-        """Before their values are used."""
+        """Check the values of these rows before they are used."""
 
     def check_next(self, size: int) -> None:
-        """Check about so many bytes that nobody has checked."""
+        """Check about `size` bytes that were not checked yet."""
 
 
 def allocate_originals(rows: int, width: int, directory: Path | None) -> F32:
-    """Room for float32[rows, width], in memory, or in a file that goes when nobody maps it any more.
+    """Allocate float32[rows, width], in memory or in a file that is deleted when it is no longer mapped.
 
-    What lies in a file the system keeps in memory as far as it is read, and takes back when memory runs short.
+    The system keeps the parts of the file that are read in memory, and takes them back when memory runs short.
 
-    The file has no name from the start, so that nothing is left behind however the process ends: what it holds can
-    be read again from where the rows came from. Its disk is taken up at once: a mapped file that runs out of disk on
-    writing would end the process. Where the disk has no room, memory has to do: what is written here was acknowledged
-    already.
+    The file never has a name, so nothing is left behind however the process ends: its rows can be read again from their
+    source. Its disk space is reserved at once, because writing to a mapped file on a full disk would end the process.
+    If the disk is full, memory is used instead: the rows were acknowledged already.
     """
     size = rows * width * np.dtype(np.float32).itemsize
     if directory is not None and size >= MIN_FILE_BYTES:
@@ -61,21 +60,21 @@ def allocate_originals(rows: int, width: int, directory: Path | None) -> F32:
 
 
 def bytes_in_file(vectors: F32) -> int:
-    """How many bytes of originals lie in a file; 0 where they lie in memory."""
+    """Return the number of bytes of originals in a file; 0 if they are in memory."""
     return vectors.nbytes if file_of(vectors) is not None else 0
 
 
 def machine_memory() -> int:
-    """Bytes."""
+    """Return the memory of the machine in bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def read_ahead(vectors: F32, rows: Index) -> None:
-    """Have the system read some rows that lie in a file, all at once, before one after another is waited for.
+    """Ask the system to read rows of a file, all at once, before each of them is needed.
 
     Args:
-        vectors: as `allocate_originals` made them, or anywhere in a map of a file.
-        rows: int64[r]; of them only what memory does not hold is read from disk.
+        vectors: from `allocate_originals`, or anywhere in a map of a file.
+        rows: int64[r]; only rows that are not in memory are read from disk.
     """
     mapped = file_of(vectors)
     if mapped is None or not hasattr(mmap, "MADV_WILLNEED"):
@@ -88,5 +87,5 @@ def read_ahead(vectors: F32, rows: Index) -> None:
 
 
 def _address_of(array: NDArray[Any]) -> int:
-    """Where its first byte lies."""
+    """Return the address of the array's first byte."""
     return int(array.__array_interface__["data"][0])

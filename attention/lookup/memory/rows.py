@@ -16,15 +16,15 @@ class Rows:
     """Keys and values to add.
 
     Args:
-        numbers: int64[n], the rows' numbers; never used before in the same memory.
+        numbers: int64[n], the rows' numbers, which were never used in the same memory.
         keys: float32[n, d].
-        values: float32[n, d_v], or None where the values are the keys.
-        owners: int64[n], the document that each row is a key of, called by the number of its first row; the rows of
-            one document follow one another in order of number. None where each row is a document by itself.
+        values: float32[n, d_v], or None if the values are the keys.
+        owners: int64[n], the document that each row is a key of, identified by the number of its first row. The rows of
+            a document are consecutive in order of number. None if every row is a document.
 
     Raises:
-        ShapeError: the arrays do not belong together.
-        ParameterError: a number twice, a component that is not finite in float32, or an owner whose rows do not
+        ShapeError: the arrays do not fit together.
+        ParameterError: a number occurs twice, a component is not finite in float32, or the rows of an owner do not
             follow it.
     """
 
@@ -48,14 +48,14 @@ class Rows:
             _check_owners(self.numbers, self.owners)
 
     @classmethod
-    def numbered(cls, keys: F32, values: F32 | None, owners: I64 | None) -> Self:
-        """Rows with the numbers from 0 on."""
+    def from_zero(cls, keys: F32, values: F32 | None, owners: I64 | None) -> Self:
+        """Return rows with the numbers from 0 on."""
         keys = _floats("keys", keys)
         return cls(np.arange(len(keys) if keys.ndim else 0), keys, values, owners)
 
     @classmethod
-    def stored(cls, numbers: I64, keys: F32, values: F32 | None, owners: I64 | None) -> Self:
-        """Rows that were checked before, in any order; a document may have others elsewhere."""
+    def without_checks(cls, numbers: I64, keys: F32, values: F32 | None, owners: I64 | None) -> Self:
+        """Return rows that were checked before, in any order; a document may have more rows elsewhere."""
         rows = object.__new__(cls)
         rows._keep(numbers, keys, values, owners)
         return rows
@@ -64,11 +64,11 @@ class Rows:
         return len(self.numbers)
 
     def part(self, start: int, stop: int) -> Self:
-        """Rows `start` to `stop`, in ascending order of their numbers; a document may go on outside."""
-        some = slice(start, stop)
-        values = None if self.values is None else self.values[some]
-        owners = None if self.owners is None else self.owners[some]
-        return self.stored(self.numbers[some], self.keys[some], values, owners)
+        """Return rows `start` to `stop`, in ascending order of their numbers; a document may extend beyond them."""
+        rows = slice(start, stop)
+        values = None if self.values is None else self.values[rows]
+        owners = None if self.owners is None else self.owners[rows]
+        return self.without_checks(self.numbers[rows], self.keys[rows], values, owners)
 
     def _keep(self, numbers: I64, keys: F32, values: F32 | None, owners: I64 | None) -> None:
         # Ascending, so that a block can be searched by number.
@@ -85,19 +85,24 @@ class Rows:
         object.__setattr__(self, "owners", owners)
 
 
-def _integers(name: str, given: I64) -> I64:
-    found = np.asarray(given)
-    if found.ndim != 1 or (found.size and found.dtype.kind not in "iu"):
-        raise ShapeError(f"{name} must be a list of integers, got {found.dtype} of shape {found.shape}")
-    return found.astype(np.int64)
+def _integers(name: str, array: I64) -> I64:
+    integers = np.asarray(array)
+    if integers.ndim != 1 or (integers.size and integers.dtype.kind not in "iu"):
+        raise ShapeError(f"{name} must be a list of integers, got {integers.dtype} of shape {integers.shape}")
+    return integers.astype(np.int64)
 
 
 def _check_owners(numbers: I64, owners: I64) -> None:
-    """Refuse owners int64[n] of rows with ascending numbers int64[n] that do not begin their documents."""
+    """Raise ParameterError if owners int64[n] do not precede the other rows of their documents.
+
+    Args:
+        numbers: int64[n], ascending.
+        owners: int64[n].
+    """
     astray = owners != numbers
     astray[1:] &= owners[1:] != owners[:-1]
     if astray.any():
-        row, owner = (int(each[astray][0]) for each in (numbers, owners))
+        row, owner = (int(column[astray][0]) for column in (numbers, owners))
         if owner not in numbers:
             raise ParameterError(
                 f"row {row} has the owner {owner}, which is none of these rows: "
@@ -109,66 +114,68 @@ def _check_owners(numbers: I64, owners: I64) -> None:
         )
 
 
-def _floats(name: str, given: F32) -> F32:
-    if getattr(given, "requires_grad", False):
+def _floats(name: str, array: F32) -> F32:
+    if getattr(array, "requires_grad", False):
         raise ParameterError(f"{name} need a gradient, which a lookup does not give: send {name}.detach()")
     try:
         with np.errstate(over="ignore"):
-            return np.asarray(given, dtype=np.float32)
+            return np.asarray(array, dtype=np.float32)
     except (TypeError, ValueError):
-        raise ShapeError(f"{name} must be rows of numbers, all of one length, got {type(given).__name__}") from None
+        raise ShapeError(f"{name} must be rows of numbers, all of one length, got {type(array).__name__}") from None
 
 
 def _vectors(name: str, vectors: F32, n: int) -> F32:
-    found = _floats(name, vectors)
-    if found.ndim != 2 or len(found) != n or found.shape[1] == 0:
+    floats = _floats(name, vectors)
+    if floats.ndim != 2 or len(floats) != n or floats.shape[1] == 0:
         raise ShapeError(
-            f"{name} must have one row of at least one component for each of the {n} numbers, got shape {found.shape}"
+            f"{name} must have one row of at least one component for each of the {n} numbers, got shape {floats.shape}"
         )
-    if not np.isfinite(found).all():
-        row = int(np.flatnonzero(~np.isfinite(found).all(axis=1))[0])
+    if not np.isfinite(floats).all():
+        row = int(np.flatnonzero(~np.isfinite(floats).all(axis=1))[0])
         raise ParameterError(f"{name} must be finite in float32: row {row} is not")
-    return found
+    return floats
 
 
 LONGEST_DOCUMENTS = 32
-"""So many of the documents with most rows are known by name."""
+"""The number of documents with the most rows whose numbers are recorded."""
 
 
 def count_documents(numbers: I64, owners: I64, passes: Bools | None) -> int:
-    """How many documents begin among these rows: rows that own themselves.
+    """Count the documents that begin among these rows: rows that are their own owners.
 
     Args:
         numbers, owners: int64[r].
-        passes: bool[r], which of them count; None for all.
+        passes: bool[r], the rows that count; None for all.
     """
     begins = owners == numbers
     return int(np.count_nonzero(begins if passes is None else begins & passes))
 
 
 def longest_documents(numbers: I64, owners: I64, live: Bools | None) -> I64:
-    """int64[l]: the documents with most rows here, one more than LONGEST, and all that begin elsewhere; ascending.
+    """Return int64[l], ascending: the documents with the most rows, and all documents that begin in another segment.
+
+    There is one document more than LONGEST_DOCUMENTS, so that the most rows of any other document is known.
 
     Args:
         numbers, owners: int64[r], both ascending.
-        live: bool[r], for all rows of a document alike; None where all do.
+        live: bool[r], equal for all rows of a document; None if all rows live.
     """
     starts = np.flatnonzero(np.append(True, owners[1:] != owners[:-1]))
     counts = np.diff(starts, append=len(owners))
     if live is not None:
         counts[~live[starts]] = 0
-    most = np.argsort(-counts, kind="stable")[: LONGEST_DOCUMENTS + 1]
+    order = np.argsort(-counts, kind="stable")[: LONGEST_DOCUMENTS + 1]
     elsewhere = np.flatnonzero(owners[starts] != numbers[starts])
-    return np.unique(owners[starts[np.concatenate([most, elsewhere])]])
+    return np.unique(owners[starts[np.concatenate([order, elsewhere])]])
 
 
 def document_ranges(owners: I64, documents: I64, passes: Bools | None) -> tuple[Index, Index]:
-    """Where the rows of each of the given documents int64[m] begin and end; nowhere where they do not pass.
+    """Return the first and the end position of each document's rows; an empty range if they do not pass.
 
     Args:
         owners: int64[r], ascending, at least one.
-        documents: in any order.
-        passes: bool[r], for all rows of a document alike; None where all do.
+        documents: int64[m], in any order.
+        passes: bool[r], equal for all rows of a document; None if all rows pass.
     """
     first = np.searchsorted(owners, documents)
     last = np.searchsorted(owners, documents, side="right")
@@ -178,6 +185,6 @@ def document_ranges(owners: I64, documents: I64, passes: Bools | None) -> tuple[
 
 
 def expand_ranges(first: Index, last: Index) -> Index:
-    """int64[Σ (last − first)]: every position from each first on, up to its last, which is not included."""
+    """Return int64[Σ (last − first)]: every position from each first on, up to its last, which is not included."""
     counts = last - first
     return np.repeat(first - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())

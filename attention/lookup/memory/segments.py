@@ -20,11 +20,11 @@ MIN_SAMPLED = 256
 
 @dataclass(frozen=True, eq=False)
 class SegmentSample:
-    """Some rows of a segment.
+    """Sampled rows of a segment.
 
     Attributes:
-        places: int64[r], where they stand in it.
-        codes: uint8[groups, depth, 16, 4], theirs side by side.
+        places: int64[r], their positions in the segment.
+        codes: uint8[groups, depth, 16, 4], their codes side by side.
         scales: float32[r].
     """
 
@@ -34,17 +34,17 @@ class SegmentSample:
 
 
 _samples: WeakKeyDictionary[Block, SegmentSample] = WeakKeyDictionary()
-"""The last one of each block: a write that adds few rows, or removes some, leaves it as it is."""
+"""The last sample of each block: it stays valid after a write that adds few rows, or removes some."""
 
 
 @dataclass(frozen=True, eq=False)
 class Segment:
-    """A block as one view sees it: its first `count` rows, less the removed ones.
+    """A block as one view sees it: its first `count` rows without the removed ones.
 
     Attributes:
-        live: bool[count], False where a row was removed; None where none was. All rows of a document live, or none.
-        several: whether a row is a key of a document that begins with another row.
-        n: how many rows live.
+        live: bool[count], False for removed rows; None if no row was removed. All rows of a document live, or none.
+        several: whether a row belongs to a document that begins with another row.
+        n: the number of live rows.
         key_norm, value_norm: the largest ‖k‖ and ‖v‖ of the segment.
     """
 
@@ -63,7 +63,7 @@ class Segment:
 
     @cached_property
     def live_bits(self) -> Bitmap | None:
-        """The rows that live; None where all do."""
+        """The bitmap of the live rows; None if all rows live."""
         return None if self.live is None else Bitmap.of(self.live)
 
     @property
@@ -78,35 +78,35 @@ class Segment:
 
     @cached_property
     def documents(self) -> int:
-        """How many documents that live begin here."""
+        """The number of live documents that begin in this segment."""
         return count_documents(self.numbers, self.owners, self.live) if self.several else self.n
 
     @cached_property
     def longest(self) -> I64:
-        """int64[l], the documents with most rows here, and all that begin elsewhere; ascending."""
+        """int64[l], ascending: the documents with the most rows, and all documents that begin in another segment."""
         return longest_documents(self.numbers, self.owners, self.live)
 
     @cached_property
     def sample_rows(self) -> I64:
-        """One row in 64, or more of few; in an order of no meaning, so that any first part of it is a sample too."""
+        """One row in 64, or more of a small segment, in random order, so that any prefix is a sample too."""
         return np.random.default_rng(0).permutation(np.arange(0, self.count, self.sample_stride))
 
     @cached_property
     def sample(self) -> SegmentSample:
-        """The rows at `sample_places`."""
+        """The codes of the rows at `sample_rows`."""
         assert self.block.codes is not None
-        places = self.sample_rows
-        found = _samples.get(self.block)
-        if found is not None and np.array_equal(found.places, places):
-            return found
-        codes = rows_room(len(places), self.block.dimension)
-        put_rows(codes, 0, self.block.codes.at(places, self.block.dimension))
-        made = _samples[self.block] = SegmentSample(places, codes, self.block.codes.scales[places])
+        positions = self.sample_rows
+        cached = _samples.get(self.block)
+        if cached is not None and np.array_equal(cached.places, positions):
+            return cached
+        codes = rows_room(len(positions), self.block.dimension)
+        put_rows(codes, 0, self.block.codes.at(positions, self.block.dimension))
+        made = _samples[self.block] = SegmentSample(positions, codes, self.block.codes.scales[positions])
         return made
 
     @property
     def sample_stride(self) -> int:
-        """The sample has one row of so many."""
+        """The sample has one row in this many."""
         return max(1, min(SAMPLE_STRIDE, self.count // MIN_SAMPLED))
 
     @cached_property
@@ -139,44 +139,44 @@ class Segment:
 
     @property
     def keys(self) -> F32:
-        """float32[count, d], all of which are what was written; see `stored_keys` for some."""
-        return self.stored_keys(slice(0, self.count))
+        """float32[count, d], all of them checked; see `load_keys` for a subset."""
+        return self.load_keys(slice(0, self.count))
 
     @property
     def values(self) -> F32:
-        """float32[count, d_v], all of which are what was written; see `stored_values` for some."""
-        return self.stored_values(slice(0, self.count))
+        """float32[count, d_v], all of them checked; see `load_values` for a subset."""
+        return self.load_values(slice(0, self.count))
 
-    def stored_keys(self, rows: slice | Index) -> F32:
-        """float32[count, d], of which only these rows may be used: they were held against their checksums."""
+    def load_keys(self, rows: slice | Index) -> F32:
+        """Return float32[count, d], of which only these rows may be used: they were compared with their checksums."""
         return self.block.read_keys(rows)[: self.count]
 
-    def stored_values(self, rows: slice | Index) -> F32:
-        """float32[count, d_v], of which only these rows may be used, see `stored_keys`."""
+    def load_values(self, rows: slice | Index) -> F32:
+        """Return float32[count, d_v], of which only these rows may be used, see `load_keys`."""
         return self.block.read_values(rows)[: self.count]
 
     def positions(self, documents: I64) -> Index:
-        """Where the rows of the given documents int64[r] stand that live here; both ascend."""
+        """Return the positions of the live rows of the given documents int64[r]; both ascend."""
         if not self.count:
             return np.empty(0, dtype=np.intp)
         first, last = np.searchsorted(documents, self.owners[[0, -1]] + (0, 1))
         if self.several:
             return expand_ranges(*document_ranges(self.owners, documents[first:last], self.live))
-        found = np.searchsorted(self.numbers, documents[first:last])
-        found = found[self.numbers[found] == documents[first:last]]
-        return np.asarray(found if self.live is None else found[self.live[found]], dtype=np.intp)
+        positions = np.searchsorted(self.numbers, documents[first:last])
+        positions = positions[self.numbers[positions] == documents[first:last]]
+        return np.asarray(positions if self.live is None else positions[self.live[positions]], dtype=np.intp)
 
     def without(self, positions: Index) -> Segment:
-        """The segment with the rows at `positions` removed."""
+        """Return the segment with the rows at `positions` removed."""
         live = np.ones(self.count, dtype=np.bool_) if self.live is None else self.live.copy()
         live[positions] = False
         return Segment(self.block, self.count, live, self.several)
 
-    def extended(self, rows: Rows, layout: BlockFormat) -> Segment:
-        """The segment with `rows` behind it; their numbers are above all that it has."""
+    def append(self, rows: Rows, layout: BlockFormat) -> Segment:
+        """Return the segment with `rows` appended; their numbers must be above all numbers of the segment."""
         count, block = self.count + len(rows), self.block
         if count > block.capacity:
-            block = block.grown(self.count, min(max(2 * block.capacity, count), BLOCK_ROWS), layout)
+            block = block.reallocate(self.count, min(max(2 * block.capacity, count), BLOCK_ROWS), layout)
         block.write(self.count, rows)
         live = self.live if self.live is None else np.concatenate([self.live, np.ones(len(rows), dtype=np.bool_)])
         return Segment(block, count, live, self.several or rows.owners is not None)

@@ -20,19 +20,19 @@ from attention.lookup.memory.segments import Segment
 
 @dataclass(frozen=True, eq=False)
 class BlockStatistics:
-    """Of one version of a part.
+    """Statistics of one version of a shard: plain numbers, so that a remote shard can send them.
 
     Attributes:
-        similarity: the name of the similarity that queries are compared by.
-        n: how many rows live.
-        documents: how many documents, which may have several rows each.
-        longest: int64[l], the documents with most rows, ascending; none where each has one.
-        most_keys: how many rows any other document has at most.
-        value_dimension: the values' width; None before the first write.
-        key_norm, value_norm: upper bounds on ‖k‖ and ‖v‖, each reached by a row that lives or did.
-        blocks: how many blocks its rows stand in.
-        value_moments: of the values of each block; empty where they are not kept.
-        value_spreads: what parts that lie elsewhere tell in place of these, see `Spread.joined`; else empty.
+        similarity: the name of the similarity of queries and rows.
+        n: the number of live rows.
+        documents: the number of documents, which may have several rows each.
+        longest: int64[l], the documents with the most rows, ascending; empty if each has one.
+        most_keys: the largest number of rows of any other document.
+        value_dimension: the width of the values; None before the first write.
+        key_norm, value_norm: upper bounds on ‖k‖ and ‖v‖, each reached by a live or removed row.
+        blocks: the number of blocks with its rows.
+        value_moments: of the values of each block; empty if they are not stored.
+        value_spreads: sent by remote shards instead of moments, see `Spread.merge`; otherwise empty.
     """
 
     similarity: str
@@ -49,9 +49,11 @@ class BlockStatistics:
 
     @classmethod
     def of(cls, similarity: str, value_dimension: int | None, segments: Sequence[Segment]) -> BlockStatistics:
-        """Of the segments of one view."""
+        """Compute the statistics of the segments of one view."""
         codes = [segment.block.value_codes for segment in segments]
-        moments = tuple(each.moments for each in codes if each is not None and each.moments is not None)
+        moments = tuple(
+            value_codes.moments for value_codes in codes if value_codes is not None and value_codes.moments is not None
+        )
         longest, most_keys = _merge_longest(segments)
         return cls(
             similarity=similarity,
@@ -67,23 +69,23 @@ class BlockStatistics:
         )
 
     @classmethod
-    def joined(cls, similarity: str, value_dimension: int | None, parts: Sequence[BlockStatistics]) -> BlockStatistics:
-        """Of all parts; a document has its rows in one of them."""
-        moments = tuple(some for part in parts for some in part.value_moments)
-        spreads = tuple(some for part in parts for some in part.value_spreads)
-        named = [part.longest for part in parts]
+    def merge(cls, similarity: str, value_dimension: int | None, shards: Sequence[BlockStatistics]) -> BlockStatistics:
+        """Merge the statistics of all shards; each document has its rows in one of them."""
+        moments = tuple(item for shard in shards for item in shard.value_moments)
+        spreads = tuple(item for shard in shards for item in shard.value_spreads)
+        named = [shard.longest for shard in shards]
         return cls(
             similarity=similarity,
-            n=sum(part.n for part in parts),
-            documents=sum(part.documents for part in parts),
+            n=sum(shard.n for shard in shards),
+            documents=sum(shard.documents for shard in shards),
             longest=np.sort(np.concatenate(named)) if named else np.empty(0, dtype=np.int64),
-            most_keys=max((part.most_keys for part in parts), default=1),
+            most_keys=max((shard.most_keys for shard in shards), default=1),
             value_dimension=value_dimension,
-            key_norm=max((part.key_norm for part in parts), default=0.0),
-            value_norm=max((part.value_norm for part in parts), default=0.0),
-            blocks=sum(part.blocks for part in parts),
-            value_moments=moments if all(part.value_moments for part in parts) else (),
-            value_spreads=spreads if all(part.value_spreads for part in parts) else (),
+            key_norm=max((shard.key_norm for shard in shards), default=0.0),
+            value_norm=max((shard.value_norm for shard in shards), default=0.0),
+            blocks=sum(shard.blocks for shard in shards),
+            value_moments=moments if all(shard.value_moments for shard in shards) else (),
+            value_spreads=spreads if all(shard.value_spreads for shard in shards) else (),
         )
 
     @property
@@ -93,17 +95,18 @@ class BlockStatistics:
 
     @cached_property
     def value_spread(self) -> Spread | None:
-        """Of the values of all rows, removed ones included; None where not kept or not finite."""
+        """The spread of the values of all rows, including removed ones; None if not stored or not finite."""
         if self.value_spreads:
-            return Spread.joined(self.value_spreads)
+            return Spread.merge(self.value_spreads)
         return Spread.of(self.value_moments) if self.value_moments else None
 
 
 def _merge_longest(segments: Sequence[Segment]) -> tuple[I64, int]:
-    """The documents with most rows, and how many rows any other has at most.
+    """Return the documents with the most rows, and the largest number of rows of any other document.
 
-    A document that lies in one segment and is not among the longest there has no more rows than LONGEST + 1 others; one
-    that lies in several is named by all but the first of them. So none has more rows than the first that is left out.
+    A document in one segment that is not among the longest there has no more rows than LONGEST_DOCUMENTS + 1 others. A
+    document in several segments is listed by all but the first of them. So no document has more rows than the first
+    that is left out.
     """
     if not any(segment.several for segment in segments):
         return np.empty(0, dtype=np.int64), 1
@@ -117,33 +120,34 @@ def _merge_longest(segments: Sequence[Segment]) -> tuple[I64, int]:
 
 
 ROWS_PER_TASK = 4_096
-"""Rows that one thread reads at a time."""
+"""The number of rows that one thread reads at a time."""
 
 
 def sum_residuals(passing: Iterable[tuple[Segment, Bools | None]], width: int) -> Residuals:
-    """Of the values of all rows that live, where their moments are kept.
+    """Sum the residuals of the values of all live rows, if their moments are stored.
 
-    Those of a whole block are known. So where more than half of a block's rows pass the others are read, and taken off:
-    what is left may then count rows that were written since, or lie in no segment that passes, and bounds all the same.
+    The residuals of a whole block are known. So if more than half of a block's rows pass, the other rows are read and
+    subtracted. The result may then count rows that were written later, or that lie in no passing segment; it is a bound
+    all the same.
 
     Args:
-        passing: segments with bool[count] of their rows that live; None for all of them.
-        width: of the values.
+        passing: segments with bool[count] of their live rows; None for all rows.
+        width: the width of the values.
     """
-    found = Residuals(0, np.zeros(width))
+    total = Residuals(0, np.zeros(width))
     for segment, live in passing:
         whole = _moments(segment).residuals
         if live is None:
-            found += whole
+            total += whole
         elif 2 * segment.n <= segment.count:
-            found += _read_residuals(segment, live)
+            total += _read_residuals(segment, live)
         else:
-            found += whole - _sum_removed(segment, live)
-    return found
+            total += whole - _sum_removed(segment, live)
+    return total
 
 
 def sum_masked_residuals(segment: Segment, bits: Bitmap) -> Residuals:
-    """The same of the rows of a segment that a mask lets through; known of the same bits in a mask of another view."""
+    """Sum the residuals of the rows of a segment that a mask lets through; cached in the bitmap."""
     if bits.residuals is not None:
         return bits.residuals
     passes, fewer, earlier = bits.passes(), min(bits.n, bits.count - bits.n), bits.earlier
@@ -159,10 +163,10 @@ def sum_masked_residuals(segment: Segment, bits: Bitmap) -> Residuals:
             bits.earlier = None
             return bits.residuals
     whole = _moments(segment).residuals
-    found = _read_residuals(segment, passes) if fewer == bits.n else whole - _read_residuals(segment, ~passes)
-    if found.count == bits.n:  # and of no rows that were written since
-        bits.residuals = found
-    return found
+    residuals = _read_residuals(segment, passes) if fewer == bits.n else whole - _read_residuals(segment, ~passes)
+    if residuals.count == bits.n:  # and of no rows that were written since
+        bits.residuals = residuals
+    return residuals
 
 
 def _read_residuals(segment: Segment, passes: Bools) -> Residuals:
@@ -171,33 +175,33 @@ def _read_residuals(segment: Segment, passes: Bools) -> Residuals:
 
 
 _last_removed: WeakKeyDictionary[Block, tuple[Bools, Residuals]] = WeakKeyDictionary()
-"""Of blocks from which rows were removed: which of them lived, and what those that did not come to."""
+"""For blocks with removed rows: which rows lived at the last call, and the residuals of the removed rows."""
 
 
 def _sum_removed(segment: Segment, live: Bools) -> Residuals:
-    """Those of the rows that do not live: of the ones that were removed since somebody asked only these are read."""
+    """Sum the residuals of the removed rows; only rows that were removed since the last call are read."""
     gone = ~live
-    known = Residuals(0, np.zeros(segment.block.value_dimension))
-    before, found = _last_removed.get(segment.block, (live[:0], known))
+    total = Residuals(0, np.zeros(segment.block.value_dimension))
+    before, cached = _last_removed.get(segment.block, (live[:0], total))
     # Rows do not come back: where one lives again this view is from before what was last asked of.
     older = len(before) > len(live) or bool((gone[: len(before)] < ~before).any())
     if not older:
-        known = found
+        total = cached
         gone[: len(before)] &= before
     rows = np.flatnonzero(gone)
     if len(rows):
-        known += Residuals(len(rows), _sum_positions(segment, rows))
+        total += Residuals(len(rows), _sum_positions(segment, rows))
     if not older:
-        _last_removed[segment.block] = live, known
-    return known
+        _last_removed[segment.block] = live, total
+    return total
 
 
 def _sum_positions(segment: Segment, rows: I64) -> F64:
-    return sum_row_residuals(segment.stored_values(rows), rows)
+    return sum_row_residuals(segment.load_values(rows), rows)
 
 
 def sum_row_residuals(values: F32, rows: I64) -> F64:
-    """float64[d_v]: Σ (v − v̂) of some rows of values float32[n, d_v], in every core where they are many."""
+    """Compute float64[d_v], Σ (v − v̂) of some rows of values float32[n, d_v]; on every core if there are many rows."""
     running = kernels()
     parts = [rows[first : first + ROWS_PER_TASK] for first in range(0, len(rows), ROWS_PER_TASK)]
     if len(parts) < 2:

@@ -1,4 +1,4 @@
-"""The rows that pass, cut into tiles that fit the processor's cache."""
+"""The rows that pass, split into tiles that fit the processor's cache."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Rows = slice | Index
 
 @dataclass(frozen=True, eq=False)
 class Tile:
-    """Some rows of one segment; `start` to `stop` is where they stand among all rows that pass."""
+    """Rows of one segment; `start` to `stop` are their indices among all rows that pass."""
 
     segment: Segment
     rows: Rows
@@ -28,31 +28,31 @@ class Tile:
 
     @property
     def span(self) -> tuple[int, int]:
-        """The first and the last row (not included) in the segment, of a tile whose rows stand side by side."""
+        """The first and the end position in the segment, for a tile of consecutive rows."""
         assert isinstance(self.rows, slice)
         return self.rows.start, self.rows.stop
 
     def some(self, picked: Index) -> Tile:
-        """The tile of the rows `picked`, counted from the start of this one."""
+        """Return the tile of the rows `picked`, counted from the start of this tile."""
         rows = picked + self.rows.start if isinstance(self.rows, slice) else self.rows[picked]
         return Tile(self.segment, rows, 0, len(picked))
 
     @property
     def indices(self) -> I64:
-        """int64[r], which rows of its segment it has."""
+        """int64[r], the positions of its rows in the segment."""
         return np.arange(self.rows.start, self.rows.stop) if isinstance(self.rows, slice) else self.rows
 
-    def stored_keys(self) -> F32:
-        """float32[count, d] of its segment, of which only the tile's rows may be used."""
-        return self.segment.stored_keys(self.rows)
+    def load_keys(self) -> F32:
+        """Return float32[count, d] of its segment, of which only the tile's rows may be used."""
+        return self.segment.load_keys(self.rows)
 
-    def stored_values(self) -> F32:
-        """float32[count, d_v] of its segment, of which only the tile's rows may be used."""
-        return self.segment.stored_values(self.rows)
+    def load_values(self) -> F32:
+        """Return float32[count, d_v] of its segment, of which only the tile's rows may be used."""
+        return self.segment.load_values(self.rows)
 
     def keys(self) -> F64:
-        """float64[r, d]."""
-        return self.stored_keys()[self.rows].astype(np.float64)
+        """Return float64[r, d]."""
+        return self.load_keys()[self.rows].astype(np.float64)
 
     @property
     def norms(self) -> F64:
@@ -60,21 +60,21 @@ class Tile:
         return self.segment.block.norms[self.rows]
 
     def prefetch_keys(self) -> None:
-        """Have the system read them, as far as they lie in files, before they are waited for."""
+        """Ask the system to read the keys that lie in files before they are needed."""
         read_ahead(self.segment.block.keys, self.indices)
 
     def prefetch_values(self) -> None:
-        """The same of the values."""
+        """Ask the system to read the values that lie in files before they are needed."""
         block = self.segment.block
         read_ahead(block.keys if block.values is None else block.values, self.indices)
 
     def values(self) -> F64:
-        """float64[r, d_v]."""
-        return self.stored_values()[self.rows].astype(np.float64)
+        """Return float64[r, d_v]."""
+        return self.load_values()[self.rows].astype(np.float64)
 
 
 class RowIndices:
-    """Where rows stand among many: counted from 0 through tiles that follow one another.
+    """Indices of rows among many, counted from 0 through consecutive tiles.
 
     Args:
         tiles: of some segments.
@@ -89,53 +89,55 @@ class RowIndices:
     def _starts(self) -> Index:
         return np.array([tile.start for tile in self.tiles], dtype=np.intp)
 
-    def picked(self, places: Index) -> Iterator[tuple[slice, Tile]]:
-        """The rows at `places` (ascending) as tiles, each with the part of `places` that it answers."""
-        if not len(places):
+    def iterate_ascending(self, indices: Index) -> Iterator[tuple[slice, Tile]]:
+        """Yield the rows at `indices` (ascending) as tiles, each with the slice of `indices` that it covers."""
+        if not len(indices):
             return
-        at = np.searchsorted(self._starts, places, side="right") - 1
-        for first, last in pairwise([0, *(np.flatnonzero(at[1:] != at[:-1]) + 1).tolist(), len(places)]):
-            tile = self.tiles[at[first]]
-            yield slice(first, last), tile.some(places[first:last] - tile.start)
+        tile_indices = np.searchsorted(self._starts, indices, side="right") - 1
+        for first, last in pairwise(
+            [0, *(np.flatnonzero(tile_indices[1:] != tile_indices[:-1]) + 1).tolist(), len(indices)]
+        ):
+            tile = self.tiles[tile_indices[first]]
+            yield slice(first, last), tile.some(indices[first:last] - tile.start)
 
-    def grouped(self, places: Index) -> Iterator[tuple[slice | Index, Tile]]:
-        """The rows at `places` (in any order) as tiles, each with where its rows stand among them, in that order."""
+    def iterate_tiles(self, indices: Index) -> Iterator[tuple[slice | Index, Tile]]:
+        """Yield the rows at `indices` (in any order) as tiles, each with the positions of its rows in `indices`."""
         if len(self.tiles) == 1:
-            yield slice(0, len(places)), self.tiles[0].some(places - self.tiles[0].start)
+            yield slice(0, len(indices)), self.tiles[0].some(indices - self.tiles[0].start)
             return
-        at = np.searchsorted(self._starts, places, side="right") - 1
-        order = np.argsort(at, kind="stable")
-        ends = np.flatnonzero(np.diff(at[order], append=len(self.tiles))) + 1
+        tile_indices = np.searchsorted(self._starts, indices, side="right") - 1
+        order = np.argsort(tile_indices, kind="stable")
+        ends = np.flatnonzero(np.diff(tile_indices[order], append=len(self.tiles))) + 1
         for first, last in pairwise([0, *ends.tolist()]):
             index = order[first:last]
-            tile = self.tiles[at[index[0]]]
-            yield index, tile.some(places[index] - tile.start)
+            tile = self.tiles[tile_indices[index[0]]]
+            yield index, tile.some(indices[index] - tile.start)
 
-    def prefetch_keys(self, places: Index) -> None:
-        """`Tile.prefetch_keys` of the rows at `places`, in any order."""
-        if len(places):
-            for _, tile in self.grouped(places):
+    def prefetch_keys(self, indices: Index) -> None:
+        """Call `Tile.prefetch_keys` for the rows at `indices`, in any order."""
+        if len(indices):
+            for _, tile in self.iterate_tiles(indices):
                 tile.prefetch_keys()
 
-    def numbers(self, places: Index) -> I64:
-        """The row numbers at `places`, which may stand in any order."""
-        return self._gather(places, lambda segment: segment.numbers)
+    def numbers(self, indices: Index) -> I64:
+        """Return the row numbers at `indices`, which may be in any order."""
+        return self._gather(indices, lambda segment: segment.numbers)
 
-    def owners(self, places: Index) -> I64:
-        """The documents that the rows at `places` are keys of."""
-        return self._gather(places, lambda segment: segment.owners)
+    def owners(self, indices: Index) -> I64:
+        """Return the documents that the rows at `indices` are keys of."""
+        return self._gather(indices, lambda segment: segment.owners)
 
-    def _gather(self, places: Index, column: Callable[[Segment], I64]) -> I64:
-        found = np.empty(len(places), dtype=np.int64)
-        for index, tile in self.grouped(places):
-            found[index] = column(tile.segment)[tile.rows]
-        return found
+    def _gather(self, indices: Index, column: Callable[[Segment], I64]) -> I64:
+        gathered = np.empty(len(indices), dtype=np.int64)
+        for index, tile in self.iterate_tiles(indices):
+            gathered[index] = column(tile.segment)[tile.rows]
+        return gathered
 
 
-def are_copies(rows: RowIndices, places: Index) -> bool:
-    """Whether the rows at `places`, ascending, hold copies of one key."""
+def are_copies(rows: RowIndices, indices: Index) -> bool:
+    """Return whether the rows at `indices`, ascending, hold copies of one key."""
     first: F64 | None = None
-    for _, tile in rows.picked(places):
+    for _, tile in rows.iterate_ascending(indices):
         keys = tile.keys()
         first = keys[0] if first is None else first
         if not (keys == first).all():
@@ -166,6 +168,6 @@ class PassingRows:
         self.n = n
 
     def owners(self) -> I64:
-        """int64[n], the document that each of the rows is a key of."""
-        found = [tile.segment.owners[tile.rows] for tile in self.tiles]
-        return np.concatenate(found) if found else np.empty(0, dtype=np.int64)
+        """Return int64[n], the document that each of the rows is a key of."""
+        columns = [tile.segment.owners[tile.rows] for tile in self.tiles]
+        return np.concatenate(columns) if columns else np.empty(0, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""What a reader sees: every live row of one moment, from the first tile to the last."""
+"""Views: every live row of one moment, as a reader sees it from the first tile to the last."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.statistics import BlockStatistics, sum_masked_residuals, sum_residuals
 
 FILE_CACHE_SHARE = 0.5
-"""The part of a machine's memory in which the system may hold files."""
+"""The share of a machine's memory in which the system may cache files."""
 
 
 class AnyView(Protocol):
@@ -162,35 +162,35 @@ class View:
             edges.append(edges[-1] + len(run.segments))
         return tuple(slice(first, last) for first, last in pairwise(edges))
 
-    def followed_by(self, segments: tuple[Segment, ...], dimension: int | None, value_dimension: int | None) -> View:
-        """The view after a write."""
+    def with_segments(self, segments: tuple[Segment, ...], dimension: int | None, value_dimension: int | None) -> View:
+        """Return the view after a write."""
         return View(self.similarity, segments, dimension, value_dimension, self.running_grams)
 
     @cached_property
     def facts(self) -> BlockStatistics:
-        """What an answer needs to know of all of it."""
+        """The statistics of all rows, which every answer needs."""
         if self.parts:
-            return BlockStatistics.joined(self.similarity, self.value_dimension, [part.facts for part in self.parts])
+            return BlockStatistics.merge(self.similarity, self.value_dimension, [part.facts for part in self.parts])
         return BlockStatistics.of(self.similarity, self.value_dimension, self.segments)
 
     @property
     def n(self) -> int:
-        """How many rows live."""
+        """The number of live rows."""
         return self.facts.n
 
     @property
     def documents(self) -> int:
-        """How many documents live; as many as rows where each is a document by itself."""
+        """The number of live documents; equal to `n` if every row is a document."""
         return self.facts.documents
 
     @cached_property
     def grams(self) -> Grams | None:
-        """At least those of the keys of the rows that live; None where they are not kept, or not finite."""
+        """Upper bounds on the Gram matrices of the live rows' keys; None if they are not stored, or not finite."""
         grams = [segment.block.codes.grams for segment in self.segments if segment.block.codes is not None]
-        known = [gram for gram in grams if gram is not None]
-        if not known or len(known) < len(self.segments):
+        stored = [gram for gram in grams if gram is not None]
+        if not stored or len(stored) < len(self.segments):
             return None
-        return self.running_grams.of(known)
+        return self.running_grams.of(stored)
 
     @cached_property
     def bare(self) -> bool:
@@ -199,29 +199,31 @@ class View:
 
     @cached_property
     def beyond_memory(self) -> bool:
-        """Whether so much of the originals lies in files that the system is not likely to hold them in memory."""
-        stored = [each for s in self.segments for each in (s.block.keys, s.block.values) if each is not None]
-        return sum(bytes_in_file(each) for each in stored) > FILE_CACHE_SHARE * machine_memory()
+        """Whether the originals in files are too large for the system to cache them in memory."""
+        stored = [
+            originals for s in self.segments for originals in (s.block.keys, s.block.values) if originals is not None
+        ]
+        return sum(bytes_in_file(originals) for originals in stored) > FILE_CACHE_SHARE * machine_memory()
 
     @cached_property
     def value_residuals(self) -> Residuals:
-        """Of the values of the rows that live, where `BlockStatistics.value_spread` is known."""
+        """The residuals of the live rows' values, if `BlockStatistics.value_spread` is known."""
         return sum_residuals(self.passing(None), self.value_dimension or 0)
 
     def numbers(self) -> I64:
-        """int64[n], the live row numbers in ascending order."""
-        found = [s.numbers if s.live is None else s.numbers[s.live] for s in self.segments]
-        return np.sort(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
+        """Return int64[n], the live row numbers in ascending order."""
+        columns = [s.numbers if s.live is None else s.numbers[s.live] for s in self.segments]
+        return np.sort(np.concatenate(columns)) if columns else np.empty(0, dtype=np.int64)
 
     def mask(self, numbers: I64 | Bools) -> Mask:
-        """The mask that lets only the given documents be attended to, each with all of its rows.
+        """Return the mask that allows only the given documents, each with all of its rows.
 
         Args:
-            numbers: int64[r], the documents' own, in any order, and unknown ones are ignored; or bool[n], one for each
-                document in the order of their numbers, True where it may be attended to.
+            numbers: int64[r], the documents' numbers, in any order; unknown documents are ignored. Or bool[n], one for
+                each document in the order of their numbers, True if it may be attended to.
 
         Raises:
-            ShapeError: there are not as many booleans as documents.
+            ShapeError: the number of booleans differs from the number of documents.
         """
         if np.asarray(numbers).dtype == np.bool_:
             owners = [s.owners if s.live is None else s.owners[s.live] for s in self.segments]
@@ -233,12 +235,11 @@ class View:
                     "send as many, or mask(numbers)"
                 )
             numbers = documents[flags]
-        wanted = np.asarray(numbers, dtype=np.int64)
-        return Mask.of(self, RowSelection.of([segment.owners for segment in self.segments], wanted).passes)
+        documents_allowed = np.asarray(numbers, dtype=np.int64)
+        return Mask.of(self, RowSelection.of([segment.owners for segment in self.segments], documents_allowed).passes)
 
     def passing(self, mask: Mask | None) -> Iterator[tuple[Segment, Bools | None]]:
-        """Each segment that holds a row to attend to, with bool[count] of them; None where all of its rows
-        are.
+        """Yield each segment with rows that may be attended to, with bool[count] of them; None if all rows may be.
 
         Raises:
             ParameterError: the mask was made for another view.
@@ -256,13 +257,13 @@ class View:
 
 @dataclass(frozen=True, eq=False)
 class Mask:
-    """Which rows of a view may be attended to: all of a document, or none.
+    """The rows of a view that may be attended to: all of a document, or none.
 
     Attributes:
-        view: the view it was made for.
-        bits: for each segment, of rows that live; None where no row may be attended to.
+        view: the view that the mask was made for.
+        bits: a bitmap of live rows for each segment; None if no row of it may be attended to.
 
-    `&`, `|` and `~` are and, or and not over the rows that live; both masks must be of one view.
+    `&`, `|` and `~` are and, or and not over the live rows; both masks must be of one view.
     """
 
     view: View
@@ -270,12 +271,12 @@ class Mask:
 
     @classmethod
     def of(cls, view: View, passes: Sequence[Bools | None]) -> Mask:
-        """Of bool[count] for each segment, None where no row passes; those that were removed do not count."""
+        """Return the mask of bool[count] for each segment, None if no row passes; removed rows are left out."""
         return cls(
             view,
             tuple(
-                None if some is None else _none_if_empty(Bitmap.of(some).among(segment.live_bits))
-                for segment, some in zip(view.segments, passes, strict=True)
+                None if passing is None else _none_if_empty(Bitmap.of(passing).among(segment.live_bits))
+                for segment, passing in zip(view.segments, passes, strict=True)
             ),
         )
 
@@ -302,17 +303,17 @@ class Mask:
 
     @cached_property
     def n(self) -> int:
-        """How many rows may be attended to."""
+        """The number of rows that may be attended to."""
         return sum(bits.n for bits in self.bits if bits is not None)
 
     @cached_property
     def scanned(self) -> int:
-        """How many rows a scan has to read for these: all that stand in a panel with one of them."""
+        """The number of rows that a scan has to read: all rows in a panel with at least one row that passes."""
         return sum(bits.scanned for bits in self.bits if bits is not None)
 
     @cached_property
     def documents(self) -> int:
-        """How many documents may be attended to."""
+        """The number of documents that may be attended to."""
         return sum(
             count_documents(segment.numbers, segment.owners, bits.passes()) if segment.several else bits.n
             for segment, bits in zip(self.view.segments, self.bits, strict=True)
@@ -321,12 +322,12 @@ class Mask:
 
     @cached_property
     def value_residuals(self) -> Residuals:
-        """Of the values of the rows that may be attended to, see `View.value_residuals`; read once a mask."""
-        found = Residuals(0, np.zeros(self.view.value_dimension or 0))
+        """The residuals of the values of the allowed rows, see `View.value_residuals`; read once a mask."""
+        total = Residuals(0, np.zeros(self.view.value_dimension or 0))
         for segment, bits in zip(self.view.segments, self.bits, strict=True):
             if bits is not None:
-                found += sum_masked_residuals(segment, bits)
-        return found
+                total += sum_masked_residuals(segment, bits)
+        return total
 
     @cached_property
     def runs(self) -> tuple[Mask, ...]:
@@ -336,7 +337,7 @@ class Mask:
 
     @property
     def nbytes(self) -> int:
-        """The memory that it holds, in bytes."""
+        """The memory in use, in bytes."""
         return sum(bits.nbytes for bits in self.bits if bits is not None)
 
     def _bitmaps_of(self, other: Mask) -> tuple[Bitmap | None, ...]:

@@ -51,7 +51,7 @@ def compute_all_similarities(
             part[:] = [gaussian_similarities(vector, keys) for vector in vectors]
             return
         products = np.empty(part.shape)
-        running.all_products(tile.stored_keys(), tile.indices, vectors, products)
+        running.all_products(tile.load_keys(), tile.indices, vectors, products)
         part[:] = scale_products(similarity, products, lengths, tile.norms, vectors.shape[1])
 
     _map_tiles(read, tiles)
@@ -67,7 +67,7 @@ def compute_all_sums(tiles: Sequence[Tile], weights: F64, width: int, *, beyond_
             tile.prefetch_values()
         sums = np.zeros((len(weights), width))
         share = np.ascontiguousarray(weights[:, tile.start : tile.stop])
-        running.all_sums(tile.stored_values(), tile.indices, share, sums)
+        running.all_sums(tile.load_values(), tile.indices, share, sums)
         return sums
 
     return np.sum(_map_tiles(read, tiles), axis=0) if tiles else np.zeros((len(weights), width))
@@ -91,7 +91,7 @@ def compute_similarities(similarity: str, rows: RowIndices, vectors: F64, places
     def look_up(tile: Tile, asked: I64) -> F64:
         if similarity == "gaussian":
             return gaussian_similarities(vectors[asked], tile.keys())
-        products = running.row_products(tile.stored_keys(), tile.indices, vectors, asked)
+        products = running.row_products(tile.load_keys(), tile.indices, vectors, asked)
         return scale_products(similarity, products, lengths[asked], tile.norms, vectors.shape[1])
 
     if rows.beyond_memory and len(places) <= MAX_PREFETCHED_ROWS:
@@ -99,7 +99,7 @@ def compute_similarities(similarity: str, rows: RowIndices, vectors: F64, places
 
     def look_up_some(first: int, last: int) -> None:
         here = slice(first, last)
-        for index, tile in rows.grouped(places[here]):
+        for index, tile in rows.iterate_tiles(places[here]):
             similarities[here][index] = look_up(tile, queries[here][index])
 
     run_in_parallel(look_up_some, len(places), LISTED_PER_LOOKUP * len(places))
@@ -119,12 +119,12 @@ def add_rows(rows: RowIndices, places: I64, queries: I64, weights: F64, outputs:
     running = kernels()
 
     if rows.beyond_memory and len(places) <= MAX_PREFETCHED_ROWS:
-        for _, tile in rows.grouped(places):
+        for _, tile in rows.iterate_tiles(places):
             tile.prefetch_values()
 
     def add_some(here: slice) -> None:
-        for index, tile in rows.grouped(places[here]):
-            running.add_rows(tile.stored_values(), tile.indices, queries[here][index], weights[here][index], outputs)
+        for index, tile in rows.iterate_tiles(places[here]):
+            running.add_rows(tile.load_values(), tile.indices, queries[here][index], weights[here][index], outputs)
 
     if len(places) <= SINGLE_THREAD_ROWS:
         add_some(slice(0, len(places)))

@@ -106,7 +106,7 @@ class Accumulator:
         self.sums[query] += terms.sum(), (terms * logits).sum(), (terms * terms).sum()
         if self.outputs is not None:
             order = np.argsort(places[below])
-            for part, tile in rows.picked(places[below][order]):
+            for part, tile in rows.iterate_ascending(places[below][order]):
                 self.outputs[query] += terms[order[part]] @ tile.values()
         kept = int(np.count_nonzero(~below))
         all_places[query, :kept] = places[~below]

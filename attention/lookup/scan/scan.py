@@ -209,7 +209,7 @@ def add_values(running: Kernels, tile: Tile, weights: F32, accumulator: Accumula
 def _stored_values(tile: Tile, weights: F32, *, fine: bool) -> F32:
     """float32[count, d_v] of the tile's segment, of which those rows may be used whose values are added one by one."""
     if tile.segment.block.unchecked:
-        return tile.some(_rows_added_singly(weights[:, : tile.stop - tile.start], fine=fine)).stored_values()
+        return tile.some(_rows_added_singly(weights[:, : tile.stop - tile.start], fine=fine)).load_values()
     return tile.segment.values
 
 

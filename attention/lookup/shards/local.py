@@ -143,7 +143,7 @@ class LocalShard(StoredRows, SimilarityShard):
 
     def residuals_at(self, places: I64) -> Residuals:
         """The same of the rows at `places`."""
-        sums = [sum_row_residuals(tile.stored_values(), tile.indices) for _, tile in self._rows.grouped(places)]
+        sums = [sum_row_residuals(tile.load_values(), tile.indices) for _, tile in self._rows.iterate_tiles(places)]
         return Residuals(len(places), np.sum(sums, axis=0))
 
     def similarities_at(self, vectors: F64, places: I64, queries: I64) -> F64:
@@ -194,7 +194,7 @@ class LocalShard(StoredRows, SimilarityShard):
         """
         if not self.alike(places):
             return None
-        (first,) = (tile.keys() for _, tile in self._rows.picked(places[:1]))
+        (first,) = (tile.keys() for _, tile in self._rows.iterate_ascending(places[:1]))
         return hashlib.blake2b((first + 0.0).tobytes()).digest()  # −0.0 is 0.0
 
 

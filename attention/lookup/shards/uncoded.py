@@ -139,7 +139,7 @@ class _Read:
         x = np.clip((similarities - levels[:, None]) / warmth[:, None], COLDEST, 0.0)
         terms = np.where(above, 0.0, np.exp(x))
         if blend.shape[1]:
-            kernels().all_sums(tile.stored_values(), tile.indices, terms, blend)
+            kernels().all_sums(tile.load_values(), tile.indices, terms, blend)
         rows = [np.flatnonzero(row) for row in above]
         return cls(
             np.stack([terms.sum(axis=1), (terms * x).sum(axis=1), (terms * terms).sum(axis=1)], axis=1),

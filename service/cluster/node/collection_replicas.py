@@ -40,7 +40,7 @@ class CombinedShards:
         self.views = tuple(views)
         widths = [(each.dimension, each.value_dimension) for each in views if each.dimension is not None]
         segments = tuple(segment for each in views for segment in each.segments)
-        self.view = before.followed_by(segments, *(widths[0] if widths else (None, None)))
+        self.view = before.with_segments(segments, *(widths[0] if widths else (None, None)))
         self._ranges = tuple(ranges)
         self._masks: OrderedDict[str, Mask] = OrderedDict()
         self._lock = Lock()

@@ -57,6 +57,6 @@ def warm_up(view: View, record: CollectionRecord) -> None:
     """Ask one question of each kind, if there are keys."""
     if not view.n:
         return
-    query, temperature = view.segments[0].stored_keys(slice(0, 1))[0], record.settings.temperature
+    query, temperature = view.segments[0].load_keys(slice(0, 1))[0], record.settings.temperature
     answers(view, [Question(query, temperature)])
     sweep(view, Question(query, 1.0, output=False), [temperature])

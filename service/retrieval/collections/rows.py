@@ -149,7 +149,7 @@ def _without_numbers(rows: Rows, numbers: np.ndarray) -> Rows:
         return rows
     values = None if rows.values is None else rows.values[remaining]
     owners = None if rows.owners is None else rows.owners[remaining]
-    return Rows.stored(rows.numbers[remaining], rows.keys[remaining], values, owners)
+    return Rows.without_checks(rows.numbers[remaining], rows.keys[remaining], values, owners)
 
 
 def prefetch_rows(batches: Iterator[KeyRows]) -> Generator[Rows]:

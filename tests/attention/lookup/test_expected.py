@@ -138,7 +138,7 @@ def noted(function, seen):
 
 
 def test_nothing_is_expected_where_there_is_no_tail_and_of_what_is_not_known():
-    moments = Moments.empty(3).joined(Moments.of(*np.ones((2, 4, 3), dtype=np.float32), np.ones(3)))
+    moments = Moments.empty(3).merge(Moments.of(*np.ones((2, 4, 3), dtype=np.float32), np.ones(3)))
     spread = Spread.of([moments])
     evidence = SimpleNamespace(temperature=0.5)
     none = SimpleNamespace(tail=0.0, tail_square=0.0, summed_square=0.0, candidates=np.zeros(0), evidence=evidence)

@@ -102,7 +102,7 @@ def test_threads_that_share_a_text_change_nothing(model, texts, way, monkeypatch
     alone = Compiled(model, threads=1)(tokens, np.array([140]))
     several = np.array([9, 70, 61])  # and texts that end within what one of them computes
     expected = Compiled(model, threads=1)(tokens, several)
-    monkeypatch.setattr(module, "shared_out", lambda lengths, threads: [slice(0, len(lengths))])
+    monkeypatch.setattr(module, "share_texts", lambda lengths, threads: [slice(0, len(lengths))])
     monkeypatch.setattr(module, "in_stages", in_turns)
     for threads in (2, 3):
         compiled = Compiled(model, threads=threads)

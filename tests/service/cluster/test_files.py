@@ -186,7 +186,7 @@ def test_what_is_written_behind_a_wrong_original_has_its_range_read_anew(machine
 
 
 def test_compaction_that_comes_to_a_wrong_original_copies_none_of_it(machine, unhurried, monkeypatch):
-    monkeypatch.setattr(compaction, "LAST_WASTE", 0)
+    monkeypatch.setattr(compaction, "REMOVED_IN_LAST", 0)
     machine.write(documents(0, 100))
     machine.answers("a")
     (path,) = machine.files()

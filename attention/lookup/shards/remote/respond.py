@@ -70,7 +70,7 @@ def _sample(view: View, stride: int) -> Answer:
         places = np.arange(stride // 2 if segment.count > stride else 0, segment.count, stride)
         if segment.live is not None:
             places = places[segment.live[places]]
-        found.append(segment.stored_keys(places)[places])
+        found.append(segment.load_keys(places)[places])
     keys = np.concatenate(found) if found else np.empty((0, view.dimension or 0), dtype=np.float32)
     return {}, {"keys": keys}
 

@@ -37,8 +37,8 @@ def _of(similarity: str, segment: Segment) -> KeySummary:
         count, found = 0, KeySummary.empty(similarity, segment.block.dimension)
     if count < segment.count:
         rows = np.arange(count, segment.count)
-        keys = segment.stored_keys(rows)[rows]
-        values = None if segment.block.values is None else segment.stored_values(rows)[rows]
+        keys = segment.load_keys(rows)[rows]
+        values = None if segment.block.values is None else segment.load_values(rows)[rows]
         found += KeySummary.of(similarity, keys, values, 0)
         _known[segment.block] = segment.count, found
     return found

@@ -13,7 +13,7 @@ from attention.lookup.codes.quantisation import quantise
 
 def moments_of(vectors):
     left = quantise(vectors)[2]
-    return Moments.empty(vectors.shape[1]).joined(Moments.of(vectors, left.astype(np.float32), left.sum(axis=0)))
+    return Moments.empty(vectors.shape[1]).merge(Moments.of(vectors, left.astype(np.float32), left.sum(axis=0)))
 
 
 def around(vectors, centre):
@@ -87,7 +87,7 @@ def test_what_came_since_is_bounded_whether_it_was_looked_at_or_not(seed, scale,
     assert Spread.of([sealed, found]) is not None
     for at, piece in enumerate(pieces[1:], start=2):
         left = quantise(piece)[2]
-        found = found.joined(Moments.of(piece, left.astype(np.float32), left.sum(axis=0)))
+        found = found.merge(Moments.of(piece, left.astype(np.float32), left.sum(axis=0)))
         spread = Spread.of([sealed, found])
         vectors = np.concatenate([pieces[0] * 3, *pieces[:at]])
         left = quantise(vectors)[2]
@@ -111,9 +111,9 @@ def test_a_few_more_values_take_no_eigenvalues(monkeypatch):
     for _ in range(4):
         piece = some(1)
         left = quantise(piece)[2]
-        found = found.joined(Moments.of(piece, left.astype(np.float32), left.sum(axis=0)))
+        found = found.merge(Moments.of(piece, left.astype(np.float32), left.sum(axis=0)))
         Spread.of([*sealed, found])
     assert len(asked) == 8
-    found = found.joined(moments_of(some(200)))
+    found = found.merge(moments_of(some(200)))
     Spread.of([*sealed, found])
     assert len(asked) == 10

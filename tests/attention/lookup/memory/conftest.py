@@ -31,6 +31,6 @@ def segment_of() -> Callable[..., Segment]:
     def make(rows, similarity="dot", room=None):
         width = None if rows.values is None else rows.values.shape[1]
         block = Block.allocate(room or max(len(rows), 1), rows.keys.shape[1], width, BlockFormat(similarity))
-        return Segment(block, 0).extended(rows, BlockFormat(similarity))
+        return Segment(block, 0).append(rows, BlockFormat(similarity))
 
     return make

@@ -22,7 +22,7 @@ def test_bits_are_what_was_packed(passes, start, more, dense):
     assert (bits.n, bits.nbytes) == (passes.sum(), -(-len(passes) // 8))
     panels = [passes[first : first + PANEL] for first in range(0, len(passes), PANEL)]
     assert bits.scanned == sum(len(panel) for panel in panels if panel.any())
-    np.testing.assert_array_equal(bits.followed_by(more).passes(), np.concatenate([passes, more]))
+    np.testing.assert_array_equal(bits.append(more).passes(), np.concatenate([passes, more]))
     live = np.arange(len(passes)) % 3 > 0
     np.testing.assert_array_equal(bits.among(Bitmap.of(live)).passes(), passes & live)
     assert bits.among(None) is bits

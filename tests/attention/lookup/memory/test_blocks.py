@@ -42,7 +42,7 @@ def test_lengths_are_norms_in_float64_alike_wherever_a_row_stands(rows, width, s
 def test_a_block_that_has_grown_holds_what_one_written_at_once_does(rows_of, segment_of, similarity, own_values):
     rows = rows_of(np.arange(3000), own_values)
     seen = segment_of(rows.part(0, 70), similarity)
-    grown, at_once = seen.extended(rows.part(70, 3000), BlockFormat(similarity)), segment_of(rows, similarity)
+    grown, at_once = seen.append(rows.part(70, 3000), BlockFormat(similarity)), segment_of(rows, similarity)
     assert (seen.count, seen.block.capacity, grown.count, grown.block.capacity) == (70, 70, 3000, 3000)
     for name in ("numbers", "keys", "norms", "value_norms", "values"):
         np.testing.assert_array_equal(getattr(grown.block, name), getattr(at_once.block, name))
@@ -64,12 +64,12 @@ def test_a_block_that_has_grown_holds_what_one_written_at_once_does(rows_of, seg
 def test_an_append_leaves_what_others_see_as_it_was(rows_of, segment_of):
     seen = segment_of(rows_of(np.arange(10)), room=40)
     before = seen.keys.copy()
-    after = seen.extended(rows_of(np.arange(10, 30), seed=1), BlockFormat("dot"))
+    after = seen.append(rows_of(np.arange(10, 30), seed=1), BlockFormat("dot"))
     assert after.block is seen.block
     np.testing.assert_array_equal(seen.keys, before)
     assert (seen.count, seen.n, after.count, after.n) == (10, 10, 30, 30)
     fewer = seen.without(np.array([3]))
-    later = fewer.extended(rows_of(np.arange(10, 12), seed=2), BlockFormat("dot"))
+    later = fewer.append(rows_of(np.arange(10, 12), seed=2), BlockFormat("dot"))
     assert (fewer.n, later.n, later.live.tolist()) == (9, 11, [True] * 3 + [False] + [True] * 8)
     assert seen.live is None
 

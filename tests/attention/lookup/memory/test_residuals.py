@@ -36,7 +36,9 @@ def test_a_mask_knows_those_of_the_rows_that_pass(running, passing):
 def test_the_fewer_rows_are_read(monkeypatch):
     read = []
     reading = residuals.sum_row_residuals
-    monkeypatch.setattr(residuals, "residual_sum", lambda values, rows: read.append(len(rows)) or reading(values, rows))
+    monkeypatch.setattr(
+        residuals, "sum_row_residuals", lambda values, rows: read.append(len(rows)) or reading(values, rows)
+    )
     view = gathered().view
     for passing, others in ((np.arange(200), 200), (np.arange(200, N), 200), (np.arange(N), 0)):
         read.clear()
@@ -62,7 +64,9 @@ def test_removed_rows_are_taken_off_and_rows_written_since_do_no_harm(running):
 
 def test_a_removed_row_is_read_once_whoever_asks(monkeypatch):
     read, reading = [], residuals.sum_row_residuals
-    monkeypatch.setattr(residuals, "residual_sum", lambda values, rows: read.append(len(rows)) or reading(values, rows))
+    monkeypatch.setattr(
+        residuals, "sum_row_residuals", lambda values, rows: read.append(len(rows)) or reading(values, rows)
+    )
     memory = gathered(None)
     left, gone, views = quantise(KEYS)[2], np.empty(0, np.int64), []
     for removed in (np.arange(0, N, 9), np.array([1]), np.array([2, 3, 400]), np.array([N - 1])):

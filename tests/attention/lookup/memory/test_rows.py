@@ -93,7 +93,7 @@ def test_there_is_an_owner_for_each_row():
 
 
 def test_what_was_checked_before_is_put_in_order_and_a_document_may_be_there_in_part():
-    rows = Rows.stored(np.array([7, 4, 5]), np.array([[7.0], [4], [5]], np.float32), None, np.array([7, 3, 3]))
+    rows = Rows.without_checks(np.array([7, 4, 5]), np.array([[7.0], [4], [5]], np.float32), None, np.array([7, 3, 3]))
     assert (rows.numbers.tolist(), rows.owners.tolist(), rows.keys.ravel().tolist()) == (
         [4, 5, 7],
         [3, 3, 7],

@@ -75,7 +75,7 @@ def test_places_find_their_rows_however_they_are_asked_for(data, n, removed, til
     np.testing.assert_array_equal(passing.places.numbers(places), view.numbers()[places])
     ascending = np.sort(places)
     answered = np.zeros(len(places), dtype=int)
-    for part, tile in passing.places.picked(ascending):
+    for part, tile in passing.places.iterate_ascending(ascending):
         assert (tile.start, tile.stop) == (0, part.stop - part.start)
         np.testing.assert_array_equal(tile.segment.numbers[tile.rows], view.numbers()[ascending[part]])
         answered[part] += 1

@@ -52,7 +52,7 @@ def test_it_answers_as_before(tmp_path, running, similarity, own, several):
     again = Memory(similarity)
     again.adopt([each.segment(np.ones(each.count, dtype=bool)) for each in found])
     rest = before.segments[-1]
-    again.publish(add=Rows.stored(rest.numbers, rest.keys, rest.values if own else None, rest.owners))
+    again.publish(add=Rows.without_checks(rest.numbers, rest.keys, rest.values if own else None, rest.owners))
     after = again.view
     assert (after.n, after.documents, after.facts.several) == (before.n, before.documents, several)
     np.testing.assert_array_equal(after.grams.total, before.grams.total)
@@ -94,8 +94,8 @@ def test_a_wrong_original_is_in_no_answer_and_no_copy(tmp_path, monkeypatch, nam
         lambda: getattr(segment, name),
         lambda: getattr(Tile(segment, here, 0, 2), name)(),
         lambda: getattr(Tile(segment, whole, 0, 4096), f"stored_{name}")(),
-        lambda: segment.block.grown(segment.count, 5000, layout),
-        lambda: segment.block.coded(segment.count, layout),
+        lambda: segment.block.reallocate(segment.count, 5000, layout),
+        lambda: segment.block.with_codes(segment.count, layout),
         lambda: seal(tmp_path / "b", memory.view, segment, segment.numbers),
         lambda: compaction._merge([segment, second], layout),
     ]

@@ -19,7 +19,7 @@ def gathered(wanted):
     for rows in np.array_split(np.arange(len(KEYS)), 3):
         memory = Memory("cosine")
         views.append(memory.publish(add=Rows(rows, KEYS[rows])))
-    facts = BlockStatistics.joined("cosine", 16, [view.facts for view in views])
+    facts = BlockStatistics.merge("cosine", 16, [view.facts for view in views])
     thresholds = np.full(len(wanted.ks), 0.55, dtype=np.float32)
     return [LocalShard(view, None, facts=facts).gather(wanted, thresholds) for view in views]
 

@@ -100,7 +100,7 @@ def test_while_codes_are_made_some_rows_are_scanned_and_the_others_read(monkeypa
     """And where there is no room for more codes it stays so."""
     view, memory = bare("cosine")
     expected = exact_answers(view, [Question(query, 0.05, null=0.3) for query in QUERIES])
-    coded, made = Block.coded, []
+    coded, made = Block.with_codes, []
 
     def until_memory_is_full(block, *how):
         made.append(block)
@@ -108,7 +108,7 @@ def test_while_codes_are_made_some_rows_are_scanned_and_the_others_read(monkeypa
             raise MemoryError
         return coded(block, *how)
 
-    monkeypatch.setattr(Block, "coded", until_memory_is_full)
+    monkeypatch.setattr(Block, "with_codes", until_memory_is_full)
     with pytest.raises(MemoryError):
         memory.code()
     view = memory.publish(add=Rows(np.arange(N, N + 1), -QUERIES[:1], VALUES[:1]))  # new rows have codes again

@@ -81,7 +81,7 @@ def afar(views, *, sampled):
         for said, arrays in each_of(*reply)
     ]
     first = views[0]
-    facts = BlockStatistics.joined(first.similarity, first.value_dimension, [facts for facts, _ in told])
+    facts = BlockStatistics.merge(first.similarity, first.value_dimension, [facts for facts, _ in told])
     keys = [arrays["keys"] for _, arrays in hands.every(({"call": "sample", "stride": 2}, {}))]
     return ByNumbers(
         first.similarity,
