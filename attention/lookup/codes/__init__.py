@@ -1,1 +1,1 @@
-"""Keys and values as bytes with a scale, and what that leaves out."""
+"""Keys, values and queries as bytes with a scale, and what the codes leave out."""

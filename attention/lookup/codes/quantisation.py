@@ -25,23 +25,23 @@ MAX_WIDTH = (2**31 - 1) // (LEVELS * 255)
 MAX_GRAM_WIDTH = 1024
 
 CODING_BATCH = 128
-"""Vectors that are coded at a time, so few that a core's own cache holds them."""
+"""The number of vectors that are coded at a time: they fit into a core's own cache."""
 
 UNIT_TOLERANCE = 2.0**-10
-"""How far from 1 a vector's length may be for its direction to be bounded by the vector itself."""
+"""The largest difference of a vector's length from 1 for which the vector itself bounds its direction."""
 
 
 @dataclass(eq=False)
 class Codes:
-    """Codes of many vectors, with room at the end like the block that holds them.
+    """Codes of many vectors, with free capacity at the end like the block that holds them.
 
     Attributes:
         codes: uint8[groups, depth, 16, 4], see `kernels.layout`.
-        scales: float32[capacity]; relative to the vector's norm where directions are coded.
+        scales: float32[capacity]; relative to the vector's norm if directions are coded.
         residuals: float32[capacity], an upper bound on ‖x − x̂‖, relative likewise.
-        grams: float64[2, d, d], Σ (x − x̂)(x − x̂)ᵀ and Σ x xᵀ over all vectors in use, relative likewise. New ones take
-            their place with every write, so a reader may hold some that count more vectors than it sees: as what is
-            added is never negative, they bound from above all the same. None where vectors are too wide for them.
+        grams: float64[2, d, d], Σ (x − x̂)(x − x̂)ᵀ and Σ x xᵀ over all vectors in use, relative likewise. Every write
+            replaces them, so a reader may hold some that count more vectors than it sees. What is added is never
+            negative, so they remain upper bounds. None if the vectors are too wide.
     """
 
     codes: Bytes
@@ -51,7 +51,7 @@ class Codes:
 
     @classmethod
     def allocate(cls, rows: int, dimension: int, room: Room = private, *, grams: bool = True) -> Codes:
-        """Room for so many vectors."""
+        """Allocate codes for `rows` vectors."""
         return cls(
             rows_room(rows, dimension, room),
             room((rows,), np.float32),
@@ -60,27 +60,27 @@ class Codes:
         )
 
     def copy_from(self, other: Codes, count: int) -> None:
-        """Take over the first `count` vectors of another one."""
+        """Copy the first `count` vectors of other codes."""
         self.codes[: len(other.codes)] = other.codes
         self.scales[:count] = other.scales[:count]
         self.residuals[:count] = other.residuals[:count]
         self.grams = other.grams
 
-    def at(self, places: Index, width: int) -> I8:
-        """int8[n, width]: the codes of the vectors at `places`."""
-        return rows_at(self.codes, places, width)
+    def at(self, indices: Index, width: int) -> I8:
+        """Return int8[n, width], the codes of the vectors at `indices`."""
+        return rows_at(self.codes, indices, width)
 
     def write(self, start: int, coded: CodedVectors) -> F64 | F32 | None:
-        """Keep vectors from row `start` on, or their directions → what `count_in` takes of them."""
-        here = slice(start, start + len(coded.codes))
+        """Store vectors from row `start` on, or their directions → what `add_sums` takes."""
+        target = slice(start, start + len(coded.codes))
         put_rows(self.codes, start, coded.codes)
         divisor = 1.0 if coded.norms is None else coded.norms
-        self.scales[here] = coded.scales / divisor
-        self.residuals[here] = _round_up(coded.lengths / divisor, coded.scales / divisor, coded.codes.shape[1])
+        self.scales[target] = coded.scales / divisor
+        self.residuals[target] = _round_up(coded.lengths / divisor, coded.scales / divisor, coded.codes.shape[1])
         return None if self.grams is None else coded.grams
 
     def add_sums(self, grams: F64 | F32 | None) -> None:
-        """Add what was written to the Gram matrices; one thread at a time."""
+        """Add the Gram matrices of what was written; one thread at a time."""
         if self.grams is not None and grams is not None:
             with np.errstate(invalid="ignore"):  # of those that bound nothing
                 self.grams = self.grams + grams
@@ -88,14 +88,14 @@ class Codes:
 
 @dataclass(eq=False)
 class ValueCodes:
-    """Codes of values, turned: components lie side by side, so that a weighted sum of values is a product as well.
+    """Codes of values, transposed: components lie side by side, so that a weighted sum of values is a product as well.
 
     Attributes:
         codes: uint8[chunks, groups, depth, 16, 4], see `kernels.layout`; a chunk has CHUNK values.
         scales: float32[capacity].
         residuals: float32[capacity], an upper bound on ‖v − v̂‖.
         width: d_v.
-        moments: of all values in use, maybe of more than a reader sees; None where values are too wide for them.
+        moments: of all values in use, perhaps of more than a reader sees; None if values are too wide for them.
     """
 
     codes: Bytes
@@ -106,7 +106,7 @@ class ValueCodes:
 
     @classmethod
     def allocate(cls, rows: int, dimension: int, room: Room = private) -> ValueCodes:
-        """Room for so many values."""
+        """Allocate codes for `rows` values."""
         return cls(
             columns_room(-(-rows // CHUNK), CHUNK, dimension, room),
             room((rows,), np.float32),
@@ -116,40 +116,40 @@ class ValueCodes:
         )
 
     def copy_from(self, other: ValueCodes, count: int) -> None:
-        """Take over the first `count` values of another one."""
+        """Copy the first `count` values of other codes."""
         self.codes[: len(other.codes)] = other.codes
         self.scales[:count] = other.scales[:count]
         self.residuals[:count] = other.residuals[:count]
         self.moments = other.moments
 
     def write(self, start: int, coded: CodedVectors) -> Moments | None:
-        """Keep values from row `start` on, all of them in one chunk → what `count_in` takes of them."""
-        here = slice(start, start + len(coded.codes))
+        """Store values from row `start` on, all of them in one chunk → what `add_sums` takes."""
+        target = slice(start, start + len(coded.codes))
         put_columns(self.codes[start // CHUNK], start % CHUNK, coded.codes)
-        self.scales[here] = coded.scales
-        self.residuals[here] = _round_up(coded.lengths, coded.scales, self.width)
+        self.scales[target] = coded.scales
+        self.residuals[target] = _round_up(coded.lengths, coded.scales, self.width)
         return None if self.moments is None else coded.moments
 
     def add_sums(self, moments: Moments | None) -> None:
-        """Add what was written to the moments; one thread at a time."""
+        """Add the moments of what was written; one thread at a time."""
         if self.moments is not None and moments is not None:
             self.moments = self.moments.merge(moments)
 
 
 @dataclass(frozen=True, eq=False)
 class CodedVectors:
-    """Vectors that were coded once, for all that is kept of them: at most a chunk.
+    """At most a chunk of vectors that were coded once, for everything that is stored of them.
 
     Attributes:
         vectors: float32[n, d].
-        norms: float64[n], ‖x‖, where directions are wanted as well; else None.
+        norms: float64[n], ‖x‖, if directions are needed as well; else None.
         codes: int8[n, d].
         scales: float64[n].
-        lengths: float64[n], at least ‖x − x̂‖.
+        lengths: float64[n], upper bounds on ‖x − x̂‖.
         left: float32[n, d], x − x̂.
-        left_total: float64[d], Σ (x − x̂).
-        directions: float32[2, n, d], x − x̂ and x relative to ‖x‖; None where they are not wanted, or the vectors'
-            own do for them.
+        residual_total: float64[d], Σ (x − x̂).
+        directions: float32[2, n, d], x − x̂ and x relative to ‖x‖; None if they are not needed, or if the vectors
+            themselves bound them.
     """
 
     vectors: F32
@@ -163,7 +163,7 @@ class CodedVectors:
 
     @classmethod
     def of(cls, vectors: F32, norms: F64 | None = None) -> CodedVectors:
-        """Code `vectors` float32[n, d], n ≤ CHUNK; with their `norms`, their directions too."""
+        """Code `vectors` float32[n, d], n ≤ CHUNK; with `norms`, code their directions too."""
         count, width = vectors.shape
         codes, left = np.empty((count, width), dtype=np.int8), np.empty((count, width), dtype=np.float32)
         scales, squares, total = np.empty(count), np.empty(count), np.zeros(width)
@@ -175,14 +175,14 @@ class CodedVectors:
 
     @cached_property
     def moments(self) -> Moments:
-        """Theirs."""
+        """The moments of the vectors."""
         return Moments.of(self.vectors, self.left, self.residual_total)
 
     @cached_property
     def grams(self) -> F64 | F32:
-        """[2, d, d], at least Σ (x − x̂)(x − x̂)ᵀ and Σ x xᵀ, relative to ‖x‖² where directions are wanted.
+        """[2, d, d], upper bounds on Σ (x − x̂)(x − x̂)ᵀ and Σ x xᵀ, relative to ‖x‖² if directions are needed.
 
-        Where all norms are near one, the sums of the vectors themselves over the smallest norm's square bound those of
+        If all norms are near one, the sums of the vectors themselves over the smallest norm's square bound those of
         the directions from above: each summand is at least as large.
         """
         if self.directions is not None:
@@ -194,24 +194,24 @@ class CodedVectors:
 
 
 def _are_near_unit(norms: F64) -> bool:
-    """Whether directions are as good as the vectors, so that one pair of Gram matrices does for both."""
+    """Return whether the vectors serve as their directions, so that one pair of Gram matrices is enough."""
     return bool(np.abs(norms - 1).max(initial=0.0) <= UNIT_TOLERANCE)
 
 
 def _directions(vectors: F32, norms: F64, codes: I8, scales: F64) -> F32:
-    """float32[2, n, d]: x − x̂ and x relative to ‖x‖, in float64 to the end: float32 hardly holds short x − x̂."""
+    """Compute float32[2, n, d], x − x̂ and x relative to ‖x‖. All steps are in float64: x − x̂ may be short."""
     directions = np.empty((2, *vectors.shape), dtype=np.float32)
     for first in range(0, len(vectors), CODING_BATCH):
-        some = slice(first, first + CODING_BATCH)
-        by, wide = norms[some, None], vectors[some].astype(np.float64)
-        directions[1, some] = wide / by
-        wide -= codes[some] * scales[some, None]
-        directions[0, some] = wide / by
+        batch = slice(first, first + CODING_BATCH)
+        by, wide = norms[batch, None], vectors[batch].astype(np.float64)
+        directions[1, batch] = wide / by
+        wide -= codes[batch] * scales[batch, None]
+        directions[0, batch] = wide / by
     return directions
 
 
 def quantise(vectors: NDArray[np.floating], levels: int = LEVELS) -> tuple[F64, F64, F64]:
-    """Codes [n, d] (whole numbers), scales float64[n] and residuals float64[n, d]; a zero vector has scale 0."""
+    """Return codes [n, d] (whole numbers), scales float64[n] and residuals float64[n, d]; a zero vector has scale 0."""
     wide = vectors.astype(np.float64)
     scales = np.abs(wide).max(axis=1) / levels
     steps = np.where(scales > 0, scales, 1.0)
@@ -221,13 +221,13 @@ def quantise(vectors: NDArray[np.floating], levels: int = LEVELS) -> tuple[F64, 
 
 
 def _round_up(residuals: F64, scales: F64, width: int) -> F32:
-    """The residuals in float32, not below what they are with scales that are rounded to float32 as well."""
+    """Return the residuals in float32, not below their values with scales that are rounded to float32 as well."""
     rounding = (2.0**-24 * scales + 2.0**-149) * LEVELS * np.sqrt(width)
     return np.asarray(np.nextafter((residuals + rounding).astype(np.float32), np.float32(np.inf)), dtype=np.float32)
 
 
 def bound_norms(residuals: F64) -> F64:
-    """Norms of residuals, with room for the rounding that they were made with."""
+    """Bound the norms of residuals from above, including the rounding of their computation."""
     return _round_up_roots((residuals * residuals).sum(axis=1))
 
 
@@ -236,27 +236,29 @@ def _round_up_roots(squares: F64) -> F64:
 
 
 FINE_QUERIES, FINE_QUERIES_WITH_OUTPUT = 4, 8
-"""Up to so many queries at a time are coded in 16 bits, because memory is what a scan of few waits for. The second
-number is for questions with outputs: the weights of their values have 16 bits then too. Where 16 bits cost no more than
-8, see `Kernels.WIDE`, all have them."""
+"""The largest batches of queries that are coded in 16 bits: a scan of few queries waits for memory, so it costs
+nothing. The second number is for queries with outputs: the weights of their values have 16 bits then too. If 16 bits
+cost no more than 8, see `Kernels.WIDE`, all queries have them.
+"""
 
 HOT_TEMPERATURE = 1 / 16
-"""Temperatures above this, where 1 is the largest similarity there can be, have averages of so many values that these
-are short, and what a query's code leaves out, which is common to all keys, would be seen: outputs then take 16 bits."""
+"""Above this temperature, relative to the largest possible similarity, outputs need queries in 16 bits. They average so
+many values that they are short, and the residual of a query's code, which all keys share, would be visible.
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class QueryCodes:
-    """Queries in codes: q ≈ scale·code.
+    """Queries as codes: q ≈ scale·code.
 
     A query's residual is common to all keys, so it does not average out as theirs do: few queries are coded in 16 bits.
 
     Attributes:
-        codes: int16[q, d]; within −127 to 127 where they are coarse.
+        codes: int16[q, d]; within −127 to 127 if they are coarse.
         scales: float64[q].
         norms: float64[q], ‖q‖ of the queries themselves.
         residuals: float64[q, d], q − q̂.
-        residuals_norm: float64[q], at least ‖q − q̂‖.
+        residuals_norm: float64[q], upper bounds on ‖q − q̂‖.
         fine: whether the codes have 16 bits.
     """
 
@@ -269,11 +271,11 @@ class QueryCodes:
 
     @property
     def count(self) -> int:
-        """How many queries."""
+        """The number of queries."""
         return len(self.scales)
 
     def over(self, temperature: float) -> QueryCodes:
-        """Of the same queries divided by a temperature above 0, with the same codes."""
+        """Return the queries divided by a temperature above 0, with the same codes."""
         return replace(
             self,
             scales=self.scales / temperature,
@@ -292,15 +294,15 @@ def code_queries(
     key_norm: float = 1.0,
     fine: bool = False,
 ) -> QueryCodes:
-    """Code queries so that code·code·scales of what a scan multiplies is the similarity.
+    """Code queries so that code·code·scales, as a scan multiplies them, is the similarity.
 
     Args:
         similarity: cosine, dot or scaled_dot.
         vectors: float64[q, d].
         outputs: whether values are to be summed as well.
         temperatures: float64[q], of the softmax whose weights these are summed with; None for all.
-        key_norm: the largest ‖k‖, where the similarity is not cosine.
-        fine: whether they are to have 16 bits whatever is asked.
+        key_norm: the largest ‖k‖, if the similarity is not cosine.
+        fine: whether to use 16 bits in any case.
     """
     if similarity == "cosine":
         vectors, key_norm = vectors / np.sqrt((vectors * vectors).sum(axis=1))[:, None], 1.0
@@ -314,7 +316,7 @@ def code_queries(
 
 
 def quantise_queries(queries: F64, *, fine: bool) -> QueryCodes:
-    """Code queries float64[q, d], in 16 bits where they are to be fine, as far as 32 bits hold the products."""
+    """Code queries float64[q, d]; in 16 bits if `fine`, as far as 32 bits hold the products."""
     norms = np.sqrt((queries * queries).sum(axis=1))
     levels = min(FINE_LEVELS, (2**31 - 1) // (LEVELS * queries.shape[1])) if fine else LEVELS
     codes, scales, residuals = quantise(queries, levels)

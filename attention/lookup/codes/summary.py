@@ -1,9 +1,9 @@
-"""What is kept of rows so that something can be said of their similarities without reading them: a few sums.
+"""A few sums over keys that bound the similarities of unread rows.
 
-The similarity of a query is a product q′·x with a vector x that a row has whatever is asked: of `dot` the key, of
-`scaled_dot` too, with q/√d for q′; of `cosine` k/‖k‖ with q/‖q‖; and of `gaussian`, as
-−½‖q − k‖² = q·k − ½‖k‖² − ½‖q‖², the key and one more component, −½‖k‖², with (q, 1), but for −½‖q‖². So Σx and Σx·xᵀ
-say the mean of the similarities of any query, and how far they spread.
+The similarity of a query is a product q′·x with a vector x of the row that does not depend on the query. For `dot` and
+`scaled_dot` x is the key, with q/√d for q′ in the latter; for `cosine` it is k/‖k‖ with q/‖q‖. For `gaussian`,
+−½‖q − k‖² = q·k − ½‖k‖² − ½‖q‖², so x is the key and one more component, −½‖k‖², with (q, 1), except for −½‖q‖². So Σx
+and Σx·xᵀ give the mean of the similarities of any query, and their spread.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ BATCH_ROWS = 4096
 
 @dataclass(frozen=True, eq=False)
 class KeySummary:
-    """Sums over the vectors x of some rows, see above; of more rows by `+`.
+    """Sums over the vectors x of some rows, see above; `+` adds more rows.
 
     Attributes:
-        similarity: which one the vectors are for.
-        n: how many rows.
-        documents: how many documents they are keys of.
+        similarity: the similarity that the vectors are for.
+        n: the number of rows.
+        documents: the number of documents that they are keys of.
         total: float64[w], Σx.
-        gram: [w, w], Σx·xᵀ; float32 as it is kept and sent, float64 where several were added up.
-        key_norm, value_norm: at least the largest ‖k‖ and ‖v‖.
-        removed: how many of the rows are there no longer, by whatever was removed since the sums were made.
+        gram: [w, w], Σx·xᵀ; float32 when stored and sent, float64 after an addition.
+        key_norm, value_norm: upper bounds on ‖k‖ and ‖v‖.
+        removed: the number of these rows that were removed after the sums were made.
     """
 
     similarity: str
@@ -46,7 +46,7 @@ class KeySummary:
 
     @classmethod
     def empty(cls, similarity: str, width: int) -> Self:
-        """Of no rows, of keys of that width."""
+        """Return the summary of no rows, for keys of that width."""
         if similarity not in SIMILARITIES:
             raise ParameterError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {similarity!r}")
         w = width + (similarity == "gaussian")
@@ -54,14 +54,14 @@ class KeySummary:
 
     @classmethod
     def of(cls, similarity: str, keys: F32, values: F32 | None = None, documents: int | None = None) -> Self:
-        """Of keys float32[n, d] and values float32[n, d_v], None where the values are the keys.
+        """Compute the summary of keys float32[n, d] and values float32[n, d_v]; None if the values are the keys.
 
         Args:
-            documents: how many they are keys of; None for one each.
+            documents: the number of documents that they are keys of; None for one each.
 
         Raises:
-            ShapeError: the keys are no matrix, or the values are not as many.
-            ParameterError: a similarity of no known name.
+            ShapeError: the keys are not a matrix, or the number of values differs from the number of keys.
+            ParameterError: the similarity is unknown.
         """
         if keys.ndim != 2 or (values is not None and len(values) != len(keys)):
             shapes = keys.shape, None if values is None else values.shape
@@ -72,21 +72,27 @@ class KeySummary:
         # What is not finite bounds nothing, and is found where it is used.
         with np.errstate(over="ignore", invalid="ignore"):
             for first in range(0, len(keys), BATCH_ROWS):
-                some = keys[first : first + BATCH_ROWS].astype(np.float64)
-                norms = _norms(some)
-                vectors = _vectors(similarity, some, norms)
+                batch = keys[first : first + BATCH_ROWS].astype(np.float64)
+                norms = _norms(batch)
+                vectors = _vectors(similarity, batch, norms)
                 total = total + vectors.sum(axis=0)
                 gram += vectors.T @ vectors
-                own = norms if values is None else _norms(values[first : first + BATCH_ROWS].astype(np.float64))
-                key_norm, value_norm = max(key_norm, _round_up_max(norms)), max(value_norm, _round_up_max(own))
-            kept = gram.astype(np.float32)
+                value_norms = norms if values is None else _norms(values[first : first + BATCH_ROWS].astype(np.float64))
+                key_norm, value_norm = max(key_norm, _round_up_max(norms)), max(value_norm, _round_up_max(value_norms))
+            stored_gram = gram.astype(np.float32)
         return cls(
-            similarity, len(keys), len(keys) if documents is None else documents, total, kept, key_norm, value_norm
+            similarity,
+            len(keys),
+            len(keys) if documents is None else documents,
+            total,
+            stored_gram,
+            key_norm,
+            value_norm,
         )
 
     def __add__(self, more: KeySummary) -> KeySummary:
         if self.similarity != more.similarity or self.total.shape != more.total.shape:
-            mine, theirs = ((each.similarity, each.total.size) for each in (self, more))
+            mine, theirs = ((summary.similarity, summary.total.size) for summary in (self, more))
             raise ShapeError(f"summaries of one collection can be added up, got {mine} and {theirs}")
         return KeySummary(
             self.similarity,
@@ -100,20 +106,20 @@ class KeySummary:
         )
 
     def message(self) -> tuple[dict[str, Any], dict[str, F64 | F32]]:
-        """What a message says of it in JSON, and the arrays that go with it: 4·w² + 8·w bytes."""
+        """Return a message's JSON fields, and its arrays: 4·w² + 8·w bytes."""
         names = ("similarity", "n", "documents", "key_norm", "value_norm", "removed")
         with np.errstate(over="ignore"):
             gram = self.gram.astype(np.float32, copy=False)
         return {name: getattr(self, name) for name in names}, {"total": self.total, "gram": gram}
 
     @classmethod
-    def of_message(cls, said: Mapping[str, Any], arrays: Mapping[str, Any]) -> Self:
-        """From both halves of a `message`."""
-        return cls(**said, total=arrays["total"], gram=arrays["gram"])
+    def of_message(cls, fields: Mapping[str, Any], arrays: Mapping[str, Any]) -> Self:
+        """Rebuild a summary from both parts of a `message`."""
+        return cls(**fields, total=arrays["total"], gram=arrays["gram"])
 
 
 def _vectors(similarity: str, keys: F64, norms: F64) -> F64:
-    """float64[r, w], what the sums are over, of keys float64[r, d] and their lengths."""
+    """Return float64[r, w], the vectors x of keys float64[r, d] and their lengths."""
     if similarity == "cosine":
         return np.asarray(keys / norms[:, None])
     if similarity == "gaussian":
@@ -126,5 +132,5 @@ def _norms(vectors: F64) -> F64:
 
 
 def _round_up_max(norms: F64) -> float:
-    """At least the largest, whatever its sum was rounded to."""
+    """Bound the largest norm from above, including the rounding of its sum."""
     return float(norms.max(initial=0.0)) * (1 + 1e-9)

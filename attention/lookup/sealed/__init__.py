@@ -1,1 +1,1 @@
-"""Blocks in files: what was coded once is mapped at the next start, if every byte of it is what was written."""
+"""Coded blocks in files: the next start maps them, if every byte is what was written."""

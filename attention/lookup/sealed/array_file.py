@@ -1,4 +1,4 @@
-"""A file of named arrays, each with a checksum over its bytes: written whole or not at all, mapped where they lie."""
+"""A file of named arrays, each with a checksum: written completely or not at all, and mapped when read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Array = NDArray[Any]
 
 MAGIC = b"softkvb\n"
 VERSION = 2
-"""Of the format, of the order in which codes lie, and of what a piece is: another one is not read."""
+"""The version of the format, of the order of codes, and of the size of a piece; other versions are not read."""
 
 _PAGE = 4096
 _HEAD = struct.Struct("<8sQQ")  # magic, bytes of the head with its padding, their checksum
@@ -31,7 +31,7 @@ _WRITE_BYTES = 1 << 24
 
 
 class SealedError(ValueError):
-    """The file is none of these, or not what was written.
+    """Error for a file that is not a sealed block, or differs from what was written.
 
     Attributes:
         path: of the file.
@@ -42,11 +42,12 @@ class SealedError(ValueError):
         self.path = path
 
 
-def write(path: Path, said: Mapping[str, Any], arrays: Mapping[str, Array], later: Collection[str] = ()) -> None:
-    """Put arrays into a file, with what is said of them in JSON; it has its name when all of it is on disk.
+def write(path: Path, description: Mapping[str, Any], arrays: Mapping[str, Array], later: Collection[str] = ()) -> None:
+    """Write arrays and their JSON description to a file, which gets its name when all of it is on disk.
 
     Args:
-        later: the names of those that have no checksum here, since they are checked as they are used, see `pieces`.
+        later: names of the arrays without a checksum here, because they are checked as they are used, see
+            `CheckedPieces`.
 
     Raises:
         OSError: the disk is full, or fails; nothing is left behind.
@@ -64,7 +65,7 @@ def write(path: Path, said: Mapping[str, Any], arrays: Mapping[str, Array], late
                     "checksum": None if name in later else checksum(bytes_of(array)),
                 }
                 offset += _round_up_to_page(array.nbytes)
-            head = _head(dict(said), sections)
+            head = _head(dict(description), sections)
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, len(head) + offset)
             file.write(head)
@@ -84,13 +85,13 @@ def write(path: Path, said: Mapping[str, Any], arrays: Mapping[str, Array], late
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
-    """What `write` was given; every byte is held against its checksum first, but for arrays that were to be `later`.
+    """Return what `write` was given, after a check of every byte except those of the `later` arrays.
 
     The arrays are parts of one map of the file, which is the `base` of each; what is written to them stays in memory.
 
     Raises:
-        SealedError: a byte is not what was written, or the file is of another version, or of another machine's order.
-        OSError: it cannot be read.
+        SealedError: a byte differs from what was written, or the version or the byte order is another one.
+        OSError: the file cannot be read.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -106,18 +107,20 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     head = json.loads(text.rstrip(b"\0"))
     if (head["version"], head["order"]) != (VERSION, sys.byteorder):
         raise SealedError(path, f"is of version {head['version']}, {head['order']}-endian")
-    if size != length + sum(_round_up_to_page(_nbytes(each)) for each in head["sections"].values()):
+    if size != length + sum(_round_up_to_page(_nbytes(section)) for section in head["sections"].values()):
         raise SealedError(path, f"has {size} bytes, which is not what was written")
     with path.open("rb") as file:
         # Once for all arrays: each map keeps a descriptor of the file open.
         mapped = mapping(os.dup(file.fileno()), size, writable=False)
     if len(mapped) != size:
         raise SealedError(path, "became shorter while it was read")
-    return head["said"], {name: _array(path, mapped, length, name, each) for name, each in head["sections"].items()}
+    return head["said"], {
+        name: _array(path, mapped, length, name, section) for name, section in head["sections"].items()
+    }
 
 
 def sync(directory: Path) -> None:
-    """Have the system write down the names in a directory."""
+    """Write the names of a directory to disk."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -125,8 +128,8 @@ def sync(directory: Path) -> None:
         os.close(descriptor)
 
 
-def _head(said: dict[str, Any], sections: dict[str, Any]) -> bytes:
-    text = json.dumps({"version": VERSION, "order": sys.byteorder, "said": said, "sections": sections}).encode()
+def _head(description: dict[str, Any], sections: dict[str, Any]) -> bytes:
+    text = json.dumps({"version": VERSION, "order": sys.byteorder, "said": description, "sections": sections}).encode()
     text += bytes(_round_up_to_page(_HEAD.size + len(text)) - _HEAD.size - len(text))
     return _HEAD.pack(MAGIC, _HEAD.size + len(text), checksum(text)) + text
 
@@ -149,17 +152,17 @@ def _nbytes(section: Mapping[str, Any]) -> int:
 
 
 def _round_up_to_page(size: int) -> int:
-    """So many bytes in whole pages."""
+    """Return the number of bytes, rounded up to whole pages."""
     return -(-size // _PAGE) * _PAGE
 
 
 def bytes_of(array: Array) -> memoryview:
-    """What an array holds, whose rows lie side by side."""
+    """Return the bytes of an array whose rows lie side by side."""
     return array.reshape(-1).view(np.uint8).data if array.size else memoryview(b"")
 
 
 def checksum(content: bytes | memoryview) -> int:
-    """Of 64 bits; read by pieces, so that other threads have their turn."""
+    """Compute a checksum of 64 bits; in pieces, so that other threads can run."""
     digest, view = xxh3_64(), memoryview(content)
     for first in range(0, len(view), _WRITE_BYTES):
         digest.update(view[first : first + _WRITE_BYTES])

@@ -19,32 +19,34 @@ from attention.lookup.memory.view import View
 from attention.lookup.sealed.array_file import Array, SealedError, bytes_of, checksum, read, write
 
 PIECE_BYTES = 2**17
-"""Bytes of a piece, at most, or one row: read from disk in about the time of its first byte. See `sections.VERSION`."""
+"""The largest size of a piece, unless one row is larger: read from disk in about the time of its first byte. See
+`array_file.VERSION`.
+"""
 
 Checksums = NDArray[np.uint64]
 
 
 def checksums(vectors: F32) -> Checksums:
-    """uint64[pieces] of float32[n, d]."""
+    """Compute uint64[pieces] of float32[n, d]."""
     rows = _rows_per_piece(vectors)
-    found = [checksum(bytes_of(vectors[first : first + rows])) for first in range(0, len(vectors), rows)]
-    return np.array(found, dtype=np.uint64)
+    sums = [checksum(bytes_of(vectors[first : first + rows])) for first in range(0, len(vectors), rows)]
+    return np.array(sums, dtype=np.uint64)
 
 
 class CheckedPieces:
-    """One array of a file, and which of its pieces were found to be what was written; for many threads.
+    """One array of a file, and which of its pieces were compared with their checksums; safe for many threads.
 
     Args:
         path: of the file.
         name: of the array in it.
         vectors: float32[n, d], as they are mapped.
-        expected: uint64[pieces], what `checksums` said when they were written.
+        expected: uint64[pieces], the `checksums` at the time of writing.
 
     Attributes:
-        done: whether all were.
+        done: whether all pieces were checked.
 
     Raises:
-        SealedError: there are not so many checksums as pieces.
+        SealedError: the number of checksums differs from the number of pieces.
     """
 
     def __init__(self, path: Path, name: str, vectors: F32, expected: Checksums) -> None:
@@ -58,24 +60,24 @@ class CheckedPieces:
             raise SealedError(path, f"has {expected.size} checksums of {len(self._sound)} pieces of its {name}")
 
     def check(self, rows: slice | Index) -> None:
-        """Check the pieces that these rows lie in, as far as nobody has.
+        """Check the pieces with these rows that were not checked yet.
 
         Raises:
-            SealedError: one is not what was written.
+            SealedError: a piece differs from what was written.
         """
         if not self.done:
             self._check(self._of(rows))
 
     def check_next(self, size: int) -> int:
-        """Check the first pieces that nobody has, of so many bytes and one piece more at most → how many bytes.
+        """Check the first unchecked pieces, up to `size` bytes or one piece → the number of bytes.
 
         Raises:
-            SealedError: one is not what was written.
+            SealedError: a piece differs from what was written.
         """
-        each = self._rows * self._vectors.strides[0]
-        left = np.flatnonzero(~self._sound)[: max(1, size // max(each, 1))]
+        piece_bytes = self._rows * self._vectors.strides[0]
+        left = np.flatnonzero(~self._sound)[: max(1, size // max(piece_bytes, 1))]
         self._check(left)
-        return len(left) * each
+        return len(left) * piece_bytes
 
     def _of(self, rows: slice | Index) -> I64:
         if not isinstance(rows, slice):
@@ -86,12 +88,12 @@ class CheckedPieces:
     def _check(self, pieces: I64) -> None:
         left = pieces[~self._sound[pieces]]
         for piece in left.tolist():
-            here = self._vectors[piece * self._rows : (piece + 1) * self._rows]
-            if checksum(bytes_of(here)) != self._expected[piece]:
+            rows = self._vectors[piece * self._rows : (piece + 1) * self._rows]
+            if checksum(bytes_of(rows)) != self._expected[piece]:
                 first = piece * self._rows
                 raise SealedError(
                     self._path,
-                    f"is not what was written: {self._name} {first} to {first + len(here) - 1} have another checksum",
+                    f"is not what was written: {self._name} {first} to {first + len(rows) - 1} have another checksum",
                 )
             self._sound[piece] = True
         if len(left):
@@ -99,33 +101,33 @@ class CheckedPieces:
 
 
 class SealedOriginals:
-    """The originals of a block, see `memory.originals.Unread`; values None where they are the keys."""
+    """The originals of a sealed block, see `memory.originals.OriginalsCheck`; values None if they are the keys."""
 
     def __init__(self, keys: CheckedPieces, values: CheckedPieces | None) -> None:
         self._keys, self._values = keys, keys if values is None else values
 
     @property
     def done(self) -> bool:
-        """Whether all of them were found to be what was written."""
+        """Whether all of them were checked."""
         return self._keys.done and self._values.done
 
     def check_keys(self, rows: slice | Index) -> None:
-        """Before these rows' keys are used.
+        """Check these rows' keys before they are used.
 
         Raises:
-            SealedError: one of their pieces is not what was written.
+            SealedError: one of their pieces differs from what was written.
         """
         self._keys.check(rows)
 
     def check_values(self, rows: slice | Index) -> None:
-        """The same of their values."""
+        """Check these rows' values before they are used; errors are those of `check_keys`."""
         self._values.check(rows)
 
     def check_next(self, size: int) -> None:
-        """Check about so many bytes that nobody has checked.
+        """Check about `size` bytes that were not checked yet.
 
         Raises:
-            SealedError: a piece is not what was written.
+            SealedError: a piece differs from what was written.
         """
         if not self._keys.done:
             size -= self._keys.check_next(size)
@@ -138,18 +140,18 @@ def _rows_per_piece(vectors: F32) -> int:
 
 
 MIN_FULL_SHARE = 0.5
-"""A block that is not full is worth a file from this part of its rows on, once none is added to it any more."""
+"""A block that is not full is written to a file if it holds at least this share of its rows, and gets no more."""
 MIN_COMPLETE_SHARE = 1 / 16
-"""The same where no other block will ever take in its rows."""
+"""The same share if no other block will ever take over its rows."""
 
 
 @dataclass(frozen=True, eq=False)
 class SealedBlock:
-    """What a file holds, every byte of it checked but the originals, which `block.unread` checks as they are used.
+    """The content of a file. Every byte is checked except the originals, which `block.unread` checks as they are used.
 
     Attributes:
-        ties: int64[count], what the rows are told by, as the one who sealed them says; 0 of a row that was removed.
-        similarity: what its rows are compared by.
+        ties: int64[count], identifies the rows' content, as the caller of `seal` computed it; 0 for a removed row.
+        similarity: the similarity of its rows.
     """
 
     block: Block
@@ -159,7 +161,7 @@ class SealedBlock:
 
     @property
     def numbers(self) -> I64:
-        """int64[count], ascending, rows included that were removed since."""
+        """int64[count], ascending; rows that were removed later are included."""
         return self.block.numbers[: self.count]
 
     @property
@@ -168,18 +170,18 @@ class SealedBlock:
         return self.block.owners[: self.count]
 
     def segment(self, live: Bools) -> Segment:
-        """As a view has it in which only these bool[count] are left."""
+        """Return the segment of a view in which only the rows of bool[count] live."""
         several = bool((self.owners != self.numbers).any())
         return Segment(self.block, self.count, None if live.all() else live, several)
 
 
 def sealable_segments(view: View, *, complete: bool = False) -> list[Segment]:
-    """The segments of a view whose blocks no row is added to: full ones, and large ones that others stand behind.
+    """Return the segments whose blocks get no more rows: full blocks, and large blocks before the last.
 
-    Those that have no codes stay in memory.
+    Blocks without codes stay in memory.
 
     Args:
-        complete: no row will be added to the view, so that none is added to its last block either.
+        complete: whether no row will be added to the view, so that its last block gets no more rows either.
     """
     last = None if complete or not view.segments else view.segments[-1]
     least = MIN_COMPLETE_SHARE if complete else MIN_FULL_SHARE
@@ -193,13 +195,13 @@ def sealable_segments(view: View, *, complete: bool = False) -> list[Segment]:
 
 
 def _has_current_sums(segment: Segment) -> bool:
-    """Whether what its values add up to is of its rows and no more: else rows were added meanwhile."""
+    """Return whether the sums over the values are of exactly these rows: otherwise rows were added meanwhile."""
     moments = None if segment.block.value_codes is None else segment.block.value_codes.moments
     return moments is None or moments.count == segment.count
 
 
 def seal(path: Path, view: View, segment: Segment, ties: I64) -> None:
-    """Write the block of a segment into a file, whole or not at all.
+    """Write the block of a segment to a file, completely or not at all.
 
     Args:
         ties: int64[count], see `SealedBlock`.
@@ -231,7 +233,7 @@ def seal(path: Path, view: View, segment: Segment, ties: I64) -> None:
         arrays["value_checksums"] = checksums(segment.values)
     if codes.grams is not None:
         arrays["grams"] = codes.grams
-    said: dict[str, Any] = {
+    description: dict[str, Any] = {
         "similarity": view.similarity,
         "count": count,
         "value_width": values.width,
@@ -239,24 +241,24 @@ def seal(path: Path, view: View, segment: Segment, ties: I64) -> None:
     }
     moments = values.moments
     if moments is not None:
-        found = moments.found()
+        spread = moments.found()
         arrays |= {
             "value_total": moments.total,
             "value_residual_total": moments.residual_total,
             "value_grams": np.asarray(moments.grams),
         }
-        said["moments"] = [moments.count, found.spread, found.residual_spread, found.usual]
-    write(path, said, arrays, later=("keys", "values"))
+        description["moments"] = [moments.count, spread.spread, spread.residual_spread, spread.usual]
+    write(path, description, arrays, later=("keys", "values"))
 
 
 def unseal(path: Path) -> SealedBlock:
-    """What `seal` wrote; its originals are only mapped, and checked as they are used.
+    """Read a file that `seal` wrote; its originals are only mapped, and checked as they are used.
 
     Raises:
-        SealedError: another byte is not what was written, or it was written by another version.
-        OSError: it cannot be read.
+        SealedError: a byte differs from what was written, or another version wrote the file.
+        OSError: the file cannot be read.
     """
-    said, arrays = read(path)
+    description, arrays = read(path)
     try:
         norms, keys = arrays["norms"], arrays["keys"]
         values = arrays.get("values")
@@ -273,21 +275,21 @@ def unseal(path: Path) -> SealedBlock:
                 arrays["value_codes"],
                 arrays["value_scales"],
                 arrays["value_residuals"],
-                said["value_width"],
-                _moments(said.get("moments"), arrays),
+                description["value_width"],
+                _moments(description.get("moments"), arrays),
             ),
-            normalised=said["normalised"],
+            normalised=description["normalised"],
             unread=SealedOriginals(CheckedPieces(path, "keys", keys, arrays["key_checksums"]), of_values),
         )
-        return SealedBlock(block, said["count"], arrays["ties"], said["similarity"])
+        return SealedBlock(block, description["count"], arrays["ties"], description["similarity"])
     except KeyError as error:
         raise SealedError(path, f"has no {error}") from None
 
 
-def _moments(said: list[float] | None, arrays: dict[str, Array]) -> Moments | None:
-    if said is None:
+def _moments(fields: list[float] | None, arrays: dict[str, Array]) -> Moments | None:
+    if fields is None:
         return None
-    count, spread, residual_spread, usual = said
+    count, spread, residual_spread, usual = fields
     total: F64 = arrays["value_total"]
-    known = SpreadBound(total / max(count, 1), spread, residual_spread, usual)
-    return Moments(int(count), total, arrays["value_residual_total"], arrays["value_grams"], known)
+    earlier = SpreadBound(total / max(count, 1), spread, residual_spread, usual)
+    return Moments(int(count), total, arrays["value_residual_total"], arrays["value_grams"], earlier)
