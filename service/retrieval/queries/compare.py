@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from attention.lookup import Answer, Mask, Memory, Question, View, answers
+from attention.lookup import Answer, AnyMask, Memory, Question, View, answers
 from service.encoding import Backgrounds, LoadingEncoder
 from service.retrieval.collections import (
     SAMPLE_DOCUMENTS,
@@ -169,7 +169,7 @@ class _Query:
         )
 
     def question(
-        self, record: CollectionRecord, measure: Callable[[], KeyBackground | None], mask: Mask | None
+        self, record: CollectionRecord, measure: Callable[[], KeyBackground | None], mask: AnyMask | None
     ) -> Question:
         null = resolve_null(record, measure, self.options.null, self.backgrounds)
         self.standing = null.standing and null.standing.beside(self.query)

@@ -187,8 +187,9 @@ class LogitTerms:
         addends = [*([] if self.words is None else [self.words]), *self.of_terms()]
         return [list(lines) for lines in zip(*(term.explain(rows) for term in addends), strict=True)]
 
-    def count_containing(self, mask: Mask | None) -> int:
+    def count_containing(self, mask: AnyMask | None) -> int:
         """Count the documents that pass the mask and contain a word of the query."""
+        assert mask is None or isinstance(mask, Mask)  # the view of terms is local
         mask_of_words = self.bias.view.mask(np.empty(0, dtype=np.int64) if self.words is None else self.words.rows)
         for other in (mask, self.bias.mask):
             mask_of_words = mask_of_words if other is None else mask_of_words & other
