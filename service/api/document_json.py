@@ -1,4 +1,4 @@
-"""Documents between the wire and the product: as they are sent, and as they are answered."""
+"""Conversion of documents from the wire to the product, and back to JSON."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ TEXTS, VECTORS = frozenset({"key", "value", "metadata", "sent_value"}), frozense
 
 
 def sent(document_id: str, body: DocumentBody | Row) -> SentDocument:
-    """A document of the wire → one for the product, with what was sent of it."""
+    """Convert a document of the wire to one of the product, with the fields that were sent."""
     return SentDocument(document_id, **said(body, body.model_fields_set - {"id"}))
 
 
 def said(body: DocumentBody | Row | DocumentPatch, fields: AbstractSet[str]) -> dict[str, Any]:
-    """What was sent in these fields, as the product has it."""
+    """Return the values of these fields, converted to the product's types."""
     content = {field: getattr(body, field) for field in fields}
     if (split := content.get("split")) is not None:
         content["split"] = Split(split.tokens, split.overlap)
@@ -36,10 +36,10 @@ def said(body: DocumentBody | Row | DocumentPatch, fields: AbstractSet[str]) -> 
 def shape(
     document: Document, include: Sequence[str], vector_format: str, *, spoke: BestKey | None = None, **numbers: Any
 ) -> dict[str, Any]:
-    """A stored document → its answer: the id, numbers that belong to it, and the fields asked for.
+    """Return a stored document as JSON: its id, extra numbers, and the included fields.
 
     Args:
-        document: with its vectors where they are included.
+        document: with its vectors if they are included.
         spoke: which of its keys spoke, where it has several.
     """
     stored = isinstance(document, StoredDocument)  # whose value and metadata are JSON already
@@ -68,7 +68,7 @@ def reads(include: AbstractSet[str] | Sequence[str], *, least: DocumentDetail = 
 
 
 def _keys(document: DocumentRecord, vector_format: str) -> dict[str, Any]:
-    """One key as `key_vector`, null where there is none; several as `key_vectors`."""
+    """Return one key as `key_vector` (null if there is none), several as `key_vectors`."""
     keys = [write_vector(key, vector_format) for key in document.keys]
     if len(keys) < 2:
         return {"key_vector": keys[0] if keys else None}
@@ -77,7 +77,7 @@ def _keys(document: DocumentRecord, vector_format: str) -> dict[str, Any]:
 
 
 def _value_vector(document: DocumentRecord, part: int) -> Vector | None:
-    """What the output blends of a document, or of this key of it; None where it has neither a value nor a key."""
+    """Return the vector that the output blends for a document or its key; None if it has neither value nor key."""
     if document.value_vector is not None:
         return document.value_vector
     return document.keys[part] if len(document.keys) else None

@@ -1,4 +1,4 @@
-"""From a request to the service that it came to: calls of the same caller, made without a network."""
+"""An HTTP transport that calls this service in-process, for the caller of an outer request."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ OF_CALLER = (b"host", b"authorization", b"x-api-key", b"traceparent", b"tracesta
 
 
 class InProcessTransport(httpx2.AsyncBaseTransport):
-    """Calls the application that a request came to, as whoever sent it: his key, address, and name for the service.
+    """Calls the application of an outer request with the same key, client address and Host.
 
-    Each call is one as any other: let in, counted, logged, and told to end by itself. So the request that it is made
-    for takes no place, and is not told to end while it waits for one (`Call.waiting`).
+    Each call is checked, admitted, counted and logged like any other. So the outer request needs no slot, and a
+    shutdown cancels the inner call in its place (`Call.waiting`).
     """
 
     def __init__(self, outer: Scope) -> None:
@@ -26,7 +26,7 @@ class InProcessTransport(httpx2.AsyncBaseTransport):
         self._outer = outer
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """One call."""
+        """Send one request to the application."""
         outer, state = self._outer, dict[str, Any]()
         own = [(name.encode().lower(), text.encode()) for name, text in request.headers.multi_items()]
         kept = [header for header in own if header[0] not in (*OF_CALLER, b"x-request-id")]
@@ -42,6 +42,6 @@ class InProcessTransport(httpx2.AsyncBaseTransport):
             with outer["state"]["call"].waiting():
                 return await asyncio.shield(answering)
         except asyncio.CancelledError:
-            # As a server does when a caller hangs up: what writes goes on, all else gives its place back.
+            # As after a disconnect: writes go on, other calls are cancelled and release their slots.
             notify_disconnect(state)
             raise

@@ -26,28 +26,28 @@ if TYPE_CHECKING:
 
 
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
-"""Those that have series of their own: a caller may call a method anything, and a series is never forgotten."""
+"""Methods with series of their own: callers may send any method, and a series is never removed."""
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 VARIATIONS = (1e-15, 1e-12, 1e-9, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1)
 
 
 class Meters:
-    """The numbers of one service; every app has its own. It hears of stages as a `Listener`, from any thread."""
+    """The Prometheus metrics of one app. It is a `Listener` of request traces, called from any thread."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         GCCollector(registry=registry)
 
-        def gauge(name: str, said: str, *labels: str) -> Gauge:
-            return Gauge(f"softkv_{name}", said, labels, registry=registry)
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"softkv_{name}", text, labels, registry=registry)
 
-        def counter(name: str, said: str, *labels: str) -> Counter:
-            return Counter(f"softkv_{name}", said, labels, registry=registry)
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"softkv_{name}", text, labels, registry=registry)
 
-        def histogram(name: str, said: str, *labels: str, buckets: tuple[float, ...] = SECONDS) -> Histogram:
-            return Histogram(f"softkv_{name}", said, labels, registry=registry, buckets=buckets)
+        def histogram(name: str, text: str, *labels: str, buckets: tuple[float, ...] = SECONDS) -> Histogram:
+            return Histogram(f"softkv_{name}", text, labels, registry=registry, buckets=buckets)
 
         self.requests = counter("http_requests", "Requests answered.", "method", "route", "status")
         self.seconds = histogram("http_request_duration_seconds", "How long answers took.", "method", "route")
@@ -82,30 +82,30 @@ class Meters:
         self.keys_file = gauge("keys_file_usable", "0 where the file of keys cannot be read anew, so older ones stay.")
         gauge("build_info", "The version.", "version").labels(version("softkv")).set(1)
 
-        for code in (*TABLE, *OF_STATUS.values()):  # from the start, so that the first is an increase
+        for code in (*TABLE, *OF_STATUS.values()):  # from the start, so that the first refusal is an increase
             self.refusals.labels(code)
-        # Looked for among the labels once: a question is a matter of microseconds.
+        # Label lookups are cached, because they cost microseconds on every request.
         self._waits = {queue: self.waits.labels(queue) for queue in QUEUES}
         self._sizes = {queue: self.sizes.labels(queue) for queue in QUEUES}
         self._stages = {stage: self.stages.labels(stage) for stage in STAGES}
         self._slots = set[str]()
-        self._found: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def of(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
-        """The count and the times of such requests."""
+        """Return the counter and the histogram of requests with this method, route and status."""
         method = method if method in METHODS else "other"
-        found = self._found.get((method, route, status))
+        found = self._series.get((method, route, status))
         if found is None:
             found = self.requests.labels(method, route, status), self.seconds.labels(method, route)
-            self._found[method, route, status] = found
+            self._series[method, route, status] = found
         return found
 
     def record_wait(self, queue: Queue, seconds: float) -> None:
-        """A request stood in a queue."""
+        """Record how long a request waited in a queue."""
         self._waits[queue].observe(seconds)
 
     def record_stage(self, stage: Stage, seconds: float, size: int) -> None:
-        """A batch went through a stage."""
+        """Record a batch that finished a stage."""
         self._stages[stage].observe(seconds)
         if stage == "encode":
             self.texts.inc(size)
@@ -113,14 +113,14 @@ class Meters:
             self._sizes[stage].observe(size)
 
     def record_tokens(self, tokens: int) -> None:
-        """The encoder read so many tokens."""
+        """Count the tokens that the encoder read."""
         self.tokens.inc(tokens)
 
     def record_answer(self, method: str, total_variation: float) -> None:
-        """A question was answered with such a certificate."""
+        """Record the certificate of an answer."""
         self.variation.labels(method).observe(total_variation)
 
-    def held(self, shards: ClusterStatus) -> None:
+    def set_cluster(self, shards: ClusterStatus) -> None:
         """Slots hold this now; what is not known is NaN, and slots that are gone have no series."""
         counts = {"all": shards.whole, "fewer": shards.fewer, "none": shards.unheld}
         for copies, count in counts.items():
@@ -140,21 +140,20 @@ def _known(count: int | None) -> float:
     return math.nan if count is None else count
 
 
-FLUSH_SECONDS = 2.0  # what is not sent by then is lost: the service has to be gone
+FLUSH_SECONDS = 2.0  # spans that are not sent by then are lost
 UNNAMED = "unknown_service"
-QUIET = frozenset(("/livez", "/readyz", "/metrics"))  # asked every few seconds by machines
+QUIET = frozenset(("/livez", "/readyz", "/metrics"))  # polled every few seconds
 
 
 class TracingMissing(RuntimeError):
-    """Traces were asked for, and the packages for them are not installed."""
+    """Tracing is enabled, but its packages are not installed."""
 
 
 class Tracing:
-    """Makes a span of a request when it is answered, and in it one of each stage; other threads send them.
+    """Makes an OpenTelemetry span of each answered request, with a child span of each stage. Other threads send them.
 
-    A request that names a trace, by `traceparent`, becomes a part of it. A span has the method, the route, the status,
-    the collection, how many documents that has, the request's id and the name of the key: no path, which has ids, no
-    query, no header and no text.
+    A request with `traceparent` joins that trace. A span has the method, the route, the status, the collection and its
+    size, the request's id and the name of the key. It has no path, query, header or text.
     """
 
     def __init__(self, exporter: SpanExporter) -> None:
@@ -171,10 +170,10 @@ class Tracing:
 
     @classmethod
     def with_otlp(cls) -> Tracing:
-        """Spans to where OTEL_EXPORTER_OTLP_ENDPOINT says, http://localhost:4318 by default.
+        """Send spans to OTEL_EXPORTER_OTLP_ENDPOINT, by default http://localhost:4318.
 
         Raises:
-            TracingMissing: the packages are not there.
+            TracingMissing: the packages are not installed.
         """
         try:
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -184,7 +183,7 @@ class Tracing:
             ) from None
         return cls(OTLPSpanExporter())
 
-    def tell(
+    def record(
         self,
         scope: Scope,
         route: str,
@@ -194,7 +193,7 @@ class Tracing:
         ended: float,
         said: dict[str, Any],
     ) -> None:
-        """A request was answered; the instants are of `time.perf_counter`."""
+        """Record an answered request; the instants are of `time.perf_counter`."""
         if route in QUIET:
             return
         from opentelemetry import trace
@@ -203,7 +202,7 @@ class Tracing:
 
         zero = time.time_ns() - int(time.perf_counter() * 1e9)
 
-        def at(instant: float) -> int:
+        def to_epoch(instant: float) -> int:
             return zero + int(instant * 1e9)
 
         sent = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
@@ -222,19 +221,19 @@ class Tracing:
             context=TraceContextTextMapPropagator().extract(sent),
             kind=trace.SpanKind.SERVER,
             attributes={name: each for name, each in about.items() if each is not None},
-            start_time=at(started),
+            start_time=to_epoch(started),
         )
         if status // 100 == 5:
             span.set_status(trace.StatusCode.ERROR)
         within = trace.set_span_in_context(span)
         for name, timing in request.timings.items():
             times = {"softkv.times": timing.times, "softkv.seconds": timing.seconds}
-            stage = self._tracer.start_span(name, context=within, attributes=times, start_time=at(timing.began))
-            stage.end(at(timing.ended))
-        span.end(at(ended))
+            stage = self._tracer.start_span(name, context=within, attributes=times, start_time=to_epoch(timing.began))
+            stage.end(to_epoch(timing.ended))
+        span.end(to_epoch(ended))
 
     def close(self) -> None:
-        """Send what waits, if that is quick; blocks."""
+        """Send the remaining spans, for at most FLUSH_SECONDS; blocks."""
         ending = Thread(target=self._provider.shutdown, name="last spans", daemon=True)
         ending.start()
         ending.join(FLUSH_SECONDS)
@@ -244,11 +243,11 @@ log = structlog.get_logger("softkv")
 
 
 class TelemetryMiddleware:
-    """Follows requests by the route they took, so that ids and names make no series and no span of their own.
+    """Counts, times and traces requests by route, so that ids and names make no series and no span of their own.
 
     Args:
-        slow_ms: a request that takes longer is a line of the log: where its time went, and never what was asked.
-        tracing: makes spans of it; None for none.
+        slow_ms: slower requests are logged with their stage timings, never with their content.
+        tracing: records spans; None for no spans.
     """
 
     def __init__(self, app: ASGIApp, *, meters: Meters, slow_ms: float, tracing: Tracing | None) -> None:
@@ -258,13 +257,13 @@ class TelemetryMiddleware:
         self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI call."""
+        """Handle one ASGI call."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         trace, started, status, lasts = RequestTrace(self._meters), time.perf_counter(), 500, False
 
-        async def watched(message: Message) -> None:
+        async def send_and_watch(message: Message) -> None:
             nonlocal status, lasts
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -274,18 +273,18 @@ class TelemetryMiddleware:
         with self._meters.under_way.track_inprogress():
             try:
                 with use_trace(trace):
-                    await self._app(scope, receive, watched)
+                    await self._app(scope, receive, send_and_watch)
             finally:
-                self._tell(scope, trace, status, started, time.perf_counter(), lasts=lasts)
+                self._report(scope, trace, status, started, time.perf_counter(), lasts=lasts)
 
-    def _tell(
+    def _report(
         self, scope: Scope, trace: RequestTrace, status: int, started: float, ended: float, *, lasts: bool
     ) -> None:
         state = scope.get("state", {})
         route = route_of(scope)
         requests, seconds = self._meters.of(scope["method"], route, status)
         requests.inc()
-        if not lasts:  # which is as long as somebody listened
+        if not lasts:  # an event stream lasts as long as its client listens
             seconds.observe(ended - started)
         if (code := state.get("refused")) is not None:
             self._meters.refusals.labels(code).inc()
@@ -293,12 +292,12 @@ class TelemetryMiddleware:
         said = {name: each for name, each in about.items() if each is not None}
         if not lasts and 0 < self._slow_ms < (ended - started) * 1e3:
             self._meters.slow.inc()
-            _say_slow(scope, route, status, trace, ended - started, said)
+            _log_slow(scope, route, status, trace, ended - started, said)
         if self._tracing is not None:
-            self._tracing.tell(scope, route, status, trace, started, ended, said)
+            self._tracing.record(scope, route, status, trace, started, ended, said)
 
 
-def _say_slow(scope: Scope, route: str, status: int, trace: RequestTrace, seconds: float, said: dict[str, Any]) -> None:
+def _log_slow(scope: Scope, route: str, status: int, trace: RequestTrace, seconds: float, said: dict[str, Any]) -> None:
     holder: Holder | None = scope.get("state", {}).get("holder")
     log.warning(
         "slow request",
@@ -313,6 +312,6 @@ def _say_slow(scope: Scope, route: str, status: int, trace: RequestTrace, second
 
 
 def route_of(scope: Scope) -> str:
-    """The path of the route that a request took, with the names of its parameters; `other` where it took none."""
+    """Return the path template of a request's route, or `other` if it has none."""
     route: Any = scope.get("route")
     return getattr(route, "path", "") or "other"

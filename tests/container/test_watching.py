@@ -49,7 +49,7 @@ def exported(service, client) -> Exported:
     client.get("/v1/collections/watched")
     found: Exported = defaultdict(lambda: defaultdict(set))
     with_slots = Meters()
-    with_slots.held(ClusterStatus(2, 3, 1, 1, (NodeStatus("a", "n", False, 2, 7, 0, 0, None),)))
+    with_slots.set_cluster(ClusterStatus(2, 3, 1, 1, (NodeStatus("a", "n", False, 2, 7, 0, 0, None),)))
     for text in (client.get("/metrics").text, generate_latest(with_slots.registry).decode()):
         for sample in (sample for family in text_string_to_metric_families(text) for sample in family.samples):
             found[sample.name]

@@ -1,18 +1,18 @@
-"""What can be wrong with a request before its content is looked at."""
+"""Errors of requests that are refused before their content is validated."""
 
 from __future__ import annotations
 
 
 class APIError(Exception):
-    """The root of this room's errors."""
+    """Base class of the API's errors."""
 
 
 class MalformedRequest(APIError):
-    """What came is no request of HTTP/1.1."""
+    """The request is not valid HTTP/1.1."""
 
 
 class HeadTooLarge(APIError):
-    """A request line and headers of more bytes than the service takes."""
+    """The request line and headers have more bytes than the service accepts."""
 
 
 class MalformedPath(APIError):
@@ -20,7 +20,7 @@ class MalformedPath(APIError):
 
 
 class AmbiguousLength(APIError):
-    """The body has two lengths, one that is none, or one in a form that its version of HTTP does not have."""
+    """The body has two lengths, an invalid one, or a form of length that its HTTP version lacks."""
 
 
 class MalformedBody(APIError):
@@ -28,19 +28,19 @@ class MalformedBody(APIError):
 
 
 class UnsupportedMediaType(APIError):
-    """The body is declared as something the call does not take."""
+    """The call does not accept the body's declared media type."""
 
 
 class TooSlow(APIError):
-    """A head or a body that comes more slowly than the service waits for."""
+    """The request line, the headers or the body arrive too slowly."""
 
 
 class ConnectionsFull(APIError):
-    """More connections than the service has at once."""
+    """The service has its maximum of open connections."""
 
 
 class NoDescriptors(APIError):
-    """The process may open no more files."""
+    """The process has no file descriptors left."""
 
 
 class LengthRequired(APIError):
@@ -48,27 +48,27 @@ class LengthRequired(APIError):
 
 
 class KeyRefused(APIError):
-    """No key, or one that the service does not know."""
+    """The key is missing or unknown."""
 
 
 class Forbidden(APIError):
-    """The caller may read and wants to write."""
+    """The caller may not do this, for example write with a read-only key."""
 
 
 class LabClosed(APIError):
-    """The caller may read and wants to train, where only writers may."""
+    """The caller may only read, and only writers may train."""
 
 
 class MalformedHost(APIError):
-    """No Host header, several, or one that is no host."""
+    """The Host header is missing, repeated or invalid."""
 
 
 class HostRefused(APIError):
-    """A Host header with a name that is none of the service's, and no key."""
+    """The Host header is not a name of this service, and there is no key."""
 
 
 class OriginRefused(APIError):
-    """A web page of another origin, which is not listed."""
+    """The request comes from a web page of an origin that is not allowed."""
 
 
 class MCPMissing(APIError):
@@ -76,12 +76,12 @@ class MCPMissing(APIError):
 
 
 class BodyTooLarge(APIError):
-    """More bytes than the service takes."""
+    """The body has more bytes than the service accepts."""
 
 
 class QueueFull(APIError):
-    """More requests wait than the service holds."""
+    """A limit on concurrent calls is reached."""
 
 
 class ServiceStopping(APIError):
-    """The service was told to stop."""
+    """The service is shutting down."""

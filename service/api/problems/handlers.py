@@ -26,7 +26,7 @@ from service.api.problems.table import CODES, HEADERS, OF_STATUS, TABLE, openai_
 from service.retrieval import CollectionNotFound, Flaw, InvalidContent
 from service.scheduling import BODIES
 
-# the kinds of error that pydantic finds → what to say; the service's own validators say it themselves
+# pydantic's error types → messages; the service's own validators bring their own
 WORDS = {
     "missing": "this field is needed",
     "extra_forbidden": "there is no such field here: leave it out",
@@ -63,10 +63,10 @@ QUESTION = {"query", "queries", "questions"}
 
 
 def flaws_of(errors: Iterable[Mapping[str, Any]], body: Any, *, of_document: bool = False) -> list[Flaw]:
-    """What pydantic found in a body, with JSON pointers into it.
+    """Return pydantic's errors on a body as flaws with JSON pointers.
 
     Args:
-        of_document: whether the body is a document, or a patch of one; in a body of several they are its `documents`.
+        of_document: whether the body is a document or a patch of one. A body with several has them in `documents`.
     """
     is_question = isinstance(body, dict) and not QUESTION.isdisjoint(body)
 
@@ -84,7 +84,7 @@ def flaws_of(errors: Iterable[Mapping[str, Any]], body: Any, *, of_document: boo
 
 
 def words_of(error: Mapping[str, Any]) -> str:
-    """One of pydantic's errors in words."""
+    """Return the message for one of pydantic's errors."""
     if error["type"] not in WORDS:
         return str(error["msg"])
     return WORDS[error["type"]].format_map({**error.get("ctx", {}), "came": _shown(error.get("input"))})
@@ -98,15 +98,15 @@ def _renamed(error: Mapping[str, Any]) -> str | None:
     return RENAMED.get(named) if isinstance(named, str) else None
 
 
-def _shown(came: Any) -> str:
-    if isinstance(came, dict | list):
-        return "an object" if isinstance(came, dict) else "a list"
-    text = json.dumps(came, ensure_ascii=False).encode(errors="replace").decode()
+def _shown(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    text = json.dumps(value, ensure_ascii=False).encode(errors="replace").decode()
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
 def _pointer(path: Sequence[Any], body: Any) -> str:
-    """A validation location → JSON pointer; steps that name a type of a union are no place in the body."""
+    """Convert a validation location to a JSON pointer; steps that name a type of a union are left out."""
     steps = []
     for last, step in ((i == len(path) - 1, step) for i, step in enumerate(path)):
         if isinstance(body, dict) and (step in body or last):
@@ -121,21 +121,21 @@ def _pointer(path: Sequence[Any], body: Any) -> str:
 
 log = structlog.get_logger("softkv")
 
-MOST_FLAWS = 100
-MOST_NAMED = 20
-"""Collections that the refusal of another one names."""
+MAX_FLAWS = 100
+MAX_NAMED = 20
+"""How many existing collections the error for a missing one names."""
 NO_MEMORY = "there is no memory for this request now: try again, send less at a time, or give the service more"
 NO_DESCRIPTORS = (
     "the service has as many files and connections open as its system lets it: try again, close connections, or raise "
     "its limit (ulimit -n)"
 )
-# Where the next request would begin is not known.
+# After these, the start of the next request is unknown: the connection is closed.
 LAST_ON_ITS_CONNECTION = ("ambiguous_length", "malformed_request", "head_too_large", "too_slow", "connections_full")
 READING = ("GET", "HEAD")
 
 
 class ProblemAnswer(JSONAnswer):
-    """A problem; on the paths of OpenAI's clients, said as OpenAI says it."""
+    """The response for a problem; in OpenAI's form on the paths of OpenAI's clients."""
 
     media_type = "application/problem+json"
 
@@ -148,26 +148,26 @@ class ProblemAnswer(JSONAnswer):
             "code": code,
         }
         if flaws is not None:
-            self.problem["errors"] = [asdict(flaw) for flaw in flaws[:MOST_FLAWS]]
+            self.problem["errors"] = [asdict(flaw) for flaw in flaws[:MAX_FLAWS]]
         headers = {HEADERS[status].name: HEADERS[status].sent} if status in HEADERS else {}
         if code in LAST_ON_ITS_CONNECTION:
             headers["Connection"] = "close"
         super().__init__(self.problem, status_code=status, headers=headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI call."""
+        """Handle one ASGI call."""
         scope.setdefault("state", {})["refused"] = self.problem["code"]
         if not speaks_openai(scope["path"]):
             await super().__call__(scope, receive, send)
             return
         answer = JSONAnswer(openai_error(self.problem), status_code=openai_status(self.status_code))
-        kept = {name: value for name, value in self.headers.items() if not name.startswith("content-")}
-        answer.headers.update(kept)
+        headers = {name: value for name, value in self.headers.items() if not name.startswith("content-")}
+        answer.headers.update(headers)
         await answer(scope, receive, send)
 
 
 def problem_response(error: Exception) -> ProblemAnswer:
-    """The answer to an error of the table."""
+    """Return the response to an error of the table."""
     code = next(CODES[kind] for kind in type(error).__mro__ if kind in CODES)
     status = TABLE[code].status
     detail = NO_MEMORY if isinstance(error, MemoryError) else str(error)
@@ -176,44 +176,44 @@ def problem_response(error: Exception) -> ProblemAnswer:
 
 
 def validation_response(error: RequestValidationError, *, of_document: bool = False) -> ProblemAnswer:
-    """The answer to a body, path or query string of the wrong form; `of_document` as of `flaws_of`."""
-    found = error.errors()
-    # Only those that are shown are put into words: a body of some megabytes may have a million.
-    within = islice((flaw for flaw in found if flaw["loc"][0] == "body"), MOST_FLAWS)
-    besides = islice((flaw for flaw in found if flaw["loc"][0] != "body"), MOST_FLAWS)
+    """Return the response to an invalid body, path or query string; for `of_document` see `flaws_of`."""
+    errors = error.errors()
+    # Only flaws that are shown get a message: a body of some megabytes may have a million.
+    within = islice((flaw for flaw in errors if flaw["loc"][0] == "body"), MAX_FLAWS)
+    besides = islice((flaw for flaw in errors if flaw["loc"][0] != "body"), MAX_FLAWS)
     within_body = ({**flaw, "loc": flaw["loc"][1:]} for flaw in within)
     flaws = flaws_of(within_body, error.body, of_document=of_document)
     flaws += [Flaw("", f"{'.'.join(map(str, flaw['loc']))}: {words_of(flaw)}") for flaw in besides]
     first = flaws[0]
     detail = f"{first.pointer}: {first.detail}" if first.pointer else first.detail
-    more = f" (and {len(found) - 1} more, see errors)" if len(found) > 1 else ""
+    more = f" (and {len(errors) - 1} more, see errors)" if len(errors) > 1 else ""
     return ProblemAnswer(422, "invalid_content", detail + more, flaws)
 
 
-def allowed(request: Request) -> str:
-    """The methods that the path of a request takes, where Starlette names those of one route."""
+def allowed_methods(request: Request) -> str:
+    """Return the methods of all routes on a request's path; Starlette names those of one route only."""
     routes = [route for route in request.app.router.routes if not isinstance(route, Mount)]
-    taken = [
+    methods = [
         method
         for method in ("GET", "PUT", "POST", "PATCH", "DELETE")
         if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
     ]
-    if not taken or "GET" in taken:  # what no route takes is a file
-        taken = [*READING, *(method for method in taken if method != "GET")]
-    return ", ".join(taken)
+    if not methods or "GET" in methods:  # a path without a route is a file
+        methods = [*READING, *(method for method in methods if method != "GET")]
+    return ", ".join(methods)
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of the service as a problem."""
+    """Register handlers that answer every error as a problem."""
 
-    async def ours(_: Request, error: Exception) -> Response:
+    async def known_error(_: Request, error: Exception) -> Response:
         return problem_response(error)
 
     async def no_collection(request: Request, error: Exception) -> Response:
         assert isinstance(error, CollectionNotFound)
         holder: Holder = request.state.holder
-        page, more = request.app.state.parts.catalogue.page(holder.prefix, None, MOST_NAMED)
-        return problem_response(CollectionNotFound(error.name, [each.name for each in page], more=more))
+        page, more = request.app.state.parts.catalogue.page(holder.prefix, None, MAX_NAMED)
+        return problem_response(CollectionNotFound(error.name, [collection.name for collection in page], more=more))
 
     async def validation(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
@@ -229,22 +229,22 @@ def install(app: FastAPI) -> None:
         if error.status_code == 404:
             detail = f"there is nothing at {request.scope['path']}: /docs lists every call"
         if error.status_code == 405:
-            headers["Allow"] = allowed(request)
+            headers["Allow"] = allowed_methods(request)
             detail = f"{request.scope['path']} takes {headers['Allow']}, not {request.method}"
         code = OF_STATUS.get(error.status_code) or OF_STATUS[error.status_code // 100 * 100]
         answer = ProblemAnswer(error.status_code, code, detail)
         answer.headers.update(headers)
         return answer
 
-    async def gone(_: Request, __: Exception) -> Response:
-        return Response(status_code=400)  # nobody is there to read it
+    async def disconnected(_: Request, __: Exception) -> Response:
+        return Response(status_code=400)  # the client has disconnected
 
-    async def without_a_thread(request: Request, error: Exception) -> Response:
-        if "can't start new thread" in str(error):  # which takes memory
+    async def runtime_error(request: Request, error: Exception) -> Response:
+        if "can't start new thread" in str(error):  # a thread needs memory
             return problem_response(MemoryError())
         return await unexpected(request, error)
 
-    async def of_the_system(request: Request, error: Exception) -> Response:
+    async def os_error(request: Request, error: Exception) -> Response:
         if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
             log.error("no file descriptor is left", path=request.scope["path"], reason=str(error))
             return problem_response(NoDescriptors(NO_DESCRIPTORS))
@@ -258,10 +258,10 @@ def install(app: FastAPI) -> None:
         )
 
     for kind in CODES:
-        app.add_exception_handler(kind, no_collection if kind is CollectionNotFound else ours)
+        app.add_exception_handler(kind, no_collection if kind is CollectionNotFound else known_error)
     app.add_exception_handler(RequestValidationError, validation)
     app.add_exception_handler(HTTPException, http_error)
-    app.add_exception_handler(ClientDisconnect, gone)
-    app.add_exception_handler(OSError, of_the_system)
-    app.add_exception_handler(RuntimeError, without_a_thread)
+    app.add_exception_handler(ClientDisconnect, disconnected)
+    app.add_exception_handler(OSError, os_error)
+    app.add_exception_handler(RuntimeError, runtime_error)
     app.add_exception_handler(Exception, unexpected)

@@ -17,10 +17,12 @@ from service.schemas.openai import ErrorAnswer
 class Refusal:
     """A way in which a call may be refused.
 
-    `errors` are those it answers, as `except` takes them. `reason` describes it; where there is none, no call comes to
-    it and the API's description leaves it out. `repeat`: the same request may succeed a moment later, without anybody
-    having done anything. OpenAI's clients hear `openai_reason`, `openai_code` and `openai_param`
-    where those are not the reason, the code and the place of the flaw.
+    Attributes:
+        status: the HTTP status.
+        reason: its description in the OpenAPI file; None leaves it out, because it occurs before there is a call.
+        errors: the exceptions that it answers, as in `except`.
+        repeat: whether the same request may succeed a moment later.
+        openai_reason, openai_code, openai_param: what OpenAI's clients get in place of reason, code and pointer.
     """
 
     status: int
@@ -32,9 +34,9 @@ class Refusal:
     openai_param: str | None = None
 
 
-# code → what it stands for; of an error's classes, the most particular one that is here decides
+# code → refusal; an error is answered by its most specific class in this table
 TABLE: Mapping[str, Refusal] = {
-    # These are found as a request is read, before there is a call.
+    # Errors while a request is read, before there is a call.
     "malformed_request": Refusal(400, None, api.MalformedRequest),
     "head_too_large": Refusal(431, None, api.HeadTooLarge),
     "too_slow": Refusal(408, None, api.TooSlow, repeat=True),
@@ -53,7 +55,7 @@ TABLE: Mapping[str, Refusal] = {
     "host_refused": Refusal(
         403, "the Host header has a name that is not this service's, and there is no key", api.HostRefused
     ),
-    # Of /mcp only, which the API's description leaves to the Model Context Protocol's own.
+    # Only /mcp, which the OpenAPI file leaves to the description of the Model Context Protocol.
     "origin_refused": Refusal(403, None, api.OriginRefused),
     "not_presenter": Refusal(
         403, "this is for who opened the room, or sent the row: their secret did not come with it", rooms.NotPresenter
@@ -82,7 +84,7 @@ TABLE: Mapping[str, Refusal] = {
     "question_over": Refusal(
         409, "that question is not the one that is open in the room, or its answer is shown", rooms.QuestionOver
     ),
-    # The HTTP server itself refuses a length that is none before this service hears of it.
+    # The HTTP server itself refuses an invalid length first.
     "length_required": Refusal(411, None, api.LengthRequired),
     "body_too_large": Refusal(
         413,
@@ -110,7 +112,7 @@ TABLE: Mapping[str, Refusal] = {
             encoding.InvalidText,
             AttentionError,
         ),
-        # It stands there for all that is a 400, see `openai_status`.
+        # OpenAI's clients get it for every 400, see `openai_status`.
         openai_reason="the path, the Host, the body or its content is wrong; of the content, `param` says what",
     ),
     "nothing_to_read": Refusal(
@@ -181,11 +183,11 @@ TABLE: Mapping[str, Refusal] = {
         503, "there is no memory for this request now: try again, or send less", MemoryError, repeat=True
     ),
     "training_failed": Refusal(503, None, lab.TrainingFailed),
-    # Any call may meet this, and none is described by it.
+    # Any call may get this, so no call's description lists it.
     "stopping": Refusal(503, None, (api.ServiceStopping, storage.StoreClosed, encoding.QueueClosed), repeat=True),
     "disk_full": Refusal(507, "the disk is full: nothing was written, nothing is lost", storage.DiskFull),
 }
-# status → the code of what is refused before a call is found, or fails in spite of it; of another status, its hundred's
+# status → code, for refusals without a route and unexpected errors; other statuses use that of their hundred
 OF_STATUS: Mapping[int, str] = {
     400: "bad_request",
     404: "not_found",
@@ -201,7 +203,7 @@ CODES: Mapping[type[Exception], str] = {
 
 @dataclass(frozen=True)
 class Header:
-    """A header that every refusal of a status carries: what is sent, and how the API's description puts it."""
+    """A header that every refusal of a status carries, with its value and its description."""
 
     name: str
     sent: str
@@ -257,12 +259,12 @@ def _example(code: str, reason: str) -> dict[str, Any]:
     return {"value": problem | {"code": code} | flaws}
 
 
-# for the description's components, by code
+# examples for the OpenAPI components, by code
 EXAMPLES = {code: _example(code, reason) for code, reason in REASONS.items()}
 
 
 def refusals(*codes: str) -> Responses:
-    """The refusals of a call, by the codes that it may answer."""
+    """Return the `responses` of a call that may be refused with these codes."""
     statuses = sorted({TABLE[code].status for code in codes})
     return {status: _refusal(status, [code for code in REASONS if code in codes]) for status in statuses}
 
@@ -281,7 +283,7 @@ def _refusal(status: int, codes: list[str]) -> dict[str, Any]:
 
 
 def headers(status: int) -> dict[str, Any]:
-    """The part of a response's description that names the headers of its status; empty where there are none."""
+    """Return the headers of a status for a response's description; empty if it has none."""
     if status not in HEADERS:
         return {}
     header = HEADERS[status]
@@ -293,17 +295,17 @@ ANY_CALL = refusals(*MALFORMED, "key_refused", "host_refused", "queue_full")
 
 
 def speaks_openai(path: str) -> bool:
-    """Whether the callers of a path are OpenAI's clients."""
+    """Return whether a path is called by OpenAI's clients."""
     return path in ("/v1/embeddings", "/v1/models") or path.startswith("/v1/models/")
 
 
 def openai_status(status: int) -> int:
-    """Wrong content is a 400 there, not a 422."""
+    """Return the status for OpenAI's clients: 400 in place of 422."""
     return 400 if status == 422 else status
 
 
 def openai_refusals(*codes: str) -> Responses:
-    """The refusals of a call, for the API's description: of each status, the reason of one code."""
+    """Return the `responses` of a call of OpenAI's clients, with one reason for each status."""
     described: Responses = {}
     for code in codes:
         refusal = TABLE[code]
@@ -320,7 +322,7 @@ ANY_OPENAI_CALL = openai_refusals("invalid_content", "key_refused", "host_refuse
 
 
 def openai_error(problem: Mapping[str, Any]) -> dict[str, Any]:
-    """A problem → OpenAI's error object."""
+    """Convert a problem to OpenAI's error object."""
     status, code = problem["status"], problem["code"]
     refusal = TABLE.get(code)
     flaws = problem.get("errors") or [{"pointer": ""}]

@@ -131,7 +131,7 @@ def _written(meters: Meters, running: State, draining: bool) -> bytes:
     meters.ready.set(found.ready and not draining)
     meters.damaged.set(len(found.failed))
     if (shards := running.catalogue.shards()) is not None:
-        meters.held(shards)
+        meters.set_cluster(shards)
     _weigh(meters, running.catalogue.store)
     return generate_latest(meters.registry)
 
