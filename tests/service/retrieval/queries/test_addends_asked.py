@@ -217,7 +217,7 @@ def test_what_cannot_be_added_is_refused_before_anything_is_read(
 
 
 def test_keys_in_slots_are_refused() -> None:
-    elsewhere: Any = SimpleNamespace(view=object.__new__(RemoteView))
+    elsewhere: Any = SimpleNamespace(view=object.__new__(RemoteView), local_view=None)
     for options, pointer in (((["a cat"], 0.1, RECENT), "/full_text"), (([[1, 0]], 0, RECENT), "/bias")):
         with pytest.raises(InvalidContent, match="keys lie in slots") as refused:
             build_terms(*options)(elsewhere)
