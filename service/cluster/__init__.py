@@ -1,4 +1,4 @@
-"""A collection over several machines: who holds which ranges of it, and what each of them answers."""
+"""Collections sharded over several machines: which nodes hold which shards, and queries to these nodes."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from service.cluster.node.node import Node
 from service.cluster.placement import SHARD_ROWS, place_shard, shard_start, shard_starts
 from service.cluster.router import Router, Transport
 
-if TYPE_CHECKING:  # of what may not be installed
+if TYPE_CHECKING:  # Ray may not be installed
     from service.cluster.ray_actors import Membership, RayTransport
 
 
 def join_cluster(address: str, folder: Path) -> Membership:
-    """This process as a member of a cluster.
+    """Make this process a member of a cluster.
 
     Raises: RayMissing; ClusterUnreachable; TokenRefused.
     """
@@ -35,17 +35,19 @@ def join_cluster(address: str, folder: Path) -> Membership:
 
 
 def open_transport() -> RayTransport:
-    """What asks the slots of the cluster that this process has join_cluster."""
+    """Return the transport that sends messages to the nodes of the joined cluster."""
     return cast("RayTransport", _ray().RayTransport())
 
 
 def require_ray() -> None:
-    """Raises RayMissing where a cluster could not be join_cluster."""
+    """Check that Ray is installed.
+
+    Raises: RayMissing."""
     _ray()
 
 
 def _ray() -> ModuleType:
-    """The module that imports Ray, with what Ray reads from the environment set before."""
+    """Import and return the module that uses Ray, after setting the environment that Ray reads."""
     from service.cluster import ray_node
 
     ray_node.prepare()

@@ -18,30 +18,30 @@ from service.retrieval.collections import ClusterStatus, NodeStatus, SharedCatal
 from service.storage import CollectionRecord, Extent, NodeRecord, SharedStore, StorageError
 
 SUMMARISED_SECONDS = 5.0
-"""Between two looks at what is kept of ranges in case that they go missing."""
-TOLD_SECONDS = 1.0
-"""How long what slots said of themselves is told to others who ask."""
+"""Interval between two updates of the summaries that stand in for lost shards."""
+STATUS_CACHE_SECONDS = 1.0
+"""How long a cluster status is cached."""
 
 
 class ShardedCatalogue(SharedCatalogue):
-    """Collections by name, as the store has them; none of their keys is in this process.
+    """Collections by name, as the store has them; this process holds none of their keys.
 
     Args:
-        calling: asks the slots.
-        leave: is called when the catalogue is closed, and nobody is asked any more.
+        router: sends messages to the nodes.
+        leave: is called when the catalogue is closed and no more messages are sent.
     """
 
     def __init__(
         self,
         store: SharedStore,
         encoder: LoadingEncoder | None,
-        calling: Router,
+        router: Router,
         leave: Callable[[], object] | None = None,
     ) -> None:
-        self.calling = calling
+        self.router = router
         self._leave = leave
         self._closed = Event()
-        self._told: tuple[float, ClusterStatus] | None = None  # until when, and what
+        self._status: tuple[float, ClusterStatus] | None = None  # expiry, status
         self._asking = Lock()
         super().__init__(store, encoder)
 
@@ -53,7 +53,7 @@ class ShardedCatalogue(SharedCatalogue):
             self._leave()
 
     def rebuild(self) -> None:
-        """Wait for slots to hold what there is, in threads of their own, and see from now on what others create."""
+        """Wait in background threads until nodes hold all shards, and follow what other services create."""
         for collection in self.collections():
             if isinstance(collection, ShardedCollection):
                 collection.read_in_background()
@@ -61,63 +61,65 @@ class ShardedCatalogue(SharedCatalogue):
         start_background(self._summarise, "keep sums of ranges")
 
     def shards(self) -> ClusterStatus:
-        """What slots there are and what they hold; blocks, for the store and for slots that do not answer."""
+        """Return the status of all nodes; blocks for the store and for nodes that do not answer."""
         with self._asking:
-            if self._told is None or self._told[0] <= time.monotonic():
+            if self._status is None or self._status[0] <= time.monotonic():
                 try:
-                    found = read_cluster_status(self._shared, self.calling.copies, self.calling.transport)
+                    status = read_cluster_status(self._shared, self.router.copies, self.router.transport)
                 except StorageError:
-                    found = ClusterStatus(self.calling.copies, None, None, None, ())
-                self._told = time.monotonic() + TOLD_SECONDS, found
-            return self._told[1]
+                    status = ClusterStatus(self.router.copies, None, None, None, ())
+                self._status = time.monotonic() + STATUS_CACHE_SECONDS, status
+            return self._status[1]
 
     def _summarise(self) -> None:
-        """Until the catalogue is closed."""
+        """Update summaries until the catalogue is closed."""
         while not self._closed.wait(SUMMARISED_SECONDS):
             for collection in self.collections():
                 if isinstance(collection, ShardedCollection):
                     collection.summarise()
 
     def _of(self, record: CollectionRecord, *, ready: bool) -> ShardedCollection:
-        return ShardedCollection(record, self._shared, self.encoder, ready=ready, calling=self.calling)
+        return ShardedCollection(record, self._shared, self.encoder, ready=ready, router=self.router)
 
 
-STANDING_SECONDS = 1.0
-"""How long slots have to say what they have."""
+REPORT_TIMEOUT_SECONDS = 1.0
+"""How long nodes may take to report."""
 
 
 def read_cluster_status(store: SharedStore, copies: int, transport: Transport | None = None) -> ClusterStatus:
-    """What slots there are and what they hold, as the store knows it; the rest as they say, where they can be asked.
+    """Return the status of all nodes, from the store and from the reports of reachable nodes.
 
     Raises StorageError.
     """
-    extents, slots, holders = store.extents(), store.nodes.live(), store.nodes.holders()
-    told = {} if transport is None else _told(transport, slots)
-    ready = Counter((each.collection, each.first_row) for each in holders)
-    held = Counter(each.node.name for each in holders)
+    extents, nodes, holders = store.extents(), store.nodes.live(), store.nodes.holders()
+    reports = {} if transport is None else _fetch_reports(transport, nodes)
+    ready = Counter((replica.collection, replica.first_row) for replica in holders)
+    replica_counts = Counter(replica.node.name for replica in holders)
     counts = [
         ready[number, first_row] for number, extent in extents.items() for first_row in shard_starts(extent.next_row)
     ]
     return ClusterStatus(
         copies,
         ranges=len(counts),
-        whole=sum(each >= copies for each in counts),
+        whole=sum(count >= copies for count in counts),
         unheld=counts.count(0),
-        slots=tuple(_standing(each, held[each.name], told.get(each.name), extents) for each in slots),
+        slots=tuple(_node_status(node, replica_counts[node.name], reports.get(node.name), extents) for node in nodes),
     )
 
 
-def _told(transport: Transport, slots: Sequence[NodeRecord]) -> dict[str, NodeReport]:
-    """What the slots say that answer in time; all are asked at once."""
+def _fetch_reports(transport: Transport, nodes: Sequence[NodeRecord]) -> dict[str, NodeReport]:
+    """Ask all nodes at once for their reports; return those that arrive in time."""
     message = to_bytes({"call": STATUS_CALL}, {})
-    asked = {transport.send(each.name, message): each.name for each in slots}
-    answered, _ = wait(asked, STANDING_SECONDS)
-    return {asked[each]: NodeReport.of(of_bytes(each.result())[0]) for each in answered if each.exception() is None}
+    names = {transport.send(node.name, message): node.name for node in nodes}
+    answered, _ = wait(names, REPORT_TIMEOUT_SECONDS)
+    return {
+        names[future]: NodeReport.of(of_bytes(future.result())[0]) for future in answered if future.exception() is None
+    }
 
 
-def _standing(slot: NodeRecord, ranges: int, told: NodeReport | None, extents: Mapping[int, Extent]) -> NodeStatus:
-    if told is None:
-        return NodeStatus(*slot, ranges, None, None, None, None)
-    # What it has not followed yet of what the store had before it was asked.
-    lags = [extents[number].version - version for number, version in told.versions.items() if number in extents]
-    return NodeStatus(*slot, ranges, told.rows, told.coming, max([0, *lags]), told.trouble)
+def _node_status(node: NodeRecord, ranges: int, report: NodeReport | None, extents: Mapping[int, Extent]) -> NodeStatus:
+    if report is None:
+        return NodeStatus(*node, ranges, None, None, None, None)
+    # How many versions the node was behind when the store was read, which was before it reported.
+    lags = [extents[number].version - version for number, version in report.versions.items() if number in extents]
+    return NodeStatus(*node, ranges, report.rows, report.coming, max([0, *lags]), report.trouble)

@@ -1,4 +1,4 @@
-"""A collection whose keys lie with slots: here are its record, and what is known of all of its rows together."""
+"""A collection whose keys are held by nodes; this process has its record and the metadata of all shards."""
 
 from __future__ import annotations
 
@@ -19,24 +19,25 @@ from service.storage import CollectionMissing, CollectionRecord, Column, Conditi
 
 @dataclass(frozen=True)
 class ShardedSnapshot(Snapshot):
-    """A collection as of one version, whose rows slots are asked about."""
+    """A snapshot of one version; its rows are held by nodes."""
 
-    known: CollectionMetadata | None = None
+    metadata: CollectionMetadata | None = None
 
     def mask(self, condition: Condition) -> RemoteMask:
-        """Which rows pass, as the slots find it."""
-        assert self.known is not None
-        return self.known.mask(condition)
+        """Return the mask of the rows that pass; nodes evaluate it."""
+        assert self.metadata is not None
+        return self.metadata.mask(condition)
 
     def columns(self, field: str, pointer: str) -> list[Column]:
-        """Read from the store each time: nothing of it is kept here."""
+        """Read a field from the store; it is not cached here."""
         return self._read_column(field, pointer)
 
 
 class ShardedCollection(ReplicatedCollection):
-    """Every question is answered from the version that the store has when it is asked.
+    """A collection that answers each query from the version that the store has at that moment.
 
-    Its memory here stays empty: slots follow the store, and a version that one of them has not reached it waits for.
+    Its memory in this process stays empty. Nodes follow the store.
+    A query waits for nodes that have not reached its version.
     """
 
     def __init__(
@@ -46,72 +47,72 @@ class ShardedCollection(ReplicatedCollection):
         encoder: LoadingEncoder | None = None,
         *,
         ready: bool,
-        calling: Router,
+        router: Router,
     ) -> None:
         super().__init__(record, store, encoder, ready=ready)
-        self._calling = calling
-        self._knowledge = MetadataCache(store, calling)
-        self._known: CollectionMetadata | None = None
-        self._asking = Lock()
+        self._router = router
+        self._cache = MetadataCache(store, router)
+        self._metadata: CollectionMetadata | None = None
+        self._fetch_lock = Lock()
 
     @property
     def size(self) -> int:
-        """How many documents can be attended to, as of the last answer or write."""
-        return self.record.attendable if self._known is None else self._known.view.documents
+        """The number of documents that can be attended to, as of the last answer or write."""
+        return self.record.attendable if self._metadata is None else self._metadata.view.documents
 
     @property
     def keys(self) -> int:
-        """How many keys they have now, as far as the slots can be asked, else as of the last answer; blocks."""
+        """The number of keys now, or as of the last answer if nodes cannot be reached; blocks."""
         with suppress(RetrievalError, StorageError):
-            self._newest_known()
-        return 0 if self._known is None else self._known.view.n
+            self._read_metadata()
+        return 0 if self._metadata is None else self._metadata.view.n
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
-        """A consistent view for one reader, for as long as it reads.
+        """Open a consistent view for one reader, valid inside the block.
 
         Raises:
-            SnapshotGone: the slots cannot be asked about this version now.
+            SnapshotGone: nodes cannot answer for this version now.
         """
         with self.damage.recording():
             with time_stage("storage"):
-                record, known = self._newest_known()
-            with self._shared.reading_at(known.version) as reader:
+                record, metadata = self._read_metadata()
+            with self._shared.reading_at(metadata.version) as reader:
                 yield ShardedSnapshot(
                     record,
-                    known.view,
+                    metadata.view,
                     reader,
-                    known.version,
+                    metadata.version,
                     self._masks,
                     self.sample,
-                    missing=known.missing,
-                    known=known,
+                    missing=metadata.missing,
+                    metadata=metadata,
                 )
 
     def behind(self, version: int) -> bool:
-        """Never: nothing is followed here."""
+        """Return False: this process follows nothing."""
         return False
 
     def follow(self) -> None:
-        """Nothing is followed here."""
+        """Do nothing: nodes follow the store."""
 
     def rebuild(self) -> None:
-        """Ask the slots for what they hold.
+        """Read the metadata of all shards from the nodes.
 
         Raises:
-            SnapshotGone: they do not hold all of it yet.
+            SnapshotGone: nodes do not hold all shards yet.
         """
-        self._newest_known()
+        self._read_metadata()
         self._ready = True
 
     def warm(self) -> None:
-        """The slots have their own machine code."""
+        """Do nothing: nodes load their own machine code."""
 
     def read_in_background(self) -> None:
-        """Wait until slots hold all of it; whoever asks before may be told that they do not."""
-        start_background(self._until_held, f"wait for {self.name}")
+        """Wait in the background until nodes hold all shards; earlier queries may be refused."""
+        start_background(self._wait_until_held, f"wait for {self.name}")
 
-    def _until_held(self) -> None:
+    def _wait_until_held(self) -> None:
         for _ in retry_forever():
             with suppress(SnapshotGone, StorageError):
                 self.rebuild()
@@ -120,36 +121,36 @@ class ShardedCollection(ReplicatedCollection):
                 return
 
     def _require_ready(self) -> None:
-        """Writes need no slot, and a question finds out."""
+        """Require only that the collection exists: writes need no node, and queries report missing shards."""
         self._require_existing()
 
-    def _newest_known(self) -> tuple[CollectionRecord, CollectionMetadata]:
+    def _read_metadata(self) -> tuple[CollectionRecord, CollectionMetadata]:
         self._require_existing()
         try:
             record, extent = self._shared.extent(self.record.id)
         except CollectionMissing:
             raise CollectionNotFound(self.name) from None
         self.record = record
-        if (known := self._current(extent)) is None:
-            with self._asking:
-                if (known := self._current(extent)) is None:
-                    # Somebody may have seen a newer version meanwhile.
+        if (metadata := self._current(extent)) is None:
+            with self._fetch_lock:
+                if (metadata := self._current(extent)) is None:
+                    # Another thread may have read a newer version meanwhile.
                     record, extent = self._shared.extent(self.record.id)
-                    known = self._known = self._knowledge.at(record, extent)
-        return record, known
+                    metadata = self._metadata = self._cache.fetch(record, extent)
+        return record, metadata
 
     def _current(self, extent: Extent) -> CollectionMetadata | None:
-        """What is known of a version or a newer one, as long as the same ranges are lost."""
-        known = self._known
-        if known is None or known.version < extent.version or known.lost != self._calling.lost(self.record.id):
+        """Return the cached metadata if its version is recent enough and the same shards are lost, else None."""
+        metadata = self._metadata
+        if metadata is None or metadata.version < extent.version or metadata.lost != self._router.lost(self.record.id):
             return None
-        return known
+        return metadata
 
     def summarise(self) -> None:
-        """Have what is kept of ranges be of what they hold, in case that they go missing."""
-        if self._known is not None:
+        """Update the summaries that are used for lost shards."""
+        if self._metadata is not None:
             with suppress(SnapshotGone, StorageError):
-                self._knowledge.summarise(self.record)
+                self._cache.summarise(self.record)
 
     def _tidy(self) -> None:
-        """There is nothing to be compacted."""
+        """Do nothing: there are no blocks to compact here."""

@@ -1,4 +1,4 @@
-"""What can be wrong between a coordinator and its slots."""
+"""Errors between a coordinator and its nodes."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from service.retrieval import SnapshotGone
 
 
 class ClusterError(Exception):
-    """The root of what this room raises."""
+    """Base class of the cluster's errors."""
 
 
 class NodeLost(ClusterError):
-    """A slot does not answer: its process or its machine is gone, or it was never there."""
+    """A node does not answer: its process or machine is gone, or it never existed."""
 
 
 class ScanTimeout(ClusterError):
-    """A slot scanned for others for as long as its asker waits."""
+    """The node was busy with other scans until the request's deadline."""
 
 
 class NodeNameTaken(ClusterError):
-    """Another machine has a slot of this name."""
+    """Another machine has a node of this name."""
 
 
 class RayMissing(ClusterError):
@@ -28,26 +28,26 @@ class RayMissing(ClusterError):
 
 
 class ClusterUnreachable(ClusterError):
-    """No head answers at the address, or this machine could not join it."""
+    """No Ray head answers at the address, or this machine cannot join it."""
 
 
 class TokenRefused(ClusterError):
-    """The cluster's token is wrong, or there is none."""
+    """The cluster's token is wrong or missing."""
 
 
 class VersionGone(SnapshotGone):
-    """A slot has newer versions only: the answer has to be of one of these."""
+    """A node has newer versions only; ask again for the current one."""
 
     def __init__(self, version: int) -> None:
         super().__init__(f"version {version} is not kept any more: ask again")
 
 
 class ShardsLost(SnapshotGone):
-    """Nobody answered for some ranges in time, whoever was asked.
+    """No replica of some shards answered in time.
 
     Attributes:
-        first_rows: the ranges.
-        reasons: what those said who were asked, each once.
+        first_rows: first rows of these shards.
+        reasons: why the nodes gave no answer, each reason once.
     """
 
     def __init__(self, first_rows: Iterable[int], reasons: Iterable[str]) -> None:

@@ -1,7 +1,7 @@
-"""Which slots hold which range: rendezvous hashing, so that who comes or goes moves no more than it must.
+"""Which nodes hold which shard: rendezvous hashing, so that a node that joins or leaves moves the fewest shards.
 
 D. G. Thaler, C. V. Ravishankar: Using name-based mappings to increase hit rates, IEEE/ACM Transactions on Networking 6
-(1998): each slot has a score for each range, and those with the highest hold it.
+(1998): each node has a score for each shard, and the nodes with the highest scores hold it.
 """
 
 from __future__ import annotations
@@ -12,31 +12,31 @@ from hashlib import blake2b
 from service.storage import NodeRecord
 
 SHARD_ROWS = 131_072
-"""Row numbers in a range: those of a full block of the lookup."""
+"""Row numbers in a shard: as many as in a full block of the lookup."""
 
 
 def shard_starts(next_row: int) -> range:
-    """The first rows of the ranges of a collection whose next row number is this one; numbers begin with 1."""
+    """Return the first rows of a collection's shards, given its next row number; row numbers start at 1."""
     return range(0, next_row, SHARD_ROWS) if next_row > 1 else range(0)
 
 
 def shard_start(row: int) -> int:
-    """The first row of the range that a document with this number is in."""
+    """Return the first row of the shard that contains a row number."""
     return row - row % SHARD_ROWS
 
 
-def place_shard(collection: int, first_row: int, slots: Iterable[NodeRecord], copies: int) -> tuple[str, ...]:
-    """The names of the slots that are to hold a range, the first choice first: `copies` where there are so many.
+def place_shard(collection: int, first_row: int, nodes: Iterable[NodeRecord], copies: int) -> tuple[str, ...]:
+    """Return the names of the nodes that should hold a shard, best first: `copies`, or all nodes if fewer exist.
 
-    They are on different nodes where there are so many of these; else as many nodes as there are come first.
+    They are on different machines if there are enough; otherwise one node of each machine comes first.
     """
-    ranked = sorted(slots, key=lambda slot: (_score(collection, first_row, slot.name), slot.name), reverse=True)
-    alone, beside = list[str](), list[str]()
-    nodes = set[str]()
-    for slot in ranked:
-        (beside if slot.machine in nodes else alone).append(slot.name)
-        nodes.add(slot.machine)
-    return tuple([*alone, *beside][:copies])
+    ranked = sorted(nodes, key=lambda node: (_score(collection, first_row, node.name), node.name), reverse=True)
+    first, second = list[str](), list[str]()
+    machines = set[str]()
+    for node in ranked:
+        (second if node.machine in machines else first).append(node.name)
+        machines.add(node.machine)
+    return tuple([*first, *second][:copies])
 
 
 def _score(collection: int, first_row: int, name: str) -> bytes:

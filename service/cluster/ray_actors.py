@@ -1,4 +1,4 @@
-"""Slots as Ray actors, and how they are asked: the only file that imports ray, so that it can be replaced.
+"""Nodes as Ray actors, and a transport to them; the only file that imports ray, so that it can be replaced.
 
 `service.cluster.ray_node.prepare` has to be called before this is imported: Ray reads the environment once.
 """
@@ -20,55 +20,55 @@ from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from service.cluster.errors import ClusterUnreachable, NodeLost, NodeNameTaken
-from service.cluster.ray_node import RayNode, check, here
+from service.cluster.ray_node import RayNode, check_head, find_or_start_head
 
 NAMESPACE = "softkv"
-CALLS_AT_ONCE = 16
-AGAIN_SECONDS = 0.2
-"""Between two looks for a slot that is lost."""
+MAX_CONCURRENT_CALLS = 16
+RETRY_SECONDS = 0.2
+"""Interval between two searches for a lost node."""
 LOOK_SECONDS = 5.0
-MAKE_SECONDS = 600.0
+START_SECONDS = 600.0
 
 
-class _Slot:
-    """The actor: makes what it holds, anew in each process that Ray starts for it."""
+class _NodeActor:
+    """The actor; Ray creates the object that it holds anew in each process that it starts."""
 
     def __init__(self, factory: str, arguments: Mapping[str, Any]) -> None:
         module, _, name = factory.partition(":")
-        self._held = getattr(import_module(module), name)(**arguments)
+        self._holder = getattr(import_module(module), name)(**arguments)
 
     def answer(self, message: bytes) -> bytes:
-        answered: bytes = self._held.answer(message)
+        answered: bytes = self._holder.answer(message)
         return answered
 
-    def told(self, method: str, arguments: Mapping[str, Any]) -> Any:
-        return getattr(self._held, method)(**arguments)
+    def call(self, method: str, arguments: Mapping[str, Any]) -> Any:
+        return getattr(self._holder, method)(**arguments)
 
     def where(self) -> str:
         return str(ray.get_runtime_context().get_node_id())
 
 
-# What its keeper asks waits for no question.
-_ACTOR = ray.remote(concurrency_groups={"kept": 2}, max_concurrency=CALLS_AT_ONCE)(_Slot)
+# Control calls do not wait for queries.
+_ACTOR = ray.remote(concurrency_groups={"control": 2}, max_concurrency=MAX_CONCURRENT_CALLS)(_NodeActor)
 
 
-def _listen_no_more() -> None:
-    """End Ray's thread that prints errors of the head's: it takes a whole core for as long as there is no head."""
-    ended = getattr(ray._private.worker.global_worker, "threads_stopped", None)
-    if ended is not None:
-        ended.set()
+def _stop_error_listener() -> None:
+    """Stop the Ray thread that prints the head's errors: without a head it uses a whole core."""
+    stop = getattr(ray._private.worker.global_worker, "threads_stopped", None)
+    if stop is not None:
+        stop.set()
 
 
 class Membership:
-    """This process, joined to a cluster as a driver, by a node of its own.
+    """This process as a Ray driver in a cluster, through a Ray node of its own.
 
     Args:
-        address: `ray://HOST:PORT` of the head; `auto` for the cluster of this machine, started where there is none.
-        folder: of this user's, where `auto` keeps address and token.
+        address: `ray://HOST:PORT` of the head; `auto` for this machine's cluster, which is started if necessary.
+        folder: a folder of this user, where `auto` keeps address and token.
 
     Attributes:
         address: `HOST:PORT` of the head.
-        node: this machine's, as Ray calls it.
+        node: the id of this process's Ray node.
 
     Raises: ClusterUnreachable; TokenRefused.
     """
@@ -76,49 +76,49 @@ class Membership:
     def __init__(self, address: str, folder: Path) -> None:
         head: RayNode | None = None
         if address == "auto":
-            self.address, head = here(folder)
+            self.address, head = find_or_start_head(folder)
         else:
             self.address = address.removeprefix("ray://")
-            check(self.address)
-        self._own = head or RayNode(self.address)
+            check_head(self.address)
+        self._ray_node = head or RayNode(self.address)
         try:
             ray.init(
                 address=self.address,
                 namespace=NAMESPACE,
-                _temp_dir=str(self._own.folder),
+                _temp_dir=str(self._ray_node.folder),
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
         except (RayError, ConnectionError, RuntimeError) as error:
-            self._own.close()
+            self._ray_node.close()
             raise ClusterUnreachable(f"the cluster at {self.address} could not be joined: {error}") from None
-        _listen_no_more()
+        _stop_error_listener()
         self.node = str(ray.get_runtime_context().get_node_id())
-        self._slots = set[str]()
+        self._nodes = set[str]()
 
     def ended(self, seconds: float) -> bool:
-        """Whether this machine's node is gone, at once or within so many seconds."""
-        return self._own.ended.wait(seconds)
+        """Return whether this process's Ray node ends within `seconds`."""
+        return self._ray_node.ended.wait(seconds)
 
-    def start(self, slot: str, factory: str, arguments: Mapping[str, Any], seconds: float = MAKE_SECONDS) -> None:
-        """Start a slot on this machine, and wait until it answers.
+    def start(self, name: str, factory: str, arguments: Mapping[str, Any], seconds: float = START_SECONDS) -> None:
+        """Start a node on this machine and wait until it answers.
 
-        Where its process ends, Ray starts it again here; it outlives this process, but not this machine's node.
+        If its process ends, Ray restarts it on this machine. It outlives this process, but not this process's Ray node.
 
         Args:
-            factory: what makes the thing with `answer(message)`, as `package.module:name`.
-            arguments: for it, plain ones.
+            factory: creates the object with `answer(message)`, as `package.module:name`.
+            arguments: plain arguments of the factory.
 
         Raises:
-            NodeNameTaken: a machine that is there has a slot of this name.
-            NodeLost: it was not made; the reason is in the text.
+            NodeNameTaken: another live machine has a node of this name.
+            NodeLost: the node could not be created, for the reason in the text.
         """
         deadline = time.monotonic() + seconds
-        self._clear(slot)
+        self._clear(name)
         while True:
             try:
                 actor = _ACTOR.options(
-                    name=slot,
+                    name=name,
                     lifetime="detached",
                     max_restarts=-1,
                     max_task_retries=0,
@@ -128,147 +128,147 @@ class Membership:
                 break
             except ValueError:  # the name is taken until Ray has noticed that its actor is gone
                 if time.monotonic() > deadline:
-                    raise NodeNameTaken(f"the name {slot} is not given free: name these slots otherwise") from None
-                time.sleep(AGAIN_SECONDS)
+                    raise NodeNameTaken(f"the name {name} is not given free: name these slots otherwise") from None
+                time.sleep(RETRY_SECONDS)
         try:
-            ray.get(actor.where.options(concurrency_group="kept").remote(), timeout=deadline - time.monotonic())
+            ray.get(actor.where.options(concurrency_group="control").remote(), timeout=deadline - time.monotonic())
         except RayError as error:
             ray.kill(actor)
-            raise NodeLost(f"{slot} was not made: {_reason(error)}") from None
-        self._slots.add(slot)
+            raise NodeLost(f"{name} was not made: {_reason(error)}") from None
+        self._nodes.add(name)
 
-    def call(self, slot: str, method: str, /, seconds: float = LOOK_SECONDS, **arguments: Any) -> Any:
-        """Call a method of what a slot holds; raises NodeLost."""
+    def call(self, node: str, method: str, /, seconds: float = LOOK_SECONDS, **arguments: Any) -> Any:
+        """Call a method of the object that a node holds; raise NodeLost."""
         try:
-            actor = ray.get_actor(slot, NAMESPACE)
-            called = actor.told.options(concurrency_group="kept").remote(method, arguments)
-            return ray.get(called, timeout=seconds)
+            actor = ray.get_actor(node, NAMESPACE)
+            reply = actor.call.options(concurrency_group="control").remote(method, arguments)
+            return ray.get(reply, timeout=seconds)
         except (ValueError, RayError) as error:
-            raise NodeLost(f"{slot}: {_reason(error)}") from None
+            raise NodeLost(f"{node}: {_reason(error)}") from None
 
-    def end(self, slot: str) -> None:
-        """End a slot; none is no error."""
+    def end(self, node: str) -> None:
+        """End a node; a missing one is ignored."""
         with suppress(ValueError):
-            ray.kill(ray.get_actor(slot, NAMESPACE))
+            ray.kill(ray.get_actor(node, NAMESPACE))
 
     def close(self) -> None:
-        """Leave the cluster; this machine's slots end. A head that is away is not waited for."""
+        """Leave the cluster and end this machine's nodes; an absent head is not waited for."""
         leaving = threading.Thread(target=self._leave, daemon=True)
         leaving.start()
         leaving.join(LOOK_SECONDS)
-        self._own.close()
+        self._ray_node.close()
 
     def _leave(self) -> None:
-        for slot in self._slots:
-            self.end(slot)
+        for node in self._nodes:
+            self.end(node)
         ray.shutdown()
 
-    def _clear(self, slot: str) -> None:
-        """End what is left of a slot of this name; raises NodeNameTaken where it is another machine's and answers."""
+    def _clear(self, name: str) -> None:
+        """End a leftover node of this name; raise NodeNameTaken if another machine's answers."""
         try:
-            actor = ray.get_actor(slot, NAMESPACE)
+            actor = ray.get_actor(name, NAMESPACE)
         except ValueError:
             return
         with suppress(RayError):
-            node = ray.get(actor.where.options(concurrency_group="kept").remote(), timeout=LOOK_SECONDS)
-            if node != self.node:
-                raise NodeNameTaken(f"another machine has a slot {slot}: name these otherwise with --name")
+            owner = ray.get(actor.where.options(concurrency_group="control").remote(), timeout=LOOK_SECONDS)
+            if owner != self.node:
+                raise NodeNameTaken(f"another machine has a slot {name}: name these otherwise with --name")
         ray.kill(actor)
 
 
 class RayTransport:
-    """Asks slots; no call waits in a thread, and `ask` itself never waits.
+    """Sends messages to nodes; no call blocks a thread, and `send` never waits.
 
-    A slot that was lost is looked for in the background, and until it is found again its calls fail at once.
+    A lost node is searched for in the background; until it is found, calls to it fail at once.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._found: dict[str, Any] = {}
-        self._sought: dict[str, Future[Any]] = {}
+        self._actors: dict[str, Any] = {}
+        self._searches: dict[str, Future[Any]] = {}
         self._lost: set[str] = set()
-        self._again: dict[str, float] = {}
+        self._retry_at: dict[str, float] = {}
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="slots")
 
     def send(self, node: str, message: bytes) -> Future[bytes]:
-        """What a node answers; the future fails with NodeLost where it is gone, or is not there."""
-        answered: Future[bytes] = Future()
-        answered.set_running_or_notify_cancel()  # who takes another answer does not call this one off
+        """Send a message to a node; the future fails with NodeLost if the node is gone or missing."""
+        reply: Future[bytes] = Future()
+        reply.set_running_or_notify_cancel()  # a caller that takes another answer cannot cancel this one
         with self._lock:
-            actor = self._found.get(node)
+            actor = self._actors.get(node)
             lost = node in self._lost
-            sought = None if actor is not None else self._seek(node)
+            search = None if actor is not None else self._search(node)
         if actor is not None:
-            self._call(node, actor, message, answered)
-        elif lost or sought is None:
-            answered.set_exception(NodeLost(f"{node} does not answer"))
+            self._call(node, actor, message, reply)
+        elif lost or search is None:
+            reply.set_exception(NodeLost(f"{node} does not answer"))
         else:
-            sought.add_done_callback(lambda found: self._call(node, found.result(), message, answered))
-        return answered
+            search.add_done_callback(lambda actor_future: self._call(node, actor_future.result(), message, reply))
+        return reply
 
     def close(self) -> None:
-        """Look for nobody any more."""
+        """Stop searching for nodes."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _call(self, slot: str, actor: Any, message: bytes, answered: Future[bytes]) -> None:
+    def _call(self, node: str, actor: Any, message: bytes, reply: Future[bytes]) -> None:
         if actor is None:
-            answered.set_exception(NodeLost(f"{slot} does not answer"))
+            reply.set_exception(NodeLost(f"{node} does not answer"))
             return
         try:
-            asked = actor.answer.remote(message).future()
+            call = actor.answer.remote(message).future()
         except RayError as error:
-            self._lose(slot, actor)
-            answered.set_exception(NodeLost(f"{slot}: {_reason(error)}"))
+            self._lose(node, actor)
+            reply.set_exception(NodeLost(f"{node}: {_reason(error)}"))
         else:
-            asked.add_done_callback(lambda done: self._take(slot, actor, done, answered))
+            call.add_done_callback(lambda done: self._receive(node, actor, done, reply))
 
-    def _take(self, slot: str, actor: Any, done: Future[bytes], answered: Future[bytes]) -> None:
+    def _receive(self, node: str, actor: Any, done: Future[bytes], reply: Future[bytes]) -> None:
         error = done.exception()
         if error is None:
-            answered.set_result(done.result())
+            reply.set_result(done.result())
         elif isinstance(error, RayError) and not isinstance(error, RayTaskError):
-            self._lose(slot, actor)
-            answered.set_exception(NodeLost(f"{slot}: {_reason(error)}"))
+            self._lose(node, actor)
+            reply.set_exception(NodeLost(f"{node}: {_reason(error)}"))
         else:
-            answered.set_exception(error)
+            reply.set_exception(error)
 
-    def _lose(self, slot: str, actor: Any) -> None:
+    def _lose(self, node: str, actor: Any) -> None:
         with self._lock:
-            if self._found.get(slot) is actor:
-                del self._found[slot]
-                self._lost.add(slot)
-            self._seek(slot)
+            if self._actors.get(node) is actor:
+                del self._actors[node]
+                self._lost.add(node)
+            self._search(node)
 
-    def _seek(self, slot: str) -> Future[Any] | None:
-        """Begin to look for a slot, or go on; None where that was done in vain a moment ago. Within the lock."""
-        if slot in self._found:
+    def _search(self, node: str) -> Future[Any] | None:
+        """Start or continue a search for a node; None if one failed a moment ago. Requires the lock."""
+        if node in self._actors:
             return None
-        if slot not in self._sought:
-            if time.monotonic() < self._again.get(slot, 0):
+        if node not in self._searches:
+            if time.monotonic() < self._retry_at.get(node, 0):
                 return None
-            self._sought[slot] = self._threads.submit(self._look, slot)
-        return self._sought[slot]
+            self._searches[node] = self._threads.submit(self._find, node)
+        return self._searches[node]
 
-    def _look(self, slot: str) -> Any:
-        """The actor that has this name now and answers; None where none does."""
-        found: Any = None
+    def _find(self, node: str) -> Any:
+        """Return the actor that has this name now and answers, or None."""
+        result: Any = None
         with suppress(ValueError, RayError):
-            actor = ray.get_actor(slot, NAMESPACE)
-            ray.get(actor.where.options(concurrency_group="kept").remote(), timeout=LOOK_SECONDS)
-            found = actor
+            actor = ray.get_actor(node, NAMESPACE)
+            ray.get(actor.where.options(concurrency_group="control").remote(), timeout=LOOK_SECONDS)
+            result = actor
         with self._lock:
-            del self._sought[slot]
-            if found is not None:
-                self._found[slot] = found
-                self._lost.discard(slot)
+            del self._searches[node]
+            if result is not None:
+                self._actors[node] = result
+                self._lost.discard(node)
             else:
-                self._lost.add(slot)
-                self._again[slot] = time.monotonic() + AGAIN_SECONDS
-        return found
+                self._lost.add(node)
+                self._retry_at[node] = time.monotonic() + RETRY_SECONDS
+        return result
 
 
 def _reason(error: BaseException) -> str:
-    """What Ray says, in a line: of what was raised in another process the last one of its traceback."""
+    """Return an error's message in one line: the last one of a traceback from another process."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines:
         return type(error).__name__

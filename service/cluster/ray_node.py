@@ -1,7 +1,7 @@
-"""A node of Ray's on this machine: a child process, `ray start`, that lives as long as who started it.
+"""A Ray node on this machine: a child process, `ray start`, that lives as long as the process that started it.
 
-Every process that joins has a node of its own, which takes no task of others: so it ends with the process, and a
-machine may have several.
+Every process that joins a cluster has a Ray node of its own, which runs no tasks of others. So the Ray node ends with
+the process, and a machine may have several.
 """
 
 from __future__ import annotations
@@ -27,42 +27,42 @@ from filelock import FileLock
 from service.cluster.errors import ClusterUnreachable, TokenRefused
 
 ENVIRONMENT = {
-    # Who calls an actor can run code in it.
+    # A caller of an actor can run code in it.
     "RAY_AUTH_MODE": "token",
-    # After 60 s without its head Ray ends what belongs to it, the processes of its drivers too.
+    # The default is 60 s: then a Ray node without its head ends, with the processes of its drivers.
     "RAY_gcs_rpc_server_reconnect_timeout_s": "3600",
-    # What is asked and answered goes as it is, not by way of Ray's store of objects: 5 ms a MB instead of 17.
+    # Messages are sent directly instead of through Ray's object store: 5 ms a MB instead of 17.
     "RAY_max_direct_call_object_size": "16777216",
-    # A call to a process that is gone fails at once, without a word from the head about why: 0.3 s instead of 1.9.
+    # A call to a dead process fails without waiting for the reason from the head: 0.3 s instead of 1.9.
     "RAY_timeout_ms_task_wait_for_death_info": "10",
-    # Of a node that is told to end: its slots have ended before.
+    # How long an ending Ray node drains; its actors have ended before.
     "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
-    # What a node says of its processes is in its own log; it would come to standard output.
+    # Messages about a Ray node's processes are in its own log; they would also appear on standard output.
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
 }
 RAY = (sys.executable, "-m", "ray.scripts.scripts")
-# Of no task's memory: questions and answers lie there where they are larger than what goes as it is.
+# For messages that are too large to be sent directly.
 STORE_BYTES = 100_000_000
 STARTED = "Ray runtime started"
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 END_SECONDS = 8.0
 CHECK_SECONDS = 30.0
-KNOCK_SECONDS = 10.0
-"""How long a head that does not answer yet is waited for."""
+CONNECT_SECONDS = 10.0
+"""How long to wait for a head that does not answer yet."""
 
 
 class RayNode:
-    """Starts a node, and waits until it runs.
+    """Starts a Ray node and waits until it runs.
 
     Args:
-        address: `HOST:PORT` of the head that it joins; None to be one, at a free port.
-        seconds: to wait for it.
+        address: `HOST:PORT` of the head to join; None starts a head at a free port.
+        seconds: how long to wait for it.
 
     Attributes:
-        address: of the head.
-        folder: what Ray calls the node's temporary directory.
-        ended: set when the node is gone.
+        address: the head's address.
+        folder: the Ray node's temporary directory.
+        ended: set when the Ray node is gone.
 
     Raises:
         ClusterUnreachable: it did not start.
@@ -77,29 +77,29 @@ class RayNode:
         port = 0
         if address is None:
             port = _free_port()
-            address = f"{_own_address()}:{port}"
+            address = f"{_local_address()}:{port}"
         self.address = address
-        # Linux ends the child where the thread that started it ends: this one waits for the child as long as it runs.
+        # Linux ends the child when the thread that started it ends, so this thread waits for the child.
         threading.Thread(
             target=self._run, args=(self._command(port), started, ready), name="ray node", daemon=True
         ).start()
         ready.wait()
         [self._process] = started
         deadline = time.monotonic() + seconds
-        while STARTED not in self._said():
+        while STARTED not in self._read_log():
             if self.ended.wait(0.05) or time.monotonic() > deadline:
-                said = self._said().strip().rpartition("\n")[2] or "it said nothing"
+                output = self._read_log().strip().rpartition("\n")[2] or "it printed nothing"
                 self.close()
-                raise ClusterUnreachable(f"this machine could not join the cluster at {address}: {said}")
+                raise ClusterUnreachable(f"this machine could not join the cluster at {address}: {output}")
 
     def kill(self) -> None:
-        """SIGKILL to it and to what Ray started for it, but for the slots, which then end by themselves."""
+        """Send SIGKILL to it and to the processes that Ray started for it; the actors then end by themselves."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self.ended.wait()
 
     def close(self) -> None:
-        """End it and all that runs in it."""
+        """End it and everything that runs in it."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGTERM)
         if not self.ended.wait(END_SECONDS):
@@ -107,32 +107,46 @@ class RayNode:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _command(self, port: int) -> Sequence[str]:
-        where = ["--head", f"--port={port}", "--include-dashboard=false"] if port else [f"--address={self.address}"]
-        own = ["--num-cpus=0", "--num-gpus=0", f"--object-store-memory={STORE_BYTES}", f"--temp-dir={self.folder}"]
-        # Any that are free, since a machine may have several nodes.
+        role = ["--head", f"--port={port}", "--include-dashboard=false"] if port else [f"--address={self.address}"]
+        resources = [
+            "--num-cpus=0",
+            "--num-gpus=0",
+            f"--object-store-memory={STORE_BYTES}",
+            f"--temp-dir={self.folder}",
+        ]
+        # Free ports, because a machine may have several Ray nodes.
         ports = ["--min-worker-port=0", "--max-worker-port=0", "--dashboard-agent-listen-port=0"]
-        return [*RAY, "start", "--block", "--disable-usage-stats", "--include-log-monitor=false", *where, *own, *ports]
+        return [
+            *RAY,
+            "start",
+            "--block",
+            "--disable-usage-stats",
+            "--include-log-monitor=false",
+            *role,
+            *resources,
+            *ports,
+        ]
 
     def _run(self, command: Sequence[str], started: list[subprocess.Popen[bytes]], ready: threading.Event) -> None:
         with self._log.open("wb") as log:
-            process = _begun(command, log)
+            process = _start_process(command, log)
         started.append(process)
         ready.set()
         process.wait()
         self.ended.set()
 
-    def _said(self) -> str:
+    def _read_log(self) -> str:
         return self._log.read_text(encoding="utf-8", errors="replace")
 
 
 def prepare() -> None:
-    """Set what Ray reads from the environment, before it is imported; who has set something himself has chosen."""
+    """Set what Ray reads from the environment, before it is imported; existing settings are kept."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 
 
-def own_token(folder: Path) -> None:
-    """Have a token for a cluster of this machine alone, in a file of this user's: where none was chosen otherwise."""
+def ensure_token(folder: Path) -> None:
+    """Create a token for this machine's own cluster in a file of this user, unless one is configured."""
     if "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ:
         return
     path = folder / "token"
@@ -141,24 +155,24 @@ def own_token(folder: Path) -> None:
     os.environ["RAY_AUTH_TOKEN_PATH"] = str(path)
 
 
-def check(address: str, seconds: float | None = None) -> None:
-    """Look whether a head answers at `HOST:PORT` and takes the token.
+def check_head(address: str, seconds: float | None = None) -> None:
+    """Check that a head answers at `HOST:PORT` and accepts the token.
 
     Raises: ClusterUnreachable; TokenRefused.
     """
-    _knock(address, KNOCK_SECONDS if seconds is None else seconds)
+    _connect(address, CONNECT_SECONDS if seconds is None else seconds)
     command = [*RAY, "health-check", f"--address={address}"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=CHECK_SECONDS)
     except subprocess.TimeoutExpired:
         raise ClusterUnreachable(f"what listens at {address} does not answer as a head of Ray's does") from None
-    said = done.stdout + done.stderr
-    if "no authentication token was found" in said or "find an authentication token" in said:
+    output = done.stdout + done.stderr
+    if "no authentication token was found" in output or "find an authentication token" in output:
         raise TokenRefused(
             "a cluster is joined with its token, and there is none: name its file with RAY_AUTH_TOKEN_PATH, or set "
             "RAY_AUTH_TOKEN"
         )
-    if "InvalidAuthToken" in said or "AuthenticationError" in said:
+    if "InvalidAuthToken" in output or "AuthenticationError" in output:
         raise TokenRefused(
             f"the cluster at {address} refused the token: set RAY_AUTH_TOKEN_PATH or RAY_AUTH_TOKEN to the one that "
             "its head was started with"
@@ -167,27 +181,27 @@ def check(address: str, seconds: float | None = None) -> None:
         raise ClusterUnreachable(f"what answers at {address} is no head of Ray's: name its address, and its port")
 
 
-def here(folder: Path) -> tuple[str, RayNode | None]:
-    """The cluster of this machine: the address of its head, and the head where it is started by this call.
+def find_or_start_head(folder: Path) -> tuple[str, RayNode | None]:
+    """Return the address of this machine's head, and the head itself if this call started it.
 
     Args:
-        folder: of this user's, where the address and the token are kept.
+        folder: a folder of this user, where the address and the token are kept.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    own_token(folder)
-    known = folder / "address"
+    ensure_token(folder)
+    address_file = folder / "address"
     with FileLock(folder / "lock"):
-        if known.exists():
-            address = known.read_text(encoding="utf-8")
+        if address_file.exists():
+            address = address_file.read_text(encoding="utf-8")
             with suppress(ClusterUnreachable):
-                check(address, seconds=0)
+                check_head(address, seconds=0)
                 return address, None
         head = RayNode(None)
-        known.write_text(head.address, encoding="utf-8")
+        address_file.write_text(head.address, encoding="utf-8")
         return head.address, head
 
 
-def _knock(address: str, seconds: float) -> None:
+def _connect(address: str, seconds: float) -> None:
     host, _, port = address.rpartition(":")
     deadline = time.monotonic() + seconds
     while True:
@@ -204,8 +218,8 @@ def _knock(address: str, seconds: float) -> None:
             return
 
 
-def _begun(command: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
-    # A session of its own: Ctrl-C is for who started it, who may want to take leave first.
+def _start_process(command: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+    # A session of its own: Ctrl-C reaches only the parent, which may leave the cluster first.
     return subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, preexec_fn=_end_with_parent
     )
@@ -221,9 +235,9 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _own_address() -> str:
-    """Of this machine as others reach it, where it has such a one."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked, suppress(OSError):
-        asked.connect(("192.0.2.1", 9))  # of a network that is nowhere: nothing is sent
-        return str(asked.getsockname()[0])
+def _local_address() -> str:
+    """Return this machine's address as other machines reach it, or the loopback address."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
+        probe.connect(("192.0.2.1", 9))  # a network that does not exist: nothing is sent
+        return str(probe.getsockname()[0])
     return "127.0.0.1"

@@ -1,4 +1,4 @@
-"""Asking nodes about shards: which nodes hold a shard, and one message sent to all of them."""
+"""Messages to nodes: which nodes hold a shard, and one message sent to the holders of many shards."""
 
 from __future__ import annotations
 
@@ -16,67 +16,67 @@ from service.cluster.placement import place_shard
 from service.storage import NodeRecord, NodeRegistry, StorageError
 
 DEADLINE_SECONDS = 10.0
-"""How long an answer may take; what is not there then is lost."""
+"""How long an answer may take; a shard that has not answered by then is lost."""
 HOLDERS_SECONDS = 0.5
-"""Between two looks at who holds what."""
-AVOIDED_SECONDS = 2.0
-"""How long a slot that did not answer is asked last, and a range that nobody answered for is taken to be lost."""
-RECENT, SLOW = 100, 0.95
-LEAST_PATIENCE = 0.05
-"""A slot is slow that takes longer than this part of the last calls of its kind, and than so many seconds."""
+"""Interval between two reads of the node registry."""
+AVOID_SECONDS = 2.0
+"""How long a node that did not answer is deprioritised, and an unanswered shard counts as lost."""
+RECENT_CALLS, SLOW_QUANTILE = 100, 0.95
+MIN_HEDGE_SECONDS = 0.05
+"""A node is slow if it takes longer than this quantile of recent calls of its kind, and than MIN_HEDGE_SECONDS."""
 
 
 class Transport(Protocol):
-    """Brings messages to slots."""
+    """Sends messages to nodes."""
 
     def send(self, node: str, message: bytes) -> Future[bytes]:
-        """What a node answers; the future fails with NodeLost where it is gone, or is not there."""
+        """Send a message to a node and return its answer; the future fails with NodeLost if the node is gone."""
 
 
 class Router:
-    """Asks slots for ranges; for many threads.
+    """Chooses nodes for shards and sends them messages; used by many threads.
 
     Args:
-        register: which slots there are, and what they hold.
-        copies: how many slots hold a range.
+        registry: which nodes there are, and which shards they hold.
+        copies: how many nodes hold a shard.
     """
 
     def __init__(
         self,
         transport: Transport,
-        register: NodeRegistry,
+        registry: NodeRegistry,
         copies: int,
         *,
         seconds: float = DEADLINE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.seconds = seconds
-        self.transport, self._register, self.copies, self._clock = transport, register, copies, clock
-        self._took: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=RECENT))
+        self.transport, self._registry, self.copies, self._clock = transport, registry, copies, clock
+        self._durations: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=RECENT_CALLS))
         self._avoided: dict[str, float] = {}
         self._lost: dict[int, dict[int, float]] = {}
-        self._known = _RegisterSnapshot({}, (), float("-inf"))
-        self._looking = Lock()
+        self._snapshot = _RegistrySnapshot({}, (), float("-inf"))
+        self._refresh_lock = Lock()
 
     def holders(self, collection: int, first_row: int) -> list[str]:
-        """Who can be asked for a range, the first choice first: who has it ready, then who is to hold it.
+        """Return the nodes to ask for a shard, best first: holders that are ready, then assigned nodes.
 
         Raises:
-            StorageError: nobody knows, since the store could not be asked yet.
+            StorageError: the registry has never been read, and the store cannot be reached.
         """
-        known = self._look()
-        names = known.names.get((collection, first_row))
+        snapshot = self._read_registry()
+        names = snapshot.names.get((collection, first_row))
         if names is None:
-            ready = known.ready.get((collection, first_row), ())
-            placed = place_shard(collection, first_row, known.members, self.copies)
+            ready = snapshot.ready.get((collection, first_row), ())
+            placed = place_shard(collection, first_row, snapshot.members, self.copies)
             names = [name for name in placed if name in ready] + [name for name in ready if name not in placed]
             names += [name for name in placed if name not in ready]
-            known.names[collection, first_row] = names
+            snapshot.names[collection, first_row] = names
         now = self._clock()
         return sorted(names, key=lambda name: self._avoided.get(name, 0.0) > now)
 
     def lost(self, collection: int) -> frozenset[int]:
-        """The ranges of a collection that nobody answered for a moment ago."""
+        """Return the shards of a collection that no node answered for a moment ago."""
         lost = self._lost.get(collection)
         if not lost:
             return frozenset()
@@ -87,79 +87,84 @@ class Router:
         now = self._clock()
         return all(self._avoided.get(name, 0.0) > now for name in self.holders(collection, first_row))
 
-    def avoid(self, slot: str) -> None:
-        """Ask a slot last for a while."""
-        self._avoided[slot] = self._clock() + AVOIDED_SECONDS
+    def avoid(self, node: str) -> None:
+        """Deprioritise a node for a while."""
+        self._avoided[node] = self._clock() + AVOID_SECONDS
 
     def ask(
-        self, asked: CollectionVersion, first_rows: Sequence[int], message: Callable[[Sequence[int]], Message]
+        self, version: CollectionVersion, first_rows: Sequence[int], message: Callable[[Sequence[int]], Message]
     ) -> list[Reply]:
-        """Ask about ranges: each is in one of the answers.
+        """Send a message about shards; each shard is in exactly one of the replies.
 
         Args:
-            message: what is asked of those who are asked about some of the ranges.
+            message: builds the message for a node, given the shards that it is asked for.
 
         Raises:
-            VersionGone, ShardsLost: there is no such answer.
-            StorageError: nobody knows whom to ask.
+            VersionGone, ShardsLost: a shard has no such answer.
+            StorageError: the registry has never been read.
         """
         try:
-            return ScatterGather(self, asked, message, self._clock() + self.seconds).of(first_rows)
+            return ScatterGather(self, version, message, self._clock() + self.seconds).run(first_rows)
         except ShardsLost as error:
             now = self._clock()
-            lost = {*error.first_rows, *(row for row in first_rows if self._all_avoided(asked.collection, row))}
-            earlier = {row: until for row, until in self._lost.get(asked.collection, {}).items() if until > now}
-            self._lost[asked.collection] = {**earlier, **dict.fromkeys(lost, now + AVOIDED_SECONDS)}
+            lost = {*error.first_rows, *(row for row in first_rows if self._all_avoided(version.collection, row))}
+            earlier = {row: until for row, until in self._lost.get(version.collection, {}).items() if until > now}
+            self._lost[version.collection] = {**earlier, **dict.fromkeys(lost, now + AVOID_SECONDS)}
             raise
 
-    def begin(
-        self, slot: str, asked: CollectionVersion, first_rows: Sequence[int], message: Message, left: float
+    def send(
+        self, node: str, version: CollectionVersion, first_rows: Sequence[int], message: Message, left: float
     ) -> Future[bytes]:
-        """Send a slot one message."""
-        said, arrays = message
-        head = {"collection": asked.collection, "version": asked.version, "ranges": list(first_rows), "seconds": left}
-        return self.transport.send(slot, to_bytes({"condition": None, **said, **head}, arrays))
+        """Send one message to one node."""
+        fields, arrays = message
+        header = {
+            "collection": version.collection,
+            "version": version.version,
+            "ranges": list(first_rows),
+            "seconds": left,
+        }
+        return self.transport.send(node, to_bytes({"condition": None, **fields, **header}, arrays))
 
-    def took(self, call: str, seconds: float) -> None:
-        """So long a call took that was answered."""
-        self._took[call].append(seconds)
+    def record_duration(self, call: str, seconds: float) -> None:
+        """Record how long an answered call took."""
+        self._durations[call].append(seconds)
 
-    def patience(self, call: str) -> float:
-        """Seconds after which a call is slow."""
-        recent = sorted(self._took[call])
-        usual = recent[int(SLOW * (len(recent) - 1))] if len(recent) == RECENT else self.seconds / 4
-        return max(usual, LEAST_PATIENCE)
+    def hedge_delay(self, call: str) -> float:
+        """Return the seconds after which a call counts as slow."""
+        recent = sorted(self._durations[call])
+        typical = recent[int(SLOW_QUANTILE * (len(recent) - 1))] if len(recent) == RECENT_CALLS else self.seconds / 4
+        return max(typical, MIN_HEDGE_SECONDS)
 
     def clock(self) -> float:
-        """Seconds, ascending."""
+        """Return monotonic seconds."""
         return self._clock()
 
-    def _look(self) -> _RegisterSnapshot:
-        known = self._known
-        if self._clock() < known.until or not self._looking.acquire(blocking=not known.members):
-            return known
+    def _read_registry(self) -> _RegistrySnapshot:
+        snapshot = self._snapshot
+        if self._clock() < snapshot.until or not self._refresh_lock.acquire(blocking=not snapshot.members):
+            return snapshot
         try:
             ready = defaultdict[tuple[int, int], list[str]](list)
-            for each in self._register.holders():
-                ready[each.collection, each.first_row].append(each.node.name)
+            for replica in self._registry.holders():
+                ready[replica.collection, replica.first_row].append(replica.node.name)
             until = self._clock() + HOLDERS_SECONDS
-            self._known = _RegisterSnapshot(ready, tuple(self._register.members()), until)
+            self._snapshot = _RegistrySnapshot(ready, tuple(self._registry.members()), until)
         except StorageError:
-            if not known.members:
+            if not snapshot.members:
                 raise
         finally:
-            self._looking.release()
-        return self._known
+            self._refresh_lock.release()
+        return self._snapshot
 
 
 @dataclass(frozen=True)
-class _RegisterSnapshot:
-    """What the register said.
+class _RegistrySnapshot:
+    """The registry's contents at one moment.
 
     Attributes:
-        ready: the names of the slots that have a range.
-        until: when it is asked again.
-        names: who can be asked for a range, as that was found.
+        ready: for each shard, the names of the nodes that have a replica ready.
+        until: when the registry is read again.
+        names: cached results of `Router.holders`.
     """
 
     ready: Mapping[tuple[int, int], Sequence[str]]
@@ -169,16 +174,16 @@ class _RegisterSnapshot:
 
 
 SILENT_SECONDS = 1.0
-"""Without a word of a slot, while another one has answered: after that it is asked last for a while."""
+"""A node that is silent for this long while another answers is deprioritised."""
 
 
 @dataclass(frozen=True)
 class CollectionVersion:
-    """What every message of one answer says.
+    """The collection and version that all messages of one query are about.
 
     Attributes:
         collection: its number in the store.
-        version: the one that is to be answered from.
+        version: the version to answer from.
     """
 
     collection: int
@@ -186,41 +191,17 @@ class CollectionVersion:
 
 
 Reply = tuple[tuple[int, ...], Message]
-"""The ranges, by their first rows, that an answer is about, and the answer."""
-
-
-class Askable(Protocol):
-    """Slots that can be asked, see `Router`."""
-
-    def holders(self, collection: int, first_row: int) -> list[str]:
-        """Who can be asked for a range, the first choice first."""
-
-    def begin(
-        self, slot: str, asked: CollectionVersion, first_rows: Sequence[int], message: Message, left: float
-    ) -> Future[bytes]:
-        """Send a slot one message."""
-
-    def avoid(self, slot: str) -> None:
-        """Ask a slot last for a while."""
-
-    def took(self, call: str, seconds: float) -> None:
-        """So long a call took that was answered."""
-
-    def patience(self, call: str) -> float:
-        """Seconds after which a call is slow."""
-
-    def clock(self) -> float:
-        """Seconds, ascending."""
+"""The first rows of the shards that an answer is about, and the answer."""
 
 
 @dataclass
 class _Attempt:
-    """Calls that are to answer for the same ranges, each for some of them.
+    """Calls that together should answer for the shards of one group.
 
     Attributes:
-        replies: to those that were answered.
-        open: how many are not.
-        lost: whether nobody is left to answer one of them.
+        replies: of the calls that were answered.
+        open: the number of unanswered calls.
+        lost: whether some shard has no untried replica left.
     """
 
     replies: list[Reply] = field(default_factory=list)
@@ -230,11 +211,11 @@ class _Attempt:
 
 @dataclass
 class _Group:
-    """Ranges that one slot was asked for first, and everybody else who was asked for them since.
+    """Shards that were first sent to the same node, with all later attempts for them.
 
     Attributes:
-        tried: for each range who was asked.
-        attempts: the first one, and the one that was begun because that was slow.
+        tried: for each shard, the nodes that were asked.
+        attempts: the first one, and the one that was started because the first was slow.
     """
 
     first_rows: tuple[int, ...]
@@ -243,77 +224,81 @@ class _Group:
     attempts: list[_Attempt] = field(default_factory=list)
 
     @property
-    def found(self) -> list[Reply] | None:
-        """All answers, as soon as one attempt has them."""
-        return next((each.replies for each in self.attempts if not (each.open or each.lost)), None)
+    def replies(self) -> list[Reply] | None:
+        """All replies, as soon as one attempt is complete; None before."""
+        return next((attempt.replies for attempt in self.attempts if not (attempt.open or attempt.lost)), None)
 
 
 @dataclass(frozen=True)
 class _Call:
     group: _Group
     attempt: _Attempt
-    slot: str
+    node: str
     first_rows: tuple[int, ...]
     began: float
 
 
 class ScatterGather:
-    """One question to whoever holds some ranges, until all are answered for."""
+    """One message sent to the holders of some shards, repeated at other replicas until every shard is answered."""
 
     def __init__(
-        self, calling: Askable, asked: CollectionVersion, message: Callable[[Sequence[int]], Message], deadline: float
+        self,
+        router: Router,
+        version: CollectionVersion,
+        message: Callable[[Sequence[int]], Message],
+        deadline: float,
     ) -> None:
-        self._calling, self._asked, self._message, self._deadline = calling, asked, message, deadline
+        self._router, self._version, self._message, self._deadline = router, version, message, deadline
         self._calls: dict[Future[bytes], _Call] = {}
         self._reasons: list[str] = []
         self._kind = ""
 
-    def of(self, first_rows: Sequence[int]) -> list[Reply]:
-        """See `Router.ask`."""
-        now, groups = self._calling.clock(), list[_Group]()
-        for some in self._by_slot(first_rows, defaultdict(set)).values():
-            group = _Group(tuple(some), now)
+    def run(self, first_rows: Sequence[int]) -> list[Reply]:
+        """Send the message and return all replies; see `Router.ask`."""
+        now, groups = self._router.clock(), list[_Group]()
+        for shard_rows in self._group_by_node(first_rows, defaultdict(set)).values():
+            group = _Group(tuple(shard_rows), now)
             groups.append(group)
             self._attempt(group)
-        while waiting := [group for group in groups if group.found is None]:
-            slow = min((each.began for each in waiting if len(each.attempts) < 2), default=None)
+        while waiting := [group for group in groups if group.replies is None]:
+            slow = min((group.began for group in waiting if len(group.attempts) < 2), default=None)
             until = self._deadline
             if slow is not None:
-                until = min(until, slow + self._calling.patience(self._kind))
-            done, _ = wait(self._calls, max(0.0, until - self._calling.clock()), FIRST_COMPLETED)
+                until = min(until, slow + self._router.hedge_delay(self._kind))
+            done, _ = wait(self._calls, max(0.0, until - self._router.clock()), FIRST_COMPLETED)
             for future in done:
                 self._take(self._calls.pop(future), future)
-            if self._calling.clock() >= self._deadline and not done:
+            if self._router.clock() >= self._deadline and not done:
                 self._give_up(waiting)
             for group in waiting:
                 self._hedge(group)
         self._avoid_silent()
-        return [reply for group in groups for reply in group.found or ()]
+        return [reply for group in groups for reply in group.replies or ()]
 
     def _attempt(self, group: _Group) -> None:
-        """Ask for all of a group's ranges whom nobody has asked yet; ShardsLost where one has nobody left."""
+        """Ask untried replicas for all shards of a group; raise ShardsLost if a shard has none left."""
         attempt = _Attempt()
         group.attempts.append(attempt)
         self._send(group, attempt, group.first_rows)
 
     def _send(self, group: _Group, attempt: _Attempt, first_rows: Sequence[int]) -> None:
-        for slot, some in self._by_slot(first_rows, group.tried).items():
-            now, message = self._calling.clock(), self._message(some)
+        for node, shard_rows in self._group_by_node(first_rows, group.tried).items():
+            now, message = self._router.clock(), self._message(shard_rows)
             self._kind = str(message[0].get("call"))
-            future = self._calling.begin(slot, self._asked, some, message, max(0.0, self._deadline - now) * 0.9)
+            future = self._router.send(node, self._version, shard_rows, message, max(0.0, self._deadline - now) * 0.9)
             attempt.open += 1
-            for first_row in some:
-                group.tried[first_row].add(slot)
-            self._calls[future] = _Call(group, attempt, slot, tuple(some), now)
+            for first_row in shard_rows:
+                group.tried[first_row].add(node)
+            self._calls[future] = _Call(group, attempt, node, tuple(shard_rows), now)
 
-    def _by_slot(self, first_rows: Iterable[int], tried: Mapping[int, set[str]]) -> dict[str, list[int]]:
-        """Whom to ask for each range, who was not asked yet."""
+    def _group_by_node(self, first_rows: Iterable[int], tried: Mapping[int, set[str]]) -> dict[str, list[int]]:
+        """Choose a node that was not tried yet for each shard."""
         chosen, lost = defaultdict[str, list[int]](list), list[int]()
         for first_row in first_rows:
-            names = self._calling.holders(self._asked.collection, first_row)
-            others = [name for name in names if name not in tried[first_row]]
-            if others:
-                chosen[others[0]].append(first_row)
+            names = self._router.holders(self._version.collection, first_row)
+            untried = [name for name in names if name not in tried[first_row]]
+            if untried:
+                chosen[untried[0]].append(first_row)
             else:
                 lost.append(first_row)
         if lost:
@@ -321,57 +306,57 @@ class ScatterGather:
         return chosen
 
     def _take(self, call: _Call, future: Future[bytes]) -> None:
-        """What one slot answered; where that is nothing, others are asked."""
+        """Handle a node's answer; on a refusal or a loss, ask another replica."""
         try:
-            said, arrays = of_bytes(future.result())
+            fields, arrays = of_bytes(future.result())
         except NodeLost as error:
-            self._calling.avoid(call.slot)
-            self._instead(call, str(error))
+            self._router.avoid(call.node)
+            self._retry(call, str(error))
             return
-        if said.get("gone"):
-            raise VersionGone(self._asked.version)
-        if "missing" in said or "behind" in said or "failed" in said:
+        if fields.get("gone"):
+            raise VersionGone(self._version.version)
+        if "missing" in fields or "behind" in fields or "failed" in fields:
             reason = next(
-                f"{call.slot}: {name} {said[name]}" for name in ("failed", "behind", "missing") if name in said
+                f"{call.node}: {name} {fields[name]}" for name in ("failed", "behind", "missing") if name in fields
             )
-            self._instead(call, reason)
+            self._retry(call, reason)
             return
-        self._calling.took(self._kind, self._calling.clock() - call.began)
-        call.attempt.replies.append((call.first_rows, (said, arrays)))
+        self._router.record_duration(self._kind, self._router.clock() - call.began)
+        call.attempt.replies.append((call.first_rows, (fields, arrays)))
         call.attempt.open -= 1
 
-    def _instead(self, call: _Call, reason: str) -> None:
-        """Ask others in place of one who has no answer, where the group is not answered for already."""
+    def _retry(self, call: _Call, reason: str) -> None:
+        """Ask another replica in place of a call without an answer, unless the group is already answered."""
         self._reasons.append(reason)
-        if call.group.found is not None:
+        if call.group.replies is not None:
             return
         try:
             self._send(call.group, call.attempt, call.first_rows)
             call.attempt.open -= 1
         except ShardsLost:
             call.attempt.lost = True
-            if all(each.lost for each in call.group.attempts):
+            if all(attempt.lost for attempt in call.group.attempts):
                 raise
 
     def _hedge(self, group: _Group) -> None:
-        """Ask others, too, where a group's first slot is slow and all of its ranges have others."""
-        slow = self._calling.clock() >= group.began + self._calling.patience(self._kind)
-        if len(group.attempts) < 2 and slow and group.found is None:
+        """Ask other replicas as well if a group's first node is slow and all shards have untried replicas."""
+        slow = self._router.clock() >= group.began + self._router.hedge_delay(self._kind)
+        if len(group.attempts) < 2 and slow and group.replies is None:
             try:
                 self._attempt(group)
             except ShardsLost:
                 group.attempts[-1].lost = True
 
     def _avoid_silent(self) -> None:
-        """Who says nothing, where others have answered since, may be gone; Ray knows that only after a while."""
-        now = self._calling.clock()
+        """Deprioritise nodes that were silent while others answered; Ray notices a dead node only later."""
+        now = self._router.clock()
         for call in self._calls.values():
             if now - call.began >= SILENT_SECONDS:
-                self._calling.avoid(call.slot)
+                self._router.avoid(call.node)
 
     def _give_up(self, waiting: Sequence[_Group]) -> None:
         for call in self._calls.values():
-            if call.group.found is None:
-                self._calling.avoid(call.slot)
-                self._reasons.append(f"{call.slot} took too long")
+            if call.group.replies is None:
+                self._router.avoid(call.node)
+                self._reasons.append(f"{call.node} took too long")
         raise ShardsLost([row for group in waiting for row in group.first_rows], self._reasons)

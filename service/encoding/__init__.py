@@ -1,7 +1,7 @@
-"""Text → vectors: which model, how it reads a text, and in which order texts get their turn.
+"""Text → vectors: which model encodes a text, how it is tokenised, and in which order texts are encoded.
 
-Importing it is cheap: whatever loads a model is imported when a model is loaded, and torch where nothing else computes
-it.
+Importing this package is cheap: modules that load a model are imported when a model is loaded, and torch only if
+nothing else can compute the model.
 """
 
 from __future__ import annotations

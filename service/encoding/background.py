@@ -13,7 +13,7 @@ from attention.lookup import Background
 
 
 class Topic(NamedTuple):
-    """One topic: a question about it, a text that belongs to it, and a word for it."""
+    """One topic: a question about it, a text that answers it, and a word for it."""
 
     question: str
     text: str
@@ -28,18 +28,18 @@ def _read_topics(name: str) -> tuple[Topic, ...]:
 TOPICS: tuple[Topic, ...] = _read_topics("topics.jsonl")
 
 SHORT_WORDS, SHORT_CHARACTERS = 3, 32
-"""A short text has at most as many; where words are not written apart the characters decide."""
+"""The most words and characters of a short text; the characters decide in languages without spaces."""
 
 
 class Backgrounds(NamedTuple):
-    """The cosine similarity of what is unrelated: of questions and texts, and of a short question and a short text."""
+    """Cosine similarities of unrelated pairs: question and text, and short question and short text."""
 
     texts: Background
     short: Background
 
 
 def is_short(text: str) -> bool:
-    """Whether the encoder's background of short texts is that of this one.
+    """Return whether the background of short texts applies to a text.
 
     >>> is_short("flurb zindle quax"), is_short("What is a soft lookup?")
     (True, False)
@@ -48,10 +48,10 @@ def is_short(text: str) -> bool:
 
 
 def measure_background(questions: NDArray[np.float32], texts: NDArray[np.float32]) -> Background:
-    """The cosine similarity of every question with every text of another topic.
+    """Return the cosine similarity of every question with every text of another topic.
 
     Args:
-        questions, texts: float32 [n, d], those of `topics.TOPICS` in the same order; or its names, as either.
+        questions, texts: float32 [n, d], those of TOPICS in the same order; or their names, as either.
     """
     similarity = _unit(questions) @ _unit(texts).T  # [n, n]
     unrelated = similarity[~np.eye(len(similarity), dtype=np.bool_)]  # [n(n − 1)]

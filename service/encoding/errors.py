@@ -1,10 +1,10 @@
-"""What can go wrong between a text and its vector."""
+"""Errors between a text and its vector."""
 
 from __future__ import annotations
 
 
 class EncodingError(Exception):
-    """The root of this room's errors; the message says what was wanted, what came and what to do."""
+    """Base class of the encoder's errors; the message says what was expected, what came, and what to do."""
 
 
 class ModelUnusable(EncodingError):
@@ -12,14 +12,14 @@ class ModelUnusable(EncodingError):
 
 
 class LibraryMissing(ModelUnusable):
-    """A model that only a library computes which this installation leaves out."""
+    """A model needs a library that this installation leaves out."""
 
 
 class InvalidText(EncodingError):
     """A text that no model can read.
 
     Attributes:
-        position: where the text stands in the list, from 0; None where the list itself is wrong.
+        position: the text's index in the list, from 0; None if the list itself is invalid.
     """
 
     def __init__(self, message: str, position: int | None) -> None:
@@ -28,12 +28,12 @@ class InvalidText(EncodingError):
 
 
 class InvalidTokens(InvalidText):
-    """Token ids that are no text of the model's."""
+    """Token ids that do not represent a text of the model."""
 
 
 class Untraceable(EncodingError):
-    """A model that cannot be looked into."""
+    """A model whose layers cannot be traced."""
 
 
 class QueueClosed(EncodingError):
-    """The queue takes no texts: it has not been started, or it drains before the service stops."""
+    """The queue accepts no texts: it has not been started, or the service is stopping."""

@@ -19,29 +19,29 @@ from service.request_trace import Wait, batch_stage
 from service.scheduling import CALLER, FairQueue
 
 BATCH_SECONDS = 0.1
-"""How long a batch may take: whoever asks while one runs waits for it."""
+"""The target duration of a batch; texts that arrive while it runs wait for it."""
 
 FIRST_CHARACTERS, MIN_CHARACTERS, MAX_CHARACTERS = 1024, 256, 4096
-"""Characters of the first batch, and between which bounds they stay: 4,096 are some 1,000 tokens, and full speed."""
+"""Characters of the first batch, and their bounds; 4,096 are about 1,000 tokens and reach full speed."""
 
 
 class BatchSize:
-    """The characters of a batch, so that it takes about `BATCH_SECONDS` on this machine, however busy that is.
+    """The characters of a batch that takes about `BATCH_SECONDS` on this machine under its current load.
 
     A batch that took longer makes the next one smaller at once. One that was full and took less makes it larger, at
-    most twice as large; one that was not full says nothing, as most of its time may be what any batch takes.
+    most twice as large. A batch that was not full is ignored, because most of its time may be a fixed cost.
     """
 
     def __init__(self) -> None:
         self.characters = FIRST_CHARACTERS
 
     def learn(self, characters: int, seconds: float) -> None:
-        """Take notice of a batch of so many characters that took so long."""
-        fitting = int(characters * BATCH_SECONDS / max(seconds, 1e-6))
+        """Adjust the size to a batch of `characters` that took `seconds`."""
+        target = int(characters * BATCH_SECONDS / max(seconds, 1e-6))
         if seconds > BATCH_SECONDS:
-            self.characters = max(min(fitting, self.characters), MIN_CHARACTERS)
+            self.characters = max(min(target, self.characters), MIN_CHARACTERS)
         elif characters >= self.characters:
-            self.characters = min(max(fitting, self.characters), 2 * self.characters, MAX_CHARACTERS)
+            self.characters = min(max(target, self.characters), 2 * self.characters, MAX_CHARACTERS)
 
 
 CACHE_TEXTS = 8192  # 12 MB of vectors at width 384, and at most as much again for the texts
@@ -51,45 +51,45 @@ CacheKey = tuple[Purpose, str]
 
 
 class EmbeddingCache:
-    """The texts encoded last, at most `texts` of at most `text_characters` each; any thread may ask.
+    """The texts encoded last, at most `texts` of at most `text_characters` each; used by any thread.
 
     New texts pass through one half. Only those asked for again move to the other, so a bulk upload, in
     which no text comes twice, does not drive out what is in use.
     """
 
     def __init__(self, texts: int = CACHE_TEXTS, text_characters: int = MAX_CACHED_CHARACTERS) -> None:
-        self._room = texts // 2
+        self._capacity = texts // 2
         self._text_characters = text_characters
-        self._passing: OrderedDict[CacheKey, EncodedText] = OrderedDict()
+        self._recent: OrderedDict[CacheKey, EncodedText] = OrderedDict()
         self._in_use: OrderedDict[CacheKey, EncodedText] = OrderedDict()
         self._lock = Lock()
 
     def __len__(self) -> int:
-        return len(self._passing) + len(self._in_use)
+        return len(self._recent) + len(self._in_use)
 
     def find(self, texts: Iterable[str], purpose: Purpose) -> dict[str, EncodedText]:
-        """Those of the texts that are known; they now count as in use."""
+        """Return the texts that are cached; they now count as in use."""
         with self._lock:
-            return {text: known for text in texts if (known := self._use((purpose, text))) is not None}
+            return {text: encoded for text in texts if (encoded := self._use((purpose, text))) is not None}
 
     def keep(self, encoded: Mapping[str, EncodedText], purpose: Purpose) -> None:
-        """Remember texts, as far as they are short enough; the vectors are copied."""
+        """Cache texts that are short enough; the vectors are copied."""
         with self._lock:
             for text, answer in encoded.items():
                 key = (purpose, text)
                 if len(text) <= self._text_characters and key not in self._in_use:
-                    self._put(self._passing, key, answer._replace(vector=answer.vector.copy()))
+                    self._put(self._recent, key, answer._replace(vector=answer.vector.copy()))
 
     def _use(self, key: CacheKey) -> EncodedText | None:
-        known = self._in_use.pop(key, None) or self._passing.pop(key, None)
-        if known is not None:
-            self._put(self._in_use, key, known)
-        return known
+        encoded = self._in_use.pop(key, None) or self._recent.pop(key, None)
+        if encoded is not None:
+            self._put(self._in_use, key, encoded)
+        return encoded
 
     def _put(self, half: OrderedDict[CacheKey, EncodedText], key: CacheKey, answer: EncodedText) -> None:
         half[key] = answer
         half.move_to_end(key)
-        while len(half) > self._room:
+        while len(half) > self._capacity:
             half.popitem(last=False)
 
 
@@ -102,7 +102,7 @@ CLOSED = "texts are not encoded any more, as the service stops: ask again when i
 
 
 class Pending:
-    """One caller's texts, and as much of the answer as there is."""
+    """One caller's texts, and the part of the answer that exists."""
 
     def __init__(self, texts: Sequence[str], dimension: int, future: asyncio.Future[Encoded]) -> None:
         self.texts = texts
@@ -114,14 +114,14 @@ class Pending:
         self._answer = Encoded.blank(len(texts), dimension)
 
     def receive(self, positions: list[int], encoded: Encoded, rows: slice) -> None:
-        """Take a part of the answer; the last one completes it."""
+        """Store a part of the answer; the last part completes it."""
         self._answer.put(positions, encoded, rows)
         self._missing -= len(positions)
         if not self._missing and not self.future.done():
             self.future.set_result(self._answer)
 
     def fail(self, error: Exception) -> None:
-        """Give the caller the error instead; what still waits of the request will not run."""
+        """Fail the caller's future; the request's waiting texts will not be encoded."""
         if not self.future.done():
             self.future.set_exception(error)
 
@@ -130,7 +130,7 @@ Batch = dict[Pending, list[int]]  # which of whose texts run together
 
 
 class EncodingQueue:
-    """Feeds one encoder from one event loop; the encoder runs in one thread of its own.
+    """Feeds one encoder from one event loop; the encoder runs in a thread of its own.
 
     - The texts that arrive while a batch runs form the next one; nothing waits for a timer.
     - Queries go before documents, and of one kind the callers take turns text by text, and so do each one's
@@ -155,18 +155,18 @@ class EncodingQueue:
 
     @property
     def waiting(self) -> int:
-        """How many texts wait for a batch."""
+        """The number of texts that wait for a batch."""
         waiting = (pending for queue in self._waiting.values() for pending in queue)
         return sum(len(pending.unencoded) for pending in waiting if not pending.future.done())
 
     def start(self) -> None:
-        """Take texts from now on."""
+        """Start accepting texts."""
         if self._thread is None:
             self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
         self._open = True
 
     def refuse(self) -> None:
-        """Take no text from now on, and give up those that wait: who asked for them hears QueueClosed."""
+        """Stop accepting texts, and fail those that wait with QueueClosed."""
         self._open = False
         for waiting in self._waiting.values():
             for pending in waiting:
@@ -174,7 +174,7 @@ class EncodingQueue:
             waiting.clear()
 
     async def close(self) -> None:
-        """Refuse, and let the thread go; the batch that runs ends, and is waited for no longer than a moment."""
+        """Refuse texts and release the thread; wait only briefly for the batch that runs."""
         self.refuse()
         if self._runner is not None:
             await asyncio.wait([self._runner], timeout=CLOSING_SECONDS)
@@ -183,7 +183,7 @@ class EncodingQueue:
             self._thread = None
 
     async def encode(self, texts: Sequence[str], purpose: Purpose) -> Encoded:
-        """Encode n texts, in order, when their turn comes; cancelling gives the turn away.
+        """Encode n texts, in order, when their turn comes; cancelling the call removes them from the queue.
 
         Raises:
             InvalidText: a text has a lone surrogate.
@@ -196,13 +196,13 @@ class EncodingQueue:
             return Encoded.blank(0, self.encoder.dimension)
         if len(texts) > MAX_CACHED_REQUEST:
             return await self._take_turns(texts, purpose)
-        known = self.cache.find(texts, purpose)
-        if missing := [text for text in dict.fromkeys(texts) if text not in known]:
+        cached = self.cache.find(texts, purpose)
+        if missing := [text for text in dict.fromkeys(texts) if text not in cached]:
             encoded = await self._take_turns(missing, purpose)
-            made = dict(zip(missing, encoded.texts(), strict=True))
-            self.cache.keep(made, purpose)
-            known |= made
-        return Encoded.of([known[text] for text in texts])
+            encoded_texts = dict(zip(missing, encoded.texts(), strict=True))
+            self.cache.keep(encoded_texts, purpose)
+            cached |= encoded_texts
+        return Encoded.of([cached[text] for text in texts])
 
     async def _take_turns(self, texts: Sequence[str], purpose: Purpose) -> Encoded:
         pending = Pending(texts, self.encoder.dimension, asyncio.get_running_loop().create_future())
@@ -234,7 +234,7 @@ class EncodingQueue:
             self._batch_size.learn(sum(map(_size, texts)), self._clock() - begun)
             tokens = int(self.encoder.tokens_read(encoded.token_counts).sum())
             next(iter(batch)).wait.trace.listener.record_tokens(tokens)
-        except Exception as error:  # whatever it is, it belongs to those who wait for it
+        except Exception as error:  # any error belongs to the callers of this batch
             if len(batch) == 1:
                 next(iter(batch)).fail(error)
                 return
@@ -249,12 +249,12 @@ class EncodingQueue:
 
 
 def _size(text: str) -> int:
-    """The characters that a text counts for in a batch."""
+    """Return the characters that a text counts for in a batch."""
     return len(text) + SPECIAL_TOKEN_CHARACTERS
 
 
 def _next_batch(waiting: FairQueue[Pending], capacity: int) -> Batch:
-    """Take texts from the requests in turn until the batch is full; requests that are over drop out."""
+    """Take texts from the requests in turn until the batch is full, and drop finished requests."""
     batch: Batch = {}
     while capacity > 0 and (taken := waiting.take()) is not None:
         caller, pending = taken
@@ -269,7 +269,7 @@ def _next_batch(waiting: FairQueue[Pending], capacity: int) -> Batch:
 
 
 async def encode_stream(queue: EncodingQueue, texts: Sequence[str], purpose: Purpose) -> AsyncGenerator[Encoded]:
-    """Encode n texts and yield them slice by slice, in order; closing the generator gives the rest up.
+    """Encode n texts and yield them slice by slice, in order; closing the generator cancels the rest.
 
     Raises:
         InvalidText: a text has a lone surrogate.
@@ -295,13 +295,13 @@ class LoadingEncoder:
 
     @property
     def encoder(self) -> Encoder | None:
-        """The encoder itself, once it is ready."""
+        """The encoder, once it is ready; None before."""
         return None if self._queue is None else self._queue.encoder
 
     async def start(self) -> None:
-        """Load; returns when the encoder is ready or has failed."""
+        """Load the encoder; return when it is ready or has failed."""
         try:
-            encoder = await asyncio.to_thread(self._loaded)
+            encoder = await asyncio.to_thread(self._load_and_measure)
             self._queue = EncodingQueue(encoder)
             self._queue.start()
             self.state = "ready"
@@ -313,9 +313,9 @@ class LoadingEncoder:
         finally:
             self._settled.set()
 
-    def _loaded(self) -> Encoder:
+    def _load_and_measure(self) -> Encoder:
         encoder = self._load()
-        encoder.measure()  # here, so that no request does
+        encoder.measure()  # measured now, so that no request has to wait for it
         return encoder
 
     async def settled(self) -> None:
@@ -323,7 +323,7 @@ class LoadingEncoder:
         await self._settled.wait()
 
     async def ready(self, patience: float = 30.0) -> EncodingQueue | None:
-        """The queue, waited for at most `patience` seconds; None where it is not to be had."""
+        """Return the queue, after waiting at most `patience` seconds; None if the encoder is not ready by then."""
         try:
             await asyncio.wait_for(self._settled.wait(), patience)
         except TimeoutError:
@@ -332,15 +332,15 @@ class LoadingEncoder:
 
     @property
     def waiting(self) -> int:
-        """How many texts wait to be encoded."""
+        """The number of texts that wait to be encoded."""
         return 0 if self._queue is None else self._queue.waiting
 
     def refuse(self) -> None:
-        """Take no text from now on, and give up those that wait."""
+        """Stop accepting texts, and fail those that wait."""
         if self._queue is not None:
             self._queue.refuse()
 
     async def close(self) -> None:
-        """Refuse, and let the encoder go."""
+        """Refuse texts and release the encoder."""
         if self._queue is not None:
             await self._queue.close()

@@ -1,4 +1,4 @@
-"""The temperature that an encoder's similarities want: its maker's, or one that is measured.
+"""The temperature of an encoder's similarities: declared by its maker, or measured.
 
 Encoders are trained by a softmax over similarities at some temperature, and weights mean what they were trained to
 mean only near it: 0.05 for all-MiniLM, 0.01 for encoders whose cosines all lie between 0.7 and 1. Where a model's
@@ -23,15 +23,15 @@ Similarity = Literal["cosine", "dot", "gaussian"]
 
 Matrix = NDArray[np.float64]
 
-EASIER = 2.0  # how much colder than real questions the topics are
-LEAST, MOST = 0.01, 0.2  # for vectors of length one
-UNIT = 0.01  # how far from one a length may be, and the vector count as normalised; bfloat16 needs 4e-3
+TOPIC_FACTOR = 2.0  # how much colder than real questions the topics are
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.01, 0.2  # for vectors of length one
+UNIT_TOLERANCE = 0.01  # how far from one a length may be, and the vector count as normalised; bfloat16 needs 4e-3
 BISECTIONS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Temperature:
-    """A temperature, and who says so."""
+    """A temperature and its source."""
 
     value: float
     source: Literal["model card", "measured"]
@@ -47,12 +47,12 @@ def temperatures(
     similarity: Similarity,
     known: tuple[Similarity, float] | None = None,
 ) -> Temperatures:
-    """The temperatures of an encoder: of cosine, of dot, and of the similarity that its maker means.
+    """Return an encoder's temperatures for cosine, for dot, and for the similarity that its maker uses.
 
     Args:
         questions, texts: float32 [n, d]; question i belongs to text i, and to no other.
         similarity: what the maker compares by.
-        known: a similarity, and the maker's own temperature of it.
+        known: a similarity and the temperature that the maker declares for it.
     """
     q, k = questions.astype(np.float64), texts.astype(np.float64)
     lengths = np.linalg.norm(q, axis=1), np.linalg.norm(k, axis=1)
@@ -60,69 +60,69 @@ def temperatures(
     dots: Matrix = q @ k.T  # [n, n]
     products = np.outer(*lengths)
     cosines: Matrix = np.divide(dots, products, out=np.zeros_like(dots), where=products > 0)
-    found: dict[Similarity, Temperature] = {
-        "cosine": _measured(cosines, 1.0),
-        "dot": _measured(dots, length),
+    measured: dict[Similarity, Temperature] = {
+        "cosine": _measure(cosines, 1.0),
+        "dot": _measure(dots, length),
     }
     if similarity == "gaussian":
         squares = lengths[0][:, None] ** 2 + lengths[1] ** 2
-        found["gaussian"] = _measured(dots - squares / 2, length)
+        measured["gaussian"] = _measure(dots - squares / 2, length)
     if known is not None:
         kind, value = known
         unit = has_unit_length(questions) and has_unit_length(texts)
-        for name in found:
+        for name in measured:
             if name == kind or unit:  # of vectors of length one all three differ by a constant, which softmax ignores
-                found[name] = Temperature(value, "model card")
-    return found
+                measured[name] = Temperature(value, "model card")
+    return measured
 
 
 def has_unit_length(vectors: NDArray[np.float32]) -> bool:
-    """Whether vectors float32 [n, d] are normalised, as far as bfloat16 lets them be."""
-    return bool((np.abs(np.linalg.norm(vectors.astype(np.float64), axis=1) - 1) <= UNIT).all())
+    """Return whether vectors float32 [n, d] are normalised, within the precision of bfloat16."""
+    return bool((np.abs(np.linalg.norm(vectors.astype(np.float64), axis=1) - 1) <= UNIT_TOLERANCE).all())
 
 
-def likeliest(similarity: Matrix) -> float:
-    """The T at which softmax(similarity / T) gives the diagonal the greatest likelihood; 0 or ∞ at the ends.
+def fit_temperature(similarity: Matrix) -> float:
+    """Return the T at which softmax(similarity / T) maximises the likelihood of the diagonal; 0 or ∞ at the ends.
 
     Args:
-        similarity: float64 [n, n], of each question to each text; the diagonal is of the pairs.
+        similarity: float64 [n, n], of each question to each text; the diagonal has the related pairs.
     """
     scale = float(similarity.std())
     if scale == 0:
         return math.inf
-    own = np.diagonal(similarity)
+    related = np.diagonal(similarity)
     coldest, hottest = 1e-4 * scale, 1e4 * scale
-    if _too_cold(similarity, own, hottest):
+    if _too_cold(similarity, related, hottest):
         return math.inf
-    if not _too_cold(similarity, own, coldest):
+    if not _too_cold(similarity, related, coldest):
         return 0.0
     for _ in range(BISECTIONS):  # the likelihood is concave in 1/T
         middle = math.sqrt(coldest * hottest)
-        if _too_cold(similarity, own, middle):
+        if _too_cold(similarity, related, middle):
             coldest = middle
         else:
             hottest = middle
     return math.sqrt(coldest * hottest)
 
 
-def _too_cold(similarity: Matrix, own: Matrix, temperature: float) -> bool:
-    """Whether the likelihood grows with T: the expected similarity is above that of the pairs."""
+def _too_cold(similarity: Matrix, related: Matrix, temperature: float) -> bool:
+    """Return whether the likelihood grows with T: the expected similarity is above that of the related pairs."""
     logits = similarity / temperature
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))
     weights /= weights.sum(axis=1, keepdims=True)
-    return bool((weights * similarity).sum(axis=1).mean() > own.mean())
+    return bool((weights * similarity).sum(axis=1).mean() > related.mean())
 
 
-def _measured(similarity: Matrix, length: float) -> Temperature:
-    """From similarities of vectors whose lengths multiply to about `length`."""
-    value = min(max(EASIER * likeliest(similarity), LEAST * length), MOST * length)
-    return Temperature(_rounded(value), "measured")
+def _measure(similarity: Matrix, length: float) -> Temperature:
+    """Measure a temperature from similarities of vectors whose lengths multiply to about `length`."""
+    value = min(max(TOPIC_FACTOR * fit_temperature(similarity), MIN_TEMPERATURE * length), MAX_TEMPERATURE * length)
+    return Temperature(_round_to_series(value), "measured")
 
 
-def _rounded(value: float) -> float:
-    """The nearest of …, 0.01, 0.02, 0.05, 0.1, 0.2, …, as ratios go."""
+def _round_to_series(value: float) -> float:
+    """Round to the nearest of …, 0.01, 0.02, 0.05, 0.1, 0.2, …, by ratio."""
     if not (math.isfinite(value) and value > 0):
-        return 1.0  # of vectors that are all zero
+        return 1.0  # the vectors are all zero
     power = math.floor(math.log10(value))
     series = [float(f"{digit}e{exponent}") for exponent in (power, power + 1) for digit in (1, 2, 5)]
-    return min(series, key=lambda each: abs(math.log(each / value)))
+    return min(series, key=lambda step: abs(math.log(step / value)))

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from service.encoding.errors import InvalidText
 
 Purpose = Literal["query", "document"]
-"""What a text is for: some models read a question and a passage with different prompts."""
+"""The purpose of a text: some models use different prompts for a question and a passage."""
 
 PURPOSES: tuple[Purpose, ...] = ("query", "document")
 
 
 def check_texts(texts: Sequence[str]) -> None:
-    """Let pass what every tokeniser can read: any Unicode text, the empty one too.
+    """Accept what every tokeniser can read: any Unicode text, including the empty one.
 
     Raises:
         InvalidText: a lone surrogate (half of a character, which UTF-8 cannot hold), or something that is
@@ -51,13 +51,13 @@ class EncodedText(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
-    """n texts as vectors, and what the model made of them.
+    """n texts as vectors, and what the model read of them.
 
     Attributes:
         vectors: float32 [n, d], of unit length where the model normalises.
         token_counts: int64 [n], the tokens of the whole text, prompt and special tokens included.
-        truncated: bool [n], whether the model read less than that.
-        unknown_tokens: int64 [n], those of `token_counts` that the model reads as one and the same.
+        truncated: bool [n], whether the model read fewer tokens.
+        unknown_tokens: int64 [n], the tokens that the vocabulary lacks, all read as the same token.
         content: int8 [n], what the model reads of each text without the prompt, as `Content` counts.
     """
 
@@ -69,14 +69,14 @@ class Encoded:
 
     @classmethod
     def blank(cls, n: int, dimension: int) -> Self:
-        """Room for n texts, to be filled with `put`."""
+        """Return an empty result for n texts, to be filled with `put`."""
         counts = np.zeros(n, dtype=np.int64)
         vectors = np.zeros((n, dimension), dtype=np.float32)
         return cls(vectors, counts, np.zeros(n, dtype=np.bool_), counts.copy(), np.zeros(n, dtype=np.int8))
 
     @classmethod
     def of(cls, texts: Sequence[EncodedText]) -> Self:
-        """n texts, at least one, that were encoded apart."""
+        """Combine n texts, at least one, that were encoded separately."""
         vectors, counts, truncated, unknown, content = zip(*texts, strict=True)
         return cls(
             np.stack(vectors),
@@ -87,12 +87,12 @@ class Encoded:
         )
 
     def texts(self) -> list[EncodedText]:
-        """Each text on its own; the vectors are views of the rows."""
+        """Return column text separately; the vectors are views of the rows."""
         columns = self.token_counts, self.truncated, self.unknown_tokens, self.content
-        return [EncodedText(*row) for row in zip(self.vectors, *(each.tolist() for each in columns), strict=True)]
+        return [EncodedText(*row) for row in zip(self.vectors, *(column.tolist() for column in columns), strict=True)]
 
     def put(self, positions: Sequence[int], part: Self, rows: slice) -> None:
-        """Write the given rows of another answer to these positions."""
+        """Copy rows of another result to these positions."""
         self.vectors[positions] = part.vectors[rows]
         self.token_counts[positions] = part.token_counts[rows]
         self.truncated[positions] = part.truncated[rows]

@@ -1,4 +1,4 @@
-"""What a model does with one text, or with a pair: its tokens, and the layers they go through."""
+"""How a model reads one text or a pair: its tokens, and the layers they pass through."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class TracedToken(NamedTuple):
-    """A token, and where it stands in its text.
+    """A token and its position in its text.
 
     Attributes:
-        text: its piece of the text; what the model calls it where it is in neither.
-        start, end: characters of the text, from `start` up to `end`; 0 and 0 where it is in neither.
+        text: its piece of the text; the model's name for it if it is in neither text.
+        start, end: characters of the text, from `start` up to `end`; 0 and 0 if it is in neither text.
         sequence: 0 for a piece of the text, 1 for one of the pair, None for one that the model adds.
     """
 
@@ -41,7 +41,7 @@ class TracedText:
 
 
 def traceable(encoder: Encoder) -> SentenceEncoder:
-    """The layers of a model that can be looked into.
+    """Return the layers of a model that can be traced.
 
     Raises:
         Untraceable: it does not run on the core's own Transformer.
@@ -57,19 +57,19 @@ def traceable(encoder: Encoder) -> SentenceEncoder:
 
 
 def read_pair(encoder: Encoder, text: str, pair: str | None) -> TracedText:
-    """The tokens of a text, or of a text and its pair, without a limit and without a prompt.
+    """Tokenise a text, or a text and its pair, without a limit and without a prompt.
 
     Raises:
         InvalidText: a text has a lone surrogate.
     """
     check_texts([text] if pair is None else [text, pair])
     encoding = encoder.network.tokenizer.library.encode(text, pair)
-    places = zip(encoding.tokens, encoding.offsets, encoding.sequence_ids, strict=True)
+    token_rows = zip(encoding.tokens, encoding.offsets, encoding.sequence_ids, strict=True)
     tokens = [
         TracedToken(name, 0, 0, None)
         if sequence is None
         else TracedToken((pair if sequence and pair is not None else text)[start:end], start, end, sequence)
-        for name, (start, end), sequence in places
+        for name, (start, end), sequence in token_rows
     ]
     return TracedText(tokens, encoding.ids, encoding.type_ids)
 
@@ -82,13 +82,13 @@ def trace_layers(
     heads: Sequence[int] | None,
     causal: bool,
 ) -> list[TracedLayer]:
-    """Follow the tokens through the model; None traces every head.
+    """Run the tokens through the model and return the traced layers; `heads=None` traces every head.
 
     Returns:
         the layers in the order asked for, their arrays NumPy's, float32, whatever the encoder computes in.
 
     Raises:
-        AttentionError: a layer or a head that the model has not, or more tokens than it has positions.
+        AttentionError: the model lacks a layer or head, or has fewer positions than tokens.
     """
     from attention.transformer import trace
 

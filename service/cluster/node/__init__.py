@@ -1,1 +1,1 @@
-"""What one slot holds: ranges of keys at their last versions, which follow the store."""
+"""A node of the cluster: it holds replicas of shards at their newest versions and follows the store."""

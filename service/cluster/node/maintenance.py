@@ -1,4 +1,4 @@
-"""Background work of a node: compaction of replicas, and their files on disk."""
+"""A node's background work: compaction of replicas, and their files on disk."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 
 from attention.lookup import SealedError
-from service.cluster.node.assignment import Range
+from service.cluster.node.assignment import ShardId
 from service.cluster.node.replica import Replica
 from service.cluster.placement import SHARD_ROWS
 from service.retrieval.collections import ChecksumStore, SealedBlocks, Span
@@ -18,49 +18,49 @@ from service.retrieval.collections import ChecksumStore, SealedBlocks, Span
 log = structlog.get_logger("softkv")
 
 UNUSED_SECONDS = 3600.0
-"""How long files are kept that no range of the slot needs,"""
+"""How long files of replicas that the node no longer needs are kept."""
 FREE_SHARE = 0.1
-"""and no longer where less than this part of the disk is free."""
+"""Unneeded files are removed at once if less than this fraction of the disk is free."""
 SWEEP_SECONDS = 60.0
-"""Between two looks for such files."""
+"""Interval between two searches for such files."""
 
 
 class ReplicaFiles:
-    """What one slot keeps on its machine's disk; files of other slots are in other folders, and are not touched.
+    """The files of one node's replicas, in a folder of the node's own; other nodes' folders are not touched.
 
     Args:
-        directory: where the folder lies; None: there are no files, and none is written.
-        slot: its name.
+        directory: the parent of the folder; None writes no files.
+        node: the node's name.
     """
 
-    def __init__(self, directory: Path | None, slot: str) -> None:
-        self._folder = None if directory is None else directory / f"softkv.slot-{slot}"
-        self._wrong = set[Path]()
-        self._unused: dict[Path, float] = {}  # since when
+    def __init__(self, directory: Path | None, node: str) -> None:
+        self._folder = None if directory is None else directory / f"softkv.slot-{node}"
+        self._invalid = set[Path]()
+        self._unused: dict[Path, float] = {}  # since when each file is not needed
         self._next_sweep = float("-inf")
         if self._folder is not None:
             try:
                 self._folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                log.warning("a slot keeps no files", slot=slot, reason=str(error))
+                log.warning("node writes no replica files", node=node, reason=str(error))
                 self._folder = None
 
     def of(self, store: ChecksumStore, collection: int, first_row: int) -> SealedBlocks:
-        """Those of a range."""
+        """Return the files of one shard's replica."""
         span = Span(first_row, first_row + SHARD_ROWS - 1)
-        return SealedBlocks(self._folder, store, collection, span, self._wrong)
+        return SealedBlocks(self._folder, store, collection, span, self._invalid)
 
     def due(self, now: float) -> bool:
-        """Whether it is time to `sweep`."""
+        """Return whether it is time to `sweep`."""
         return self._folder is not None and now >= self._next_sweep
 
     def sweep(self, now: float, collections: Collection[int], needed: Container[tuple[int, int]]) -> None:
-        """Remove what was not written to its end, and what is not needed any more; for the thread that writes files.
+        """Remove incomplete and unneeded files; called by the thread that writes files.
 
         Args:
-            now: seconds of the slot's clock.
-            collections: that there are.
-            needed: ranges that the slot has, or is to have.
+            now: seconds of the node's clock.
+            collections: the numbers of all collections.
+            needed: shards that the node has or should have.
         """
         if self._folder is None:
             return
@@ -68,93 +68,93 @@ class ReplicaFiles:
         SealedBlocks.remove_others(self._folder, collections)
         unused = [path for path, *part in SealedBlocks.parts(self._folder) if tuple(part) not in needed]
         self._unused = {path: self._unused.get(path, now) for path in unused}
-        short = self._short(self._folder)
+        short = self._is_low_on_space(self._folder)
         for path, since in self._unused.items():
             if short or now - since >= UNUSED_SECONDS:
                 with suppress(OSError):
                     path.unlink(missing_ok=True)
 
     @staticmethod
-    def _short(folder: Path) -> bool:
+    def _is_low_on_space(folder: Path) -> bool:
         with suppress(OSError):
-            room = shutil.disk_usage(folder)
-            return room.free < FREE_SHARE * room.total
+            usage = shutil.disk_usage(folder)
+            return usage.free < FREE_SHARE * usage.total
         return False
 
 
 class Maintenance:
-    """One thing at a time; what is to be compacted comes before what is to be checked or sealed.
+    """Compacts, checks and seals replicas one at a time; compaction comes first.
 
     Args:
-        held: a range, where the slot has it.
-        discard: is told of a file that is not what was written.
-        later: has some work be done in another thread.
+        find_replica: returns the replica of a shard, or None.
+        discard: is called with the error of an invalid file.
+        submit: runs a function in another thread.
         clock: seconds.
     """
 
     def __init__(
         self,
         files: ReplicaFiles,
-        held: Callable[[Range], Replica | None],
+        find_replica: Callable[[ShardId], Replica | None],
         discard: Callable[[SealedError], None],
-        later: Callable[[Callable[[], None]], object],
+        submit: Callable[[Callable[[], None]], object],
         clock: Callable[[], float],
     ) -> None:
-        self._files, self._held, self._discard = files, held, discard
-        self._later, self._clock = later, clock
-        self._untidy, self._unsealed = set[Range](), set[Range]()
+        self._files, self._find_replica, self._discard = files, find_replica, discard
+        self._submit, self._clock = submit, clock
+        self._uncompacted, self._unsealed = set[ShardId](), set[ShardId]()
         self._collections: Collection[int] = ()
-        self._needed: Collection[Range] = ()
+        self._needed: Collection[ShardId] = ()
         self._running = self._closed = False
 
-    def note(self, each: Range) -> None:
-        """A range that was read, or that changed: it is worth a look, the next time that it begins."""
-        self._untidy.add(each)
+    def note(self, shard: ShardId) -> None:
+        """Schedule a replica that was loaded or has changed for the next run."""
+        self._uncompacted.add(shard)
 
-    def begin(self, collections: Collection[int], needed: Collection[Range]) -> None:
-        """Begin, where there is anything to do; where it runs already it goes on.
+    def begin(self, collections: Collection[int], needed: Collection[ShardId]) -> None:
+        """Start a run if there is work and none is running.
 
         Args:
-            collections: that there are now.
-            needed: ranges that the slot has, or is to have: their files are kept, whatever it does with them.
+            collections: the numbers of all collections.
+            needed: shards that the node has or should have; their files are kept.
         """
         self._collections, self._needed = collections, needed
-        if not self._running and (self._untidy or self._unsealed or self._files.due(self._clock())):
+        if not self._running and (self._uncompacted or self._unsealed or self._files.due(self._clock())):
             self._running = True
-            self._later(self._run)
+            self._submit(self._run)
 
     def close(self) -> None:
-        """Begin nothing more."""
+        """Start no more work."""
         self._closed = True
 
     def _run(self) -> None:
         try:
-            while (self._untidy or self._unsealed) and not self._closed:
-                if self._untidy:
-                    self._compact(self._untidy.pop())
+            while (self._uncompacted or self._unsealed) and not self._closed:
+                if self._uncompacted:
+                    self._compact(self._uncompacted.pop())
                 else:
                     self._seal(next(iter(self._unsealed)))
             if self._files.due(self._clock()) and not self._closed:
                 self._files.sweep(self._clock(), self._collections, self._needed)
         except MemoryError:
-            pass  # the keys stay as they are, until the next write
+            pass  # the replicas stay uncompacted until the next write
         finally:
             self._running = False
 
-    def _compact(self, each: Range) -> None:
-        while self._stepped(each, Replica.compact):
+    def _compact(self, shard: ShardId) -> None:
+        while self._try_step(shard, Replica.compact):
             pass
-        self._unsealed.add(each)
+        self._unsealed.add(shard)
 
-    def _seal(self, each: Range) -> None:
-        if not self._stepped(each, Replica.seal):
-            self._unsealed.discard(each)
+    def _seal(self, shard: ShardId) -> None:
+        if not self._try_step(shard, Replica.seal):
+            self._unsealed.discard(shard)
 
-    def _stepped(self, each: Range, step: Callable[[Replica], bool]) -> bool:
-        """Take a step with a range, where it is held → whether there was anything to do."""
-        held = self._held(each)
+    def _try_step(self, shard: ShardId, step: Callable[[Replica], bool]) -> bool:
+        """Apply a step to a replica if the node has it; return whether there was anything to do."""
+        replica = self._find_replica(shard)
         try:
-            return held is not None and step(held)
+            return replica is not None and step(replica)
         except SealedError as error:
             self._discard(error)
             return False

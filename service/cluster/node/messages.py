@@ -1,4 +1,4 @@
-"""A question as it comes to a slot, what it is told where the slot has no answer, and what a slot says of itself."""
+"""Messages to and from a node: a request, refusals, and a node's report about itself."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any, TypeAlias
 Refusal: TypeAlias = dict[str, Any]
 
 GONE: Refusal = {"gone": True}
-"""The version is older than what is kept: ask about a newer one."""
+"""The version is older than what the node keeps; ask for a newer one."""
 STATUS_CALL = "standing"
-"""The call that a slot answers with its `NodeReport`; it names no collection."""
+"""The call that a node answers with its `NodeReport`; it names no collection."""
 
 
 @dataclass(frozen=True)
 class NodeRequest:
-    """What every message to a slot says, whatever else is in it.
+    """The fields that every message to a node has.
 
     Attributes:
         collection: its number in the store.
-        version: the one that is answered from, and no other.
-        ranges: their first rows.
+        version: the only version that may be answered from.
+        ranges: the first rows of the shards.
         condition: which documents, as the JSON of a filter; None for all.
-        seconds: how long it waits for the version.
+        seconds: how long the coordinator waits.
     """
 
     collection: int
@@ -33,27 +33,29 @@ class NodeRequest:
     seconds: float
 
     @classmethod
-    def of(cls, said: Mapping[str, Any]) -> NodeRequest:
-        """As a message says it; raises KeyError where something is missing."""
+    def of(cls, fields_: Mapping[str, Any]) -> NodeRequest:
+        """Read a request from a message; raise KeyError if a field is missing."""
         return cls(
-            said["collection"],
-            said["version"],
-            tuple(said["ranges"]),
-            said["condition"],
-            said["seconds"],
+            fields_["collection"],
+            fields_["version"],
+            tuple(fields_["ranges"]),
+            fields_["condition"],
+            fields_["seconds"],
         )
 
 
 @dataclass(frozen=True)
 class NodeReport:
-    """What a slot has.
+    """A node's report about itself; the names of its fields are those of the message.
 
     Attributes:
-        ranges: how many it has ready.
-        rows: how many keys live in them.
-        coming: how many it reads, or is to read; one before it knows which these are.
-        versions: of each collection, by its number, the version that all of its ranges have reached.
-        trouble: why the last look did not succeed; None where it did.
+        slot: the node's name.
+        node: the machine that it runs on.
+        ranges: the number of replicas that are ready.
+        rows: the number of live keys in them.
+        coming: the number of replicas that it loads or will load; 1 before it knows them.
+        versions: for each collection number, the version that all its replicas have reached.
+        trouble: why the last sync with the store failed; None if it succeeded.
     """
 
     slot: str
@@ -66,26 +68,26 @@ class NodeReport:
     trouble: str | None
 
     def said(self) -> dict[str, Any]:
-        """As a message says it."""
+        """Return the report as the fields of a message."""
         return vars(self) | {"versions": sorted(self.versions.items())}
 
     @classmethod
-    def of(cls, said: Mapping[str, Any]) -> NodeReport:
-        """As a message says it, of which newer slots may say more."""
-        told = {each.name: said[each.name] for each in fields(cls)}
-        return cls(**{**told, "versions": dict(said["versions"])})
+    def of(cls, message: Mapping[str, Any]) -> NodeReport:
+        """Read a report from a message; unknown fields of newer nodes are ignored."""
+        values = {field.name: message[field.name] for field in fields(cls)}
+        return cls(**{**values, "versions": dict(message["versions"])})
 
 
 def behind(version: int) -> Refusal:
-    """The version was not reached in time, only this one."""
+    """Refuse: the version was not reached in time, only this one."""
     return {"behind": version}
 
 
 def missing(first_rows: list[int]) -> Refusal:
-    """These ranges are not held here: ask another slot."""
+    """Refuse: the node has no replica of these shards; ask another node."""
     return {"missing": first_rows}
 
 
-def failed(why: object) -> Refusal:
-    """It cannot be answered here, for a reason that is told."""
-    return {"failed": str(why)}
+def failed(reason: object) -> Refusal:
+    """Refuse: the node cannot answer, for this reason."""
+    return {"failed": str(reason)}

@@ -17,7 +17,7 @@ from attention.errors import AttentionError
 from attention.lookup import SCANNING_CALLS, Mask, SealedError, View, of_bytes, respond, to_bytes
 from attention.shared_memory import Array
 from service.cluster.errors import ScanTimeout
-from service.cluster.node.assignment import Assignment, Range
+from service.cluster.node.assignment import Assignment, ShardId
 from service.cluster.node.collection_replicas import CollectionReplicas, CombinedShards
 from service.cluster.node.maintenance import Maintenance, ReplicaFiles
 from service.cluster.node.messages import GONE, STATUS_CALL, NodeReport, NodeRequest, Refusal, behind, failed, missing
@@ -27,34 +27,34 @@ from service.storage import CollectionMissing, Extent, StorageError, StoreClosed
 
 log = structlog.get_logger("softkv")
 
-LOOK_SECONDS = 0.2
-"""Between two looks at the store, where nobody asks about a version that is not there yet."""
+SYNC_SECONDS = 0.2
+"""Interval between two syncs with the store, unless a request waits for a newer version."""
 RETRY_SECONDS = 2.0
-"""After a range could not be read."""
+"""Delay before a replica that failed to load is tried again."""
 CLOSE_SECONDS = 10.0
-"""A look may wait for the store for so long where the slot is closed."""
+"""How long `close` waits for a sync that is under way."""
 LOADERS = 2
-"""Ranges that are read at the same time."""
-SOON = 10_000
-"""Row numbers of a range that is begun, up to which it is read at once and not in turn."""
+"""Replicas that are loaded at the same time."""
+SMALL_SHARD_ROWS = 10_000
+"""A shard with at most this many row numbers is loaded at once, in the syncing thread."""
 
-Answered = tuple[Mapping[str, Any], Mapping[str, Array]]
-Respond = Callable[[Sequence[View], Mask | None, View, Mapping[str, Any], Mapping[str, Array]], Answered]
+Response = tuple[Mapping[str, Any], Mapping[str, Array]]
+Respond = Callable[[Sequence[View], Mask | None, View, Mapping[str, Any], Mapping[str, Array]], Response]
 Submit = Callable[[Callable[[], None]], object]
 
 
 class Node:
-    """What one slot holds; `start` has a thread go on looking, `answer` is for many threads.
+    """One node; `start` syncs it in a thread, and many threads may call `answer`.
 
     Args:
-        name: the slot's, which nobody else has.
+        name: the node's name, unique in the cluster.
         node: the machine that it runs on.
-        copies: how many slots hold each range.
+        copies: how many nodes hold each shard.
         originals: a directory for float32 vectors; None keeps them in memory.
-        sealed: a directory for files of the ranges, see `ReplicaFiles`; None for none.
+        sealed: a directory for replica files, see `ReplicaFiles`; None writes no files.
         respond: answers a message from views, see `attention.lookup.respond`.
-        clock: seconds, ascending.
-        submit: has a range be read, or made ready for the next start, in another thread; None: in threads of its own.
+        clock: monotonic seconds.
+        submit: runs a function that loads a replica; None uses threads of the node.
     """
 
     def __init__(
@@ -76,28 +76,28 @@ class Node:
         self._files = ReplicaFiles(sealed, name)
         self._pools = [ThreadPoolExecutor(count, f"{what} {name}") for what, count in (("read", LOADERS), ("tidy", 1))]
         self._submit, later = [submit or partial(self._in_pool, pool) for pool in self._pools]
-        self._tidying = Maintenance(self._files, self._held, self._discard, later, clock)
-        self._arrangement = Assignment(name, node, store.nodes, copies)
-        self._holdings: dict[int, CollectionReplicas] = {}
-        self._coming: set[Range] = set()
-        self._refused: dict[Range, tuple[float, str]] = {}  # until when they are not tried again, and why
-        self._leaving = self._closed = self._looked = False
+        self._maintenance = Maintenance(self._files, self._find_replica, self._discard, later, clock)
+        self._assignment = Assignment(name, node, store.nodes, copies)
+        self._collections: dict[int, CollectionReplicas] = {}
+        self._loading: set[ShardId] = set()
+        self._refused: dict[ShardId, tuple[float, str]] = {}  # when to retry, and the error
+        self._leaving = self._closed = self._synced = False
         self._trouble: str | None = None
-        self._begun = self._ended = 0  # looks
-        self._turns = ScanLimiter()
+        self._syncs_started = self._syncs_ended = 0  # numbers of syncs
+        self._scans = ScanLimiter()
         self._thread: Thread | None = None
         self._changed = Condition()
         self._wake = Event()
 
     def start(self) -> None:
-        """Look at the store from now on, in a thread, until `close`."""
+        """Sync with the store in a thread until `close`."""
         self._thread = Thread(target=self._run, name=f"slot {self.name}", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Look no more, once the look has ended that there may be; nobody is told."""
+        """Stop syncing and wait for a sync under way; the registry is not told."""
         self._closed = True
-        self._tidying.close()
+        self._maintenance.close()
         self._wake.set()
         if self._thread is not None:
             self._thread.join(CLOSE_SECONDS)
@@ -105,53 +105,57 @@ class Node:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def leave(self) -> None:
-        """Have others take over what it holds, from the next look on; `left` says when they have."""
+        """Let other nodes take over its replicas, from the next sync on; `left` becomes True when they have."""
         self._leaving = True
         self._wake.set()
 
     @property
     def left(self) -> bool:
-        """Whether it was to leave, and holds nothing any more."""
-        return self._leaving and not self._coming and not any(each.ranges for each in list(self._holdings.values()))
+        """Whether the node is leaving and holds no replicas any more."""
+        return (
+            self._leaving
+            and not self._loading
+            and not any(collection.ranges for collection in list(self._collections.values()))
+        )
 
     @property
     def report(self) -> NodeReport:
-        """What it has now."""
-        holdings = list(self._holdings.items())
-        held = {number: list(each.ranges.values()) for number, each in holdings}
+        """The node's report about itself."""
+        collections = list(self._collections.items())
+        replicas = {number: list(replica.ranges.values()) for number, replica in collections}
         return NodeReport(
             self.name,
             self.node,
             self._leaving,
-            sum(map(len, held.values())),
-            sum(each.rows for some in held.values() for each in some),
-            len(self._coming | self._refused.keys()) if self._looked else 1,
-            {number: min(each.versions.newest for each in some) for number, some in held.items() if some},
-            self._trouble or next((why for _, why in list(self._refused.values())), None),
+            sum(map(len, replicas.values())),
+            sum(replica.rows for group in replicas.values() for replica in group),
+            len(self._loading | self._refused.keys()) if self._synced else 1,
+            {number: min(replica.versions.newest for replica in group) for number, group in replicas.items() if group},
+            self._trouble or next((reason for _, reason in list(self._refused.values())), None),
         )
 
     def answer(self, message: bytes) -> bytes:
-        """What is said of the version, the ranges and the documents that a message names, or why nothing is.
+        """Answer a message from the version, shards and documents that it names, or refuse it.
 
-        An answer says how many "seconds" it took here, without what it waited for its version and its turn. A refusal
-        says one of these: "gone" (the version is not kept), "behind" (the version that was reached in time),
-        "missing" (ranges), "failed" (why). The call "standing" is about the slot itself.
+        An answer has the "seconds" that it took, without waiting for its version and for other scans. A refusal has one
+        of these fields: "gone" (the version is not kept), "behind" (the version that was reached in time), "missing"
+        (shards), "failed" (the reason). The call "standing" is answered with the node's report.
         """
-        said, arrays = of_bytes(message)
-        if said.get("call") == STATUS_CALL:
+        fields, arrays = of_bytes(message)
+        if fields.get("call") == STATUS_CALL:
             return to_bytes(self.report.said(), {})
         try:
-            question = NodeRequest.of(said)
-            deadline = self._clock() + question.seconds
-            found = self._awaited(question)
-            if not isinstance(found, CombinedShards):
-                return to_bytes(found, {})
-            with self._turns.taken(said.get("call"), deadline - self._clock()):
+            request = NodeRequest.of(fields)
+            deadline = self._clock() + request.seconds
+            views = self._wait_for_views(request)
+            if not isinstance(views, CombinedShards):
+                return to_bytes(views, {})
+            with self._scans.acquire(fields.get("call"), deadline - self._clock()):
                 began, mask = self._clock(), None
-                if question.condition is not None:
-                    mask = found.mask(self._store, question.version, question.condition)
-                told, given = self._respond(found.views, mask, found.view, said, arrays)
-                return to_bytes({**told, "seconds": self._clock() - began}, given)
+                if request.condition is not None:
+                    mask = views.mask(self._store, request.version, request.condition)
+                response, response_arrays = self._respond(views.views, mask, views.view, fields, arrays)
+                return to_bytes({**response, "seconds": self._clock() - began}, response_arrays)
         except VersionCleared:
             return to_bytes(GONE, {})
         except SealedError as error:
@@ -159,169 +163,179 @@ class Node:
             return to_bytes(failed(error), {})
         except (StorageError, AttentionError, MemoryError, ScanTimeout) as error:
             return to_bytes(failed(f"{type(error).__name__}: {error}"), {})
-        except Exception as error:  # an error of ours; perhaps another copy has an answer
-            log.exception("a question failed in a slot", slot=self.name, call=said.get("call"))
+        except Exception as error:  # a bug here; another replica may still answer
+            log.exception("request failed on a node", node=self.name, call=fields.get("call"))
             return to_bytes(failed(f"{type(error).__name__}: {error}"), {})
 
     def step(self) -> None:
-        """Look at the store once: follow it, and hold what is to be held. For one thread."""
-        self._begun += 1
+        """Sync once with the store and load or drop replicas; called by one thread."""
+        self._syncs_started += 1
         try:
-            self._look()
-            self._trouble, self._looked = None, True
+            self._sync()
+            self._trouble, self._synced = None, True
         except StoreClosed:
             self._closed = True
         except (StorageError, MemoryError) as error:
             self._trouble = f"{type(error).__name__}: {error}"
         finally:
             with self._changed:
-                self._ended = self._begun
+                self._syncs_ended = self._syncs_started
                 self._changed.notify_all()
 
     def _run(self) -> None:
         while not self._closed:
             self.step()
-            self._wake.wait(LOOK_SECONDS)
+            self._wake.wait(SYNC_SECONDS)
             self._wake.clear()
 
-    def _look(self) -> None:
-        self._arrangement.beat(self._clock(), leaving=self._leaving)
+    def _sync(self) -> None:
+        self._assignment.send_heartbeat(self._clock(), leaving=self._leaving)
         extents = self._store.extents()
-        self._holdings = {number: each for number, each in self._holdings.items() if number in extents}
-        for number, holding in self._holdings.items():
-            changed = holding.follow(extents[number], self._clock)
-            for held in changed:
-                self._tidying.note((number, held.first_row))
+        self._collections = {
+            number: collection for number, collection in self._collections.items() if number in extents
+        }
+        for number, collection in self._collections.items():
+            changed = collection.follow(extents[number], self._clock)
+            for replica in changed:
+                self._maintenance.note((number, replica.first_row))
             with self._changed:
                 self._changed.notify_all()
-        wanted = self._arrange(extents)
-        self._tidying.begin(extents.keys(), wanted | self._ready() | self._coming)
+        assigned = self._update_replicas(extents)
+        self._maintenance.begin(extents.keys(), assigned | self._ready_shards() | self._loading)
 
-    def _arrange(self, extents: Mapping[int, Extent]) -> set[Range]:
-        """Take what is to be held, let go of what others have → what is to be held."""
-        self._arrangement.look(self._clock(), at_once=self._leaving)
-        now, wanted = self._clock(), set[Range]()
+    def _update_replicas(self, extents: Mapping[int, Extent]) -> set[ShardId]:
+        """Load assigned replicas and drop those that other nodes hold; return the assigned shards."""
+        self._assignment.refresh_members(self._clock(), at_once=self._leaving)
+        now, assigned = self._clock(), set[ShardId]()
         if not self._leaving:
-            wanted = self._arrangement.wanted(extents)
-        self._refused = {each: told for each, told in self._refused.items() if told[0] > now and each in wanted}
-        for number, first_row in sorted(wanted - self._ready() - self._coming - self._refused.keys()):
-            self._take(number, first_row, soon=extents[number].next_row - first_row <= SOON)
-        ready = self._ready()
-        self._arrangement.tell(ready)
-        for number, first_row in self._arrangement.give_up(ready - wanted):
-            self._holdings[number].drop(first_row)
-        return wanted
+            assigned = self._assignment.assigned_shards(extents)
+        self._refused = {
+            shard: refusal for shard, refusal in self._refused.items() if refusal[0] > now and shard in assigned
+        }
+        for number, first_row in sorted(assigned - self._ready_shards() - self._loading - self._refused.keys()):
+            self._load(number, first_row, small=extents[number].next_row - first_row <= SMALL_SHARD_ROWS)
+        ready = self._ready_shards()
+        self._assignment.publish(ready)
+        for number, first_row in self._assignment.hand_over(ready - assigned):
+            self._collections[number].drop(first_row)
+        return assigned
 
-    def _ready(self) -> set[Range]:
-        return {(number, first_row) for number, each in self._holdings.items() for first_row in each.ranges}
+    def _ready_shards(self) -> set[ShardId]:
+        return {
+            (number, first_row) for number, collection in self._collections.items() for first_row in collection.ranges
+        }
 
-    def _take(self, number: int, first_row: int, *, soon: bool) -> None:
-        """Read a range that is to be held here."""
-        if number not in self._holdings:
+    def _load(self, number: int, first_row: int, *, small: bool) -> None:
+        """Load the replica of a shard that is assigned to this node."""
+        if number not in self._collections:
             try:
                 record, _ = self._store.extent(number)
             except CollectionMissing:
                 return
-            self._holdings[number] = CollectionReplicas(record, self._store, self._originals, self._files)
-        holding = self._holdings[number]
+            self._collections[number] = CollectionReplicas(record, self._store, self._originals, self._files)
+        collection = self._collections[number]
 
         def read() -> None:
             try:
-                holding.read(first_row)
+                collection.read(first_row)
             except CollectionMissing:
                 pass
             except (StorageError, AttentionError, MemoryError) as error:
-                why = f"{type(error).__name__}: {error}"
-                log.error("a range cannot be read", collection=holding.record.name, first_row=first_row, reason=why)
-                self._refused[number, first_row] = self._clock() + RETRY_SECONDS, why
+                reason = f"{type(error).__name__}: {error}"
+                log.error(
+                    "replica cannot be loaded", collection=collection.record.name, first_row=first_row, reason=reason
+                )
+                self._refused[number, first_row] = self._clock() + RETRY_SECONDS, reason
             finally:
-                self._coming.discard((number, first_row))
-                self._tidying.note((number, first_row))
+                self._loading.discard((number, first_row))
+                self._maintenance.note((number, first_row))
                 self._wake.set()
 
-        self._coming.add((number, first_row))
-        if soon:
+        self._loading.add((number, first_row))
+        if small:
             read()
         else:
             self._submit(read)
 
-    def _held(self, each: Range) -> Replica | None:
-        number, first_row = each
-        holding = self._holdings.get(number)
-        return None if holding is None else holding.ranges.get(first_row)
+    def _find_replica(self, shard: ShardId) -> Replica | None:
+        number, first_row = shard
+        collection = self._collections.get(number)
+        return None if collection is None else collection.ranges.get(first_row)
 
     def _discard(self, error: SealedError) -> None:
-        """A file is not what was written: whoever has rows in it reads them anew, from the next look on."""
-        for holding in list(self._holdings.values()):
-            holding.discard(error)
+        """Handle an invalid file: replicas with rows in it are loaded again, from the next sync on."""
+        for collection in list(self._collections.values()):
+            collection.discard(error)
         self._wake.set()
 
-    def _awaited(self, question: NodeRequest) -> CombinedShards | Refusal:
-        """The views of a question, as soon as there are any and before its deadline; or why there are none."""
-        deadline, asked = self._clock() + question.seconds, self._begun
-        found, settled = self._found(question, asked)
-        if settled:
-            return found
+    def _wait_for_views(self, request: NodeRequest) -> CombinedShards | Refusal:
+        """Return the views for a request as soon as they exist, or a refusal at its deadline."""
+        deadline, syncs_before = self._clock() + request.seconds, self._syncs_started
+        views, final = self._find_views(request, syncs_before)
+        if final:
+            return views
         with self._changed:
             while True:
-                found, settled = self._found(question, asked)
+                views, final = self._find_views(request, syncs_before)
                 left = deadline - self._clock()
-                if settled or left <= 0:
-                    return found
+                if final or left <= 0:
+                    return views
                 self._wake.set()
                 self._changed.wait(left)
 
-    def _found(self, question: NodeRequest, asked: int) -> tuple[CombinedShards | Refusal, bool]:
-        """The views of a question or why there are none, and whether waiting is of no use.
+    def _find_views(self, request: NodeRequest, syncs_before: int) -> tuple[CombinedShards | Refusal, bool]:
+        """Return the views for a request or a refusal, and whether waiting longer is useless.
 
         Args:
-            asked: how many looks had begun when it came.
+            syncs_before: the number of syncs that had started when the request came.
         """
-        number, first_rows = question.collection, question.ranges
-        holding = self._holdings.get(number)
-        held = {} if holding is None else holding.ranges
-        absent = [first_row for first_row in first_rows if first_row not in held]
-        if holding is None or absent:
-            coming = any((number, first_row) in self._coming for first_row in absent)
-            return missing(absent), self._ended > asked and not coming
-        ranges = [held[first_row] for first_row in first_rows]
-        if (reached := min((each.versions.newest for each in ranges), default=question.version)) < question.version:
+        number, first_rows = request.collection, request.ranges
+        collection = self._collections.get(number)
+        replicas = {} if collection is None else collection.ranges
+        absent = [first_row for first_row in first_rows if first_row not in replicas]
+        if collection is None or absent:
+            loading = any((number, first_row) in self._loading for first_row in absent)
+            return missing(absent), self._syncs_ended > syncs_before and not loading
+        requested = [replicas[first_row] for first_row in first_rows]
+        if (
+            reached := min((replica.versions.newest for replica in requested), default=request.version)
+        ) < request.version:
             return behind(reached), False
-        if trouble := next((each.trouble for each in ranges if each.trouble is not None), None):
+        if trouble := next((replica.trouble for replica in requested if replica.trouble is not None), None):
             return failed(trouble), True
-        composed = holding.composed(question.version, first_rows)
-        return (GONE, True) if composed is None else (composed, True)
+        views = collection.combine(request.version, first_rows)
+        return (GONE, True) if views is None else (views, True)
 
     def _in_pool(self, pool: ThreadPoolExecutor, work: Callable[[], None]) -> None:
         if not self._closed:
             pool.submit(work)
 
 
-AT_ONCE = 2
-"""Scans, each in as many threads as the slot has: one reads its rows while the other one begins, or ends."""
+MAX_SCANS = 2
+"""Scans at a time, each in all threads of the node: one reads rows while the other starts or ends."""
 
 
 class ScanLimiter:
-    """Who may read all rows now; for many threads."""
+    """Limits the scans that run at a time; used by many threads."""
 
     def __init__(self) -> None:
-        self._free = Semaphore(AT_ONCE)
+        self._free = Semaphore(MAX_SCANS)
 
     @contextmanager
-    def taken(self, call: str | None, seconds: float) -> Iterator[None]:
-        """A turn for a call, for as long as the block runs; calls that read a few rows need none.
+    def acquire(self, call: str | None, seconds: float) -> Iterator[None]:
+        """Allow a call to scan inside the block; calls that read a few rows are not limited.
 
         Args:
-            seconds: how long its asker waits.
+            seconds: how long the coordinator waits.
 
         Raises:
-            ScanTimeout: it had none by then.
+            ScanTimeout: other scans ran for that long.
         """
         if call not in SCANNING_CALLS:
             yield
             return
         if not self._free.acquire(timeout=max(0.0, seconds)):
-            raise ScanTimeout(f"it scanned for others for {seconds:.1f} s, and its asker waits no longer")
+            raise ScanTimeout(f"The node ran other scans for {seconds:.1f} s, and the coordinator waits no longer.")
         try:
             yield
         finally:

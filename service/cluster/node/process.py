@@ -1,4 +1,4 @@
-"""What a slot's process holds: a shard over a store of its own, which goes on looking by itself."""
+"""A node's process: a node over a store of its own, which syncs in a thread."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from service.storage import SharedStore, StoreUnavailable, open_shared
 
 log = structlog.get_logger("softkv")
 
-AGAIN_SECONDS = 1.0
-"""Between two tries to reach the database, where a slot begins while it is away."""
+CONNECT_RETRY_SECONDS = 1.0
+"""Interval between two attempts to reach the database when a node starts."""
 
 
 class NodeProcess:
-    """A shard that begins with the process, from arguments that can be sent.
+    """A node that starts with its process; its arguments can be pickled.
 
     Args:
-        name, node: of the slot, and of the machine that it runs on.
-        store: the address of a PostgreSQL.
-        copies: how many slots hold each range.
+        name: the node's name.
+        node: the machine's name.
+        store: the address of a PostgreSQL database.
+        copies: how many nodes hold each shard.
         originals: a directory of this machine for float32 vectors; None keeps them in memory.
-        sealed: one for files of the ranges, from which a later start has them; None for none.
-        threads: in how many it scans; None for as many as there are cores, which slots of one machine share.
-        cache: a directory where machine code is kept: until that is loaded, or made, NumPy answers, and more slowly;
-            None leaves all to who made this object.
+        sealed: a directory for replica files, which make the next start faster; None writes no files.
+        threads: threads to scan with; None for all cores, which the nodes of one machine share.
+        cache: a directory for machine code. NumPy answers, more slowly, until the code is loaded or compiled.
+            None loads no machine code.
     """
 
     def __init__(
@@ -49,36 +50,36 @@ class NodeProcess:
             limit_workers(threads)
         if cache is not None:
             Thread(target=MachineCode(Path(cache), encodes=False).load, name="machine code", daemon=True).start()
-        folders = [None if each is None else Path(each) for each in (originals, sealed)]
-        self._shard = Node(name, node, _opened(store), copies, folders[0], sealed=folders[1])
-        self._shard.start()
+        folders = [None if folder is None else Path(folder) for folder in (originals, sealed)]
+        self._node = Node(name, node, _open_store(store), copies, folders[0], sealed=folders[1])
+        self._node.start()
 
     def answer(self, message: bytes) -> bytes:
         """See `Node.answer`."""
-        return self._shard.answer(message)
+        return self._node.answer(message)
 
     def close(self) -> None:
         """See `Node.close`."""
-        self._shard.close()
+        self._node.close()
 
     def leave(self) -> None:
         """See `Node.leave`."""
-        self._shard.leave()
+        self._node.leave()
 
     def left(self) -> bool:
         """See `Node.left`."""
-        return self._shard.left
+        return self._node.left
 
     def report(self) -> NodeReport:
         """See `Node.report`."""
-        return self._shard.report
+        return self._node.report
 
 
-def _opened(address: str) -> SharedStore:
-    """The store, as soon as its database is there: a slot that could not be made would be made no second time."""
+def _open_store(address: str) -> SharedStore:
+    """Open the store, retrying until its database is reachable: Ray would not create a failed node again."""
     while True:
         try:
             return open_shared(address)
         except StoreUnavailable as error:
-            log.warning("a slot waits for its database", reason=str(error))
-            time.sleep(AGAIN_SECONDS)
+            log.warning("node waits for its database", reason=str(error))
+            time.sleep(CONNECT_RETRY_SECONDS)

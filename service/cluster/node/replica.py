@@ -18,98 +18,98 @@ from service.cluster.placement import SHARD_ROWS
 from service.retrieval.collections import Masks, SealedBlocks, Source, concatenate_rows, fill_memory
 from service.storage import CollectionRecord, Column, Condition, DocumentDamaged, KeyRows, RowNumbers, VersionChange
 
-KEPT = 64
-"""Versions that are kept, and those of the last KEPT_SECONDS, if they are more."""
-KEPT_SECONDS = 2.0
-LONGEST_SECONDS = 240.0
-"""How long ago a version may have been followed by the next one: a filter reads it from the store, which clears after
-ten minutes what is gone."""
+MIN_VERSIONS = 64
+"""Versions that are always kept, beside all of the last VERSION_SECONDS."""
+VERSION_SECONDS = 2.0
+MAX_VERSION_SECONDS = 240.0
+"""Maximum time since a version was replaced. Filters read old versions from the store, which deletes them after ten
+minutes."""
 
 
-class _Kept(NamedTuple):
-    """A view, and since when its version is not the newest; inf for the newest."""
+class _VersionView(NamedTuple):
+    """The view of a version, and when the next version replaced it; inf for the newest."""
 
     view: View
     superseded: float
 
 
 class Versions:
-    """Views of versions that follow one another without a gap; for one writer and many readers.
+    """Views of consecutive versions; one thread writes, many read.
 
     Args:
-        version, view: of the first one.
+        version, view: the first version and its view.
     """
 
     def __init__(self, version: int, view: View) -> None:
-        self._kept = deque([_Kept(view, float("inf"))])
+        self._views = deque([_VersionView(view, float("inf"))])
         self._newest = version
         self._lock = Lock()
 
     @property
     def newest(self) -> int:
-        """The last version."""
+        """The newest version."""
         return self._newest
 
     @property
     def oldest(self) -> int:
-        """The first version that is kept."""
+        """The oldest version that is kept."""
         with self._lock:
-            return self._newest - len(self._kept) + 1
+            return self._newest - len(self._views) + 1
 
     @property
     def view(self) -> View:
-        """That of the newest version."""
-        return self._kept[-1].view
+        """The view of the newest version."""
+        return self._views[-1].view
 
     def at(self, version: int) -> View | None:
-        """That of a version; None where it is not kept any more, or not there yet."""
+        """Return the view of a version; None if it is no longer kept or not reached yet."""
         with self._lock:
             behind = self._newest - version
-            return self._kept[-1 - behind].view if 0 <= behind < len(self._kept) else None
+            return self._views[-1 - behind].view if 0 <= behind < len(self._views) else None
 
     def follow(self, view: View, since: float) -> None:
-        """The next version, and since when it is the newest."""
+        """Append the next version, which has been the newest since `since`."""
         with self._lock:
-            self._kept[-1] = _Kept(self._kept[-1].view, since)
-            self._kept.append(_Kept(view, float("inf")))
+            self._views[-1] = _VersionView(self._views[-1].view, since)
+            self._views.append(_VersionView(view, float("inf")))
             self._newest += 1
 
     def begin(self, version: int, view: View) -> None:
-        """A version that does not follow the last one, or of which the ones before are not to be had."""
+        """Drop all versions and start again at this one."""
         with self._lock:
-            self._kept.clear()
-            self._kept.append(_Kept(view, float("inf")))
+            self._views.clear()
+            self._views.append(_VersionView(view, float("inf")))
             self._newest = version
 
     def replace(self, view: View) -> None:
-        """Another view of the newest version, with the same rows."""
+        """Replace the newest version's view by another one of the same rows."""
         with self._lock:
-            self._kept[-1] = _Kept(view, float("inf"))
+            self._views[-1] = _VersionView(view, float("inf"))
 
     def forget(self, now: float) -> None:
-        """Let go of those that nobody asks for any more."""
+        """Drop versions that are too old to be requested."""
         with self._lock:
-            while len(self._kept) > 1 and self._outdated(now - self._kept[0].superseded):
-                self._kept.popleft()
+            while len(self._views) > 1 and self._is_outdated(now - self._views[0].superseded):
+                self._views.popleft()
 
-    def _outdated(self, seconds: float) -> bool:
-        return seconds > LONGEST_SECONDS or (len(self._kept) > KEPT and seconds > KEPT_SECONDS)
+    def _is_outdated(self, seconds: float) -> bool:
+        return seconds > MAX_VERSION_SECONDS or (len(self._views) > MIN_VERSIONS and seconds > VERSION_SECONDS)
 
 
-SKIPPED_SECONDS = 10.0
-"""How long ago a version was followed by another, from which on it gets no view: no question waits so long."""
+UNREACHABLE_SECONDS = 10.0
+"""A version that was replaced longer ago gets no view, because no query waits so long."""
 
 
 @dataclass(frozen=True, eq=False)
 class LogStep:
-    """From one version of a collection to a later one.
+    """The change from one version of a collection to a later one.
 
     Attributes:
         version: the one that it leads to.
         first, stop: the row numbers that were given, from `first` on and before `stop`.
         removed: int64[n], the documents that are gone, ascending; of a step over several versions perhaps some that
-            were written in it.
-        since: when it was written, in seconds of the clock.
+            were read_written_rows in it.
+        since: when it was read_written_rows, in seconds of the clock.
         one: whether it is the next version, or there are some between that get no views.
     """
 
@@ -121,67 +121,76 @@ class LogStep:
     one: bool
 
     def removed_from(self, first_row: int) -> RowNumbers:
-        """Those documents of a range that are gone."""
+        """Return the removed documents of a shard."""
         begin, end = np.searchsorted(self.removed, (first_row, first_row + SHARD_ROWS))
         return self.removed[begin:end]
 
 
-def steps(log: Sequence[VersionChange], now: float) -> list[LogStep]:
-    """What a log says, at least one version of it, as steps: the first leads over all versions that nobody asks for."""
+def plan_steps(log: Sequence[VersionChange], now: float) -> list[LogStep]:
+    """Turn a change log of at least one version into steps; the first skips versions that no query can request."""
     skipped = 0
-    while skipped < len(log) - 1 and _skipped(len(log) - 1 - skipped, log[skipped + 1].seconds):
+    while skipped < len(log) - 1 and _is_unreachable(len(log) - 1 - skipped, log[skipped + 1].seconds):
         skipped += 1
     last = log[skipped]
-    removed = np.sort(np.concatenate([each.removed for each in log[: skipped + 1]]))
+    removed = np.sort(np.concatenate([change.removed for change in log[: skipped + 1]]))
     first = LogStep(last.version, log[0].first, last.first + last.count, removed, now - last.seconds, skipped == 0)
     return [
         first,
         *(
-            LogStep(each.version, each.first, each.first + each.count, np.sort(each.removed), now - each.seconds, True)
-            for each in log[skipped + 1 :]
+            LogStep(
+                change.version,
+                change.first,
+                change.first + change.count,
+                np.sort(change.removed),
+                now - change.seconds,
+                True,
+            )
+            for change in log[skipped + 1 :]
         ),
     ]
 
 
-def _skipped(newer: int, seconds: float) -> bool:
-    return seconds > SKIPPED_SECONDS or (newer >= KEPT and seconds > KEPT_SECONDS)
+def _is_unreachable(newer: int, seconds: float) -> bool:
+    return seconds > UNREACHABLE_SECONDS or (newer >= MIN_VERSIONS and seconds > VERSION_SECONDS)
 
 
-def written(
+def read_written_rows(
     store: SourceStore,
     collection: int,
     first_row: int,
-    taken: Sequence[LogStep],
-    damaged: Callable[[DocumentDamaged], object],
+    steps: Sequence[LogStep],
+    on_damaged: Callable[[DocumentDamaged], object],
 ) -> list[Rows | None]:
-    """What each step adds to a range: the rows of documents that it wrote, and that live at the version it leads to.
+    """Return the rows that each step adds to a shard: of documents that it wrote and that exist after it.
 
-    Raises StorageError; VersionCleared or CollectionMissing where what was read may be less than all.
+    Raises StorageError; VersionCleared or CollectionMissing if the rows that were read may be incomplete.
     """
-    first, stop = max(first_row, taken[0].first), min(first_row + SHARD_ROWS, taken[-1].stop)
+    first, stop = max(first_row, steps[0].first), min(first_row + SHARD_ROWS, steps[-1].stop)
     if first >= stop:
-        return [None] * len(taken)
-    found = [list[KeyRows]() for _ in taken]
-    with store.reading_at(taken[-1].version) as reader:
-        lasting = list(reader.vectors(collection, first=first, last=stop - 1, damaged=damaged))
-    gone = np.empty(0, dtype=np.int64)
-    for at in reversed(range(len(taken))):
-        step = taken[at]
+        return [None] * len(steps)
+    parts = [list[KeyRows]() for _ in steps]
+    with store.reading_at(steps[-1].version) as reader:
+        surviving = list(reader.vectors(collection, first=first, last=stop - 1, damaged=on_damaged))
+    removed = np.empty(0, dtype=np.int64)
+    for index in reversed(range(len(steps))):
+        step = steps[index]
         lower, upper = max(first, step.first), min(stop, step.stop)
-        short_lived = gone[(gone >= lower) & (gone < upper)]
+        short_lived = removed[(removed >= lower) & (removed < upper)]
         if len(short_lived):
             with store.reading_at(step.version) as reader:
-                more = reader.vectors(collection, among=short_lived, first=lower, last=upper - 1, damaged=damaged)
-                found[at] += list(more)
-        found[at] += [some for rows in lasting if (some := _of(rows, lower, upper)) is not None]
-        gone = np.union1d(gone, step.removed)
-    with store.reading_at(taken[0].version) as reader:
-        require_kept(reader, collection, taken[0].version)
-    return [concatenate_rows(each) for each in found]
+                short_rows = reader.vectors(
+                    collection, among=short_lived, first=lower, last=upper - 1, damaged=on_damaged
+                )
+                parts[index] += list(short_rows)
+        parts[index] += [selection for rows in surviving if (selection := _select_rows(rows, lower, upper)) is not None]
+        removed = np.union1d(removed, step.removed)
+    with store.reading_at(steps[0].version) as reader:
+        require_kept(reader, collection, steps[0].version)
+    return [concatenate_rows(step_parts) for step_parts in parts]
 
 
-def _of(rows: KeyRows, lower: int, upper: int) -> KeyRows | None:
-    """The keys of the documents from row number `lower` on and before `upper`; None where there are none."""
+def _select_rows(rows: KeyRows, lower: int, upper: int) -> KeyRows | None:
+    """Return the keys of documents from row `lower` up to but not including `upper`; None if there are none."""
     begin, end = np.searchsorted(rows.owners, (lower, upper))
     if begin == end:
         return None
@@ -193,17 +202,17 @@ log = structlog.get_logger("softkv")
 
 
 class Replica:
-    """One range; followed by one thread, compacted by another, read by many.
+    """One shard in memory; one thread makes it follow the store, another compacts it, many read it.
 
     Args:
         record: of the collection.
         first_row: the range's name.
         memory: its keys, as of a version.
-        damaged: documents that are not in it, since they are not what was written.
+        damaged: documents that are not in it, since they are not what was read_written_rows.
         sealed: its files.
 
     Attributes:
-        complete: whether all of its row numbers were given, and the documents followed that have them.
+        complete: whether all its row numbers are assigned and their documents are in memory.
     """
 
     def __init__(
@@ -222,8 +231,8 @@ class Replica:
         self._memory = memory
         self._sealed = sealed
         self.complete = False
-        self._damaged = {each.row: each for each in damaged}
-        self._turn = Lock()  # who changes the memory shows its view before the next one does
+        self._damaged = {document.row: document for document in damaged}
+        self._write_lock = Lock()  # a thread that changes the memory publishes its view before the next one changes it
 
     @classmethod
     def read(
@@ -234,56 +243,58 @@ class Replica:
         originals: Path | None,
         sealed: SealedBlocks,
     ) -> Replica:
-        """Read it as the store has it now: what its files have from them, and the rest from the store.
+        """Load the shard at the store's current version, from its files and the rest from the store.
 
         Args:
             originals: a directory for the float32 vectors; None keeps them in memory.
 
         Raises:
-            StorageError: it cannot be read; CollectionMissing where the collection was deleted.
-            MemoryError: there is no room for it.
+            StorageError: the store cannot be read; CollectionMissing if the collection was deleted.
+            MemoryError: the keys do not fit in memory.
         """
-        with store.reading() as reader:  # in one transaction: it may take longer than what is gone is kept
+        with store.reading() as reader:  # in one transaction: loading may take longer than the store keeps deleted rows
             version = reader.version(record.id)
             while True:
                 try:
-                    memory, damaged = _filled(reader, record, first_row, originals, sealed)
+                    memory, damaged = _load_memory(reader, record, first_row, originals, sealed)
                     return cls(record, first_row, memory, version, damaged, sealed)
-                except SealedError as error:  # a row was to stand behind those of a file, which are copied then
-                    log.warning("a sealed block is made anew", file=error.path.name, reason=str(error))
+                except SealedError as error:  # adding to a block copies the rows of its file, which are invalid
+                    log.warning(
+                        "sealed block is invalid; loading again without it", file=error.path.name, reason=str(error)
+                    )
                     sealed.discard(error.path)
 
     @property
     def rows(self) -> int:
-        """How many live in its newest version."""
+        """The number of live rows in its newest version."""
         return self.versions.view.n
 
     @property
     def trouble(self) -> DocumentDamaged | None:
-        """A document of it whose vectors are damaged, so that all weights would be wrong; None where there is none."""
+        """A document with damaged vectors, without which all weights would be wrong; None if there is none."""
         return next(iter(self._damaged.values()), None)
 
     def note(self, damaged: DocumentDamaged) -> None:
-        """A document of it is not what was written."""
+        """Record a damaged document."""
         self._damaged[damaged.row] = damaged
 
-    def follow(self, taken: Sequence[LogStep], written: Sequence[Rows | None]) -> bool:
-        """Go on to the version that the steps lead to, each of which adds what was written → whether rows changed.
+    def follow(self, steps: Sequence[LogStep], read_written_rows: Sequence[Rows | None]) -> bool:
+        """Apply steps, each with the rows that it adds; return whether rows changed.
 
         Raises:
-            MemoryError: there is no room for them; it is not to be asked any more, and has to be read anew.
-            AttentionError: they do not belong into its memory; the same.
+            MemoryError: the rows do not fit in memory; the replica must be dropped and loaded again.
+            AttentionError: the rows do not fit the collection; the same.
         """
         changed = False
-        for step, add in zip(taken, written, strict=True):
+        for step, add in zip(steps, read_written_rows, strict=True):
             removed = step.removed_from(self.first_row)
-            with self._turn:
+            with self._write_lock:
                 view = self._memory.view
                 if add is not None or len(removed):
                     view = self._memory.publish(add=add, remove=removed)
                     changed = True
-                whole = not self._sound_again(removed)
-                if step.one and whole:
+                complete_views = not self._drop_damaged(removed)
+                if step.one and complete_views:
                     self.versions.follow(view, step.since)
                 else:
                     self.versions.begin(step.version, view)
@@ -292,72 +303,72 @@ class Replica:
         return changed
 
     def compact(self) -> bool:
-        """Write small blocks together; for a thread of its own → whether there was anything to do."""
+        """Merge small blocks, in a thread of its own; return whether there was anything to do."""
         if not self._memory.compact():
             return False
-        with self._turn:
+        with self._write_lock:
             self.versions.replace(self._memory.view)
         self.masks.forget()
         return True
 
     def seal(self) -> bool:
-        """Check some of the originals that lie in its files, or write a file → whether there was anything to do.
+        """Check some original vectors in its files, or write a file; return whether there was anything to do.
 
         Raises:
-            SealedError: an original is not what was written, see `discard`.
+            SealedError: an original is not what was read_written_rows, see `discard`.
         """
         view = self._memory.view
         return self._sealed.check_next_originals(view) or self._sealed.step(view, complete=self.complete)
 
     def discard(self, path: Path) -> bool:
-        """A file is not what was written, and is removed → whether it has rows of this range, which is to be read anew.
+        """Remove an invalid file; return whether the replica has rows of it and must be loaded again.
 
-        A version before the newest may have rows in it when the newest has none.
+        An older version may have rows of the file even if the newest has none.
         """
         return self._sealed.discard(path, self._memory.view)
 
     def let_go(self) -> None:
-        """It is held no more; its files stay."""
+        """Release the memory's claim on its files, which stay."""
         self._sealed.let_go()
 
     def mask(self, store: SourceStore, version: int, view: View, condition: Condition, name: bytes) -> Mask:
-        """Which rows of its view at a version pass a condition of that condition_digest name; raises StorageError."""
-        reader = _FieldsOfRange(store, version, self.first_row)
+        """Return the mask of the rows of a version's view that pass a condition; raise StorageError."""
+        reader = _ShardFields(store, version, self.first_row)
         return self.masks.of(Source(self._collection, version, view, reader), condition, name)
 
-    def _sound_again(self, removed: RowNumbers) -> bool:
-        """Whether a damaged document is gone: versions that had it are not to be answered from."""
-        gone = [row for row in removed.tolist() if self._damaged.pop(row, None) is not None] if self._damaged else []
-        return bool(gone)
+    def _drop_damaged(self, removed: RowNumbers) -> bool:
+        """Forget removed documents that were damaged; return whether any was, so older versions must not answer."""
+        dropped = [row for row in removed.tolist() if self._damaged.pop(row, None) is not None] if self._damaged else []
+        return bool(dropped)
 
 
-def _filled(
+def _load_memory(
     reader: SourceReader, record: CollectionRecord, first_row: int, originals: Path | None, sealed: SealedBlocks
 ) -> tuple[Memory, list[DocumentDamaged]]:
-    """Its keys, and the documents that are damaged; raises SealedError."""
-    damaged, gone = list[DocumentDamaged](), list[int]()
+    """Load the keys of a shard; return them and the damaged documents; raise SealedError."""
+    damaged, damaged_rows = list[DocumentDamaged](), list[int]()
     last = first_row + SHARD_ROWS - 1
-    found = sealed.read(record, reader)
-    among = None if found is None else found.documents
+    files = sealed.read(record, reader)
+    among = None if files is None else files.documents
     expected = len(reader.rows_where(record.id, first=first_row, last=last))
     memory = Memory(record.settings.similarity, originals, expected=expected)
 
     def note(error: DocumentDamaged) -> None:
         damaged.append(error)
-        gone.append(error.row or 0)
+        damaged_rows.append(error.row or 0)
 
     def batches() -> Iterator[Rows]:
-        for each in reader.vectors(record.id, among=among, first=first_row, last=last, damaged=note):
-            yield Rows(each.numbers, each.keys, each.values, each.owners)
+        for batch in reader.vectors(record.id, among=among, first=first_row, last=last, damaged=note):
+            yield Rows(batch.numbers, batch.keys, batch.values, batch.owners)
 
-    fill_memory(memory, found, batches(), gone)
+    fill_memory(memory, files, batches(), damaged_rows)
     return memory, damaged
 
 
-class _FieldsOfRange:
-    """What filters ask of a version of the store, of the documents of one range only; asked as seldom as can be.
+class _ShardFields:
+    """A version's fields for filters, limited to the documents of one shard.
 
-    Raises VersionCleared or CollectionMissing where what was found may be less than all.
+    Raises VersionCleared or CollectionMissing if the result may be incomplete.
     """
 
     def __init__(self, store: SourceStore, version: int, first_row: int) -> None:
@@ -365,16 +376,16 @@ class _FieldsOfRange:
         self._first, self._last = first_row, first_row + SHARD_ROWS - 1
 
     def column(self, collection: int, field: str, *, after: int = 0, most_bytes: int | None = None) -> Column | None:
-        """See `FieldReader`."""
-        behind = max(after, self._first - 1)
+        """Return a column; see `FieldReader`."""
+        start = max(after, self._first - 1)
         with self._store.reading_at(self._version) as reader:
-            found = reader.column(collection, field, after=behind, last=self._last, most_bytes=most_bytes)
+            column = reader.column(collection, field, after=start, last=self._last, most_bytes=most_bytes)
             require_kept(reader, collection, self._version)
-        return found
+        return column
 
     def rows_where(self, collection: int, condition: Condition | None = None) -> RowNumbers:
-        """See `FieldReader`."""
+        """Return the rows that pass; see `FieldReader`."""
         with self._store.reading_at(self._version) as reader:
-            found = reader.rows_where(collection, condition, first=self._first, last=self._last)
+            rows = reader.rows_where(collection, condition, first=self._first, last=self._last)
             require_kept(reader, collection, self._version)
-        return found
+        return rows

@@ -1,4 +1,4 @@
-"""What a slot asks of the store that it follows: less than a store can do, so that a test can stand in for it."""
+"""What a node needs of the store that it follows; a test can implement this smaller protocol."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from service.storage import (
 
 
 class VersionCleared(StorageError):
-    """What is stored of a version may be less than it had."""
+    """Rows of a version may have been deleted from the store since."""
 
     def __init__(self, collection: int, version: int) -> None:
         super().__init__(f"version {version} of collection {collection} was followed by another too long ago")
 
 
 class SourceReader(ChecksumReader, Protocol):
-    """A reader of one state, or of one version of a collection; each method is as `SharedReader` has it."""
+    """A reader of one state, or of one version of a collection; the methods are those of `SharedReader`."""
 
     def version(self, collection: int) -> int:
-        """Of a collection, as this reader sees it; raises CollectionMissing."""
+        """Return a collection's version as this reader sees it; raise CollectionMissing."""
 
     def is_retained(self, collection: int) -> bool:
-        """Whether all that was read of a version until now was there; raises CollectionMissing."""
+        """Return whether everything read of a version so far was complete; raise CollectionMissing."""
 
     def vectors(
         self,
@@ -46,38 +46,40 @@ class SourceReader(ChecksumReader, Protocol):
         first: int = 0,
         last: int | None = None,
     ) -> Iterator[KeyRows]:
-        """The keys of documents with row numbers from `first` to `last`."""
+        """Yield the keys of documents with row numbers from `first` to `last`."""
 
     def column(
         self, collection: int, field: str, *, after: int = 0, last: int | None = None, most_bytes: int | None = None
     ) -> Column | None:
-        """A field of documents with row numbers above `after`, up to `last`; None where it takes too much memory."""
+        """Return a field of documents with rows above `after`, up to `last`; None if it takes too much memory."""
 
 
 class SourceStore(Protocol):
-    """A store that slots follow: a `service.storage.SharedStore` is one."""
+    """A store that nodes follow; `service.storage.SharedStore` is one."""
 
     @property
     def nodes(self) -> NodeRegistry:
-        """Who holds which ranges of row numbers in memory."""
+        """The registry of nodes and of the shards that they hold."""
 
     def extents(self) -> dict[int, Extent]:
-        """How far every collection goes, by its number."""
+        """Return the extent of every collection, by its number."""
 
     def extent(self, collection: int) -> tuple[CollectionRecord, Extent]:
-        """A collection and how far it goes at this moment; raises CollectionMissing."""
+        """Return a collection's record and its extent at this moment; raise CollectionMissing."""
 
     def change_log(self, collection: int, after: int) -> list[VersionChange] | None:
-        """What each version since one did, in order; None where that is too long ago."""
+        """Return the changes of each version after one, in order; None if the log no longer reaches back so far."""
 
     def reading(self) -> AbstractContextManager[SourceReader]:
-        """One consistent state for as long as the block runs."""
+        """Open a reader of one consistent state, valid inside the block."""
 
     def reading_at(self, version: int) -> AbstractContextManager[SourceReader]:
-        """What one collection was at a version, or is; nothing is held meanwhile."""
+        """Open a reader of one collection's version; it holds no transaction."""
 
 
 def require_kept(reader: SourceReader, collection: int, version: int) -> None:
-    """Raise VersionCleared where what was read of a version may not be all; CollectionMissing where it is gone."""
+    """Check that all that was read of a version was complete.
+
+    Raises: VersionCleared; CollectionMissing if the collection was deleted."""
     if not reader.is_retained(collection):
         raise VersionCleared(collection, version)

@@ -191,8 +191,8 @@ class History:
         assert len(telling) >= min(COPIES, len(members)) > 0
         for name in telling & self.slots.keys():
             running = self.slots[name]
-            if not running.stepping and running.shard._arrangement._joined:
-                told_now = (number, first_row) in running.shard._arrangement._told
+            if not running.stepping and running.shard._assignment._joined:
+                told_now = (number, first_row) in running.shard._assignment._published
                 assert (number, first_row) in running.held or not told_now
         self.count("given up")
 

@@ -222,4 +222,4 @@ class Running:
 
     @property
     def held(self) -> set[tuple[int, int]]:
-        return {(number, row) for number, each in self.shard._holdings.items() for row in each.ranges}
+        return {(number, row) for number, each in self.shard._collections.items() for row in each.ranges}

@@ -216,7 +216,7 @@ def test_without_a_token_it_says_how_one_is_named(address, folder, monkeypatch, 
 
 
 def test_where_nobody_listens_there_is_no_cluster(folder, monkeypatch):
-    monkeypatch.setattr("service.cluster.ray_node.KNOCK_SECONDS", 0.5)
+    monkeypatch.setattr("service.cluster.ray_node.CONNECT_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with pytest.raises(ClusterUnreachable, match=rf"127\.0\.0\.1:{port} \(Connection refused\)"):

@@ -190,7 +190,7 @@ def test_it_is_closed_once_the_look_has_ended_that_was_begun(slots):
         assert go.wait(60)
         ended.append(True)
 
-    shard._look = look
+    shard._sync = look
     shard.start()
     assert begun.wait(60)
     threading.Timer(0.1, go.set).start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.cluster.node.replica import KEPT, SKIPPED_SECONDS, LogStep, steps, written
+from service.cluster.node.replica import MIN_VERSIONS, UNREACHABLE_SECONDS, LogStep, plan_steps, read_written_rows
 from service.cluster.placement import SHARD_ROWS
 from service.storage import CollectionMissing, VersionChange
 from tests.service.cluster.linked import Link
@@ -21,22 +21,22 @@ def plain(step: LogStep) -> tuple[int, int, int, list[int], float, bool]:
 
 
 def test_versions_that_nobody_asks_for_are_one_step():
-    old = SKIPPED_SECONDS + 1
+    old = UNREACHABLE_SECONDS + 1
     log = [logged(4, old + 5, 9), logged(5, old, 3, 2), logged(6, old), logged(7, 1.0, 60, 8), logged(8, 0.0)]
-    assert [plain(each) for each in steps(log, 100.0)] == [
+    assert [plain(each) for each in plan_steps(log, 100.0)] == [
         (6, 40, 70, [2, 3, 9], 100 - old, False),
         (7, 70, 80, [8, 60], 99.0, True),
         (8, 80, 90, [], 100.0, True),
     ]
-    assert [each.version for each in steps(log[-1:], 0)] == [8]
+    assert [each.version for each in plan_steps(log[-1:], 0)] == [8]
 
 
 def test_the_newest_have_a_step_each_unless_there_are_very_many():
     many = [logged(i, 3.0) for i in range(1, 201)]
-    assert [each.version for each in steps(many, 0)] == list(range(201 - KEPT, 201))
-    assert not steps(many, 0)[0].one
+    assert [each.version for each in plan_steps(many, 0)] == list(range(201 - MIN_VERSIONS, 201))
+    assert not plan_steps(many, 0)[0].one
     at_once = [logged(i, 1.0) for i in range(1, 201)]
-    assert [each.version for each in steps(at_once, 0)] == list(range(1, 201))
+    assert [each.version for each in plan_steps(at_once, 0)] == list(range(1, 201))
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def store() -> SimulatedStore:
 
 def added(store: SimulatedStore, number: int, first_row: int, log: list[VersionChange]) -> list[list[int]]:
     link = Link(store, lambda: None, lambda *_: None, lambda *_: None)
-    found = written(link, number, first_row, steps(log, 0.0), lambda _: None)
+    found = read_written_rows(link, number, first_row, plan_steps(log, 0.0), lambda _: None)
     return [[] if each is None else each.numbers.tolist() for each in found]
 
 
@@ -62,8 +62,8 @@ def test_a_step_adds_what_lives_at_its_version_and_what_soon_died_is_read_as_wel
     assert log is not None
     assert added(store, number, 0, log) == [[1, 2, 3, 4, 5], [6], [SHARD_ROWS - 1], []]
     assert added(store, number, SHARD_ROWS, log) == [[], [], [], [SHARD_ROWS + i for i in range(4)]]
-    assert [each.removed_from(0).tolist() for each in steps(log, 0.0)] == [[], [2], [3, 6], []]
-    assert [len(each.removed_from(SHARD_ROWS)) for each in steps(log, 0.0)] == [0, 0, 0, 0]
+    assert [each.removed_from(0).tolist() for each in plan_steps(log, 0.0)] == [[], [2], [3, 6], []]
+    assert [len(each.removed_from(SHARD_ROWS)) for each in plan_steps(log, 0.0)] == [0, 0, 0, 0]
 
 
 def test_a_document_belongs_to_the_range_of_its_first_row_with_all_of_its_rows(store):

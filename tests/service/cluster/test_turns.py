@@ -10,7 +10,7 @@ import pytest
 from attention.lookup import of_bytes, to_bytes
 from service.cluster import Node
 from service.cluster.errors import ScanTimeout
-from service.cluster.node.node import AT_ONCE, ScanLimiter
+from service.cluster.node.node import MAX_SCANS, ScanLimiter
 from tests.service.cluster.linked import Link
 from tests.service.cluster.simulated import SimulatedStore
 from tests.waiting import until
@@ -20,31 +20,31 @@ def test_what_reads_all_rows_waits_for_its_turn_and_no_longer_than_it_may():
     turns, go, begun = ScanLimiter(), Event(), []
 
     def scan():
-        with turns.taken("gather", 60):
+        with turns.acquire("gather", 60):
             begun.append(1)
             assert go.wait(60)
 
-    with ThreadPoolExecutor(AT_ONCE + 1) as threads:
-        first = [threads.submit(scan) for _ in range(AT_ONCE)]
-        until(lambda: len(begun) == AT_ONCE)
-        with pytest.raises(ScanTimeout), turns.taken("rows", 0.05):
+    with ThreadPoolExecutor(MAX_SCANS + 1) as threads:
+        first = [threads.submit(scan) for _ in range(MAX_SCANS)]
+        until(lambda: len(begun) == MAX_SCANS)
+        with pytest.raises(ScanTimeout), turns.acquire("rows", 0.05):
             pytest.fail("three at a time")
-        with pytest.raises(ScanTimeout), turns.taken("sampled", -1.0):
+        with pytest.raises(ScanTimeout), turns.acquire("sampled", -1.0):
             pytest.fail("three at a time")
-        with turns.taken("values", 0.0), turns.taken(None, 0.0):
+        with turns.acquire("values", 0.0), turns.acquire(None, 0.0):
             begun.append(2)
         next_one = threads.submit(scan)
         go.set()
         for each in [*first, next_one]:
             each.result(60)
-    assert begun.count(1) == AT_ONCE + 1
+    assert begun.count(1) == MAX_SCANS + 1
     assert begun.count(2) == 1
 
 
 def test_a_turn_is_given_back_after_an_error():
     turns = ScanLimiter()
-    for _ in range(2 * AT_ONCE):
-        with pytest.raises(ZeroDivisionError), turns.taken("gather", 0.0):
+    for _ in range(2 * MAX_SCANS):
+        with pytest.raises(ZeroDivisionError), turns.acquire("gather", 0.0):
             1 / 0  # noqa: B018
 
 
@@ -67,11 +67,11 @@ def test_a_slot_scans_nothing_for_whom_nobody_waits_any_more():
         message = {"collection": number, "version": 1, "ranges": [0], "condition": None}
         return of_bytes(shard.answer(to_bytes({**message, "seconds": seconds, "call": call}, {})))[0]
 
-    with ThreadPoolExecutor(AT_ONCE) as threads:
-        scans = [threads.submit(asked, "gather", 60.0) for _ in range(AT_ONCE)]
-        until(lambda: len(begun) == AT_ONCE)
+    with ThreadPoolExecutor(MAX_SCANS) as threads:
+        scans = [threads.submit(asked, "gather", 60.0) for _ in range(MAX_SCANS)]
+        until(lambda: len(begun) == MAX_SCANS)
         assert "ScanTimeout" in asked("gather", 0.05)["failed"]
         assert "failed" not in asked("owners", 0.0)
         go.set()
         assert all("failed" not in scan.result(60) for scan in scans)
-    assert begun == ["gather"] * AT_ONCE + ["owners"]
+    assert begun == ["gather"] * MAX_SCANS + ["owners"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from attention.lookup import Memory, Rows, View
-from service.cluster.node.replica import KEPT, KEPT_SECONDS, LONGEST_SECONDS, Versions
+from service.cluster.node.replica import MAX_VERSION_SECONDS, MIN_VERSIONS, VERSION_SECONDS, Versions
 
 
 def views(count: int) -> list[View]:
@@ -32,14 +32,14 @@ def test_each_version_has_its_view_and_no_other():
 def test_the_last_ones_are_kept_and_more_of_the_last_seconds_and_none_for_long():
     (view,) = views(1)
     versions = Versions(0, view)
-    for at in range(1, 3 * KEPT):
+    for at in range(1, 3 * MIN_VERSIONS):
         versions.follow(view, 0.01 * at)
     newest = versions.newest
     versions.forget(0.01 * newest)
     assert versions.oldest == 0  # all of them were the newest a moment ago
-    versions.forget(0.01 * newest + KEPT_SECONDS)
-    assert KEPT <= newest - versions.oldest + 1 <= KEPT + 1
-    versions.forget(LONGEST_SECONDS)
-    assert newest - versions.oldest + 1 == KEPT
-    versions.forget(0.01 * newest + LONGEST_SECONDS + 1)
+    versions.forget(0.01 * newest + VERSION_SECONDS)
+    assert MIN_VERSIONS <= newest - versions.oldest + 1 <= MIN_VERSIONS + 1
+    versions.forget(MAX_VERSION_SECONDS)
+    assert newest - versions.oldest + 1 == MIN_VERSIONS
+    versions.forget(0.01 * newest + MAX_VERSION_SECONDS + 1)
     assert versions.oldest == newest

@@ -11,7 +11,7 @@ import pytest
 from service.encoding.background import TOPICS
 from service.encoding.models.declaration import card_temperature
 from service.encoding.registry import load_encoder
-from service.encoding.temperature import Temperature, likeliest, temperatures
+from service.encoding.temperature import Temperature, fit_temperature, temperatures
 from tests.bfloat16 import ROUGH
 
 CARD = """# A model
@@ -66,7 +66,7 @@ def test_the_default_models_is_what_it_was_trained_at(precision):
     assert encoder.temperature == Temperature(0.05, "measured")
     questions = encoder.encode([topic.question for topic in TOPICS], "query").vectors
     texts = encoder.encode([topic.text for topic in TOPICS], "document").vectors
-    doubled = 2 * likeliest(questions.astype(float) @ texts.astype(float).T)
+    doubled = 2 * fit_temperature(questions.astype(float) @ texts.astype(float).T)
     # Far from where it would be rounded to 0.02 or 0.1, each √(2 · 5) or √(5 · 10) in hundredths.
     assert 1.35 * math.sqrt(0.02 * 0.05) < doubled < math.sqrt(0.05 * 0.1) / 1.35
 
@@ -75,19 +75,19 @@ def test_the_default_models_is_what_it_was_trained_at(precision):
 def test_the_likeliest_temperature_is_the_best_of_a_grid(spread):
     questions, texts = unit(np.random.default_rng(7), 53, 31, spread)
     similarity = questions.astype(float) @ texts.astype(float).T
-    best = likeliest(similarity)
+    best = fit_temperature(similarity)
     assert 0 < best < math.inf
     assert all(likelihood(similarity, best) >= likelihood(similarity, best * factor) for factor in np.geomspace(0.2, 5))
-    assert likeliest(3 * similarity) == pytest.approx(3 * best, rel=1e-6)
+    assert fit_temperature(3 * similarity) == pytest.approx(3 * best, rel=1e-6)
     order = np.random.default_rng(1).permutation(53)
-    assert likeliest(similarity[np.ix_(order, order)]) == pytest.approx(best, rel=1e-6)
+    assert fit_temperature(similarity[np.ix_(order, order)]) == pytest.approx(best, rel=1e-6)
 
 
 def test_pairs_that_say_nothing_have_the_ends():
     random = np.random.default_rng(3)
-    assert likeliest(np.ones((5, 5))) == math.inf
-    assert likeliest(1 - np.eye(5)) == math.inf
-    assert likeliest(np.eye(5)) == 0
+    assert fit_temperature(np.ones((5, 5))) == math.inf
+    assert fit_temperature(1 - np.eye(5)) == math.inf
+    assert fit_temperature(np.eye(5)) == 0
     sharp, blind = unit(random, 53, 31, 0.0), unit(random, 53, 31, 1e3)
     assert temperatures(*sharp, similarity="cosine")["cosine"] == Temperature(0.01, "measured")
     assert temperatures(*blind, similarity="cosine")["cosine"] == Temperature(0.2, "measured")
