@@ -39,7 +39,7 @@ def test_a_table_shows_before_and_after_and_json_has_all_of_it(softkv: Softkv, l
     assert report["applied"] == any(each["value"] > each["error"] for each in report["gained"].values())
 
 
-@pytest.mark.parametrize(("line", "says"), [("{", "line 2 of"), ('{"id": "a"}', "is no question")])
+@pytest.mark.parametrize(("line", "says"), [("{", "line 2 of"), ('{"id": "a"}', "is not a question")])
 def test_a_line_that_is_no_question_is_named(softkv: Softkv, tmp_path: Path, line: str, says: str) -> None:
     path = tmp_path / "labelled.jsonl"
     path.write_text(f'{{"query": "a", "id": null}}\n{line}\n')
