@@ -39,7 +39,7 @@ TIGHT = 1e-6
 
 
 def total_variation(
-    found: Distribution | Mixture,
+    distribution: Distribution | Mixture,
     normaliser: str,
     similarities: F64,
     best: float,
@@ -50,7 +50,7 @@ def total_variation(
     """What rounding moves, as if every row were among those that are known in float64.
 
     Args:
-        found: the distribution.
+        distribution: the distribution.
         similarities: float64[n] of the rows that are known, the best of all among them.
         best: the largest of them, where there is one.
         slack: a bound on their errors.
@@ -59,50 +59,50 @@ def total_variation(
     """
     if not similarities.size:
         return 0.0
-    temperature, null = found.evidence.temperature, found.evidence.null_similarity
+    temperature, null = distribution.evidence.temperature, distribution.evidence.null_similarity
     cold = temperature == 0 or normaliser == "one_hot"
     if normaliser in SUPPORT and not cold:
         return bound_sparse(similarities, null, slack, temperature, SUPPORT[normaliser])
-    bound = 1.0 if cold else bound_rounding(slack, best, temperature, found.mean_gap, documents)
+    bound = 1.0 if cold else bound_rounding(slack, best, temperature, distribution.mean_gap, documents)
     if bound > TIGHT:
         separated = bound_separated(similarities, null, slack, 0.0 if cold else temperature, alike=alike())
         bound = min(bound, separated)
     return bound
 
 
-def tail_variation(found: Mixture, error: QuantisationError) -> float:
+def tail_variation(mixture: Mixture, error: QuantisationError) -> float:
     """What quantisation moves in a tail; distances add up, so it comes on top of what rounding moves.
 
     Args:
-        found: the distribution.
+        mixture: the distribution.
         error: of similarities that were only scanned.
     """
-    return tail_bound(found, found.evidence.temperature, error)
+    return tail_bound(mixture, mixture.evidence.temperature, error)
 
 
-def tail_bound(found: Mixture | Totals, temperature: float, error: QuantisationError) -> float:
+def tail_bound(tail_totals: Mixture | Totals, temperature: float, error: QuantisationError) -> float:
     """The same of what is known of the tail alone."""
-    if found.log_tail == -math.inf:
+    if tail_totals.log_tail == -math.inf:
         return 0.0
-    mean = error.mean(found.tail, found.tail_square)
+    mean = error.mean(tail_totals.tail, tail_totals.tail_square)
     mean_error = mean / temperature if math.isfinite(mean) else math.inf
-    return bound_tail(error.largest, temperature, found.log_tail, found.tail_gap, mean_error)
+    return bound_tail(error.largest, temperature, tail_totals.log_tail, tail_totals.tail_gap, mean_error)
 
 
-def least_variation(found: Mixture, error: QuantisationError, keys: int, rows: int) -> float:
+def least_variation(mixture: Mixture, error: QuantisationError, keys: int, rows: int) -> float:
     """About the least that `tail_variation` says of a scan that looks more rows up; where it is too much none will do.
 
     No row that was summed weighs more than one at the threshold, and errors are felt least where all that stay in the
     tail weigh alike.
 
     Args:
-        found: the distribution after a scan that looked up fewer.
+        mixture: the distribution after a scan that looked up fewer.
         error: of similarities that were only scanned.
         keys: how many rows pass.
         rows: how many may be looked up.
     """
-    tail = found.tail - float(found.candidates.sum()) - rows * float(found.factors.max(initial=0.0))
+    tail = mixture.tail - float(mixture.candidates.sum()) - rows * float(mixture.factors.max(initial=0.0))
     if tail <= 0:
         return 0.0
-    alike = replace(found, tail=tail, log_tail=math.log(tail), tail_gap=0.0, tail_square=tail * tail / keys)
+    alike = replace(mixture, tail=tail, log_tail=math.log(tail), tail_gap=0.0, tail_square=tail * tail / keys)
     return tail_variation(alike, error)

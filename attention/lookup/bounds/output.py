@@ -30,7 +30,7 @@ def bound_quantised(
     spread: Spread | None,
     residuals: Residuals | None,
     value_norm: float,
-    found: Mixture,
+    mixture: Mixture,
     error: QuantisationError,
     length: float,
     from_mean: float,
@@ -48,7 +48,7 @@ def bound_quantised(
         spread: of the values; None where it is not known.
         residuals: of rows among which are all that were summed, see `bound_value_codes`; None with the spread.
         value_norm: the largest ‖v‖.
-        found: the distribution.
+        mixture: the distribution.
         error: of similarities that were only scanned.
         length, from_mean: at least ‖ô‖, and how far ô is from the mean of all values.
         value_errors: see `accumulator.VALUE_ERRORS`, in weights.
@@ -56,18 +56,18 @@ def bound_quantised(
         exact: the part of it that the tail has no share in.
     """
     plain = 2 * variation * value_norm
-    if found.tail == 0 or spread is None or residuals is None:
+    if mixture.tail == 0 or spread is None or residuals is None:
         return plain + sum(value_errors[:3])
-    off = bound_value_codes(value_errors, found, spread, residuals, value_norm)
-    temperature = found.evidence.temperature
-    mean = error.mean(found.tail, found.tail_square)
+    off = bound_value_codes(value_errors, mixture, spread, residuals, value_norm)
+    temperature = mixture.evidence.temperature
+    mean = error.mean(mixture.tail, mixture.tail_square)
     moved = bound_blend(
         error.largest / temperature,
-        found.tail,
-        found.tail_gap,
+        mixture.tail,
+        mixture.tail_gap,
         mean / temperature if math.isfinite(mean) else math.inf,
         [
-            Centre(bound_turn(found, error, square, value_norm + length) / temperature, distance + off)
+            Centre(bound_turn(mixture, error, square, value_norm + length) / temperature, distance + off)
             for length, square, distance in (
                 (length, spread.around(from_mean), 0.0),
                 (spread.mean_length, spread.around_mean, from_mean),
@@ -133,7 +133,7 @@ def bound_blend(
     return (apart + terms * (longest + length) + sums * length) / left if left > 0 else math.inf
 
 
-def bound_turn(found: Mixture, error: QuantisationError, square: float, longest: float) -> float:
+def bound_turn(mixture: Mixture, error: QuantisationError, square: float, longest: float) -> float:
     """Σŵ·|error·p| over the tail, at most, for any p with Σp² ≤ λ and |p| ≤ R.
 
     Such are values seen from a centre along one direction. Errors are at most b each, and their squares add up to Q.
@@ -141,7 +141,7 @@ def bound_turn(found: Mixture, error: QuantisationError, square: float, longest:
     and √Q·√Σ(ŵp)², at worst with R on the heaviest λ/R² rows. What float32 adds to each error is at most `uniform`.
 
     Args:
-        found: for the weights.
+        mixture: for the weights.
         error: of similarities.
         square: λ.
         longest: R.
@@ -149,14 +149,14 @@ def bound_turn(found: Mixture, error: QuantisationError, square: float, longest:
     if error.largest == 0 or longest == 0:
         return 0.0
     rows = min(error.squares / error.largest**2, MAX_ROWS)
-    bounds = [error.largest * _root(found.heaviest(rows)) * _root(square)]
+    bounds = [error.largest * _root(mixture.heaviest(rows)) * _root(square)]
     if math.isfinite(error.squares):
-        bounds.append(longest * _root(found.heaviest(square / longest**2)) * _root(error.squares))
-    return 1.001 * (min(bounds) + error.uniform * _root(found.tail_square) * _root(square))
+        bounds.append(longest * _root(mixture.heaviest(square / longest**2)) * _root(error.squares))
+    return 1.001 * (min(bounds) + error.uniform * _root(mixture.tail_square) * _root(square))
 
 
 def bound_value_codes(
-    value_errors: Sequence[float], found: Mixture, spread: Spread, residuals: Residuals, longest: float
+    value_errors: Sequence[float], mixture: Mixture, spread: Spread, residuals: Residuals, longest: float
 ) -> float:
     """A bound on ‖Σ a·v − ô‖ over the rows that were summed, a their weights before they were rounded to levels.
 
@@ -172,16 +172,16 @@ def bound_value_codes(
 
     Args:
         value_errors: see `accumulator.VALUE_ERRORS`, in weights.
-        found: for Σa² over all rows that were summed.
+        mixture: for Σa² over all rows that were summed.
         spread: of the values of all rows.
         residuals: Σ r, and n.
         longest: the largest ‖v‖.
     """
     left_out, residual, rounding, mass, rounding_square = value_errors
     mean = mass / max(residuals.count, 1)
-    uneven = max(1.0001 * found.summed_square - (1 - 2e-4) * mean * mass, 0.0)
+    uneven = max(1.0001 * mixture.summed_square - (1 - 2e-4) * mean * mass, 0.0)
     apart = _root(uneven) * _root(spread.residual_spread)
-    scales = found.tail * (2.0**-23 * longest + 2.0**-140 * math.sqrt(len(spread.mean)))
+    scales = mixture.tail * (2.0**-23 * longest + 2.0**-140 * math.sqrt(len(spread.mean)))
     every = _root(spread.around_zero) + _root(spread.residual_spread)
     levels = 1.0001 * _root(rounding_square) * every
     return left_out + min(residual + mean * residuals.length, apart + scales) + min(rounding, levels)

@@ -20,10 +20,10 @@ from attention.lookup.memory.tiles import RowIndices, Tile
 SINGLE_THREAD_ROWS = 1024
 
 MAX_PREFETCHED_ROWS = 65_536
-"""Where more rows than this are looked up, they lie so close that the system reads ahead by itself."""
+"""More rows than this lie so close together that the system reads ahead by itself."""
 
 LISTED_PER_LOOKUP = 8
-"""Looking a row up takes at least as long as going through so many that were listed."""
+"""Looking up a row takes at least as long as reading this many listed candidates."""
 
 Result = TypeVar("Result")
 
@@ -135,18 +135,18 @@ def add_rows(rows: RowIndices, places: I64, queries: I64, weights: F64, outputs:
 
 
 def _split_evenly(count: int, parts: int) -> list[slice]:
-    """So many things in so many parts, one after another, about as large as each other."""
+    """Return consecutive slices of `count` items: `parts` of about equal size."""
     edges = np.linspace(0, count, parts + 1).astype(int).tolist()
     return [slice(first, last) for first, last in pairwise(edges)]
 
 
 def _map_tiles(read: Callable[[Tile], Result], tiles: Sequence[Tile]) -> list[Result]:
-    """What `read` makes of each tile, in order; in the lookup's threads where there are many."""
+    """Return the results of `read` for each tile, in order; in the lookup's threads if there are 3 tiles or more."""
     return [read(tile) for tile in tiles] if len(tiles) < 3 else list(pool().map(read, tiles))
 
 
 def gaussian_similarities(query: F64, keys: F64) -> F64:
-    """−½·‖q − k‖², every row summed alike.
+    """Compute −½·‖q − k‖², every row summed in the same order.
 
     Args:
         query: float64[d], or float64[r, d], one for each key.
@@ -160,7 +160,7 @@ def gaussian_similarities(query: F64, keys: F64) -> F64:
 
 
 def scale_products(similarity: str, products: F64, query_norm: F64, norms: F64, dimension: int) -> F64:
-    """q·k made into cosine, dot or scaled_dot, in place."""
+    """Turn q·k into cosine, dot or scaled_dot, in place."""
     if similarity == "cosine":
         products /= query_norm * norms
         return np.clip(products, -1.0, 1.0, out=products)

@@ -14,14 +14,14 @@ from attention.lookup.rescoring.originals import compute_similarities
 
 
 class DocumentGrouping:
-    """Which of some rows are keys of one document.
+    """The rows of each document among some rows.
 
     Args:
-        owners: int64[n], the document that each row is a key of; fastest where they ascend.
+        owners: int64[n], the document that each row is a key of; fastest if they ascend.
 
     Attributes:
         numbers: int64[m], the documents, ascending.
-        counts: int64[m], how many of the rows each has.
+        counts: int64[m], the number of rows of each document.
     """
 
     def __init__(self, owners: I64) -> None:
@@ -54,8 +54,8 @@ class DocumentGrouping:
         """int64[m]: the first row of each document that has the largest of float64[n]."""
         values = self._together(values)
         hits = np.flatnonzero(values == np.repeat(np.maximum.reduceat(values, self._starts), self.counts))
-        found = hits[np.searchsorted(hits, self._starts)]
-        return found if self._order is None else self._order[found]
+        first_hits = hits[np.searchsorted(hits, self._starts)]
+        return first_hits if self._order is None else self._order[first_hits]
 
     def break_ties(self, logits: F64, shown: Index, raw: Callable[[Index], F64]) -> F64:
         """float64[n]: the similarity of each row with the largest logit of a document at `shown`, −∞ for the others.
@@ -66,9 +66,9 @@ class DocumentGrouping:
         Args:
             raw: the similarities of some of the rows.
         """
-        wanted = np.zeros(len(self.numbers), dtype=np.bool_)
-        wanted[shown] = True
-        ties = np.flatnonzero(wanted[self.index] & (logits == self.best(logits)[self.index]))
+        is_shown = np.zeros(len(self.numbers), dtype=np.bool_)
+        is_shown[shown] = True
+        ties = np.flatnonzero(is_shown[self.index] & (logits == self.best(logits)[self.index]))
         similarities = np.full(len(logits), -np.inf)
         similarities[ties] = raw(ties)
         return similarities
@@ -90,8 +90,8 @@ def log_parts(grouping: DocumentGrouping, similarities: F64, temperature: float)
         temperature: 0 or more; at 0 the logarithm of how many keys of a document tie for the best of all.
     """
     if temperature > 0:
-        own = grouping.best(similarities)[grouping.index]
-        return np.log(grouping.sums(np.exp((similarities - own) / temperature)))
+        document_best = grouping.best(similarities)[grouping.index]
+        return np.log(grouping.sums(np.exp((similarities - document_best) / temperature)))
     ties = grouping.sums((similarities == similarities.max(initial=-np.inf)).astype(np.float64))
     return np.log(np.maximum(ties, 1.0))
 

@@ -112,15 +112,15 @@ def scan(
 
 
 def all_rows(view: View) -> RowIndices:
-    """Where every row of a view stands, removed ones included; the same one whoever asks."""
+    """Return the indices of all rows of a view, removed ones included; cached, so that all callers share them."""
     if view in _ALL_ROWS:
         return _ALL_ROWS[view]
-    tiles, place = [], 0
+    tiles, start_index = [], 0
     for segment in view.segments:
-        tiles.append(Tile(segment, slice(0, segment.count), place, place + segment.count))
-        place += segment.count
-    found = _ALL_ROWS[view] = RowIndices(tiles, beyond_memory=view.beyond_memory)
-    return found
+        tiles.append(Tile(segment, slice(0, segment.count), start_index, start_index + segment.count))
+        start_index += segment.count
+    indices = _ALL_ROWS[view] = RowIndices(tiles, beyond_memory=view.beyond_memory)
+    return indices
 
 
 def _work(
@@ -156,7 +156,7 @@ def _run_pass(running: Kernels, into: Accumulator, keys: CodedKeys, done: int, p
 
 
 def max_similarities(queries: QueryCodes, similarity: str, key_norm: float) -> F64:
-    """float64[q]: no scanned similarity is larger, on either side, of keys of that length at most."""
+    """Return float64[q], upper bounds on |scanned similarity| for keys whose length is at most `key_norm`."""
     longest = 1.05 if similarity == "cosine" else 2 * key_norm
     return (queries.norms + queries.residuals_norm) * longest
 

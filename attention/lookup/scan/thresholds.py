@@ -1,4 +1,4 @@
-"""Where lists open: a sample of the rows that pass, which says about how high the best of all lie."""
+"""Initial thresholds of the candidate lists, from a sample of the rows that pass."""
 
 from __future__ import annotations
 
@@ -27,51 +27,54 @@ EVERY_ROW = np.ones(BLOCK_ROWS, dtype=np.bool_)
 
 @dataclass(frozen=True)
 class ThresholdSample:
-    """How the rows that lists open by are drawn: one in `stride` of every segment, of which the best `count` matter."""
+    """The sample for the initial thresholds: one row in `stride` of every segment, of which the best `count` matter."""
 
     stride: int
     count: int
 
     @classmethod
     def of(cls, stride: int, rows: int, listed: int) -> ThresholdSample:
-        """Of so many rows, about so many of them to be listed, whose samples hold one row in `stride` or more."""
+        """Return the sample for `rows` rows, about `listed` of them to be listed.
+
+        The segments' own samples hold one row in `stride` or more.
+        """
         stride *= max(1, round(rows / (SAMPLE_STRIDE * SAMPLED_ROWS)))
         return cls(stride, max(4, max(listed, MIN_LISTED) // stride))
 
     def of_segment(self, segment: Segment) -> I64:
-        """Where they stand in a segment, also in one that has more of its rows in its sample."""
-        places = segment.sample_rows
-        return places[: min(-(-segment.count // self.stride), len(places))]
+        """Return the positions of the sampled rows in a segment, which may sample more of its rows."""
+        positions = segment.sample_rows
+        return positions[: min(-(-segment.count // self.stride), len(positions))]
 
 
 def sample_stride(view: View, mask: Mask | None) -> int:
-    """Every segment with rows that pass has one row of so many in its sample, or more."""
+    """Return the largest stride: every segment with rows that pass samples one row in this many, or more."""
     return max((segment.sample_stride for segment, _ in view.passing(mask)), default=1)
 
 
 def sample_best(
     view: View, mask: Mask | None, bias: Bias | None, queries: QueryCodes, sampling: ThresholdSample
 ) -> tuple[F32, int]:
-    """(float32[q, count], the best of a sample of the rows that pass, ascending; and how many of it pass)."""
+    """Return float32[q, count], the best sampled rows that pass, ascending; and how many sampled rows pass."""
     running = kernels()
     packed = running.pack_queries(queries.codes, queries.scales.astype(np.float32), fine=queries.fine)
     return _sample_best(view, mask, bias, running, packed, queries.count, sampling)
 
 
 def merge_thresholds(samples: Sequence[tuple[F32, int]], count: int) -> F32:
-    """float32[q], from where on to list, of what samples of all parts had: their best float32[q, ≥ count] together."""
+    """Return float32[q], the initial thresholds from all shards' samples, each the best float32[q, ≥ count]."""
     seen = sum(rows for _, rows in samples)
     best = np.concatenate([best for best, _ in samples], axis=1)
     if seen < 4 * count:
         return np.full(len(best), NO_THRESHOLD)
-    place = best.shape[1] - count
-    return np.partition(best, place, axis=1)[:, place].copy()
+    kth = best.shape[1] - count
+    return np.partition(best, kth, axis=1)[:, kth].copy()
 
 
 def initial_thresholds(
     view: View, mask: Mask | None, bias: Bias | None, running: Kernels, packed: Any, queries: int, listed: int
 ) -> F32:
-    """float32[q]: where the best of a sample of the rows lie, so that about `listed` rows of all pass."""
+    """Return float32[q], the level of the best of a sample of the rows, so that about `listed` rows of all pass."""
     sampling = ThresholdSample.of(sample_stride(view, mask), view.n, listed)
     return merge_thresholds([_sample_best(view, mask, bias, running, packed, queries, sampling)], sampling.count)
 
@@ -87,16 +90,16 @@ def _sample_best(
 ) -> tuple[F32, int]:
     best, seen = np.full((queries, sampling.count), NO_THRESHOLD), 0
     for segment, passes in view.passing(mask):
-        sample, places = segment.sample, sampling.of_segment(segment)
-        count = len(places)
-        allowed = EVERY_ROW[:count] if passes is None else passes[places]
+        sample, positions = segment.sample, sampling.of_segment(segment)
+        count = len(positions)
+        allowed = EVERY_ROW[:count] if passes is None else passes[positions]
         seen += int(np.count_nonzero(allowed))
-        addends = addends_for(bias, segment, places)
+        addends = addends_for(bias, segment, positions)
         running.sample_top(CodedKeys(sample.codes, sample.scales[:count], allowed, 0, addends), packed, best)
     return best, seen
 
 
 def addends_for(bias: Bias | None, segment: Segment, rows: slice | I64) -> F32:
-    """float32[r], what is added to the similarities of some rows of a segment; float32[0] for nothing."""
+    """Return float32[r], the addends of some rows of a segment; float32[0] for none."""
     addends = NO_ADDENDS if bias is None else bias.scanned(segment)
     return addends[rows] if len(addends) else addends

@@ -14,7 +14,7 @@ from attention.lookup.softmax.null_key import NullKey
 from attention.normalisers import entmax15, sparsemax
 
 SUPPORT = {"sparsemax": 1.0, "entmax15": 2.0}
-"""How far below the largest logit a weight can still be above zero."""
+"""The distance below the largest logit within which a weight can be above zero."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,8 +84,8 @@ def one_hot(
             of ties.
     """
     if similarities.size == 0:
-        none = _no_documents(null, temperature)
-        return none if log_partition else Distribution(none.weights, replace(none.evidence, log_partition=None), 0.0)
+        empty = _no_documents(null, temperature)
+        return empty if log_partition else Distribution(empty.weights, replace(empty.evidence, log_partition=None), 0.0)
     best, level = float(similarities.max()), None if null is None else null.similarity
     if temperature == np.inf:  # every logit is the same
         similarities, best, level = np.zeros_like(similarities), 0.0, None if level is None else 0.0
@@ -125,15 +125,15 @@ def sparse(similarities: F64, null: NullKey | None, temperature: float, normalis
     shares = (sparsemax if normaliser == "sparsemax" else entmax15)(together)
     weights = np.zeros(similarities.size)
     weights[near] = shares[: len(near)]
-    held = weights[weights > 0] / max(weights.sum(), np.finfo(np.float64).tiny)
-    entropy = float(-(held * np.log(held)).sum())
+    positive = weights[weights > 0] / max(weights.sum(), np.finfo(np.float64).tiny)
+    entropy = float(-(positive * np.log(positive)).sum())
     evidence = Evidence(
         temperature=temperature,
         null_weight=0.0 if null is None else float(shares[-1]),
         null_similarity=None if null is None else null.similarity,
         log_partition=None,
         entropy=entropy,
-        effective_documents=float(np.exp(entropy)) if len(held) else 0.0,
+        effective_documents=float(np.exp(entropy)) if len(positive) else 0.0,
     )
     return Distribution(weights, evidence, 0.0)
 
@@ -158,7 +158,7 @@ def logistic(x: float) -> float:
 
 
 MAX_NULL_LOGIT = 1e300
-"""No null key's logit is taken for more, on either side."""
+"""The largest |logit| of a null key; larger ones are clipped."""
 
 
 def relative_logits(similarities: F64, biases: F64, temperature: float) -> tuple[F64, float]:
@@ -173,14 +173,14 @@ def relative_logits(similarities: F64, biases: F64, temperature: float) -> tuple
 
 
 def null_logit(null: NullKey | None, temperature: float, peak: float = 0.0) -> float | None:
-    """Of a null key, beside logits relative to a peak."""
+    """Return the logit of a null key, relative to the same peak as the other logits."""
     if null is None:
         return None
     return float(np.clip((null.similarity - peak) / temperature + null.log_count, -MAX_NULL_LOGIT, MAX_NULL_LOGIT))
 
 
 def restore_evidence(evidence: Evidence, null: NullKey | None, temperature: float, peak: float = 0.0) -> Evidence:
-    """The evidence of similarities at a temperature, of that of their logits.
+    """Convert the evidence of logits to that of similarities at a temperature.
 
     Args:
         evidence: of logits relative to the peak, at temperature 1.
@@ -203,10 +203,10 @@ def one_hot_with_bias(similarities: F64, biases: F64, null: NullKey | None, *, l
         null: the null key at temperature 0, or None.
         log_partition: whether there is one: ln Σ exp(bias) over the ties.
     """
-    found = one_hot(similarities, null, 0.0, log_partition=log_partition)
+    unbiased = one_hot(similarities, null, 0.0, log_partition=log_partition)
     best = similarities.max(initial=-np.inf)
     if not similarities.size or (null is not None and null.similarity > best):
-        return found
+        return unbiased
     ties = similarities == best
     logits = biases[ties]
     peak = max(float(logits.max()), 0.0 if null is not None and null.similarity == best else -np.inf)
@@ -216,12 +216,12 @@ def one_hot_with_bias(similarities: F64, biases: F64, null: NullKey | None, *, l
     weights = np.zeros(similarities.size)
     weights[ties] = masses / (mass + null_mass)
     # Relative to the heaviest key, for all of them may vanish beside a null key.
-    own = logits - logits.max()
-    own_masses = np.exp(own)
+    relative = logits - logits.max()
+    own_masses = np.exp(relative)
     own_mass = float(own_masses.sum())
-    entropy = float(np.log(own_mass) - (own_masses * own).sum() / own_mass)
+    entropy = float(np.log(own_mass) - (own_masses * relative).sum() / own_mass)
     evidence = replace(
-        found.evidence,
+        unbiased.evidence,
         null_weight=null_mass / (mass + null_mass),
         log_partition=peak + float(np.log(mass + null_mass)) if log_partition else None,
         entropy=entropy,
@@ -236,7 +236,7 @@ STRIDE = 3.0
 
 
 def solve_temperature(similarities: F64, target: float, counts: F64 | None = None) -> float:
-    """The temperature T at which exp(entropy of softmax(s/T)) is `target`.
+    """Return the temperature T at which exp(entropy of softmax(s/T)) is `target`.
 
     The entropy H rises with T, dH/d(ln T) being the variance of the logits, so a bracketed Newton search in
     (ln T, ln documents) finds it.
@@ -244,10 +244,10 @@ def solve_temperature(similarities: F64, target: float, counts: F64 | None = Non
     Args:
         similarities: float64[n] of all documents, the null key left out.
         target: documents, at least 1; more than half of them counts as half.
-        counts: float64[n], how many documents stand at each similarity; None for one.
+        counts: float64[n], the number of documents at each similarity; None for one.
 
     Returns:
-        T, to well under 1 % of the target; 0 where at least `target` documents tie for the best.
+        T, to well under 1 % of the target; 0 if at least `target` documents tie for the best.
     """
     if similarities.size == 0:
         return 0.0
@@ -260,21 +260,21 @@ def solve_temperature(similarities: F64, target: float, counts: F64 | None = Non
     low, high = np.log(SMALLEST_TEMPERATURE), np.log(max(2 * float(gaps.max()), 2 * SMALLEST_TEMPERATURE))
     near = min(int(2 * target), gaps.size - 1)
     nearest = np.partition(gaps, near)[: near + 1]
-    at = float(np.clip(np.log(max(float(nearest.mean()), SMALLEST_TEMPERATURE)), low, high))
+    log_temperature = float(np.clip(np.log(max(float(nearest.mean()), SMALLEST_TEMPERATURE)), low, high))
     goal = np.log(target)
     for _ in range(STEPS):
-        logits = gaps / -np.exp(at)
+        logits = gaps / -np.exp(log_temperature)
         masses = counts * np.exp(logits)
         mass = masses.sum()
         mean = (masses @ logits) / mass
         excess = np.log(mass) - mean - goal
-        if abs(excess) < TOLERANCE or high - low < 1e-14 * abs(at):
+        if abs(excess) < TOLERANCE or high - low < 1e-14 * abs(log_temperature):
             break
-        low, high = (at, high) if excess < 0 else (low, at)
+        low, high = (log_temperature, high) if excess < 0 else (low, log_temperature)
         variance = (masses @ (logits * logits)) / mass - mean * mean
         with np.errstate(over="ignore"):  # infinite: out of the bracket, as it should be
             step = excess / variance if variance > 0 else np.inf
         # A step out of the bracket halves it, though by no more than STRIDE: the bracket spans 70 and more.
-        middle = float(np.clip((low + high) / 2, at - STRIDE, at + STRIDE))
-        at = at - step if low < at - step < high else middle
-    return float(np.exp(at))
+        middle = float(np.clip((low + high) / 2, log_temperature - STRIDE, log_temperature + STRIDE))
+        log_temperature = log_temperature - step if low < log_temperature - step < high else middle
+    return float(np.exp(log_temperature))

@@ -30,7 +30,7 @@ class RaggedRows:
     counts: I64
 
     def some(self, cases: Sequence[int]) -> RaggedRows:
-        """Those of some of the cases."""
+        """Return the rows of some of the cases."""
         if len(cases) == len(self.counts):
             return self
         lengths = np.diff(self.starts)[cases]
@@ -38,14 +38,14 @@ class RaggedRows:
         return RaggedRows(np.concatenate(values), np.append(0, lengths.cumsum()), self.counts[cases])
 
     def of(self, values: F64, case: int) -> tuple[F64, F64]:
-        """Of float64[m] what the known rows and the candidates of one case have."""
+        """Return the values of the known rows and of the candidates of one case, from float64[m]."""
         first, last = int(self.starts[case]), int(self.starts[case + 1])
         middle = first + int(self.counts[case])
         return values[first:middle], values[middle:last]
 
 
 NO_NULL = (-math.inf, 0.0)
-"""Similarity and logarithm of the count where there is no null key."""
+"""The similarity and the logarithm of the count if there is no null key."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,10 +90,11 @@ class Mixture:
     summed_square: float
 
     def heaviest(self, rows: float) -> float:
-        """At least the sum of the largest squared weights of the tail, of so many rows.
+        """Bound the sum of the largest squared weights of the tail, of this many rows.
 
-        The candidates' weights are known one by one, of the summed rows that none is above its factor and what their
-        squares add up to. So the largest ones are candidates above all factors first, and then at most a factor each.
+        The candidates' weights are known one by one. Of the summed rows it is known that no weight is above its factor,
+        and the sum of their squares. So the largest ones are candidates above all factors first, and then at most a
+        factor each.
         """
         level, above, up_to = self._heavy_candidates
         first = float(up_to[int(min(math.ceil(rows), above))])
@@ -133,7 +134,7 @@ def mix(
 def mix_cases(
     runs: RaggedRows, thresholds: F64, sums: F64, nulls: Sequence[NullKey | None], temperatures: F64
 ) -> Mixtures:
-    """The same for c cases that each have rows, sums and a temperature of their own.
+    """Compute the mixtures of c cases, each with rows, sums and a temperature of its own.
 
     Args:
         runs: similarities of the rows, the best of each case among the known ones.
@@ -154,12 +155,14 @@ def mix_cases(
         )
 
     run_in_parallel(weigh, len(nulls), len(weights))
-    return Mixtures(runs, temperatures, nulls, weights, factors, [Totals._make(own) for own in totals.tolist()])
+    return Mixtures(
+        runs, temperatures, nulls, weights, factors, [Totals._make(totals_row) for totals_row in totals.tolist()]
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class Mixtures:
-    """Those of c cases, each made when it is asked for.
+    """The mixtures of c cases, each built on access.
 
     Attributes:
         runs: similarities of the rows.
@@ -167,7 +170,7 @@ class Mixtures:
         nulls: the null key of each case, or None.
         weights: float64[m], of the rows.
         factors: float64[c, b], see `Mixture`.
-        totals: what each case comes to.
+        totals: the totals of each case.
     """
 
     runs: RaggedRows
@@ -181,38 +184,38 @@ class Mixtures:
         return map(self.__getitem__, range(len(self.totals)))
 
     def __getitem__(self, case: int) -> Mixture:
-        own, (known, candidates) = self.totals[case], self.runs.of(self.weights, case)
+        totals, (known, candidates) = self.totals[case], self.runs.of(self.weights, case)
         return Mixture(
             known=known,
             candidates=candidates,
             factors=self.factors[case],
             evidence=self.evidence(case),
-            mean_gap=own.mean_gap,
-            tail=own.tail,
-            log_tail=own.log_tail,
-            tail_gap=own.tail_gap,
-            tail_square=own.tail_square,
-            summed_square=own.summed_square,
+            mean_gap=totals.mean_gap,
+            tail=totals.tail,
+            log_tail=totals.log_tail,
+            tail_gap=totals.tail_gap,
+            tail_square=totals.tail_square,
+            summed_square=totals.summed_square,
         )
 
     def evidence(self, case: int) -> Evidence:
-        """Of one case."""
-        own, null, temperature = self.totals[case], self.nulls[case], float(self.temperatures[case])
+        """Return the evidence of one case."""
+        totals, null, temperature = self.totals[case], self.nulls[case], float(self.temperatures[case])
         return Evidence(
             temperature=temperature,
-            null_weight=own.null_weight,
+            null_weight=totals.null_weight,
             null_similarity=None if null is None else null.level(temperature),
-            log_partition=own.log_partition,
-            entropy=own.entropy,
-            effective_documents=math.exp(own.entropy),
+            log_partition=totals.log_partition,
+            entropy=totals.entropy,
+            effective_documents=math.exp(totals.entropy),
         )
 
 
 def known_only(weights: F64, evidence: Evidence, candidates: int) -> Mixture:
-    """Known rows that have all the weight."""
+    """Return a mixture of known rows that have all the weight."""
     return Mixture(weights, np.zeros(candidates), np.zeros(0), evidence, 0.0, 0.0, -np.inf, 0.0, 0.0, 0.0)
 
 
 def log_or_minus_inf(masses: F64) -> F64:
-    """The logarithm, −∞ of 0."""
+    """Return the logarithm, −∞ of 0."""
     return np.log(masses, out=np.full(masses.shape, -np.inf), where=masses > 0)

@@ -24,7 +24,7 @@ class NullKey:
     log_count: float = 0.0
 
     def logit(self, best: float, temperature: float) -> float:
-        """How far its logit lies above that of a key of similarity `best`, at a temperature above 0."""
+        """Return its logit minus that of a key of similarity `best`, at a temperature above 0."""
         return (self.similarity - best) / temperature + self.log_count
 
     def level(self, temperature: float) -> float:
@@ -63,11 +63,11 @@ class Background:
             )
 
     def null_key(self, temperature: float, documents: int) -> NullKey:
-        """The key that weighs as much as so many documents of the background, at least 2.
+        """Return the key that weighs as much as `documents` documents of the background, at least 2.
 
         Args:
             temperature: 0 or more, infinity included.
-            documents: n, how many a query may attend to.
+            documents: n, the number that a query may attend to.
         """
         coldest, log_count = MIN_WARMTH * self.deviation, math.log(max(documents, 2))
         warmth = max(temperature, coldest)

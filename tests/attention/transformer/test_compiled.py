@@ -103,7 +103,7 @@ def test_threads_that_share_a_text_change_nothing(model, texts, way, monkeypatch
     several = np.array([9, 70, 61])  # and texts that end within what one of them computes
     expected = Compiled(model, threads=1)(tokens, several)
     monkeypatch.setattr(module, "share_texts", lambda lengths, threads: [slice(0, len(lengths))])
-    monkeypatch.setattr(module, "in_stages", in_turns)
+    monkeypatch.setattr(module, "run_in_stages", in_turns)
     for threads in (2, 3):
         compiled = Compiled(model, threads=threads)
         np.testing.assert_array_equal(compiled(tokens, np.array([140])), alone)
