@@ -130,7 +130,7 @@ def test_who_holds_the_keys_is_told_from_the_database_alone(
         seen = "3 slots on 2 machines were seen in the last 30 seconds; 1 ranges: "
         code, state, detail = shard_check()
         assert (code, state) == (1, "broken")
-        assert detail.startswith(f"{seen}0 have 2 copies, 0 have fewer, 1 none; where that stays so")
+        assert detail.startswith(f"{seen}0 have 2 copies, 0 have fewer, 1 none; if that stays so")
         store.nodes.hold("a", number, [0])
         assert shard_check() == (0, "note", f"{seen}0 have 2 copies, 1 have fewer, 0 none")
         store.nodes.hold("c", number, [0])
