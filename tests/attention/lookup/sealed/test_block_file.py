@@ -93,7 +93,7 @@ def test_a_wrong_original_is_in_no_answer_and_no_copy(tmp_path, monkeypatch, nam
     wrong = [
         lambda: getattr(segment, name),
         lambda: getattr(Tile(segment, here, 0, 2), name)(),
-        lambda: getattr(Tile(segment, whole, 0, 4096), f"stored_{name}")(),
+        lambda: getattr(Tile(segment, whole, 0, 4096), f"load_{name}")(),
         lambda: segment.block.reallocate(segment.count, 5000, layout),
         lambda: segment.block.with_codes(segment.count, layout),
         lambda: seal(tmp_path / "b", memory.view, segment, segment.numbers),
