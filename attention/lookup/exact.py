@@ -74,7 +74,7 @@ def exact_sweep(view: AnyView, question: Question, temperatures: Sequence[float]
         documents=_documents(shard),
         keys=shard.keys,
         grouping=shard.grouping,
-        order=_order(shard),
+        order=shard.order(shard.rows),
     )
 
 
@@ -135,12 +135,6 @@ class Weighed:
         return restore_evidence(self.found.evidence, null, self.temperature, self.peak)
 
 
-def _order(shard: Shard) -> I64 | None:
-    """Return int64[keys], the sort key of rows that tie; None if rows stand in that order."""
-    order = shard.order(shard.rows)
-    return None if order is shard.rows else order
-
-
 def _documents(shard: Shard) -> int:
     return shard.keys if shard.grouping is None else len(shard.grouping.numbers)
 
@@ -188,7 +182,7 @@ def _answer(shard: Shard, weighed: Weighed, output: F64 | None) -> Answer:
         keys=shard.keys,
         output=output,
         grouping=shard.grouping,
-        order=_order(shard),
+        order=shard.order(shard.rows),
         raw=counted.similarities.__getitem__ if weighed.in_logits else None,
         biased=weighed.biases is not None and not weighed.in_logits,
     )

@@ -48,3 +48,13 @@ def test_a_sweep_and_a_condition_that_nothing_passes():
     np.testing.assert_allclose(found.weights, expected.weights, rtol=1e-12)
     (nothing,) = answers(elsewhere, [Question(KEYS[0], 0.1, mask=elsewhere.where(json.dumps([5000])))])
     assert (nothing.documents, len(nothing.numbers), nothing.output.tolist()) == (0, 0, [0.0, 0.0, 0.0])
+
+
+def test_rows_that_tie_stand_in_the_order_of_their_numbers():
+    keys = np.ones((40, 3), dtype=np.float32)
+    parts = []
+    for part in (1, 0):
+        rows = np.arange(part, 40, 2)
+        parts.append(Memory("cosine").publish(add=Rows(rows, keys[rows])))
+    (tied,) = answers(afar(parts, sampled=False), [Question(keys[0], 0.1, top_k=40)])
+    np.testing.assert_array_equal(tied.numbers, np.arange(40))
