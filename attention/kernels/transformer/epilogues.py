@@ -100,14 +100,14 @@ def finish(
     rows: Any,
     bias: Any,
     layer: Any,
-    column: Any,
+    first_column: Any,
     columns: Any,
     curve: Any,
     out: Any,
     row: Any,
     into: Any,
 ) -> Any:
-    """Set out[row : row + rows, into : into + columns] = curve(sums + bias[at : at + columns]), packed.
+    """Set out[row : row + rows, into : into + columns] = curve(sums + bias[first_column :]), packed.
 
     Args:
         way: how out is packed; see `packing`.
@@ -119,11 +119,18 @@ def finish(
     """
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        way, _, rows, _, layer, column, columns, curve, _, row, into = arguments
+        way, _, rows, _, layer, first_column, columns, curve, _, row, into = arguments
         sums, bias, out = arrays(context, builder, signature, arguments, 1, 3, 8)
         kinds = [LONG, REAL_PLACE, LONG, LONG, LONG, REAL_PLACE, LONG, WORD_PLACE, LONG, LONG, LONG]
         function = outline(builder.module, "softkv_finish", kinds, _finish)
-        lines = [sums.data, stride_of(builder, sums), rows, columns, pointer_to(builder, bias, layer, column), curve]
+        lines = [
+            sums.data,
+            stride_of(builder, sums),
+            rows,
+            columns,
+            pointer_to(builder, bias, layer, first_column),
+            curve,
+        ]
         written = [pointer_to(builder, out, row), stride_of(builder, out), into, second_part(builder, out)]
         builder.call(function, [way, *lines, *written])
         return context.get_dummy_value()
@@ -143,7 +150,7 @@ def _finish(
     curve: Any,
     out: Any,
     out_stride: Any,
-    column: Any,
+    first_column: Any,
     behind: Any,
 ) -> None:
     end = builder.append_basic_block("end")
@@ -156,7 +163,7 @@ def _finish(
             source = builder.gep(sums, [builder.mul(line.index, stride)])
             into = builder.gep(out, [builder.mul(line.index, out_stride)])
             x = bend(lanes_at(builder, source, column) + lanes_at(builder, bias, column))
-            put(builder, way, x, into, builder.add(column, column), behind)
+            put(builder, way, x, into, builder.add(first_column, column), behind)
         builder.branch(end)
     builder.position_at_end(end)
 
@@ -188,19 +195,27 @@ def _add(builder: Any, y: Any, width: Any, rows: Any, bias: Any, x: Any) -> None
 
 @intrinsic
 def scale(
-    typing_context: Any, way: Any, sums: Any, rows: Any, columns: Any, factors: Any, out: Any, row: Any, column: Any
+    typing_context: Any,
+    way: Any,
+    sums: Any,
+    rows: Any,
+    columns: Any,
+    factors: Any,
+    out: Any,
+    row: Any,
+    first_column: Any,
 ) -> Any:
-    """Set out[row : row + rows, column : column + columns] = factors · sums, packed; one factor per row."""
+    """Set out[row : row + rows, first_column : first_column + columns] = factors · sums, packed; one factor per row."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        way, _, rows, columns, _, _, row, column = arguments
+        way, _, rows, columns, _, _, row, first_column = arguments
         sums, factors, out = arrays(context, builder, signature, arguments, 1, 4, 5)
         kinds = [LONG, REAL_PLACE, LONG, LONG, LONG, REAL_PLACE, WORD_PLACE, LONG, LONG, LONG]
         function = outline(builder.module, "softkv_scale", kinds, _scale)
         source = [way, sums.data, stride_of(builder, sums), rows, columns, factors.data]
         builder.call(
             function,
-            [*source, pointer_to(builder, out, row), stride_of(builder, out), column, second_part(builder, out)],
+            [*source, pointer_to(builder, out, row), stride_of(builder, out), first_column, second_part(builder, out)],
         )
         return context.get_dummy_value()
 
@@ -217,7 +232,7 @@ def _scale(
     factors: Any,
     out: Any,
     out_stride: Any,
-    column: Any,
+    first_column: Any,
     behind: Any,
 ) -> None:
     with cgutils.for_range(builder, rows) as line:
@@ -225,4 +240,11 @@ def _scale(
         source = builder.gep(sums, [builder.mul(line.index, stride)])
         into = builder.gep(out, [builder.mul(line.index, out_stride)])
         with sixteens(builder, columns) as (column, _):
-            put(builder, way, lanes_at(builder, source, column) * factor, into, builder.add(column, column), behind)
+            put(
+                builder,
+                way,
+                lanes_at(builder, source, column) * factor,
+                into,
+                builder.add(first_column, column),
+                behind,
+            )

@@ -26,7 +26,7 @@ def kernel(monkeypatch):
     """A kernel as a process has it that has just begun."""
     monkeypatch.setattr(cpu, "KERNELS", [])
 
-    @cpu.compiled(int64, float64, fastmath=False)
+    @cpu.kernel(int64, float64, fastmath=False)
     def scaled(number, by):
         return number * by
 
@@ -58,7 +58,7 @@ def test_a_damaged_file_is_ignored_with_a_warning_and_made_anew(directory, monke
     file.write_bytes(sound[:-1] + bytes([sound[-1] ^ 1]) if damage is None else damage)
     with caplog.at_level(logging.WARNING):
         assert kernel(monkeypatch)(4, 0.5) == 2
-    assert [record.getMessage() for record in caplog.records] == [f"machine code in {file} is damaged: it is made anew"]
+    assert [record.getMessage() for record in caplog.records] == [f"machine code in {file} is damaged: compiling it again"]
     again = kernel(monkeypatch)
     assert again(4, 0.5) == 2
     assert sum(again.stats.cache_hits.values()) == 1
@@ -67,7 +67,7 @@ def test_a_damaged_file_is_ignored_with_a_warning_and_made_anew(directory, monke
 def test_where_nothing_can_be_written_it_is_compiled_all_the_same(directory, monkeypatch, caplog):
     (directory / "kernels").write_text("not a directory")
     assert kernel(monkeypatch)(3, 0.5) == 1.5
-    assert "is not kept" in caplog.text
+    assert "cannot be cached" in caplog.text
 
 
 def test_a_package_beside_this_one_gives_what_fits(directory, monkeypatch, caplog, tmp_path_factory):
@@ -77,18 +77,18 @@ def test_a_package_beside_this_one_gives_what_fits(directory, monkeypatch, caplo
     package.mkdir()
     (package / "__init__.py").write_text("")
     monkeypatch.syspath_prepend(site)
-    cache.shipped.cache_clear()
+    cache.package_directory.cache_clear()
     try:
-        assert cache.shipped() is None
+        assert cache.package_directory() is None
         assert "no machine code for this processor" in caplog.text
         cache.folder().rename(package / cache.key())
-        cache.shipped.cache_clear()
+        cache.package_directory.cache_clear()
         found = kernel(monkeypatch)
         assert found(3, 0.5) == 1.5
         assert sum(found.stats.cache_hits.values()) == 1
         assert not cache.folder().exists()
     finally:
-        cache.shipped.cache_clear()
+        cache.package_directory.cache_clear()
 
 
 def test_the_key_follows_from_sources_and_the_compiler_and_from_no_path(tmp_path):

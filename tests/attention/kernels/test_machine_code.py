@@ -142,12 +142,12 @@ def test_an_encoder_waits_while_it_is_loaded(tmp_path):
 
 
 def test_an_encoder_that_waits_in_vain_does_so_once(monkeypatch):
-    monkeypatch.setattr(machine_code, "_standing_in", False)  # and afterwards what it was
+    monkeypatch.setattr(machine_code, "_numpy_encodes", False)  # and afterwards what it was
     chosen = dispatch._chosen
     machine_code.use_numpy_until_ready()
     try:
         assert not machine_code.transformer_ready(0.01)
-        assert machine_code._known.is_set()
+        assert machine_code._transformer_settled.is_set()
     finally:
         dispatch.use_kernels(chosen)
 
@@ -207,7 +207,7 @@ def test_a_stop_ends_the_preparing_with_an_error_and_makes_nothing_here(tmp_path
     run = subprocess.run(
         [sys.executable, "-c", STOP, str(tmp_path)], capture_output=True, text=True, check=True, cwd=ROOT
     )
-    assert "told to stop" in run.stdout
+    assert "stop() was called" in run.stdout
     assert not list(tmp_path.glob("kernels/*/attention*"))
 
 
