@@ -45,7 +45,7 @@ def test_a_client_s_key_and_options_are_those_of_the_other_too(monkeypatch):
     made = asyncio.run(other())
     assert made._sender.http.headers["Authorization"] == "Bearer own"
     assert str(made._sender.http.base_url).rstrip("/") == "http://127.0.0.1:9"
-    assert (made._sender.options.timeout, made._sender.options.retrying.retries) == (3, 0)
+    assert (made._sender.options.timeout, made._sender.options.retry_policy.retries) == (3, 0)
 
 
 def test_of_an_awaited_client_follows_one_that_is_waited_for(service):
