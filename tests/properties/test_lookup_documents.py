@@ -104,5 +104,5 @@ def test_histories(monkeypatch):
         monkeypatch.setattr(module, "BLOCK_ROWS", 64)
     monkeypatch.setattr(memory_module, "FIRST_ROWS", 4)
     for module in (owners_module, facts_module):
-        monkeypatch.setattr(module, "LONGEST", 2)
+        monkeypatch.setattr(module, "LONGEST_DOCUMENTS", 2)
     run_state_machine_as_test(Histories, settings=settings(max_examples=40, stateful_step_count=15, deadline=None))
