@@ -58,7 +58,9 @@ def test_a_damaged_file_is_ignored_with_a_warning_and_made_anew(directory, monke
     file.write_bytes(sound[:-1] + bytes([sound[-1] ^ 1]) if damage is None else damage)
     with caplog.at_level(logging.WARNING):
         assert kernel(monkeypatch)(4, 0.5) == 2
-    assert [record.getMessage() for record in caplog.records] == [f"machine code in {file} is damaged: compiling it again"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"machine code in {file} is damaged: compiling it again"
+    ]
     again = kernel(monkeypatch)
     assert again(4, 0.5) == 2
     assert sum(again.stats.cache_hits.values()) == 1

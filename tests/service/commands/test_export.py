@@ -159,7 +159,8 @@ def test_a_failure_leaves_the_old_file_alone(softkv: Softkv, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("file", "code", "reason"), [("/nowhere/e.ndjson", 1, "cannot be written"), ("e.xlsx", 2, "has another extension than")]
+    ("file", "code", "reason"),
+    [("/nowhere/e.ndjson", 1, "cannot be written"), ("e.xlsx", 2, "has another extension than")],
 )
 def test_where_nothing_can_be_written(softkv: Softkv, client: httpx.Client, file: str, code: int, reason: str) -> None:
     write(client, {"encoder": None}, [{"id": "a"}])
