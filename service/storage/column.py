@@ -110,7 +110,7 @@ class DistinctValues:
         return None if kind > Kind.TEXT else decode_scalar(kind, value)
 
     def _position(self, operand: EncodedValue, *, behind: bool = False) -> int:
-        """Where the operand stands or would stand; the place behind it, if it is there and that is asked."""
+        """Return the index at which the operand is or would be; with `behind`, the index after it if it is present."""
         kind, value = operand
         compared = value.encode() if isinstance(value, str) else value
         find = bisect_right if behind else bisect_left

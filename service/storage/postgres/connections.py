@@ -38,10 +38,10 @@ def translate_errors(address: str) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise _translated(error, address) from error
+        raise _translate(error, address) from error
 
 
-def _translated(error: psycopg.Error, address: str) -> StorageError:
+def _translate(error: psycopg.Error, address: str) -> StorageError:
     message = " ".join(str(error).split())
     if isinstance(error, _FULL):
         return DiskFull(f"PostgreSQL at {address} has no room: {message}. Nothing was written and nothing was lost")
