@@ -211,9 +211,9 @@ def condition_digest(condition: Condition) -> bytes:
 
     Equivalent are conditions that differ only in order, in repetition, in 1 for 1.0, or in a case that they ignore.
 
-    >>> canonical(Comparison("metadata.x", "==", 1)) == canonical(Comparison("metadata.x", "==", 1.0))
+    >>> condition_digest(Comparison("metadata.x", "==", 1)) == condition_digest(Comparison("metadata.x", "==", 1.0))
     True
-    >>> canonical(Comparison("metadata.x", "==", 1)) == canonical(Comparison("metadata.x", "==", True))
+    >>> condition_digest(Comparison("metadata.x", "==", 1)) == condition_digest(Comparison("metadata.x", "==", True))
     False
     """
     if isinstance(condition, Comparison):

@@ -85,8 +85,8 @@ def is_scalar(value: Any) -> bool:
 def encode_value(value: Any) -> EncodedValue:
     """Encode a JSON value as the pair that is stored and compared.
 
-    >>> stored(True), stored(1.0) == stored(1)
-    (Stored(kind=<Kind.BOOLEAN: 1>, value=1), True)
+    >>> encode_value(True), encode_value(1.0) == encode_value(1)
+    (EncodedValue(kind=<Kind.BOOLEAN: 1>, value=1), True)
     """
     if value is None:
         return EncodedValue(Kind.NULL, 0)
