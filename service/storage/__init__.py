@@ -1,4 +1,4 @@
-"""The record of truth: collections and documents, in SQLite (`sqlite/`). Nothing above this room writes SQL."""
+"""Stores of collections and documents, in SQLite (`sqlite/`) or PostgreSQL (`postgres/`); only they run SQL."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Checksums of stored rows, and the hash by which documents are drawn: 64 bits of xxh3, as SQLite holds integers.
+"""Checksums of stored rows, and the hash that orders samples: 64 bits of xxh3, as a signed integer for SQLite.
 
-SQLite knows whether its pages hang together, not whether they hold what was written. So each row says what it should
-be, its own number included: content that a disk has changed, or put in another row's place, is known from it.
+SQLite checks the structure of its pages, not that they contain what was written. So each row has a checksum over its
+content and its own number. It detects content that the disk changed or moved to another row.
 """
 
 from __future__ import annotations
@@ -13,33 +13,33 @@ from numpy.typing import NDArray
 from xxhash import xxh3_64_digest, xxh3_64_intdigest
 
 AS_BYTES = "surrogateescape"
-"""How bytes that are no UTF-8 any more are read as text, and back."""
+"""The codec error handler that turns damaged UTF-8 into text, and back."""
 
 CHECKSUM_BYTES = 8
 SETTINGS = 11
-"""Columns of a collection's settings, the calibration among them."""
+"""The number of columns of a collection's settings, including the calibration."""
 _NONE = b"\xfe"  # neither byte occurs in UTF-8
-_BETWEEN = b"\xff"
+_SEPARATOR = b"\xff"
 
 
 def id_hash(identity: str) -> int:
-    """Where a document stands in the order that samples are drawn in: as good as random, and the same everywhere."""
+    """Return the sort key of a document for samples: pseudorandom, and the same in every store."""
     return _signed(_bytes(identity))
 
 
 def document_checksum(
     row: int, collection: int, identity: str, key: str | None, value: str, metadata: str, keys: int
 ) -> int:
-    """Of a row of the table `documents`."""
+    """Return the checksum of a row of the table `documents`."""
     numbers = b"%d %d %d" % (row, collection, keys)
     text = _NONE if key is None else _bytes(key)
-    return _signed(_BETWEEN.join((numbers, _bytes(identity), text, _bytes(value), _bytes(metadata))))
+    return _signed(_SEPARATOR.join((numbers, _bytes(identity), text, _bytes(value), _bytes(metadata))))
 
 
 def vectors_checksum(
     row: int, document: int, first: int | None, last: int | None, key_vector: bytes | None, value_vector: bytes | None
 ) -> int:
-    """Of a row of the table `vectors`."""
+    """Return the checksum of a row of the table `vectors`."""
     lengths = (-1 if blob is None else len(blob) for blob in (key_vector, value_vector))
     part = (-1 if edge is None else edge for edge in (first, last))
     numbers = struct.pack("<6q", row, document, *part, *lengths)
@@ -54,12 +54,12 @@ def vectors_checksums(
     keys: NDArray[np.float32],
     values: NDArray[np.float32] | None,
 ) -> NDArray[np.int64]:
-    """int64[n], those of many rows of the table `vectors`, which all have a key.
+    """Return the checksums int64[n] of rows of the table `vectors` that all have a key.
 
     Args:
-        rows, documents, firsts, lasts: int64[n]; -1 for a first and a last that are not there.
+        rows, documents, firsts, lasts: int64[n]; -1 for a first or last that is NULL.
         keys: little-endian float32[n, d].
-        values: little-endian float32[n, d_v], or None where no row has one.
+        values: little-endian float32[n, d_v], or None if no row has a value.
     """
     numbers = np.full((len(rows), 6), -1, dtype="<i8")
     numbers[:, :4] = np.stack([rows, documents, firsts, lasts], axis=1)
@@ -74,19 +74,19 @@ def vectors_checksums(
 
 
 def settings_checksum(name: str, settings: tuple[str | float | bytes | None, ...]) -> int:
-    """Of a row of the table `collections`, its counts left out.
+    """Return the checksum of a row of the table `collections`, without its counts.
 
-    The last of the settings, the calibration, counts where there is one: rows from before there were any keep theirs.
+    The last setting, the calibration, is included only if it is set, so that older rows keep their checksum.
     """
     if len(settings) == SETTINGS and settings[-1] is None:
         settings = settings[:-1]
-    texts = (each.hex() if isinstance(each, bytes) else each for each in settings)
-    stored = (_NONE if each is None else _bytes(str(each)) for each in texts)
-    return _signed(_BETWEEN.join((_bytes(name), *stored)))
+    texts = (value.hex() if isinstance(value, bytes) else value for value in settings)
+    encoded = (_NONE if text is None else _bytes(str(text)) for text in texts)
+    return _signed(_SEPARATOR.join((_bytes(name), *encoded)))
 
 
 def answer_checksum(digest: bytes, status: int, body: bytes) -> bytes:
-    """Of what a write was answered with; it stands before the body."""
+    """Return the checksum of the answer to a write, which is stored before the body."""
     return xxh3_64_digest(b"%d " % status + digest + body)
 
 

@@ -1,8 +1,8 @@
 """One field of a collection in memory, so that a filter is evaluated without reading the disk.
 
-The values are kept once each, in order, and every row has the code of its value: a comparison is
-decided for each distinct value, and what that says is then taken for all rows at once. A row number
-always stands for the same values, so what was read of a row holds for good.
+Distinct values are stored once, in order, and every row has the code of its value. A comparison is evaluated for each
+distinct value, then looked up for all rows at once. A row number always stands for the same values, so a column that
+was read never becomes stale.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from service.storage.conditions import MEMBERSHIP, ORDERING, Comparison
 from service.storage.fields import EncodedValue, Kind, Scalar, casefold, decode_scalar, encode_value, ordered_kinds
 from service.storage.records import RowNumbers
 
-_FEW_BYTES = 8192  # what an empty column takes, about
-_OBJECT_BYTES = 48  # a Python object and the reference to it, about
+_BASE_BYTES = 8192  # approximate size of an empty column
+_OBJECT_BYTES = 48  # approximate size of a Python object and the reference to it
 
 
 class TextArray:
-    """Texts side by side in UTF-8, whose bytes order as the code points do."""
+    """Texts in one UTF-8 buffer; their bytes order as the code points do."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         encoded = [text.encode() for text in texts]
@@ -42,7 +42,7 @@ class TextArray:
 
     @property
     def nbytes(self) -> int:
-        """The memory that they take, in bytes."""
+        """The size in memory, in bytes."""
         return len(self._bytes) + self._edges.itemsize * len(self._edges)
 
 
@@ -50,14 +50,14 @@ _Values: TypeAlias = "TextArray | array[Any] | list[Any]"
 
 
 class DistinctValues:
-    """The distinct values of one field; the place of each among them, from 0, is its code.
+    """The distinct values of one field; the index of each, from 0, is its code.
 
     Args:
-        values: for each kind its distinct values, as they are stored, ascending.
+        values: for each kind its distinct encoded values, ascending.
     """
 
     def __init__(self, values: Mapping[Kind, list[Any]]) -> None:
-        self._values: dict[Kind, _Values] = {kind: _compact(kind, found) for kind, found in values.items()}
+        self._values: dict[Kind, _Values] = {kind: _compact(kind, items) for kind, items in values.items()}
         self._starts = list(accumulate((len(values.get(kind, ())) for kind in Kind), initial=0))
 
     def __len__(self) -> int:
@@ -65,52 +65,52 @@ class DistinctValues:
 
     @property
     def nbytes(self) -> int:
-        """The memory that they take, in bytes, about."""
+        """The approximate size in memory, in bytes."""
         return sum(_nbytes(values) for values in self._values.values())
 
     def equal(self, operand: EncodedValue) -> slice:
-        """The code of the operand, or nothing."""
-        return slice(self._place(operand), self._place(operand, behind=True))
+        """Return the code of the operand as a slice, which is empty if no row has that value."""
+        return slice(self._position(operand), self._position(operand, behind=True))
 
     def ordered(self, operator: str, operand: EncodedValue) -> slice:
-        """The codes that stand to the operand as the operator says, of texts or of numbers as it is one."""
+        """Return the codes of values that compare so to the operand, among texts or among numbers."""
         first, last = ordered_kinds(operand.kind)
-        edge = self._place(operand, behind=operator in (">", "<="))
+        edge = self._position(operand, behind=operator in (">", "<="))
         if operator in (">", ">="):
             return slice(edge, self._starts[last + 1])
         return slice(self._starts[first], edge)
 
     def texts(self, fit: Callable[[bytes], bool]) -> list[int]:
-        """The codes of the texts that fit; each is shown in UTF-8."""
+        """Return the codes of the texts for which `fit` is true; it receives UTF-8."""
         texts, start = self._values.get(Kind.TEXT, []), self._starts[Kind.TEXT]
-        return [start + place for place in range(len(texts)) if fit(texts[place])]
+        return [start + index for index in range(len(texts)) if fit(texts[index])]
 
     def numbers(self) -> NDArray[np.float64]:
-        """float64[c]: of each value that is a number the nearest, infinity past float64; NaN of all others."""
-        found = np.full(len(self), np.nan)
+        """Return float64[c]: the nearest float of each number, infinity beyond float64, and NaN for other values."""
+        numbers = np.full(len(self), np.nan)
         for kind in (Kind.NUMBER_BELOW, Kind.NUMBER, Kind.NUMBER_ABOVE):
             values = self._values.get(kind, [])
             nearest = values if kind is Kind.NUMBER else [_nearest(kind, values[i]) for i in range(len(values))]
-            found[self._starts[kind] : self._starts[kind] + len(values)] = nearest
-        return found
+            numbers[self._starts[kind] : self._starts[kind] + len(values)] = nearest
+        return numbers
 
     def scalars(self) -> slice:
-        """The codes of what is neither null nor a list nor an object."""
+        """Return the codes of all values but null, lists and objects."""
         return slice(self._starts[Kind.BOOLEAN], self._starts[Kind.LIST])
 
     def value(self, code: int) -> EncodedValue:
-        """What stands behind a code; bytes on disk that are no UTF-8 any more are shown as such."""
+        """Return the value of a code; damaged UTF-8 is decoded with replacement characters."""
         kind = Kind(bisect_right(self._starts, code) - 1)
         value = self._values[kind][code - self._starts[kind]]
         return EncodedValue(kind, value.decode(errors="replace") if kind >= Kind.TEXT else value)
 
     def scalar(self, code: int) -> Scalar:
-        """The same as JSON has it; None of a list or an object."""
+        """Return the value of a code as a JSON scalar; None for a list or an object."""
         kind, value = self.value(code)
         return None if kind > Kind.TEXT else decode_scalar(kind, value)
 
-    def _place(self, operand: EncodedValue, *, behind: bool = False) -> int:
-        """Where the operand stands or would stand; the place behind it, if it is there and that is asked."""
+    def _position(self, operand: EncodedValue, *, behind: bool = False) -> int:
+        """Return the index at which the operand is or would be; with `behind`, the index after it if it is present."""
         kind, value = operand
         compared = value.encode() if isinstance(value, str) else value
         find = bisect_right if behind else bisect_left
@@ -119,11 +119,11 @@ class DistinctValues:
 
 @dataclass(frozen=True, eq=False)
 class Entries:
-    """The values of some rows.
+    """Values by row.
 
     Attributes:
-        distinct: the values, each once.
-        rows: int64[n] row numbers, ascending; a list's elements give its row more than once.
+        distinct: the distinct values.
+        rows: int64[n], row numbers, ascending; a list repeats its row for each element.
         codes: int32[n], the code of each row's value.
     """
 
@@ -133,54 +133,54 @@ class Entries:
 
     @property
     def nbytes(self) -> int:
-        """The memory that they take, in bytes, about."""
+        """The approximate size in memory, in bytes."""
         return self.distinct.nbytes + self.rows.nbytes + self.codes.nbytes
 
     def codes_of(self, rows: RowNumbers) -> NDArray[np.int64]:
-        """int64[n]: the code of each of these rows' values, −1 of a row that has none."""
+        """Return int64[n], the code of each row's value, or −1 for a row without a value."""
         if not len(self.rows):
             return np.full(len(rows), -1, dtype=np.int64)
-        places = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
-        return np.where(self.rows[places] == rows, self.codes[places].astype(np.int64), -1)
+        indices = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
+        return np.where(self.rows[indices] == rows, self.codes[indices].astype(np.int64), -1)
 
     def until(self, last: int) -> Entries:
-        """Those of rows up to `last`."""
+        """Return the entries of rows up to `last`."""
         n = int(np.searchsorted(self.rows, last, side="right"))
         return self if n == len(self.rows) else Entries(self.distinct, self.rows[:n], self.codes[:n])
 
     def among(self, *codes: slice | Sequence[int]) -> RowNumbers:
-        """The rows int64[r] whose value has one of the codes, ascending."""
+        """Return the rows int64[r] whose value has one of the codes, ascending."""
         passes = np.zeros(len(self.distinct), dtype=np.bool_)
-        for some in codes:
-            passes[some] = True
+        for selection in codes:
+            passes[selection] = True
         return self.rows[passes[self.codes]] if passes.any() else self.rows[:0]
 
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """What a field of the metadata holds: the field itself, and the elements where it is a list."""
+    """A metadata field of all rows: its values, and the elements of values that are lists."""
 
     field: Entries
     elements: Entries
 
     @property
     def nbytes(self) -> int:
-        """The memory that it takes, in bytes, about."""
-        return _FEW_BYTES + self.field.nbytes + self.elements.nbytes
+        """The approximate size in memory, in bytes."""
+        return _BASE_BYTES + self.field.nbytes + self.elements.nbytes
 
     def until(self, last: int) -> Column:
-        """The same of rows up to `last`."""
+        """Return the column of rows up to `last`."""
         return Column(self.field.until(last), self.elements.until(last))
 
     @property
     def present(self) -> RowNumbers:
-        """The rows int64[r] where the field is not null, ascending."""
+        """The rows int64[r] in which the field is not null, ascending."""
         return self.field.rows
 
     def rows(self, comparison: Comparison) -> RowNumbers:
-        """The rows int64[r] whose value passes: what is null, and so has no value, is never among them.
+        """Return the rows int64[r] whose value matches; rows with null never match.
 
-        `!=` and `not in` are for the caller to turn around.
+        The caller evaluates `!=` and `not in` as the complement of `==` and `in`.
         """
         operator, value = comparison.operator, comparison.value
         if operator in ORDERING:
@@ -189,8 +189,8 @@ class Column:
             return self._containing(value, ignore_case=comparison.ignore_case)
         if operator not in ("==", "in"):
             raise ValueError(f"a column answers ==, in, contains and comparisons of order, not {operator}")
-        wanted = value if operator in MEMBERSHIP else [value]
-        return self.field.among(*(self.field.distinct.equal(encode_value(each)) for each in wanted))
+        operands = value if operator in MEMBERSHIP else [value]
+        return self.field.among(*(self.field.distinct.equal(encode_value(operand)) for operand in operands))
 
     def _containing(self, value: Any, *, ignore_case: bool) -> RowNumbers:
         texts, elements = self.field.distinct, self.elements.distinct
@@ -210,14 +210,14 @@ class Column:
 def _compact(kind: Kind, values: list[Any]) -> _Values:
     if kind in (Kind.TEXT, Kind.LIST, Kind.OBJECT):
         return TextArray(values)
-    # Arrays give back Python's own numbers, which compare exactly, integers with floats too.
+    # Arrays return Python numbers, which compare exactly, also integers with floats.
     if all(type(value) is int for value in values):
         return array("q", values)
     return array("d", values) if all(type(value) is float for value in values) else values
 
 
 def _nearest(kind: Kind, form: bytes) -> float:
-    """What float64 has for a number past int64."""
+    """Return the nearest float64 of a number outside int64."""
     try:
         return float(decode_scalar(kind, form) or 0)
     except OverflowError:

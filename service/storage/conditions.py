@@ -15,7 +15,7 @@ MEMBERSHIP = ("in", "not in")
 COMPARISONS = ("==", "!=", *ORDERING, *MEMBERSHIP, "contains")
 COMBINATIONS = ("AND", "OR", "NOT")
 METADATA = "metadata."
-TEXTS = ("id", "key")  # what else may be compared, with texts only
+TEXTS = ("id", "key")  # the other fields that can be compared, with texts only
 
 # SQLite's parser keeps a stack of 100 and takes 32,766 parameters: these stay well below both.
 MAX_DEPTH = 32
@@ -24,12 +24,11 @@ MAX_OPERANDS = 5000
 
 @dataclass(frozen=True)
 class Comparison:
-    """One field against one operand, as in `Comparison("metadata.year", ">=", 2000)`.
+    """A comparison of one field with an operand, as in `Comparison("metadata.year", ">=", 2000)`.
 
-    `field` is `id`, `key` (the document's key text) or `metadata.` and the name of a metadata field, taken as it
-    stands. A missing field, and a key that is no text, read as null. With `ignore_case`, which only `contains` takes,
-    texts are compared as Unicode folds their case. Raises InvalidCondition where the operand fits no value of that
-    field.
+    `field` is `id`, `key` (the document's key text) or `metadata.` and the exact name of a metadata field. A missing
+    field and a missing key text read as null. `ignore_case`, for `contains` only, compares texts after Unicode case
+    folding. Raises InvalidCondition if the operand fits no value of the field.
     """
 
     field: str
@@ -40,28 +39,28 @@ class Comparison:
     def __post_init__(self) -> None:
         if not isinstance(self.field, str) or not (self.field in TEXTS or self.in_metadata):
             raise InvalidCondition(
-                f"there is no field {_shown(self.field)}: use id, key, or metadata. and a name", "field"
+                f"there is no field {_repr(self.field)}: use id, key, or metadata. and a name", "field"
             )
         if self.operator not in COMPARISONS:
             raise InvalidCondition(
-                f"a comparison has no operator {_shown(self.operator)}: use one of {', '.join(COMPARISONS)}",
+                f"a comparison has no operator {_repr(self.operator)}: use one of {', '.join(COMPARISONS)}",
                 "operator",
             )
         if not isinstance(self.ignore_case, bool):
-            raise InvalidCondition(f"ignore_case is true or false, not {_shown(self.ignore_case)}", "ignore_case")
+            raise InvalidCondition(f"ignore_case is true or false, not {_repr(self.ignore_case)}", "ignore_case")
         if self.ignore_case and self.operator != "contains":
             raise InvalidCondition(f"{self.operator} compares case: only contains takes ignore_case", "ignore_case")
-        wanted, fits = ("a text", _is_text) if self.ignore_case else _operand(self.operator, self.field)
+        expected, fits = ("a text", _is_text) if self.ignore_case else _operand(self.operator, self.field)
         if not fits(self.value):
             how = f"{self.operator} with ignore_case" if self.ignore_case else self.operator
-            raise InvalidCondition(f"{how} on {self.field} wants {wanted}, not {_shown(self.value)}", "value")
+            raise InvalidCondition(f"{how} on {self.field} wants {expected}, not {_repr(self.value)}", "value")
         for part in ("field", "value"):
             if not _is_utf8(getattr(self, part)):
                 raise InvalidCondition(f"the {part} holds half of a surrogate pair, which no text does", part)
 
     @property
     def in_metadata(self) -> bool:
-        """Whether a field of the metadata is compared, not the document's id or its key."""
+        """Whether a metadata field is compared, rather than the document's id or key."""
         return self.field.startswith(METADATA)
 
     @property
@@ -71,26 +70,26 @@ class Comparison:
 
     @property
     def depth(self) -> int:
-        """How many levels of combination lie in it: none."""
+        """The levels of combinations in it: 0."""
         return 0
 
     @property
     def operands(self) -> int:
-        """How many values are compared with."""
+        """The number of values that it compares with."""
         return max(1, len(self.value)) if self.operator in MEMBERSHIP else 1
 
     @property
     def tree(self) -> dict[str, Any]:
-        """The JSON object that `parse_condition` makes this of."""
+        """The JSON object that `parse_condition` parses to this."""
         case = {"ignore_case": True} if self.ignore_case else {}
         return {"field": self.field, "operator": self.operator, "value": self.value, **case}
 
 
 @dataclass(frozen=True)
 class Combination:
-    """Conditions joined: AND (all of them), OR (any of them) or NOT (not all of them).
+    """A combination of conditions: AND (all of them), OR (any of them) or NOT (not all of them).
 
-    Of no conditions at all, AND is true and OR and NOT are false.
+    Without conditions, AND is true, and OR and NOT are false.
     """
 
     operator: str
@@ -101,12 +100,12 @@ class Combination:
     def __post_init__(self) -> None:
         if self.operator not in COMBINATIONS:
             raise InvalidCondition(
-                f"conditions are not joined by {_shown(self.operator)}: use one of {', '.join(COMBINATIONS)}",
+                f"conditions are not joined by {_repr(self.operator)}: use one of {', '.join(COMBINATIONS)}",
                 "operator",
             )
         object.__setattr__(self, "conditions", tuple(self.conditions))
-        object.__setattr__(self, "depth", 1 + max((each.depth for each in self.conditions), default=0))
-        object.__setattr__(self, "operands", sum(each.operands for each in self.conditions))
+        object.__setattr__(self, "depth", 1 + max((condition.depth for condition in self.conditions), default=0))
+        object.__setattr__(self, "operands", sum(condition.operands for condition in self.conditions))
         if self.depth > MAX_DEPTH:
             raise InvalidCondition(f"conditions nest at most {MAX_DEPTH} deep: flatten them", "conditions")
         if self.operands > MAX_OPERANDS:
@@ -117,15 +116,15 @@ class Combination:
 
     @property
     def tree(self) -> dict[str, Any]:
-        """See `Comparison.tree`."""
-        return {"operator": self.operator, "conditions": [each.tree for each in self.conditions]}
+        """The JSON object that `parse_condition` parses to this."""
+        return {"operator": self.operator, "conditions": [condition.tree for condition in self.conditions]}
 
 
 Condition: TypeAlias = Comparison | Combination
 
 
 def parse_condition(tree: Any) -> Condition:
-    """The condition that a JSON object says; InvalidCondition's pointer leads into that object.
+    """Parse a condition from a JSON object; the pointer of InvalidCondition is relative to that object.
 
     >>> parse_condition({"operator": "NOT", "conditions": [{"field": "id", "operator": "==", "value": "a"}]}).operator
     'NOT'
@@ -133,31 +132,35 @@ def parse_condition(tree: Any) -> Condition:
     return _parse(tree, "", MAX_DEPTH)
 
 
-def _parse(tree: Any, at: str, levels: int) -> Condition:
+def _parse(tree: Any, pointer: str, levels: int) -> Condition:
     if not isinstance(tree, Mapping):
-        raise InvalidCondition(f"a condition is an object, not {_shown(tree)}", at.rstrip("/"))
+        raise InvalidCondition(f"a condition is an object, not {_repr(tree)}", pointer.rstrip("/"))
     combined = "conditions" in tree
     names = {"operator", "conditions"} if combined else {"field", "operator", "value"}
     for name in sorted((names ^ tree.keys()) - (set() if combined else {"ignore_case"})):
         problem = "lacks" if name in names else "has no use for"
-        raise InvalidCondition(f"this condition {problem} {name!r}: it wants {', '.join(sorted(names))}", at + name)
+        raise InvalidCondition(
+            f"this condition {problem} {name!r}: it wants {', '.join(sorted(names))}", pointer + name
+        )
     children: list[Condition] = []
     if combined:
         if not isinstance(tree["conditions"], list):
-            raise InvalidCondition("conditions is a list of conditions", f"{at}conditions")
+            raise InvalidCondition("conditions is a list of conditions", f"{pointer}conditions")
         if levels == 0:
-            raise InvalidCondition(f"conditions nest at most {MAX_DEPTH} deep: flatten them", f"{at}conditions")
-        children = [_parse(each, f"{at}conditions/{i}/", levels - 1) for i, each in enumerate(tree["conditions"])]
+            raise InvalidCondition(f"conditions nest at most {MAX_DEPTH} deep: flatten them", f"{pointer}conditions")
+        children = [
+            _parse(child, f"{pointer}conditions/{i}/", levels - 1) for i, child in enumerate(tree["conditions"])
+        ]
     try:
         if combined:
             return Combination(tree["operator"], tuple(children))
         return Comparison(tree["field"], tree["operator"], tree["value"], tree.get("ignore_case", False))
     except InvalidCondition as error:
-        raise InvalidCondition(error.message, at + error.pointer) from None
+        raise InvalidCondition(error.message, pointer + error.pointer) from None
 
 
 def _operand(operator: str, field: str) -> tuple[str, Callable[[Any], bool]]:
-    """What an operator wants to be compared with, in words and as a test."""
+    """Return which operands an operator takes, in words and as a test."""
     if operator in MEMBERSHIP:
         kind, fits = {"id": ("texts", _is_text), "key": ("texts and nulls", _is_text_or_null)}.get(
             field, ("scalars", is_scalar)
@@ -198,42 +201,43 @@ def _is_utf8(value: Any) -> bool:
     return not _is_list(value) or all(map(_is_utf8, value))
 
 
-def _shown(value: Any) -> str:
+def _repr(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 def condition_digest(condition: Condition) -> bytes:
-    """A name of 32 bytes, the same for conditions that differ in order, in repetition, in writing 1 as 1.0, or in
-    a case that they ignore.
+    """Return a digest of 32 bytes that equivalent conditions share.
 
-    >>> canonical(Comparison("metadata.x", "==", 1)) == canonical(Comparison("metadata.x", "==", 1.0))
+    Equivalent are conditions that differ only in order, in repetition, in 1 for 1.0, or in a case that they ignore.
+
+    >>> condition_digest(Comparison("metadata.x", "==", 1)) == condition_digest(Comparison("metadata.x", "==", 1.0))
     True
-    >>> canonical(Comparison("metadata.x", "==", 1)) == canonical(Comparison("metadata.x", "==", True))
+    >>> condition_digest(Comparison("metadata.x", "==", 1)) == condition_digest(Comparison("metadata.x", "==", True))
     False
     """
     if isinstance(condition, Comparison):
-        many = condition.operator in MEMBERSHIP
         if condition.ignore_case:
-            return _name("comparison", condition.field, "contains, case ignored", condition.value.casefold())
-        operands = {_said(encode_value(each)) for each in (condition.value if many else [condition.value])}
-        return _name("comparison", condition.field, condition.operator, *sorted(operands))
-    return _combined(condition)
+            return _digest("comparison", condition.field, "contains, case ignored", condition.value.casefold())
+        values = condition.value if condition.operator in MEMBERSHIP else [condition.value]
+        operands = {_canonical(encode_value(value)) for value in values}
+        return _digest("comparison", condition.field, condition.operator, *sorted(operands))
+    return _combination_digest(condition)
 
 
-def _combined(combination: Combination) -> bytes:
-    names = sorted({condition_digest(each) for each in combination.conditions})
-    if len(names) == 1 and combination.operator != "NOT":
-        return names[0]
-    return _name("combination", combination.operator, *names)
+def _combination_digest(combination: Combination) -> bytes:
+    digests = sorted({condition_digest(condition) for condition in combination.conditions})
+    if len(digests) == 1 and combination.operator != "NOT":
+        return digests[0]
+    return _digest("combination", combination.operator, *digests)
 
 
-def _said(operand: EncodedValue) -> str:
+def _canonical(operand: EncodedValue) -> str:
     kind, value = operand
     if kind is Kind.NUMBER and isinstance(value, float) and value.is_integer():
         value = int(value)
     return repr((int(kind), value))
 
 
-def _name(*parts: Any) -> bytes:
+def _digest(*parts: Any) -> bytes:
     return blake2b(repr(parts).encode(), digest_size=32).digest()

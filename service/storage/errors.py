@@ -1,4 +1,4 @@
-"""What can go wrong in storage. Each message says what was wanted, what came and what to do."""
+"""The errors of storage. Each message says what was expected, what happened and what to do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from service.storage.records import WriteAnswer
 
 
 class StorageError(Exception):
-    """The root of this room's errors."""
+    """The base class of all errors of storage."""
 
 
 class StoreClosed(StorageError):
@@ -17,11 +17,11 @@ class StoreClosed(StorageError):
 
 
 class StorageFailed(StorageError):
-    """The file could not be read or written for a reason that is not one of the others."""
+    """The file could not be read or written for another reason than the other errors name."""
 
 
 class DiskFull(StorageError):
-    """There is no room to write; nothing was written, and reads go on."""
+    """The disk is full; nothing was written, and reads go on."""
 
 
 class DatabaseBusy(StorageError):
@@ -33,7 +33,7 @@ class DirectoryUnusable(StorageError):
 
 
 class DirectoryLocked(StorageError):
-    """Another process owns the data directory; `pid` is None where it is not known."""
+    """Another process owns the data directory; `pid` is None if it is unknown."""
 
     def __init__(self, directory: Path, pid: int | None) -> None:
         owner = f"process {pid}" if pid is not None else "another process"
@@ -56,11 +56,11 @@ class DatabaseDamaged(StorageError):
 
 
 class BackupDamaged(StorageError):
-    """What is to be restored is no backup, or not all of one, or not what was written."""
+    """The file to restore is not a backup, or truncated, or damaged."""
 
 
 class BackupUnsupported(StorageError):
-    """The store is a database that has its own way to make backups."""
+    """The store is a database server, which has its own backups."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -69,7 +69,7 @@ class BackupUnsupported(StorageError):
 
 
 class StoreUnavailable(StorageError):
-    """The database server cannot be reached now, or refuses for a while; what was acknowledged is there."""
+    """The database server is unreachable or refuses temporarily; acknowledged writes are safe."""
 
 
 class DirectoryTaken(StorageError):
@@ -84,10 +84,10 @@ class DirectoryTaken(StorageError):
 
 
 class DocumentDamaged(StorageError):
-    """A stored document is not what was written; it is not given out.
+    """A stored document does not match its checksum, so it is not returned.
 
     Attributes:
-        row, id: its number and its id, as far as they can be read.
+        row, id: its row number and id, or None if they cannot be read.
         vectors: whether its vectors are damaged; else its texts are.
     """
 
@@ -103,7 +103,7 @@ class DocumentDamaged(StorageError):
 
 
 class CollectionDamaged(StorageError):
-    """What is stored of a collection does not add up."""
+    """The stored data of a collection is inconsistent."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(
@@ -112,7 +112,7 @@ class CollectionDamaged(StorageError):
 
 
 class DatabaseForeign(StorageError):
-    """The file is a sound SQLite database of some other program."""
+    """The file is a sound SQLite database of another program."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(
@@ -122,10 +122,10 @@ class DatabaseForeign(StorageError):
 
 
 class DatabaseAltered(StorageError):
-    """The file's schema is not the one that softkv gave it; it was left as it is."""
+    """The file's schema is not one of softkv; the file was left as it is."""
 
     def __init__(self, path: Path, differences: Sequence[str]) -> None:
-        named = "; ".join(each[:100] for each in differences[:5])
+        named = "; ".join(difference[:100] for difference in differences[:5])
         more = f"; and {len(differences) - 5} more" if len(differences) > 5 else ""
         super().__init__(
             f"{path} has another schema than softkv gives a file: {named}{more}. Something else wrote it, and could "
@@ -136,7 +136,7 @@ class DatabaseAltered(StorageError):
 
 
 class LogMissing(StorageError):
-    """The file's last process did not close it, and its log is not there; it was left as it is."""
+    """The file's last process did not close it, and its log is missing; the file was left as it is."""
 
     def __init__(self, path: Path, log: Path, process: int) -> None:
         super().__init__(
@@ -162,7 +162,7 @@ class DatabaseTooNew(StorageError):
 
 
 class CollectionExists(StorageError):
-    """A collection of that name is there already."""
+    """A collection of that name exists."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"a collection named {name!r} exists: choose another name, or delete it first")
@@ -170,7 +170,7 @@ class CollectionExists(StorageError):
 
 
 class CollectionMissing(StorageError):
-    """There is no such collection (any more)."""
+    """The collection does not exist (any more)."""
 
     def __init__(self, collection: str | int) -> None:
         super().__init__(f"there is no collection {collection!r}: create it first")
@@ -178,7 +178,7 @@ class CollectionMissing(StorageError):
 
 
 class CollectionFixed(StorageError):
-    """Only a collection's temperature and null can be changed."""
+    """A write would change a setting of a collection that is fixed."""
 
     def __init__(self, name: str, fields: Sequence[str]) -> None:
         super().__init__(
@@ -189,10 +189,10 @@ class CollectionFixed(StorageError):
 
 
 class DocumentsExist(StorageError):
-    """Documents that were to be created are there already; nothing was written."""
+    """Documents that were to be created exist; nothing was written."""
 
     def __init__(self, ids: Sequence[str]) -> None:
-        super().__init__(f"documents exist already: {_some(ids)}; send other ids, or upsert to replace them")
+        super().__init__(f"documents exist already: {_list_ids(ids)}; send other ids, or upsert to replace them")
         self.ids = tuple(ids)
 
 
@@ -200,12 +200,12 @@ class DocumentsRepeated(StorageError):
     """One call names the same id more than once; nothing was written."""
 
     def __init__(self, ids: Sequence[str]) -> None:
-        super().__init__(f"ids came more than once in one write: {_some(ids)}; send each document once")
+        super().__init__(f"ids came more than once in one write: {_list_ids(ids)}; send each document once")
         self.ids = tuple(ids)
 
 
 class WidthMismatch(StorageError):
-    """A vector is not as wide as the collection's others; nothing was written."""
+    """A vector has another width than the collection; nothing was written."""
 
     def __init__(self, document: str, vector: str, wanted: int, given: int) -> None:
         super().__init__(
@@ -219,11 +219,11 @@ class WidthMismatch(StorageError):
 
 
 class Unstorable(StorageError):
-    """A document holds something that neither JSON nor UTF-8 can say; nothing was written."""
+    """A document contains a value that is not JSON or UTF-8; nothing was written."""
 
 
 class KeyReused(StorageError):
-    """The name of a write stands for another one, that was done; nothing was written."""
+    """The idempotency key of a write belongs to another write; nothing was written."""
 
     def __init__(self, key: str) -> None:
         super().__init__(
@@ -234,7 +234,7 @@ class KeyReused(StorageError):
 
 
 class WriteAnswered(StorageError):
-    """No failure: the write was done before, and nothing is left to do but to answer as it was answered then."""
+    """A signal, not a failure: the write was done before, and gets the same answer again."""
 
     def __init__(self, answer: WriteAnswer) -> None:
         super().__init__("this write was done and answered before")
@@ -242,7 +242,7 @@ class WriteAnswered(StorageError):
 
 
 class InvalidCondition(StorageError):
-    """A filter that no document could be held against; `pointer` says where, as in `conditions/0/value`."""
+    """An invalid filter; `pointer` locates the error, as in `conditions/0/value`."""
 
     def __init__(self, message: str, pointer: str) -> None:
         super().__init__(message)
@@ -250,6 +250,6 @@ class InvalidCondition(StorageError):
         self.pointer = pointer
 
 
-def _some(ids: Sequence[str], most: int = 10) -> str:
-    shown = ", ".join(repr(each) for each in ids[:most])
-    return shown if len(ids) <= most else f"{shown} and {len(ids) - most} more"
+def _list_ids(ids: Sequence[str], limit: int = 10) -> str:
+    listed = ", ".join(repr(identity) for identity in ids[:limit])
+    return listed if len(ids) <= limit else f"{listed} and {len(ids) - limit} more"

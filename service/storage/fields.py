@@ -1,6 +1,6 @@
-"""Metadata as filters compare it: scalars with a kind, in one total order that SQLite's own is.
+"""Metadata as filters compare it: scalars with a kind, in one total order that is also SQLite's.
 
-JSON has numbers without a limit, SQLite stops at 64 bits; JSON tells `true` from 1, SQLite does
+JSON numbers are unlimited, SQLite's have 64 bits; JSON distinguishes `true` from 1, SQLite does
 not. So a scalar is stored as (kind, value), and comparing two such pairs in SQL is exact:
 integers with floats, integers of any size, text by code point.
 """
@@ -17,7 +17,7 @@ from service.storage.checksums import AS_BYTES
 
 Scalar: TypeAlias = str | int | float | bool | None
 
-# What a document's nested metadata may take at most: each of its paths is stored once more, for filters.
+# Limits of nested metadata: each of its paths is stored once more, for filters.
 MAX_LEVELS = 32
 MAX_PATHS = 65_536  # characters
 
@@ -25,7 +25,7 @@ _INT64 = 2**63
 
 
 class Kind(IntEnum):
-    """What a stored value is, in the order of comparison; the three kinds of number stand together."""
+    """The kind of a stored value, in the order of comparison; the three kinds of number are adjacent."""
 
     NULL = 0
     BOOLEAN = 1
@@ -34,11 +34,11 @@ class Kind(IntEnum):
     NUMBER_ABOVE = 4  # over the range of int64
     TEXT = 5
     LIST = 6
-    OBJECT = 7  # equal to nothing that a filter can say, but no null either
+    OBJECT = 7  # equal to no operand of a filter, but not null either
 
 
 class EncodedValue(NamedTuple):
-    """A scalar or a list as it stands in the table `fields`."""
+    """A scalar or a list as the table `fields` stores it."""
 
     kind: Kind
     value: int | float | str | bytes
@@ -54,12 +54,12 @@ class FieldRow(NamedTuple):
 
 
 def ordered_kinds(kind: Kind) -> tuple[Kind, Kind]:
-    """The first and the last of the kinds among which a value of this kind is ordered: texts, or all numbers."""
+    """Return the first and last kind that a value of this kind is ordered with: texts, or all numbers."""
     return (Kind.TEXT, Kind.TEXT) if kind is Kind.TEXT else (Kind.NUMBER_BELOW, Kind.NUMBER_ABOVE)
 
 
 def is_utf8(text: str) -> bool:
-    """Whether the text can be written as UTF-8: it holds no half of a surrogate pair."""
+    """Whether a text can be encoded as UTF-8: it has no unpaired surrogate."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -68,9 +68,9 @@ def is_utf8(text: str) -> bool:
 
 
 def casefold(text: bytes) -> bytes:
-    """A text in UTF-8 as it is compared where case is ignored: Unicode's full case folding, so ß is ss.
+    """Fold the case of a text in UTF-8 for comparison: Unicode's full case folding, so ß becomes ss.
 
-    Bytes that a disk has made no UTF-8 stay as they are.
+    Damaged bytes that are not UTF-8 stay as they are.
     """
     return text.decode(errors=AS_BYTES).casefold().encode(errors=AS_BYTES)
 
@@ -83,10 +83,10 @@ def is_scalar(value: Any) -> bool:
 
 
 def encode_value(value: Any) -> EncodedValue:
-    """The pair that a JSON value is stored as and compared by.
+    """Encode a JSON value as the pair that is stored and compared.
 
-    >>> stored(True), stored(1.0) == stored(1)
-    (Stored(kind=<Kind.BOOLEAN: 1>, value=1), True)
+    >>> encode_value(True), encode_value(1.0) == encode_value(1)
+    (EncodedValue(kind=<Kind.BOOLEAN: 1>, value=1), True)
     """
     if value is None:
         return EncodedValue(Kind.NULL, 0)
@@ -97,57 +97,57 @@ def encode_value(value: Any) -> EncodedValue:
     if isinstance(value, int | float):
         if -_INT64 <= value < _INT64:
             return EncodedValue(Kind.NUMBER, value)
-        # Every float out here is a whole number, so both sorts of number share one form.
-        return _beyond(int(value))
+        # Every float outside int64 is a whole number, so integers and floats share one form.
+        return _encode_large(int(value))
     if isinstance(value, Mapping):
         return EncodedValue(Kind.OBJECT, "")
-    return EncodedValue(Kind.LIST, json.dumps([_element(each) for each in value]))
+    return EncodedValue(Kind.LIST, json.dumps([_element(element) for element in value]))
 
 
 def decode_scalar(kind: int, value: int | float | str | bytes) -> Scalar:
-    """The scalar that stands as this pair.
+    """Decode the scalar of a stored pair.
 
-    Of a number past int64 only the value is kept: it is an integer where 64 bits without a sign hold it, else a float
-    where one is equal to it.
+    A number outside int64 keeps only its value. It is decoded as an integer if an unsigned 64-bit integer holds it,
+    else as a float if one is equal to it.
     """
     if isinstance(value, bytes):
-        return _from_beyond(kind, value)
+        return _decode_large(kind, value)
     if kind == Kind.NULL:
         return None
     if kind == Kind.BOOLEAN:
         return bool(value)
-    return value + 0.0 if isinstance(value, float) else value  # which makes -0.0 a 0.0
+    return value + 0.0 if isinstance(value, float) else value  # turns -0.0 into 0.0
 
 
 def field_rows(metadata: Mapping[str, Any]) -> Iterator[FieldRow]:
-    """The rows for one document's metadata. A null is not stored: a missing field reads as one."""
+    """Yield the rows for one document's metadata. Nulls are not stored: a missing field reads as null."""
     for field, value in paths(metadata).items():
         if value is None:
             continue
         yield FieldRow(field, 0, *encode_value(value))
         if isinstance(value, list | tuple):
-            elements = dict.fromkeys(encode_value(each) for each in value if is_scalar(each))
-            yield from (FieldRow(field, 1, *each) for each in elements)
+            elements = dict.fromkeys(encode_value(element) for element in value if is_scalar(element))
+            yield from (FieldRow(field, 1, *element) for element in elements)
 
 
 def paths(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """What stands at each path: a field's name, or names one in the other with dots between.
+    """Map each path to its value: a field's name, or nested names joined by dots.
 
-    Where one path can be read in two ways, the longer first name wins, so an exact name with a dot in it wins always.
+    If a path can be read in two ways, the longer first name wins, so an exact name with a dot always wins.
 
     >>> paths({"loc": {"page": 3, "line": None}, "loc.line": 7})
     {'loc': {'page': 3, 'line': None}, 'loc.line': 7, 'loc.page': 3}
     """
-    found = dict(metadata)
+    value_by_path = dict(metadata)
     for name in sorted((name for name, value in metadata.items() if isinstance(value, Mapping)), key=len, reverse=True):
         for path, value in paths(metadata[name]).items():
-            found.setdefault(f"{name}.{path}", value)
-    return found
+            value_by_path.setdefault(f"{name}.{path}", value)
+    return value_by_path
 
 
 def nesting_problem(metadata: Mapping[str, Any]) -> str | None:
-    """Which of MAX_LEVELS and MAX_PATHS metadata exceeds, in words; None where it keeps to both."""
-    level: list[tuple[int | None, Any]] = [(0, metadata)]  # with the length of its path; in a list nothing has one
+    """Say in words which of MAX_LEVELS and MAX_PATHS the metadata exceeds; return None if neither."""
+    level: list[tuple[int | None, Any]] = [(0, metadata)]  # with the length of its path; None inside a list
     characters = 0
     for depth in range(MAX_LEVELS + 1):
         deeper: list[tuple[int | None, Any]] = []
@@ -156,10 +156,10 @@ def nesting_problem(metadata: Mapping[str, Any]) -> str | None:
                 dot = int(depth > 0)
                 deeper += [(None if length is None else length + dot + len(name), value[name]) for name in value]
             elif isinstance(value, list | tuple):
-                deeper += [(None, each) for each in value]
+                deeper += [(None, element) for element in value]
         if not deeper:
             return None
-        if depth > 0:  # the names of the metadata itself may be as many and as long as they like
+        if depth > 0:  # top-level names are not limited
             characters += sum(length for length, _ in deeper if length is not None)
         if characters > MAX_PATHS:
             return f"the paths of its nested fields take more than {MAX_PATHS:,} characters"
@@ -167,8 +167,8 @@ def nesting_problem(metadata: Mapping[str, Any]) -> str | None:
     return f"it nests more than {MAX_LEVELS} deep"
 
 
-def _beyond(number: int) -> EncodedValue:
-    """Bytes that order as whole numbers of any size do: the length first, then the digits."""
+def _encode_large(number: int) -> EncodedValue:
+    """Encode an integer as bytes that order as the numbers do: first the length, then the digits."""
     digits = abs(number).to_bytes((number.bit_length() + 7) // 8, "big")
     form = len(digits).to_bytes(4, "big") + digits
     if number > 0:
@@ -176,7 +176,7 @@ def _beyond(number: int) -> EncodedValue:
     return EncodedValue(Kind.NUMBER_BELOW, bytes(255 - byte for byte in form))
 
 
-def _from_beyond(kind: int, form: bytes) -> int | float:
+def _decode_large(kind: int, form: bytes) -> int | float:
     negative = kind == Kind.NUMBER_BELOW
     number = int.from_bytes(bytes(255 - byte for byte in form)[4:] if negative else form[4:], "big")
     if not negative and number < 2 * _INT64:
@@ -189,7 +189,7 @@ def _from_beyond(kind: int, form: bytes) -> int | float:
 
 
 def _element(value: Any) -> tuple[int, int | float | str]:
-    """A list's element for its text: equal scalars are written alike, 1.0 as 1, and nothing nested as a scalar is."""
+    """Encode an element for the text of its list, so that equal scalars, such as 1.0 and 1, get equal texts."""
     if isinstance(value, Mapping | list | tuple):
         return int(Kind.OBJECT), json.dumps(value)
     kind, form = encode_value(value)

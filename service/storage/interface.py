@@ -1,4 +1,4 @@
-"""What every store of collections and documents promises, whatever database keeps them."""
+"""Protocols of a store of collections and documents, which every database implements."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from service.storage.records import (
 )
 
 Cursor: TypeAlias = tuple[int, ...]
-"""Where a reading of all texts stands; only the store that gave it knows what the numbers are."""
+"""A position in a scan of all texts; only the store that returned it can interpret the numbers."""
 
 
 class DiskUsage(NamedTuple):
-    """What a store lies on, in bytes."""
+    """Size and free space of the file system of a store, in bytes."""
 
     total: int
     free: int
@@ -44,13 +44,13 @@ class DiskUsage(NamedTuple):
 
 @dataclass(frozen=True)
 class UncleanShutdown:
-    """What was found of a process that did not close the store.
+    """A report on a process that did not close the store.
 
     Attributes:
-        process: its number.
-        log_bytes: of what it had committed and not written back.
-        collections, documents: that are stored now.
-        seconds: that opening the store took.
+        process: the process id.
+        log_bytes: bytes of its commits that were not written back to the file.
+        collections, documents: how many are stored now.
+        seconds: how long opening the store took.
     """
 
     process: int
@@ -61,72 +61,78 @@ class UncleanShutdown:
 
 
 class Search(Protocol):
-    """The database's own ways to ask one collection; `ranking` is what its full text ranks by."""
+    """The database's own searches of one collection; `ranking` names the rank function of its full text."""
 
     ranking: str
 
     def equal(self, key: str, limit: int, condition: Condition | None = None) -> SearchResult:
-        """The documents whose key is exactly this text, by id; of those that pass the condition."""
+        """Find documents whose key equals this text and that match the condition, ordered by id."""
 
     def full_text(self, question: str, limit: int, condition: Condition | None = None) -> SearchResult:
-        """The documents whose key holds any of the question's words, best first as the database has it, then by id."""
+        """Find documents whose key has any word of the question, ordered by the database's rank, then by id."""
 
     def ranks(self, question: str) -> tuple[RowNumbers, Ranks]:
-        """All that `full_text` finds: row numbers int64[n], ascending, and ranks float64[n] ≥ 0, larger is better."""
+        """Return row numbers int64[n], ascending, of all matches of `full_text`, and ranks float64[n] ≥ 0.
+
+        A larger rank is better.
+        """
 
 
 class Reader(Protocol):
-    """One consistent state of the store; use it in one thread, within the block that gave it.
+    """One consistent state of the store, for one thread, within the block that opened it.
 
     Attributes:
-        gathered: what `Store.reading` was given to gather.
+        gathered: the result of the `gather` of `Store.reading`.
     """
 
     gathered: Any
 
     def collections(self) -> list[CollectionRecord]:
-        """Every collection, by name."""
+        """Return every collection, ordered by name."""
 
     def collection(self, name: str) -> CollectionRecord:
-        """The collection of that name; raises CollectionMissing."""
+        """Return the collection of that name; raises CollectionMissing."""
 
     def count(self, collection: int, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
-        """How many documents of a collection there are: among `ids`, passing `condition`."""
+        """Count the documents of a collection that have one of `ids` and match `condition`."""
 
     def document(self, collection: int, identity: str) -> DocumentRecord | None:
-        """The document with that id, or None."""
+        """Return the document with that id, or None."""
 
     def existing(self, collection: int, ids: Sequence[str]) -> dict[str, int]:
-        """The row number of each of the ids that is there."""
+        """Map each id that exists to its row number."""
 
     def rows_among(self, collection: int, ids: Sequence[str]) -> RowNumbers:
-        """The row numbers int64[n] of those of the ids that are there, ascending."""
+        """Return the row numbers int64[n] of the ids that exist, ascending."""
 
     def documents(self, collection: int, rows: RowNumbers) -> list[DocumentRecord]:
-        """The documents with those row numbers int64[n], in their order."""
+        """Return the documents with these row numbers int64[n], in their order."""
 
     def texts(self, collection: int, rows: RowNumbers) -> list[StoredDocument]:
-        """The same without their vectors."""
+        """Return documents as `documents` does, without their vectors."""
 
     def parts(self, collection: int, rows: RowNumbers) -> list[TextSpan | None]:
-        """What part of a key text each of the keys with these row numbers int64[n] is of; None of all of it."""
+        """Return the span of the key text that each key with these row numbers int64[n] encodes; None: all of it."""
 
     def ids(self, collection: int, rows: RowNumbers) -> list[str]:
-        """The ids of the documents with those row numbers int64[n], in their order."""
+        """Return the ids of the documents with these row numbers int64[n], in their order."""
 
     def rows_where(
         self, collection: int, condition: Condition | None = None, *, first: int = 0, last: int | None = None
     ) -> RowNumbers:
-        """The row numbers int64[n] of the documents that pass, ascending; those from `first` to `last`."""
+        """Return the row numbers int64[n], from `first` to `last`, of the documents that match; ascending."""
 
     def column(self, collection: int, field: str, *, after: int = 0, most_bytes: int | None = None) -> Column | None:
-        """A field of all documents with row numbers above `after`, maybe of gone rows; None over `most_bytes`."""
+        """Return a field of all documents with row numbers above `after`, or None if it takes over `most_bytes`.
+
+        It may contain rows of deleted documents.
+        """
 
     def field_names(self, collection: int, *, after: str | None = None, limit: int) -> list[str]:
-        """At most `limit` names of metadata fields, by code point, those after `after`."""
+        """Return at most `limit` names of metadata fields after `after`, ordered by code point."""
 
     def field_kinds(self, collection: int, name: str) -> FieldKinds:
-        """Which kinds of values a metadata field has, without reading them all."""
+        """Return which kinds of values a metadata field has, without reading all values."""
 
     def field_facts(
         self,
@@ -137,11 +143,11 @@ class Reader(Protocol):
         values: int = 0,
         after: FieldValue | None = None,
     ) -> list[FieldFacts]:
-        """What each of these fields holds in the documents that pass.
+        """Return statistics of each of these fields over the documents that match.
 
         Args:
-            values: how many of its values to name: those of most documents first, then in the order of values.
-            after: the value behind which they begin.
+            values: how many distinct values to list: most frequent first, then in the order of values.
+            after: list the values after this one.
         """
 
     def vectors(
@@ -152,37 +158,40 @@ class Reader(Protocol):
         among: RowNumbers | None = None,
         damaged: Callable[[DocumentDamaged], object] | None = None,
     ) -> Iterator[KeyRows]:
-        """All keys and their values, those of so many documents at a time, by row number.
+        """Yield all keys and their values in batches of `batch` documents, by row number.
 
         Args:
-            among: the documents' row numbers int64[n], ascending; None for all that there are.
-            damaged: is told of each document whose vectors are not what was written, and which is left out; without
-                it the first one is raised.
+            among: the documents' row numbers int64[n], ascending; None for all documents.
+            damaged: receives each document whose vectors are damaged, and which is left out. Without it, the first
+                one is raised.
         """
 
     def key_checksums(self, collection: int, first: int, last: int) -> tuple[RowNumbers, RowNumbers, RowNumbers]:
-        """int64[n] each: the numbers of a collection's keys from `first` to `last`, ascending, the documents that they
-        are of, and the checksums of their rows; where collections share their numbers, those of others among them.
+        """Return row numbers, document numbers and checksums, int64[n] each, of keys from `first` to `last`.
+
+        Row numbers ascend. If collections share row numbers, keys of other collections are included.
         """
 
     def key_sums(self, collection: int, document: int, first: int, last: int) -> KeySums:
-        """The same of keys from `first` to `last` and of documents with keys from `document` to `last`, added up: what
-        tells whether any of it is another one than it was.
+        """Return sums over keys from `first` to `last`, and over documents with keys from `document` to `last`.
+
+        The sums show whether a key or document was changed, added or removed.
         """
 
     def damaged_texts(
         self, after: Cursor | None, limit: int
     ) -> tuple[Cursor | None, list[tuple[int, DocumentDamaged]]]:
-        """Check the texts of at most `limit` documents, of any collection, behind a place; None: from the first.
+        """Check the texts of at most `limit` documents, of any collection, after a cursor; None: from the first.
 
-        Returns the place of the last of them, None at the end; and the damaged ones, each with its collection's number.
+        Returns the cursor of the last document, or None at the end, and the damaged documents, each with the number of
+        its collection.
         """
 
     def sample(self, collection: int, size: int) -> RowNumbers:
-        """The row numbers int64[n] of at most `size` documents with keys, the first by a hash of their ids."""
+        """Return the row numbers int64[n] of at most `size` documents with keys, the first by a hash of their ids."""
 
     def keys(self, collection: int, rows: RowNumbers) -> Matrix:
-        """float32[n, d]: the first key of each of the documents with those row numbers, in their order."""
+        """Return float32[n, d], the first key of each document with these row numbers, in their order."""
 
     def page(
         self,
@@ -193,10 +202,10 @@ class Reader(Protocol):
         after: str | None = None,
         limit: int = 1000,
     ) -> list[DocumentRecord]:
-        """At most `limit` documents in the order of their ids (by code point), those after `after`.
+        """Return at most `limit` documents with ids after `after`, ordered by id (by code point).
 
-        Where the next page starts after the last id of this one, a document that is there
-        throughout is seen exactly once, whatever is written in between.
+        If each page starts after the last id of the page before, a document that exists throughout is returned exactly
+        once, regardless of writes in between.
         """
 
     def page_of_texts(
@@ -208,89 +217,91 @@ class Reader(Protocol):
         after: str | None = None,
         limit: int = 1000,
     ) -> list[StoredDocument]:
-        """The same without vectors."""
+        """Return documents as `page` does, without their vectors."""
 
     def search(self, collection: int) -> Search:
-        """SQL's own ways to ask the collection, `=` and full text; raises CollectionMissing."""
+        """Return SQL's own searches of the collection, by `=` and full text; raises CollectionMissing."""
 
 
 class Writer(Reader, Protocol):
-    """The one write transaction; each method does all of its work or, where it raises, none."""
+    """The write transaction; each method does all of its work or, if it raises, none."""
 
     def after_commit(self, callback: Callable[[], object]) -> None:
-        """Run `callback` once the commit is on disk, before the block of `Store.writing` ends."""
+        """Run `callback` after the commit is on disk, before the block of `Store.writing` ends."""
 
     def keep_answer(self, once: IdempotentWrite[Result] | None, result: Result) -> None:
-        """Store what a write is answered with, beside what it did, for `Store.writing`; without `once`, nothing."""
+        """Store the answer to a write in its own transaction, for `Store.writing`; do nothing if `once` is None."""
 
     def create_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
-        """A new, empty collection; raises CollectionExists."""
+        """Create an empty collection; raises CollectionExists."""
 
     def update_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
-        """Change temperature, null and calibration; raises CollectionFixed where anything else differs."""
+        """Change temperature, null and calibration; raises CollectionFixed if anything else differs."""
 
     def delete_collection(self, name: str) -> None:
-        """Remove a collection with everything in it; raises CollectionMissing."""
+        """Delete a collection and everything in it; raises CollectionMissing."""
 
     def upsert(self, collection: int, documents: Sequence[DocumentRecord], *, mode: Mode = "upsert") -> Change:
-        """Store documents under new row numbers, in place of those with their ids, or (mode "skip") but for those.
+        """Store documents under new row numbers, and replace or (mode "skip") keep existing ones with their ids.
 
-        The collection's widths are set where they were not. Raises DocumentsExist (mode "create"),
+        Sets the collection's widths if they are None. Raises DocumentsExist (mode "create"),
         DocumentsRepeated, WidthMismatch or Unstorable.
         """
 
     def delete_ids(self, collection: int, ids: Sequence[str]) -> RowNumbers:
-        """Delete documents by id; the row numbers int64[n] that are gone. Unknown ids are silent."""
+        """Delete documents by id → the deleted row numbers int64[n]. Unknown ids are ignored."""
 
     def delete_where(self, collection: int, condition: Condition) -> RowNumbers:
-        """Delete the documents that pass; the row numbers int64[n] that are gone."""
+        """Delete the documents that match → the deleted row numbers int64[n]."""
 
 
 class Store(Protocol):
     """Collections and documents; every method may be called from any thread, and blocks.
 
-    A write that has returned is on disk, and whoever begins to read after that sees it.
+    A write that has returned is on disk, and every reader that begins after that sees it.
     """
 
     @property
     def unclean_shutdown(self) -> UncleanShutdown | None:
-        """The process that had it last and did not close it; None where it was closed."""
+        """The last process, if it did not close the store; else None."""
 
     @property
     def full(self) -> bool:
-        """Whether the last write was refused for want of room."""
+        """Whether the last write failed because the disk was full."""
 
     def sizes(self) -> dict[str, int]:
-        """Bytes that it takes: of the database, of its log, and of what else there is."""
+        """Return the bytes that the store takes: "database", "log" and "other"."""
 
     def disk(self) -> DiskUsage | None:
-        """What it lies on; None where that is another machine's."""
+        """Return the disk's size and free bytes, or None if it may be remote."""
 
     def close(self) -> None:
-        """Wait for writers, then let go of it; a second call does nothing."""
+        """Wait for writers, then close the store; idempotent."""
 
     def writing(
         self, once: IdempotentWrite[Any] | None = None, *, deletes: bool = False, collection: int | None = None
     ) -> AbstractContextManager[Writer]:
-        """The write transaction: commits when the block ends, rolls back when it raises.
+        """Run a write transaction: commit at the end of the block, or roll back if it raises.
 
         Args:
-            once: raises as `refuse_answered` does before anything is written; else the block has to `keep_answer`.
-            deletes: nothing is stored but what it was answered: room that is kept for that may be taken.
-            collection: whose documents nobody else writes meanwhile; raises CollectionMissing.
+            once: is checked as `refuse_answered` does before any write; then the block has to call `keep_answer`.
+            deletes: nothing but the answer is stored, so the transaction may use the reserved disk space.
+            collection: the collection to lock for other writers; raises CollectionMissing.
         """
 
     def refuse_answered(self, request: WriteRequest) -> None:
-        """For a write that may have been done before, ahead of all work on it.
+        """Check before all other work whether a write was done before.
 
-        Raises: WriteAnswered where it was, and every new reader sees it; KeyReused where its key stands for another.
+        Raises:
+            WriteAnswered: it was, and every new reader sees it.
+            KeyReused: another write was done under its key.
         """
 
     def reading(self, gather: Callable[[], Any] | None = None) -> AbstractContextManager[Reader]:
-        """One consistent state for as long as the block runs.
+        """Lend a reader of one consistent state for the duration of the block.
 
-        `gather` is called in the instant the state is taken; what it returns is `reader.gathered`.
+        `gather` is called at the instant the state is taken; its result is `reader.gathered`.
         """
 
     def troubles(self) -> list[str]:
-        """Why what is read now cannot be relied on; one line, or none."""
+        """Return a line if reads are unreliable now; else nothing."""

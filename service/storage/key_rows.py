@@ -1,4 +1,4 @@
-"""Keys as a store reads them, many documents at a time, held against their checksums."""
+"""Decodes the keys of many documents at a time, and verifies their checksums."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.storage.serialisation import StoredVectors, matrix_of, vector_of, v
 
 
 class BlobLengths(NamedTuple):
-    """How many rows have such a vector, and how many bytes the shortest and the longest of them has."""
+    """The number of rows with such a vector, and the bytes of the shortest and the longest of them."""
 
     present: int
     shortest: int | None
@@ -22,11 +22,11 @@ class BlobLengths(NamedTuple):
 
 
 class VectorColumns(NamedTuple):
-    """Every column of many rows of vectors, in the order of their numbers.
+    """All columns of many rows of the table `vectors`, ordered by row number.
 
     Attributes:
-        numbers, owners, checksums, firsts, lasts: int64[n]; -1 for a first and a last that are not there.
-        keys, values: all vectors one behind the other; None where there are none.
+        numbers, owners, checksums, firsts, lasts: int64[n]; -1 for a first or last that is NULL.
+        keys, values: all vectors concatenated; None if there are none.
     """
 
     size: int
@@ -41,37 +41,40 @@ class VectorColumns(NamedTuple):
     values: bytes | None
 
 
-def decode_together(found: VectorColumns, rows: Sequence[int]) -> KeyRows | None:
-    """The keys of these documents, which all have keys of one width; None of others, and where one is damaged."""
-    keys = _alike(found.keys, found.key_lengths)
-    values = _alike(found.values, found.value_lengths)
-    numbers, owners = found.numbers, found.owners
+def decode_together(columns: VectorColumns, rows: Sequence[int]) -> KeyRows | None:
+    """Decode the keys of these documents at once; return None if their widths differ or one is damaged."""
+    keys = _as_matrix(columns.keys, columns.key_lengths)
+    values = _as_matrix(columns.values, columns.value_lengths)
+    numbers, owners = columns.numbers, columns.owners
     if (
         keys is None
-        or found.key_lengths.present != found.size
-        or found.value_lengths.present != (0 if values is None else found.size)
-        or any(len(each) != found.size for each in (numbers, owners, found.checksums, found.firsts, found.lasts))
-        or not _complete(numbers, owners, rows)
-        or (vectors_checksums(numbers, owners, found.firsts, found.lasts, keys, values) != found.checksums).any()
+        or columns.key_lengths.present != columns.size
+        or columns.value_lengths.present != (0 if values is None else columns.size)
+        or any(
+            len(column) != columns.size
+            for column in (numbers, owners, columns.checksums, columns.firsts, columns.lasts)
+        )
+        or not _is_complete(numbers, owners, rows)
+        or (vectors_checksums(numbers, owners, columns.firsts, columns.lasts, keys, values) != columns.checksums).any()
     ):
         return None
     return KeyRows(numbers, owners, keys, values)
 
 
-def _alike(vectors: bytes | None, lengths: BlobLengths) -> Matrix | None:
-    """So many vectors as they follow one another, float32[count, d]; None where they are not of one width."""
+def _as_matrix(vectors: bytes | None, lengths: BlobLengths) -> Matrix | None:
+    """Return concatenated vectors as float32[count, d], or None if their widths differ."""
     count, shortest, longest = lengths
     if vectors is None or shortest != longest or not shortest or len(vectors) != count * shortest or shortest % 4:
         return None
     return vector_of(vectors).reshape(count, -1)
 
 
-def _complete(numbers: RowNumbers, owners: RowNumbers, rows: Sequence[int]) -> bool:
-    """Whether rows with these numbers and owners int64[n] are those of the documents, each from its first one on."""
+def _is_complete(numbers: RowNumbers, owners: RowNumbers, rows: Sequence[int]) -> bool:
+    """Whether rows with these numbers and owners int64[n] are exactly those of the documents, without gaps."""
     first = np.ones(len(numbers), dtype=np.bool_)
     first[1:] = owners[1:] != owners[:-1]
-    begun = np.array_equal(numbers[first], rows) and np.array_equal(owners[first], rows)
-    return begun and bool((np.diff(numbers)[~first[1:]] == 1).all())
+    starts_match = np.array_equal(numbers[first], rows) and np.array_equal(owners[first], rows)
+    return starts_match and bool((np.diff(numbers)[~first[1:]] == 1).all())
 
 
 def decode_one_by_one(
@@ -79,31 +82,33 @@ def decode_one_by_one(
     rows: Sequence[int],
     damaged: Callable[[DocumentDamaged], object] | None,
 ) -> KeyRows | None:
-    """All keys of these documents, in the order of their numbers, with their values; None where they have none.
+    """Decode the keys of these documents and their values, ordered by row number; return None if there are none.
 
     Args:
-        by_document: the stored rows of each, by their own numbers, ascending.
-        damaged: is told of each document whose vectors are not what was written, and which is left out; without it
-            the first one is raised.
+        by_document: the stored rows of each document, by row number, ascending.
+        damaged: receives each document whose vectors are damaged, and which is left out. Without it, the first one is
+            raised.
     """
     sound: list[StoredVectors] = []
     for number in rows:
         try:
-            found = [vectors_of(row) for row in by_document.get(number, ())]
-            if [each.row for each in found] != list(range(number, number + max(len(found), 1))):
+            vectors = [vectors_of(row) for row in by_document.get(number, ())]
+            if [vector.row for vector in vectors] != list(range(number, number + max(len(vectors), 1))):
                 raise DocumentDamaged(number, None, vectors=True)
-            sound += (each for each in found if each.key is not None)
+            sound += (vector for vector in vectors if vector.key is not None)
         except DocumentDamaged as error:
             if damaged is None:
                 raise
             damaged(error)
     if not sound:
         return None
-    keys = [each.key for each in sound if each.key is not None]
+    keys = [vector.key for vector in sound if vector.key is not None]
     values = None
-    if any(each.value is not None for each in sound):
-        values = matrix_of([key if each.value is None else each.value for each, key in zip(sound, keys, strict=True)])
-    numbers, owners = np.array([(each.row, each.document) for each in sound], dtype=np.int64).T
+    if any(vector.value is not None for vector in sound):
+        values = matrix_of(
+            [key if vector.value is None else vector.value for vector, key in zip(sound, keys, strict=True)]
+        )
+    numbers, owners = np.array([(vector.row, vector.document) for vector in sound], dtype=np.int64).T
     return KeyRows(numbers, owners, matrix_of(keys), values)
 
 
@@ -111,13 +116,13 @@ LOW = 2**32 - 1
 
 
 class KeySums(NamedTuple):
-    """What many keys come to: where one is changed, removed or added, a sum is another, but once in 2⁶⁴ times.
+    """Sums over many keys: a changed, removed or added key changes them, except with probability 2⁻⁶⁴.
 
     Attributes:
-        keys: how many there are.
-        low, high: the sums of their checksums' low 32 bits, and of what is above these.
-        documents: how many documents with keys begin among them.
-        begun: the sum of these documents' row numbers' low 32 bits.
+        keys: the number of keys.
+        low, high: the sums of the low and the high 32 bits of their checksums.
+        documents: the number of documents with keys that begin in the range.
+        begun: the sum of the low 32 bits of the row numbers of these documents.
     """
 
     keys: int
@@ -128,6 +133,6 @@ class KeySums(NamedTuple):
 
     @classmethod
     def of(cls, checksums: RowNumbers, documents: RowNumbers) -> KeySums:
-        """Of keys with these checksums int64[n], and of these documents int64[m], each once."""
+        """Sum up keys with these checksums int64[n], and these distinct documents int64[m]."""
         low, high = int((checksums & LOW).sum()), int((checksums >> 32).sum())
         return cls(len(checksums), low, high, len(documents), int((documents & LOW).sum()))

@@ -18,20 +18,20 @@ Ranks: TypeAlias = NDArray[np.float64]
 JSONText = NewType("JSONText", str)
 Null: TypeAlias = float | Literal["auto", "lenient", "strict", "calibrated", False]
 
-# In the order in which facts name them.
+# In the order in which FieldFacts lists them.
 FieldType: TypeAlias = Literal["integer", "number", "text", "boolean", "null", "list", "object"]
 
-# What a write does with a document whose id is taken: replaces it, refuses everything, or leaves it as it is.
+# What a write does with an existing id: replaces the document, refuses the whole write, or skips it.
 Mode: TypeAlias = Literal["upsert", "create", "skip"]
 
 
 @dataclass(frozen=True)
 class CollectionSettings:
-    """What a collection is; everything but `temperature`, `null` and `calibration` is fixed once it holds documents.
+    """The settings of a collection; all but `temperature`, `null` and `calibration` are fixed once it has documents.
 
-    `dimension` and `value_dimension` are None until the first write that commits sets them.
+    `dimension` and `value_dimension` are None until the first committed write sets them.
     `null` is "auto", "lenient", "strict" or "calibrated", a similarity, or False for no null key.
-    `calibration` is what labelled questions said of it, as JSON.
+    `calibration` is the calibration from labelled queries, as JSON.
     """
 
     similarity: str
@@ -47,13 +47,13 @@ class CollectionSettings:
 
 @dataclass(frozen=True)
 class DatabaseInfo:
-    """A database server and what softkv has in it.
+    """A database server and the schema of softkv in it.
 
     Attributes:
-        name: its address, without a password.
-        server: its version.
-        migrations: the version of the schema that is there; 0 where there is none.
-        known: the version that this softkv has.
+        name: the address, without a password.
+        server: the version of the server.
+        migrations: the version of the schema; 0 if there is none.
+        known: the schema version of this softkv.
     """
 
     name: str
@@ -64,10 +64,10 @@ class DatabaseInfo:
 
 @dataclass(frozen=True)
 class CollectionRecord:
-    """A stored collection; `id` is never given to another one, even after this one is deleted.
+    """A stored collection; its `id` is never reused, even after it is deleted.
 
-    `documents` is how many it holds, `keyless` how many of these have no key vector and cannot be attended to.
-    `low_bit` is whether an earlier version kept low-bit codes of its keys, which this one does not.
+    `documents` is the number of documents, `keyless` how many of these have no key vector and cannot be attended to.
+    `low_bit` is whether an earlier version stored low-bit codes of its keys, which this one does not use.
     """
 
     id: int
@@ -79,25 +79,25 @@ class CollectionRecord:
 
     @property
     def attendable(self) -> int:
-        """How many documents have a key."""
+        """The number of documents with a key."""
         return self.documents - self.keyless
 
 
 class TextSpan(NamedTuple):
-    """A part of a key text, from character `start` up to `end`."""
+    """A span of a key text, from character `start` up to `end`."""
 
     start: int
     end: int
 
 
 class StoredDocument(NamedTuple):
-    """A document as it is stored, without its vectors, and known to be what was written.
+    """A stored document without its vectors, with a verified checksum.
 
     Attributes:
-        row: as of a `DocumentRecord`.
-        value, metadata: as JSON, which an answer takes as it is.
-        n_keys: how many keys it has.
-        value_sent: whether a value was sent; where none was, the value is the key text and follows it.
+        row: the row number, see `DocumentRecord`.
+        value, metadata: JSON texts, which responses contain unchanged.
+        n_keys: the number of keys.
+        value_sent: whether a value was sent; if not, the value is the key text and changes with it.
     """
 
     row: int
@@ -110,7 +110,7 @@ class StoredDocument(NamedTuple):
 
     @property
     def rows(self) -> range:
-        """The numbers of its keys; one number where it has none."""
+        """The row numbers of its keys; one number if it has none."""
         return range(self.row, self.row + max(self.n_keys, 1))
 
 
@@ -119,14 +119,14 @@ class DocumentRecord:
     """A document with its vectors.
 
     Attributes:
-        keys: float32[p, d], its key vectors: one as a rule, several where a text was split, none where it is keyless.
-        value_vector: float32[d_v]; None says that each key is the value that goes with it.
+        keys: float32[p, d], its key vectors: usually one, several if a text was split, none if it is keyless.
+        value_vector: float32[d_v]; None if each key is its own value.
         value: any JSON.
         metadata: any JSON object.
-        value_sent: whether a value was sent; where none was, the value is the key text and follows it.
-        row: the number of its first key, the others follow; one number where it is keyless. None until the document is
-            stored, and another one each time it is written.
-        parts: of the key text, one for each key; empty where every key is of all of it, or of none.
+        value_sent: whether a value was sent; if not, the value is the key text and changes with it.
+        row: the row number of its first key; the other keys follow it. A keyless document has one number. It is None
+            until the document is stored, and changes with every write.
+        parts: the span of the key text that each key encodes; empty if every key encodes all of it.
     """
 
     id: str
@@ -141,28 +141,28 @@ class DocumentRecord:
 
     @property
     def n_keys(self) -> int:
-        """How many keys it has."""
+        """The number of keys."""
         return len(self.keys)
 
     @property
     def rows(self) -> int:
-        """How many row numbers it takes."""
+        """The number of row numbers that it takes."""
         return max(len(self.keys), 1)
 
     def values(self) -> Matrix:
-        """float32[p, d_v]: what the output blends of each key."""
+        """Return float32[p, d_v], the value vector of each key."""
         return self.keys if self.value_vector is None else np.tile(self.value_vector, (len(self.keys), 1))
 
 
 @dataclass(frozen=True, eq=False)
 class KeyRows:
-    """Keys as they lie in the store, by their row numbers.
+    """Stored keys, ordered by row number.
 
     Attributes:
-        numbers: int64[n], ascending.
-        owners: int64[n], the row number of the document that each is a key of.
+        numbers: int64[n], row numbers, ascending.
+        owners: int64[n], the row number of each key's document.
         keys: float32[n, d].
-        values: float32[n, d_v]; None where each key is its value.
+        values: float32[n, d_v]; None if each key is its own value.
     """
 
     numbers: RowNumbers
@@ -173,9 +173,9 @@ class KeyRows:
 
 @dataclass(frozen=True, eq=False)
 class Change:
-    """What a write did: the new documents' row numbers int64[n], in their order, and those of documents that are gone.
+    """The result of a write: row numbers int64[n] of new documents, in order, and of removed documents.
 
-    `skipped` are the ids, in the documents' order, of those that were left out because they exist.
+    `skipped` are the ids of the documents that were left out because they exist, in order.
     """
 
     added: RowNumbers
@@ -185,13 +185,13 @@ class Change:
 
 @dataclass(frozen=True, eq=False)
 class ChangeSummary:
-    """What was done to a collection since a version that a memory is at.
+    """The sum of all changes of a collection after a version.
 
     Attributes:
-        version: the newest one, which it brings the memory to.
-        first: the least row number that was given since.
-        removed: int64[n], the row numbers of documents that are gone since, ascending; some of them came since, too.
-        documents, keyless: of the collection, from then on.
+        version: the newest version.
+        first: the smallest row number that was assigned since.
+        removed: int64[n], row numbers of documents removed since, ascending; some of them were also added since.
+        documents, keyless: the counts of the collection at the newest version.
     """
 
     version: int
@@ -203,12 +203,12 @@ class ChangeSummary:
 
 @dataclass(frozen=True, eq=False)
 class VersionChange:
-    """What one version of a collection did.
+    """The changes of one version of a collection.
 
     Attributes:
-        first, count: the row numbers that it gave: so many from the first one on.
-        removed: int64[n], the row numbers of documents that it took away.
-        seconds: how long ago it was written.
+        first, count: the row numbers that it assigned: `count` from `first` on.
+        removed: int64[n], the row numbers of documents that it removed.
+        seconds: its age.
     """
 
     version: int
@@ -219,7 +219,7 @@ class VersionChange:
 
 
 class Extent(NamedTuple):
-    """How far a collection goes: its version, and the row number that the next document is given."""
+    """The extent of a collection: its version, and the row number of the next document."""
 
     version: int
     next_row: int
@@ -243,7 +243,7 @@ class ShardReplica(NamedTuple):
 
 @dataclass(frozen=True)
 class SearchRow:
-    """A row as the database answers it; `value` is any JSON."""
+    """A row of a search result; `value` is any JSON."""
 
     id: str
     key: str | None
@@ -252,7 +252,7 @@ class SearchRow:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The statement that was run, what stood for its parameters, and its rows in order."""
+    """The statement of a search, its parameters, and its rows in order."""
 
     statement: str
     parameters: Mapping[str, Any]
@@ -261,14 +261,14 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class FieldValue:
-    """A value, and how many documents have it in the field, as the field itself or as an element of its list."""
+    """A value, and how many documents have it as the field's value or as an element of its list."""
 
     value: Scalar
     count: int
 
 
 class FieldKinds(NamedTuple):
-    """Which kinds of values a field has in any document: the field itself, and elements where it is a list."""
+    """The kinds of values that a field has in any document: its own values, and elements of lists."""
 
     own: frozenset[Kind]
     elements: frozenset[Kind]
@@ -276,14 +276,14 @@ class FieldKinds(NamedTuple):
 
 @dataclass(frozen=True)
 class FieldFacts:
-    """What a field holds.
+    """Statistics of a metadata field.
 
     Attributes:
-        types: of its values, each once; and "list" and "object" where a document has one there.
-        count: how many documents have the field and in it something but null.
-        distinct: how many different values there are; 1, 1.0, "1" and true are four.
-        min, max: the least and the greatest number where there are numbers, else text; None where there are neither.
-        values: as many as were asked for, those that most documents have first.
+        types: the distinct types of its values, with "list" and "object" if a document has one.
+        count: the number of documents in which the field is not null.
+        distinct: the number of distinct values; 1, 1.0, "1" and true are four.
+        min, max: the smallest and largest number if there are numbers, else text; None if there are neither.
+        values: the requested number of values, most frequent first.
     """
 
     types: tuple[FieldType, ...] = ()

@@ -28,12 +28,12 @@ from service.storage.records import (
 
 NUL = "\0"
 SENT = " "
-"""Before the JSON of a value that was sent and is the key text; without it such a value was never sent."""
+"""Precedes the JSON of a value that was sent and equals the key text; without it, such a value was not sent."""
 
 
 @dataclass(frozen=True)
 class DocumentTexts:
-    """A document without its vectors, as it will stand in the tables."""
+    """A document without its vectors, as the tables will store it."""
 
     id: str
     key: str | None
@@ -45,89 +45,92 @@ class DocumentTexts:
     def of(
         cls, identity: str, key: str | None, value: Any, metadata: Mapping[str, Any], *, value_sent: bool = True
     ) -> DocumentTexts:
-        """Raises Unstorable for what neither JSON nor UTF-8 can say, or metadata that is nested too much."""
-        what = f"of document {identity!r}"
+        """Serialise a document.
+
+        Raises Unstorable for values that are not JSON or UTF-8, and for metadata that is nested too deeply.
+        """
+        subject = f"of document {identity!r}"
         if (excess := nesting_problem(metadata)) is not None:
-            raise Unstorable(f"metadata {what} is too deep or too long, {excess}: put some of it into the value")
-        text = json_text(metadata, f"metadata {what}")
+            raise Unstorable(f"metadata {subject} is too deep or too long, {excess}: put some of it into the value")
+        text = json_text(metadata, f"metadata {subject}")
         if (where := "id" if NUL in identity else find_nul(key, metadata)) is not None:
             raise Unstorable(
-                f"the {where} {what} holds a NUL (U+0000), which PostgreSQL keeps in no text: leave it out"
+                f"the {where} {subject} holds a NUL (U+0000), which PostgreSQL keeps in no text: leave it out"
             )
         searched = tuple(field_rows(metadata))
         if not all(map(is_utf8, (identity, key or "", *_strings(searched)))):
-            raise Unstorable(f"id, key or metadata {what} holds half of a surrogate pair, which UTF-8 cannot say")
+            raise Unstorable(f"id, key or metadata {subject} holds half of a surrogate pair, which UTF-8 cannot say")
         mark = SENT if value_sent and value == key else ""
-        return cls(identity, key, mark + json_text(value, f"value {what}"), text, searched)
+        return cls(identity, key, mark + json_text(value, f"value {subject}"), text, searched)
 
 
-def json_text(value: Any, what: str) -> str:
-    """Any JSON as text that reads back as the same; `what` names it in an error."""
+def json_text(value: Any, subject: str) -> str:
+    """Serialise JSON so that it reads back equal; `subject` names it in an error."""
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
-        raise Unstorable(f"{what} is not JSON that can be stored: {error}") from None
+        raise Unstorable(f"{subject} is not JSON that can be stored: {error}") from None
     if is_utf8(text):
         return text
-    # Half of a surrogate pair is JSON but not UTF-8: written as an escape it is both.
+    # An unpaired surrogate is JSON but not UTF-8; written as an escape it is both.
     return json.dumps(value, separators=(",", ":"))
 
 
-def refuse_surrogates(asked: Iterable[Any]) -> None:
-    """Raise Unstorable for a text among what is asked that no database can be given."""
-    if not all(is_utf8(each) for each in asked if isinstance(each, str)):
+def refuse_surrogates(values: Iterable[Any]) -> None:
+    """Raise Unstorable for a text with an unpaired surrogate, which no database accepts."""
+    if not all(is_utf8(value) for value in values if isinstance(value, str)):
         raise Unstorable("the question holds half of a surrogate pair, which UTF-8 cannot say: send whole characters")
 
 
 def find_nul(key: str | None, metadata: Mapping[str, Any]) -> str | None:
-    """Where a NUL stands, which PostgreSQL keeps in no text and so no store does: "key", "metadata", or nowhere.
+    """Return "key" or "metadata" if it contains a NUL, else None. No store takes them, since PostgreSQL cannot.
 
-    A value may hold one, since it is kept as JSON and nothing compares it.
+    A value may contain a NUL, since it is stored as JSON and never compared.
     """
     if key is not None and NUL in key:
         return "key"
-    return "metadata" if _holds_nul(metadata) else None
+    return "metadata" if _contains_nul(metadata) else None
 
 
-def _holds_nul(value: Any) -> bool:
+def _contains_nul(value: Any) -> bool:
     if isinstance(value, str):
         return NUL in value
     if isinstance(value, Mapping):
-        return any(NUL in str(name) or _holds_nul(each) for name, each in value.items())
-    return isinstance(value, list | tuple) and any(map(_holds_nul, value))
+        return any(NUL in str(name) or _contains_nul(item) for name, item in value.items())
+    return isinstance(value, list | tuple) and any(map(_contains_nul, value))
 
 
 def refuse_repeated(ids: Sequence[str]) -> None:
-    """Raise DocumentsRepeated where an id comes twice."""
+    """Raise DocumentsRepeated if an id occurs twice."""
     repeated = [identity for identity, times in Counter(ids).items() if times > 1]
     if repeated:
         raise DocumentsRepeated(repeated)
 
 
 def with_widths(settings: CollectionSettings, documents: Sequence[DocumentRecord]) -> CollectionSettings:
-    """The settings with the widths of the first document that has such vectors, where they had none.
+    """Return the settings with their widths set by the first document with vectors, if they were None.
 
-    Raises WidthMismatch for a document that does not fit them.
+    Raises WidthMismatch for a document with other widths.
     """
     dimension, value_dimension = settings.dimension, settings.value_dimension
-    for each in documents:
-        if len(each.keys):
-            dimension = dimension or each.keys.shape[1]
-            if each.keys.shape[1] != dimension:
-                raise WidthMismatch(each.id, "key_vector", dimension, each.keys.shape[1])
-        value_width = _value_width(each)
+    for document in documents:
+        if len(document.keys):
+            dimension = dimension or document.keys.shape[1]
+            if document.keys.shape[1] != dimension:
+                raise WidthMismatch(document.id, "key_vector", dimension, document.keys.shape[1])
+        value_width = _value_width(document)
         if value_width is not None:
             value_dimension = value_dimension or value_width
             if value_width != value_dimension:
                 vector = "value_vector"
-                if each.value_vector is None:
+                if document.value_vector is None:
                     vector = "the value (the key vector, as no value_vector came)"
-                raise WidthMismatch(each.id, vector, value_dimension, value_width)
+                raise WidthMismatch(document.id, vector, value_dimension, value_width)
     return replace(settings, dimension=dimension, value_dimension=value_dimension)
 
 
 def _value_width(document: DocumentRecord) -> int | None:
-    """None where there is neither a value vector nor a key."""
+    """Return the width of a document's values, or None if it has neither a value vector nor a key."""
     if document.value_vector is not None:
         return len(document.value_vector)
     return document.keys.shape[1] if len(document.keys) else None
@@ -140,8 +143,8 @@ def _strings(searched: Sequence[FieldRow]) -> Iterator[str]:
             yield row.value
 
 
-# In the order of CollectionSettings, but for `basis` and `thin_seed`, by which an earlier version kept low-bit codes:
-# the checksum counts them, so they are read, and written as those of a collection without such codes.
+# In the order of CollectionSettings, plus `basis` and `thin_seed`, which an earlier version used for low-bit codes.
+# The checksum covers them, so they are read, and written as for a collection without such codes.
 SETTINGS_COLUMNS = (
     "similarity, temperature, dimension, value_dimension, encoder, precision, value_from, basis, null_key, thin_seed, "
     "calibration"
@@ -151,44 +154,45 @@ NULL_NAMES = ("auto", "lenient", "strict", "calibrated")
 
 
 def blob(vector: ArrayLike) -> bytes:
-    """A vector [d] as little-endian float32."""
+    """Encode a vector [d] as little-endian float32."""
     return np.asarray(vector, dtype="<f4").tobytes()
 
 
 def vector_of(data: bytes) -> Vector:
-    """The vector [d] of such bytes; read-only, as it shares their memory."""
+    """Decode a vector [d] from such bytes; it is read-only, since it shares their memory."""
     return np.frombuffer(data, dtype="<f4")
 
 
 def matrix_of(blobs: Sequence[bytes]) -> Matrix:
-    """The vectors of such bytes, float32[n, d]; read-only, and of no width where there are none."""
+    """Decode vectors float32[n, d] from such bytes; read-only. Without vectors the shape is [0, 0]."""
     return np.frombuffer(b"".join(blobs), dtype="<f4").reshape(len(blobs), -1 if blobs else 0)
 
 
 def settings_row(settings: CollectionSettings) -> tuple[str | float | None, ...]:
-    """The settings in the order of SETTINGS_COLUMNS."""
+    """Return the settings in the order of SETTINGS_COLUMNS."""
     null = settings.null
     named = null is False or (isinstance(null, str) and null in NULL_NAMES)
     if not (named or (isinstance(null, int | float) and not isinstance(null, bool))):
         raise Unstorable(f'null is {null!r}: wanted "auto", "lenient", "strict", "calibrated", a similarity or False')
-    similarity, temperature, *others, _, calibration = astuple(settings)
+    similarity, temperature, *middle, _, calibration = astuple(settings)
     null_key = json_text(null if named else float(null), "null")
-    return similarity, float(temperature), *others, PROVEN, null_key, None, calibration
+    return similarity, float(temperature), *middle, PROVEN, null_key, None, calibration
 
 
 def collection_of(row: tuple[Any, ...]) -> CollectionRecord:
-    """The record of a row of COLLECTION_COLUMNS; raises CollectionDamaged."""
-    number, name, documents, keyless, checksum, *stored = row
-    if settings_checksum(name, tuple(stored)) != checksum:
+    """Decode a row of COLLECTION_COLUMNS; raises CollectionDamaged."""
+    number, name, documents, keyless, checksum, *columns = row
+    if settings_checksum(name, tuple(columns)) != checksum:
         raise CollectionDamaged(name, "its settings are not what was written")
-    *settings, basis, null, thin_seed, calibration = stored
+    *settings, basis, null, thin_seed, calibration = columns
     settings += [json.loads(null), calibration]
-    kept = CollectionSettings(*settings)
-    return CollectionRecord(number, name, kept, documents, keyless, (basis, thin_seed) != (PROVEN, None))
+    return CollectionRecord(
+        number, name, CollectionSettings(*settings), documents, keyless, (basis, thin_seed) != (PROVEN, None)
+    )
 
 
 class StoredVectors(NamedTuple):
-    """A row of the table `vectors`, known to be what was written."""
+    """A row of the table `vectors` whose checksum was verified."""
 
     row: int
     document: int
@@ -198,7 +202,7 @@ class StoredVectors(NamedTuple):
 
 
 def texts_of(row: tuple[Any, ...]) -> StoredDocument:
-    """The row of TEXT_COLUMNS; raises DocumentDamaged."""
+    """Decode a row of TEXT_COLUMNS; raises DocumentDamaged."""
     number, collection, identity, key, value, metadata, keys, checksum = row
     if document_checksum(number, collection, identity, key, value, metadata, keys) != checksum:
         raise DocumentDamaged(number, identity, vectors=False)
@@ -209,14 +213,14 @@ def texts_of(row: tuple[Any, ...]) -> StoredDocument:
 
 
 def _is_key_text(value: str, key: str | None) -> bool:
-    """Whether the JSON of a value is that of the key text; a long text is encoded only if it has an escape."""
+    """Whether the JSON of a value is that of the key text; a text is encoded only if its JSON has an escape."""
     if key is None or not value.startswith('"'):
         return key is None and value == "null"
     return value == json_text(key, "the key") if "\\" in value else value[1:-1] == key
 
 
 def vectors_of(row: tuple[Any, ...]) -> StoredVectors:
-    """The row of VECTOR_COLUMNS; raises DocumentDamaged, with the document's row number."""
+    """Decode a row of VECTOR_COLUMNS; raises DocumentDamaged with the document's row number."""
     *content, checksum = row
     number, document, first, last, key, value = content
     if None in (number, document) or vectors_checksum(*content) != checksum:
@@ -225,23 +229,23 @@ def vectors_of(row: tuple[Any, ...]) -> StoredVectors:
 
 
 def document_of(texts: StoredDocument, vectors: Sequence[StoredVectors]) -> DocumentRecord:
-    """The record of a document, from its row and those of its vectors in order."""
+    """Build the record of a document from its texts and its vectors, in order."""
     value = vectors[0].value
     return DocumentRecord(
         id=texts.id,
         key=texts.key,
         value=json.loads(texts.value),
-        keys=matrix_of([each.key for each in vectors if each.key is not None]),
+        keys=matrix_of([vector.key for vector in vectors if vector.key is not None]),
         value_vector=None if value is None else vector_of(value),
         metadata=json.loads(texts.metadata),
         row=texts.row,
-        parts=tuple(each.part for each in vectors if each.part is not None),
+        parts=tuple(vector.part for vector in vectors if vector.part is not None),
         value_sent=texts.value_sent,
     )
 
 
 def vector_entries(row: int, document: DocumentRecord) -> Iterator[tuple[Any, ...]]:
-    """The rows of VECTOR_COLUMNS of a document that stands under this number."""
+    """Yield the rows of VECTOR_COLUMNS of a document with this row number."""
     value = None if document.value_vector is None else blob(document.value_vector)
     keys: Sequence[bytes | None] = [blob(key) for key in document.keys] or [None]
     parts: Sequence[TextSpan | None] = document.parts or list(repeat(None, len(keys)))

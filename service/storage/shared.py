@@ -1,4 +1,4 @@
-"""A store that several processes read and write at once, opened where its library is installed."""
+"""Stores that several processes read and write at once: their protocols, and how to open one."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from service.storage.records import (
 
 
 class SharedReader(Reader, Protocol):
-    """A reader of a store that memories follow."""
+    """A reader of a shared store, which knows versions of collections."""
 
     def version(self, collection: int) -> int:
-        """Of a collection, as this reader sees it; raises CollectionMissing."""
+        """Return the version of a collection that this reader sees; raises CollectionMissing."""
 
     def is_retained(self, collection: int) -> bool:
-        """Whether all that was read of a version until now was there: it was not followed by another too long ago.
+        """Whether everything read of a version until now was complete: its successor is not too old.
 
-        Raises CollectionMissing where the collection was deleted: then what was found may be less than all, too.
+        Raises CollectionMissing if the collection was deleted; then results may be incomplete as well.
         """
 
     def vectors(
@@ -44,115 +44,118 @@ class SharedReader(Reader, Protocol):
         first: int = 0,
         last: int | None = None,
     ) -> Iterator[KeyRows]:
-        """See `Reader`; only of documents with row numbers from `first` to `last`."""
+        """Yield keys as `Reader.vectors` does, only of documents with row numbers from `first` to `last`."""
 
     def column(
         self, collection: int, field: str, *, after: int = 0, last: int | None = None, most_bytes: int | None = None
     ) -> Column | None:
-        """See `Reader`; only of documents with row numbers up to `last`."""
+        """Return a field as `Reader.column` does, only of documents with row numbers up to `last`."""
 
 
 class NodeRegistry(Protocol):
-    """Which slots there are, and which ranges of row numbers each of them has ready.
+    """The nodes of a cluster, and the shards that each of them has ready.
 
-    A slot was seen lately where it joined or beat in the last 30 seconds by the store's clock.
+    A node is live if it joined or sent a heartbeat in the last 30 seconds, by the clock of the store. A shard is a
+    range of row numbers, identified by the first one.
     """
 
     def join(self, name: str, node: str) -> None:
-        """A slot is there, and holds nothing yet, whatever one of its name did before."""
+        """Register a node without shards; an older entry of the same name is replaced."""
 
     def beat(self, name: str) -> bool:
-        """A slot is there still: whether it is known; one that is not has to join."""
+        """Send a heartbeat → whether the node is registered; if not, it has to join."""
 
     def leave(self, name: str) -> None:
-        """A slot is to hold nothing any more; it goes on until others hold what it has."""
+        """Mark a node as leaving; it stays until other nodes hold its shards."""
 
     def remove(self, name: str) -> None:
-        """A slot is not there any more, and holds nothing."""
+        """Remove a node and its shards from the registry."""
 
     def members(self) -> list[NodeRecord]:
-        """Those that ranges are placed on, by name: that were seen lately, and are not leaving."""
+        """Return the nodes on which shards are placed, by name: those that are live and not leaving."""
 
     def live(self) -> list[NodeRecord]:
-        """Those that were seen lately, by name."""
+        """Return the live nodes, by name."""
 
     def hold(self, name: str, collection: int, first_rows: Sequence[int]) -> None:
-        """A slot has these ranges of a collection ready; nothing where there is no such slot or collection any more."""
+        """Register shards of a collection as ready on a node; ignored if node or collection no longer exists."""
 
     def release(self, name: str, collection: int, first_rows: Sequence[int]) -> None:
-        """A slot has these ranges of a collection not any more, whoever else has them."""
+        """Unregister shards of a collection from a node, even if no other node has them."""
 
     def give_up(self, name: str, collection: int, first_row: int, owners: Sequence[str], copies: int) -> bool:
-        """A slot lets go of a range where `copies` others that are to hold it have it: whether it did.
+        """Unregister a shard from a node if `copies` other owners have it → whether it did.
 
-        Of fewer members than that all have to.
+        If there are fewer members than `copies`, all of them must have it.
         """
 
     def holders(self, collection: int | None = None) -> list[ShardReplica]:
-        """Which slots that were seen lately have which ranges ready, of one collection or of all."""
+        """Return which live nodes have which shards ready, of one collection or of all."""
 
 
 class SharedStore(Store, Protocol):
-    """A store that several processes read and write at once: what memory holds of it follows its log."""
+    """A store that several processes read and write at once; in-memory copies follow its change log."""
 
     @property
     def nodes(self) -> NodeRegistry:
-        """Who holds which ranges of row numbers in memory."""
+        """The registry of nodes and of the shards that they have in memory."""
 
     def reading(self, gather: Callable[[], Any] | None = None) -> AbstractContextManager[SharedReader]:
-        """See `Store`."""
+        """Lend a reader as `Store.reading` does."""
 
     def reading_at(self, version: int) -> AbstractContextManager[SharedReader]:
-        """What one collection was at a version, or is; nothing is held meanwhile."""
+        """Lend a reader of one collection at a version; it holds no transaction open."""
 
     def check(self) -> Iterator[str]:
-        """What is wrong with anything that is stored, a line each; reads all of it, while others write."""
+        """Yield a line for each defect in the store; reads all of it, while others write."""
 
     def catalogue(self) -> int:
-        """Counts what happened to collections, but for their documents: while it is the same, so are they."""
+        """Return a counter of changes to collections, other than to their documents."""
 
     def versions(self) -> dict[int, int]:
-        """The version of every collection, by its number."""
+        """Return the version of every collection, by its number."""
 
     def latest(self, collection: int) -> tuple[CollectionRecord, int]:
-        """A collection and its version at this moment: no write that was acknowledged before is missing.
+        """Return a collection and its version at this moment, with every write that was acknowledged before.
 
         Raises CollectionMissing.
         """
 
     def changes_since(self, collection: int, after: int) -> ChangeSummary | None:
-        """What was done to a collection since a version; None where that is too long ago, or nothing was."""
+        """Return the sum of changes after a version, or None if there are none or the version is too old."""
 
     def change_log(self, collection: int, after: int) -> list[VersionChange] | None:
-        """What each version since one did, in order; None where that is too long ago."""
+        """Return the changes of each version after one, in order, or None if the version is too old."""
 
     def extent(self, collection: int) -> tuple[CollectionRecord, Extent]:
-        """A collection and how far it goes at this moment, as `latest`; raises CollectionMissing."""
+        """Return a collection, its version and its next row number, as `latest`; raises CollectionMissing."""
 
     def extents(self) -> dict[int, Extent]:
-        """How far every collection goes, by its number."""
+        """Return version and next row number of every collection, by its number."""
 
 
 def open_shared(address: str) -> SharedStore:
-    """The store in the PostgreSQL at an address, postgresql://…; its tables are made where they are not there.
+    """Open the store in the PostgreSQL at an address, postgresql://…, and create its tables if they are missing.
 
-    Raises: StorageFailed where psycopg is not installed, or the address is none or refuses; StoreUnavailable;
-        DatabaseTooNew.
+    Raises:
+        StorageFailed: psycopg is not installed, or the address is invalid or refuses the connection.
+        StoreUnavailable: the server is unreachable now.
+        DatabaseTooNew: a later softkv wrote the tables.
     """
-    with _psycopg_wanted():
+    with _require_psycopg():
         from service.storage.postgres.store import PostgresStore
     return PostgresStore.open(address)
 
 
 def inspect_shared(address: str) -> DatabaseInfo:
-    """What is in the PostgreSQL at an address, where nothing is made or changed; raises as `open_shared` does."""
-    with _psycopg_wanted():
+    """Describe the PostgreSQL database at an address without changing it; raises as `open_shared` does."""
+    with _require_psycopg():
         from service.storage.postgres.connections import inspect_database
     return inspect_database(address)
 
 
 @contextmanager
-def _psycopg_wanted() -> Iterator[None]:
+def _require_psycopg() -> Iterator[None]:
     try:
         yield
     except ImportError as error:

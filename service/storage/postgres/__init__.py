@@ -1,1 +1,1 @@
-"""The store in PostgreSQL: nothing outside this room knows its tables, or psycopg."""
+"""The store in PostgreSQL: nothing outside this package knows its tables, or psycopg."""

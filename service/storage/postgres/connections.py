@@ -13,12 +13,12 @@ from psycopg import Connection, conninfo, errors
 from psycopg.pq import TransactionStatus
 
 from service.storage.errors import DiskFull, StorageError, StorageFailed, StoreClosed, StoreUnavailable
-from service.storage.postgres.schema.migrations import files, migrate, refuse_unfit, run
+from service.storage.postgres.schema.migrations import count_migrations, files, migrate, refuse_unfit
 from service.storage.records import DatabaseInfo
 
 _FULL = (errors.DiskFull, errors.OutOfMemory)
-# The server goes, comes, or has no place: the same may succeed a moment later.
-_FOR_NOW = (
+# The server shuts down, starts, or is overloaded: a retry may succeed.
+_TRANSIENT = (
     errors.AdminShutdown,
     errors.CrashShutdown,
     errors.CannotConnectNow,
@@ -34,47 +34,47 @@ _REFUSED = (errors.InvalidPassword, errors.InvalidAuthorizationSpecification, er
 
 @contextmanager
 def translate_errors(address: str) -> Iterator[None]:
-    """Raise a StorageError for whatever psycopg says about the database at `address`."""
+    """Raise a StorageError for every error of psycopg about the database at `address`."""
     try:
         yield
     except psycopg.Error as error:
-        raise _translated(error, address) from error
+        raise _translate(error, address) from error
 
 
-def _translated(error: psycopg.Error, address: str) -> StorageError:
-    said = " ".join(str(error).split())
+def _translate(error: psycopg.Error, address: str) -> StorageError:
+    message = " ".join(str(error).split())
     if isinstance(error, _FULL):
-        return DiskFull(f"PostgreSQL at {address} has no room: {said}. Nothing was written and nothing was lost")
+        return DiskFull(f"PostgreSQL at {address} has no room: {message}. Nothing was written and nothing was lost")
     if isinstance(error, _REFUSED):
-        return StorageFailed(f"{address} refuses softkv: {said}")
-    # An OperationalError without a code is a connection that broke, or could not be made.
-    if isinstance(error, _FOR_NOW) or (isinstance(error, psycopg.OperationalError) and error.sqlstate is None):
-        return StoreUnavailable(f"PostgreSQL at {address} cannot be reached now ({said}): try again in a moment")
+        return StorageFailed(f"{address} refuses softkv: {message}")
+    # An OperationalError without a code is a connection that broke or could not be opened.
+    if isinstance(error, _TRANSIENT) or (isinstance(error, psycopg.OperationalError) and error.sqlstate is None):
+        return StoreUnavailable(f"PostgreSQL at {address} cannot be reached now ({message}): try again in a moment")
     if isinstance(error, psycopg.OperationalError) and (error.sqlstate or "")[:2] in ("08", "57"):
-        return StoreUnavailable(f"PostgreSQL at {address} cannot be reached now ({said}): try again in a moment")
-    return StorageFailed(f"{address} could not be read or written: {said}")
+        return StoreUnavailable(f"PostgreSQL at {address} cannot be reached now ({message}): try again in a moment")
+    return StorageFailed(f"{address} could not be read or written: {message}")
 
 
-MOST = 40
-"""Connections at once: as many as threads that read or write, and some that count versions."""
+MAX_CONNECTIONS = 40
+"""One for each thread that reads or writes, and a few for threads that poll versions."""
 CONNECT_SECONDS = 10
 WAIT_SECONDS = 5.0
-"""How long who needs a connection waits for one."""
-# What a filter finds is hashed in work_mem; where it did not fit, each document would be compared with each.
+"""How long a thread waits for a connection."""
+# The result of a filter is hashed in work_mem. If it did not fit, every document would be compared with every other.
 _OPTIONS = "-c search_path=softkv -c client_min_messages=warning -c application_name=softkv -c work_mem=64MB"
 
 
 def redact_address(address: str) -> str:
-    """The address as it may be logged: without its password."""
+    """Return the address without its password, for logs."""
     parts = conninfo.conninfo_to_dict(address)
     host, port = parts.get("host", "localhost"), parts.get("port")
     return f"postgresql://{host}{f':{port}' if port else ''}/{parts.get('dbname', '')}"
 
 
 def parse_address(address: str) -> str:
-    """An address that psycopg understands, with what every connection is to have.
+    """Parse an address → a connection string with the options of every connection.
 
-    Raises StorageFailed for another.
+    Raises StorageFailed if the address is invalid.
     """
     try:
         parts = conninfo.conninfo_to_dict(address)
@@ -87,33 +87,35 @@ def parse_address(address: str) -> str:
 
 
 def prepare(address: str, name: str) -> None:
-    """Bring the database to the last schema."""
+    """Bring the database to the latest schema."""
     with psycopg.connect(address, autocommit=True) as connection:
         migrate(connection, name)
 
 
 def inspect_database(address: str) -> DatabaseInfo:
-    """What is at an address, which is only looked at.
+    """Describe the database at an address; only reads.
 
-    Raises: StorageFailed for an address that is none or refuses, or is of no PostgreSQL that will do; StoreUnavailable;
-        DatabaseTooNew.
+    Raises:
+        StorageFailed: the address is invalid, refuses the connection, or is not a suitable PostgreSQL.
+        StoreUnavailable: the server is unreachable now.
+        DatabaseTooNew: a later softkv wrote the tables.
     """
     address, name = parse_address(address), redact_address(address)
     with translate_errors(name), psycopg.connect(address, autocommit=True) as connection:
         refuse_unfit(connection, name)
         server = str(connection.info.parameter_status("server_version"))
-        return DatabaseInfo(name, server, run(connection, name), max(files()))
+        return DatabaseInfo(name, server, count_migrations(connection, name), max(files()))
 
 
 class Connections:
-    """Connections in which every transaction is begun and ended in so many words; an idle one is taken again.
+    """A pool of connections with explicit transactions; idle ones are reused.
 
-    Where none is idle who needs it makes a new one, so it is known at once that there is no server, or one again.
+    If none is idle, the calling thread opens a new one, so it learns at once whether the server is reachable.
 
-    That is why it is not psycopg_pool's (3.3): that one connects in threads of its own, and who asks waits for these.
-    While there is no server each call holds its thread until its timeout and never hears why; and the pool tries again
-    after 1, 2, 4, 8 … s whoever asks, so that after a long outage nobody is answered for as long again. Its
-    `reconnect_timeout` ends the second, `check_connection` neither, and nothing the first.
+    psycopg_pool (3.3) connects in threads of its own, for which callers wait. During an outage each call blocks its
+    thread until its timeout, without the reason. The pool retries after 1, 2, 4, 8 … s regardless of calls, so a long
+    outage is followed by an equally long wait. `reconnect_timeout` solves only the second problem, `check_connection`
+    neither.
     """
 
     def __init__(self, address: str, name: str) -> None:
@@ -121,51 +123,53 @@ class Connections:
         self._name = name
         self._idle: list[Connection[Any]] = []
         self._lock = Lock()
-        self._places = BoundedSemaphore(MOST)
+        self._permits = BoundedSemaphore(MAX_CONNECTIONS)
         self._closed = False
 
     @contextmanager
-    def one(self) -> Iterator[Connection[Any]]:
-        """A connection for as long as the block runs; raises StoreClosed, StoreUnavailable or what psycopg does."""
+    def acquire(self) -> Iterator[Connection[Any]]:
+        """Lend a connection for the duration of the block; raises StoreClosed, StoreUnavailable or psycopg's errors."""
         if self._closed:
             raise StoreClosed(f"the store {self._name} was closed: open it again")
-        if not self._places.acquire(timeout=WAIT_SECONDS):
-            raise StoreUnavailable(f"all {MOST} connections to {self._name} are in use: try again in a moment")
+        if not self._permits.acquire(timeout=WAIT_SECONDS):
+            raise StoreUnavailable(
+                f"all {MAX_CONNECTIONS} connections to {self._name} are in use: try again in a moment"
+            )
         try:
-            connection = self._taken() or psycopg.connect(self._address, autocommit=True)
+            connection = self._pop_idle() or psycopg.connect(self._address, autocommit=True)
             try:
                 yield connection
             finally:
-                self._give_back(connection)
+                self._return(connection)
         finally:
-            self._places.release()
+            self._permits.release()
 
     def close(self) -> None:
-        """Close the idle ones; one in use is closed when it comes back."""
+        """Close idle connections; one in use is closed when it is returned."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
 
-    def _taken(self) -> Connection[Any] | None:
-        """One that is idle and has a server, as far as that is known without asking it."""
+    def _pop_idle(self) -> Connection[Any] | None:
+        """Return an idle connection whose server has not hung up, without a round trip; None if there is none."""
         while True:
             with self._lock:
                 if not self._idle:
                     return None
                 connection = self._idle.pop()
-            waiting = poll()
-            waiting.register(connection.fileno(), POLLIN)
-            if not waiting.poll(0):
+            poller = poll()
+            poller.register(connection.fileno(), POLLIN)
+            if not poller.poll(0):
                 return connection
-            connection.close()  # a server that goes says so, or hangs up
+            connection.close()  # a server that shuts down sends a message or hangs up
 
-    def _give_back(self, connection: Connection[Any]) -> None:
+    def _return(self, connection: Connection[Any]) -> None:
         clean = not connection.closed and connection.info.transaction_status == TransactionStatus.IDLE
         with self._lock:
-            keep = clean and not self._closed
-            if keep:
+            reusable = clean and not self._closed
+            if reusable:
                 self._idle.append(connection)
-        if not keep:
+        if not reusable:
             connection.close()

@@ -1,4 +1,4 @@
-"""A document's texts and metadata in the tables, with what filters compare."""
+"""The tables `documents` and `fields`: insert documents, mark them as deleted, and find them by id."""
 
 from __future__ import annotations
 
@@ -32,25 +32,30 @@ def insert(
     first: int,
     version: int,
 ) -> RowNumbers:
-    """New rows int64[n] of a version, numbered from `first` in the documents' order, with room for so many keys each.
+    """Insert documents of a version → their row numbers int64[n], each followed by numbers for its other keys.
 
-    Their ids must be free.
+    The ids must not exist.
+
+    Args:
+        keys: the number of keys of each document.
+        first: the row number of the first document.
     """
-    taken = np.cumsum([0, *(max(each, 1) for each in keys)], dtype=np.int64)
-    rows = (first + taken[:-1]).tolist()
+    offsets = np.cumsum([0, *(max(count, 1) for count in keys)], dtype=np.int64)
+    rows = (first + offsets[:-1]).tolist()
     with connection.cursor() as cursor:
         with cursor.copy(_DOCUMENTS) as copy:
             copy.set_types(_DOCUMENT_TYPES)
-            for row, each, n in zip(rows, documents, keys, strict=True):
-                texts = each.id, each.key, each.value, each.metadata
-                checked = id_hash(each.id), document_checksum(row, collection, *texts, n)
-                copy.write_row((collection, row, *texts, n, *checked, folded(each.id), folded(each.key), version))
-        names = {digest(field.field): field.field for each in documents for field in each.fields}
+            for row, document, n in zip(rows, documents, keys, strict=True):
+                texts = document.id, document.key, document.value, document.metadata
+                hashes = id_hash(document.id), document_checksum(row, collection, *texts, n)
+                folds = folded(document.id), folded(document.key)
+                copy.write_row((collection, row, *texts, n, *hashes, *folds, version))
+        names = {digest(field.field): field.field for document in documents for field in document.fields}
         if names:
             with cursor.copy(_FIELDS) as copy:
                 copy.set_types(_FIELD_TYPES)
-                for row, each in zip(rows, documents, strict=True):
-                    for field in each.fields:
+                for row, document in zip(rows, documents, strict=True):
+                    for field in document.fields:
                         copy.write_row(field_entry(collection, row, field))
             cursor.execute(
                 "INSERT INTO names (collection, field, name) SELECT %s, * FROM unnest(%s::bytea[], %s::text[])"
@@ -61,18 +66,18 @@ def insert(
 
 
 def mark_deleted(connection: Connection[Any], collection: int, rows: RowNumbers, version: int) -> int:
-    """These rows are gone from a version on → how many of them have no key."""
+    """Mark documents as deleted from a version on → how many of them have no key."""
     if not len(rows):
         return 0
-    ended = connection.execute(
+    cursor = connection.execute(
         'UPDATE documents SET died = %s WHERE collection = %s AND "row" = ANY(%s) RETURNING keys',
         (version, collection, numbers(rows)),
     )
-    return sum(not keys for (keys,) in ended)
+    return sum(not keys for (keys,) in cursor)
 
 
 def existing(connection: Connection[Any], collection: int, ids: Sequence[str], living: str) -> dict[str, int]:
-    """The row number of each of the ids that is there."""
-    wanted = [each for each in ids if NUL not in each]
+    """Map each id that exists to its row number."""
+    storable = [identity for identity in ids if NUL not in identity]
     statement = f'SELECT id, "row" FROM documents WHERE collection = %s AND id = ANY(%s) AND {living}'
-    return dict(connection.execute(statement, (collection, wanted)).fetchall())
+    return dict(connection.execute(statement, (collection, storable)).fetchall())

@@ -14,36 +14,41 @@ from service.storage.fields import Kind, Scalar, decode_scalar, encode_value
 from service.storage.postgres.statements import LAST, array, digest, is_number, kind_of, number_entry, stored_of
 from service.storage.records import FieldFacts, FieldKinds, FieldType, FieldValue
 
-_FOUND = (
+_SELECTION = (
     'FROM fields WHERE collection = %(collection)s AND field = %(field)s AND "row" > %(after)s AND "row" <= %(last)s'
 )
 _SIZE = f"""\
 SELECT sum(12 * times + coalesce(length(text), 8) + 8)
-FROM (SELECT text, count(*) AS times {_FOUND} GROUP BY element, kind, number, text) AS groups"""
-# 1 and 1.0 are one value.
+FROM (SELECT text, count(*) AS times {_SELECTION} GROUP BY element, kind, number, text) AS groups"""
+# 1 and 1.0 are the same value.
 _GROUPS = f"""\
-SELECT element, kind, number, bool_or(whole), text, array_agg("row") {_FOUND}
+SELECT element, kind, number, bool_or(whole), text, array_agg("row") {_SELECTION}
 GROUP BY element, kind, number, text ORDER BY element, kind, number, text"""
 
 
 def read_column(
     connection: Connection[Any], collection: int, field: str, *, after: int, last: int | None, most_bytes: int | None
 ) -> Column | None:
-    """The column of the rows after `after`, up to `last`; None where it would take more than `most_bytes`."""
-    asked = {"collection": collection, "field": digest(field), "after": after, "last": LAST if last is None else last}
+    """Read the column of the rows after `after`, up to `last`; return None if it takes more than `most_bytes`."""
+    parameters = {
+        "collection": collection,
+        "field": digest(field),
+        "after": after,
+        "last": LAST if last is None else last,
+    }
     if most_bytes is not None:
-        size = connection.execute(_SIZE, asked).fetchone()
+        size = connection.execute(_SIZE, parameters).fetchone()
         if size is not None and (size[0] or 0) > most_bytes:
             return None
     groups = (_Groups(), _Groups())
     with connection.cursor(binary=True) as cursor:
-        for element, kind, number, whole, text, rows in cursor.execute(_GROUPS, asked):
+        for element, kind, number, whole, text, rows in cursor.execute(_GROUPS, parameters):
             groups[element].add(*stored_of(kind, number, whole, text), rows)
-    return Column(*(each.entries() for each in groups))
+    return Column(*(group.entries() for group in groups))
 
 
 class _Groups:
-    """Distinct values as they come, with the rows of each."""
+    """Distinct values in their order, with the rows of each."""
 
     def __init__(self) -> None:
         self.values: defaultdict[Kind, list[Any]] = defaultdict(list)
@@ -54,14 +59,14 @@ class _Groups:
         self.rows.append(rows)
 
     def entries(self) -> Entries:
-        rows = np.concatenate([array(each) for each in self.rows]) if self.rows else array(None)
-        codes = np.repeat(np.arange(len(self.rows), dtype=np.int32), [len(each) for each in self.rows])
+        rows = np.concatenate([array(rows) for rows in self.rows]) if self.rows else array(None)
+        codes = np.repeat(np.arange(len(self.rows), dtype=np.int32), [len(rows) for rows in self.rows])
         order = np.argsort(rows, kind="stable")
         return Entries(DistinctValues(self.values), rows[order], codes[order])
 
 
 _LIST, _NUMBER, _TEXT = int(Kind.LIST), int(Kind.NUMBER), int(Kind.TEXT)
-# A list or an object is counted as one thing, whatever it holds: its elements or paths have rows of their own.
+# Lists and objects are counted as one value each: their elements and paths have rows of their own.
 _FACTS = f"""\
 WITH seen AS MATERIALIZED (
     SELECT kind, number, whole, CASE WHEN kind < {_LIST} THEN text END AS held,
@@ -84,14 +89,14 @@ _AMONG = '"row" = ANY(%(rows)s)'
 _LIVING = """\
 EXISTS (SELECT FROM documents WHERE documents.collection = fields.collection
         AND documents."row" = fields."row" AND {living})"""
-# A name stays when the last document that had it is gone.
+# A name stays in the table after the last document with it is deleted.
 _NAMES = """\
 SELECT name FROM names
 WHERE collection = %(collection)s AND (%(after)s::text IS NULL OR name > %(after)s)
   AND EXISTS (SELECT FROM fields JOIN documents USING (collection, "row")
               WHERE fields.collection = names.collection AND fields.field = names.field AND {living})
 ORDER BY name LIMIT %(limit)s"""
-# One step into the index for each kind.
+# One index lookup for each kind.
 _KINDS = """\
 SELECT element, kind
 FROM unnest(%(kinds)s::smallint[]) AS kinds (kind), unnest('{{0,1}}'::smallint[]) AS elements (element)
@@ -108,18 +113,20 @@ _TYPES: dict[int, FieldType] = {
 
 
 def read_names(connection: Connection[Any], collection: int, after: str | None, limit: int, living: str) -> list[str]:
-    """The names of the fields, by code point: at most `limit`, those after `after`."""
-    asked = {"collection": collection, "after": after, "limit": limit}
-    names = connection.execute(_NAMES.format(living=living), asked)
+    """Read at most `limit` field names after `after`, ordered by code point."""
+    parameters = {"collection": collection, "after": after, "limit": limit}
+    names = connection.execute(_NAMES.format(living=living), parameters)
     return [name for (name,) in names]
 
 
 def read_kinds(connection: Connection[Any], collection: int, field: str, living: str) -> FieldKinds:
-    """Which kinds of values the field has; numbers of all sizes have one kind."""
-    asked = {"collection": collection, "field": digest(field), "kinds": [int(kind) for kind in Kind]}
-    found = connection.execute(_KINDS.format(living=living), asked).fetchall()
-    own, elements = (frozenset(Kind(kind) for of, kind in found if of == element) for element in (0, 1))
-    return FieldKinds(own, elements)
+    """Read which kinds of values the field has; numbers of all sizes have one kind."""
+    parameters = {"collection": collection, "field": digest(field), "kinds": [int(kind) for kind in Kind]}
+    rows = connection.execute(_KINDS.format(living=living), parameters).fetchall()
+    field_kinds, element_kinds = (
+        frozenset(Kind(kind) for is_element, kind in rows if is_element == element) for element in (0, 1)
+    )
+    return FieldKinds(field_kinds, element_kinds)
 
 
 def read_facts(
@@ -131,26 +138,39 @@ def read_facts(
     after: FieldValue | None,
     living: str,
 ) -> FieldFacts:
-    """What the field holds in the documents of these numbers, None for all of them."""
+    """Read statistics of the field over the documents in `rows`.
+
+    Args:
+        rows: row numbers; None for all documents.
+        values: how many distinct values to list.
+        after: list the values after this one.
+        living: SQL that is true for existing documents.
+    """
     among = _LIVING.format(living=living) if rows is None else _AMONG
-    asked = {"collection": collection, "field": digest(field), "rows": rows, "most": values, **_place(after)}
+    parameters = {
+        "collection": collection,
+        "field": digest(field),
+        "rows": rows,
+        "most": values,
+        **_position(after),
+    }
     groups: list[tuple[Any, ...]] = []
-    shown: list[FieldValue] = []
-    for is_value, *row in connection.execute(_FACTS.format(among=among), asked):
+    listed: list[FieldValue] = []
+    for is_value, *row in connection.execute(_FACTS.format(among=among), parameters):
         if is_value:
-            kind, whole, times, _, number, _, held, _ = row
-            shown.append(FieldValue(decode_scalar(*stored_of(kind, number, whole, held)), times))
+            kind, whole, times, _, number, _, text, _ = row
+            listed.append(FieldValue(decode_scalar(*stored_of(kind, number, whole, text)), times))
         else:
             groups.append(tuple(row))
     types = {_type(kind, whole) for kind, whole, *_ in groups}
     least, greatest = _extremes(groups)
     return FieldFacts(
-        types=tuple(each for each in get_args(FieldType) if each in types),
+        types=tuple(name for name in get_args(FieldType) if name in types),
         count=sum(row[3] for row in groups),
         distinct=sum(row[2] for row in groups if row[0] < _LIST),
         min=least,
         max=greatest,
-        values=tuple(shown),
+        values=tuple(listed),
     )
 
 
@@ -159,9 +179,9 @@ def _type(kind: int, whole: bool | None) -> FieldType:
 
 
 def _extremes(groups: list[tuple[Any, ...]]) -> tuple[Scalar, Scalar]:
-    """The least and the greatest of the numbers, else of the texts."""
+    """Return minimum and maximum of the numbers, else of the texts, else None twice."""
     numbers = [row for row in groups if row[0] == _NUMBER]
-    if numbers:  # integers come first, and are taken where a float is equal
+    if numbers:  # integers come first, and are preferred to an equal float
         least, greatest = min(numbers, key=lambda row: row[4]), max(numbers, key=lambda row: row[5])
         return _number(least[4], least[1]), _number(greatest[5], greatest[1])
     for row in groups:
@@ -174,13 +194,13 @@ def _number(number: Decimal, whole: bool) -> Scalar:
     return decode_scalar(*stored_of(_NUMBER, number, whole, None))
 
 
-def _place(after: FieldValue | None) -> dict[str, Any]:
-    """Where a value stands in the order of the values."""
-    place = {"times": 2**63 - 1, "kind": -1, "number": Decimal(0), "held": "", "real": False}
+def _position(after: FieldValue | None) -> dict[str, Any]:
+    """Return the position of a value in the order of the listed values, as statement parameters."""
+    position = {"times": 2**63 - 1, "kind": -1, "number": Decimal(0), "held": "", "real": False}
     if after is None:
-        return place
-    kind, held = encode_value(after.value)
+        return position
+    kind, encoded = encode_value(after.value)
     if is_number(kind):
-        number, whole = number_entry(kind, held)
-        return {**place, "times": after.count, "kind": kind_of(kind), "number": number, "real": not whole}
-    return {**place, "times": after.count, "kind": int(kind), "held": held}
+        number, whole = number_entry(kind, encoded)
+        return {**position, "times": after.count, "kind": kind_of(kind), "number": number, "real": not whole}
+    return {**position, "times": after.count, "kind": int(kind), "held": encoded}

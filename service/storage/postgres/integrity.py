@@ -1,6 +1,6 @@
-"""Whether everything stored is what was written: rows by their checksums, and what is made of them by making it anew.
+"""Integrity checks: rows against their checksums, and derived columns against the rows.
 
-What lies below that, pages and indexes, PostgreSQL checks itself: data checksums and pg_amcheck.
+Pages and indexes are checked by PostgreSQL's own tools: data checksums and pg_amcheck.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from service.storage.serialisation import collection_of, texts_of, vectors_of
 
 _BATCH = 1000
 
-# What a table's rows are of, which has to be there.
-_OWNED = {
+# For each table, SQL that is true if the owner of a row exists.
+_OWNER_EXISTS = {
     "documents": "EXISTS (SELECT FROM collections WHERE id = documents.collection)",
     "vectors": 'EXISTS (SELECT FROM documents WHERE collection = vectors.collection AND "row" = vectors.document)',
     "fields": 'EXISTS (SELECT FROM documents WHERE collection = fields.collection AND "row" = fields."row")',
@@ -67,43 +67,43 @@ WHERE collection = %s AND greatest(keys, 1) <> (
 
 
 def find_damage(connection: Connection[Any]) -> Iterator[str]:
-    """What is wrong, a line each; reads everything, what is gone and kept for readers of older versions too.
+    """Yield a line for each defect; reads everything, also deleted rows that are stored for older versions.
 
     Args:
-        connection: in a transaction that sees one state.
+        connection: a connection in a transaction that sees one state.
     """
-    for table, owned in _OWNED.items():
-        ((count,),) = connection.execute(f"SELECT count(*) FROM {table} WHERE NOT {owned}").fetchall()
+    for table, has_owner in _OWNER_EXISTS.items():
+        ((count,),) = connection.execute(f"SELECT count(*) FROM {table} WHERE NOT {has_owner}").fetchall()
         if count:
             yield f"{count} rows of {table} are of nothing that is there"
     for row in connection.execute(
         f"SELECT version, next_row, {COLLECTION_COLUMNS} FROM collections ORDER BY id"
     ).fetchall():
-        version, following, *own = row
-        yield from _collection(connection, version, following, tuple(own))
-        yield from _documents(connection, own[0])
-        yield from _vectors(connection, own[0])
+        version, next_row, *columns = row
+        yield from _collection(connection, version, next_row, tuple(columns))
+        yield from _documents(connection, columns[0])
+        yield from _vectors(connection, columns[0])
 
 
-def _collection(connection: Connection[Any], version: int, following: int, row: tuple[Any, ...]) -> Iterator[str]:
-    """A collection's own row: its settings, its counts, and the log that memories follow."""
+def _collection(connection: Connection[Any], version: int, next_row: int, row: tuple[Any, ...]) -> Iterator[str]:
+    """Check the row of a collection: its settings, its counts and its change log."""
     try:
         record = collection_of(row)
     except CollectionDamaged as error:
         yield str(error)
         return
-    name, asked = f"collection {record.name!r}", {"collection": record.id, "version": version}
-    ((found, keyless, free, outside),) = connection.execute(_COUNTED, asked).fetchall()
-    if found != record.documents:
-        yield f"{name} holds {record.documents} documents, and {found} are found"
+    name, parameters = f"collection {record.name!r}", {"collection": record.id, "version": version}
+    ((documents, keyless, free, outside),) = connection.execute(_COUNTED, parameters).fetchall()
+    if documents != record.documents:
+        yield f"{name} holds {record.documents} documents, and {documents} are found"
     if keyless != record.keyless:
         yield f"{name} holds {record.keyless} documents without a key, and {keyless} are found"
-    if following < free:
-        yield f"{name} gives the row number {following} next, which is not above those that are taken"
+    if next_row < free:
+        yield f"{name} gives the row number {next_row} next, which is not above those that are taken"
     if outside:
         yield f"{name} has the version {version}, and {outside} rows are of versions that were not"
-    ((last, whole),) = connection.execute(_LOGGED, (record.id,)).fetchall()
-    if last != version or not whole:
+    ((last, gapless),) = connection.execute(_LOGGED, (record.id,)).fetchall()
+    if last != version or not gapless:
         yield f"{name} has the version {version}, and its log, which ends at {last}, does not lead there step by step"
 
 
@@ -113,17 +113,17 @@ def _documents(connection: Connection[Any], collection: int) -> Iterator[str]:
         fields = defaultdict(set)
         for entry in connection.execute(_FIELDS, (collection, batch[0][0], batch[-1][0])):
             fields[entry[-1]].add(entry)
-        for *row, hashed, folded_id, folded_key, indexed in batch:
+        for *row, stored_hash, folded_id, folded_key, indexed in batch:
             try:
                 texts = texts_of(tuple(row))
             except DocumentDamaged as error:
                 yield str(error)
                 continue
             document = f"document {texts.id!r} (row {texts.row})"
-            if id_hash(texts.id) != hashed:
+            if id_hash(texts.id) != stored_hash:
                 yield f"{document} stands in another place among samples than its id says"
-            wanted = {field_entry(collection, texts.row, each) for each in field_rows(json.loads(texts.metadata))}
-            if fields[texts.row] != wanted or (folded_id, folded_key) != (folded(texts.id), folded(texts.key)):
+            expected = {field_entry(collection, texts.row, field) for field in field_rows(json.loads(texts.metadata))}
+            if fields[texts.row] != expected or (folded_id, folded_key) != (folded(texts.id), folded(texts.key)):
                 yield f"{document}: what filters compare is not its metadata, its id and its key, so they may miss it"
             if not indexed:
                 yield f"{document}: the words that full text looks for are not those of its key"

@@ -1,7 +1,7 @@
-"""The database's own ways to answer a question: `=` and full text, with the statements as they run.
+"""The database's own searches: `=` and full text, with the statements that are run.
 
-Full text is PostgreSQL's: `ts_rank_cd` weighs how often and how near to one another the words stand in one text, and
-knows nothing of how rare a word is in all of them, as bm25 does.
+Full text is PostgreSQL's: `ts_rank_cd` weighs how often words occur in a text and how near to each other. Unlike bm25,
+it does not weigh how rare a word is in all texts.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ ORDER BY documents."row"
 
 
 class Search:
-    """Asks one collection; get one from `Reader.search`.
+    """A search of one collection; get one from `Reader.search`.
 
     Args:
-        living: which rows are there.
+        living: SQL that is true for existing rows.
     """
 
     ranking = "ts_rank_cd"
@@ -57,63 +57,65 @@ class Search:
         self._living = living
 
     def equal(self, key: str, limit: int, condition: Condition | None = None) -> SearchResult:
-        """The documents whose key is exactly this text, by id; of those that pass the condition."""
+        """Find documents whose key equals this text and that match the condition, ordered by id."""
         return self._run(_EQUAL, {"key": key}, limit, condition)
 
     def full_text(self, question: str, limit: int, condition: Condition | None = None) -> SearchResult:
-        """The documents whose key holds any of the question's words, best first by ts_rank_cd, then by id."""
+        """Find documents whose key has any word of the question, ordered by ts_rank_cd, then by id."""
         return self._run(_FULL_TEXT, {"words": words_of(question)}, limit, condition)
 
     def ranks(self, question: str) -> tuple[RowNumbers, Ranks]:
-        """The row numbers int64[n], ascending, of all that `full_text` finds, and their ts_rank_cd float64[n].
+        """Return row numbers int64[n], ascending, of all matches of `full_text`, and their ts_rank_cd float64[n].
 
-        Larger is better, and none is below 0. Raises Unstorable.
+        A larger rank is better, and no rank is negative. Raises Unstorable.
         """
         refuse_surrogates([question])
-        asked = {"collection": self._collection, "words": words_of(question)}
+        parameters = {"collection": self._collection, "words": words_of(question)}
         with self._connection.cursor(binary=True) as cursor:
-            found = cursor.execute(_RANKS.format(living=self._living), asked)
-            table = np.fromiter(found, dtype=[("row", np.int64), ("rank", np.float64)])
+            cursor.execute(_RANKS.format(living=self._living), parameters)
+            table = np.fromiter(cursor, dtype=[("row", np.int64), ("rank", np.float64)])
         return np.ascontiguousarray(table["row"]), np.ascontiguousarray(table["rank"])
 
-    def _run(self, template: str, asked: Mapping[str, str], limit: int, condition: Condition | None) -> SearchResult:
-        refuse_surrogates(asked.values())
-        also, values = self._filter(condition)
-        statement = template.format(living=self._living, filter=also)
-        parameters = {"collection": self._collection, **asked, **values, "limit": limit}
-        if any(NUL in each for each in asked.values()):  # as no key does
-            return SearchResult(statement, _shown(parameters), [])
-        found = [row[0] for row in self._connection.execute(statement, parameters)]
-        return SearchResult(statement, _shown(parameters), self._sound(found))
+    def _run(self, template: str, texts: Mapping[str, str], limit: int, condition: Condition | None) -> SearchResult:
+        refuse_surrogates(texts.values())
+        clause, values = self._filter(condition)
+        statement = template.format(living=self._living, filter=clause)
+        parameters = {"collection": self._collection, **texts, **values, "limit": limit}
+        if any(NUL in text for text in texts.values()):  # no key has a NUL
+            return SearchResult(statement, _as_json(parameters), [])
+        ids = [row[0] for row in self._connection.execute(statement, parameters)]
+        return SearchResult(statement, _as_json(parameters), self._verify(ids))
 
     def _filter(self, condition: Condition | None) -> tuple[str, dict[str, Any]]:
-        """` AND …` with named parameters, as the statements have them."""
+        """Return ` AND …` with named parameters, as the statements use them, and their values."""
         if condition is None:
             return "", {}
         expression = compile_condition(condition, self._collection)
-        first, *rest = expression.sql.split("%s")  # all values are parameters, so each stands for one
+        first, *rest = expression.sql.split("%s")  # every value is a parameter, so each %s is one
         named = "".join(f"%(filter_{i})s{text}" for i, text in enumerate(rest))
         return f"\n  AND {first}{named}", {f"filter_{i}": value for i, value in enumerate(expression.parameters)}
 
-    def _sound(self, ids: list[str]) -> list[SearchRow]:
-        """The rows with these ids, in their order, read once more with their checksums; raises DocumentDamaged."""
+    def _verify(self, ids: list[str]) -> list[SearchRow]:
+        """Read the rows with these ids again, in order, and verify their checksums; raises DocumentDamaged."""
         statement = f"SELECT {TEXT_COLUMNS} FROM documents WHERE collection = %s AND id = ANY(%s) AND {self._living}"
-        found = self._connection.execute(statement, (self._collection, ids))
-        sound = {texts.id: texts for texts in map(texts_of, found)}
+        cursor = self._connection.execute(statement, (self._collection, ids))
+        texts_by_id = {texts.id: texts for texts in map(texts_of, cursor)}
         for identity in ids:
-            if identity not in sound:
+            if identity not in texts_by_id:
                 raise DocumentDamaged(None, identity, vectors=False)
-        return [SearchRow(each, sound[each].key, json.loads(sound[each].value)) for each in ids]
+        return [
+            SearchRow(identity, texts_by_id[identity].key, json.loads(texts_by_id[identity].value)) for identity in ids
+        ]
 
 
-def _shown(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters as JSON has them; a number that JSON's readers would round is a text."""
-    return {name: _plain(value) for name, value in parameters.items()}
+def _as_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert parameters to JSON values; a number that JSON readers would round becomes a text."""
+    return {name: _value_as_json(value) for name, value in parameters.items()}
 
 
-def _plain(value: Any) -> Any:
+def _value_as_json(value: Any) -> Any:
     if isinstance(value, list):
-        return [_plain(each) for each in value]
+        return [_value_as_json(item) for item in value]
     if isinstance(value, Decimal):
         near = int(value) if value == value.to_integral_value() else float(value)
         return near if abs(near) < 2**53 else str(value)
@@ -121,7 +123,7 @@ def _plain(value: Any) -> Any:
 
 
 def words_of(text: str) -> str:
-    r"""What PostgreSQL is asked: the text's words, each quoted, joined by OR.
+    r"""Convert a text to a tsquery: its words, quoted and joined by OR.
 
     >>> words_of("what's a cat?")
     "'what''s' | 'a' | 'cat?'"

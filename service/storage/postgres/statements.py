@@ -25,57 +25,57 @@ VECTOR_COLUMNS = '"row", document, first, last, key_vector, value_vector, checks
 
 LAST = 2**63 - 1  # no row number is higher
 LIVING = "documents.died IS NULL"
-PREFIX = 200  # characters of a text that its index holds: a row of a b-tree is a third of a page at most
+PREFIX = 200  # characters of a text in its index: an entry of a b-tree is at most a third of a page
 
 
 def living_at(version: int) -> str:
-    """Which rows are facts of a version."""
+    """Return SQL that is true for the documents that exist at a version."""
     return f"documents.born <= {int(version)} AND (documents.died IS NULL OR documents.died > {int(version)})"
 
 
 def digest(name: str) -> bytes:
-    """Under which a field's name stands; two names have two."""
+    """Return the digest that stands for a field's name in the tables."""
     return blake2b(name.encode(), digest_size=16).digest()
 
 
 def folded(text: str | None) -> str | None:
-    """A text with its case folded; None where that is the text itself."""
+    """Fold the case of a text; return None if that changes nothing."""
     if text is None:
         return None
-    other = text.casefold()
-    return None if other == text else other
+    result = text.casefold()
+    return None if result == text else result
 
 
 def numbers(rows: Any) -> list[int]:
-    """Row numbers as one parameter, for any number of them."""
+    """Convert row numbers to one parameter, for any number of them."""
     return np.asarray(rows, dtype=np.int64).tolist()  # type: ignore[no-any-return]
 
 
 def array(rows: list[int] | None) -> NDArray[np.int64]:
-    """int64[n] of what an aggregate gave; None for none."""
+    """Convert the result of an aggregate to int64[n]; None gives an empty array."""
     return np.array(rows or [], dtype=np.int64)
 
 
 def is_number(kind: int) -> bool:
-    """Whether values of this kind stand in the column `number`."""
+    """Whether values of this kind are stored in the column `number`."""
     return kind <= Kind.NUMBER_ABOVE
 
 
 def kind_of(kind: int) -> int:
-    """The kind as it stands in the table: numbers of all sizes have one, since `numeric` holds them all."""
+    """Return the kind as the table stores it: one for all numbers, since `numeric` has no limits."""
     return int(Kind.NUMBER) if kind in (Kind.NUMBER_BELOW, Kind.NUMBER_ABOVE) else int(kind)
 
 
 def number_entry(kind: int, value: Any) -> tuple[Decimal, bool]:
-    """A number or a boolean as it stands in the columns `number`, exactly, and `whole`."""
+    """Return a number or boolean as the columns `number` (exact) and `whole` store it."""
     if isinstance(value, bytes):
-        scalar = _integer(kind, value)
+        scalar = _decode_integer(kind, value)
         return Decimal(scalar), 0 <= scalar < 2**64
     return Decimal(value), not isinstance(value, float)
 
 
 def field_entry(collection: int, row: int, field: FieldRow) -> tuple[Any, ...]:
-    """A row of the table `fields`."""
+    """Return a row of the table `fields`."""
     begin = (collection, digest(field.field), field.element, kind_of(field.kind))
     if is_number(field.kind):
         return (*begin, *number_entry(field.kind, field.value), None, None, row)
@@ -84,7 +84,7 @@ def field_entry(collection: int, row: int, field: FieldRow) -> tuple[Any, ...]:
 
 
 def stored_of(kind: int, number: Decimal | None, whole: bool | None, text: str | None) -> EncodedValue:
-    """A value of the table as `stored` gives it."""
+    """Decode a value of the table to the form of `encode_value`."""
     if number is None:
         return EncodedValue(Kind(kind), text or "")
     if kind != Kind.NUMBER:
@@ -94,14 +94,14 @@ def stored_of(kind: int, number: Decimal | None, whole: bool | None, text: str |
     return encode_value(int(number))
 
 
-def _integer(kind: int, form: bytes) -> int:
+def _decode_integer(kind: int, form: bytes) -> int:
     negative = kind == Kind.NUMBER_BELOW
     number = int.from_bytes(bytes(255 - byte for byte in form)[4:] if negative else form[4:], "big")
     return -number if negative else number
 
 
-_JOINED = 8
-"""Comparisons of metadata that are planned as joins: a thousand of them would take the planner minutes."""
+_MAX_JOINS = 8
+"""Up to this number, comparisons of metadata are planned as joins: 1,000 joins would take the planner minutes."""
 
 
 @dataclass(frozen=True)
@@ -117,27 +117,28 @@ TRUE, FALSE = Expression("true"), Expression("false")
 
 @dataclass(frozen=True)
 class _Scope:
-    """Of which collection; and whether there are so few comparisons that the planner may join what they find."""
+    """The collection, and whether there are few enough comparisons to plan them as joins."""
 
     collection: int
     joined: bool
 
 
 def compile_condition(condition: Condition, collection: int) -> Expression:
-    """The expression that is true of the documents of a collection that pass."""
-    return _compile(condition, _Scope(collection, _leaves(condition) <= _JOINED), negated=False)
+    """Return the expression that is true for the documents of a collection that match the condition."""
+    return _compile(condition, _Scope(collection, _leaves(condition) <= _MAX_JOINS), negated=False)
 
 
 def where_passes(condition: Condition | None, collection: int) -> Expression:
-    """The same, true of all where there is no condition."""
+    """Return the expression for a condition, or TRUE if there is none."""
     return TRUE if condition is None else compile_condition(condition, collection)
 
 
 def with_ids(ids: Sequence[str] | None) -> Expression:
-    """Of these ids; what is not UTF-8, or holds a NUL, names no document."""
+    """Return the expression for documents with these ids; ids that cannot be stored are left out."""
     if ids is None:
         return TRUE
-    return Expression("documents.id = ANY(%s::text[])", ([each for each in ids if is_utf8(each) and NUL not in each],))
+    storable = [identity for identity in ids if is_utf8(identity) and NUL not in identity]
+    return Expression("documents.id = ANY(%s::text[])", (storable,))
 
 
 def _leaves(condition: Condition) -> int:
@@ -145,7 +146,7 @@ def _leaves(condition: Condition) -> int:
 
 
 def both(*parts: Expression) -> Expression:
-    """Whether all of them are true."""
+    """Return the conjunction of expressions."""
     return _join("AND", parts)
 
 
@@ -154,7 +155,7 @@ def _compile(condition: Condition, scope: _Scope, *, negated: bool) -> Expressio
         inverted = negated != (condition.operator == "NOT")
         if not condition.conditions:
             return TRUE if (condition.operator == "AND") != negated else FALSE
-        parts = [_compile(each, scope, negated=inverted) for each in condition.conditions]
+        parts = [_compile(child, scope, negated=inverted) for child in condition.conditions]
         return _join("OR" if (condition.operator == "OR") != inverted else "AND", parts)
     if condition.in_metadata:
         return _compare(condition, scope, negated)
@@ -162,62 +163,62 @@ def _compile(condition: Condition, scope: _Scope, *, negated: bool) -> Expressio
 
 
 def _join(operator: str, parts: Sequence[Expression]) -> Expression:
-    """Side by side, which PostgreSQL reads without going deeper."""
+    """Join expressions in one chain, which PostgreSQL parses without recursion."""
     if len(parts) == 1:
         return parts[0]
-    parameters = tuple(each for part in parts for each in part.parameters)
+    parameters = tuple(parameter for part in parts for parameter in part.parameters)
     return Expression(f"({f' {operator} '.join(part.sql for part in parts)})", parameters)
 
 
 def _compare_text(comparison: Comparison, negated: bool) -> Expression:
     column, operator, value = f"documents.{comparison.field}", comparison.operator, comparison.value
-    wanted = list(value) if operator in MEMBERSHIP else [value]
+    operands = list(value) if operator in MEMBERSHIP else [value]
     if operator in (*MEMBERSHIP, "==", "!="):
-        found = Expression(f"{column} = ANY(%s::text[])", (_storable(wanted),))
+        test = Expression(f"{column} = ANY(%s::text[])", (_storable(operands),))
         negated = negated != (operator in ("!=", "not in"))
     elif operator == "contains":
-        found = _part_of(column, f"documents.folded_{comparison.field}", value, comparison.ignore_case)
+        test = _contains(column, f"documents.folded_{comparison.field}", value, comparison.ignore_case)
     else:
-        found = _ordered(column, operator, value)
-    sql = found.sql
-    if comparison.field == "key":  # which may be null, as an id is not
-        sql = f"{column} IS NULL OR {sql}" if None in wanted else f"{column} IS NOT NULL AND {sql}"
-    return Expression(f"NOT ({sql})" if negated else f"({sql})", found.parameters)
+        test = _ordered(column, operator, value)
+    sql = test.sql
+    if comparison.field == "key":  # may be null, unlike an id
+        sql = f"{column} IS NULL OR {sql}" if None in operands else f"{column} IS NOT NULL AND {sql}"
+    return Expression(f"NOT ({sql})" if negated else f"({sql})", test.parameters)
 
 
 def _compare(comparison: Comparison, scope: _Scope, negated: bool) -> Expression:
     name, operator, value = comparison.name, comparison.operator, comparison.value
     if operator == "contains":
-        return _among(scope, name, _holds(value, comparison.ignore_case), negated)
+        return _has_field(scope, name, _contains_tests(value, comparison.ignore_case), negated)
     if operator in ORDERING:
-        return _among(scope, name, [_in_order(operator, value)], negated)
+        return _has_field(scope, name, [_in_order(operator, value)], negated)
     negated = negated != (operator in ("!=", "not in"))
-    wanted = list(value) if operator in MEMBERSHIP else [value]
+    operands = list(value) if operator in MEMBERSHIP else [value]
     parts = []
-    if None in wanted:  # a null is what has no row
-        parts.append(_among(scope, name, [Expression("element = 0")], not negated))
-    if values := [each for each in wanted if each is not None]:
-        parts.append(_among(scope, name, _equal(values), negated))
+    if None in operands:  # a null has no row in `fields`
+        parts.append(_has_field(scope, name, [Expression("element = 0")], not negated))
+    if values := [operand for operand in operands if operand is not None]:
+        parts.append(_has_field(scope, name, _equal(values), negated))
     return _join("AND" if negated else "OR", parts) if parts else (TRUE if negated else FALSE)
 
 
-def _among(scope: _Scope, name: str, tests: Sequence[Expression], negated: bool) -> Expression:
-    """Whether a document is (not) among those with a row in `fields` that passes any of the tests."""
+def _has_field(scope: _Scope, name: str, tests: Sequence[Expression], negated: bool) -> Expression:
+    """Return the expression for documents with a row (or no row) in `fields` that passes one of the tests."""
     test = _join("OR", tests)
     parameters = (scope.collection, digest(name), *test.parameters)
     where = f"fields.collection = %s AND fields.field = %s AND {test.sql}"
-    found = f'documents."row" IN (SELECT fields."row" FROM fields WHERE {where})'
-    if not scope.joined:  # looked up in a hash of what each comparison finds
-        return Expression(f"({found}) IS {'FALSE' if negated else 'TRUE'}", parameters)
+    subquery = f'documents."row" IN (SELECT fields."row" FROM fields WHERE {where})'
+    if not scope.joined:  # each comparison becomes a hashed subplan
+        return Expression(f"({subquery}) IS {'FALSE' if negated else 'TRUE'}", parameters)
     if negated:
-        found = f'NOT EXISTS (SELECT FROM fields WHERE fields."row" = documents."row" AND {where})'
-    return Expression(found, parameters)
+        subquery = f'NOT EXISTS (SELECT FROM fields WHERE fields."row" = documents."row" AND {where})'
+    return Expression(subquery, parameters)
 
 
-def _equal(wanted: Sequence[Any]) -> list[Expression]:
+def _equal(operands: Sequence[Any]) -> list[Expression]:
     by_kind: dict[int, list[Any]] = defaultdict(list)
-    for each in wanted:
-        kind, value = encode_value(each)
+    for operand in operands:
+        kind, value = encode_value(operand)
         by_kind[kind_of(kind)].append(number_entry(kind, value)[0] if is_number(kind) else value)
     return [_equal_of(0, kind, values) for kind, values in by_kind.items()]
 
@@ -227,7 +228,7 @@ def _equal_of(element: int, kind: int, values: list[Any]) -> Expression:
     if is_number(kind):
         return Expression(f"({begin} AND number = ANY(%s::numeric[]))", (values,))
     texts = _storable(values)
-    prefixes = [each[:PREFIX] for each in texts]
+    prefixes = [text[:PREFIX] for text in texts]
     return Expression(
         f"({begin} AND left(text, {PREFIX}) = ANY(%s::text[]) AND text = ANY(%s::text[]))", (prefixes, texts)
     )
@@ -246,20 +247,20 @@ def _in_order(operator: str, value: Any) -> Expression:
     )
 
 
-def _holds(value: Any, ignore_case: bool) -> list[Expression]:
+def _contains_tests(value: Any, ignore_case: bool) -> list[Expression]:
     kind, form = encode_value(value)
     if is_number(kind):
         return [_equal_of(1, kind_of(kind), [number_entry(kind, form)[0]])]
-    part = _part_of("text", "folded", value, ignore_case)
-    whole = _equal_of(1, kind, [value])
+    part = _contains("text", "folded", value, ignore_case)
+    element = _equal_of(1, kind, [value])
     if ignore_case:
-        same, texts = "coalesce(folded, text) = ANY(%s::text[])", _storable([value.casefold()])
-        whole = Expression(f"(element = 1 AND kind = {int(kind)} AND {same})", (texts,))
-    return [whole, Expression(f"(element = 0 AND kind = {int(kind)} AND {part.sql})", part.parameters)]
+        equal, texts = "coalesce(folded, text) = ANY(%s::text[])", _storable([value.casefold()])
+        element = Expression(f"(element = 1 AND kind = {int(kind)} AND {equal})", (texts,))
+    return [element, Expression(f"(element = 0 AND kind = {int(kind)} AND {part.sql})", part.parameters)]
 
 
-def _part_of(column: str, folded: str, value: str, ignore_case: bool) -> Expression:
-    """Whether a text holds the value as a part."""
+def _contains(column: str, folded: str, value: str, ignore_case: bool) -> Expression:
+    """Return the expression that is true if a text contains the value."""
     if NUL in value:
         return FALSE
     if ignore_case:
@@ -268,7 +269,7 @@ def _part_of(column: str, folded: str, value: str, ignore_case: bool) -> Express
 
 
 def _ordered(column: str, operator: str, value: str) -> Expression:
-    """No stored text holds a NUL, which PostgreSQL takes in none: one with it stands right behind what is before it."""
+    """Compare texts in order. Stored texts have no NUL, so an operand with one follows its part before the NUL."""
     before, nul, _ = value.partition(NUL)
     if nul:
         operator = "<=" if operator in ("<", "<=") else ">"
@@ -276,5 +277,5 @@ def _ordered(column: str, operator: str, value: str) -> Expression:
 
 
 def _storable(texts: Sequence[str | None]) -> list[str]:
-    """Those that can be equal to a stored text."""
-    return [each for each in texts if each is not None and NUL not in each]
+    """Return the texts that can be equal to a stored text."""
+    return [text for text in texts if text is not None and NUL not in text]

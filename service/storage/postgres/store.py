@@ -233,7 +233,7 @@ class PostgresStore:
     @contextmanager
     def _connection(self) -> Iterator[Connection[Any]]:
         try:
-            with translate_errors(self.name), self._connections.one() as connection:
+            with translate_errors(self.name), self._connections.acquire() as connection:
                 yield connection
         except DiskFull:
             self._full = True

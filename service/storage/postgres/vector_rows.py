@@ -1,4 +1,4 @@
-"""A document's vectors in their table: a row for each of its keys, or one where it has none."""
+"""The table `vectors`: a row for each key of a document, or one row if it has no key."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from service.storage.serialisation import document_of, matrix_of, vector_entries
 
 _COPY = f"COPY vectors (collection, {VECTOR_COLUMNS}) FROM STDIN (FORMAT BINARY)"
 _TYPES = ("int8", "int8", "int8", "int4", "int4", "bytea", "bytea", "int8")
-# Every column of many rows as one value each, for which Python makes few objects.
-_TOGETHER = """\
+# Each column of many rows as one value, so that Python creates few objects.
+_ALL_COLUMNS = """\
 SELECT count(*), array_agg("row"), array_agg(document), array_agg(checksum),
        array_agg(coalesce(first, -1)), array_agg(coalesce(last, -1)),
        count(key_vector), min(length(key_vector)), max(length(key_vector)),
@@ -39,21 +39,23 @@ FROM documents WHERE collection = %s AND "row" BETWEEN %s AND %s AND keys > 0"""
 
 
 def insert(connection: Connection[Any], collection: int, rows: RowNumbers, documents: Sequence[DocumentRecord]) -> None:
-    """Store the vectors of documents that stand under these numbers int64[n]."""
+    """Store the vectors of documents with these row numbers int64[n]."""
     with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
         copy.set_types(_TYPES)
-        for row, each in zip(rows.tolist(), documents, strict=True):
-            for entry in vector_entries(row, each):
+        for row, document in zip(rows.tolist(), documents, strict=True):
+            for entry in vector_entries(row, document):
                 copy.write_row((collection, *entry))
 
 
-def of_documents(connection: Connection[Any], collection: int, found: Sequence[StoredDocument]) -> list[DocumentRecord]:
-    """The documents, in order, with their vectors; raises DocumentDamaged."""
-    stored = _read(connection, collection, '"row"', [row for texts in found for row in texts.rows])
+def of_documents(
+    connection: Connection[Any], collection: int, stored: Sequence[StoredDocument]
+) -> list[DocumentRecord]:
+    """Return the documents, in order, with their vectors; raises DocumentDamaged."""
+    row_by_number = _read(connection, collection, '"row"', [row for texts in stored for row in texts.rows])
     documents = []
-    for texts in found:
+    for texts in stored:
         try:
-            vectors = [vectors_of(stored[row]) for row in texts.rows]
+            vectors = [vectors_of(row_by_number[row]) for row in texts.rows]
         except (KeyError, DocumentDamaged):
             raise DocumentDamaged(texts.row, texts.id, vectors=True) from None
         documents.append(document_of(texts, vectors))
@@ -61,15 +63,15 @@ def of_documents(connection: Connection[Any], collection: int, found: Sequence[S
 
 
 def parts(connection: Connection[Any], collection: int, rows: RowNumbers) -> list[TextSpan | None]:
-    """What part of their document's key text the keys with these numbers are of; raises DocumentDamaged."""
-    stored = _read(connection, collection, '"row"', rows)
-    return [vectors_of(_there(stored, row)).part for row in rows.tolist()]
+    """Return the span of the key text that each key encodes; raises DocumentDamaged."""
+    row_by_number = _read(connection, collection, '"row"', rows)
+    return [vectors_of(_pick(row_by_number, row)).part for row in rows.tolist()]
 
 
 def first_keys(connection: Connection[Any], collection: int, rows: RowNumbers) -> Matrix:
-    """float32[n, d]: the first key of each of these documents, which have one; raises DocumentDamaged."""
-    stored = _read(connection, collection, '"row"', rows)
-    return matrix_of([key for row in rows.tolist() if (key := vectors_of(_there(stored, row)).key) is not None])
+    """Return float32[n, d], the first key of each of these documents, which must have one; raises DocumentDamaged."""
+    row_by_number = _read(connection, collection, '"row"', rows)
+    return matrix_of([key for row in rows.tolist() if (key := vectors_of(_pick(row_by_number, row)).key) is not None])
 
 
 def keys_of(
@@ -78,21 +80,21 @@ def keys_of(
     rows: Sequence[int],
     damaged: Callable[[DocumentDamaged], object] | None,
 ) -> KeyRows | None:
-    """All keys of these documents, in the order of their numbers, with their values; None where they have none.
+    """Read the keys of these documents and their values, ordered by row number; return None if there are none.
 
     Args:
-        damaged: is told of each document whose vectors are not what was written, and which is left out; without it
-            the first one is raised.
+        damaged: receives each document whose vectors are damaged, and which is left out. Without it, the first one is
+            raised.
     """
     with connection.cursor(binary=True) as cursor:
-        found = cursor.execute(_TOGETHER, (collection, list(rows))).fetchone()
-    if found is not None:
-        size, *columns = found[:6]
-        own, owners, checksums, firsts, lasts = map(array, columns)
-        lengths = BlobLengths(*found[6:9]), BlobLengths(*found[9:12])
-        read = VectorColumns(size, own, owners, checksums, firsts, lasts, *lengths, found[12], found[13])
-        if (alike := decode_together(read, rows)) is not None:
-            return alike
+        row = cursor.execute(_ALL_COLUMNS, (collection, list(rows))).fetchone()
+    if row is not None:
+        size, *arrays = row[:6]
+        row_numbers, owners, checksums, firsts, lasts = map(array, arrays)
+        lengths = BlobLengths(*row[6:9]), BlobLengths(*row[9:12])
+        columns = VectorColumns(size, row_numbers, owners, checksums, firsts, lasts, *lengths, row[12], row[13])
+        if (keys := decode_together(columns, rows)) is not None:
+            return keys
     by_document = defaultdict(list)
     for row in _read(connection, collection, "document", rows).values():
         by_document[row[1]].append(row)
@@ -102,30 +104,30 @@ def keys_of(
 def checksums(
     connection: Connection[Any], collection: int, first: int, last: int
 ) -> tuple[RowNumbers, RowNumbers, RowNumbers]:
-    """int64[n] each: the numbers from `first` to `last` of keys, ascending, whose they are, and their checksums."""
+    """Read row numbers, documents and checksums, int64[n] each, of keys from `first` to `last`, ascending."""
     with connection.cursor(binary=True) as cursor:
-        found = cursor.execute(_CHECKSUMS, (collection, first, last)).fetchone()
-    numbers, owners, stored = map(array, found or (None, None, None))
-    return numbers, owners, stored
+        row = cursor.execute(_CHECKSUMS, (collection, first, last)).fetchone()
+    row_numbers, owners, digests = map(array, row or (None, None, None))
+    return row_numbers, owners, digests
 
 
 def sums(connection: Connection[Any], collection: int, document: int, first: int, last: int, living: str) -> KeySums:
-    """What keys from `first` to `last`, and documents from `document` on that are `living`, come to."""
+    """Sum up keys from `first` to `last`, and `living` documents from `document` to `last`."""
     keys = connection.execute(_SUMS, (collection, first, last)).fetchone()
     begun = connection.execute(f"{_BEGUN} AND {living}", (collection, document, last)).fetchone()
     return KeySums(*(keys or (0, 0, 0)), *(begun or (0, 0)))
 
 
-def _there(stored: dict[int, tuple[Any, ...]], row: int) -> tuple[Any, ...]:
+def _pick(row_by_number: dict[int, tuple[Any, ...]], row: int) -> tuple[Any, ...]:
     try:
-        return stored[row]
+        return row_by_number[row]
     except KeyError:
         raise DocumentDamaged(row, None, vectors=True) from None
 
 
 def _read(connection: Connection[Any], collection: int, column: str, rows: Iterable[int]) -> dict[int, tuple[Any, ...]]:
-    """The rows of VECTOR_COLUMNS whose `column` is one of the numbers, by their own numbers, ascending."""
+    """Read the rows of VECTOR_COLUMNS whose `column` is one of the numbers, by row number, ascending."""
     statement = f'SELECT {VECTOR_COLUMNS} FROM vectors WHERE collection = %s AND {column} = ANY(%s) ORDER BY "row"'
     with connection.cursor(binary=True) as cursor:
-        found = cursor.execute(statement, (collection, numbers(rows)))
-        return {row[0]: row for row in found}
+        cursor.execute(statement, (collection, numbers(rows)))
+        return {row[0]: row for row in cursor}

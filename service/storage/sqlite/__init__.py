@@ -1,1 +1,1 @@
-"""The store in SQLite: nothing outside this room knows its tables."""
+"""The store in SQLite: nothing outside this package knows its tables."""

@@ -37,12 +37,12 @@ def translate_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise _translated(error, path) from error
+        raise _translate(error, path) from error
     except UnicodeDecodeError as error:  # SQLite quotes the damaged text in a message that Python cannot decode
         raise DatabaseDamaged(path, "a text in it is not UTF-8") from error
 
 
-def _translated(error: sqlite3.Error, path: Path) -> StorageError:
+def _translate(error: sqlite3.Error, path: Path) -> StorageError:
     # The low byte is the family of the error code; callers cannot act on the rest.
     family = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if family in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):

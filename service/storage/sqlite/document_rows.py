@@ -1,4 +1,4 @@
-"""A document's texts and metadata in the tables, with the indexes over them."""
+"""The tables `documents` and `fields`, with the full-text index: insert, delete and find documents."""
 
 from __future__ import annotations
 
@@ -17,15 +17,21 @@ from service.storage.sqlite.statements import TEXT_COLUMNS, Expression, format_n
 
 LAST_ROW = 2**63 - 1
 EVERY = Expression("1")
-_PARAMETERS = 1000  # a statement; any SQLite takes that many
+_MAX_PARAMETERS = 1000  # of a statement; every build of SQLite accepts as many
 
 
 def insert(
     connection: Connection, collection: int, documents: Sequence[DocumentTexts], keys: Sequence[int]
 ) -> RowNumbers:
-    """New rows int64[n], numbered in the documents' order, with room for so many keys each; their ids must be free."""
-    taken = np.cumsum([0, *(max(each, 1) for each in keys)], dtype=np.int64)
-    rows = (_next_row(connection) + taken[:-1]).tolist()
+    """Insert documents → their row numbers int64[n], in order, each followed by numbers for its other keys.
+
+    The ids must not exist.
+
+    Args:
+        keys: the number of keys of each document.
+    """
+    offsets = np.cumsum([0, *(max(count, 1) for count in keys)], dtype=np.int64)
+    rows = (_next_row(connection) + offsets[:-1]).tolist()
     connection.executemany(
         'INSERT INTO documents ("row", collection, id, key, value, metadata, keys, id_hash, checksum)'
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -40,13 +46,13 @@ def insert(
 
 
 def remove(connection: Connection, collection: int, rows: RowNumbers) -> None:
-    """Delete rows; their vectors and fields go with them."""
+    """Delete documents with their vectors and fields."""
     if not len(rows):
         return
     numbers = format_numbers(rows)
     damaged = _any_damaged(connection, numbers)
     if damaged:
-        # Their entries in the indexes are of other texts than theirs, so that they could not be found to be deleted.
+        # The indexes have entries of the original texts, so deleting by the damaged texts would miss them.
         connection.execute("REINDEX documents")
     else:
         full_text.remove(connection, collection, numbers)
@@ -56,15 +62,15 @@ def remove(connection: Connection, collection: int, rows: RowNumbers) -> None:
 
 
 def rows_where(connection: Connection, collection: int, where: Expression, first: int, last: int | None) -> RowNumbers:
-    """The row numbers int64[n] of a collection's documents that pass, ascending, those from `first` to `last`."""
-    # The plus has SQLite walk along the row numbers; the index by collection has them in the order of ids.
-    within, edges = "collection = ?", list[int]()
+    """Return the row numbers int64[n], from `first` to `last`, of a collection's documents that match; ascending."""
+    # The plus makes SQLite scan by row number; the index by collection is ordered by id.
+    within, bounds = "collection = ?", list[int]()
     if first or last is not None:
         within = '+collection = ? AND documents."row" BETWEEN ? AND ?'
-        edges = [first, LAST_ROW if last is None else last]
+        bounds = [first, LAST_ROW if last is None else last]
     (numbers,) = connection.execute(
         f'SELECT group_concat(documents."row") FROM documents WHERE {within} AND {where.sql}',
-        (collection, *edges, *where.parameters),
+        (collection, *bounds, *where.parameters),
     ).fetchone()
     rows = parse_numbers(numbers)
     rows.sort()
@@ -72,29 +78,29 @@ def rows_where(connection: Connection, collection: int, where: Expression, first
 
 
 def rows_of(connection: Connection, collection: int, among: RowNumbers | None) -> RowNumbers:
-    """The row numbers int64[n] of a collection's documents, ascending; of those among int64[m], which ascend."""
+    """Return the row numbers int64[n] of a collection's documents that are in `among`, int64[m]; both ascending."""
     if among is None or not len(among):
         return rows_where(connection, collection, EVERY, 0, None) if among is None else among
-    found = rows_where(connection, collection, EVERY, int(among[0]), int(among[-1]))
-    return np.intersect1d(found, among, assume_unique=True)
+    rows = rows_where(connection, collection, EVERY, int(among[0]), int(among[-1]))
+    return np.intersect1d(rows, among, assume_unique=True)
 
 
 def existing(connection: Connection, collection: int, ids: Sequence[str]) -> dict[str, int]:
-    """The row number of each of the ids that is there."""
-    found: dict[str, int] = {}
-    for start in range(0, len(ids), _PARAMETERS):
-        wanted = ids[start : start + _PARAMETERS]
-        found.update(
+    """Map each id that exists to its row number."""
+    row_by_id: dict[str, int] = {}
+    for start in range(0, len(ids), _MAX_PARAMETERS):
+        chunk = ids[start : start + _MAX_PARAMETERS]
+        row_by_id.update(
             connection.execute(
-                f'SELECT id, "row" FROM documents WHERE collection = ? AND id IN ({marks(wanted)})',
-                (collection, *wanted),
+                f'SELECT id, "row" FROM documents WHERE collection = ? AND id IN ({marks(chunk)})',
+                (collection, *chunk),
             )
         )
-    return found
+    return row_by_id
 
 
 def keyless(connection: Connection, rows: RowNumbers) -> int:
-    """How many of the documents with these numbers have no key."""
+    """Count the documents with these row numbers that have no key."""
     (count,) = connection.execute(
         'SELECT count(*) FROM documents WHERE "row" IN (SELECT value FROM json_each(?)) AND keys = 0',
         (format_numbers(rows),),
@@ -119,7 +125,7 @@ def _row(row: int, collection: int, document: DocumentTexts, keys: int) -> tuple
 
 
 def _next_row(connection: Connection) -> int:
-    """After the last number that a document or one of its vectors ever had."""
+    """Return the row number after the last one that a document or one of its vectors ever had."""
     (last,) = connection.execute(
         "SELECT max(seq) FROM sqlite_sequence WHERE name IN ('documents', 'vectors')"
     ).fetchone()

@@ -1,7 +1,7 @@
-"""The full-text index of one collection's keys, kept in the transaction of each write.
+"""The full-text index of a collection's keys, updated in the transaction of each write.
 
-One FTS5 table a collection, since bm25 weighs a word by the whole table it stands in. The tables
-are contentless: the texts stay in `documents`.
+Each collection has its own FTS5 table, since bm25 weighs a word by its frequency in the whole table. The tables are
+contentless: the texts are in `documents`.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ _PARTS = ("data", "idx", "docsize", "config")
 
 
 def table(collection: int) -> str:
-    """The index's name."""
+    """Return the name of the index."""
     return f"words_{int(collection)}"
 
 
 def tables(collection: int) -> dict[str, str | None]:
-    """The index's tables as the file's schema has them, each with its statement; None: FTS5 made it for itself."""
+    """Map the index's tables in the schema to their statements; None for a table that FTS5 creates itself."""
     name = table(collection)
     return {name: _statement(name)} | {f"{name}_{part}": None for part in _PARTS}
 
 
 def create(connection: Connection, collection: int) -> None:
-    """An empty index."""
+    """Create an empty index."""
     connection.execute(_statement(table(collection)))
 
 
 def drop(connection: Connection, collection: int) -> None:
-    """Remove the index."""
+    """Drop the index."""
     connection.execute(f"DROP TABLE {table(collection)}")
 
 
@@ -44,7 +44,11 @@ def add(connection: Connection, collection: int, keys: Iterable[tuple[int, str |
 
 
 def remove(connection: Connection, collection: int, numbers: str) -> None:
-    """Take documents out, before they are deleted: FTS5 wants the texts again. `numbers`: JSON list."""
+    """Remove documents from the index, before they are deleted, since FTS5 needs their texts.
+
+    Args:
+        numbers: row numbers as a JSON list.
+    """
     name = table(collection)
     connection.execute(
         f"INSERT INTO {name} ({name}, rowid, key) SELECT 'delete', \"row\", key FROM documents"
@@ -54,7 +58,7 @@ def remove(connection: Connection, collection: int, numbers: str) -> None:
 
 
 def rebuild(connection: Connection, collection: int) -> None:
-    """Make the index anew from the keys that are stored, as far as they are texts."""
+    """Rebuild the index from the stored keys that are valid texts."""
     name = table(collection)
     connection.execute(f"INSERT INTO {name} ({name}) VALUES ('delete-all')")
     keys = connection.execute('SELECT "row", key FROM documents WHERE collection = ?', (collection,))
@@ -62,27 +66,27 @@ def rebuild(connection: Connection, collection: int) -> None:
 
 
 def question(text: str) -> str:
-    """What FTS5 is asked: the text's words, each quoted, joined by OR.
+    """Convert a text to a query of FTS5: its words, quoted and joined by OR.
 
-    bm25 adds what each of them weighs, so a word counts once, in the spelling that came first:
-    case, accents and signs make no other word, as they make none in the index.
+    bm25 adds the weights of all words, so each word occurs once, in its first spelling. Words that differ only in
+    case, accents or signs are equal, as in the index.
 
     >>> question("what's a cat? A Cat!")
     '"what\\'s" OR "a" OR "cat?"'
     """
-    # FTS5 reads a question up to its first NUL; a word of signs only has nothing to look up.
+    # FTS5 reads a query up to its first NUL; a word that consists of signs has no tokens.
     words = [word for word in text.replace("\0", " ").split() if any(map(str.isalnum, word))]
-    once: dict[tuple[str, ...], str] = {}
+    word_by_tokens: dict[tuple[str, ...], str] = {}
     for word, tokens in zip(words, _tokens(words), strict=True):
-        once.setdefault(tokens, word)
-    return " OR ".join(f'"{word.replace(chr(34), chr(34) * 2)}"' for word in once.values()) or '""'
+        word_by_tokens.setdefault(tokens, word)
+    return " OR ".join(f'"{word.replace(chr(34), chr(34) * 2)}"' for word in word_by_tokens.values()) or '""'
 
 
 _local = threading.local()
 
 
 def _tokens(words: Sequence[str]) -> list[tuple[str, ...]]:
-    """What the index makes of each word, read from an index of this thread that holds nothing else."""
+    """Return the tokens of each word, read from a scratch index of this thread."""
     if not hasattr(_local, "index"):
         _local.index = sqlite3.connect(":memory:", isolation_level=None)
         _local.index.execute(f"CREATE VIRTUAL TABLE word USING fts5 (text, content = '', tokenize = '{_TOKENIZER}')")

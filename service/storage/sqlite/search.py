@@ -1,4 +1,4 @@
-"""The database's own ways to answer a question: `=` and full text, with the statements as they run."""
+"""The database's own searches: `=` and full text, with the statements that are run."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ORDER BY rowid"""
 
 
 class Search:
-    """Asks one collection; get one from `Reader.search` or `searching_rows`."""
+    """A search of one collection; get one from `Reader.search` or `temporary_search`."""
 
     ranking = "bm25"
 
@@ -48,53 +48,55 @@ class Search:
         self._collection = collection
 
     def equal(self, key: str, limit: int, condition: Condition | None = None) -> SearchResult:
-        """The documents whose key is exactly this text, by id; of those that pass the condition."""
-        also, values = self._filter(condition)
+        """Find documents whose key equals this text and that match the condition, ordered by id."""
+        clause, values = self._filter(condition)
         parameters = {"collection": self._collection, "key": key, **values, "limit": limit}
-        return self._run(_EQUAL.format(filter=also), parameters)
+        return self._run(_EQUAL.format(filter=clause), parameters)
 
     def full_text(self, question: str, limit: int, condition: Condition | None = None) -> SearchResult:
-        """The documents whose key holds any of the question's words, best first by bm25, then by id.
+        """Find documents whose key has any word of the question, ordered by bm25, then by id.
 
-        With a condition, of those that pass; bm25 still weighs words by all documents.
+        A condition restricts the result; bm25 still weighs words by all documents.
         """
-        also, values = self._filter(condition)
-        statement = _FULL_TEXT.format(words=full_text.table(self._collection), filter=also)
+        clause, values = self._filter(condition)
+        statement = _FULL_TEXT.format(words=full_text.table(self._collection), filter=clause)
         return self._run(statement, {"words": full_text.question(question), **values, "limit": limit})
 
     def ranks(self, question: str) -> tuple[RowNumbers, Ranks]:
-        """The row numbers int64[n], ascending, of all that `full_text` finds, and their bm25 float64[n].
+        """Return row numbers int64[n], ascending, of all matches of `full_text`, and their bm25 float64[n].
 
-        Larger is better, and none is below 0. Raises Unstorable.
+        A larger rank is better, and no rank is negative. Raises Unstorable.
         """
         refuse_surrogates([question])
         statement = _RANKS.format(words=full_text.table(self._collection))
-        found = self._connection.execute(statement, {"words": full_text.question(question)})
-        table = np.fromiter(found, dtype=[("row", np.int64), ("rank", np.float64)])
+        cursor = self._connection.execute(statement, {"words": full_text.question(question)})
+        table = np.fromiter(cursor, dtype=[("row", np.int64), ("rank", np.float64)])
         return np.ascontiguousarray(table["row"]), np.ascontiguousarray(table["rank"])
 
     def _filter(self, condition: Condition | None) -> tuple[str, dict[str, Any]]:
-        """` AND …` with named parameters, as the statements have them."""
+        """Return ` AND …` with named parameters, as the statements use them, and their values."""
         if condition is None:
             return "", {}
         expression = compile_condition(condition, self._collection)
-        first, *rest = expression.sql.split("?")  # all values are parameters, so each ? stands for one
+        first, *rest = expression.sql.split("?")  # every value is a parameter, so each ? is one
         named = "".join(f":filter_{i}{text}" for i, text in enumerate(rest))
         return f"\n  AND {first}{named}", {f"filter_{i}": value for i, value in enumerate(expression.parameters)}
 
     def _run(self, statement: str, parameters: Mapping[str, Any]) -> SearchResult:
         refuse_surrogates(parameters.values())
-        found = [row[0] for row in self._connection.execute(statement, parameters)]
-        return SearchResult(statement, parameters, self._sound(found))
+        ids = [row[0] for row in self._connection.execute(statement, parameters)]
+        return SearchResult(statement, parameters, self._verify(ids))
 
-    def _sound(self, ids: list[str]) -> list[SearchRow]:
-        """The rows with these ids, in their order, read once more with their checksums; raises DocumentDamaged."""
-        found = self._connection.execute(
+    def _verify(self, ids: list[str]) -> list[SearchRow]:
+        """Read the rows with these ids again, in order, and verify their checksums; raises DocumentDamaged."""
+        cursor = self._connection.execute(
             f"SELECT {TEXT_COLUMNS} FROM documents WHERE collection = ? AND id IN (SELECT value FROM json_each(?))",
-            (self._collection, json.dumps([each for each in ids if is_utf8(each)])),
+            (self._collection, json.dumps([identity for identity in ids if is_utf8(identity)])),
         )
-        sound = {texts.id: texts for texts in (texts_of(row) for row in found)}
+        texts_by_id = {texts.id: texts for texts in (texts_of(row) for row in cursor)}
         for identity in ids:
-            if identity not in sound:
+            if identity not in texts_by_id:
                 raise DocumentDamaged(None, identity, vectors=False)
-        return [SearchRow(each, sound[each].key, json.loads(sound[each].value)) for each in ids]
+        return [
+            SearchRow(identity, texts_by_id[identity].key, json.loads(texts_by_id[identity].value)) for identity in ids
+        ]

@@ -1,1 +1,1 @@
-"""The tables, as numbered files that are run one after another."""
+"""The tables of the PostgreSQL store, as numbered SQL files that run in order."""

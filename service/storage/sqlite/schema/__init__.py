@@ -1,1 +1,1 @@
-"""The tables, and what makes those of today of those of an older file."""
+"""The tables of the SQLite store, and the migrations of older files."""
