@@ -23,7 +23,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 def doubled():
     """A kernel as a process has it that has just begun."""
 
-    @cpu.compiled(int64, float64, fastmath=False)
+    @cpu.kernel(int64, float64, fastmath=False)
     def doubled(number, by):
         return 2 * number * by
 
@@ -48,9 +48,9 @@ def site(tmp_path, kept, monkeypatch):
     subprocess.run([*pip, "--target", str(site), "--find-links", str(dist), "softkv-kernels"], check=True)
     monkeypatch.setattr(cache, "_directory", tmp_path / "new")
     monkeypatch.syspath_prepend(site)
-    cache.shipped.cache_clear()
+    cache.package_directory.cache_clear()
     yield site
-    cache.shipped.cache_clear()
+    cache.package_directory.cache_clear()
 
 
 def test_its_name_says_what_it_fits(tmp_path, site):
@@ -81,7 +81,7 @@ def test_it_runs_wherever_numba_s_own_wheel_does(monkeypatch, tags, oldest):
 
 
 def test_what_is_installed_is_loaded_and_not_made(site):
-    assert cache.shipped() == site / cache.PACKAGE / cache.key()
+    assert cache.package_directory() == site / cache.PACKAGE / cache.key()
     installed = doubled()
     assert installed(3, 0.5) == 3
     assert sum(installed.stats.cache_hits.values()) == 1
@@ -93,7 +93,7 @@ def test_a_damaged_file_is_ignored_with_one_line_and_made_anew(site, caplog):
     file.write_bytes(file.read_bytes()[:-1])
     with caplog.at_level(logging.WARNING):
         assert doubled()(3, 0.5) == 3
-    assert caplog.messages == [f"machine code in {file} is damaged: it is made anew"]
+    assert caplog.messages == [f"machine code in {file} is damaged: compiling it again"]
     assert [path.name for path in cache.folder().iterdir()] == [file.name]
 
 
@@ -103,7 +103,7 @@ def test_what_was_made_by_other_versions_is_ignored_with_one_line(site, caplog):
     with caplog.at_level(logging.WARNING):
         assert doubled()(3, 0.5) == 3
     (line,) = caplog.messages
-    assert re.search("no machine code for .* these versions: it is made here", line)
+    assert re.search("no machine code for .* these versions: compiling it here", line)
 
 
 def test_a_directory_without_machine_code_makes_no_wheel(tmp_path):

@@ -74,7 +74,7 @@ FLOATS = {
     "smaller": (lambda a, b: a.at_most(b), np.minimum),
     "larger": (lambda a, b: a.at_least(b), np.maximum),
     "at most a number": (lambda a, b: a.at_most(3.0), lambda a, b: np.minimum(a, 3)),
-    "nearest": (lambda a, b: a.rounded(), lambda a, b: np.rint(a)),
+    "nearest": (lambda a, b: a.round_to_nearest(), lambda a, b: np.rint(a)),
     "towards 0 and back": (lambda a, b: a.whole(WORDS).real(), lambda a, b: np.trunc(a)),
     "largest": (lambda a, b: a.largest(), lambda a, b: np.full(LANES, a.max())),
     "any": (lambda a, b: one_or_none_of_all(a > b), lambda a, b: np.full(LANES, (a > b).any())),

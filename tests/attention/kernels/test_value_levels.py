@@ -67,7 +67,7 @@ def test_levels_are_of_the_panel_s_own_weights_and_scales_and_go_to_its_own_plac
 
 @numba.njit
 def paired(weights, scales, inverse, into):
-    return value_passes.paired_levels(weights, AT, scales, FIRST, inverse, into, PLACE)
+    return value_passes.level_pairs(weights, AT, scales, FIRST, inverse, into, PLACE)
 
 
 @settings(deadline=None)

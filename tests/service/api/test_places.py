@@ -194,7 +194,7 @@ def test_one_caller_s_flood_leaves_a_place_to_another(tight, client, kind):
             until_taken(client, **{kind: number})
         refused = ask(client, kind)
         assert (refused.status_code, refused.json()["code"]) == (429, "queue_full")
-        assert "for this caller" in refused.json()["detail"]
+        assert "this caller uses its share" in refused.json()["detail"]
         assert refused.headers["retry-after"] == "1"
         assert ask(other, kind).status_code != 429
         tight.call_soon(lambda: (tight.held.set(), tight.held.clear()))

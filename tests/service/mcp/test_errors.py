@@ -92,7 +92,7 @@ def test_a_service_that_is_down() -> None:
 def test_a_full_queue(service: RunningService, http: Way, library: str) -> None:
     with service.full():
         message = http.refused("ask", collection=library, question="cats")
-    assert "under way" in message
+    assert "are in progress" in message
     assert "wait a few seconds and call again" in message
     assert http.call("ask", collection=library, question="cats")["matches"]
 

@@ -202,7 +202,7 @@ def test_it_has_its_request_s_name_and_key_in_the_log(tmp_path, capfd: pytest.Ca
 def test_no_message_takes_a_place_of_its_own(keyed: RunningService) -> None:
     async def talking(speaker: Speaker) -> None:
         assert await speaker.tools()
-        assert "under way" in await speaker.refused("find", collection="other")
+        assert "are in progress" in await speaker.refused("find", collection="other")
 
     with keyed.full():
         Way(keyed.url, headers=as_("all")).speak(talking)

@@ -20,7 +20,7 @@ def texts():
 
 @pytest.fixture
 def standing_in(monkeypatch):
-    monkeypatch.setattr(machine_code, "_standing_in", True)
+    monkeypatch.setattr(machine_code, "_numpy_encodes", True)
 
 
 @pytest.mark.parametrize("precision", ["float32", ROUGH])
@@ -30,9 +30,9 @@ def test_until_there_is_machine_code_the_definition_answers_in_float32(
     model = encoder.network.model
     compute = Computation(model, precision, threads=None)
     np.testing.assert_array_equal(compute(*texts), embed_by_definition(model, *texts))
-    monkeypatch.setattr(machine_code, "_standing_in", False)
+    monkeypatch.setattr(machine_code, "_numpy_encodes", False)
     np.testing.assert_array_equal(compute(*texts), Compiled(model, precision)(*texts))
-    monkeypatch.setattr(machine_code, "_standing_in", True)  # whoever has it keeps it
+    monkeypatch.setattr(machine_code, "_numpy_encodes", True)  # whoever has it keeps it
     np.testing.assert_array_equal(compute(*texts), Compiled(model, precision)(*texts))
 
 
