@@ -156,7 +156,7 @@ def slots_running(token: str) -> list[int]:
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if (
-                b"ray::_Slot" in (folder / "cmdline").read_bytes()
+                b"ray::_NodeActor" in (folder / "cmdline").read_bytes()
                 and token.encode() in (folder / "environ").read_bytes()
             ):
                 found.append(int(folder.name))

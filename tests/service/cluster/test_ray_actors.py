@@ -109,7 +109,7 @@ def test_slots_of_several_machines_are_asked(asking, there):
 def test_a_slot_answers_several_at_once_and_who_asks_does_not_wait(asking):
     process_of(asking, "a-0")
     began = time.monotonic()
-    answers = [asking.ask("a-0", b"wait 1") for _ in range(8)]
+    answers = [asking.send("a-0", b"wait 1") for _ in range(8)]
     assert time.monotonic() - began < 0.5
     assert not any(answer.done() for answer in answers)
     for answer in answers:
@@ -119,14 +119,14 @@ def test_a_slot_answers_several_at_once_and_who_asks_does_not_wait(asking):
 
 def test_large_messages_come_as_they_are(asking):
     content = secrets.token_bytes(3_000_000)
-    assert asking.ask("b-0", b"back " + content).result(SECONDS) == content
+    assert asking.send("b-0", b"back " + content).result(SECONDS) == content
 
 
 def test_what_a_slot_holds_may_fail_and_be_told_something(asking, here):
     with pytest.raises(KeyError, match="no such thing"):
-        asking.ask("a-0", b"fail").result(SECONDS)
+        asking.send("a-0", b"fail").result(SECONDS)
     assert here.call("a-0", "tell", number=7) == 8
-    assert asking.ask("a-0", b"").result(SECONDS).endswith(b" 7")
+    assert asking.send("a-0", b"").result(SECONDS).endswith(b" 7")
 
 
 def test_nobody_of_that_name_is_lost_at_once_the_second_time(asking, here):
@@ -151,7 +151,7 @@ def test_a_name_is_taken_while_its_machine_is_there(here, there):
 
 def test_a_killed_slot_is_lost_soon_then_at_once_and_comes_back(asking):
     killed = process_of(asking, "a-1")
-    answer = asking.ask("a-1", b"wait 20")
+    answer = asking.send("a-1", b"wait 20")
     time.sleep(0.2)
     os.kill(killed, signal.SIGKILL)
     began = time.monotonic()
@@ -180,7 +180,7 @@ def test_a_slot_is_made_anew_by_its_machine(asking, here):
 def test_a_machine_that_loses_its_power_is_lost_and_another_takes_its_names(asking, address, folder):
     with machine(address, folder, "c-0") as first:
         killed = process_of(asking, "c-0")
-        answer = asking.ask("c-0", b"wait 20")
+        answer = asking.send("c-0", b"wait 20")
         time.sleep(0.2)
         began = time.monotonic()
         first.kill_node()
