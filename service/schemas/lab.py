@@ -20,12 +20,12 @@ MAX_SEED = 2**32 - 1
 class LabPair(Wire):
     """A question and the key that it belongs to."""
 
-    query: Text = Field(description="What attends.")
-    key: Text = Field(description="What it is to attend to, before all other pairs' keys.")
+    query: Text = Field(description="The text that attends.")
+    key: Text = Field(description="The text that it shall attend to most, among the keys of all pairs.")
 
 
 class TrainRequest(Wire):
-    """What to train, and for how long."""
+    """A training: the task, the model and the time."""
 
     task: LabTask = Field(
         description="`copy` and `reverse` letters; `dates` → ISO 8601; English `numbers` → French ones; `pictures` → "
@@ -33,16 +33,23 @@ class TrainRequest(Wire):
     )
     model: Model = Field(
         "transformer",
-        description="Or a recurrent network of as many parameters, with Bahdanau's attention over the source or "
-        "without. Pictures and pairs have the first only.",
+        description="A transformer, or a recurrent network (GRU) of as many parameters, with or without "
+        "Bahdanau's attention over the source. For pictures and pairs, only a transformer.",
     )
-    seconds: float = Field(30, ge=1, le=MOST_SECONDS, description="How long it may take from the first step on.")
+    seconds: float = Field(
+        30, ge=1, le=MOST_SECONDS, description="Seconds from the first step on that the training may take."
+    )
     steps: int | None = Field(
-        None, ge=1, le=MOST_STEPS, description="At most so many; then what is learned follows from the seed alone."
+        None,
+        ge=1,
+        le=MOST_STEPS,
+        description="The maximum number of steps. If it ends the training, the result follows from the seed alone.",
     )
-    seed: int = Field(0, ge=0, le=MAX_SEED, description="Of the first parameters, the examples and the tests.")
+    seed: int = Field(
+        0, ge=0, le=MAX_SEED, description="The seed of the initial parameters, the examples and the tests."
+    )
     pairs: Annotated[list[LabPair], Len(2, MOST_PAIRS), InParts] | None = Field(
-        None, description="For the task `pairs`, from 2 to 64; every fifth is not learned from."
+        None, description="For the task `pairs`: 2 to 64 pairs. Every fifth is kept for the test."
     )
 
     model_config = ConfigDict(
@@ -66,22 +73,26 @@ class LabModel(Wire):
     id: str
     task: LabTask
     model: Model
-    parameters: int = Field(description="How many numbers it learned.")
-    accuracy: float = Field(description="On unseen sources of the trained lengths, all of the target right.")
-    seconds: float = Field(description="What its training might take.")
+    parameters: int = Field(description="The number of parameters.")
+    accuracy: float = Field(
+        description="The share of unseen sources, of the trained lengths, whose whole target is right."
+    )
+    seconds: float = Field(description="Seconds that its training was allowed to take.")
     seed: int
 
 
 class LabAnswer(Wire):
-    """What the lab is at."""
+    """The state of the lab."""
 
     open: bool = Field(description="Whether the caller may train here.")
-    training: bool = Field(description="Whether a model is being trained: one is at a time.")
-    models: list[LabModel] = Field(description="Those that are kept, the last one first, until the service ends.")
+    training: bool = Field(description="Whether a model is being trained. Only one is trained at a time.")
+    models: list[LabModel] = Field(
+        description="The trained models that the service keeps until it stops, the newest first."
+    )
 
 
 MAX_SOURCE = 200  # characters
-MAX_SIDE = 64  # rows of a picture, before its size is looked at
+MAX_SIDE = 64  # rows of a picture, before its exact size is checked
 
 
 class DecodeRequest(Wire):
@@ -92,9 +103,11 @@ class DecodeRequest(Wire):
         Form("DecodePicture", "picture", "A picture for a model that reads pictures."),
     )
 
-    model: str = Field(max_length=64, description="The id of a trained model, as `trained` told it.")
+    model: str = Field(max_length=64, description="The id of a trained model, from the event `trained`.")
     source: str | None = Field(
-        None, max_length=MAX_SOURCE, description="As a person writes it: `3 March 2014`, `three hundred two`, `abcab`."
+        None,
+        max_length=MAX_SOURCE,
+        description="A text as a person writes it: `3 March 2014`, `three hundred two`, `abcab`.",
     )
     picture: list[list[Annotated[float, Field(ge=0, le=1)]]] | None = Field(
         None, max_length=MAX_SIDE, description="16 rows of 16 numbers, 0 for paper and 1 for ink."
@@ -111,22 +124,22 @@ class DecodeRequest(Wire):
 
 
 class DecodedToken(Wire):
-    """A token that was written."""
+    """A token of the output."""
 
     text: str
-    probability: float = Field(description="Of this token, given those before it.")
+    probability: float = Field(description="The probability of this token, given the tokens before it.")
 
 
 class DecodeAnswer(Wire):
-    """What was written, and what each token of it rests on."""
+    """The output of a trained model, and the attention of each of its tokens."""
 
-    text: str = Field(description="All of it.")
-    source: list[str] = Field(description="The n tokens that were read; of a picture, the numbers of its patches.")
-    tokens: list[DecodedToken] = Field(description="The m tokens that were written, `<end>` at their end.")
+    text: str = Field(description="The whole output.")
+    source: list[str] = Field(description="The n tokens of the source; for a picture, the numbers of its patches.")
+    tokens: list[DecodedToken] = Field(description="The m tokens of the output, with `<end>` as the last.")
     attention: NestedAnswer = Field(
-        description="[layer][head][i][j]: how much token i of the answer rests on token j of the source; none of a "
-        "network without attention."
+        description="[layer][head][i][j]: the weight of token j of the source for token i of the output; "
+        "empty for a network without attention."
     )
     source_attention: NestedAnswer = Field(
-        description="[layer][head][i][j], the same within the source, as the encoder read it; none of recurrent ones."
+        description="[layer][head][i][j]: the same within the source, in the encoder; empty for recurrent networks."
     )

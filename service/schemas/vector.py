@@ -18,7 +18,7 @@ BASE64_SCHEMA: dict[str, Any] = {
     "type": "string",
     "contentEncoding": "base64",
     "pattern": "^[A-Za-z0-9+/]*={0,2}$",
-    "description": "Little-endian float32, standard alphabet, padded.",
+    "description": "Little-endian float32, in the standard alphabet, with padding.",
 }
 NUMBERS_SCHEMA: dict[str, Any] = {"type": "array", "items": {"type": "number"}, "maxItems": MAX_WIDTH}
 BASE64_VECTOR_SCHEMA: dict[str, Any] = {
@@ -34,21 +34,21 @@ VECTOR_SCHEMA: dict[str, Any] = {
     "examples": EXAMPLES,
 }
 VECTOR_ANSWER_SCHEMA: dict[str, Any] = {
-    "description": "A vector, in the `vector_format` asked for.",
+    "description": "A vector, in the requested `vector_format`.",
     "oneOf": [NUMBERS_SCHEMA, BASE64_VECTOR_SCHEMA],
     "examples": EXAMPLES,
 }
 
 
-def parse_vector(given: Any) -> Array:
-    """What came over the wire → float32 [d], finite."""
-    if isinstance(given, list):
-        vector = _from_numbers(given)
-    elif isinstance(given, dict) and isinstance(given.get("base64"), str) and len(given) == 1:
-        vector = _from_base64(given["base64"])
+def parse_vector(content: Any) -> Array:
+    """Return a vector of the wire as float32 [d], finite."""
+    if isinstance(content, list):
+        vector = _from_numbers(content)
+    elif isinstance(content, dict) and isinstance(content.get("base64"), str) and len(content) == 1:
+        vector = _from_base64(content["base64"])
     else:
         raise PydanticCustomError(
-            "vector", 'wanted a list of numbers or {"base64": "…"}, got {got}', {"got": _kind(given)}
+            "vector", 'wanted a list of numbers or {"base64": "…"}, got {got}', {"got": _kind(content)}
         )
     if not vector.size:
         raise PydanticCustomError("vector_empty", "wanted at least one number, got none")
@@ -57,24 +57,26 @@ def parse_vector(given: Any) -> Array:
             "vector_wide", "wanted at most {most} numbers, got {size}", {"most": MAX_WIDTH, "size": vector.size}
         )
     if not np.isfinite(vector).all():
-        at = int(np.flatnonzero(~np.isfinite(vector))[0])
+        position = int(np.flatnonzero(~np.isfinite(vector))[0])
         raise PydanticCustomError(
             "vector_not_finite",
-            "number {at} is not finite as float32: keep magnitudes below 3.4e38",
-            {"at": at},
+            "number {position} is not finite as float32: keep magnitudes below 3.4e38",
+            {"position": position},
         )
     return vector
 
 
-def _from_numbers(given: list[Any]) -> Array:
-    if not set(map(type, given)) <= {int, float}:
-        at = next(i for i, number in enumerate(given) if type(number) not in (int, float))
+def _from_numbers(numbers: list[Any]) -> Array:
+    if not set(map(type, numbers)) <= {int, float}:
+        position = next(i for i, number in enumerate(numbers) if type(number) not in (int, float))
         raise PydanticCustomError(
-            "vector_number", "wanted numbers, got {got} at position {at}", {"got": _kind(given[at]), "at": at}
+            "vector_number",
+            "wanted numbers, got {got} at position {position}",
+            {"got": _kind(numbers[position]), "position": position},
         )
     with np.errstate(over="ignore"):
         try:
-            return np.asarray(given, dtype=np.float64).astype(np.float32)
+            return np.asarray(numbers, dtype=np.float64).astype(np.float32)
         except OverflowError:
             return np.asarray([np.inf], dtype=np.float32)
 
@@ -93,13 +95,13 @@ def _from_base64(text: str) -> Array:
     return np.frombuffer(raw, dtype="<f4").astype(np.float32)
 
 
-def _kind(given: Any) -> str:
+def _kind(content: Any) -> str:
     names = {bool: "true or false", str: "a text", dict: "an object", list: "a list", type(None): "null"}
-    return names.get(type(given), "a number")
+    return names.get(type(content), "a number")
 
 
 def write_vector(vector: np.ndarray[Any, Any], vector_format: str) -> Any:
-    """An array → its JSON form: nested lists, or base64 with the shape beside it for rank ≥ 2."""
+    """Return the JSON form of an array: nested lists, or base64, with the shape beside it for rank ≥ 2."""
     if vector_format != "base64":
         return np.ascontiguousarray(vector)
     text = base64.b64encode(np.ascontiguousarray(vector, dtype="<f4").tobytes()).decode("ascii")
@@ -114,8 +116,8 @@ NestedAnswer = TypeAliasType(
         Any,
         WithJsonSchema(
             {
-                "description": "An array: nested lists (null where a number is not finite), or base64 of little-endian "
-                "float32 with its shape beside it where it has two dimensions or more.",
+                "description": "An array: nested lists (null for a number that is not finite), or base64 of "
+                "little-endian float32, with its shape beside it if it has two dimensions or more.",
                 "oneOf": [
                     {"type": "array"},
                     {

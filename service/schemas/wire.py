@@ -30,70 +30,74 @@ from typing_extensions import TypeAliasType
 from attention import SMALLEST_TEMPERATURE
 
 
-class NullSays:
-    """Annotates a field in which null says something, and not that the field is left out."""
+class NullHasMeaning:
+    """Marks a field in which null has a meaning of its own, other than a field left out."""
 
 
 Kind = TypeVar("Kind")
-OrNull = Annotated[Kind | None, NullSays()]
+OrNull = Annotated[Kind | None, NullHasMeaning()]
 
 
 class JSONObject(BaseModel):
     """A JSON object on the wire.
 
-    A field that may be left out is sent and answered without null, as its description says: only in `OrNull` does null
-    say something. Null that comes where the default is None is taken for left out all the same. A whole number is one
-    however JSON writes it, as 470, 470.0 or 4.7e2.
+    A field that may be left out is never sent or answered as null, and its JSON schema leaves null out. Only in an
+    `OrNull` field does null have a meaning. If null arrives for a field whose default is None, it counts as left out
+    all the same. A whole number may be written as 470, 470.0 or 4.7e2.
     """
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """How it is validated: as pydantic would, but for whole numbers."""
+        """Return the schema for validation: pydantic's, but whole numbers may be written as floats."""
         schema = handler(source)
         fields: Any = handler.resolve_ref_schema(schema)
         while fields["type"] != "model-fields":
             fields = fields["schema"]
         for field in fields["fields"].values():
-            field["schema"] = _taking_whole_floats(field["schema"])
+            field["schema"] = _accept_whole_floats(field["schema"])
         return schema
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Its schema, where null is only what says something."""
+        """Return the JSON schema, without null, except in fields that give it a meaning."""
         schema = handler(core_schema)
         properties = handler.resolve_ref_schema(schema).get("properties", {})
         for name, field in cls.model_fields.items():
-            if not field.is_required() and not any(isinstance(each, NullSays) for each in field.metadata):
+            if not field.is_required() and not any(isinstance(mark, NullHasMeaning) for mark in field.metadata):
                 properties[name] = without_null(properties[name])
         return schema
 
 
-def whole(given: Any) -> Any:
-    """A number as an int where it is a whole one; anything else as it came."""
-    return int(given) if type(given) is float and given.is_integer() else given
+def whole(value: Any) -> Any:
+    """Return a whole float as an int, and anything else unchanged."""
+    return int(value) if type(value) is float and value.is_integer() else value
 
 
-def _taking_whole_floats(schema: Any) -> Any:
-    """The core schema of a field → the same, where what wants an int takes a whole float; once is enough."""
+def _accept_whole_floats(schema: Any) -> Any:
+    """Return the core schema of a field in which every int accepts a whole float. Applying it twice changes nothing."""
     if schema["type"] == "int":
         return no_info_before_validator_function(whole, schema)
-    done = schema["type"] == "model" or (
+    finished = schema["type"] == "model" or (
         schema["type"] == "function-before" and schema["function"]["function"] is whole
     )
-    inner = () if done else {"schema", "items_schema"} & schema.keys()
-    return schema | {name: _taking_whole_floats(schema[name]) for name in inner}
+    inner = () if finished else {"schema", "items_schema"} & schema.keys()
+    return schema | {name: _accept_whole_floats(schema[name]) for name in inner}
 
 
 def without_null(schema: JsonSchemaValue) -> JsonSchemaValue:
-    """A schema → the same without null as one of its choices, or as what it is by default."""
-    kept = {word: said for word, said in schema.items() if word != "anyOf" and not (word == "default" and said is None)}
+    """Return the schema without null among its choices and without null as its default."""
+    remaining = {
+        keyword: value
+        for keyword, value in schema.items()
+        if keyword != "anyOf" and not (keyword == "default" and value is None)
+    }
     choices = [choice for choice in schema.get("anyOf", ()) if choice != {"type": "null"}]
     if len(choices) == 1:
-        return {**choices[0], **kept}
-    return {"anyOf": choices, **kept} if choices else kept
+        return {**choices[0], **remaining}
+    return {"anyOf": choices, **remaining} if choices else remaining
 
 
-PART = 256  # elements of a list, or fields of an object: so many flaws take a millisecond or two
+PART = 256  # elements of a list, or fields of an object: to report 256 flaws takes a millisecond or two
 MAX_DEPTH = 100
 MAX_ID, MAX_NAME = 256, 128  # characters of a document's id and of a collection's name
 MAX_TOP_K = 10_000
@@ -103,7 +107,7 @@ INTEGERS = range(-(2**63), 2**64)
 
 @dataclass(frozen=True)
 class Form:
-    """One of the forms that a request may have: the one with this field, and without those of the other forms."""
+    """One of the forms of a request: it contains this field, and none of the fields of the other forms."""
 
     name: str
     field: str
@@ -111,79 +115,79 @@ class Form:
 
 
 class Wire(JSONObject):
-    """A JSON object with exactly these fields; where it has `forms`, in one of these, as its route checks."""
+    """A JSON object with exactly these fields. If it has `forms`, its route checks that it matches one of them."""
 
     forms: ClassVar[tuple[Form, ...]] = ()
     model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
 
     @model_validator(mode="before")
     @classmethod
-    def _few_unknown_fields(cls, given: Any) -> Any:
-        """Of a great many fields that there are not, the first few are enough to refuse it."""
-        if type(given) is not dict or len(given) <= PART:
-            return given
-        unknown = islice((name for name in given if name not in cls.model_fields), PART)
-        return {name: given[name] for name in (*cls.model_fields.keys() & given.keys(), *unknown)}
+    def _few_unknown_fields(cls, content: Any) -> Any:
+        """Keep only the first unknown fields of a large object: a few are enough to reject it."""
+        if type(content) is not dict or len(content) <= PART:
+            return content
+        unknown = islice((name for name in content if name not in cls.model_fields), PART)
+        return {name: content[name] for name in (*cls.model_fields.keys() & content.keys(), *unknown)}
 
 
-def _in_parts(given: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+def _in_parts(elements: Any, validate: ValidatorFunctionWrapHandler) -> Any:
     checked: list[Any] = []
-    if type(given) is not list or len(given) <= PART:
-        return validate(given)
-    for end in range(PART, len(given) + PART, PART):
+    if type(elements) is not list or len(elements) <= PART:
+        return validate(elements)
+    for end in range(PART, len(elements) + PART, PART):
         try:
-            checked += validate(given[end - PART : end])
+            checked += validate(elements[end - PART : end])
         except ValidationError:
-            return validate(given[:end])  # which finds it again, and says where it is
+            return validate(elements[:end])  # which fails again, now with the right position
     return checked
 
 
 InParts = WrapValidator(_in_parts)
-"""Of a list of any length: it is validated a part at a time, and what is wrong with the first wrong part refuses it."""
+"""A list of any length, validated one part at a time. Only the flaws of the first invalid part are reported."""
 
 
 class FieldProblem(JSONObject):
-    """One thing that is wrong with the content."""
+    """One flaw of a request's content."""
 
-    pointer: str = Field(description="A JSON pointer (RFC 6901) into the request's body; empty for the whole.")
+    pointer: str = Field(description="A JSON pointer (RFC 6901) into the request's body; empty for the whole body.")
     detail: str
 
 
 class Problem(JSONObject):
-    """What was wanted, what came, what to do."""
+    """A problem (RFC 9457): the reason for a refusal, and the remedy."""
 
-    type: str = Field(description="Always `about:blank`: `code` tells problems apart.")
-    title: str = Field(description="The status in words.")
+    type: str = Field(description="Always `about:blank`; problems differ by their `code`.")
+    title: str = Field(description="The HTTP status in words.")
     status: int
-    detail: str = Field(description="What was wanted, what came, what to do; for people.")
+    detail: str = Field(description="The expected content, the content received and the remedy, for people.")
     code: str = Field(
-        description="What went wrong in one stable word; for programs.", examples=["collection_not_found"]
+        description="The kind of problem in one stable word, for programs.", examples=["collection_not_found"]
     )
-    errors: list[FieldProblem] | None = Field(None, description="With a 422: every flaw, at most 100 of them.")
+    errors: list[FieldProblem] | None = Field(None, description="With a 422: every flaw, at most 100.")
 
 
 class DocumentedAs:
-    """Annotates a field: the API's description shows that type, whatever it is that validates the field."""
+    """Marks a field whose JSON schema is that of another type, whatever validates the field."""
 
     def __init__(self, documented: Any) -> None:
         self._documented = documented
 
     def __get_pydantic_json_schema__(self, _: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """The JSON schema of the documented type."""
+        """Return the JSON schema of the documented type."""
         return handler(TypeAdapter(self._documented).core_schema)
 
 
 class Distinct:
-    """Annotates a union no two of whose kinds can be taken for each other: the API's description says oneOf."""
+    """Marks a union in which every value matches exactly one kind: its JSON schema uses oneOf."""
 
     def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """The JSON schema of the union, which pydantic says as anyOf."""
+        """Return the JSON schema of the union, with oneOf in place of pydantic's anyOf."""
         schema = handler(core_schema)
-        return {("oneOf" if word == "anyOf" else word): said for word, said in schema.items()}
+        return {("oneOf" if keyword == "anyOf" else keyword): value for keyword, value in schema.items()}
 
 
 def well_formed(text: str) -> str:
-    """A text that UTF-8 can say."""
+    """Return the text, after checking that UTF-8 can encode it."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -197,8 +201,8 @@ def _document_id(text: str) -> str:
     if not 1 <= len(text) <= MAX_ID:
         raise PydanticCustomError(
             "document_id",
-            "wanted an id of 1 to {most} characters, got {length}",
-            {"most": MAX_ID, "length": len(text)},
+            "wanted an id of 1 to {maximum} characters, got {length}",
+            {"maximum": MAX_ID, "length": len(text)},
         )
     if text in (".", ".."):
         raise PydanticCustomError("document_id", "an id may not be . or .., which a URL would swallow: add a character")
@@ -207,9 +211,12 @@ def _document_id(text: str) -> str:
     return text
 
 
-def json_value(given: Any) -> Any:
-    """Any JSON that can be stored and sent back: no lone surrogates, 64-bit integers, at most 100 levels."""
-    level: list[Any] = [given]
+def json_value(value: Any) -> Any:
+    """Return a JSON value, after checking that it can be stored and sent back.
+
+    It has no lone surrogates, integers of at most 64 bits, and at most 100 levels.
+    """
+    level: list[Any] = [value]
     for _ in range(MAX_DEPTH):
         deeper: list[Any] = []
         for item in level:
@@ -228,17 +235,17 @@ def json_value(given: Any) -> Any:
             elif type(item) is float and item in (float("inf"), float("-inf")):
                 raise PydanticCustomError("number", "wanted numbers within float64, got a larger one: send it as text")
         if not deeper:
-            return given
+            return value
         level = deeper
     raise PydanticCustomError("depth", "wanted JSON of at most {levels} levels", {"levels": MAX_DEPTH})
 
 
-def finite_number(given: Any) -> float:
-    """A JSON number, not true or false, within float64."""
-    if type(given) not in (int, float):
+def finite_number(value: Any) -> float:
+    """Return a JSON number as a float. Boolean, infinite and non-numeric values are invalid."""
+    if type(value) not in (int, float):
         raise PydanticCustomError("number", "wanted a number")
     try:
-        number = float(given)
+        number = float(value)
     except OverflowError:
         number = float("inf")
     if number != number or abs(number) == float("inf"):
@@ -249,19 +256,19 @@ def finite_number(given: Any) -> float:
 NULL_NAMES = ("auto", "lenient", "strict", "calibrated")
 
 
-def _null(given: Any) -> Any:
-    if given is False or (isinstance(given, str) and given in NULL_NAMES):
-        return given
-    if type(given) in (int, float):
-        return finite_number(given)
+def _null(value: Any) -> Any:
+    if value is False or (isinstance(value, str) and value in NULL_NAMES):
+        return value
+    if type(value) in (int, float):
+        return finite_number(value)
     names = ", ".join(f'"{name}"' for name in NULL_NAMES)
     raise PydanticCustomError("null", "wanted {names}, a similarity (a number), or false for none", {"names": names})
 
 
-def cold_to_hot(given: Any) -> float:
-    """A temperature: 0, or from the smallest on."""
-    if type(given) in (int, float) and (given == 0 or SMALLEST_TEMPERATURE <= given < float("inf")):
-        return finite_number(given)
+def cold_to_hot(value: Any) -> float:
+    """Return a temperature, after checking that it is 0 or at least the smallest one."""
+    if type(value) in (int, float) and (value == 0 or SMALLEST_TEMPERATURE <= value < float("inf")):
+        return finite_number(value)
     raise PydanticCustomError(
         "temperature", "wanted 0, or a number from {smallest} on", {"smallest": SMALLEST_TEMPERATURE}
     )
@@ -279,7 +286,7 @@ DocumentId = TypeAliasType(
                 "minLength": 1,
                 "maxLength": MAX_ID,
                 "pattern": r"^[^\u0000-\u001f\u007f-\u009f]+$",
-                "description": "Any characters but control characters; not `.` or `..`.",
+                "description": "Any characters except control characters; not `.` or `..`.",
                 "examples": ["qa76"],
             }
         ),
@@ -296,8 +303,8 @@ Temperature = TypeAliasType(
             {
                 "type": "number",
                 "minimum": 0,
-                "description": "T in logit = similarity / T: 0, where the best takes all, or any number from "
-                f"{SMALLEST_TEMPERATURE} on. The higher, the more documents share the weight.",
+                "description": "T in logit = similarity / T: 0, at which the best document has all weight, or a "
+                "number of at least ",
                 "examples": [0.05],
             }
         ),
@@ -310,10 +317,11 @@ Null = TypeAliasType(
         PlainValidator(_null),
         WithJsonSchema(
             {
-                "description": 'The null key, one more key that means "none of these": its similarity; `false` for '
-                "none; or a name: it then weighs as much as so many unrelated documents would together, at every "
-                "temperature and every number of documents. What unrelated is, `strict` takes from the collection's "
-                "own keys, `lenient` from its encoder, `auto` from both, and `calibrated` from labelled questions.",
+                "description": 'The null key, an additional key that means "none of these". A number is its '
+                "similarity, `false` is no null key. With a name, it weighs as much as all documents together would "
+                "if each were unrelated, at every temperature and any number of documents. `strict` estimates "
+                "unrelated similarities from the collection's own keys, `lenient` from its encoder, `auto` from both, "
+                "`calibrated` from labelled questions.",
                 "oneOf": [
                     {"type": "string", "enum": list(NULL_NAMES)},
                     {"type": "number"},
@@ -336,11 +344,11 @@ Similarity = Literal["cosine", "dot", "scaled_dot", "gaussian"]
 Normaliser = Annotated[
     Literal["softmax", "sparsemax", "entmax15", "one_hot"],
     Field(
-        description="What makes weights of the logits. softmax gives every document some; sparsemax and entmax15 give "
-        "the worse ones none; one_hot gives the best all."
+        description="The function that turns logits into weights. softmax gives every document some weight; "
+        "sparsemax and entmax15 give the worse documents none; one_hot gives all weight to the best."
     ),
 ]
 VectorFormat = Annotated[
     Literal["numbers", "base64"],
-    Field(description="How vectors come back: as lists of numbers, or as base64 of little-endian float32."),
+    Field(description="The format of vectors in the answer: lists of numbers, or base64 of little-endian float32."),
 ]
