@@ -104,6 +104,7 @@ IRREGULAR = frozenset(
 # Verbs and nouns that only look like participles.
 LOOKS_ALIKE = frozenset(
     {
+        "bound",
         "embed",
         "feed",
         "need",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from attention.dtypes import F64, I64
-from attention.lookup.bounds.output import bound_quantised
+from attention.lookup.bounds.output import bound_quantised_output
 from attention.lookup.bounds.similarities import UNIT_ROUNDOFF
 from attention.lookup.codes.moments import Residuals, Spread
 from attention.lookup.drafts import Drafts
@@ -76,7 +76,7 @@ def blended(part: Shard, drafts: Drafts, asked_for: Sequence[int]) -> dict[int, 
         index = int(asked[at])
         made, error = wanted[index], gathered.error(index)
         found = made.found
-        bound = bound_quantised(
+        bound = bound_quantised_output(
             spread if found.tail > 0 else None,
             common[at],
             facts.value_norm,

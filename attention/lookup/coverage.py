@@ -133,14 +133,14 @@ def _warm(
         # ln(e^g − 1), which neither overflows nor cancels.
         more = math.log(-math.expm1(-growth)) + growth if growth > 0 else -math.inf
         extra = null.logit(0.0, temperature) + more
-    log_missing = rows.log_mass_at_most(temperature)
+    log_missing = rows.max_log_mass(temperature)
     missing_high = _share(log_missing, low)
     taken = _share(float(np.logaddexp(log_missing, extra)), low)
     others = 1 - max(0.0, answer.null_weight - given)
     variation = min(max(missing_high, others * taken) + given, taken + (1 - taken) * given) + 8 * UNIT_ROUNDOFF
     missing_low = 0.0
     if all_count:
-        missing_low = _share(rows.log_mass_at_least(temperature), float(np.logaddexp(high, extra)))
+        missing_low = _share(rows.min_log_mass(temperature), float(np.logaddexp(high, extra)))
     return _Moved(min(missing_low, missing_high), missing_high, taken, min(1.0, variation))
 
 

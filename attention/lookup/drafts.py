@@ -10,7 +10,7 @@ import numpy as np
 from attention.kernels import kernels
 from attention.lookup.bounds.certificate import TIGHT, tail_bound, tail_variation, total_variation
 from attention.lookup.bounds.similarities import QuantisationError, Slack
-from attention.lookup.bounds.weights import bound_counted, bound_rounding
+from attention.lookup.bounds.weights import bound_exact_documents, bound_rounding
 from attention.lookup.question import Auto, Question
 from attention.lookup.rescoring.candidates import RescoredQueries, RescoredQuery
 from attention.lookup.shards import Shard
@@ -48,7 +48,7 @@ class Draft:
     @property
     def counted_variation(self) -> float:
         """The bound where the documents of the answer are counted anew, all of their keys in float64."""
-        return min(1.0, self.exact_variation + bound_counted(self.total_variation - self.exact_variation))
+        return min(1.0, self.exact_variation + bound_exact_documents(self.total_variation - self.exact_variation))
 
 
 class Drafts:

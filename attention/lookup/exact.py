@@ -17,7 +17,7 @@ from attention.dtypes import F64, I64
 from attention.kernels import pin_kernels
 from attention.lookup.answer import Answer, Sweep, answer_to, sweep_of
 from attention.lookup.bounds.certificate import Certificate, total_variation
-from attention.lookup.bounds.output import bound_summed
+from attention.lookup.bounds.output import bound_exact_output
 from attention.lookup.bounds.similarities import Slack, similarity_slack
 from attention.lookup.bounds.weights import bound_bias_rounding, bound_ties
 from attention.lookup.memory.view import AnyMask, AnyView
@@ -166,7 +166,7 @@ def _distribution(question: Question, similarities: F64) -> Distribution:
 
 def _answer(shard: Shard, weighed: Weighed, output: F64 | None) -> Answer:
     variation = variation_of(shard, weighed)
-    error = None if output is None else bound_summed(variation, shard.facts.value_norm, shard.term_count)
+    error = None if output is None else bound_exact_output(variation, shard.facts.value_norm, shard.term_count)
     question, counted = weighed.question, weighed
     if shard.grouping is not None:
         known = shard.recompute(question, weighed.similarities)

@@ -19,7 +19,7 @@ def similarities_seen(view: View, questions: Sequence[Question]) -> tuple[I64, l
     None for a question that the exact path answers. Softmax of these over the question's temperature is the whole
     distribution of which an answer of the quantised path tells the head. Evidence and blended value are of it also
     where documents have several keys; their weights come from exact similarities beside its partition, see
-    `bounds.weights.bound_counted`.
+    `bounds.weights.bound_exact_documents`.
 
     Args:
         questions: without masks; of one bias and temperature, or of none. With a bias it is logits that are seen, and

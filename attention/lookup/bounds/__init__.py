@@ -1,1 +1,1 @@
-"""How far an answer may be from the exact one: every bound, each with its proof."""
+"""Bounds on the distance of an answer from the exact one, each with its proof."""

@@ -35,7 +35,7 @@ class Certificate:
 
 
 TIGHT = 1e-6
-"""A bound this small needs no second one."""
+"""A bound of at most this needs no second, sharper one."""
 
 
 def total_variation(
@@ -47,15 +47,15 @@ def total_variation(
     documents: int,
     alike: Callable[[], bool],
 ) -> float:
-    """What rounding moves, as if every row were among those that are known in float64.
+    """Bound the total variation that rounding causes, as if every row had its similarity in float64.
 
     Args:
         distribution: the distribution.
-        similarities: float64[n] of the rows that are known, the best of all among them.
-        best: the largest of them, where there is one.
-        slack: a bound on their errors.
-        documents: how many pass.
-        alike: tells whether all rows that tie for the best are copies of one vector; asked only where it matters.
+        similarities: float64[n] of the rows with a float64 similarity, the best of all rows among them.
+        best: the largest similarity; unused if n is 0.
+        slack: a bound on the errors of the similarities.
+        documents: the number of documents that pass.
+        alike: returns whether all rows that tie for the best are copies of one vector; called only if it matters.
     """
     if not similarities.size:
         return 0.0
@@ -71,17 +71,19 @@ def total_variation(
 
 
 def tail_variation(mixture: Mixture, error: QuantisationError) -> float:
-    """What quantisation moves in a tail; distances add up, so it comes on top of what rounding moves.
+    """Bound the total variation that quantisation causes in a tail.
+
+    By the triangle inequality it is added to the bound for rounding, `total_variation`.
 
     Args:
         mixture: the distribution.
-        error: of similarities that were only scanned.
+        error: bounds on the error of similarities that were only scanned.
     """
     return tail_bound(mixture, mixture.evidence.temperature, error)
 
 
 def tail_bound(tail_totals: Mixture | Totals, temperature: float, error: QuantisationError) -> float:
-    """The same of what is known of the tail alone."""
+    """Return the bound of `tail_variation` from the tail's totals alone."""
     if tail_totals.log_tail == -math.inf:
         return 0.0
     mean = error.mean(tail_totals.tail, tail_totals.tail_square)
@@ -90,19 +92,19 @@ def tail_bound(tail_totals: Mixture | Totals, temperature: float, error: Quantis
 
 
 def least_variation(mixture: Mixture, error: QuantisationError, keys: int, rows: int) -> float:
-    """About the least that `tail_variation` says of a scan that looks more rows up; where it is too much none will do.
+    """Estimate the smallest `tail_variation` that a scan which looks more rows up can reach.
 
-    No row that was summed weighs more than one at the threshold, and errors are felt least where all that stay in the
-    tail weigh alike.
+    If even this is too large, no such scan suffices. A row in the tail weighs at most as much as a row at the
+    threshold. And errors matter least if all rows that stay in the tail have the same weight.
 
     Args:
-        mixture: the distribution after a scan that looked up fewer.
-        error: of similarities that were only scanned.
-        keys: how many rows pass.
-        rows: how many may be looked up.
+        mixture: the distribution after a scan that looked up fewer rows.
+        error: bounds on the error of similarities that were only scanned.
+        keys: the number of rows that pass.
+        rows: the number of rows that may be looked up.
     """
     tail = mixture.tail - float(mixture.candidates.sum()) - rows * float(mixture.factors.max(initial=0.0))
     if tail <= 0:
         return 0.0
-    alike = replace(mixture, tail=tail, log_tail=math.log(tail), tail_gap=0.0, tail_square=tail * tail / keys)
-    return tail_variation(alike, error)
+    uniform = replace(mixture, tail=tail, log_tail=math.log(tail), tail_gap=0.0, tail_square=tail * tail / keys)
+    return tail_variation(uniform, error)

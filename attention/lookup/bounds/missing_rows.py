@@ -1,4 +1,4 @@
-"""What rows can weigh that nobody read: bounds on Σ exp(s/T) by the mean, the spread and the upper end of their s."""
+"""Bounds on Σ exp(s/T) of rows that were not read, from the mean, the variance and the upper end of their s."""
 
 from __future__ import annotations
 
@@ -12,22 +12,25 @@ from attention.lookup.bounds.similarities import UNIT_ROUNDOFF
 from attention.lookup.codes.summary import KeySummary
 
 SUM_ERROR = 2.0**-33
-"""What Σx and a product with it can be off, relative to lengths: room for 2¹⁹ additions behind each component."""
+"""A bound on the error of Σx and of a product with it, relative to the lengths: room for 2¹⁹ additions a component."""
 
 GRAM_ERROR = 2.0**-21
-"""What Σx·xᵀ can be off, relative to its trace: float32 has 2⁻²⁴ of each element, and the sizes of all elements have no
-eigenvalue above the trace. That is room for seven roundings, of parts that were added up and sent on."""
+"""A bound on the error of Σx·xᵀ, relative to its trace.
+
+float32 rounds each element by 2⁻²⁴ of its size, and the matrix of these sizes has no eigenvalue above the trace. The
+bound has room for seven roundings, because parts are added up and sent on.
+"""
 
 
 @dataclass(frozen=True)
 class MissingRows:
-    """What is certain of the similarities of some rows for one query, rounding counted.
+    """Proven limits of the similarities s of n rows for one query, rounding included.
 
     Attributes:
-        n: how many rows.
-        highest: b, which no similarity is above.
-        mean_low, mean_high: their mean μ lies between.
-        variance: σ² is at most this.
+        n: the number of rows.
+        highest: b, an upper bound of every s.
+        mean_low, mean_high: a lower and an upper bound of the mean μ of s.
+        variance: an upper bound of the variance σ² of s.
     """
 
     n: int
@@ -38,41 +41,44 @@ class MissingRows:
 
     @classmethod
     def of(cls, summary: KeySummary, query: F64) -> MissingRows:
-        """Of rows by their sums, which must be some.
+        """Return the limits for the rows of a summary, which holds at least one row.
 
-        b is 1 for cosine, ‖q‖·max‖k‖ for dot, −½·max(0, ‖q‖ − max‖k‖)² for gaussian. And no row lies farther from the
-        mean than √(n − 1) deviations (Samuelson 1968): the others have to make up for it, so that
+        b is 1 for cosine, ‖q‖·max‖k‖ for dot, −½·max(0, ‖q‖ − max‖k‖)² for gaussian. No row lies farther from the
+        mean than √(n − 1) deviations (Samuelson 1968). For the other rows balance its distance from the mean, so that
         n·σ² ≥ (s − μ)² + (s − μ)²/(n − 1).
 
         Args:
+            summary: the sums over the rows.
             query: float64[d]; not zero for cosine.
         """
         with np.errstate(over="ignore", invalid="ignore"):
             length = float(np.sqrt(np.einsum("i,i", query, query)))
-            asked, key, offset, highest = _query_vector(summary, query, length)
-            size = float(np.sqrt(np.einsum("i,i", asked, asked)))
-            mean = float(np.einsum("i,i", asked, summary.total)) / summary.n
+            vector, key, offset, highest = _query_vector(summary, query, length)
+            size = float(np.sqrt(np.einsum("i,i", vector, vector)))
+            mean = float(np.einsum("i,i", vector, summary.total)) / summary.n
             # Not through BLAS, whose threads would wait for a busy core.
-            square = float(np.einsum("i,i", np.einsum("ij,j->i", summary.gram, asked), asked)) / summary.n
+            square = float(np.einsum("i,i", np.einsum("ij,j->i", summary.gram, vector), vector)) / summary.n
             lost = GRAM_ERROR * size * size * float(np.trace(summary.gram)) / summary.n
             room = SUM_ERROR * (size * key + abs(offset))
             variance = max(0.0, square - mean * mean) + lost + 2 * abs(mean) * room + room * room
         if not math.isfinite(variance + mean + room):
-            known = highest if math.isfinite(highest) else math.inf
-            return cls(summary.n, known, -math.inf, math.inf, math.inf)
+            highest = highest if math.isfinite(highest) else math.inf
+            return cls(summary.n, highest, -math.inf, math.inf, math.inf)
         farthest = mean + offset + room + math.sqrt((summary.n - 1) * variance) * (1 + 1e-9)
         return cls(
             summary.n, min(highest + room, farthest), mean + offset - room, mean + offset + room, variance * (1 + 1e-9)
         )
 
-    def log_mass_at_most(self, temperature: float) -> float:
-        """The logarithm of at least Σ exp(s/T), at a temperature above 0.
+    def max_log_mass(self, temperature: float) -> float:
+        """Return an upper bound of ln Σ exp(s/T), at a temperature above 0.
 
-        With y = b − s ≥ 0, ν its mean, S that of y² and z = S/(ν·T), no mean of exp(−y/T) is above
-        1 − (ν²/S)·(1 − exp(−z)): the two-point law with y = 0 and y = S/ν. For let p be the parabola that has
-        exp(−y/T)'s value at 0 and value and slope at S/ν. The difference of the two has no other zero, its second
-        derivative having one, so p is nowhere below on y ≥ 0; and p = 1 − α·y + β·y² with α, β ≥ 0, so its mean, which
-        is that value, is not exceeded where ν is more or S is less than was taken.
+        Let y = b − s ≥ 0, ν the mean of y, S the mean of y² and z = S/(ν·T). Then the mean of exp(−y/T) is at most
+        1 − (ν²/S)·(1 − exp(−z)), its mean under the two-point law with y = 0 and y = S/ν.
+
+        Proof: let p be the parabola that has the value of exp(−y/T) at 0, and its value and slope at S/ν. The
+        difference of the two has no other zero, because its second derivative has only one. So p is nowhere below
+        exp(−y/T) on y ≥ 0. And p = 1 − α·y + β·y² with α, β ≥ 0. Its mean is the value above, and does not grow if the
+        true ν is larger, or the true S smaller, than the one that was used.
         """
         nearest, widest = self.highest - self.mean_high, self.highest - self.mean_low
         if not (nearest > 0 and math.isfinite(self.variance)):
@@ -85,14 +91,14 @@ class MissingRows:
         level = self.highest / temperature
         return level + share + math.log(self.n) + _rounding(abs(level) + steps)
 
-    def log_mass_at_least(self, temperature: float) -> float:
-        """The logarithm of at most Σ exp(s/T) over all of them: n·exp(μ/T), by Jensen's inequality."""
+    def min_log_mass(self, temperature: float) -> float:
+        """Return a lower bound of ln Σ exp(s/T): that of n·exp(μ/T), by Jensen's inequality."""
         level = self.mean_low / temperature if math.isfinite(self.mean_low) else -math.inf
         return level + math.log(self.n) - (_rounding(abs(level)) if math.isfinite(level) else 0.0)
 
 
 def _query_vector(summary: KeySummary, query: F64, length: float) -> tuple[F64, float, float, float]:
-    """(q′, at least the longest x, what is to be added to q′·x, b); see `attention.lookup.codes.summary`."""
+    """Return q′, a bound on ‖x‖, the number to add to q′·x, and b; see `attention.lookup.codes.summary`."""
     key = summary.key_norm
     if summary.similarity == "cosine":
         return query / length, 1.0, 0.0, 1.0
@@ -105,7 +111,7 @@ def _query_vector(summary: KeySummary, query: F64, length: float) -> tuple[F64, 
 
 
 def _rounding(size: float) -> float:
-    """What a logarithm of a mass can be off, computed of logits whose sizes add up to `size`."""
+    """Bound the rounding error of a mass's logarithm, computed from logits whose sizes add up to `size`."""
     return 1e-12 + 16 * UNIT_ROUNDOFF * size
 
 

@@ -1,4 +1,4 @@
-"""How far a blended output can be from the true one, where keys, values and weights were all in bytes."""
+"""Bounds on the distance of an output from the true one, also if keys, values and weights were all 8-bit codes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from attention.lookup.bounds.similarities import UNIT_ROUNDOFF, QuantisationError
-from attention.lookup.bounds.weights import largest_slope, moved_weight
+from attention.lookup.bounds.weights import bound_moved_mass, largest_slope
 from attention.lookup.codes.moments import Residuals, Spread
 from attention.lookup.softmax.mixture import Mixture
 
@@ -15,18 +15,18 @@ MAX_ROWS = 1e18
 MAX_EXPONENT = 8.0
 
 
-def bound_summed(total_variation: float, value_norm: float, terms: float) -> float:
-    """How far Σ w·v can be off: ‖Σ (w − ŵ)·v‖ ≤ 2·TV·max‖v‖, and γ_terms·max‖v‖ for the sum itself.
+def bound_exact_output(total_variation: float, value_norm: float, terms: float) -> float:
+    """Bound the error of Σ w·v in float64: ‖Σ (w − ŵ)·v‖ ≤ 2·TV·max‖v‖, and γ_terms·max‖v‖ for the sum itself.
 
     Args:
-        total_variation: of the weights.
+        total_variation: a bound on TV, the total variation between true and computed weights.
         value_norm: the largest ‖v‖.
-        terms: how many additions stand behind one component.
+        terms: the number of additions for one component.
     """
     return (2 * total_variation + 2 * terms * UNIT_ROUNDOFF) * value_norm
 
 
-def bound_quantised(
+def bound_quantised_output(
     spread: Spread | None,
     residuals: Residuals | None,
     value_norm: float,
@@ -38,54 +38,54 @@ def bound_quantised(
     variation: float,
     exact: float,
 ) -> float:
-    """A bound on ‖o − ô‖, sums in float64 left out.
+    """Bound ‖o − ô‖, without the rounding of sums in float64.
 
-    On the way from ô to o lie the blend of true values by the weights as computed (`bound_value_codes`), that by
-    weights which are true in the tail (`bound_blend`), and what float64 leaves open in the head: 2·TV·max‖v‖, as for
-    any two distributions.
+    Two blends lie between ô and o: true values with computed weights, and true values with weights that are true in
+    the tail. `bound_value_codes` bounds the first step and `bound_blend` the second. The last step is the rounding of
+    weights in the head: 2·TV·max‖v‖, as for any two distributions.
 
     Args:
-        spread: of the values; None where it is not known.
-        residuals: of rows among which are all that were summed, see `bound_value_codes`; None with the spread.
+        spread: the spread of the values; None if it is unknown.
+        residuals: residuals of a set of rows that contains all summed rows, see `bound_value_codes`; None with spread.
         value_norm: the largest ‖v‖.
         mixture: the distribution.
-        error: of similarities that were only scanned.
-        length, from_mean: at least ‖ô‖, and how far ô is from the mean of all values.
-        value_errors: see `accumulator.VALUE_ERRORS`, in weights.
-        variation: the total variation between true and computed weights, at most.
-        exact: the part of it that the tail has no share in.
+        error: bounds on the error of similarities that were only scanned.
+        length, from_mean: upper bounds of ‖ô‖ and of the distance of ô from the mean of all values.
+        value_errors: see `accumulator.VALUE_ERRORS`, in units of weight.
+        variation: a bound on the total variation between true and computed weights.
+        exact: the part of `variation` that does not come from the tail.
     """
-    plain = 2 * variation * value_norm
+    simple = 2 * variation * value_norm
     if mixture.tail == 0 or spread is None or residuals is None:
-        return plain + sum(value_errors[:3])
-    off = bound_value_codes(value_errors, mixture, spread, residuals, value_norm)
+        return simple + sum(value_errors[:3])
+    code_error = bound_value_codes(value_errors, mixture, spread, residuals, value_norm)
     temperature = mixture.evidence.temperature
     mean = error.mean(mixture.tail, mixture.tail_square)
-    moved = bound_blend(
+    shift = bound_blend(
         error.largest / temperature,
         mixture.tail,
         mixture.tail_gap,
         mean / temperature if math.isfinite(mean) else math.inf,
         [
-            Centre(bound_turn(mixture, error, square, value_norm + length) / temperature, distance + off)
+            Centre(bound_turn(mixture, error, square, value_norm + length) / temperature, distance + code_error)
             for length, square, distance in (
                 (length, spread.around(from_mean), 0.0),
                 (spread.mean_length, spread.around_mean, from_mean),
             )
         ],
         value_norm,
-        length + off,
+        length + code_error,
     )
-    return min(plain, 2 * exact * value_norm + moved) + off
+    return min(simple, 2 * exact * value_norm + shift) + code_error
 
 
 @dataclass(frozen=True)
 class Centre:
-    """A point c among values v, and how far errors ε of logits can turn a blend that is seen from there.
+    """A point c among the values v, and a bound on how far errors ε of logits move a blend relative to c.
 
     Attributes:
-        bound_turn: at least Σŵ·|ε·(v − c)·y| over the tail, for any y of length 1.
-        distance: at least ‖c − ō‖, ō the blend.
+        bound_turn: an upper bound of Σŵ·|ε·(v − c)·y| over the tail, for any y of length 1.
+        distance: an upper bound of ‖c − ō‖, where ō is the blend.
     """
 
     bound_turn: float
@@ -101,48 +101,50 @@ def bound_blend(
     longest: float,
     length: float,
 ) -> float:
-    """How far the blend Σ w·v moves where `bound_tail` bounds how far the weights do.
+    """Bound how far the errors of the tail's logits move the blend Σ w·v; `bound_tail` does the same for the weights.
 
     With ŵ, Y, E and b of `bound_tail` and ō = Σŵ·v: o − ō = Σŵ·(Y/E[Y] − 1)·v = Σŵ·(Y − 1)·(v − ō) / E[Y], because
     E[Y] − 1 = Σŵ·(Y − 1). Let D_i = ŵ_i·(Y_i − 1), which is 0 outside the tail. Then, for any centre c,
-    ‖ΣD·(v − ō)‖ ≤ ‖ΣD·(v − c)‖ + |ΣD|·‖c − ō‖, where errors that do not all point one way do not add up, see `Centre`.
-    And ‖ΣD·(v − ō)‖ ≤ Σ|D|·max‖v − ō‖. In all of them |Y − 1| ≤ |ε|·(exp(b) − 1)/b; the least holds.
+    ‖ΣD·(v − ō)‖ ≤ ‖ΣD·(v − c)‖ + |ΣD|·‖c − ō‖. In the first term, errors in different directions do not add up, see
+    `Centre`. And ‖ΣD·(v − ō)‖ ≤ Σ|D|·max‖v − ō‖. In all of them |Y − 1| ≤ |ε|·(exp(b) − 1)/b. The smallest of these
+    bounds holds.
 
-    Rounding in float32 comes on top: a tail term, by which its value is multiplied too, is off by 10⁻⁶ + 2⁻²²·|x|, and
-    the sum of 64 terms that makes the weights add up to one by 2⁻¹⁸ of itself, which moves the blend along itself.
+    Rounding in float32 is added. A tail term, which is also its value's factor, has an error of 10⁻⁶ + 2⁻²²·|x|. The
+    sum of 64 terms that normalises the weights has a relative error of 2⁻¹⁸, which only scales the blend.
 
     Args:
         b: a bound on |ε|.
         tail: the tail's weight.
         tail_gap: Σŵ|x| over the tail.
         mean_error: a bound on Σŵ|ε| over the tail.
-        centres: some, or none.
+        centres: any number of points c, or none.
         longest: the largest ‖v‖.
-        length: at least ‖ō‖.
+        length: an upper bound of ‖ō‖.
 
     Returns:
-        A bound on ‖o − ō‖; infinite where b is above 8, and nothing below 1 is to be expected.
+        A bound on ‖o − ō‖; infinite if b is above 8, because the bound on total variation is then about 1 anyway.
     """
     if not b <= MAX_EXPONENT:
         return math.inf
-    moved = moved_weight(b, tail, mean_error)
-    seen_from = (some.bound_turn * largest_slope(b) + moved * some.distance for some in centres)
-    apart = min([moved * (longest + length), *seen_from])
+    moved_mass = bound_moved_mass(b, tail, mean_error)
+    from_centres = (centre.bound_turn * largest_slope(b) + moved_mass * centre.distance for centre in centres)
+    shift = min([moved_mass * (longest + length), *from_centres])
     terms, sums = math.exp(b) * (1e-6 * tail + 2.0**-22 * tail_gap), 5e-6 * tail
-    left = 1 - min(-tail * math.expm1(-b), moved) - terms - sums
-    return (apart + terms * (longest + length) + sums * length) / left if left > 0 else math.inf
+    least_mean = 1 - min(-tail * math.expm1(-b), moved_mass) - terms - sums  # at most E[Y]
+    return (shift + terms * (longest + length) + sums * length) / least_mean if least_mean > 0 else math.inf
 
 
 def bound_turn(mixture: Mixture, error: QuantisationError, square: float, longest: float) -> float:
-    """Σŵ·|error·p| over the tail, at most, for any p with Σp² ≤ λ and |p| ≤ R.
+    """Bound Σŵ·|error·p| over the tail, for any p with Σp² ≤ λ and |p| ≤ R.
 
-    Such are values seen from a centre along one direction. Errors are at most b each, and their squares add up to Q.
-    So by Cauchy–Schwarz the sum is at most √Σ(ŵ·error)²·√λ, at worst with b on the heaviest Q/b² rows and 0 elsewhere;
-    and √Q·√Σ(ŵp)², at worst with R on the heaviest λ/R² rows. What float32 adds to each error is at most `uniform`.
+    p stands for the components of values, relative to a centre, along one direction. Each error is at most b, and the
+    squares of all errors add up to at most Q. So by Cauchy–Schwarz the sum is at most √Σ(ŵ·error)²·√λ: the worst case
+    has b on the heaviest Q/b² rows and 0 elsewhere. It is also at most √Q·√Σ(ŵp)²: the worst case has R on the
+    heaviest λ/R² rows. float32 adds at most `error.uniform` to each error.
 
     Args:
-        mixture: for the weights.
-        error: of similarities.
+        mixture: the distribution, for the weights ŵ.
+        error: bounds on the error of similarities: b, Q and the part of float32.
         square: λ.
         longest: R.
     """
@@ -158,35 +160,36 @@ def bound_turn(mixture: Mixture, error: QuantisationError, square: float, longes
 def bound_value_codes(
     value_errors: Sequence[float], mixture: Mixture, spread: Spread, residuals: Residuals, longest: float
 ) -> float:
-    """A bound on ‖Σ a·v − ô‖ over the rows that were summed, a their weights before they were rounded to levels.
+    """Bound ‖Σ a·v − ô‖ over the summed rows, where a are their weights before rounding to 8-bit levels.
 
-    A coded value is off by r = v − v̂, and Σ r·rᵀ has a largest eigenvalue λ over all rows: ‖Σ b·r‖ ≤ ‖b‖·√λ. What
-    weights have in common is no loss, for Σ r is known of n rows among which are all that were summed in codes: ô has
-    ā·Σ r in it, see `blending`, and what is left out is Σ(a − ā)·r over these n, a = 0 for those that were not
-    summed. With ā = Σa/n the sum of squares is Σa² − (Σa)²/n: little where weights are much alike. Rounding weights by
-    δ moves the blend by ‖Σ δ·v̂‖, at most ‖δ‖ times the sum of the roots of λ for v and r. Sums of the norms are bounds
-    as well, and the least holds.
+    A coded value has the residual r = v − v̂. Let λ be the largest eigenvalue of Σ r·rᵀ over all rows: then
+    ‖Σ b·r‖ ≤ ‖b‖·√λ. The mean ā of the weights causes no error. For Σ r is known of n rows, all rows summed in codes
+    among them, and ô contains ā·Σ r, see `blending`. So the error is Σ(a − ā)·r over these n rows, with a = 0 for rows
+    that were not summed. With ā = Σa/n the sum of squares is Σa² − (Σa)²/n, which is small if the weights are nearly
+    equal. Rounding the weights by δ moves the blend by ‖Σ δ·v̂‖, at most ‖δ‖ times the sum of √λ for v and √λ for r.
+    The sums of the norms are bounds too, and the smaller one of each pair holds.
 
-    Stored scales are rounded to float32, which moves v̂ by 2⁻²⁴ of itself; Σa and Σa² were summed in float32, up to
+    Stored scales are rounded to float32, which moves v̂ by 2⁻²⁴ of itself. Σa and Σa² were summed in float32, up to
     1,024 terms at a time.
 
     Args:
-        value_errors: see `accumulator.VALUE_ERRORS`, in weights.
-        mixture: for Σa² over all rows that were summed.
-        spread: of the values of all rows.
+        value_errors: see `accumulator.VALUE_ERRORS`, in units of weight.
+        mixture: the distribution, for Σa² over all summed rows.
+        spread: the spread of the values of all rows.
         residuals: Σ r, and n.
         longest: the largest ‖v‖.
     """
     left_out, residual, rounding, mass, rounding_square = value_errors
     mean = mass / max(residuals.count, 1)
-    uneven = max(1.0001 * mixture.summed_square - (1 - 2e-4) * mean * mass, 0.0)
-    apart = _root(uneven) * _root(spread.residual_spread)
-    scales = mixture.tail * (2.0**-23 * longest + 2.0**-140 * math.sqrt(len(spread.mean)))
-    every = _root(spread.around_zero) + _root(spread.residual_spread)
-    levels = 1.0001 * _root(rounding_square) * every
-    return left_out + min(residual + mean * residuals.length, apart + scales) + min(rounding, levels)
+    deviations = max(1.0001 * mixture.summed_square - (1 - 2e-4) * mean * mass, 0.0)
+    residual_error = _root(deviations) * _root(spread.residual_spread)
+    scale_error = mixture.tail * (2.0**-23 * longest + 2.0**-140 * math.sqrt(len(spread.mean)))
+    roots = _root(spread.around_zero) + _root(spread.residual_spread)
+    level_error = 1.0001 * _root(rounding_square) * roots
+    coded = min(residual + mean * residuals.length, residual_error + scale_error)
+    return left_out + coded + min(rounding, level_error)
 
 
 def _root(square: float) -> float:
-    """The square root, with room for the rounding of what stands under it."""
+    """Return the square root, slightly enlarged to cover the rounding of its argument."""
     return math.sqrt(square) * (1 + 1e-9)

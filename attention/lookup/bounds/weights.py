@@ -1,4 +1,4 @@
-"""How far the weights can be from the true ones, in total variation: bounds with their proofs."""
+"""Bounds on the total variation between the computed weights and the true ones, with their proofs."""
 
 from __future__ import annotations
 
@@ -11,23 +11,26 @@ from attention.lookup.bounds.similarities import UNIT_ROUNDOFF, Slack
 
 
 def bound_rounding(slack: Slack, best: float, temperature: float, mean_gap: float, n: int) -> float:
-    """Total variation of a softmax whose similarities are each off by at most `slack`, rounding included.
+    """Bound the total variation of a softmax whose similarities are each off by at most `slack`, rounding included.
 
-    With ŵ ∝ w·exp(ε_i) and |ε_i| ≤ ε, the worst case moves mass between a set with +ε and the rest with −ε:
-    total variation ≤ tanh(ε/2). Here ε is the slack at the best similarity, over T. On top of it what
-    grows with a logit's distance x from the largest: 3u·|x| for computing it, 2u for its exponential, and
-    the relative slack. For such ε_i, w_i = ŵ_i·exp(−ε_i)/E with E the mean of exp(−ε_i) under ŵ, so Σ|w −
-    ŵ| ≤ 2a/(1 − a) with a the mean of exp(ε_i) − 1, which is linear in the mean of |x|, `mean_gap`, as far as
-    an exponential does not vanish. NumPy sums in pairs over runs of 128 in 8 lanes, so a sum of n terms is
-    off by at most (24 + log₂ n)·u relative. A null key that weighs as much as n keys has ln n in its logit, which
-    moves its weight by no more than log₂ n·u.
+    With ŵ ∝ w·exp(ε_i) and |ε_i| ≤ ε, the worst case moves mass between a set with +ε and the rest with −ε. So the
+    total variation is at most tanh(ε/2). Here ε is the slack at the best similarity, over T.
+
+    Other errors grow with a logit's distance x from the largest: 3u·|x| for computing it, 2u for its exponential, and
+    the relative slack. For such ε_i, w_i = ŵ_i·exp(−ε_i)/E with E the mean of exp(−ε_i) under ŵ. So
+    Σ|w − ŵ| ≤ 2a/(1 − a), with a the mean of exp(ε_i) − 1. Unless an exponential vanishes, a is linear in the mean of
+    |x|, `mean_gap`.
+
+    NumPy sums in pairs over runs of 128 in 8 lanes, so the relative error of a sum of n terms is at most
+    (24 + log₂ n)·u. A null key that weighs as much as n keys has ln n in its logit, which moves its weight by at most
+    log₂ n·u.
 
     Args:
         slack: a bound on a similarity's error.
         best: the largest computed similarity.
-        temperature: above 0.
+        temperature: T, above 0.
         mean_gap: the weighted mean distance of a logit from the largest.
-        n: how many documents.
+        n: the number of documents.
     """
     shift = math.tanh(slack.at(best) / temperature / 2)
     drift = 1.001 * ((3 * UNIT_ROUNDOFF + slack.relative) * mean_gap + 8 * UNIT_ROUNDOFF)
@@ -36,20 +39,21 @@ def bound_rounding(slack: Slack, best: float, temperature: float, mean_gap: floa
 
 
 def bound_separated(similarities: F64, null: float | None, slack: Slack, temperature: float, *, alike: bool) -> float:
-    """Total variation where one document, or copies of one, stands out: sharp where `bound_rounding` has
-    nothing to say.
+    """Bound the total variation if one document, or several copies of one, is well ahead of all others.
 
-    A tie of t copies of one vector has one true similarity; a document that is behind by g in computed
-    similarities is behind by at least g·(1 − relative) − 2·slack in true ones. So the mass outside the
-    tie, relative to one copy, is at most R = Σ exp(−(g·(1 − relative) − 2·slack)/T) truly and as computed,
-    and the total variation is at most R/t. A null key has no error of its own; where it is the largest, R
-    is the documents' mass relative to it. T = 0 is the limit: whoever may be level counts in full.
+    This bound is sharp at low temperatures, at which `bound_rounding` is useless. A tie of t copies of one vector has
+    one true similarity. If a document is behind by g in computed similarities, it is behind by at least
+    g·(1 − relative) − 2·slack in true ones. So the mass outside the tie, relative to one copy, is at most
+    R = Σ exp(−(g·(1 − relative) − 2·slack)/T), truly and as computed, and the total variation is at most R/t.
+
+    The null key's similarity has no error. If it is the largest, R is the documents' mass relative to it. T = 0 is the
+    limit: every document that may truly tie counts in full.
 
     Args:
         similarities: float64[n], n ≥ 1.
         null: the null key's similarity, or None.
         slack: a bound on a similarity's error.
-        temperature: 0 or more.
+        temperature: T, 0 or more.
         alike: whether all documents that tie for the best are copies of one vector.
     """
     best = float(similarities.max())
@@ -68,11 +72,11 @@ def bound_separated(similarities: F64, null: float | None, slack: Slack, tempera
 
 
 def bound_ties(similarities: F64, null: float | None, slack: Slack, *, alike: bool) -> float:
-    """Total variation at temperature 0 where what ties for the best shares as softmax(bias).
+    """Bound the total variation at temperature 0, if documents that tie for the best share as softmax(bias).
 
-    Where copies of one vector tie, and nobody else may be level with them, they truly do: what is left is the rounding
-    of a softmax of their biases, as in `bound_rounding`. There Σŵ|x| ≤ 1 + ln n. Elsewhere a bias can carry all of the
-    weight to whoever ties in truth.
+    If only copies of one vector tie, and no other document may truly tie with them, the tie is real. Then the only
+    error is the rounding of a softmax of their biases, as in `bound_rounding`, with Σŵ|x| ≤ 1 + ln n. In all other
+    cases the bound is 1, because a bias can give all of the weight to a document that only truly ties.
 
     Args:
         similarities, null, slack, alike: as in `bound_separated`.
@@ -85,37 +89,38 @@ def bound_ties(similarities: F64, null: float | None, slack: Slack, *, alike: bo
 
 
 def bound_bias_rounding(biases: F64) -> float:
-    """What the rounding of biases moves among copies of one vector that tie, in total variation.
+    """Bound the total variation that the rounding of biases causes among tied copies of one vector.
 
-    A bias is a sum of addends that is rounded once, so off by u·|b|: copies whose biases are equal may truly differ by
-    twice that. Logits that are each off by ε at most have softmax weights that are off by ε in total variation at most,
-    and of one alone by nothing.
+    A bias b is a sum of addends that is rounded once, so its error is u·|b|. Two copies with equal computed biases may
+    truly differ by twice that. If every logit has an error of at most ε, softmax has a total variation of at most ε.
+    For a single copy it is 0.
 
     Args:
-        biases: float64[m] of those that tie, m ≥ 1.
+        biases: float64[m] of the copies that tie, m ≥ 1.
     """
     return 2 * UNIT_ROUNDOFF * float(np.abs(biases).max()) if len(biases) > 1 else 0.0
 
 
 def bound_sparse(similarities: F64, null: float | None, slack: Slack, temperature: float, support: float) -> float:
-    """Total variation of sparsemax (support 1) and entmax15 (support 2) under such errors.
+    """Bound the total variation of sparsemax (support 1) and entmax15 (support 2), given errors of similarities.
 
-    Both are max(z − τ, 0)^support of the logits or their halves, where τ rises with every z, and by no more than the
-    most that any z rises. So for logits off by ε, z − τ is off by 2ε (sparsemax) or ε (entmax15), the weights by 2ε or
-    by ε·(2·√w + ε), and only the m keys within support + 2ε of the largest can have any: half the sum is at most m·ε,
-    or, with Σ√w ≤ √m, ε·√m + m·ε²/2. The threshold's own arithmetic, sums of m terms, is counted as m²·u.
+    Both are max(z − τ, 0)^support of the logits z or their halves. τ grows with every z, by at most the largest growth
+    of any z. So for logits off by ε, z − τ is off by 2ε (sparsemax) or ε (entmax15), and the weights by 2ε or
+    ε·(2·√w + ε). Only the m keys within support + 2ε of the largest can have weight. So half the sum is at most m·ε
+    for sparsemax, and for entmax15, with Σ√w ≤ √m, ε·√m + m·ε²/2. The arithmetic for τ itself, sums of m terms, is
+    counted as m²·u.
 
     Args:
         similarities: float64[n], n ≥ 1.
         null: the null key's similarity, or None.
         slack: a bound on a similarity's error.
-        temperature: above 0.
-        support: how far below the largest logit a weight can be above zero.
+        temperature: T, above 0.
+        support: how far below the largest logit a key can still have weight.
     """
-    everything = similarities if null is None else np.append(similarities, null)
-    best = float(everything.max())
+    with_null = similarities if null is None else np.append(similarities, null)
+    best = float(with_null.max())
     error = slack.at(best) / temperature + support * (slack.relative + 4 * UNIT_ROUNDOFF)
-    near = int(np.count_nonzero((everything - best) / temperature >= -(support + 2 * error)))
+    near = int(np.count_nonzero((with_null - best) / temperature >= -(support + 2 * error)))
     if near == 1:
         return UNIT_ROUNDOFF
     arithmetic = (16.0 + near) * near * UNIT_ROUNDOFF
@@ -125,71 +130,74 @@ def bound_sparse(similarities: F64, null: float | None, slack: Slack, temperatur
 
 
 def bound_tail(error: float, temperature: float, log_tail: float, tail_gap: float, mean_error: float = np.inf) -> float:
-    """Total variation where the similarities of a tail are known to within `error` only, and the rest is exact.
+    """Bound the total variation if similarities in the tail are off by at most `error`, and all others are exact.
 
-    Let ŵ be the weights as computed, m = `tail` their sum over the tail, and w_i = ŵ_i·Y_i/E[Y] the true ones, with
-    Y_i = exp(ε_i), |ε_i| ≤ b = error/T in the tail and Y_i = 1 elsewhere; E is the mean under ŵ. Then the total
-    variation is E|Y − E[Y]| / (2·E[Y]) ≤ E|Y − 1| / E[Y], and E[Y] ≥ 1 − m·(1 − exp(−b)). For E|Y − 1| there are two
-    bounds: m·(exp(b) − 1), and, as |Y − 1| ≤ |ε|·(exp(b) − 1)/b, the same with the mean of |ε| over the tail for b;
-    by Cauchy–Schwarz Σŵ|ε| ≤ √(Σŵ²)·√(Σε²) = `mean_error`. And no ε within ±b can do more than tanh(b/2).
+    Let ŵ be the computed weights and m = `tail` their sum over the tail. Let w_i = ŵ_i·Y_i/E[Y] be the true weights,
+    with Y_i = exp(ε_i), |ε_i| ≤ b = error/T in the tail, and Y_i = 1 elsewhere. E is the mean under ŵ. Then the total
+    variation is E|Y − E[Y]| / (2·E[Y]) ≤ E|Y − 1| / E[Y], and E[Y] ≥ 1 − m·(1 − exp(−b)).
 
-    Rounding in float32 comes on top: a logit x below the threshold is off by 2⁻²²·|x|, its exponential by 4·10⁻⁷, and a
-    sum of 64 terms by 2⁻¹⁸ of itself, so a tail term by 5·10⁻⁶ + 2⁻²²·|x|.
+    For E|Y − 1| there are two bounds. One is m·(exp(b) − 1). The other follows from |Y − 1| ≤ |ε|·(exp(b) − 1)/b: it
+    is Σŵ|ε|·(exp(b) − 1)/b over the tail, and by Cauchy–Schwarz Σŵ|ε| ≤ √(Σŵ²)·√(Σε²) = `mean_error`. Moreover, errors
+    ε within ±b never cause more than tanh(b/2).
+
+    Rounding in float32 is added. A logit x below the threshold is off by 2⁻²²·|x|, its exponential by 4·10⁻⁷, and a sum
+    of 64 terms by 2⁻¹⁸ of itself. So a tail term is off by 5·10⁻⁶ + 2⁻²²·|x|.
 
     Args:
         error: a bound on the error of a similarity of the tail.
-        temperature: above 0.
+        temperature: T, above 0.
         log_tail: the logarithm of the tail's weight.
         tail_gap: Σŵ|x| over the tail.
-        mean_error: a bound on Σŵ|ε| over the tail, if there is a better one than tail·b.
+        mean_error: a bound on Σŵ|ε| over the tail, if a better one than tail·b is known.
     """
     b = error / temperature
     tail = math.exp(log_tail)
     rounding = 5e-6 * tail + 2.0**-22 * tail_gap
     # m·(exp(b) − 1) < exp(ln m + b), which neither overflows nor vanishes too early.
-    grown = math.exp(min(log_tail + b, 1.0)) if b > 1 else moved_weight(b, tail, mean_error)
-    left = 1 + tail * math.expm1(-b)
-    return min(1.0, math.tanh(b / 2), grown / left if left > 0 else 1.0) + rounding
+    moved_mass = math.exp(min(log_tail + b, 1.0)) if b > 1 else bound_moved_mass(b, tail, mean_error)
+    least_mean = 1 + tail * math.expm1(-b)
+    return min(1.0, math.tanh(b / 2), moved_mass / least_mean if least_mean > 0 else 1.0) + rounding
 
 
-def bound_counted(tail_bound: float) -> float:
-    """Total variation where some rows of a tail are counted at their exact similarity, beside an estimated partition.
+def bound_exact_documents(tail_bound: float) -> float:
+    """Bound the total variation if documents have exact masses, but the partition sum is estimated.
 
-    Let e be the true masses of all rows and ê the computed ones, N the null key's, Z = Σe + N and Ẑ = Σê + N. Answered
-    are the documents of a set A of rows as Σe/Ẑ over each one's rows, the null key as N/Ẑ, and all else together as the
-    rest. M is Σe over A, R that over the other rows, so that Z = M + N + R; with Y of `bound_tail`, Z/Ẑ = E[Y].
+    Let e be the true masses of all rows and ê the computed ones, N the null key's mass, Z = Σe + N and Ẑ = Σê + N. The
+    answer has the documents of a set A of rows. Each has the weight Σe/Ẑ over its rows, the null key N/Ẑ, and all other
+    rows together are the rest. M is Σe over A, and R is Σe over the other rows, so Z = M + N + R. With Y of
+    `bound_tail`, Z/Ẑ = E[Y].
 
-    Where M + N ≤ Ẑ, the rest is what is left to one. Each document and the null key are off by the same factor, and the
-    rest by as much the other way: total variation is (M + N)·|1/Ẑ − 1/Z|. By M + N ≤ Z that is at most
-    |Z − Ẑ|/Ẑ ≤ Σ|e − ê|/Ẑ = E|Y − 1|; and as M + N is no more than either of Z and Ẑ, at most
+    If M + N ≤ Ẑ, the rest gets one minus all other weights. Each document and the null key are off by the same factor,
+    and the rest by as much the other way. So the total variation is (M + N)·|1/Ẑ − 1/Z|. By M + N ≤ Z that is at most
+    |Z − Ẑ|/Ẑ ≤ Σ|e − ê|/Ẑ = E|Y − 1|. And as M + N is at most both Z and Ẑ, it is at most
     1 − min(Z, Ẑ)/max(Z, Ẑ) ≤ 1 − exp(−b).
 
-    Where M + N > Ẑ, the documents are scaled down to 1 − N/Ẑ together, and the rest is nothing. Now Ẑ < M + N ≤ Z. The
-    null key has (1/Ẑ − 1/Z)·N more than it should, the rest R/Z less, and the documents are all off one way: so total
-    variation is one of these two. The first is at most 1 − Ẑ/Z by N ≤ Ẑ, and so is the second, (Z − M − N)/Z; and
+    If M + N > Ẑ, the documents are scaled down to 1 − N/Ẑ together, and the rest is 0. Now Ẑ < M + N ≤ Z. The null key
+    has (1/Ẑ − 1/Z)·N too much, the rest R/Z too little, and the documents are all off in one direction. So the total
+    variation is one of these two. The first is at most 1 − Ẑ/Z by N ≤ Ẑ, and so is the second, (Z − M − N)/Z. And
     1 − Ẑ/Z is at most both 1 − exp(−b) and (Z − Ẑ)/Ẑ ≤ E|Y − 1|.
 
-    `bound_tail` is at least E|Y − 1| or tanh(b/2), whichever it took, and 1 − exp(−b) ≤ 2·tanh(b/2): so twice that
-    bound covers it, rounding in float32 included, which is part of Y.
+    `bound_tail` returns at least E|Y − 1| or at least tanh(b/2), and 1 − exp(−b) ≤ 2·tanh(b/2). So twice that bound
+    covers the total variation, rounding in float32 included, which is part of Y.
 
     Args:
-        tail_bound: what `bound_tail` says of the rows, were none of them counted anew.
+        tail_bound: the result of `bound_tail` with these rows still in the tail.
     """
     return 2 * tail_bound
 
 
 def largest_slope(b: float) -> float:
-    """The largest |exp(ε) − 1| / |ε| for |ε| ≤ b."""
+    """Return the largest |exp(ε) − 1| / |ε| for |ε| ≤ b."""
     return math.expm1(b) / b if b > 0 else 1.0
 
 
-def moved_weight(b: float, tail: float, mean_error: float) -> float:
-    """Σŵ|exp(ε) − 1| over a tail, at most."""
+def bound_moved_mass(b: float, tail: float, mean_error: float) -> float:
+    """Bound Σŵ|exp(ε) − 1| over a tail, for |ε| ≤ b and Σŵ|ε| ≤ `mean_error`."""
     return min(tail * math.expm1(b), mean_error * largest_slope(b))
 
 
 def _mass(gaps: F64, temperature: float) -> float:
-    """Σ exp(gap/T); at T = 0 the number of gaps that are not below zero."""
+    """Return Σ exp(gap/T); at T = 0, the number of gaps that are not below zero."""
     if temperature == 0:
         return float(np.count_nonzero(gaps >= 0))
     return float(np.exp(np.minimum(gaps / temperature, 700.0)).sum())

@@ -46,7 +46,7 @@ class Counted:
         """(weights float64[r], the weight of all documents that none of these rows belongs to).
 
         Rows of the tail are counted at their exact similarity, which the partition is only an estimate beside. Where
-        that is too small, the weights are scaled down to what all documents weigh in it, see `bound_counted`.
+        that is too small, the weights are scaled down to what all documents weigh in it, see `bound_exact_documents`.
         """
         if self.grouping is None:
             return found.known, found.tail

@@ -37,8 +37,8 @@ def test_the_true_mass_lies_between(similarity, n, kind, oracle):
             mass = log_mass(true, temperature)
             # What the comparison itself rounds.
             room = 1e-11 + 1e-14 * np.abs(true / temperature).max()
-            assert rows.log_mass_at_least(temperature) <= mass + room
-            assert mass <= rows.log_mass_at_most(temperature) + room
+            assert rows.min_log_mass(temperature) <= mass + room
+            assert mass <= rows.max_log_mass(temperature) + room
 
 
 def test_two_similarities_are_the_worst_there_is():
@@ -48,7 +48,7 @@ def test_two_similarities_are_the_worst_there_is():
     rows = MissingRows.of(KeySummary.of("cosine", keys), np.array([2.0, 0.0]))
     true = np.array([1.0] * 3 + [math.cos(angle)] * 97)
     for temperature in (0.02, 0.1, 1.0):
-        assert rows.log_mass_at_most(temperature) == pytest.approx(log_mass(true, temperature), abs=2e-3)
+        assert rows.max_log_mass(temperature) == pytest.approx(log_mass(true, temperature), abs=2e-3)
 
 
 def test_copies_are_known_as_if_they_had_been_read():
@@ -56,13 +56,13 @@ def test_copies_are_known_as_if_they_had_been_read():
     key = np.array([[0.6, 0.8]], dtype=np.float32)
     rows = MissingRows.of(KeySummary.of("cosine", np.repeat(key, 5, axis=0)), np.array([1.0, 0.0]))
     assert rows.highest == pytest.approx(0.6, abs=0.005)
-    assert rows.log_mass_at_most(0.1) - rows.log_mass_at_least(0.1) < 0.05
+    assert rows.max_log_mass(0.1) - rows.min_log_mass(0.1) < 0.05
 
 
 def test_what_is_not_finite_bounds_no_more_than_the_upper_end():
     keys = np.full((4, 3), 1e38, dtype=np.float32)
     rows = MissingRows.of(KeySummary.of("dot", keys), np.array([1.0, 0.0, 0.0]))
-    assert rows.log_mass_at_most(1e38) == pytest.approx(math.log(4) + math.sqrt(3), rel=1e-6)
-    assert rows.log_mass_at_least(1e38) == -math.inf
+    assert rows.max_log_mass(1e38) == pytest.approx(math.log(4) + math.sqrt(3), rel=1e-6)
+    assert rows.min_log_mass(1e38) == -math.inf
     rows = MissingRows.of(KeySummary.of("dot", keys), np.full(3, 1e300))
-    assert rows.log_mass_at_most(1.0) == math.inf
+    assert rows.max_log_mass(1.0) == math.inf

@@ -13,7 +13,7 @@ from attention.lookup import Memory, Question, Rows, answer
 from attention.lookup.bounds.similarities import Slack
 from attention.lookup.bounds.weights import (
     bound_bias_rounding,
-    bound_counted,
+    bound_exact_documents,
     bound_rounding,
     bound_separated,
     bound_sparse,
@@ -162,10 +162,10 @@ def test_rows_of_a_tail_that_are_counted_exactly(seed, temperature, error, head,
     assert moved <= np.abs(e - computed).sum() / estimate + 1e-12
     weight = computed[tail].sum() / estimate
     bound = bound_tail(error, temperature, float(np.log(weight)) if weight > 0 else -np.inf, 0.0)
-    assert moved <= bound_counted(bound) + 1e-12
+    assert moved <= bound_exact_documents(bound) + 1e-12
     square = np.sqrt(((computed[tail] / estimate) ** 2).sum() * (noise[tail] ** 2).sum()) / temperature
     sharper = bound_tail(error, temperature, float(np.log(weight)) if weight > 0 else -np.inf, 0.0, float(square))
-    assert moved <= bound_counted(sharper) + 1e-12
+    assert moved <= bound_exact_documents(sharper) + 1e-12
 
 
 def test_ties_that_share_by_a_bias_are_sure_only_where_they_are_copies_and_alone():
