@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from itertools import chain
 from pathlib import Path
@@ -21,6 +22,9 @@ MAPS = [page for page in (*PAGES, Page("ARCHITECTURE.md")) if page.name != "READ
 PATH = re.compile(r"[\w.*-]{3,}(/[\w.*-]+)+/?|[\w.*-]+\.(py|md|toml|txt|yml|yaml|sql|jsonl)|Makefile")
 NO_PATHS = ("application/", "text/", "data/", ".venv/", "~/.cache", ".cursor/", ".vscode/")
 HOUSE = [ROOT / name for name in ("attention", "service", "clients", "tests", "benchmarks")]
+PACKAGES = sorted(
+    str(path.relative_to(ROOT)) for folder in HOUSE for path in folder.rglob("__init__.py") if path.stat().st_size
+)
 
 # Whose Python runs where these are installed: test_documented.py of their suites, by make integrations.
 FRAMEWORKS = [
@@ -63,6 +67,15 @@ def test_every_path_exists(page):
     assert [path for path in paths if not exists(path)] == []
 
 
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_path_in_the_docstring_of_a_package_exists(package):
+    docstring = ast.get_docstring(ast.parse((ROOT / package).read_text(encoding="utf-8"))) or ""
+    words = [word for quoted in re.findall(r"`([^`\n]+)`", docstring) for word in quoted.split()]
+    paths = [word for word in words if PATH.fullmatch(word)]
+    folder = (ROOT / package).parent
+    assert [path for path in paths if not exists(path) and not (folder / path).exists()] == []
+
+
 def exists(path):
     """Whether there is such a file or folder; a name without a folder may be anywhere in the house."""
     anywhere = [] if "/" in path else [folder.rglob(path) for folder in HOUSE]
@@ -87,6 +100,14 @@ def test_every_page_is_found_from_the_readme():
         name for page in map(Page, ("README.md", "docs/README.md")) for name in re.findall(r"\]\(([^)#]+)", page.text)
     }
     assert [name for name in DOCS if not linked & {name, name.removeprefix("docs/")}] == []
+
+
+def test_every_invariant_names_checks_that_exist():
+    rows = re.findall(r"^\| .+ \| (`.+`) \|$", Page("docs/invariants.md").text, re.MULTILINE)
+    assert len(rows) > 50
+    targets = {f"make {name}" for name in re.findall(r"^([\w-]+):", Page("Makefile").text, re.MULTILINE)}
+    checks = [check for cell in rows for check in re.findall(r"`([^`]+)`", cell)]
+    assert [check for check in checks if check not in targets and not exists(check)] == []
 
 
 def test_every_setting_is_told_of_with_its_default():

@@ -6,9 +6,28 @@
     answer = attend(query, memory, temperature=0.05, top_k=3)
     answer.numbers, answer.weights, answer.output, answer.verdict, answer.certificate
 
-Every row is a key and has a weight; several may be keys of one document, which then weighs what they do together. What
-comes back are the best documents, the blended value, how much the collection knew, and a proven bound on the error of
-all this.
+Every row is a key and has a weight. Several rows may be keys of one document; its weight is the sum of theirs. An
+answer has the best documents, the blended value, the evidence, and a proven bound on the error of all this.
+
+`planner.py` is the place to start reading. It chooses between two paths; the choice for a question depends on its view,
+mask and options, never on the other questions of a batch.
+
+    exact       every similarity in float64, then softmax, and a bound on rounding: if few rows pass the mask
+    quantised   a scan of 8-bit codes, the best candidates again in float64, and a bound on what the codes leave out
+
+The packages below, each with the file to begin with:
+
+    memory      rows, blocks that only grow, immutable views, compaction, tiles: `view.py`
+    sealed      one full block in one file with checksums, mapped at the next start: `block_file.py`
+    codes       keys, values and queries as bytes with a scale, and statistics of the residuals: `quantisation.py`
+    scan        one reading of all codes in every core: thresholds, candidates, sums: `scan.py`
+    rescoring   candidates again from float32 originals, the head with its ties, sums by document: `candidates.py`
+    softmax     from similarities to a distribution; known rows mixed with the sums of the tail: `mixture.py`
+    bounds      every proof: rounding, quantisation, weights, the blended value: `certificate.py`
+    shards      one protocol for rows in memory, without codes, beside a bias, or on other machines: `shard.py`
+
+`temperature_sweep.py` answers at many temperatures from one scan. `coverage.py` bounds what missing rows could weigh.
+`inspection.py` shows the weight of each row, for tests and `benchmarks/certificates.py`.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """Recurrent networks, which read one token after the other: what the Transformer is compared with.
 
 They are written as the Transformer is: parameters are frozen dataclasses of arrays, called like functions, over NumPy
-or torch. `cells.py` is the place to start reading.
+or torch. `layers.py` is the place to start reading.
 
-    cells     GRU, LSTM
-    layers    Recurrent, a stack of them over sequences
+    layers    GRU and LSTM; Recurrent, a stack of them over sequences
     models    RecurrentEncoderDecoder, without attention or with Bahdanau's
     training  RecurrentArchitecture and `initial`, to begin with; `attention.transformer` has arrays and mapped
 """

@@ -1,4 +1,14 @@
-"""Collections sharded over several machines: which nodes hold which shards, and queries to these nodes."""
+"""Collections sharded over several machines: which nodes hold which shards, and queries to these nodes.
+
+A shard is a range of row numbers. A node is one process (`node/`): it holds replicas of shards, follows the store, and
+answers from exactly the version in the request. It owns no data: whatever it holds can be read from the store again.
+
+In a coordinator, `placement.py` assigns shards to nodes, and `router.py` sends one message to all nodes concerned. If a
+node is lost or slow, the router asks another replica. `metadata.py` has the statistics of each shard at one version.
+`collection.py` is a collection whose view is a `RemoteView` over all shards.
+
+Only `ray_actors.py` imports Ray; `ray_node.py` starts a Ray node for each process that joins.
+"""
 
 from __future__ import annotations
 

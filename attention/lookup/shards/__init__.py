@@ -1,4 +1,16 @@
-"""Where rows lie: one protocol, `Shard`, for rows here, without codes, beside a bias, merged, or on other machines."""
+"""The rows of a view, wherever they lie: one protocol, `Shard`, for rows here, merged, or on other machines.
+
+A scan returns one `ScanResult` of plain arrays per shard, for all of its questions at once.
+
+A question with a bias is asked at temperature 1 of its logits, s/T + bias. For a scan, the similarities of a
+`BiasedShard` are these logits: the kernels add one number to each row, and nothing after the scan has to know.
+
+Rows without codes are read in float64 and summed as they are read (`uncoded.py`). So a collection can be scanned while
+its codes are still being made.
+
+Everything up to the weights is about rows. `documents.py` finds which documents the head can hold after a scan, and
+looks up all of their rows. It does nothing if each row is a document by itself.
+"""
 
 from __future__ import annotations
 

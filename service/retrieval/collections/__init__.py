@@ -1,4 +1,13 @@
-"""Collections: each has a record in storage and a memory of keys."""
+"""Collections: each has a record in storage and a memory of keys.
+
+A write goes in four steps, so that whatever can fail fails before the commit: the store begins a transaction, the new
+view is staged, the transaction commits, and the view is shown before any reader opens the new state. Compaction and
+sealed files follow in the background.
+
+`Collection.snapshot` opens a reader of the store and a view of the keys at one version. Within one process a lock keeps
+them together. If several processes share a store (`replicated.py`), each snapshot asks the store for its version, and
+the view replays the store's log up to it.
+"""
 
 from __future__ import annotations
 

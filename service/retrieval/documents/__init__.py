@@ -1,4 +1,8 @@
-"""Documents: prepare, write, patch, upload, list and count them."""
+"""Documents: prepare, write, patch, upload, list and count them.
+
+`prepare.py` checks and encodes everything before a transaction begins. An answer to an `Idempotency-Key` is stored in
+the same transaction. It is looked up twice: before encoding, and again under the writer's lock.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Queries: attend, stream, sweep, compare, calibrate, aggregate, and trace the model."""
+"""Queries: attend, stream, sweep, compare, calibrate, aggregate, and trace the model.
+
+Each query becomes a `Question` of the lookup (`question.py`), with a mask for its filter and a bias for its terms
+(`terms.py`): full-text ranks and metadata (`bias.py`). A filter is evaluated on cached columns, and only for new rows
+after a write. SQL evaluates ids, fields too large for memory, and older readers.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,19 @@
-/** The page, put together: the frame around the view of the current scene. */
+/** The page, put together: the frame around the view of the current scene.
+ *
+ * The service sends these files as they are, without comments, below `/assets/` and one digest of all of them, so that
+ * a browser keeps them for ever (`Assets` in `service/api/routes/page.py`). It renders three documents for each request
+ * (`render_page`): with links below the digest, a `modulepreload` for each module, the words of the browser's language,
+ * and the text of the opening scene, which is read before a script runs.
+ *
+ * `opening.js`, no module, runs first: it sets the theme and asks the opening question while the modules load. This
+ * file has the frame and the lookup. Another view is loaded when a scene needs it (`scenes.js`). The rest of a lookup
+ * (`views/rest.js`) is loaded when its first answer is drawn. Each file is a round trip over a slow line, so whatever
+ * the first answer does not need belongs in `rest.js`; `tests/browser/frame/test_transfer.py` counts the bytes.
+ *
+ * `asking.js` asks the service. `views/notice.js` says why there is no answer, and tries again if that may pass by
+ * itself. A scene asks its own questions by `views/latest.js`, one at a time. In a page that `softkv page export` wrote,
+ * `exported/` answers in the service's place.
+ */
 
 import { API, SoftkvError, storageOf } from "./api.js";
 import { Asker } from "./asking.js";

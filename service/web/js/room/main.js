@@ -1,4 +1,8 @@
-/** A room: the door, who presents, or who joins; by the address, and by what the tab keeps. */
+/** A room is a document of its own: this file chooses the door, the projector's view or the phone's.
+ *
+ * It chooses by the address and by what the tab keeps. The projector's view is `present.js`, the phone's `join.js`.
+ * `listening.js` hears the room's events, which `../events.js` parses; `model.js` says what each event changes.
+ */
 
 import { API, storageOf } from "../api.js";
 import { fill, h } from "../element.js";
