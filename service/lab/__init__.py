@@ -1,6 +1,6 @@
-"""The lab: small models that are trained on the core while one watches, and then looked into.
+"""The lab: small models that train on the core while a caller watches, and that callers can then inspect.
 
-Importing it is cheap: torch is imported by the process that trains.
+Importing this package is cheap: only the process that trains imports torch.
 """
 
 from __future__ import annotations
@@ -15,6 +15,6 @@ from service.lab.errors import (
     UnreadableSource,
 )
 from service.lab.jobs import Job, NetworkJob, PairsJob
-from service.lab.lab import MOST_SECONDS, Lab, TrainedModel
+from service.lab.lab import MAX_SECONDS, Lab, TrainedModel
 from service.lab.networks import Decoded, Model, Plan
 from service.lab.tasks import TASKS

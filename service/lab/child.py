@@ -1,6 +1,6 @@
-"""The process that trains: `python -m service.lab.child`, a job on its first line, what it tells line by line.
+"""The process that trains: `python -m service.lab.child` reads a job on its first line and writes one event a line.
 
-It gives way to everything else on the machine, and ends when nobody listens any more.
+The process has a low priority. It ends when the service closes its standard input.
 """
 
 from __future__ import annotations
@@ -11,82 +11,83 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from service.lab.jobs import Job, NetworkJob, PairsJob, Told, job, numbers
+from service.lab.jobs import Job, NetworkJob, PairsJob, TrainingEvent, pack_parameters, parse_job
 from service.lab.tasks import Example, PictureTask, Task, TextTask, join_patches
 
 if TYPE_CHECKING:
-    from service.lab.training import Tested
+    from service.lab.training import Evaluation
 
 NICENESS = 5
-SHOWN = 12
-"""Examples that come with a trained network."""
+SHOWN_EXAMPLES = 12
+"""The number of examples in the event of a trained network."""
 
 
 def main() -> None:
-    """Do what the first line says."""
+    """Run the job on the first line of standard input, and write its events to standard output."""
     os.nice(NICENESS)
-    given, told = sys.stdin.buffer, sys.stdout.buffer
-    sys.stdout = sys.stderr  # whatever a library prints is nothing told
-    line = given.readline()
+    requests, events = sys.stdin.buffer, sys.stdout.buffer
+    sys.stdout = sys.stderr  # a library may print; only events go to standard output
+    line = requests.readline()
     if not line:
         return
-    threading.Thread(target=_end_with, args=(given,), daemon=True).start()
-    for each in _done(job(line)):
-        told.write(each.line())
-        told.flush()
+    threading.Thread(target=_exit_at_end_of, args=(requests,), daemon=True).start()
+    for event in _run(parse_job(line)):
+        events.write(event.line())
+        events.flush()
 
 
-def _end_with(given: BinaryIO) -> None:
-    """Nobody who listens is left when the other end of the pipe is closed."""
-    given.read()
+def _exit_at_end_of(requests: BinaryIO) -> None:
+    """End this process when the service closes the other end of the pipe."""
+    requests.read()
     os._exit(0)
 
 
-def _done(what: Job) -> Iterator[Told]:
-    """It has begun before torch is imported, which takes seconds."""
-    yield Told("begun", what.begun())
+def _run(job: Job) -> Iterator[TrainingEvent]:
+    """Yield the events of a job; the first comes before torch is imported, which takes seconds."""
+    yield TrainingEvent("begun", job.summary())
     import torch
 
-    torch.set_num_threads(1)  # the networks are so small that a second one does nothing for them
-    yield from _network(what) if isinstance(what, NetworkJob) else _pairs(what)
+    torch.set_num_threads(1)  # the networks are so small that a second thread makes nothing faster
+    yield from _train_network(job) if isinstance(job, NetworkJob) else _learn_pairs(job)
 
 
-def _network(what: NetworkJob) -> Iterator[Told]:
-    from service.lab.training import Budget, Step, Trained, training
+def _train_network(job: NetworkJob) -> Iterator[TrainingEvent]:
+    from service.lab.training import Budget, Step, TrainingResult, train
 
-    plan = what.plan
-    for each in training(plan, Budget(what.seconds, what.steps)):
-        if isinstance(each, Step):
-            yield Told("step", each._asdict())
-        elif not isinstance(each, Trained):
-            yield Told("tested", _tested(each))
+    plan = job.plan
+    for report in train(plan, Budget(job.seconds, job.steps)):
+        if isinstance(report, Step):
+            yield TrainingEvent("step", report._asdict())
+        elif not isinstance(report, TrainingResult):
+            yield TrainingEvent("tested", _evaluation_data(report))
         else:
-            examples = [_example(plan.task, one) for one in each.examples[:SHOWN]]
-            data = {**_tested(each.tested), "aligned": each.aligned, "examples": examples}
-            yield Told("trained", data | {"numbers": numbers(each.network)})
+            examples = [_example_data(plan.task, example) for example in report.examples[:SHOWN_EXAMPLES]]
+            data = {**_evaluation_data(report.evaluation), "aligned": report.aligned_share, "examples": examples}
+            yield TrainingEvent("trained", data | {"numbers": pack_parameters(report.network)})
 
 
-def _tested(tested: Tested) -> dict[str, Any]:
-    lengths = [{"length": length, "accuracy": share} for length, share in tested.lengths.items()]
-    return {"step": tested.step, "seconds": tested.seconds, "accuracy": tested.accuracy, "lengths": lengths}
+def _evaluation_data(evaluation: Evaluation) -> dict[str, Any]:
+    lengths = [{"length": length, "accuracy": share} for length, share in evaluation.lengths.items()]
+    return {"step": evaluation.step, "seconds": evaluation.seconds, "accuracy": evaluation.accuracy, "lengths": lengths}
 
 
-def _example(task: Task, example: Example) -> dict[str, Any]:
-    shown = {"target": task.joined(example.target)}
+def _example_data(task: Task, example: Example) -> dict[str, Any]:
+    target = {"target": task.join(example.target)}
     if isinstance(task, PictureTask):
-        return {"picture": join_patches(example.source), **shown}
+        return {"picture": join_patches(example.source), **target}
     assert isinstance(task, TextTask)
-    return {"source": task.shown(example.source), **shown}
+    return {"source": task.format(example.source), **target}
 
 
-def _pairs(what: PairsJob) -> Iterator[Told]:
+def _learn_pairs(job: PairsJob) -> Iterator[TrainingEvent]:
     from service.lab.training import Budget, learn_projections
 
     last: dict[str, Any] = {}
-    for each in learn_projections(what.query, what.key, Budget(what.seconds, what.steps), what.seed):
-        last = each._asdict()
-        yield Told("step", last)
-    yield Told("trained", {name: last[name] for name in ("step", "seconds", "weights", "right", "right_held_out")})
+    for step in learn_projections(job.query, job.key, Budget(job.seconds, job.steps), job.seed):
+        last = step._asdict()
+        yield TrainingEvent("step", last)
+    names = ("step", "seconds", "weights", "right", "right_held_out")
+    yield TrainingEvent("trained", {name: last[name] for name in names})
 
 
 if __name__ == "__main__":

@@ -1,31 +1,31 @@
-"""What can go wrong in the lab; the message says what was wanted, what came and what to do."""
+"""Errors of the lab; the message says what was expected, what came, and what to do."""
 
 from __future__ import annotations
 
 
 class LabError(Exception):
-    """The root of this room's errors."""
+    """Base class of the lab's errors."""
 
 
 class LabBusy(LabError):
-    """Another model is being trained: one is at a time."""
+    """The lab already trains a model, and it trains one at a time."""
 
 
 class LibraryNeeded(LabError):
-    """Training wants torch, which this installation leaves out."""
+    """Training needs torch, which this installation leaves out."""
 
 
 class ModelNotTrained(LabError):
-    """There is no model of that id, or no longer."""
+    """The lab has no model with this id, or no longer keeps it."""
 
 
 class NotLearnable(LabError):
-    """A task that the model cannot learn."""
+    """A task that the chosen model cannot learn."""
 
 
 class UnreadableSource(LabError):
-    """A model was given what its task does not have."""
+    """A source that is invalid for the model's task."""
 
 
 class TrainingFailed(LabError):
-    """The process that trained ended without a model."""
+    """The process that trains ended without a model."""

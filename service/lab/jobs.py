@@ -1,4 +1,4 @@
-"""What a child process is told to do, and what it tells: a line of JSON each, arrays in base64."""
+"""The jobs of the child process and its events: one line of JSON each, with arrays in base64."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ import orjson
 from numpy.typing import NDArray
 
 from attention.transformer import arrays, map_arrays
-from service.lab.networks import Network, Plan, learned, network, parameters
+from service.lab.networks import Network, Plan, build_network, count_parameters, is_learned
 from service.lab.tasks import TASKS
 
 D_K = 32
-"""Of W_Q and W_K."""
+"""The width of W_Q and W_K."""
 
-HELD_OUT = 5
-"""Every so many-th pair is not learned from."""
+HELD_OUT_PERIOD = 5
+"""Every fifth pair is held out: training does not use it."""
 
 LONGEST_LINE = 16 << 20
-"""Bytes: a network of 200,000 numbers takes a million."""
+"""The limit of a line in bytes: a network of 200,000 parameters takes about a million."""
 
 
-class Told(NamedTuple):
-    """Something that a child tells: `begun`, `step`, `tested`, `trained`."""
+class TrainingEvent(NamedTuple):
+    """An event of a training: `begun`, `step`, `tested` or `trained`, with its data."""
 
     name: str
     data: dict[str, Any]
 
     def line(self) -> bytes:
-        """As it is written."""
+        """Return the event as a line of JSON."""
         return orjson.dumps([self.name, self.data], option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS) + b"\n"
 
     @classmethod
-    def of(cls, line: bytes) -> Told:
-        """As it is read."""
+    def parse(cls, line: bytes) -> TrainingEvent:
+        """Parse a line that `line` made."""
         return cls(*orjson.loads(line))
 
 
 @dataclass(frozen=True)
 class NetworkJob:
-    """Train a network.
+    """A job that trains a network.
 
     Attributes:
-        plan: the network; its seed is that of the examples and the tests too.
-        seconds: at most.
-        steps: at most; None for any number.
+        plan: the network to train; its seed also draws the examples and the tests.
+        seconds: the time limit.
+        steps: the limit of steps; None for no limit.
     """
 
     plan: Plan
@@ -56,24 +56,24 @@ class NetworkJob:
     steps: int | None
 
     def line(self) -> bytes:
-        """As the child is given it."""
+        """Return the job as a line of JSON for the child process."""
         plan = [self.plan.task.name, self.plan.model, self.plan.seed]
         return orjson.dumps({"network": vars(self) | {"plan": plan}}) + b"\n"
 
-    def begun(self) -> dict[str, Any]:
-        """What is known before it learns."""
-        return {"parameters": parameters(network(self.plan))}
+    def summary(self) -> dict[str, Any]:
+        """Return the data of the event `begun`: the facts that precede training."""
+        return {"parameters": count_parameters(build_network(self.plan))}
 
 
 @dataclass(frozen=True, eq=False)
 class PairsJob:
-    """Learn W_Q and W_K from pairs.
+    """A job that learns W_Q and W_K from pairs.
 
     Attributes:
         query: float32 [n, d]
         key: float32 [n, d]
-        seconds, steps: as for a network.
-        seed: of the first W_Q and W_K.
+        seconds, steps: the limits, as in a `NetworkJob`.
+        seed: of the initial W_Q and W_K.
     """
 
     query: NDArray[np.float32]
@@ -83,60 +83,60 @@ class PairsJob:
     seed: int
 
     def line(self) -> bytes:
-        """As the child is given it."""
-        sent = vars(self) | {"query": packed(self.query), "key": packed(self.key)}
-        return orjson.dumps({"pairs": sent}) + b"\n"
+        """Return the job as a line of JSON for the child process."""
+        fields = vars(self) | {"query": pack_array(self.query), "key": pack_array(self.key)}
+        return orjson.dumps({"pairs": fields}) + b"\n"
 
-    def begun(self) -> dict[str, Any]:
-        """What is known before it learns."""
+    def summary(self) -> dict[str, Any]:
+        """Return the data of the event `begun`: the facts that precede training."""
         n, d = self.query.shape
-        return {"parameters": 2 * d * D_K, "held_out": held_out(n).nonzero()[0]}
+        return {"parameters": 2 * d * D_K, "held_out": select_held_out(n).nonzero()[0]}
 
 
-def held_out(n: int) -> NDArray[np.bool_]:
-    """Which of n pairs are not learned from [n]."""
-    apart: NDArray[np.bool_] = np.arange(1, n + 1) % HELD_OUT == 0
-    return apart
+def select_held_out(n: int) -> NDArray[np.bool_]:
+    """Return which of n pairs training does not use; bool [n]."""
+    is_held_out: NDArray[np.bool_] = np.arange(1, n + 1) % HELD_OUT_PERIOD == 0
+    return is_held_out
 
 
 Job: TypeAlias = NetworkJob | PairsJob
 
 
-def job(line: bytes) -> Job:
-    """The job of a line."""
-    sent = orjson.loads(line)
-    if "network" in sent:
-        task, model, seed = sent["network"]["plan"]
-        return NetworkJob(**sent["network"] | {"plan": Plan(TASKS[task], model, seed)})
-    pairs = sent["pairs"]
-    return PairsJob(**pairs | {"query": unpacked(pairs["query"]), "key": unpacked(pairs["key"])})
+def parse_job(line: bytes) -> Job:
+    """Parse the line of a job."""
+    fields = orjson.loads(line)
+    if "network" in fields:
+        task, model, seed = fields["network"]["plan"]
+        return NetworkJob(**fields["network"] | {"plan": Plan(TASKS[task], model, seed)})
+    pairs = fields["pairs"]
+    return PairsJob(**pairs | {"query": unpack_array(pairs["query"]), "key": unpack_array(pairs["key"])})
 
 
-def packed(array: NDArray[np.float32]) -> dict[str, Any]:
-    """An array as JSON has it."""
+def pack_array(array: NDArray[np.float32]) -> dict[str, Any]:
+    """Return an array as an object for JSON, its numbers in base64."""
     return {"shape": array.shape, "float32": base64.b64encode(np.asarray(array, np.float32).tobytes()).decode()}
 
 
-def unpacked(sent: Mapping[str, Any]) -> NDArray[np.float32]:
-    """The array again."""
-    return np.frombuffer(base64.b64decode(sent["float32"]), np.float32).reshape(sent["shape"]).copy()
+def unpack_array(packed: Mapping[str, Any]) -> NDArray[np.float32]:
+    """Return the array that `pack_array` packed."""
+    return np.frombuffer(base64.b64decode(packed["float32"]), np.float32).reshape(packed["shape"]).copy()
 
 
-def numbers(trained: Network) -> dict[str, Any]:
-    """What a network has learned, without what its plan says."""
-    return packed(np.concatenate([each.reshape(-1) for name, each in arrays(trained) if learned(name)]))
+def pack_parameters(network: Network) -> dict[str, Any]:
+    """Pack the learned parameters of a network; its plan gives the rest."""
+    return pack_array(np.concatenate([array.reshape(-1) for name, array in arrays(network) if is_learned(name)]))
 
 
-def restored(plan: Plan, sent: Mapping[str, Any]) -> Network:
-    """The network that learned these numbers."""
-    begun, rest = network(plan), unpacked(sent)
-    taught = {id(each) for name, each in arrays(begun) if learned(name)}
+def restore_network(plan: Plan, packed: Mapping[str, Any]) -> Network:
+    """Build the network of a plan with the parameters that `pack_parameters` packed."""
+    initial, numbers = build_network(plan), unpack_array(packed)
+    learned_ids = {id(array) for name, array in arrays(initial) if is_learned(name)}
 
-    def taken(array: NDArray[np.float32]) -> NDArray[np.float32]:
-        nonlocal rest
-        if id(array) not in taught:
+    def take_parameters(array: NDArray[np.float32]) -> NDArray[np.float32]:
+        nonlocal numbers
+        if id(array) not in learned_ids:
             return array
-        own, rest = rest[: array.size], rest[array.size :]
-        return own.reshape(array.shape)
+        parameters, numbers = numbers[: array.size], numbers[array.size :]
+        return parameters.reshape(array.shape)
 
-    return map_arrays(taken, begun)
+    return map_arrays(take_parameters, initial)

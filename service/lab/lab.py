@@ -1,4 +1,4 @@
-"""One training at a time, in a child process; the networks that came of the last ones."""
+"""The lab trains one model at a time in a child process, and keeps the networks that it trained last."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from importlib.util import find_spec
 from secrets import token_hex
 
 from service.lab.errors import LabBusy, LibraryNeeded, ModelNotTrained, TrainingFailed
-from service.lab.jobs import LONGEST_LINE, Job, NetworkJob, Told, restored
-from service.lab.networks import Decoded, Network, decode, parameters
+from service.lab.jobs import LONGEST_LINE, Job, NetworkJob, TrainingEvent, restore_network
+from service.lab.networks import Decoded, Network, count_parameters, decode
 
 CHILD = "service.lab.child"
-MOST_KEPT = 16
-MOST_SECONDS = 120.0
-ENDED_SECONDS = 0.5
-"""How long one waits for a training that its caller has just given up."""
+MAX_MODELS = 16
+MAX_SECONDS = 120.0
+CANCELLED_SECONDS = 0.5
+"""The seconds that a new training waits for one whose caller has just hung up."""
 
 STARTING_SECONDS, ENDING_SECONDS = 120.0, 30.0
-"""How long a child may take to import torch, and over its budget for the last test, before it is ended."""
+"""Time limits of a child: to import torch, and beyond its budget for the last test. A child that exceeds them ends."""
 
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
-    """A network that was trained.
+    """A trained network.
 
     Attributes:
-        id: what a caller names it by.
-        job: how it was trained.
-        network: over NumPy.
-        parameters: how many numbers it learned.
-        accuracy: of its last test.
+        id: the name by which callers address it.
+        job: the job that trained it.
+        network: its arrays are NumPy's.
+        parameters: the number of learned parameters.
+        accuracy: the accuracy in the last test, 0 to 1.
     """
 
     id: str
@@ -46,7 +46,7 @@ class TrainedModel:
 
 
 class Lab:
-    """What is trained, and what was."""
+    """The training in progress, and the models of the last ones."""
 
     def __init__(self) -> None:
         self._free = asyncio.Event()
@@ -60,73 +60,79 @@ class Lab:
 
     @property
     def models(self) -> list[TrainedModel]:
-        """Those that are kept, the last one first: the `MOST_KEPT` that were trained last."""
+        """The newest `MAX_MODELS` models, the newest first."""
         return list(reversed(self._models.values()))
 
     async def check(self) -> None:
-        """Refuse, where nothing can be trained now.
+        """Raise if no training can start now.
 
         Raises:
             LibraryNeeded: torch is not installed.
-            LabBusy: another one is being trained.
+            LabBusy: another training is in progress.
         """
         if find_spec("torch") is None:
-            raise LibraryNeeded("training wants torch, which this installation leaves out: use the whole softkv")
+            raise LibraryNeeded("training needs torch, which this installation leaves out: use the whole softkv")
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._free.wait(), ENDED_SECONDS)
+            await asyncio.wait_for(self._free.wait(), CANCELLED_SECONDS)
         if self.training:
             raise LabBusy("a model is being trained, and one is at a time: try again when it is done")
 
-    async def train(self, job: Job) -> AsyncGenerator[Told]:
-        """What the child tells; at the end of a network it is kept, and its id told. The child ends with this.
+    async def train(self, job: Job) -> AsyncGenerator[TrainingEvent]:
+        """Yield the events of a job; a trained network is kept, and its last event has its id.
+
+        The child process ends when this generator does.
 
         Raises:
-            LibraryNeeded, LabBusy: as of `check`.
-            TrainingFailed: the child ended before.
+            LibraryNeeded, LabBusy: as in `check`.
+            TrainingFailed: the child ended without a model.
         """
         await self.check()
         self._free.clear()
         try:
-            async with _child(job) as child:
-                async for told in _lines(child, job.seconds):
-                    if told.name == "trained" and isinstance(job, NetworkJob):
-                        told.data["id"] = await self._trained(job, told)
-                    yield told
-                    if told.name == "trained":
+            async with _start_child(job) as child:
+                async for event in _events(child, job.seconds):
+                    if event.name == "trained" and isinstance(job, NetworkJob):
+                        event.data["id"] = await self._keep_network(job, event)
+                    yield event
+                    if event.name == "trained":
                         return
-            raise TrainingFailed("the process that trained has ended without a model: see the service's log")
+            raise TrainingFailed("the process that trains has ended without a model: see the service's log")
         finally:
             self._free.set()
 
     def keep(self, model: TrainedModel) -> None:
-        """Answer for it from now on; where there are too many the oldest is let go."""
+        """Keep a model; the oldest goes if there are then more than `MAX_MODELS`."""
         self._models[model.id] = model
-        while len(self._models) > MOST_KEPT:
+        while len(self._models) > MAX_MODELS:
             self._models.popitem(last=False)
 
     def model(self, identity: str) -> TrainedModel:
-        """Raises: ModelNotTrained: there is none of that id."""
+        """Return the model with this id.
+
+        Raises:
+            ModelNotTrained: the lab keeps no model with this id.
+        """
         if identity not in self._models:
             raise ModelNotTrained(
-                f"there is no trained model {identity!r}: the last {MOST_KEPT} are kept until the service stops, see "
+                f"there is no trained model {identity!r}: the last {MAX_MODELS} are kept until the service stops, see "
                 "GET /v1/lab; train it again with POST /v1/lab/train"
             )
         return self._models[identity]
 
     async def decode(self, model: TrainedModel, source: str | list[list[float]]) -> Decoded:
-        """What a model writes for a source, and what it looked at; errors are those of `service.lab.networks`."""
+        """Return the output of a model for a source, and its attention; it raises as `service.lab.networks.decode`."""
         return await asyncio.to_thread(decode, model.job.plan.task, model.network, source)
 
-    async def _trained(self, job: NetworkJob, told: Told) -> str:
-        trained = await asyncio.to_thread(restored, job.plan, told.data.pop("numbers"))
-        model = TrainedModel(f"m-{token_hex(4)}", job, trained, parameters(trained), told.data["accuracy"])
+    async def _keep_network(self, job: NetworkJob, event: TrainingEvent) -> str:
+        network = await asyncio.to_thread(restore_network, job.plan, event.data.pop("numbers"))
+        model = TrainedModel(f"m-{token_hex(4)}", job, network, count_parameters(network), event.data["accuracy"])
         self.keep(model)
         return model.id
 
 
 @asynccontextmanager
-async def _child(job: Job) -> AsyncIterator[Process]:
-    """A child at its job; it is gone when the block ends, however that ends."""
+async def _start_child(job: Job) -> AsyncIterator[Process]:
+    """Start a child process on a job, and kill it when the block ends for any reason."""
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-m", CHILD, stdin=PIPE, stdout=PIPE, limit=LONGEST_LINE
     )
@@ -141,17 +147,22 @@ async def _child(job: Job) -> AsyncIterator[Process]:
         await asyncio.shield(child.wait())
 
 
-async def _lines(child: Process, seconds: float) -> AsyncIterator[Told]:
-    """What it tells, until it ends or takes longer than it may."""
+async def _events(child: Process, seconds: float) -> AsyncIterator[TrainingEvent]:
+    """Yield the events of a child until it ends.
+
+    Raises:
+        TrainingFailed: it exceeded its time limit.
+    """
     assert child.stdout is not None
     try:
         async with asyncio.timeout(STARTING_SECONDS) as limit:
             while line := await child.stdout.readline():
-                told = Told.of(line)
-                if told.name == "begun":
+                event = TrainingEvent.parse(line)
+                if event.name == "begun":
                     limit.reschedule(asyncio.get_running_loop().time() + seconds + STARTING_SECONDS + ENDING_SECONDS)
-                yield told
+                yield event
     except TimeoutError:
         raise TrainingFailed(
-            "the process that trained took longer than its budget, and was ended: try again when the machine does less"
+            "the process that trains took longer than its budget, and was ended: try again when the machine is less "
+            "busy"
         ) from None

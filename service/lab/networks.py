@@ -1,4 +1,4 @@
-"""The lab's networks: how they are built, counted, and decoded."""
+"""The lab's networks: building them, counting their parameters, and decoding."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ Model = Literal["transformer", "gru", "lstm", "gru_attention", "lstm_attention"]
 
 MODELS: tuple[Model, ...] = get_args(Model)
 Network: TypeAlias = EncoderDecoder | RecurrentEncoderDecoder
-OF_TEXTS = Architecture(d_model=64, n_heads=1, d_ff=128, n_layers=1)
-"""One layer that reads and one that writes, of one head each: then there is one matrix of weights to look at."""
+TEXT_SIZES = Architecture(d_model=64, n_heads=1, d_ff=128, n_layers=1)
+"""One encoder layer and one decoder layer with one head each: so one matrix of weights shows the alignment."""
 
-OF_PICTURES = Architecture(d_model=64, n_heads=4, d_ff=128, n_layers=1)
+PICTURE_SIZES = Architecture(d_model=64, n_heads=4, d_ff=128, n_layers=1)
 
 
-class Steps(NamedTuple):
-    """What a network says of each position of the target, and what it attended to; the same of every kind.
+class DecoderSteps(NamedTuple):
+    """The output of a network at each position of the target, and its attention; the same for every kind of network.
 
     Attributes:
         logits: [b, m, n_vocabulary]
-        weights: of each layer that attends to the source, [b, n_heads, m, n]; none of a network without attention.
-        source_weights: of each layer of a Transformer's encoder, [b, n_heads, n, n].
+        weights: for each layer that attends to the source, [b, n_heads, m, n]; empty without attention.
+        source_weights: for each layer of a Transformer's encoder, [b, n_heads, n, n].
     """
 
     logits: Array
@@ -45,10 +45,10 @@ class Steps(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """What a network is: the same plan and seed are the same network.
+    """The definition of a network: the same plan, seed included, gives the same network.
 
     Raises:
-        NotLearnable: a recurrent model for pictures.
+        NotLearnable: the model is recurrent, and the task has pictures.
     """
 
     task: Task
@@ -62,78 +62,81 @@ class Plan:
             )
 
 
-def network(plan: Plan) -> Network:
-    """One to begin training with, over NumPy."""
+def build_network(plan: Plan) -> Network:
+    """Build an untrained network over NumPy.
+
+    A recurrent network gets the width that brings its number of parameters nearest to the Transformer's.
+    """
     random = np.random.default_rng(plan.seed)
     if plan.model == "transformer":
-        return _transformer(random, plan.task)
+        return _build_transformer(random, plan.task)
     assert isinstance(plan.task, TextTask)
     cell: Literal["gru", "lstm"] = "gru" if plan.model.startswith("gru") else "lstm"
     attends = plan.model.endswith("attention")
-    most = parameters(_transformer(random, plan.task))
-    build = partial(_recurrent, random, plan.task, cell, attends)
-    return build(_nearest(lambda d: parameters(build(d)), most))
+    n_parameters = count_parameters(_build_transformer(random, plan.task))
+    build = partial(_build_recurrent, random, plan.task, cell, attends)
+    return build(_nearest_width(lambda d: count_parameters(build(d)), n_parameters))
 
 
-def steps(network: Network, source: Array, target: Array, *lengths: Array) -> Steps:
-    """All positions of the target, as a network is called, with the attention behind them."""
+def run_decoder(network: Network, source: Array, target: Array, *lengths: Array) -> DecoderSteps:
+    """Return the logits and the attention at every position of the target; arguments as in a call of the network."""
     if isinstance(network, EncoderDecoder):
-        return Steps(*network.steps(source, target, *lengths))
-    written = network.steps(source, target, *lengths)
-    return Steps(written.logits, [] if written.weights is None else [written.weights[:, None]], [])
+        return DecoderSteps(*network.steps(source, target, *lengths))
+    steps = network.steps(source, target, *lengths)
+    return DecoderSteps(steps.logits, [] if steps.weights is None else [steps.weights[:, None]], [])
 
 
-def parameters(network: Network) -> int:
-    """How many numbers are learned: sinusoidal positions are not."""
-    return sum(each.size for name, each in arrays(network) if learned(name))
+def count_parameters(network: Network) -> int:
+    """Return how many numbers the network learns; sinusoidal positions do not count."""
+    return sum(array.size for name, array in arrays(network) if is_learned(name))
 
 
-def learned(name: str) -> bool:
-    """Whether the array of that path is trained."""
+def is_learned(name: str) -> bool:
+    """Return whether training changes the array of that path."""
     return ".positions." not in name
 
 
-def _transformer(random: Generator, task: Task) -> EncoderDecoder:
-    begin = transformer.initial
-    sizes = OF_TEXTS if isinstance(task, TextTask) else OF_PICTURES
+def _build_transformer(random: Generator, task: Task) -> EncoderDecoder:
+    initial = transformer.initial
+    sizes = TEXT_SIZES if isinstance(task, TextTask) else PICTURE_SIZES
     n_tokens = len(task.source) if isinstance(task, TextTask) else 1
-    tokens = begin.embeddings(random, n_tokens, task.longest, sizes.d_model)
-    patches = Patches(begin.linear(random, PATCH * PATCH, sizes.d_model), tokens.positions)
+    tokens = initial.embeddings(random, n_tokens, task.max_source, sizes.d_model)
+    patches = Patches(initial.linear(random, PATCH * PATCH, sizes.d_model), tokens.positions)
     return EncoderDecoder(
         source=tokens if isinstance(task, TextTask) else patches,
-        encoder=begin.encoder(random, sizes),
-        target=begin.embeddings(random, len(task.written), task.most_written + 1, sizes.d_model),
-        decoder=begin.decoder(random, sizes, cross_attention=True),
-        output=begin.linear(random, sizes.d_model, len(task.written)),
+        encoder=initial.encoder(random, sizes),
+        target=initial.embeddings(random, len(task.vocabulary), task.max_target + 1, sizes.d_model),
+        decoder=initial.decoder(random, sizes, cross_attention=True),
+        output=initial.linear(random, sizes.d_model, len(task.vocabulary)),
     )
 
 
-def _recurrent(
+def _build_recurrent(
     random: Generator, task: TextTask, cell: Literal["gru", "lstm"], attends: bool, d: int
 ) -> RecurrentEncoderDecoder:
     sizes = RecurrentArchitecture(cell, d, d)
-    return recurrent.initial.encoder_decoder(random, sizes, len(task.source), len(task.written), attends=attends)
+    return recurrent.initial.encoder_decoder(random, sizes, len(task.source), len(task.vocabulary), attends=attends)
 
 
-def _nearest(count: Callable[[int], int], wanted: int) -> int:
-    """The width whose count, which grows with it, comes next to what is wanted."""
+def _nearest_width(count: Callable[[int], int], target: int) -> int:
+    """Return the width whose count is nearest to the target; the count grows with the width."""
     d = 8
-    while count(d) < wanted:
+    while count(d) < target:
         d += 1
-    return min((d - 1, d), key=lambda width: abs(count(width) - wanted))
+    return min((d - 1, d), key=lambda width: abs(count(width) - target))
 
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """What was written.
+    """The output of a network for one source.
 
     Attributes:
-        source: the tokens that were read, m of them named by their places for pictures.
-        tokens: those that were written, m of them, with the last `END` if it came to one.
-        text: the same as one text, without it.
-        probabilities: float [m], the probability of each token that was written, given those before it.
-        weights: of each layer that attends to the source, [n_heads, m, n]; none of a network without attention.
-        source_weights: of each layer of the encoder, [n_heads, n, n]; none of a recurrent network.
+        source: the n tokens that the network read; for a picture, the numbers of its patches.
+        tokens: the m tokens that it wrote, `END` included if it reached one.
+        text: the tokens as one text, without `END`.
+        probabilities: float [m], the probability of each written token, given those before it.
+        weights: for each layer that attends to the source, [n_heads, m, n]; empty without attention.
+        source_weights: for each layer of the encoder, [n_heads, n, n]; empty for a recurrent network.
     """
 
     source: list[str]
@@ -148,38 +151,38 @@ def decode(task: Task, network: Network, source: str | list[list[float]]) -> Dec
     """Write the target of a source.
 
     Raises:
-        UnreadableSource: the source is none of this task's.
+        UnreadableSource: the source is invalid for the task.
     """
     names, example = _read_source(task, source)
-    batch, said = task.batch([example]), task.written
-    given = (batch.source,) if isinstance(task, PictureTask) else (batch.source, batch.lengths)
-    limit = task.most_written + 1
-    written = network.generate(*given, begin=said.index(BEGIN), end=said.index(END), limit=limit)
-    target = np.concatenate([np.full((1, 1), said.index(BEGIN)), written[:, :-1]], axis=1)
-    looked = steps(network, batch.source, target, *given[1:])
-    logits = np.asarray(looked.logits[0], np.float64)
+    batch, vocabulary = task.batch([example]), task.vocabulary
+    inputs = (batch.source,) if isinstance(task, PictureTask) else (batch.source, batch.lengths)
+    begin, end = vocabulary.index(BEGIN), vocabulary.index(END)
+    output = network.generate(*inputs, begin=begin, end=end, limit=task.max_target + 1)
+    decoder_input = np.concatenate([np.full((1, 1), begin), output[:, :-1]], axis=1)
+    steps = run_decoder(network, batch.source, decoder_input, *inputs[1:])
+    logits = np.asarray(steps.logits[0], np.float64)
     probabilities = np.exp(logits - logits.max(axis=-1, keepdims=True))
     probabilities /= probabilities.sum(axis=-1, keepdims=True)
-    tokens = [said[number] for number in written[0]]
+    tokens = [vocabulary[number] for number in output[0]]
     return Decoded(
         names,
         tokens,
-        task.joined([token for token in tokens if token not in (BEGIN, END)]),
-        probabilities[np.arange(len(tokens)), written[0]],
-        [each[0] for each in looked.weights],
-        [each[0] for each in looked.source_weights],
+        task.join([token for token in tokens if token not in (BEGIN, END)]),
+        probabilities[np.arange(len(tokens)), output[0]],
+        [weights[0] for weights in steps.weights],
+        [weights[0] for weights in steps.source_weights],
     )
 
 
 def _read_source(task: Task, source: str | list[list[float]]) -> tuple[list[str], Example]:
-    """The names of the source's places, and an example with no target yet."""
+    """Return the names of the source's tokens or patches, and an example without a target."""
     if isinstance(task, PictureTask):
         if isinstance(source, str):
             raise UnreadableSource("a model for pictures reads a picture, got a text: send rows of numbers")
-        patches = task.of(source)
-        return [str(place) for place in range(len(patches))], Example(patches, ())
+        patches = task.read(source)
+        return [str(number) for number in range(len(patches))], Example(patches, ())
     assert isinstance(task, TextTask)
     if not isinstance(source, str):
         raise UnreadableSource(f"a model for {task.name} reads a text, got a picture: send a text")
-    tokens = task.read(source)
+    tokens = task.tokenise(source)
     return list(tokens), Example(tokens, ())

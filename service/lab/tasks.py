@@ -20,148 +20,148 @@ from numpy.typing import NDArray
 from service.lab.errors import UnreadableSource
 
 BEGIN, END = "<begin>", "<end>"
-HELD_OUT = 10
-"""One in so many sources is kept for the test: which ones, their content says."""
+HELD_OUT_MODULUS = 10
+"""One source in ten is held out for the test; a checksum of its content decides."""
 
-LEAST_HELD_OUT = 3
-"""Sources of fewer tokens are all trained on: a word that never was cannot be known."""
+MIN_HELD_OUT = 3
+"""Shorter sources, in tokens, are never held out: a model cannot know a word that it never read."""
 
 
 class Example(NamedTuple):
-    """One pair.
+    """A source and its target.
 
     Attributes:
-        source: what is read: tokens, or the patches of a picture, float32 [n, numbers].
-        target: the tokens that are to be written.
-        right: for each of them, which places of the source it is read from; empty where every place would do, None
-            where nobody knows.
+        source: tokens, or the patches of a picture, float32 [n, numbers].
+        target: the tokens to write.
+        alignment: for each target token, the positions in the source from which it follows; an empty set if any
+            position would do. None if the positions are unknown.
     """
 
     source: Any
     target: tuple[str, ...]
-    right: tuple[frozenset[int], ...] | None = None
+    alignment: tuple[frozenset[int], ...] | None = None
 
 
 class Batch(NamedTuple):
     """Examples as a network reads them.
 
     Attributes:
-        source: integers [b, n], filled up with 0; of pictures, float32 [b, n, numbers].
-        lengths: integers [b], how many places of the source each example has.
-        given: integers [b, m], what the decoder is given: `BEGIN` and the target.
-        wanted: integers [b, m], what it is to say: the target and `END`, which fills up.
-        counts: integers [b], how many of these count: the target and one end.
+        source: integers [b, n], padded with 0; for pictures, float32 [b, n, numbers].
+        lengths: integers [b], the length of each source.
+        decoder_input: integers [b, m], `BEGIN` and the target.
+        target: integers [b, m], the target and `END`, which also pads.
+        counts: integers [b], the tokens of each target, and one `END`.
     """
 
     source: NDArray[Any]
     lengths: NDArray[np.int64]
-    given: NDArray[np.int64]
-    wanted: NDArray[np.int64]
+    decoder_input: NDArray[np.int64]
+    target: NDArray[np.int64]
     counts: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Task(ABC):
-    """From a source to a sequence of tokens.
+    """A task: to write a sequence of tokens for a source.
 
     Attributes:
-        name: as callers know it.
-        target: the tokens that are written.
-        draw: makes an example; where it is told so, one longer than those that are trained on.
-        joined: the tokens of a target → its text.
-        longest: most places of a source, longer ones included.
-        most_written: most tokens of a target.
-        reaches: whether there are longer ones at all.
+        name: the name that callers use.
+        target: the tokens of targets.
+        draw: makes a random example; if its second argument is True, a longer one than training uses.
+        join: the tokens of a target → its text.
+        max_source: the longest source, in tokens or patches; longer examples included.
+        max_target: the longest target, in tokens.
+        has_longer: whether `draw` can make longer examples.
     """
 
     name: str
     target: tuple[str, ...]
     draw: Callable[[Generator, bool], Example]
-    joined: Callable[[Sequence[str]], str]
-    longest: int
-    most_written: int
-    reaches: bool
+    join: Callable[[Sequence[str]], str]
+    max_source: int
+    max_target: int
+    has_longer: bool
 
     @property
-    def written(self) -> tuple[str, ...]:
-        """What a network can say, by number."""
+    def vocabulary(self) -> tuple[str, ...]:
+        """The tokens that a network can write, by number."""
         return (BEGIN, END, *self.target)
 
     @abstractmethod
-    def sources(self, examples: Sequence[Example]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """`source` and `lengths` of a batch.
+    def encode_sources(self, examples: Sequence[Example]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Return `source` and `lengths` of a batch.
 
         Raises:
-            UnreadableSource: one that is none of this task's.
+            UnreadableSource: a source is invalid for this task.
         """
 
     @abstractmethod
-    def held_out(self, example: Example) -> bool:
-        """Whether it is kept for the test."""
+    def is_held_out(self, example: Example) -> bool:
+        """Return whether the example is for the test, and training may not use it."""
 
     def examples(self, random: Generator, *, held_out: bool, longer: bool = False) -> Iterator[Example]:
-        """Without end; of longer ones all are unseen."""
+        """Yield random examples without end; training never uses longer ones, so all of these come."""
         while True:
             example = self.draw(random, longer)
-            if longer or self.held_out(example) == held_out:
+            if longer or self.is_held_out(example) == held_out:
                 yield example
 
     def batch(self, examples: Sequence[Example]) -> Batch:
-        """These examples side by side."""
-        known = {token: i for i, token in enumerate(self.written)}
+        """Return the examples as one batch."""
+        numbers = {token: i for i, token in enumerate(self.vocabulary)}
         counts = np.array([len(example.target) + 1 for example in examples])
-        wanted = np.full((len(examples), counts.max()), known[END])
-        for row, example in zip(wanted, examples, strict=True):
-            row[: len(example.target)] = [known[token] for token in example.target]
-        given = np.concatenate([np.full((len(examples), 1), known[BEGIN]), wanted[:, :-1]], axis=1)
-        return Batch(*self.sources(examples), given, wanted, counts)
+        target = np.full((len(examples), counts.max()), numbers[END])
+        for row, example in zip(target, examples, strict=True):
+            row[: len(example.target)] = [numbers[token] for token in example.target]
+        decoder_input = np.concatenate([np.full((len(examples), 1), numbers[BEGIN]), target[:, :-1]], axis=1)
+        return Batch(*self.encode_sources(examples), decoder_input, target, counts)
 
 
 @dataclass(frozen=True)
 class TextTask(Task):
-    """From tokens to tokens.
+    """A task that reads a text.
 
     Attributes:
-        source: the tokens that are read.
-        read: a person's text → tokens, which need not be known.
-        shown: tokens → a text as a person writes it.
+        source: the tokens of sources.
+        tokenise: a text as a person writes it → its tokens, which may be unknown.
+        format: tokens → a text as a person writes it.
     """
 
     source: tuple[str, ...]
-    read: Callable[[str], tuple[str, ...]]
-    shown: Callable[[Sequence[str]], str]
+    tokenise: Callable[[str], tuple[str, ...]]
+    format: Callable[[Sequence[str]], str]
 
-    def held_out(self, example: Example) -> bool:
-        """One in ten, whoever asks and whatever the seed."""
+    def is_held_out(self, example: Example) -> bool:
+        """Return True for one text in ten; the same ones in every process and for every seed."""
         tokens = example.source
-        return len(tokens) >= LEAST_HELD_OUT and zlib.crc32(" ".join(tokens).encode()) % HELD_OUT == 0
+        return len(tokens) >= MIN_HELD_OUT and zlib.crc32(" ".join(tokens).encode()) % HELD_OUT_MODULUS == 0
 
-    def sources(self, examples: Sequence[Example]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """Numbers of tokens, filled up."""
-        numbers = [self._numbers(example.source) for example in examples]
-        lengths = np.array([len(each) for each in numbers])
-        source = np.zeros((len(numbers), lengths.max()), np.int64)
-        for row, each in zip(source, numbers, strict=True):
-            row[: len(each)] = each
+    def encode_sources(self, examples: Sequence[Example]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Return the numbers of the tokens, padded with 0, and the lengths."""
+        sequences = [self._numbers(example.source) for example in examples]
+        lengths = np.array([len(sequence) for sequence in sequences])
+        source = np.zeros((len(sequences), lengths.max()), np.int64)
+        for row, sequence in zip(source, sequences, strict=True):
+            row[: len(sequence)] = sequence
         return source, lengths
 
     def _numbers(self, tokens: Sequence[str]) -> list[int]:
-        known = {token: i for i, token in enumerate(self.source)}
-        strange = [token for token in tokens if token not in known]
-        if strange:
+        numbers = {token: i for i, token in enumerate(self.source)}
+        unknown = [token for token in tokens if token not in numbers]
+        if unknown:
             raise UnreadableSource(
-                f"{strange[0][:40]!r} is nothing that the task {self.name} has: use {' '.join(self.source)}"
+                f"{unknown[0][:40]!r} is not a token of the task {self.name}: use {' '.join(self.source)}"
             )
-        if not 1 <= len(tokens) <= self.longest:
+        if not 1 <= len(tokens) <= self.max_source:
             raise UnreadableSource(
-                f"a source of {self.name} has 1 to {self.longest} tokens, this one has {len(tokens)}"
+                f"a source of {self.name} has 1 to {self.max_source} tokens, this one has {len(tokens)}"
             )
-        return [known[token] for token in tokens]
+        return [numbers[token] for token in tokens]
 
 
 LETTERS = tuple("abcdefghij")
 TRAINED_LENGTHS, LONGER_LENGTHS = (3, 10), (11, 14)
-"""Lengths, the least and the most."""
+"""The shortest and the longest length of each kind, in letters."""
 
 
 def _draw_letters(random: Generator, longer: bool) -> tuple[str, ...]:
@@ -185,12 +185,12 @@ COPY, REVERSE = (
         source=LETTERS,
         target=LETTERS,
         draw=draw,
-        read=lambda text: tuple("".join(text.split())),
-        shown="".join,
-        joined="".join,
-        longest=LONGER_LENGTHS[1],
-        most_written=LONGER_LENGTHS[1],
-        reaches=True,
+        tokenise=lambda text: tuple("".join(text.split())),
+        format="".join,
+        join="".join,
+        max_source=LONGER_LENGTHS[1],
+        max_target=LONGER_LENGTHS[1],
+        has_longer=True,
     )
     for name, draw in (("copy", _draw_copy), ("reverse", _draw_reverse))
 )
@@ -210,33 +210,36 @@ DATE_TOKEN = re.compile(r"\d|[^\W\d]+|[^\w\s]")
 
 
 def tokenise_date(text: str) -> tuple[str, ...]:
-    """Words, signs, and digits one by one; spaces only part."""
+    """Split a date into words, signs and single digits, and drop spaces."""
     return tuple(DATE_TOKEN.findall(text))
 
 
-def _format_date(read: Sequence[str]) -> str:
-    """As people write them: digits of one number together, and a space after a word or a comma."""
+def _format_date(tokens: Sequence[str]) -> str:
+    """Join the tokens of a date as people write it: "3 March 2014", "March 3, 2014", "3/3/2014"."""
     text = ""
-    for before, token in pairwise(("", *read)):
-        close = (before.isdigit() and token.isdigit()) or "/" in (before, token) or token in (",", ".")
-        text += token if close or not before else f" {token}"
+    for previous, token in pairwise(("", *tokens)):
+        joined = (previous.isdigit() and token.isdigit()) or "/" in (previous, token) or token in (",", ".")
+        text += token if joined or not previous else f" {token}"
     return text
 
 
 def _draw_date(random: Generator, _: bool) -> Example:
-    """A day in one of the forms. Of the year each digit is read from its own, of month and day from all of theirs."""
+    """Draw a day in one of the forms.
+
+    Each digit of the year follows from its own digit in the source; month and day follow from all of their tokens.
+    """
     day = date.fromordinal(int(random.integers(FIRST_DATE.toordinal(), LAST_DATE.toordinal() + 1)))
     names = SHORT_MONTHS if random.integers(2) else MONTHS
-    told = {"{day}": day.day, "{month}": names[day.month - 1], "{number}": day.month, "{year}": day.year}
+    values = {"{day}": day.day, "{month}": names[day.month - 1], "{number}": day.month, "{year}": day.year}
     source: tuple[str, ...] = ()
-    places: dict[str, tuple[int, ...]] = {}
+    positions: dict[str, tuple[int, ...]] = {}
     for part in DATE_FORMS[random.integers(len(DATE_FORMS))]:
-        read = tokenise_date(str(told.get(part, part)))
-        places["{month}" if part == "{number}" else part] = tuple(range(len(source), len(source) + len(read)))
-        source += read
-    year = [frozenset({at}) for at in places["{year}"]]
-    month, of_month, sign = frozenset(places["{month}"]), frozenset(places["{day}"]), frozenset[int]()
-    return Example(source, tuple(day.isoformat()), (*year, sign, month, month, sign, of_month, of_month))
+        tokens = tokenise_date(str(values.get(part, part)))
+        positions["{month}" if part == "{number}" else part] = tuple(range(len(source), len(source) + len(tokens)))
+        source += tokens
+    year = [frozenset({position}) for position in positions["{year}"]]
+    month, day_of_month, sign = frozenset(positions["{month}"]), frozenset(positions["{day}"]), frozenset[int]()
+    return Example(source, tuple(day.isoformat()), (*year, sign, month, month, sign, day_of_month, day_of_month))
 
 
 DATES = TextTask(
@@ -244,17 +247,17 @@ DATES = TextTask(
     source=(*"0123456789", *DATE_SIGNS, *dict.fromkeys((*MONTHS, *SHORT_MONTHS))),
     target=(*"0123456789", "-"),
     draw=_draw_date,
-    read=tokenise_date,
-    shown=_format_date,
-    joined="".join,
-    longest=12,
-    most_written=10,
-    reaches=False,
+    tokenise=tokenise_date,
+    format=_format_date,
+    join="".join,
+    max_source=12,
+    max_target=10,
+    has_longer=False,
 )
 
 ENGLISH_UNITS = tuple(
     """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
-    eighteen nineteen""".split()  # noqa: SIM905, words as one reads them
+    eighteen nineteen""".split()  # noqa: SIM905, a text is easier to read than a list of strings
 )
 ENGLISH_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 FRENCH_UNITS = tuple(
@@ -263,11 +266,11 @@ FRENCH_UNITS = tuple(
 )
 FRENCH_TENS = ("vingt", "trente", "quarante", "cinquante", "soixante", "soixante", "quatre-vingt", "quatre-vingt")
 TRAINED_BELOW, LONGER_BELOW = 10_000, 1_000_000
-"""What is trained on lies below the first, what is longer between the two."""
+"""Numbers in training lie below the first; longer ones lie between the two."""
 
 
 def spell_english(number: int) -> list[str]:
-    """0 to 999,999 in words, as in "three hundred forty two"."""
+    """Return the English words of 0 to 999,999, as in "three hundred forty two"."""
     if number >= 1000:
         return [*spell_english(number // 1000), "thousand", *_unless_zero(spell_english, number % 1000)]
     if number >= 100:
@@ -278,30 +281,34 @@ def spell_english(number: int) -> list[str]:
 
 
 def spell_french(number: int, *, last: bool = True) -> list[str]:
-    """The same as one counts in France; `last`: nothing follows, so that cents and vingts may have their s."""
+    """Return the words that France uses for 0 to 999,999.
+
+    Args:
+        last: whether no word follows: only then do "cents" and "vingts" have an s.
+    """
     if number >= 1000:
-        before = [] if number < 2000 else spell_french(number // 1000, last=False)
-        return [*before, "mille", *_unless_zero(spell_french, number % 1000)]
+        thousands = [] if number < 2000 else spell_french(number // 1000, last=False)
+        return [*thousands, "mille", *_unless_zero(spell_french, number % 1000)]
     if number >= 100:
-        before = [] if number < 200 else spell_french(number // 100)
+        hundreds = [] if number < 200 else spell_french(number // 100)
         plural = last and number >= 200 and number % 100 == 0
-        return [*before, "cents" if plural else "cent", *_unless_zero(partial(spell_french, last=last), number % 100)]
+        return [*hundreds, "cents" if plural else "cent", *_unless_zero(partial(spell_french, last=last), number % 100)]
     if number < 20:
         return FRENCH_UNITS[number].split("-")
     ten, unit = divmod(number, 10)
     if number == 80 and last:
         return ["quatre", "vingts"]
     unit += 10 if ten in (7, 9) else 0
-    joint = ["et"] if unit in (1, 11) and ten < 8 else []
-    return [*FRENCH_TENS[ten - 2].split("-"), *joint, *_unless_zero(spell_french, unit)]
+    conjunction = ["et"] if unit in (1, 11) and ten < 8 else []
+    return [*FRENCH_TENS[ten - 2].split("-"), *conjunction, *_unless_zero(spell_french, unit)]
 
 
-def _unless_zero(words: Callable[[int], list[str]], number: int) -> list[str]:
-    return words(number) if number else []
+def _unless_zero(spell: Callable[[int], list[str]], number: int) -> list[str]:
+    return spell(number) if number else []
 
 
 def _draw_number(random: Generator, longer: bool) -> Example:
-    """As many of one digit as of two, three and four; the longer ones have five or six."""
+    """Draw a number of one to four digits, each length equally often; a longer one has five or six."""
     number = int(
         random.integers(TRAINED_BELOW, LONGER_BELOW) if longer else random.integers(10 ** random.integers(1, 5))
     )
@@ -313,20 +320,20 @@ NUMBERS = TextTask(
     source=(*ENGLISH_UNITS, *ENGLISH_TENS, "hundred", "thousand"),
     target=tuple(dict.fromkeys(word for number in (*range(101), 200, 1000) for word in spell_french(number))),
     draw=_draw_number,
-    read=lambda text: tuple(word for word in re.split(r"[\s,-]+", text.lower()) if word and word != "and"),
-    shown=" ".join,
-    joined=" ".join,
-    longest=9,
-    most_written=14,
-    reaches=True,
+    tokenise=lambda text: tuple(word for word in re.split(r"[\s,-]+", text.lower()) if word and word != "and"),
+    format=" ".join,
+    join=" ".join,
+    max_source=9,
+    max_target=14,
+    has_longer=True,
 )
 
 SIDE, PATCH = 16, 4
-"""Pixels of a picture's side, and of a patch's."""
+"""The side of a picture and the side of a patch, in pixels."""
 
 SHAPES = ("disc", "ring", "square", "frame", "cross", "bar")
 RADII = {"small": (2.1, 2.6), "large": (3.3, 3.9)}
-"""Pixels from the middle of a shape to its edge, the least and the most."""
+"""The distance from the middle of a shape to its edge: the smallest and the largest, in pixels."""
 
 CENTRES = {
     "top left": (4.0, 4.0),
@@ -335,14 +342,14 @@ CENTRES = {
     "bottom right": (11.0, 11.0),
     "middle": (7.5, 7.5),
 }
-"""Row and column, from which a shape is at most a pixel away."""
+"""Row and column; the middle of a shape is at most one pixel away from them in each direction."""
 
 HALF_LINE = 0.7
 NOISE = 0.08
 
 
 def render_shape(name: str, centre: tuple[float, float], radius: float) -> NDArray[np.float64]:
-    """Where a shape has ink, [SIDE, SIDE], 0 to 1, its edges smooth over a pixel."""
+    """Return the ink of a shape, 0 to 1, [SIDE, SIDE]; its edges are smooth over one pixel."""
     y, x = np.abs(np.mgrid[:SIDE, :SIDE] - np.array(centre)[:, None, None])
     outside = {
         "disc": np.hypot(y, x) - radius,
@@ -357,43 +364,43 @@ def render_shape(name: str, centre: tuple[float, float], radius: float) -> NDArr
 
 
 def split_patches(picture: NDArray[Any]) -> NDArray[np.float32]:
-    """[SIDE, SIDE] → [n, PATCH·PATCH], row by row from the top left."""
-    parts = np.asarray(picture, np.float32).reshape(SIDE // PATCH, PATCH, SIDE // PATCH, PATCH)
-    return parts.swapaxes(1, 2).reshape(-1, PATCH * PATCH)
+    """Split a picture [SIDE, SIDE] into patches [n, PATCH·PATCH], row by row from the top left."""
+    tiles = np.asarray(picture, np.float32).reshape(SIDE // PATCH, PATCH, SIDE // PATCH, PATCH)
+    return tiles.swapaxes(1, 2).reshape(-1, PATCH * PATCH)
 
 
-def join_patches(parts: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What `split_patches` takes apart."""
-    across = SIDE // PATCH
-    return parts.reshape(across, across, PATCH, PATCH).swapaxes(1, 2).reshape(SIDE, SIDE)
+def join_patches(patches: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the picture that `split_patches` split."""
+    n = SIDE // PATCH
+    return patches.reshape(n, n, PATCH, PATCH).swapaxes(1, 2).reshape(SIDE, SIDE)
 
 
 def _draw_picture(random: Generator, _: bool) -> Example:
-    shape, size, place = (names[random.integers(len(names))] for names in (SHAPES, tuple(RADII), tuple(CENTRES)))
-    down, right = np.array(CENTRES[place]) + random.uniform(-1, 1, 2)
+    shape, size, centre = (names[random.integers(len(names))] for names in (SHAPES, tuple(RADII), tuple(CENTRES)))
+    down, right = np.array(CENTRES[centre]) + random.uniform(-1, 1, 2)
     ink = render_shape(shape, (down, right), random.uniform(*RADII[size]))
     grey = random.uniform(0.6, 1) * ink + NOISE * random.standard_normal(ink.shape)
-    return Example(split_patches(np.round(np.clip(grey, 0, 1), 2)), (size, shape, *place.split()))
+    return Example(split_patches(np.round(np.clip(grey, 0, 1), 2)), (size, shape, *centre.split()))
 
 
 @dataclass(frozen=True)
 class PictureTask(Task):
-    """From a picture's patches to tokens."""
+    """A task that reads the patches of a picture."""
 
-    def held_out(self, example: Example) -> bool:
-        """One picture in ten; the noise alone makes all of them different."""
-        return zlib.crc32(example.source.tobytes()) % HELD_OUT == 0
+    def is_held_out(self, example: Example) -> bool:
+        """Return True for one picture in ten; their noise makes all of them different."""
+        return zlib.crc32(example.source.tobytes()) % HELD_OUT_MODULUS == 0
 
-    def sources(self, examples: Sequence[Example]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """The patches side by side."""
-        stacked = np.stack([example.source for example in examples])
-        return stacked, np.full(len(examples), stacked.shape[1])
+    def encode_sources(self, examples: Sequence[Example]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Return the patches [b, n, numbers] and their number for each picture."""
+        patches = np.stack([example.source for example in examples])
+        return patches, np.full(len(examples), patches.shape[1])
 
-    def of(self, pixels: Sequence[Sequence[float]]) -> NDArray[np.float32]:
-        """A picture's patches [n, numbers].
+    def read(self, pixels: Sequence[Sequence[float]]) -> NDArray[np.float32]:
+        """Return the patches [n, numbers] of a picture.
 
         Raises:
-            UnreadableSource: it is not SIDE rows of as many numbers.
+            UnreadableSource: the picture does not have SIDE rows of SIDE numbers.
         """
         if len(pixels) != SIDE or any(len(row) != SIDE for row in pixels):
             raise UnreadableSource(
@@ -405,12 +412,12 @@ class PictureTask(Task):
 
 PICTURES = PictureTask(
     name="pictures",
-    target=(*RADII, *SHAPES, *dict.fromkeys(word for place in CENTRES for word in place.split())),
+    target=(*RADII, *SHAPES, *dict.fromkeys(word for centre in CENTRES for word in centre.split())),
     draw=_draw_picture,
-    joined=" ".join,
-    longest=(SIDE // PATCH) ** 2,
-    most_written=4,
-    reaches=False,
+    join=" ".join,
+    max_source=(SIDE // PATCH) ** 2,
+    max_target=4,
+    has_longer=False,
 )
 
 TASKS: Mapping[str, Task] = {task.name: task for task in (COPY, REVERSE, DATES, NUMBERS, PICTURES)}

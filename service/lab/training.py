@@ -17,52 +17,54 @@ from torch.nn.functional import cross_entropy
 
 from attention import attend
 from attention.transformer import arrays, map_arrays
-from service.lab.jobs import D_K, held_out
-from service.lab.networks import Network, Plan, learned, network, steps
+from service.lab.jobs import D_K, select_held_out
+from service.lab.networks import Network, Plan, build_network, is_learned, run_decoder
 from service.lab.tasks import BEGIN, END, Batch, Example, PictureTask
 
 BATCH = 64
 RATE = 3e-3
 WARMING_STEPS = 100
-CONSTANT = 0.5
-"""The share of the budget after which the rate falls."""
+CONSTANT_SHARE = 0.5
+"""The share of the budget after which the learning rate falls."""
 
-TRAINING = 0.95
-"""The share of the seconds after which nothing is learned any more: the last test takes the rest."""
+TRAINING_SHARE = 0.95
+"""The share of the seconds after which training stops; the rest is for the last test."""
 
-MOST_NORM = 1.0
-"""Of all gradients together, which recurrent networks need."""
+MAX_NORM = 1.0
+"""The limit of the norm of all gradients together, which recurrent networks need."""
 
-TOLD_SECONDS, TESTED_SECONDS = 0.25, 3.0
-TESTED, TESTED_LAST = 100, 500
-"""Unseen examples of a test on the way, and of the last one."""
+REPORT_SECONDS, TEST_SECONDS = 0.25, 3.0
+"""The time between two reports of a step, and between two tests."""
+
+TEST_EXAMPLES, LAST_TEST_EXAMPLES = 100, 500
+"""The number of unseen examples in a test during training, and in the last one."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What training may take: it ends with what is spent first, and falls behind neither.
+    """The limits of a training; it ends when it reaches the first of them.
 
     Attributes:
-        seconds: from the first step to the last test.
-        steps: None for as many as there is time for.
+        seconds: from the first step to the end of the last test.
+        steps: None for no limit.
     """
 
     seconds: float
     steps: int | None = None
 
-    def spent(self, seconds: float, steps: int) -> float:
-        """The share of it, 1 where the last test begins."""
-        return max(seconds / (self.seconds * TRAINING), steps / self.steps if self.steps else 0.0)
+    def share_spent(self, seconds: float, steps: int) -> float:
+        """Return the share of the budget that is spent; the last test begins at 1."""
+        return max(seconds / (self.seconds * TRAINING_SHARE), steps / self.steps if self.steps else 0.0)
 
 
 class Step(NamedTuple):
-    """Where training stands.
+    """A report of the training's progress.
 
     Attributes:
-        step: how many were taken.
-        seconds: since the first.
-        loss: mean cross-entropy a token, in nats, over the steps since the last that was told.
-        step_ms: the median time of these steps.
+        step: the number of steps so far.
+        seconds: since the first step.
+        loss: mean cross-entropy a token, in nats, over the steps since the last report.
+        step_ms: the median duration of these steps.
     """
 
     step: int
@@ -71,14 +73,14 @@ class Step(NamedTuple):
     step_ms: float
 
 
-class Tested(NamedTuple):
-    """How a network does on what it was never trained on: a target counts where all of it is right.
+class Evaluation(NamedTuple):
+    """The accuracy of a network on unseen examples; a target counts only if every token is right.
 
     Attributes:
-        step: how many were taken.
-        seconds: since the first.
-        accuracy: of unseen sources of the trained lengths, 0 to 1.
-        lengths: the same by the length of the source, longer ones among them where the task has any: all are unseen.
+        step: the number of steps so far.
+        seconds: since the first step.
+        accuracy: for unseen sources of the trained lengths, 0 to 1.
+        lengths: the accuracy by the length of the source, with lengths beyond the trained ones if the task has any.
     """
 
     step: int
@@ -87,138 +89,140 @@ class Tested(NamedTuple):
     lengths: dict[int, float]
 
 
-class Trained(NamedTuple):
-    """The end.
+class TrainingResult(NamedTuple):
+    """The result of a training.
 
     Attributes:
-        network: over NumPy.
-        tested: on many.
-        aligned: of the target's tokens that are read from a known place, the share whose largest weight lies there;
-            None where the network does not attend, or nobody knows the places.
-        examples: some that it was not trained on.
+        network: the trained network, over NumPy.
+        evaluation: the last test.
+        aligned_share: of the target tokens with a known source position, the share whose largest weight lies there;
+            None if the network does not attend, or the task knows no positions.
+        examples: unseen examples.
     """
 
     network: Network
-    tested: Tested
-    aligned: float | None
+    evaluation: Evaluation
+    aligned_share: float | None
     examples: list[Example]
 
 
-def training(plan: Plan, budget: Budget) -> Iterator[Step | Tested | Trained]:
-    """Train a network; the last thing told is the trained one."""
-    return _Training(plan, budget).told()
+def train(plan: Plan, budget: Budget) -> Iterator[Step | Evaluation | TrainingResult]:
+    """Train a network, and yield reports; the last is its result."""
+    return _Training(plan, budget).run()
 
 
 class _Training:
     def __init__(self, plan: Plan, budget: Budget) -> None:
         self._task, self._budget = plan.task, budget
-        self._network = map_arrays(lambda array: torch.from_numpy(np.array(array)), network(plan))
-        self._parameters = [array.requires_grad_() for name, array in arrays(self._network) if learned(name)]
+        self._network = map_arrays(lambda array: torch.from_numpy(np.array(array)), build_network(plan))
+        self._parameters = [array.requires_grad_() for name, array in arrays(self._network) if is_learned(name)]
         self._adam = torch.optim.Adam(self._parameters, lr=RATE, betas=(0.9, 0.98))
         seeds = np.random.SeedSequence(plan.seed).spawn(2)
         self._random, self._unseen = (np.random.default_rng(seed) for seed in seeds)
-        self._steps, self._began = 0, time.perf_counter()
+        self._steps, self._start = 0, time.perf_counter()
 
-    def told(self) -> Iterator[Step | Tested | Trained]:
+    def run(self) -> Iterator[Step | Evaluation | TrainingResult]:
         examples = self._task.examples(self._random, held_out=False)
-        losses, times, told, tested = [], [], 0.0, 0.0
-        while (spent := self._budget.spent(self._seconds, self._steps)) < 1:
-            begun = time.perf_counter()
+        losses, durations, last_report, last_test = [], [], 0.0, 0.0
+        while (spent := self._budget.share_spent(self._seconds, self._steps)) < 1:
+            start = time.perf_counter()
             losses.append(self._step(list(islice(examples, BATCH)), spent))
-            times.append(time.perf_counter() - begun)
-            if self._seconds - told >= TOLD_SECONDS:
-                told = self._seconds
-                yield Step(self._steps, told, float(np.mean(losses)), 1000 * float(np.median(times)))
-                losses, times = [], []
-            if self._seconds - tested >= TESTED_SECONDS:
-                yield self._tested(TESTED)
-                tested = self._seconds
-        shown = list(islice(self._task.examples(self._unseen, held_out=True), TESTED))
-        last = self._tested(TESTED_LAST)
-        yield Trained(
-            map_arrays(lambda array: array.detach().numpy(), self._network), last, self._aligned(shown), shown
-        )
+            durations.append(time.perf_counter() - start)
+            if self._seconds - last_report >= REPORT_SECONDS:
+                last_report = self._seconds
+                step_ms = 1000 * float(np.median(durations))
+                yield Step(self._steps, last_report, float(np.mean(losses)), step_ms)
+                losses, durations = [], []
+            if self._seconds - last_test >= TEST_SECONDS:
+                yield self._evaluate(TEST_EXAMPLES)
+                last_test = self._seconds
+        unseen = list(islice(self._task.examples(self._unseen, held_out=True), TEST_EXAMPLES))
+        evaluation = self._evaluate(LAST_TEST_EXAMPLES)
+        network = map_arrays(lambda array: array.detach().numpy(), self._network)
+        yield TrainingResult(network, evaluation, self._alignment_share(unseen), unseen)
 
     @property
     def _seconds(self) -> float:
-        return time.perf_counter() - self._began
+        return time.perf_counter() - self._start
 
     def _step(self, examples: Sequence[Example], spent: float) -> float:
-        """Learn from a batch → its loss."""
+        """Learn from a batch, and return its loss."""
         for group in self._adam.param_groups:
-            falling = min(1.0, (1 - spent) / (1 - CONSTANT))
-            group["lr"] = RATE * min(1.0, (self._steps + 1) / WARMING_STEPS) * falling
+            decay = min(1.0, (1 - spent) / (1 - CONSTANT_SHARE))
+            group["lr"] = RATE * min(1.0, (self._steps + 1) / WARMING_STEPS) * decay
         batch = self._task.batch(examples)
-        logits = self._network(*self._read(batch))
-        counts = torch.arange(batch.wanted.shape[1]) < torch.from_numpy(batch.counts)[:, None]
-        loss = cross_entropy(logits[counts], torch.from_numpy(batch.wanted)[counts])
+        logits = self._network(*self._inputs(batch))
+        counts = torch.arange(batch.target.shape[1]) < torch.from_numpy(batch.counts)[:, None]
+        loss = cross_entropy(logits[counts], torch.from_numpy(batch.target)[counts])
         self._adam.zero_grad()
         torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(self._parameters, MOST_NORM)
+        torch.nn.utils.clip_grad_norm_(self._parameters, MAX_NORM)
         self._adam.step()
         self._steps += 1
         return float(loss.detach())
 
-    def _read(self, batch: Batch) -> tuple[Any, ...]:
-        """What a network is called with."""
-        source, given, lengths = (torch.from_numpy(each) for each in (batch.source, batch.given, batch.lengths))
-        return (source, given) if isinstance(self._task, PictureTask) else (source, given, lengths)
+    def _inputs(self, batch: Batch) -> tuple[Any, ...]:
+        """Return the arguments of a call of the network."""
+        source, decoder_input, lengths = (
+            torch.from_numpy(array) for array in (batch.source, batch.decoder_input, batch.lengths)
+        )
+        return (source, decoder_input) if isinstance(self._task, PictureTask) else (source, decoder_input, lengths)
 
-    def _tested(self, count: int) -> Tested:
+    def _evaluate(self, count: int) -> Evaluation:
         unseen = list(islice(self._task.examples(self._unseen, held_out=True), count))
-        trained = self._right(unseen)
+        is_right = self._compare(unseen)
         longer = list(islice(self._task.examples(self._unseen, held_out=True, longer=True), count // 4))
-        farther = self._right(longer) if self._task.reaches else np.empty(0, bool)
+        is_longer_right = self._compare(longer) if self._task.has_longer else np.empty(0, bool)
         by_length: defaultdict[int, list[bool]] = defaultdict(list)
-        for example, right in zip([*unseen, *longer], [*trained, *farther], strict=False):
+        for example, right in zip([*unseen, *longer], [*is_right, *is_longer_right], strict=False):
             by_length[len(example.source)].append(bool(right))
         lengths = {length: float(np.mean(rights)) for length, rights in sorted(by_length.items())}
-        return Tested(self._steps, self._seconds, float(trained.mean()), lengths)
+        return Evaluation(self._steps, self._seconds, float(is_right.mean()), lengths)
 
     @torch.no_grad()
-    def _right(self, examples: Sequence[Example]) -> NDArray[np.bool_]:
-        """Which of them it writes without a mistake [b]."""
+    def _compare(self, examples: Sequence[Example]) -> NDArray[np.bool_]:
+        """Return for which examples the network writes the whole target without a mistake; bool [b]."""
         batch = self._task.batch(examples)
-        source, _, *lengths = self._read(batch)
-        said = self._task.written
-        written = self._network.generate(
-            source, *lengths, begin=said.index(BEGIN), end=said.index(END), limit=batch.wanted.shape[1]
-        ).numpy()
-        filled = np.full_like(batch.wanted, said.index(END))
-        filled[:, : written.shape[1]] = written
-        right: NDArray[np.bool_] = (filled == batch.wanted).all(axis=1)
-        return right
+        source, _, *lengths = self._inputs(batch)
+        begin, end = self._task.vocabulary.index(BEGIN), self._task.vocabulary.index(END)
+        output = self._network.generate(source, *lengths, begin=begin, end=end, limit=batch.target.shape[1]).numpy()
+        padded = np.full_like(batch.target, end)
+        padded[:, : output.shape[1]] = output
+        is_right: NDArray[np.bool_] = (padded == batch.target).all(axis=1)
+        return is_right
 
     @torch.no_grad()
-    def _aligned(self, examples: Sequence[Example]) -> float | None:
-        weights = steps(self._network, *self._read(self._task.batch(examples))).weights
-        found = [
-            int(weights[-1][row, :, at].mean(dim=0).argmax()) in places
+    def _alignment_share(self, examples: Sequence[Example]) -> float | None:
+        weights = run_decoder(self._network, *self._inputs(self._task.batch(examples))).weights
+        is_aligned = [
+            int(weights[-1][row, :, token].mean(dim=0).argmax()) in positions
             for row, example in enumerate(examples)
-            for at, places in enumerate(example.right or ())
-            if weights and places
+            for token, positions in enumerate(example.alignment or ())
+            if weights and positions
         ]
-        return float(np.mean(found)) if found else None
+        return float(np.mean(is_aligned)) if is_aligned else None
 
 
-WARMTH = 20.0
-"""What a cosine is multiplied by at the beginning: temperature 0.05."""
+INITIAL_SCALE = 20.0
+"""The factor of a cosine at the start: temperature 0.05."""
 
 PROJECTION_RATE = 0.01
-TOLD_EVERY = 2
+REPORT_STEPS = 2
+"""The number of steps from one report to the next."""
+
 PROJECTION_STEPS = 200
 
 
 class ProjectionStep(NamedTuple):
-    """Where W_Q and W_K stand.
+    """A report of the progress of W_Q and W_K.
 
     Attributes:
-        step: how many steps were taken.
-        seconds: since the first.
-        loss: of the pairs that are learned from, in nats.
-        weights: float32 [n, n], how much each question rests on each key.
-        right: of the pairs that are learned from, the share whose question rests most on its own key.
-        right_held_out: the same of the others.
+        step: the number of steps so far.
+        seconds: since the first step.
+        loss: for the pairs in training, in nats.
+        weights: float32 [n, n], the weight of each key for each query.
+        right: for the pairs in training, the share whose query has its largest weight on its own key.
+        right_held_out: the same share for the pairs that are held out.
     """
 
     step: int
@@ -232,34 +236,35 @@ class ProjectionStep(NamedTuple):
 def learn_projections(
     query: NDArray[np.float32], key: NDArray[np.float32], budget: Budget, seed: int = 0
 ) -> Iterator[ProjectionStep]:
-    """Learn from pairs, told every few steps; the first that is told has learned nothing yet.
+    """Learn W_Q and W_K from pairs, and yield a report every few steps; the first precedes all learning.
 
     Args:
         query: [n, d], of length 1.
-        key: [n, d], the key of each question, of length 1.
-        budget: without steps, `PROJECTION_STEPS`.
-        seed: of the projection at the beginning.
+        key: [n, d], the key of each query, of length 1.
+        budget: its `steps` default to `PROJECTION_STEPS`.
+        seed: of the initial projection.
     """
     n, d = query.shape
-    began = time.perf_counter()
+    start = time.perf_counter()
     random = np.random.default_rng(seed).standard_normal((d, D_K)) / math.sqrt(D_K)
-    start = torch.tensor(random * math.sqrt(WARMTH * math.sqrt(D_K)), dtype=torch.float32)
-    W_Q, W_K = start.clone().requires_grad_(), start.clone().requires_grad_()
+    initial = torch.tensor(random * math.sqrt(INITIAL_SCALE * math.sqrt(D_K)), dtype=torch.float32)
+    W_Q, W_K = initial.clone().requires_grad_(), initial.clone().requires_grad_()
     adam = torch.optim.Adam([W_Q, W_K], lr=PROJECTION_RATE)
-    asked, keys = torch.from_numpy(query), torch.from_numpy(key)
-    apart = held_out(n)
-    learned, steps = torch.from_numpy(np.flatnonzero(~apart)), budget.steps or PROJECTION_STEPS
-    within = Budget(budget.seconds, steps)
+    queries, keys = torch.from_numpy(query), torch.from_numpy(key)
+    is_held_out = select_held_out(n)
+    rows, steps = torch.from_numpy(np.flatnonzero(~is_held_out)), budget.steps or PROJECTION_STEPS
+    limits = Budget(budget.seconds, steps)
     for step in range(steps + 1):
-        weights = attend(asked @ W_Q, keys @ W_K, keys).weights
-        of_own = attend(asked[learned] @ W_Q, keys[learned] @ W_K, keys[learned]).weights.diagonal()
-        loss = -of_own.clamp_min(torch.finfo(torch.float32).tiny).log().mean()
-        seconds = time.perf_counter() - began
-        done = within.spent(seconds, step) >= 1
-        if step % TOLD_EVERY == 0 or done:
-            told = weights.detach().numpy()
-            right = told.argmax(axis=1) == np.arange(n)
-            yield ProjectionStep(step, seconds, float(loss.detach()), told, _share(right[~apart]), _share(right[apart]))
+        weights = attend(queries @ W_Q, keys @ W_K, keys).weights
+        pair_weights = attend(queries[rows] @ W_Q, keys[rows] @ W_K, keys[rows]).weights.diagonal()
+        loss = -pair_weights.clamp_min(torch.finfo(torch.float32).tiny).log().mean()
+        seconds = time.perf_counter() - start
+        done = limits.share_spent(seconds, step) >= 1
+        if step % REPORT_STEPS == 0 or done:
+            matrix = weights.detach().numpy()
+            is_right = matrix.argmax(axis=1) == np.arange(n)
+            right, right_held_out = _share(is_right[~is_held_out]), _share(is_right[is_held_out])
+            yield ProjectionStep(step, seconds, float(loss.detach()), matrix, right, right_held_out)
         if done:
             return
         adam.zero_grad()
@@ -267,5 +272,5 @@ def learn_projections(
         adam.step()
 
 
-def _share(right: NDArray[np.bool_]) -> float:
-    return float(right.mean()) if len(right) else math.nan
+def _share(is_right: NDArray[np.bool_]) -> float:
+    return float(is_right.mean()) if len(is_right) else math.nan

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Len
 from pydantic import ConfigDict, Field
 
-from service.lab import MOST_SECONDS, Model
+from service.lab import MAX_SECONDS, Model
 from service.schemas.vector import NestedAnswer
 from service.schemas.wire import Form, InParts, Text, Wire
 
@@ -37,7 +37,7 @@ class TrainRequest(Wire):
         "Bahdanau's attention over the source. For pictures and pairs, only a transformer.",
     )
     seconds: float = Field(
-        30, ge=1, le=MOST_SECONDS, description="Seconds from the first step on that the training may take."
+        30, ge=1, le=MAX_SECONDS, description="Seconds from the first step on that the training may take."
     )
     steps: int | None = Field(
         None,

@@ -86,18 +86,18 @@ async def decode_source(body: DecodeRequest, running: Running) -> Response:
     if (body.source is None) == (body.picture is None):
         raise InvalidContent.at("", "send exactly one of source and picture")
     model = running.lab.model(body.model)
-    given = body.picture if body.source is None else body.source
-    assert given is not None
+    source = body.picture if body.source is None else body.source
+    assert source is not None
     try:
-        decoded = await running.lab.decode(model, given)
+        decoded = await running.lab.decode(model, source)
     except UnreadableSource as error:
         raise InvalidContent.at("/picture" if body.source is None else "/source", str(error)) from None
-    written = zip(decoded.tokens, decoded.probabilities, strict=True)
+    tokens = zip(decoded.tokens, decoded.probabilities, strict=True)
     return JSONAnswer(
         {
             "text": decoded.text,
             "source": decoded.source,
-            "tokens": [{"text": text, "probability": float(probability)} for text, probability in written],
+            "tokens": [{"text": text, "probability": float(probability)} for text, probability in tokens],
             "attention": decoded.weights,
             "source_attention": decoded.source_weights,
         }
@@ -122,13 +122,13 @@ async def _job(body: TrainRequest, running: State) -> Job:
     if body.model != "transformer":
         raise InvalidContent.at("/model", f"pairs are learned by attention, not by {body.model}: leave model out")
     queue = await get_encoding_queue(running.catalogue.encoder)
-    asked = await queue.encode([pair.query for pair in body.pairs], "query")
+    queries = await queue.encode([pair.query for pair in body.pairs], "query")
     keys = await queue.encode([pair.key for pair in body.pairs], "document")
-    query, key = (np.asarray(each.vectors, np.float32) for each in (asked, keys))
+    query, key = (np.asarray(encoded.vectors, np.float32) for encoded in (queries, keys))
     return PairsJob(query, key, body.seconds, body.steps, body.seed)
 
 
 async def _events(running: State, job: Job) -> AsyncGenerator[Event]:
-    async with aclosing(running.lab.train(job)) as told:
-        async for each in told:
-            yield Event(each.name, each.data)
+    async with aclosing(running.lab.train(job)) as events:
+        async for event in events:
+            yield Event(event.name, event.data)

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from service.lab import TASKS, NetworkJob, Plan, TrainedModel
-from service.lab.networks import network, parameters
+from service.lab.networks import build_network, count_parameters
 from service.retrieval.calibration import Calibration, Curve, Variant
 from tests.running import RunningService
 from tests.service.api.contract import Contract
@@ -21,10 +21,10 @@ LAB_MODELS = {"dates": "m-0123abcd", "pictures": "m-4567cdef"}
 
 
 def untrained(task: str) -> TrainedModel:
-    """A model of the lab that has learned nothing, for what is asked of any."""
+    """Return an untrained model of the lab, for calls that any model answers."""
     job = NetworkJob(Plan(TASKS[task], "transformer", 0), 1, 1)
-    begun = network(job.plan)
-    return TrainedModel(LAB_MODELS[task], job, begun, parameters(begun), 0.0)
+    network = build_network(job.plan)
+    return TrainedModel(LAB_MODELS[task], job, network, count_parameters(network), 0.0)
 
 
 @pytest.fixture(scope="session")

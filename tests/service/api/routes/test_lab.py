@@ -93,7 +93,7 @@ def test_what_cannot_be_learned_is_said_before_anything_is(client, body, pointer
 @pytest.mark.parametrize(
     ("body", "status", "said"),
     [
-        ({"source": "3 Brumaire 2014"}, 422, "'Brumaire' is nothing that the task dates has"),
+        ({"source": "3 Brumaire 2014"}, 422, "'Brumaire' is not a token of the task dates"),
         ({"picture": [[0.0] * 16] * 16}, 422, "reads a text, got a picture"),
         ({"picture": [[1e300] * 16] * 16}, 422, "wanted a number up to 1"),
         ({}, 422, "send exactly one of source and picture"),
