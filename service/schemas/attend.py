@@ -40,7 +40,7 @@ How = Annotated[
     ReadAs,
     Field(
         alias="as",
-        description="`mean` and `quantile` are of numbers; `vote` is of texts, numbers, true and false.",
+        description="`mean` and `quantile` use numbers; `vote` uses texts, numbers, true and false.",
     ),
 ]
 Scalar = str | int | float | bool | None
@@ -55,10 +55,10 @@ def _in_metadata(field: str) -> str:
 
 
 class Read(Wire):
-    """Which field, and what is made of its values, each by its document's weight."""
+    """A metadata field, and the way to combine its values, each with the weight of its document."""
 
     field: Annotated[Text, AfterValidator(_in_metadata)] = Field(
-        description="As filters write it: `metadata.` and a name.",
+        description="The field as in filters: `metadata.` and a name.",
         examples=["metadata.year"],
         json_schema_extra={"pattern": r"^metadata\."},
     )
@@ -67,7 +67,7 @@ class Read(Wire):
         None,
         min_length=1,
         max_length=MAX_QUANTILES,
-        description="Which, with `quantile`; left out: the median.",
+        description="The quantiles to read, with `quantile`. Left out: the median.",
     )
 
     model_config = ConfigDict(
@@ -81,88 +81,99 @@ class Read(Wire):
 
 
 class Vote(Wire):
-    """A value, and what the documents that have it weigh."""
+    """A value, and the weight of the documents that have it."""
 
     value: Scalar = Field(description="A text, a number, true or false.")
-    weight: float = Field(description="Its share of the weight of all documents that have the field.")
+    weight: float = Field(description="The share of this value in the weight of all documents that have the field.")
 
 
 class QuantileAnswer(Wire):
-    """A quantile: the smallest number such that so large a share of the weight lies on numbers up to it."""
+    """A quantile: the smallest number such that this share of the weight lies on numbers up to it."""
 
-    quantile: float = Field(description="As asked.")
-    value: float | None = Field(description="null where nothing was read.")
-    at_least: float | None = Field(description="The exact one is no lower.")
-    at_most: float | None = Field(description="And no higher.")
+    quantile: float = Field(description="The requested quantile.")
+    value: float | None = Field(description="The number; null if no document with weight has the field.")
+    at_least: float | None = Field(description="A proven lower bound of the exact quantile.")
+    at_most: float | None = Field(description="A proven upper bound of the exact quantile.")
 
 
 class ReadAnswer(Wire):
-    """The field's value: documents without one are left out, and so is the null key."""
+    """The value of a field over all documents that have it.
+
+    Documents without the field, and the null key, are left out.
+    """
 
     field: str
     how: How
     value: Scalar = Field(
-        description="The mean; the value with most weight; or the median, or the first quantile that was asked. null "
-        "where no document with weight has the field."
+        description="The mean; the value with the largest weight; or the median, else the first requested "
+        "quantile. null if no document with weight has the field."
     )
-    weight: float = Field(description="Which share of the documents' weight has the field, 0 to 1.")
-    deviation: OrNull[float] = Field(None, description="Of a mean: the weighted standard deviation around it.")
+    weight: float = Field(description="The share of the weight of all documents that have the field, 0 to 1.")
+    deviation: OrNull[float] = Field(None, description="For a mean: the weighted standard deviation around it.")
     error: OrNull[float] = Field(
         None,
-        description="Of a mean: it is this far from the exact one at most; of a vote: each share is. null where "
-        "nothing is certain.",
+        description="For a mean: its maximum distance from the exact mean. For a vote: the maximum error of "
+        "each share. null if no bound is certain.",
     )
-    votes: list[Vote] | None = Field(None, description="Of a vote: at most 10 values, by weight.")
-    rest_weight: float | None = Field(None, description="Of a vote: the share of all other values.")
-    quantiles: list[QuantileAnswer] | None = Field(None, description="Of quantiles: each that was asked, in order.")
+    votes: list[Vote] | None = Field(None, description="For a vote: at most 10 values, the heaviest first.")
+    rest_weight: float | None = Field(None, description="For a vote: the share of all other values.")
+    quantiles: list[QuantileAnswer] | None = Field(None, description="For quantiles: each requested one, in order.")
 
 
 UnknownTokens = Annotated[
     int | None,
     Field(
-        description="Of a question that is a text: how many of its tokens the model does not know. Where it knows "
-        "none with a letter or a digit beside them, no verdict is `one`."
+        description="For a query that is a text: the number of its tokens that the model does not know. If "
+        "it knows none of the tokens with a letter or a digit, the verdict is never `one`."
     ),
 ]
 
 
 class Explanation(Wire):
-    """How it came: similarity / temperature + Σ addends = logit, logit + log_parts − log_partition = log_weight."""
+    """The computation of a weight.
+
+    similarity / temperature + Σ addends = logit, and logit + log_parts − log_partition = log_weight.
+    """
 
     similarity: float
     temperature: float
     addends: list[AddendLine] | None = Field(
-        None, description="What `full_text` and each term of `bias` added, in this order, where they were asked."
+        None,
+        description="The addends of `full_text` and of each term of `bias`, in this order, if the request has them.",
     )
-    logit: float | None = Field(description="null: minus infinity.")
+    logit: float | None = Field(description="The logit; null for minus infinity.")
     log_parts: OrNull[float] = Field(
         None,
-        description="Of a document of several keys: what the others add, the logarithm of its weight over that of the "
-        "part that spoke; at temperature 0, what was added counts here; null for a weight below all of "
-        "float64.",
+        description="For a document with several keys: ln(weight of the document / weight of the most similar key), "
+        "the contribution of the other keys. At temperature 0, it includes the addends. null for a weight below the "
+        "range of float64.",
     )
-    log_partition: float | None = Field(description="As in the evidence.")
+    log_partition: float | None = Field(description="Equal to that of the evidence.")
     log_weight: float | None = Field(
-        description="The logarithm of the weight; null where that is 0, and without a log_partition."
+        description="The logarithm of the weight; null if the weight is 0, and without a log_partition."
     )
 
 
 class Match(Wire):
-    """A document and its share of the answer."""
+    """A document and its weight in the answer."""
 
     id: str
     similarity: float
     logit: float | None = Field(
-        description="similarity / temperature + what was added; null for minus infinity, at temperature 0."
+        description="similarity / temperature + the addends; null for minus infinity, at temperature 0."
     )
-    weight: float = Field(description="Its share of the answer, 0 to 1; of a document of several keys, of all of them.")
+    weight: float = Field(
+        description="The share of the document in the answer, 0 to 1; for a document with several keys, the "
+        "sum of their weights."
+    )
     confidence: float | None = Field(
         None,
-        description="Where the collection is calibrated and asked as it was: the chance that this is the right one.",
+        description="The probability that this document is the right one. Present if the collection is "
+        "calibrated and the request uses the settings of the calibration.",
     )
     part: MatchPart | None = Field(
         None,
-        description="Of a document of several keys: the one that is most similar, whose similarity and logit stand.",
+        description="For a document with several keys: the most similar key, to which `similarity` and `logit` belong.",
     )
     key: OrNull[str] = None
     value: JSONValue = None
@@ -175,27 +186,32 @@ class Match(Wire):
 
 
 class Evidence(Wire):
-    """How much the collection knew."""
+    """The evidence for an answer: how well the collection covers the query."""
 
     verdict: Stands = Field(
-        description="`none`: the null key has at least half of all weight, or no document passes. Else `one`: the "
-        "heaviest document has more than half, its keys together. Else `several`. With `min_confidence`, where it is "
-        "not `none`: `one` where the first match's `confidence` is at least that, else `several`."
+        description="`none`: the null key has at least half of all weight, or no document passes the filter. "
+        "Otherwise `one`: the heaviest document has more than half, summed over its keys. Otherwise "
+        "`several`. With `min_confidence`, a verdict other than `none` is `one` if the first match has at least this "
+        "`confidence`, else `several`."
     )
     verdict_certain: bool = Field(
-        description="Whether the exact weights say the same: false where the certificate's `total_variation` is large "
-        "enough to change the verdict. A smaller `max_error` settles it."
+        description="Whether the exact weights give the same verdict: false if the `total_variation` of the "
+        "certificate is large enough to change it. A smaller `max_error` makes it certain."
     )
-    null_weight: float = Field(description='The share of "none of these", the null key; 0 without one.')
-    null_similarity: float | None = Field(description="The null key's similarity; null without one.")
+    null_weight: float = Field(
+        description='The weight of the null key, which means "none of these"; 0 without a null key.'
+    )
+    null_similarity: float | None = Field(description="The similarity of the null key; null without a null key.")
     log_partition: float | None = Field(
-        description="ln Σ exp(logit), the null key's included; at temperature 0 the logarithm of the number of ties. "
-        "null where nothing can be attended to, and for normalisers other than softmax."
+        description="ln Σ exp(logit), including the null key; at temperature 0, the logarithm of the number "
+        "of ties. null without keys to attend to, and for normalisers other than softmax."
     )
-    entropy: float = Field(description="Of the keys' weights without the null key, in nats; 0 where none passes.")
+    entropy: float = Field(
+        description="The entropy of the weights of the keys without the null key, in nats; 0 if no document passes."
+    )
     effective_documents: float = Field(
-        description="exp(entropy): on how many documents the answer rests, each key of one of several counted; 0 where "
-        "none passes."
+        description="exp(entropy): the number of documents on which the answer rests. Each key of a document "
+        "with several keys counts. 0 if no document passes."
     )
 
 
@@ -203,54 +219,55 @@ class Certificate(Wire):
     """A proven bound on the distance between this answer and the exact one."""
 
     method: Literal["exact", "quantised"] = Field(
-        description="`exact`: every key in float64. `quantised`: every key as int8, the best again in float64."
+        description="`exact`: every key is compared in float64. `quantised`: every key is compared as int8, "
+        "and the best again in float64."
     )
     total_variation: float = Field(
-        description="½ Σ |weight − exact weight|, over every document and the null key, is at most this."
+        description="An upper bound of ½ Σ |weight − exact weight|, over every document and the null key."
     )
     output_error: float | None = Field(
-        description="‖output − exact output‖₂ is at most this; null where no output was asked for."
+        description="An upper bound of ‖output − exact output‖₂; null if the request does not include the output."
     )
 
 
 class Coverage(Wire):
-    """Of how much of the collection an answer was made."""
+    """The part of the collection from which an answer was computed."""
 
-    documents: int = Field(description="How many could be asked, whether they pass the filter or not.")
-    of: int = Field(description="How many there are.")
+    documents: int = Field(description="The number of available documents, whether they pass the filter or not.")
+    of: int = Field(description="The number of all documents of the collection.")
     missing_weight_at_most: float = Field(
-        description="What those that could not be asked weigh together in the answer over all, at most: 0 where "
-        "none is missing, 1 where nothing is known. `certificate` holds for the answer over all."
+        description="An upper bound of the weight of all unavailable documents together, in the answer over "
+        "all: 0 if none is missing, 1 if nothing is known of them. `certificate` holds for the answer over "
+        "all."
     )
 
 
 class AttendAnswer(Wire):
-    """The weights of all documents that pass sum to one: the matches' + `rest_weight` + `null_weight`.
+    """An answer. The weights of all documents that pass the filter sum to one.
 
-    One exception: where no document passes and there is no null key, all are 0.
+    That is: the weights of the matches + `rest_weight` + `null_weight` = 1. If no document passes and
+    the null key is absent, all are 0.
     """
 
-    matches: list[Match] = Field(description="By weight, then similarity, then id.")
-    rest_weight: float = Field(description="What all other documents that pass weigh together.")
-    complete: bool = Field(
-        description="False where `top_k` came before `top_p`, or the end of the `conformal` set, was reached."
-    )
+    matches: list[Match] = Field(description="The matches in the order of weight, then similarity, then id.")
+    rest_weight: float = Field(description="The weight of all other documents that pass, together.")
+    complete: bool = Field(description="False if `top_k` cut off matches that `top_p` or the `conformal` set needs.")
     output: VectorAnswer | None = Field(
-        None, description="Σ weight · value vector over all documents that pass, where `include` asks for it."
+        None, description="Σ weight · value vector over all documents that pass, if `include` lists `output`."
     )
     evidence: Evidence
     certificate: Certificate
     coverage: Coverage | None = Field(
-        None, description="Where `allow_missing` was sent, and of the parts of a `stream`."
+        None, description="Present with `allow_missing`, and in the partial answers of a `stream`."
     )
     unknown_tokens: UnknownTokens = None
-    full_text: FullTextAnswer | None = Field(None, description="What words added, where that was asked.")
-    read: ReadAnswer | None = Field(None, description="What `read` asked for.")
-    temperature: float = Field(description='As asked; for `"auto"` the one that was found.')
-    documents: int = Field(description="How many documents pass the filter and can be attended to.")
-    keys: int = Field(description="How many keys they have: the n of the null key.")
+    full_text: FullTextAnswer | None = Field(None, description="The effect of `full_text`, if the request has it.")
+    read: ReadAnswer | None = Field(None, description="The result of `read`.")
+    temperature: float = Field(description='The requested temperature; for `"auto"`, the one that was found.')
+    documents: int = Field(description="The number of documents that pass the filter and can be attended to.")
+    keys: int = Field(description="The number of their keys: the n of the null key.")
     warnings: Warnings = None
-    took_ms: float = Field(description="Milliseconds in the service, encoding included.")
+    took_ms: float = Field(description="Milliseconds in the service, including encoding.")
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -298,19 +315,19 @@ class AttendAnswers(Wire):
     """An answer for each of `queries`."""
 
     results: list[AttendAnswer] = Field(
-        description="In the order of the queries; all of one version of the collection."
+        description="The answers in the order of the queries, all computed from one version of the collection."
     )
 
 
 MatchInclude = Literal["value", "key", "metadata", "output", "key_vector", "value_vector", "explanation"]
 
 
-def _query(given: Any) -> Any:
-    return well_formed(given) if isinstance(given, str) else parse_vector(given)
+def _query(content: Any) -> Any:
+    return well_formed(content) if isinstance(content, str) else parse_vector(content)
 
 
-def _temperature_or_auto(given: Any) -> Any:
-    return given if given == "auto" else cold_to_hot(given)
+def _temperature_or_auto(value: Any) -> Any:
+    return value if value == "auto" else cold_to_hot(value)
 
 
 Query = TypeAliasType(
@@ -337,23 +354,24 @@ class AttendRequest(Wire):
         examples=[QUESTION],
     )
     queries: Annotated[list[Query], Len(1), InParts] | None = Field(
-        None, description="Several at once, instead of `query`; at most 64 unless set otherwise."
+        None,
+        description="Several queries at once, instead of `query`; at most 64 unless the service sets another limit.",
     )
     temperature: TemperatureOrAuto | None = Field(
         None,
-        description='Left out: the collection\'s. `"auto"`: the one at which the answer rests on `effective_documents` '
-        "documents, to 1 % (softmax only).",
+        description='Left out: the collection\'s. `"auto"`: the temperature at which the answer rests on '
+        "`effective_documents` documents, within 1 % (softmax only).",
     )
     effective_documents: Annotated[Number, Ge(1)] = Field(
         8.0,
-        description='For `"auto"`: on how many documents the answer rests; at most half of those that pass.',
+        description='For `"auto"`: the number of documents on which the answer rests; at most half of those that pass.',
         json_schema_extra={"minimum": 1},
     )
     top_k: int | None = Field(
         None,
         ge=0,
         le=MAX_TOP_K,
-        description="Matches to return. Left out: 10, or at most 1,000 where `top_p` is given.",
+        description="Matches to return. Left out: 10, or at most 1,000 with `top_p`.",
     )
     top_p: Annotated[Number, Gt(0), Le(1)] | None = Field(
         None,
@@ -365,38 +383,41 @@ class AttendRequest(Wire):
     null: Null | None = Field(None, description="Left out: the collection's.")
     max_error: Annotated[Number, Gt(0)] | None = Field(
         None,
-        description="A bound asked of the certificate: on `total_variation`, and on `output_error` relative to the "
-        "largest value.",
+        description="The bound that the certificate must meet: on `total_variation`, and on `output_error` "
+        "relative to the largest value.",
         json_schema_extra={"exclusiveMinimum": 0},
     )
     full_text: FullTextField = None
     bias: BiasField = None
     min_confidence: Annotated[Number, Ge(0), Le(1)] | None = Field(
         None,
-        description="Where the collection is calibrated and asked as it was: the verdict `one` says that the "
-        "confidence of the first match is at least this.",
+        description="The confidence of the first match that the verdict `one` needs. For a calibrated "
+        "collection, with the settings of its calibration.",
         json_schema_extra={"minimum": 0, "maximum": 1},
     )
     conformal: Annotated[Number, Ge(0.5), Le(0.99)] | None = Field(
         None,
-        description="Where the collection is calibrated and asked as it was: return the set of matches that the right "
-        "one is in with this chance, of questions that have an answer; at most `top_k`, or 1,000.",
+        description="Return the set of matches that contains the right document with this probability, for "
+        "queries that have an answer; at most `top_k` or 1,000 matches. For a calibrated collection, with the "
+        "settings of its calibration.",
         json_schema_extra={"minimum": 0.5, "maximum": 0.99},
     )
     allow_missing: bool = Field(
         False,
-        description="Whether to answer also where some documents cannot be asked now, with `coverage`; else that is a "
-        "503 `shards_missing`.",
+        description="Whether to answer with `coverage` if some documents are unavailable. If false, such a "
+        "request is a 503 `shards_missing`.",
     )
     stream: bool = Field(
         False,
-        description="Whether to answer one `query` in server-sent events: `partial` answers of growing parts of the "
-        "collection, whose certificates hold for all of it, and last the `answer`.",
+        description="Whether to answer one `query` as server-sent events: `partial` answers over growing "
+        "parts of the collection, whose certificates hold for all of it, then the final `answer`.",
     )
-    read: Read | None = Field(None, description="A metadata field to read over every document that passes.")
+    read: Read | None = Field(
+        None, description="A metadata field whose values are combined over every document that passes."
+    )
     include: Annotated[list[MatchInclude], InParts] = Field(
         default=["value", "key", "metadata"],
-        description="Which fields of a match to answer, besides its numbers; `output` is the blended value.",
+        description="Fields of a match to return, besides its numbers; `output` is the blended value.",
     )
     vector_format: VectorFormat = "numbers"
 
@@ -419,17 +440,17 @@ MAX_TEMPERATURES = 1024
 
 
 class SweepRequest(Wire):
-    """A query, and the temperatures to ask it at."""
+    """A query and several temperatures."""
 
     query: Query = Field(description="A text, encoded by the collection's encoder, or a vector of the keys' width.")
-    temperatures: Annotated[list[Temperature], Len(1, MAX_TEMPERATURES)] = Field(description="At most 1,024.")
+    temperatures: Annotated[list[Temperature], Len(1, MAX_TEMPERATURES)] = Field(description="1 to 1,024 temperatures.")
     top_k: int | None = Field(None, ge=0, le=MAX_TOP_K, description="Matches to return. Left out: 10.")
     null: Null | None = Field(None, description="Left out: the collection's.")
     filter: FilterField = None
     full_text: FullTextField = None
     bias: BiasField = None
     include: Annotated[list[Include], InParts] = Field(
-        default=["key", "value", "metadata"], description="Which fields of a match to answer, besides its similarity."
+        default=["key", "value", "metadata"], description="Fields of a match to return, besides its similarity."
     )
     vector_format: VectorFormat = "numbers"
 
@@ -439,11 +460,11 @@ class SweepRequest(Wire):
 
 
 class SweptMatch(Wire):
-    """A document of the head, which is the same at every temperature."""
+    """A match of a sweep, the same at every temperature."""
 
     id: str
     similarity: float
-    part: MatchPart | None = Field(None, description="Of a document of several keys: the one that is most similar.")
+    part: MatchPart | None = Field(None, description="For a document with several keys: the most similar key.")
     key: OrNull[str] = None
     value: JSONValue = None
     metadata: dict[str, Any] | None = None
@@ -455,19 +476,19 @@ class AtTemperature(Wire):
     """The answer at one temperature."""
 
     temperature: float
-    weights: list[float] = Field(description="One for each of `matches`, in their order.")
-    rest_weight: float = Field(description="What all other documents that pass weigh together.")
+    weights: list[float] = Field(description="The weights of the `matches`, in their order.")
+    rest_weight: float = Field(description="The weight of all other documents that pass, together.")
     evidence: Evidence
 
 
 class SweepAnswer(Wire):
-    """The best documents by similarity, and what each weighs at each temperature."""
+    """The most similar documents, and the weight of each at each temperature."""
 
     matches: list[SweptMatch]
-    temperatures: list[AtTemperature] = Field(description="In the order asked.")
+    temperatures: list[AtTemperature] = Field(description="The answers in the order of the requested temperatures.")
     unknown_tokens: UnknownTokens = None
-    full_text: FullTextAnswer | None = Field(None, description="What words added, where that was asked.")
-    documents: int = Field(description="How many documents pass the filter and can be attended to.")
-    keys: int = Field(description="How many keys they have.")
+    full_text: FullTextAnswer | None = Field(None, description="The effect of `full_text`, if the request has it.")
+    documents: int = Field(description="The number of documents that pass the filter and can be attended to.")
+    keys: int = Field(description="The number of their keys.")
     warnings: Warnings = None
     took_ms: float

@@ -1,4 +1,4 @@
-"""Stateless attention on the wire: arrays in, every intermediate out."""
+"""Attention on arrays of the request, without storage: the arrays, and every intermediate result."""
 
 from __future__ import annotations
 
@@ -18,11 +18,15 @@ MAX_HOPFIELD_STEPS = 100
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
-def _nested(given: Any, kinds: tuple[type, ...], wanted: str) -> Any:
-    """Nested lists of one shape → array; says where the shape breaks."""
-    if not isinstance(given, list):
-        raise PydanticCustomError("array", "wanted {wanted} in nested lists", {"wanted": wanted})
-    level: list[Any] = [given]
+def _parse_nested(lists: Any, kinds: tuple[type, ...], expected: str) -> Any:
+    """Return the scalars of nested lists, and the shape of the lists.
+
+    Raises:
+        PydanticCustomError: the lists have no single shape, or a scalar has another type.
+    """
+    if not isinstance(lists, list):
+        raise PydanticCustomError("array", "wanted {wanted} in nested lists", {"wanted": expected})
+    level: list[Any] = [lists]
     shape: list[int] = []
     while level and isinstance(level[0], list):
         lengths = {len(item) if isinstance(item, list) else -1 for item in level}
@@ -35,12 +39,12 @@ def _nested(given: Any, kinds: tuple[type, ...], wanted: str) -> Any:
         if len(shape) > 8:
             raise PydanticCustomError("array", "wanted at most 8 levels of lists")
     if any(type(item) not in kinds for item in level):
-        raise PydanticCustomError("array", "wanted {wanted} and nothing else", {"wanted": wanted})
+        raise PydanticCustomError("array", "wanted {wanted} and nothing else", {"wanted": expected})
     return level, shape
 
 
-def _numbers(given: Any) -> Array:
-    level, shape = _nested(given, (int, float), "numbers")
+def _numbers(lists: Any) -> Array:
+    level, shape = _parse_nested(lists, (int, float), "numbers")
     try:
         array = np.asarray(level, dtype=np.float64).reshape(shape)
     except OverflowError:
@@ -50,8 +54,8 @@ def _numbers(given: Any) -> Array:
     return array
 
 
-def _bools(given: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    level, shape = _nested(given, (bool,), "true or false")
+def _bools(lists: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    level, shape = _parse_nested(lists, (bool,), "true or false")
     return np.asarray(level, dtype=np.bool_).reshape(shape)
 
 
@@ -88,7 +92,7 @@ NestedBools = TypeAliasType(
 
 
 class Parameters(Wire):
-    """What the similarities with parameters need: bilinear `W`; additive `W_q`, `W_k`, `v`."""
+    """The parameters of a similarity: `W` for bilinear; `W_q`, `W_k` and `v` for additive."""
 
     W: NestedNumbers | None = Field(None, description="bilinear, qᵀWk: [d_q, d_k]")
     W_q: NestedNumbers | None = Field(None, description="additive, vᵀtanh(W_q q + W_k k): [h, d_q]")
@@ -103,11 +107,11 @@ class Projections(Wire):
     W_K: NestedNumbers = Field(description="[d_model, n_heads · d_k]")
     W_V: NestedNumbers = Field(description="[d_model, n_heads · d_v]")
     W_O: NestedNumbers = Field(description="[n_heads · d_v, d_model]")
-    n_heads: int = Field(1, ge=1, description="Into how many heads each projection is split.")
+    n_heads: int = Field(1, ge=1, description="The number of heads into which each projection is split.")
 
 
 class AttentionRequest(Wire):
-    """Arrays to attend over. Leading dimensions, if any, broadcast."""
+    """Queries, keys and values as arrays. Leading dimensions, if any, broadcast."""
 
     query: NestedNumbers = Field(description="[..., m, d]")
     key: NestedNumbers = Field(description="[..., n, d]")
@@ -119,22 +123,23 @@ class AttentionRequest(Wire):
     temperature: Temperature = 1.0
     mask: NestedBools | None = Field(None, description="true = may attend; broadcasts to [..., m, n]")
     bias: NestedNumbers | None = Field(None, description="added to the logits; broadcasts to [..., m, n]")
-    null: Number | None = Field(None, description="The similarity of one more key, whose value is zero.")
+    null: Number | None = Field(None, description="The similarity of an additional key, whose value is zero.")
     normaliser: Normaliser = "softmax"
-    parameters: Parameters | None = Field(None, description="For bilinear and additive, and for no other similarity.")
+    parameters: Parameters | None = Field(None, description="Only for the similarities bilinear and additive.")
     projections: Projections | None = Field(None, description="Multi-head attention.")
     hopfield_steps: int | None = Field(
         None,
         ge=0,
         le=MAX_HOPFIELD_STEPS,
-        description="Attend again and again, each output the next query: the energy falls. Send the key as the value "
-        "too, and no bias, null or projections.",
+        description="The number of Hopfield updates: each output becomes the next query, and the energy "
+        "falls. Send the key as the value too, and no bias, null or projections.",
     )
     include: Annotated[list[Literal["weights", "logits"]], InParts] = Field(
         default=["weights", "logits"],
-        description="Which matrices of a number for each query and key to answer: they are most of an answer.",
+        description="The matrices to return, which have one number for each query and key. They are the "
+        "largest part of an answer.",
     )
-    intermediates: bool = Field(False, description="Also every array on the way, by name.")
+    intermediates: bool = Field(False, description="Whether to return every intermediate array too, by name.")
     vector_format: VectorFormat = "numbers"
 
     model_config = ConfigDict(
@@ -163,27 +168,28 @@ class AttentionRequest(Wire):
 
 
 class AttentionAnswer(Wire):
-    """What attention gives; of the same nesting as the arrays that came."""
+    """The result of attention, with the same nesting as the arrays of the request."""
 
-    output: NestedAnswer = Field(description="[..., m, d_v]: weights · value, through W_O where there are projections.")
+    output: NestedAnswer = Field(description="[..., m, d_v]: weights · value, through W_O if there are projections.")
     weights: NestedAnswer | None = Field(
         None,
-        description="[..., m, n], with heads [..., n_heads, m, n]: sum to 1 with null_weight. Left out where `include` "
-        "does not ask for them.",
+        description="[..., m, n], with heads [..., n_heads, m, n]; they sum to 1 with null_weight. Left out "
+        "if `include` does not list them.",
     )
     logits: NestedAnswer | None = Field(
         None,
-        description="As weights: similarity / temperature + bias; null for minus infinity. Left out likewise.",
+        description="similarity / temperature + bias, in the shape of the weights; null for minus infinity. "
+        "Left out if `include` does not list them.",
     )
     log_partition: NestedAnswer | None = Field(
-        description="[..., m]: ln Σ exp(logit), the null key's included; null for normalisers other than softmax."
+        description="[..., m]: ln Σ exp(logit), including the null key; null for normalisers other than softmax."
     )
-    null_weight: NestedAnswer = Field(description="[..., m]: the null key's share; 0 without one.")
+    null_weight: NestedAnswer = Field(description="[..., m]: the weight of the null key; 0 without a null key.")
     intermediates: dict[str, NestedAnswer] | None = Field(
         None,
         description="By name: query, key, value (projected, split into heads), similarities, logits, weights, "
-        "null_weight; with projections heads and concatenated; with hopfield_steps instead states, weights and "
-        "energies, a step each.",
+        "null_weight. With projections also heads and concatenated. With hopfield_steps instead states, "
+        "weights and energies, one per step.",
     )
 
     model_config = ConfigDict(

@@ -1,4 +1,4 @@
-"""Calibration on the wire: labelled questions, and what a collection keeps of them."""
+"""Calibration on the wire: labelled questions, and the calibration that a collection stores."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from service.schemas.wire import DocumentId, InParts, JSONValue, OrNull, Wire
 
 
 class Labels(Wire):
-    """How many questions had an answer, and had none."""
+    """The number of questions with an answer, and the number without one."""
 
     present: int
     absent: int
 
 
 class KeptCalibration(Wire):
-    """What a collection keeps of a calibration."""
+    """The stored calibration of a collection."""
 
-    version: int = Field(description="Of what is kept.")
-    documents: int = Field(description="How many the collection had.")
-    encoder: str | None = Field(description="What its texts were encoded with.")
+    version: int = Field(description="The version of the format.")
+    documents: int = Field(description="The number of documents of the collection at that time.")
+    encoder: str | None = Field(description="The encoder of the collection at that time.")
     temperature: float
     level: float = Field(description="The null key weighs as much as n keys of this similarity.")
-    full_text: float = Field(description="λ, what a rank in full text is worth in logits; 0 where words gain nothing.")
+    full_text: float = Field(description="λ: the factor of the full-text rank in a logit; 0 if words do not help.")
     labels: Labels
     outgrown: bool = Field(
-        description="Whether the collection has more than twice or less than half of these documents by now, or "
-        "another temperature or encoder: then calibrate it anew."
+        description="Whether the calibration is out of date: the collection now has more than twice or less "
+        "than half of these documents, or another temperature or encoder. Then calibrate it again."
     )
 
 
 class LabelledQuestion(Wire):
-    """A question, and what answers it."""
+    """A question and the documents that answer it."""
 
     query: Query = Field(description="A text, or a vector of the keys' width.")
-    id: OrNull[DocumentId] = Field(None, description="The document that answers it; null: none does.")
+    id: OrNull[DocumentId] = Field(None, description="The document that answers it; null if none does.")
     ids: Annotated[list[DocumentId], Len(1), InParts] | None = Field(
-        None, description="The documents that answer it, instead of `id`: each of them is right."
+        None, description="The documents that answer it, instead of `id`; each of them is a right answer."
     )
 
     @model_validator(mode="after")
-    def _labelled(self) -> LabelledQuestion:
+    def _check_label(self) -> LabelledQuestion:
         if ("id" in self.model_fields_set) == (self.ids is not None):
             raise PydanticCustomError(
                 "label", 'wanted exactly one of id and ids: "id": null says that the question has no answer'
@@ -59,44 +59,44 @@ EXAMPLE: list[JSONValue] = [
 
 
 class CalibrateRequest(Wire):
-    """Labelled questions to fit to."""
+    """Labelled questions to which the calibration is fitted."""
 
     questions: Annotated[list[LabelledQuestion], InParts] = Field(
-        description="From 50 different ones on, at least 10 with an answer and 10 without one; like those that will be "
-        "asked."
+        description="At least 50 different questions, at least 10 with an answer and 10 without one. They "
+        "should resemble later questions."
     )
     apply: bool = Field(
         False,
-        description="Whether to keep it, where `label_loss` or `log_loss` falls by more than its standard error, and "
-        "the other rises by no more than twice its own: the collection then "
-        'has this temperature, and `null` is "calibrated". Wants a key that may write.',
+        description="Whether to store the calibration if `label_loss` or `log_loss` falls by more than its "
+        "standard error, and the other rises by no more than twice its own. The collection then has this "
+        'temperature, and its `null` is "calibrated". Needs a key with write access.',
     )
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"questions": EXAMPLE}]})
 
 
 class ConfidenceCurve(Wire):
-    """sigmoid(s·x + r·z + offset), x = logit(w), z = logit(1 − v), both cut at ±40.
+    """The confidence of a first match: sigmoid(s·x + r·z + offset), x = logit(w), z = logit(1 − v), both within ±40.
 
-    w is the weight of the best document without the null key, v that of the fitted null key.
+    w is the weight of the best document without the null key, and v that of the fitted null key.
     """
 
-    slope: float = Field(description="s, where w is below ½.")
-    slope_above: float = Field(description="s, from there on.")
-    lead_slope: float = Field(description="r, where the null key has more than half of the weight.")
-    lead_slope_above: float = Field(description="r, where it has no more than half.")
-    offset: float = Field(description="The logit of the confidence where w and v are ½.")
+    slope: float = Field(description="s if w is below ½.")
+    slope_above: float = Field(description="s if w is at least ½.")
+    lead_slope: float = Field(description="r if the null key has more than half of the weight.")
+    lead_slope_above: float = Field(description="r if the null key has at most half of the weight.")
+    offset: float = Field(description="The logit of the confidence if w and v are ½.")
 
 
 class ConformalLevel(Wire):
-    """A promise, and the least weight of a match of its set."""
+    """A probability, and the smallest weight of a match in the set that keeps it."""
 
-    conformal: float = Field(description="The chance that the right one is in the set, where there is one.")
-    weight: float = Field(description="The null key left out.")
+    conformal: float = Field(description="The probability that the right document is in the set, if there is one.")
+    weight: float = Field(description="The smallest weight, computed without the null key.")
 
 
 class WithWords(Wire):
-    """What was fitted with words: with `full_text` at λ."""
+    """The fit with words, that is with `full_text` at λ."""
 
     level: float
     confidence: ConfidenceCurve
@@ -104,71 +104,83 @@ class WithWords(Wire):
 
 
 class CalibrationFigure(Wire):
-    """A figure and its standard error; null where too few questions had one."""
+    """A figure and its standard error; null if too few questions contribute."""
 
     value: float | None
     error: float | None
 
 
 class CalibrationFigures(Wire):
-    """How good confidences, ranks and sets are."""
+    """The quality of confidences, ranks and sets."""
 
     ece: CalibrationFigure = Field(
-        description="Expected calibration error of the first match's confidence, over ten bins of equal size."
+        description="The expected calibration error of the confidence of the first match, over ten bins of equal size."
     )
-    brier: CalibrationFigure = Field(description="Mean of (confidence − right)².")
+    brier: CalibrationFigure = Field(description="The mean of (confidence − right)².")
     label_loss: CalibrationFigure = Field(
-        description="−ln of the share that the right document had, or the null key where there is none: in nats, each "
-        "share counted as at least 10⁻⁶."
+        description="The mean of −ln(weight of the right document), or of the null key for a question without "
+        "an answer, in nats. Weights below 10⁻⁶ count as 10⁻⁶."
     )
-    log_loss: CalibrationFigure = Field(description="In nats; a confidence counts as at least 10⁻⁶ from 0 and 1.")
-    recall: CalibrationFigure = Field(description="At 1, of the questions that have an answer.")
-    mrr: CalibrationFigure = Field(description="Mean reciprocal rank, of these.")
+    log_loss: CalibrationFigure = Field(
+        description="The log loss of the confidence, in nats. Confidences are limited to 10⁻⁶ from 0 and 1."
+    )
+    recall: CalibrationFigure = Field(description="The recall at 1, for questions that have an answer.")
+    mrr: CalibrationFigure = Field(description="The mean reciprocal rank, for the same questions.")
     one_right: CalibrationFigure = Field(
-        description="Share of these whose verdict is `one`, the right one being first."
+        description="The share of the same questions with the verdict `one` and the right document first."
     )
-    one_wrong: CalibrationFigure = Field(description="Share of the questions without an answer whose verdict is `one`.")
+    one_wrong: CalibrationFigure = Field(
+        description="The share of questions without an answer that have the verdict `one`."
+    )
     coverage: CalibrationFigure = Field(
-        description="Share of those with an answer whose right one is in the set of 0.9: of `conformal`, and before of "
-        "`top_p`."
+        description="The share of questions with an answer whose right document is in the set for 0.9: of "
+        "`conformal`, and in `before` of `top_p`."
     )
 
 
 class CalibrationGain(Wire):
-    """What a fit is kept by."""
+    """The improvement that decides whether a fit is stored."""
 
     label_loss: CalibrationFigure
     log_loss: CalibrationFigure
 
 
 class CalibrateAnswer(Wire):
-    """What labelled questions say of a collection, and what it gains."""
+    """The result of a calibration: the fit, and its quality before and after."""
 
     temperature: float
     level: float = Field(description="The null key weighs as much as n keys of this similarity.")
     full_text: float = Field(
-        description="λ; 0 where words make the labels no likelier by more than the standard error of that, or rank "
-        "worse."
+        description="λ; 0 if words improve the likelihood of the labels by no more than its standard error, "
+        "or worsen the ranking."
     )
     confidence: ConfidenceCurve
-    conformal: list[ConformalLevel] = Field(description="Those that there are labels enough for.")
-    words: WithWords | None = Field(description="The same with words; null where `full_text` is 0.")
+    conformal: list[ConformalLevel] = Field(description="The levels for which there are enough labels.")
+    words: WithWords | None = Field(description="The fit with words; null if `full_text` is 0.")
     before: CalibrationFigures = Field(
-        description="As the collection is served: the first match's weight is taken for its confidence."
+        description="The quality with the present settings of the collection. The weight of the first match "
+        "counts as its confidence."
     )
-    after: CalibrationFigures = Field(description="Each question by a fit to four fifths of the others.")
-    after_words: CalibrationFigures | None = Field(description="With words; null where `full_text` is 0.")
-    gained: CalibrationGain = Field(description="By how much these fell, question by question, without words.")
+    after: CalibrationFigures = Field(
+        description="The quality after the fit. Each question is evaluated with a fit to four fifths of the "
+        "other questions."
+    )
+    after_words: CalibrationFigures | None = Field(description="The quality with words; null if `full_text` is 0.")
+    gained: CalibrationGain = Field(description="The decrease of these losses, question by question, without words.")
     labels: Labels
     documents: int
     encoder: str | None
-    applied: bool = Field(description="Whether it is kept.")
-    reason: str | None = Field(description="Why it is not worth keeping: it gains too little; null where it is.")
+    applied: bool = Field(description="Whether the calibration was stored.")
+    reason: str | None = Field(
+        description="The reason against storing it: the gain is too small. null if it is large enough."
+    )
     took_ms: float
 
 
 def labels(question: LabelledQuestion) -> dict[str, str]:
-    """The ids that answer it, each once, and where it stands; none where it has no answer."""
+    """Return the ids that answer a question, each once, with their JSON pointers; empty for a question without an
+    answer.
+    """
     if question.ids is None:
         return {} if question.id is None else {question.id: "/id"}
     return {identity: f"/ids/{i}" for i, identity in reversed([*enumerate(question.ids)])}

@@ -15,7 +15,10 @@ SIMILARITIES = "cosine: q·k/‖q‖‖k‖; dot: q·k; scaled_dot: q·k/√d; g
 
 
 class CollectionSettings(Wire):
-    """What a collection is. Fields left out take their defaults, and are not compared on a second PUT."""
+    """The settings of a collection.
+
+    Fields left out take their defaults. A second PUT does not compare them.
+    """
 
     similarity: Similarity | None = Field(
         None,
@@ -26,26 +29,29 @@ class CollectionSettings(Wire):
         None,
         ge=1,
         le=MAX_WIDTH,
-        description="Width of the keys. Left out: the encoder's, else set by the first write.",
+        description="The width of the keys. Left out: that of the encoder, otherwise that of the first write.",
     )
     value_dimension: int | None = Field(
-        None, ge=1, le=MAX_WIDTH, description="Width of the values. Left out: set by the first write."
+        None, ge=1, le=MAX_WIDTH, description="The width of the values. Left out: that of the first write."
     )
     encoder: OrNull[Text] = Field(
-        None, description="Left out: the service's encoder. null: none, and documents bring their vectors."
+        None,
+        description="The encoder of texts. Left out: that of the service. null: no encoder, and documents "
+        "come with their vectors.",
     )
     value_from: Literal["value", "key"] = Field(
         "value",
-        description="Where a missing `value_vector` comes from: the text of the value, or the key vector.",
+        description="The source of a missing `value_vector`: the text of the value, or the key vector.",
     )
     temperature: Temperature | None = Field(
         None,
-        description="The default of its queries. Left out: with cosine or dot the encoder's own, see GET "
-        "/v1/models, which is 0.05 for all-MiniLM-L6-v2; with scaled_dot that of dot over √d; with gaussian 1, unless "
-        "the encoder's maker compares by distance. Without an encoder 0.05 for cosine, else 1.",
+        description="The default temperature of queries. Left out: with cosine or dot, that of the encoder "
+        "(see GET /v1/models), 0.05 for all-MiniLM-L6-v2; with scaled_dot, that of dot divided by √d; with "
+        "gaussian 1, unless the encoder is made for distances. Without an encoder: 0.05 for cosine, otherwise "
+        "1.",
     )
     null: Null | None = Field(
-        None, description='The default null key of its queries. Left out: "auto" with an encoder, else false.'
+        None, description='The default null key of queries. Left out: "auto" with an encoder, otherwise false.'
     )
 
     model_config = ConfigDict(
@@ -54,71 +60,81 @@ class CollectionSettings(Wire):
 
 
 class CollectionChange(Wire):
-    """What may change in a collection that exists."""
+    """The settings that may change in an existing collection."""
 
-    temperature: Temperature | None = Field(None, description="The default of its queries. Left out: stays as it is.")
+    temperature: Temperature | None = Field(
+        None, description="The default temperature of queries. Left out: unchanged."
+    )
     null: Null | None = Field(
-        None, description="The default null key of its queries. Left out: stays as it is; false: none."
+        None, description="The default null key of queries. Left out: unchanged; false: no null key."
     )
 
     calibration: OrNull[Literal[None]] = Field(
         None,
-        description="null takes the calibration away, and with it the temperature and the null key that it brought.",
+        description="null removes the calibration, with the temperature and the null key that it set.",
     )
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"temperature": 0.1, "null": 0.4}]})
 
 
 class Spread(Wire):
-    """Similarities, as a normal distribution."""
+    """A normal distribution of similarities."""
 
     mean: float
     deviation: float
 
 
 class NullBackground(Wire):
-    """What the null key takes for unrelated: similarities that mean nothing, as a normal distribution."""
+    """The similarities of unrelated questions and documents, as a normal distribution.
+
+    The null key follows from them.
+    """
 
     mean: float
     deviation: float
     of: Literal["encoder", "keys", "both", "labels"] = Field(
-        description="Whose: the encoder's, of unrelated questions and texts; those of two different documents' keys; "
-        "between the two; or of labelled questions, which fit the mean and leave no deviation."
+        description="The source. `encoder`: unrelated questions and texts. `keys`: the keys of two different "
+        "documents. `both`: a blend of these two. `labels`: labelled questions, which set the mean; the deviation is "
+        "0."
     )
-    pairs: int = Field(description="Of keys that were compared; 0 where it is the encoder's alone, or of labels.")
+    pairs: int = Field(
+        description="The number of pairs of keys that were compared; 0 for the sources `encoder` and `labels`."
+    )
     short: Spread | None = Field(
-        description="What it is for a question of one to three words, where most keys are as short: unrelated words "
-        "are more similar than sentences. Null where keys are longer, and without an encoder."
+        description="The distribution for a question of one to three words, if most keys are as short: unrelated words "
+        "are more similar than sentences. null if keys are longer, and without an encoder."
     )
 
 
 class CollectionAnswer(Wire):
-    """A collection's settings, its size, and whether it can be asked."""
+    """The settings of a collection, its size, and whether it is ready for queries."""
 
     name: CollectionName
     similarity: Similarity = Field(description=SIMILARITIES)
-    dimension: int | None = Field(description="Width of the keys; null before it is known.")
-    value_dimension: int | None = Field(description="Width of the values; null before it is known.")
-    encoder: str | None = Field(description="What its texts are encoded with; null: its documents bring vectors.")
-    precision: str | None = Field(description="The numbers that encoder computed in: float32 or bfloat16.")
+    dimension: int | None = Field(description="The width of the keys; null before it is set.")
+    value_dimension: int | None = Field(description="The width of the values; null before it is set.")
+    encoder: str | None = Field(description="The encoder of its texts; null if its documents come with vectors.")
+    precision: str | None = Field(description="The number format of the encoder: float32 or bfloat16.")
     value_from: Literal["value", "key"]
     temperature: Temperature
     null: Null
     background: NullBackground | None = Field(
-        description="What a null key with a name stands on; null without one, and before it can be measured."
+        description="The basis of a null key with a name; null without one, and before it can be measured."
     )
     null_similarity: float | None = Field(
         description="The similarity of the null key at the collection's temperature, over all of its documents."
     )
-    calibration: KeptCalibration | None = Field(description="What labelled questions said of it; null without any.")
-    documents: int = Field(description="How many it holds that can be attended to.")
-    keyless: int = Field(description="How many it holds besides, without a key: found by id and filter, never weighed.")
+    calibration: KeptCalibration | None = Field(description="The stored calibration; null without one.")
+    documents: int = Field(description="The number of documents that can be attended to.")
+    keyless: int = Field(
+        description="The number of further documents, which have no key: they are found by id and filter, and "
+        "never weighed."
+    )
     keys: int | None = Field(
-        description="How many keys its documents have, one each but for those of several; null until it is `ready`."
+        description="The number of keys of its documents: one each, or several. null until it is `ready`."
     )
     ready: bool = Field(
-        description="False while its keys are being read from disk after a start, or as a demo collection it is being "
-        "loaded."
+        description="False while its keys are read from disk after a start, or while it is loaded as a demo collection."
     )
 
     model_config = ConfigDict(
@@ -148,11 +164,13 @@ class CollectionAnswer(Wire):
 
 
 class CollectionList(Wire):
-    """Every collection by name, or a page of them."""
+    """The collections by name: all, or one page."""
 
     collections: list[CollectionAnswer]
-    next_cursor: str | None = Field(description="Where the next page begins; null at the end, and with a limit of 0.")
-    access: Literal["read", "write"] = Field(description="What this caller may do.")
+    next_cursor: str | None = Field(
+        description="The position of the next page; null at the end, and with a limit of 0."
+    )
+    access: Literal["read", "write"] = Field(description="The access of this caller.")
 
 
 MAX_FIELDS, MAX_VALUES = 100, 1000  # in an answer; the values, of each field
@@ -163,17 +181,19 @@ FieldName = Annotated[
 
 
 class FieldsQuery(Wire):
-    """Which fields of which documents; without `fields` and `filter`, all of them."""
+    """The fields and documents to examine; without `fields` and `filter`, all of them."""
 
     fields: list[FieldName] | None = Field(
         None,
         max_length=MAX_FIELDS,
-        description="As filters write them: `metadata.` and a name. Left out: all that a document which passes has, in "
-        f"the order of their names, {MAX_FIELDS} in an answer.",
+        description="The fields as in filters: `metadata.` and a name. Left out: all fields of the documents that "
+        "pass, in the order of their names, ",
     )
     filter: FilterField = Field(None, description="Only documents that pass.")
-    values: bool = Field(False, description="Also name the values, each with how many documents have it.")
-    limit: int = Field(100, ge=1, le=MAX_VALUES, description="Values of each field in an answer.")
+    values: bool = Field(
+        False, description="Whether to list the values of each field, with the number of documents that have each."
+    )
+    limit: int = Field(100, ge=1, le=MAX_VALUES, description="The maximum number of values of each field in an answer.")
     cursor: Text | None = Field(
         None,
         description="A `next_cursor` of the answer before, the rest of the request being the same: the one of a field "
@@ -193,39 +213,44 @@ class FieldsQuery(Wire):
 
 
 class FieldValue(Wire):
-    """A value of a field."""
+    """A value of a field, with its number of documents."""
 
-    value: Scalar = Field(description="A text, a number, true, false; or null as an element of a list.")
-    count: int = Field(description="How many documents have it, as the field itself or as an element of its list.")
+    value: Scalar = Field(description="A text, a number, true or false; null only as an element of a list.")
+    count: int = Field(
+        description="The number of documents that have it, as the field itself or as an element of its list."
+    )
 
 
 class FieldFacts(Wire):
-    """What one field holds in the documents that pass."""
+    """The facts of one field, over the documents that pass the filter."""
 
     types: list[Literal["integer", "number", "text", "boolean", "null", "list", "object"]] = Field(
-        description="Those that occur. `integer` is a number without a point or an exponent, `number` one with; a list "
-        "adds `list`, and the types of the scalars in it; what is in an `object` is told under its paths."
+        description="The types that occur. `integer` is a number without a point or an exponent, `number` one "
+        "with. A list adds `list` and the types of its scalars. The fields inside an `object` are listed "
+        "under their own paths."
     )
-    count: int = Field(description="How many documents have the field; null counts as not having it.")
+    count: int = Field(description="The number of documents that have the field; null counts as absent.")
     distinct: int = Field(
-        description='How many values differ: 1, 1.0, "1" and true are four. Of a list, the scalars in it.'
+        description='The number of different values: 1, 1.0, "1" and true are four. For a list, its scalars count.'
     )
     min: int | float | str | None = Field(
-        description="The least number; where there is no number, the first text by code point; else null."
+        description="The smallest number. If there are only texts, the first by code point; otherwise null."
     )
-    max: int | float | str | None = Field(description="The greatest number, else the last text, else null.")
+    max: int | float | str | None = Field(
+        description="The largest number. If there are only texts, the last by code point; otherwise null."
+    )
     values: list[FieldValue] | None = Field(
-        description="Those of most documents first, then null, false, true, numbers and texts in their order; null "
-        "where `values` was not asked for."
+        description="The most frequent values first, then null, false, true, numbers and texts in their "
+        "order; null without `values` in the request."
     )
-    next_cursor: str | None = Field(description="Where the next values begin; null at the end.")
+    next_cursor: str | None = Field(description="The position of the next values; null at the end.")
 
 
 class FieldsAnswer(Wire):
-    """The facts by field, in the order of their names or as they were asked for."""
+    """The facts by field, in the order of their names or of the request."""
 
     fields: dict[str, FieldFacts]
-    next_cursor: str | None = Field(description="Where further fields begin; null at the end.")
+    next_cursor: str | None = Field(description="The position of further fields; null at the end.")
 
     model_config = ConfigDict(
         json_schema_extra={

@@ -1,4 +1,4 @@
-"""One question, four ways, on the wire."""
+"""A comparison of four ways to answer one question, on the wire."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ MAX_ROWS = 1000
 
 
 class Comparing(Wire):
-    """A question, asked in four ways."""
+    """A question to answer in four ways."""
 
-    query: Text = Field(description="The question: a text, for all four ways.")
+    query: Text = Field(description="The question, a text, for all four ways.")
     temperature: Temperature | None = Field(
-        None, description="Of attention. Left out: the collection's; of rows, the encoder's own."
+        None, description="The temperature of attention. Left out: the collection's; for rows, the encoder's."
     )
-    top_k: int = Field(10, ge=0, le=MAX_TOP_K, description="Rows to return, in each of the four.")
-    null: Null | None = Field(None, description='Of attention. Left out: the collection\'s; of rows, "auto".')
+    top_k: int = Field(10, ge=0, le=MAX_TOP_K, description="Rows to return for each of the four ways.")
+    null: Null | None = Field(
+        None, description='The null key of attention. Left out: the collection\'s; for rows, "auto".'
+    )
 
 
 class CompareRequest(Comparing):
@@ -45,14 +47,14 @@ class Row(Wire):
     """A row of the request."""
 
     id: DocumentId | None = Field(None, description="Left out: its position, from 1.")
-    key: Text = Field(description="What SQL's `=` compares, and what attention encodes.")
+    key: Text = Field(description="The text that SQL's `=` compares and attention encodes.")
     value: JSONValue = Field(None, description="Left out: the key text.")
 
 
 class CompareRowsRequest(Comparing):
-    """A question to rows that come with it; nothing is stored."""
+    """A question to the rows of the request; nothing is stored."""
 
-    rows: Annotated[list[Row], Len(0, MAX_ROWS)] = Field(description="At most 1,000; each id once.")
+    rows: Annotated[list[Row], Len(0, MAX_ROWS)] = Field(description="At most 1,000 rows; each id once.")
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -64,7 +66,7 @@ class CompareRowsRequest(Comparing):
 
 
 class SQLRow(Wire):
-    """A row as the database answered it."""
+    """A row in the answer of the database."""
 
     id: str
     key: str | None
@@ -72,36 +74,37 @@ class SQLRow(Wire):
 
 
 class SQLAnswer(Wire):
-    """The statement that was run, and what it found."""
+    """An SQL statement and the rows that it found."""
 
-    statement: str = Field(description="The SQL as it was run, with named parameters.")
+    statement: str = Field(description="The SQL statement as it was run, with named parameters.")
     parameters: dict[str, Any] = Field(
-        description="What the statement's parameters stood for. Bytes, as which numbers beyond 64 bits are compared, "
-        "are written as SQL writes them: X'0A'."
+        description="The values of the parameters. Numbers beyond 64 bits are compared as bytes, and bytes "
+        "are written as in SQL: X'0A'."
     )
     rows: list[SQLRow]
     took_ms: float
 
 
 class TopKAnswer(Wire):
-    """The nearest documents, without weights: always some, whether or not anything matched."""
+    """The nearest documents, without weights. There are always some, even if nothing matches."""
 
     matches: list[SweptMatch]
-    documents: int = Field(description="How many were compared.")
+    documents: int = Field(description="The number of documents compared.")
     took_ms: float
 
 
 class CompareAnswer(Wire):
-    """One question asked in four ways, all of the same version of the rows."""
+    """The four answers to one question, all from one version of the rows."""
 
-    sql: SQLAnswer = Field(description="SQL's `=` on the key: the question has to be the very text.")
+    sql: SQLAnswer = Field(description="The answer of SQL's `=` on the key: the question must equal the whole text.")
     full_text: SQLAnswer = Field(
-        description="The database's full text: the question's words quoted and joined by OR; SQLite ranks by bm25, "
-        "PostgreSQL by ts_rank_cd, which does not know how rare a word is."
+        description="The answer of the full-text search of the database: the words of the question, quoted "
+        "and joined by OR. SQLite ranks by bm25; PostgreSQL ranks by ts_rank_cd, which ignores how rare a "
+        "word is."
     )
     top_k: TopKAnswer
     attention: AttendAnswer
     background: NullBackground | None = Field(
-        description="What attention's null key stands on beside this question, where it is one with a name: the null "
-        "similarity at any temperature follows from its `mean` and `deviation`."
+        description="The basis of the null key of this question, if it has a name. Its `mean` and `deviation` "
+        "give the null similarity at any temperature."
     )

@@ -29,46 +29,46 @@ from service.schemas.wire import (
 class Part(Wire):
     """A part of a key text: from character `start` up to `end`."""
 
-    start: int = Field(ge=0, description="Characters before it.")
-    end: int = Field(ge=0, description="Characters up to its end.")
+    start: int = Field(ge=0, description="The number of characters before the part.")
+    end: int = Field(ge=0, description="The number of characters up to its end.")
 
 
 class MatchPart(Wire):
-    """Which key of a document it is, and of which part of the key text, where it was split."""
+    """A key of a document, and its part of the key text if the text was split."""
 
-    index: int = Field(ge=0, description="From 0, in the order of `key_vectors`.")
-    start: int | None = Field(None, ge=0, description="Characters before the part.")
-    end: int | None = Field(None, ge=0, description="Characters up to its end.")
+    index: int = Field(ge=0, description="The index of the key in `key_vectors`, from 0.")
+    start: int | None = Field(None, ge=0, description="The number of characters before the part.")
+    end: int | None = Field(None, ge=0, description="The number of characters up to its end.")
 
 
 class Split(Wire):
-    """A long text becomes several keys, one for each part of it."""
+    """The way to split a long text into several keys, one for each part."""
 
     tokens: int | None = Field(
         None,
         ge=1,
-        description="Of a part at most, as the encoder counts them, special ones included. Left out: as many as it "
-        "reads.",
+        description="The maximum number of tokens in a part, counted by the encoder with special tokens. Left "
+        "out: as many as the encoder reads.",
     )
     overlap: int | None = Field(
-        None, ge=0, description="How many of them a part shares with the one before it. Left out: an eighth."
+        None, ge=0, description="The number of tokens that a part shares with the part before it. Left out: an eighth."
     )
 
 
 METADATA_SCHEMA: dict[str, Any] = {
     "type": "object",
-    "description": "Any JSON object, at most 32 levels deep; filters compare its fields: `metadata.loc.page` is `page` "
-    "in the object `loc`, unless there is a field of the name `loc.page`. The paths of nested fields take at most "
-    "65,536 characters.",
+    "description": "A JSON object of at most 32 levels. Filters compare its fields: `metadata.loc.page` is "
+    "`page` in the object `loc`, unless there is a field with the name `loc.page`. The paths of nested "
+    "fields have at most 65,536 characters.",
     "additionalProperties": True,
     "examples": [{"year": 1993, "shelf": "QA76", "topics": ["databases"], "loc": {"page": 7}}],
 }
 
 
-def _object(given: Any) -> Any:
-    if not isinstance(given, dict):
+def _object(metadata: Any) -> Any:
+    if not isinstance(metadata, dict):
         raise PydanticCustomError("metadata", "wanted an object")
-    return json_value(given)
+    return json_value(metadata)
 
 
 Metadata = TypeAliasType("Metadata", Annotated[Any, PlainValidator(_object), WithJsonSchema(METADATA_SCHEMA)])
@@ -83,70 +83,81 @@ DOCUMENT: dict[str, Any] = {
 
 
 class DocumentBody(Wire):
-    """A document without its id. One without a key, text or vector, is found by id and filter and never weighed."""
+    """A document without its id.
+
+    A document without a key, text or vector, is found by id and filter, and never weighed.
+    """
 
     key: OrNull[Text] = Field(
         None,
-        description="The text that queries are compared with; null: none. Encoded where the collection has an encoder "
-        "and no vector is sent.",
+        description="The text that queries are compared with; null: none. It is encoded if the collection has "
+        "an encoder and the request has no vector.",
     )
     value: JSONValue = Field(
-        None, description="What is found there: any JSON. Left out: the key text, also after the key changes."
+        None, description="The content of the document, any JSON. Left out: the key text, even after the key changes."
     )
     metadata: Metadata = Field(default_factory=dict)
     key_vector: Vector | None = Field(
-        None, description="Left out: encoded from `key`; without an encoder, the document is keyless."
+        None,
+        description="The vector of the key. Left out: encoded from `key`. Without an encoder, the document "
+        "then has no key.",
     )
     key_vectors: list[Vector] | None = Field(
         None,
         min_length=1,
         max_length=MAX_KEYS,
-        description="Several keys, in place of `key_vector`: its weight is the sum of theirs, its similarity the best.",
+        description="Several keys, instead of `key_vector`. The weight of the document is the sum of their "
+        "weights, its similarity the largest.",
     )
     parts: list[Part] | None = Field(
         None,
         max_length=MAX_KEYS,
-        description="With `key_vectors`: which part of the key text each is of, so that a match says where.",
+        description="With `key_vectors`: the part of the key text of each, which a match then reports.",
     )
     split: Split | None = Field(
-        None, description="How to split a key text that is longer than the encoder reads; `{}` for its own length."
+        None,
+        description="The way to split a key text that is longer than the encoder reads; `{}` for the length "
+        "that it reads.",
     )
     value_vector: Vector | None = Field(
         None,
-        description="What the output blends. Left out: encoded from `value` where that is text and the collection's "
-        "`value_from` is `value`, else the key vector.",
+        description="The vector that the output blends. Left out: encoded from `value` if that is a text and "
+        "the collection has `value_from`: `value`; otherwise the key vector.",
     )
 
     model_config = ConfigDict(json_schema_extra={"examples": [DOCUMENT]})
 
 
 class DocumentPatch(Wire):
-    """A merge patch (RFC 7396) of a document; fields left out stay as they are."""
+    """A merge patch (RFC 7396) of a document; fields left out stay unchanged."""
 
     key: OrNull[Text] = Field(None, description="The new key text; null removes it.")
     value: JSONValue = Field(
         None,
-        description="An object is merged into an object; null makes it the key text. Left out, a value that was never "
-        "sent follows a new `key`.",
+        description="The new value. An object is merged into an object; null makes it the key text. Left out: "
+        "unchanged, but a value that was never sent follows a new `key`.",
     )
     metadata: OrNull[Metadata] = Field(
-        None, description="Merged with what is stored: null removes a field, or all of them."
+        None, description="Merged into the stored metadata: null removes a field, or all of them."
     )
-    key_vector: OrNull[Vector] = Field(None, description="null: encoded again from the key text.")
+    key_vector: OrNull[Vector] = Field(None, description="The new vector; null: encoded again from the key text.")
     key_vectors: OrNull[list[Vector]] = Field(
-        None, min_length=1, max_length=MAX_KEYS, description="Several keys; null: encoded again, as one."
+        None, min_length=1, max_length=MAX_KEYS, description="Several keys; null: encoded again, as one key."
     )
     parts: OrNull[list[Part]] = Field(
         None,
         max_length=MAX_KEYS,
-        description="Of the `key_vectors` sent beside them, else of those that are stored; null: there are none.",
+        description="The parts of the `key_vectors` in the request, otherwise of the stored ones; null "
+        "removes the parts.",
     )
     split: OrNull[Split] = Field(
         None,
-        description="How to split the key text, which is encoded again; null: not. Needed with another `key` "
-        "where the text was split.",
+        description="The way to split the key text, which is then encoded again; null: do not split. Needed "
+        "with a new `key` if the old text was split.",
     )
-    value_vector: OrNull[Vector] = Field(None, description="null: made again as for a new document.")
+    value_vector: OrNull[Vector] = Field(
+        None, description="The new vector; null: computed again as for a new document."
+    )
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"metadata": {"year": 1994, "shelf": None}}, {"value": "A second course"}]}
@@ -154,7 +165,7 @@ class DocumentPatch(Wire):
 
 
 class Document(DocumentBody):
-    """A document, as it is sent."""
+    """A document in a request."""
 
     id: DocumentId
 
@@ -162,30 +173,39 @@ class Document(DocumentBody):
 
 
 class DocumentAnswer(Wire):
-    """A stored document: its id, and the fields that were asked for."""
+    """A stored document: its id and the requested fields."""
 
     id: str
     key: OrNull[str] = None
     value: JSONValue = None
     metadata: Metadata | None = None
-    key_vector: OrNull[VectorAnswer] = Field(None, description="null where it is keyless.")
-    key_vectors: list[VectorAnswer] | None = Field(None, description="In its place, where there are several.")
-    parts: list[Part] | None = Field(None, description="Beside them: which part of the key text each is of.")
-    value_vector: OrNull[VectorAnswer] = Field(None, description="null where it is keyless and has none of its own.")
+    key_vector: OrNull[VectorAnswer] = Field(
+        None, description="The vector of the key; null for a document without a key."
+    )
+    key_vectors: list[VectorAnswer] | None = Field(
+        None, description="The vectors of several keys, instead of `key_vector`."
+    )
+    parts: list[Part] | None = Field(None, description="With `key_vectors`: the part of the key text of each.")
+    value_vector: OrNull[VectorAnswer] = Field(
+        None,
+        description="The vector that the output blends; null for a document with neither a key nor a value "
+        "vector of its own.",
+    )
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"id": "qa76", **DOCUMENT}]})
 
 
 class DocumentBatch(Wire):
-    """Many documents, written all or none."""
+    """A batch of documents, of which either all or none are written."""
 
     documents: Annotated[list[Document], Len(1), InParts] = Field(
-        description="Each id once; 10,000 documents unless set otherwise."
+        description="The documents, each id once; at most 10,000 unless the service sets another limit."
     )
     mode: Literal["upsert", "create", "skip"] = Field(
         "upsert",
-        description="What becomes of a document whose id is taken. `upsert`: it replaces the one that is there. "
-        "`create`: everything is refused with 409. `skip`: what is there stays as it is, and the answer names it.",
+        description="The treatment of a document whose id exists. `upsert`: it replaces the stored document. "
+        "`create`: the whole request is refused with 409. `skip`: the stored document stays unchanged, and "
+        "the answer lists the id.",
     )
 
     model_config = ConfigDict(
@@ -203,27 +223,31 @@ class DocumentBatch(Wire):
 
 
 class Upserted(Wire):
-    """What a write did."""
+    """The result of a write."""
 
-    upserted: int = Field(description="How many documents were written.")
+    upserted: int = Field(description="The number of documents written.")
     skipped: list[str] | None = Field(
-        None, description='With `mode: "skip"` only: ids that were taken, whose documents stay as they are.'
+        None, description='Only with `mode: "skip"`: existing ids, whose documents stay unchanged.'
     )
     truncated: list[str] = Field(description="Ids of documents whose text was longer than the encoder reads.")
 
 
 class DocumentQuery(Wire):
-    """Which documents to list, in id order; without `ids` and `filter`, all of them."""
+    """A request for documents, in the order of their ids; without `ids` and `filter`, for all of them."""
 
-    ids: Annotated[list[DocumentId], InParts] | None = Field(None, description="Only these; unknown ids are silent.")
-    filter: FilterField = Field(None, description="Only documents that pass.")
+    ids: Annotated[list[DocumentId], InParts] | None = Field(
+        None, description="Only documents with these ids; unknown ids are ignored."
+    )
+    filter: FilterField = Field(None, description="Only documents that pass the filter.")
     include: Annotated[list[DocumentInclude], InParts] = Field(
         default=["key", "value", "metadata"],
-        description="Which fields to answer, besides the id; `sent_value` is the `value` only where one was sent.",
+        description="The fields to return, besides the id; `sent_value` is the `value` only if a request set one.",
     )
-    limit: int = Field(100, ge=0, le=MAX_PAGE, description="Documents on a page; 0 for the `count` alone.")
-    cursor: Text | None = Field(None, description="`next_cursor` of the page before.")
-    count: bool = Field(False, description="Also count the documents that pass, whatever the limit.")
+    limit: int = Field(
+        100, ge=0, le=MAX_PAGE, description="The maximum number of documents on a page; 0 for the `count` alone."
+    )
+    cursor: Text | None = Field(None, description="The `next_cursor` of the page before.")
+    count: bool = Field(False, description="Whether to count all documents that pass, whatever the limit.")
     vector_format: VectorFormat = "numbers"
 
     model_config = ConfigDict(
@@ -240,20 +264,24 @@ class DocumentPage(Wire):
     """A page of documents."""
 
     documents: list[DocumentAnswer]
-    next_cursor: str | None = Field(description="Where the next page begins; null at the end, and with a limit of 0.")
-    count: int | None = Field(description="How many documents pass in all; null where `count` was not asked for.")
+    next_cursor: str | None = Field(
+        description="The position of the next page; null at the end, and with a limit of 0."
+    )
+    count: int | None = Field(description="The number of all documents that pass; null without `count` in the request.")
     warnings: Warnings = None
 
 
 class DocumentDelete(Wire):
-    """Which documents to delete: exactly one of the two."""
+    """The documents to delete, by exactly one of `ids` and `filter`."""
 
     forms: ClassVar[tuple[Form, ...]] = (
         Form("DeleteByIds", "ids", "The documents of these ids."),
         Form("DeleteByFilter", "filter", "Every document that passes."),
     )
 
-    ids: Annotated[list[DocumentId], InParts] | None = Field(None, description="Unknown ids are silent.")
+    ids: Annotated[list[DocumentId], InParts] | None = Field(
+        None, description="The ids of the documents; unknown ids are ignored."
+    )
     filter: FilterField = Field(None, description="Every document that passes.")
 
     model_config = ConfigDict(
@@ -267,37 +295,39 @@ class DocumentDelete(Wire):
 
 
 class Deleted(Wire):
-    """How many documents were there and are no more."""
+    """The number of documents that were deleted."""
 
     deleted: int
 
 
 class ValuePatch(Wire):
-    """A merge patch (RFC 7396) of what many documents hold; fields left out stay as they are, and so do keys."""
+    """A merge patch (RFC 7396) of the contents of many documents. Fields left out stay unchanged, and so do keys."""
 
     value: JSONValue = Field(
         None,
-        description="An object is merged into an object, null makes it the key text. Where the collection encodes "
-        "values, the value vectors follow, and null is a 422.",
+        description="The new value. An object is merged into an object, null makes it the key text. If the "
+        "collection encodes values, the value vectors follow, and null is a 422.",
     )
     metadata: OrNull[Metadata] = Field(
-        None, description="Merged with what is stored: null removes a field, or all of them."
+        None, description="Merged into the stored metadata: null removes a field, or all of them."
     )
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"metadata": {"shelf": "QA77", "lent": None}}]})
 
 
 class DocumentUpdate(Wire):
-    """Which documents to change, exactly one of `ids` and `filter`, and how."""
+    """A patch and the documents to change, by exactly one of `ids` and `filter`."""
 
     forms: ClassVar[tuple[Form, ...]] = (
         Form("UpdateByIds", "ids", "The documents of these ids."),
         Form("UpdateByFilter", "filter", "Every document that passes."),
     )
 
-    ids: Annotated[list[DocumentId], InParts] | None = Field(None, description="Unknown ids are silent.")
+    ids: Annotated[list[DocumentId], InParts] | None = Field(
+        None, description="The ids of the documents; unknown ids are ignored."
+    )
     filter: FilterField = Field(None, description="Every document that passes.")
-    patch: ValuePatch = Field(description="Merged into each of them.")
+    patch: ValuePatch = Field(description="The patch that is merged into each document.")
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -313,6 +343,6 @@ class DocumentUpdate(Wire):
 
 
 class Updated(Wire):
-    """How many documents there were to change; all of them are changed."""
+    """The number of documents that were changed."""
 
     updated: int

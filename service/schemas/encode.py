@@ -13,14 +13,14 @@ from service.schemas.wire import InParts, Text, VectorFormat, Wire
 
 
 class EncodeRequest(Wire):
-    """Texts to encode, in any number up to the service's limit."""
+    """Texts to encode, up to the limit of the service."""
 
-    texts: Annotated[list[Text], InParts] = Field(description="Any Unicode text; the empty one has a vector too.")
+    texts: Annotated[list[Text], InParts] = Field(description="The texts: any Unicode, even empty.")
     model: Text | None = Field(None, description="A name of GET /v1/models. Left out: the service's.")
     purpose: Literal["document", "query"] = Field(
-        "document", description="What the texts are, to a model that reads questions and documents differently."
+        "document", description="The kind of the texts, for a model that reads questions and documents differently."
     )
-    tokens: bool = Field(False, description="Also the tokens of each text, for at most 1,000 texts.")
+    tokens: bool = Field(False, description="Whether to return the tokens of each text too, for at most 1,000 texts.")
     vector_format: VectorFormat = "numbers"
 
     model_config = ConfigDict(
@@ -34,9 +34,9 @@ class EncodeRequest(Wire):
 
 
 class Token(Wire):
-    """A piece of the text, from character `start` up to `end`, counted in Unicode code points.
+    """A token: the piece of the text from character `start` up to `end`, in Unicode code points.
 
-    Both are 0 for a token that is not in the text: one that the model adds, such as `[CLS]`, or its prompt's.
+    Both are 0 for a token outside the text: one that the model adds, such as `[CLS]`, or one of its prompt.
     """
 
     text: str
@@ -45,14 +45,16 @@ class Token(Wire):
 
 
 class EncodeAnswer(Wire):
-    """A vector a text, in order, and what the model made of each text."""
+    """The vectors of the texts, in order, and facts about how the model read each text."""
 
     model: str
     dimension: int
-    embeddings: NestedAnswer = Field(description="[n, dimension]: a vector a text.")
-    token_counts: list[int] = Field(description="Tokens of the whole text, special ones included.")
-    truncated: list[bool] = Field(description="Whether the model reads less than the whole text.")
-    unknown_tokens: list[int] = Field(description="Tokens that the model reads as one and the same.")
+    embeddings: NestedAnswer = Field(description="[n, dimension]: one vector per text.")
+    token_counts: list[int] = Field(description="The number of tokens of each whole text, special tokens included.")
+    truncated: list[bool] = Field(description="Whether each text is longer than the model reads.")
+    unknown_tokens: list[int] = Field(
+        description="The number of tokens of each text that the model does not know, and reads as one and the same."
+    )
     tokens: list[list[Token]] | None = Field(None, description="The tokens that the model reads of each text.")
 
 
@@ -62,21 +64,27 @@ Numbers = Annotated[list[int], Len(1, MAX_NAMED)]
 
 
 class TraceRequest(Wire):
-    """A text, or a pair of texts, and what to look at."""
+    """A text, or a pair of texts, and the values of the model to return."""
 
     text: Text = Field(
-        description="What the model is to read; with `pair` at most 65,536 characters.",
+        description="The text that the model reads; with `pair` at most 65,536 characters together.",
         json_schema_extra={"maxLength": MAX_CHARACTERS},
     )
-    pair: Text | None = Field(None, description="A second text, which the model reads behind the first.")
+    pair: Text | None = Field(None, description="A second text, which the model reads after the first.")
     model: Text | None = Field(None, description="A name of GET /v1/models. Left out: the service's.")
-    layers: Numbers | None = Field(None, description="From 0, or from the last as -1. Left out: the last.")
-    heads: Numbers | None = Field(None, description="From 0, or from the last as -1. Left out: all.")
-    causal: bool = Field(False, description="Each token attends only to itself and those before it, as in a decoder.")
+    layers: Numbers | None = Field(
+        None, description="The layers to return, from 0, or from the last as -1. Left out: the last."
+    )
+    heads: Numbers | None = Field(
+        None, description="The heads to return, from 0, or from the last as -1. Left out: all."
+    )
+    causal: bool = Field(
+        False, description="Whether each token attends only to itself and the tokens before it, as in a decoder."
+    )
     include: Annotated[list[TraceInclude], InParts] = Field(
         default=[],
-        description="The heads' logits before the softmax, their query, key and value vectors, and how much each step "
-        "changes a token.",
+        description="Further values to return: the logits of the heads before the softmax, their query, key "
+        "and value vectors, and how much each step changes a token.",
     )
     vector_format: VectorFormat = "numbers"
 
@@ -91,24 +99,24 @@ class TraceRequest(Wire):
 
 
 class TracedToken(Wire):
-    """A token; `start` and `end` are 0 where it is in neither text."""
+    """A token; `start` and `end` are 0 for a token outside both texts."""
 
     text: str
-    start: int = Field(description="Its first character in its text, in Unicode code points.")
+    start: int = Field(description="The position of its first character in its text, in Unicode code points.")
     end: int
-    sequence: int | None = Field(description="0: of text; 1: of pair; null: added by the model, as [CLS].")
+    sequence: int | None = Field(description="0: in text; 1: in pair; null: added by the model, such as [CLS].")
 
 
 class Changes(Wire):
-    """How far a layer moves each token, as a part of the token's length: [n] each."""
+    """The relative changes of the tokens in a layer, each as a share of the length of the token: [n]."""
 
-    attention: NestedAnswer = Field(description="What attention adds.")
-    feed_forward: NestedAnswer = Field(description="What the feed-forward network adds.")
-    layer: NestedAnswer = Field(description="The whole layer, its normalisations included.")
+    attention: NestedAnswer = Field(description="The change by attention.")
+    feed_forward: NestedAnswer = Field(description="The change by the feed-forward network.")
+    layer: NestedAnswer = Field(description="The change by the whole layer, including normalisation.")
 
 
 class TraceAnswer(Wire):
-    """Tokens, and of each chosen layer and head how much each token rests on each."""
+    """The tokens, and how each token attends to the others, for each chosen layer and head."""
 
     model: str
     tokens: list[TracedToken]
@@ -117,7 +125,7 @@ class TraceAnswer(Wire):
     attention: NestedAnswer = Field(
         description="[layer][head][i][j]: the weight of token j for token i; rows sum to 1."
     )
-    logits: NestedAnswer | None = Field(None, description="[layer][head][i][j]; null where causal hides j.")
+    logits: NestedAnswer | None = Field(None, description="[layer][head][i][j]; null if `causal` hides token j.")
     query: NestedAnswer | None = Field(None, description="[layer][head][i][d_k]")
     key: NestedAnswer | None = Field(None, description="[layer][head][i][d_k]")
     value: NestedAnswer | None = Field(None, description="[layer][head][i][d_k]")

@@ -1,4 +1,4 @@
-"""Filters on the wire: a comparison, or conditions joined by AND, OR, NOT."""
+"""Filters on the wire: comparisons, and conditions joined by AND, OR, NOT."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ FieldInFilter = Annotated[
     str,
     Field(
         pattern=r"^(id$|key$|metadata\.)",
-        description="`id`, `key` (the text, null where a document has none), or `metadata.` and the name of a field.",
+        description="`id`, `key` (the text; null for a document without one), or `metadata.` and the name of a field.",
     ),
 ]
 
 
 class Equality(Wire):
-    """Whether a field is equal to a value; a missing field reads as null."""
+    """A comparison: a field equals a value, or differs from it. A missing field counts as null."""
 
     field: FieldInFilter
-    operator: Literal["==", "!="] = Field(description="Equal, or not.")
+    operator: Literal["==", "!="] = Field(description="Equal, or not equal.")
     value: Scalar | list[Scalar] = Field(
-        description='Equal in kind too: `1` is `1.0`, and neither `true` nor `"1"`. Lists are equal scalar by scalar.'
+        description='Values must be equal in type too: `1` equals `1.0`, but neither `true` nor `"1"`. Lists '
+        "are equal if each scalar is."
     )
 
     model_config = ConfigDict(
@@ -35,10 +36,15 @@ class Equality(Wire):
 
 
 class Ordering(Wire):
-    """Numbers order with numbers and text with text (so ISO dates order); an unlike or missing field is false."""
+    """A comparison by order: numbers with numbers, texts with texts, and so ISO dates too.
+
+    It is false if the field is missing or of another type.
+    """
 
     field: FieldInFilter
-    operator: Literal[">", ">=", "<", "<="] = Field(description="On which side of the value.")
+    operator: Literal[">", ">=", "<", "<="] = Field(
+        description="The order: greater, greater or equal, less, less or equal."
+    )
     value: str | int | float = Field(description="A number or a text.")
 
     model_config = ConfigDict(
@@ -47,11 +53,11 @@ class Ordering(Wire):
 
 
 class Membership(Wire):
-    """Whether a field is equal to one of some values, or to none of them; a missing field reads as null."""
+    """A comparison: a field equals one of several values, or none of them. A missing field counts as null."""
 
     field: FieldInFilter
-    operator: Literal["in", "not in"] = Field(description="Equal to one of them, or to none.")
-    value: list[Scalar] = Field(max_length=MAX_OPERANDS, description="At most 5,000 in the whole filter.")
+    operator: Literal["in", "not in"] = Field(description="Equal to one of the values, or to none of them.")
+    value: list[Scalar] = Field(max_length=MAX_OPERANDS, description="The values; at most 5,000 in the whole filter.")
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"field": "id", "operator": "in", "value": ["qa76", "qa77"]}]}
@@ -59,12 +65,12 @@ class Membership(Wire):
 
 
 class Containment(Wire):
-    """Whether a field is a list that holds the value, or a text that has it as a part."""
+    """A comparison: a list contains the value as an element, or a text contains it as a part."""
 
     field: FieldInFilter
-    operator: Literal["contains"] = Field(description="Holds the value, or has it as a part.")
+    operator: Literal["contains"] = Field(description="Containment.")
     value: Scalar = Field(description="A scalar; with `ignore_case` a text.")
-    ignore_case: bool = Field(False, description="Case does not count, as Unicode folds it (`ß` is `ss`).")
+    ignore_case: bool = Field(False, description="Whether to ignore case, as Unicode folds it (`ß` equals `ss`).")
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -77,12 +83,12 @@ class Containment(Wire):
 
 
 class Combination(Wire):
-    """Conditions joined."""
+    """A combination of conditions."""
 
     operator: Literal["AND", "OR", "NOT"] = Field(
-        description="AND: all of them; OR: any of them; NOT: not all of them."
+        description="AND: all conditions hold; OR: at least one holds; NOT: not all hold."
     )
-    conditions: list[Filter] = Field(description="Comparisons, or conditions joined again, 32 deep at most.")
+    conditions: list[Filter] = Field(description="Comparisons or combinations, nested at most 32 levels deep.")
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -107,21 +113,21 @@ Filter = TypeAliasType(
     Annotated[
         Equality | Ordering | Membership | Containment | Combination,
         Distinct(),
-        Field(description="A comparison, by its operator; or conditions joined."),
+        Field(description="A comparison, or a combination of conditions."),
     ],
 )
 Combination.model_rebuild()
 
-# Storage checks a filter against what is stored, and says what is wrong where; these types only describe it.
+# The storage checks a filter and reports the position of a flaw; these types only describe it.
 FilterField = Annotated[
     Annotated[Any, AfterValidator(json_value), DocumentedAs(Filter)] | None,
-    Field(description="Which documents may be attended to; left out: all."),
+    Field(description="The documents that may be attended to. Left out: all."),
 ]
 
 Warnings = Annotated[
     list[str] | None,
     Field(
-        description="Why the filter passes no document, a sentence each: no document has a field that it asks for, or "
-        "all have values of another type there. Left out where nothing is odd."
+        description="The reasons that no document passes the filter, one sentence each: no document has a "
+        "field of the filter, or the field always has another type. Left out otherwise."
     ),
 ]

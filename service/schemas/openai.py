@@ -23,17 +23,17 @@ INPUT_SCHEMA: dict[str, Any] = {
 }
 
 
-def _inputs(given: Any) -> list[str | list[int]]:
-    """What OpenAI takes as `input` → a list of texts and lists of token ids."""
-    if isinstance(given, str) or _tokens(given):
-        given = [given]
-    if not isinstance(given, list):
+def _inputs(content: Any) -> list[str | list[int]]:
+    """Return the `input` of a request as a list of texts and lists of token ids."""
+    if isinstance(content, str) or _tokens(content):
+        content = [content]
+    if not isinstance(content, list):
         raise PydanticCustomError("input", "wanted a text, its tokens, or a list of either")
-    if not 1 <= len(given) <= MOST_INPUTS:
+    if not 1 <= len(content) <= MOST_INPUTS:
         raise PydanticCustomError(
-            "input", "wanted 1 to {most} inputs, got {came}", {"most": MOST_INPUTS, "came": len(given)}
+            "input", "wanted 1 to {most} inputs, got {came}", {"most": MOST_INPUTS, "came": len(content)}
         )
-    inputs = [well_formed(item) if isinstance(item, str) else _tokens(item) for item in given]
+    inputs = [well_formed(item) if isinstance(item, str) else _tokens(item) for item in content]
     if None in inputs:
         raise PydanticCustomError(
             "input",
@@ -43,10 +43,10 @@ def _inputs(given: Any) -> list[str | list[int]]:
     return [item for item in inputs if item is not None]
 
 
-def _tokens(given: Any) -> list[int] | None:
-    """The ids of a list of at least one token, None of anything else."""
-    ids = [whole(item) for item in given] if isinstance(given, list) else []
-    return ids if ids and all(type(each) is int for each in ids) else None
+def _tokens(content: Any) -> list[int] | None:
+    """Return the ids of a list of at least one token, or None for anything else."""
+    ids = [whole(item) for item in content] if isinstance(content, list) else []
+    return ids if ids and all(type(token) is int for token in ids) else None
 
 
 class OpenAIWire(JSONObject):
@@ -60,10 +60,14 @@ class EmbeddingsRequest(OpenAIWire):
 
     input: Annotated[list[str | list[int]], PlainValidator(_inputs), WithJsonSchema(INPUT_SCHEMA)]
     model: Text = Field(description="A name of GET /v1/models.")
-    encoding_format: Literal["float", "base64"] | None = Field(None, description="float; base64 is of float32.")
-    dimensions: int | None = Field(None, ge=1, description="Keep only the first numbers, at length one again.")
+    encoding_format: Literal["float", "base64"] | None = Field(
+        None, description="The format of a vector; base64 has float32 numbers."
+    )
+    dimensions: int | None = Field(
+        None, ge=1, description="Keep only the first numbers of each vector, scaled to length one."
+    )
     purpose: Literal["document", "query"] = Field(
-        "document", description="Not OpenAI's: what the texts are, to a model that reads questions differently."
+        "document", description="Not OpenAI's: the kind of the texts, for a model that reads questions differently."
     )
 
     model_config = ConfigDict(
@@ -74,7 +78,7 @@ class EmbeddingsRequest(OpenAIWire):
 
 
 class Embedding(OpenAIWire):
-    """An input's vector: numbers, or base64 of little-endian float32."""
+    """The vector of an input: numbers, or base64 of little-endian float32."""
 
     object: Literal["embedding"]
     index: int
@@ -89,41 +93,48 @@ class Usage(OpenAIWire):
 
 
 class EmbeddingsAnswer(OpenAIWire):
-    """A vector an input, in order."""
+    """One vector per input, in order."""
 
     object: Literal["list"]
     data: list[Embedding]
     model: str
     usage: Usage
-    truncated: list[int] = Field(description="Not OpenAI's: indices of inputs longer than the model reads.")
+    truncated: list[int] = Field(
+        description="Not OpenAI's: the indices of inputs that are longer than the model reads."
+    )
 
 
 class Model(OpenAIWire):
-    """A model; what follows `owned_by` is not OpenAI's, and null until it has loaded."""
+    """A model. The fields after `owned_by` are not OpenAI's, and are null until it has loaded."""
 
     id: str
     object: Literal["model"]
-    created: int = Field(description="When its weights came to this machine, in seconds of Unix time.")
+    created: int = Field(
+        description="The time at which its weights were stored on this machine, in seconds of Unix time."
+    )
     owned_by: str
     state: Literal["loading", "ready", "failed"]
     runs_on: Literal["attention/transformer", "sentence-transformers with attention", "sentence-transformers"] | None
     dimension: int | None
-    max_tokens: int | None = Field(description="How many tokens of a text it reads; null too where it reads all.")
+    max_tokens: int | None = Field(
+        description="The number of tokens that it reads of a text; null also if it reads all."
+    )
     precision: str | None
     similarity: Literal["cosine", "dot", "gaussian"] | None = Field(
-        description="What its maker compares its vectors by: the default of its collections."
+        description="The similarity recommended by its makers: the default of its collections."
     )
     temperature: float | None = Field(
-        description="The default of its collections with that similarity: the one it was trained at, or one measured."
+        description="The default temperature of its collections with that similarity: that of its training, "
+        "or a measured one."
     )
     temperature_source: Literal["model card", "measured"] | None = Field(
-        description="Who says so: the model card in its folder, or the pairs of questions and texts that it was tried "
-        "on when it loaded."
+        description="The source of the temperature: the model card in its folder, or a measurement on pairs "
+        "of questions and texts when it loaded."
     )
     batched: bool | None = Field(
-        description="False where its vectors change with what else is in a batch: then each text is encoded alone."
+        description="False if its vectors depend on the other texts in a batch: then each text is encoded alone."
     )
-    notes: list[str] | None = Field(description="What one should know who runs it.")
+    notes: list[str] | None = Field(description="Notes for the operator of the service.")
 
 
 class ModelList(OpenAIWire):
@@ -134,7 +145,7 @@ class ModelList(OpenAIWire):
 
 
 class ErrorBody(OpenAIWire):
-    """What was wanted, what came, what to do."""
+    """The body of an error."""
 
     message: str
     type: str
@@ -143,6 +154,6 @@ class ErrorBody(OpenAIWire):
 
 
 class ErrorAnswer(OpenAIWire):
-    """An error as OpenAI says it."""
+    """An error in the format of OpenAI."""
 
     error: ErrorBody

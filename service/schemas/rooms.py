@@ -12,7 +12,7 @@ from attention.lookup import Stands
 from service.rooms import Limits
 from service.schemas.wire import OrNull, Temperature, Text, Wire
 
-MAX_TEXT = 480  # characters: such texts the encoder's cache keeps
+MAX_TEXT = 480  # characters: the cache of the encoder keeps texts of this length
 
 RoomCode = TypeAliasType(
     "RoomCode",
@@ -38,7 +38,7 @@ MOST_ROWS = Limits.rows
 class RowBody(Wire):
     """A row for a room."""
 
-    key: RoomText = Field(description="What attention encodes.")
+    key: RoomText = Field(description="The text that attention encodes.")
     value: RoomText | None = Field(None, description="Left out: the key.")
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"key": "cats", "value": "They purr."}]})
@@ -55,20 +55,24 @@ class FirstRow(RowBody):
 class OpenRequest(Wire):
     """A room to open."""
 
-    code: RoomCode | None = Field(None, description="Under which code, where it is free. Left out: a new one.")
+    code: RoomCode | None = Field(None, description="The code of the room, if it is free. Left out: a new code.")
     rows: Annotated[list[FirstRow], Len(0, MOST_ROWS)] = Field(
-        [], description="What it holds from the beginning; at most 1,000, each id once."
+        [], description="The first rows of the room; at most 1,000, each id once."
     )
 
     model_config = ConfigDict(json_schema_extra={"examples": [{}, {"rows": [{"key": "cats", "value": "They purr."}]}]})
 
 
 class Joining(Wire):
-    """How others come in: an address, and the same as a QR code."""
+    """The address of a room, as a URL and as a QR code."""
 
-    address: str = Field(description="Of the page that joins the room, as other machines of the network reach it.")
-    size: int = Field(description="Modules of the QR code's side, with the quiet zone around it.")
-    path: str = Field(description="Its dark modules, as the path of an SVG whose view box is 0 0 size size.")
+    address: str = Field(
+        description="The URL of the page that joins the room, as other machines of the network reach it."
+    )
+    size: int = Field(description="The number of modules in a side of the QR code, with the quiet zone around it.")
+    path: str = Field(
+        description="The dark modules of the QR code, as the path of an SVG whose view box is 0 0 size size."
+    )
 
 
 class OpenedRoom(Wire):
@@ -76,10 +80,10 @@ class OpenedRoom(Wire):
 
     code: RoomCode
     secret: str = Field(
-        description="Of who presents, told here and nowhere else: sent as `X-Room-Secret`, it asks questions, shows "
-        "answers, removes rows and closes the room."
+        description="The secret of the presenter, which only this answer contains. Sent as `X-Room-Secret`, "
+        "it allows the caller to ask questions, show answers, remove rows and close the room."
     )
-    seconds_left: float = Field(description="How long the room lives if nobody uses it.")
+    seconds_left: float = Field(description="Seconds that the room still lives if it is not used.")
     joining: Joining
 
 
@@ -95,12 +99,14 @@ class Room(Wire):
     """All that a room holds."""
 
     code: RoomCode
-    version: int = Field(description="Counts its changes.")
-    seconds_left: float = Field(description="How long it lives if nobody uses it.")
-    listeners: int = Field(description="How many listen to its events.")
-    rows: list[RoomRow] = Field(description="In the order in which they came.")
-    waiting: list[Asked] = Field(description="Questions that somebody would like to be asked, oldest first.")
-    question: RoomQuestion | None = Field(None, description="The one that is shown to all; absent before the first.")
+    version: int = Field(description="The number of changes so far.")
+    seconds_left: float = Field(description="Seconds that the room still lives if it is not used.")
+    listeners: int = Field(description="The number of listeners to its events.")
+    rows: list[RoomRow] = Field(description="The rows in the order in which they were added.")
+    waiting: list[Asked] = Field(description="Questions that wait for the presenter, oldest first.")
+    question: RoomQuestion | None = Field(
+        None, description="The question that is shown to all; absent before the first."
+    )
 
 
 class AskRequest(Wire):
@@ -108,70 +114,70 @@ class AskRequest(Wire):
 
     query: RoomText = Field(description="The question: a text.")
     temperature: Temperature | None = Field(
-        None, description="Of attention, where who presents asks. Left out: the encoder's own."
+        None, description="The temperature of attention, if the presenter asks. Left out: that of the encoder."
     )
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"query": "pets that purr"}]})
 
 
 class Asked(Wire):
-    """A question that waits for who presents."""
+    """A question that waits for the presenter."""
 
-    number: int = Field(description="Its number, among the questions of the room.")
+    number: int = Field(description="The number of the question in the room.")
     query: str
 
 
 class GuessRequest(Wire):
     """A guess of which row will weigh most."""
 
-    question: int = Field(description="The question's number.")
+    question: int = Field(description="The number of the question.")
     row: OrNull[RoomId] = Field(description="The row's id; null for none of them.")
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"question": 1, "row": "row-1"}]})
 
 
 class Guessed(Wire):
-    """A guess was taken."""
+    """The result of a guess."""
 
-    number: int = Field(description="The question's number.")
-    guesses: int = Field(description="How many have guessed.")
+    number: int = Field(description="The number of the question.")
+    guesses: int = Field(description="The number of guesses.")
 
 
 class RevealRequest(Wire):
     """The question whose answer is to be shown."""
 
-    question: int = Field(description="Its number.")
+    question: int = Field(description="The number of the question.")
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"question": 1}]})
 
 
 class RoomMatch(Wire):
-    """What a row got of the answer, and how many had guessed it."""
+    """The weight of a row in the answer, and the number of its guesses."""
 
     id: RoomId
     weight: float
     similarity: float
-    guesses: int = Field(description="How many guessed that this row would weigh most.")
+    guesses: int = Field(description="The number of guesses that this row would have the largest weight.")
 
 
 class RoomAnswer(Wire):
-    """The answer of a room's rows: match weights and the null's are one together."""
+    """The answer from the rows of a room. The weights of the matches and of the null key sum to one."""
 
     matches: list[RoomMatch] = Field(description="Every row, the heaviest first.")
-    null_weight: float = Field(description="Of none of these.")
-    null_similarity: OrNull[float] = Field(description="Null where the room holds no row.")
-    null_guesses: int = Field(description="How many guessed none of these.")
-    verdict: Stands = Field(description="As the `evidence` of an answer has it.")
-    verdict_certain: bool = Field(description="As the `evidence` of an answer has it.")
+    null_weight: float = Field(description='The weight of the null key, which means "none of these".')
+    null_similarity: OrNull[float] = Field(description="The similarity of the null key; null if the room has no row.")
+    null_guesses: int = Field(description='The number of guesses of "none of these".')
+    verdict: Stands = Field(description="Equal to that in the `evidence` of an answer.")
+    verdict_certain: bool = Field(description="Equal to that in the `evidence` of an answer.")
 
 
 class RoomQuestion(Wire):
     """A question that is shown to all."""
 
-    number: int = Field(description="Counts the questions of the room, from 1.")
+    number: int = Field(description="The number of the question in the room, from 1.")
     query: str
     temperature: Temperature | None = Field(
-        None, description="At which it was asked; absent before the answer where none was sent."
+        None, description="The requested temperature; absent before the answer if the request had none."
     )
-    guesses: int = Field(description="How many have guessed; of which rows, only the answer says.")
-    answer: RoomAnswer | None = Field(None, description="Absent until it is shown.")
+    guesses: int = Field(description="The number of guesses. Only the answer tells which rows were guessed.")
+    answer: RoomAnswer | None = Field(None, description="The answer; absent until it is shown.")

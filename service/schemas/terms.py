@@ -1,4 +1,4 @@
-"""Terms that are added to a document's logit, on the wire: metadata, full text and soft filters."""
+"""Terms added to the logit of a document, on the wire: metadata, full text and soft filters."""
 
 from __future__ import annotations
 
@@ -15,21 +15,27 @@ FieldInBias = Annotated[
     str, Field(pattern=r"^metadata\.", description="`metadata.` and the name of a field, as in filters.")
 ]
 Missing = Annotated[
-    float, Field(description="The addend of documents whose field is no such value; 0 if left out.", examples=[0])
+    float,
+    Field(
+        description="The addend of documents whose field is missing or has an unsuitable value. Left out: 0.",
+        examples=[0],
+    ),
 ]
 
 
 class Recency(Wire):
-    """A document weighs half as much for each `half_life` that its number is away from the origin."""
+    """A preference for documents near an origin: the weight halves with each `half_life` of distance."""
 
     field: FieldInBias
-    half_life: float = Field(gt=0, description="At this distance a document weighs half as much.")
+    half_life: float = Field(gt=0, description="The distance at which a document weighs half as much.")
     origin: float | None = Field(
         None,
-        description="From where the distance is; left out: the largest number of all documents, whatever the filter.",
+        description="The number from which distances count. Left out: the largest number of all documents, "
+        "whatever the filter.",
     )
     decay: Literal["exponential", "gaussian"] = Field(
-        "exponential", description="−ln 2 · distance / half_life, or that of its square."
+        "exponential",
+        description="exponential: −ln 2 · distance / half_life; gaussian: −ln 2 · (distance / half_life)².",
     )
     missing: Missing = 0
 
@@ -40,7 +46,7 @@ class Linear(Wire):
     """A number of the document, times a factor."""
 
     field: FieldInBias
-    factor: float = Field(description="What the number is multiplied by.")
+    factor: float = Field(description="The factor of the number.")
     missing: Missing = 0
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"field": "metadata.stars", "factor": 0.5}]})
@@ -50,19 +56,21 @@ class Prior(Wire):
     """The logarithm of a number, times a factor: the weight is multiplied by that power of the number."""
 
     field: FieldInBias
-    scale: Literal["log"] = Field(description="Of the number, its natural logarithm.")
-    factor: float = Field(1, description="The power. Where it is above 0, a number of 0 forbids the document.")
+    scale: Literal["log"] = Field(description="Always `log`: the natural logarithm of the number.")
+    factor: float = Field(
+        1, description="The power of the number. If it is above 0, a number of 0 excludes the document."
+    )
     missing: Missing = 0
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"field": "metadata.stars", "scale": "log"}]})
 
 
 class ByValue(Wire):
-    """An addend for each of some values."""
+    """An addend for each of several values of a field."""
 
     field: FieldInBias
     weights: dict[str, float] = Field(
-        description="Of 1 to 1,000 values the addend: of texts, and of numbers and `true` as JSON writes them.",
+        description="The addends of 1 to 1,000 values: texts, or numbers and `true` as JSON writes them.",
         examples=[{"QA76": 1.5, "SF441": -1}],
     )
     missing: Missing = 0
@@ -71,10 +79,10 @@ class ByValue(Wire):
 
 
 class SoftFilter(Wire):
-    """An addend for documents that pass a filter; the others may be attended to as well."""
+    """An addend for documents that pass a filter; other documents may still be attended to."""
 
     filter: Filter
-    addend: float = Field(description="What is added where it passes.")
+    addend: float = Field(description="The addend if the document passes.")
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -88,67 +96,78 @@ BiasTerm = TypeAliasType(
     Annotated[
         Recency | Linear | Prior | ByValue | SoftFilter,
         Distinct(),
-        Field(description="What is added to the logit of each document, of a field of its metadata."),
+        Field(
+            description="A term that adds to the logit of each document, from a field of its metadata or from a filter."
+        ),
     ],
 )
 Terms = Annotated[list[BiasTerm], Field(max_length=8)]
 
 
-def _weight_or_auto(given: Any) -> Any:
-    if given == "auto":
-        return given
-    if type(given) in (int, float) and given >= 0:
-        return finite_number(given)
+def _weight_or_auto(value: Any) -> Any:
+    if value == "auto":
+        return value
+    if type(value) in (int, float) and value >= 0:
+        return finite_number(value)
     raise PydanticCustomError("weight", 'wanted a number from 0 on, or "auto"')
 
 
 _Weight = Annotated[Number, Field(json_schema_extra={"minimum": 0})]
 
-# The queries check a bias, and say what is wrong where; these types only describe it.
+# The code that computes addends checks a bias and reports the position of a flaw; these types only describe it.
 BiasField = Annotated[
     Annotated[Any, AfterValidator(json_value), DocumentedAs(BiasTerm | Terms)] | None,
-    Field(description="What is added to the logits: one term, or at most 8. Softmax at a number for its temperature."),
+    Field(
+        description="Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that "
+        "is a number."
+    ),
 ]
 FullTextField = Annotated[
     Annotated[Any, PlainValidator(_weight_or_auto), DocumentedAs(_Weight | Literal["auto"])] | None,
     Field(
-        description="λ: a document whose key holds words of the question has λ times its rank in full text added to "
-        'its logit. For texts; softmax at a number for its temperature. 0 is as if left out; `"auto"` is what '
-        "labelled questions said, where the collection is calibrated.",
+        description="λ: adds λ times the full-text rank to the logit of each document whose key contains "
+        "words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has "
+        'no effect. `"auto"` uses the λ of the calibration.',
     ),
 ]
 
 
 class FullTextAnswer(Wire):
-    """What the words of the question added."""
+    """The effect of the words of a query."""
 
-    weight: float = Field(description="λ, as it was asked.")
-    ranking: Literal["bm25", "ts_rank_cd"] = Field(description="What the database ranks by: SQLite, PostgreSQL.")
-    documents: int = Field(description="How many of the documents that can be attended to hold one of the words.")
+    weight: float = Field(description="λ, as used.")
+    ranking: Literal["bm25", "ts_rank_cd"] = Field(
+        description="The ranking of the database: bm25 in SQLite, ts_rank_cd in PostgreSQL."
+    )
+    documents: int = Field(description="The number of documents that can be attended to and contain one of the words.")
 
 
 class WordsAddend(Wire):
-    """What the words of the question added to one document."""
+    """The addend of the words of a query for one document."""
 
     of: Literal["full_text"]
-    rank: float = Field(description="Larger is better; 0 where it holds none of the words.")
+    rank: float = Field(
+        description="The full-text rank: larger is better, 0 if the document contains none of the words."
+    )
     addend: float = Field(description="λ · rank.")
 
 
 class FieldAddend(Wire):
-    """What a field added to one document."""
+    """The addend of a metadata field for one document."""
 
     of: Literal["bias"]
-    field: str = Field(description="As it was asked.")
-    value: str | float | bool | None = Field(description="What it holds; null for nothing, a list or an object.")
+    field: str = Field(description="The field, as in the request.")
+    value: str | float | bool | None = Field(
+        description="The value of the field; null if it is missing, a list or an object."
+    )
     addend: float
 
 
 class FilterAddend(Wire):
-    """What a soft filter added to one document."""
+    """The addend of a soft filter for one document."""
 
     of: Literal["bias"]
-    passes: bool = Field(description="Whether the document passes.")
+    passes: bool = Field(description="Whether the document passes the filter.")
     addend: float
 
 
