@@ -23,9 +23,9 @@ from rich.progress import track
 from rich.table import Table
 
 from attention.lookup import Memory, Question, Rows, View
-from attention.lookup.inspection import similarities_seen
 from attention.lookup.quantised import quantised_answers
 from benchmarks.keys import BLOCK, gathered, near
+from tests.attention.lookup.inspection import similarities_seen
 
 Array = NDArray[np.float64]
 TEMPERATURES = (1.0, 0.1, 0.05, 0.02)

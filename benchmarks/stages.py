@@ -38,12 +38,12 @@ STAGES = {
     "lists in order": ("shards.local", "_listed"),
     "originals": ("shards.local", "LocalShard", "similarities_at"),
     "gathered": ("shards.local", "LocalShard", "gather"),
-    "head decided": ("drafts", "reading"),
-    "mixture": ("drafts", "mix_cases"),
-    "bounds": ("drafts", "Drafts", "_bound"),
+    "head decided": ("estimate", "scan_and_look_up"),
+    "mixture": ("estimate", "mix_cases"),
+    "bounds": ("estimate", "WeightEstimates", "_bound"),
     "values of listed rows": ("shards.local", "LocalShard", "add_values"),
-    "output and its bound": ("quantised", "blended"),
-    "answer": ("quantised", "answers_together"),
+    "output and its bound": ("quantised", "estimate_outputs"),
+    "answer": ("quantised", "answer_together"),
 }
 """Each stage with the function that takes it: a module of the lookup, and a name in it or in a class of it."""
 

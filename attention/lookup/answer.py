@@ -1,28 +1,31 @@
-"""What comes back: the head, the evidence, the blended value and how sure all of it is.
+"""Answers: the best documents, their weights, the evidence, the blended value, and a certificate of all of it.
 
-A row is a key. Weights are made over keys; documents, which may have several, are what the head tells of.
+A row is a key. Weights are computed for keys; the head lists documents, which may have several keys. `select_head` and
+`select_heads` choose the best documents, `build_answer` builds every answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from attention.dtypes import F64, I64, Index
+from attention.kernels import kernels
 from attention.lookup.bounds.certificate import Certificate
 from attention.lookup.question import Question
+from attention.lookup.rescoring.candidates import RescoredQueries
 from attention.lookup.rescoring.ranking import (
     DocumentGrouping,
-    TopRows,
     log_parts,
     select_heaviest,
     select_top,
     truncate_top_p,
 )
 from attention.lookup.softmax.evidence import Evidence, Verdict
-from attention.lookup.softmax.mixture import log_or_minus_inf
+from attention.lookup.softmax.mixture import Mixtures, log_or_minus_inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,116 +140,172 @@ class Sweep:
         ]
 
 
-def answer_to(
+class Head(NamedTuple):
+    """The best documents of one question; the attributes of `Answer` that tell about documents."""
+
+    numbers: I64
+    parts: I64
+    similarities: F64
+    logits: F64
+    weights: F64
+    log_parts: F64
+    matches: int
+    complete: bool
+    heaviest: float
+    best_similarity: float | None
+
+
+def build_answer(
+    head: Head, evidence: Evidence, certificate: Certificate, *, documents: int, keys: int, output: F64 | None
+) -> Answer:
+    """Return the answer with this head.
+
+    Args:
+        documents, keys: how many documents and how many rows pass.
+        output: float64[d_v], or None.
+    """
+    return Answer(
+        numbers=head.numbers,
+        parts=head.parts,
+        similarities=head.similarities,
+        logits=head.logits,
+        weights=head.weights,
+        log_parts=head.log_parts,
+        matches=head.matches,
+        complete=head.complete,
+        evidence=evidence,
+        heaviest=head.heaviest,
+        best_similarity=head.best_similarity,
+        output=output,
+        certificate=certificate,
+        documents=documents,
+        keys=keys,
+    )
+
+
+def select_head(
     question: Question,
     numbers: Callable[[Index], I64],
     similarities: F64,
     weights: F64,
     evidence: Evidence,
-    certificate: Certificate,
     *,
-    documents: int,
-    output: F64 | None,
-    elsewhere: float = 0.0,
-    keys: int | None = None,
+    unlisted_weight: float = 0.0,
     grouping: DocumentGrouping | None = None,
     order: I64 | None = None,
-    raw: Callable[[Index], F64] | None = None,
+    compute_similarities: Callable[[Index], F64] | None = None,
     biased: bool = False,
-) -> Answer:
-    """The answer that a distribution makes.
+) -> Head:
+    """Return the head of one question of any kind.
 
     Args:
-        numbers: the row numbers of some of the rows that are known.
-        similarities, weights: float64[n], of the rows that are known; the best that pass are among them.
-        documents: how many pass.
-        output: float64[d_v], or None.
-        elsewhere: the weight of documents that are not known.
-        keys: how many rows pass; None where as many as documents.
-        grouping: of the rows that are known, all of a document among them; None where each is a document by itself.
-        order: int64[n], by which rows that tie are told apart; None for as they stand.
-        raw: the similarities of some of the rows, where logits were given in their place; None for those given.
-        biased: whether what ties for the best shares by a bias, as at temperature 0; all rows that pass are known.
+        numbers: returns the row numbers at positions among the listed rows.
+        similarities, weights: float64[n], of the listed rows; the best that pass are among them.
+        unlisted_weight: the weight of documents without a listed row.
+        grouping: the documents of the listed rows, which are all rows of these; None if each row is a document.
+        order: int64[n], the sort key of rows that tie; None for their positions.
+        compute_similarities: returns the similarities at positions, if `similarities` has logits; None if it has not.
+        biased: whether rows that tie for the best have unequal weights because of a bias, as at temperature 0; all
+            rows that pass are listed.
     """
+    document_numbers: I64 | None = None
     if grouping is None:
-        shown = _rows_shown(question, similarities, weights, elsewhere, order, biased=biased)
+        document_weights = weights
+        if biased:
+            top = select_heaviest(weights, similarities, question.cap, order)
+        else:
+            top = select_top(similarities, question.cap, order)
+        if question.top_p is not None:
+            top = truncate_top_p(top, similarities, weights, question.top_p, unlisted_weight, by_weight=biased)
+        rows, head_log_parts = top.places, np.zeros(len(top.places))
     else:
-        shown = _documents_shown(question, similarities, weights, elsewhere, grouping, evidence, raw)
-    rows = shown.rows
-    parts, logits, more = numbers(rows), _logits(similarities, rows, evidence), shown.log_parts
+        document_weights, document_similarities = grouping.sums(weights), grouping.best(similarities)
+        top = select_heaviest(document_weights, document_similarities, question.cap)
+        if question.top_p is not None:
+            top = truncate_top_p(
+                top, document_similarities, document_weights, question.top_p, unlisted_weight, by_weight=True
+            )
+        head_log_parts = np.zeros(len(top.places))
+        if question.normaliser == "softmax":
+            head_log_parts = log_parts(grouping, similarities, evidence.temperature)[top.places]
+        tie_breakers = similarities
+        if compute_similarities is not None:
+            tie_breakers = grouping.break_ties(similarities, top.places, compute_similarities)
+        rows = grouping.best_rows(tie_breakers)[top.places]
+        document_numbers = grouping.numbers[top.places]
+    head_weights, row_numbers = document_weights[top.places], numbers(rows)
+    logits = _logits(similarities, rows, evidence)
     if biased and evidence.log_partition is not None:
-        more = np.where(logits == 0, log_or_minus_inf(shown.weights) + evidence.log_partition, 0.0)
-    first = select_top(similarities, 1, order).places[:1]
-    return Answer(
-        numbers=parts if shown.documents is None else shown.documents,
-        parts=parts,
-        similarities=similarities[rows] if raw is None else raw(rows),
+        head_log_parts = np.where(logits == 0, log_or_minus_inf(head_weights) + evidence.log_partition, 0.0)
+    best = select_top(similarities, 1, order).places[:1]
+    if compute_similarities is None:
+        head_similarities, best_similarities = similarities[rows], similarities[best]
+    else:
+        head_similarities, best_similarities = compute_similarities(rows), compute_similarities(best)
+    return Head(
+        numbers=row_numbers if document_numbers is None else document_numbers,
+        parts=row_numbers,
+        similarities=head_similarities,
         logits=logits,
-        weights=shown.weights,
-        log_parts=more,
-        matches=shown.head.matches,
-        complete=shown.head.complete,
-        evidence=evidence,
-        heaviest=float((weights if grouping is None else grouping.sums(weights)).max(initial=0.0)),
-        best_similarity=float((similarities[first] if raw is None else raw(first))[0]) if documents else None,
-        output=output,
-        certificate=certificate,
-        documents=documents,
-        keys=documents if keys is None else keys,
+        weights=head_weights,
+        log_parts=head_log_parts,
+        matches=top.matches,
+        complete=top.complete,
+        heaviest=float(document_weights.max(initial=0.0)),
+        best_similarity=float(best_similarities[0]) if len(best) else None,
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Shown:
-    """What an answer tells of.
+def select_heads(
+    caps: Mapping[int, int],
+    rescored: RescoredQueries,
+    mixtures: Mixtures,
+    cases: Mapping[int, int],
+    numbers: Callable[[Index], I64],
+    order: I64,
+) -> dict[int, Head]:
+    """Return the heads of many questions at once, by the index of each question, if each row is a document.
 
-    Attributes:
-        head: the best rows or documents.
-        rows: the row of each, the most similar one of a document.
-        weights, log_parts: as in `Answer`.
-        documents: int64[k'], their numbers; None where each row is one.
+    Args:
+        caps: how many documents of each question count as matches, by its index.
+        rescored: the candidates of all questions.
+        mixtures: softmax above temperature 0; each question of `caps` has a case.
+        cases: the case of each question.
+        numbers: returns the row numbers at places.
+        order: int64[l], the sort key of candidates that tie.
     """
-
-    head: TopRows
-    rows: Index
-    weights: F64
-    log_parts: F64
-    documents: I64 | None = None
-
-
-def _rows_shown(
-    question: Question, similarities: F64, weights: F64, elsewhere: float, order: I64 | None, *, biased: bool
-) -> _Shown:
-    if biased:
-        head = select_heaviest(weights, similarities, question.cap, order)
-    else:
-        head = select_top(similarities, question.cap, order)
-    if question.top_p is not None:
-        head = truncate_top_p(head, similarities, weights, question.top_p, elsewhere, by_weight=biased)
-    return _Shown(head, head.places, weights[head.places], np.zeros(len(head.places)))
-
-
-def _documents_shown(
-    question: Question,
-    similarities: F64,
-    weights: F64,
-    elsewhere: float,
-    grouping: DocumentGrouping,
-    evidence: Evidence,
-    raw: Callable[[Index], F64] | None,
-) -> _Shown:
-    sums, best = grouping.sums(weights), grouping.best(similarities)
-    head = select_heaviest(sums, best, question.cap)
-    if question.top_p is not None:
-        head = truncate_top_p(head, best, sums, question.top_p, elsewhere, by_weight=True)
-    softmax = question.normaliser == "softmax"
-    more = log_parts(grouping, similarities, evidence.temperature) if softmax else np.zeros(len(sums))
-    told_apart = similarities if raw is None else grouping.break_ties(similarities, head.places, raw)
-    rows = grouping.best_rows(told_apart)[head.places]
-    return _Shown(head, rows, sums[head.places], more[head.places], grouping.numbers[head.places])
+    candidates, counts = rescored.candidates, np.maximum(rescored.counts, 0)
+    row_caps = np.zeros(len(counts), dtype=np.int64)
+    row_caps[list(caps)] = list(caps.values())
+    edges, rows, queries = kernels().top_rows(rescored.similarities, order, candidates.starts, counts, row_caps)
+    similarities, row_numbers = rescored.similarities[rows], numbers(candidates.places[rows])
+    if len(cases) < len(counts):  # the cases are numbered differently from the questions
+        case_of = np.zeros(len(counts), dtype=np.int64)
+        case_of[list(cases)] = list(cases.values())
+        rows = rows + (mixtures.runs.starts[:-1][case_of] - candidates.starts[:-1])[queries]
+        queries = case_of[queries]
+    logits, weights = similarities / mixtures.temperatures[queries], mixtures.weights[rows]
+    zeros = np.zeros(len(rows))
+    starts, matches = edges.tolist(), np.minimum(row_caps, counts).tolist()
+    heads = {}
+    for index in caps:
+        span, case = slice(starts[index], starts[index + 1]), cases[index]
+        heads[index] = Head(
+            numbers=row_numbers[span],
+            parts=row_numbers[span],
+            similarities=similarities[span],
+            logits=logits[span],
+            weights=weights[span],
+            log_parts=zeros[span],
+            matches=matches[index],
+            complete=True,
+            heaviest=float(mixtures.runs.of(mixtures.weights, case)[0].max()),
+            best_similarity=mixtures.totals[case].best,
+        )
+    return heads
 
 
-def sweep_of(
+def build_sweep(
     question: Question,
     numbers: Callable[[Index], I64],
     similarities: F64,
@@ -258,35 +317,38 @@ def sweep_of(
     grouping: DocumentGrouping | None = None,
     order: I64 | None = None,
 ) -> Sweep:
-    """The same at many temperatures.
+    """Return one answer for many temperatures.
 
     Args:
-        distributions: for each the weights float64[n] of the rows that are known, the evidence and a certificate; taken
-            one by one, so that they need not be there together.
-        heaviest: float64[t, 2], see `Sweep`; None if the heaviest document is among the known ones.
+        numbers, similarities, grouping, order: as in `select_head`.
+        distributions: for each temperature the weights float64[n] of the listed rows, the evidence and a certificate;
+            taken one by one, so that they need not be in memory together.
+        documents: how many pass.
+        heaviest: float64[t, 2], see `Sweep`; None if the heaviest document is among the listed ones.
+        keys: how many rows pass; None if each row is a document.
     """
     if grouping is None:
-        head = select_top(similarities, question.cap, order)
-        rows = head.places
-        parts = documents_of = numbers(rows)
+        top = select_top(similarities, question.cap, order)
+        rows = top.places
+        parts = document_numbers = numbers(rows)
     else:
-        head = select_top(grouping.best(similarities), question.cap)
-        rows = grouping.best_rows(similarities)[head.places]
-        parts, documents_of = numbers(rows), grouping.numbers[head.places]
-    weights, evidence, certificates, largest = list[F64](), list[Evidence](), list[Certificate](), list[float]()
-    for known, told, certificate in distributions:
-        whole = known if grouping is None else grouping.sums(known)
-        weights.append(known[rows] if grouping is None else whole[head.places])
-        largest.append(float(whole.max(initial=0.0)))
-        evidence.append(told)
+        top = select_top(grouping.best(similarities), question.cap)
+        rows = grouping.best_rows(similarities)[top.places]
+        parts, document_numbers = numbers(rows), grouping.numbers[top.places]
+    head_weights, evidences, certificates, largest = list[F64](), list[Evidence](), list[Certificate](), list[float]()
+    for weights, evidence, certificate in distributions:
+        document_weights = weights if grouping is None else grouping.sums(weights)
+        head_weights.append(document_weights[top.places])
+        largest.append(float(document_weights.max(initial=0.0)))
+        evidences.append(evidence)
         certificates.append(certificate)
     return Sweep(
-        numbers=documents_of,
+        numbers=document_numbers,
         parts=parts,
         similarities=similarities[rows],
-        weights=np.array(weights).reshape(len(weights), len(head.places)),
-        matches=head.matches,
-        evidence=tuple(evidence),
+        weights=np.array(head_weights).reshape(len(head_weights), len(top.places)),
+        matches=top.matches,
+        evidence=tuple(evidences),
         certificates=tuple(certificates),
         heaviest=np.repeat(largest, 2).reshape(-1, 2) if heaviest is None else heaviest,
         best_similarity=float(similarities.max()) if documents else None,
@@ -296,7 +358,7 @@ def sweep_of(
 
 
 def _logits(similarities: F64, rows: Index, evidence: Evidence) -> F64:
-    """s/T; at T = 0 nothing for those that tie for the best, −∞ for the rest, a null key above them included."""
+    """Return s/T of some rows; at T = 0 it is 0 for the best, unless a null key is above them, and −∞ for others."""
     if evidence.temperature > 0:
         return np.asarray(similarities[rows] / evidence.temperature)
     null = evidence.null_similarity

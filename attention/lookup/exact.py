@@ -15,7 +15,7 @@ import numpy as np
 
 from attention.dtypes import F64, I64
 from attention.kernels import pin_kernels
-from attention.lookup.answer import Answer, Sweep, answer_to, sweep_of
+from attention.lookup.answer import Answer, Sweep, build_answer, build_sweep, select_head
 from attention.lookup.bounds.certificate import Certificate, total_variation
 from attention.lookup.bounds.output import bound_exact_output
 from attention.lookup.bounds.similarities import Slack, similarity_slack
@@ -66,7 +66,7 @@ def exact_sweep(view: AnyView, question: Question, temperatures: Sequence[float]
         by = found if known is similarities else Weighed.of(asked, known, biases)
         return by.found.weights, found.evidence, Certificate(METHOD, variation_of(shard, found), None)
 
-    return sweep_of(
+    return build_sweep(
         question,
         lambda positions: shard.numbers(shard.rows[positions]),
         known,
@@ -171,24 +171,27 @@ def _answer(shard: Shard, weighed: Weighed, output: F64 | None) -> Answer:
     if shard.grouping is not None:
         known = shard.recompute(question, weighed.similarities)
         counted = Weighed.of(replace(question, temperature=weighed.temperature), known, weighed.biases)
-    found = answer_to(
+    head = select_head(
         counted.asked,
         lambda positions: shard.numbers(shard.rows[positions]),
         counted.levels,
         counted.found.weights,
         weighed.found.evidence,
+        grouping=shard.grouping,
+        order=shard.order(shard.rows),
+        compute_similarities=counted.similarities.__getitem__ if weighed.in_logits else None,
+        biased=weighed.biases is not None and not weighed.in_logits,
+    )
+    if weighed.in_logits:
+        head = head._replace(logits=head.logits + counted.peak / weighed.temperature)
+    return build_answer(
+        head,
+        weighed.evidence,
         Certificate(METHOD, variation, error),
         documents=_documents(shard),
         keys=shard.keys,
         output=output,
-        grouping=shard.grouping,
-        order=shard.order(shard.rows),
-        raw=counted.similarities.__getitem__ if weighed.in_logits else None,
-        biased=weighed.biases is not None and not weighed.in_logits,
     )
-    if not weighed.in_logits:
-        return found
-    return replace(found, evidence=weighed.evidence, logits=found.logits + counted.peak / weighed.temperature)
 
 
 def variation_of(shard: Shard, weighed: Weighed) -> float:

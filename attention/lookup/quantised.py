@@ -7,48 +7,54 @@ from enum import Enum
 
 import numpy as np
 
-from attention.kernels import kernels
-from attention.lookup.answer import Answer, answer_to
-from attention.lookup.blending import Blend, blended
+from attention.lookup.answer import Answer, build_answer, select_head, select_heads
 from attention.lookup.bounds.certificate import Certificate, least_variation
-from attention.lookup.drafts import Draft, Drafts, Width, drafted
+from attention.lookup.estimate import (
+    OutputEstimate,
+    ScanWidth,
+    WeightEstimate,
+    WeightEstimates,
+    estimate_outputs,
+    estimate_weights,
+)
 from attention.lookup.memory.view import AnyView
 from attention.lookup.question import Auto, Question, by_logits
 from attention.lookup.shards import Shard, open_shard
 from attention.lookup.shards.documents import counted
 
-TOGETHER = 64
-"""Queries to a scan."""
+BATCH_SIZE = 64
+"""The most queries of one scan."""
 
-WIDTHS = (Width(2_048, 512), Width(8_192, 16_384))
-"""What is tried in turn, until a head is decided and `max_error` is kept."""
+SCAN_WIDTHS = (ScanWidth(2_048, 512), ScanWidth(8_192, 16_384))
+"""The widths of successive scans, until the head is decided and `max_error` is kept."""
 
 
 def quantised_answers(view: AnyView, questions: Sequence[Question]) -> list[Answer | None]:
-    """Answer each question from a scan of the codes; None where the exact path has to.
+    """Answer each question from a scan of the codes; None if the exact path has to answer.
 
-    That is so where float32 cannot hold the products, where the rows that decide the head cannot be told apart from
-    the rest by their codes, where `max_error` asks for more than a scan can prove, even with a wide head, and where a
-    blended value is so short that what codes leave out would be seen in it.
+    It has to if float32 cannot hold the products, if the codes do not tell which rows decide the head, if `max_error`
+    is less than a scan can prove even with a wide head, or if the output is so short that errors of the codes would
+    show in it.
     """
     answers: list[Answer | None] = [None] * len(questions)
     for group in by_logits(questions):
-        part = shard_of(view, questions[group[0]])
-        asked = {index: part.scan_question(questions[index]) for index in group if fits_scan(part, questions[index])}
-        open_ones = list(asked)
-        for width in WIDTHS:
+        shard = shard_of(view, questions[group[0]])
+        pending = [index for index in group if fits_scan(shard, questions[index])]
+        scanned = {index: shard.scan_question(questions[index]) for index in pending}
+        for width in SCAN_WIDTHS:
             wider: list[int] = []
             for fine in (False, True):
                 finer: list[int] = []
-                for first in range(0, len(open_ones), TOGETHER):
-                    some = open_ones[first : first + TOGETHER]
-                    for index, found in zip(some, _answers(part, [asked[i] for i in some], width, fine), strict=True):
-                        if isinstance(found, Answer):
-                            answers[index] = part.restore(questions[index], found)
-                        elif found is not Undecided.EXACT:
-                            (finer if found is Undecided.FINER else wider).append(index)
-                open_ones = finer
-            open_ones = wider
+                for first in range(0, len(pending), BATCH_SIZE):
+                    batch = pending[first : first + BATCH_SIZE]
+                    results = _answer_batch(shard, [scanned[index] for index in batch], width, fine)
+                    for index, result in zip(batch, results, strict=True):
+                        if isinstance(result, Answer):
+                            answers[index] = shard.restore(questions[index], result)
+                        elif result is not NextStep.EXACT:
+                            (finer if result is NextStep.FINER else wider).append(index)
+                pending = finer
+            pending = wider
     return answers
 
 
@@ -60,132 +66,128 @@ def shard_of(view: AnyView, question: Question) -> Shard:
     return open_shard(view, question.mask, question.bias, question.temperature)
 
 
-def fits_scan(part: Shard, question: Question) -> bool:
-    """Whether a scan at one temperature can answer a question; at infinity all rows tie, which one_hot would need."""
-    even = question.normaliser == "one_hot" and question.temperature == np.inf
-    return part.fits(question.vector) and not even and not isinstance(question.temperature, Auto)
+def fits_scan(shard: Shard, question: Question) -> bool:
+    """Return whether a scan at one temperature can answer a question: not one_hot at infinity, where all rows tie."""
+    all_tie = question.normaliser == "one_hot" and question.temperature == np.inf
+    return shard.fits(question.vector) and not all_tie and not isinstance(question.temperature, Auto)
 
 
-class Undecided(Enum):
-    """Who answers in place of a scan that cannot."""
+class NextStep(Enum):
+    """The step that answers a question if a scan cannot."""
 
     WIDER = "a wider scan"
     FINER = "a scan in 16 bits"
     EXACT = "the exact path"
 
 
-def _answers(part: Shard, questions: Sequence[Question], width: Width, fine: bool) -> Iterator[Answer | Undecided]:
-    drafts = drafted(part, questions, width, fine=fine)
-    blends = blended(part, drafts, [index for index, question in enumerate(questions) if question.output])
-    made = answers_together(part, questions, drafts, blends)
+def _answer_batch(
+    shard: Shard, questions: Sequence[Question], width: ScanWidth, fine: bool
+) -> Iterator[Answer | NextStep]:
+    estimates = estimate_weights(shard, questions, width, fine=fine)
+    outputs = estimate_outputs(shard, estimates, [index for index, question in enumerate(questions) if question.output])
+    answers = answer_together(shard, questions, estimates, outputs)
     for index, question in enumerate(questions):
-        found, blend = made.get(index), blends.get(index)
-        if found is not None:
-            yield found
+        answer, output = answers.get(index), outputs.get(index)
+        if answer is not None:
+            yield answer
             continue
-        if blend is not None and blend.coarse:
-            yield Undecided.FINER if drafts.gathered.bits == 8 else Undecided.EXACT
+        if output is not None and output.coarse:
+            yield NextStep.FINER if estimates.scan.bits == 8 else NextStep.EXACT
             continue
-        draft = drafts[index]
-        found = None if draft is None else answer_of(part, question, draft, blend)
-        if found is not None:
-            yield found
-        elif draft is None or question.max_error is None:
-            yield Undecided.WIDER
+        estimate = estimates[index]
+        answer = None if estimate is None else answer_alone(shard, question, estimate, output)
+        if answer is not None:
+            yield answer
+        elif estimate is None or question.max_error is None:
+            yield NextStep.WIDER
         else:
-            least = least_variation(draft.found, drafts.gathered.error(index), part.keys, WIDTHS[-1].exact)
-            yield Undecided.WIDER if draft.exact_variation + least <= question.max_error else Undecided.EXACT
+            least = least_variation(estimate.mixture, estimates.scan.error(index), shard.keys, SCAN_WIDTHS[-1].lookups)
+            provable = estimate.rounding_variation + least <= question.max_error
+            yield NextStep.WIDER if provable else NextStep.EXACT
 
 
-def answer_of(part: Shard, question: Question, made: Draft, blend: Blend | None) -> Answer | None:
-    """The answer that a draft, and an output with its error, make.
+def answer_alone(
+    shard: Shard, question: Question, estimate: WeightEstimate, output: OutputEstimate | None
+) -> Answer | None:
+    """Return the answer to one question of any kind.
 
-    None where `max_error` asks for more, or where documents of several keys cannot be told apart.
+    None if its bound exceeds `max_error`, or if the scan does not tell which documents of several keys are the best.
     """
-    certificate = certificate_of(part, made.counted_variation if part.facts.several else made.total_variation, blend)
-    if not keeps(part, question, certificate):
+    variation = estimate.document_variation if shard.facts.several else estimate.total_variation
+    certificate = certificate_of(shard, variation, output)
+    if not keeps_max_error(shard, question, certificate):
         return None
-    rows = counted(part, question, made.rescored, made.found)
+    rows = counted(shard, question, estimate.rescored, estimate.mixture)
     if rows is None:
         return None
-    weights, elsewhere = rows.weights(part, question, made.rescored, made.found)
-    return answer_to(
+    weights, unlisted_weight = rows.weights(shard, question, estimate.rescored, estimate.mixture)
+    head = select_head(
         question,
-        lambda at: part.numbers(rows.places[at]),
+        lambda positions: shard.numbers(rows.places[positions]),
         rows.similarities,
         weights,
-        made.found.evidence,
-        certificate,
-        documents=part.documents,
-        keys=part.keys,
-        output=None if blend is None else blend.output,
-        elsewhere=elsewhere,
+        estimate.mixture.evidence,
+        unlisted_weight=unlisted_weight,
         grouping=rows.grouping,
-        order=part.order(rows.places),
-        raw=part.raw(question.vector, rows.places),
+        order=shard.order(rows.places),
+        compute_similarities=shard.raw(question.vector, rows.places),
+    )
+    return build_answer(
+        head,
+        estimate.mixture.evidence,
+        certificate,
+        documents=shard.documents,
+        keys=shard.keys,
+        output=None if output is None else output.output,
     )
 
 
-def answers_together(
-    part: Shard, questions: Sequence[Question], drafts: Drafts, blends: Mapping[int, Blend]
+def answer_together(
+    shard: Shard,
+    questions: Sequence[Question],
+    estimates: WeightEstimates,
+    outputs: Mapping[int, OutputEstimate],
 ) -> dict[int, Answer]:
-    """The answers to some of the questions by their indices: to the last bit what `answer_of` makes of their drafts.
+    """Return the answers to all plain questions at once, by index; to the last bit those of `answer_alone`.
+
+    Plain is softmax above temperature 0, without `top_p` and without a bias, where each row is a document. Left out
+    are also questions whose bound exceeds `max_error`, and those whose output is coarse.
 
     Args:
-        blends: the blended values that were asked for, as far as there are.
+        outputs: the outputs of the questions that need one.
     """
-    mixtures, found = drafts.mixtures, drafts.found
-    if mixtures is None or part.facts.several or part.in_logits:
+    mixtures = estimates.mixtures
+    if mixtures is None or shard.facts.several or shard.in_logits:
         return {}
-    certificates = {
-        index: certificate_of(part, drafts.variations[index][0], blends.get(index))
-        for index in drafts.warm
-        if questions[index].top_p is None and not ((blend := blends.get(index)) and blend.coarse)
-    }
-    told = [index for index, own in certificates.items() if keeps(part, questions[index], own)]
-    caps = np.zeros(len(questions), dtype=np.int64)
-    caps[told] = [questions[index].cap for index in told]
-    candidates, counts = found.candidates, np.maximum(found.counts, 0)
-    order = part.order(candidates.places)
-    edges, rows, whose = kernels().top_rows(found.similarities, order, candidates.starts, counts, caps)
-    similarities, numbers = found.similarities[rows], part.numbers(candidates.places[rows])
-    if len(drafts.warm) < len(questions):  # then cases stand elsewhere than their questions
-        cases = np.zeros(len(questions), dtype=np.int64)
-        cases[list(drafts.warm)] = list(drafts.warm.values())
-        rows = rows + (mixtures.runs.starts[:-1][cases] - candidates.starts[:-1])[whose]
-        whose = cases[whose]
-    logits, weights = similarities / mixtures.temperatures[whose], mixtures.weights[rows]
-    log_parts = np.zeros(len(rows))
-    starts, kept = edges.tolist(), np.minimum(caps, counts).tolist()
-    answers = {}
-    for index in told:
-        here, case = slice(starts[index], starts[index + 1]), drafts.warm[index]
-        own, blend = numbers[here], blends.get(index)
-        answers[index] = Answer(
-            numbers=own,
-            parts=own,
-            similarities=similarities[here],
-            logits=logits[here],
-            weights=weights[here],
-            log_parts=log_parts[here],
-            matches=kept[index],
-            complete=True,
-            evidence=mixtures.evidence(case),
-            heaviest=float(mixtures.runs.of(mixtures.weights, case)[0].max()),
-            best_similarity=mixtures.totals[case].best,
-            output=None if blend is None else blend.output,
-            certificate=certificates[index],
-            documents=part.documents,
-            keys=part.keys,
+    certificates = {}
+    for index in estimates.cases:
+        output = outputs.get(index)
+        if questions[index].top_p is not None or (output is not None and output.coarse):
+            continue
+        certificate = certificate_of(shard, estimates.variations[index][0], output)
+        if keeps_max_error(shard, questions[index], certificate):
+            certificates[index] = certificate
+    caps = {index: questions[index].cap for index in certificates}
+    order = shard.order(estimates.rescored.candidates.places)
+    heads = select_heads(caps, estimates.rescored, mixtures, estimates.cases, shard.numbers, order)
+    return {
+        index: build_answer(
+            head,
+            mixtures.evidence(estimates.cases[index]),
+            certificates[index],
+            documents=shard.documents,
+            keys=shard.keys,
+            output=outputs[index].output if index in outputs else None,
         )
-    return answers
+        for index, head in heads.items()
+    }
 
 
-def certificate_of(part: Shard, variation: float, blend: Blend | None) -> Certificate:
-    """Of so much total variation and of such a blended value."""
-    return Certificate(part.method, variation, None if blend is None else blend.error)
+def certificate_of(shard: Shard, variation: float, output: OutputEstimate | None) -> Certificate:
+    """Return the certificate of weights with this total variation, and of an output."""
+    return Certificate(shard.method, variation, None if output is None else output.error)
 
 
-def keeps(part: Shard, question: Question, certificate: Certificate) -> bool:
-    """Whether an answer is within `max_error`."""
-    return question.max_error is None or certificate.error(part.facts.value_norm) <= question.max_error
+def keeps_max_error(shard: Shard, question: Question, certificate: Certificate) -> bool:
+    """Return whether the certified error is within the question's `max_error`."""
+    return question.max_error is None or certificate.error(shard.facts.value_norm) <= question.max_error

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from attention.dtypes import F64
-from attention.lookup.answer import Answer, Sweep, sweep_of
+from attention.lookup.answer import Answer, Sweep, build_sweep
 from attention.lookup.bounds.certificate import Certificate
 from attention.lookup.bounds.similarities import QuantisationError
-from attention.lookup.drafts import coldest, draft, reading, wanted_by
+from attention.lookup.estimate import bound_weights, mix_coldest, request_scan, scan_and_look_up
 from attention.lookup.memory.view import AnyView
-from attention.lookup.quantised import WIDTHS, answer_of, shard_of
+from attention.lookup.quantised import SCAN_WIDTHS, answer_alone, shard_of
 from attention.lookup.question import Auto, Question, by_mask
 from attention.lookup.rescoring.candidates import RescoredQuery
 from attention.lookup.shards import Shard
@@ -78,14 +78,15 @@ def quantised_sweep(view: AnyView, question: Question, temperatures: Sequence[fl
         return None
     mixtures = _mixtures(question, part.keys, read, temperatures)
     rounding = part.slack(question.vector)
-    drafts = [draft(part, question, rescored, mixture, read.error, rounding) for mixture in mixtures]
-    bounds = [made.counted_variation if part.facts.several else made.total_variation for made in drafts]
+    estimates = [bound_weights(part, question, rescored, mixture, read.error, rounding) for mixture in mixtures]
+    several = part.facts.several
+    bounds = [estimate.document_variation if several else estimate.total_variation for estimate in estimates]
     weights = [rows.weights(part, question, rescored, mixture)[0] for mixture in mixtures]
     certificates = [Certificate(part.method, bound, None) for bound in bounds]
     heaviest = None  # with one key per document it is the most similar one
     if part.facts.several:
         heaviest = np.array([heaviest_among(part, rescored, mixture, read.error.largest) for mixture in mixtures])
-    return sweep_of(
+    return build_sweep(
         question,
         lambda at: part.numbers(rows.places[at]),
         rows.similarities,
@@ -121,7 +122,9 @@ def solved(view: AnyView, questions: Sequence[Question]) -> list[Solved | None]:
             answer = None
             if not question.output:
                 (mixture,) = _mixtures(question, part.keys, read, [temperature])
-                answer = answer_of(part, question, draft(part, question, rescored, mixture, read.error), None)
+                answer = answer_alone(
+                    part, question, bound_weights(part, question, rescored, mixture, read.error), None
+                )
             found[index] = Solved(temperature, answer)
     return found
 
@@ -133,7 +136,7 @@ def _readings(part: Shard, questions: Sequence[Question]) -> list[Reading | None
     if not fit:
         return readings
     asked = [questions[index] for index in fit]
-    gathered, found = reading(part, asked, wanted_by(part, asked, WIDTHS[0], histogram=True))
+    gathered, found = scan_and_look_up(part, asked, request_scan(part, asked, SCAN_WIDTHS[0], histogram=True))
     for place, index in enumerate(fit):
         rescored = found.of(place)
         readings[index] = None if rescored is None else _reading(gathered, place, rescored)
@@ -155,5 +158,5 @@ def _mixtures(question: Question, keys: int, read: Reading, temperatures: Sequen
         above = some[some > 0]
         nulls = [question.null_key(temperature, keys) for temperature in above.tolist()]
         warm = iter(mix(known, candidates, read.tail.at(above), nulls, above))
-        mixtures += [next(warm) if t > 0 else coldest(question, read.rescored, keys, 0.0) for t in some]
+        mixtures += [next(warm) if t > 0 else mix_coldest(question, read.rescored, keys, 0.0) for t in some]
     return mixtures

@@ -18,7 +18,7 @@ from attention.lookup import (
     Rows,
     answers,
     covered,
-    drafts,
+    estimate,
     planner,
     quantised,
 )
@@ -42,12 +42,12 @@ COLLECTIONS = {
 def scanned():
     """However few rows there are, in short lists."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(drafts, "FEWER", 16)
+        patch.setattr(estimate, "MIN_ROWS_PER_CANDIDATE", 16)
         patch.setattr(scan_module, "MAX_TILE_ROWS", 1024)
         patch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
-        widths = (quantised.Width(16, 64), quantised.Width(256, 512))
-        patch.setattr(quantised, "WIDTHS", widths)
-        patch.setattr(sweep_module, "WIDTHS", widths)
+        widths = (quantised.ScanWidth(16, 64), quantised.ScanWidth(256, 512))
+        patch.setattr(quantised, "SCAN_WIDTHS", widths)
+        patch.setattr(sweep_module, "SCAN_WIDTHS", widths)
         yield
 
 

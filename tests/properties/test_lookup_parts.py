@@ -16,7 +16,7 @@ from attention.lookup import (
     Rows,
     View,
     answers,
-    drafts,
+    estimate,
     planner,
     quantised,
     sweep,
@@ -44,12 +44,12 @@ def small_blocks_and_short_lists():
     with pytest.MonkeyPatch.context() as patch:
         for module in (segments_module, memory_module):
             patch.setattr(module, "BLOCK_ROWS", 512)
-        patch.setattr(drafts, "FEWER", 16)
+        patch.setattr(estimate, "MIN_ROWS_PER_CANDIDATE", 16)
         patch.setattr(scan_module, "MAX_TILE_ROWS", 1024)
         patch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
-        widths = (quantised.Width(16, 128), quantised.Width(512, 1024))
-        patch.setattr(quantised, "WIDTHS", widths)
-        patch.setattr(sweep_module, "WIDTHS", widths)
+        widths = (quantised.ScanWidth(16, 128), quantised.ScanWidth(512, 1024))
+        patch.setattr(quantised, "SCAN_WIDTHS", widths)
+        patch.setattr(sweep_module, "SCAN_WIDTHS", widths)
         yield
 
 
@@ -182,11 +182,11 @@ def same_head(found, expected, top_p):
     assert found.best_similarity == expected.best_similarity
 
 
-def drafted_alone(view, options, allowed, biased):
+def estimate_alone(view, options, allowed, biased):
     """What one scan of the first width tells: an answer may be of a wider one, where that does not decide its head."""
     (question,) = without_forbidden([asked_of(view, options, allowed, biased)])
     part = quantised.shard_of(view, question)
-    return drafts.drafted(part, [part.scan_question(question)], quantised.WIDTHS[0])[0]
+    return estimate.estimate_weights(part, [part.scan_question(question)], quantised.SCAN_WIDTHS[0])[0]
 
 
 def check(split, questions=4):
@@ -203,7 +203,7 @@ def check(split, questions=4):
         assert apart_here <= bound + other + 1e-15
         assert abs(found.null_weight - expected.null_weight) <= bound + other + 1e-15
         if found.certificate.method == expected.certificate.method == "quantised":
-            of_one, of_many = (drafted_alone(view, *each) for view in (split.one, split.many))
+            of_one, of_many = (estimate_alone(view, *each) for view in (split.one, split.many))
             if of_one is not None and of_many is not None:
                 looser.append(of_many.total_variation > LOOSER * of_one.total_variation + 1e-12)
         if asked["max_error"] is not None and found.certificate.method == "quantised":

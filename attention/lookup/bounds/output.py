@@ -164,7 +164,7 @@ def bound_value_codes(
 
     A coded value has the residual r = v − v̂. Let λ be the largest eigenvalue of Σ r·rᵀ over all rows: then
     ‖Σ b·r‖ ≤ ‖b‖·√λ. The mean ā of the weights causes no error. For Σ r is known of n rows, all rows summed in codes
-    among them, and ô contains ā·Σ r, see `blending`. So the error is Σ(a − ā)·r over these n rows, with a = 0 for rows
+    among them, and ô contains ā·Σ r, see `estimate`. So the error is Σ(a − ā)·r over these n rows, with a = 0 for rows
     that were not summed. With ā = Σa/n the sum of squares is Σa² − (Σa)²/n, which is small if the weights are nearly
     equal. Rounding the weights by δ moves the blend by ‖Σ δ·v̂‖, at most ‖δ‖ times the sum of √λ for v and √λ for r.
     The sums of the norms are bounds too, and the smaller one of each pair holds.

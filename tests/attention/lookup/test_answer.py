@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from attention.lookup import Certificate, Evidence, Question, answer
-from attention.lookup.answer import answer_to, sweep_of
+from attention.lookup.answer import build_answer, build_sweep, select_head
 
 
 @pytest.mark.parametrize("temperature", [0.05, 1.0, 100.0])
@@ -64,9 +64,8 @@ def made(top_k, *, top_p=None, temperature=0.5, null=None, elsewhere=0.0):
     evidence = Evidence(temperature, 0.0, null, 0.0, 1.0, 5.0)
     question = Question(np.ones(2), temperature, top_k=top_k, top_p=top_p)
     certificate = Certificate("exact", 1e-15, None)
-    return answer_to(
-        question, numbers, SIMILARITIES, WEIGHTS, evidence, certificate, documents=9, output=None, elsewhere=elsewhere
-    )
+    head = select_head(question, numbers, SIMILARITIES, WEIGHTS, evidence, unlisted_weight=elsewhere)
+    return build_answer(head, evidence, certificate, documents=9, keys=9, output=None)
 
 
 def test_an_answer_is_about_the_best_of_the_known_rows_in_one_order():
@@ -102,11 +101,11 @@ def test_a_sweep_has_one_head_and_the_weights_of_each_temperature():
     question, evidence = Question(np.ones(2), 1.0, top_k=1), made(1).evidence
     certificates = [Certificate("exact", bound, None) for bound in (0.1, 0.2)]
     both = zip((WEIGHTS, 2 * WEIGHTS), (evidence, evidence), certificates, strict=True)
-    found = sweep_of(question, numbers, SIMILARITIES, both, documents=9)
+    found = build_sweep(question, numbers, SIMILARITIES, both, documents=9)
     np.testing.assert_array_equal(found.numbers, numbers([1, 3]))
     np.testing.assert_array_equal(found.weights, [[0.3, 0.3], [0.6, 0.6]])
     assert (found.matches, found.best_similarity, found.documents) == (1, 0.75, 9)
     assert found.certificates == tuple(certificates)
-    nothing = sweep_of(question, numbers, np.empty(0), [(np.empty(0), evidence, certificates[0])] * 3, documents=0)
+    nothing = build_sweep(question, numbers, np.empty(0), [(np.empty(0), evidence, certificates[0])] * 3, documents=0)
     assert nothing.weights.shape == (3, 0)
     assert nothing.best_similarity is None

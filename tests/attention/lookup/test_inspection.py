@@ -8,8 +8,8 @@ import pytest
 from attention.lookup import Memory, Question, Rows
 from attention.lookup.bounds.similarities import quantisation_errors
 from attention.lookup.codes.quantisation import code_queries
-from attention.lookup.inspection import similarities_seen
 from attention.lookup.quantised import quantised_answers
+from tests.attention.lookup.inspection import similarities_seen
 
 
 @pytest.fixture

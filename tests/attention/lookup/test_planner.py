@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from attention.errors import ParameterError, ShapeError
-from attention.lookup import Auto, Memory, Question, Rows, answer, answers, attend, drafts, planner, quantised, sweep
+from attention.lookup import Auto, Memory, Question, Rows, answer, answers, attend, estimate, planner, quantised, sweep
 
 
 def test_a_batch_answers_as_one_by_one(data, filled):
@@ -161,21 +161,21 @@ def test_one_question_whose_products_float32_cannot_hold_sends_no_other_to_the_e
 
 def test_what_no_scan_can_prove_is_not_scanned_for_twice(clusters, in_pieces, monkeypatch):
     monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
-    narrow, wide = quantised.Width(64, 128), quantised.Width(512, 2048)
-    scans, wanted_by = [], drafts.wanted_by
+    narrow, wide = quantised.ScanWidth(64, 128), quantised.ScanWidth(512, 2048)
+    scans, request_scan = [], estimate.request_scan
 
     def counted(part, questions, width, **options):
         scans.append(width)
-        return wanted_by(part, questions, width, **options)
+        return request_scan(part, questions, width, **options)
 
-    monkeypatch.setattr(drafts, "wanted_by", counted)
+    monkeypatch.setattr(estimate, "request_scan", counted)
     keys, _, queries = clusters
     view, question = in_pieces("cosine", keys), Question(queries[0], 0.05, output=False)
     proven = []
     for width in (narrow, wide):
-        monkeypatch.setattr(quantised, "WIDTHS", (width,))
+        monkeypatch.setattr(quantised, "SCAN_WIDTHS", (width,))
         proven.append(answer(view, question).certificate.total_variation)
-    monkeypatch.setattr(quantised, "WIDTHS", (narrow, wide))
+    monkeypatch.setattr(quantised, "SCAN_WIDTHS", (narrow, wide))
     for asked, expected, method in (
         (replace(question, max_error=sum(proven) / 2), [narrow, wide], "quantised"),
         (replace(question, max_error=1e-9, temperature=1.0), [narrow], "exact"),
@@ -194,7 +194,7 @@ def test_rows_without_codes_are_answered_exactly(clusters, in_pieces, monkeypatc
 
 def test_what_a_scan_cannot_decide_is_answered_exactly_in_its_turn(clusters, in_pieces, monkeypatch):
     monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
-    monkeypatch.setattr(quantised, "WIDTHS", (quantised.Width(64, 128),))
+    monkeypatch.setattr(quantised, "SCAN_WIDTHS", (quantised.ScanWidth(64, 128),))
     keys, _, queries = clusters
     view = in_pieces("cosine", keys)
     asked = [

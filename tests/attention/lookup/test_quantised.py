@@ -18,7 +18,7 @@ from attention.lookup.shards import local
 @pytest.fixture(autouse=True)
 def small_tiles_and_short_lists(monkeypatch):
     monkeypatch.setattr(scan_module, "MAX_TILE_ROWS", 1024)
-    monkeypatch.setattr(quantised, "WIDTHS", (quantised.Width(64, 128),))
+    monkeypatch.setattr(quantised, "SCAN_WIDTHS", (quantised.ScanWidth(64, 128),))
 
 
 @pytest.mark.parametrize("temperature", [0, 1e-30, 1e-6, 1e-3, 0.02, 0.1, 1.0, 100.0, np.inf])
@@ -88,7 +88,7 @@ def test_rows_that_may_belong_to_the_head_are_looked_up_in_a_second_round(
     keys[near] = keys[0] + 1e-3 * random.standard_normal((40, keys.shape[1])).astype(np.float32)
     view = in_pieces("cosine", keys)
     monkeypatch.setattr(candidates, "ERROR_MARGIN", 0.0)
-    monkeypatch.setattr(quantised, "WIDTHS", (quantised.Width(12, 128),))
+    monkeypatch.setattr(quantised, "SCAN_WIDTHS", (quantised.ScanWidth(12, 128),))
     looked_up = []
     read = local.compute_similarities
     monkeypatch.setattr(local, "compute_similarities", lambda *asked: looked_up.append(len(asked[3])) or read(*asked))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.lookup import Auto, Question, answers, planner, temperature_sweep
-from attention.lookup.drafts import Width
+from attention.lookup.estimate import ScanWidth
 from attention.lookup.exact import exact_answers, exact_sweep
 from attention.lookup.scan import scan as scan_module
 from attention.lookup.shards import local
@@ -20,7 +20,7 @@ from attention.lookup.temperature_sweep import Tail, quantised_sweep, solved
 @pytest.fixture(autouse=True)
 def small_tiles_and_short_lists(monkeypatch):
     monkeypatch.setattr(scan_module, "MAX_TILE_ROWS", 1024)
-    monkeypatch.setattr(temperature_sweep, "WIDTHS", (Width(64, 128),))
+    monkeypatch.setattr(temperature_sweep, "SCAN_WIDTHS", (ScanWidth(64, 128),))
 
 
 def histogram_of(similarities, bins):
@@ -81,7 +81,7 @@ def test_few_rows_are_looked_up_for_a_histogram_and_the_rest_is_in_the_bound(clu
     view, temperatures = in_pieces("cosine", keys, values), [0, 0.02, 0.1, 0.5]
     question, looked_up, read = Question(queries[0], 1.0, top_k=5), [], local.compute_similarities
     monkeypatch.setattr(local, "compute_similarities", lambda *asked: looked_up.append(len(asked[3])) or read(*asked))
-    monkeypatch.setattr(temperature_sweep, "WIDTHS", (Width(2048, 512),))
+    monkeypatch.setattr(temperature_sweep, "SCAN_WIDTHS", (ScanWidth(2048, 512),))
     exact, counts = exact_sweep(view, question, temperatures), []
     for most in (10, 400):
         monkeypatch.setattr(local, "KNOWN", most)

@@ -1,4 +1,4 @@
-"""Answers made together are to the last bit those that each question's own draft makes."""
+"""Answers made together are to the last bit those made from each question's estimate alone."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import pytest
 
 from attention.kernels import dispatch
 from attention.lookup import Background, Bias, Memory, Question, Rows
-from attention.lookup.blending import Blend
-from attention.lookup.drafts import drafted
-from attention.lookup.quantised import WIDTHS, answer_of, answers_together, quantised_answers, shard_of
+from attention.lookup.estimate import OutputEstimate, estimate_weights
+from attention.lookup.quantised import SCAN_WIDTHS, answer_alone, answer_together, quantised_answers, shard_of
 
 RANDOM = np.random.default_rng(8)
 
@@ -45,16 +44,16 @@ def asked_of(clusters, count, **options):
 
 @pytest.mark.parametrize("count", [1, 2, 9, 64])
 @pytest.mark.parametrize("options", [{}, {"output": False}, {"top_k": 0}, {"top_k": 3}, {"top_k": 300}])
-def test_each_is_what_its_draft_makes(running, clusters, view, count, options):
+def test_each_is_what_its_estimate_makes(running, clusters, view, count, options):
     questions = asked_of(clusters, count, **options)
     part = shard_of(view, questions[0])
-    drafts = drafted(part, questions, WIDTHS[0])
-    blends = {index: Blend(np.full(11, float(index)), 0.25, coarse=False) for index in range(0, count, 2)}
-    found = answers_together(part, questions, drafts, blends)
-    assert list(found) == [index for index, count in enumerate(drafts.found.counts.tolist()) if count >= 0]
+    estimates = estimate_weights(part, questions, SCAN_WIDTHS[0])
+    blends = {index: OutputEstimate(np.full(11, float(index)), 0.25, coarse=False) for index in range(0, count, 2)}
+    found = answer_together(part, questions, estimates, blends)
+    assert list(found) == [index for index, count in enumerate(estimates.rescored.counts.tolist()) if count >= 0]
     assert found
     for index, answer in found.items():
-        same(answer, answer_of(part, questions[index], drafts[index], blends.get(index)))
+        same(answer, answer_alone(part, questions[index], estimates[index], blends.get(index)))
 
 
 @pytest.mark.parametrize("count", [3, 64, 130, 200])
@@ -92,9 +91,12 @@ def test_a_bound_that_is_not_kept_a_share_and_a_coarse_blend_are_for_others(runn
         Question(clusters[2][5], 0.3, output=True),
     ]
     part = shard_of(view, asked[0])
-    drafts = drafted(part, asked, WIDTHS[0])
-    far = {4: Blend(np.zeros(11), part.facts.value_norm, coarse=False), 5: Blend(np.zeros(11), 0.0, coarse=True)}
-    assert list(answers_together(part, asked, drafts, far)) == [1]
+    estimates = estimate_weights(part, asked, SCAN_WIDTHS[0])
+    far = {
+        4: OutputEstimate(np.zeros(11), part.facts.value_norm, coarse=False),
+        5: OutputEstimate(np.zeros(11), 0.0, coarse=True),
+    }
+    assert list(answer_together(part, asked, estimates, far)) == [1]
 
 
 def test_documents_of_several_keys_and_logits_are_for_others(running, clusters):
@@ -106,7 +108,7 @@ def test_documents_of_several_keys_and_logits_are_for_others(running, clusters):
         question = Question(queries[0], 0.3, output=False, **more)
         part = shard_of(view, question)
         asked = [part.scan_question(question)]
-        assert answers_together(part, asked, drafted(part, asked, WIDTHS[0]), {}) == {}
+        assert answer_together(part, asked, estimate_weights(part, asked, SCAN_WIDTHS[0]), {}) == {}
 
 
 @pytest.mark.parametrize("output", [False, True])
@@ -116,8 +118,8 @@ def test_cores_that_share_a_batch_change_nothing(running, clusters, view, monkey
     found = []
     for least in (1, 10**9):
         monkeypatch.setattr(dispatch, "ROWS_A_THREAD", least)
-        drafts = drafted(shard_of(view, questions[0]), questions, WIDTHS[0])
-        found.append(answers_together(shard_of(view, questions[0]), questions, drafts, {}))
+        estimates = estimate_weights(shard_of(view, questions[0]), questions, SCAN_WIDTHS[0])
+        found.append(answer_together(shard_of(view, questions[0]), questions, estimates, {}))
     assert list(found[0]) == list(found[1])
     for index, answer in found[0].items():
         np.testing.assert_array_equal(answer.numbers, found[1][index].numbers)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Memory, Question, Rows, blending, quantised
+from attention.lookup import Memory, Question, Rows, estimate, quantised
 from attention.lookup.bounds.output import Centre, bound_blend, bound_turn
 from attention.lookup.bounds.similarities import QuantisationError
 from attention.lookup.codes.quantisation import quantise
@@ -134,7 +134,7 @@ def test_the_bound_holds(running, monkeypatch, kind, temperature):
         random = np.random.default_rng([seed, KINDS.index(kind)])
         width, value_width = random.choice([3, 17, 64]), random.choice([1, 5, 33])
         monkeypatch.setattr(scan_module, "MAX_TILE_ROWS", int(random.choice([1024, 32768])))
-        monkeypatch.setattr(quantised, "WIDTHS", (quantised.Width(*random.choice([30, 300], 2)),))
+        monkeypatch.setattr(quantised, "SCAN_WIDTHS", (quantised.ScanWidth(*random.choice([30, 300], 2)),))
         centres = random.standard_normal((20, width))
         keys = (centres[random.integers(0, 20, 2000)] + random.standard_normal((2000, width))).astype(np.float32)
         queries = random.standard_normal((12, width))
@@ -148,9 +148,9 @@ def test_the_bound_holds(running, monkeypatch, kind, temperature):
         scale = float(SCALES[similarity](width))
         # Also where all is mended that can be, whatever it is worth; with this seed 16 bits answer the twelve, too.
         # None is left to the exact path.
-        monkeypatch.setattr(blending, "SEEN", 0.0 if seed == 1 else 2e-4)
-        monkeypatch.setattr(blending, "COARSE", 0.0 if seed == 1 else np.inf)
-        monkeypatch.setattr(blending, "SHORT", np.inf)
+        monkeypatch.setattr(estimate, "MIN_RESIDUAL_SHIFT", 0.0 if seed == 1 else 2e-4)
+        monkeypatch.setattr(estimate, "MAX_EXPECTED_ERROR_8_BITS", 0.0 if seed == 1 else np.inf)
+        monkeypatch.setattr(estimate, "MAX_EXPECTED_ERROR_16_BITS", np.inf)
         for count in (1, 12):
             asked = [Question(query, temperature * scale, null, mask) for query in queries[:count]]
             exact = exact_answers(view, asked)

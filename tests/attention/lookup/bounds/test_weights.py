@@ -20,10 +20,10 @@ from attention.lookup.bounds.weights import (
     bound_tail,
     bound_ties,
 )
-from attention.lookup.inspection import similarities_seen
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.softmax.distribution import SUPPORT, softmax, sparse
 from attention.lookup.softmax.null_key import NullKey
+from tests.attention.lookup.inspection import similarities_seen
 
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -9,11 +9,11 @@ import pytest
 
 from attention.lookup import Background, Bias, Memory, Question, Rows, answers, quantised
 from attention.lookup.exact import exact_answers
-from attention.lookup.inspection import similarities_seen
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.scan import scan as scan_module
 from attention.lookup.shards.biased import BiasedShard
 from attention.lookup.shards.scan_result import ScanRequest
+from tests.attention.lookup.inspection import similarities_seen
 
 KS = [10, 10, 10]
 N = 6007
@@ -67,7 +67,7 @@ def test_a_question_in_logits_is_one_at_temperature_1():
 @pytest.fixture
 def small_tiles_and_short_lists(monkeypatch):
     monkeypatch.setattr(scan_module, "MAX_TILE_ROWS", 1024)
-    monkeypatch.setattr(quantised, "WIDTHS", (quantised.Width(64, 128),))
+    monkeypatch.setattr(quantised, "SCAN_WIDTHS", (quantised.ScanWidth(64, 128),))
 
 
 def softmax_with(logits, null):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from attention.lookup import Memory, Question, answers, planner, quantised, sweep, temperature_sweep
-from attention.lookup.drafts import Width
+from attention.lookup.estimate import ScanWidth
 from attention.lookup.exact import exact_answers, exact_sweep
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.rescoring.candidates import RescoredQuery
@@ -27,8 +27,8 @@ N, WIDTH = 12_000, 37
 @pytest.fixture(autouse=True)
 def small_tiles_and_short_lists(monkeypatch):
     monkeypatch.setattr(scan_module, "MAX_TILE_ROWS", 1024)
-    monkeypatch.setattr(quantised, "WIDTHS", (Width(64, 128), Width(512, 2048)))
-    monkeypatch.setattr(temperature_sweep, "WIDTHS", (Width(512, 2048),))
+    monkeypatch.setattr(quantised, "SCAN_WIDTHS", (ScanWidth(64, 128), ScanWidth(512, 2048)))
+    monkeypatch.setattr(temperature_sweep, "SCAN_WIDTHS", (ScanWidth(512, 2048),))
 
 
 def rows_of(sizes, seed=3):
@@ -174,7 +174,7 @@ def test_where_weights_vanish_similarity_decides():
 
 def test_a_document_whose_keys_a_scan_lists_none_of_is_known_by_their_number(monkeypatch):
     """At 0.3 none of 6,000 keys is near the best, and together they outweigh it."""
-    monkeypatch.setattr(quantised, "WIDTHS", (Width(64, 32),))
+    monkeypatch.setattr(quantised, "SCAN_WIDTHS", (ScanWidth(64, 32),))
     view, query = crowd(0.3, 6000)
     question = Question(query, 0.1, top_k=1, output=False)
     (found,) = quantised_answers(view, [question])

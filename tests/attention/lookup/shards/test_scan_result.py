@@ -96,7 +96,7 @@ def view(clusters):
 def small_tiles_and_short_lists(monkeypatch):
     monkeypatch.setattr(scan_module, "MAX_TILE_ROWS", 1024)
     monkeypatch.setattr(scan_module, "workers", lambda: 3)
-    monkeypatch.setattr(quantised, "WIDTHS", (quantised.Width(64, 128),))
+    monkeypatch.setattr(quantised, "SCAN_WIDTHS", (quantised.ScanWidth(64, 128),))
 
 
 def gathered_of(view, queries, temperatures, outputs=True):

@@ -1,4 +1,4 @@
-"""Drafts of one scan: each the same as if its question's rows were weighed and bounded alone."""
+"""Estimates of weights from one scan: each the same as if its question's rows were weighed and bounded alone."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from attention.lookup import Memory, Question, Rows
-from attention.lookup.drafts import Width, draft, drafted, without_tail
+from attention.lookup.estimate import ScanWidth, bound_weights, estimate_weights, mix_without_tail
 from attention.lookup.quantised import shard_of
 from attention.lookup.softmax.mixture import mix_cases
 
-WIDTH = Width(64, 128)
+WIDTH = ScanWidth(64, 128)
 
 
 @pytest.fixture(scope="module")
@@ -31,34 +31,35 @@ def asked_of(queries):
 def test_each_is_what_its_rows_make_alone(running, clusters, view):
     questions = asked_of(clusters[2])
     part = shard_of(view, questions[0])
-    drafts = drafted(part, questions, WIDTH)
-    made = list(drafts)
-    assert [index for index in drafts.warm if made[index]] == [0, 2, 4]
+    estimates = estimate_weights(part, questions, WIDTH)
+    made = list(estimates)
+    assert [index for index in estimates.cases if made[index]] == [0, 2, 4]
     for index, (question, found) in enumerate(zip(questions, made, strict=True)):
-        rescored = drafts.found.of(index)
-        if index not in drafts.warm:
-            mixture = without_tail(question, rescored, part.keys)
+        rescored = estimates.rescored.of(index)
+        if index not in estimates.cases:
+            mixture = mix_without_tail(question, rescored, part.keys)
         else:
-            levels, sums = drafts.gathered.levels[index], drafts.gathered.sums[index]
+            levels, sums = estimates.scan.levels[index], estimates.scan.sums[index]
             null, temperature = question.null_key(question.temperature, part.keys), np.array([question.temperature])
             (mixture,) = mix_cases(
-                drafts.found.runs([index]), levels[None, None], sums[None, None], [null], temperature
+                estimates.rescored.runs([index]), levels[None, None], sums[None, None], [null], temperature
             )
-        expected = draft(part, question, rescored, mixture, drafts.gathered.error(index))
-        np.testing.assert_array_equal(found.found.known, mixture.known)
-        np.testing.assert_array_equal(found.found.candidates, mixture.candidates)
+        expected = bound_weights(part, question, rescored, mixture, estimates.scan.error(index))
+        np.testing.assert_array_equal(found.mixture.known, mixture.known)
+        np.testing.assert_array_equal(found.mixture.candidates, mixture.candidates)
         np.testing.assert_array_equal(found.rescored.similarities, rescored.similarities)
-        assert found.found.evidence == mixture.evidence
-        assert (found.total_variation, found.exact_variation) == (expected.total_variation, expected.exact_variation)
-    assert 0 < made[4].exact_variation < 1e-6  # which one of two bounds has
+        assert found.mixture.evidence == mixture.evidence
+        assert found.total_variation == expected.total_variation
+        assert found.rounding_variation == expected.rounding_variation
+    assert 0 < made[4].rounding_variation < 1e-6  # which one of two bounds has
 
 
 def test_where_the_scan_does_not_tell_there_is_none(running, clusters):
     keys = np.concatenate([np.ones((3000, 37)), clusters[0][:3000]]).astype(np.float32)
     view = Memory("cosine").publish(add=Rows(np.arange(6000), keys))
     questions = [Question(np.ones(37), 0.1, output=False), Question(clusters[2][0], 0.1, output=False)]
-    drafts = drafted(shard_of(view, questions[0]), questions, WIDTH)
-    assert drafts[0] is None
-    assert drafts[1] is not None
-    assert list(drafts.warm) == [1]
-    assert drafts[1] is drafts[1]
+    estimates = estimate_weights(shard_of(view, questions[0]), questions, WIDTH)
+    assert estimates[0] is None
+    assert estimates[1] is not None
+    assert list(estimates.cases) == [1]
+    assert estimates[1] is estimates[1]

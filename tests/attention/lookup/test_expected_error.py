@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 
 from attention.lookup import Auto, Bias, Memory, Question, Rows, answers, planner
-from attention.lookup.blending import blended
 from attention.lookup.bounds.similarities import QuantisationError
 from attention.lookup.codes.moments import Moments, Spread
-from attention.lookup.drafts import drafted
+from attention.lookup.estimate import estimate_outputs, estimate_weights, expected_error_8_bits, expected_error_16_bits
 from attention.lookup.exact import exact_answers
-from attention.lookup.expected import expected_coarse, expected_fine
-from attention.lookup.quantised import WIDTHS, quantised_answers, shard_of
+from attention.lookup.quantised import SCAN_WIDTHS, quantised_answers, shard_of
 
 N, COUNT = 6_000, 12
 KINDS = ("clusters", "around a mean", "random", "random, other values", "around a mean, other values")
@@ -109,15 +107,15 @@ def test_originals_that_memory_does_not_hold_are_not_read_for_it(monkeypatch):
 def test_what_is_expected_is_about_what_is_true(monkeypatch, kind, fine):
     """In 16 bits within a third; in 8, where one vector for all rows matters most, seldom more than half of it."""
     seen = []
-    for name, function in (("expected_fine", expected_fine), ("expected_coarse", expected_coarse)):
-        monkeypatch.setattr(f"attention.lookup.blending.{name}", noted(function, seen))
+    for function in (expected_error_16_bits, expected_error_8_bits):
+        monkeypatch.setattr(f"attention.lookup.estimate.{function.__name__}", noted(function, seen))
     ratios = []
     for temperature in (0.02, 0.03, 0.05) if not fine else (0.03, 0.05, 0.1, 0.3, 1.0):
         for passing in PASSING:
             seen.clear()
             view, asked = asked_of(kind, 64, "dot", passing, temperature)
             part = shard_of(view, asked[0])
-            blends = blended(part, drafted(part, asked, WIDTHS[0], fine=fine), range(COUNT))
+            blends = estimate_outputs(part, estimate_weights(part, asked, SCAN_WIDTHS[0], fine=fine), range(COUNT))
             for index, (true, expected) in enumerate(zip(exact_answers(view, asked), seen, strict=True)):
                 distance = np.linalg.norm(blends[index].output - true.output)
                 if distance > 2e-4 * np.linalg.norm(true.output):
@@ -145,5 +143,5 @@ def test_nothing_is_expected_where_there_is_no_tail_and_of_what_is_not_known():
     some = SimpleNamespace(tail=0.5, tail_square=0.1, summed_square=0.1, candidates=np.zeros(0), evidence=evidence)
     for found, squares in ((none, 1.0), (some, np.inf)):
         known = (found, QuantisationError(0.1, squares, 0.0), (0.0,) * 5, spread, spread.residuals, 0.1)
-        assert expected_fine(*known) == 0
-        assert expected_coarse(*known, 0.1, 4) == 0
+        assert expected_error_16_bits(*known) == 0
+        assert expected_error_8_bits(*known, 0.1, 4) == 0
