@@ -1,0 +1,138 @@
+"""Imports between packages: each goes by a package's face, and some modules and libraries have only a few importers.
+
+The contracts in pyproject.toml have what `lint-imports` checks: layers, cycles, and what a room must not reach.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+
+import grimp
+import pytest
+
+ROOTS = ("attention", "service", "softkv")
+
+# Their packages are rooms of their own, each with its own face; a face of the whole would be all of them.
+OPEN = {"attention", "attention.lookup.shards", "service.retrieval"}
+
+# Imports past a face, as (importer, imported). The list may only shrink: strike off what is not imported any more.
+PAST_A_FACE = [
+    ("attention.lookup.**", "attention.kernels.layout"),  # the order of bytes in memory, which both sides have to know
+    ("attention.kernels.machine_code", "attention.kernels.transformer.encoding"),
+    ("attention.transformer.compiled", "attention.kernels.transformer"),  # loaded only with a compiled encoder
+    ("attention.transformer.compiled", "attention.kernels.transformer.encoding"),
+    ("service.app", "service.api.routes.idempotency"),
+    ("service.app", "service.api.routes.mcp"),
+    ("service.app", "service.api.routes.page"),
+    ("service.commands.mcp", "service.api.routes.mcp"),
+    ("service.commands.page.**", "service.api.routes.page"),  # the page as files
+    ("service.commands.page.recording", "softkv.answers.answer"),
+    ("service.server.startup", "service.api.routes.service"),
+]
+
+# Modules, packages and libraries that only these import, besides what lies within them.
+ONLY = {
+    "llvmlite": ["attention.kernels.**"],
+    "mcp": ["service.mcp.**"],
+    "mcp_types": ["service.mcp.**"],
+    "numba": ["attention.kernels.**"],
+    "psycopg": ["service.storage.postgres.**"],
+    "ray": ["service.cluster.ray_actors"],
+    "service.schemas": ["service.api.**"],
+    "service.settings": [
+        *("service.app", "service.lifespan", "service.opening", "service.server.**", "service.commands.**"),
+        "softkv.local",  # it starts a service
+    ],
+    "service.storage.postgres": ["service.storage.shared"],
+    "service.storage.sqlite": ["service.storage"],
+    "softkv": ["service.commands.**", "service.mcp.**"],
+}
+
+
+@cache
+def product() -> grimp.ImportGraph:
+    """Return every import of the product, those for type checkers too."""
+    return grimp.build_graph(*ROOTS, include_external_packages=True, cache_dir=None)
+
+
+def within(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+def matches(module: str, pattern: str) -> bool:
+    """Return whether a module has this name, or with `.**` lies within the package."""
+    package = pattern.removesuffix(".**")
+    return module == pattern or (package != pattern and within(module, package))
+
+
+def imports(graph: grimp.ImportGraph) -> Iterator[tuple[str, str]]:
+    """Yield the imports of the product's own modules, as (importer, imported)."""
+    for importer in sorted(graph.modules):
+        if importer.partition(".")[0] in ROOTS:
+            for imported in sorted(graph.find_modules_directly_imported_by(importer)):
+                yield importer, imported
+
+
+def faces(graph: grimp.ImportGraph) -> set[str]:
+    """Return the packages with a face: their `__init__` imports from their own modules."""
+    return {importer for importer, imported in imports(graph) if imported.startswith(f"{importer}.")}
+
+
+def past_a_face(graph: grimp.ImportGraph) -> list[tuple[str, str]]:
+    """Return the imports of a module below a package with a face, from outside this package."""
+    packages = faces(graph) - OPEN
+    return [
+        (importer, imported)
+        for importer, imported in imports(graph)
+        if any(imported.startswith(f"{package}.") and not within(importer, package) for package in packages)
+    ]
+
+
+def is_known(edge: tuple[str, str]) -> bool:
+    return any(matches(edge[0], importer) and edge[1] == imported for importer, imported in PAST_A_FACE)
+
+
+def strangers(graph: grimp.ImportGraph, name: str) -> list[str]:
+    """Return the modules that import this name, or what is below it, and may not."""
+    return [
+        importer
+        for importer, imported in imports(graph)
+        if within(imported, name)
+        and not within(importer, name)
+        and not any(matches(importer, pattern) for pattern in ONLY[name])
+    ]
+
+
+def test_packages_are_imported_by_their_faces():
+    wrong = [
+        f"{importer} -> {imported}" for importer, imported in filter(lambda e: not is_known(e), past_a_face(product()))
+    ]
+    assert wrong == [], "import the name from the package; if it is not there, consider whether it should be"
+
+
+def test_every_known_import_past_a_face_is_still_there():
+    edges = past_a_face(product())
+    assert [
+        (importer, imported)
+        for importer, imported in PAST_A_FACE
+        if not any(matches(edge[0], importer) and edge[1] == imported for edge in edges)
+    ] == []
+    assert len(PAST_A_FACE) <= 11
+
+
+@pytest.mark.parametrize("name", ONLY)
+def test_only_these_import(name):
+    assert strangers(product(), name) == [], f"{name} is imported by {', '.join(ONLY[name])} only"
+    assert any(within(imported, name) and not within(importer, name) for importer, imported in imports(product()))
+
+
+def test_a_wrong_import_is_found():
+    graph = grimp.build_graph(*ROOTS, include_external_packages=True, cache_dir=None)
+    assert {"attention.lookup", "service.storage", "service.retrieval.collections"} <= faces(graph)
+    edge = ("service.api.json", "service.storage.sqlite.writer")
+    graph.add_import(importer=edge[0], imported=edge[1])
+    assert [found for found in past_a_face(graph) if not is_known(found)] == [edge]
+    assert strangers(graph, "service.storage.sqlite") == [edge[0]]
+    graph.add_import(importer="service.retrieval.queries.bias", imported="numba")
+    assert strangers(graph, "numba") == ["service.retrieval.queries.bias"]
