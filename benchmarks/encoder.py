@@ -38,7 +38,7 @@ from benchmarks.engines.engine import Engine, Setting
 from benchmarks.engines.onnxruntime import FUSED
 from benchmarks.engines.reading import tokenizer
 from benchmarks.results import machine
-from service.encoding import installed_checkpoint
+from service.encoding import default_checkpoint
 
 STARTED = {"softkv": "softkv", "sentence-transformers": "sentence-transformers", "ONNX Runtime float32": "onnxruntime"}
 """Who is started anew where an engine takes part whose name begins so."""
@@ -70,7 +70,7 @@ def main() -> None:
     console = Console(width=220, markup=False, highlight=False)
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as folder:
-        setting = Setting(installed_checkpoint(), Path(folder), threads)
+        setting = Setting(default_checkpoint(), Path(folder), threads)
         console.print(f"{machine()}; {threads} threads each")
         engines, left_out = contest.made(names, setting)
         moments = {"before": products.rates()}

@@ -21,7 +21,7 @@ from urllib.request import urlopen
 import attention
 import service
 import softkv
-from service.encoding import installed_checkpoint
+from service.encoding import default_checkpoint
 
 PATIENCE_SECONDS = 120
 
@@ -53,7 +53,7 @@ def wait_until_ready(server: subprocess.Popen[bytes], url: str) -> None:
 
 def main() -> int:
     """The rehearsal; the exit code of the service, which a stop by SIGTERM makes 0."""
-    sys.stdout.write(f"verified: {installed_checkpoint()}\n")
+    sys.stdout.write(f"verified: {default_checkpoint()}\n")
     for package in (attention, service, softkv):  # the commands too, which the rehearsal does not all run
         compileall.compile_dir(package.__path__[0], quiet=1)
     if find_spec("torch"):  # which the default model does without, and others do not

@@ -18,7 +18,7 @@ from service.encoding.errors import (
     Untraceable,
 )
 from service.encoding.queue import EncodingQueue, LoadingEncoder, encode_stream
-from service.encoding.registry import DEFAULT_MODEL, ORGANISATION, encoder_name, installed_checkpoint, load_encoder
+from service.encoding.registry import DEFAULT_MODEL, ORGANISATION, default_checkpoint, encoder_name, load_encoder
 from service.encoding.temperature import Temperatures
 from service.encoding.texts import Encoded
 from service.encoding.tokens import Content, Token

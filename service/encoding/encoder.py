@@ -23,8 +23,8 @@ BATCH_TOKENS = 2048  # measured: half of it costs a tenth more, twice of it save
 ALONE = 1  # a budget that no two texts fit into
 
 
-class Measured(NamedTuple):
-    """What an encoder's vectors of unrelated and of related texts are like; see its properties of the same names."""
+class Measurements(NamedTuple):
+    """Properties of an encoder's vectors, measured on related and unrelated texts; `Encoder` explains each."""
 
     backgrounds: Backgrounds
     unit_length: bool
@@ -32,23 +32,23 @@ class Measured(NamedTuple):
 
 
 class Encoder:
-    """A sentence encoder, held in memory; any thread may call it, and every call blocks.
+    """A sentence encoder in memory; any thread may call it, and every call blocks.
 
     Attributes:
-        name: what collections record, so that they are never asked in another model's vectors.
-        network: what computes it.
-        declaration: what its maker says of its vectors.
-        created: when its files came to this machine, in seconds of Unix time.
+        name: the name that collections record, so that a query never uses another model's vectors.
+        network: computes the vectors.
+        declaration: the similarity and temperature that its maker declares.
+        created: the time at which its files arrived on this machine, in seconds of Unix time.
         dimension: the width d of a vector.
         precision: the number format of the arithmetic.
-        runs_on: whose code computes it.
+        runs_on: the library that computes it.
         max_tokens: how many tokens of a text the model reads, special ones included; None for all.
-        batched: whether texts run together; a model whose vectors would change with that takes each alone.
-        similarity: what its vectors are meant to be compared by.
-        checksum: what tells its vectors from those of every other encoder; None where that is not known.
+        batched: whether texts run in batches; if a batch would change the model's vectors, each text runs alone.
+        similarity: the similarity by which its maker compares vectors.
+        checksum: the checksum of its weights, which identifies its vectors; None if it is unknown.
 
     Args:
-        measured: what `measure` would find, if it is known beforehand.
+        measured: the result of `measure`, if it is known beforehand.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Encoder:
         *,
         created: int = 0,
         checksum: str | None = None,
-        measured: Measured | None = None,
+        measured: Measurements | None = None,
     ) -> None:
         self.name = name
         self.network = network
@@ -75,58 +75,59 @@ class Encoder:
         self._measured = measured
         self._measuring = Lock()
 
-    def measure(self) -> Measured:
-        """Return what its vectors are like; unless that was given, the first call encodes hundreds of texts."""
+    def measure(self) -> Measurements:
+        """Return the properties of its vectors; unless they are known, the first call encodes hundreds of texts."""
         with self._measuring:
             if self._measured is None:
                 questions = self.encode([topic.question for topic in TOPICS], "query").vectors
                 texts = self.encode([topic.text for topic in TOPICS], "document").vectors
                 names = [topic.name for topic in TOPICS]
                 short = self.encode(names, "query").vectors, self.encode(names, "document").vectors
-                known = self.declaration.temperature
-                self._measured = Measured(
+                self._measured = Measurements(
                     Backgrounds(measure_background(questions, texts), measure_background(*short)),
                     has_unit_length(questions) and has_unit_length(texts),
-                    temperatures(questions, texts, similarity=self.similarity, known=known),
+                    temperatures(questions, texts, similarity=self.similarity, declared=self.declaration.temperature),
                 )
             return self._measured
 
     @property
     def background(self) -> Background:
-        """The cosine of a question and a text that have nothing to do with each other."""
+        """The mean and deviation of the cosine between a question and an unrelated text."""
         return self.backgrounds.texts
 
     @property
     def backgrounds(self) -> Backgrounds:
-        """The same, and that of a short question and a short text."""
+        """The background, and that of a short question and an unrelated short text."""
         return self.measure().backgrounds
 
     @property
     def unit_length(self) -> bool:
-        """Whether its vectors are normalised, so that other similarities follow from cosines."""
+        """Whether its vectors have length one, so that other similarities follow from cosines."""
         return self.measure().unit_length
 
     @property
     def temperatures(self) -> Temperatures:
-        """For each similarity, the temperature that it wants."""
+        """The best temperature for each similarity."""
         return self.measure().temperatures
 
     @property
     def temperature(self) -> Temperature:
-        """The temperature that its own similarity wants, and who says so."""
+        """The best temperature for its own similarity, and the source of that number."""
         return self.temperatures[self.similarity]
 
     @property
     def notes(self) -> list[str]:
-        """What one should know who runs it, a sentence each; none of most models."""
-        alone = "its vectors change with what else is in a batch, so it encodes each text alone, which takes longer"
+        """Notes for the operator, one sentence each; empty for most models."""
+        runs_alone = (
+            "its vectors change with what else is in a batch, so it encodes each text alone, which takes longer"
+        )
         return [note for note in (self.declaration.note, None if self.batched else alone) if note is not None]
 
     def encode(self, texts: Sequence[str], purpose: Purpose) -> Encoded:
-        """Encode n texts, in order; a vector depends on its neighbours no more than on rounding, 1e-6 in float32.
+        """Encode n texts, in order; neighbours in a batch change a vector by rounding only, 1e-6 in float32.
 
-        Any Unicode text has an answer, the empty one too: the vector of the special tokens alone, or zeros where
-        a model has none.
+        Any Unicode text has a vector, also the empty one: the vector of the special tokens alone, or zeros if the
+        model adds no special tokens.
 
         Raises:
             InvalidText: a text has a lone surrogate; nothing is encoded.
@@ -135,17 +136,17 @@ class Encoder:
         prompt = self.network.prompt(purpose)
         tokens = self.network.tokenizer.read(texts, prompt)
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
-        read = self.tokens_read(tokens.total)
-        for batch in token_batches(read, BATCH_TOKENS if self.network.batched else ALONE):
+        tokens_read = self.tokens_read(tokens.total)
+        for batch in token_batches(tokens_read, BATCH_TOKENS if self.network.batched else ALONE):
             vectors[batch] = self.network.embed([texts[i] for i in batch], [tokens.ids[i] for i in batch], purpose)
-        return Encoded(vectors, tokens.total, tokens.total > read, tokens.unknown, tokens.content)
+        return Encoded(vectors, tokens.total, tokens.total > tokens_read, tokens.unknown, tokens.content)
 
     def tokens_read(self, token_counts: NDArray[np.int64]) -> NDArray[np.int64]:
-        """How many tokens the model reads of texts that have `token_counts`; int64 [n]."""
-        return self.network.tokenizer.read_of(token_counts)
+        """Return how many tokens the model reads of texts with these `token_counts`; int64 [n]."""
+        return self.network.tokenizer.tokens_read(token_counts)
 
     def tokens(self, texts: Sequence[str], purpose: Purpose) -> list[list[Token]]:
-        """The tokens that the model reads of each text, in order.
+        """Return the tokens that the model reads of each text, in order.
 
         Raises:
             InvalidText: a text has a lone surrogate.
@@ -154,25 +155,25 @@ class Encoder:
         return spans(self.network.tokenizer, texts, self.network.prompt(purpose))
 
     def room(self, tokens: int, purpose: Purpose) -> int:
-        """How many tokens of a text so many are enough for: the special ones and the prompt's are among them."""
+        """Return how many of `tokens` remain for a text, after the special tokens and the prompt."""
         return room(self.network.tokenizer, tokens, self.network.prompt(purpose))
 
     def windows(
-        self, texts: Sequence[str], tokens: int, overlap: int, at_most: int, purpose: Purpose
+        self, texts: Sequence[str], tokens: int, overlap: int, max_parts: int, purpose: Purpose
     ) -> list[list[Span]]:
-        """Parts of each text that cover it, each of at most so many tokens; see `service.encoding.tokens`.
+        """Split each text into parts of at most `tokens` tokens; see `service.encoding.tokens.windows`.
 
         Raises:
             InvalidText: a text has a lone surrogate.
         """
         check_texts(texts)
-        return windows(self.network.tokenizer, texts, tokens, overlap, at_most, self.network.prompt(purpose))
+        return windows(self.network.tokenizer, texts, tokens, overlap, max_parts, self.network.prompt(purpose))
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text whose tokens are `ids`, special ones included.
+        """Return the text that has these tokens, special ones included.
 
         Raises:
-            InvalidTokens: they are no text of this model's.
+            InvalidTokens: no text has these tokens in this model.
         """
         return decode(self.network.tokenizer, ids)
 
@@ -180,7 +181,7 @@ class Encoder:
 def token_batches(lengths: NDArray[np.int64], budget: int) -> Iterator[NDArray[np.int64]]:
     """Split n texts into batches that hold at most `budget` tokens once padded to their longest text.
 
-    Texts of like length come together, so that little is spent on padding.
+    Texts of similar length share a batch, which keeps padding small.
 
     Args:
         lengths: int64 [n], the tokens that the model reads of each text.

@@ -1,4 +1,4 @@
-"""The encoder's queue: which texts are encoded next, in which batches, and a cache of recent vectors."""
+"""The encoder's queue: the order of texts, their batches, and a cache of recent vectors."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ CacheKey = tuple[Purpose, str]
 class EmbeddingCache:
     """The texts encoded last, at most `texts` of at most `text_characters` each; used by any thread.
 
-    New texts pass through one half. Only those asked for again move to the other, so a bulk upload, in
-    which no text comes twice, does not drive out what is in use.
+    New texts enter one half. A text moves to the other half when a caller requests it again. So a bulk upload, in
+    which no text comes twice, does not displace texts in use.
     """
 
     def __init__(self, texts: int = CACHE_TEXTS, text_characters: int = MAX_CACHED_CHARACTERS) -> None:
@@ -75,10 +75,10 @@ class EmbeddingCache:
     def keep(self, encoded: Mapping[str, EncodedText], purpose: Purpose) -> None:
         """Cache texts that are short enough; the vectors are copied."""
         with self._lock:
-            for text, answer in encoded.items():
+            for text, row in encoded.items():
                 key = (purpose, text)
                 if len(text) <= self._text_characters and key not in self._in_use:
-                    self._put(self._recent, key, answer._replace(vector=answer.vector.copy()))
+                    self._put(self._recent, key, row._replace(vector=row.vector.copy()))
 
     def _use(self, key: CacheKey) -> EncodedText | None:
         encoded = self._in_use.pop(key, None) or self._recent.pop(key, None)
@@ -86,39 +86,39 @@ class EmbeddingCache:
             self._put(self._in_use, key, encoded)
         return encoded
 
-    def _put(self, half: OrderedDict[CacheKey, EncodedText], key: CacheKey, answer: EncodedText) -> None:
-        half[key] = answer
+    def _put(self, half: OrderedDict[CacheKey, EncodedText], key: CacheKey, encoded: EncodedText) -> None:
+        half[key] = encoded
         half.move_to_end(key)
         while len(half) > self._capacity:
             half.popitem(last=False)
 
 
 MAX_CACHED_REQUEST = 2048  # the keys and values of 1,000 rows; larger requests are uploads, not questions
-SPECIAL_TOKEN_CHARACTERS = 8  # what the two special tokens of a text cost, at four characters a token
-# Of a stream, at a time: two slices would take turns in the queue, and the first be no sooner ready than the second.
+SPECIAL_TOKEN_CHARACTERS = 8  # the cost of the two special tokens of a text, at four characters a token
+# A stream queues one slice at a time: two would take turns, so the first would not be ready before the second.
 SLICE_TEXTS = 64
 CLOSING_SECONDS = 1.0
 CLOSED = "texts are not encoded any more, as the service stops: ask again when it runs"
 
 
 class Pending:
-    """One caller's texts, and the part of the answer that exists."""
+    """A request: one caller's texts, and the part of the result that is ready."""
 
     def __init__(self, texts: Sequence[str], dimension: int, future: asyncio.Future[Encoded]) -> None:
         self.texts = texts
         self.future = future
         self.wait = Wait("encode")
-        # Shortest last, and taken from the end: texts of like length meet in a batch and need no padding.
+        # Sorted by length, the shortest last, and taken from the end: texts of similar length share a batch.
         self.unencoded = sorted(range(len(texts)), key=lambda i: len(texts[i]), reverse=True)
         self._missing = len(texts)
-        self._answer = Encoded.blank(len(texts), dimension)
+        self._result = Encoded.blank(len(texts), dimension)
 
     def receive(self, positions: list[int], encoded: Encoded, rows: slice) -> None:
-        """Store a part of the answer; the last part completes it."""
-        self._answer.put(positions, encoded, rows)
+        """Store a part of the result; the last part completes it."""
+        self._result.put(positions, encoded, rows)
         self._missing -= len(positions)
         if not self._missing and not self.future.done():
-            self.future.set_result(self._answer)
+            self.future.set_result(self._result)
 
     def fail(self, error: Exception) -> None:
         """Fail the caller's future; the request's waiting texts will not be encoded."""
@@ -126,21 +126,21 @@ class Pending:
             self.future.set_exception(error)
 
 
-Batch = dict[Pending, list[int]]  # which of whose texts run together
+Batch = dict[Pending, list[int]]  # the positions of each request's texts that run together
 
 
 class EncodingQueue:
-    """Feeds one encoder from one event loop; the encoder runs in a thread of its own.
+    """A queue that feeds one encoder from one event loop; the encoder runs in a separate thread.
 
-    - The texts that arrive while a batch runs form the next one; nothing waits for a timer.
-    - Queries go before documents, and of one kind the callers take turns text by text, and so do each one's
-      requests: neither a question nor a single document waits for a bulk upload, only for the batch that runs.
-    - A cancelled request leaves; a request that makes a batch fail fails alone.
-    - A text that was encoded lately is answered at once, from `cache`.
-    - A batch is as large as the encoder was done with in a tenth of a second lately: nobody waits longer for one.
+    - Texts that arrive while a batch runs form the next one; no text waits for a timer.
+    - Queries go before documents. Within a kind, callers take turns text by text, and so do the requests of one caller.
+      So a query or a single document never waits for a bulk upload, only for the batch that runs.
+    - A cancelled request leaves the queue; a request that makes a batch fail fails alone.
+    - A recent text is answered at once, from `cache`.
+    - A batch has the size that the encoder recently completed in a tenth of a second.
 
     Args:
-        clock: the seconds that batches are timed by.
+        clock: returns the time in seconds; it measures the duration of batches.
     """
 
     def __init__(self, encoder: Encoder, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -225,13 +225,13 @@ class EncodingQueue:
 
     async def _encode(self, batch: Batch, purpose: Purpose) -> None:
         texts = [pending.texts[i] for pending, positions in batch.items() for i in positions]
-        begun = self._clock()
+        start_time = self._clock()
         try:
             with batch_stage([pending.wait for pending in batch], len(texts)):
                 encoded = await asyncio.get_running_loop().run_in_executor(
                     self._thread, self.encoder.encode, texts, purpose
                 )
-            self._batch_size.learn(sum(map(_size, texts)), self._clock() - begun)
+            self._batch_size.learn(sum(map(_size, texts)), self._clock() - start_time)
             tokens = int(self.encoder.tokens_read(encoded.token_counts).sum())
             next(iter(batch)).wait.trace.listener.record_tokens(tokens)
         except Exception as error:  # any error belongs to the callers of this batch
@@ -256,8 +256,8 @@ def _size(text: str) -> int:
 def _next_batch(waiting: FairQueue[Pending], capacity: int) -> Batch:
     """Take texts from the requests in turn until the batch is full, and drop finished requests."""
     batch: Batch = {}
-    while capacity > 0 and (taken := waiting.take()) is not None:
-        caller, pending = taken
+    while capacity > 0 and (turn := waiting.take()) is not None:
+        caller, pending = turn
         if pending.future.done():
             continue
         position = pending.unencoded.pop()
@@ -318,12 +318,12 @@ class LoadingEncoder:
         encoder.measure()  # measured now, so that no request has to wait for it
         return encoder
 
-    async def settled(self) -> None:
-        """Wait until the encoder is ready or has failed, however long that takes."""
+    async def wait(self) -> None:
+        """Wait without a time limit until the encoder is ready or has failed."""
         await self._settled.wait()
 
     async def ready(self, patience: float = 30.0) -> EncodingQueue | None:
-        """Return the queue, after waiting at most `patience` seconds; None if the encoder is not ready by then."""
+        """Wait at most `patience` seconds for the queue; return None if the encoder is not ready by then."""
         try:
             await asyncio.wait_for(self._settled.wait(), patience)
         except TimeoutError:

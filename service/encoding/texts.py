@@ -1,4 +1,4 @@
-"""Texts to encode, and encoded texts: their vectors and what the model read of them."""
+"""Texts to encode, and encoded texts: their vectors, token counts and content."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ PURPOSES: tuple[Purpose, ...] = ("query", "document")
 
 
 def check_texts(texts: Sequence[str]) -> None:
-    """Accept what every tokeniser can read: any Unicode text, including the empty one.
+    """Raise unless every tokeniser can read the texts: any Unicode text is valid, including the empty one.
 
     Raises:
-        InvalidText: a lone surrogate (half of a character, which UTF-8 cannot hold), or something that is
-            not a text; it names the position in the list.
+        InvalidText: a text has a lone surrogate (half of a character, which UTF-8 cannot hold), or an element is not a
+            text; the error has its position in the list.
     """
     if isinstance(texts, str):
         raise InvalidText("wanted a list of texts, got one text: put it in a list", None)
@@ -51,14 +51,14 @@ class EncodedText(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
-    """n texts as vectors, and what the model read of them.
+    """The vectors of n texts, and facts about their tokens.
 
     Attributes:
-        vectors: float32 [n, d], of unit length where the model normalises.
+        vectors: float32 [n, d], of unit length if the model normalises.
         token_counts: int64 [n], the tokens of the whole text, prompt and special tokens included.
         truncated: bool [n], whether the model read fewer tokens.
         unknown_tokens: int64 [n], the tokens that the vocabulary lacks, all read as the same token.
-        content: int8 [n], what the model reads of each text without the prompt, as `Content` counts.
+        content: int8 [n], the `Content` of each text without the prompt, as far as the model reads it.
     """
 
     vectors: NDArray[np.float32]
@@ -87,7 +87,7 @@ class Encoded:
         )
 
     def texts(self) -> list[EncodedText]:
-        """Return column text separately; the vectors are views of the rows."""
+        """Return the texts one by one; the vectors are views of the rows."""
         columns = self.token_counts, self.truncated, self.unknown_tokens, self.content
         return [EncodedText(*row) for row in zip(self.vectors, *(column.tolist() for column in columns), strict=True)]
 

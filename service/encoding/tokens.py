@@ -72,14 +72,14 @@ class Token(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tokenised:
-    """What a tokeniser makes of n texts.
+class TokenisedTexts:
+    """The tokens of n texts.
 
     Attributes:
-        ids: n times int64, the tokens that the model reads of each text, special ones included.
+        ids: for each text, int64, the tokens that the model reads, special ones included.
         total: int64 [n], the tokens of each whole text, special ones included.
-        unknown: int64 [n], those among them that the vocabulary lacks.
-        content: int8 [n], what the model reads of each text without the prompt, as `Content` counts.
+        unknown: int64 [n], the tokens that the vocabulary lacks.
+        content: int8 [n], the `Content` of each text without the prompt, as far as the model reads it.
     """
 
     ids: list[NDArray[np.int64]]
@@ -89,12 +89,12 @@ class Tokenised:
 
 
 class ModelTokenizer:
-    """A model's tokeniser, and where the model stops reading. Threads may share it.
+    """A model's tokeniser, and the limit of tokens that the model reads. Threads may share it.
 
     Attributes:
         library: the tokeniser itself; it neither truncates nor pads.
         max_tokens: how many tokens of a text the model reads, special ones included; None for all.
-        before, after: how many special tokens it puts around every text.
+        before, after: how many special tokens it adds before and after every text.
     """
 
     def __init__(
@@ -105,13 +105,13 @@ class ModelTokenizer:
         unknown_token: int | None,
         truncation_side: Literal["left", "right"] = "right",
     ) -> None:
-        """Take a tokeniser over, and switch its truncation and padding off.
+        """Take over a tokeniser, and switch off its truncation and padding.
 
         Args:
-            library: the tokeniser; nobody else may use it.
+            library: the tokeniser; no other code may use it.
             max_tokens: the model's limit, if it has one.
-            unknown_token: the id that it gives what it does not know, if there is one.
-            truncation_side: where a text that is too long loses its tokens.
+            unknown_token: the id of the unknown token, if it has one.
+            truncation_side: the side on which a text that is too long loses tokens.
         """
         library.no_truncation()
         library.no_padding()
@@ -124,58 +124,58 @@ class ModelTokenizer:
         self._vocabulary = Vocabulary(library, unknown_token)
         self._truncation_side = truncation_side
 
-    def read(self, texts: Sequence[str], prompt: str = "") -> Tokenised:
-        """The tokens of each text after the prompt; a word longer than the tokeniser's limit is one unknown token."""
+    def read(self, texts: Sequence[str], prompt: str = "") -> TokenisedTexts:
+        """Tokenise prompt and text together; a word longer than the tokeniser's limit becomes one unknown token."""
         ids: list[NDArray[np.int64]] = []
         total = np.zeros(len(texts), dtype=np.int64)
         unknown = np.zeros(len(texts), dtype=np.int64)
         content = np.zeros(len(texts), dtype=np.int8)
         prompt_ids = self._ids(prompt.rstrip())
         for start in range(0, len(texts), TEXTS_AT_ONCE):
-            some = texts[start : start + TEXTS_AT_ONCE]
+            batch = texts[start : start + TEXTS_AT_ONCE]
             # The batch call releases the GIL, so the event loop goes on while a megabyte is read.
-            encodings = self.library.encode_batch_fast([prompt + text for text in some])
-            for position, (text, encoding) in enumerate(zip(some, encodings, strict=True), start):
+            encodings = self.library.encode_batch_fast([prompt + text for text in batch])
+            for position, (text, encoding) in enumerate(zip(batch, encodings, strict=True), start):
                 all_ids = encoding.ids
                 read_ids = self.cut(all_ids)
                 ids.append(np.asarray(read_ids, dtype=np.int64))
                 total[position] = len(all_ids)
                 unknown[position] = self._count_unknown(all_ids, encoding)
                 content[position] = self._content(text, read_ids, prompt_ids)
-        return Tokenised(ids, total, unknown, content)
+        return TokenisedTexts(ids, total, unknown, content)
 
-    def read_of(self, total: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The tokens that the model reads of texts that have so many; int64 [n]."""
+    def tokens_read(self, total: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return how many tokens the model reads of texts with `total` tokens each; int64 [n]."""
         return total if self.max_tokens is None else np.minimum(total, self.max_tokens)
 
     def cut(self, tokens: list[T]) -> list[T]:
-        """Those tokens of a text that the model reads: the special ones stay."""
-        n, room = len(tokens), self.max_tokens
-        if room is None or n <= room:
+        """Truncate the tokens of a text to the model's limit; the special tokens stay."""
+        n, limit = len(tokens), self.max_tokens
+        if limit is None or n <= limit:
             return tokens
         if self._truncation_side == "left":
-            return tokens[: self.before] + tokens[n - (room - self.before) :]
-        return tokens[: room - self.after] + tokens[n - self.after :]
+            return tokens[: self.before] + tokens[n - (limit - self.before) :]
+        return tokens[: limit - self.after] + tokens[n - self.after :]
 
     def _ids(self, text: str) -> list[int]:
         return self.library.encode(text, add_special_tokens=False).ids if text else []
 
     def _content(self, text: str, ids: list[int], prompt_ids: list[int]) -> Content:
-        own = ids[self.before : len(ids) - self.after]
-        if own[: len(prompt_ids)] != prompt_ids:  # the text runs into the prompt, or the prompt was cut off
-            own, prompt_ids = self._ids(text), []
-        return self._vocabulary.content(own[len(prompt_ids) :])
+        inner = ids[self.before : len(ids) - self.after]
+        if inner[: len(prompt_ids)] != prompt_ids:  # a token spans prompt and text, or the prompt was cut off
+            inner, prompt_ids = self._ids(text), []
+        return self._vocabulary.content(inner[len(prompt_ids) :])
 
     def _count_unknown(self, ids: list[int], encoding: Encoding) -> int:
         if self._unknown_token not in ids:
             return 0
-        # Some models use one id for "unknown" and for the end of a text; the latter is no unknown token.
+        # Some models use one id for "unknown" and for the end of a text; only the former counts.
         special = np.asarray(encoding.special_tokens_mask)
         return int(np.sum((np.asarray(ids) == self._unknown_token) & (special == 0)))
 
 
 def spans(tokenizer: ModelTokenizer, texts: Sequence[str], prompt: str = "") -> list[list[Token]]:
-    """The tokens of each text in order, those of the prompt before it and the special ones among them."""
+    """Return the tokens of each text in order, with those of the prompt and the special tokens."""
     encodings = tokenizer.library.encode_batch([prompt + text for text in texts])
     return [
         tokenizer.cut(list(_tokens(encoding, prompt, text))) for encoding, text in zip(encodings, texts, strict=True)
@@ -194,79 +194,80 @@ def _tokens(encoding: Encoding, prompt: str, text: str) -> Iterator[Token]:
 
 
 def decode(tokenizer: ModelTokenizer, ids: Sequence[int]) -> str:
-    """The text whose tokens, special ones included, are `ids`.
+    """Return the text that has these tokens, special ones included.
 
-    Numbers do not say whose they are: a text in another tokeniser's ids would have an answer too, a
-    meaningless one. So the special tokens that the model puts around every text are asked for.
+    Ids do not show which tokeniser made them, and another tokeniser's ids would decode to a meaningless text. So `ids`
+    must include the special tokens that the model adds around every text.
 
     Raises:
         InvalidTokens: an id is out of range, the special tokens are missing, or no text has these tokens.
     """
-    library, given = tokenizer.library, list(ids)
+    library, tokens = tokenizer.library, list(ids)
     vocabulary = library.get_vocab_size()
-    wrong = next((i for i in given if not 0 <= i < vocabulary), None)
-    if wrong is not None:
-        raise InvalidTokens(f"the model's tokens are 0 to {vocabulary - 1}, got {wrong}: {ADVICE}", None)
+    invalid = next((i for i in tokens if not 0 <= i < vocabulary), None)
+    if invalid is not None:
+        raise InvalidTokens(f"the model's tokens are 0 to {vocabulary - 1}, got {invalid}: {ADVICE}", None)
     around = library.encode("a").ids
     before, after = around[: tokenizer.before], around[len(around) - tokenizer.after :]
-    inner = given[len(before) : len(given) - len(after)]
-    if given != [*before, *inner, *after]:
+    inner = tokens[len(before) : len(tokens) - len(after)]
+    if tokens != [*before, *inner, *after]:
         raise InvalidTokens(
             f"wanted tokens as the model's own tokenizer makes them, from {before} to {after}; "
             f"these are another's: {ADVICE}",
             None,
         )
     text = library.decode(inner, skip_special_tokens=False)
-    if library.encode(text).ids != given:
+    if library.encode(text).ids != tokens:
         raise InvalidTokens(f"no text has these tokens ({text[:80]!r} has others): {ADVICE}", None)
     return text
 
 
 Span = tuple[int, int]
-"""From a character up to another one."""
+"""A range of characters: the first, and the one after the last."""
 
 
 def room(tokenizer: ModelTokenizer, tokens: int, prompt: str = "") -> int:
-    """How many tokens of a text are read, where so many are in all, special ones and the prompt's among them."""
+    """Return how many of `tokens` remain for a text, after the special tokens and the prompt."""
     return tokens - tokenizer.before - tokenizer.after - _count_prompt_tokens(tokenizer, prompt)
 
 
 def windows(
-    tokenizer: ModelTokenizer, texts: Sequence[str], tokens: int, overlap: int, at_most: int, prompt: str = ""
+    tokenizer: ModelTokenizer, texts: Sequence[str], tokens: int, overlap: int, max_parts: int, prompt: str = ""
 ) -> list[list[Span]]:
-    """Parts of at most `tokens` tokens, as the model counts them, that cover each text; one part of a text that fits.
+    """Split each text into parts that cover it, each of at most `tokens` tokens; a text that fits is one part.
 
-    None of a text that takes more than `at_most`: how many it would take is not found out.
+    The list is empty for a text that needs more than `max_parts` parts; they are then not counted.
 
-    Parts begin and end between words where they can, so that a word means in its part what it means in the text.
+    Parts begin and end between words if possible, so that a word keeps its meaning.
 
     Args:
-        tokens: of each part, special tokens and the prompt's among them; `room` must leave more than `overlap`.
-        overlap: how many of its tokens a part shares with the one before it; a word more where that ends within one.
+        tokens: the limit of a part, special tokens and the prompt included; `room` must leave more than `overlap`.
+        overlap: how many tokens a part shares with the previous one; more if that would split a word.
+        max_parts: the limit of parts of a text.
     """
-    most = room(tokenizer, tokens, prompt)
-    found: list[list[Span]] = []
+    part_tokens = room(tokenizer, tokens, prompt)
+    parts: list[list[Span]] = []
     for start in range(0, len(texts), TEXTS_AT_ONCE):
-        some = list(texts[start : start + TEXTS_AT_ONCE])
-        encodings = tokenizer.library.encode_batch(some, add_special_tokens=False)
-        for text, encoding in zip(some, encodings, strict=True):
-            few = len(encoding) - overlap <= at_most * (most - overlap)
-            spans = list(islice(_spans(text, encoding, most, overlap), at_most + 1)) if few else []
-            found.append(spans if len(spans) <= at_most else [])
-    return found
+        batch = list(texts[start : start + TEXTS_AT_ONCE])
+        encodings = tokenizer.library.encode_batch(batch, add_special_tokens=False)
+        for text, encoding in zip(batch, encodings, strict=True):
+            may_fit = len(encoding) - overlap <= max_parts * (part_tokens - overlap)
+            spans = list(islice(_spans(text, encoding, part_tokens, overlap), max_parts + 1)) if may_fit else []
+            parts.append(spans if len(spans) <= max_parts else [])
+    return parts
 
 
-def _spans(text: str, encoding: Encoding, most: int, overlap: int) -> Iterator[Span]:
-    places, words, n = encoding.offsets, encoding.word_ids, len(encoding.ids)
-    if n <= most:
+def _spans(text: str, encoding: Encoding, part_tokens: int, overlap: int) -> Iterator[Span]:
+    offsets, words, n = encoding.offsets, encoding.word_ids, len(encoding.ids)
+    if n <= part_tokens:
         yield 0, len(text)
         return
     start = covered = 0
     while True:
-        end = n if start + most >= n else _boundary(words, start + overlap, start + most)
-        # What no token stands for, as an accent that is not read, goes with the one before it.
-        stop = len(text) if end == n else max(places[end - 1][1], places[end][0])
-        span = _trimmed(text, places[start][0] if start else 0, stop)
+        end = n if start + part_tokens >= n else _boundary(words, start + overlap, start + part_tokens)
+        # A character without a token, such as an ignored accent, goes with the token before it.
+        stop = len(text) if end == n else max(offsets[end - 1][1], offsets[end][0])
+        span = _trim(text, offsets[start][0] if start else 0, stop)
         if span[1] > covered:  # tokens may stand for the same characters, or for white space
             covered = span[1]
             yield span
@@ -275,19 +276,19 @@ def _spans(text: str, encoding: Encoding, most: int, overlap: int) -> Iterator[S
         start = _boundary(words, start, end - overlap)
 
 
-def _boundary(words: Sequence[int | None], above: int, at: int) -> int:
-    """The last place up to `at`, and above `above`, where a word begins; `at` where none does."""
-    return next((place for place in range(at, above, -1) if words[place] != words[place - 1]), at)
+def _boundary(words: Sequence[int | None], above: int, limit: int) -> int:
+    """Return the last token up to `limit`, and above `above`, that begins a word; `limit` if no token does."""
+    return next((token for token in range(limit, above, -1) if words[token] != words[token - 1]), limit)
 
 
-def _trimmed(text: str, start: int, end: int) -> Span:
-    """Without the white space around it, if anything is left."""
+def _trim(text: str, start: int, end: int) -> Span:
+    """Return the span without the white space around it; a blank span stays as it is."""
     part = text[start:end]
-    bare = part.strip()
-    if not bare:
+    stripped = part.strip()
+    if not stripped:
         return start, end
     start += len(part) - len(part.lstrip())
-    return start, start + len(bare)
+    return start, start + len(stripped)
 
 
 def _count_prompt_tokens(tokenizer: ModelTokenizer, prompt: str) -> int:

@@ -1,4 +1,4 @@
-"""How a model reads one text or a pair: its tokens, and the layers they pass through."""
+"""Tracing of one text or a pair through a model: its tokens and its layers."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class TracedToken(NamedTuple):
     """A token and its position in its text.
 
     Attributes:
-        text: its piece of the text; the model's name for it if it is in neither text.
+        text: its piece of the text; the model's name for a token that is in neither text.
         start, end: characters of the text, from `start` up to `end`; 0 and 0 if it is in neither text.
-        sequence: 0 for a piece of the text, 1 for one of the pair, None for one that the model adds.
+        sequence: 0 for a token of the text, 1 for one of the pair, None for one that the model adds.
     """
 
     text: str
@@ -44,7 +44,7 @@ def traceable(encoder: Encoder) -> SentenceEncoder:
     """Return the layers of a model that can be traced.
 
     Raises:
-        Untraceable: it does not run on the core's own Transformer.
+        Untraceable: the model does not run on the core's own Transformer.
     """
     from service.encoding.models.core_network import CoreNetwork
 
@@ -85,7 +85,7 @@ def trace_layers(
     """Run the tokens through the model and return the traced layers; `heads=None` traces every head.
 
     Returns:
-        the layers in the order asked for, their arrays NumPy's, float32, whatever the encoder computes in.
+        the layers in the order of `layers`; their arrays are NumPy's in float32, also if the encoder uses bfloat16.
 
     Raises:
         AttentionError: the model lacks a layer or head, or has fewer positions than tokens.

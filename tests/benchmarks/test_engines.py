@@ -19,7 +19,7 @@ from benchmarks.engines.contest import ENGINES, OWN, PEER, chosen, made, timed
 from benchmarks.engines.engine import Engine, Refused, Setting, require
 from benchmarks.engines.fidelity import Fidelity, Grade, compared, definition
 from benchmarks.engines.reading import BATCH_TOKENS, in_batches, padded, parted, tokenizer
-from service.encoding import installed_checkpoint
+from service.encoding import default_checkpoint
 
 ROOT = Path(__file__).parents[2]
 EXACT, HALF, POOR = Fidelity(1, 1, 1e-7, 1), Fidelity(0.9999, 1, 1e-3, 1), Fidelity(0.97, 0.99, 0.1, 0.9)
@@ -27,7 +27,7 @@ EXACT, HALF, POOR = Fidelity(1, 1, 1e-7, 1), Fidelity(0.9999, 1, 1e-3, 1), Fidel
 
 @pytest.fixture(scope="module")
 def model():
-    return installed_checkpoint()
+    return default_checkpoint()
 
 
 def rows(table):

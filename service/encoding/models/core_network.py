@@ -29,7 +29,7 @@ from service.encoding.models.network import Precision, RunsOn, use_threads
 from service.encoding.texts import Purpose
 from service.encoding.tokens import ModelTokenizer
 
-# What tokenizer_config.json calls a setting of BERT's normaliser, and what tokenizer.json does.
+# Settings of BERT's normaliser: the name in tokenizer_config.json, and the name in tokenizer.json.
 NORMALISER_SETTINGS = {
     "do_lower_case": "lowercase",
     "strip_accents": "strip_accents",
@@ -38,27 +38,27 @@ NORMALISER_SETTINGS = {
 
 
 def load_tokenizer(directory: Path, max_tokens: int) -> ModelTokenizer:
-    """The tokeniser of the sentence encoder in a directory.
+    """Load the tokeniser of the sentence encoder in a directory.
 
     Raises:
-        UnsupportedModelError: it is not in a tokenizer.json, or the other files change what that one does.
+        UnsupportedModelError: tokenizer.json is missing, or the other files change its behaviour.
         CheckpointError: a file is damaged.
     """
     folder, _, _ = modules(directory)
     path = folder / "tokenizer.json"
     if not path.exists():
-        raise UnsupportedModelError(f"the tokenizer must be in {path}, there is none")
-    described = Config.read(path).fields
+        raise UnsupportedModelError(f"the tokenizer must be in {path}, which is missing")
+    fields = Config.read(path).fields
     try:
         library = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises nothing more particular
+    except Exception as error:  # the library raises no narrower type
         raise CheckpointError(f"{path} must hold a tokenizer, got a damaged one ({error})") from error
     config = Config.optional(folder / "tokenizer_config.json")
     Config.optional(folder / "sentence_bert_config.json").only("do_lower_case", False)
     config.only("truncation_side", "right")
-    _check_normaliser(config, described.get("normalizer") or {})
+    _check_normaliser(config, fields.get("normalizer") or {})
     _check_added_tokens(config, library)
-    unknown_token = _unknown_token(config, described["model"], library)
+    unknown_token = _unknown_token(config, fields["model"], library)
     tokenizer = ModelTokenizer(library, max_tokens=max_tokens, unknown_token=unknown_token)
     if not tokenizer.before + tokenizer.after:
         raise UnsupportedModelError(f"{path} must put special tokens around a text, or the empty text has none at all")
@@ -66,11 +66,11 @@ def load_tokenizer(directory: Path, max_tokens: int) -> ModelTokenizer:
 
 
 def _check_normaliser(config: Config, normaliser: Mapping[str, Any]) -> None:
-    """Refuse a config that says other things of the same normaliser: transformers would follow the config."""
+    """Raise if the config contradicts the normaliser in tokenizer.json: transformers would follow the config."""
     if normaliser.get("type") != "BertNormalizer":
         return
-    for name, own in NORMALISER_SETTINGS.items():
-        config.only(name, normaliser.get(own))
+    for config_name, name in NORMALISER_SETTINGS.items():
+        config.only(config_name, normaliser.get(name))
 
 
 def _check_added_tokens(config: Config, library: Tokenizer) -> None:
@@ -87,24 +87,25 @@ def _unknown_token(config: Config, model: Mapping[str, Any], library: Tokenizer)
 
 
 MIN_FILL = 0.8
-"""How much of a sequence is text at least where it is padded."""
+"""The smallest share of real tokens in a padded sequence."""
 
 Compute = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
-"""The tokens [t] of b texts, one after the other, and their lengths [b] → float32 [b, d]."""
+"""A function from the tokens [t] of b texts, one after the other, and their lengths [b], to float32 [b, d]."""
 
 
 class Computation:
-    """The fastest there is at the moment; any thread may call it.
+    """The fastest available computation of a model; any thread may call it.
 
-    What stands in for machine code computes in float32, whatever the precision is: more exactly than was asked for.
+    Before machine code is ready, a replacement computes in float32, which is never less precise than requested.
 
     Args:
-        model: with arrays of NumPy.
+        model: its arrays are NumPy's.
         precision: of the machine code.
-        threads: at most so many work on one batch; None for all cores.
+        threads: the limit of threads for one batch; None for all cores.
 
     Raises:
-        ModelUnusable: bfloat16 of a model that there is no machine code for, or where it is slower than float32.
+        ModelUnusable: the precision is bfloat16, and machine code does not support the model, or is slower than in
+            float32 on this machine.
     """
 
     def __init__(self, model: SentenceEncoder, precision: Precision, threads: int | None) -> None:
@@ -124,11 +125,11 @@ class Computation:
         self._settled: Compute | None = None
 
     def __call__(self, tokens: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The tokens [t] of b texts, one after the other, and their lengths [b] → float32 [b, d]."""
-        compute = self._settled or self._now()
+        """Return the vectors float32 [b, d] of b texts, from their tokens [t] one after the other, and lengths [b]."""
+        compute = self._settled or self._choose()
         return compute(tokens, lengths)
 
-    def _now(self) -> Compute:
+    def _choose(self) -> Compute:
         with self._lock:
             if self._settled is None:
                 if not self._compiles:
@@ -150,12 +151,15 @@ def _without_machine_code(model: SentenceEncoder, threads: int | None) -> Comput
 def embed_by_definition(
     model: SentenceEncoder, tokens: NDArray[np.int64], lengths: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """The same without any library, slowly: neighbours of like length are padded to the first of them."""
+    """Return the vectors of texts by the definition in NumPy, slowly; arguments as in `Compute`.
+
+    Neighbours of similar length run together, padded to the length of the first.
+    """
     ends, embeddings, start = np.cumsum(lengths), list[NDArray[np.float32]](), 0
     while start < len(lengths):
         longest = lengths[start]
-        unlike = (lengths[start:] > longest) | (lengths[start:] < MIN_FILL * longest)
-        stop = start + int(unlike.argmax()) if unlike.any() else len(lengths)
+        is_unlike = (lengths[start:] > longest) | (lengths[start:] < MIN_FILL * longest)
+        stop = start + int(is_unlike.argmax()) if is_unlike.any() else len(lengths)
         padded = np.zeros((stop - start, longest), dtype=np.int64)
         padded[np.arange(longest) < lengths[start:stop, None]] = tokens[ends[start] - longest : ends[stop - 1]]
         embeddings.append(model(padded, lengths[start:stop]))
@@ -167,33 +171,33 @@ class CoreNetwork:
     """A sentence encoder on `attention.transformer`; a `Network`.
 
     Attributes:
-        model: the layers in NumPy and float32, which `attention.transformer.trace` can look into.
+        model: the layers in NumPy and float32, for `attention.transformer.trace`.
     """
 
     runs_on: RunsOn = "attention/transformer"
-    batched = True  # packed sequences have no padding, and none notices its neighbours
+    batched = True  # packed sequences have no padding, so neighbours never change a vector
 
     def __init__(self, directory: Path, precision: Precision, threads: int | None = None) -> None:
         """Load the model in a directory.
 
         Raises:
-            ModelUnusable: the precision is not one that it is computed in.
-            UnsupportedModelError: it is of another kind than the core computes, or its tokeniser is.
-            CheckpointError: a file, field or tensor is missing or wrong.
+            ModelUnusable: the model cannot run in this precision.
+            UnsupportedModelError: the core does not compute this kind of model or tokeniser.
+            CheckpointError: a file, field or tensor is missing or invalid.
         """
         checkpoint = load(directory)
         self.precision: Precision = precision
         self.model = checkpoint.model
         self.dimension = checkpoint.model.dimension
         self.tokenizer = load_tokenizer(directory, checkpoint.max_tokens)
-        # As sentence-transformers has it: a prompt is used where it goes by the purpose's own name.
+        # The rule of sentence-transformers: a prompt applies if its name is that of the purpose.
         self._prompts = checkpoint.prompts
         self._compute = Computation(checkpoint.model, precision, threads)
 
     def prompt(self, purpose: Purpose) -> str:
-        """What goes in front of a text."""
+        """Return the prompt before a text; empty for most models."""
         return self._prompts.get(purpose, "")
 
     def embed(self, texts: Sequence[str], ids: Sequence[NDArray[np.int64]], purpose: Purpose) -> NDArray[np.float32]:
-        """One batch of n texts, of which only the tokens count → float32 [n, d]."""
+        """Return the vectors of a batch of n texts, float32 [n, d], computed from `ids`."""
         return self._compute(np.concatenate(ids), np.asarray([len(text) for text in ids]))

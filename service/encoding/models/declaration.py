@@ -1,4 +1,4 @@
-"""What a model's folder declares: its kind, its similarity and the temperature of its training."""
+"""The declarations in a model's folder: its kind, its similarity and the temperature of its training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from service.encoding.temperature import Similarity
 
 
 class Kind(Enum):
-    """The kinds of sentence-transformers that give no dense vector: what each is, and what it is good for."""
+    """The kinds of sentence-transformers without a dense vector: a description of each, and advice for its use."""
 
     SPARSE = (
         "a sparse encoder, whose vectors are a few weights among thousands of words",
@@ -34,14 +34,14 @@ class Kind(Enum):
     )
 
 
-# What config_sentence_transformers.json calls a model that is no SentenceTransformer; PyLate's own name is the last.
+# The types in config_sentence_transformers.json of models other than SentenceTransformer; the last is PyLate's.
 MODEL_TYPES = {
     "SparseEncoder": Kind.SPARSE,
     "CrossEncoder": Kind.CROSS,
     "MultiVectorEncoder": Kind.LATE,
     "ColBERT": Kind.LATE,
 }
-# The packages of modules that belong to one kind alone, as the names of their types say.
+# Packages whose modules belong to one kind only; modules.json gives the full names of modules.
 PACKAGES = {
     "sentence_transformers.sparse_encoder.": Kind.SPARSE,
     "sentence_transformers.cross_encoder.": Kind.CROSS,
@@ -51,13 +51,12 @@ PACKAGES = {
 
 
 def require_dense(directory: Path) -> None:
-    """Refuse a folder that holds no dense sentence encoder; only small JSON files are read.
+    """Raise unless a folder holds a dense sentence encoder; only small JSON files are read.
 
-    sentence-transformers would make such a folder a sentence encoder all the same, from its transformer
-    alone, whose vectors nobody has trained.
+    sentence-transformers would load any other folder too, and use its transformer alone, whose vectors are untrained.
 
     Raises:
-        ModelUnusable: it is another kind of model, or does not say how a text becomes a vector.
+        ModelUnusable: the folder has another kind of model, or does not declare how a text becomes a vector.
         CheckpointError: a file is damaged.
     """
     if not (directory / "modules.json").is_file():
@@ -78,7 +77,7 @@ def require_dense(directory: Path) -> None:
 
 
 def _module_types(modules: list[tuple[str, Path]]) -> Iterator[str]:
-    """The full names of all modules, and of those that a router chooses from."""
+    """Yield the full names of all modules, and of the modules behind a router."""
     for name, folder in modules:
         yield name
         if name.rpartition(".")[2] in ("Router", "Asym"):
@@ -88,10 +87,10 @@ def _module_types(modules: list[tuple[str, Path]]) -> Iterator[str]:
 
 
 def _refusal(directory: Path, kind: Kind, sign: str) -> ModelUnusable:
-    what, instead = kind.value
+    description, advice = kind.value
     return ModelUnusable(
-        f"{directory} holds {what} ({sign}); softkv wants one dense vector a text: "
-        f"name a dense sentence-transformers model, and {instead}"
+        f"{directory} holds {description} ({sign}); softkv wants one dense vector a text: "
+        f"name a dense sentence-transformers model, and {advice}"
     )
 
 
@@ -108,8 +107,8 @@ def _without_modules(directory: Path) -> ModelUnusable:
     )
 
 
-# A loss and its parameters, as sentence-transformers writes them into README.md: JSON since its third version,
-# a Python literal before. What people write there in words is not read.
+# A loss and its parameters in README.md, in the format of sentence-transformers: JSON since its third version,
+# a Python literal before. Free text is ignored.
 LOSS = re.compile(
     r"Loss\W+(?:<code>|`)(?:\w+\.)*(?P<name>\w+)(?:</code>\]\([^)\n]*\)|`) with (?:these )?parameters:\s*"
     r"```(?:json)?\n(?P<parameters>.*?)```",
@@ -128,24 +127,25 @@ PLAUSIBLE = (1e-4, 1e4)
 
 
 def card_temperature(directory: Path) -> tuple[Similarity, float] | None:
-    """The similarity that a model was trained with and its temperature; None where the card does not say one.
+    """Return the similarity and the temperature of a model's training; None if the card does not declare them.
 
-    A card may list several losses, of several data sets; they must agree.
+    A card may list several losses, for several data sets; None if they disagree.
     """
     try:
         card = (directory / "README.md").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    said = {_temperature(found["name"], _parameters(found["parameters"])) for found in LOSS.finditer(card)} - {None}
-    return said.pop() if len(said) == 1 else None
+    losses = ((match["name"], _parameters(match["parameters"])) for match in LOSS.finditer(card))
+    temperatures = {_temperature(name, parameters) for name, parameters in losses} - {None}
+    return temperatures.pop() if len(temperatures) == 1 else None
 
 
-def _parameters(written: str) -> dict[str, Any]:
+def _parameters(text: str) -> dict[str, Any]:
     try:
-        parameters = json.loads(written)
+        parameters = json.loads(text)
     except ValueError:
         try:
-            parameters = ast.literal_eval(written.strip())
+            parameters = ast.literal_eval(text.strip())
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             return {}
     return parameters if isinstance(parameters, dict) else {}
@@ -153,8 +153,8 @@ def _parameters(written: str) -> dict[str, Any]:
 
 def _temperature(loss: str, parameters: dict[str, Any]) -> tuple[Similarity, float] | None:
     if loss in SCALED:
-        compared, scale = parameters.get("similarity_fct"), _number(parameters.get("scale"))
-        similarity = CARD_SIMILARITIES.get(compared) if isinstance(compared, str) else None
+        name, scale = parameters.get("similarity_fct"), _number(parameters.get("scale"))
+        similarity = CARD_SIMILARITIES.get(name) if isinstance(name, str) else None
         return None if similarity is None or scale is None else (similarity, 1 / scale)
     if loss in TEMPERED:
         temperature = _number(parameters.get("temperature"))
@@ -168,18 +168,18 @@ def _number(value: object) -> float | None:
     return float(value) if PLAUSIBLE[0] <= value <= PLAUSIBLE[1] else None
 
 
-# By sentence-transformers' names. Distance itself is no similarity here: −‖q − k‖²/2 orders documents as it does.
+# By sentence-transformers' names. Distance is not a similarity here: −‖q − k‖²/2 gives the same order of documents.
 SIMILARITIES: dict[object, Similarity] = {"cosine": "cosine", "dot": "dot", "euclidean": "gaussian"}
 
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """What a model's maker says of its vectors.
+    """The declarations of a model's maker.
 
     Attributes:
-        similarity: what they are compared by; collections of the model default to it.
-        temperature: the similarity it was trained with, and its temperature; None where nothing is said.
-        note: what one should know who compares by `similarity`; None where it is what the maker named.
+        similarity: the default similarity of the model's collections.
+        temperature: the similarity and the temperature of its training; None if they are not declared.
+        note: a note for the operator if `similarity` is not the one that the maker declares, else None.
     """
 
     similarity: Similarity = "cosine"
@@ -191,24 +191,24 @@ class Declaration:
         """Read config_sentence_transformers.json and the model card.
 
         Raises:
-            CheckpointError: the former is damaged, or its truncate_dim is no width.
+            CheckpointError: the former is damaged, or its truncate_dim is invalid.
         """
         settings = Config.optional(directory / "config_sentence_transformers.json")
         truncation(settings)
-        named = settings.fields.get("similarity_fn_name") or "cosine"
-        similarity = SIMILARITIES.get(named) if isinstance(named, str) else None
-        return cls(similarity or "cosine", card_temperature(directory), _note(named, similarity))
+        name = settings.fields.get("similarity_fn_name") or "cosine"
+        similarity = SIMILARITIES.get(name) if isinstance(name, str) else None
+        return cls(similarity or "cosine", card_temperature(directory), _note(name, similarity))
 
 
-def _note(named: object, similarity: Similarity | None) -> str | None:
+def _note(name: object, similarity: Similarity | None) -> str | None:
     if similarity is None:
         return (
-            f"its maker compares vectors by {named!r}, which no similarity of a collection orders alike: collections "
+            f"its maker compares vectors by {name!r}, which no similarity of a collection orders alike: collections "
             "default to cosine, name another where you know better"
         )
     if similarity == "gaussian":
         return (
-            f"its maker compares vectors by {named} distance: collections default to the similarity gaussian, "
+            f"its maker compares vectors by {name} distance: collections default to the similarity gaussian, "
             "which orders documents alike"
         )
     return None

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 ATTENTION_NAME = "softkv"
-# What a model may ask of its attention that `attend` is not told here, by transformers' names.
+# Options of an attention function, by transformers' names, that `attend` does not support.
 UNSUPPORTED_OPTIONS = ("softcap", "s_aux", "cache")
 
 
@@ -38,7 +38,7 @@ class CoreAttention:
         self.calls = 0
 
     def install(self, layers: PreTrainedModel) -> bool:
-        """Make it the attention of a model; False where the architecture does not allow that."""
+        """Make it the attention of a model; return False if the architecture does not allow that."""
         from transformers import AttentionInterface
         from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
         from transformers.utils import logging
@@ -46,7 +46,7 @@ class CoreAttention:
         AttentionInterface.register(ATTENTION_NAME, self)
         AttentionMaskInterface.register(ATTENTION_NAME, sdpa_mask)
         verbosity = logging.get_verbosity()
-        # A model that cannot be changed would warn of what is looked at next.
+        # A model that rejects the change would log a warning, which the code below makes superfluous.
         logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         try:
             layers.set_attn_implementation(ATTENTION_NAME)
@@ -68,23 +68,23 @@ class CoreAttention:
         position_bias: Tensor | None = None,
         **options: Any,
     ) -> tuple[Tensor, Tensor]:
-        """Attention of every head.
+        """Return the output and the weights of every head.
 
         Args:
-            module: the layer, which may have groups of heads that share keys and values.
+            module: the layer; groups of its heads may share keys and values.
             query: [b, n_heads, m, d_k]
             key, value: [b, n_groups, n, d_k]
-            attention_mask: bool, True where a query may attend, or what is added to the logits; [b, 1, m, n].
-            scaling: of the dot products; 1/√d_k without.
-            is_causal: where there is no mask; the module's own without.
-            position_bias: added to the logits.
-            options: others, of which `attend` can honour none.
+            attention_mask: [b, 1, m, n], bool, True where a query may attend; or floats to add to the logits.
+            scaling: the factor of the dot products; None for 1/√d_k.
+            is_causal: used without a mask; None for the module's setting.
+            position_bias: floats to add to the logits.
+            options: all others; those in `UNSUPPORTED_OPTIONS` must be None.
 
         Returns:
-            [b, m, n_heads, d_k], and the weights [b, n_heads, m, n].
+            the output [b, m, n_heads, d_k] and the weights [b, n_heads, m, n].
 
         Raises:
-            ParameterError: the model asks for something that `attend` is not told.
+            ParameterError: the model uses an option that `attend` does not support.
         """
         self.calls += 1
         for name in UNSUPPORTED_OPTIONS:
@@ -107,82 +107,85 @@ class CoreAttention:
 
 
 def library_tokenizer(model: SentenceTransformer, directory: Path) -> ModelTokenizer:
-    """A copy of a model's tokeniser: the library keeps its own truncation in the other.
+    """Return a copy of a model's tokeniser, because the original keeps the library's truncation as state.
 
     Raises:
-        ModelUnusable: it is none of the tokenizers library, a question and a document are not read alike, or the model
-            does not say where it stops reading.
+        ModelUnusable: it is not from the tokenizers library, queries and documents have different tokenisers or limits,
+            or the model does not declare its limit of tokens.
     """
     first = model[0]
     readers = [route[0] for route in getattr(first, "sub_modules", {}).values()] or [first]
-    described = {_described(reader) for reader in readers}
-    if len(described) > 1:
+    descriptions = {_describe(reader) for reader in readers}
+    if len(descriptions) > 1:
         raise ModelUnusable(
             f"the model in {directory} reads questions and documents with unlike tokenisers or limits, wanted one, for "
             "softkv counts tokens and says which texts were cut: name another model"
         )
-    if described == {None}:
+    if descriptions == {None}:
         raise ModelUnusable(
             f"the model in {directory} reads texts with {type(model.tokenizer).__name__}, wanted a tokeniser of the "
             "tokenizers library, which softkv counts tokens with: name another model"
         )
-    if limits := ", ".join(filter(None, map(_own_limits, readers))):
+    if limits := ", ".join(filter(None, map(_extra_limits, readers))):
         raise ModelUnusable(
             f"the model in {directory} cuts texts at limits of its own ({limits}), wanted one max_seq_length, for "
             "softkv says which texts were cut: leave them out of its sentence_bert_config.json, or name another model"
         )
-    own = model.tokenizer
-    if isinstance(own, Tokenizer):
-        return _of_static_model(own)
-    longest = model.max_seq_length
-    if longest is None or longest == math.inf:
+    tokenizer = model.tokenizer
+    if isinstance(tokenizer, Tokenizer):
+        return _static_tokenizer(tokenizer)
+    max_tokens = model.max_seq_length
+    if max_tokens is None or max_tokens == math.inf:
         raise ModelUnusable(f"the model in {directory} does not say its longest text: name another model")
     return ModelTokenizer(
-        Tokenizer.from_str(own.backend_tokenizer.to_str()),
-        max_tokens=int(longest),
-        unknown_token=own.unk_token_id,
-        truncation_side=own.truncation_side,
+        Tokenizer.from_str(tokenizer.backend_tokenizer.to_str()),
+        max_tokens=int(max_tokens),
+        unknown_token=tokenizer.unk_token_id,
+        truncation_side=tokenizer.truncation_side,
     )
 
 
-def _described(reader: Any) -> tuple[bool, str, Any] | None:
-    """A reader of texts in full: whether it is static, its tokeniser and its limit; None for another library's."""
-    own = getattr(reader, "tokenizer", None)
-    if isinstance(own, Tokenizer):
-        return True, own.to_str(), None
-    backend = getattr(own, "backend_tokenizer", None)
+def _describe(reader: Any) -> tuple[bool, str, Any] | None:
+    """Return whether a module that reads texts is static, its tokeniser and its limit; None for another library's."""
+    tokenizer = getattr(reader, "tokenizer", None)
+    if isinstance(tokenizer, Tokenizer):
+        return True, tokenizer.to_str(), None
+    backend = getattr(tokenizer, "backend_tokenizer", None)
     return (False, backend.to_str(), reader.max_seq_length) if isinstance(backend, Tokenizer) else None
 
 
-def _own_limits(reader: Any) -> str:
-    """The limits of one purpose, or of every call, that stand beside max_seq_length."""
+def _extra_limits(reader: Any) -> str:
+    """Return the limits beside max_seq_length, for one purpose or for every call, as text; "" without any."""
     limits = {name: getattr(reader, name, None) for name in ("query_length", "document_length")}
     for part, arguments in (getattr(reader, "processing_kwargs", None) or {}).items():
         limits[f"processing_kwargs.{part}.max_length"] = (arguments or {}).get("max_length")
     return ", ".join(f"{name} {limit}" for name, limit in limits.items() if limit is not None)
 
 
-def _of_static_model(own: Tokenizer) -> ModelTokenizer:
-    """A static model averages the vectors of a text's tokens: it puts no special ones around them, and reads all,
-    but for what its tokenizer.json cuts."""
-    described: dict[str, Any] = json.loads(own.to_str())
-    truncation = described["truncation"]
-    library = Tokenizer.from_str(json.dumps(described | {"post_processor": None}))
-    unknown = described["model"].get("unk_token")
+def _static_tokenizer(tokenizer: Tokenizer) -> ModelTokenizer:
+    """Return the tokeniser of a static model, which averages the vectors of a text's tokens.
+
+    It adds no special tokens, and reads the whole text unless its tokenizer.json has a limit.
+    """
+    fields: dict[str, Any] = json.loads(tokenizer.to_str())
+    truncation = fields["truncation"]
+    library = Tokenizer.from_str(json.dumps(fields | {"post_processor": None}))
+    unknown = fields["model"].get("unk_token")
     return ModelTokenizer(
         library,
         max_tokens=truncation["max_length"] if truncation else None,
-        unknown_token=described["model"].get("unk_id") if unknown is None else library.token_to_id(unknown),
+        unknown_token=fields["model"].get("unk_id") if unknown is None else library.token_to_id(unknown),
         truncation_side="left" if truncation and truncation["direction"].lower() == "left" else "right",
     )
 
 
-# Texts of unlike lengths, so that all but the longest are padded when they run together.
+# Texts of different lengths: in a batch, all but the longest are padded.
 PROBES = [topic.text for topic in TOPICS[:3]] + [" ".join(topic.text for topic in TOPICS[:3]), "short", ""]
-# How far the core's attention may move a vector, of its length: as far as rounding does.
+# The largest change of a vector by the core's attention, relative to its length: the size of rounding errors.
 TOLERANCES: dict[Precision, float] = {"float32": 1e-5, "bfloat16": 3e-2}
-# How far its neighbours in a batch may move a vector, of its length. In float32 rounding moves it by up to 2e-6, and
-# padding that counts by more than 1e-1. In bfloat16 one rounding is 4e-3; padding on the right moves nothing at all.
+# The largest change of a vector by its neighbours in a batch, relative to its length. In float32, rounding changes it
+# by up to 2e-6, and padding that the model attends to by more than 1e-1. In bfloat16, one rounding is 4e-3, and padding
+# on the right changes nothing at all.
 DEPENDENCE: dict[Precision, float] = {"float32": 1e-5, "bfloat16": 4e-3}
 
 
@@ -190,12 +193,12 @@ class LibraryNetwork:
     """A model of sentence-transformers; a `Network`."""
 
     def __init__(self, directory: Path, precision: Precision, threads: int | None = None) -> None:
-        """Load the model in a directory, without asking the network.
+        """Load the model in a directory, without a download.
 
         Raises:
-            LibraryMissing: sentence-transformers is not installed, or torch.
-            ModelUnusable: sentence-transformers cannot load it or encode a text with it, or it does not say what is
-                needed.
+            LibraryMissing: sentence-transformers or torch is not installed.
+            ModelUnusable: sentence-transformers cannot load the model or encode a text with it, or the model does not
+                declare its width or its limit of tokens.
         """
         self._model = _load(directory, precision, threads)
         self._lock = Lock()  # the model's tokeniser keeps its truncation as state, so one call at a time
@@ -211,18 +214,18 @@ class LibraryNetwork:
         self.batched = all(self._ignores_neighbours(purpose) for purpose in PURPOSES)
 
     def prompt(self, purpose: Purpose) -> str:
-        """What goes in front of a text."""
+        """Return the prompt before a text; empty for most models."""
         return self._model.prompts.get(purpose) or ""
 
     def embed(self, texts: Sequence[str], ids: Sequence[NDArray[np.int64]], purpose: Purpose) -> NDArray[np.float32]:
-        """One batch of n texts, which the library tokenises itself → float32 [n, d]."""
-        run = self._model.encode_query if purpose == "query" else self._model.encode_document
+        """Return the vectors of a batch of n texts, float32 [n, d]; the library tokenises them itself."""
+        encode = self._model.encode_query if purpose == "query" else self._model.encode_document
         with self._lock:
-            vectors = run(list(texts), prompt=self.prompt(purpose), batch_size=len(texts), show_progress_bar=False)
+            vectors = encode(list(texts), prompt=self.prompt(purpose), batch_size=len(texts), show_progress_bar=False)
         return np.asarray(vectors, dtype=np.float32)
 
     def _try(self, directory: Path) -> None:
-        """Encode a text for each purpose: modules that load need not fit together."""
+        """Raise if the model cannot encode: modules may load and still not fit together."""
         for purpose in PURPOSES:
             try:
                 vectors = self.embed(PROBES[:1], [], purpose)
@@ -243,24 +246,21 @@ class LibraryNetwork:
         layers = self._model.transformers_model
         if layers is None:
             return False
-        wanted, usual, attention = (
-            self.embed(PROBES, [], "document"),
-            layers.config._attn_implementation,
-            CoreAttention(),
-        )
+        expected = self.embed(PROBES, [], "document")
+        default, attention = layers.config._attn_implementation, CoreAttention()
         try:
             if attention.install(layers):
-                given = self.embed(PROBES, [], "document")
-                distance = np.linalg.norm(given - wanted, axis=1).max() / np.linalg.norm(wanted, axis=1).max()
+                vectors = self.embed(PROBES, [], "document")
+                distance = np.linalg.norm(vectors - expected, axis=1).max() / np.linalg.norm(expected, axis=1).max()
                 if attention.calls and distance <= TOLERANCES[self.precision]:
                     return True
         except (AttentionError, RuntimeError, TypeError):
-            pass  # it asks for something that the core's attention has not got, and keeps its own
-        layers.set_attn_implementation(usual)
+            pass  # the model uses an option that the core's attention lacks, so it keeps its own attention
+        layers.set_attn_implementation(default)
         return False
 
     def _ignores_neighbours(self, purpose: Purpose) -> bool:
-        """Whether texts of unlike lengths have the same vectors together as alone."""
+        """Return whether texts of different lengths have the same vectors in a batch as alone."""
         together = self.embed(PROBES, [], purpose)
         alone = np.concatenate([self.embed([text], [], purpose) for text in PROBES])
         distance = np.linalg.norm(together - alone, axis=1)
@@ -268,7 +268,7 @@ class LibraryNetwork:
 
 
 def _load(directory: Path, precision: Precision, threads: int | None) -> SentenceTransformer:
-    # Seconds to import, so only a process that needs the library pays for it.
+    # These take seconds to import, so only a process that needs the library imports them.
     try:
         import torch
         from safetensors import SafetensorError
@@ -301,5 +301,5 @@ def _load(directory: Path, precision: Precision, threads: int | None) -> Sentenc
     finally:
         if shows_progress:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-    # A static model comes in the precision it was saved in, whatever is asked for.
+    # A static model loads in the precision of its file, so it is converted.
     return model if model.transformers_model is not None else model.to(dtype)

@@ -19,11 +19,11 @@ class Network(Protocol):
     """A model in memory, with its tokeniser.
 
     Attributes:
-        runs_on: whose code computes it; the second is the library's layers on the core's attention.
+        runs_on: the library that computes it; the second name means the library's layers on the core's attention.
         precision: the number format of its arithmetic.
         dimension: the width d of a vector.
-        tokenizer: from texts to its tokens.
-        batched: whether a text has the same vector in a batch as alone; where it has not, each runs alone.
+        tokenizer: the tokeniser of its texts.
+        batched: whether a text has the same vector in a batch as alone; if not, each text runs alone.
     """
 
     runs_on: RunsOn
@@ -33,23 +33,23 @@ class Network(Protocol):
     batched: bool
 
     def prompt(self, purpose: Purpose) -> str:
-        """What goes in front of a text; empty for most models."""
+        """Return the prompt before a text; empty for most models."""
 
     def embed(self, texts: Sequence[str], ids: Sequence[NDArray[np.int64]], purpose: Purpose) -> NDArray[np.float32]:
-        """One batch of n texts → float32 [n, d]; any thread may call it.
+        """Return the vectors of a batch of n texts, float32 [n, d]; any thread may call this.
 
         Args:
-            texts: without the prompt; what a library's own tokeniser wants.
-            ids: the tokens of prompt and text, as `tokenizer` reads them.
-            purpose: what the texts are for.
+            texts: without the prompt; a network may tokenise them itself.
+            ids: the tokens of prompt and text, from `tokenizer`; other networks use these.
+            purpose: the purpose of the texts.
         """
 
 
 def use_threads(threads: int | None) -> None:
-    """Have torch compute in so many threads; None leaves its own choice.
+    """Set the number of torch's threads; None leaves torch's choice.
 
     Raises:
-        ModuleNotFoundError: there is no torch.
+        ModuleNotFoundError: torch is not installed.
     """
     import torch
 

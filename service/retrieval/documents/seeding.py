@@ -147,7 +147,7 @@ class Seeding:
     async def _encoder(self) -> None:
         """Wait for the encoder, however long it loads; a request would time out."""
         if self._catalogue.encoder is not None:
-            await self._catalogue.encoder.settled()
+            await self._catalogue.encoder.wait()
 
 
 def _with_vectors(document: SentDocument, vectors: PrecomputedVectors, keyed: bool) -> SentDocument:

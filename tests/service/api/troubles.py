@@ -15,7 +15,7 @@ import httpx
 import numpy as np
 import pytest
 
-from service.encoding import installed_checkpoint
+from service.encoding import default_checkpoint
 from service.storage import CollectionSettings, DocumentRecord, SQLiteStore
 from tests.running import RunningService
 
@@ -45,9 +45,9 @@ def without_its_encoder(data: Path) -> Iterator[httpx.Client]:
 def without_its_library(data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
     """A service whose encoder needs sentence-transformers, in an installation that has none."""
     model = data / MISSING_MODEL
-    for source in installed_checkpoint().rglob("*"):
+    for source in default_checkpoint().rglob("*"):
         if source.is_file():
-            link = model / source.relative_to(installed_checkpoint())
+            link = model / source.relative_to(default_checkpoint())
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(source)
     described = model / "tokenizer_config.json"

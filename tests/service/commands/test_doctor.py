@@ -14,7 +14,7 @@ import httpx
 import numpy as np
 import pytest
 
-from service.encoding.registry import installed_checkpoint
+from service.encoding.registry import default_checkpoint
 from service.storage import CollectionSettings, DocumentRecord, open_shared
 from tests.postgres import PostgresServer
 from tests.service.commands.conftest import Softkv, serving
@@ -174,9 +174,9 @@ def test_a_model_that_is_not_there_is_broken(bare: Softkv, tmp_path: Path) -> No
 
 def own_model(directory: Path, **settings: object) -> Path:
     """The real model in a folder of its own, with other settings of sentence-transformers."""
-    for file in installed_checkpoint().rglob("*"):
+    for file in default_checkpoint().rglob("*"):
         if file.is_file():
-            link = directory / file.relative_to(installed_checkpoint())
+            link = directory / file.relative_to(default_checkpoint())
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(file)
     (directory / "config_sentence_transformers.json").unlink()

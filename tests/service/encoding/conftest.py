@@ -9,7 +9,7 @@ import pytest
 
 from attention.kernels import prepare_transformer
 from service.encoding.encoder import Encoder
-from service.encoding.registry import installed_checkpoint, load_encoder
+from service.encoding.registry import default_checkpoint, load_encoder
 
 WIDTH = 32  # of the small random models
 
@@ -28,7 +28,7 @@ def machine_code() -> None:
 @pytest.fixture
 def model_copy(tmp_path):
     """A directory with the real model, each file a link, so that a test can put another in its place."""
-    source = installed_checkpoint()
+    source = default_checkpoint()
     directory = tmp_path / "model"
     for file in source.rglob("*"):
         if file.is_file():
@@ -62,7 +62,7 @@ def bare_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
         model.save_pretrained(directory)
         names = {f"{name}_token": f"[{name.upper()}]" for name in ("unk", "pad", "cls", "sep", "mask")}
         tokenizer = transformers.PreTrainedTokenizerFast(
-            tokenizer_file=str(installed_checkpoint() / "tokenizer.json"), padding_side=padding_side, **names
+            tokenizer_file=str(default_checkpoint() / "tokenizer.json"), padding_side=padding_side, **names
         )
         tokenizer.save_pretrained(directory)
         return str(directory)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from service.encoding.encoder import token_batches
 from service.encoding.errors import InvalidText
-from service.encoding.registry import installed_checkpoint
+from service.encoding.registry import default_checkpoint
 from tests.thorough import thorough
 
 MIXED = [
@@ -34,7 +34,7 @@ MIXED = [
 def reference():
     from sentence_transformers import SentenceTransformer
 
-    return SentenceTransformer(str(installed_checkpoint()), device="cpu", local_files_only=True)
+    return SentenceTransformer(str(default_checkpoint()), device="cpu", local_files_only=True)
 
 
 def test_the_model_is_described(encoder):

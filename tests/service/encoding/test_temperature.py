@@ -107,10 +107,10 @@ def test_a_dot_of_long_vectors_has_a_temperature_of_its_size():
 
 def test_the_makers_temperature_is_taken_before_a_measured_one():
     questions, texts = unit(np.random.default_rng(7), 53, 31, 1.0)
-    known = temperatures(questions, texts, similarity="cosine", known=("cosine", 0.013))
+    known = temperatures(questions, texts, similarity="cosine", declared=("cosine", 0.013))
     assert known["cosine"] == known["dot"] == Temperature(0.013, "model card")
     # A scale of cosines says nothing of dots of other lengths.
-    longer = temperatures(10 * questions, texts, similarity="dot", known=("cosine", 0.013))
+    longer = temperatures(10 * questions, texts, similarity="dot", declared=("cosine", 0.013))
     assert longer["cosine"] == Temperature(0.013, "model card")
     assert longer["dot"].source == "measured"
 

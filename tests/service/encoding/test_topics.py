@@ -10,7 +10,7 @@ import pytest
 
 from service.encoding.background import TOPICS, is_short
 from service.encoding.encoder import Encoder
-from service.encoding.registry import DEFAULT_MEASURED
+from service.encoding.registry import DEFAULT_MEASUREMENTS
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +77,8 @@ def test_the_background_is_that_of_every_unrelated_pair(encoder, vectors):
 
 
 def test_the_default_model_is_measured_as_the_stored_figures_say(encoder):
-    assert encoder.measure() is DEFAULT_MEASURED
+    assert encoder.measure() is DEFAULT_MEASUREMENTS
     measured = Encoder(encoder.name, encoder.network, encoder.declaration).measure()
-    for found, stored in zip(measured.backgrounds, DEFAULT_MEASURED.backgrounds, strict=True):
+    for found, stored in zip(measured.backgrounds, DEFAULT_MEASUREMENTS.backgrounds, strict=True):
         assert (found.mean, found.deviation) == pytest.approx((stored.mean, stored.deviation), abs=1e-6)
-    assert measured[1:] == DEFAULT_MEASURED[1:]
+    assert measured[1:] == DEFAULT_MEASUREMENTS[1:]

@@ -40,9 +40,9 @@ def test_a_vector_a_text_and_what_the_model_made_of_it(client):
 def test_the_vectors_are_those_of_sentence_transformers(client):
     from sentence_transformers import SentenceTransformer
 
-    from service.encoding.registry import installed_checkpoint
+    from service.encoding.registry import default_checkpoint
 
-    model = SentenceTransformer(str(installed_checkpoint()), device="cpu", local_files_only=True)
+    model = SentenceTransformer(str(default_checkpoint()), device="cpu", local_files_only=True)
     answer = encode(client, MIXED)
     np.testing.assert_allclose(answer["embeddings"], model.encode(MIXED, show_progress_bar=False), rtol=0, atol=1e-5)
 

@@ -9,7 +9,7 @@ import openai
 import pytest
 from tokenizers import Tokenizer
 
-from service.encoding.registry import installed_checkpoint
+from service.encoding.registry import default_checkpoint
 from tests.running import RunningService
 
 MODEL = "all-MiniLM-L6-v2"
@@ -29,7 +29,7 @@ def wanted(client):
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    tokenizer = Tokenizer.from_file(str(installed_checkpoint() / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(default_checkpoint() / "tokenizer.json"))
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer

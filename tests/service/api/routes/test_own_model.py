@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
-from service.encoding.registry import installed_checkpoint
+from service.encoding.registry import default_checkpoint
 from tests.running import RunningService
 from tests.service.api.contract import Contract
 
@@ -25,7 +25,7 @@ CARD = """* Loss: [<code>MultipleNegativesRankingLoss</code>](https://sbert.net/
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The real model, cut to 64 numbers, compared by dot and trained at scale 32."""
-    source, directory = installed_checkpoint(), tmp_path_factory.mktemp("own") / "model"
+    source, directory = default_checkpoint(), tmp_path_factory.mktemp("own") / "model"
     for file in source.rglob("*"):
         if file.is_file():
             link = directory / file.relative_to(source)

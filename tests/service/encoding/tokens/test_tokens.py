@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from service.datasets import DEMOS
 from service.encoding.errors import InvalidTokens
 from service.encoding.models.core_network import load_tokenizer
-from service.encoding.registry import installed_checkpoint
+from service.encoding.registry import default_checkpoint
 from service.encoding.tokens import decode, spans
 
 TRICKY = [
@@ -29,7 +29,7 @@ TRICKY = [
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return load_tokenizer(installed_checkpoint(), 8)
+    return load_tokenizer(default_checkpoint(), 8)
 
 
 def test_the_models_own_tokens_come_back_as_a_text_of_the_same_tokens(tokenizer):

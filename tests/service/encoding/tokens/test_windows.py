@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.encoding.models.core_network import load_tokenizer
-from service.encoding.registry import installed_checkpoint
+from service.encoding.registry import default_checkpoint
 from service.encoding.tokens import ModelTokenizer, room, windows
 from tests.service.encoding.tokens.test_tokens import TRICKY
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> ModelTokenizer:
-    return load_tokenizer(installed_checkpoint(), 256)
+    return load_tokenizer(default_checkpoint(), 256)
 
 
 def check(tokenizer: ModelTokenizer, text: str, tokens: int, overlap: int, prompt: str = "") -> list[tuple[int, int]]:
