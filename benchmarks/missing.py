@@ -22,7 +22,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from attention.lookup import KeySummary, Memory, Question, Rows, View, answers, covered, prepare
+from attention.lookup import KeySummary, Memory, Question, Rows, View, answers, cover_missing_rows, prepare
 from benchmarks.keys import Array, gathered, near
 
 TEMPERATURES = (10.0, 1.0, 0.5, 0.2, 0.1, 0.05)
@@ -36,7 +36,7 @@ def row(
     held = True
     asked = [Question(query, temperature) for query in queries]
     for question, answer, own in zip(asked, answers(view, asked), similarities, strict=True):
-        answer, coverage = covered(answer, question, view.facts, missing)
+        answer, coverage = cover_missing_rows(answer, question, view.facts, missing)
         weights = np.exp((own - own.max()) / temperature)
         weights /= weights.sum()
         weight, output = float(weights[view.n :].sum()), weights @ keys.astype(np.float64)
@@ -83,7 +83,7 @@ def main() -> int:
     found = answers(view, asked)
     started = time.perf_counter()
     for question, answer in zip(asked, found, strict=True):
-        covered(answer, question, view.facts, missing)
+        cover_missing_rows(answer, question, view.facts, missing)
     taken = (time.perf_counter() - started) / len(asked)
     print(f"{arguments.rows:,} rows, one in {arguments.missing} missing, {arguments.queries} queries")
     Console(width=120).print(table)

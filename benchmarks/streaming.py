@@ -27,7 +27,7 @@ from attention.lookup import (
     Rows,
     View,
     answers,
-    covered,
+    cover_missing_rows,
     prepare,
     similarities_of,
     view_prefixes,
@@ -58,8 +58,8 @@ def timed(view: View, parts: tuple[Prefix, ...], question: Question, away: list[
     told, held = [], True
     for grown, true in zip(parts, away, strict=True):
         started = time.perf_counter()
-        (found,) = answers(grown.view, [grown.asked(question)])
-        found, coverage = covered(found, question, grown.view.facts, grown.missing())
+        (found,) = answers(grown.view, [grown.restrict(question)])
+        found, coverage = cover_missing_rows(found, question, grown.view.facts, grown.summarise_rest())
         taken = 1e3 * (time.perf_counter() - started)
         bound = found.certificate.total_variation
         held &= true <= min(bound, coverage.missing_weight_at_most) + 1e-12

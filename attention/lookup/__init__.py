@@ -37,8 +37,8 @@ from attention.lookup.answer import Answer, Sweep
 from attention.lookup.bounds.aggregates import share_error, weighted_mean, weighted_quantiles
 from attention.lookup.bounds.certificate import Certificate
 from attention.lookup.codes.summary import KeySummary
-from attention.lookup.coverage import Coverage, covered
-from attention.lookup.exact import Similarities, Weights, similarities_of, weights_among, weights_of
+from attention.lookup.coverage import Coverage, cover_missing_rows
+from attention.lookup.exact import Similarities, Weights, similarities_of, weights_of, weights_without_null
 from attention.lookup.filtered import Filtered
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.bitmaps import RowSelection
@@ -53,16 +53,16 @@ from attention.lookup.sealed.array_file import SealedError
 from attention.lookup.sealed.block_file import SealedBlock, seal, sealable_segments, unseal
 from attention.lookup.shards.prefixes import Prefix, view_prefixes
 from attention.lookup.shards.remote.respond import SCANNING_CALLS, respond
-from attention.lookup.shards.remote.sample import SAMPLED, SampleKeys
+from attention.lookup.shards.remote.sample import SAMPLE_ROWS, SampleKeys
 from attention.lookup.shards.remote.summaries import summary_of
 from attention.lookup.shards.remote.view import Message, RemoteMask, RemoteView, ShardHosts
-from attention.lookup.shards.remote.wire import each_of, facts_heard, of_bytes, to_bytes
+from attention.lookup.shards.remote.wire import join_statistics, of_bytes, to_bytes, unpack_messages
 from attention.lookup.softmax.evidence import HALF, Evidence, Stands, Verdict
 from attention.lookup.softmax.null_key import Background
 
 __all__ = [
     "HALF",
-    "SAMPLED",
+    "SAMPLE_ROWS",
     "SCANNING_CALLS",
     "Answer",
     "AnyMask",
@@ -99,9 +99,8 @@ __all__ = [
     "answer",
     "answers",
     "attend",
-    "covered",
-    "each_of",
-    "facts_heard",
+    "cover_missing_rows",
+    "join_statistics",
     "limit_workers",
     "of_bytes",
     "prepare",
@@ -113,11 +112,12 @@ __all__ = [
     "summary_of",
     "sweep",
     "to_bytes",
+    "unpack_messages",
     "unseal",
     "use_numpy_until_ready",
     "view_prefixes",
     "weighted_mean",
     "weighted_quantiles",
-    "weights_among",
     "weights_of",
+    "weights_without_null",
 ]

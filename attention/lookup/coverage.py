@@ -58,7 +58,7 @@ class _Moved:
 UNKNOWN = _Moved(0.0, 1.0, 1.0, 1.0)
 
 
-def covered(
+def cover_missing_rows(
     answer: Answer, question: Question, facts: BlockStatistics, missing: KeySummary | None
 ) -> tuple[Answer, Coverage]:
     """The answer with a certificate that is true of all rows, those that are missing among them.

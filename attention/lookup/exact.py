@@ -21,7 +21,7 @@ from attention.lookup.bounds.output import bound_exact_output
 from attention.lookup.bounds.similarities import Slack, similarity_slack
 from attention.lookup.bounds.weights import bound_bias_rounding, bound_ties
 from attention.lookup.memory.view import AnyMask, AnyView
-from attention.lookup.question import Auto, Question, by_mask, without_forbidden
+from attention.lookup.question import Auto, Question, group_by_mask, mask_forbidden
 from attention.lookup.shards import Shard, open_shard
 from attention.lookup.softmax.distribution import (
     Distribution,
@@ -42,7 +42,7 @@ SCAN_CELLS = 2**23
 def exact_answers(view: AnyView, questions: Sequence[Question]) -> list[Answer]:
     """Answer each question over every row that passes. Questions of one mask share the reading of the keys."""
     answers: list[Answer | None] = [None] * len(questions)
-    for mask, group in by_mask(questions):
+    for mask, group in group_by_mask(questions):
         shard = open_shard(view, mask)
         together = max(1, SCAN_CELLS // max(shard.keys, 1))
         for first in range(0, len(group), together):
@@ -285,7 +285,7 @@ def weights_of(view: AnyView, question: Question) -> Weights:
         ParameterError: a zero query under cosine, or a mask or a bias of another view.
     """
     question.check(view)
-    (asked,) = without_forbidden([replace(question, top_k=0, top_p=None, output=False)])
+    (asked,) = mask_forbidden([replace(question, top_k=0, top_p=None, output=False)])
     with pin_kernels():
         shard = open_shard(view, asked.mask)
         biases = shard.read_biases([asked])
@@ -301,7 +301,7 @@ def weights_of(view: AnyView, question: Question) -> Weights:
         return Weights(numbers[order], weights[order], variation)
 
 
-def weights_among(view: AnyView, question: Question) -> Weights:
+def weights_without_null(view: AnyView, question: Question) -> Weights:
     """The same for whoever leaves the null key out, so that only how the weights stand to each other matters.
 
     With softmax above temperature 0 they are those without a null key: so they are as certain where that has nearly all

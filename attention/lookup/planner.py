@@ -18,10 +18,10 @@ from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.memory import Memory
 from attention.lookup.memory.view import AnyMask, AnyView, View
 from attention.lookup.quantised import quantised_answers
-from attention.lookup.question import Auto, Question, without_forbidden
+from attention.lookup.question import Auto, Question, mask_forbidden
 from attention.lookup.shards.remote.view import RemoteView
 from attention.lookup.softmax.null_key import Background
-from attention.lookup.temperature_sweep import quantised_sweep, solved
+from attention.lookup.temperature_sweep import quantised_sweep, solve_temperatures
 
 EXACT_MAX_COMPONENTS = 2_816 * 384
 """The most components of passing rows that the exact path reads as fast as a scan begins and ends, for one question.
@@ -177,7 +177,7 @@ def answers(memory: Memory | View | RemoteView | Sequence[View], questions: Sequ
     for question in questions:
         question.check(view)
     with pin_kernels():
-        return _answers(view, without_forbidden(questions))
+        return _answers(view, mask_forbidden(questions))
 
 
 def _answers(view: AnyView, questions: Sequence[Question]) -> list[Answer]:
@@ -192,7 +192,7 @@ def _answers(view: AnyView, questions: Sequence[Question]) -> list[Answer]:
         else:
             scanned[index] = question
     if auto:
-        for index, solution in zip(auto, solved(view, [questions[i] for i in auto]), strict=True):
+        for index, solution in zip(auto, solve_temperatures(view, [questions[i] for i in auto]), strict=True):
             if solution is None:
                 exact.append(index)
             elif solution.answer is None:
@@ -232,7 +232,7 @@ def sweep(
         raise ParameterError("a sweep is softmax at given temperatures, without top_p: leave the others as they are")
     for temperature in temperatures:
         check_temperature(temperature)
-    (question,) = without_forbidden([question])
+    (question,) = mask_forbidden([question])
     with pin_kernels():
         exact = question.bias is not None or view.bare or reads_exactly(view, question)
         scanned = None if exact else quantised_sweep(view, question, temperatures)

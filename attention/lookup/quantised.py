@@ -18,9 +18,9 @@ from attention.lookup.estimate import (
     estimate_weights,
 )
 from attention.lookup.memory.view import AnyView
-from attention.lookup.question import Auto, Question, by_logits
+from attention.lookup.question import Auto, Question, group_by_logits
 from attention.lookup.shards import Shard, open_shard
-from attention.lookup.shards.documents import counted
+from attention.lookup.shards.documents import find_answer_rows
 
 BATCH_SIZE = 64
 """The most queries of one scan."""
@@ -37,7 +37,7 @@ def quantised_answers(view: AnyView, questions: Sequence[Question]) -> list[Answ
     show in it.
     """
     answers: list[Answer | None] = [None] * len(questions)
-    for group in by_logits(questions):
+    for group in group_by_logits(questions):
         shard = shard_of(view, questions[group[0]])
         pending = [index for index in group if fits_scan(shard, questions[index])]
         scanned = {index: shard.scan_question(questions[index]) for index in pending}
@@ -117,7 +117,7 @@ def answer_alone(
     certificate = certificate_of(shard, variation, output)
     if not keeps_max_error(shard, question, certificate):
         return None
-    rows = counted(shard, question, estimate.rescored, estimate.mixture)
+    rows = find_answer_rows(shard, question, estimate.rescored, estimate.mixture)
     if rows is None:
         return None
     weights, unlisted_weight = rows.weights(shard, question, estimate.rescored, estimate.mixture)

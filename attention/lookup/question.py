@@ -208,7 +208,7 @@ def _is_finite(given: object) -> bool:
         return False
 
 
-def by_mask(questions: Sequence[Question]) -> Iterator[tuple[AnyMask | None, list[int]]]:
+def group_by_mask(questions: Sequence[Question]) -> Iterator[tuple[AnyMask | None, list[int]]]:
     """The questions' indices, grouped by the mask that they share."""
     groups: dict[int, list[int]] = {}
     for index, question in enumerate(questions):
@@ -217,7 +217,7 @@ def by_mask(questions: Sequence[Question]) -> Iterator[tuple[AnyMask | None, lis
         yield questions[group[0]].mask, group
 
 
-def by_logits(questions: Sequence[Question]) -> Iterator[list[int]]:
+def group_by_logits(questions: Sequence[Question]) -> Iterator[list[int]]:
     """The questions' indices, grouped by what a scan takes: by mask, bias, and temperature where there is one."""
     groups: dict[tuple[object, ...], list[int]] = {}
     for index, question in enumerate(questions):
@@ -226,7 +226,7 @@ def by_logits(questions: Sequence[Question]) -> Iterator[list[int]]:
     yield from groups.values()
 
 
-def without_forbidden(questions: Sequence[Question]) -> list[Question]:
+def mask_forbidden(questions: Sequence[Question]) -> list[Question]:
     """The same questions, where what a bias of −∞ forbids is left out by their masks; one for all that share both."""
     masks: dict[tuple[int, int], Mask] = {}
     found = []

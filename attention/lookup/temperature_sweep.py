@@ -14,15 +14,15 @@ from attention.lookup.bounds.similarities import QuantisationError
 from attention.lookup.estimate import bound_weights, mix_coldest, request_scan, scan_and_look_up
 from attention.lookup.memory.view import AnyView
 from attention.lookup.quantised import SCAN_WIDTHS, answer_alone, shard_of
-from attention.lookup.question import Auto, Question, by_mask
+from attention.lookup.question import Auto, Question, group_by_mask
 from attention.lookup.rescoring.candidates import RescoredQuery
 from attention.lookup.shards import Shard
-from attention.lookup.shards.documents import counted, heaviest_among
+from attention.lookup.shards.documents import find_answer_rows, heaviest_weights
 from attention.lookup.shards.scan_result import ScanResult
 from attention.lookup.softmax.distribution import solve_temperature
 from attention.lookup.softmax.mixture import Mixture, TailSums, mix
 
-TOGETHER = 64
+BATCH_SIZE = 64
 """Temperatures at a time, so that memory does not grow with how many there are."""
 
 
@@ -50,7 +50,7 @@ class Tail:
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
+class HistogramEstimate:
     """What one scan into a histogram tells of one question: rows known in float64, a tail, and its error."""
 
     rescored: RescoredQuery
@@ -59,7 +59,7 @@ class Reading:
 
 
 @dataclass(frozen=True, eq=False)
-class Solved:
+class Solution:
     """What `Auto` comes to: the temperature, and the answer as far as a histogram can give it."""
 
     temperature: float
@@ -69,11 +69,11 @@ class Solved:
 def quantised_sweep(view: AnyView, question: Question, temperatures: Sequence[float]) -> Sweep | None:
     """One question at many temperatures; None where the exact path has to answer."""
     part = shard_of(view, question)
-    (read,) = _readings(part, [question])
+    (read,) = _estimate_from_histograms(part, [question])
     if read is None:
         return None
     rescored = read.rescored
-    rows = counted(part, question, rescored, None)
+    rows = find_answer_rows(part, question, rescored, None)
     if rows is None:
         return None
     mixtures = _mixtures(question, part.keys, read, temperatures)
@@ -85,7 +85,7 @@ def quantised_sweep(view: AnyView, question: Question, temperatures: Sequence[fl
     certificates = [Certificate(part.method, bound, None) for bound in bounds]
     heaviest = None  # with one key per document it is the most similar one
     if part.facts.several:
-        heaviest = np.array([heaviest_among(part, rescored, mixture, read.error.largest) for mixture in mixtures])
+        heaviest = np.array([heaviest_weights(part, rescored, mixture, read.error.largest) for mixture in mixtures])
     return build_sweep(
         question,
         lambda at: part.numbers(rows.places[at]),
@@ -99,16 +99,16 @@ def quantised_sweep(view: AnyView, question: Question, temperatures: Sequence[fl
     )
 
 
-def solved(view: AnyView, questions: Sequence[Question]) -> list[Solved | None]:
+def solve_temperatures(view: AnyView, questions: Sequence[Question]) -> list[Solution | None]:
     """What each question's `Auto` comes to, from one scan; None where the exact path has to find it.
 
     The answer is None where it takes another scan: for a blended value, which needs every weight at that temperature,
     and for a `max_error` that the histogram's bins are too wide for.
     """
-    found: list[Solved | None] = [None] * len(questions)
-    for _, group in by_mask(questions):
+    found: list[Solution | None] = [None] * len(questions)
+    for _, group in group_by_mask(questions):
         part = shard_of(view, questions[group[0]])
-        for index, read in zip(group, _readings(part, [questions[i] for i in group]), strict=True):
+        for index, read in zip(group, _estimate_from_histograms(part, [questions[i] for i in group]), strict=True):
             wanted = questions[index].temperature
             if read is None or not isinstance(wanted, Auto):
                 continue
@@ -125,36 +125,36 @@ def solved(view: AnyView, questions: Sequence[Question]) -> list[Solved | None]:
                 answer = answer_alone(
                     part, question, bound_weights(part, question, rescored, mixture, read.error), None
                 )
-            found[index] = Solved(temperature, answer)
+            found[index] = Solution(temperature, answer)
     return found
 
 
-def _readings(part: Shard, questions: Sequence[Question]) -> list[Reading | None]:
+def _estimate_from_histograms(part: Shard, questions: Sequence[Question]) -> list[HistogramEstimate | None]:
     """A scan into histograms, and what follows for each question; None for those that it cannot decide."""
     fit = [index for index, question in enumerate(questions) if part.fits(question.vector)]
-    readings: list[Reading | None] = [None] * len(questions)
+    readings: list[HistogramEstimate | None] = [None] * len(questions)
     if not fit:
         return readings
     asked = [questions[index] for index in fit]
     gathered, found = scan_and_look_up(part, asked, request_scan(part, asked, SCAN_WIDTHS[0], histogram=True))
     for place, index in enumerate(fit):
         rescored = found.of(place)
-        readings[index] = None if rescored is None else _reading(gathered, place, rescored)
+        readings[index] = None if rescored is None else _estimate_from_histogram(gathered, place, rescored)
     return readings
 
 
-def _reading(gathered: ScanResult, index: int, rescored: RescoredQuery) -> Reading:
+def _estimate_from_histogram(gathered: ScanResult, index: int, rescored: RescoredQuery) -> HistogramEstimate:
     assert gathered.histogram is not None
     error = gathered.error(index).widen(float(gathered.bin_widths[index]))
-    return Reading(rescored, Tail(gathered.histogram[index]), error)
+    return HistogramEstimate(rescored, Tail(gathered.histogram[index]), error)
 
 
-def _mixtures(question: Question, keys: int, read: Reading, temperatures: Sequence[float]) -> list[Mixture]:
+def _mixtures(question: Question, keys: int, read: HistogramEstimate, temperatures: Sequence[float]) -> list[Mixture]:
     """What the rows come to at each temperature."""
     mixtures: list[Mixture] = []
     known, candidates = read.rescored.similarities, read.rescored.candidates
-    for first in range(0, len(temperatures), TOGETHER):
-        some = np.array(temperatures[first : first + TOGETHER])
+    for first in range(0, len(temperatures), BATCH_SIZE):
+        some = np.array(temperatures[first : first + BATCH_SIZE])
         above = some[some > 0]
         nulls = [question.null_key(temperature, keys) for temperature in above.tolist()]
         warm = iter(mix(known, candidates, read.tail.at(above), nulls, above))

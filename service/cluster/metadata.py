@@ -16,15 +16,15 @@ import numpy as np
 
 from attention.dtypes import I64, Index
 from attention.lookup import (
-    SAMPLED,
+    SAMPLE_ROWS,
     BlockStatistics,
     KeySummary,
     Message,
     RemoteMask,
     RemoteView,
     SampleKeys,
-    each_of,
-    facts_heard,
+    join_statistics,
+    unpack_messages,
 )
 from service.cluster.errors import ShardsLost
 from service.cluster.placement import SHARD_ROWS, shard_start, shard_starts
@@ -146,7 +146,7 @@ class MetadataCache:
             batch = stale[first : first + SUMMARIES_PER_REQUEST]
             for rows, answer in self._router.ask(version, batch, lambda _: ({"call": "summary"}, {})):
                 with self._lock:
-                    for row, message in zip(rows, each_of(*answer), strict=True):
+                    for row, message in zip(rows, unpack_messages(*answer), strict=True):
                         if self._statistics.get(row) is statistics[row]:  # the shard was not written to meanwhile
                             self._summaries[row] = CachedSummary(KeySummary.of_message(*message), grown=False)
 
@@ -183,8 +183,8 @@ class MetadataCache:
                 lost |= error.first_rows
                 continue
             for rows, answer in answers:
-                for first_row, (fields, arrays) in zip(rows, each_of(*answer), strict=True):
-                    facts = facts_heard(fields["facts"], arrays)
+                for first_row, (fields, arrays) in zip(rows, unpack_messages(*answer), strict=True):
+                    facts = join_statistics(fields["facts"], arrays)
                     self._statistics[first_row] = ShardStatistics(
                         facts, fields["dimension"], fields["end"], fields["coded"]
                     )
@@ -212,7 +212,7 @@ class MetadataCache:
         if not n:
             return None
         if self._sample is None or abs(self._sample[0] - n) > SAMPLE_DRIFT * self._sample[0]:
-            answers = hosts.every(({"call": "sample", "stride": max(1, n // SAMPLED)}, {}))
+            answers = hosts.every(({"call": "sample", "stride": max(1, n // SAMPLE_ROWS)}, {}))
             self._sample = n, SampleKeys(similarity, np.concatenate([arrays["keys"] for _, arrays in answers]))
         return self._sample[1]
 

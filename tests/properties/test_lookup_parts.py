@@ -24,7 +24,7 @@ from attention.lookup import (
 from attention.lookup import temperature_sweep as sweep_module
 from attention.lookup.memory import memory as memory_module
 from attention.lookup.memory import segments as segments_module
-from attention.lookup.question import without_forbidden
+from attention.lookup.question import mask_forbidden
 from attention.lookup.scan import scan as scan_module
 
 LOOSER, FEW = 1.1, 0.01
@@ -184,7 +184,7 @@ def same_head(found, expected, top_p):
 
 def estimate_alone(view, options, allowed, biased):
     """What one scan of the first width tells: an answer may be of a wider one, where that does not decide its head."""
-    (question,) = without_forbidden([asked_of(view, options, allowed, biased)])
+    (question,) = mask_forbidden([asked_of(view, options, allowed, biased)])
     part = quantised.shard_of(view, question)
     return estimate.estimate_weights(part, [part.scan_question(question)], quantised.SCAN_WIDTHS[0])[0]
 

@@ -19,11 +19,11 @@ from attention.lookup.shards.local import LocalShard
 from attention.lookup.shards.scan_result import ScanRequest
 from attention.lookup.softmax.distribution import restore_evidence
 
-LARGEST_LOGIT, SHORTEST_QUERY = 1e30, 1e-30
+MAX_LOGIT, MIN_QUERY_LENGTH = 1e30, 1e-30
 """What float32 adds with room to spare; and the least length of a query over its temperature, for it to have steps."""
 
 
-def in_similarities(question: Question, found: Answer, keys: int) -> Answer:
+def restore_similarities(question: Question, found: Answer, keys: int) -> Answer:
     """The answer to a question with a bias, of what logits answered, of so many rows that pass."""
     temperature = question.temperature
     assert not isinstance(temperature, Auto)
@@ -52,7 +52,7 @@ class BiasedShard(LocalShard):
             return False
         length = 1.0 if self.facts.similarity == "cosine" else float(np.linalg.norm(query))
         reach = self._reach(query) / self._temperature + self._addends.largest
-        return length / self._temperature >= SHORTEST_QUERY and reach <= LARGEST_LOGIT
+        return length / self._temperature >= MIN_QUERY_LENGTH and reach <= MAX_LOGIT
 
     def scan_question(self, question: Question) -> Question:
         """The question as it is asked of logits."""
@@ -60,7 +60,7 @@ class BiasedShard(LocalShard):
 
     def restore(self, question: Question, answer: Answer) -> Answer:
         """The answer to a question, of what logits answered."""
-        return in_similarities(question, answer, self.keys)
+        return restore_similarities(question, answer, self.keys)
 
     def raw(self, query: F64, places: I64) -> Callable[[Index], F64] | None:
         """The similarities themselves of a query and of some of the rows at `places`."""
@@ -90,7 +90,7 @@ class BiasedShard(LocalShard):
         key = super().digest(places)
         return None if key is None else key + (self._addends.at(self._rows, places[:1]) + 0.0).tobytes()
 
-    def _rounded(self, errors: F64, thresholds: F64, starts: I64, similarities: F64) -> F64:
+    def _widen_errors(self, errors: F64, thresholds: F64, starts: I64, similarities: F64) -> F64:
         return widen_for_addends(errors, thresholds, starts, similarities)
 
     def _reach(self, query: F64) -> float:

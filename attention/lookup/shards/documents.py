@@ -17,20 +17,20 @@ from attention.lookup.rescoring.ranking import DocumentGrouping
 from attention.lookup.shards.shard import Shard
 from attention.lookup.softmax.mixture import Mixture, log_or_minus_inf
 
-MOST_KEYS = 2**17
+MAX_LOOKUPS = 2**17
 """So many rows are looked up to decide between documents; where it takes more, the exact path is as fast."""
 
-VANISHED = -700.0
+MIN_LOG_WEIGHT = -700.0
 """The logarithm of a weight below which it may be 0; and among documents of weight 0 similarity decides."""
 
 TINY = float(np.finfo(np.float64).tiny)
 
-SURE = 1e-9
+LOG_SUM_ERROR = 1e-9
 """What logarithms of sums can be off by in float64, relative to the larger of them and 1, and much more."""
 
 
 @dataclass(frozen=True, eq=False)
-class Counted:
+class AnswerRows:
     """The rows that an answer tells of.
 
     Attributes:
@@ -66,7 +66,9 @@ class Counted:
         return weights, max(all_documents - these, TINY)
 
 
-def counted(part: Shard, question: Question, rescored: RescoredQuery, found: Mixture | None) -> Counted | None:
+def find_answer_rows(
+    part: Shard, question: Question, rescored: RescoredQuery, found: Mixture | None
+) -> AnswerRows | None:
     """All rows of the documents that can be among the best, and of that of the best key; None where it is not told.
 
     Every document has a level. Where weights decide it is the logarithm of its mass, relative to that of the best key;
@@ -78,10 +80,10 @@ def counted(part: Shard, question: Question, rescored: RescoredQuery, found: Mix
         found: the distribution whose weights decide; None where similarity does.
     """
     if not part.facts.several:
-        return Counted(rescored.places, rescored.similarities, None)
+        return AnswerRows(rescored.places, rescored.similarities, None)
     by_weight = found is not None and _by_weight(question, found)
     unit = found.evidence.temperature if found is not None and by_weight else 1.0
-    grouping, lowest, highest = _listed(part, rescored, unit, by_weight=by_weight)
+    grouping, lowest, highest = _bound_levels(part, rescored, unit, by_weight=by_weight)
     k = question.head_size(part.documents)
     if len(lowest) < k:
         return None
@@ -98,9 +100,9 @@ def counted(part: Shard, question: Question, rescored: RescoredQuery, found: Mix
     highest = np.append(highest, np.full(len(longest), -np.inf))
     if found is not None and by_weight:
         highest = np.logaddexp(highest, peak + log_or_minus_inf(unlisted.astype(np.float64)))
-        if level + np.log(max(float(found.known.max()), 1e-320)) < VANISHED:
+        if level + np.log(max(float(found.known.max()), 1e-320)) < MIN_LOG_WEIGHT:
             level -= float(np.log(max(most, counts.max())))
-        margin = SURE * max(1.0, abs(level))
+        margin = LOG_SUM_ERROR * max(1.0, abs(level))
         peak += float(np.log(most))
     else:
         highest = np.maximum(highest, np.where(unlisted > 0, peak, -np.inf))
@@ -109,10 +111,10 @@ def counted(part: Shard, question: Question, rescored: RescoredQuery, found: Mix
         return None
     chosen = highest >= level - margin
     chosen[grouping.index[int(rescored.similarities.argmax())]] = True
-    return _looked_up(part, question, documents[chosen]) if counts[chosen].sum() <= MOST_KEYS else None
+    return _look_up(part, question, documents[chosen]) if counts[chosen].sum() <= MAX_LOOKUPS else None
 
 
-def heaviest_among(part: Shard, rescored: RescoredQuery, found: Mixture, error: float) -> tuple[float, float]:
+def heaviest_weights(part: Shard, rescored: RescoredQuery, found: Mixture, error: float) -> tuple[float, float]:
     """Return the least and the largest weight of the heaviest document, within the total variation; softmax only.
 
     A document weighs at least what its listed rows do, and at most as much more as its other rows would at the
@@ -149,7 +151,9 @@ def _by_weight(question: Question, found: Mixture) -> bool:
     return question.normaliser == "softmax" and found.evidence.temperature > 0
 
 
-def _listed(part: Shard, rescored: RescoredQuery, unit: float, *, by_weight: bool) -> tuple[DocumentGrouping, F64, F64]:
+def _bound_levels(
+    part: Shard, rescored: RescoredQuery, unit: float, *, by_weight: bool
+) -> tuple[DocumentGrouping, F64, F64]:
     """The documents of all listed rows, those that are known first; what these rows make at least and at most."""
     places = np.concatenate([rescored.places, rescored.candidate_places])
     grouping = DocumentGrouping(part.owners(places))
@@ -161,7 +165,7 @@ def _listed(part: Shard, rescored: RescoredQuery, unit: float, *, by_weight: boo
     return grouping, lowest, highest
 
 
-def _looked_up(part: Shard, question: Question, documents: I64) -> Counted:
+def _look_up(part: Shard, question: Question, documents: I64) -> AnswerRows:
     places = part.rows_of(np.sort(documents))
     similarities = part.similarities_at(question.vector[None], places, np.zeros(len(places), dtype=np.int64))
-    return Counted(places, similarities, DocumentGrouping(part.owners(places)))
+    return AnswerRows(places, similarities, DocumentGrouping(part.owners(places)))

@@ -21,11 +21,11 @@ from attention.lookup.rescoring.candidates import Candidates, count_heavy
 from attention.lookup.rescoring.originals import add_rows, compute_similarities
 from attention.lookup.scan.scan import all_rows, fits_float32, scan
 from attention.lookup.scan.thresholds import ThresholdSample, sample_best, sample_stride
-from attention.lookup.shards.scan_result import Scanned, ScanRequest, ScanResult, Sums, added_up
+from attention.lookup.shards.scan_result import Scanned, ScanRequest, ScanResult, Sums, add_accumulators
 from attention.lookup.shards.shard import SimilarityShard
 from attention.lookup.shards.stored import StoredRows
 
-KNOWN = 256
+MAX_HISTOGRAM_LOOKUPS = 256
 """So many rows a query, which need not decide a head, are looked up where a scan is for many temperatures."""
 
 
@@ -67,7 +67,7 @@ class LocalShard(StoredRows, SimilarityShard):
             thresholds: float32[q], where lists open, as the asker tells each of several parts; None for one alone.
         """
         queries = self.codes(request)
-        found = self._scanned(request, queries, thresholds)
+        found = self._scan(request, queries, thresholds)
         totals, starts, places, similarities = found.totals, found.starts, found.places, found.similarities
         none, best = np.zeros(len(request.ks)), np.array(request.ks)
         if thresholds is not None:  # what it lists may be fewer, for others list the rest
@@ -75,7 +75,7 @@ class LocalShard(StoredRows, SimilarityShard):
         candidates = Candidates(best, none, starts, places, similarities, totals.thresholds, found.errors[:, 0].copy())
         weighty = found.weighty
         if request.temperatures is None:  # at none of them does it help much to know more
-            weighty = np.minimum(weighty, KNOWN)
+            weighty = np.minimum(weighty, MAX_HISTOGRAM_LOOKUPS)
         known_starts, first, asked = candidates.first(candidates.at_first(weighty, request.most))
         return ScanResult(
             documents=self.documents,
@@ -96,16 +96,16 @@ class LocalShard(StoredRows, SimilarityShard):
             bin_widths=found.bin_widths,
         )
 
-    def _scanned(self, request: ScanRequest, queries: QueryCodes, thresholds: F32 | None) -> Scanned:
+    def _scan(self, request: ScanRequest, queries: QueryCodes, thresholds: F32 | None) -> Scanned:
         """What a scan of the queries, which are also in codes, brings home; see `gather`."""
         begun = (self._view, self._mask, self._rows, queries, request.listed, request.temperatures, self._bias)
         under_way = scan(*begun, outputs=request.outputs, key_norm=self.facts.key_norm, thresholds=thresholds)
         errors = self._quantisation_errors(queries)
         accumulators = under_way.finish()
-        totals = added_up(accumulators)
+        totals = add_accumulators(accumulators)
         inverse = accumulators[0].inverse.astype(np.float64)
-        starts, places, similarities, weighty = _listed(under_way.lists, inverse, totals, request.little)
-        errors = self._rounded(errors, totals.thresholds, starts, similarities)
+        starts, places, similarities, weighty = _sort_candidates(under_way.lists, inverse, totals, request.little)
+        errors = self._widen_errors(errors, totals.thresholds, starts, similarities)
         histograms = [each.histogram for each in accumulators if each.histogram is not None]
         return Scanned(
             totals,
@@ -124,15 +124,15 @@ class LocalShard(StoredRows, SimilarityShard):
         """One row in so many at least can be drawn as a sample."""
         return sample_stride(self._view, self._mask)
 
-    def sampled(self, request: ScanRequest, sampling: ThresholdSample) -> tuple[F32, int]:
-        """What a sample says of where lists are to open, see `opening.sampled`."""
+    def sample_similarities(self, request: ScanRequest, sampling: ThresholdSample) -> tuple[F32, int]:
+        """What a sample says of where lists are to open, see `thresholds.sample_best`."""
         return sample_best(self._view, self._mask, self._bias, self.codes(request), sampling)
 
     def _quantisation_errors(self, queries: QueryCodes) -> F64:
         """float64[q, 3], how far scanned similarities can be off, see `QuantisationError`."""
         return quantisation_errors(self._view, queries)
 
-    def _rounded(self, errors: F64, thresholds: F64, starts: I64, similarities: F64) -> F64:
+    def _widen_errors(self, errors: F64, thresholds: F64, starts: I64, similarities: F64) -> F64:
         """Errors float64[q, 3] of codes, and of what a scan adds to their products: here nothing."""
         return errors
 
@@ -198,7 +198,7 @@ class LocalShard(StoredRows, SimilarityShard):
         return hashlib.blake2b((first + 0.0).tobytes()).digest()  # −0.0 is 0.0
 
 
-def _listed(lists: CandidateLists, inverse: F64, totals: Sums, little: float) -> tuple[I64, I64, F64, I64]:
+def _sort_candidates(lists: CandidateLists, inverse: F64, totals: Sums, little: float) -> tuple[I64, I64, F64, I64]:
     """All rows that the workers listed, each query's best first.
 
     Returns:

@@ -24,12 +24,12 @@ from attention.lookup.memory.view import Mask, View
 from attention.lookup.question import Question
 from attention.lookup.rescoring.candidates import Candidates, count_heavy
 from attention.lookup.scan.thresholds import ThresholdSample, merge_thresholds
-from attention.lookup.shards.biased import in_similarities
-from attention.lookup.shards.local import KNOWN, LocalShard
-from attention.lookup.shards.scan_result import ScanRequest, ScanResult, Sums, joined
+from attention.lookup.shards.biased import restore_similarities
+from attention.lookup.shards.local import MAX_HISTOGRAM_LOOKUPS, LocalShard
+from attention.lookup.shards.scan_result import ScanRequest, ScanResult, Sums, merge_sums
 from attention.lookup.shards.stored import StoredRows
 
-WIDER = 2
+MERGED_LIST_FACTOR = 2
 """So many times as many rows are listed as of one part: a sample says only about how many lie above a threshold, and
 parts are not to know less together than one would."""
 
@@ -66,7 +66,7 @@ class MergedShards(StoredRows):
 
     def restore(self, question: Question, answer: Answer) -> Answer:
         """See `Shard`."""
-        return in_similarities(question, answer, self.keys) if self.in_logits else answer
+        return restore_similarities(question, answer, self.keys) if self.in_logits else answer
 
     def slack(self, query: F64) -> Slack:
         """See `Shard`."""
@@ -79,13 +79,15 @@ class MergedShards(StoredRows):
     def gather(self, request: ScanRequest) -> ScanResult:
         """What all parts gathered. What they looked up is kept; what is missing is asked for."""
         parts = [part for part, _ in self._parts]
-        sampling = ThresholdSample.of(max(part.sample_stride for part in parts), self.facts.n, WIDER * request.listed)
-        thresholds = merge_thresholds([part.sampled(request, sampling) for part in parts], sampling.count)
+        sampling = ThresholdSample.of(
+            max(part.sample_stride for part in parts), self.facts.n, MERGED_LIST_FACTOR * request.listed
+        )
+        thresholds = merge_thresholds([part.sample_similarities(request, sampling) for part in parts], sampling.count)
         found = [part.gather(request, thresholds) for part in parts]
         placed = [
             replace(each, places=each.places + start) for each, start in zip(found, self._starts.tolist(), strict=True)
         ]
-        return merged(placed, request, self.documents, self.keys, partial(self.similarities_at, request.vectors))
+        return merge_results(placed, request, self.documents, self.keys, partial(self.similarities_at, request.vectors))
 
     @property
     def value_residuals(self) -> Residuals:
@@ -163,7 +165,7 @@ class MergedShards(StoredRows):
                 yield part, start, here
 
 
-def merged(
+def merge_results(
     found: Sequence[ScanResult], request: ScanRequest, documents: int, keys: int, looked_up: Callable[[I64, I64], F64]
 ) -> ScanResult:
     """What all parts gathered. What they looked up is kept; what is missing is asked for.
@@ -178,14 +180,14 @@ def merged(
     """
     none = np.zeros(len(request.ks))
     inverse = np.ones(len(none)) if request.temperatures is None else 1 / np.maximum(request.temperatures, 1e-30)
-    totals = joined([each.summed for each in found], inverse)
-    starts, places, similarities, known = _listed(found)
+    totals = merge_sums([each.totals for each in found], inverse)
+    starts, places, similarities, known = _sort_candidates(found)
     errors = np.array([each.errors for each in found])
     errors = np.stack([errors[:, :, 0].max(0), errors[:, :, 1].sum(0), errors[:, :, 2].max(0)], axis=1)
-    weighty = _weighty(similarities, starts, inverse, totals, request.temperatures is None)
+    weighty = _heavy_counts(similarities, starts, inverse, totals, request.temperatures is None)
     best = np.array(request.ks)
     candidates = Candidates(best, none, starts, places, similarities, totals.thresholds, errors[:, 0].copy())
-    counts = np.maximum(candidates.at_first(weighty, request.most), _told(starts, known))
+    counts = np.maximum(candidates.at_first(weighty, request.most), _known_counts(starts, known))
     known_starts, first, whose = candidates.first(counts)
     missing = np.flatnonzero(~known[first])
     similar = similarities[first]
@@ -212,16 +214,16 @@ def merged(
     )
 
 
-def listed_similarities(gathered: ScanResult) -> F64:
+def candidate_similarities(gathered: ScanResult) -> F64:
     """float64[m]: of the candidates that were looked up what they are, of the others what they were scanned at."""
     found = gathered.similarities.copy()
     for query in range(len(gathered.starts) - 1):
-        known, first = gathered.known_of(query), gathered.starts[query]
+        known, first = gathered.exact_similarities(query), gathered.starts[query]
         found[first : first + len(known)] = known
     return found
 
 
-def _listed(found: Sequence[ScanResult]) -> tuple[I64, I64, F64, np.ndarray]:
+def _sort_candidates(found: Sequence[ScanResult]) -> tuple[I64, I64, F64, np.ndarray]:
     """All rows that the parts listed, each query's best first.
 
     Returns:
@@ -230,7 +232,7 @@ def _listed(found: Sequence[ScanResult]) -> tuple[I64, I64, F64, np.ndarray]:
     starts = np.sum([each.starts for each in found], axis=0)
     places, similarities = np.empty(starts[-1], dtype=np.int64), np.empty(starts[-1])
     known = np.empty(starts[-1], dtype=np.bool_)
-    listed = [listed_similarities(each) for each in found]
+    listed = [candidate_similarities(each) for each in found]
     for query in range(len(starts) - 1):
         here = slice(starts[query], starts[query + 1])
         runs = [slice(each.starts[query], each.starts[query + 1]) for each in found]
@@ -239,21 +241,22 @@ def _listed(found: Sequence[ScanResult]) -> tuple[I64, I64, F64, np.ndarray]:
         similarities[here] = own[order]
         places[here] = np.concatenate([each.places[run] for each, run in zip(found, runs, strict=True)])[order]
         told = [
-            np.arange(run.stop - run.start) < len(each.known_of(query)) for each, run in zip(found, runs, strict=True)
+            np.arange(run.stop - run.start) < len(each.exact_similarities(query))
+            for each, run in zip(found, runs, strict=True)
         ]
         known[here] = np.concatenate(told)[order]
     return starts, places, similarities, known
 
 
-def _told(starts: I64, known: np.ndarray) -> I64:
+def _known_counts(starts: I64, known: np.ndarray) -> I64:
     """int64[q]: how many of each query's first candidates were looked up, one after another."""
     runs = zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True)
     return np.array([int(np.append(known[first:last], False).argmin()) for first, last in runs], dtype=np.int64)
 
 
-def _weighty(similarities: F64, starts: I64, inverse: F64, totals: Sums, histogram: bool) -> I64:
+def _heavy_counts(similarities: F64, starts: I64, inverse: F64, totals: Sums, histogram: bool) -> I64:
     """int64[q], how many candidates of each query weigh much, see `heavy`; fewer where the scan was for a histogram."""
     counts = np.empty(len(inverse), dtype=np.int64)
     squares = totals.sums[:, 2].copy()
     count_heavy(kernels(), similarities, starts, inverse, totals.levels, squares, 0, len(inverse), counts)
-    return np.minimum(counts, KNOWN) if histogram else counts
+    return np.minimum(counts, MAX_HISTOGRAM_LOOKUPS) if histogram else counts

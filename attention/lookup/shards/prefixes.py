@@ -11,13 +11,13 @@ import numpy as np
 from attention.lookup.codes.summary import KeySummary
 from attention.lookup.memory.view import AnyView, Mask, View
 from attention.lookup.question import Question
-from attention.lookup.shards.remote.summaries import is_summed, summary_of
+from attention.lookup.shards.remote.summaries import is_summarised, summary_of
 
-SHARES = (1 / 16, 1 / 4)
+MIN_SHARES = (1 / 16, 1 / 4)
 """A part has at least so much of all rows, in whole blocks."""
-LARGEST = 1 / 2
+MAX_SHARE = 1 / 2
 """A part that is larger is no faster than the whole by much."""
-LEAST_ROWS = 2**17
+MIN_ROWS = 2**17
 """Fewer are answered as a whole in a few milliseconds."""
 
 
@@ -38,7 +38,7 @@ class Prefix:
     summing: Lock
     _kept: list[KeySummary] = field(default_factory=list, init=False, repr=False)
 
-    def asked(self, question: Question) -> Question:
+    def restrict(self, question: Question) -> Question:
         """A question to the whole as these blocks are asked: whatever bound is request, by no more than one reading.
 
         It must have no bias.
@@ -51,7 +51,7 @@ class Prefix:
     @property
     def is_known(self) -> bool:
         """Whether the sums of the other rows' keys were made."""
-        return bool(self._kept) or is_summed(self.rest)
+        return bool(self._kept) or is_summarised(self.rest)
 
     @property
     def is_due(self) -> bool:
@@ -70,9 +70,9 @@ class Prefix:
         if not self._kept:
             self._kept.append(summary_of(self.rest))
 
-    def missing(self) -> KeySummary:
+    def summarise_rest(self) -> KeySummary:
         """Of the other rows; as long as their sums are not made, how many they are and how long the longest is."""
-        if not self._kept and is_summed(self.rest):
+        if not self._kept and is_summarised(self.rest):
             self._sum_up()
         return self._kept[0] if self._kept else _bounded(self.rest)
 
@@ -85,7 +85,7 @@ def view_prefixes(view: AnyView) -> tuple[Prefix, ...]:
 
     None where it has few rows, few blocks, or rows that lie elsewhere.
     """
-    if not isinstance(view, View) or view.parts or sum(segment.count for segment in view.segments) < LEAST_ROWS:
+    if not isinstance(view, View) or view.parts or sum(segment.count for segment in view.segments) < MIN_ROWS:
         return ()
     if view not in _grown:
         _grown[view] = tuple(_cut(view))
@@ -97,8 +97,8 @@ def _cut(view: View) -> list[Prefix]:
     order = np.argsort(counts, kind="stable")
     shares = np.cumsum(counts[order]) / counts.sum()
     found, summing = [], Lock()
-    for blocks in np.unique(np.searchsorted(shares, SHARES) + 1).tolist():
-        if blocks < len(counts) and shares[blocks - 1] <= LARGEST:
+    for blocks in np.unique(np.searchsorted(shares, MIN_SHARES) + 1).tolist():
+        if blocks < len(counts) and shares[blocks - 1] <= MAX_SHARE:
             places = np.sort(order[:blocks]).tolist()
             others = np.sort(order[blocks:]).tolist()
             found.append(Prefix(_view_of(view, places), _view_of(view, others), tuple(places), summing))

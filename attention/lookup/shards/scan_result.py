@@ -82,7 +82,7 @@ class ScanResult:
     bin_widths: F64
 
     @property
-    def summed(self) -> Sums:
+    def totals(self) -> Sums:
         """What was summed."""
         return Sums(self.thresholds, self.levels, self.sums, self.outputs, self.value_errors)
 
@@ -90,7 +90,7 @@ class ScanResult:
         """How far the scanned similarities of a query can be off."""
         return QuantisationError(*self.errors[query].tolist())
 
-    def known_of(self, query: int) -> F64:
+    def exact_similarities(self, query: int) -> F64:
         """float64[h], the similarities of a query's first candidates."""
         return self.known[self.known_starts[query] : self.known_starts[query + 1]]
 
@@ -138,17 +138,17 @@ class Scanned:
     bin_widths: F64
 
 
-def added_up(accumulators: Sequence[Accumulator]) -> Sums:
+def add_accumulators(accumulators: Sequence[Accumulator]) -> Sums:
     """The sums of all workers, relative to the highest threshold of those that have any."""
     if len(accumulators) == 1:
         (one,) = accumulators
         levels = one.lists.thresholds.astype(np.float64)
-        return Sums(_listed_from(levels), levels, one.sums, one.outputs, one.value_errors)
+        return Sums(_listing_thresholds(levels), levels, one.sums, one.outputs, one.value_errors)
     thresholds = np.array([each.lists.thresholds for each in accumulators], dtype=np.float64)  # [workers, q]
     if (thresholds == thresholds[0]).all():  # most scans end with thresholds as they opened
         outputs = [each.outputs for each in accumulators if each.outputs is not None]
         return Sums(
-            _listed_from(thresholds[0]),
+            _listing_thresholds(thresholds[0]),
             thresholds[0],
             reduce(np.add, [each.sums for each in accumulators]),
             reduce(np.add, outputs) if outputs else None,
@@ -159,10 +159,10 @@ def added_up(accumulators: Sequence[Accumulator]) -> Sums:
     levels = np.where(has_any, thresholds, -np.inf).max(axis=0)
     levels = np.where(levels > -np.inf, levels, highest)
     shifts = np.minimum(thresholds - levels, 0.0) * has_any
-    summed = [_rebased(each, shift * each.inverse) for each, shift in zip(accumulators, shifts, strict=True)]
+    summed = [_rebase(each, shift * each.inverse) for each, shift in zip(accumulators, shifts, strict=True)]
     outputs = [each for _, each, _ in summed if each is not None]
     return Sums(
-        _listed_from(highest),
+        _listing_thresholds(highest),
         levels,
         reduce(np.add, [each for each, _, _ in summed]),
         reduce(np.add, outputs) if outputs else None,
@@ -170,7 +170,7 @@ def added_up(accumulators: Sequence[Accumulator]) -> Sums:
     )
 
 
-def joined(parts: Sequence[Sums], inverse: F64) -> Sums:
+def merge_sums(parts: Sequence[Sums], inverse: F64) -> Sums:
     """The sums of all parts, relative to the highest level of those that have any.
 
     Args:
@@ -181,7 +181,7 @@ def joined(parts: Sequence[Sums], inverse: F64) -> Sums:
     levels = np.where(has_any, own, -np.inf).max(axis=0)
     levels = np.where(levels > -np.inf, levels, own.max(axis=0))
     shifts = np.minimum(own - levels, 0.0) * has_any
-    summed = [_rebased(each, shift * inverse) for each, shift in zip(parts, shifts, strict=True)]
+    summed = [_rebase(each, shift * inverse) for each, shift in zip(parts, shifts, strict=True)]
     outputs = [each for _, each, _ in summed if each is not None]
     return Sums(
         np.max([each.thresholds for each in parts], axis=0),
@@ -192,12 +192,12 @@ def joined(parts: Sequence[Sums], inverse: F64) -> Sums:
     )
 
 
-def _listed_from(thresholds: F64) -> F64:
+def _listing_thresholds(thresholds: F64) -> F64:
     """float64[q], from where on rows were listed; −∞ where there was no threshold."""
     return np.where(thresholds > NO_THRESHOLD, thresholds, -np.inf)
 
 
-def _rebased(worker: Accumulator | Sums, shifts: F64) -> tuple[F64, F64 | None, F64]:
+def _rebase(worker: Accumulator | Sums, shifts: F64) -> tuple[F64, F64 | None, F64]:
     """Sums, outputs and value errors of a worker or part, its logits larger by `shifts` float64[q]; or as they are."""
     sums, outputs, value_errors = worker.sums, worker.outputs, worker.value_errors
     if not shifts.any():

@@ -23,14 +23,14 @@ from attention.lookup.shards.scan_result import Scanned, ScanRequest, Sums
 
 TILE_ROWS = 2_048
 
-TOGETHER = 64
+MAX_TILES_PER_SUM = 64
 """So many tiles at most are blended one after another; what these come to is added up in pairs."""
 
-APART = 4
+SLACK_FACTOR = 4
 """So many times the slack a row is taken to be off: one that is scanned lower than that is neither among the best, nor
 may it truly be level with them, see `bounds.weights.bound_separated`."""
 
-COLDEST = -700.0
+MIN_LOGIT = -700.0
 """The logarithm of the least term there is, relative to a threshold."""
 
 
@@ -46,8 +46,8 @@ class UncodedShard(LocalShard):
         """Whether a scan can hold the products of its keys with a query: float64 does."""
         return True
 
-    def sampled(self, request: ScanRequest, sampling: ThresholdSample) -> tuple[F32, int]:
-        """What a sample says of where lists are to open, see `opening.sampled`."""
+    def sample_similarities(self, request: ScanRequest, sampling: ThresholdSample) -> tuple[F32, int]:
+        """What a sample says of where lists are to open, see `thresholds.sample_best`."""
         vectors = request.vectors
         found, seen = [np.full((len(vectors), sampling.count), float(NO_THRESHOLD))], 0
         for segment, passes in self._view.passing(self._mask):
@@ -67,12 +67,12 @@ class UncodedShard(LocalShard):
         count, none = len(vectors), np.zeros(len(vectors))
         return QueryCodes(np.zeros((count, 0), np.int16), none, none, np.zeros_like(vectors), none, fine=True)
 
-    def _scanned(self, request: ScanRequest, queries: QueryCodes, thresholds: F32 | None) -> Scanned:
+    def _scan(self, request: ScanRequest, queries: QueryCodes, thresholds: F32 | None) -> Scanned:
         """See `LocalShard`: every row that passes is read once."""
         assert request.temperatures is not None
         if thresholds is None:
             sampling = ThresholdSample.of(self.sample_stride, self.facts.n, request.listed)
-            thresholds = merge_thresholds([self.sampled(request, sampling)], sampling.count)
+            thresholds = merge_thresholds([self.sample_similarities(request, sampling)], sampling.count)
         levels = thresholds.astype(np.float64)
         warmth = np.maximum(request.temperatures, 1e-30)
         starts = {id(tile.segment): tile.start for tile in self._rows.tiles}
@@ -87,22 +87,24 @@ class UncodedShard(LocalShard):
             return [_Read.of(similarity, tile, at, vectors, levels, warmth, blend) for tile, at in own], blend
 
         tiles = PassingRows(self._view, self._mask, TILE_ROWS).tiles
-        each = min(TOGETHER, -(-len(tiles) // workers()))
+        each = min(MAX_TILES_PER_SUM, -(-len(tiles) // workers()))
         runs = [tiles[first : first + each] for first in range(0, len(tiles), each)]
         contexts = [copy_context() for _ in runs]  # whose kernels are those that this answer is made with
         done = list(pool().map(lambda run, context: context.run(read, run), runs, contexts))
         found = [each for some, _ in done for each in some]
         largest = np.max([each.largest for each in found], axis=0)
         sizes = zip(vectors, largest.tolist(), strict=True)
-        errors = np.array([APART * self.slack(vector).at(size) for vector, size in sizes])
+        errors = np.array([SLACK_FACTOR * self.slack(vector).at(size) for vector, size in sizes])
         none = np.zeros(len(vectors))
-        begins, places, similarities = _in_order([each.places for each in found], [each.listed for each in found])
+        begins, places, similarities = _sort_candidates(
+            [each.places for each in found], [each.listed for each in found]
+        )
         return Scanned(
             Sums(
                 np.where(thresholds > NO_THRESHOLD, levels, -np.inf),
                 levels,
-                _together([each.sums for each in found]),
-                _together([blend for _, blend in done]) if request.outputs else None,
+                _sum_in_pairs([each.sums for each in found]),
+                _sum_in_pairs([blend for _, blend in done]) if request.outputs else None,
                 np.zeros((len(vectors), len(VALUE_ERRORS))),
             ),
             np.stack([errors, none, errors], axis=1),
@@ -136,7 +138,7 @@ class _Read:
         alone = Tile(tile.segment, tile.rows, 0, tile.stop - tile.start)
         similarities = compute_all_similarities(similarity, [alone], vectors)
         above = similarities >= levels[:, None]
-        x = np.clip((similarities - levels[:, None]) / warmth[:, None], COLDEST, 0.0)
+        x = np.clip((similarities - levels[:, None]) / warmth[:, None], MIN_LOGIT, 0.0)
         terms = np.where(above, 0.0, np.exp(x))
         if blend.shape[1]:
             kernels().all_sums(tile.load_values(), tile.indices, terms, blend)
@@ -149,12 +151,12 @@ class _Read:
         )
 
 
-def _together(sums: Sequence[F64]) -> F64:
+def _sum_in_pairs(sums: Sequence[F64]) -> F64:
     """Their sum, each number added up in pairs."""
     return np.asarray(np.stack(sums, axis=-1).sum(axis=-1))
 
 
-def _in_order(places: Sequence[Sequence[I64]], listed: Sequence[Sequence[F64]]) -> tuple[I64, I64, F64]:
+def _sort_candidates(places: Sequence[Sequence[I64]], listed: Sequence[Sequence[F64]]) -> tuple[I64, I64, F64]:
     """Where each query's rows begin int64[q + 1], places and similarities of what all tiles listed, best first."""
     similarities = [np.concatenate(own) for own in zip(*listed, strict=True)]
     orders = [np.argsort(-own, kind="stable") for own in similarities]

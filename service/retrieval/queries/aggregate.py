@@ -11,7 +11,15 @@ from typing import Any, Literal
 import numpy as np
 
 from attention.dtypes import F64, I64
-from attention.lookup import Answer, Question, Weights, share_error, weighted_mean, weighted_quantiles, weights_among
+from attention.lookup import (
+    Answer,
+    Question,
+    Weights,
+    share_error,
+    weighted_mean,
+    weighted_quantiles,
+    weights_without_null,
+)
 from service.retrieval.collections import Snapshot
 from service.retrieval.errors import InvalidContent
 from service.storage import METADATA, Column, EncodedValue, decode_scalar
@@ -43,7 +51,7 @@ def aggregate_field(snapshot: Snapshot, question: Question, answer: Answer, aggr
     Raises:
         InvalidContent: the field is too large.
     """
-    weights = weights_among(snapshot.view, replace(question, temperature=answer.temperature))
+    weights = weights_without_null(snapshot.view, replace(question, temperature=answer.temperature))
     columns = [
         _FieldWeights.of(column, weights)
         for column in snapshot.columns(aggregation.field.removeprefix(METADATA), "/read/field")

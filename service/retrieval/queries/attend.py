@@ -9,7 +9,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from threading import Event
 
-from attention.lookup import Answer, Evidence, Prefix, Question, Verdict, answers, covered, sweep, view_prefixes
+from attention.lookup import (
+    Answer,
+    Evidence,
+    Prefix,
+    Question,
+    Verdict,
+    answers,
+    cover_missing_rows,
+    sweep,
+    view_prefixes,
+)
 from service.retrieval.collections import Collection, Snapshot, start_background
 from service.retrieval.errors import InvalidContent, SnapshotGone
 from service.retrieval.queries.aggregate import aggregate_field
@@ -76,7 +86,7 @@ async def attend_collection(
         for i, (query, answer, query_terms) in enumerate(zip(encoded, batch_answers, terms(snapshot), strict=True)):
             coverage, read = None, None
             if options.allow_missing:
-                answer, coverage = covered(answer, questions[i], snapshot.view.facts, snapshot.missing)
+                answer, coverage = cover_missing_rows(answer, questions[i], snapshot.view.facts, snapshot.missing)
             if options.read is not None:
                 read = aggregate_field(snapshot, questions[i], answer, options.read)
             results.append(
@@ -171,9 +181,9 @@ def _stream_results(
     reader = StoredDocuments(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
     parts, bound = view_prefixes(snapshot.view) if question.bias is None else (), 1.0
     for grown in parts:
-        part_question = grown.asked(question)
+        part_question = grown.restrict(question)
         (answer,) = answers(grown.view, [part_question])
-        answer, coverage = covered(answer, part_question, grown.view.facts, grown.missing())
+        answer, coverage = cover_missing_rows(answer, part_question, grown.view.facts, grown.summarise_rest())
         if answer.certificate.total_variation <= bound:
             bound = answer.certificate.total_variation
             yield StreamedResult(

@@ -17,7 +17,7 @@ from attention.lookup import (
     Question,
     Rows,
     answers,
-    covered,
+    cover_missing_rows,
 )
 from attention.lookup.planner import answer
 
@@ -39,7 +39,7 @@ def filled(keys, values=None, first=0, owners=None):
 
 def asked(view, missing, query, temperature, **options):
     question = Question(query, temperature, **options)
-    return covered(answer(view, question), question, view.facts, missing)
+    return cover_missing_rows(answer(view, question), question, view.facts, missing)
 
 
 def test_with_nothing_missing_an_answer_is_as_it_was(keys):
@@ -47,7 +47,7 @@ def test_with_nothing_missing_an_answer_is_as_it_was(keys):
     question = Question(keys[0].astype(float), 0.05)
     (found,) = answers(view, [question])
     for missing in (None, KeySummary.empty("cosine", WIDTH)):
-        same, coverage = covered(found, question, view.facts, missing)
+        same, coverage = cover_missing_rows(found, question, view.facts, missing)
         assert same is found
         assert (coverage.documents, coverage.of, coverage.missing_weight_at_most) == (N, N, 0.0)
 

@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 
 from attention.errors import ParameterError, ShapeError
-from attention.lookup import Bias, Memory, Question, Rows, View, answer, similarities_of, weights_among, weights_of
+from attention.lookup import (
+    Bias,
+    Memory,
+    Question,
+    Rows,
+    View,
+    answer,
+    similarities_of,
+    weights_of,
+    weights_without_null,
+)
 from tests.attention.lookup.shards.remote.hosts import afar
 
 D = 5
@@ -119,8 +129,8 @@ def test_among_themselves_documents_are_as_certain_beside_a_heavy_null_key():
     views, _ = written("dot")
     view = View.merged(views)
     question = Question(np.ones(D), 0.1, null=100.0)
-    found, alone = weights_among(view, question), weights_of(view, replace(question, null=None))
+    found, alone = weights_without_null(view, question), weights_of(view, replace(question, null=None))
     assert weights_of(view, question).weights.sum() < 1e-300
     np.testing.assert_array_equal(found.weights, alone.weights)
     assert found.total_variation < 1e-9
-    assert not weights_among(view, replace(question, temperature=0.0)).weights.any()
+    assert not weights_without_null(view, replace(question, temperature=0.0)).weights.any()

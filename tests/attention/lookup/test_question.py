@@ -8,7 +8,7 @@ import torch
 
 from attention.errors import AttentionError, ParameterError, ShapeError
 from attention.lookup import Auto, Background, Bias, Memory, Question, Rows, answer, answers, attend, sweep
-from attention.lookup.question import by_logits, by_mask, without_forbidden
+from attention.lookup.question import group_by_logits, group_by_mask, mask_forbidden
 from attention.lookup.softmax.null_key import NullKey
 
 
@@ -86,11 +86,14 @@ def test_questions_of_one_mask_are_asked_together(filled):
     view = filled("dot", np.eye(3))
     odd, even = view.mask(np.array([101])), view.mask(np.array([100, 102]))
     asked = [Question(np.ones(3), 1.0, mask=mask) for mask in (odd, None, even, odd, None)]
-    assert list(by_mask(asked)) == [(odd, [0, 3]), (None, [1, 4]), (even, [2])]
+    assert list(group_by_mask(asked)) == [(odd, [0, 3]), (None, [1, 4]), (even, [2])]
     # Two masks of the same rows are two masks.
     again = view.mask(np.array([101]))
-    assert [group for _, group in by_mask([Question(np.ones(3), 1.0, mask=m) for m in (odd, again)])] == [[0], [1]]
-    assert list(by_mask([])) == []
+    assert [group for _, group in group_by_mask([Question(np.ones(3), 1.0, mask=m) for m in (odd, again)])] == [
+        [0],
+        [1],
+    ]
+    assert list(group_by_mask([])) == []
 
 
 def test_questions_of_one_bias_and_temperature_share_a_scan():
@@ -108,7 +111,7 @@ def test_questions_of_one_bias_and_temperature_share_a_scan():
             (2.0, None, one),
         )
     ]
-    assert list(by_logits(asked)) == [[0, 2], [1, 6], [3], [4], [5]]
+    assert list(group_by_logits(asked)) == [[0, 2], [1, 6], [3], [4], [5]]
 
 
 def test_what_a_bias_forbids_its_mask_leaves_out():
@@ -116,7 +119,7 @@ def test_what_a_bias_forbids_its_mask_leaves_out():
     odd, bias = view.mask(np.array([1, 2])), Bias.of(view, [0, 1], [2.0, -np.inf])
     plain = Question(np.ones(3), 1.0)
     asked = [plain, *(Question(np.ones(3), 1.0, mask=mask, bias=bias) for mask in (None, odd, odd))]
-    found = without_forbidden(asked)
+    found = mask_forbidden(asked)
     assert found[0] is plain
     assert [each.mask.n for each in found[1:]] == [2, 1, 1]
     assert found[2].mask is found[3].mask

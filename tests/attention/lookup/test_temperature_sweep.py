@@ -14,7 +14,7 @@ from attention.lookup.estimate import ScanWidth
 from attention.lookup.exact import exact_answers, exact_sweep
 from attention.lookup.scan import scan as scan_module
 from attention.lookup.shards import local
-from attention.lookup.temperature_sweep import Tail, quantised_sweep, solved
+from attention.lookup.temperature_sweep import Tail, quantised_sweep, solve_temperatures
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +84,7 @@ def test_few_rows_are_looked_up_for_a_histogram_and_the_rest_is_in_the_bound(clu
     monkeypatch.setattr(temperature_sweep, "SCAN_WIDTHS", (ScanWidth(2048, 512),))
     exact, counts = exact_sweep(view, question, temperatures), []
     for most in (10, 400):
-        monkeypatch.setattr(local, "KNOWN", most)
+        monkeypatch.setattr(local, "MAX_HISTOGRAM_LOOKUPS", most)
         looked_up.clear()
         found = quantised_sweep(view, question, temperatures)
         counts.append(sum(looked_up))
@@ -100,7 +100,7 @@ def test_as_many_temperatures_as_one_likes_make_no_difference_to_each(clusters, 
     view, question = in_pieces("cosine", keys), Question(queries[0], 1.0, null=0.4, output=False)
     temperatures = [0.05, 0, 0.3, np.inf, 1e-30, 0, 2.0]
     together = quantised_sweep(view, question, temperatures)
-    monkeypatch.setattr(temperature_sweep, "TOGETHER", 2)
+    monkeypatch.setattr(temperature_sweep, "BATCH_SIZE", 2)
     for found in (quantised_sweep(view, question, temperatures), quantised_sweep(view, question, temperatures[::-1])):
         order = slice(None) if found.evidence[0].temperature == 0.05 else slice(None, None, -1)
         assert [evidence.temperature for evidence in found.evidence[order]] == temperatures
@@ -111,7 +111,9 @@ def test_as_many_temperatures_as_one_likes_make_no_difference_to_each(clusters, 
 def test_a_histogram_answers_auto_unless_values_are_to_be_blended(running, clusters, in_pieces):
     keys, values, queries = clusters
     view = in_pieces("cosine", keys, values)
-    with_values, without = solved(view, [Question(queries[0], Auto(20), output=output) for output in (True, False)])
+    with_values, without = solve_temperatures(
+        view, [Question(queries[0], Auto(20), output=output) for output in (True, False)]
+    )
     assert with_values.answer is None
     assert without.answer.temperature == without.temperature == pytest.approx(with_values.temperature, rel=1e-2)
     assert without.answer.effective_documents == pytest.approx(20, rel=1e-2)
@@ -124,20 +126,22 @@ def test_temperature_zero_alone_is_told_from_a_histogram(running, clusters, in_p
     found = quantised_sweep(view, question, [0.0])
     assert found.evidence[0].effective_documents == 31
     assert found.certificates[0].total_variation < 1e-9
-    (coldest,) = solved(view, [Question(keys[0].astype(float), Auto(8), output=False)])
+    (coldest,) = solve_temperatures(view, [Question(keys[0].astype(float), Auto(8), output=False)])
     assert coldest.temperature == coldest.answer.temperature == 0
 
 
 def test_what_a_histogram_cannot_decide_is_left_to_the_exact_path(running, clusters, in_pieces):
     keys, _, queries = clusters
     copies = in_pieces("cosine", np.ones_like(keys))
-    assert solved(copies, [Question(queries[0], Auto())]) == [None]
+    assert solve_temperatures(copies, [Question(queries[0], Auto())]) == [None]
     assert quantised_sweep(copies, Question(queries[0], 1.0), [0.1]) is None
     far = in_pieces("dot", keys * np.float32(1e19))
-    assert solved(far, [Question(queries[0] * 1e19, Auto())]) == [None]
+    assert solve_temperatures(far, [Question(queries[0] * 1e19, Auto())]) == [None]
     assert quantised_sweep(far, Question(queries[0] * 1e19, 1.0), [0.1]) is None
     # An error that bins are too wide for is not promised, though the temperature is known.
-    (found,) = solved(in_pieces("cosine", keys), [Question(queries[0], Auto(500), output=False, max_error=1e-9)])
+    (found,) = solve_temperatures(
+        in_pieces("cosine", keys), [Question(queries[0], Auto(500), output=False, max_error=1e-9)]
+    )
     assert found.temperature > 0
     assert found.answer is None
 

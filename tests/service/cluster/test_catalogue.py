@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attention.lookup import Question, answers, covered
+from attention.lookup import Question, answers, cover_missing_rows
 from service.cluster import Router, ShardedCatalogue, ShardsLost
 from service.retrieval.collections import SharedCatalogue
 from service.retrieval.queries import Aggregation, Options, attend_collection
@@ -176,7 +176,7 @@ def test_an_answer_without_lost_ranges_is_true_of_all_rows(
     question = Question(document("", 6).keys[0], temperature, null=0.1, top_k=200)
     with collection.snapshot() as snapshot:
         (found,) = answers(snapshot.view, [question])
-        told, coverage = covered(found, question, snapshot.view.facts, snapshot.missing)
+        told, coverage = cover_missing_rows(found, question, snapshot.view.facts, snapshot.missing)
     with alone.collection("c").snapshot() as snapshot:
         (whole,) = answers(snapshot.view, [question])
     assert (coverage.documents, coverage.of) == (found.documents, whole.documents)

@@ -17,7 +17,7 @@ from attention.lookup.scan.thresholds import ThresholdSample
 from attention.lookup.shards.local import LocalShard
 from attention.lookup.shards.remote.shard import relative_weights
 from attention.lookup.shards.remote.summaries import summary_of
-from attention.lookup.shards.remote.wire import facts_told, gathered_told, heard, several
+from attention.lookup.shards.remote.wire import join_record, pack_messages, split_result, split_statistics
 from attention.lookup.shards.scan_result import ScanRequest, ScanResult
 from attention.lookup.shards.stored import TILE_ROWS
 from attention.lookup.shards.uncoded import UncodedShard
@@ -45,7 +45,7 @@ def respond(
     if said["call"] == "facts":
         return _facts(views)
     if said["call"] == "summary":
-        return several([summary_of(each).message() for each in views])
+        return pack_messages([summary_of(each).message() for each in views])
     if said["call"] == "sample":
         return _sample(view, said["stride"])
     with pin_kernels():
@@ -56,11 +56,11 @@ def _facts(views: Sequence[View]) -> Answer:
     """Of each range its facts, and behind which number none of its rows stands."""
     found = []
     for view in views:
-        own, arrays = facts_told(view.facts)
+        own, arrays = split_statistics(view.facts)
         ends = (int(segment.numbers[-1]) + 1 for segment in view.segments if segment.count)
         more = {"dimension": view.dimension, "end": max(ends, default=0), "coded": not view.bare}
         found.append(({"facts": own, **more}, arrays))
-    return several(found)
+    return pack_messages(found)
 
 
 def _sample(view: View, stride: int) -> Answer:
@@ -84,7 +84,7 @@ class _Rows:
         self._part = kind(view, mask, facts=_known(view, said.get("all")))
         self._calls: dict[str, Callable[[Mapping[str, Array]], Answer]] = {
             "counts": self._counts,
-            "sampled": self._sampled,
+            "sampled": self._sample,
             "gather": self._gather,
             "similarities": self._similarities,
             "values": self._values,
@@ -110,11 +110,11 @@ class _Rows:
         return {**counts, "stride": self._part.sample_stride}, {}
 
     def _wanted(self, arrays: Mapping[str, Array]) -> ScanRequest:
-        return heard(ScanRequest, self._said, arrays)
+        return join_record(ScanRequest, self._said, arrays)
 
-    def _sampled(self, arrays: Mapping[str, Array]) -> Answer:
+    def _sample(self, arrays: Mapping[str, Array]) -> Answer:
         sampling = ThresholdSample(self._said["stride"], self._said["count"])
-        best, seen = self._part.sampled(self._wanted(arrays), sampling)
+        best, seen = self._part.sample_similarities(self._wanted(arrays), sampling)
         return {"seen": seen}, {"best": best}
 
     def _gather(self, arrays: Mapping[str, Array]) -> Answer:
@@ -122,7 +122,7 @@ class _Rows:
             return {"keys": 0}, {}
         request = self._wanted(arrays)
         gathered = self._part.gather(request, arrays["thresholds"])
-        said, found = gathered_told(gathered)
+        said, found = split_result(gathered)
         if request.outputs and request.temperatures is not None:
             found["listed blends"] = self._listed_blends(gathered, request.temperatures)
         return said, {**found, "places": self._part.numbers(gathered.places)}

@@ -17,12 +17,12 @@ from attention.lookup.memory.tiles import PassingRows
 from attention.lookup.rescoring.originals import compute_all_similarities
 from attention.lookup.scan.accumulator import NO_THRESHOLD
 
-SAMPLED = 8_192
+SAMPLE_ROWS = 8_192
 """About how many rows are enough."""
 
 _TILE_ROWS = 1_024
 
-FEWEST = 4
+MIN_ROWS_ABOVE = 4
 """So many rows of a sample at least are to lie above a threshold."""
 
 
@@ -35,7 +35,7 @@ class SampleKeys:
 
     def thresholds(self, vectors: F64, rows: int, listed: int) -> F32:
         """float32[q]: from where on to list about `listed` of so many rows; all of them where there are few."""
-        count = max(FEWEST, round(listed * len(self.keys) / max(rows, 1)))
+        count = max(MIN_ROWS_ABOVE, round(listed * len(self.keys) / max(rows, 1)))
         if len(self.keys) < 4 * count:
             return np.full(len(vectors), NO_THRESHOLD)
         similarities = compute_all_similarities(self.similarity, self._passing.tiles, vectors)

@@ -19,21 +19,21 @@ from attention.lookup.question import Question
 from attention.lookup.rescoring.ranking import DocumentGrouping
 from attention.lookup.scan.scan import fits_float32
 from attention.lookup.scan.thresholds import ThresholdSample, merge_thresholds
-from attention.lookup.shards.merged import WIDER, listed_similarities, merged
+from attention.lookup.shards.merged import MERGED_LIST_FACTOR, candidate_similarities, merge_results
 from attention.lookup.shards.remote.view import Message, RemoteMask, RemoteView, condition_of, residuals_of
-from attention.lookup.shards.remote.wire import gathered_heard, told
+from attention.lookup.shards.remote.wire import join_result, split_record
 from attention.lookup.shards.scan_result import ScanRequest, ScanResult
 from attention.lookup.shards.shard import SimilarityShard
 from attention.lookup.shards.stored import TILE_ROWS
 from attention.shared_memory import Array
 
-MORE = 4
+LOOKUP_FACTOR = 4
 """A holder looks up as many rows as if those that it only scans might weigh so many times less: what all of them weigh
 decides, which it cannot know, and a row that is missing then costs a second message."""
 
 
 @dataclass(frozen=True, eq=False)
-class Blended:
+class HostBlend:
     """The values of the rows that one holder listed, as it weighed them; see `listed_blends`.
 
     Attributes:
@@ -67,7 +67,7 @@ class RemoteShard(SimilarityShard):
         self.documents = self.keys
         if self.facts.several:
             self.documents = view.documents if mask is None else mask.documents
-        self._blended: Sequence[Blended] = ()
+        self._host_blends: Sequence[HostBlend] = ()
         self._numbers = self._owners = np.empty(0, dtype=np.int64)
 
     @property
@@ -117,26 +117,26 @@ class RemoteShard(SimilarityShard):
 
     def gather(self, request: ScanRequest) -> ScanResult:
         """What all holders gathered, each of its own rows, of which it looks up some more than it would for itself."""
-        said, arrays = told(replace(request, little=request.little / MORE))
+        said, arrays = split_record(replace(request, little=request.little / LOOKUP_FACTOR))
         own = {name: getattr(self.facts, name) for name in ("n", "documents", "key_norm")}
         said |= {"ks": list(map(int, request.ks)), "all": own}
         answers = self._every("gather", said, {**arrays, "thresholds": self._thresholds(request)})
         there = [each for each in answers if each[0]["keys"]]
-        found = [gathered_heard(*each) for each in there]
+        found = [join_result(*each) for each in there]
         looked_up = partial(self.similarities_at, request.vectors)
-        gathered = merged(found, request, self.documents, self.keys, looked_up)
+        gathered = merge_results(found, request, self.documents, self.keys, looked_up)
         if request.outputs and request.temperatures is not None:
             warmth, blends = request.temperatures, [arrays["listed blends"] for _, arrays in there]
-            self._blended = [_blended(*each, warmth) for each in zip(found, blends, strict=True)]
+            self._host_blends = [_host_blend(*each, warmth) for each in zip(found, blends, strict=True)]
         return gathered
 
     def _thresholds(self, request: ScanRequest) -> F32:
         """float32[q], where lists open: by the sample that is here, or one of those that pass."""
-        listed, sample = WIDER * request.listed, self._view.sample
+        listed, sample = MERGED_LIST_FACTOR * request.listed, self._view.sample
         if self._mask is None and sample is not None:
             return sample.thresholds(request.vectors, self.keys, listed)
         sampling = ThresholdSample.of(1 if self._mask is None else self._mask.stride, self.facts.n, listed)
-        said, arrays = told(request)
+        said, arrays = split_record(request)
         said |= {"ks": list(map(int, request.ks)), "stride": sampling.stride, "count": sampling.count}
         own = {name: getattr(self.facts, name) for name in ("n", "documents", "key_norm")}
         found = self._every("sampled", {**said, "all": own}, arrays)
@@ -164,7 +164,7 @@ class RemoteShard(SimilarityShard):
     def add_values(self, places: I64, queries: I64, weights: F64, outputs: F64) -> None:
         """See `Shard`. What holders have summed is taken; the values of what they weighed otherwise are asked for."""
         left = weights.copy()
-        for blended in self._blended:
+        for blended in self._host_blends:
             _add_known(blended, places, queries, left, outputs)
         rest = np.flatnonzero(left)
         if not len(rest):
@@ -235,7 +235,7 @@ def alike(view: RemoteView, numbers: I64) -> bool:
 
 def relative_weights(gathered: ScanResult, temperatures: F64) -> tuple[F64, F64]:
     """(weights, logits) float64[m] each: exp((s − best)/T) and its logarithm, best among the query's candidates."""
-    similarities, counts = listed_similarities(gathered), np.diff(gathered.starts)
+    similarities, counts = candidate_similarities(gathered), np.diff(gathered.starts)
     warmth = np.maximum(temperatures, 1e-30)
     best = np.array(
         [
@@ -247,17 +247,17 @@ def relative_weights(gathered: ScanResult, temperatures: F64) -> tuple[F64, F64]
     return np.exp(np.maximum(logits, -745.0)), logits
 
 
-def _blended(gathered: ScanResult, sums: F64, temperatures: F64) -> Blended:
+def _host_blend(gathered: ScanResult, sums: F64, temperatures: F64) -> HostBlend:
     weights, logits = relative_weights(gathered, temperatures)
     places = gathered.places.copy()
     for first, last in zip(gathered.starts[:-1].tolist(), gathered.starts[1:].tolist(), strict=True):
         order = np.argsort(places[first:last])
         for array in (places, weights, logits):
             array[first:last] = array[first:last][order]
-    return Blended(gathered.starts, places, weights, logits, sums)
+    return HostBlend(gathered.starts, places, weights, logits, sums)
 
 
-def _add_known(blended: Blended, places: I64, queries: I64, left: F64, outputs: F64) -> None:
+def _add_known(blended: HostBlend, places: I64, queries: I64, left: F64, outputs: F64) -> None:
     """Add the sums that a holder has, as often as its best row weighs; `left` is what that leaves of each weight.
 
     Both sides take exp((s − best)/T), each from its own best: that agrees to a few units in the last place of the

@@ -26,7 +26,7 @@ def summary_of(view: View) -> KeySummary:
     return replace(found, documents=view.documents, removed=removed)
 
 
-def is_summed(view: View) -> bool:
+def is_summarised(view: View) -> bool:
     """Whether these sums need no key to be read."""
     return all(_known.get(segment.block, (-1, None))[0] == segment.count for segment in view.segments)
 

@@ -66,33 +66,33 @@ def _narrowed(array: Array) -> tuple[Array, int]:
     return array, 0
 
 
-def told(record: ScanRequest | ScanResult) -> tuple[dict[str, Any], dict[str, Array]]:
+def split_record(record: ScanRequest | ScanResult) -> tuple[dict[str, Any], dict[str, Array]]:
     """Split a record into what JSON holds and its arrays."""
     named = {each.name: getattr(record, each.name) for each in fields(record)}
     arrays = {name: value for name, value in named.items() if isinstance(value, np.ndarray)}
     return {name: value for name, value in named.items() if name not in arrays}, arrays
 
 
-def heard(kind: type[Record], said: Mapping[str, Any], arrays: Mapping[str, Array]) -> Record:
-    """Return the record that `told` split."""
+def join_record(kind: type[Record], said: Mapping[str, Any], arrays: Mapping[str, Array]) -> Record:
+    """Return the record that `split_record` split."""
     named: dict[str, Any] = {each.name: arrays.get(each.name, said.get(each.name)) for each in fields(kind)}
     return kind(**named)
 
 
-def gathered_told(found: ScanResult) -> tuple[dict[str, Any], dict[str, Array]]:
+def split_result(found: ScanResult) -> tuple[dict[str, Any], dict[str, Array]]:
     """What one gathered; what candidates were scanned at is told of those only that were not looked up."""
-    said, arrays = told(found)
+    said, arrays = split_record(found)
     arrays["similarities"] = np.delete(found.similarities, _known(found.starts, found.known_starts))
     return said, arrays
 
 
-def gathered_heard(said: Mapping[str, Any], arrays: Mapping[str, Array]) -> ScanResult:
-    """What `gathered_told` gave, with similarities that were looked up in the place of scanned ones."""
+def join_result(said: Mapping[str, Any], arrays: Mapping[str, Array]) -> ScanResult:
+    """What `split_result` gave, with similarities that were looked up in the place of scanned ones."""
     known = np.zeros(len(arrays["places"]), dtype=np.bool_)
     known[_known(arrays["starts"], arrays["known_starts"])] = True
     similarities = np.empty(len(known))
     similarities[known], similarities[~known] = arrays["known"], arrays["similarities"]
-    return heard(ScanResult, said, {**arrays, "similarities": similarities})
+    return join_record(ScanResult, said, {**arrays, "similarities": similarities})
 
 
 def _known(starts: I64, known_starts: I64) -> Index:
@@ -100,7 +100,7 @@ def _known(starts: I64, known_starts: I64) -> Index:
     return expand_ranges(starts[:-1], starts[:-1] + np.diff(known_starts))
 
 
-def facts_told(each: BlockStatistics) -> tuple[dict[str, Any], dict[str, Array]]:
+def split_statistics(each: BlockStatistics) -> tuple[dict[str, Any], dict[str, Array]]:
     """The facts of some rows, for those who hold none."""
     plain = ("similarity", "n", "documents", "most_keys", "value_dimension", "key_norm", "value_norm", "blocks")
     said = {name: getattr(each, name) for name in plain}
@@ -113,25 +113,29 @@ def facts_told(each: BlockStatistics) -> tuple[dict[str, Any], dict[str, Array]]
     return said, arrays
 
 
-def facts_heard(said: Mapping[str, Any], arrays: Mapping[str, Array]) -> BlockStatistics:
-    """What `facts_told` gave."""
-    told = dict(said)
-    spread = told.pop("spread", None)
+def join_statistics(said: Mapping[str, Any], arrays: Mapping[str, Array]) -> BlockStatistics:
+    """What `split_statistics` gave."""
+    fields_left = dict(said)
+    spread = fields_left.pop("spread", None)
     spreads: tuple[Spread, ...] = ()
     if spread is not None:
         residuals = Residuals(spread.pop("residual_count"), arrays["residuals"])
         spreads = (Spread(**spread, mean=arrays["mean"], residuals=residuals),)
-    return BlockStatistics(**told, longest=arrays["longest"], value_spreads=spreads)
+    return BlockStatistics(**fields_left, longest=arrays["longest"], value_spreads=spreads)
 
 
-def several(records: Sequence[tuple[dict[str, Any], dict[str, Array]]]) -> tuple[dict[str, Any], dict[str, Array]]:
+def pack_messages(
+    records: Sequence[tuple[dict[str, Any], dict[str, Array]]],
+) -> tuple[dict[str, Any], dict[str, Array]]:
     """Some messages as one."""
     arrays = {f"{index} {name}": array for index, (_, own) in enumerate(records) for name, array in own.items()}
     return {"each": [said for said, _ in records]}, arrays
 
 
-def each_of(said: Mapping[str, Any], arrays: Mapping[str, Array]) -> list[tuple[dict[str, Any], dict[str, Array]]]:
-    """What `several` gave."""
+def unpack_messages(
+    said: Mapping[str, Any], arrays: Mapping[str, Array]
+) -> list[tuple[dict[str, Any], dict[str, Array]]]:
+    """What `pack_messages` gave."""
     found = [(dict(own), dict[str, Array]()) for own in said["each"]]
     for name, array in arrays.items():
         index, _, own_name = name.partition(" ")

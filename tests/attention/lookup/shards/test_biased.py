@@ -48,7 +48,7 @@ def test_scanned_logits_lie_within_their_errors(running, clusters, in_pieces, or
         assert (np.abs(scanned - true[numbers]) <= gathered.errors[query, 0]).all()
         rest = np.delete(true, numbers)
         assert rest.max() <= gathered.thresholds[query] + gathered.errors[query, 0]
-        known = gathered.known_of(query)
+        known = gathered.exact_similarities(query)
         slack = part.slack(vector)
         assert all(abs(z - t) <= 2 * slack.at(z) for z, t in zip(known, true[numbers[: len(known)]], strict=True))
         best = float(true.max())

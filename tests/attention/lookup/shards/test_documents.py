@@ -15,7 +15,7 @@ from attention.lookup.rescoring.candidates import RescoredQuery
 from attention.lookup.rescoring.ranking import DocumentGrouping
 from attention.lookup.scan import scan as scan_module
 from attention.lookup.shards import documents as documents_module
-from attention.lookup.shards.documents import Counted
+from attention.lookup.shards.documents import AnswerRows
 from attention.lookup.shards.local import LocalShard
 from attention.lookup.softmax.evidence import Evidence
 from attention.lookup.softmax.mixture import Mixture
@@ -205,7 +205,7 @@ def test_what_cannot_be_told_apart_is_left_to_the_exact_path(monkeypatch):
     view = Memory.of(keys, values, owners=owners).view
     (query,) = queries_of(view, 1)
     assert quantised_answers(view, [Question(query, np.inf)]) == [None]  # their numbers of keys decide, and tie
-    monkeypatch.setattr(documents_module, "MOST_KEYS", 5)
+    monkeypatch.setattr(documents_module, "MAX_LOOKUPS", 5)
     assert quantised_answers(view, [Question(query, 0.02)]) == [None]
     assert quantised_sweep(view, Question(query, 0.02), [0.02]) is None
 
@@ -233,13 +233,13 @@ def test_documents_never_weigh_more_than_there_is():
     found = Mixture(known, np.array([0.1, 0.05]), np.zeros(0), evidence, 0.0, 0.15, np.log(0.15), 0.0, 0.0, 0.0)
     part = LocalShard(Memory.of(np.eye(5)).view, None)
     question = Question(np.ones(5), 1.0)
-    rows = Counted(np.array([0, 2, 3]), np.array([1.0, 0.6, 0.4]), DocumentGrouping(np.array([0, 2, 2])))
+    rows = AnswerRows(np.array([0, 2, 3]), np.array([1.0, 0.6, 0.4]), DocumentGrouping(np.array([0, 2, 2])))
     weights, elsewhere = rows.weights(part, question, rescored, found)
     exact = np.exp(rows.similarities - 1.0) * factor
     assert exact.sum() > known.sum() + 0.15
     np.testing.assert_allclose(weights, exact / exact.sum() * (known.sum() + 0.15))
     assert 0 <= elsewhere < 1e-300  # though there are other rows
-    fewer = Counted(np.array([0, 3]), np.array([1.0, 0.4]), DocumentGrouping(np.array([0, 3])))
+    fewer = AnswerRows(np.array([0, 3]), np.array([1.0, 0.4]), DocumentGrouping(np.array([0, 3])))
     weights, elsewhere = fewer.weights(part, question, rescored, found)
     np.testing.assert_allclose(weights, exact[[0, 2]])
     assert elsewhere == pytest.approx(known.sum() + 0.15 - weights.sum())

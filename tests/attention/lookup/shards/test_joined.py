@@ -97,7 +97,7 @@ def test_what_parts_gather_is_what_one_gathers(running, views, temperature):
     assert (found.documents, found.keys) == (N, N)
     for query in range(3):
         own = slice(found.starts[query], found.starts[query + 1])
-        numbers, known = many.numbers(found.places[own]), found.known_of(query)
+        numbers, known = many.numbers(found.places[own]), found.exact_similarities(query)
         assert (np.diff(found.similarities[own]) <= 0).all()
         assert len(set(numbers.tolist())) == len(numbers)
         exact = many.similarities_at(QUERIES, found.places[own], np.full(len(numbers), query))

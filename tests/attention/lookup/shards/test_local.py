@@ -102,7 +102,7 @@ def test_every_row_that_passes_is_gathered_once(running, monkeypatch, oracle, vi
             mass = np.exp((rest - gathered.levels[query]) / temperature).sum()
             assert abs(np.log(gathered.sums[query, 0] / mass)) <= error.largest / temperature
         # The best of those listed are known: at least k, and not all.
-        known = gathered.known_of(query)
+        known = gathered.exact_similarities(query)
         np.testing.assert_allclose(known, true[listed[: len(known)]], rtol=1e-11, atol=1e-13)
         assert (len(known) >= k) == (len(places) >= k)
         if mask is None:

@@ -7,7 +7,7 @@ import numpy as np
 from attention.lookup import Memory, Rows
 from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.shards.local import LocalShard
-from attention.lookup.shards.merged import listed_similarities, merged
+from attention.lookup.shards.merged import candidate_similarities, merge_results
 from attention.lookup.shards.scan_result import ScanRequest
 
 RANDOM = np.random.default_rng(10)
@@ -37,17 +37,17 @@ def test_lists_are_in_order_and_what_was_looked_up_is_not_asked_for_again():
         return np.einsum("id,id->i", unit, queries[whose]) / np.linalg.norm(queries[whose], axis=1)
 
     placed = [each.__class__(**{**each.__dict__, "places": each.places + 3000 * i}) for i, each in enumerate(found)]
-    one = merged(placed, wanted, 9_000, 9_000, looked_up)
+    one = merge_results(placed, wanted, 9_000, 9_000, looked_up)
     for query in range(4):
         first, last = one.starts[query : query + 2]
         assert (np.diff(one.similarities[first:last]) <= 0).all()
         known = {}
         for each in placed:
             begin = each.starts[query]
-            own = each.known_of(query)
+            own = each.exact_similarities(query)
             known |= dict(zip(each.places[begin : begin + len(own)].tolist(), own.tolist(), strict=True))
         places = one.places[first:last].tolist()
-        for place, similar in zip(places, one.known_of(query).tolist(), strict=False):
+        for place, similar in zip(places, one.exact_similarities(query).tolist(), strict=False):
             assert (place, query) in asked or known[place] == similar
         assert not {place for place, whose in asked if whose == query} & known.keys()
     assert one.sums[:, 0].sum() > 0
@@ -57,6 +57,6 @@ def test_lists_are_in_order_and_what_was_looked_up_is_not_asked_for_again():
 def test_a_row_that_was_looked_up_stands_by_what_it_is():
     wanted = ScanRequest(RANDOM.standard_normal((1, 16)), [5], 200, 512, np.array([0.1]))
     (each, *_) = gathered(wanted)
-    found, count = listed_similarities(each), len(each.known_of(0))
-    np.testing.assert_array_equal(found[:count], each.known_of(0))
+    found, count = candidate_similarities(each), len(each.exact_similarities(0))
+    np.testing.assert_array_equal(found[:count], each.exact_similarities(0))
     np.testing.assert_array_equal(found[count:], each.similarities[count:])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Background, Memory, Question, Rows, View, answers, covered, view_prefixes
+from attention.lookup import Background, Memory, Question, Rows, View, answers, cover_missing_rows, view_prefixes
 from attention.lookup.shards import prefixes as module
 
 TEMPERATURES = (0.0, 0.05, 0.3, 1.0, 10.0, math.inf)
@@ -18,7 +18,7 @@ TEMPERATURES = (0.0, 0.05, 0.3, 1.0, 10.0, math.inf)
 @pytest.fixture(autouse=True, scope="module")
 def any_size():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "LEAST_ROWS", 0)
+        patch.setattr(module, "MIN_ROWS", 0)
         yield
 
 
@@ -84,9 +84,9 @@ def test_every_part_is_true_of_all_rows(oracle, oracle_weights, seed, similarity
         for grown in view_prefixes(view):
             if summed:
                 grown.sum_up()
-            asked = grown.asked(question)
+            asked = grown.restrict(question)
             (found,) = answers(grown.view, [asked])
-            found, coverage = covered(found, asked, grown.view.facts, grown.missing())
+            found, coverage = cover_missing_rows(found, asked, grown.view.facts, grown.summarise_rest())
             told = dict(zip(found.numbers.tolist(), found.weights.tolist(), strict=True))
             missing = sum(weight for name, weight in weights.items() if name not in told)
             apart = sum(abs(weight - weights[name]) for name, weight in told.items())
@@ -112,15 +112,15 @@ def test_sums_are_made_once_and_until_then_only_lengths_are_known():
     view, _ = blocks(2, "cosine")
     first, *_ = view_prefixes(view)
     assert not first.is_known
-    assert not np.isfinite(first.missing().gram).any()
+    assert not np.isfinite(first.summarise_rest().gram).any()
     first.sum_up()
     assert first.is_known
-    known = first.missing()
-    assert known is first.missing()
+    known = first.summarise_rest()
+    assert known is first.summarise_rest()
     assert known.n == sum(segment.count for segment in first.rest.segments)
     question = Question(np.ones(6), 1.0)
-    (found,) = answers(first.view, [first.asked(question)])
-    bound = covered(found, question, first.view.facts, known)[1].missing_weight_at_most
+    (found,) = answers(first.view, [first.restrict(question)])
+    bound = cover_missing_rows(found, question, first.view.facts, known)[1].missing_weight_at_most
     assert bound < 0.99
 
 
@@ -128,7 +128,7 @@ def test_few_rows_or_one_block_have_no_parts(monkeypatch):
     view, _ = blocks(3, "dot", sizes=(200,))
     assert view_prefixes(view) == ()
     view, _ = blocks(3, "dot")
-    monkeypatch.setattr(module, "LEAST_ROWS", 10**6)
+    monkeypatch.setattr(module, "MIN_ROWS", 10**6)
     assert view_prefixes(view) == ()
 
 

@@ -15,8 +15,8 @@ from attention.lookup.quantised import quantised_answers
 from attention.lookup.scan import scan as scan_module
 from attention.lookup.scan.accumulator import ERROR_DEGREES, NO_THRESHOLD, Accumulator
 from attention.lookup.shards.local import LocalShard
-from attention.lookup.shards.scan_result import ScanRequest, ScanResult, added_up
-from attention.lookup.temperature_sweep import quantised_sweep, solved
+from attention.lookup.shards.scan_result import ScanRequest, ScanResult, add_accumulators
+from attention.lookup.temperature_sweep import quantised_sweep, solve_temperatures
 
 
 def worker(thresholds, inverse, similarities, values):
@@ -50,7 +50,7 @@ def test_workers_add_up_to_what_one_would_have_summed(seed, workers, temperature
     ]
     values = [[random.standard_normal((len(own), 3)) for own in each] for each in similarities]
     parts = [worker(thresholds[w], inverse, similarities[w], values[w]) for w in range(workers)]
-    found = added_up(parts)
+    found = add_accumulators(parts)
     np.testing.assert_array_equal(found.thresholds, thresholds.max(axis=0))
     everything = [np.concatenate([each[query] for each in similarities]) for query in range(2)]
     every_value = [np.concatenate([each[query] for each in values]) for query in range(2)]
@@ -67,7 +67,7 @@ def test_a_worker_that_summed_nothing_does_not_say_what_the_others_are_relative_
     idle = Accumulator(np.array([NO_THRESHOLD, 9.0], np.float32), np.ones(2, np.float32), 64, None, None)
     busy = Accumulator(np.array([NO_THRESHOLD, 0.5], np.float32), np.ones(2, np.float32), 64, None, None)
     busy.sums[1] = 2.0, -1.0, 1.5
-    found = added_up([idle, busy])
+    found = add_accumulators([idle, busy])
     assert found.thresholds.tolist() == [-np.inf, 9.0]  # where no threshold rose, everything is listed
     assert found.levels[1] == 0.5
     np.testing.assert_array_equal(found.sums, [[0, 0, 0], [2.0, -1.0, 1.5]])
@@ -81,7 +81,7 @@ def test_at_temperature_0_only_the_highest_threshold_s_sums_are_left():
     )
     for each in (low, high):
         each.sums[:] = each.outputs[:] = 1.0
-    found = added_up([low, high])
+    found = add_accumulators([low, high])
     assert (found.sums.tolist(), found.outputs.tolist()) == ([[1.0, 1.0, 1.0]], [[1.0]])
 
 
@@ -153,10 +153,10 @@ def test_every_temperature_is_the_same_when_a_histogram_was_sent(clusters, view,
     gathered = gathered_of(view, clusters[2][:1], None, outputs=False)
     auto = Question(clusters[2][0], planner.Auto(30), output=False)
     monkeypatch.setattr(LocalShard, "gather", lambda *_, **__: gathered)
-    here, at = quantised_sweep(view, question, temperatures), solved(view, [auto])
+    here, at = quantised_sweep(view, question, temperatures), solve_temperatures(view, [auto])
     monkeypatch.setattr(LocalShard, "gather", lambda *_, **__: sent(gathered))
     same(quantised_sweep(view, question, temperatures), here)
-    assert solved(view, [auto])[0].temperature == at[0].temperature
+    assert solve_temperatures(view, [auto])[0].temperature == at[0].temperature
 
 
 def test_each_query_has_its_own_candidates_known_rows_and_error(clusters, view):
@@ -178,5 +178,7 @@ def test_each_query_has_its_own_candidates_known_rows_and_error(clusters, view):
         error = gathered.error(query)
         assert [error.largest, error.squares, error.uniform] == gathered.errors[query].tolist()
         assert found.errors[query] == error.largest
-        assert len(gathered.known_of(query)) == gathered.known_starts[query + 1] - gathered.known_starts[query]
-    assert sum(len(gathered.known_of(query)) for query in range(3)) == len(gathered.known)
+        assert (
+            len(gathered.exact_similarities(query)) == gathered.known_starts[query + 1] - gathered.known_starts[query]
+        )
+    assert sum(len(gathered.exact_similarities(query)) for query in range(3)) == len(gathered.known)

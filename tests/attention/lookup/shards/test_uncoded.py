@@ -87,7 +87,7 @@ def test_nothing_as_long_as_the_rows_is_held(monkeypatch):
 
 def test_many_tiles_are_blended_in_few_runs(monkeypatch):
     monkeypatch.setattr("attention.lookup.shards.uncoded.TILE_ROWS", 16)
-    monkeypatch.setattr("attention.lookup.shards.uncoded.TOGETHER", 5)
+    monkeypatch.setattr("attention.lookup.shards.uncoded.MAX_TILES_PER_SUM", 5)
     view, _ = bare("dot")
     asked = [Question(query, 2.0) for query in QUERIES]
     for found, expected in zip(answers(view, asked), exact_answers(view, asked), strict=True):

@@ -12,11 +12,11 @@ from attention.lookup import (
     RemoteView,
     SampleKeys,
     View,
-    each_of,
-    facts_heard,
+    join_statistics,
     of_bytes,
     respond,
     to_bytes,
+    unpack_messages,
 )
 
 
@@ -76,9 +76,9 @@ def afar(views, *, sampled):
     holders = [Holder([views[i] for i in group]) for group in groups]
     hands = InHand(holders)
     told = [
-        (facts_heard(said["facts"], arrays), said)
+        (join_statistics(said["facts"], arrays), said)
         for reply in hands.every(({"call": "facts"}, {}))
-        for said, arrays in each_of(*reply)
+        for said, arrays in unpack_messages(*reply)
     ]
     first = views[0]
     facts = BlockStatistics.merge(first.similarity, first.value_dimension, [facts for facts, _ in told])

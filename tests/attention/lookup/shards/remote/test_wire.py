@@ -8,9 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from attention.lookup import Memory, Rows, facts_heard, of_bytes, to_bytes
+from attention.lookup import Memory, Rows, join_statistics, of_bytes, to_bytes
 from attention.lookup.shards.local import LocalShard
-from attention.lookup.shards.remote.wire import each_of, facts_told, gathered_heard, gathered_told, several
+from attention.lookup.shards.remote.wire import (
+    join_result,
+    pack_messages,
+    split_result,
+    split_statistics,
+    unpack_messages,
+)
 from attention.lookup.shards.scan_result import ScanRequest
 
 ARRAYS = st.one_of(
@@ -64,7 +70,7 @@ def _memory(rows=3000):
 def test_facts_come_back():
     memory, _ = _memory()
     facts = memory.view.facts
-    found = facts_heard(*of_bytes(to_bytes(*facts_told(facts))))
+    found = join_statistics(*of_bytes(to_bytes(*split_statistics(facts))))
     for name in ("similarity", "n", "documents", "most_keys", "value_dimension", "key_norm", "value_norm", "blocks"):
         assert getattr(found, name) == getattr(facts, name)
     spread, expected = found.value_spread, facts.value_spread
@@ -76,7 +82,7 @@ def test_facts_come_back():
 def test_facts_of_rows_whose_values_are_not_bounded_come_back():
     memory = Memory("dot")
     memory.publish(add=Rows(np.arange(2), np.array([[1.0], [3e38]], dtype=np.float32)))
-    found = facts_heard(*facts_told(memory.view.facts))
+    found = join_statistics(*split_statistics(memory.view.facts))
     assert found.value_spread is None
     assert found.n == 2
 
@@ -85,12 +91,12 @@ def test_what_was_gathered_comes_back_with_what_was_looked_up():
     memory, keys = _memory()
     wanted = ScanRequest(keys[:3].astype(np.float64), [5, 5, 5], 64, 64, np.array([0.05, 0.2, 1.0]), outputs=True)
     gathered = LocalShard(memory.view, None).gather(wanted)
-    said, arrays = gathered_told(gathered)
-    found = gathered_heard(*of_bytes(to_bytes(said, arrays)))
+    said, arrays = split_result(gathered)
+    found = join_result(*of_bytes(to_bytes(said, arrays)))
     for query in range(3):
         first, last = gathered.starts[query : query + 2]
-        known = len(gathered.known_of(query))
-        np.testing.assert_array_equal(found.similarities[first : first + known], gathered.known_of(query))
+        known = len(gathered.exact_similarities(query))
+        np.testing.assert_array_equal(found.similarities[first : first + known], gathered.exact_similarities(query))
         np.testing.assert_array_equal(
             found.similarities[first + known : last], gathered.similarities[first + known : last]
         )
@@ -100,7 +106,7 @@ def test_what_was_gathered_comes_back_with_what_was_looked_up():
 
 def test_several_messages_are_one_and_several_again():
     messages = [({"a": 1}, {"x": np.arange(3)}), ({"a": 2}, {}), ({}, {"y z": np.ones(2)})]
-    found = each_of(*of_bytes(to_bytes(*several(messages))))
+    found = unpack_messages(*of_bytes(to_bytes(*pack_messages(messages))))
     assert [said for said, _ in found] == [said for said, _ in messages]
     for (_, arrays), (_, expected) in zip(found, messages, strict=True):
         assert list(arrays) == list(expected)
