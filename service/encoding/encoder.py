@@ -118,9 +118,7 @@ class Encoder:
     @property
     def notes(self) -> list[str]:
         """Notes for the operator, one sentence each; empty for most models."""
-        runs_alone = (
-            "its vectors change with what else is in a batch, so it encodes each text alone, which takes longer"
-        )
+        alone = "its vectors change with what else is in a batch, so it encodes each text alone, which takes longer"
         return [note for note in (self.declaration.note, None if self.batched else alone) if note is not None]
 
     def encode(self, texts: Sequence[str], purpose: Purpose) -> Encoded:
