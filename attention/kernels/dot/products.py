@@ -32,7 +32,7 @@ def block_of(instruction: Instruction, queries: int) -> Callable[..., None]:
     """Return a function that builds a block: the products of `groups_of` groups of 16 rows with some queries.
 
     Its loop runs over the words of four components. All sums stay in registers, and each load of keys serves every
-    query. A scan of one or two queries is limited by memory, so it prefetches the next 64 rows.
+    query. The next 64 rows are prefetched, except if a block of many queries reads 64 rows in several passes.
     """
     registers = LANES // instruction.rows
     sums = ir.VectorType(_WORD, instruction.rows)
@@ -44,7 +44,9 @@ def block_of(instruction: Instruction, queries: int) -> Callable[..., None]:
     def build(builder: Any, rows: Any, factors: Any, words: Any, products: Any) -> None:
         # rows: uint8[groups, words, 16, 4]; factors: int32[queries, words · instruction.words]; products:
         # int32[queries, 64]. Of a group's 16 rows each register of codes, and each of sums, has instruction.rows.
-        count = groups_of(instruction, queries) * registers
+        groups = groups_of(instruction, queries)
+        fetches_ahead = queries <= 2 or groups == GROUPS
+        count = groups * registers
         line = builder.mul(words, _LONG(instruction.words))
         lines = [builder.gep(factors, [builder.mul(line, _LONG(query))]) for query in range(queries)]
         before, loop, after = builder.block, builder.append_basic_block("loop"), builder.append_basic_block("after")
@@ -59,7 +61,7 @@ def block_of(instruction: Instruction, queries: int) -> Callable[..., None]:
             address = builder.gep(rows, [builder.add(start, _LONG(part * DEEP * instruction.rows))])
             loaded = builder.load(builder.bitcast(address, sums.as_pointer()), align=1)
             keys.append(instruction.keys(builder, loaded))
-            if part == 0 and queries <= 2:
+            if part == 0 and fetches_ahead:
                 prefetch(builder, builder.gep(address, [builder.mul(words, _LONG(GROUPS * _LINE))]))
         added = []
         for query in range(queries):
