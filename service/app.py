@@ -114,7 +114,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         AccessMiddleware,
         keyring=app.state.keyring,
         anonymous=settings.allow_anonymous,
-        hosts=Hosts(own=(settings.host, *machine_names(socket.gethostname())), allowed=settings.allowed_hosts),
+        hosts=Hosts(names=(settings.host, *machine_names(socket.gethostname())), allowed=settings.allowed_hosts),
     )
     app.add_middleware(RequestValidationMiddleware)
     app.add_middleware(ShutdownMiddleware, shutdown=app.state.shutdown)

@@ -1,4 +1,4 @@
-"""Admission control: how many calls, connections and bytes one service accepts, and each caller's share of them."""
+"""Admission control: limits on calls, connections and bytes of a service, and the share of each caller."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ ON_DISCONNECT = "on_disconnect"
 Kind = Literal["lookup", "encode", "write", "read", "stateless", "stream", "listen"]
 KINDS: dict[Kind, str] = {
     "lookup": "calls that attend to a collection",
-    "encode": "calls for what an encoder makes of texts",
+    "encode": "calls that encode texts",
     "write": "calls that write",
-    "read": "calls that read what is stored",
-    "stateless": "calls on what comes with them",
+    "read": "calls that read stored documents",
+    "stateless": "calls on the data of the request",
     "stream": "calls that are sent or answered in parts",
-    "listen": "calls that listen to what happens",
+    "listen": "calls that listen to events",
 }
 TIMES_THE_FREE = 3
 
 
 class CallerShares:
-    """A capacity that callers share, and how much each of them uses.
+    """A capacity that callers share, with the amount that each of them uses.
 
-    A caller may use three times what stays free: one alone at most three quarters, two callers three sevenths each. So
-    a new caller always finds some.
+    A caller may use three times the free amount: alone at most three quarters, and two callers three sevenths each. So
+    a new caller always finds some free.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -94,7 +94,7 @@ class Admission:
         self.refused: Counter[tuple[Kind, Literal["full", "share"]]] = Counter()
 
     @property
-    def taken(self) -> dict[Kind, int]:
+    def slots_in_use(self) -> dict[Kind, int]:
         """The number of slots in use, by kind."""
         return {kind: shares.taken for kind, shares in self._shares.items()}
 

@@ -92,7 +92,9 @@ class JSONRequest(Request):
         return self._parsed
 
     async def validate_large(self, field: Any) -> None:
-        """Validate a large body in a thread. `json` returns the validated object from then on, which validates at once.
+        """Validate a large body in a thread.
+
+        From then on, `json` returns the validated object, whose validation takes no time.
 
         Raises:
             RequestValidationError: the body does not fit the field.

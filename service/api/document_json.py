@@ -1,4 +1,4 @@
-"""Conversion of documents from the wire to the product, and back to JSON."""
+"""Conversion of documents from the wire to the types of the product, and back to JSON."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from service.storage import DocumentRecord, StoredDocument, TextSpan, Vector
 TEXTS, VECTORS = frozenset({"key", "value", "metadata", "sent_value"}), frozenset({"key_vector", "value_vector"})
 
 
-def sent(document_id: str, body: DocumentBody | Row) -> SentDocument:
-    """Convert a document of the wire to one of the product, with the fields that were sent."""
-    return SentDocument(document_id, **said(body, body.model_fields_set - {"id"}))
+def parse_document(document_id: str, body: DocumentBody | Row) -> SentDocument:
+    """Convert a document of the wire to one of the product, with the fields of the request."""
+    return SentDocument(document_id, **field_values(body, body.model_fields_set - {"id"}))
 
 
-def said(body: DocumentBody | Row | DocumentPatch, fields: AbstractSet[str]) -> dict[str, Any]:
+def field_values(body: DocumentBody | Row | DocumentPatch, fields: AbstractSet[str]) -> dict[str, Any]:
     """Return the values of these fields, converted to the product's types."""
     content = {field: getattr(body, field) for field in fields}
     if (split := content.get("split")) is not None:
@@ -34,41 +34,41 @@ def said(body: DocumentBody | Row | DocumentPatch, fields: AbstractSet[str]) -> 
 
 
 def shape(
-    document: Document, include: Sequence[str], vector_format: str, *, spoke: BestKey | None = None, **numbers: Any
+    document: Document, include: Sequence[str], vector_format: str, *, best_key: BestKey | None = None, **numbers: Any
 ) -> dict[str, Any]:
     """Return a stored document as JSON: its id, extra numbers, and the included fields.
 
     Args:
         document: with its vectors if they are included.
-        spoke: which of its keys spoke, where it has several.
+        best_key: the most similar of its keys, for a match with several keys.
     """
-    stored = isinstance(document, StoredDocument)  # whose value and metadata are JSON already
+    stored = isinstance(document, StoredDocument)  # its value and metadata are JSON already
     answer: dict[str, Any] = {"id": document.id, **numbers}
-    if spoke is not None:
-        answer["part"] = {"index": spoke.index, **({} if spoke.part is None else spoke.part._asdict())}
-    value_wanted = "value" in include or ("sent_value" in include and document.value_sent)
+    if best_key is not None:
+        answer["part"] = {"index": best_key.index, **({} if best_key.part is None else best_key.part._asdict())}
+    value_included = "value" in include or ("sent_value" in include and document.value_sent)
     for field in ("key", "value", "metadata"):
-        if value_wanted if field == "value" else field in include:
+        if value_included if field == "value" else field in include:
             content = getattr(document, field)
             answer[field] = Fragment(content) if stored and field != "key" else content
     if isinstance(document, DocumentRecord):
         if "key_vector" in include:
             answer |= _keys(document, vector_format)
         if "value_vector" in include:
-            vector = _value_vector(document, spoke.index if spoke else 0)
+            vector = _value_vector(document, best_key.index if best_key else 0)
             answer["value_vector"] = None if vector is None else write_vector(vector, vector_format)
     return answer
 
 
-def reads(include: AbstractSet[str] | Sequence[str], *, least: DocumentDetail = "ids") -> DocumentDetail:
-    """What has to be read of documents of which these fields are asked for."""
+def required_detail(include: AbstractSet[str] | Sequence[str], *, least: DocumentDetail = "ids") -> DocumentDetail:
+    """Return the part of documents to read from the store for these fields, at least `least`."""
     if not VECTORS.isdisjoint(include):
         return "vectors"
     return least if TEXTS.isdisjoint(include) else "texts"
 
 
 def _keys(document: DocumentRecord, vector_format: str) -> dict[str, Any]:
-    """Return one key as `key_vector` (null if there is none), several as `key_vectors`."""
+    """Return one key as `key_vector` (null for a document without a key), several as `key_vectors`."""
     keys = [write_vector(key, vector_format) for key in document.keys]
     if len(keys) < 2:
         return {"key_vector": keys[0] if keys else None}

@@ -98,7 +98,7 @@ def _outline(body: bytes) -> Iterator[tuple[int, Array, Array, Array, Array]]:
         block = text[start : start + BLOCK]
         quotes = block == QUOTE
         if escapes or (block == BACKSLASH).any():
-            escaped, escapes = _escaped(block, escapes)
+            escaped, escapes = _find_escaped(block, escapes)
             quotes &= ~escaped
         outside = ((np.cumsum(quotes, dtype=np.int32) + inside) & 1) == 0
         inside = (inside + int(quotes.sum())) & 1
@@ -109,12 +109,12 @@ def _outline(body: bytes) -> Iterator[tuple[int, Array, Array, Array, Array]]:
         yield start, levels, opens, (block == COMMA) & outside, closes
 
 
-def _escaped(block: Array, before: bool) -> tuple[Array, bool]:
+def _find_escaped(block: Array, before: bool) -> tuple[Array, bool]:
     """Return which bytes are escaped by a backslash, and whether the first byte of the next block is.
 
     Args:
         block: uint8 [n].
-        before: whether the block's first byte is escaped.
+        before: whether the first byte of the block is escaped.
     """
     slashes = np.flatnonzero(block == BACKSLASH)
     if before:
@@ -141,7 +141,7 @@ def release(content: Any) -> None:
 
 
 def estimate_size(content: Any) -> int:
-    """Estimate a response's size in numbers, where 8 characters count as one. A list is judged by its first element."""
+    """Estimate the size of a response in numbers; 8 characters count as one. A list is judged by its first element."""
     if isinstance(content, dict):
         return sum(map(estimate_size, content.values()))
     if isinstance(content, list | tuple):
@@ -199,7 +199,7 @@ class JSONAnswer(JSONResponse):
         super().__init__(None if self._large is not None else content, **named)
 
     def render(self, content: Any) -> bytes:
-        """Return the response's bytes, or none if it is large and serialised when it is sent."""
+        """Return the bytes of the response, or no bytes if it is large and serialised when it is sent."""
         return b"" if self._large is not None else orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
 
     def all_bytes(self) -> bytes:

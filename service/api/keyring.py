@@ -60,7 +60,10 @@ KeyEntry = tuple[bytes, Holder]
 
 
 def digest_of(key: str) -> bytes:
-    """Return the SHA-256 of a key. 256 random bits cannot be guessed, so neither salt nor a slow hash is needed."""
+    """Return the SHA-256 of a key.
+
+    256 random bits cannot be guessed, so neither salt nor a slow hash is needed.
+    """
     return hashlib.sha256(key.encode()).digest()
 
 
@@ -84,7 +87,7 @@ def read_keys(content: bytes) -> list[KeyEntry]:
     """Parse the content of a key file.
 
     Raises:
-        KeysUnusable: there are no keys or too many, or a line is invalid.
+        KeysUnusable: the file has no keys or too many, or a line is invalid.
     """
     try:
         lines = content.decode().splitlines()
@@ -122,7 +125,7 @@ def _read_line(line: str, where: str) -> KeyEntry:
         raise KeysUnusable(f"{where}: collections is what their names begin with, or empty for all of them")
     if not DIGEST.fullmatch(digest):
         raise KeysUnusable(f"{where}: sha256 is 64 hexadecimal digits")
-    caller = hashlib.sha256(f"name {name}".encode()).hexdigest()  # the same one under its next key
+    caller = hashlib.sha256(f"name {name}".encode()).hexdigest()  # the same caller after the key is replaced
     return bytes.fromhex(digest), Holder(name, "write" if scope == "write" else "read", prefix, caller)
 
 
@@ -157,7 +160,7 @@ class KeyFile:
         return file
 
     def reload(self) -> None:
-        """Load the file if it has changed and is equal at two consecutive looks: it may be half-written.
+        """Load the file if it has changed and two consecutive reads are equal: it may be half-written.
 
         Blocks.
         """
@@ -203,7 +206,7 @@ class Keyring:
 
     def __init__(self, *, write_keys: Collection[str], read_keys: Collection[str], file: KeyFile | None = None) -> None:
         self.file = file
-        self._entries = [*_numbered(write_keys, "write"), *_numbered(read_keys, "read")]
+        self._entries = [*_number_keys(write_keys, "write"), *_number_keys(read_keys, "read")]
 
     @property
     def has_keys(self) -> bool:
@@ -211,7 +214,10 @@ class Keyring:
         return bool(self._entries or self.file)
 
     def holder(self, key: str) -> Holder | None:
-        """Return the holder of a key, or None. The key is compared with all, so that the time reveals nothing."""
+        """Return the holder of a key, or None for an unknown key.
+
+        The key is compared with all keys, so that the time reveals nothing.
+        """
         digest, match = digest_of(key), None
         for entry, holder in (*self._entries, *(self.file.entries if self.file else ())):
             same = hmac.compare_digest(entry, digest)
@@ -220,7 +226,7 @@ class Keyring:
         return match
 
 
-def _numbered(keys: Iterable[str], level: Level) -> list[KeyEntry]:
+def _number_keys(keys: Iterable[str], level: Level) -> list[KeyEntry]:
     """Return the keys of a setting, named after the setting and their position in it."""
     setting = {"write": "API_KEYS", "read": "READ_KEYS"}[level]
     return [

@@ -1,4 +1,4 @@
-"""An HTTP transport that calls this service in-process, for the caller of an outer request."""
+"""An HTTP transport that calls this service in its own process, for the caller of an outer request."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ OF_CALLER = (b"host", b"authorization", b"x-api-key", b"traceparent", b"tracesta
 
 
 class InProcessTransport(httpx2.AsyncBaseTransport):
-    """Calls the application of an outer request with the same key, client address and Host.
+    """A transport to the application of an outer request, with the same key, client address and Host.
 
-    Each call is checked, admitted, counted and logged like any other. So the outer request needs no slot, and a
-    shutdown cancels the inner call in its place (`Call.waiting`).
+    Each inner call is checked, admitted, counted and logged like any other. So the outer request needs no slot, and a
+    shutdown cancels the inner call instead (`Call.waiting`).
     """
 
     def __init__(self, outer: Scope) -> None:
@@ -28,20 +28,20 @@ class InProcessTransport(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send one request to the application."""
         outer, state = self._outer, dict[str, Any]()
-        own = [(name.encode().lower(), text.encode()) for name, text in request.headers.multi_items()]
-        kept = [header for header in own if header[0] not in (*OF_CALLER, b"x-request-id")]
-        named = (b"x-request-id", outer["state"]["request_id"].encode())
-        headers = [*(header for header in outer["headers"] if header[0] in OF_CALLER), *kept, named]
+        inner_headers = [(name.encode().lower(), text.encode()) for name, text in request.headers.multi_items()]
+        forwarded = [header for header in inner_headers if header[0] not in (*OF_CALLER, b"x-request-id")]
+        request_id = (b"x-request-id", outer["state"]["request_id"].encode())
+        headers = [*(header for header in outer["headers"] if header[0] in OF_CALLER), *forwarded, request_id]
 
         async def app(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
             await self._app({**scope, "headers": headers, "client": outer["client"], "state": state}, receive, send)
 
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
-        answering = asyncio.ensure_future(transport.handle_async_request(request))
+        response = asyncio.ensure_future(transport.handle_async_request(request))
         try:
             with outer["state"]["call"].waiting():
-                return await asyncio.shield(answering)
+                return await asyncio.shield(response)
         except asyncio.CancelledError:
-            # As after a disconnect: writes go on, other calls are cancelled and release their slots.
+            # Cancel as after a disconnect: writes go on, other calls are cancelled and release their slots.
             notify_disconnect(state)
             raise

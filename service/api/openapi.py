@@ -1,4 +1,4 @@
-"""The OpenAPI description: what /openapi.json contains beyond the routes and models that FastAPI knows."""
+"""The OpenAPI description: the parts of /openapi.json beyond the routes and models that FastAPI knows."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ MADE_BY_FASTAPI = ("HTTPValidationError", "ValidationError")
 CODES = {
     "type": "string",
     "enum": [*TABLE, *OF_STATUS.values()],
-    "description": "What went wrong in one stable word; for programs. docs/errors.md says of each what to do.",
+    "description": "The kind of problem in one stable word, for programs. docs/errors.md has the remedy for each.",
     "examples": ["collection_not_found"],
 }
 
 
 def complete_schemas(derived: Schemas) -> Schemas:
-    """The schemas by name: those that FastAPI derived, those of problems and of lines, the forms of requests."""
+    """Return all schemas by name: those of FastAPI, of problems, of lines in streams, and of the forms of requests."""
     schemas = derived | _beside_the_routes()
     for name in MADE_BY_FASTAPI:
         schemas.pop(name, None)
@@ -46,45 +46,46 @@ def _below(kind: type[JSONObject]) -> Iterator[type[JSONObject]]:
 
 
 def _beside_the_routes() -> Schemas:
-    """What no route has as its body or answer: problems, of which any may come, and the lines of streams."""
+    """Return the schemas outside of bodies and answers: problems, which any call may answer, and lines of streams."""
     schemas: Schemas = {}
     kinds: tuple[Any, ...] = (Problem, *LINES)
     for kind in kinds:
         adapter: TypeAdapter[Any] = TypeAdapter(kind)
-        made = adapter.json_schema(mode="serialization", ref_template=f"{PLACE}{{model}}")
-        schemas |= made.pop("$defs") | {kind.__name__: made}
+        schema = adapter.json_schema(mode="serialization", ref_template=f"{PLACE}{{model}}")
+        schemas |= schema.pop("$defs") | {kind.__name__: schema}
     schemas["ProblemCode"] = CODES
     schemas["Problem"]["properties"]["code"] = {"$ref": f"{PLACE}ProblemCode"}
     return schemas
 
 
 def _restore_examples(model: type[JSONObject], schema: dict[str, Any]) -> None:
-    """FastAPI drops nulls, within examples too, where `"encoder": null` says something."""
+    """Restore the examples of a model: FastAPI drops their nulls, even in `"encoder": null`, which has a meaning."""
     extra = model.model_config.get("json_schema_extra")
     if isinstance(extra, dict):
         schema |= extra
 
 
 def _forms(model: type[Wire], schema: dict[str, Any]) -> Schemas:
-    """The schemas of a request that has forms: one of each, in which the fields of the others cannot be, and their sum.
+    """Return the schemas of a request that has forms: one for each form, and the union of them.
 
-    That they cannot be, `additionalProperties` says already; types made of the schemas only know it of named fields.
+    A form excludes the fields of the other forms explicitly. `additionalProperties` excludes them already, but types
+    that are generated from the schemas only know this of named fields.
     """
     fields = {form.field for form in model.forms}
-    made: Schemas = {}
+    schemas: Schemas = {}
     for form in model.forms:
         properties = {
             name: False if name in fields - {form.field} else inner for name, inner in schema["properties"].items()
         }
-        made[form.name] = schema | {
+        schemas[form.name] = schema | {
             "description": form.description,
             "properties": properties,
             "required": [form.field, *schema.get("required", ())],
             "examples": [example for example in schema["examples"] if form.field in example],
         }
     either = {"oneOf": [{"$ref": f"{PLACE}{form.name}"} for form in model.forms]}
-    made[model.__name__] = either | {word: schema[word] for word in ("description", "examples")}
-    return made
+    schemas[model.__name__] = either | {keyword: schema[keyword] for keyword in ("description", "examples")}
+    return schemas
 
 
 INTRODUCTION = """A document collection as the memory of an attention layer. A document is a key and a value. A query
@@ -129,33 +130,36 @@ answer, a field that was not asked for is absent.
 64 queries in a request; `GET /v1` says them all. Every answer carries `X-Request-ID`: the one sent, or a new one."""
 
 TAGS = [
-    {"name": "service", "description": "What this service is, and how much it takes."},
-    {"name": "collections", "description": "What is attended over: documents that share a similarity and a width."},
-    {"name": "documents", "description": "A document is an id, a key, a value and metadata."},
+    {"name": "service", "description": "The service itself and its limits."},
+    {"name": "collections", "description": "Collections of documents that share a similarity and a width."},
+    {"name": "documents", "description": "Documents: each has an id, a key, a value and metadata."},
     {"name": "attend", "description": "The soft lookup: every document gets a weight."},
     {"name": "compare", "description": "SQL's `=`, SQL's full text, top-k and attention, on the same rows."},
-    {"name": "encode", "description": "Texts as the model reads them: vectors, tokens, attention weights."},
-    {"name": "rooms", "description": "A class's shared memory: rows, questions, guesses, live and in memory only."},
-    {"name": "lab", "description": "Small models that are trained while one watches, and then looked into."},
+    {"name": "encode", "description": "Encoding of texts: vectors, tokens, attention weights."},
+    {
+        "name": "rooms",
+        "description": "The shared memory of a class: rows, questions, guesses; live, and in memory only.",
+    },
+    {"name": "lab", "description": "Small models that are trained live, and can then be examined."},
     {"name": "openai", "description": "OpenAI's clients work unchanged with `/v1` of this service as their base URL."},
-    {"name": "probes", "description": "For those who run the service; open to everyone."},
+    {"name": "probes", "description": "Probes and metrics for operators; open to all callers."},
 ]
 SECURITY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "`Authorization: Bearer <key>`"},
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "`X-API-Key: <key>`"},
 }
-# Either form of a key, or none where the service asks for none.
+# Either form of a key, or none for a service that needs no key.
 SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"key": []}, {}]
 HEADERS = {
     "X-Request-ID": {
-        "description": "The request's id, as in the service's log: the one sent, or a new one.",
+        "description": "The id of the request, as in the log of the service: the id in the request, or a new one.",
         "schema": {"type": "string"},
     }
 }
-# Of a call that takes an Idempotency-Key, on answers that are no refusals.
+# On the successful answers of calls with an Idempotency-Key.
 ON_A_REPEAT = {
     "Idempotency-Replayed": {
-        "description": "`true`: the write was done before, and this is what it was answered with then.",
+        "description": "`true`: the write was done before, and this is its first answer again.",
         "required": False,
         "schema": {"type": "string", "const": "true"},
     }
@@ -183,14 +187,14 @@ def _to(operation: str, parameters: dict[str, str], body: dict[str, Any] | None 
 
 
 def _asking(query: str, parameters: dict[str, str]) -> dict[str, Link]:
-    """Ask for what a document holds: it is its own best match."""
+    """Return links that query with the content of a document: it is its own best match."""
     return {
         "attend": _to("attend", parameters, {"query": query}),
         "sweep": _to("sweep", parameters, {"query": query, "temperatures": [0, 0.05, 1]}),
     }
 
 
-# operation → name of the link → link; they lead on from every answer that is no refusal
+# operation → name of the link → link, for every successful answer
 LINKS: dict[str, dict[str, Link]] = {
     "put_collection": {operation: _to(operation, CREATED) for operation in OF_A_COLLECTION},
     "list_collections": {"get_collection": _to("get_collection", {"name": "$response.body#/collections/0/name"})},
@@ -218,18 +222,18 @@ LINKS: dict[str, dict[str, Link]] = {
 
 
 def operation_id(route: APIRoute) -> str:
-    """The name of a call in generated clients: that of its function."""
+    """Return the name of a call in generated clients, which is that of its function."""
     return route.name
 
 
 def describe(app: FastAPI) -> None:
-    """Complete what FastAPI derives from the routes; it is made on the first call of `app.openapi()`."""
+    """Complete the description that FastAPI derives from the routes, on the first call of `app.openapi()`."""
     derive = app.openapi
 
     def openapi() -> dict[str, Any]:
-        made = app.openapi_schema is not None
+        complete = app.openapi_schema is not None
         description = derive()
-        if not made:
+        if not complete:
             _complete(description)
         return description
 
@@ -249,7 +253,7 @@ def _complete(description: dict[str, Any]) -> None:
         if not is_call(path):
             operation["security"] = []
         for parameter in operation.get("parameters", ()):
-            parameter["schema"] = without_null(parameter["schema"])  # which no path and no query string can say
+            parameter["schema"] = without_null(parameter["schema"])  # paths and query strings cannot express null
             _show(parameter, schemas)
         operation["responses"] = {
             status: _answer(answer, operation, status)
@@ -267,15 +271,15 @@ def _operations(description: dict[str, Any]) -> Iterator[tuple[str, dict[str, An
 
 
 def _answer(answer: dict[str, Any], operation: dict[str, Any], status: str) -> dict[str, Any]:
-    done = status < "300"
-    links = LINKS.get(operation["operationId"]) if done else None
-    repeatable = any(each["name"] == "Idempotency-Key" for each in operation.get("parameters", ()))
-    headers = answer.get("headers", {}) | ON_EVERY_ANSWER | (ON_A_REPEAT if done and repeatable else {})
+    successful = status < "300"
+    links = LINKS.get(operation["operationId"]) if successful else None
+    repeatable = any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", ()))
+    headers = answer.get("headers", {}) | ON_EVERY_ANSWER | (ON_A_REPEAT if successful and repeatable else {})
     return answer | {"headers": headers} | ({"links": links} if links else {})
 
 
 def _show(parameter: dict[str, Any], schemas: dict[str, Any]) -> None:
-    """The first example of its schema as the parameter's own, which Swagger UI fills in."""
+    """Set the first example of the schema as the example of the parameter, which Swagger UI fills in."""
     schema = parameter["schema"]
     schema = schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
     if "examples" in schema:
@@ -283,7 +287,7 @@ def _show(parameter: dict[str, Any], schemas: dict[str, Any]) -> None:
 
 
 def _untitle(node: Any) -> None:
-    """Drop the titles that pydantic derives from names: they say the names again."""
+    """Remove the titles that pydantic derives from names, since they only repeat the names."""
     if isinstance(node, dict):
         if isinstance(node.get("title"), str):
             del node["title"]

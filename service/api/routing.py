@@ -47,10 +47,10 @@ class DirectCall:
 
     @classmethod
     def of(cls, route: APIRoute, settled: Callable[[Any], bool]) -> DirectCall | None:
-        """Return how to call a route's function, or None if it takes or returns anything else.
+        """Return the direct call of a route's function, or None if it takes or returns anything else.
 
         Args:
-            settled: returns whether the route itself does what a dependency would do.
+            settled: returns whether the route itself does the work of a dependency.
         """
         dependant = route.dependant
         parts = None
@@ -103,7 +103,7 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 @dataclass(frozen=True)
 class RequiredLevel:
-    """A dependency that declares the level a caller needs. Of the router's and the route's, the highest holds."""
+    """A dependency that declares the level that a caller needs. The highest of the router's and the route's counts."""
 
     level: Level
 
@@ -124,7 +124,7 @@ class AdmissionKind:
 
 @dataclass(frozen=True)
 class DeclaredReach:
-    """A dependency that declares the data a route is about; a route's own overrides its router's."""
+    """A dependency that declares the data of a route; a route's own overrides its router's."""
 
     reach: Reach
 
@@ -133,13 +133,13 @@ class DeclaredReach:
 
 
 def reaches(reach: Reach) -> Any:
-    """Declare, in `dependencies`, the data that a router or a route is about."""
+    """Declare, in `dependencies`, the data of a router or a route."""
     return Depends(DeclaredReach(reach))
 
 
 def declared_reach(route: Any) -> Reach | None:
-    """Return the data a route declares to be about, or None."""
-    about = _declared(route, DeclaredReach)
+    """Return the data that a route declares, or None."""
+    about = _declarations(route, DeclaredReach)
     return about[-1].reach if about else None
 
 
@@ -150,7 +150,7 @@ def takes(kind: Kind) -> Any:
 
 def declared_kind(route: Any) -> Kind | None:
     """Return the kind of slot that a route declares, or None."""
-    kinds = _declared(route, AdmissionKind)
+    kinds = _declarations(route, AdmissionKind)
     return kinds[-1].kind if kinds else None
 
 
@@ -161,11 +161,11 @@ def requires(level: Level) -> Any:
 
 def declared_level(route: Any) -> Level | None:
     """Return the level that a route declares, or None."""
-    levels = [declaration.level for declaration in _declared(route, RequiredLevel)]
+    levels = [declaration.level for declaration in _declarations(route, RequiredLevel)]
     return max(levels, key=LEVELS.index, default=None)
 
 
-def _declared(route: Any, kind: type[T]) -> list[T]:
+def _declarations(route: Any, kind: type[T]) -> list[T]:
     """Return a route's declarations of one type, its router's first."""
     dependencies = (dependency.dependency for dependency in getattr(route, "dependencies", ()))
     return [call for call in dependencies if isinstance(call, kind)]
@@ -178,23 +178,24 @@ async def require_write_by_default(request: Request) -> None:
 
 
 class GuardedRoute(APIRoute):
-    """Checks the level it declares with `requires`, the body's length, and admission under its kind.
+    """A route that checks the level of the caller, the length of the body, and admission.
 
-    A call about one collection is refused while that is a demo collection that still loads.
+    The level is declared with `requires`, the kind of slot with `takes`, the data with `reaches`. A call about one
+    collection is refused while it is a demo collection that is still loading.
 
-    A route that declares nothing is for writers, and is admitted as a write; a route that is open to all needs no slot.
-    A key for some collections is accepted only if `reaches` declares that the route is not about others.
+    A route without declarations is for writers, and is admitted as a write. A route that is open to all needs no slot.
+    A key for some collections is accepted only if `reaches` declares that the route does not touch others.
     """
 
     reads_any_length = False
-    outlives_its_caller = False  # True: it goes on when the client disconnects, as a write does
+    outlives_its_caller = False  # True: the call goes on when the client disconnects, as a write does
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check the caller, the body and admission, then answer. A wrong method is refused by the parent class."""
         if scope["method"] not in (self.methods or ()):
             await super().handle(scope, receive, send)
             return
-        admit(scope, self.needed, self.reach)
+        admit(scope, self.required_level, self.reach)
         if self.reach == "collection":
             scope["app"].state.parts.demo.check(scope["path_params"]["name"])
         limit = body_limit(scope)
@@ -211,13 +212,13 @@ class GuardedRoute(APIRoute):
         if kind in ("stream", "listen"):
             scope["app"].state.shutdown.check_streams()
         if not self.reads_any_length and limit.has_body:
-            admission.check(kind, caller)  # before anything is read
+            admission.check(kind, caller)  # before the body is read
             self.check_declared(Headers(scope=scope))
             await limit.read(caller)  # a body in transit needs no slot
         with limit.hold(), admission.admit(kind, caller):
             if self.reach in ("collection", "collections"):
                 await scope["app"].state.parts.catalogue.refresh()
-            if kind == "write" or self.outlives_its_caller:  # which must not stop half-way
+            if kind == "write" or self.outlives_its_caller:  # these must not stop half-way
                 await self.answer(scope, receive, send)
                 return
             with cancel_on_disconnect(scope):
@@ -227,22 +228,24 @@ class GuardedRoute(APIRoute):
         """Refuse a body by its headers, before it is read."""
 
     @cached_property
-    def needed(self) -> Level:
+    def required_level(self) -> Level:
         """The level that the caller needs."""
         return declared_level(self) or "write"
 
     @cached_property
     def reach(self) -> Reach:
-        """The data that the route is about."""
-        return "nothing" if self.needed == "none" else declared_reach(self) or "everything"
+        """The data of the route."""
+        return "nothing" if self.required_level == "none" else declared_reach(self) or "everything"
 
     @cached_property
     def kind(self) -> Kind | None:
         """The kind of slot that its calls need, or None."""
-        return None if self.needed == "none" else declared_kind(self) or "write"
+        return None if self.required_level == "none" else declared_kind(self) or "write"
 
     def kind_of(self, scope: Scope) -> Kind | None:
-        """Return the kind of slot that one call needs: `stream` if it asks for texts line by line."""
+        """Return the kind of slot that one call needs: `stream` if the client accepts NDJSON, to encode texts line by
+        line.
+        """
         streams = self.kind == "encode" and NDJSON in Headers(scope=scope).get("accept", "")
         return "stream" if streams else self.kind
 
@@ -290,7 +293,7 @@ class JSONRoute(GuardedRoute):
 
 
 def _settled(dependency: Any) -> bool:
-    """Return whether `GuardedRoute` itself does what a dependency would do."""
+    """Return whether `GuardedRoute` itself does the work of a dependency."""
     return (
         isinstance(dependency, RequiredLevel | AdmissionKind | DeclaredReach) or dependency is require_write_by_default
     )

@@ -49,4 +49,4 @@ async def parts_of(request: Request) -> State:
 
 Running = Annotated[State, Depends(parts_of)]
 NameInPath = Annotated[CollectionName, Path(description="The collection's name.")]
-IdInPath = Annotated[DocumentId, Path(description="The document's id; a / in it works.")]
+IdInPath = Annotated[DocumentId, Path(description="The document's id; it may contain a /.")]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
-"""Methods with series of their own: callers may send any method, and a series is never removed."""
+"""Methods with a metric series of their own: callers may send any method, and a series is never removed."""
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 VARIATIONS = (1e-15, 1e-12, 1e-9, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1)
@@ -50,36 +50,41 @@ class Meters:
             return Histogram(f"softkv_{name}", text, labels, registry=registry, buckets=buckets)
 
         self.requests = counter("http_requests", "Requests answered.", "method", "route", "status")
-        self.seconds = histogram("http_request_duration_seconds", "How long answers took.", "method", "route")
-        self.under_way = gauge("http_requests_in_progress", "Requests being answered.")
+        self.seconds = histogram("http_request_duration_seconds", "The duration of requests.", "method", "route")
+        self.under_way = gauge("http_requests_in_progress", "Requests in progress.")
         self.refusals = counter("refusals", "Requests refused, by the code of the problem.", "code")
         self.slow = counter("slow_requests", "Requests that took longer than SOFTKV_SLOW_MS.")
-        self.places = gauge("places_taken", "Calls under way, by the kind of place.", "kind")
+        self.places = gauge("places_taken", "Admission slots in use, by kind.", "kind")
 
-        self.depth = gauge("queue_depth", "What waits now: texts to encode, questions to scan for.", "queue")
-        self.waits = histogram("queue_wait_seconds", "How long a request waited for its turn.", "queue")
-        self.sizes = histogram("batch_size", "Texts, or questions, that ran together.", "queue", buckets=SIZES)
-        self.stages = histogram("stage_duration_seconds", "How long a stage took, a batch at a time.", "stage")
-        self.texts = counter("encoder_texts", "Texts that were encoded.")
-        self.tokens = counter("encoder_tokens", "Tokens that the encoder read.")
+        self.depth = gauge("queue_depth", "Items that wait: texts to encode, questions to scan for.", "queue")
+        self.waits = histogram("queue_wait_seconds", "The time that a request waited for its turn.", "queue")
+        self.sizes = histogram("batch_size", "Texts, or questions, in one batch.", "queue", buckets=SIZES)
+        self.stages = histogram("stage_duration_seconds", "The duration of a stage, per batch.", "stage")
+        self.texts = counter("encoder_texts", "Texts encoded.")
+        self.tokens = counter("encoder_tokens", "Tokens read by the encoder.")
         self.variation = histogram(
-            "certificate_total_variation", "What certificates promise of answers.", "method", buckets=VARIATIONS
+            "certificate_total_variation",
+            "Upper bounds of the total variation in certificates of answers.",
+            "method",
+            buckets=VARIATIONS,
         )
 
         self.collections = gauge("collections", "Collections.")
         self.documents = gauge("documents", "Documents that can be attended to, in all collections.")
-        self.keys = gauge("document_keys", "Keys that they have.")
-        self.ranges = gauge("ranges", "Ranges of which all, fewer or none of the copies are ready.", "copies")
+        self.keys = gauge("document_keys", "Keys of all these documents.")
+        self.ranges = gauge("ranges", "Ranges whose copies are all, partly or not at all ready.", "copies")
         self.slot_ranges = gauge("slot_ranges", "Ranges that a slot has ready.", "slot")
-        self.slot_keys = gauge("slot_keys", "Keys that live in them.", "slot")
+        self.slot_keys = gauge("slot_keys", "Keys in the ranges of a slot that can be attended to.", "slot")
         self.slot_lag = gauge("slot_lag_versions", "Versions that a slot is behind the store.", "slot")
-        self.stored = gauge("storage_bytes", "What is on the disk: the database, its log, other files.", "part")
-        self.room = gauge("disk_free_bytes", "Room on the disk of the data directory.")
+        self.stored = gauge("storage_bytes", "Bytes on the disk: the database, its log, other files.", "part")
+        self.room = gauge("disk_free_bytes", "Free bytes on the disk of the data directory.")
         self.disk = gauge("disk_size_bytes", "Size of that disk.")
-        self.full = gauge("disk_full", "1 where the last write was refused for want of room.")
-        self.ready = gauge("ready", "1 where /readyz says so.")
-        self.damaged = gauge("damage", "What /readyz names as failed: collections, the file, an encoder.")
-        self.keys_file = gauge("keys_file_usable", "0 where the file of keys cannot be read anew, so older ones stay.")
+        self.full = gauge("disk_full", "1 if the last write was refused because the disk is full.")
+        self.ready = gauge("ready", "1 if /readyz answers ready.")
+        self.damaged = gauge("damage", "The number of failures in /readyz: collections, the file, an encoder.")
+        self.keys_file = gauge(
+            "keys_file_usable", "0 if the key file cannot be read again, so that the older keys stay valid."
+        )
         gauge("build_info", "The version.", "version").labels(version("softkv")).set(1)
 
         for code in (*TABLE, *OF_STATUS.values()):  # from the start, so that the first refusal is an increase
@@ -91,14 +96,14 @@ class Meters:
         self._slots = set[str]()
         self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
-    def of(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    def series_of(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
         """Return the counter and the histogram of requests with this method, route and status."""
         method = method if method in METHODS else "other"
-        found = self._series.get((method, route, status))
-        if found is None:
-            found = self.requests.labels(method, route, status), self.seconds.labels(method, route)
-            self._series[method, route, status] = found
-        return found
+        series = self._series.get((method, route, status))
+        if series is None:
+            series = self.requests.labels(method, route, status), self.seconds.labels(method, route)
+            self._series[method, route, status] = series
+        return series
 
     def record_wait(self, queue: Queue, seconds: float) -> None:
         """Record how long a request waited in a queue."""
@@ -121,26 +126,26 @@ class Meters:
         self.variation.labels(method).observe(total_variation)
 
     def set_cluster(self, shards: ClusterStatus) -> None:
-        """Slots hold this now; what is not known is NaN, and slots that are gone have no series."""
+        """Set the metrics of slots. Unknown numbers are NaN, and slots that have gone have no series."""
         counts = {"all": shards.whole, "fewer": shards.fewer, "none": shards.unheld}
         for copies, count in counts.items():
-            self.ranges.labels(copies).set(_known(count))
+            self.ranges.labels(copies).set(_or_nan(count))
         for slot in shards.slots:
             self.slot_ranges.labels(slot.name).set(slot.ranges)
-            self.slot_keys.labels(slot.name).set(_known(slot.keys))
-            self.slot_lag.labels(slot.name).set(_known(slot.lag))
-        there = {slot.name for slot in shards.slots}
-        for gone in self._slots - there:
+            self.slot_keys.labels(slot.name).set(_or_nan(slot.keys))
+            self.slot_lag.labels(slot.name).set(_or_nan(slot.lag))
+        current = {slot.name for slot in shards.slots}
+        for gone in self._slots - current:
             for series in (self.slot_ranges, self.slot_keys, self.slot_lag):
                 series.remove(gone)
-        self._slots = there
+        self._slots = current
 
 
-def _known(count: int | None) -> float:
+def _or_nan(count: int | None) -> float:
     return math.nan if count is None else count
 
 
-FLUSH_SECONDS = 2.0  # spans that are not sent by then are lost
+FLUSH_SECONDS = 2.0  # spans not sent by then are lost
 UNNAMED = "unknown_service"
 QUIET = frozenset(("/livez", "/readyz", "/metrics"))  # polled every few seconds
 
@@ -150,10 +155,10 @@ class TracingMissing(RuntimeError):
 
 
 class Tracing:
-    """Makes an OpenTelemetry span of each answered request, with a child span of each stage. Other threads send them.
+    """A recorder of OpenTelemetry spans: one per request, with a child span per stage. Other threads send them.
 
     A request with `traceparent` joins that trace. A span has the method, the route, the status, the collection and its
-    size, the request's id and the name of the key. It has no path, query, header or text.
+    size, the id of the request and the name of the key. It has no path, query, header or text.
     """
 
     def __init__(self, exporter: SpanExporter) -> None:
@@ -191,9 +196,9 @@ class Tracing:
         request: RequestTrace,
         started: float,
         ended: float,
-        said: dict[str, Any],
+        details: dict[str, Any],
     ) -> None:
-        """Record an answered request; the instants are of `time.perf_counter`."""
+        """Record an answered request; the times are of `time.perf_counter`."""
         if route in QUIET:
             return
         from opentelemetry import trace
@@ -214,13 +219,13 @@ class Tracing:
             "softkv.request_id": state.get("request_id"),
             "softkv.key": getattr(state.get("holder"), "name", None),
             "softkv.code": state.get("refused"),
-            **{f"softkv.{name}": each for name, each in said.items()},
+            **{f"softkv.{name}": value for name, value in details.items()},
         }
         span = self._tracer.start_span(
             f"{method} {route}",
             context=TraceContextTextMapPropagator().extract(sent),
             kind=trace.SpanKind.SERVER,
-            attributes={name: each for name, each in about.items() if each is not None},
+            attributes={name: value for name, value in about.items() if value is not None},
             start_time=to_epoch(started),
         )
         if status // 100 == 5:
@@ -243,7 +248,7 @@ log = structlog.get_logger("softkv")
 
 
 class TelemetryMiddleware:
-    """Counts, times and traces requests by route, so that ids and names make no series and no span of their own.
+    """A middleware that counts, times and traces requests by route. Ids and names get no series or span of their own.
 
     Args:
         slow_ms: slower requests are logged with their stage timings, never with their content.
@@ -282,22 +287,24 @@ class TelemetryMiddleware:
     ) -> None:
         state = scope.get("state", {})
         route = route_of(scope)
-        requests, seconds = self._meters.of(scope["method"], route, status)
+        requests, seconds = self._meters.series_of(scope["method"], route, status)
         requests.inc()
         if not lasts:  # an event stream lasts as long as its client listens
             seconds.observe(ended - started)
         if (code := state.get("refused")) is not None:
             self._meters.refusals.labels(code).inc()
         about = {"collection": scope.get("path_params", {}).get("name"), "documents": trace.documents}
-        said = {name: each for name, each in about.items() if each is not None}
+        details = {name: value for name, value in about.items() if value is not None}
         if not lasts and 0 < self._slow_ms < (ended - started) * 1e3:
             self._meters.slow.inc()
-            _log_slow(scope, route, status, trace, ended - started, said)
+            _log_slow(scope, route, status, trace, ended - started, details)
         if self._tracing is not None:
-            self._tracing.record(scope, route, status, trace, started, ended, said)
+            self._tracing.record(scope, route, status, trace, started, ended, details)
 
 
-def _log_slow(scope: Scope, route: str, status: int, trace: RequestTrace, seconds: float, said: dict[str, Any]) -> None:
+def _log_slow(
+    scope: Scope, route: str, status: int, trace: RequestTrace, seconds: float, details: dict[str, Any]
+) -> None:
     holder: Holder | None = scope.get("state", {}).get("holder")
     log.warning(
         "slow request",
@@ -306,7 +313,7 @@ def _log_slow(scope: Scope, route: str, status: int, trace: RequestTrace, second
         status=status,
         took_ms=round(seconds * 1e3, 2),
         stages_ms={name: round(timing.seconds * 1e3, 2) for name, timing in trace.timings.items()},
-        **said,
+        **details,
         **({} if holder is None else {"key": holder.name}),
     )
 

@@ -1,4 +1,4 @@
-"""Warm-up: the service makes a first call of every kind itself, so that later calls find everything loaded."""
+"""Warm-up: the service makes a first call of every kind itself, so that everything is loaded for later calls."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Call = tuple[str, dict[str, Any]]
 
 
 async def warm(app: FastAPI, catalogue: Catalogue) -> None:
-    """Make the calls without metrics, logs and access checks; their responses are ignored."""
+    """Make the first calls, without metrics, logs and access checks; their responses are ignored."""
     await asyncio.to_thread(catalogue.warm)
     # Each thread gets its stack and its buffers for matrix products now: without memory, the BLAS under NumPy would
     # end the process later.
@@ -45,7 +45,7 @@ async def warm(app: FastAPI, catalogue: Catalogue) -> None:
 
 
 def _work(barrier: Barrier) -> None:
-    """Multiply matrices while all other threads do."""
+    """Multiply matrices at the same time as all other threads."""
     square = np.ones((SIDE, SIDE))
     try:
         barrier.wait(BARRIER_SECONDS)

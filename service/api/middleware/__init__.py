@@ -1,1 +1,1 @@
-"""What every request goes through before a route is found; each layer says no more than what it alone can see."""
+"""The middleware of every request, before its route is known. Each layer checks only what the raw request shows."""

@@ -16,7 +16,7 @@ from service.api.problems.errors import APIError, Forbidden, HostRefused, KeyRef
 from service.api.problems.handlers import problem_response
 
 Reach = Literal["collection", "collections", "everything", "nothing"]
-"""The data a call is about: the collection in its path, the collections of its caller, all data, or no data."""
+"""The data of a call: the collection in its path, the collections of its caller, all data, or none."""
 
 NO_KEY = "this service asks for a key: send it as Authorization: Bearer <key> or X-API-Key: <key>"
 ANONYMOUS = "anonymous"  # the caller of a request without a key
@@ -29,11 +29,12 @@ MCP = "/mcp"
 
 
 class AccessMiddleware:
-    """Finds what a caller may do; routes compare it with what they declare. A missing key is a 401 at once.
+    """A middleware that determines the level of a caller; routes compare it with the level that they require.
 
     The page, probes and docs, outside `/v1` and `/mcp`, need no key. Calls need none if the service has no keys, or if
-    `anonymous` says what callers without a key may do. Requests without a valid key are answered only under names of
-    this service (`hosts`), so that a foreign web page cannot reach it through DNS rebinding.
+    `anonymous` sets a level for callers without a key. Otherwise a call without a key is a 401. Requests without a
+    valid key are answered only under names of this service (`hosts`), so that a foreign web page cannot reach it
+    through DNS rebinding.
 
     The request's state gets `holder` (level, collections and the name for logs) and `caller`, a digest that tells
     callers apart.
@@ -76,7 +77,7 @@ class AccessMiddleware:
 
 
 def caller_of(scope: Scope) -> str:
-    """Return what tells callers apart: the digest of the key, or the client address if there is no key."""
+    """Return the identity of a caller: the digest of its key, or its client address if it has none."""
     caller: str = scope["state"].get("caller", ANONYMOUS)
     client = scope.get("client")
     return f"{ANONYMOUS} at {client[0]}" if caller == ANONYMOUS and client else caller
@@ -125,15 +126,15 @@ def may(scope: Scope, needed: Level) -> bool:
 
 
 class Hosts:
-    """The host names that are accepted in requests without a key: any IP address, and the names in `own` and `allowed`.
+    """The host names that are accepted in requests without a key: any IP address, `names` and `allowed`.
 
     `*` in `allowed` accepts every name.
     """
 
-    def __init__(self, *, own: Iterable[str], allowed: Iterable[str]) -> None:
+    def __init__(self, *, names: Iterable[str], allowed: Iterable[str]) -> None:
         allowed = set(allowed)
         self._any = "*" in allowed
-        self._names = frozenset(_plain(name) for name in (LOOPBACK, *own, *allowed) if name)
+        self._names = frozenset(_plain(name) for name in (LOOPBACK, *names, *allowed) if name)
 
     def check(self, headers: Headers) -> None:
         """Check the Host header.
@@ -159,7 +160,7 @@ class Hosts:
 def machine_names(hostname: str) -> set[str]:
     """Return the names of a machine: full, short, and for mDNS.
 
-    No resolver is asked: the network may be slow, and must not decide which names this service trusts.
+    The function does not query a resolver: the network may be slow, and must not decide which names the service trusts.
     """
     short = _plain(hostname).partition(".")[0]
     return {hostname, short, f"{short}.local"} if short not in ("", LOOPBACK) else set()
@@ -183,11 +184,11 @@ EXPOSED = ("X-Request-ID", "Retry-After", "Idempotency-Replayed")
 
 
 def answer_origins(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
-    """Wrap the application in CORS for pages of these origins; `*` is any, and an empty list changes nothing.
+    """Wrap the application in CORS for pages of these origins; `*` is any origin. An empty list changes nothing.
 
-    It surrounds everything that may refuse: a browser hides responses without these headers, and sends preflights
-    without the key. A key is a header that the page itself sends, never a cookie: so every header is allowed, and
-    credentials are not.
+    CORS must be the outermost layer: a browser hides responses without its headers, and sends preflights without the
+    key. A key is a header that the page itself sends, never a cookie. So every header is allowed, and credentials are
+    not.
     """
     if not origins:
         return app
@@ -196,13 +197,13 @@ def answer_origins(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
         allow_origins=origins,
         allow_methods=METHODS,
         allow_headers=["*"],
-        allow_private_network="*" not in origins,  # a named origin is trusted with a service on a private address
+        allow_private_network="*" not in origins,  # a listed origin is trusted with a service on a private address
         expose_headers=EXPOSED,
     )
 
 
 def is_foreign(headers: Headers, origins: Sequence[str]) -> bool:
-    """Return whether a web page of an origin that is not allowed sends this. Other clients send no Origin."""
+    """Return whether a web page of an origin that is not allowed sent the request. Other clients send no Origin."""
     origin = headers.get("origin", "").lower()
     same = origin.partition("://")[2] == headers.get("host", "").lower()
     return bool(origin) and not same and origin not in origins and "*" not in origins

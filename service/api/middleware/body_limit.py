@@ -15,15 +15,15 @@ from service.api.problems.handlers import problem_response
 from service.scheduling import CALLER, FairSemaphore
 
 HEAVY = 3
-"""How many requests that need much memory run at once; one caller gets at most all but one of these turns."""
+"""The number of requests that need much memory and may run at once. One caller may have at most all but one of them."""
 BODIES = 8
-"""How many bodies of the maximum size may be in memory at once."""
+"""The number of bodies of the maximum size that may be in memory at once."""
 
 
 class BodyLimitMiddleware:
-    """Refuses bodies over `max_body_bytes` (413), unless the route lifts the limit, as that of NDJSON streams does.
+    """A middleware that refuses bodies over `max_body_bytes` (413), unless the route lifts the limit.
 
-    It puts `body_limit`, `admission` and `heavy_turn` into the request's state.
+    The route of NDJSON streams does. The request's state gets `body_limit`, `admission` and `heavy_turn`.
     """
 
     def __init__(self, app: ASGIApp, *, max_body_bytes: int, admission: Admission) -> None:
@@ -51,7 +51,7 @@ class BodyLimitMiddleware:
             heavy_turn.end()
 
 
-def _declared(headers: Headers) -> int:
+def _content_length(headers: Headers) -> int:
     length = headers.get("content-length", "0")
     if not length.isdecimal():
         raise LengthRequired(f"Content-Length is {length!r}: send the number of bytes, or a chunked body")
@@ -59,7 +59,7 @@ def _declared(headers: Headers) -> int:
 
 
 class BodyLimit:
-    """Reads the body of one request, at most `max_bytes` unless the route has lifted the limit.
+    """The body of one request, limited to `max_bytes` unless the route lifts the limit.
 
     Attributes:
         has_body: whether the request declares a body.
@@ -67,7 +67,7 @@ class BodyLimit:
 
     def __init__(self, receive: Receive, headers: Headers, *, max_bytes: int, bodies: CallerShares) -> None:
         self._receive = receive
-        self._declared = _declared(headers)
+        self._declared = _content_length(headers)
         self._max_bytes: int | None = max_bytes
         self._advice = "send fewer documents at a time, or application/x-ndjson, which has no limit"
         self._received = 0

@@ -24,9 +24,9 @@ POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancesto
 
 
 class RequestIdMiddleware:
-    """The outermost middleware: sets the request's id and the headers of every response, and logs the request.
+    """The outermost middleware: it sets the request id and the headers of every response, and logs the request.
 
-    The id is taken from X-Request-ID or made. It is returned, and in every line of the log.
+    The id comes from X-Request-ID, or is random. It is returned to the client, and is in every line of the log.
 
     Args:
         frame_ancestors: origins that may show this service's pages in a frame, as in a Content-Security-Policy.
@@ -83,9 +83,9 @@ UNREADABLE = "unreadable"  # key in a request's state: the error that the server
 
 
 class RequestValidationMiddleware:
-    """Refuses requests that two parsers could read differently, with 400 and before anything else.
+    """A middleware that refuses (400) requests that two parsers could read differently.
 
-    A target with scheme and host is replaced by its path and Host.
+    It replaces a target with scheme and host by its path and Host.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -143,7 +143,7 @@ def _check_path(path: str, raw: bytes) -> None:
 
 
 def _check_length(headers: Headers, http_version: str) -> None:
-    """Raise AmbiguousLength as RFC 9112, 6.1 asks: a proxy may use the other length and smuggle a request."""
+    """Raise AmbiguousLength according to RFC 9112, 6.1: a proxy may use the other length and smuggle a request."""
     if "transfer-encoding" not in headers:
         return
     if "content-length" in headers:
@@ -156,7 +156,7 @@ def _check_length(headers: Headers, http_version: str) -> None:
 
 
 class HeadMiddleware:
-    """Answers HEAD like GET; the HTTP server leaves the body out."""
+    """A middleware that answers HEAD like GET; the HTTP server leaves the body out."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

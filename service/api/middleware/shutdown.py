@@ -14,7 +14,7 @@ from service.api.problems.errors import ServiceStopping
 from service.api.problems.handlers import problem_response
 
 STREAM_SECONDS = 1.5
-"""How long a stream may go on with its current part."""
+"""The time in which a stream must finish its current part."""
 
 T = TypeVar("T")
 
@@ -42,7 +42,10 @@ class Call:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Mark the call as waiting for a nested call to this service, which is cancelled in its place."""
+        """Mark the call as waiting for a nested call to this service.
+
+        The shutdown then cancels the nested call instead.
+        """
         self._waits = True
         try:
             yield
@@ -118,7 +121,7 @@ class Shutdown:
         return await _unless(self.begun, work)
 
     async def until_late(self, work: Awaitable[T]) -> T:
-        """Return the result of a part of a stream that should be finished: the shutdown waits `STREAM_SECONDS` for it.
+        """Return the result of a part of a stream that should be finished. The shutdown waits `STREAM_SECONDS` for it.
 
         Raises:
             ServiceStopping: the part took longer.
@@ -149,7 +152,10 @@ CLOSE = (b"connection", b"close")
 
 
 class ShutdownMiddleware:
-    """Tracks every call, and answers those that the shutdown stops. The request's state holds the `Call` as `call`."""
+    """A middleware that tracks every call, and answers the calls that the shutdown stops.
+
+    The request's state holds the `Call` as `call`.
+    """
 
     def __init__(self, app: ASGIApp, *, shutdown: Shutdown) -> None:
         self._app = app
@@ -198,4 +204,4 @@ class ShutdownMiddleware:
 def _reason(call: Call, scope: Scope) -> str:
     if call.awaits_body:
         return UNTOUCHED
-    return UNCERTAIN if getattr(scope.get("route"), "needed", None) == "write" else GIVEN_UP
+    return UNCERTAIN if getattr(scope.get("route"), "required_level", None) == "write" else GIVEN_UP

@@ -1,1 +1,1 @@
-"""What a call may answer instead of what was asked for: one `table` of refusals, and the forms that are made of it."""
+"""The refusals of calls: a `table` of all of them, and their form on the wire."""

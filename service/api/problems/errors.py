@@ -40,7 +40,7 @@ class ConnectionsFull(APIError):
 
 
 class NoDescriptors(APIError):
-    """The process has no file descriptors left."""
+    """The process cannot open more files or connections."""
 
 
 class LengthRequired(APIError):
@@ -64,7 +64,7 @@ class MalformedHost(APIError):
 
 
 class HostRefused(APIError):
-    """The Host header is not a name of this service, and there is no key."""
+    """The Host header is not a name of this service, and the request has no key."""
 
 
 class OriginRefused(APIError):

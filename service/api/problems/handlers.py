@@ -26,7 +26,7 @@ from service.api.problems.table import CODES, HEADERS, OF_STATUS, TABLE, openai_
 from service.retrieval import CollectionNotFound, Flaw, InvalidContent
 from service.scheduling import BODIES
 
-# pydantic's error types → messages; the service's own validators bring their own
+# pydantic's error types → messages; the validators of the service have their own messages
 WORDS = {
     "missing": "this field is needed",
     "extra_forbidden": "there is no such field here: leave it out",
@@ -57,9 +57,9 @@ RENAMED = {
     "answered": "answered gave way to verdict, which the evidence of every answer has: leave it out",
 }
 REMOVED = {"basis": "low-bit codes were removed, and basis with them: leave it out"}
-"""Fields that a collection had as well as a question."""
+"""Removed fields, which a collection had as well as a question."""
 QUESTION = {"query", "queries", "questions"}
-"""Fields that mark a body as a question; only there are old names of fields explained."""
+"""Fields that mark a body as a question. Only in questions are old names of fields explained."""
 
 
 def flaws_of(errors: Iterable[Mapping[str, Any]], body: Any, *, of_document: bool = False) -> list[Flaw]:
@@ -75,10 +75,10 @@ def flaws_of(errors: Iterable[Mapping[str, Any]], body: Any, *, of_document: boo
         owner = path[:-1]
         in_document = not owner if of_document else len(owner) == 2 and owner[0] == "documents"
         if error["type"] == "extra_forbidden" and in_document:
-            return NO_FIELD_OF_A_DOCUMENT.format(name=_shown(path[-1]))
+            return NO_FIELD_OF_A_DOCUMENT.format(name=_short_text(path[-1]))
         if error["type"] == "extra_forbidden" and path[-1] in REMOVED:
             return REMOVED[path[-1]]
-        return (is_question and _renamed(error)) or words_of(error)
+        return (is_question and _rename_hint(error)) or words_of(error)
 
     return [Flaw(_pointer(error["loc"], body), words(error)) for error in errors]
 
@@ -87,18 +87,18 @@ def words_of(error: Mapping[str, Any]) -> str:
     """Return the message for one of pydantic's errors."""
     if error["type"] not in WORDS:
         return str(error["msg"])
-    return WORDS[error["type"]].format_map({**error.get("ctx", {}), "came": _shown(error.get("input"))})
+    return WORDS[error["type"]].format_map({**error.get("ctx", {}), "came": _short_text(error.get("input"))})
 
 
-def _renamed(error: Mapping[str, Any]) -> str | None:
-    """Return the hint for a field, or an entry of `include`, that was renamed; None if it was not."""
+def _rename_hint(error: Mapping[str, Any]) -> str | None:
+    """Return the hint for a renamed field or entry of `include`, or None for another one."""
     if error["type"] == "extra_forbidden":
         return RENAMED.get(str(error["loc"][-1]))
     named = error["type"] == "literal_error" and "include" in error["loc"] and error.get("input")
     return RENAMED.get(named) if isinstance(named, str) else None
 
 
-def _shown(value: Any) -> str:
+def _short_text(value: Any) -> str:
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
     text = json.dumps(value, ensure_ascii=False).encode(errors="replace").decode()
@@ -123,7 +123,7 @@ log = structlog.get_logger("softkv")
 
 MAX_FLAWS = 100
 MAX_NAMED = 20
-"""How many existing collections the error for a missing one names."""
+"""The maximum number of existing collections named in the error for a missing one."""
 NO_MEMORY = "there is no memory for this request now: try again, send less at a time, or give the service more"
 NO_DESCRIPTORS = (
     "the service has as many files and connections open as its system lets it: try again, close connections, or raise "
@@ -191,7 +191,7 @@ def validation_response(error: RequestValidationError, *, of_document: bool = Fa
 
 
 def allowed_methods(request: Request) -> str:
-    """Return the methods of all routes on a request's path; Starlette names those of one route only."""
+    """Return the methods of all routes on the path of a request; Starlette names those of one route only."""
     routes = [route for route in request.app.router.routes if not isinstance(route, Mount)]
     methods = [
         method
@@ -206,7 +206,7 @@ def allowed_methods(request: Request) -> str:
 def install(app: FastAPI) -> None:
     """Register handlers that answer every error as a problem."""
 
-    async def known_error(_: Request, error: Exception) -> Response:
+    async def table_error(_: Request, error: Exception) -> Response:
         return problem_response(error)
 
     async def no_collection(request: Request, error: Exception) -> Response:
@@ -236,21 +236,21 @@ def install(app: FastAPI) -> None:
         answer.headers.update(headers)
         return answer
 
-    async def disconnected(_: Request, __: Exception) -> Response:
+    async def client_disconnect(_: Request, __: Exception) -> Response:
         return Response(status_code=400)  # the client has disconnected
 
     async def runtime_error(request: Request, error: Exception) -> Response:
         if "can't start new thread" in str(error):  # a thread needs memory
             return problem_response(MemoryError())
-        return await unexpected(request, error)
+        return await answer_unexpected(request, error)
 
     async def os_error(request: Request, error: Exception) -> Response:
         if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
             log.error("no file descriptor is left", path=request.scope["path"], reason=str(error))
             return problem_response(NoDescriptors(NO_DESCRIPTORS))
-        return await unexpected(request, error)
+        return await answer_unexpected(request, error)
 
-    async def unexpected(request: Request, error: Exception) -> Response:
+    async def answer_unexpected(request: Request, error: Exception) -> Response:
         identifier = getattr(request.state, "request_id", "unknown")
         log.error("unexpected error", request_id=identifier, exc_info=error)
         return ProblemAnswer(
@@ -258,10 +258,10 @@ def install(app: FastAPI) -> None:
         )
 
     for kind in CODES:
-        app.add_exception_handler(kind, no_collection if kind is CollectionNotFound else known_error)
+        app.add_exception_handler(kind, no_collection if kind is CollectionNotFound else table_error)
     app.add_exception_handler(RequestValidationError, validation)
     app.add_exception_handler(HTTPException, http_error)
-    app.add_exception_handler(ClientDisconnect, disconnected)
+    app.add_exception_handler(ClientDisconnect, client_disconnect)
     app.add_exception_handler(OSError, os_error)
     app.add_exception_handler(RuntimeError, runtime_error)
-    app.add_exception_handler(Exception, unexpected)
+    app.add_exception_handler(Exception, answer_unexpected)

@@ -44,10 +44,12 @@ TABLE: Mapping[str, Refusal] = {
     "malformed_path": Refusal(400, "the path holds a control character, or is not UTF-8", api.MalformedPath),
     "ambiguous_length": Refusal(
         400,
-        "the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed",
+        "the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed",
         api.AmbiguousLength,
     ),
-    "malformed_host": Refusal(400, "no Host header or several; or one that is no host, and no key", api.MalformedHost),
+    "malformed_host": Refusal(
+        400, "a Host header that is missing, repeated or invalid, without a key", api.MalformedHost
+    ),
     "malformed_json": Refusal(400, "the body is not JSON", api.MalformedBody),
     "key_refused": Refusal(401, "no key, or an unknown one", api.KeyRefused, openai_code="invalid_api_key"),
     "forbidden": Refusal(403, "this key may only read, or is for other collections", api.Forbidden),
@@ -58,7 +60,9 @@ TABLE: Mapping[str, Refusal] = {
     # Only /mcp, which the OpenAPI file leaves to the description of the Model Context Protocol.
     "origin_refused": Refusal(403, None, api.OriginRefused),
     "not_presenter": Refusal(
-        403, "this is for who opened the room, or sent the row: their secret did not come with it", rooms.NotPresenter
+        403,
+        "only the caller that opened the room or sent the row may do this: the secret is missing or wrong",
+        rooms.NotPresenter,
     ),
     "collection_not_found": Refusal(
         404, "there is no such collection", (retrieval.CollectionNotFound, storage.CollectionMissing)
@@ -71,18 +75,20 @@ TABLE: Mapping[str, Refusal] = {
         openai_reason="no such model",
         openai_param="model",
     ),
-    "room_not_found": Refusal(404, "no room is open under that code: it is over, or never was", rooms.RoomNotFound),
+    "room_not_found": Refusal(
+        404, "no room with this code is open: it has ended, or never existed", rooms.RoomNotFound
+    ),
     "room_row_not_found": Refusal(404, "the room has no such row", rooms.RowNotFound),
-    "model_not_trained": Refusal(404, "the lab has no model of that id, or no longer", lab.ModelNotTrained),
-    "lab_busy": Refusal(409, "the lab trains a model, and one is at a time: try again", lab.LabBusy, repeat=True),
+    "model_not_trained": Refusal(404, "the lab has no model with this id, or no longer", lab.ModelNotTrained),
+    "lab_busy": Refusal(409, "the lab trains another model, and one at a time: try again", lab.LabBusy, repeat=True),
     "collection_conflict": Refusal(409, "the collection exists with other settings", retrieval.CollectionConflict),
     "documents_exist": Refusal(409, 'with `mode: "create"`, one of the documents exists', storage.DocumentsExist),
     "document_changed": Refusal(
-        409, "others kept changing the document meanwhile: try again", retrieval.DocumentChanged, repeat=True
+        409, "other writes changed the document at the same time: try again", retrieval.DocumentChanged, repeat=True
     ),
-    "room_taken": Refusal(409, "a room is open under that code", rooms.RoomTaken),
+    "room_taken": Refusal(409, "a room with this code is open", rooms.RoomTaken),
     "question_over": Refusal(
-        409, "that question is not the one that is open in the room, or its answer is shown", rooms.QuestionOver
+        409, "the question is not the open one of the room, or its answer is shown", rooms.QuestionOver
     ),
     # The HTTP server itself refuses an invalid length first.
     "length_required": Refusal(411, None, api.LengthRequired),
@@ -93,7 +99,7 @@ TABLE: Mapping[str, Refusal] = {
         openai_reason="the body has more bytes than the service takes",
     ),
     "too_much": Refusal(413, "more items than the service takes in one request", retrieval.TooLarge),
-    "room_full": Refusal(413, "the room holds as many rows, guesses, questions or bytes as it may", rooms.RoomFull),
+    "room_full": Refusal(413, "the room has its maximum of rows, guesses, questions or bytes", rooms.RoomFull),
     "unsupported_media_type": Refusal(
         415,
         "the body is not declared as a media type that this call takes",
@@ -102,7 +108,7 @@ TABLE: Mapping[str, Refusal] = {
     ),
     "invalid_content": Refusal(
         422,
-        "well-formed JSON with wrong content, or a name that cannot be; nothing was written",
+        "well-formed JSON with invalid content, or an invalid name; nothing was written",
         (
             retrieval.InvalidContent,
             storage.WidthMismatch,
@@ -113,44 +119,44 @@ TABLE: Mapping[str, Refusal] = {
             AttentionError,
         ),
         # OpenAI's clients get it for every 400, see `openai_status`.
-        openai_reason="the path, the Host, the body or its content is wrong; of the content, `param` says what",
+        openai_reason="the path, the Host, the body or its content is invalid; `param` names the field",
     ),
     "nothing_to_read": Refusal(
         422,
-        "a question is a text of which the encoder can read nothing: empty, blank, or of tokens that it does not know",
+        "a question is a text that the encoder cannot read: empty, blank, or only of unknown tokens",
         retrieval.NothingToRead,
     ),
     "idempotency_key_reused": Refusal(
-        422, "the Idempotency-Key came before, with another request: a new write wants a new one", storage.KeyReused
+        422, "the Idempotency-Key was used for another request: a new write needs a new key", storage.KeyReused
     ),
     "untraceable": Refusal(422, "the model cannot show its attention: all-MiniLM-L6-v2 can", encoding.Untraceable),
     "queue_full": Refusal(
         429,
-        "too many calls of this kind are under way: try again",
+        "too many calls of this kind are in progress: try again",
         api.QueueFull,
         repeat=True,
         openai_code="rate_limit_exceeded",
     ),
     "rooms_full": Refusal(
-        429, "as many rooms are open as may be, or as this caller may have", rooms.RoomsFull, repeat=True
+        429, "the maximum number of rooms is open, in the service or for this caller", rooms.RoomsFull, repeat=True
     ),
-    "listeners_full": Refusal(429, "as many listen to the room as may at once", rooms.ListenersFull, repeat=True),
+    "listeners_full": Refusal(429, "the room has its maximum number of listeners", rooms.ListenersFull, repeat=True),
     "library_missing": Refusal(
         501,
-        "this installation leaves out a library that is wanted: for the encoder, see /readyz; for the lab, torch",
+        "this installation lacks a library: of the encoder, see /readyz; of the lab, torch",
         (encoding.LibraryMissing, lab.LibraryNeeded),
-        openai_reason="this installation has no library for the model",
+        openai_reason="this installation lacks the library of the model",
     ),
     "mcp_missing": Refusal(501, None, api.MCPMissing),
     "backup_elsewhere": Refusal(
-        501, "what is stored lies in PostgreSQL, which makes its own backups", storage.BackupUnsupported
+        501, "the data is in PostgreSQL, which makes its own backups", storage.BackupUnsupported
     ),
     "encoder_unavailable": Refusal(
         503,
         "the encoder is still loading, or could not be loaded",
         (retrieval.EncoderUnavailable, encoding.EncodingError),
         repeat=True,
-        openai_reason="the model is still loading, or the service stops: try again",
+        openai_reason="the model is still loading, or the service is shutting down: try again",
     ),
     "collection_loading": Refusal(
         503,
@@ -160,17 +166,17 @@ TABLE: Mapping[str, Refusal] = {
     ),
     "shards_missing": Refusal(
         503,
-        "some of the collection's documents cannot be asked now: try again, or allow them to be missing",
+        "some documents of the collection are unavailable now: try again, or allow them to be missing",
         (retrieval.ShardsMissing, retrieval.SnapshotGone),
         repeat=True,
     ),
     "collection_damaged": Refusal(
         503,
-        "what is stored of the collection is not what was written: see /readyz",
+        "the stored collection differs from what was written: see /readyz",
         (retrieval.CollectionUnsound, storage.CollectionDamaged),
     ),
     "document_damaged": Refusal(
-        503, "the stored document is not what was written: write it anew or delete it", storage.DocumentDamaged
+        503, "the stored document differs from what was written: write it again or delete it", storage.DocumentDamaged
     ),
     "database_damaged": Refusal(503, "the database file is damaged: see /readyz", storage.DatabaseDamaged),
     "storage_failed": Refusal(503, "the database could not be read or written: see /readyz", storage.StorageFailed),
@@ -180,7 +186,7 @@ TABLE: Mapping[str, Refusal] = {
     "database_busy": Refusal(503, "another program holds the database: try again", storage.DatabaseBusy, repeat=True),
     "out_of_descriptors": Refusal(503, None, api.NoDescriptors, repeat=True),
     "out_of_memory": Refusal(
-        503, "there is no memory for this request now: try again, or send less", MemoryError, repeat=True
+        503, "the service lacks the memory for this request now: try again, or send less", MemoryError, repeat=True
     ),
     "training_failed": Refusal(503, None, lab.TrainingFailed),
     # Any call may get this, so no call's description lists it.
@@ -203,7 +209,7 @@ CODES: Mapping[type[Exception], str] = {
 
 @dataclass(frozen=True)
 class Header:
-    """A header that every refusal of a status carries, with its value and its description."""
+    """A header of every refusal with this status, with its value and its description."""
 
     name: str
     sent: str
@@ -213,11 +219,11 @@ class Header:
 
 def _retry_after(seconds: int) -> Header:
     schema = {"type": "integer", "minimum": 0}
-    return Header("Retry-After", str(seconds), "After how many seconds to try again.", schema)
+    return Header("Retry-After", str(seconds), "The number of seconds after which to try again.", schema)
 
 
 HEADERS: Mapping[int, Header] = {
-    401: Header("WWW-Authenticate", "Bearer", "How to send a key.", {"type": "string", "const": "Bearer"}),
+    401: Header("WWW-Authenticate", "Bearer", "The way to send a key.", {"type": "string", "const": "Bearer"}),
     429: _retry_after(1),
     503: _retry_after(2),
 }

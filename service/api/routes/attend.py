@@ -12,7 +12,7 @@ import orjson
 from fastapi import Request, Response
 
 from attention.lookup import Answer, Evidence, Verdict
-from service.api.document_json import reads, shape
+from service.api.document_json import required_detail, shape
 from service.api.events import Event, Events, event_responses
 from service.api.json import JSONAnswer
 from service.api.middleware.body_limit import wait_if_heavy
@@ -54,7 +54,7 @@ async def attend(name: NameInPath, body: AttendRequest, request: Request, runnin
         **{name: getattr(body, name) for name in OPTIONS},
         explained="explanation" in body.include,
         output="output" in body.include,
-        reads=reads(body.include),
+        reads=required_detail(body.include),
         read=None
         if body.read is None
         else soft_lookup.Aggregation(body.read.field, body.read.how, body.read.quantiles),
@@ -181,7 +181,7 @@ def shape_match(
     """A match → its answer: the id, numbers that belong to it, and the fields asked for."""
     if match.document is None:
         return {"id": match.id, **numbers}
-    return shape(match.document, include, vector_format, spoke=match.spoke, **numbers)
+    return shape(match.document, include, vector_format, best_key=match.spoke, **numbers)
 
 
 def _match(match: soft_lookup.Match, found: Answer, include: Sequence[str], vector_format: str) -> dict[str, Any]:
@@ -224,12 +224,16 @@ async def sweep(name: NameInPath, body: SweepRequest, request: Request, running:
         running.catalogue.collection(name),
         body.query,
         body.temperatures,
-        Options(**{name: getattr(body, name) for name in SWEEP_OPTIONS}, reads=reads(body.include, least="texts")),
+        Options(
+            **{name: getattr(body, name) for name in SWEEP_OPTIONS}, reads=required_detail(body.include, least="texts")
+        ),
     )
     return JSONAnswer(
         {
             "matches": [
-                shape(match.document, body.include, body.vector_format, spoke=match.spoke, similarity=match.similarity)
+                shape(
+                    match.document, body.include, body.vector_format, best_key=match.spoke, similarity=match.similarity
+                )
                 for match in swept.matches
             ],
             "temperatures": [

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from service.api.document_json import sent
+from service.api.document_json import parse_document
 from service.api.json import CompressedAnswer
 from service.api.problems.table import ANSWERING, ENCODING, WITH_BODY, refusals
 from service.api.routes.attend import shape_match, shape_result
@@ -45,7 +45,7 @@ async def compare(name: NameInPath, body: CompareRequest, request: Request, runn
 )
 async def compare_rows(body: CompareRowsRequest, request: Request, running: Running) -> Response:
     """The rows are asked as a collection of the same documents would be; nothing is stored."""
-    rows = [sent(str(i) if row.id is None else row.id, row) for i, row in enumerate(body.rows, start=1)]
+    rows = [parse_document(str(i) if row.id is None else row.id, row) for i, row in enumerate(body.rows, start=1)]
     options = Options(temperature=body.temperature, top_k=body.top_k, null=body.null, output=True)
     compared = await queries.compare_rows(running.catalogue.encoder, rows, body.query, options)
     return CompressedAnswer(_shape(compared), request)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
 
-from service.api.document_json import reads, said, sent, shape
+from service.api.document_json import field_values, parse_document, required_detail, shape
 from service.api.json import NDJSON, JSONAnswer
 from service.api.middleware.body_limit import wait_if_heavy
 from service.api.problems.table import ASKING, OF_A_COLLECTION, OF_DOCUMENTS, WITH_BODY, WRITING, refusals
@@ -64,7 +64,7 @@ async def post_documents(name: NameInPath, body: DocumentBatch, running: Running
             f"{len(body.documents)} documents came, this service takes {running.max_documents} in one JSON body: send "
             "them in parts, or as application/x-ndjson",
         )
-    documents = [sent(document.id, document) for document in body.documents]
+    documents = [parse_document(document.id, document) for document in body.documents]
     pointers = [f"/documents/{i}" for i in range(len(documents))]
 
     def answer(written: WriteResult) -> Response:
@@ -94,7 +94,7 @@ async def query_documents(name: NameInPath, body: DocumentQuery, request: Reques
         after=after,
         limit=body.limit,
         count=body.count,
-        vectors=reads(body.include) == "vectors",
+        vectors=required_detail(body.include) == "vectors",
     )
 
     def shaped() -> Any:
@@ -179,7 +179,7 @@ async def put_document(
         return JSONAnswer({"upserted": 1, "truncated": written.truncated}, status_code=200 if written.replaced else 201)
 
     collection, once = running.catalogue.collection(name), repeatable.once(answer)
-    return answer(await store.upsert(collection, [sent(id, body)], [""], once=once))
+    return answer(await store.upsert(collection, [parse_document(id, body)], [""], once=once))
 
 
 @router.patch(
@@ -202,7 +202,7 @@ async def patch_document(
     def answer(written: WriteResult) -> Response:
         return JSONAnswer({"upserted": 1, "truncated": written.truncated})
 
-    changes = said(body, body.model_fields_set)
+    changes = field_values(body, body.model_fields_set)
     collection, once = running.catalogue.collection(name), repeatable.once(answer)
     return answer(await store.patch_document(collection, id, changes, once=once))
 

@@ -111,7 +111,7 @@ async def metrics(request: Request, running: Running) -> Response:
     No series is of a collection, a document or a caller. Those of slots are as many as the cluster has.
     """
     meters: Meters = request.app.state.meters
-    for kind, taken in request.app.state.admission.taken.items():
+    for kind, taken in request.app.state.admission.slots_in_use.items():
         meters.places.labels(kind).set(taken)
     keys = request.app.state.keyring.file
     meters.keys_file.set(keys is None or keys.flaw is None)

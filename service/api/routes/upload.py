@@ -18,7 +18,7 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from service.api.body import media_type, parse, refuse_encoded
-from service.api.document_json import sent
+from service.api.document_json import parse_document
 from service.api.json import NDJSON, ndjson
 from service.api.middleware.shutdown import Shutdown
 from service.api.problems.errors import BodyTooLarge, MalformedBody
@@ -169,7 +169,7 @@ def _read(batch: Mapping[int, bytes]) -> tuple[dict[int, SentDocument], dict[int
         except ValidationError as error:
             flawed[number] = flaws_of(error.errors(include_url=False), content, of_document=True)
         else:
-            documents[number] = sent(document.id, document)
+            documents[number] = parse_document(document.id, document)
     return documents, flawed
 
 

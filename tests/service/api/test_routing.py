@@ -66,7 +66,7 @@ def test_every_call_declares_the_kind_of_its_place():
     kinds: dict[str, set[str]] = {}
     for context in iter_route_contexts(create_app(Settings(encoder="none")).routes):
         route = context.original_route
-        if isinstance(route, GuardedRoute) and route.needed != "none":
+        if isinstance(route, GuardedRoute) and route.required_level != "none":
             assert declared_kind(route) is not None, (
                 f"{context.methods} {context.path} declares no kind: give it a takes()"
             )

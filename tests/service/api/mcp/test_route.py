@@ -206,7 +206,7 @@ def test_no_message_takes_a_place_of_its_own(keyed: RunningService) -> None:
 
     with keyed.full():
         Way(keyed.url, headers=as_("all")).speak(talking)
-    assert set(keyed.app.state.admission.taken.values()) == {0}
+    assert set(keyed.app.state.admission.slots_in_use.values()) == {0}
 
 
 def test_without_the_library_it_is_a_501_that_says_what_to_install(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:

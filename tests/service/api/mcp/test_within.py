@@ -83,16 +83,16 @@ def stalled(tmp_path) -> Iterator[Stalled]:
 def test_who_hangs_up_gives_the_place_back_but_a_write_goes_on(stalled: Stalled, version: str) -> None:
     places = stalled.running.app.state.admission
     with stalled.post(LIST, version):
-        until(lambda: places.taken["read"] == 1)
+        until(lambda: places.slots_in_use["read"] == 1)
     until(lambda: stalled.events == ["find begun", "find ended"])
-    until(lambda: places.taken["read"] == 0)
+    until(lambda: places.slots_in_use["read"] == 0)
     with stalled.post(STORE, version):
-        until(lambda: places.taken["write"] == 1)
+        until(lambda: places.slots_in_use["write"] == 1)
     with stalled.running.client() as client:
         client.get("/livez")
         stalled.running.call_soon(stalled.go_on.set)
         until(lambda: stalled.events[2:] == ["put begun", "put done"])
-    until(lambda: places.taken["write"] == 0)
+    until(lambda: places.slots_in_use["write"] == 0)
     until(lambda: stalled.running.app.state.shutdown.calls == 0)
 
 

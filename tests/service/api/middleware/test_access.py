@@ -34,7 +34,7 @@ MALFORMED = [
     "localhost#", "localhost?", '"localhost"', "localhost:８０".encode().decode("latin-1"),
 ]  # fmt: skip
 FOREIGN = {"host": "evil.example"}
-HOSTS = Hosts(own=("softkv.internal", *machine_names("box.corp.example")), allowed=("search.example",))
+HOSTS = Hosts(names=("softkv.internal", *machine_names("box.corp.example")), allowed=("search.example",))
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def test_other_names_are_not(host):
 
 @pytest.mark.parametrize("host", MALFORMED)
 def test_what_is_no_host_is_refused_whatever_is_allowed(host):
-    for hosts in (HOSTS, Hosts(own=(), allowed=("*",))):
+    for hosts in (HOSTS, Hosts(names=(), allowed=("*",))):
         with pytest.raises(MalformedHost):
             hosts.check(header(host))
 
@@ -124,9 +124,9 @@ def test_several_are_refused_and_none_is_no_name_of_ours():
 
 def test_a_star_is_any_name():
     for host in (*OURS, *OTHERS):
-        Hosts(own=(), allowed=("*",)).check(header(host))
+        Hosts(names=(), allowed=("*",)).check(header(host))
     with pytest.raises(HostRefused):
-        Hosts(own=("*",), allowed=()).check(header("evil.example"))
+        Hosts(names=("*",), allowed=()).check(header("evil.example"))
 
 
 @pytest.mark.parametrize(

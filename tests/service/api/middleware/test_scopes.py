@@ -87,13 +87,13 @@ def call(client, route: GuardedRoute, collection: str, key: str):
 def test_a_key_for_some_collections_is_kept_to_them(client, name):
     route = ROUTES[name]
     for key in ("docs", "docs-reader"):
-        may = route.needed != "write" or key == "docs"
+        may = route.required_level != "write" or key == "docs"
         if route.reach == "collection":
             for collection in ("other", "doc", "Docs-a", "none", "xdocs-", "%64oc"):
                 refused = call(client, route, collection, key)
                 assert (refused.status_code, refused.json()["code"]) == (403, "forbidden"), (key, collection)
                 assert not may or "begin with 'docs-'" in refused.json()["detail"]
-        own = call(client, route, "docs-missing" if route.needed == "write" else "docs-a", key)
+        own = call(client, route, "docs-missing" if route.required_level == "write" else "docs-a", key)
         assert (own.status_code == 403) == (name in EVERYTHING or not may), (key, own.text)
         assert own.status_code not in (401, 500)
 

@@ -242,7 +242,7 @@ def test_a_flood_of_listeners_takes_no_place_of_those_who_ask(tmp_path):
         assert client.get("/v1/collections").status_code == 200
         stack.close()
         places = running.app.state.admission
-        until(lambda: not client.get("/v1/rooms/MATH").json()["listeners"] and not places.taken["listen"])
+        until(lambda: not client.get("/v1/rooms/MATH").json()["listeners"] and not places.slots_in_use["listen"])
         with listening(client, "/v1/rooms/MATH") as heard:
             assert next(heard)[0] == "room"
 
