@@ -27,7 +27,7 @@ from attention.lookup.shards import Shard
 from attention.lookup.shards.scan_result import ScanRequest, ScanResult
 from attention.lookup.shards.uncoded import TILE_ROWS
 from attention.lookup.softmax.distribution import SUPPORT, one_hot, sparse
-from attention.lookup.softmax.mixture import Mixture, Mixtures, known_only, mix_cases
+from attention.lookup.softmax.mixture import Mixture, Mixtures, mix_cases, mixture_without_tail
 
 MIN_ROWS_PER_CANDIDATE = 8
 """At most one row in this many is listed."""
@@ -182,7 +182,7 @@ def scan_and_look_up(
     """
     scan = shard.gather(request)
     candidates, counts, known = scan.candidates(questions), np.diff(scan.known_starts), scan.known
-    needed = candidates.deciding(known, counts, request.most)
+    needed = candidates.decisive_counts(known, counts, request.most)
     missing = needed - counts
     if (missing > 0).any():
         missing = np.maximum(missing, 0)
@@ -192,7 +192,7 @@ def scan_and_look_up(
         counts = counts + missing
     if (needed < 0).any():
         known = known[np.repeat(needed >= 0, counts)]
-    return scan, candidates.rescored(known, np.where(needed < 0, -1, counts))
+    return scan, candidates.rescore(known, np.where(needed < 0, -1, counts))
 
 
 def bound_weights(
@@ -231,7 +231,7 @@ def mix_coldest(question: Question, rescored: RescoredQuery, keys: int, temperat
     """Return the distribution with all weight on the best: softmax at temperature 0, or one_hot at any."""
     null = question.null_key(temperature, keys)
     distribution = one_hot(rescored.similarities, null, temperature, log_partition=question.normaliser == "softmax")
-    return known_only(distribution.weights, distribution.evidence, len(rescored.candidates))
+    return mixture_without_tail(distribution.weights, distribution.evidence, len(rescored.candidates))
 
 
 def mix_without_tail(question: Question, rescored: RescoredQuery, keys: int) -> Mixture:
@@ -240,7 +240,7 @@ def mix_without_tail(question: Question, rescored: RescoredQuery, keys: int) -> 
     if question.normaliser in SUPPORT and question.temperature > 0:
         null = question.null_key(question.temperature, keys)
         distribution = sparse(rescored.similarities, null, question.temperature, question.normaliser)
-        return known_only(distribution.weights, distribution.evidence, len(rescored.candidates))
+        return mixture_without_tail(distribution.weights, distribution.evidence, len(rescored.candidates))
     return mix_coldest(question, rescored, keys, question.temperature)
 
 

@@ -37,7 +37,7 @@ class Quantile:
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean, the standard deviation around it, and a bound on the mean's error; None if there is no finite bound."""
+    """A mean, the standard deviation around it, and a bound on the mean's error; None without a finite bound."""
 
     value: float
     deviation: float

@@ -1,1 +1,1 @@
-"""Keys, values and queries as bytes with a scale, and what the codes leave out."""
+"""Keys, values and queries as 8-bit codes with a scale, and bounds on the residuals that the codes leave out."""

@@ -17,13 +17,13 @@ import numpy as np
 from attention.dtypes import F32, F64
 
 MAX_SLACK = 1 / 64
-"""What later vectors may add by their lengths to a sum of largest eigenvalues, relative to it: 0.8 % of its root."""
+"""The share by which later vectors' lengths may increase a sum of largest eigenvalues: 0.8 % of its root."""
 
 
 def gram_matrices(one: F32, other: F32) -> F32:
     """Compute float32[2, d, d], XᵀX of each of two X float32[r, d]; r ≤ 1024, which is what their bounds allow for."""
     grams = np.empty((2, one.shape[1], one.shape[1]), dtype=np.float32)
-    # Vectors near float32's end overflow: what is then not finite bounds nothing, and is not used.
+    # Vectors near the end of float32's range overflow: a matrix that is not finite is not used as a bound.
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         for rows, gram in zip((one, other), grams, strict=True):
             np.matmul(rows.T, rows, out=gram)
@@ -32,7 +32,7 @@ def gram_matrices(one: F32, other: F32) -> F32:
 
 @dataclass(frozen=True, eq=False)
 class Residuals:
-    """The sum of what the codes of some vectors leave out.
+    """The sum of the residuals v − v̂ that the codes of some vectors leave out.
 
     Attributes:
         count: the number of vectors.
@@ -80,7 +80,7 @@ class SpreadBound:
         squares, residual_squares = more.squares
         centre = float(np.einsum("i,i", self.mean, self.mean))
         around = squares - 2 * float(np.einsum("i,i", self.mean, more.total)) + more.count * centre
-        # As in `Moments._largest`; and what the sums in float64 lose where they cancel.
+        # The error bound of `Moments._largest`, and the rounding of sums in float64 that cancel.
         error = 2.0**-13 * squares + 1e-9 * more.count * centre + more.count * len(self.mean) * 2.0**-125
         residual_error = 2.0**-13 * residual_squares + more.count * len(self.mean) * 2.0**-125
         return replace(
@@ -130,12 +130,12 @@ class Moments:
         with np.errstate(invalid="ignore"):  # of spreads that are not finite
             grams = self.grams + more.grams
         total, residual_total = self.total + more.total, self.residual_total + more.residual_total
-        earlier = None if self.known is None else self.known.append(more)
+        earlier = None if self.available_bound is None else self.available_bound.append(more)
         return Moments(self.count + more.count, total, residual_total, grams, earlier)
 
     @property
-    def known(self) -> SpreadBound | None:
-        """The spread if it was computed, or that of the first vectors and what came later; None if neither is known."""
+    def available_bound(self) -> SpreadBound | None:
+        """The spread's bound if it needs no eigenvalues: from a cached spread, or from `earlier`; None without both."""
         cached = self.__dict__
         if "spread" in cached and "residual_spread" in cached and "usual" in cached:
             return SpreadBound(self.mean, self.spread, self.residual_spread, self.usual)
@@ -146,7 +146,7 @@ class Moments:
         """Approximately Σ‖v‖² and Σ‖v − v̂‖²."""
         return float(np.trace(self.grams[0])), float(np.trace(self.grams[1]))
 
-    def found(self) -> SpreadBound:
+    def compute_bound(self) -> SpreadBound:
         """Compute the spread from eigenvalues: some tens of milliseconds the first time."""
         return SpreadBound(self.mean, self.spread, self.residual_spread, self.usual)
 
@@ -243,7 +243,7 @@ class Spread:
         count = sum(item.count for item in spreads)
         mean = np.sum([item.count * item.mean for item in spreads], axis=0) / max(count, 1)
         apart = np.sum((np.stack([item.mean for item in spreads]) - mean) ** 2, axis=1)
-        # A little more, for the means were rounded: an error of one adds to every distance from it.
+        # A little more, because the means were rounded: an error in one adds to every distance from it.
         far = [(1 + 1e-9) * item.count * distance for item, distance in zip(spreads, apart.tolist(), strict=True)]
         around = sum(item.around_mean + distance for item, distance in zip(spreads, far, strict=True))
         residuals = reduce(add, [item.residuals for item in spreads])
@@ -261,7 +261,7 @@ class Spread:
 
     @cached_property
     def around_zero(self) -> float:
-        """The same bound around 0."""
+        """An upper bound on the largest eigenvalue of Σ v·vᵀ."""
         return self.around(self.mean_length)
 
     @cached_property
@@ -271,15 +271,15 @@ class Spread:
 
 
 def _spread_bounds(moments: Sequence[Moments]) -> list[SpreadBound]:
-    """Return the spread of each; recompute it if later vectors make the sum of all much looser."""
-    bounds = [item.known or item.found() for item in moments]
+    """Return the bound of each; recompute those with later vectors if these make the sum of all much looser."""
+    bounds = [item.available_bound or item.compute_bound() for item in moments]
     tight = sum(bound.added for bound in bounds) <= MAX_SLACK * sum(bound.spread for bound in bounds)
     if tight and sum(bound.residual_added for bound in bounds) <= MAX_SLACK * sum(
         bound.residual_spread for bound in bounds
     ):
         return bounds
     return [
-        item.found() if bound.added or bound.residual_added else bound
+        item.compute_bound() if bound.added or bound.residual_added else bound
         for item, bound in zip(moments, bounds, strict=True)
     ]
 

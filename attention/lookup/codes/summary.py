@@ -69,7 +69,7 @@ class KeySummary:
         nothing = cls.empty(similarity, keys.shape[1])
         total, gram = nothing.total, nothing.gram.astype(np.float64)
         key_norm = value_norm = 0.0
-        # What is not finite bounds nothing, and is found where it is used.
+        # A sum that is not finite bounds nothing; its readers check for that.
         with np.errstate(over="ignore", invalid="ignore"):
             for first in range(0, len(keys), BATCH_ROWS):
                 batch = keys[first : first + BATCH_ROWS].astype(np.float64)

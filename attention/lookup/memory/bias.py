@@ -80,13 +80,13 @@ class Bias:
         slices = zip(self.view.runs, self.view.run_slices, masks, strict=True)
         return tuple(Bias(run, self.addends[segments], mask, self.largest) for run, segments, mask in slices)
 
-    def scanned(self, segment: Segment) -> F32:
+    def scan_addends(self, segment: Segment) -> F32:
         """Return float32[count], the addends of a segment's rows, for a scan of its codes; float32[0] if all are 0."""
         index = self._index[id(segment)]
-        if index not in self._rounded:
+        if index not in self._float32_cache:
             addends = self.addends[index]
-            self._rounded[index] = NO_ADDENDS if addends is None else addends.astype(np.float32)
-        return self._rounded[index]
+            self._float32_cache[index] = NO_ADDENDS if addends is None else addends.astype(np.float32)
+        return self._float32_cache[index]
 
     def at(self, rows: RowIndices, indices: NDArray[np.intp]) -> F64:
         """Return float64[m], the addends of the rows at `indices`, which may be in any order."""
@@ -115,12 +115,12 @@ class Bias:
         return {id(segment): index for index, segment in enumerate(self.view.segments)}
 
     @cached_property
-    def _rounded(self) -> dict[int, F32]:
+    def _float32_cache(self) -> dict[int, F32]:
         return {}
 
 
 def _forbidden_rows(addends: F64 | None) -> Bools | None:
-    """Return bool[count], the rows whose addend is −∞; None if there are none."""
+    """Return bool[count], the rows whose addend is −∞; None if every addend is finite."""
     rows = None if addends is None else np.isneginf(addends)
     return rows if rows is not None and rows.any() else None
 

@@ -24,7 +24,7 @@ from attention.shared_memory import private
 
 @dataclass(frozen=True)
 class BlockFormat:
-    """What a block stores beside the originals.
+    """The format of a block: which codes it stores beside the originals, and where the originals are.
 
     Attributes:
         similarity: the similarity of queries and rows; cosine codes directions, gaussian has no codes.

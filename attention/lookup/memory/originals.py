@@ -40,7 +40,7 @@ class OriginalsCheck(Protocol):
 
 
 def allocate_originals(rows: int, width: int, directory: Path | None) -> F32:
-    """Allocate float32[rows, width], in memory or in a file that is deleted when it is no longer mapped.
+    """Allocate float32[rows, width], in memory or in a file that exists only while it is mapped.
 
     The system keeps the parts of the file that are read in memory, and takes them back when memory runs short.
 

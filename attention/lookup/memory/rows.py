@@ -105,7 +105,7 @@ def _check_owners(numbers: I64, owners: I64) -> None:
         row, owner = (int(column[astray][0]) for column in (numbers, owners))
         if owner not in numbers:
             raise ParameterError(
-                f"row {row} has the owner {owner}, which is none of these rows: "
+                f"row {row} has the owner {owner}, which is not among these rows: "
                 "give the number of the first row of its document, and write that row in the same step"
             )
         raise ParameterError(

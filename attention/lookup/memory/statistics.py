@@ -183,7 +183,7 @@ def _sum_removed(segment: Segment, live: Bools) -> Residuals:
     gone = ~live
     total = Residuals(0, np.zeros(segment.block.value_dimension))
     before, cached = _last_removed.get(segment.block, (live[:0], total))
-    # Rows do not come back: where one lives again this view is from before what was last asked of.
+    # A removed row never lives again. So if one does, this view is older than that of the last call.
     older = len(before) > len(live) or bool((gone[: len(before)] < ~before).any())
     if not older:
         total = cached

@@ -32,10 +32,10 @@ class Tile:
         assert isinstance(self.rows, slice)
         return self.rows.start, self.rows.stop
 
-    def some(self, picked: Index) -> Tile:
-        """Return the tile of the rows `picked`, counted from the start of this tile."""
-        rows = picked + self.rows.start if isinstance(self.rows, slice) else self.rows[picked]
-        return Tile(self.segment, rows, 0, len(picked))
+    def select(self, offsets: Index) -> Tile:
+        """Return the tile of the rows at `offsets`, counted from the start of this tile."""
+        rows = offsets + self.rows.start if isinstance(self.rows, slice) else self.rows[offsets]
+        return Tile(self.segment, rows, 0, len(offsets))
 
     @property
     def indices(self) -> I64:
@@ -98,12 +98,12 @@ class RowIndices:
             [0, *(np.flatnonzero(tile_indices[1:] != tile_indices[:-1]) + 1).tolist(), len(indices)]
         ):
             tile = self.tiles[tile_indices[first]]
-            yield slice(first, last), tile.some(indices[first:last] - tile.start)
+            yield slice(first, last), tile.select(indices[first:last] - tile.start)
 
     def iterate_tiles(self, indices: Index) -> Iterator[tuple[slice | Index, Tile]]:
         """Yield the rows at `indices` (in any order) as tiles, each with the positions of its rows in `indices`."""
         if len(self.tiles) == 1:
-            yield slice(0, len(indices)), self.tiles[0].some(indices - self.tiles[0].start)
+            yield slice(0, len(indices)), self.tiles[0].select(indices - self.tiles[0].start)
             return
         tile_indices = np.searchsorted(self._starts, indices, side="right") - 1
         order = np.argsort(tile_indices, kind="stable")
@@ -111,7 +111,7 @@ class RowIndices:
         for first, last in pairwise([0, *ends.tolist()]):
             index = order[first:last]
             tile = self.tiles[tile_indices[index[0]]]
-            yield index, tile.some(indices[index] - tile.start)
+            yield index, tile.select(indices[index] - tile.start)
 
     def prefetch_keys(self, indices: Index) -> None:
         """Call `Tile.prefetch_keys` for the rows at `indices`, in any order."""

@@ -47,11 +47,11 @@ class AnyView(Protocol):
 
     @property
     def n(self) -> int:
-        """How many rows live, or pass."""
+        """The number of rows that live, or that pass."""
 
     @property
     def documents(self) -> int:
-        """How many documents live, or pass."""
+        """The number of documents that live, or that pass."""
 
     @property
     def bare(self) -> bool:
@@ -72,19 +72,19 @@ class AnyMask(Protocol):
 
     @property
     def n(self) -> int:
-        """How many rows live, or pass."""
+        """The number of rows that live, or that pass."""
 
     @property
     def scanned(self) -> int:
-        """How many rows a scan reads to reach the passing ones."""
+        """The number of rows that a scan reads to reach the passing ones."""
 
     @property
     def documents(self) -> int:
-        """How many documents live, or pass."""
+        """The number of documents that live, or that pass."""
 
     @property
     def value_residuals(self) -> Residuals:
-        """What codes leave out of the passing rows' values."""
+        """The residuals that the codes of the passing rows' values leave out."""
 
 
 @final
@@ -97,7 +97,7 @@ class View:
         segments: the blocks, as this view sees them.
         dimension: the keys' width; None before the first write.
         value_dimension: the values' width; None before the first write.
-        running_grams: what this view and those before and after it add up, see there.
+        running_grams: the Gram matrices' sums, shared with the views before and after this one, see `RunningGrams`.
         parts: the views that this one merges, see `merged`; empty if a view of one memory.
     """
 

@@ -1,1 +1,1 @@
-"""The rows that decide an answer, again from the float32 originals."""
+"""Rescoring: the rows that decide an answer, computed again from the float32 originals."""

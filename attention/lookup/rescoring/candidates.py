@@ -1,6 +1,6 @@
-"""The rows that a scan listed: which of them can decide a head, and have to be looked up in float64.
+"""The rows that a scan listed, and which of them must be looked up in float64 to decide a head.
 
-The candidates of q questions stand one after another, each question's best first.
+The head of a question is its k best rows. The candidates of q questions are concatenated, each question's best first.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from attention.kernels import Kernels, kernels
 from attention.lookup.softmax.mixture import RaggedRows
 
 SCANNED_SQUARES_SHARE = 0.5
-"""What the squared weights of rows that are only scanned may come to, of those of what is summed."""
+"""The squared weights of rows that stay only scanned may add up to this share of the summed rows' squared weights."""
 
 MIN_SCANNED_SQUARES = 1e-22
-"""What they may come to in any case, relative to the square of the largest."""
+"""The squared weights of rows that stay only scanned may always add up to this, relative to the largest square."""
 
 ERROR_MARGIN = 1.25
-"""Errors below the k-th best within which rows are looked up at once; a little more than they turn out to need."""
+"""Rows within this many errors below the k-th best are looked up at once; slightly more than usually needed."""
 
 MAX_LOOKUP_FACTOR = 4
-"""So many times the rows that are looked up for their weight, or twice k, can be looked up to decide a head."""
+"""To decide a head, up to this many times the limit of rows looked up for their weight, or 2k rows, are looked up."""
 
 
 @dataclass(frozen=True, eq=False)
 class RescoredQuery:
-    """The candidates of one question: those that were looked up in float64, and those only scanned.
+    """The candidates of one question: rows that were looked up in float64, and rows that were only scanned.
 
     Attributes:
-        places, similarities: int64[h] and float64[h], of the rows that were looked up.
-        candidate_places, candidates: int64[l] and float64[l], scanned similarities, best first.
+        places, similarities: int64[h] and float64[h], the indices and exact similarities of rows that were looked up.
+        candidate_places, candidates: int64[l] and float64[l], the same of rows only scanned, best first.
         threshold, support: as in `Candidates`.
-        error: how far the similarity of a row that was only scanned can be off.
+        error: a bound on the error of a scanned similarity.
     """
 
     places: I64
@@ -49,7 +49,7 @@ class RescoredQuery:
 
     @cached_property
     def best(self) -> float:
-        """The largest similarity there is."""
+        """The largest similarity."""
         return float(self.similarities.max())
 
 
@@ -58,13 +58,13 @@ class Candidates:
     """The rows listed for each of q questions, best first.
 
     Attributes:
-        ks: int64[q], how many of the best are asked for.
-        supports: float64[q], how far below the best a row can be and still have weight, where only such rows matter;
-            or 0.
+        ks: int64[q], the number of best rows that each question requests.
+        supports: float64[q], for a sparse normaliser, how far below the best a row can still have weight; else 0.
         starts: int64[q + 1]; the candidates of question i are those from starts[i] to starts[i + 1].
-        places, similarities: int64[l] and float64[l], scanned similarities; exact ones of those that are known.
-        thresholds: float64[q], the highest that a row may have been scanned at without being listed; −∞ where all are.
-        errors: float64[q], how far what was scanned can be off.
+        places, similarities: int64[l] and float64[l], the rows' indices and scanned similarities.
+        thresholds: float64[q], the highest similarity that the scan can give a row without listing it; −∞ if all rows
+            are listed.
+        errors: float64[q], bounds on the errors of scanned similarities.
     """
 
     ks: I64
@@ -75,64 +75,73 @@ class Candidates:
     thresholds: F64
     errors: F64
 
-    def at_first(self, heavy: I64, most: int) -> I64:
-        """int64[q], how many to look up before anything is known; 0 where they are too few for a head.
+    def initial_counts(self, heavy: I64, max_heavy: int) -> I64:
+        """Return int64[q], how many of each question's first rows to look up at once; 0 if fewer than k are listed.
 
         Args:
-            heavy: int64[q], how many weigh much, see `count_heavy`.
-            most: of these.
+            heavy: int64[q], the number of heavy rows, see `count_heavy`.
+            max_heavy: the largest number of rows that a question looks up for their weight.
         """
         margins = ERROR_MARGIN * self.errors
         return kernels().initial_counts(
-            self.similarities, self.starts, heavy, self.ks, margins, most, MAX_LOOKUP_FACTOR
+            self.similarities, self.starts, heavy, self.ks, margins, max_heavy, MAX_LOOKUP_FACTOR
         )
 
-    def first(self, counts: I64) -> tuple[I64, I64, I64]:
-        """(int64[q + 1], int64[Σ counts], int64[Σ counts]): of the first ones of each question, one question after
-        another, where these begin, where each stands, and whose it is."""
+    def first_rows(self, counts: I64) -> tuple[I64, I64, I64]:
+        """Select the first `counts` candidates of each question, and concatenate them.
+
+        Returns:
+            (edges int64[q + 1], indices int64[Σ counts], questions int64[Σ counts]): the start of each question's
+            selection, each selected candidate's index among all, and its question.
+        """
         return kernels().first_rows(self.starts, counts)
 
-    def deciding(self, known: F64, counts: I64, most: int) -> I64:
-        """int64[q], how many have to be looked up, the first ones being known; −1 where that is not told.
+    def decisive_counts(self, exact: F64, counts: I64, max_heavy: int) -> I64:
+        """Return int64[q], how many first rows must be looked up to decide each head; −1 if the scan cannot decide it.
 
-        The k-th best of the known ones is no better than the k-th best of all. A row that was scanned below it by more
-        than its error is not among the k best and does not tie with them; all others have to be looked up. Where one of
-        these was not even listed, or they are too many, the scan does not tell.
+        The k-th best of the exact similarities is at most the k-th best of all. If a row's scanned similarity lies
+        below it by more than the error, the row is not among the k best and does not tie with them. All other rows
+        must be looked up. If such a row may not even be listed, or they are too many, the scan cannot decide.
 
         Args:
-            known: float64[Σ counts], similarities.
-            counts: int64[q], of how many of each.
-            most: rows that a question looks up for their weight.
+            exact: float64[Σ counts], similarities of the first rows.
+            counts: int64[q], the number of first rows that were looked up.
+            max_heavy: as in `initial_counts`.
         """
         return kernels().decisive_counts(
             self.similarities,
             self.starts,
-            known,
+            exact,
             counts,
             self.ks,
             self.supports,
             self.thresholds,
             self.errors,
-            most,
+            max_heavy,
             MAX_LOOKUP_FACTOR,
         )
 
-    def rescored(self, known: F64, counts: I64) -> RescoredQueries:
-        """With similarities float64[Σ counts] of the first ones in place of scanned ones; a count is −1 for none."""
+    def rescore(self, exact: F64, counts: I64) -> RescoredQueries:
+        """Replace the scanned similarities of first rows by exact ones.
+
+        Args:
+            exact: float64[Σ max(0, counts)], similarities of the first rows.
+            counts: int64[q], the number of first rows that were looked up; −1 if the scan cannot decide the head.
+        """
         similarities = self.similarities.copy()
-        _, at, _ = self.first(np.maximum(counts, 0))
-        similarities[at] = known
+        _, indices, _ = self.first_rows(np.maximum(counts, 0))
+        similarities[indices] = exact
         return RescoredQueries(self, similarities, counts)
 
 
 @dataclass(frozen=True, eq=False)
 class RescoredQueries:
-    """The candidates of each question, after what decides its head was looked up.
+    """The candidates of each question, after the rows that decide its head were looked up.
 
     Attributes:
-        candidates: as they were scanned.
-        similarities: float64[l], exact ones in the place of those that are known.
-        counts: int64[q], how many of each question's first ones are known; −1 where the scan does not tell.
+        candidates: the candidates with their scanned similarities.
+        similarities: float64[l], exact for rows that were looked up, scanned for the others.
+        counts: int64[q], how many of each question's first rows were looked up; −1 if the scan cannot decide its head.
     """
 
     candidates: Candidates
@@ -140,24 +149,24 @@ class RescoredQueries:
     counts: I64
 
     def runs(self, questions: Sequence[int]) -> RaggedRows:
-        """Similarities of the rows of some questions, all of them told."""
-        return RaggedRows(self.similarities, self.candidates.starts, self.counts).some(questions)
+        """Return the similarities of these questions' candidates; the scan must decide all of their heads."""
+        return RaggedRows(self.similarities, self.candidates.starts, self.counts).select(questions)
 
     def of(self, question: int) -> RescoredQuery | None:
-        """The question with this index; None where the scan does not tell."""
-        known, scanned = self.candidates, int(self.counts[question])
-        if scanned < 0:
+        """Return the candidates of the question with this index; None if the scan cannot decide its head."""
+        candidates, count = self.candidates, int(self.counts[question])
+        if count < 0:
             return None
-        first, last = int(known.starts[question]), int(known.starts[question + 1])
-        middle = first + scanned
+        first, last = int(candidates.starts[question]), int(candidates.starts[question + 1])
+        middle = first + count
         return RescoredQuery(
-            known.places[first:middle],
+            candidates.places[first:middle],
             self.similarities[first:middle],
-            known.places[middle:last],
+            candidates.places[middle:last],
             self.similarities[middle:last],
-            float(known.thresholds[question]),
-            float(known.errors[question]),
-            float(known.supports[question]),
+            float(candidates.thresholds[question]),
+            float(candidates.errors[question]),
+            float(candidates.supports[question]),
         )
 
 
@@ -171,19 +180,24 @@ def count_heavy(
     first: int,
     last: int,
     counts: I64,
-    little: float = SCANNED_SQUARES_SHARE,
+    share: float = SCANNED_SQUARES_SHARE,
 ) -> None:
-    """Fill counts int64[q]: how many candidates leave others whose squared weights are few beside what is summed.
+    """Fill counts int64[q] with the number of each question's heavy rows, which are worth a lookup for their weight.
 
-    It is squared weights that the bound on what quantisation moves grows with, see `QuantisationError.mean`.
+    It is the fewest first rows such that the squared weights of all other candidates add up to little, compared with
+    those of the summed rows. The bound on the error from quantisation grows with squared weights, see
+    `QuantisationError.mean`.
 
     Args:
+        running: the kernels.
         similarities: float64[l], scanned, each question's best first.
         starts: int64[q + 1], as in `Candidates`.
         inverse: float64[q], 1/T.
         levels, summed_squares: float64[q], the similarity that sums are relative to, and Σe² relative to it.
-        first, last: the questions that are meant.
-        little: what these may come to, of what is summed; of the largest in proportion.
+        first, last: the first question to count for, and the end.
+        counts: int64[q], filled from `first` to `last`.
+        share: the largest share that the other candidates' squares may have of the summed rows' squares;
+            MIN_SCANNED_SQUARES is scaled with it.
     """
     running.heavy_counts(
         similarities,
@@ -191,8 +205,8 @@ def count_heavy(
         inverse,
         levels,
         summed_squares,
-        little,
-        MIN_SCANNED_SQUARES * little / SCANNED_SQUARES_SHARE,
+        share,
+        MIN_SCANNED_SQUARES * share / SCANNED_SQUARES_SHARE,
         first,
         last,
         counts,

@@ -1,4 +1,4 @@
-"""The float32 originals: similarities in float64, and weighted sums of values, of all rows or of some.
+"""Similarities in float64 and weighted sums of values, from the float32 originals of all rows or of a few.
 
 Similarities are evaluated in two ways. `compute_all_similarities` is fast, but the last bit may depend on a row's
 position. `compute_similarities` sums in one fixed order, so that identical vectors tie. `bounds.similarities` bounds
@@ -20,7 +20,7 @@ from attention.lookup.memory.tiles import RowIndices, Tile
 SINGLE_THREAD_ROWS = 1024
 
 MAX_PREFETCHED_ROWS = 65_536
-"""More rows than this lie so close together that the system reads ahead by itself."""
+"""If more rows than this are read, they lie so close together that the system reads ahead by itself."""
 
 LISTED_PER_LOOKUP = 8
 """Looking up a row takes at least as long as reading this many listed candidates."""
@@ -31,10 +31,13 @@ Result = TypeVar("Result")
 def compute_all_similarities(
     similarity: str, tiles: Sequence[Tile], vectors: F64, *, beyond_memory: bool = False
 ) -> F64:
-    """float64[q, n]: the similarity of every query with every row of the tiles, to the bounds of `bounds.rounding`.
+    """Return float64[q, n], the similarity of every query with every row of the tiles.
+
+    `bounds.similarities` bounds the errors.
 
     Args:
-        tiles: following one another from 0.
+        similarity: the similarity's name.
+        tiles: consecutive tiles, from index 0 on.
         vectors: float64[q, d], the queries.
         beyond_memory: see `RowIndices`.
     """
@@ -59,7 +62,7 @@ def compute_all_similarities(
 
 
 def compute_all_sums(tiles: Sequence[Tile], weights: F64, width: int, *, beyond_memory: bool = False) -> F64:
-    """float64[q, d_v]: the values of all rows of the tiles, weighted by float64[q, n]; summed tile by tile."""
+    """Return float64[q, d_v], the sums of all values of the tiles, weighted by float64[q, n]; summed tile by tile."""
     running = kernels()
 
     def read(tile: Tile) -> F64:
@@ -73,65 +76,65 @@ def compute_all_sums(tiles: Sequence[Tile], weights: F64, width: int, *, beyond_
     return np.sum(_map_tiles(read, tiles), axis=0) if tiles else np.zeros((len(weights), width))
 
 
-def compute_similarities(similarity: str, rows: RowIndices, vectors: F64, places: I64, queries: I64) -> F64:
-    """The similarity of query `queries[i]` with the row at `places[i]`, for every i; copies of a row have the same.
+def compute_similarities(similarity: str, rows: RowIndices, vectors: F64, indices: I64, queries: I64) -> F64:
+    """Return float64[m], the similarity of query `queries[i]` with the row at `indices[i]`, for every i.
+
+    Copies of a row have equal similarities.
 
     Args:
-        rows: where places stand.
+        similarity: the similarity's name.
+        rows: finds the rows of indices.
         vectors: float64[q, d], the queries.
-        places, queries: int64[m], in any order.
-
-    Returns:
-        float64[m].
+        indices, queries: int64[m], in any order.
     """
     running = kernels()
-    similarities = np.empty(len(places))
+    similarities = np.empty(len(indices))
     lengths = np.sqrt((vectors * vectors).sum(axis=1))
 
-    def look_up(tile: Tile, asked: I64) -> F64:
+    def look_up(tile: Tile, tile_queries: I64) -> F64:
         if similarity == "gaussian":
-            return gaussian_similarities(vectors[asked], tile.keys())
-        products = running.row_products(tile.load_keys(), tile.indices, vectors, asked)
-        return scale_products(similarity, products, lengths[asked], tile.norms, vectors.shape[1])
+            return gaussian_similarities(vectors[tile_queries], tile.keys())
+        products = running.row_products(tile.load_keys(), tile.indices, vectors, tile_queries)
+        return scale_products(similarity, products, lengths[tile_queries], tile.norms, vectors.shape[1])
 
-    if rows.beyond_memory and len(places) <= MAX_PREFETCHED_ROWS:
-        rows.prefetch_keys(places)
+    if rows.beyond_memory and len(indices) <= MAX_PREFETCHED_ROWS:
+        rows.prefetch_keys(indices)
 
-    def look_up_some(first: int, last: int) -> None:
-        here = slice(first, last)
-        for index, tile in rows.iterate_tiles(places[here]):
-            similarities[here][index] = look_up(tile, queries[here][index])
+    def look_up_part(first: int, last: int) -> None:
+        part = slice(first, last)
+        for index, tile in rows.iterate_tiles(indices[part]):
+            similarities[part][index] = look_up(tile, queries[part][index])
 
-    run_in_parallel(look_up_some, len(places), LISTED_PER_LOOKUP * len(places))
+    run_in_parallel(look_up_part, len(indices), LISTED_PER_LOOKUP * len(indices))
     return similarities
 
 
-def add_rows(rows: RowIndices, places: I64, queries: I64, weights: F64, outputs: F64) -> None:
-    """outputs[query] += weight·value, for every place, its query and its weight.
+def add_rows(rows: RowIndices, indices: I64, queries: I64, weights: F64, outputs: F64) -> None:
+    """Add weight·value to outputs[query], for each of m rows with its query and its weight.
 
     Args:
-        rows: where places stand.
-        places: int64[m], in any order.
+        rows: finds the rows of indices.
+        indices: int64[m], in any order.
         queries: int64[m], ascending.
         weights: float64[m].
         outputs: float64[q, d_v], added to.
     """
     running = kernels()
 
-    if rows.beyond_memory and len(places) <= MAX_PREFETCHED_ROWS:
-        for _, tile in rows.iterate_tiles(places):
+    if rows.beyond_memory and len(indices) <= MAX_PREFETCHED_ROWS:
+        for _, tile in rows.iterate_tiles(indices):
             tile.prefetch_values()
 
-    def add_some(here: slice) -> None:
-        for index, tile in rows.iterate_tiles(places[here]):
-            running.add_rows(tile.load_values(), tile.indices, queries[here][index], weights[here][index], outputs)
+    def add_part(part: slice) -> None:
+        for index, tile in rows.iterate_tiles(indices[part]):
+            running.add_rows(tile.load_values(), tile.indices, queries[part][index], weights[part][index], outputs)
 
-    if len(places) <= SINGLE_THREAD_ROWS:
-        add_some(slice(0, len(places)))
+    if len(indices) <= SINGLE_THREAD_ROWS:
+        add_part(slice(0, len(indices)))
     else:  # no two threads add to one query's output
-        edges = np.searchsorted(queries, [queries[part.start] for part in _split_evenly(len(places), workers())])
-        parts = [slice(int(first), int(last)) for first, last in pairwise([*edges, len(places)])]
-        list(pool().map(add_some, parts))
+        edges = np.searchsorted(queries, [queries[part.start] for part in _split_evenly(len(indices), workers())])
+        parts = [slice(int(first), int(last)) for first, last in pairwise([*edges, len(indices)])]
+        list(pool().map(add_part, parts))
 
 
 def _split_evenly(count: int, parts: int) -> list[slice]:
@@ -146,7 +149,7 @@ def _map_tiles(read: Callable[[Tile], Result], tiles: Sequence[Tile]) -> list[Re
 
 
 def gaussian_similarities(query: F64, keys: F64) -> F64:
-    """Compute −½·‖q − k‖², every row summed in the same order.
+    """Compute −½·‖q − k‖²; every row is summed in the same order.
 
     Args:
         query: float64[d], or float64[r, d], one for each key.
@@ -155,8 +158,8 @@ def gaussian_similarities(query: F64, keys: F64) -> F64:
     Returns:
         float64[r].
     """
-    apart = keys - query
-    return np.asarray(-0.5 * np.multiply(apart, apart, out=apart).sum(axis=1))
+    differences = keys - query
+    return np.asarray(-0.5 * np.multiply(differences, differences, out=differences).sum(axis=1))
 
 
 def scale_products(similarity: str, products: F64, query_norm: F64, norms: F64, dimension: int) -> F64:

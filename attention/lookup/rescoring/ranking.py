@@ -1,4 +1,4 @@
-"""The best rows or documents, their order and their ties, decided on similarities that are summed in one order."""
+"""The best rows or documents, their order and their ties, from similarities that are all summed in one order."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class DocumentGrouping:
 
     def __init__(self, owners: I64) -> None:
         self._order = None if (owners[1:] >= owners[:-1]).all() else np.argsort(owners, kind="stable")
-        together = owners if self._order is None else owners[self._order]
-        begins = np.append(np.ones(min(len(owners), 1), dtype=np.bool_), together[1:] != together[:-1])
+        grouped = owners if self._order is None else owners[self._order]
+        begins = np.append(np.ones(min(len(owners), 1), dtype=np.bool_), grouped[1:] != grouped[:-1])
         self._starts = np.flatnonzero(begins)
-        self.numbers: I64 = together[self._starts]
+        self.numbers: I64 = grouped[self._starts]
         self.counts: I64 = np.diff(self._starts, append=len(owners))
 
     @cached_property
     def index(self) -> Index:
-        """int64[n], where each row's document stands among `numbers`."""
+        """int64[n], the index of each row's document among `numbers`."""
         index = np.repeat(np.arange(len(self.numbers)), self.counts)
         if self._order is None:
             return index
@@ -43,28 +43,33 @@ class DocumentGrouping:
         return scattered
 
     def sums(self, values: F64) -> F64:
-        """float64[m]: float64[n] added up over each document's rows, in order; equal rows add up to equal sums."""
-        return np.add.reduceat(self._together(values), self._starts)
+        """Return float64[m], the sum of values float64[n] over each document's rows.
+
+        The order of summation is that of the rows, so documents with equal values have equal sums.
+        """
+        return np.add.reduceat(self._group(values), self._starts)
 
     def best(self, values: F64) -> F64:
-        """float64[m]: the largest of float64[n] among each document's rows."""
-        return np.maximum.reduceat(self._together(values), self._starts)
+        """Return float64[m], the largest of values float64[n] among each document's rows."""
+        return np.maximum.reduceat(self._group(values), self._starts)
 
     def best_rows(self, values: F64) -> Index:
-        """int64[m]: the first row of each document that has the largest of float64[n]."""
-        values = self._together(values)
+        """Return int64[m], the first row of each document with the document's largest of values float64[n]."""
+        values = self._group(values)
         hits = np.flatnonzero(values == np.repeat(np.maximum.reduceat(values, self._starts), self.counts))
         first_hits = hits[np.searchsorted(hits, self._starts)]
         return first_hits if self._order is None else self._order[first_hits]
 
     def break_ties(self, logits: F64, shown: Index, raw: Callable[[Index], F64]) -> F64:
-        """float64[n]: the similarity of each row with the largest logit of a document at `shown`, −∞ for the others.
+        """Return float64[n], the similarity of each row that has its document's largest logit, −∞ for the others.
 
-        All keys of a document have the same addend, so the most similar one has the largest logit; beside a large
-        addend float64 gives several keys the same one.
+        Only documents at the indices `shown` count. All keys of a document have the same addend, so the most similar
+        one has the largest logit. But beside a large addend, rounding to float64 gives several keys the same logit.
 
         Args:
-            raw: the similarities of some of the rows.
+            logits: float64[n].
+            shown: int64[s], indices into `numbers`.
+            raw: returns the similarities of the rows with these indices.
         """
         is_shown = np.zeros(len(self.numbers), dtype=np.bool_)
         is_shown[shown] = True
@@ -74,20 +79,23 @@ class DocumentGrouping:
         return similarities
 
     def log_sums(self, logits: F64) -> F64:
-        """float64[m]: ln Σ exp(logit) over each document's rows, which neither overflows nor vanishes."""
+        """Return float64[m], ln Σ exp(logit) over each document's rows, without overflow or underflow."""
         best = self.best(logits)
         return np.asarray(best + np.log(self.sums(np.exp(logits - best[self.index]))))
 
-    def _together(self, values: F64) -> F64:
+    def _group(self, values: F64) -> F64:
+        """Return the values in an order in which each document's rows are consecutive."""
         return values if self._order is None else values[self._order]
 
 
 def log_parts(grouping: DocumentGrouping, similarities: F64, temperature: float) -> F64:
-    """float64[m]: how far the logarithm of each document's weight in a softmax lies above that of its best key.
+    """Return float64[m], the logarithm of each document's softmax weight minus that of its best key.
 
     Args:
-        similarities: float64[n] of the rows, the best of all among them.
-        temperature: 0 or more; at 0 the logarithm of how many keys of a document tie for the best of all.
+        grouping: the rows of the m documents.
+        similarities: float64[n] of the rows, the best of all rows among them.
+        temperature: 0 or more; at 0, return the logarithm of the number of keys that tie for the best of all, at least
+            0.
     """
     if temperature > 0:
         document_best = grouping.best(similarities)[grouping.index]
@@ -105,34 +113,36 @@ def refine_similarities(
     slack: float,
     logits: F64 | None = None,
 ) -> None:
-    """Put similarities that are summed alike in the place of scanned ones, for every row that can be among the best k
-    or tie there.
+    """Replace the similarities of all rows that can be among the best k, or tie there, by ones summed in one order.
 
-    Both lie within `slack` of the true one. The k best scanned rows are at least kth − 2·slack when summed alike, and
-    a row that is that good was scanned at kth − 4·slack or better.
+    Both are within `slack` of the true similarity. Let kth be the k-th best before. After the replacement, the k best
+    rows of before are at least kth − 2·slack. A row that is at least that good was at least kth − 4·slack before.
 
     Args:
+        passing: the rows.
+        similarity: the similarity's name.
         query: float64[d].
-        similarities: float64[n] as scanned; changed in place.
-        k: how many are wanted, at least 1.
-        slack: how far a computed similarity can be from the true one.
-        logits: float64[n], where it is by these that the best are the best, and the slack is theirs.
+        similarities: float64[n], summed in any order; changed in place.
+        k: the number of best rows, at least 1.
+        slack: a bound on the error of a computed similarity.
+        logits: float64[n], which decide the best rows instead; the slack is then theirs. None without a bias.
     """
     levels = similarities if logits is None else logits
     n = levels.size
     kth = levels.min() if k >= n else np.partition(levels, n - k)[n - k]
-    places = np.flatnonzero(levels >= kth - 4 * slack)
-    first = np.zeros(len(places), dtype=np.int64)
-    similarities[places] = compute_similarities(similarity, passing.places, query[None, :], places, first)
+    rows = np.flatnonzero(levels >= kth - 4 * slack)
+    queries = np.zeros(len(rows), dtype=np.int64)
+    similarities[rows] = compute_similarities(similarity, passing.places, query[None, :], rows, queries)
 
 
 @dataclass(frozen=True, eq=False)
 class TopRows:
-    """The best: `places` among those there are, best first, with all that tie with the last of them.
+    """The best rows or documents, best first, and all that tie with the last match.
 
     Attributes:
-        matches: how many are asked for.
-        complete: False where the cap came before `top_p` was reached.
+        places: int64[h], their indices among all.
+        matches: the number of matches, without further ties.
+        complete: False if the cap on matches prevented that they reach `top_p`.
     """
 
     places: Index
@@ -141,27 +151,36 @@ class TopRows:
 
 
 def select_top(similarities: F64, cap: int, order: I64 | None = None) -> TopRows:
-    """The `cap` best rows and the ties of the last one; those that tie in the order that they stand, or in `order`."""
+    """Return the `cap` best rows, and all that tie with the last one.
+
+    Args:
+        similarities: float64[n].
+        cap: the largest number of matches.
+        order: int64[n], tied rows are sorted by it; None for the order of the rows.
+    """
     n = similarities.size
     k = min(cap, n)
     if k == 0:
         return TopRows(np.empty(0, dtype=np.intp), 0, True)
     last = similarities.min() if k == n else np.partition(similarities, n - k)[n - k]
-    places = np.flatnonzero(similarities >= last)
+    rows = np.flatnonzero(similarities >= last)
     if order is not None:
-        places = places[np.argsort(order[places])]
-    return TopRows(places[np.argsort(-similarities[places], kind="stable")], k, True)
+        rows = rows[np.argsort(order[rows])]
+    return TopRows(rows[np.argsort(-similarities[rows], kind="stable")], k, True)
 
 
 def select_heaviest(weights: F64, similarities: F64, cap: int, order: I64 | None = None) -> TopRows:
-    """The `cap` heaviest, by similarity where weights are level, and all that tie in both with the last one.
+    """Return the `cap` heaviest rows, and all that tie with the last one. Equal weights are sorted by similarity.
 
-    What ties in both stands in the order that it stands, or in `order`.
+    Args:
+        weights, similarities: float64[n]; rows tie if they are equal in both.
+        cap: the largest number of matches.
+        order: int64[n], tied rows are sorted by it; None for the order of the rows.
     """
     if order is not None:
-        there = np.argsort(order)
-        found = select_heaviest(weights[there], similarities[there], cap)
-        return TopRows(there[found.places], found.matches, found.complete)
+        ordered_rows = np.argsort(order)
+        head = select_heaviest(weights[ordered_rows], similarities[ordered_rows], cap)
+        return TopRows(ordered_rows[head.places], head.matches, head.complete)
     heaviest = select_top(weights, cap)
     if heaviest.matches == 0:
         return heaviest
@@ -176,31 +195,31 @@ def select_heaviest(weights: F64, similarities: F64, cap: int, order: I64 | None
 def truncate_top_p(
     head: TopRows, similarities: F64, weights: F64, top_p: float, elsewhere: float = 0.0, *, by_weight: bool = False
 ) -> TopRows:
-    """The smallest part of a head that holds a share of the documents' weight.
+    """Return the shortest prefix of a head that holds at least a share of the documents' weight.
 
     Args:
-        head: what `select_top` found within the cap.
+        head: the result of `select_top`, or of `select_heaviest`.
         similarities: float64[n].
-        weights: float64[n] of the documents, the null key left out.
+        weights: float64[n] of the documents, without the null key.
         top_p: the share, above 0 and at most 1.
-        elsewhere: the weight of documents that `weights` does not name.
-        by_weight: whether `select_heaviest` found the head, so that only what weighs the same ties.
+        elsewhere: the total weight of documents that are not in `weights`.
+        by_weight: whether `select_heaviest` made the head, so that only documents of equal weight tie.
     """
     if head.matches == 0:
         return TopRows(head.places, 0, not (weights.any() or elsewhere))
     within = weights[head.places[: head.matches]]
     beyond = weights.copy()
     beyond[head.places[: head.matches]] = 0.0
-    # What is left behind each match, summed from the small end, so that top_p = 1 means every weight above
-    # zero.
-    left = np.concatenate([np.cumsum(within[::-1])[::-1][1:], [0.0]]) + (beyond.sum() + elsewhere)
-    # A share such as 0.9 of ten equal weights must not miss by its last bit.
-    enough = np.flatnonzero(left <= (1 - top_p) * (1 + 1e-12) * (weights.sum() + elsewhere))
+    # The weight after each match is summed from the small end, so that top_p = 1 covers every weight above zero.
+    weight_after = np.concatenate([np.cumsum(within[::-1])[::-1][1:], [0.0]]) + (beyond.sum() + elsewhere)
+    # A share such as 0.9 of ten equal weights must not fail by the last bit.
+    enough = np.flatnonzero(weight_after <= (1 - top_p) * (1 + 1e-12) * (weights.sum() + elsewhere))
     if not len(enough):
         return TopRows(head.places, head.matches, False)
     matches = int(enough[0]) + 1
     last = head.places[matches - 1]
-    kept = similarities[head.places] >= similarities[last]
+    is_included = similarities[head.places] >= similarities[last]
     if by_weight:
-        kept = (weights[head.places] > weights[last]) | (kept & (weights[head.places] == weights[last]))
-    return TopRows(head.places[kept], matches, True)
+        is_tied = is_included & (weights[head.places] == weights[last])
+        is_included = (weights[head.places] > weights[last]) | is_tied
+    return TopRows(head.places[is_included], matches, True)

@@ -1,1 +1,1 @@
-"""One reading of all codes: what lies below a threshold is summed, what lies above is listed."""
+"""One pass over all 8-bit codes: rows below a query's threshold are summed, rows above it are listed."""

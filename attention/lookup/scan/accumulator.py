@@ -1,4 +1,4 @@
-"""What one worker has gathered of its tiles: sums of what lies below each query's threshold, candidates above it."""
+"""The results of one worker's tiles: sums over the rows below each query's threshold, and candidates above it."""
 
 from __future__ import annotations
 
@@ -10,41 +10,44 @@ from attention.lookup.memory.tiles import RowIndices
 
 NO_THRESHOLD = np.float32(-3e38)
 BINS = 4096
-"""Of the histogram, over all similarities that there can be."""
+"""The number of bins of a histogram, which covers all possible similarities."""
 
 VALUE_ERRORS = ("left_out", "residual", "rounding", "mass", "rounding_square")
-"""What is known of the coding of weights a, relative to the threshold, and values v.
+"""Columns that bound the error from coding weights a, relative to the threshold, and values v.
 
-The norm of what was left out; Σ a·‖v − v̂‖ and Σ |δ|·‖v̂‖ of the coded ones, δ the rounding of a; Σ a over them, of
-tiles of which it is known; Σ δ² over them.
+left_out is the norm of the sum that was left out. The others are sums over the coded rows, with δ the rounding of a:
+residual is Σ a·‖v − v̂‖, rounding is Σ |δ|·‖v̂‖, mass is Σ a over the tiles where it is known, and rounding_square is
+Σ δ².
 """
 
 MASS = VALUE_ERRORS.index("mass")
 
 ERROR_DEGREES = np.array([1.0, 1.0, 1.0, 1.0, 2.0])
-"""How often a factor of all weights is a factor of each of these."""
+"""The degree of each column in the weights: if all weights are multiplied by f, it is multiplied by f to this power."""
 
 
 class Accumulator:
-    """Sums and lists for q queries. A threshold only ever rises; sums are relative to it, so they never overflow.
+    """Sums and lists for q queries.
+
+    A query's threshold never falls, and its sums are relative to the threshold, so they never overflow.
 
     Args:
-        thresholds: float32[q] to begin with.
-        inverse: float32[q].
-        capacity: of each list.
-        value_dimension: the width of the outputs, or None.
-        limit: float32[q], the largest similarity that there can be, for a histogram; or None for sums.
-        lists: empty ones of these thresholds to begin with, see `empty_lists`; None for its own.
+        thresholds: float32[q], the initial thresholds.
+        inverse: float32[q], 1/T.
+        capacity: the capacity of each list.
+        value_dimension: the width of the outputs; None if no output is requested.
+        limit: float32[q], the largest possible similarity, for a histogram; None for sums.
+        lists: empty lists with these thresholds, see `empty_lists`; None to allocate them here.
 
     Attributes:
-        lists: thresholds and candidates; a similarity from its threshold on is listed, one below is summed.
+        lists: thresholds and candidates; a row is listed if its similarity reaches the threshold, and summed otherwise.
         inverse: float32[q], 1/T.
         sums: float64[q, 3]: Σe, Σe·x and Σe² over the rows below the threshold, x = (s − threshold)/T and e = exp(x).
-        outputs: float64[q, d_v], Σe·v over the rows below the threshold; None where no output is asked for.
-        value_errors: float64[q, 5], what `outputs` can be off by, see `VALUE_ERRORS`.
+        outputs: float64[q, d_v], Σe·v over the rows below the threshold; None if no output is requested.
+        value_errors: float64[q, 5], bounds on the error of `outputs`, see `VALUE_ERRORS`.
         histogram: float64[q, bins, 2], count and sum of the similarities below the threshold, in place of `sums`; None
-            where one temperature is asked for.
-        lows, finer: float32[q], where the first bin begins, and bins to one of similarity.
+            if sums at one temperature are requested.
+        lows, finer: float32[q], the lower edge of the first bin, and the number of bins in an interval of length 1.
     """
 
     def __init__(
@@ -59,7 +62,7 @@ class Accumulator:
         q = len(thresholds)
         self.inverse = inverse
         self.sums = np.zeros((q, 3))
-        self.lists = lists or CandidateLists(*(each[0] for each in empty_lists(1, thresholds, capacity)))
+        self.lists = lists or CandidateLists(*(arrays[0] for arrays in empty_lists(1, thresholds, capacity)))
         self.outputs = None if value_dimension is None else np.zeros((q, value_dimension))
         self.value_errors = np.zeros((q, len(VALUE_ERRORS)))
         self.histogram = None if limit is None else np.zeros((q, BINS, 2))
@@ -67,25 +70,26 @@ class Accumulator:
         self.finer: F32 = np.float32(BINS) / (-2 * self.lows)
 
     def raise_thresholds(self, needed: int, rows: RowIndices, weights: F32) -> None:
-        """Raise the threshold of every query whose list has no room for so many more rows.
+        """Raise the threshold of every query whose list has no room for `needed` more rows.
 
         Args:
-            rows: where listed places stand.
-            weights: float32[q, r], terms of the tile in hand that are relative to the thresholds; moved with them.
+            needed: the number of rows to make room for.
+            rows: finds the rows of listed indices.
+            weights: float32[q, r], terms of the current tile relative to the thresholds; rescaled in place.
         """
         capacity = self.lists.places.shape[1]
         for query in np.flatnonzero(self.lists.counts + needed > capacity):
             similarities = self.lists.similarities[query, : self.lists.counts[query]]
             kth = len(similarities) - capacity // 4
             threshold = np.partition(similarities, kth)[kth]
-            # Where copies of one row fill the list, none of them can stay.
+            # If copies of one row fill the list, all of them have to leave it.
             if np.count_nonzero(similarities >= threshold) > capacity // 2:
                 threshold = np.nextafter(threshold, np.float32(np.inf))
             self._raise(int(query), threshold, rows, weights)
 
     def _raise(self, query: int, threshold: np.float32, rows: RowIndices, weights: F32) -> None:
-        thresholds, all_places, all_similarities, counts = self.lists
-        places = all_places[query, : counts[query]].copy()
+        thresholds, all_indices, all_similarities, counts = self.lists
+        indices = all_indices[query, : counts[query]].copy()
         similarities = all_similarities[query, : counts[query]].copy()
         inverse = float(self.inverse[query])
         if self.sums[query, 0] > 0:
@@ -105,18 +109,18 @@ class Accumulator:
         terms = np.exp(logits)
         self.sums[query] += terms.sum(), (terms * logits).sum(), (terms * terms).sum()
         if self.outputs is not None:
-            order = np.argsort(places[below])
-            for part, tile in rows.iterate_ascending(places[below][order]):
+            order = np.argsort(indices[below])
+            for part, tile in rows.iterate_ascending(indices[below][order]):
                 self.outputs[query] += terms[order[part]] @ tile.values()
-        kept = int(np.count_nonzero(~below))
-        all_places[query, :kept] = places[~below]
-        all_similarities[query, :kept] = similarities[~below]
-        counts[query] = kept
+        count = int(np.count_nonzero(~below))
+        all_indices[query, :count] = indices[~below]
+        all_similarities[query, :count] = similarities[~below]
+        counts[query] = count
         thresholds[query] = threshold
 
 
 def empty_lists(workers: int, thresholds: F32, capacity: int) -> CandidateLists:
-    """Empty lists of so many workers, each array with one more axis for these."""
+    """Return empty lists for `workers` workers; the first axis of each array is the worker."""
     q = len(thresholds)
     return CandidateLists(
         np.repeat(thresholds[None], workers, axis=0),
@@ -127,6 +131,6 @@ def empty_lists(workers: int, thresholds: F32, capacity: int) -> CandidateLists:
 
 
 def shift_sums(sums: F64, shift: float) -> F64:
-    """Σe, Σe·x and Σe² relative to another threshold, from which every x is larger by `shift`."""
+    """Return the sums Σe, Σe·x and Σe² relative to another threshold, for which every x is larger by `shift`."""
     mass, gap, square = sums
     return np.asarray(np.exp(shift) * np.array([mass, gap + shift * mass, np.exp(shift) * square]))

@@ -1,4 +1,4 @@
-"""The scan: every key in 8 bits, tile by tile, in as many threads as there are cores."""
+"""The scan: it weighs every key by its 8-bit code, tile by tile, with one thread a core."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from attention.lookup.scan.accumulator import Accumulator, empty_lists
 from attention.lookup.scan.thresholds import EVERY_ROW, addends_for, initial_thresholds
 
 TILE_CELLS = 131_072
-"""Weights of a tile, which should stay in a core's second-level cache."""
+"""The largest number of weights in a tile: they should stay in a core's second-level cache."""
 
 MAX_TILE_ROWS, MIN_TILE_ROWS = 32_768, 1_024
 TILES_PER_WORKER = 6
 MIN_LIST_CAPACITY = 512
 
 SINGLE_WORKER_PRODUCTS = 2**18
-"""So many products of a key and a query take less time than another thread takes to begin."""
+"""The calling thread alone computes up to this many products of a key and a query: starting another takes longer."""
 
 _ALL_ROWS: WeakKeyDictionary[View, RowIndices] = WeakKeyDictionary()
 
@@ -36,17 +36,17 @@ MAX_PRODUCT, MIN_PRODUCT = 1e30, 1e-30
 
 
 def fits_float32(facts: BlockStatistics, query: F64) -> bool:
-    """Whether products of keys and a query keep clear of float32's ends."""
+    """Return whether products of keys and a query stay well within the range of float32."""
     if facts.similarity == "cosine":
         return True
     return MIN_PRODUCT < facts.key_norm * float(np.linalg.norm(query)) < MAX_PRODUCT
 
 
 class ScanState:
-    """A scan that the other workers have begun: what needs nothing of it can be done meanwhile.
+    """A running scan: the other workers have begun, so the caller can do unrelated work before `finish`.
 
     Attributes:
-        lists: of all workers, each array with one more axis for these.
+        lists: the candidate lists of all workers; the first axis of each array is the worker.
     """
 
     def __init__(
@@ -54,13 +54,13 @@ class ScanState:
     ) -> None:
         self.lists = lists
         self._work, self._accumulators = work, accumulators
-        self._others = [pool().submit(work, each) for each in accumulators[1:]]
+        self._futures = [pool().submit(work, accumulator) for accumulator in accumulators[1:]]
 
     def finish(self) -> Sequence[Accumulator]:
-        """Take part in it until all is done; one accumulator a worker."""
+        """Scan with the other workers until all tiles are done, and return each worker's accumulator."""
         self._work(self._accumulators[0])
-        for other in self._others:
-            other.result()
+        for future in self._futures:
+            future.result()
         return self._accumulators
 
 
@@ -77,17 +77,19 @@ def scan(
     key_norm: float | None = None,
     thresholds: F32 | None = None,
 ) -> ScanState:
-    """Begin to weigh every row that passes by the 8-bit copies of query and key.
+    """Begin to weigh every row that passes by the 8-bit codes of query and key.
 
     Args:
-        rows: all of the view, see `all_rows`.
-        queries: q of them, coded so that code·code·scales is the similarity.
-        listed: about how many rows to list for each query.
-        temperatures: float64[q], not below 0, to sum at; None for a histogram, from which any can be had.
-        bias: what is added to each similarity.
-        outputs: whether the weighted values are to be summed as well.
-        key_norm: the largest ‖k‖ of all parts, where this view is one of several: their histograms have the same bins.
-        thresholds: float32[q], where lists open, as a sample of all parts says; None for one of this view alone.
+        view: the rows.
+        mask: the rows that pass; None if all live rows do.
+        rows: the indices of all rows of the view, see `all_rows`.
+        queries: q queries, coded so that code·code·scales is the similarity.
+        listed: the approximate number of rows to list for each query.
+        temperatures: float64[q], not below 0, for sums; None for a histogram, which serves any temperature.
+        bias: added to each similarity, which is then a logit; None for no bias.
+        outputs: whether to sum the weighted values too.
+        key_norm: the largest ‖k‖ of all parts, if this view is one of several: their histograms have the same bins.
+        thresholds: float32[q], the lists' initial thresholds from a sample of all parts; None to sample this view.
     """
     running = kernels()
     packed = running.pack_queries(queries.codes, queries.scales.astype(np.float32), fine=queries.fine)
@@ -96,16 +98,17 @@ def scan(
     if thresholds is None:
         thresholds = initial_thresholds(view, mask, bias, running, packed, queries.count, listed)
     # Small enough for the cache, and for every worker to have several to take; a power of 2, to keep step with chunks.
-    most = min(TILE_CELLS // queries.count, view.n // (workers() * TILES_PER_WORKER), MAX_TILE_ROWS)
-    height = max(MIN_TILE_ROWS, 2 ** (max(most, 1).bit_length() - 1))
+    max_height = min(TILE_CELLS // queries.count, view.n // (workers() * TILES_PER_WORKER), MAX_TILE_ROWS)
+    height = max(MIN_TILE_ROWS, 2 ** (max(max_height, 1).bit_length() - 1))
     alone = view.n * (queries.count + 16) * (3 if outputs else 1) <= SINGLE_WORKER_PRODUCTS
     lists = empty_lists(1 if alone else workers(), thresholds, max(8 * listed, MIN_LIST_CAPACITY))
     width, capacity = view.value_dimension if outputs else None, lists.places.shape[2]
     tops, colds = limit.astype(np.float32) if temperatures is None else None, inverse.astype(np.float32)
     accumulators = [
-        Accumulator(thresholds, colds, capacity, width, tops, CandidateLists(*own)) for own in zip(*lists, strict=True)
+        Accumulator(thresholds, colds, capacity, width, tops, CandidateLists(*arrays))
+        for arrays in zip(*lists, strict=True)
     ]
-    # Weights a little wider than a power of 2, since places so far apart share the same few lines of a cache.
+    # Weights a little wider than a power of 2: rows a power of 2 apart would share the same few lines of a cache.
     room = (queries.count, height + PANEL) if outputs else (0, 0)
     tiles = iter(list(_tiles(view, mask, rows, height)))
     return ScanState(partial(_work, tiles, bias, running, packed, queries.fine, room, rows), accumulators, lists)
@@ -133,7 +136,7 @@ def _work(
     rows: RowIndices,
     accumulator: Accumulator,
 ) -> None:
-    """Take tiles from the shared iterator until there are no more."""
+    """Take tiles from the shared iterator until it is empty, and add each to the accumulator."""
     weights = np.empty(room, dtype=np.float32)
     for tile, allowed in tiles:
         codes = tile.segment.block.codes
@@ -148,11 +151,11 @@ def _work(
             add_values(running, tile, weights, accumulator, fine=fine)
 
 
-def _run_pass(running: Kernels, into: Accumulator, keys: CodedKeys, done: int, packed: Any, weights: F32) -> int:
-    """One call of a pass: sums at one temperature, or a histogram for all."""
-    if into.histogram is not None:
-        return running.fill_histogram(keys, done, packed, into.lists, into.lows, into.finer, into.histogram)
-    return running.accumulate(keys, done, packed, into.lists, into.inverse, into.sums, weights)
+def _run_pass(running: Kernels, target: Accumulator, keys: CodedKeys, done: int, packed: Any, weights: F32) -> int:
+    """Scan keys from row `done` on until a list is full; return the number of rows done, see `Kernels.accumulate`."""
+    if target.histogram is not None:
+        return running.fill_histogram(keys, done, packed, target.lists, target.lows, target.finer, target.histogram)
+    return running.accumulate(keys, done, packed, target.lists, target.inverse, target.sums, weights)
 
 
 def max_similarities(queries: QueryCodes, similarity: str, key_norm: float) -> F64:
@@ -162,15 +165,15 @@ def max_similarities(queries: QueryCodes, similarity: str, key_norm: float) -> F
 
 
 def _tiles(view: View, mask: Mask | None, rows: RowIndices, height: int) -> Iterator[tuple[Tile, Bools]]:
-    """Tiles of at most `height` rows with bool[r] of those that pass; tiles of which none passes are left out."""
-    places = {id(tile.segment): tile.start for tile in rows.tiles}
+    """Yield tiles of at most `height` rows, each with bool[r] of the rows that pass; skip tiles without such rows."""
+    segment_starts = {id(tile.segment): tile.start for tile in rows.tiles}
     for segment, passes in view.passing(mask):
-        place = places[id(segment)]
+        segment_start = segment_starts[id(segment)]
         for start in range(0, segment.count, height):
             stop = min(start + height, segment.count)
             allowed = EVERY_ROW[: stop - start] if passes is None else passes[start:stop]
             if passes is None or allowed.any():
-                yield Tile(segment, slice(start, stop), place + start, place + stop), allowed
+                yield Tile(segment, slice(start, stop), segment_start + start, segment_start + stop), allowed
 
 
 ROUNDING_MARGIN = 0.99
@@ -178,14 +181,16 @@ ROUNDING_MARGIN = 0.99
 
 
 def add_values(running: Kernels, tile: Tile, weights: F32, accumulator: Accumulator, *, fine: bool) -> None:
-    """Add Σ weight·value of one tile to the outputs of an accumulator, and what that can be off by to its errors.
+    """Add Σ weight·value of one tile to the outputs of an accumulator, and the bounds on its error to the errors.
 
-    Few queries have their weights in 16 bits, which costs nothing while memory is what one waits for; many have them
-    in 8.
+    A small batch of queries has weights in 16 bits, which cost nothing while the processor waits for memory. A large
+    batch has weights in 8 bits.
 
     Args:
-        tile: side by side, from a multiple of CHUNK on.
+        running: the kernels.
+        tile: consecutive rows, from a multiple of CHUNK on.
         weights: float32[q, ≥ r], relative to the accumulator's thresholds.
+        accumulator: the outputs and errors to add to.
         fine: whether weights have 16 bits.
     """
     segment, (start, stop) = tile.segment, tile.span
@@ -196,7 +201,7 @@ def add_values(running: Kernels, tile: Tile, weights: F32, accumulator: Accumula
     values = CodedValues(
         codes.codes[chunks],
         codes.scales[start:stop],
-        _stored_values(tile, weights, fine=fine)[start:stop],
+        _load_values(tile, weights, fine=fine)[start:stop],
         segment.inverse_scales[chunks],
         segment.value_residual,
         segment.value_norm,
@@ -206,16 +211,16 @@ def add_values(running: Kernels, tile: Tile, weights: F32, accumulator: Accumula
     running.add_values(values, weights, counts, fine, accumulator.outputs, accumulator.value_errors, running.AMX)
 
 
-def _stored_values(tile: Tile, weights: F32, *, fine: bool) -> F32:
-    """float32[count, d_v] of the tile's segment, of which those rows may be used whose values are added one by one."""
+def _load_values(tile: Tile, weights: F32, *, fine: bool) -> F32:
+    """Return float32[count, d_v] of the tile's segment; only rows whose values are added one by one may be used."""
     if tile.segment.block.unchecked:
-        return tile.some(_rows_added_singly(weights[:, : tile.stop - tile.start], fine=fine)).load_values()
+        return tile.select(_rows_added_singly(weights[:, : tile.stop - tile.start], fine=fine)).load_values()
     return tile.segment.values
 
 
 def _rows_added_singly(weights: F32, *, fine: bool) -> Index:
-    """At least those rows of weights float32[q, r] that have too large a part of the whole for 8 bits."""
+    """Return at least the rows of weights float32[q, r] whose share of the sum is too large for 8 bits."""
     if fine:
         return np.empty(0, dtype=np.intp)
-    most = ROUNDING_MARGIN * ABOVE_MEAN * weights.mean(axis=1, dtype=np.float64, keepdims=True)
-    return np.flatnonzero((weights > most).any(axis=0))
+    limits = ROUNDING_MARGIN * ABOVE_MEAN * weights.mean(axis=1, dtype=np.float64, keepdims=True)
+    return np.flatnonzero((weights > limits).any(axis=0))

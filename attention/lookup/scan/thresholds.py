@@ -20,7 +20,7 @@ from attention.lookup.scan.accumulator import NO_THRESHOLD
 MIN_LISTED = 256
 
 SAMPLED_ROWS = 8_192
-"""About how many rows the opening thresholds are taken from."""
+"""The approximate number of rows in the sample for the initial thresholds."""
 
 EVERY_ROW = np.ones(BLOCK_ROWS, dtype=np.bool_)
 
@@ -100,6 +100,6 @@ def _sample_best(
 
 
 def addends_for(bias: Bias | None, segment: Segment, rows: slice | I64) -> F32:
-    """Return float32[r], the addends of some rows of a segment; float32[0] for none."""
-    addends = NO_ADDENDS if bias is None else bias.scanned(segment)
+    """Return float32[r], the addends of these rows of a segment; float32[0] without a bias, or if all are 0."""
+    addends = NO_ADDENDS if bias is None else bias.scan_addends(segment)
     return addends[rows] if len(addends) else addends

@@ -100,7 +100,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
         except struct.error:
             raise SealedError(path, "ends within its head") from None
         if magic != MAGIC or not _HEAD.size < length <= _MAX_HEAD:
-            raise SealedError(path, "is no sealed block")
+            raise SealedError(path, "is not a sealed block")
         text = file.read(length - _HEAD.size)
     if len(text) != length - _HEAD.size or checksum(text) != expected:
         raise SealedError(path, "is not what was written: its head has another checksum")

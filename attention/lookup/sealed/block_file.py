@@ -53,7 +53,7 @@ class CheckedPieces:
         self._path, self._name = path, name
         self._vectors, self._expected = vectors, expected
         self._rows = _rows_per_piece(vectors)
-        # What is set is set after the check: two threads may check one piece, and find the same.
+        # A flag is set after its check: two threads may check the same piece, with the same result.
         self._sound = np.zeros(-(-len(vectors) // self._rows), dtype=np.bool_)
         self.done = not len(self._sound)
         if expected.shape != self._sound.shape:
@@ -75,9 +75,9 @@ class CheckedPieces:
             SealedError: a piece differs from what was written.
         """
         piece_bytes = self._rows * self._vectors.strides[0]
-        left = np.flatnonzero(~self._sound)[: max(1, size // max(piece_bytes, 1))]
-        self._check(left)
-        return len(left) * piece_bytes
+        unchecked = np.flatnonzero(~self._sound)[: max(1, size // max(piece_bytes, 1))]
+        self._check(unchecked)
+        return len(unchecked) * piece_bytes
 
     def _of(self, rows: slice | Index) -> I64:
         if not isinstance(rows, slice):
@@ -140,9 +140,9 @@ def _rows_per_piece(vectors: F32) -> int:
 
 
 MIN_FULL_SHARE = 0.5
-"""A block that is not full is written to a file if it holds at least this share of its rows, and gets no more."""
+"""A block that gets no more rows is written to a file if it is filled to at least this share."""
 MIN_COMPLETE_SHARE = 1 / 16
-"""The same share if no other block will ever take over its rows."""
+"""The minimal share if the block gets no more rows because the view is complete."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,7 +241,7 @@ def seal(path: Path, view: View, segment: Segment, ties: I64) -> None:
     }
     moments = values.moments
     if moments is not None:
-        spread = moments.found()
+        spread = moments.compute_bound()
         arrays |= {
             "value_total": moments.total,
             "value_residual_total": moments.residual_total,

@@ -76,7 +76,7 @@ class LocalShard(StoredRows, SimilarityShard):
         weighty = found.weighty
         if request.temperatures is None:  # at none of them does it help much to know more
             weighty = np.minimum(weighty, MAX_HISTOGRAM_LOOKUPS)
-        known_starts, first, asked = candidates.first(candidates.at_first(weighty, request.most))
+        known_starts, first, asked = candidates.first_rows(candidates.initial_counts(weighty, request.most))
         return ScanResult(
             documents=self.documents,
             keys=self.keys,

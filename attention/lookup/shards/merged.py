@@ -187,8 +187,8 @@ def merge_results(
     weighty = _heavy_counts(similarities, starts, inverse, totals, request.temperatures is None)
     best = np.array(request.ks)
     candidates = Candidates(best, none, starts, places, similarities, totals.thresholds, errors[:, 0].copy())
-    counts = np.maximum(candidates.at_first(weighty, request.most), _known_counts(starts, known))
-    known_starts, first, whose = candidates.first(counts)
+    counts = np.maximum(candidates.initial_counts(weighty, request.most), _known_counts(starts, known))
+    known_starts, first, whose = candidates.first_rows(counts)
     missing = np.flatnonzero(~known[first])
     similar = similarities[first]
     if len(missing):

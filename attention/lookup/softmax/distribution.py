@@ -33,12 +33,12 @@ class Distribution:
 
 
 def softmax(similarities: F64, null: NullKey | None, temperature: float) -> Distribution:
-    """Softmax of similarity / temperature, a null key included.
+    """Return the softmax of similarity / temperature, including a null key.
 
     Args:
         similarities: float64[n] of the documents that pass.
         null: the null key at that temperature, or None.
-        temperature: 0 or more; at 0 what ties for the best shares.
+        temperature: 0 or more; at 0, documents that tie for the best share the weight.
     """
     if similarities.size == 0:
         return _no_documents(null, temperature)
@@ -55,7 +55,7 @@ def softmax(similarities: F64, null: NullKey | None, temperature: float) -> Dist
     null_weight = logistic(null_logit - log_mass)
     weights = np.multiply(masses, logistic(log_mass - null_logit) / mass, out=masses)
     log_partition = best / temperature + float(np.logaddexp(log_mass, null_logit))
-    if null is not None and null_logit > log_mass:  # where it outweighs them by far, its own logit is the sum
+    if null is not None and null_logit > log_mass:  # if it outweighs them by far, the sum is its own logit
         log_partition = null.logit(0.0, temperature) + math.log1p(math.exp(log_mass - null_logit))
     entropy = log_mass + mean_gap
     evidence = Evidence(
@@ -74,14 +74,14 @@ def softmax(similarities: F64, null: NullKey | None, temperature: float) -> Dist
 def one_hot(
     similarities: F64, null: NullKey | None, temperature: float, *, log_partition: bool = False
 ) -> Distribution:
-    """All weight on the best: what ties for it shares it evenly, a null key as one more document.
+    """Put all weight on the best document; documents that tie for it, and the null key, share evenly.
 
     Args:
         similarities: float64[n] of the documents that pass.
-        null: the null key's similarity, or None.
+        null: the null key, or None.
         temperature: passed on to the evidence.
-        log_partition: whether this is softmax at temperature 0, which has one: the logarithm of the number
-            of ties.
+        log_partition: whether this is softmax at temperature 0, whose log-partition is the logarithm of the number of
+            ties.
     """
     if similarities.size == 0:
         empty = _no_documents(null, temperature)
@@ -105,7 +105,7 @@ def one_hot(
 
 
 def sparse(similarities: F64, null: NullKey | None, temperature: float, normaliser: str) -> Distribution:
-    """Sparsemax or entmax15 of similarity / temperature, a null key included; at temperature 0 they are one_hot.
+    """Return sparsemax or entmax15 of similarity / temperature, including a null key; at temperature 0, `one_hot`.
 
     Only logits within the support of the largest matter, so only they are sorted.
 
@@ -121,8 +121,8 @@ def sparse(similarities: F64, null: NullKey | None, temperature: float, normalis
     best = nearest if null is None else max(nearest, null.similarity)
     logits = (similarities - best) / temperature
     near = np.flatnonzero(logits >= -SUPPORT[normaliser])
-    together = logits[near] if null is None else np.append(logits[near], null.logit(best, temperature))
-    shares = (sparsemax if normaliser == "sparsemax" else entmax15)(together)
+    with_null = logits[near] if null is None else np.append(logits[near], null.logit(best, temperature))
+    shares = (sparsemax if normaliser == "sparsemax" else entmax15)(with_null)
     weights = np.zeros(similarities.size)
     weights[near] = shares[: len(near)]
     positive = weights[weights > 0] / max(weights.sum(), np.finfo(np.float64).tiny)
@@ -152,9 +152,9 @@ def _no_documents(null: NullKey | None, temperature: float) -> Distribution:
 
 
 def logistic(x: float) -> float:
-    """1 / (1 + e⁻ˣ), without overflow on either side."""
-    rising = math.exp(-abs(x))
-    return 1 / (1 + rising) if x >= 0 else rising / (1 + rising)
+    """Return 1 / (1 + e⁻ˣ), without overflow for x of either sign."""
+    small = math.exp(-abs(x))
+    return 1 / (1 + small) if x >= 0 else small / (1 + small)
 
 
 MAX_NULL_LOGIT = 1e300
@@ -162,7 +162,9 @@ MAX_NULL_LOGIT = 1e300
 
 
 def relative_logits(similarities: F64, biases: F64, temperature: float) -> tuple[F64, float]:
-    """((s − peak)/T + bias, float64[n], and the peak, the largest similarity); finite where s/T would overflow.
+    """Return (s − peak)/T + bias as float64[n], and the peak, which is the largest similarity.
+
+    These logits are finite even if s/T would overflow.
 
     Args:
         similarities, biases: float64[n], finite.
@@ -183,8 +185,10 @@ def restore_evidence(evidence: Evidence, null: NullKey | None, temperature: floa
     """Convert the evidence of logits to that of similarities at a temperature.
 
     Args:
-        evidence: of logits relative to the peak, at temperature 1.
-        null: the null key at that temperature.
+        evidence: the evidence of logits relative to the peak, at temperature 1.
+        null: the null key at the temperature, or None.
+        temperature: above 0.
+        peak: the largest similarity, see `relative_logits`.
     """
     partition = evidence.log_partition
     return replace(
@@ -196,12 +200,12 @@ def restore_evidence(evidence: Evidence, null: NullKey | None, temperature: floa
 
 
 def one_hot_with_bias(similarities: F64, biases: F64, null: NullKey | None, *, log_partition: bool) -> Distribution:
-    """Temperature 0: what ties for the largest similarity shares as softmax(bias), a null key's being 0.
+    """Return the distribution at temperature 0: documents that tie for the best share the weight as softmax(bias).
 
     Args:
         similarities, biases: float64[n], finite.
-        null: the null key at temperature 0, or None.
-        log_partition: whether there is one: ln Σ exp(bias) over the ties.
+        null: the null key at temperature 0, whose bias is 0; or None.
+        log_partition: whether the evidence has a log-partition: ln Σ exp(bias) over the ties.
     """
     unbiased = one_hot(similarities, null, 0.0, log_partition=log_partition)
     best = similarities.max(initial=-np.inf)
@@ -215,11 +219,11 @@ def one_hot_with_bias(similarities: F64, biases: F64, null: NullKey | None, *, l
     null_mass = float(np.exp(-peak)) if null is not None and null.similarity == best else 0.0
     weights = np.zeros(similarities.size)
     weights[ties] = masses / (mass + null_mass)
-    # Relative to the heaviest key, for all of them may vanish beside a null key.
+    # Relative to the heaviest key, because all of them may vanish beside a null key.
     relative = logits - logits.max()
-    own_masses = np.exp(relative)
-    own_mass = float(own_masses.sum())
-    entropy = float(np.log(own_mass) - (own_masses * relative).sum() / own_mass)
+    relative_masses = np.exp(relative)
+    relative_mass = float(relative_masses.sum())
+    entropy = float(np.log(relative_mass) - (relative_masses * relative).sum() / relative_mass)
     evidence = replace(
         unbiased.evidence,
         null_weight=null_mass / (mass + null_mass),
@@ -238,13 +242,13 @@ STRIDE = 3.0
 def solve_temperature(similarities: F64, target: float, counts: F64 | None = None) -> float:
     """Return the temperature T at which exp(entropy of softmax(s/T)) is `target`.
 
-    The entropy H rises with T, dH/d(ln T) being the variance of the logits, so a bracketed Newton search in
-    (ln T, ln documents) finds it.
+    The entropy H grows with T, and dH/d(ln T) is the variance of the logits. So a bracketed Newton search over ln T
+    finds the root.
 
     Args:
-        similarities: float64[n] of all documents, the null key left out.
-        target: documents, at least 1; more than half of them counts as half.
-        counts: float64[n], the number of documents at each similarity; None for one.
+        similarities: float64[n] of all documents, without the null key.
+        target: the number of documents, at least 1; more than half of all is taken as half.
+        counts: float64[n], the number of documents at each similarity; None for one each.
 
     Returns:
         T, to well under 1 % of the target; 0 if at least `target` documents tie for the best.
@@ -256,7 +260,7 @@ def solve_temperature(similarities: F64, target: float, counts: F64 | None = Non
     gaps = similarities.max() - similarities
     if counts[gaps == 0].sum() >= target:
         return 0.0
-    # Where all logits lie within 1/2 the divergence from uniform is below 1/2: more than n/2 documents are held.
+    # If all logits lie within 1/2, the divergence from uniform is below 1/2: more than n/2 effective documents.
     low, high = np.log(SMALLEST_TEMPERATURE), np.log(max(2 * float(gaps.max()), 2 * SMALLEST_TEMPERATURE))
     near = min(int(2 * target), gaps.size - 1)
     nearest = np.partition(gaps, near)[: near + 1]
@@ -272,7 +276,7 @@ def solve_temperature(similarities: F64, target: float, counts: F64 | None = Non
             break
         low, high = (log_temperature, high) if excess < 0 else (low, log_temperature)
         variance = (masses @ (logits * logits)) / mass - mean * mean
-        with np.errstate(over="ignore"):  # infinite: out of the bracket, as it should be
+        with np.errstate(over="ignore"):  # an infinite step is outside the bracket, as it should be
             step = excess / variance if variance > 0 else np.inf
         # A step out of the bracket halves it, though by no more than STRIDE: the bracket spans 70 and more.
         middle = float(np.clip((low + high) / 2, log_temperature - STRIDE, log_temperature + STRIDE))

@@ -1,4 +1,4 @@
-"""How much the collection knew, and the verdict: one document stands out, several share the weight, or none."""
+"""Evidence of how well a query's keys match it, and the verdict: one document stands out, several share, or none."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Evidence:
-    """How much the collection knew, at one temperature.
+    """Numbers that show how well the keys match a query, at one temperature.
 
-    It is told of keys: where documents have several, as if each key were a document by itself.
+    They count keys. If documents have several keys, each key counts as a document.
 
     Attributes:
-        temperature: at which.
-        null_weight: the null key's share; 0 without one.
-        null_similarity: of the null key, s₀; None without one.
-        log_partition: logsumexp of all logits, the null key's included; at temperature 0 the logarithm of
-            the number of ties; −∞ where nothing passes and there is no null; None unless the normaliser is
-            softmax.
-        entropy: of the keys' weights, the null left out and the rest renormalised, in nats.
-        effective_documents: exp(entropy): how many keys the answer rests on; 0 where no document passes.
+        temperature: the temperature of the softmax.
+        null_weight: the null key's weight; 0 without a null key.
+        null_similarity: s₀, the null key's similarity; None without a null key.
+        log_partition: logsumexp of all logits, including the null key's. At temperature 0, the logarithm of the number
+            of ties. −∞ if nothing passes and a null key is missing. None unless the normaliser is softmax.
+        entropy: the entropy of the keys' weights in nats, renormalised without the null key.
+        effective_documents: exp(entropy), the number of keys that the answer rests on; 0 if no document passes.
     """
 
     temperature: float
@@ -42,7 +41,7 @@ class Verdict:
     """Whether one document stands out, and whether the error of the weights leaves room for another verdict.
 
     Attributes:
-        stands: "none" where the null key has at least half of all weight, or no document passes; else "one" where the
+        stands: "none" if the null key has at least half of all weight, or if no document passes; else "one" if the
             heaviest document has more than half; else "several".
         certain: whether the true weights give the same verdict, if the bound on their total variation holds.
     """
@@ -59,10 +58,10 @@ class Verdict:
         The true weight of any set of documents differs from the returned one by at most that bound.
 
         Args:
-            evidence: its null weight and null similarity are read.
-            heaviest: the weight of the heaviest document, 0 if no document passes.
+            evidence: the evidence with the null key's weight and similarity.
+            heaviest: the weight of the heaviest document; 0 if no document passes.
             variation: the bound on the total variation.
-            documents: how many pass.
+            documents: the number of documents that pass.
             at_most: the largest weight that a document can have; None if that is `heaviest`.
         """
         null = evidence.null_weight

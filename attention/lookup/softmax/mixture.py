@@ -1,4 +1,4 @@
-"""Softmax over rows that are known one by one and a tail that is known by its sums."""
+"""Softmax over rows with known similarities, and a tail that is known only by its sums."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ from attention.lookup.softmax.null_key import NullKey
 
 @dataclass(frozen=True, eq=False)
 class RaggedRows:
-    """Rows of c cases, one case after another: first those known in float64, then candidates.
+    """Concatenated rows of c cases: in each case the rows known in float64 come first, then the candidates.
+
+    A case is one query at one temperature.
 
     Attributes:
-        values: float64[m], the similarity of each.
+        values: float64[m], the similarity of each row.
         starts: int64[c + 1]; case i has the rows from starts[i] to starts[i + 1].
-        counts: int64[c], how many of these, the first ones, are known; at least 1, the best of the case among them.
+        counts: int64[c], the number of rows known in float64, at least 1; the best row of the case is one of them.
     """
 
     values: F64
     starts: I64
     counts: I64
 
-    def some(self, cases: Sequence[int]) -> RaggedRows:
-        """Return the rows of some of the cases."""
+    def select(self, cases: Sequence[int]) -> RaggedRows:
+        """Return the rows of these cases."""
         if len(cases) == len(self.counts):
             return self
         lengths = np.diff(self.starts)[cases]
@@ -45,15 +47,15 @@ class RaggedRows:
 
 
 NO_NULL = (-math.inf, 0.0)
-"""The similarity and the logarithm of the count if there is no null key."""
+"""The null key's similarity and log count in a case without a null key."""
 
 
 @dataclass(frozen=True, eq=False)
 class TailSums:
-    """Rows that were summed below thresholds, at some temperatures.
+    """Sums over the rows below b thresholds, at t temperatures.
 
     Attributes:
-        thresholds: float64[b].
+        thresholds: float64[b], one for each sum.
         sums: float64[t, b, 3]: mass Σe, gap Σe·x and square Σe², with x = (s − threshold)/T and e = exp(x).
     """
 
@@ -63,19 +65,19 @@ class TailSums:
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """Attention of one query over rows known in float64, and over a tail: candidates only scanned, and rows summed.
+    """Attention of one query over rows known in float64 and over a tail of scanned candidates and summed rows.
 
     Attributes:
         known: float64[h], weights of the rows known in float64.
         candidates: float64[l], weights of the candidates.
-        factors: float64[b], what each sum's e is to be multiplied by to be a weight.
+        factors: float64[b], for each sum, the factor that turns its masses e into weights.
         evidence: null weight, log-partition and entropy.
         mean_gap: the weighted mean distance of a logit from the largest one.
-        tail: the weight of all candidates and of all that is summed.
-        log_tail: its logarithm, which is known where the weight itself vanishes.
-        tail_gap: the part of `mean_gap` that the tail has.
+        tail: the total weight of candidates and summed rows.
+        log_tail: the logarithm of `tail`, which is finite even if `tail` underflows.
+        tail_gap: the tail's part of `mean_gap`.
         tail_square: the sum of the squared weights of the tail.
-        summed_square: the part of it that is summed.
+        summed_square: the part of `tail_square` from summed rows.
     """
 
     known: F64
@@ -90,11 +92,11 @@ class Mixture:
     summed_square: float
 
     def heaviest(self, rows: float) -> float:
-        """Bound the sum of the largest squared weights of the tail, of this many rows.
+        """Bound the sum of the `rows` largest squared weights of the tail.
 
-        The candidates' weights are known one by one. Of the summed rows it is known that no weight is above its factor,
-        and the sum of their squares. So the largest ones are candidates above all factors first, and then at most a
-        factor each.
+        Each candidate's weight is known. For the summed rows, only the sum of squared weights is known, and that each
+        weight is at most its factor. So the largest weights are first those of candidates above all factors, and then
+        at most a factor each.
         """
         level, above, up_to = self._heavy_candidates
         first = float(up_to[int(min(math.ceil(rows), above))])
@@ -103,7 +105,7 @@ class Mixture:
 
     @cached_property
     def _heavy_candidates(self) -> tuple[float, int, F64]:
-        """(the largest factor squared, how many candidates' squares are above it, the sums of the largest 0, 1, … )."""
+        """The largest squared factor, the number of candidates' squares above it, and sums of the largest 0, 1, …."""
         level = float(self.factors.max(initial=0.0)) ** 2
         squares = self.candidates * self.candidates
         if (squares[1:] > squares[:-1]).any():
@@ -113,20 +115,20 @@ class Mixture:
 
 
 def mix(
-    known: F64, candidates: F64, tail_sums: TailSums, nulls: Sequence[NullKey | None], temperatures: F64
+    similarities: F64, candidates: F64, tail_sums: TailSums, nulls: Sequence[NullKey | None], temperatures: F64
 ) -> list[Mixture]:
-    """Softmax of similarity / temperature over all of them, a null key included, at each temperature.
+    """Return the softmax of similarity / temperature over all rows and the null key, at each temperature.
 
     Args:
-        known: float64[h], similarities, h ≥ 1, the best of all among them.
-        candidates: float64[l], similarities.
-        tail_sums: at these temperatures.
+        similarities: float64[h], known in float64, h ≥ 1, the best of all rows among them.
+        candidates: float64[l], scanned similarities.
+        tail_sums: the sums over all other rows, at these temperatures.
         nulls: the null key at each temperature, or None.
         temperatures: float64[t], above 0.
     """
-    rows, t = len(known) + len(candidates), len(temperatures)
-    values = np.tile(np.concatenate([known, candidates]), t)
-    runs = RaggedRows(values, rows * np.arange(t + 1), np.full(t, len(known)))
+    rows, t = len(similarities) + len(candidates), len(temperatures)
+    values = np.tile(np.concatenate([similarities, candidates]), t)
+    runs = RaggedRows(values, rows * np.arange(t + 1), np.full(t, len(similarities)))
     thresholds = np.tile(tail_sums.thresholds, (t, 1))
     return list(mix_cases(runs, thresholds, tail_sums.sums, nulls, temperatures))
 
@@ -137,7 +139,7 @@ def mix_cases(
     """Compute the mixtures of c cases, each with rows, sums and a temperature of its own.
 
     Args:
-        runs: similarities of the rows, the best of each case among the known ones.
+        runs: similarities of the rows.
         thresholds, sums: float64[c, b] and float64[c, b, 3], see `TailSums`.
         nulls: the null key of each case, or None.
         temperatures: float64[c], above 0.
@@ -146,7 +148,7 @@ def mix_cases(
     weights, factors = np.empty(len(runs.values)), np.empty(thresholds.shape)
     totals = np.empty((len(nulls), TOTALS))
     null_keys = np.array([NO_NULL if null is None else (null.similarity, null.log_count) for null in nulls])
-    null_keys = null_keys.reshape(-1, 2)  # also where there is no case
+    null_keys = null_keys.reshape(-1, 2)  # even for zero cases
 
     def weigh(first: int, last: int) -> None:
         running.softmax_weights(
@@ -184,10 +186,10 @@ class Mixtures:
         return map(self.__getitem__, range(len(self.totals)))
 
     def __getitem__(self, case: int) -> Mixture:
-        totals, (known, candidates) = self.totals[case], self.runs.of(self.weights, case)
+        totals, (known_weights, candidate_weights) = self.totals[case], self.runs.of(self.weights, case)
         return Mixture(
-            known=known,
-            candidates=candidates,
+            known=known_weights,
+            candidates=candidate_weights,
             factors=self.factors[case],
             evidence=self.evidence(case),
             mean_gap=totals.mean_gap,
@@ -211,11 +213,11 @@ class Mixtures:
         )
 
 
-def known_only(weights: F64, evidence: Evidence, candidates: int) -> Mixture:
-    """Return a mixture of known rows that have all the weight."""
+def mixture_without_tail(weights: F64, evidence: Evidence, candidates: int) -> Mixture:
+    """Return a mixture in which the known rows have all the weight, and each of the `candidates` has 0."""
     return Mixture(weights, np.zeros(candidates), np.zeros(0), evidence, 0.0, 0.0, -np.inf, 0.0, 0.0, 0.0)
 
 
 def log_or_minus_inf(masses: F64) -> F64:
-    """Return the logarithm, −∞ of 0."""
+    """Return the logarithms of masses; that of 0 is −∞."""
     return np.log(masses, out=np.full(masses.shape, -np.inf), where=masses > 0)

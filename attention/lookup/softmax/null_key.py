@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from attention.errors import ParameterError
 
 MIN_WARMTH = 0.45
-"""Deviations of the background: the temperature below which its few nearest keys count, and no longer their mean."""
+"""In deviations of the background: below this temperature its few nearest keys carry the sum, and not its mean."""
 
 
 @dataclass(frozen=True)
 class NullKey:
-    """A key that means "none of these", as heavy as e^`log_count` keys of one similarity.
+    """A key that means "none of these"; it weighs as much as e^`log_count` keys of one similarity.
 
     Attributes:
-        similarity: of each of them.
-        log_count: the logarithm of how many they are.
+        similarity: the similarity of each of these keys.
+        log_count: the logarithm of their number.
     """
 
     similarity: float
@@ -28,25 +28,25 @@ class NullKey:
         return (self.similarity - best) / temperature + self.log_count
 
     def level(self, temperature: float) -> float:
-        """The similarity of a single key of this weight, s₀; infinite where no number is as large."""
+        """Return s₀, the similarity of a single key of the same weight; infinite if it exceeds float64."""
         return self.similarity + temperature * self.log_count if self.log_count else self.similarity
 
 
 @dataclass(frozen=True)
 class Background:
-    """Similarities that mean nothing, as a normal distribution.
+    """The similarities of unrelated queries and keys, as a normal distribution.
 
-    The null key competes with the sum over all documents, so "none of these" weighs what n documents of the background
-    would weigh together. For normal similarities that sum is known, from the random energy model (Derrida 1981): on
-    average n·exp(μ/T + σ²/2T²), which is n keys of similarity μ + σ²/2T. So
+    The null key competes with the sum over all documents. So "none of these" gets the weight that n unrelated
+    documents would have together. For normal similarities that sum is known from the random energy model (Derrida
+    1981): on average n·exp(μ/T + σ²/2T²), which is n keys of similarity μ + σ²/2T. So
 
         s₀ = μ + σ²/(2t) + t·ln n,  t = max(T, 0.45·σ).
 
-    In the cold the few best of n carry the sum, their average means nothing any more, and real similarities have more
-    of them than a normal distribution: s₀ is held where it is at T = 0.45·σ (measured, on labelled texts).
+    At low temperatures the few best of n carry the sum, so the average is not typical. And real similarities have more
+    large values than a normal distribution. So s₀ stays at its value for T = 0.45·σ (measured on labelled texts).
 
     Attributes:
-        mean: μ, of the similarity that queries are compared by.
+        mean: μ, in the similarity that queries are compared by.
         deviation: σ, not below 0.
 
     Raises:

@@ -35,7 +35,11 @@ def similarities_seen(view: View, questions: Sequence[Question]) -> tuple[I64, l
         assert codes is not None
         rows = codes.at(np.arange(segment.count), queries.codes.shape[1]).astype(np.float64)
         products = (queries.codes.astype(np.float64) @ rows.T) * codes.scales[: segment.count]
-        addends = 0.0 if bias is None or not len(bias.scanned(segment)) else bias.scanned(segment).astype(np.float64)
+        addends = (
+            0.0
+            if bias is None or not len(bias.scan_addends(segment))
+            else bias.scan_addends(segment).astype(np.float64)
+        )
         seen.append(products * queries.scales[:, None] + addends)
         numbers.append(segment.numbers)
     everything = np.concatenate(seen, axis=1)

@@ -50,7 +50,7 @@ def test_each_document_has_its_own_and_all_others_the_same(view, share, elsewher
     places = places[[int(number) in expected for number in rows.numbers(places)]]
     assert bias.at(rows, places).tolist() == [expected[int(number)] for number in rows.numbers(places)]
     for segment in view.segments:
-        scanned = bias.scanned(segment)
+        scanned = bias.scan_addends(segment)
         assert scanned.dtype == np.float32
         assert np.isfinite(scanned).all()
         assert len(scanned) in (0, segment.count)

@@ -74,7 +74,7 @@ def test_rows_of_one_document_may_come_in_any_order(sizes, seed):
 @pytest.mark.parametrize(
     ("owners", "said"),
     [
-        ([10, 11, 12, 9], "row 13 has the owner 9, which is none of these rows"),
+        ([10, 11, 12, 9], "row 13 has the owner 9, which is not among these rows"),
         ([10, 12, 12, 13], "row 11 has the owner 12 and does not follow it"),
         ([10, 11, 10, 10], "row 12 has the owner 10 and does not follow it"),
         ([10, 10, 11, 13], "row 12 has the owner 11 and does not follow it"),

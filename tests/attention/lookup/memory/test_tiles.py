@@ -85,7 +85,7 @@ def test_places_find_their_rows_however_they_are_asked_for(data, n, removed, til
 def test_some_rows_of_a_tile_are_a_tile_of_these():
     (segment,) = filled(32).segments
     for tile in (Tile(segment, slice(10, 20), 100, 110), Tile(segment, np.arange(10, 20), 100, 110)):
-        some = tile.some(np.array([0, 9, 3]))
+        some = tile.select(np.array([0, 9, 3]))
         assert (some.start, some.stop, some.segment.numbers[some.rows].tolist()) == (0, 3, [10, 19, 13])
 
 

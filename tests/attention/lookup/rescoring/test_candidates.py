@@ -36,12 +36,12 @@ def heavies(similarities, starts, *asked):
 
 
 def at_first(candidates, heavy, most):
-    return candidates.at_first(np.array([0, heavy, 0]), most).tolist()
+    return candidates.initial_counts(np.array([0, heavy, 0]), most).tolist()
 
 
 def deciding(candidates, known, most):
     """What the middle question needs; None where that is not told. The others know their best."""
-    found = candidates.deciding(np.concatenate([[0.95], known, [0.2]]), np.array([1, len(known), 1]), most)
+    found = candidates.decisive_counts(np.concatenate([[0.95], known, [0.2]]), np.array([1, len(known), 1]), most)
     assert found[[0, 2]].tolist() == [1, 1]
     return None if found[1] < 0 else found[1]
 
@@ -57,8 +57,8 @@ def test_where_nothing_is_listed_nothing_is_looked_up():
     nothing = Candidates(
         np.array([1]), np.zeros(1), np.zeros(2, dtype=np.int64), np.empty(0, np.int64), np.empty(0), *np.zeros((2, 1))
     )
-    assert nothing.at_first(np.zeros(1, dtype=np.int64), 10).tolist() == [0]
-    assert nothing.deciding(np.empty(0), np.zeros(1, dtype=np.int64), 10).tolist() == [-1]
+    assert nothing.initial_counts(np.zeros(1, dtype=np.int64), 10).tolist() == [0]
+    assert nothing.decisive_counts(np.empty(0), np.zeros(1, dtype=np.int64), 10).tolist() == [-1]
     assert heavies(np.empty(0), np.zeros(2, dtype=np.int64), np.ones(1), np.zeros(1), np.ones(1)) == [0]
 
 
@@ -91,7 +91,7 @@ def test_more_than_a_query_may_look_up_does_not_decide():
 
 
 def test_known_rows_come_apart_from_the_others():
-    found = listed(2).rescored(np.array([0.94, 0.9, 0.75, 0.8]), np.array([1, 3, -1]))
+    found = listed(2).rescore(np.array([0.94, 0.9, 0.75, 0.8]), np.array([1, 3, -1]))
     head = found.of(1)
     np.testing.assert_array_equal(head.places, [50, 40, 30])
     np.testing.assert_array_equal(head.similarities, [0.9, 0.75, 0.8])

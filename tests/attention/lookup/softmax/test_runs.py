@@ -18,6 +18,6 @@ def test_each_case_has_known_rows_and_others_behind_them():
 
 
 def test_some_of_the_cases_are_as_they_were_among_all():
-    assert lists(RUNS.some([0, 2])) == [lists(RUNS)[0], lists(RUNS)[2]]
-    assert lists(RUNS.some([1])) == [lists(RUNS)[1]]
-    assert RUNS.some([0, 1, 2]) is RUNS
+    assert lists(RUNS.select([0, 2])) == [lists(RUNS)[0], lists(RUNS)[2]]
+    assert lists(RUNS.select([1])) == [lists(RUNS)[1]]
+    assert RUNS.select([0, 1, 2]) is RUNS
