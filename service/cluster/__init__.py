@@ -1,7 +1,7 @@
 """Collections sharded over several machines: which nodes hold which shards, and queries to these nodes.
 
 A shard is a range of row numbers. A node is one process (`node/`): it holds replicas of shards, follows the store, and
-answers from exactly the version in the request. It owns no data: whatever it holds can be read from the store again.
+answers from exactly the version in the request. It owns no data: it can read its replicas from the store again.
 
 In a coordinator, `placement.py` assigns shards to nodes, and `router.py` sends one message to all nodes concerned. If a
 node is lost or slow, the router asks another replica. `metadata.py` has the statistics of each shard at one version.
@@ -50,9 +50,7 @@ def open_transport() -> RayTransport:
 
 
 def require_ray() -> None:
-    """Check that Ray is installed.
-
-    Raises: RayMissing."""
+    """Raise RayMissing if Ray is not installed."""
     _ray()
 
 

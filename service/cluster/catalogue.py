@@ -1,4 +1,4 @@
-"""The collections of a store whose keys lie on nodes, and what all nodes hold."""
+"""The collections of a store whose keys are on nodes, and the status of all nodes."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from service.encoding import LoadingEncoder
 from service.retrieval.collections import ClusterStatus, NodeStatus, SharedCatalogue, start_background
 from service.storage import CollectionRecord, Extent, NodeRecord, SharedStore, StorageError
 
-SUMMARISED_SECONDS = 5.0
-"""Interval between two updates of the summaries that stand in for lost shards."""
+SUMMARY_SECONDS = 5.0
+"""Interval between two updates of the summaries that replace lost shards."""
 STATUS_CACHE_SECONDS = 1.0
-"""How long a cluster status is cached."""
+"""Lifetime of a cached cluster status."""
 
 
 class ShardedCatalogue(SharedCatalogue):
-    """Collections by name, as the store has them; this process holds none of their keys.
+    """The collections of the store by name; this process holds none of their keys.
 
     Args:
         router: sends messages to the nodes.
-        leave: is called when the catalogue is closed and no more messages are sent.
+        leave: called when the catalogue closes, after its last message.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class ShardedCatalogue(SharedCatalogue):
             self._leave()
 
     def rebuild(self) -> None:
-        """Wait in background threads until nodes hold all shards, and follow what other services create."""
+        """Wait in background threads until nodes hold all shards, and follow collections that other services create."""
         for collection in self.collections():
             if isinstance(collection, ShardedCollection):
                 collection.read_in_background()
@@ -73,7 +73,7 @@ class ShardedCatalogue(SharedCatalogue):
 
     def _summarise(self) -> None:
         """Update summaries until the catalogue is closed."""
-        while not self._closed.wait(SUMMARISED_SECONDS):
+        while not self._closed.wait(SUMMARY_SECONDS):
             for collection in self.collections():
                 if isinstance(collection, ShardedCollection):
                     collection.summarise()
@@ -83,7 +83,7 @@ class ShardedCatalogue(SharedCatalogue):
 
 
 REPORT_TIMEOUT_SECONDS = 1.0
-"""How long nodes may take to report."""
+"""Time limit for the nodes' reports."""
 
 
 def read_cluster_status(store: SharedStore, copies: int, transport: Transport | None = None) -> ClusterStatus:
@@ -111,15 +111,13 @@ def _fetch_reports(transport: Transport, nodes: Sequence[NodeRecord]) -> dict[st
     """Ask all nodes at once for their reports; return those that arrive in time."""
     message = to_bytes({"call": STATUS_CALL}, {})
     names = {transport.send(node.name, message): node.name for node in nodes}
-    answered, _ = wait(names, REPORT_TIMEOUT_SECONDS)
-    return {
-        names[future]: NodeReport.of(of_bytes(future.result())[0]) for future in answered if future.exception() is None
-    }
+    done, _ = wait(names, REPORT_TIMEOUT_SECONDS)
+    return {names[future]: NodeReport.of(of_bytes(future.result())[0]) for future in done if future.exception() is None}
 
 
 def _node_status(node: NodeRecord, ranges: int, report: NodeReport | None, extents: Mapping[int, Extent]) -> NodeStatus:
     if report is None:
         return NodeStatus(*node, ranges, None, None, None, None)
-    # How many versions the node was behind when the store was read, which was before it reported.
+    # The lag at the time when the store was read; the node reported later, so it may be smaller now.
     lags = [extents[number].version - version for number, version in report.versions.items() if number in extents]
     return NodeStatus(*node, ranges, report.rows, report.coming, max([0, *lags]), report.trouble)

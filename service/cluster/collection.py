@@ -109,7 +109,7 @@ class ShardedCollection(ReplicatedCollection):
         """Do nothing: nodes load their own machine code."""
 
     def read_in_background(self) -> None:
-        """Wait in the background until nodes hold all shards; earlier queries may be refused."""
+        """Wait in the background until nodes hold all shards; queries before that may fail."""
         start_background(self._wait_until_held, f"wait for {self.name}")
 
     def _wait_until_held(self) -> None:
@@ -134,7 +134,7 @@ class ShardedCollection(ReplicatedCollection):
         if (metadata := self._current(extent)) is None:
             with self._fetch_lock:
                 if (metadata := self._current(extent)) is None:
-                    # Another thread may have read a newer version meanwhile.
+                    # Another thread may have read a newer version in the meantime.
                     record, extent = self._shared.extent(self.record.id)
                     metadata = self._metadata = self._cache.fetch(record, extent)
         return record, metadata
@@ -142,7 +142,11 @@ class ShardedCollection(ReplicatedCollection):
     def _current(self, extent: Extent) -> CollectionMetadata | None:
         """Return the cached metadata if its version is recent enough and the same shards are lost, else None."""
         metadata = self._metadata
-        if metadata is None or metadata.version < extent.version or metadata.lost != self._router.lost(self.record.id):
+        if (
+            metadata is None
+            or metadata.version < extent.version
+            or metadata.lost != self._router.lost_shards(self.record.id)
+        ):
             return None
         return metadata
 
@@ -153,4 +157,4 @@ class ShardedCollection(ReplicatedCollection):
                 self._cache.summarise(self.record)
 
     def _tidy(self) -> None:
-        """Do nothing: there are no blocks to compact here."""
+        """Do nothing: nodes compact their own blocks."""

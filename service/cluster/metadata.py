@@ -1,4 +1,4 @@
-"""What a coordinator knows of a collection that nodes hold: statistics of each shard, at one version."""
+"""A coordinator's metadata of a sharded collection: statistics of each shard, at one version."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ MAX_SUMMARY_BYTES = 2**30
 SUMMARIES_PER_REQUEST = 8
 
 MAX_MASKS = 256
-"""Masks cached for each version. Each is a few numbers, because the nodes know which rows pass."""
+"""Cached masks per version. Each is a few numbers, because the nodes evaluate the condition."""
 
 SAMPLE_DRIFT = 1 / 8
-"""The sample of keys is drawn again once the number of rows has changed by this fraction."""
+"""A new sample of keys is drawn when the number of rows has changed by this fraction."""
 
 
 @dataclass(frozen=True, eq=False)
 class CachedSummary:
-    """Summary of a shard's keys, used while no node answers for the shard.
+    """A summary of a shard's keys, used while no node answers for the shard.
 
     Attributes:
         summary: of the shard's rows, and possibly of rows that have since been removed.
@@ -59,13 +59,13 @@ class CachedSummary:
 
 @dataclass(frozen=True, eq=False)
 class CollectionMetadata:
-    """A collection at one version, as a coordinator sees it.
+    """The metadata of a collection at one version.
 
     Attributes:
-        view: its rows, in the hands of slots.
-        lost: ranges that nobody answers for now.
-        missing: of their rows; None where there are none.
-        masks: of the view, by the condition_digest names of their conditions: those that were version for last.
+        view: a view of the rows on the nodes.
+        lost: the first rows of shards for which no node answers now.
+        missing: the summary of the rows in lost shards; None if these have no rows.
+        masks: recent masks of the view, by the digests of their conditions.
     """
 
     version: int
@@ -93,7 +93,7 @@ class CollectionMetadata:
 class MetadataCache:
     """Cached metadata of one collection; one thread may call `fetch` and another `summarise`.
 
-    After a write only those slots are version whose ranges it changed, which the store's log tells.
+    After a write, only shards that the write changed are queried again; the store's change log names them.
     """
 
     def __init__(self, store: SharedStore, router: Router) -> None:
@@ -105,11 +105,11 @@ class MetadataCache:
         self._sample: tuple[int, SampleKeys] | None = None
 
     def fetch(self, record: CollectionRecord, extent: Extent) -> CollectionMetadata:
-        """Return the collection's metadata at the version of `extent`, querying nodes for what is not cached.
+        """Return the collection's metadata at the version of `extent`, and query nodes for missing parts.
 
         Raises:
             VersionGone: a node has newer versions only.
-            StorageError: the store cannot be version.
+            StorageError: the store cannot be read.
         """
         version, first_rows = CollectionVersion(record.id, extent.version), list(shard_starts(extent.next_row))
         if extent.version != self._version:
@@ -120,16 +120,16 @@ class MetadataCache:
         while True:
             lost = self._fetch_statistics(first_rows, version)
             with suppress(ShardsLost):
-                return self._describe(record, version, first_rows, lost)
+                return self._build_metadata(record, version, first_rows, lost)
 
-    def _describe(
+    def _build_metadata(
         self, record: CollectionRecord, version: CollectionVersion, first_rows: Sequence[int], lost: frozenset[int]
     ) -> CollectionMetadata:
         present = {
             row: self._statistics[row] for row in first_rows if row not in lost and self._statistics[row].facts.n
         }
         view = self._view(record, version, present)
-        return CollectionMetadata(version.version, view, lost, self._missing(record, view, lost))
+        return CollectionMetadata(version.version, view, lost, self._sum_missing(record, view, lost))
 
     def summarise(self, record: CollectionRecord) -> None:
         """Fetch summaries of the shards that were written to since their last summary, at the cached version.
@@ -174,8 +174,8 @@ class MetadataCache:
                     )
 
     def _fetch_statistics(self, first_rows: Sequence[int], version: CollectionVersion) -> frozenset[int]:
-        """Query statistics that are not cached; return the first rows of shards that no node answers for."""
-        lost = self._router.lost(version.collection).intersection(first_rows)
+        """Query statistics that are not cached; return the first rows of shards for which no node answers."""
+        lost = self._router.lost_shards(version.collection).intersection(first_rows)
         while missing := [row for row in first_rows if row not in self._statistics and row not in lost]:
             try:
                 answers = self._router.ask(version, missing, lambda _: ({"call": "facts"}, {}))
@@ -216,26 +216,24 @@ class MetadataCache:
             self._sample = n, SampleKeys(similarity, np.concatenate([arrays["keys"] for _, arrays in answers]))
         return self._sample[1]
 
-    def _missing(self, record: CollectionRecord, view: RemoteView, lost: frozenset[int]) -> KeySummary | None:
-        """Sum the summaries of lost shards that may have rows; unbounded if one is not current."""
+    def _sum_missing(self, record: CollectionRecord, view: RemoteView, lost: frozenset[int]) -> KeySummary | None:
+        """Sum the summaries of lost shards; the sum has infinite bounds if one summary is not current."""
         documents = record.attendable - view.documents
         if not lost or documents <= 0:
             return None
         width = record.settings.dimension or 0
         if not all(map(self._has_current_summary, lost)):
-            return _unknown(record.settings.similarity, width, documents, len(lost) * (SHARD_ROWS + MAX_KEYS))
+            return _infinite_summary(record.settings.similarity, width, documents, len(lost) * (SHARD_ROWS + MAX_KEYS))
         summaries = [self._summaries[row].summary for row in sorted(lost)]
         total = reduce(add, summaries, KeySummary.empty(record.settings.similarity, width))
         return replace(total, documents=documents)
 
 
-def _unknown(similarity: str, width: int, documents: int, rows: int) -> KeySummary:
-    """Return a summary of at most `rows` rows that bounds nothing else."""
+def _infinite_summary(similarity: str, width: int, documents: int, rows: int) -> KeySummary:
+    """Return a summary of at most `rows` rows whose other bounds are infinite."""
     empty = KeySummary.empty(similarity, width)
-    unbounded = np.full_like(empty.gram, np.inf)
-    return replace(
-        empty, n=rows, documents=documents, gram=unbounded, key_norm=math.inf, value_norm=math.inf, removed=rows
-    )
+    gram = np.full_like(empty.gram, np.inf)
+    return replace(empty, n=rows, documents=documents, gram=gram, key_norm=math.inf, value_norm=math.inf, removed=rows)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Which nodes hold which shard: rendezvous hashing, so that a node that joins or leaves moves the fewest shards.
+"""Placement of shards on nodes: rendezvous hashing, so that a node that joins or leaves moves the fewest shards.
 
 D. G. Thaler, C. V. Ravishankar: Using name-based mappings to increase hit rates, IEEE/ACM Transactions on Networking 6
 (1998): each node has a score for each shard, and the nodes with the highest scores hold it.

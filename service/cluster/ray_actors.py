@@ -31,18 +31,18 @@ START_SECONDS = 600.0
 
 
 class _NodeActor:
-    """The actor; Ray creates the object that it holds anew in each process that it starts."""
+    """The actor of a node; Ray creates its object again in each process that it starts."""
 
     def __init__(self, factory: str, arguments: Mapping[str, Any]) -> None:
         module, _, name = factory.partition(":")
-        self._holder = getattr(import_module(module), name)(**arguments)
+        self._node = getattr(import_module(module), name)(**arguments)
 
     def answer(self, message: bytes) -> bytes:
-        answered: bytes = self._holder.answer(message)
-        return answered
+        response: bytes = self._node.answer(message)
+        return response
 
     def call(self, method: str, arguments: Mapping[str, Any]) -> Any:
-        return getattr(self._holder, method)(**arguments)
+        return getattr(self._node, method)(**arguments)
 
     def where(self) -> str:
         return str(ray.get_runtime_context().get_node_id())
@@ -128,13 +128,13 @@ class Membership:
                 break
             except ValueError:  # the name is taken until Ray has noticed that its actor is gone
                 if time.monotonic() > deadline:
-                    raise NodeNameTaken(f"the name {name} is not given free: name these slots otherwise") from None
+                    raise NodeNameTaken(f"the name {name} is still taken: choose other names with --name") from None
                 time.sleep(RETRY_SECONDS)
         try:
             ray.get(actor.where.options(concurrency_group="control").remote(), timeout=deadline - time.monotonic())
         except RayError as error:
             ray.kill(actor)
-            raise NodeLost(f"{name} was not made: {_reason(error)}") from None
+            raise NodeLost(f"{name} could not be started: {_reason(error)}") from None
         self._nodes.add(name)
 
     def call(self, node: str, method: str, /, seconds: float = LOOK_SECONDS, **arguments: Any) -> Any:
@@ -152,7 +152,7 @@ class Membership:
             ray.kill(ray.get_actor(node, NAMESPACE))
 
     def close(self) -> None:
-        """Leave the cluster and end this machine's nodes; an absent head is not waited for."""
+        """Leave the cluster and end this machine's nodes; this does not wait for a lost head."""
         leaving = threading.Thread(target=self._leave, daemon=True)
         leaving.start()
         leaving.join(LOOK_SECONDS)
@@ -164,7 +164,7 @@ class Membership:
         ray.shutdown()
 
     def _clear(self, name: str) -> None:
-        """End a leftover node of this name; raise NodeNameTaken if another machine's answers."""
+        """End a node of this name that an earlier process left; raise NodeNameTaken if another machine's answers."""
         try:
             actor = ray.get_actor(name, NAMESPACE)
         except ValueError:
@@ -172,7 +172,7 @@ class Membership:
         with suppress(RayError):
             owner = ray.get(actor.where.options(concurrency_group="control").remote(), timeout=LOOK_SECONDS)
             if owner != self.node:
-                raise NodeNameTaken(f"another machine has a slot {name}: name these otherwise with --name")
+                raise NodeNameTaken(f"another machine has a node {name}: choose other names with --name")
         ray.kill(actor)
 
 

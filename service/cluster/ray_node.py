@@ -35,7 +35,7 @@ ENVIRONMENT = {
     "RAY_max_direct_call_object_size": "16777216",
     # A call to a dead process fails without waiting for the reason from the head: 0.3 s instead of 1.9.
     "RAY_timeout_ms_task_wait_for_death_info": "10",
-    # How long an ending Ray node drains; its actors have ended before.
+    # The seconds in which an ending Ray node drains; its actors have ended before.
     "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
     # Messages about a Ray node's processes are in its own log; they would also appear on standard output.
@@ -49,15 +49,15 @@ PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 END_SECONDS = 8.0
 CHECK_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
-"""How long to wait for a head that does not answer yet."""
+"""Time limit for a head that does not answer yet."""
 
 
 class RayNode:
-    """Starts a Ray node and waits until it runs.
+    """A Ray node; the constructor starts it and waits until it runs.
 
     Args:
         address: `HOST:PORT` of the head to join; None starts a head at a free port.
-        seconds: how long to wait for it.
+        seconds: the time limit for its start.
 
     Attributes:
         address: the head's address.
@@ -140,7 +140,7 @@ class RayNode:
 
 
 def prepare() -> None:
-    """Set what Ray reads from the environment, before it is imported; existing settings are kept."""
+    """Set the environment variables of Ray before its import; existing ones are kept."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 
@@ -165,11 +165,13 @@ def check_head(address: str, seconds: float | None = None) -> None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=CHECK_SECONDS)
     except subprocess.TimeoutExpired:
-        raise ClusterUnreachable(f"what listens at {address} does not answer as a head of Ray's does") from None
+        raise ClusterUnreachable(
+            f"the process at {address} does not answer like a Ray head: name the address and port of one"
+        ) from None
     output = done.stdout + done.stderr
     if "no authentication token was found" in output or "find an authentication token" in output:
         raise TokenRefused(
-            "a cluster is joined with its token, and there is none: name its file with RAY_AUTH_TOKEN_PATH, or set "
+            "joining a cluster needs its token, which is missing: name its file with RAY_AUTH_TOKEN_PATH, or set "
             "RAY_AUTH_TOKEN"
         )
     if "InvalidAuthToken" in output or "AuthenticationError" in output:
@@ -178,7 +180,7 @@ def check_head(address: str, seconds: float | None = None) -> None:
             "its head was started with"
         )
     if done.returncode:
-        raise ClusterUnreachable(f"what answers at {address} is no head of Ray's: name its address, and its port")
+        raise ClusterUnreachable(f"the process at {address} is not a Ray head: name the address and port of one")
 
 
 def find_or_start_head(folder: Path) -> tuple[str, RayNode | None]:
@@ -211,7 +213,7 @@ def _connect(address: str, seconds: float) -> None:
             if time.monotonic() >= deadline:
                 reason = error.strerror or str(error)
                 raise ClusterUnreachable(
-                    f"no head of a cluster answers at {address} ({reason}): start it, or name another with --shards"
+                    f"no cluster head answers at {address} ({reason}): start it, or name another with --shards"
                 ) from None
             time.sleep(0.2)
         else:
@@ -219,7 +221,7 @@ def _connect(address: str, seconds: float) -> None:
 
 
 def _start_process(command: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
-    # A session of its own: Ctrl-C reaches only the parent, which may leave the cluster first.
+    # A new session: Ctrl-C reaches only the parent, which can then leave the cluster first.
     return subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, preexec_fn=_end_with_parent
     )

@@ -1,4 +1,4 @@
-"""Messages to nodes: which nodes hold a shard, and one message sent to the holders of many shards."""
+"""Messages to nodes: the choice of nodes for each shard, and one message to the holders of many shards."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from service.cluster.placement import place_shard
 from service.storage import NodeRecord, NodeRegistry, StorageError
 
 DEADLINE_SECONDS = 10.0
-"""How long an answer may take; a shard that has not answered by then is lost."""
+"""Time limit of an answer; a shard without an answer by then is lost."""
 HOLDERS_SECONDS = 0.5
 """Interval between two reads of the node registry."""
 AVOID_SECONDS = 2.0
-"""How long a node that did not answer is deprioritised, and an unanswered shard counts as lost."""
+"""Time for which a node that did not answer is avoided, and an unanswered shard counts as lost."""
 RECENT_CALLS, SLOW_QUANTILE = 100, 0.95
 MIN_HEDGE_SECONDS = 0.05
 """A node is slow if it takes longer than this quantile of recent calls of its kind, and than MIN_HEDGE_SECONDS."""
@@ -37,8 +37,8 @@ class Router:
     """Chooses nodes for shards and sends them messages; used by many threads.
 
     Args:
-        registry: which nodes there are, and which shards they hold.
-        copies: how many nodes hold a shard.
+        registry: the nodes and the shards that they hold.
+        copies: the number of nodes that hold each shard.
     """
 
     def __init__(
@@ -75,8 +75,8 @@ class Router:
         now = self._clock()
         return sorted(names, key=lambda name: self._avoided.get(name, 0.0) > now)
 
-    def lost(self, collection: int) -> frozenset[int]:
-        """Return the shards of a collection that no node answered for a moment ago."""
+    def lost_shards(self, collection: int) -> frozenset[int]:
+        """Return the first rows of a collection's shards for which no node answered in the last seconds."""
         lost = self._lost.get(collection)
         if not lost:
             return frozenset()
@@ -97,10 +97,11 @@ class Router:
         """Send a message about shards; each shard is in exactly one of the replies.
 
         Args:
-            message: builds the message for a node, given the shards that it is asked for.
+            message: builds the message for a node from the first rows of its shards.
 
         Raises:
-            VersionGone, ShardsLost: a shard has no such answer.
+            VersionGone: a node has newer versions only.
+            ShardsLost: no replica of a shard answered in time.
             StorageError: the registry has never been read.
         """
         try:
@@ -130,7 +131,7 @@ class Router:
         self._durations[call].append(seconds)
 
     def hedge_delay(self, call: str) -> float:
-        """Return the seconds after which a call counts as slow."""
+        """Return the seconds after which a call of this kind counts as slow."""
         recent = sorted(self._durations[call])
         typical = recent[int(SLOW_QUANTILE * (len(recent) - 1))] if len(recent) == RECENT_CALLS else self.seconds / 4
         return max(typical, MIN_HEDGE_SECONDS)
@@ -196,10 +197,10 @@ Reply = tuple[tuple[int, ...], Message]
 
 @dataclass
 class _Attempt:
-    """Calls that together should answer for the shards of one group.
+    """Calls that together cover the shards of one group.
 
     Attributes:
-        replies: of the calls that were answered.
+        replies: the answers so far.
         open: the number of unanswered calls.
         lost: whether some shard has no untried replica left.
     """
@@ -214,8 +215,8 @@ class _Group:
     """Shards that were first sent to the same node, with all later attempts for them.
 
     Attributes:
-        tried: for each shard, the nodes that were asked.
-        attempts: the first one, and the one that was started because the first was slow.
+        tried: for each shard, the nodes that received the message.
+        attempts: the first one, and a second one if the first was slow.
     """
 
     first_rows: tuple[int, ...]
@@ -239,7 +240,7 @@ class _Call:
 
 
 class ScatterGather:
-    """One message sent to the holders of some shards, repeated at other replicas until every shard is answered."""
+    """One message to the holders of shards; it goes to other replicas until every shard has an answer."""
 
     def __init__(
         self,
@@ -276,7 +277,7 @@ class ScatterGather:
         return [reply for group in groups for reply in group.replies or ()]
 
     def _attempt(self, group: _Group) -> None:
-        """Ask untried replicas for all shards of a group; raise ShardsLost if a shard has none left."""
+        """Send to untried replicas of all shards of a group; raise ShardsLost if a shard has none left."""
         attempt = _Attempt()
         group.attempts.append(attempt)
         self._send(group, attempt, group.first_rows)
@@ -302,7 +303,7 @@ class ScatterGather:
             else:
                 lost.append(first_row)
         if lost:
-            raise ShardsLost(lost, self._reasons or ["no slot holds them"])
+            raise ShardsLost(lost, self._reasons or ["no node holds them"])
         return chosen
 
     def _take(self, call: _Call, future: Future[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""Which shards a node should hold, and what it publishes about those it has."""
+"""The shards that a node should hold, and its entries in the registry of nodes."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Assignment:
     Args:
         name: the node's name.
         node: the machine's name.
-        copies: how many nodes should hold a shard.
+        copies: the number of nodes that should hold each shard.
     """
 
     def __init__(self, name: str, node: str, registry: NodeRegistry, copies: int) -> None:
         self._name, self._node, self._registry, self._copies = name, node, registry, copies
-        self._published: set[ShardId] = set()  # what the registry says that this slot has
+        self._published: set[ShardId] = set()  # the shards that the registry lists for this node
         self._members: tuple[NodeRecord, ...] = ()
         self._assignments: dict[ShardId, tuple[str, ...]] = {}
         self._joined = self._announced_leave = False
@@ -58,14 +58,14 @@ class Assignment:
             self._assignments.clear()
         self._next_refresh = now + MEMBERS_SECONDS
 
-    def assigned_shards(self, extents: Mapping[int, Extent]) -> set[ShardId]:
+    def find_assigned(self, extents: Mapping[int, Extent]) -> set[ShardId]:
         """Return the shards that are assigned to this node."""
         existing = {
             (number, first_row) for number, extent in extents.items() for first_row in shard_starts(extent.next_row)
         }
         for deleted in self._assignments.keys() - existing:
             del self._assignments[deleted]
-        return {shard for shard in existing if self._name in self._assigned_nodes(shard)}
+        return {shard for shard in existing if self._name in self._place(shard)}
 
     def publish(self, ready: set[ShardId]) -> None:
         """Update the registry to list exactly these shards as ready on this node."""
@@ -82,7 +82,7 @@ class Assignment:
         for number, first_rows in _by_collection(self._published.intersection(superfluous)):
             holders = {(replica.first_row, replica.node.name) for replica in self._registry.holders(number)}
             for first_row in first_rows:
-                assigned = self._assigned_nodes((number, first_row))
+                assigned = self._place((number, first_row))
                 # A shard that the registry no longer lists was handed over before; the reply was lost.
                 if (first_row, self._name) not in holders or (
                     all((first_row, name) in holders for name in assigned)
@@ -92,7 +92,7 @@ class Assignment:
                     dropped.append((number, first_row))
         return dropped
 
-    def _assigned_nodes(self, shard: ShardId) -> tuple[str, ...]:
+    def _place(self, shard: ShardId) -> tuple[str, ...]:
         if shard not in self._assignments:
             self._assignments[shard] = place_shard(*shard, self._members, self._copies)
         return self._assignments[shard]

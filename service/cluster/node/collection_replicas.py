@@ -1,4 +1,4 @@
-"""The replicas of one collection on a node, each at its newest versions, and several of them as one view."""
+"""The replicas of one collection on a node, each at its newest versions, and views that combine several."""
 
 from __future__ import annotations
 
@@ -101,12 +101,12 @@ class CollectionReplicas:
             self._ranges = {**self._ranges, first_row: replica}
 
     def drop(self, first_row: int, only: Replica | None = None) -> None:
-        """Drop a replica (only `only`, if given, so that a reloaded one stays); its files stay for a while."""
+        """Drop a replica; its files stay for a while. If `only` is set, a replica that replaced it stays."""
         with self._lock:
             dropped = self._ranges.get(first_row)
             if dropped is None or only not in (None, dropped):
                 return
-            dropped.let_go()
+            dropped.release_files()
             self._ranges = {key: replica for key, replica in self._ranges.items() if key != first_row}
             for first_rows in [key for key in self._combined if first_row in key]:
                 del self._combined[first_rows]
@@ -157,7 +157,7 @@ class CollectionReplicas:
 
     @staticmethod
     def _becomes_complete(replica: Replica, extent: Extent) -> bool:
-        """Return whether a replica will get no more rows, which was not known before."""
+        """Return whether a replica has just become complete: it will get no more rows."""
         full = replica.versions.newest >= extent.version and extent.next_row >= replica.first_row + SHARD_ROWS
         return full and not replica.complete
 
@@ -169,7 +169,7 @@ class CollectionReplicas:
             self.drop(replica.first_row, replica)
 
     def combine(self, version: int, first_rows: tuple[int, ...]) -> CombinedShards | None:
-        """Return these shards at a version as one view; None if a shard is not replica or not kept at that version.
+        """Return these shards at a version as one view; None if a shard has no replica here, or not at that version.
 
         Equal views of equal shards share one object.
         """

@@ -18,7 +18,7 @@ from service.retrieval.collections import ChecksumStore, SealedBlocks, Span
 log = structlog.get_logger("softkv")
 
 UNUSED_SECONDS = 3600.0
-"""How long files of replicas that the node no longer needs are kept."""
+"""Lifetime of files whose replicas the node no longer needs."""
 FREE_SHARE = 0.1
 """Unneeded files are removed at once if less than this fraction of the disk is free."""
 SWEEP_SECONDS = 60.0
@@ -26,7 +26,7 @@ SWEEP_SECONDS = 60.0
 
 
 class ReplicaFiles:
-    """The files of one node's replicas, in a folder of the node's own; other nodes' folders are not touched.
+    """The files of one node's replicas, in the node's own folder; other nodes' folders stay as they are.
 
     Args:
         directory: the parent of the folder; None writes no files.
@@ -36,7 +36,7 @@ class ReplicaFiles:
     def __init__(self, directory: Path | None, node: str) -> None:
         self._folder = None if directory is None else directory / f"softkv.slot-{node}"
         self._invalid = set[Path]()
-        self._unused: dict[Path, float] = {}  # since when each file is not needed
+        self._unused: dict[Path, float] = {}  # the time from which each file was not needed
         self._next_sweep = float("-inf")
         if self._folder is not None:
             try:
@@ -87,7 +87,7 @@ class Maintenance:
 
     Args:
         find_replica: returns the replica of a shard, or None.
-        discard: is called with the error of an invalid file.
+        discard: called with the error of an invalid file.
         submit: runs a function in another thread.
         clock: seconds.
     """

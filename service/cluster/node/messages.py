@@ -16,14 +16,14 @@ STATUS_CALL = "standing"
 
 @dataclass(frozen=True)
 class NodeRequest:
-    """The fields that every message to a node has.
+    """The common fields of all messages to a node.
 
     Attributes:
         collection: its number in the store.
-        version: the only version that may be answered from.
+        version: the version to answer from.
         ranges: the first rows of the shards.
-        condition: which documents, as the JSON of a filter; None for all.
-        seconds: how long the coordinator waits.
+        condition: the JSON of a filter for documents; None for all documents.
+        seconds: the time that the coordinator waits.
     """
 
     collection: int
@@ -55,7 +55,7 @@ class NodeReport:
         rows: the number of live keys in them.
         coming: the number of replicas that it loads or will load; 1 before it knows them.
         versions: for each collection number, the version that all its replicas have reached.
-        trouble: why the last sync with the store failed; None if it succeeded.
+        trouble: the error of the last sync with the store; None if it succeeded.
     """
 
     slot: str
@@ -67,7 +67,7 @@ class NodeReport:
     versions: Mapping[int, int]
     trouble: str | None
 
-    def said(self) -> dict[str, Any]:
+    def message(self) -> dict[str, Any]:
         """Return the report as the fields of a message."""
         return vars(self) | {"versions": sorted(self.versions.items())}
 
@@ -79,15 +79,15 @@ class NodeReport:
 
 
 def behind(version: int) -> Refusal:
-    """Refuse: the version was not reached in time, only this one."""
+    """Return a refusal: the node reached only this version in time."""
     return {"behind": version}
 
 
 def missing(first_rows: list[int]) -> Refusal:
-    """Refuse: the node has no replica of these shards; ask another node."""
+    """Return a refusal: the node has no replica of these shards; ask another node."""
     return {"missing": first_rows}
 
 
-def failed(reason: object) -> Refusal:
-    """Refuse: the node cannot answer, for this reason."""
+def failure(reason: object) -> Refusal:
+    """Return a refusal: the node cannot answer, for this reason."""
     return {"failed": str(reason)}

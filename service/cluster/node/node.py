@@ -1,4 +1,4 @@
-"""One node: replicas of shards in memory, which follow the store and answer from exactly the version asked for."""
+"""One node: replicas of shards in memory, which follow the store and answer from exactly the version of a request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from service.cluster.errors import ScanTimeout
 from service.cluster.node.assignment import Assignment, ShardId
 from service.cluster.node.collection_replicas import CollectionReplicas, CombinedShards
 from service.cluster.node.maintenance import Maintenance, ReplicaFiles
-from service.cluster.node.messages import GONE, STATUS_CALL, NodeReport, NodeRequest, Refusal, behind, failed, missing
+from service.cluster.node.messages import GONE, STATUS_CALL, NodeReport, NodeRequest, Refusal, behind, failure, missing
 from service.cluster.node.replica import Replica
 from service.cluster.node.source import SourceStore, VersionCleared
 from service.storage import CollectionMissing, Extent, StorageError, StoreClosed
@@ -32,7 +32,7 @@ SYNC_SECONDS = 0.2
 RETRY_SECONDS = 2.0
 """Delay before a replica that failed to load is tried again."""
 CLOSE_SECONDS = 10.0
-"""How long `close` waits for a sync that is under way."""
+"""Time for which `close` waits for a running sync."""
 LOADERS = 2
 """Replicas that are loaded at the same time."""
 SMALL_SHARD_ROWS = 10_000
@@ -49,7 +49,7 @@ class Node:
     Args:
         name: the node's name, unique in the cluster.
         node: the machine that it runs on.
-        copies: how many nodes hold each shard.
+        copies: the number of nodes that hold each shard.
         originals: a directory for float32 vectors; None keeps them in memory.
         sealed: a directory for replica files, see `ReplicaFiles`; None writes no files.
         respond: answers a message from views, see `attention.lookup.respond`.
@@ -74,7 +74,7 @@ class Node:
         self._store, self._originals = store, originals
         self._respond, self._clock = respond, clock
         self._files = ReplicaFiles(sealed, name)
-        self._pools = [ThreadPoolExecutor(count, f"{what} {name}") for what, count in (("read", LOADERS), ("tidy", 1))]
+        self._pools = [ThreadPoolExecutor(count, f"{work} {name}") for work, count in (("read", LOADERS), ("tidy", 1))]
         self._submit, later = [submit or partial(self._in_pool, pool) for pool in self._pools]
         self._maintenance = Maintenance(self._files, self._find_replica, self._discard, later, clock)
         self._assignment = Assignment(name, node, store.nodes, copies)
@@ -95,7 +95,7 @@ class Node:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop syncing and wait for a sync under way; the registry is not told."""
+        """Stop syncing and wait for a running sync; the registry keeps the node."""
         self._closed = True
         self._maintenance.close()
         self._wake.set()
@@ -105,7 +105,7 @@ class Node:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def leave(self) -> None:
-        """Let other nodes take over its replicas, from the next sync on; `left` becomes True when they have."""
+        """Let other nodes take over its replicas from the next sync on; `left` is True when they have."""
         self._leaving = True
         self._wake.set()
 
@@ -143,7 +143,7 @@ class Node:
         """
         fields, arrays = of_bytes(message)
         if fields.get("call") == STATUS_CALL:
-            return to_bytes(self.report.said(), {})
+            return to_bytes(self.report.message(), {})
         try:
             request = NodeRequest.of(fields)
             deadline = self._clock() + request.seconds
@@ -151,21 +151,21 @@ class Node:
             if not isinstance(views, CombinedShards):
                 return to_bytes(views, {})
             with self._scans.acquire(fields.get("call"), deadline - self._clock()):
-                began, mask = self._clock(), None
+                start, mask = self._clock(), None
                 if request.condition is not None:
                     mask = views.mask(self._store, request.version, request.condition)
                 response, response_arrays = self._respond(views.views, mask, views.view, fields, arrays)
-                return to_bytes({**response, "seconds": self._clock() - began}, response_arrays)
+                return to_bytes({**response, "seconds": self._clock() - start}, response_arrays)
         except VersionCleared:
             return to_bytes(GONE, {})
         except SealedError as error:
             self._discard(error)
-            return to_bytes(failed(error), {})
+            return to_bytes(failure(error), {})
         except (StorageError, AttentionError, MemoryError, ScanTimeout) as error:
-            return to_bytes(failed(f"{type(error).__name__}: {error}"), {})
+            return to_bytes(failure(f"{type(error).__name__}: {error}"), {})
         except Exception as error:  # a bug here; another replica may still answer
             log.exception("request failed on a node", node=self.name, call=fields.get("call"))
-            return to_bytes(failed(f"{type(error).__name__}: {error}"), {})
+            return to_bytes(failure(f"{type(error).__name__}: {error}"), {})
 
     def step(self) -> None:
         """Sync once with the store and load or drop replicas; called by one thread."""
@@ -208,7 +208,7 @@ class Node:
         self._assignment.refresh_members(self._clock(), at_once=self._leaving)
         now, assigned = self._clock(), set[ShardId]()
         if not self._leaving:
-            assigned = self._assignment.assigned_shards(extents)
+            assigned = self._assignment.find_assigned(extents)
         self._refused = {
             shard: refusal for shard, refusal in self._refused.items() if refusal[0] > now and shard in assigned
         }
@@ -302,7 +302,7 @@ class Node:
         ) < request.version:
             return behind(reached), False
         if trouble := next((replica.trouble for replica in requested if replica.trouble is not None), None):
-            return failed(trouble), True
+            return failure(trouble), True
         views = collection.combine(request.version, first_rows)
         return (GONE, True) if views is None else (views, True)
 

@@ -1,4 +1,4 @@
-"""A node's process: a node over a store of its own, which syncs in a thread."""
+"""A node's process: a node with its own connection to the store, which syncs in a thread."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class NodeProcess:
         name: the node's name.
         node: the machine's name.
         store: the address of a PostgreSQL database.
-        copies: how many nodes hold each shard.
+        copies: the number of nodes that hold each shard.
         originals: a directory of this machine for float32 vectors; None keeps them in memory.
         sealed: a directory for replica files, which make the next start faster; None writes no files.
         threads: threads to scan with; None for all cores, which the nodes of one machine share.

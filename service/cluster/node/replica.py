@@ -1,4 +1,4 @@
-"""A replica: one shard of a collection in the memory of a node, at each of the last versions."""
+"""A replica: one shard of a collection in a node's memory, at several recent versions."""
 
 from __future__ import annotations
 
@@ -105,12 +105,12 @@ class LogStep:
     """The change from one version of a collection to a later one.
 
     Attributes:
-        version: the one that it leads to.
-        first, stop: the row numbers that were given, from `first` on and before `stop`.
-        removed: int64[n], the documents that are gone, ascending; of a step over several versions perhaps some that
-            were read_written_rows in it.
-        since: when it was read_written_rows, in seconds of the clock.
-        one: whether it is the next version, or there are some between that get no views.
+        version: the later version.
+        first, stop: the assigned row numbers, from `first` up to but not including `stop`.
+        removed: int64[n], the removed documents, ascending. A step over several versions may include documents that
+            were written in the same step.
+        since: the time when the later version was written, in seconds of the clock.
+        one: whether it is the next version; if not, the versions between get no views.
     """
 
     version: int
@@ -120,7 +120,7 @@ class LogStep:
     since: float
     one: bool
 
-    def removed_from(self, first_row: int) -> RowNumbers:
+    def removals_in(self, first_row: int) -> RowNumbers:
         """Return the removed documents of a shard."""
         begin, end = np.searchsorted(self.removed, (first_row, first_row + SHARD_ROWS))
         return self.removed[begin:end]
@@ -190,7 +190,7 @@ def read_written_rows(
 
 
 def _select_rows(rows: KeyRows, lower: int, upper: int) -> KeyRows | None:
-    """Return the keys of documents from row `lower` up to but not including `upper`; None if there are none."""
+    """Return the keys of documents from row `lower` up to but not including `upper`; None without such documents."""
     begin, end = np.searchsorted(rows.owners, (lower, upper))
     if begin == end:
         return None
@@ -205,10 +205,10 @@ class Replica:
     """One shard in memory; one thread makes it follow the store, another compacts it, many read it.
 
     Args:
-        record: of the collection.
-        first_row: the range's name.
-        memory: its keys, as of a version.
-        damaged: documents that are not in it, since they are not what was read_written_rows.
+        record: the collection's record.
+        first_row: the first row of the shard.
+        memory: its keys at a version.
+        damaged: documents that the memory lacks, because their stored vectors are damaged.
         sealed: its files.
 
     Attributes:
@@ -271,14 +271,14 @@ class Replica:
 
     @property
     def trouble(self) -> DocumentDamaged | None:
-        """A document with damaged vectors, without which all weights would be wrong; None if there is none."""
+        """A document with damaged vectors, without which all weights would be wrong; None if all are intact."""
         return next(iter(self._damaged.values()), None)
 
     def note(self, damaged: DocumentDamaged) -> None:
         """Record a damaged document."""
         self._damaged[damaged.row] = damaged
 
-    def follow(self, steps: Sequence[LogStep], read_written_rows: Sequence[Rows | None]) -> bool:
+    def follow(self, steps: Sequence[LogStep], written_rows: Sequence[Rows | None]) -> bool:
         """Apply steps, each with the rows that it adds; return whether rows changed.
 
         Raises:
@@ -286,8 +286,8 @@ class Replica:
             AttentionError: the rows do not fit the collection; the same.
         """
         changed = False
-        for step, add in zip(steps, read_written_rows, strict=True):
-            removed = step.removed_from(self.first_row)
+        for step, add in zip(steps, written_rows, strict=True):
+            removed = step.removals_in(self.first_row)
             with self._write_lock:
                 view = self._memory.view
                 if add is not None or len(removed):
@@ -315,7 +315,7 @@ class Replica:
         """Check some original vectors in its files, or write a file; return whether there was anything to do.
 
         Raises:
-            SealedError: an original is not what was read_written_rows, see `discard`.
+            SealedError: an original differs from the vector that was written; see `discard`.
         """
         view = self._memory.view
         return self._sealed.check_next_originals(view) or self._sealed.step(view, complete=self.complete)
@@ -327,9 +327,9 @@ class Replica:
         """
         return self._sealed.discard(path, self._memory.view)
 
-    def let_go(self) -> None:
+    def release_files(self) -> None:
         """Release the memory's claim on its files, which stay."""
-        self._sealed.let_go()
+        self._sealed.release_files()
 
     def mask(self, store: SourceStore, version: int, view: View, condition: Condition, name: bytes) -> Mask:
         """Return the mask of the rows of a version's view that pass a condition; raise StorageError."""
@@ -337,7 +337,7 @@ class Replica:
         return self.masks.of(Source(self._collection, version, view, reader), condition, name)
 
     def _drop_damaged(self, removed: RowNumbers) -> bool:
-        """Forget removed documents that were damaged; return whether any was, so older versions must not answer."""
+        """Forget removed documents that were damaged; return whether there were any: older versions must not answer."""
         dropped = [row for row in removed.tolist() if self._damaged.pop(row, None) is not None] if self._damaged else []
         return bool(dropped)
 

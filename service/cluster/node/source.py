@@ -1,4 +1,4 @@
-"""What a node needs of the store that it follows; a test can implement this smaller protocol."""
+"""The part of the store that a node needs; a test can implement this smaller protocol."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from service.storage import (
 
 
 class VersionCleared(StorageError):
-    """Rows of a version may have been deleted from the store since."""
+    """The store may already have deleted rows of a version."""
 
     def __init__(self, collection: int, version: int) -> None:
         super().__init__(f"version {version} of collection {collection} was followed by another too long ago")
@@ -34,7 +34,7 @@ class SourceReader(ChecksumReader, Protocol):
         """Return a collection's version as this reader sees it; raise CollectionMissing."""
 
     def is_retained(self, collection: int) -> bool:
-        """Return whether everything read of a version so far was complete; raise CollectionMissing."""
+        """Return whether all reads of a version so far were complete; raise CollectionMissing."""
 
     def vectors(
         self,
@@ -78,8 +78,9 @@ class SourceStore(Protocol):
 
 
 def require_kept(reader: SourceReader, collection: int, version: int) -> None:
-    """Check that all that was read of a version was complete.
+    """Raise unless all reads of a version were complete.
 
-    Raises: VersionCleared; CollectionMissing if the collection was deleted."""
+    Raises: VersionCleared; CollectionMissing if the collection was deleted.
+    """
     if not reader.is_retained(collection):
         raise VersionCleared(collection, version)

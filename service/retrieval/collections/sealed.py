@@ -363,7 +363,7 @@ class SealedBlocks:
             self._gone = True
             self._remove_all_but(set())
 
-    def let_go(self) -> None:
+    def release_files(self) -> None:
         """Stop writing and removing files, because these documents moved to another node; existing files stay."""
         self._gone = True
 

@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 
 from service.cluster import SHARD_ROWS
-from service.cluster.catalogue import SUMMARISED_SECONDS
+from service.cluster.catalogue import SUMMARY_SECONDS
 from tests.service.cluster.fleet import Fleet
 from tests.service.cluster.running import Machine
 from tests.service.cluster.shelf import DOCUMENTS, IN_RANGE
@@ -19,7 +19,7 @@ from tests.waiting import until
 
 TEMPERATURES = (0.05, 0.1, 0.2, 0.5, 1.0, 10.0)
 AT_ONCE = 4
-SUMMED_SECONDS = 2.4 * SUMMARISED_SECONDS
+SUMMED_SECONDS = 2.4 * SUMMARY_SECONDS
 """Until sums of all ranges are kept."""
 
 

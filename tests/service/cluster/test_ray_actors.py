@@ -140,12 +140,12 @@ def test_nobody_of_that_name_is_lost_at_once_the_second_time(asking, here):
 
 
 def test_a_slot_that_cannot_be_made_says_why(here):
-    with pytest.raises(NodeLost, match="a-9 was not made: ValueError: wanted an Echo that can be made"):
+    with pytest.raises(NodeLost, match="a-9 could not be started: ValueError: wanted an Echo that can be made"):
         here.start("a-9", HOLDER, {"name": "a-9", "refuses": True})
 
 
 def test_a_name_is_taken_while_its_machine_is_there(here, there):
-    with pytest.raises(NodeNameTaken, match="another machine has a slot b-0"):
+    with pytest.raises(NodeNameTaken, match="another machine has a node b-0"):
         here.start("b-0", HOLDER, {"name": "b-0"})
 
 

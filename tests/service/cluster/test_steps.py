@@ -62,8 +62,8 @@ def test_a_step_adds_what_lives_at_its_version_and_what_soon_died_is_read_as_wel
     assert log is not None
     assert added(store, number, 0, log) == [[1, 2, 3, 4, 5], [6], [SHARD_ROWS - 1], []]
     assert added(store, number, SHARD_ROWS, log) == [[], [], [], [SHARD_ROWS + i for i in range(4)]]
-    assert [each.removed_from(0).tolist() for each in plan_steps(log, 0.0)] == [[], [2], [3, 6], []]
-    assert [len(each.removed_from(SHARD_ROWS)) for each in plan_steps(log, 0.0)] == [0, 0, 0, 0]
+    assert [step.removals_in(0).tolist() for step in plan_steps(log, 0.0)] == [[], [2], [3, 6], []]
+    assert [len(step.removals_in(SHARD_ROWS)) for step in plan_steps(log, 0.0)] == [0, 0, 0, 0]
 
 
 def test_a_document_belongs_to_the_range_of_its_first_row_with_all_of_its_rows(store):
