@@ -80,7 +80,7 @@ TABLE: Mapping[str, Refusal] = {
     ),
     "room_row_not_found": Refusal(404, "the room has no such row", rooms.RowNotFound),
     "model_not_trained": Refusal(404, "the lab has no model with this id, or no longer", lab.ModelNotTrained),
-    "lab_busy": Refusal(409, "the lab trains another model, and one at a time: try again", lab.LabBusy, repeat=True),
+    "lab_busy": Refusal(409, "the lab trains another model, one at a time: try again", lab.LabBusy, repeat=True),
     "collection_conflict": Refusal(409, "the collection exists with other settings", retrieval.CollectionConflict),
     "documents_exist": Refusal(409, 'with `mode: "create"`, one of the documents exists', storage.DocumentsExist),
     "document_changed": Refusal(

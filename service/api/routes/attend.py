@@ -1,4 +1,4 @@
-"""The soft lookup, at one temperature or at many, and stateless attention on arrays of the request."""
+"""Routes of the soft lookup, at one temperature or at many, and of attention on arrays of the request."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from service.schemas.attend import AttendAnswer, AttendAnswers, AttendRequest, S
 from service.schemas.attention import AttentionAnswer, AttentionRequest
 from service.schemas.vector import write_vector
 
-# Said alike here and there.
+# The fields with the same name in the request and in the options of the lookup.
 OPTIONS = (AttendRequest.model_fields.keys() & soft_lookup.Options.__dataclass_fields__) - {"read"}
 MANY_MATCHES = 1000
 EVENTS_EXAMPLE = 'event: partial\ndata: {"matches":[],"coverage":{"documents":131072,"of":1000000}}\n\n'
@@ -41,11 +41,11 @@ router = json_router("/v1/collections", "attend", "lookup", "collection")
     "/{name}/attend",
     response_model=AttendAnswer | AttendAnswers,
     responses=refusals(*WITH_BODY, *ANSWERING) | event_responses(EVENTS_EXAMPLE),
-    response_description="An answer to `query`, or `results` to `queries`; with `stream`, events.",
+    response_description="An answer to `query`, or `results` for `queries`; with `stream`, events.",
     summary="Attend over every document of a collection",
 )
 async def attend(name: NameInPath, body: AttendRequest, request: Request, running: Running) -> Response:
-    """Weights that sum to one over the whole collection, the blended value, and the evidence."""
+    """Return weights that sum to one over the whole collection, the blended value, and the evidence."""
     started = time.perf_counter()
     queries, pointers = _queries(body, running.max_queries)
     if body.stream and body.queries is not None:
@@ -61,60 +61,60 @@ async def attend(name: NameInPath, body: AttendRequest, request: Request, runnin
     )
     await wait_if_heavy(request.scope, len(queries) * (body.top_k or 0), MANY_MATCHES)
     if body.stream:
-        return await _streamed(running.catalogue.collection(name), body, options, request, started)
+        return await _stream_answers(running.catalogue.collection(name), body, options, request, started)
     results = await soft_lookup.attend_collection(running.catalogue.collection(name), queries, options, pointers)
     took_ms = (time.perf_counter() - started) * 1e3
 
-    def shaped() -> Any:
+    def shape_answers() -> Any:
         answers = list[dict[str, Any]]()
         for result in results:
             answers.append(shape_result(result, body.include, body.vector_format, took_ms))
-            result.matches.clear()  # here, where it may take its time
+            result.matches.clear()  # frees the matches here, possibly in a thread, because that takes time
         return {"results": answers} if body.queries is not None else answers[0]
 
     many = sum(len(result.matches) for result in results) > MANY_MATCHES
-    return JSONAnswer(await BODIES.run(shaped) if many else shaped())
+    return JSONAnswer(await BODIES.run(shape_answers) if many else shape_answers())
 
 
-async def _streamed(
+async def _stream_answers(
     collection: Collection, body: AttendRequest, options: soft_lookup.Options, request: Request, started: float
 ) -> Response:
-    """Events; what is refused before the first of them is refused as ever."""
-    draining = request.app.state.shutdown
-    draining.check_streams()
+    """Return the response of a stream. Errors before its first event become an ordinary refusal."""
+    shutdown = request.app.state.shutdown
+    shutdown.check_streams()
     assert body.query is not None
-    told = soft_lookup.stream_collection(collection, body.query, options)
-    first = await anext(told)
+    results = soft_lookup.stream_collection(collection, body.query, options)
+    first = await anext(results)
 
     async def events() -> AsyncGenerator[Event]:
-        async with aclosing(told):
+        async with aclosing(results):
             yield await event(first)
-            async for each in told:
-                yield await event(each)
+            async for result in results:
+                yield await event(result)
 
-    async def event(each: soft_lookup.StreamedResult) -> Event:
+    async def event(result: soft_lookup.StreamedResult) -> Event:
         took_ms = (time.perf_counter() - started) * 1e3
 
-        def shaped() -> orjson.Fragment:
-            answer = shape_result(each.result, body.include, body.vector_format, took_ms)
+        def serialise() -> orjson.Fragment:
+            answer = shape_result(result.result, body.include, body.vector_format, took_ms)
             return orjson.Fragment(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))
 
-        many = len(each.result.matches) > MANY_MATCHES
-        data = await BODIES.run(shaped) if many else shaped()
-        return Event("answer" if each.final else "partial", data, last=each.final)
+        many = len(result.result.matches) > MANY_MATCHES
+        data = await BODIES.run(serialise) if many else serialise()
+        return Event("answer" if result.final else "partial", data, last=result.final)
 
-    return Events(events(), draining)
+    return Events(events(), shutdown)
 
 
-def _queries(body: AttendRequest, most: int) -> tuple[list[Any], list[str]]:
+def _queries(body: AttendRequest, max_queries: int) -> tuple[list[Any], list[str]]:
     if (body.query is None) == (body.queries is None):
         raise InvalidContent.at("", "send exactly one of query and queries")
     if body.queries is None:
         return [body.query], ["/query"]
-    if len(body.queries) > most:
+    if len(body.queries) > max_queries:
         raise InvalidContent.at(
             "/queries",
-            f"{len(body.queries)} queries came, this service takes {most} in one request: send them in parts",
+            f"{len(body.queries)} queries came, this service takes {max_queries} in one request: send them in parts",
         )
     return body.queries, [f"/queries/{i}" for i in range(len(body.queries))]
 
@@ -122,20 +122,20 @@ def _queries(body: AttendRequest, most: int) -> tuple[list[Any], list[str]]:
 def shape_result(
     result: soft_lookup.Result, include: Sequence[str], vector_format: str, took_ms: float
 ) -> dict[str, Any]:
-    """A result → its answer, with the fields asked for."""
-    found = result.answer
+    """Return the JSON of a result, with the requested fields."""
+    lookup = result.answer
     answer: dict[str, Any] = {
-        "matches": [_match(match, found, include, vector_format) for match in result.matches],
+        "matches": [_match(match, lookup, include, vector_format) for match in result.matches],
         "rest_weight": result.rest_weight,
-        "complete": found.complete,
+        "complete": lookup.complete,
     }
     if result.output is not None:
         answer["output"] = write_vector(result.output, vector_format)
-    answer["evidence"] = evidence(found.evidence, result.verdict)
+    answer["evidence"] = shape_evidence(lookup.evidence, result.verdict)
     answer["certificate"] = {
-        "method": found.certificate.method,
-        "total_variation": found.certificate.total_variation,
-        "output_error": found.certificate.output_error,
+        "method": lookup.certificate.method,
+        "total_variation": lookup.certificate.total_variation,
+        "output_error": lookup.certificate.output_error,
     }
     if result.coverage is not None:
         names = ("documents", "of", "missing_weight_at_most")
@@ -143,57 +143,57 @@ def shape_result(
     answer |= unknown_tokens(result.unknown_tokens) | full_text(result.full_text)
     if result.read is not None:
         answer["read"] = result.read
-    counts = {"documents": found.documents, "keys": found.keys}
-    return answer | {"temperature": found.temperature, **counts, **warned(result.warnings), "took_ms": took_ms}
+    counts = {"documents": lookup.documents, "keys": lookup.keys}
+    return answer | {"temperature": lookup.temperature, **counts, **shape_warnings(result.warnings), "took_ms": took_ms}
 
 
 def unknown_tokens(count: int | None) -> dict[str, Any]:
-    """How many tokens of the question the model does not know, where it is a text."""
+    """Return the field for the number of unknown tokens; empty for a question that is a vector."""
     return {} if count is None else {"unknown_tokens": count}
 
 
 def full_text(added: soft_lookup.FullText | None) -> dict[str, Any]:
-    """What words added, where that was asked."""
+    """Return the field for the effect of words; empty without `full_text` in the request."""
     return {} if added is None else {"full_text": asdict(added)}
 
 
-def warned(warnings: Sequence[str]) -> dict[str, Any]:
-    """Why the filter passes no document, where that is known."""
+def shape_warnings(warnings: Sequence[str]) -> dict[str, Any]:
+    """Return the field for the warnings about a filter; empty without warnings."""
     return {"warnings": list(warnings)} if warnings else {}
 
 
-def evidence(found: Evidence, verdict: Verdict) -> dict[str, Any]:
-    """How much the collection knew."""
+def shape_evidence(measures: Evidence, verdict: Verdict) -> dict[str, Any]:
+    """Return the JSON of the evidence and its verdict."""
     return {
         "verdict": verdict.stands,
         "verdict_certain": verdict.certain,
-        "null_weight": found.null_weight,
-        "null_similarity": found.null_similarity,
-        "log_partition": found.log_partition,
-        "entropy": found.entropy,
-        "effective_documents": found.effective_documents,
+        "null_weight": measures.null_weight,
+        "null_similarity": measures.null_similarity,
+        "log_partition": measures.log_partition,
+        "entropy": measures.entropy,
+        "effective_documents": measures.effective_documents,
     }
 
 
 def shape_match(
     match: soft_lookup.Match, include: Sequence[str], vector_format: str, **numbers: float
 ) -> dict[str, Any]:
-    """A match → its answer: the id, numbers that belong to it, and the fields asked for."""
+    """Return the JSON of a match: its id, these numbers, and the requested fields."""
     if match.document is None:
         return {"id": match.id, **numbers}
     return shape(match.document, include, vector_format, best_key=match.spoke, **numbers)
 
 
-def _match(match: soft_lookup.Match, found: Answer, include: Sequence[str], vector_format: str) -> dict[str, Any]:
+def _match(match: soft_lookup.Match, lookup: Answer, include: Sequence[str], vector_format: str) -> dict[str, Any]:
     numbers = {"similarity": match.similarity, "logit": match.logit, "weight": match.weight}
     if match.confidence is not None:
         numbers["confidence"] = match.confidence
     answer = shape_match(match, include, vector_format, **numbers)
     if "explanation" in include:
-        log_partition = found.log_partition
+        log_partition = lookup.log_partition
         answer["explanation"] = {
             "similarity": match.similarity,
-            "temperature": found.temperature,
+            "temperature": lookup.temperature,
             "logit": match.logit,
             **({} if match.addends is None else {"addends": match.addends}),
             **({} if match.spoke is None and not match.log_parts else {"log_parts": match.log_parts}),
@@ -205,7 +205,7 @@ def _match(match: soft_lookup.Match, found: Answer, include: Sequence[str], vect
 
 sweep_router = json_router("/v1/collections", "attend", "lookup", "collection")
 
-SWEEP_OPTIONS = SweepRequest.model_fields.keys() & Options.__dataclass_fields__  # said alike here and there
+SWEEP_OPTIONS = SweepRequest.model_fields.keys() & Options.__dataclass_fields__  # with the same name in both
 HEAVY_WEIGHTS = 1 << 17
 
 
@@ -213,11 +213,11 @@ HEAVY_WEIGHTS = 1 << 17
     "/{name}/sweep",
     response_model=SweepAnswer,
     responses=refusals(*WITH_BODY, *ANSWERING),
-    response_description="The best documents, and what each weighs at each temperature.",
-    summary="The same query at many temperatures",
+    response_description="The most similar documents, and the weight of each at each temperature.",
+    summary="Attend at many temperatures",
 )
 async def sweep(name: NameInPath, body: SweepRequest, request: Request, running: Running) -> Response:
-    """From one reading of the keys: what each of the best documents weighs at each temperature."""
+    """Read the keys once, and return the weight of each of the best documents at each temperature."""
     started = time.perf_counter()
     await wait_if_heavy(request.scope, len(body.temperatures) * (body.top_k or 1), HEAVY_WEIGHTS)
     swept = await sweep_collection(
@@ -238,18 +238,18 @@ async def sweep(name: NameInPath, body: SweepRequest, request: Request, running:
             ],
             "temperatures": [
                 {
-                    "temperature": at.evidence.temperature,
-                    "weights": at.weights,
-                    "rest_weight": at.rest_weight,
-                    "evidence": evidence(at.evidence, at.verdict),
+                    "temperature": step.evidence.temperature,
+                    "weights": step.weights,
+                    "rest_weight": step.rest_weight,
+                    "evidence": shape_evidence(step.evidence, step.verdict),
                 }
-                for at in swept.temperatures
+                for step in swept.temperatures
             ],
             **unknown_tokens(swept.unknown_tokens),
             **full_text(swept.full_text),
             "documents": swept.documents,
             "keys": swept.keys,
-            **warned(swept.warnings),
+            **shape_warnings(swept.warnings),
             "took_ms": (time.perf_counter() - started) * 1e3,
         }
     )
@@ -264,11 +264,14 @@ HEAVY_PAIRS = 1 << 18  # numbers of query times numbers of key: no fewer than lo
     "/attend",
     response_model=AttentionAnswer,
     responses=refusals(*WITH_BODY, "too_much"),
-    response_description="The output, and how it came about.",
-    summary="Attention on arrays of your own",
+    response_description="The output, and its intermediate results.",
+    summary="Attend over arrays of the request",
 )
 async def attend_arrays(body: AttentionRequest, request: Request) -> Response:
-    """The core's one definition, on nested lists; nothing is stored. At most 4,000,000 logits in one request."""
+    """Apply the attention of the library to nested lists; nothing is stored.
+
+    At most 4,000,000 logits in one request.
+    """
     arrays = own.Arrays(
         **{field: getattr(body, field) for field in ("query", "key", "value", "mask", "bias", "null", "similarity")},
         temperature=body.temperature,
@@ -289,10 +292,10 @@ async def attend_arrays(body: AttentionRequest, request: Request) -> Response:
     }
     if body.intermediates:
         answer["intermediates"] = attention.intermediates
-    return JSONAnswer(_written(answer, body.vector_format))
+    return JSONAnswer(_write_arrays(answer, body.vector_format))
 
 
-def _written(array: Any, vector_format: str) -> Any:
+def _write_arrays(array: Any, vector_format: str) -> Any:
     if isinstance(array, dict):
-        return {name: _written(inner, vector_format) for name, inner in array.items()}
+        return {name: _write_arrays(inner, vector_format) for name, inner in array.items()}
     return None if array is None else write_vector(array, vector_format)

@@ -1,4 +1,4 @@
-"""Everything that is stored, as one stream out of which `softkv restore` makes the same again."""
+"""The route of backups: all data as one stream, from which `softkv restore` makes the same store again."""
 
 from __future__ import annotations
 
@@ -19,44 +19,44 @@ MEDIA_TYPE = "application/vnd.softkv.backup"
 
 
 class BackupAnswer(Response):
-    """Makes the backup and sends it; one at a time, for each takes as much room on the disk as all that is stored."""
+    """A response that makes a backup and sends it. Only one is made at a time: each needs as much disk as all data."""
 
     media_type = MEDIA_TYPE
 
-    def __init__(self, store: Store, turn: asyncio.Lock, draining: Shutdown) -> None:
+    def __init__(self, store: Store, turn: asyncio.Lock, shutdown: Shutdown) -> None:
         super().__init__()
         self._store = store
         self._turn = turn
-        self._draining = draining
+        self._draining = shutdown
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI call."""
+        """Handle one ASGI call."""
         if self._turn.locked():
             raise QueueFull("another backup is being made, one is made at a time: try again when it is done")
         async with self._turn:
             making = backup(self._store)
-            made = await self._draining.until_late(_entered(making))
+            snapshot = await self._draining.until_late(_enter(making))
             try:
-                await self._send(made, send)
+                await self._send(snapshot, send)
             finally:
                 making.__exit__(None, None, None)
 
-    async def _send(self, made: Backup, send: Send) -> None:
+    async def _send(self, snapshot: Backup, send: Send) -> None:
         headers = {
             "Content-Type": MEDIA_TYPE,
-            "Content-Length": str(made.size),
-            "Content-Disposition": f'attachment; filename="{made.header.made.replace(":", "")}.softkv"',
+            "Content-Length": str(snapshot.size),
+            "Content-Disposition": f'attachment; filename="{snapshot.header.made.replace(":", "")}.softkv"',
         }
-        raw = [(name.lower().encode(), each.encode()) for name, each in headers.items()]
+        raw = [(name.lower().encode(), text.encode()) for name, text in headers.items()]
         await send({"type": "http.response.start", "status": 200, "headers": raw})
-        parts = made.chunks()
+        parts = snapshot.chunks()
         while part := await asyncio.to_thread(next, parts, b""):
             await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
 
-async def _entered(making: AbstractContextManager[Backup]) -> Backup:
-    """Wait until it is made; where nobody wants it any more, it is removed as soon as it is."""
+async def _enter(making: AbstractContextManager[Backup]) -> Backup:
+    """Wait until the backup is made. If the request is cancelled meanwhile, remove the backup as soon as it is made."""
     entering = asyncio.ensure_future(asyncio.to_thread(making.__enter__))
     try:
         return await asyncio.shield(entering)
@@ -80,12 +80,12 @@ router = APIRouter(
     response_class=BackupAnswer,
     responses={200: {"content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}}},
     response_description="A line of JSON with format, schema, time, length and SHA-256; then the database.",
-    summary="A consistent copy of everything",
+    summary="Back up all data",
 )
 async def get_backup(request: Request, running: Running) -> Response:
-    """All collections as they are at one instant, while reads and writes go on; `softkv restore` takes it.
+    """Return all collections as they are at one instant, while reads and writes go on.
 
-    It takes as much room in the data directory as what is stored, and one is made at a time. It holds every text:
-    keep it as you keep the data.
+    `softkv restore` restores it. The backup needs as much space in the data directory as the data. Only one is made at
+    a time. It contains every text: protect it as you protect the data.
     """
     return BackupAnswer(running.catalogue.store, request.app.state.backup, request.app.state.shutdown)

@@ -1,4 +1,4 @@
-"""Labelled questions, and what they say of a collection."""
+"""The route of calibration: it fits a collection to labelled questions."""
 
 from __future__ import annotations
 
@@ -26,21 +26,24 @@ router = json_router("/v1/collections", "collections", "lookup", "collection")
     "/{name}/calibrate",
     response_model=CalibrateAnswer,
     responses=refusals(*WITH_BODY, *ANSWERING, "collection_conflict", "database_busy", "disk_full"),
-    response_description="What was fitted, how the collection does without it and with it, and whether it is kept.",
-    summary="Fit to labelled questions how sure an answer may be",
+    response_description="The fit, its quality before and after, and whether it is stored.",
+    summary="Calibrate a collection",
 )
 async def calibrate(name: NameInPath, body: CalibrateRequest, request: Request, running: Running) -> Response:
-    """Temperature, null key, words, confidence and sets, judged on questions that were held out of the fit."""
+    """Fit temperature, null key, words, confidence and sets to labelled questions.
+
+    The quality is measured on questions outside the fit.
+    """
     started = time.perf_counter()
     if body.apply:
         admit(request.scope, "write", "collection")
     questions = [
-        LabelledQuestion(each.query, tuple(found), tuple(f"/questions/{i}{pointer}" for pointer in found.values()))
-        for i, each in enumerate(body.questions)
-        for found in [labels(each)]
+        LabelledQuestion(question.query, tuple(ids), tuple(f"/questions/{i}{pointer}" for pointer in ids.values()))
+        for i, question in enumerate(body.questions)
+        for ids in [labels(question)]
     ]
-    found = await calibrate_collection(running.catalogue, name, questions, apply=body.apply)
-    calibration, assessed = found.calibration, found.assessed
+    result = await calibrate_collection(running.catalogue, name, questions, apply=body.apply)
+    calibration, assessed = result.calibration, result.assessed
     return JSONAnswer(
         {
             "temperature": calibration.temperature,
@@ -55,34 +58,34 @@ async def calibrate(name: NameInPath, body: CalibrateRequest, request: Request, 
             "labels": {"present": calibration.present, "absent": calibration.absent},
             "documents": calibration.documents,
             "encoder": calibration.encoder,
-            "applied": found.applied,
-            "reason": found.reason,
+            "applied": result.applied,
+            "reason": result.reason,
             "took_ms": (time.perf_counter() - started) * 1e3,
         }
     )
 
 
 def shape_kept(record: CollectionRecord) -> dict[str, Any] | None:
-    """What a collection keeps of a calibration, and whether it has outgrown that; None where it has none."""
+    """Return the JSON of the stored calibration of a collection, or None if it has none."""
     settings = record.settings
-    kept = Calibration.read(settings.calibration)
-    if kept is None:
+    stored = Calibration.read(settings.calibration)
+    if stored is None:
         return None
     return {
         "version": VERSION,
-        "documents": kept.documents,
-        "encoder": kept.encoder,
-        "temperature": kept.temperature,
-        "level": kept.plain.level,
-        "full_text": kept.full_text,
-        "labels": {"present": kept.present, "absent": kept.absent},
-        "outgrown": kept.outgrown(record.attendable, settings.encoder, settings.temperature),
+        "documents": stored.documents,
+        "encoder": stored.encoder,
+        "temperature": stored.temperature,
+        "level": stored.plain.level,
+        "full_text": stored.full_text,
+        "labels": {"present": stored.present, "absent": stored.absent},
+        "outgrown": stored.outgrown(record.attendable, settings.encoder, settings.temperature),
     }
 
 
 def _variant(variant: Variant) -> dict[str, Any]:
-    promises = [{"conformal": promise, "weight": math.exp(log)} for promise, log in variant.thresholds.items()]
-    return {"level": variant.level, "confidence": asdict(variant.curve), "conformal": promises}
+    levels = [{"conformal": probability, "weight": math.exp(log)} for probability, log in variant.thresholds.items()]
+    return {"level": variant.level, "confidence": asdict(variant.curve), "conformal": levels}
 
 
 def _figures(figures: Metrics) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Collections: create, change, list and delete them, and describe the metadata fields of their documents."""
+"""Routes of collections: create, change, list and delete them, and describe the fields of their documents."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ router = json_router("/v1/collections", "collections", "read", "collection")
 
 def _describe(collection: Collection) -> dict[str, Any]:
     with collection.reading() as (record, reader):
-        return _described(collection, record, reader)
+        return _describe_record(collection, record, reader)
 
 
-def _described(collection: Collection, record: CollectionRecord, reader: Reader) -> dict[str, Any]:
+def _describe_record(collection: Collection, record: CollectionRecord, reader: Reader) -> dict[str, Any]:
     keys = collection.keys if collection.ready else None
     background, level = None, None
-    with suppress(DocumentDamaged):  # which asking says, and /readyz
-        own = partial(collection.sample.own, record, reader)
+    with suppress(DocumentDamaged):  # a lookup and /readyz report it
+        sample_own = partial(collection.sample.own, record, reader)
         encoder = get_loaded_encoder(collection.encoder, record.settings)
-        background, level = describe_null(record, own, encoder, record.attendable if keys is None else keys)
+        background, level = describe_null(record, sample_own, encoder, record.attendable if keys is None else keys)
     settings = record.settings
     return {
         "name": record.name,
@@ -77,11 +77,11 @@ def _described(collection: Collection, record: CollectionRecord, reader: Reader)
     }
 
 
-def shape_background(found: NullBackground) -> dict[str, Any]:
-    """The background of a null key, as the API answers it."""
-    mean, deviation = found.background.mean, found.background.deviation
-    short = None if found.short is None else {"mean": found.short.mean, "deviation": found.short.deviation}
-    return {"mean": mean, "deviation": deviation, "of": found.of, "pairs": found.pairs, "short": short}
+def shape_background(null: NullBackground) -> dict[str, Any]:
+    """Return the JSON of the background of a null key."""
+    mean, deviation = null.background.mean, null.background.deviation
+    short = None if null.short is None else {"mean": null.short.mean, "deviation": null.short.deviation}
+    return {"mean": mean, "deviation": deviation, "of": null.of, "pairs": null.pairs, "short": short}
 
 
 def _describe_all(collections: Iterable[Collection]) -> list[dict[str, Any]]:
@@ -92,17 +92,15 @@ def _describe_all(collections: Iterable[Collection]) -> list[dict[str, Any]]:
     return described
 
 
-def _changed(change: CatalogueChange) -> Response:
-    described = _described(change.collection, change.record, change.reader)
+def _answer_change(change: CatalogueChange) -> Response:
+    described = _describe_record(change.collection, change.record, change.reader)
     return JSONAnswer(described, status_code=201 if change.created else 200)
 
 
-def _said(body: CollectionSettings | CollectionChange) -> dict[str, Any]:
-    """The fields that say something; only for encoder and calibration is null a choice."""
+def _meaningful_fields(body: CollectionSettings | CollectionChange) -> dict[str, Any]:
+    """Return the fields with a meaning: null has one only for `encoder` and `calibration`."""
     sent = body.model_dump(exclude_unset=True)
-    return {
-        field: choice for field, choice in sent.items() if choice is not None or field in ("encoder", "calibration")
-    }
+    return {field: value for field, value in sent.items() if value is not None or field in ("encoder", "calibration")}
 
 
 @router.put(
@@ -113,15 +111,15 @@ def _said(body: CollectionSettings | CollectionChange) -> dict[str, Any]:
         201: {"model": CollectionAnswer, "description": "Created."},
         **refusals(*WITH_BODY, *WRITING, "collection_conflict", "collection_loading", *ENCODING),
     },
-    response_description="It exists, and every field sent is as it is.",
-    summary="Create a collection, or confirm that it is as you think",
+    response_description="The collection exists, and every field of the request matches it.",
+    summary="Create a collection, or confirm its settings",
 )
 async def put_collection(
     name: NameInPath, body: CollectionSettings, running: Running, repeatable: Idempotent
 ) -> Response:
-    """201 where it is new; 200 where it exists and the fields sent are equal; else 409."""
-    wanted = _said(body)
-    collection, created = await running.catalogue.create(name, wanted, once=repeatable.once(_changed))
+    """Create a collection (201), or confirm that an existing one matches every field of the request (200), else 409."""
+    settings = _meaningful_fields(body)
+    collection, created = await running.catalogue.create(name, settings, once=repeatable.once(_answer_change))
     return JSONAnswer(await READS.run(_describe, collection), status_code=201 if created else 200)
 
 
@@ -130,14 +128,14 @@ async def put_collection(
     dependencies=[requires("write"), takes("write")],
     response_model=CollectionAnswer,
     responses=refusals(*WITH_BODY, *WRITING, "collection_not_found", "collection_loading"),
-    response_description="The collection as it is now.",
-    summary="Change temperature or null, or take a calibration away",
+    response_description="The changed collection.",
+    summary="Change the temperature or the null key, or remove the calibration",
 )
 async def patch_collection(
     name: NameInPath, body: CollectionChange, running: Running, repeatable: Idempotent
 ) -> Response:
-    """What a collection was encoded with and how it compares is fixed; how it is asked may change."""
-    changes, once = _said(body), repeatable.once(_changed)
+    """Change the defaults of queries. The encoder and the similarity of a collection are fixed."""
+    changes, once = _meaningful_fields(body), repeatable.once(_answer_change)
     collection = await WRITES.run(running.catalogue.change, name, changes, once=once)
     return JSONAnswer(await READS.run(_describe, collection))
 
@@ -148,29 +146,29 @@ async def patch_collection(
     response_model=CollectionList,
     responses=refusals("invalid_content", *STORED),
     response_description="The collections.",
-    summary="Every collection, or a page of them",
+    summary="List collections",
 )
 async def list_collections(
     request: Request,
     running: Running,
-    prefix: Annotated[str, Query(description="Only those whose name begins with it.")] = "",
+    prefix: Annotated[str, Query(description="Only collections whose name begins with it.")] = "",
     limit: Annotated[
-        int | None, Query(ge=0, le=MAX_PAGE, description="Collections on a page. Left out: all of them.")
+        int | None,
+        Query(ge=0, le=MAX_PAGE, description="The maximum number of collections on a page. Left out: all of them."),
     ] = None,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    cursor: Annotated[str | None, Query(description="The `next_cursor` of the page before.")] = None,
 ) -> Response:
-    """By name; and whether this caller may write. A collection present throughout is seen exactly once.
+    """List the collections by name, and the access of this caller.
 
-    A demo collection that is being loaded is here as soon as it is made, and not `ready`.
-
-    Of a key that is for some collections, these are all there are.
+    While pages are read, a collection that exists throughout is listed exactly once. A demo collection that is being
+    loaded is listed as soon as it is made, and is not `ready`. A key for some collections lists only these.
     """
     holder: Holder = request.state.holder
-    own = holder.prefix
-    if own.startswith(prefix):
-        prefix = own
+    reach = holder.prefix
+    if reach.startswith(prefix):
+        prefix = reach
     after = decode_cursor(cursor, "")
-    page, more = running.catalogue.page(prefix, after, limit) if prefix.startswith(own) else ([], False)
+    page, more = running.catalogue.page(prefix, after, limit) if prefix.startswith(reach) else ([], False)
     described = await READS.run(_describe_all, page)
     for collection in described:
         if running.demo.holds(collection["name"]):
@@ -184,10 +182,10 @@ async def list_collections(
     response_model=CollectionAnswer,
     responses=refusals(*OF_A_COLLECTION),
     response_description="The collection.",
-    summary="One collection",
+    summary="Describe one collection",
 )
 async def get_collection(name: NameInPath, running: Running) -> Response:
-    """Its settings, how many documents it holds, and whether it is ready to be asked."""
+    """Return the settings of a collection, its size, and whether it is ready for queries."""
     collection = running.catalogue.collection(name)
     return JSONAnswer(await READS.run(_describe, collection))
 
@@ -201,7 +199,7 @@ async def get_collection(name: NameInPath, running: Running) -> Response:
     summary="Delete a collection and its documents",
 )
 async def delete_collection(name: NameInPath, running: Running, repeatable: Idempotent) -> Response:
-    """Readers that have begun finish on what they began with."""
+    """Delete a collection. Reads that have begun finish with its data."""
 
     def answer(_: None) -> Response:
         return Response(status_code=204)
@@ -217,11 +215,14 @@ fields_router = json_router("/v1/collections/{name}/documents", "documents", "re
     "/fields",
     response_model=FieldsAnswer,
     responses=refusals(*WITH_BODY, *OF_A_COLLECTION),
-    response_description="What each field holds.",
-    summary="Facts on the fields of the metadata",
+    response_description="The facts of each field.",
+    summary="Describe the fields of the metadata",
 )
 async def describe_fields(name: NameInPath, body: FieldsQuery, running: Running) -> Response:
-    """Types, counts, the least and the greatest value, and on request the values, each with its number of documents."""
+    """Return the types, counts, smallest and largest values of fields.
+
+    On request, also return their values, each with its number of documents.
+    """
     after = store.decode_field_cursor(body.cursor)
     condition = await READS.run(parse_filter, body.filter)
     page = await READS.run(

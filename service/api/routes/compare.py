@@ -1,4 +1,4 @@
-"""SQL's `=`, SQL's full text, top-k and attention, side by side."""
+"""Routes of the comparison: SQL's `=`, SQL's full text, top-k and attention, side by side."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ FIELDS = ("key", "value", "metadata")
     response_model=CompareAnswer,
     responses=refusals(*WITH_BODY, *ANSWERING),
     response_description="The four answers.",
-    summary="One question, four ways",
+    summary="Answer one question in four ways",
 )
 async def compare(name: NameInPath, body: CompareRequest, request: Request, running: Running) -> Response:
-    """The statements shown are the ones that were run; attention answers as `attend` does."""
+    """Answer a question in four ways. The answer shows the SQL that was run; attention answers as `attend` does."""
     options = Options(temperature=body.temperature, top_k=body.top_k, null=body.null, filter=body.filter, output=True)
     compared = await queries.compare_collection(running.catalogue.collection(name), body.query, options)
     return CompressedAnswer(_shape(compared), request)
@@ -41,10 +41,10 @@ async def compare(name: NameInPath, body: CompareRequest, request: Request, runn
     response_model=CompareAnswer,
     responses=refusals(*WITH_BODY, *ENCODING, "nothing_to_read"),
     response_description="The four answers.",
-    summary="One question, four ways, to rows of your own",
+    summary="Answer one question in four ways from rows of the request",
 )
 async def compare_rows(body: CompareRowsRequest, request: Request, running: Running) -> Response:
-    """The rows are asked as a collection of the same documents would be; nothing is stored."""
+    """Answer a question from the rows of the request, as from a collection of these documents. Nothing is stored."""
     rows = [parse_document(str(i) if row.id is None else row.id, row) for i, row in enumerate(body.rows, start=1)]
     options = Options(temperature=body.temperature, top_k=body.top_k, null=body.null, output=True)
     compared = await queries.compare_rows(running.catalogue.encoder, rows, body.query, options)
@@ -64,15 +64,15 @@ def _shape(compared: ComparisonResult) -> dict[str, Any]:
 
 
 def _sql(timed: TimedSearch) -> dict[str, Any]:
-    found = timed.found
+    search = timed.found
     return {
-        "statement": found.statement,
-        "parameters": {name: _shown(value) for name, value in found.parameters.items()},
-        "rows": [{"id": row.id, "key": row.key, "value": row.value} for row in found.rows],
+        "statement": search.statement,
+        "parameters": {name: _shape_parameter(value) for name, value in search.parameters.items()},
+        "rows": [{"id": row.id, "key": row.key, "value": row.value} for row in search.rows],
         "took_ms": timed.took_ms,
     }
 
 
-def _shown(value: Any) -> Any:
-    """A parameter as JSON has it: bytes, as which a number beyond 64 bits is compared, as SQL writes them."""
+def _shape_parameter(value: Any) -> Any:
+    """Return a parameter of SQL as JSON. Bytes, as which numbers beyond 64 bits are compared, get the form of SQL."""
     return f"X'{value.hex().upper()}'" if isinstance(value, bytes) else value

@@ -1,4 +1,4 @@
-"""Documents: one by id, many in one body."""
+"""Routes of documents: one by id, many in one body."""
 
 from __future__ import annotations
 
@@ -50,13 +50,14 @@ MANY_DOCUMENTS = 1000
         **refusals(*WITH_BODY, *WRITING, *ASKING, "documents_exist", "too_much"),
     },
     openapi_extra={"requestBody": {"content": {NDJSON: UPLOAD_BODY}}},
-    response_description="Written; of NDJSON, what became of each batch.",
+    response_description="The documents are written; for NDJSON, the result of each batch.",
     summary="Write many documents",
 )
 async def post_documents(name: NameInPath, body: DocumentBatch, running: Running, repeatable: Idempotent) -> Response:
-    """As JSON: all or none. As NDJSON: a stream of any length, in batches of 1,000 lines, that loses bad lines only.
+    """Write documents. As JSON, either all or none are written. As NDJSON, the stream has any length, is written in
+    batches of 1,000 lines, and leaves out only invalid lines.
 
-    A document with a known id replaces the one that is there, unless `mode` says otherwise.
+    A document with an existing id replaces the stored one, unless `mode` sets another treatment.
     """
     if len(body.documents) > running.max_documents:
         raise TooLarge.at(
@@ -83,7 +84,10 @@ async def post_documents(name: NameInPath, body: DocumentBatch, running: Running
     summary="List documents in id order",
 )
 async def query_documents(name: NameInPath, body: DocumentQuery, request: Request, running: Running) -> Response:
-    """Follow `next_cursor` to the end: a document present throughout is seen exactly once."""
+    """List documents by id.
+
+    Follow `next_cursor` to the end: a document that exists throughout is listed exactly once.
+    """
     await wait_if_heavy(request.scope, body.limit, MANY_DOCUMENTS)
     condition, after = await READS.run(parse_filter, body.filter), store.decode_cursor(body.cursor)
     page = await READS.run(
@@ -97,12 +101,12 @@ async def query_documents(name: NameInPath, body: DocumentQuery, request: Reques
         vectors=required_detail(body.include) == "vectors",
     )
 
-    def shaped() -> Any:
+    def shape_page() -> Any:
         documents = [shape(document, body.include, body.vector_format) for document in page.documents]
         warnings = {"warnings": list(page.warnings)} if page.warnings else {}
         return {"documents": documents, "next_cursor": page.next_cursor, "count": page.count, **warnings}
 
-    return JSONAnswer(await BODIES.run(shaped) if len(page.documents) > MANY_DOCUMENTS else shaped())
+    return JSONAnswer(await BODIES.run(shape_page) if len(page.documents) > MANY_DOCUMENTS else shape_page())
 
 
 @router.post(
@@ -110,13 +114,13 @@ async def query_documents(name: NameInPath, body: DocumentQuery, request: Reques
     dependencies=[requires("write"), takes("write")],
     response_model=Deleted,
     responses=refusals(*WITH_BODY, *WRITING, "collection_not_found", "collection_loading"),
-    response_description="How many there were.",
+    response_description="The number of documents.",
     summary="Delete documents by id or by filter",
 )
 async def delete_documents(
     name: NameInPath, body: DocumentDelete, running: Running, repeatable: Idempotent
 ) -> Response:
-    """Exactly one of `ids` and `filter`; unknown ids are silent."""
+    """Delete documents by exactly one of `ids` and `filter`; unknown ids are ignored."""
 
     def answer(deleted: int) -> Response:
         return JSONAnswer({"deleted": deleted})
@@ -131,15 +135,15 @@ async def delete_documents(
     dependencies=[requires("write"), takes("write")],
     response_model=Updated,
     responses=refusals(*WITH_BODY, *WRITING, *ASKING),
-    response_description="How many there were.",
+    response_description="The number of documents.",
     summary="Change documents by id or by filter",
 )
 async def update_documents(
     name: NameInPath, body: DocumentUpdate, running: Running, repeatable: Idempotent
 ) -> Response:
-    """One merge patch (RFC 7396) for all of them, in one transaction: nobody sees some changed and others not.
+    """Apply one merge patch (RFC 7396) to documents, in one transaction: readers see either all changes or none.
 
-    Exactly one of `ids` and `filter`; unknown ids are silent.
+    Select by exactly one of `ids` and `filter`; unknown ids are ignored.
     """
 
     def answer(updated: int) -> Response:
@@ -152,7 +156,7 @@ async def update_documents(
 
 
 async def _only_filter(body: DocumentDelete | DocumentUpdate) -> Condition | None:
-    """The filter of a request that has either that or ids."""
+    """Return the parsed filter of a request that has exactly one of `ids` and `filter`."""
     if (body.ids is None) == (body.filter is None):
         raise InvalidContent.at("", "send exactly one of ids and filter")
     return await READS.run(parse_filter, body.filter)
@@ -173,7 +177,7 @@ async def put_document(
     running: Running,
     repeatable: Idempotent,
 ) -> Response:
-    """201 where the id is new, 200 where a document was replaced."""
+    """Write a document: 201 if the id is new, 200 if it replaces a document."""
 
     def answer(written: WriteResult) -> Response:
         return JSONAnswer({"upserted": 1, "truncated": written.truncated}, status_code=200 if written.replaced else 201)
@@ -197,7 +201,7 @@ async def patch_document(
     running: Running,
     repeatable: Idempotent,
 ) -> Response:
-    """A merge patch (RFC 7396): null removes a field, objects merge. Only what changed is encoded again."""
+    """Apply a merge patch (RFC 7396): null removes a field, and objects merge. Only changed texts are encoded again."""
 
     def answer(written: WriteResult) -> Response:
         return JSONAnswer({"upserted": 1, "truncated": written.truncated})
@@ -220,11 +224,14 @@ async def get_document(
     running: Running,
     include: Annotated[
         list[DocumentInclude] | None,
-        Query(description="Fields wanted. Left out: key, value and metadata; `sent_value`: the value if one was sent."),
+        Query(
+            description="The fields to return. Left out: key, value and metadata; `sent_value`: the value, if a "
+            "request set one."
+        ),
     ] = None,
     vector_format: VectorFormat = "numbers",
 ) -> Response:
-    """As it is stored."""
+    """Return a stored document."""
     document = await READS.run(store.get, running.catalogue.collection(name), id)
     return JSONAnswer(shape(document, include or ("key", "value", "metadata"), vector_format))
 
@@ -238,7 +245,7 @@ async def get_document(
     summary="Delete one document",
 )
 async def delete_document(name: NameInPath, id: IdInPath, running: Running, repeatable: Idempotent) -> Response:  # noqa: A002
-    """404 where there is none of that id."""
+    """Delete a document; 404 if it does not exist."""
 
     def answer(_: None) -> Response:
         return Response(status_code=204)

@@ -1,4 +1,4 @@
-"""The encoder: vectors and tokens of texts, and the attention between a text's tokens."""
+"""Routes of the encoder: vectors and tokens of texts, and the attention between the tokens of a text."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ Tokens = Sequence[Sequence[Token]] | None
     response_model=EncodeAnswer,
     responses=refusals(*WITH_BODY, "too_much", "model_not_found", *ENCODING)
     | {200: {"content": {NDJSON: ENCODE_ANSWER}}},
-    response_description="A vector a text, in order.",
+    response_description="One vector per text, in order.",
     summary="Encode texts",
 )
 async def encode(body: EncodeRequest, request: Request, running: Running) -> Response:
-    """A vector a text, in order, whatever else was in the request; no texts are no vectors."""
-    most = most_texts(running, tokens=body.tokens)
-    if len(body.texts) > most:
+    """Encode texts: one vector per text, in order, independent of the other texts. No texts give no vectors."""
+    limit = max_texts(running, tokens=body.tokens)
+    if len(body.texts) > limit:
         raise TooLarge.at(
             "/texts",
-            f"{len(body.texts)} texts came, this service takes {most} in one request"
+            f"{len(body.texts)} texts came, this service takes {limit} in one request"
             f"{' with their tokens' if body.tokens else ''}: send them in parts",
         )
     queue = await get_model_queue(running.catalogue.encoder, body.model)
@@ -73,8 +73,8 @@ async def encode(body: EncodeRequest, request: Request, running: Running) -> Res
     return JSONAnswer(answer)
 
 
-def most_texts(running: State, *, tokens: bool) -> int:
-    """How many texts one request may have, with their tokens or without."""
+def max_texts(running: State, *, tokens: bool) -> int:
+    """Return the maximum number of texts in one request, with or without their tokens."""
     return min(running.max_documents, MAX_TEXTS_WITH_TOKENS) if tokens else running.max_documents
 
 
@@ -84,13 +84,13 @@ async def _tokens(queue: EncodingQueue, texts: Sequence[str], body: EncodeReques
     return await TEXTS.run(queue.encoder.tokens, texts, body.purpose)
 
 
-async def _lines(queue: EncodingQueue, body: EncodeRequest, draining: Shutdown) -> AsyncIterator[bytes]:
-    """A line a text, in order, then one that says how it ended."""
+async def _lines(queue: EncodingQueue, body: EncodeRequest, shutdown: Shutdown) -> AsyncIterator[bytes]:
+    """Yield one line per text, in order, then a line that says how the encoding ended."""
     end: dict[str, Any] = {"done": True, "model": queue.encoder.name, "dimension": queue.encoder.dimension}
     encoded = 0
     try:
         async with aclosing(encode_stream(queue, body.texts, body.purpose)) as parts:
-            while (part := await draining.until_begun(anext(parts, None))) is not None:
+            while (part := await shutdown.until_begun(anext(parts, None))) is not None:
                 tokens = await _tokens(queue, body.texts[encoded : encoded + len(part.vectors)], body)
                 yield b"".join(ndjson(line) for line in _shape(part, encoded, tokens, body.vector_format))
                 encoded += len(part.vectors)
@@ -118,11 +118,11 @@ trace_router = json_router("/v1", "encode", "encode", "nothing")
     "/trace",
     response_model=TraceAnswer,
     responses=refusals(*WITH_BODY, "too_much", "model_not_found", "untraceable", *ENCODING),
-    response_description="The tokens, and what each rests on.",
-    summary="Look at the attention between a text's tokens",
+    response_description="The tokens, and the attention of each.",
+    summary="Trace the attention between tokens",
 )
 async def trace(body: TraceRequest, running: Running) -> Response:
-    """What the encoder computes on the way from this text to its vector, layer by layer and head by head."""
+    """Trace the computation of the encoder from a text to its vector, layer by layer and head by head."""
     encoder = (await get_model_queue(running.catalogue.encoder, body.model)).encoder
     fields = {"attention": "weights"} | {name: name for name in body.include if name != "changes"}
     look = partial(trace_text, layers=body.layers, heads=body.heads, causal=body.causal, arrays=list(fields.values()))

@@ -1,6 +1,6 @@
-"""Writes that may be sent again: with an Idempotency-Key one is done once, and answered each time as it was the first.
+"""Idempotent writes: a write with an Idempotency-Key is done once, and a repetition gets its first answer.
 
-The header is that of draft-ietf-httpapi-idempotency-key-header; its key is taken as it stands, quotes included.
+The header is that of draft-ietf-httpapi-idempotency-key-header; its key is used as it stands, quotes included.
 """
 
 from __future__ import annotations
@@ -28,33 +28,33 @@ MAX_KEY = 255
 HOURS = LIFETIME_SECONDS // 3600
 PRINTABLE = r"^[!-~]([ -~]*[!-~])?$"
 WANTED = f"wanted 1 to {MAX_KEY} characters of printable ASCII, without spaces around them, such as a UUID"
-Did = TypeVar("Did")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Repeatable:
-    """A write as its caller named it, or without a name; then it is done each time."""
+    """A write with the key of its caller; without a key, it is done each time."""
 
     request: WriteRequest | None
 
-    def once(self, answer: Callable[[Did], Response]) -> IdempotentWrite[Did] | None:
-        """What the write is to be done once with.
+    def once(self, answer: Callable[[Result], Response]) -> IdempotentWrite[Result] | None:
+        """Return the instruction to the store to do a write only once, or None for a write without a key.
 
         Args:
-            answer: what the write did → the answer to it, made in its transaction.
+            answer: returns the response from the result of the write; called in its transaction.
         """
         if self.request is None:
             return None
 
-        def stored(did: Did) -> WriteAnswer:
-            answered = answer(did)
-            body = answered.all_bytes() if isinstance(answered, JSONAnswer) else bytes(answered.body)
-            return WriteAnswer(answered.status_code, body)
+        def record_answer(result: Result) -> WriteAnswer:
+            response = answer(result)
+            body = response.all_bytes() if isinstance(response, JSONAnswer) else bytes(response.body)
+            return WriteAnswer(response.status_code, body)
 
-        return IdempotentWrite(self.request, stored)
+        return IdempotentWrite(self.request, record_answer)
 
 
-def _checked(key: str) -> str:
+def _check_key(key: str) -> str:
     if len(key) > MAX_KEY or not re.fullmatch(PRINTABLE, key):
         raise PydanticCustomError("idempotency_key", "{wanted}", {"wanted": WANTED})
     return key
@@ -64,7 +64,7 @@ async def _repeatable(
     request: Request,
     running: Running,
     key: Annotated[
-        Annotated[str, AfterValidator(_checked)] | None,
+        Annotated[str, AfterValidator(_check_key)] | None,
         Header(
             alias=HEADER,
             json_schema_extra={"maxLength": MAX_KEY, "pattern": PRINTABLE},
@@ -74,24 +74,24 @@ async def _repeatable(
         ),
     ] = None,
 ) -> Repeatable:
-    """The write that a request asks for; where it was answered before, nothing else of the request is looked at."""
+    """Return the write of a request. If it was answered before, the rest of the request is ignored."""
     if key is None:
         return Repeatable(None)
     if len(request.headers.getlist(HEADER)) > 1:
         raise InvalidContent.at("", f"several {HEADER} headers came: send one")
     body = await request.body()
-    at = int(time.time())
+    now = int(time.time())
 
-    def named() -> WriteRequest:
-        write = WriteRequest(request.state.caller, key, _digest(request, body), at)
+    def claim() -> WriteRequest:
+        write = WriteRequest(request.state.caller, key, _digest(request, body), now)
         running.catalogue.store.refuse_answered(write)
         return write
 
-    return Repeatable(await READS.run(named))
+    return Repeatable(await READS.run(claim))
 
 
 def _digest(request: Request, body: bytes) -> bytes:
-    """Of all that a request asks."""
+    """Return the digest of a request: method, path, query string and body."""
     digest = hashlib.sha256()
     for part in (request.method.encode(), request.scope["path"].encode(), request.scope["query_string"], body):
         digest.update(b"%d:" % len(part))
@@ -103,7 +103,7 @@ Idempotent = Annotated[Repeatable, Depends(_repeatable)]
 
 
 def refuse_key(request: Request) -> None:
-    """For a call that is no one transaction, which alone can be done once."""
+    """Refuse an Idempotency-Key, for a call of several transactions: only one transaction can be done once."""
     if HEADER in request.headers:
         raise InvalidContent.at(
             "",
@@ -113,11 +113,11 @@ def refuse_key(request: Request) -> None:
 
 
 def install(app: FastAPI) -> None:
-    """Answer a write that was answered before as it was then."""
+    """Register the handler that gives a repeated write its first answer."""
 
-    async def answered(_: Request, error: Exception) -> Response:
+    async def replay(_: Request, error: Exception) -> Response:
         assert isinstance(error, WriteAnswered)
         kind = "application/json" if error.answer.body else None
         return Response(error.answer.body, error.answer.status, {REPLAYED: "true"}, kind)
 
-    app.add_exception_handler(WriteAnswered, answered)
+    app.add_exception_handler(WriteAnswered, replay)

@@ -1,4 +1,4 @@
-"""The lab: small models are trained while the caller listens, and then asked."""
+"""Routes of the lab: train small models while the caller listens, and query them."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ router = json_router("/v1/lab", "lab", "stateless", "nothing")
 @router.get(
     "",
     response_model=LabAnswer,
-    response_description="Whether it trains, and the models that it keeps.",
-    summary="The lab",
+    response_description="The state of the lab, and its models.",
+    summary="Describe the lab",
 )
 async def get_lab(request: Request, running: Running) -> Response:
-    """What is trained, and what was."""
+    """Return the trained models, and whether a model is being trained."""
     models = [
         {
             "id": model.id,
@@ -59,10 +59,11 @@ async def get_lab(request: Request, running: Running) -> Response:
     summary="Train a small model",
 )
 async def train_model(body: TrainRequest, request: Request, running: Running) -> Response:
-    """In a process of its own, which gives way to everything else; who hangs up ends it. `begun` says how many
-    parameters it has; each `step` where training stands; `tested` how it does on what it never saw, by length;
-    `trained`, the last, its `id` for `POST /v1/lab/decode`, and some examples. With `pairs` each `step` has the weights
-    of every question over every key. What goes wrong on the way is a `problem`.
+    """Train a model in a process of its own, with low priority. It ends if the client disconnects.
+
+    The events: `begun` has the number of parameters. Each `step` has the state of the training. `tested` has the
+    accuracy on unseen sources, by length. `trained`, the last, has the `id` for `POST /v1/lab/decode`, and some
+    examples. With `pairs`, each `step` has the weights of every question over every key. An error is a `problem`.
     """
     if not _open(request, running):
         raise LabClosed(
@@ -78,11 +79,14 @@ async def train_model(body: TrainRequest, request: Request, running: Running) ->
     "/decode",
     response_model=DecodeAnswer,
     responses=refusals(*WITH_BODY, "model_not_trained"),
-    response_description="What the model wrote, and the attention behind each token of it.",
-    summary="Ask a trained model",
+    response_description="The output of the model, and the attention of each of its tokens.",
+    summary="Query a trained model",
 )
 async def decode_source(body: DecodeRequest, running: Running) -> Response:
-    """Each token that is written is a query over the source, whose weights are the alignment of the two."""
+    """Return the output of a trained model.
+
+    Each of its tokens is a query over the source; its weights align the two.
+    """
     if (body.source is None) == (body.picture is None):
         raise InvalidContent.at("", "send exactly one of source and picture")
     model = running.lab.model(body.model)

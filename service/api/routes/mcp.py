@@ -1,4 +1,4 @@
-"""`POST /mcp`: one message of the Model Context Protocol, answered by an endpoint that is made on the first one."""
+"""The route `POST /mcp`: it answers a message of the Model Context Protocol. The first message makes its endpoint."""
 
 from __future__ import annotations
 
@@ -25,42 +25,42 @@ _LIBRARY = ("mcp", "mcp_types", "jsonschema")
 
 
 class MCPEndpoint:
-    """Has the endpoint, once there is one.
+    """The endpoint of the Model Context Protocol, made on first use.
 
     Args:
-        most_bytes: of a request's body.
+        max_bytes: the maximum size of a request body.
     """
 
-    def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
+    def __init__(self, max_bytes: int) -> None:
+        self._most_bytes = max_bytes
         self._endpoint: Endpoint | None = None
         self._making = asyncio.Lock()
 
     async def endpoint(self) -> Endpoint:
-        """Where requests go.
+        """Return the endpoint that answers requests.
 
         Raises:
             MCPMissing: the library is not installed.
         """
         async with self._making:
             if self._endpoint is None:
-                endpoint = await asyncio.to_thread(_made, self._most_bytes)
+                endpoint = await asyncio.to_thread(_make_endpoint, self._most_bytes)
                 await endpoint.start()
                 self._endpoint = endpoint
         return self._endpoint
 
     async def close(self) -> None:
-        """End it, where there is one."""
+        """Close the endpoint, if it was made."""
         if self._endpoint is not None:
             await self._endpoint.close()
 
 
 def is_of_library(missing: ModuleNotFoundError) -> bool:
-    """Whether what cannot be imported comes with the protocol's library."""
+    """Return whether a missing module belongs to the library of the protocol."""
     return (missing.name or "").partition(".")[0] in _LIBRARY
 
 
-def _made(most_bytes: int) -> Endpoint:
+def _make_endpoint(max_bytes: int) -> Endpoint:
     try:
         from service.mcp import Endpoint
     except ModuleNotFoundError as error:
@@ -72,25 +72,28 @@ def _made(most_bytes: int) -> Endpoint:
         ) from None
     from service.api.mcp_transport import InProcessTransport
 
-    return Endpoint(most_bytes, InProcessTransport)
+    return Endpoint(max_bytes, InProcessTransport)
 
 
 MESSAGE_BYTES = 256_000
-"""The longest message: twenty ids and a text need a hundredth of it, and its JSON is read on the event loop."""
+"""The maximum length of a message: twenty ids and a text need a hundredth of it.
+
+Its JSON is parsed on the event loop.
+"""
 
 
 class MessageRoute(GuardedRoute):
-    """Takes no place: what a message asks for is a call of its sender to this service, and takes one as any other.
+    """A route without an admission slot: the call that a message makes to this service takes a slot of its own.
 
-    And it is not for pages of other origins: a browser would send these anywhere.
+    The route refuses pages of other origins, whose messages a browser would send anywhere.
     """
 
     def kind_of(self, scope: Scope) -> Kind | None:
-        """None, whatever the tools' calls are."""
+        """Return None, whatever kind the calls of the tools are."""
         return None
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Read the message, and answer it."""
+        """Read and answer the message."""
         headers = Headers(scope=scope)
         _refuse_foreign(scope, headers)
         require_json_type(headers)
@@ -103,10 +106,10 @@ class MessageRoute(GuardedRoute):
 
 
 class _Spoken(Response):
-    """What the protocol's own server answers."""
+    """The response of the server of the protocol."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI call."""
+        """Handle one ASGI call."""
         endpoint = await scope["app"].state.mcp.endpoint()
         await endpoint(scope, receive, send)
 
@@ -120,12 +123,12 @@ router = APIRouter(
 
 @router.post(MCP)
 async def post_mcp_message(_: Request) -> Response:
-    """A message, as the protocol's own description has it."""
+    """Answer a message, as defined by the protocol."""
     return _Spoken()
 
 
 def _refuse_foreign(scope: Scope, headers: Headers) -> None:
-    # With a key, too: the protocol wants it so, and a page that is not listed could not read the answer anyway.
+    # Even with a key: the protocol requires it, and a page that is not listed could not read the answer anyway.
     if is_foreign(headers, scope["app"].state.cors_origins):
         raise OriginRefused(
             f"this comes from a web page of {headers['origin']}, and only pages of this service may send it: add the "

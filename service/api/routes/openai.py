@@ -27,11 +27,11 @@ embeddings_router = json_router("/v1", "openai", "encode", "nothing", ANY_OPENAI
     "/embeddings",
     response_model=EmbeddingsAnswer,
     responses=openai_refusals("model_not_found", "body_too_large", "unsupported_media_type", *ENCODING),
-    response_description="A vector an input, in order.",
+    response_description="One vector per input, in order.",
     summary="Embed texts, as OpenAI does",
 )
 async def embeddings(body: EmbeddingsRequest, running: Running) -> Response:
-    """OpenAI's clients work unchanged with this service's `/v1` as their base URL."""
+    """Embed texts. OpenAI's clients work unchanged with `/v1` of this service as their base URL."""
     queue = await get_model_queue(running.catalogue.encoder, body.model)
     encoder = queue.encoder
     if body.dimensions is not None and body.dimensions > encoder.dimension:
@@ -67,13 +67,13 @@ def _texts(encoder: Encoder, inputs: Sequence[str | list[int]]) -> list[str]:
 
 
 def shorten(vectors: NDArray[np.float32], dimensions: int | None) -> NDArray[np.float32]:
-    """Vectors [n, d] → their first numbers, float32 [n, dimensions], at length one again."""
+    """Return the first numbers of vectors [n, d], float32 [n, dimensions], scaled to length one."""
     if dimensions is None:
         return vectors
-    kept = vectors[:, :dimensions].astype(np.float64)
-    lengths = np.linalg.norm(kept, axis=1, keepdims=True)
-    kept /= np.where(lengths > 0, lengths, 1.0)
-    return kept.astype(np.float32)
+    short = vectors[:, :dimensions].astype(np.float64)
+    lengths = np.linalg.norm(short, axis=1, keepdims=True)
+    short /= np.where(lengths > 0, lengths, 1.0)
+    return short.astype(np.float32)
 
 
 def _write(vector: NDArray[np.float32], encoding_format: str | None) -> Any:
@@ -103,9 +103,9 @@ def _describe_model(model: LoadingEncoder) -> dict[str, Any]:
     }
 
 
-@models_router.get("", response_model=ModelList, response_description="The models.", summary="Every model")
+@models_router.get("", response_model=ModelList, response_description="The models.", summary="List models")
 async def list_models(running: Running) -> Response:
-    """One, or none in a service that runs without an encoder; `runs_on` says which code computes it."""
+    """List the model of the service; empty without an encoder. `runs_on` names the code that computes it."""
     encoder = running.catalogue.encoder
     return JSONAnswer({"object": "list", "data": [_describe_model(encoder)] if encoder else []})
 
@@ -115,11 +115,11 @@ async def list_models(running: Running) -> Response:
     response_model=Model,
     responses=openai_refusals("model_not_found"),
     response_description="The model.",
-    summary="One model",
+    summary="Describe one model",
 )
 async def get_model(
-    id: Annotated[str, Path(description="The model's name; a / in it works.", examples=["all-MiniLM-L6-v2"])],  # noqa: A002
+    id: Annotated[str, Path(description="The name of the model; it may contain a /.", examples=["all-MiniLM-L6-v2"])],  # noqa: A002
     running: Running,
 ) -> Response:
-    """Whether it is loaded, what computes it, and the width of its vectors."""
+    """Return the state of a model, the code that computes it, and the width of its vectors."""
     return JSONAnswer(_describe_model(find_model(running.catalogue.encoder, id)))

@@ -1,4 +1,4 @@
-"""The page: its files under a digest of them all, its documents in each language, and the routes that serve them."""
+"""The page: its files under a common digest, its documents in each language, and the routes that serve them."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ MEDIA_TYPES = {
     ".svg": "image/svg+xml",
     ".woff2": "font/woff2",
 }
-OTHERWISE = "text/plain; charset=utf-8"  # licences, and where things come from
+OTHERWISE = "text/plain; charset=utf-8"  # licences and sources
 COMPRESSED_ALREADY = {".woff2"}
-LEAST_BYTES = 512  # below, a head and a checksum are most of what is sent
-OTHERS = "vendor"  # files as they were published, and licences in them
-# A comment that has its lines to itself. It is for whoever reads the source, and a sixth of what a browser would load.
+LEAST_BYTES = 512  # for shorter files, gzip's head and checksum cost more than it saves
+OTHERS = "vendor"  # files of other projects, unchanged, with their licences
+# A comment on lines of its own. It is for readers of the source, and a sixth of the bytes that a browser would load.
 COMMENT = re.compile(rb"^[ \t]*/\*(?:(?!\*/).)*\*/[ \t]*$", re.MULTILINE | re.DOTALL)
 COMMENTED = {".css", ".js"}
 # A module's `import … from "./x.js"`, `import "./x.js"` or `export … from "./x.js"`, but no `import("./x.js")`.
@@ -41,7 +41,7 @@ IMPORTED = re.compile(r"""^\s*(?:import|export)\b[^"'()]*["'](\.[^"']+)["']""", 
 
 @dataclass(frozen=True)
 class Asset:
-    """A file, as it is sent."""
+    """A file as the service sends it."""
 
     content: bytes
     media_type: str
@@ -49,12 +49,12 @@ class Asset:
 
     @cached_property
     def compressed(self) -> bytes | None:
-        """The same in gzip; None where that is no gain."""
+        """The content in gzip, or None if compression saves nothing."""
         return gzip.compress(self.content, mtime=0) if self.compressible and len(self.content) >= LEAST_BYTES else None
 
 
 class Assets:
-    """All files of a folder, read once; what changes on disk later is another start's.
+    """All files of a folder, read once at the start.
 
     Attributes:
         files: by their paths in the folder.
@@ -70,20 +70,20 @@ class Assets:
         self.digest = whole.hexdigest()[:16]
 
     def text(self, name: str) -> str:
-        """A file's text."""
+        """Return the text of a file."""
         return self.files[name].content.decode()
 
     def wave(self, modules: Iterable[str]) -> list[str]:
-        """These modules and all that they import, each once, the nearest first.
+        """Return these modules and all modules that they import, each once, the nearest first.
 
         Raises:
-            KeyError: there is no such module.
+            KeyError: a module does not exist.
         """
-        found = dict.fromkeys(modules)
-        for name in (order := list(found)):
+        collected = dict.fromkeys(modules)
+        for name in (order := list(collected)):
             for other in IMPORTED.findall(self.text(name)):
-                if (path := posixpath.normpath(posixpath.join(posixpath.dirname(name), other))) not in found:
-                    found[path] = None
+                if (path := posixpath.normpath(posixpath.join(posixpath.dirname(name), other))) not in collected:
+                    collected[path] = None
                     order.append(path)
         return order
 
@@ -95,7 +95,7 @@ def _read(folder: Path, path: Path) -> Asset:
     return Asset(content, MEDIA_TYPES.get(path.suffix, OTHERWISE), path.suffix not in COMPRESSED_ALREADY)
 
 
-LANGUAGES = ("en", "zh")  # of the page, as its files are named
+LANGUAGES = ("en", "zh")  # of the page, as in the names of its files
 WORDS = re.compile(r"""\s*"([\w.-]+)":\s*("(?:[^"\\]|\\.)*"),?""")
 TERM = re.compile(r"\[(query|key|value|weight|code|b|number)\|([^\]]*)\]")
 TAGS = {"code": "code", "b": "strong"}
@@ -108,82 +108,84 @@ PRELOAD = re.compile(r"""^ *<link rel="modulepreload"[^>]*>\n""", re.MULTILINE)
 PREFERENCE = re.compile(r"([a-zA-Z]+)(?:-[\w-]+)?(?:\s*;\s*q=([01](?:\.\d{0,3})?))?")
 
 
-def preferred(accept_language: str) -> str:
-    """The page's language that a browser would have, by its Accept-Language; English where it would have neither."""
-    best, most = "en", 0.0
+def preferred_language(accept_language: str) -> str:
+    """Return the language of the page that an Accept-Language prefers; English if it names neither."""
+    best, best_weight = "en", 0.0
     for part in accept_language.split(","):
-        if (wanted := PREFERENCE.fullmatch(part.strip())) and wanted[1].lower() in LANGUAGES:
-            weight = 1.0 if wanted[2] is None else float(wanted[2])
-            if weight > most:
-                best, most = wanted[1].lower(), weight
+        if (match := PREFERENCE.fullmatch(part.strip())) and match[1].lower() in LANGUAGES:
+            weight = 1.0 if match[2] is None else float(match[2])
+            if weight > best_weight:
+                best, best_weight = match[1].lower(), weight
     return best
 
 
 def render_page(assets: Assets, name: str, language: str) -> Asset:
-    """A document of the page in a language.
+    """Render a document of the page in a language.
 
-    In its HTML, links into `assets/` are by the files' own paths; style sheets that follow one another are sent as one;
-    `:language` stands for the language; an element with `data-words` gets the words of that name, its places filled by
-    its other `data-` attributes, and the script `words` all words, since each file would have to be waited for; each
-    module brings all that it imports.
+    - Links into `assets/` point to files under the digest.
+    - Adjacent style sheets become one file.
+    - `:language` becomes the name of the language.
+    - An element with `data-words` gets the words of that name. Its other `data-` attributes fill their places.
+    - The script `words` gets all words, so that the browser need not wait for further files.
+    - Each module is preloaded with all modules that it imports.
 
     Raises:
-        KeyError: it names words or modules that there are not.
-        ValueError: there are words that cannot be read.
+        KeyError: the document names unknown words or modules.
+        ValueError: a line of words cannot be parsed.
     """
     text = assets.text(name).replace(":language", language)
     words = _words(assets, language)
-    # Of JSON, what could end a script's element: its text is no HTML.
+    # Escape `<`, which could end the script element: its text is not parsed as HTML.
     data = json.dumps(words, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    text = re.sub(r'(<script [^>]*id="words"[^>]*>)', lambda found: found[1] + data, text)
-    text = FILLED.sub(lambda found: found[1].rstrip() + found[4] + _rich(_placed(words[found[3]], found[0])), text)
-    text = STYLES.sub(lambda found: _joined(assets, name, found[0]), text, count=1)
-    # After the opening question, which is asked by a script of its own, and is the longest to come.
+    text = re.sub(r'(<script [^>]*id="words"[^>]*>)', lambda match: match[1] + data, text)
+    text = FILLED.sub(lambda match: match[1].rstrip() + match[4] + _rich(_fill_places(words[match[3]], match[0])), text)
+    text = STYLES.sub(lambda match: _join_sheets(assets, name, match[0]), text, count=1)
+    # After the script of the opening question, whose answer takes longest.
     wave = "".join(
-        f'  <link rel="modulepreload" href="assets/{each}" fetchpriority="low">\n'
-        for each in assets.wave(MODULE.findall(text))
+        f'  <link rel="modulepreload" href="assets/{module}" fetchpriority="low">\n'
+        for module in assets.wave(MODULE.findall(text))
     )
     text = PRELOAD.sub("", text).replace("</head>", f"{wave}</head>", 1)
     text = re.sub(r"""((?:href|src)=")assets/""", rf"\1assets/{assets.digest}/", text)
     return Asset(text.encode(), "text/html; charset=utf-8")
 
 
-def _joined(assets: Assets, name: str, links: str) -> str:
-    """One link to a sheet of all of these, in their order."""
+def _join_sheets(assets: Assets, name: str, links: str) -> str:
+    """Join these style sheets into one, in their order, and return a link to it."""
     sheets = [assets.files[path].content for path in re.findall(STYLE, links, re.MULTILINE)]
     assets.files[f"css/{name}.css"] = Asset(b"\n".join(sheets), MEDIA_TYPES[".css"])
     return f'  <link rel="stylesheet" href="assets/css/{name}.css">\n'
 
 
 def _words(assets: Assets, language: str) -> dict[str, str]:
-    """The page's words by their names, of the modules that a language's own brings together.
+    """Return the words of the page by name, from all modules of the language.
 
     Raises:
-        ValueError: a line of them is none of a name and a text.
+        ValueError: a line is not a name and a text.
     """
     words: dict[str, str] = {}
     for name in assets.wave([f"js/words/{language}.js"]):
         for line in re.findall(r'^ *".*$', assets.text(name), re.MULTILINE):
-            if (found := WORDS.fullmatch(line)) is None:
+            if (match := WORDS.fullmatch(line)) is None:
                 raise ValueError(f'{name} has {line.strip()!r}: write "a.name": "and its text", on a line')
-            words[found[1]] = json.loads(found[2])
+            words[match[1]] = json.loads(match[2])
     return words
 
 
-def _placed(words: str, tag: str) -> str:
-    """Words with their `{places}` filled by the `data-` attributes of a tag."""
-    places = dict(PLACE.findall(tag))
-    return re.sub(r"\{(\w+)\}", lambda found: html.unescape(places[found[1]]), words)
+def _fill_places(words: str, tag: str) -> str:
+    """Return words whose `{places}` are filled by the `data-` attributes of a tag."""
+    fillings = dict(PLACE.findall(tag))
+    return re.sub(r"\{(\w+)\}", lambda match: html.unescape(fillings[match[1]]), words)
 
 
 def _rich(words: str) -> str:
-    """Words with their terms coloured, as the page's `rich` has them."""
+    """Return words with coloured terms, like `rich` of the page."""
 
-    def marked(found: re.Match[str]) -> str:
-        kind = found[1]
-        return f"<{TAGS[kind]}>{found[2]}</{TAGS[kind]}>" if kind in TAGS else f'<span class="{kind}">{found[2]}</span>'
+    def mark(match: re.Match[str]) -> str:
+        kind = match[1]
+        return f"<{TAGS[kind]}>{match[2]}</{TAGS[kind]}>" if kind in TAGS else f'<span class="{kind}">{match[2]}</span>'
 
-    return TERM.sub(marked, html.escape(words, quote=False))
+    return TERM.sub(mark, html.escape(words, quote=False))
 
 
 WEB = Path(__file__).parents[2] / "web"
@@ -195,17 +197,18 @@ DOCUMENTS = {
     "/room": "room.html",
     "/docs": "docs.html",
 }
-FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}  # another content has another digest
+FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}  # other content gets another digest
 FOR_ANYONE = {"Access-Control-Allow-Origin": "*"}
 EACH_TIME = {"Cache-Control": "no-cache"}
 NOWHERE = Router()
 
 
 class Files:
-    """Answers with the page: its documents by their names, and what they link to under the digest of it all.
+    """An ASGI app that serves the page: documents by name, and their files under the digest.
 
-    A document is asked for again each time and is sent where it changed. A file under a digest never changes, and the
-    pages of any origin may read it: a document in a sandboxed frame has another origin than its own files.
+    A browser asks again for a document each time, and the document is sent if it has changed. A file under a digest
+    never changes, and pages of any origin may read it: a document in a sandboxed frame has another origin than its own
+    files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -217,39 +220,39 @@ class Files:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI call."""
+        """Handle one ASGI call."""
         answer = await self._answer(scope["path"], Headers(scope=scope))
         await (answer or NOWHERE.not_found)(scope, receive, send)
 
     async def _answer(self, path: str, headers: Mapping[str, str]) -> Response | None:
         if path in DOCUMENTS:
-            language = preferred(headers.get("accept-language", ""))
+            language = preferred_language(headers.get("accept-language", ""))
             tag = f'W/"{self._assets.digest}-{language}"'
-            told = EACH_TIME | {"ETag": tag, "Vary": "Accept-Language, Accept-Encoding"}
+            page_headers = EACH_TIME | {"ETag": tag, "Vary": "Accept-Language, Accept-Encoding"}
             if tag in headers.get("if-none-match", ""):
-                return Response(status_code=304, headers=told)
-            return await _sent(self._documents[DOCUMENTS[path], language], told, headers)
+                return Response(status_code=304, headers=page_headers)
+            return await _send_asset(self._documents[DOCUMENTS[path], language], page_headers, headers)
         name = path.removeprefix(f"/assets/{self._assets.digest}/")
         if (file := self._assets.files.get(name)) is None or name in DOCUMENTS.values():
             return None
-        return await _sent(file, FOR_EVER | FOR_ANYONE | {"Vary": "Accept-Encoding"}, headers)
+        return await _send_asset(file, FOR_EVER | FOR_ANYONE | {"Vary": "Accept-Encoding"}, headers)
 
 
-async def _sent(asset: Asset, told: Mapping[str, str], headers: Mapping[str, str]) -> Response:
-    told = {**told, "Content-Type": asset.media_type}
+async def _send_asset(asset: Asset, answer_headers: Mapping[str, str], headers: Mapping[str, str]) -> Response:
+    answer_headers = {**answer_headers, "Content-Type": asset.media_type}
     if "gzip" in headers.get("accept-encoding", ""):
-        # The first time may take a tenth of a second.
+        # The first compression may take a tenth of a second.
         compressed = await asyncio.to_thread(lambda: asset.compressed)
         if compressed is not None:
-            return Response(compressed, headers=told | {"Content-Encoding": "gzip"})
-    return Response(asset.content, headers=told)
+            return Response(compressed, headers=answer_headers | {"Content-Encoding": "gzip"})
+    return Response(asset.content, headers=answer_headers)
 
 
 class PageMount(Mount):
-    """Everything outside `/v1`: an unknown call there is the API's to refuse."""
+    """The mount of the page, for every path outside the API. The API itself refuses unknown calls."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """As any mount, but for the API's paths."""
+        """Match like any mount, except paths of the API."""
         if is_call(scope["path"]):
             return Match.NONE, {}
         return super().matches(scope)

@@ -1,4 +1,4 @@
-"""Rooms, the shared memory of a class: opening and joining one, its rows, questions, guesses and events."""
+"""Routes of rooms, the shared memory of a class: open and join a room, its rows, questions, guesses and events."""
 
 from __future__ import annotations
 
@@ -39,19 +39,20 @@ from service.schemas.rooms import (
 )
 
 
-def joining(request: Request, host: str, code: str) -> dict[str, Any]:
-    """The address of a room's page, with the modules of its QR code.
+def join_address(request: Request, host: str, code: str) -> dict[str, Any]:
+    """Return the address of the page of a room, with the modules of its QR code.
 
     Args:
-        host: what the service listens on. Who calls it by a loopback address gets one of its network, if it has one.
+        host: the address that the service listens on. A caller at a loopback address gets an address of the network
+            instead, if the machine has one.
     """
     address = f"{_origin(request, host)}/room?code={code}"
-    size, path = drawn(address)
+    size, path = draw_qr_code(address)
     return {"address": address, "size": size, "path": path}
 
 
-def drawn(text: str) -> tuple[int, str]:
-    """A QR code of a text → modules of its side, and its dark ones as the path of an SVG, line by line."""
+def draw_qr_code(text: str) -> tuple[int, str]:
+    """Return the QR code of a text: the modules in a side, and the dark ones as the path of an SVG, line by line."""
     import segno
 
     rows = [list(map(bool, row)) for row in segno.make(text, error="m", micro=False).matrix_iter(border=4)]
@@ -67,18 +68,21 @@ def drawn(text: str) -> tuple[int, str]:
 
 
 def _origin(request: Request, host: str) -> str:
-    """What the caller calls the service; a page says it with its scheme, which behind a proxy only the page knows."""
-    own = request.headers.get("host", "")
-    scheme, _, said = request.headers.get("origin", "").partition("://")
+    """Return the origin under which the caller reaches the service.
+
+    A page sends its scheme, which only it knows behind a proxy.
+    """
+    host_header = request.headers.get("host", "")
+    scheme, _, origin_host = request.headers.get("origin", "").partition("://")
     _, port = request.scope.get("server") or (None, 0)
-    named = HOST.fullmatch(own)
-    if named is None:  # a request with a key may have any Host, and this one may hold more than a host
-        own = f"{LOOPBACK}:{port}"
-    if named is None or networks.is_loopback(named["address"] or named["name"]):
-        others = [] if networks.in_a_container() else networks.network_urls(host, port)
-        if others:
-            return others[0]
-    return f"{scheme if said == own else request.scope['scheme']}://{own}"
+    match = HOST.fullmatch(host_header)
+    if match is None:  # a request with a key may have any Host, even an invalid one
+        host_header = f"{LOOPBACK}:{port}"
+    if match is None or networks.is_loopback(match["address"] or match["name"]):
+        urls = [] if networks.in_a_container() else networks.network_urls(host, port)
+        if urls:
+            return urls[0]
+    return f"{scheme if origin_host == host_header else request.scope['scheme']}://{host_header}"
 
 
 CodeInPath = Annotated[RoomCode, Path(description="The room's code.")]
@@ -87,7 +91,8 @@ Secret = Annotated[
     str | None,
     Header(
         alias="X-Room-Secret",
-        description="Of who presents, as opening the room was answered; or of a row's sender, who made it up.",
+        description="The secret of the presenter, which opening the room returned; or that of the sender of a "
+        "row, chosen by the sender.",
     ),
 ]
 IN_A_ROOM = (*MALFORMED, "invalid_content", "room_not_found")
@@ -100,28 +105,30 @@ router = json_router("/v1/rooms", "rooms", "stateless", "nothing")
     "",
     response_model=OpenedRoom,
     responses=refusals(*WITH_BODY, "room_taken", "room_full", "rooms_full", "queue_full"),
-    response_description="Its code, the secret of who presents, and how others come in.",
+    response_description="The code of the room, the secret of the presenter, and the address for others.",
     summary="Open a room",
 )
 async def open_room(body: OpenRequest, request: Request, running: Running) -> Response:
-    """Rows that a class shares, in memory only: they are gone when the room is closed, when nobody has used it for two
-    hours, and when the service ends. Whoever opened it may open it again with the rows, under the same code where that
-    is free. Whoever knows the code may read it, send rows and guess.
+    """Open a room: rows that a class shares, in memory only.
+
+    They are deleted when the room is closed, after two hours without use, and when the service stops. The caller that
+    opened it may open it again with its rows, under the same code if that is free. Every caller that knows the code may
+    read it, send rows and guess.
     """
     room = running.rooms.open(caller_of(request.scope), body.code, _rows(body.rows))
-    told = {"code": room.code, "secret": room.secret, "seconds_left": room.seconds_left}
-    return JSONAnswer(told | {"joining": joining(request, running.host, room.code)})
+    opened = {"code": room.code, "secret": room.secret, "seconds_left": room.seconds_left}
+    return JSONAnswer(opened | {"joining": join_address(request, running.host, room.code)})
 
 
 @router.get(
     "/{code}",
     response_model=Room,
     responses=refusals(*IN_A_ROOM),
-    response_description="All that it holds.",
-    summary="A room",
+    response_description="The whole content of the room.",
+    summary="Read a room",
 )
 async def get_room(code: CodeInPath, request: Request, running: Running) -> Response:
-    """Its rows, the question that is shown, and questions that wait."""
+    """Return the rows of a room, the question that is shown, and questions that wait."""
     return CompressedAnswer(running.rooms.find(code).public_state(), request)
 
 
@@ -129,11 +136,11 @@ async def get_room(code: CodeInPath, request: Request, running: Running) -> Resp
     "/{code}",
     status_code=204,
     responses=refusals(*IN_A_ROOM, "not_presenter", "host_refused"),
-    response_description="It is closed, and what it held is gone.",
+    response_description="The room is closed, and its content is deleted.",
     summary="Close a room",
 )
 async def close_room(code: CodeInPath, running: Running, secret: Secret = None) -> Response:
-    """For who presents: everybody who listens is told that it is over."""
+    """Close a room, for the presenter. All listeners get the event `over`."""
     room = running.rooms.find(code)
     room.require_presenter(secret)
     running.rooms.close(room)
@@ -146,13 +153,15 @@ async def close_room(code: CodeInPath, running: Running, secret: Secret = None) 
     response_class=Events,
     dependencies=[takes("listen")],
     responses=refusals(*IN_A_ROOM, "listeners_full", "queue_full") | event_responses(EVENTS_EXAMPLE),
-    response_description="Events, for as long as the room is open and the caller listens.",
+    response_description="Events, as long as the room is open and the caller listens.",
     summary="Listen to a room",
 )
 async def hear_room(code: CodeInPath, request: Request, running: Running) -> Response:
-    """First `room`, all that it holds; then every change: `row` and `removed`, `waiting` (all questions that wait),
-    `question`, `guesses`, `answer` (the question with its answer), `here` (how many listen), and `over` at the end. Who
-    takes them too slowly is let go, and hears all of it again by coming back; a service that stops says `problem`.
+    """Send events of a room: first `room` with its whole content, then every change.
+
+    These are `row` and `removed`, `waiting` (all questions that wait), `question`, `guesses`, `answer` (the question
+    with its answer), `here` (the number of listeners), and `over` at the end. A listener that reads too slowly is
+    disconnected, and gets the whole room again if it reconnects. A service that stops sends `problem`.
     """
     room = running.rooms.find(code)
     room.check_listeners()
@@ -166,13 +175,13 @@ async def _events(room: OpenRoom) -> AsyncGenerator[Event]:
 
 
 def _rows(rows: list[FirstRow]) -> list[tuple[str, str, str]]:
-    named = [(row.id or str(i), row.key, row.value or row.key) for i, row in enumerate(rows, start=1)]
+    rows_with_ids = [(row.id or str(i), row.key, row.value or row.key) for i, row in enumerate(rows, start=1)]
     seen = set[str]()
-    for i, (row_id, *_) in enumerate(named):
+    for i, (row_id, *_) in enumerate(rows_with_ids):
         if row_id in seen:
             raise InvalidContent.at(f"/rows/{i}/id", f"the id {row_id!r} is in this request twice: send each id once")
         seen.add(row_id)
-    return named
+    return rows_with_ids
 
 
 rows_router = json_router("/v1/rooms/{code}/rows", "rooms", "stateless", "nothing")
@@ -182,7 +191,7 @@ rows_router = json_router("/v1/rooms/{code}/rows", "rooms", "stateless", "nothin
     "/{id}",
     response_model=RoomRow,
     responses=refusals(*WITH_BODY, "room_not_found", "room_full", "not_presenter", "host_refused"),
-    response_description="The row as the room has it.",
+    response_description="The stored row.",
     summary="Put a row into a room",
 )
 async def put_room_row(
@@ -193,7 +202,10 @@ async def put_room_row(
     running: Running,
     secret: Secret = None,
 ) -> Response:
-    """New under an id of your own, or in place of one that came with the same secret; who presents may replace any."""
+    """Add a row under an id of the caller's choice, or replace one with the same secret.
+
+    The presenter may replace any row.
+    """
     room = running.rooms.find(code)
     return JSONAnswer(room.put(id, body.key, body.value or body.key, secret, caller_of(request.scope)))
 
@@ -202,11 +214,11 @@ async def put_room_row(
     "",
     status_code=204,
     responses=refusals(*IN_A_ROOM, "not_presenter", "host_refused"),
-    response_description="They are gone.",
+    response_description="The rows are removed.",
     summary="Remove all rows from a room",
 )
 async def delete_room_rows(code: CodeInPath, running: Running, secret: Secret = None) -> Response:
-    """For who presents: everybody who listens is told the room as it is then, as `room`."""
+    """Remove all rows, for the presenter. All listeners get the room after that, as `room`."""
     running.rooms.find(code).clear(secret)
     return Response(status_code=204)
 
@@ -215,11 +227,11 @@ async def delete_room_rows(code: CodeInPath, running: Running, secret: Secret = 
     "/{id}",
     status_code=204,
     responses=refusals(*IN_A_ROOM, "room_row_not_found", "not_presenter", "host_refused"),
-    response_description="It is gone.",
+    response_description="The row is removed.",
     summary="Remove a row from a room",
 )
 async def delete_room_row(id: RowInPath, code: CodeInPath, running: Running, secret: Secret = None) -> Response:  # noqa: A002
-    """For who presents, of any row; for others, of one that came with the same secret."""
+    """Remove a row: any row for the presenter, a row with the same secret for others."""
     running.rooms.find(code).remove(id, secret)
     return Response(status_code=204)
 
@@ -232,13 +244,14 @@ questions_router = json_router("/v1/rooms/{code}", "rooms", "stateless", "nothin
     response_model=RoomQuestion,
     responses=refusals(*WITH_BODY, "nothing_to_read", "room_not_found", "room_full", "not_presenter", "host_refused"),
     response_description="The question with its number.",
-    summary="Ask in a room",
+    summary="Ask a question in a room",
 )
 async def ask_room(
     code: CodeInPath, body: AskRequest, request: Request, running: Running, secret: Secret = None
 ) -> Response:
-    """With the secret of who presents it is shown to all at once, in place of the one before, and guesses are taken;
-    else it waits until who presents asks the same.
+    """Ask a question. With the secret of the presenter, it is shown to all at once and replaces the one before it.
+
+    Guesses are then open. Without the secret, the question waits until the presenter asks the same.
     """
     room = running.rooms.find(code)
     if secret is not None:
@@ -253,8 +266,8 @@ async def ask_room(
     "/guesses/{id}",
     response_model=Guessed,
     responses=refusals(*WITH_BODY, "room_not_found", "room_row_not_found", "question_over", "room_full"),
-    response_description="How many have guessed.",
-    summary="Guess which row will win",
+    response_description="The number of guesses.",
+    summary="Guess the heaviest row",
 )
 async def put_guess(
     id: RowInPath,  # noqa: A002
@@ -263,8 +276,9 @@ async def put_guess(
     request: Request,
     running: Running,
 ) -> Response:
-    """One guess an id, which is the guesser's own and shown to nobody; the last one counts. What was guessed is told
-    with the answer, and only how often.
+    """Guess a row. Each id of a guesser has one guess, and its last one counts.
+
+    Guesses are not shown. The answer later tells how often each row was guessed.
     """
     guesses = running.rooms.find(code).guess(id, body.question, body.row, caller_of(request.scope))
     return JSONAnswer({"number": body.question, "guesses": guesses})
@@ -276,33 +290,34 @@ async def put_guess(
     responses=refusals(
         *WITH_BODY, "room_not_found", "not_presenter", "host_refused", "question_over", "nothing_to_read", *ENCODING
     ),
-    response_description="The question with its answer, as everybody is told.",
-    summary="Show whose row won",
+    response_description="The question with its answer, as all listeners get it.",
+    summary="Reveal the answer",
 )
 async def reveal_answer(code: CodeInPath, body: RevealRequest, running: Running, secret: Secret = None) -> Response:
-    """For who presents: guesses are closed, the rows are asked as by `POST /v1/compare`, and all are told what each row
-    weighs and how often it was guessed.
+    """Reveal the answer, for the presenter. Guesses are closed, and the rows answer as in `POST /v1/compare`.
+
+    All listeners then get the weight of each row, and the number of its guesses.
     """
     encoder = running.catalogue.encoder
-    await get_encoding_queue(encoder)  # raises where there is no encoder
+    await get_encoding_queue(encoder)  # raises EncoderUnavailable without an encoder
     room = running.rooms.find(code)
     with room.revealing(body.question, secret) as (question, rows):
         options = Options(temperature=question.temperature, top_k=len(rows), output=False)
-        compared = await queries.compare_rows(encoder, _sent(rows), question.query, options, "/question")
+        compared = await queries.compare_rows(encoder, _to_documents(rows), question.query, options, "/question")
         return JSONAnswer(room.reveal(question, _answer(compared)))
 
 
-def _sent(rows: Sequence[Row]) -> list[SentDocument]:
+def _to_documents(rows: Sequence[Row]) -> list[SentDocument]:
     return [SentDocument(row.id, row.key, row.value) for row in rows]
 
 
 def _answer(compared: ComparisonResult) -> Answer:
-    found, evidence = compared.attention, compared.attention.answer.evidence
+    attention, evidence = compared.attention, compared.attention.answer.evidence
     return Answer(
-        shares=[Share(match.id, match.weight, match.similarity) for match in found.matches],
-        temperature=found.answer.temperature,
+        shares=[Share(match.id, match.weight, match.similarity) for match in attention.matches],
+        temperature=attention.answer.temperature,
         null_weight=evidence.null_weight,
         null_similarity=evidence.null_similarity,
-        verdict=found.verdict.stands,
-        verdict_certain=found.verdict.certain,
+        verdict=attention.verdict.stands,
+        verdict_certain=attention.verdict.certain,
     )

@@ -13,7 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from service.api.json import JSONAnswer
 from service.api.problems.table import OPEN_TO_ALL
 from service.api.routes import idempotency
-from service.api.routes.encode import most_texts
+from service.api.routes.encode import max_texts
 from service.api.routing import GuardedRoute, json_router, requires
 from service.api.state import Running, State
 from service.api.telemetry import Meters
@@ -39,19 +39,19 @@ probes_router = APIRouter(
 
 @dataclass(frozen=True)
 class Standing:
-    """What keeps a service from being ready."""
+    """The parts of a service that are still loading or have failed."""
 
     loading: list[str]
     failed: list[str]
 
     @property
     def ready(self) -> bool:
-        """Whether nothing does."""
+        """Whether everything is loaded."""
         return not self.loading and not self.failed
 
 
 def readiness(running: State) -> Standing:
-    """What still loads, and what failed; blocks."""
+    """Return the parts that are loading and those that failed; blocks."""
     encoder = running.catalogue.encoder
     loading = [f"collection {name}" for name in running.catalogue.loading()]
     failed = [*running.catalogue.failed(), *running.demo.failed()]
@@ -67,30 +67,38 @@ def readiness(running: State) -> Standing:
     return Standing(loading, failed)
 
 
-@probes_router.get("/livez", response_model=Liveness, response_description="It does.", summary="The process answers")
+@probes_router.get(
+    "/livez", response_model=Liveness, response_description="The process answers.", summary="The process answers"
+)
 async def livez() -> Response:
-    """200 as long as the process runs."""
+    """Answer 200 as long as the process runs."""
     return JSONAnswer({"status": "alive"})
 
 
 @probes_router.get(
     "/readyz",
     response_model=Readiness,
-    response_description="It is.",
-    responses={503: {"model": Readiness, "description": "Something still loads, or failed to; or the service stops."}},
+    response_description="Everything is loaded.",
+    responses={
+        503: {
+            "model": Readiness,
+            "description": "A part is still loading or has failed, or the service is shutting down.",
+        }
+    },
     summary="Everything is loaded",
 )
 async def readyz(request: Request, running: Running) -> Response:
-    """503 while the encoder, a collection, a demo collection or machine code loads; the API already answers, slower.
+    """Answer 503 while the encoder, a collection, a demo collection or machine code is loading.
 
-    It turns 200 when the first answer takes no longer than the tenth. And 503 where reads are not sound: a collection
-    that could not be read, a document that is damaged on disk. And 503, `draining`, once the service is told to stop:
-    it answers for a moment more, and who sends to it should send elsewhere.
+    Calls are answered meanwhile. The answer becomes 200 when a first answer takes no longer than a tenth one. It is 503
+    too if reads are not sound: a collection could not be read, or a document is damaged on disk. And it is 503,
+    `draining`, after the service got the signal to stop: it answers calls a moment longer, and clients should send to
+    another one.
     """
-    found = await asyncio.to_thread(readiness, running)
+    parts = await asyncio.to_thread(readiness, running)
     draining = request.app.state.shutdown.begun.is_set()
-    status = "draining" if draining else "ready" if found.ready else "loading" if found.loading else "failed"
-    content = {"status": status, "loading": found.loading, "failed": found.failed}
+    status = "draining" if draining else "ready" if parts.ready else "loading" if parts.loading else "failed"
+    content = {"status": status, "loading": parts.loading, "failed": parts.failed}
     return JSONAnswer(content, status_code=200 if status == "ready" else 503)
 
 
@@ -103,12 +111,12 @@ metrics_router = APIRouter(
     "/metrics",
     summary="Prometheus metrics",
     response_class=PlainTextResponse,
-    response_description="The numbers, in Prometheus' text format.",
+    response_description="The metrics, in the text format of Prometheus.",
 )
 async def metrics(request: Request, running: Running) -> Response:
-    """Requests by route and status, refusals, queues, stages, certificates, what is stored, and the room for it.
+    """Return metrics: requests by route and status, refusals, queues, stages, certificates, stored bytes and free disk.
 
-    No series is of a collection, a document or a caller. Those of slots are as many as the cluster has.
+    No series is of a collection, a document or a caller. The series of slots are as many as the slots.
     """
     meters: Meters = request.app.state.meters
     for kind, taken in request.app.state.admission.slots_in_use.items():
@@ -117,19 +125,19 @@ async def metrics(request: Request, running: Running) -> Response:
     meters.keys_file.set(keys is None or keys.flaw is None)
     encoder = running.catalogue.encoder
     meters.depth.labels("encode").set(0 if encoder is None else encoder.waiting)
-    content = await asyncio.to_thread(_written, meters, running, request.app.state.shutdown.begun.is_set())
+    content = await asyncio.to_thread(_render_metrics, meters, running, request.app.state.shutdown.begun.is_set())
     return Response(content, media_type=CONTENT_TYPE_LATEST)
 
 
-def _written(meters: Meters, running: State, draining: bool) -> bytes:
+def _render_metrics(meters: Meters, running: State, draining: bool) -> bytes:
     collections = running.catalogue.collections()
     meters.collections.set(len(collections))
-    meters.documents.set(sum(each.size for each in collections))
-    meters.keys.set(sum(each.keys for each in collections))
-    meters.depth.labels("scan").set(sum(each.lookups.waiting for each in collections))
-    found = readiness(running)
-    meters.ready.set(found.ready and not draining)
-    meters.damaged.set(len(found.failed))
+    meters.documents.set(sum(collection.size for collection in collections))
+    meters.keys.set(sum(collection.keys for collection in collections))
+    meters.depth.labels("scan").set(sum(collection.lookups.waiting for collection in collections))
+    parts = readiness(running)
+    meters.ready.set(parts.ready and not draining)
+    meters.damaged.set(len(parts.failed))
     if (shards := running.catalogue.shards()) is not None:
         meters.set_cluster(shards)
     _weigh(meters, running.catalogue.store)
@@ -164,8 +172,8 @@ def _limits(running: State) -> dict[str, int]:
         "filter_values": MAX_OPERANDS,
         "fields": MAX_FIELDS,
         "field_values": MAX_VALUES,
-        "encode_texts": most_texts(running, tokens=False),
-        "encode_texts_with_tokens": most_texts(running, tokens=True),
+        "encode_texts": max_texts(running, tokens=False),
+        "encode_texts_with_tokens": max_texts(running, tokens=True),
         "embeddings_inputs": MOST_INPUTS,
         "trace_characters": MAX_CHARACTERS,
         "trace_layers": MAX_NAMED,
@@ -190,11 +198,11 @@ def _limits(running: State) -> dict[str, int]:
 @router.get(
     "",
     response_model=ServiceAnswer,
-    response_description="What it is.",
+    response_description="The service and its limits.",
     summary="The service and its limits",
 )
 async def get_service(request: Request, running: Running) -> Response:
-    """Its version, its encoder, whether it wants keys, every limit that a request may meet, and what holds the keys."""
+    """Return the version, the encoder, whether calls need a key, the limits of a request, and the slots with keys."""
     encoder = running.catalogue.encoder
     shards = await READS.run(running.catalogue.shards)
     return JSONAnswer(

@@ -1,4 +1,4 @@
-"""Documents as NDJSON: a stream of any length, written in batches, answered line by line."""
+"""The route of documents as NDJSON: a stream of any length, written in batches, answered line by line."""
 
 from __future__ import annotations
 
@@ -33,43 +33,44 @@ from service.retrieval.documents import SentDocument, UploadResult, upload
 from service.scheduling import BODIES
 from service.schemas.document import Document
 
-_ENDS = re.compile(rb"\n(?:[ \t\r]*+\n)*+")  # of a line, and the empty ones below it
+_ENDS = re.compile(rb"\n(?:[ \t\r]*+\n)*+")  # the end of a line, with empty lines after it
 BATCH_LINES, BATCH_BYTES = 1000, 8 << 20
 
 
 class NDJSONRoute(GuardedRoute):
-    """The route of a body that is declared as NDJSON; the JSON route of the same path takes the others."""
+    """The route of bodies that are declared as NDJSON; the JSON route of the same path takes the others."""
 
-    reads_any_length = True  # its lines have a limit
+    reads_any_length = True  # each line has a limit
     outlives_its_caller = True
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """As any route, where the content type is NDJSON."""
+        """Match like any route, if the content type is NDJSON."""
         if media_type(Headers(scope=scope)) != NDJSON:
             return Match.NONE, {}
         return super().matches(scope)
 
 
 class Lines(StreamingResponse):
-    """Answers while the body is still being read, from the first batch on.
+    """A response that begins while the body is still being read, after the first batch.
 
-    Starlette's own would wait for the client's disconnect meanwhile, and so swallow parts of the body. Not before the
-    first batch: of a body whose answer has begun, proxies as nginx pass on no more.
+    Starlette's own would wait for the client's disconnect at the same time, and so lose parts of the body. The response
+    does not begin before the first batch, because some proxies (nginx) stop passing on a body once its response has
+    begun.
     """
 
     media_type = NDJSON
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI call."""
+        """Handle one ASGI call."""
         lines = aiter(self.body_iterator)
-        self.body_iterator = _from(await anext(lines, b""), lines)
+        self.body_iterator = _chain(await anext(lines, b""), lines)
         await self.stream_response(send)
 
 
-async def _from(first: Content, rest: AsyncIterator[Content]) -> AsyncIterator[Content]:
+async def _chain(first: Content, rest: AsyncIterator[Content]) -> AsyncIterator[Content]:
     yield first
-    async for each in rest:
-        yield each
+    async for line in rest:
+        yield line
 
 
 router = APIRouter(
@@ -82,7 +83,7 @@ router = APIRouter(
 
 @router.post("", include_in_schema=False)
 async def post_lines(name: NameInPath, request: Request, running: Running) -> Response:
-    """A line per batch of 1,000 documents or 8 MiB, then one that says how it ended."""
+    """Answer one line per batch of 1,000 documents or 8 MiB, then a line that says how the upload ended."""
     refuse_encoded(request.headers)
     refuse_key(request)
     running.catalogue.collection(name)  # a 404 has to come before the stream begins
@@ -91,15 +92,17 @@ async def post_lines(name: NameInPath, request: Request, running: Running) -> Re
 
 async def _answer(name: str, request: Request, running: Running) -> AsyncIterator[bytes]:
     upserted, refused = 0, 0
-    draining: Shutdown = request.app.state.shutdown
+    shutdown: Shutdown = request.app.state.shutdown
     try:
-        most = running.max_body_bytes
-        batches = _batches(_lines(request.stream(), most), min(most, BATCH_BYTES))
-        while (batch := await draining.until_begun(anext(batches, None))) is not None:
-            uploaded, flawed = await draining.until_late(_written(running.catalogue.collection(name), batch))
+        max_bytes = running.max_body_bytes
+        batches = _batches(_lines(request.stream(), max_bytes), min(max_bytes, BATCH_BYTES))
+        while (batch := await shutdown.until_begun(anext(batches, None))) is not None:
+            uploaded, flawed = await shutdown.until_late(_write_batch(running.catalogue.collection(name), batch))
             upserted += uploaded.upserted
             refused += len(flawed)
-            yield ndjson({"upserted": uploaded.upserted, "truncated": uploaded.truncated, "refused": _refused(flawed)})
+            yield ndjson(
+                {"upserted": uploaded.upserted, "truncated": uploaded.truncated, "refused": _shape_refusals(flawed)}
+            )
     except ClientDisconnect:
         return
     except tuple(CODES) as error:
@@ -110,43 +113,45 @@ async def _answer(name: str, request: Request, running: Running) -> AsyncIterato
         yield ndjson({"done": True, "upserted": upserted, "refused": refused})
 
 
-async def _written(collection: Collection, batch: Mapping[int, bytes]) -> tuple[UploadResult, dict[int, list[Flaw]]]:
-    """What became of a batch, and all that is wrong with its lines."""
+async def _write_batch(
+    collection: Collection, batch: Mapping[int, bytes]
+) -> tuple[UploadResult, dict[int, list[Flaw]]]:
+    """Write a batch; return its result, and all flaws of its lines by number."""
     documents, flawed = await BODIES.run(_read, batch)
     uploaded = await upload(collection, documents)
     return uploaded, flawed | uploaded.refused
 
 
-async def _lines(stream: AsyncIterator[bytes], most_bytes: int) -> AsyncIterator[tuple[int, bytes]]:
-    """The body's lines that hold something, with their numbers, from 1; empty ones are only counted."""
+async def _lines(stream: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[tuple[int, bytes]]:
+    """Yield the non-empty lines of the body, with their numbers from 1; empty lines count too."""
     number, rest = 1, bytearray()
     async for chunk in stream:
-        done = 0
-        # What was looked through once is not again, however long a line becomes.
+        start = 0
+        # Each byte is searched for line ends only once, however long a line becomes.
         for end in chain(_ENDS.finditer(chunk), (None,)):
-            rest += chunk[done : None if end is None else end.start()]
-            if len(rest) > most_bytes:
+            rest += chunk[start : None if end is None else end.start()]
+            if len(rest) > max_bytes:
                 raise BodyTooLarge(
-                    f"line {number} has {len(rest)} bytes or more, a line may have {most_bytes}: shorten it"
+                    f"line {number} has {len(rest)} bytes or more, a line may have {max_bytes}: shorten it"
                 )
             if end is not None:
                 if rest.strip():
                     yield number, bytes(rest)
                 rest.clear()
-                done = end.end()
-                number += chunk.count(b"\n", end.start(), done)
+                start = end.end()
+                number += chunk.count(b"\n", end.start(), start)
     if rest.strip():
         yield number, bytes(rest)
 
 
-async def _batches(lines: AsyncIterator[tuple[int, bytes]], most_bytes: int) -> AsyncIterator[dict[int, bytes]]:
-    """Lines by number, a thousand at a time, or fewer that are longer together than so many bytes."""
+async def _batches(lines: AsyncIterator[tuple[int, bytes]], max_bytes: int) -> AsyncIterator[dict[int, bytes]]:
+    """Yield batches of lines by number: a thousand lines, or fewer as soon as they have more than `max_bytes`."""
     batch, size = dict[int, bytes](), 0
     try:
         async for number, line in lines:
             batch[number] = line
             size += len(line)
-            if len(batch) == BATCH_LINES or size > most_bytes:
+            if len(batch) == BATCH_LINES or size > max_bytes:
                 yield batch
                 batch, size = {}, 0
     except BodyTooLarge:
@@ -158,7 +163,7 @@ async def _batches(lines: AsyncIterator[tuple[int, bytes]], most_bytes: int) -> 
 
 
 def _read(batch: Mapping[int, bytes]) -> tuple[dict[int, SentDocument], dict[int, list[Flaw]]]:
-    """The documents of the lines that hold one, and what is wrong with the others."""
+    """Return the documents of the valid lines, and the flaws of the others, by number."""
     documents, flawed = {}, {}
     for number, line in batch.items():
         try:
@@ -173,7 +178,7 @@ def _read(batch: Mapping[int, bytes]) -> tuple[dict[int, SentDocument], dict[int
     return documents, flawed
 
 
-def _refused(flawed: Mapping[int, list[Flaw]]) -> list[dict[str, Any]]:
+def _shape_refusals(flawed: Mapping[int, list[Flaw]]) -> list[dict[str, Any]]:
     return [
         {"line": number, "detail": flaws[0].detail, "errors": [asdict(flaw) for flaw in flaws]}
         for number, flaws in sorted(flawed.items())
