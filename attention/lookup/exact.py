@@ -1,8 +1,7 @@
 """The exact path: every similarity in float64 over the stored float32, then the distribution as a whole.
 
-Where documents have several keys, evidence and blended value are made of the very numbers that they would be made of if
-each key were a document by itself. The documents' weights come from similarities that are all summed alike, so that
-equal documents have equal weights.
+If documents have several keys, evidence and blended value are the same as if each key were a document. The documents'
+weights come from similarities that are all summed in one order, so that equal documents have equal weights.
 """
 
 from __future__ import annotations
@@ -36,7 +35,9 @@ from attention.lookup.softmax.distribution import (
 from attention.lookup.softmax.evidence import Evidence
 
 METHOD = "exact"
-SCAN_CELLS = 2**23
+
+MAX_BATCH_CELLS = 2**23
+"""The most similarities that are in memory at once."""
 
 
 def exact_answers(view: AnyView, questions: Sequence[Question]) -> list[Answer]:
@@ -44,34 +45,35 @@ def exact_answers(view: AnyView, questions: Sequence[Question]) -> list[Answer]:
     answers: list[Answer | None] = [None] * len(questions)
     for mask, group in group_by_mask(questions):
         shard = open_shard(view, mask)
-        together = max(1, SCAN_CELLS // max(shard.keys, 1))
-        for first in range(0, len(group), together):
-            some = group[first : first + together]
-            found = _each(shard, [questions[i] for i in some])
-            for index, answer in zip(some, found, strict=True):
+        batch_size = max(1, MAX_BATCH_CELLS // max(shard.keys, 1))
+        for first in range(0, len(group), batch_size):
+            batch = group[first : first + batch_size]
+            for index, answer in zip(batch, _answer_batch(shard, [questions[i] for i in batch]), strict=True):
                 answers[index] = answer
     return [answer for answer in answers if answer is not None]
 
 
 def exact_sweep(view: AnyView, question: Question, temperatures: Sequence[float]) -> Sweep:
-    """One question at many temperatures; its own temperature, normaliser and `top_p` do not matter here."""
+    """Answer one question at many temperatures; its own temperature, normaliser and `top_p` are not used."""
     shard = open_shard(view, question.mask)
     (biases,) = shard.read_biases([question])
     (similarities,) = shard.read_similarities([question], [None])
-    known = similarities if shard.grouping is None else shard.recompute(question, similarities)
+    document_similarities = similarities if shard.grouping is None else shard.recompute(question, similarities)
 
-    def at(temperature: float) -> tuple[F64, Evidence, Certificate]:
-        asked = replace(question, temperature=temperature, normaliser="softmax")
-        found = Weighed.of(asked, similarities, biases)
-        by = found if known is similarities else Weighed.of(asked, known, biases)
-        return by.found.weights, found.evidence, Certificate(METHOD, variation_of(shard, found), None)
+    def weigh(temperature: float) -> tuple[F64, Evidence, Certificate]:
+        warm_question = replace(question, temperature=temperature, normaliser="softmax")
+        weighting = document_weighting = Weighting.of(warm_question, similarities, biases)
+        if document_similarities is not similarities:
+            document_weighting = Weighting.of(warm_question, document_similarities, biases)
+        certificate = Certificate(METHOD, bound_variation(shard, weighting), None)
+        return document_weighting.distribution.weights, weighting.evidence, certificate
 
     return build_sweep(
         question,
         lambda positions: shard.numbers(shard.rows[positions]),
-        known,
-        map(at, temperatures),
-        documents=_documents(shard),
+        document_similarities,
+        map(weigh, temperatures),
+        documents=_document_count(shard),
         keys=shard.keys,
         grouping=shard.grouping,
         order=shard.order(shard.rows),
@@ -79,77 +81,79 @@ def exact_sweep(view: AnyView, question: Question, temperatures: Sequence[float]
 
 
 @dataclass(frozen=True, eq=False)
-class Weighed:
+class Weighting:
     """One question's distribution over all rows that pass.
 
     Attributes:
-        question: as it was asked.
+        question: the question.
         similarities: float64[n].
         biases: float64[n], or None.
-        asked: what softmax is asked: the question, or where it has a bias above temperature 0, the same in logits.
-        levels: float64[n], the similarities that are meant there, or the logits relative to the peak.
-        peak: the largest similarity where these are logits; else 0.
-        found: the distribution of the levels.
+        softmax_question: the question for the levels: the same one, or with a bias above temperature 0 that in logits.
+        levels: float64[n], the similarities, or with a bias above temperature 0 the logits relative to the peak.
+        peak: the largest similarity if the levels are logits, else 0.
+        distribution: the distribution of the levels.
     """
 
     question: Question
     similarities: F64
     biases: F64 | None
-    asked: Question
+    softmax_question: Question
     levels: F64
     peak: float
-    found: Distribution
+    distribution: Distribution
 
     @classmethod
-    def of(cls, question: Question, similarities: F64, biases: F64 | None) -> Weighed:
-        """Weigh rows of these similarities and biases."""
+    def of(cls, question: Question, similarities: F64, biases: F64 | None) -> Weighting:
+        """Weigh rows with these similarities and biases."""
         temperature, n = question.temperature, similarities.size
         if biases is None:
-            return cls(question, similarities, None, question, similarities, 0.0, _distribution(question, similarities))
+            distribution = _distribution(question, similarities)
+            return cls(question, similarities, None, question, similarities, 0.0, distribution)
         assert not isinstance(temperature, Auto)
         if temperature == 0:
-            null, softmax_asked = question.null_key(0.0, n), question.normaliser == "softmax"
-            shared = one_hot_with_bias(similarities, biases, null, log_partition=softmax_asked)
-            return cls(question, similarities, biases, question, similarities, 0.0, shared)
+            null, has_partition = question.null_key(0.0, n), question.normaliser == "softmax"
+            distribution = one_hot_with_bias(similarities, biases, null, log_partition=has_partition)
+            return cls(question, similarities, biases, question, similarities, 0.0, distribution)
         levels, peak = relative_logits(similarities, biases, temperature)
-        asked = question.in_logits(n, peak)
-        return cls(question, similarities, biases, asked, levels, peak, _distribution(asked, levels))
+        softmax_question = question.in_logits(n, peak)
+        distribution = _distribution(softmax_question, levels)
+        return cls(question, similarities, biases, softmax_question, levels, peak, distribution)
 
     @property
     def in_logits(self) -> bool:
         """Whether the levels are logits."""
-        return self.asked is not self.question
+        return self.softmax_question is not self.question
 
     @property
     def temperature(self) -> float:
-        """The one used."""
-        asked = self.question.temperature
-        return self.found.evidence.temperature if isinstance(asked, Auto) else asked
+        """The temperature; for `Auto` the one that was found."""
+        temperature = self.question.temperature
+        return self.distribution.evidence.temperature if isinstance(temperature, Auto) else temperature
 
     @property
     def evidence(self) -> Evidence:
-        """At that temperature."""
+        """The evidence at that temperature, in similarities."""
         if not self.in_logits:
-            return self.found.evidence
+            return self.distribution.evidence
         null = self.question.null_key(self.temperature, self.levels.size)
-        return restore_evidence(self.found.evidence, null, self.temperature, self.peak)
+        return restore_evidence(self.distribution.evidence, null, self.temperature, self.peak)
 
 
-def _documents(shard: Shard) -> int:
+def _document_count(shard: Shard) -> int:
     return shard.keys if shard.grouping is None else len(shard.grouping.numbers)
 
 
-def _each(shard: Shard, questions: Sequence[Question]) -> Iterator[Answer]:
+def _answer_batch(shard: Shard, questions: Sequence[Question]) -> Iterator[Answer]:
     biases = shard.read_biases(questions)
     similarities = shard.read_similarities(questions, biases)
-    found = [Weighed.of(*each) for each in zip(questions, similarities, biases, strict=True)]
-    blended = [index for index, question in enumerate(questions) if question.output]
+    weightings = [Weighting.of(*arguments) for arguments in zip(questions, similarities, biases, strict=True)]
+    with_output = [index for index, question in enumerate(questions) if question.output]
     outputs: dict[int, F64] = {}
-    if blended:
-        weights = np.array([found[index].found.weights for index in blended])
-        outputs = dict(zip(blended, shard.weighted_sums(weights), strict=True))
-    for index, weighed in enumerate(found):
-        yield _answer(shard, weighed, outputs.get(index))
+    if with_output:
+        weights = np.array([weightings[index].distribution.weights for index in with_output])
+        outputs = dict(zip(with_output, shard.weighted_sums(weights), strict=True))
+    for index, weighting in enumerate(weightings):
+        yield _answer(shard, weighting, outputs.get(index))
 
 
 def _distribution(question: Question, similarities: F64) -> Distribution:
@@ -164,76 +168,77 @@ def _distribution(question: Question, similarities: F64) -> Distribution:
     return sparse(similarities, null, temperature, question.normaliser)
 
 
-def _answer(shard: Shard, weighed: Weighed, output: F64 | None) -> Answer:
-    variation = variation_of(shard, weighed)
+def _answer(shard: Shard, weighting: Weighting, output: F64 | None) -> Answer:
+    variation = bound_variation(shard, weighting)
     error = None if output is None else bound_exact_output(variation, shard.facts.value_norm, shard.term_count)
-    question, counted = weighed.question, weighed
+    document_weighting = weighting
     if shard.grouping is not None:
-        known = shard.recompute(question, weighed.similarities)
-        counted = Weighed.of(replace(question, temperature=weighed.temperature), known, weighed.biases)
+        similarities = shard.recompute(weighting.question, weighting.similarities)
+        question = replace(weighting.question, temperature=weighting.temperature)
+        document_weighting = Weighting.of(question, similarities, weighting.biases)
     head = select_head(
-        counted.asked,
+        document_weighting.softmax_question,
         lambda positions: shard.numbers(shard.rows[positions]),
-        counted.levels,
-        counted.found.weights,
-        weighed.found.evidence,
+        document_weighting.levels,
+        document_weighting.distribution.weights,
+        weighting.distribution.evidence,
         grouping=shard.grouping,
         order=shard.order(shard.rows),
-        compute_similarities=counted.similarities.__getitem__ if weighed.in_logits else None,
-        biased=weighed.biases is not None and not weighed.in_logits,
+        compute_similarities=document_weighting.similarities.__getitem__ if weighting.in_logits else None,
+        biased=weighting.biases is not None and not weighting.in_logits,
     )
-    if weighed.in_logits:
-        head = head._replace(logits=head.logits + counted.peak / weighed.temperature)
+    if weighting.in_logits:
+        head = head._replace(logits=head.logits + document_weighting.peak / weighting.temperature)
     return build_answer(
         head,
-        weighed.evidence,
+        weighting.evidence,
         Certificate(METHOD, variation, error),
-        documents=_documents(shard),
+        documents=_document_count(shard),
         keys=shard.keys,
         output=output,
     )
 
 
-def variation_of(shard: Shard, weighed: Weighed) -> float:
-    """What rounding moves of the weights of all rows, in total variation."""
-    similarities, levels = weighed.similarities, weighed.levels
+def bound_variation(shard: Shard, weighting: Weighting) -> float:
+    """Bound the total variation that rounding causes in the weights of all rows."""
+    question, similarities, levels = weighting.question, weighting.similarities, weighting.levels
     if not levels.size:
         return 0.0
-    rounding = similarity_slack(shard.facts.similarity, weighed.question.vector, shard.facts.key_norm)
-    null_key = weighed.question.null_key(weighed.temperature, shard.keys)
-    null = None if null_key is None else null_key.similarity
+    rounding = similarity_slack(shard.facts.similarity, question.vector, shard.facts.key_norm)
     ties = levels == levels.max()
 
-    def copies() -> bool:
+    def are_copies() -> bool:
         return shard.alike(shard.rows[np.flatnonzero(ties)])
 
-    if weighed.biases is None:
-        return _rounded(weighed, rounding, shard.keys, copies)
-    told = bound_bias_rounding(weighed.biases[ties])
-    if not weighed.in_logits:
-        return min(1.0, bound_ties(similarities, null, rounding, alike=copies()) + told)
+    if weighting.biases is None:
+        return _bound_rounding(weighting, rounding, shard.keys, are_copies)
+    biases = weighting.biases
+    bias_rounding = bound_bias_rounding(biases[ties])
+    null_key = question.null_key(weighting.temperature, shard.keys)
+    null = None if null_key is None else null_key.similarity
+    if not weighting.in_logits:
+        return min(1.0, bound_ties(similarities, null, rounding, alike=are_copies()) + bias_rounding)
     largest = max(float(np.abs(similarities).max()), 0.0 if null is None else abs(null))
-    biases = weighed.biases
-    found = _rounded(
-        weighed,
-        rounding.in_logits(weighed.temperature, largest),
+    variation = _bound_rounding(
+        weighting,
+        rounding.in_logits(weighting.temperature, largest),
         shard.keys,
-        lambda: bool((biases[ties] == biases[ties][0]).all()) and copies(),
+        lambda: bool((biases[ties] == biases[ties][0]).all()) and are_copies(),
     )
-    return min(1.0, found + told)
+    return min(1.0, variation + bias_rounding)
 
 
-def _rounded(weighed: Weighed, rounding: Slack, n: int, alike: Callable[[], bool]) -> float:
-    levels = weighed.levels
-    return total_variation(weighed.found, weighed.asked.normaliser, levels, float(levels.max()), rounding, n, alike)
+def _bound_rounding(weighting: Weighting, rounding: Slack, n: int, alike: Callable[[], bool]) -> float:
+    normaliser, levels = weighting.softmax_question.normaliser, weighting.levels
+    return total_variation(weighting.distribution, normaliser, levels, float(levels.max()), rounding, n, alike)
 
 
 class Similarities(NamedTuple):
-    """Of all rows that pass, in one order that is the view's.
+    """The similarities of all rows that pass, in the order of the view's rows.
 
     Attributes:
-        numbers: int64[n], the rows'.
-        owners: int64[n], the number of the document that each is a key of.
+        numbers: int64[n], of the rows.
+        owners: int64[n], the number of the document that each row is a key of.
         similarities: float64[q, n].
     """
 
@@ -243,10 +248,10 @@ class Similarities(NamedTuple):
 
 
 def similarities_of(view: AnyView, vectors: F64, mask: AnyMask | None = None) -> Similarities:
-    """The similarity of each query with every row that passes; off by no more than `bounds.rounding` says.
+    """Return the similarity of each query with every row that passes; `bounds.similarities` bounds its rounding.
 
     Args:
-        vectors: float64[q, d], finite, at least one; so few that float64[q, n] fits.
+        vectors: float64[q, d], finite, at least one, and few enough that float64[q, n] fits in memory.
         mask: of this view; None for all rows.
 
     Raises:
@@ -264,11 +269,11 @@ def similarities_of(view: AnyView, vectors: F64, mask: AnyMask | None = None) ->
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """What every document that passes weighs.
+    """The weights of all documents that pass.
 
     Attributes:
         numbers: int64[m], the documents, ascending.
-        weights: float64[m], of each with all of its keys; with the null key's they sum to one.
+        weights: float64[m], of each with all of its keys; with the null key's weight they sum to one.
         total_variation: ½·Σ|w − ŵ| over all of them and the null key is at most this.
     """
 
@@ -278,20 +283,20 @@ class Weights:
 
 
 def weights_of(view: AnyView, question: Question) -> Weights:
-    """The weight of every document that passes; how many are asked for does not matter.
+    """Return the weight of every document that passes; `top_k` and `top_p` are not used.
 
     Raises:
         ShapeError: the query has another width than the keys.
         ParameterError: a zero query under cosine, or a mask or a bias of another view.
     """
     question.check(view)
-    (asked,) = mask_forbidden([replace(question, top_k=0, top_p=None, output=False)])
+    (question,) = mask_forbidden([replace(question, top_k=0, top_p=None, output=False)])
     with pin_kernels():
-        shard = open_shard(view, asked.mask)
-        biases = shard.read_biases([asked])
-        (similarities,) = shard.read_similarities([asked], biases)
-        weighed = Weighed.of(asked, similarities, biases[0])
-        variation, weights = variation_of(shard, weighed), weighed.found.weights
+        shard = open_shard(view, question.mask)
+        biases = shard.read_biases([question])
+        (similarities,) = shard.read_similarities([question], biases)
+        weighting = Weighting.of(question, similarities, biases[0])
+        variation, weights = bound_variation(shard, weighting), weighting.distribution.weights
         if shard.grouping is not None:
             return Weights(shard.grouping.numbers, shard.grouping.sums(weights), variation)
         numbers = shard.numbers(shard.rows)
@@ -302,10 +307,10 @@ def weights_of(view: AnyView, question: Question) -> Weights:
 
 
 def weights_without_null(view: AnyView, question: Question) -> Weights:
-    """The same for whoever leaves the null key out, so that only how the weights stand to each other matters.
+    """Return the same for a caller that uses only the ratios of the weights.
 
-    With softmax above temperature 0 they are those without a null key: so they are as certain where that has nearly all
-    of the weight.
+    With softmax above temperature 0 the null key is left out. So the ratios stay certain even if it has nearly all of
+    the weight.
 
     Raises:
         ShapeError, ParameterError: as `weights_of`.

@@ -1,4 +1,4 @@
-"""What a scan is asked for, and what it brings home for q questions: one record of plain arrays a part."""
+"""The request for one scan of q questions, and its result: one record of plain arrays for each shard."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import reduce
 
 import numpy as np
 
-from attention.dtypes import F64, I64
+from attention.dtypes import F32, F64, I64
 from attention.lookup.bounds.similarities import QuantisationError
 from attention.lookup.question import Question
 from attention.lookup.rescoring.candidates import SCANNED_SQUARES_SHARE, Candidates
@@ -17,18 +17,18 @@ from attention.lookup.scan.accumulator import ERROR_DEGREES, NO_THRESHOLD, Accum
 
 @dataclass(frozen=True, eq=False)
 class ScanRequest:
-    """What a scan is to gather for q queries.
+    """The request for a scan of q queries.
 
     Attributes:
         vectors: float64[q, d], the queries.
-        ks: how many of the best each of them asks for, at least 1.
+        ks: the size of each query's head, at least 1.
         listed: about how many rows to list for each query.
-        most: how many of them to look up for their weight, fewer for a histogram; those near the k-th best are
-            looked up as well.
-        temperatures: float64[q], not below 0, to sum at; None for a histogram, from which any can be had.
-        outputs: whether the weighted values are to be summed as well.
-        fine: whether queries, and weights of values, are to have 16 bits however many they are.
-        little: what the squared weights of rows that are only scanned may come to, see `candidates.heavy`.
+        most: how many of them to look up for their weight, fewer for a histogram; rows near the k-th best are looked
+            up as well.
+        temperatures: float64[q], of the sums, not below 0; None for a histogram, which serves any temperature.
+        outputs: whether to sum the weighted values as well.
+        fine: whether queries, and weights of values, have 16 bits however many queries there are.
+        little: the largest sum of squared weights of rows that are only scanned, see `candidates.count_heavy`.
     """
 
     vectors: F64
@@ -43,25 +43,25 @@ class ScanRequest:
 
 @dataclass(frozen=True, eq=False)
 class ScanResult:
-    """Sums, candidates and error bounds of one part; its workers are added up to one.
+    """Sums, candidates and error bounds of one shard, over all of its workers.
 
-    A row that passes is listed or summed. The best of those listed have been looked up in float64.
+    Each passing row is either listed as a candidate or summed. The best candidates have been looked up in float64.
 
     Attributes:
-        documents, keys: how many documents pass, and how many rows.
-        thresholds: float64[q], the highest that a row may have been scanned at without being listed; −∞ where all are.
-        levels: float64[q], the similarity that sums are relative to.
-        sums: float64[q, 3]: Σe, Σe·x and Σe² over the rows that are summed, x = (s − level)/T and e = exp(x).
+        documents, keys: how many documents and how many rows pass.
+        thresholds: float64[q], an upper bound on the scanned similarity of unlisted rows; −∞ if all rows are listed.
+        levels: float64[q], the similarity that the sums are relative to.
+        sums: float64[q, 3]: Σe, Σe·x and Σe² over the summed rows, x = (s − level)/T and e = exp(x).
         starts: int64[q + 1]; the candidates of query i are those from starts[i] to starts[i + 1].
         places, similarities: int64[m] and float64[m], of the candidates, by their scanned similarity, best first.
-        known_starts, known: int64[q + 1] and float64[h], the similarities of the first candidates of each query.
+        known_starts, known: int64[q + 1] and float64[h], the exact similarities of the first candidates of each query.
         errors: float64[q, 3], see `QuantisationError`.
-        outputs: float64[q, d_v], Σe·v over the rows that are summed; None where no output is asked for.
-        value_errors: float64[q, 5], what `outputs` can be off by, see `accumulator.VALUE_ERRORS`.
+        outputs: float64[q, d_v], Σe·v over the summed rows; None if no output was requested.
+        value_errors: float64[q, 5], bounds on the errors of `outputs`, see `accumulator.VALUE_ERRORS`.
         bits: of the queries' codes, 8 or 16.
-        histogram: float64[q, bins, 2], count and sum of similarities, in place of sums; None where one temperature is
-            asked for.
-        bin_widths: float64[q]; a row is at most so far from its bin's mean.
+        histogram: float64[q, bins, 2], count and sum of similarities, instead of sums; None if the request has
+            temperatures.
+        bin_widths: float64[q], the largest distance of a row from the mean of its bin.
     """
 
     documents: int
@@ -83,24 +83,24 @@ class ScanResult:
 
     @property
     def totals(self) -> Sums:
-        """What was summed."""
+        """The sums alone."""
         return Sums(self.thresholds, self.levels, self.sums, self.outputs, self.value_errors)
 
     def error(self, query: int) -> QuantisationError:
-        """How far the scanned similarities of a query can be off."""
+        """Return how far the scanned similarities of a query can be off."""
         return QuantisationError(*self.errors[query].tolist())
 
     def exact_similarities(self, query: int) -> F64:
-        """float64[h], the similarities of a query's first candidates."""
+        """Return float64[h], the exact similarities of a query's first candidates."""
         return self.known[self.known_starts[query] : self.known_starts[query + 1]]
 
     def candidates(self, questions: Sequence[Question]) -> Candidates:
-        """The candidates of the questions that were scanned for, in that order."""
-        # Where documents have several keys, rows do not make a head: it is enough to know which is the best.
+        """Return the candidates of the scanned questions, in the same order."""
+        # If documents have several keys, rows do not form a head: it is enough to know the best row.
         rows_are_documents = self.documents == self.keys
         return Candidates(
-            np.array([each.head_size(self.keys) if rows_are_documents else 1 for each in questions]),
-            np.array([each.support for each in questions]),
+            np.array([question.head_size(self.keys) if rows_are_documents else 1 for question in questions]),
+            np.array([question.support for question in questions]),
             self.starts,
             self.places,
             self.similarities,
@@ -111,7 +111,7 @@ class ScanResult:
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """What the workers of a scan have summed, added up; fields as in `ScanResult`."""
+    """The sums of several workers or shards, added up; fields as in `ScanResult`."""
 
     thresholds: F64
     levels: F64
@@ -121,11 +121,11 @@ class Sums:
 
 
 @dataclass(frozen=True, eq=False)
-class Scanned:
-    """What a part's scan says before anything is looked up; fields as in `ScanResult`, and one more.
+class RawScan:
+    """The result of a shard's scan before any row is looked up; fields as in `ScanResult`, and one more.
 
     Attributes:
-        weighty: int64[q], how many candidates weigh much, see `candidates.heavy`.
+        heavy_counts: int64[q], how many candidates are looked up for their weight, see `candidates.count_heavy`.
     """
 
     totals: Sums
@@ -133,73 +133,77 @@ class Scanned:
     starts: I64
     places: I64
     similarities: F64
-    weighty: I64
+    heavy_counts: I64
     histogram: F64 | None
     bin_widths: F64
 
 
 def add_accumulators(accumulators: Sequence[Accumulator]) -> Sums:
-    """The sums of all workers, relative to the highest threshold of those that have any."""
+    """Return the sums over all workers, relative to the highest threshold of a worker that summed any row."""
     if len(accumulators) == 1:
-        (one,) = accumulators
-        levels = one.lists.thresholds.astype(np.float64)
-        return Sums(_listing_thresholds(levels), levels, one.sums, one.outputs, one.value_errors)
-    thresholds = np.array([each.lists.thresholds for each in accumulators], dtype=np.float64)  # [workers, q]
-    if (thresholds == thresholds[0]).all():  # most scans end with thresholds as they opened
-        outputs = [each.outputs for each in accumulators if each.outputs is not None]
+        (accumulator,) = accumulators
+        levels = accumulator.lists.thresholds.astype(np.float64)
+        thresholds = _listing_thresholds(levels)
+        return Sums(thresholds, levels, accumulator.sums, accumulator.outputs, accumulator.value_errors)
+    levels = np.array([accumulator.lists.thresholds for accumulator in accumulators], dtype=np.float64)  # [workers, q]
+    if (levels == levels[0]).all():  # most scans end with the thresholds that they began with
+        outputs = [accumulator.outputs for accumulator in accumulators if accumulator.outputs is not None]
         return Sums(
-            _listing_thresholds(thresholds[0]),
-            thresholds[0],
-            reduce(np.add, [each.sums for each in accumulators]),
+            _listing_thresholds(levels[0]),
+            levels[0],
+            reduce(np.add, [accumulator.sums for accumulator in accumulators]),
             reduce(np.add, outputs) if outputs else None,
-            reduce(np.add, [each.value_errors for each in accumulators]),
+            reduce(np.add, [accumulator.value_errors for accumulator in accumulators]),
         )
-    has_any = np.array([each.sums[:, 0] for each in accumulators]) > 0
-    highest = thresholds.max(axis=0)
-    levels = np.where(has_any, thresholds, -np.inf).max(axis=0)
-    levels = np.where(levels > -np.inf, levels, highest)
-    shifts = np.minimum(thresholds - levels, 0.0) * has_any
-    summed = [_rebase(each, shift * each.inverse) for each, shift in zip(accumulators, shifts, strict=True)]
-    outputs = [each for _, each, _ in summed if each is not None]
-    return Sums(
-        _listing_thresholds(highest),
-        levels,
-        reduce(np.add, [each for each, _, _ in summed]),
-        reduce(np.add, outputs) if outputs else None,
-        reduce(np.add, [each for _, _, each in summed]),
-    )
+    highest = levels.max(axis=0)
+    return _add_sums(accumulators, levels, highest, accumulators[0].inverse, _listing_thresholds(highest))
 
 
-def merge_sums(parts: Sequence[Sums], inverse: F64) -> Sums:
-    """The sums of all parts, relative to the highest level of those that have any.
+def merge_sums(shard_sums: Sequence[Sums], inverse: F64) -> Sums:
+    """Return the sums over all shards, relative to the highest level of a shard that summed any row.
 
     Args:
-        inverse: float64[q], 1/T as the scans had it.
+        inverse: float64[q], 1/T as in the scans.
     """
-    has_any = np.array([each.sums[:, 0] for each in parts]) > 0
-    own = np.array([each.levels for each in parts])
-    levels = np.where(has_any, own, -np.inf).max(axis=0)
-    levels = np.where(levels > -np.inf, levels, own.max(axis=0))
-    shifts = np.minimum(own - levels, 0.0) * has_any
-    summed = [_rebase(each, shift * inverse) for each, shift in zip(parts, shifts, strict=True)]
-    outputs = [each for _, each, _ in summed if each is not None]
+    levels = np.array([sums.levels for sums in shard_sums])
+    thresholds = np.max([sums.thresholds for sums in shard_sums], axis=0)
+    return _add_sums(shard_sums, levels, levels.max(axis=0), inverse, thresholds)
+
+
+def _add_sums(
+    terms: Sequence[Accumulator | Sums], levels: F64, default_levels: F64, inverse: F64 | F32, thresholds: F64
+) -> Sums:
+    """Return the sum of all terms, relative to the highest level of a term that is not empty.
+
+    Args:
+        levels: float64[terms, q], the similarity that each term is relative to.
+        default_levels: float64[q], used if all terms are empty.
+        inverse: 1/T of each query.
+        thresholds: of the result.
+    """
+    has_rows = np.array([term.sums[:, 0] for term in terms]) > 0
+    common = np.where(has_rows, levels, -np.inf).max(axis=0)
+    common = np.where(common > -np.inf, common, default_levels)
+    shifts = np.minimum(levels - common, 0.0) * has_rows
+    rebased = [_rebase(term, shift * inverse) for term, shift in zip(terms, shifts, strict=True)]
+    outputs = [output for _, output, _ in rebased if output is not None]
     return Sums(
-        np.max([each.thresholds for each in parts], axis=0),
-        levels,
-        reduce(np.add, [each for each, _, _ in summed]),
+        thresholds,
+        common,
+        reduce(np.add, [sums for sums, _, _ in rebased]),
         reduce(np.add, outputs) if outputs else None,
-        reduce(np.add, [each for _, _, each in summed]),
+        reduce(np.add, [value_errors for _, _, value_errors in rebased]),
     )
 
 
-def _listing_thresholds(thresholds: F64) -> F64:
-    """float64[q], from where on rows were listed; −∞ where there was no threshold."""
-    return np.where(thresholds > NO_THRESHOLD, thresholds, -np.inf)
+def _listing_thresholds(levels: F64) -> F64:
+    """Return float64[q], the thresholds from which rows were listed; −∞ without one."""
+    return np.where(levels > NO_THRESHOLD, levels, -np.inf)
 
 
-def _rebase(worker: Accumulator | Sums, shifts: F64) -> tuple[F64, F64 | None, F64]:
-    """Sums, outputs and value errors of a worker or part, its logits larger by `shifts` float64[q]; or as they are."""
-    sums, outputs, value_errors = worker.sums, worker.outputs, worker.value_errors
+def _rebase(term: Accumulator | Sums, shifts: F64) -> tuple[F64, F64 | None, F64]:
+    """Return the sums, outputs and value errors of a worker or shard with all logits increased by float64[q]."""
+    sums, outputs, value_errors = term.sums, term.outputs, term.value_errors
     if not shifts.any():
         return sums, outputs, value_errors
     sums, value_errors = sums.copy(), value_errors.copy()

@@ -148,7 +148,7 @@ def test_questions_that_are_read_a_few_at_a_time_have_the_same_answers(data, fil
     view = filled("cosine", keys, values)
     asked = [Question(query, 0.1, null=0.2, output=index != 1) for index, query in enumerate(queries)]
     together = exact_answers(view, asked)
-    monkeypatch.setattr(exact, "SCAN_CELLS", 2 * view.n)
+    monkeypatch.setattr(exact, "MAX_BATCH_CELLS", 2 * view.n)
     for found, expected in zip(exact_answers(view, asked), together, strict=True):
         np.testing.assert_array_equal(found.numbers, expected.numbers)
         np.testing.assert_array_equal(found.similarities, expected.similarities)
