@@ -88,7 +88,7 @@ def drawn(profiles: Profiles, null: Array, labels: int, draw: int) -> Draw:
 
 def report(name: str, profiles: Profiles, null: Array, draws: list[Draw], table: Table) -> bool:
     """Lines of the table → whether the fits keep what they promise."""
-    served = Metrics.of(Outcomes.served(profiles, null, COVERAGE))
+    served = Metrics.of(Outcomes.current(profiles, null, COVERAGE))
     cell = (0, int(np.argmin(np.abs(np.log(profiles.temperatures / np.median([d.temperature for d in draws]))))))
     own = Metrics.of(Fit.of(profiles, cell, few=False).predict(profiles, COVERAGE))
     table.add_row(name, "as served", *_cells(served), "", "")

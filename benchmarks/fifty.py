@@ -41,7 +41,7 @@ def asked_of(name: str, collection: Collection) -> Asked:
 
 def falls(draw: Draw) -> bool:
     """Whether its label loss fell by two standard errors."""
-    gained, error = draw.gained.measured
+    gained, error = draw.gained.pair
     return gained >= SURE * error
 
 
@@ -80,7 +80,7 @@ def main() -> int:
                 draws = [drawn(profiles, null, LABELS, draw) for draw in range(arguments.draws)]
                 falling = [draw for draw in draws if falls(draw)]
                 refused += sum(not draw.gains for draw in falling)
-                served, fitted = [Metrics.of(Outcomes.served(profiles, null, 0.9))], [draw.plain for draw in draws]
+                served, fitted = [Metrics.of(Outcomes.current(profiles, null, 0.9))], [draw.plain for draw in draws]
                 table.add_row(
                     name,
                     f"{size:,}",

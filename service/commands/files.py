@@ -35,15 +35,15 @@ class Entry:
     @property
     def document(self) -> dict[str, Any] | None:
         """The JSON object, or None if the line is not one."""
-        return self._parsed[0]
+        return self._document_and_flaw[0]
 
     @property
     def flaw(self) -> str:
         """The reason why the line is not a document; empty if it is one."""
-        return self._parsed[1]
+        return self._document_and_flaw[1]
 
     @cached_property
-    def _parsed(self) -> tuple[dict[str, Any] | None, str]:
+    def _document_and_flaw(self) -> tuple[dict[str, Any] | None, str]:
         try:
             value = _parse(self.content)
         except (ValueError, RecursionError) as error:

@@ -24,7 +24,7 @@ _SEPARATOR = b"\xff"
 
 def id_hash(identity: str) -> int:
     """Return the sort key of a document for samples: pseudorandom, and the same in every store."""
-    return _signed(_bytes(identity))
+    return _checksum(_bytes(identity))
 
 
 def document_checksum(
@@ -33,7 +33,7 @@ def document_checksum(
     """Return the checksum of a row of the table `documents`."""
     numbers = b"%d %d %d" % (row, collection, keys)
     text = _NONE if key is None else _bytes(key)
-    return _signed(_SEPARATOR.join((numbers, _bytes(identity), text, _bytes(value), _bytes(metadata))))
+    return _checksum(_SEPARATOR.join((numbers, _bytes(identity), text, _bytes(value), _bytes(metadata))))
 
 
 def vectors_checksum(
@@ -43,7 +43,7 @@ def vectors_checksum(
     lengths = (-1 if blob is None else len(blob) for blob in (key_vector, value_vector))
     part = (-1 if edge is None else edge for edge in (first, last))
     numbers = struct.pack("<6q", row, document, *part, *lengths)
-    return _signed(b"".join((numbers, key_vector or b"", value_vector or b"")))
+    return _checksum(b"".join((numbers, key_vector or b"", value_vector or b"")))
 
 
 def vectors_checksums(
@@ -82,7 +82,7 @@ def settings_checksum(name: str, settings: tuple[str | float | bytes | None, ...
         settings = settings[:-1]
     texts = (value.hex() if isinstance(value, bytes) else value for value in settings)
     encoded = (_NONE if text is None else _bytes(str(text)) for text in texts)
-    return _signed(_SEPARATOR.join((_bytes(name), *encoded)))
+    return _checksum(_SEPARATOR.join((_bytes(name), *encoded)))
 
 
 def answer_checksum(digest: bytes, status: int, body: bytes) -> bytes:
@@ -94,5 +94,5 @@ def _bytes(text: str) -> bytes:
     return text.encode(errors=AS_BYTES)
 
 
-def _signed(content: bytes) -> int:
+def _checksum(content: bytes) -> int:
     return int(xxh3_64_intdigest(content)) - 2**63

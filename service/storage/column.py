@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.storage.conditions import MEMBERSHIP, ORDERING, Comparison
-from service.storage.fields import EncodedValue, Kind, Scalar, casefold, decode_scalar, encode_value, ordered_kinds
+from service.storage.fields import EncodedValue, Kind, Scalar, casefold, decode_scalar, encode_value, kind_range
 from service.storage.records import RowNumbers
 
 _BASE_BYTES = 8192  # approximate size of an empty column
@@ -72,9 +72,9 @@ class DistinctValues:
         """Return the code of the operand as a slice, which is empty if no row has that value."""
         return slice(self._position(operand), self._position(operand, behind=True))
 
-    def ordered(self, operator: str, operand: EncodedValue) -> slice:
-        """Return the codes of values that compare so to the operand, among texts or among numbers."""
-        first, last = ordered_kinds(operand.kind)
+    def compare(self, operator: str, operand: EncodedValue) -> slice:
+        """Return the codes of values for which `value operator operand` holds, among texts or among numbers."""
+        first, last = kind_range(operand.kind)
         edge = self._position(operand, behind=operator in (">", "<="))
         if operator in (">", ">="):
             return slice(edge, self._starts[last + 1])
@@ -184,7 +184,7 @@ class Column:
         """
         operator, value = comparison.operator, comparison.value
         if operator in ORDERING:
-            return self.field.among(self.field.distinct.ordered(operator, encode_value(value)))
+            return self.field.among(self.field.distinct.compare(operator, encode_value(value)))
         if operator == "contains":
             return self._containing(value, ignore_case=comparison.ignore_case)
         if operator not in ("==", "in"):

@@ -151,14 +151,14 @@ class LogMissing(StorageError):
 class DatabaseTooNew(StorageError):
     """The file was written by a later version of softkv."""
 
-    def __init__(self, path: Path | str, found: int, known: int) -> None:
+    def __init__(self, path: Path | str, version: int, latest: int) -> None:
         super().__init__(
-            f"{path} has schema version {found}, this softkv knows versions up to {known}. "
+            f"{path} has schema version {version}, this softkv knows versions up to {latest}. "
             f"It was left as it is: run the newer softkv, or choose another place"
         )
         self.path = path
-        self.found = found
-        self.known = known
+        self.version = version
+        self.latest = latest
 
 
 class CollectionExists(StorageError):
@@ -207,15 +207,15 @@ class DocumentsRepeated(StorageError):
 class WidthMismatch(StorageError):
     """A vector has another width than the collection; nothing was written."""
 
-    def __init__(self, document: str, vector: str, wanted: int, given: int) -> None:
+    def __init__(self, document: str, vector: str, expected: int, width: int) -> None:
         super().__init__(
-            f"{vector} of document {document!r} has width {given}, the collection holds width {wanted}: "
+            f"{vector} of document {document!r} has width {width}, the collection holds width {expected}: "
             f"use the model its other documents were made with, or another collection"
         )
         self.document = document
         self.vector = vector
-        self.wanted = wanted
-        self.given = given
+        self.expected = expected
+        self.width = width
 
 
 class Unstorable(StorageError):

@@ -53,8 +53,8 @@ class FieldRow(NamedTuple):
     value: int | float | str | bytes
 
 
-def ordered_kinds(kind: Kind) -> tuple[Kind, Kind]:
-    """Return the first and last kind that a value of this kind is ordered with: texts, or all numbers."""
+def kind_range(kind: Kind) -> tuple[Kind, Kind]:
+    """Return the first and last of the kinds that are comparable with this kind: texts, or all numbers."""
     return (Kind.TEXT, Kind.TEXT) if kind is Kind.TEXT else (Kind.NUMBER_BELOW, Kind.NUMBER_ABOVE)
 
 

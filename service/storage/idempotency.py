@@ -11,7 +11,7 @@ from service.storage.errors import KeyReused, StorageFailed, WriteAnswered
 from service.storage.records import WriteAnswer, WriteRequest
 
 LIFETIME_SECONDS = 24 * 60 * 60
-"""How long the answer to a write is stored, from the time of its request."""
+"""Time for which the answer to a write is stored, from its request on."""
 
 Result = TypeVar("Result")
 Inner = TypeVar("Inner")
@@ -40,7 +40,7 @@ def encode_answer(request: WriteRequest, answer: WriteAnswer) -> bytes:
 
 
 def refuse_stored(request: WriteRequest, row: tuple[bytes, int, bytes] | None) -> None:
-    """Raise an error if there is a stored answer under the request's key.
+    """Raise if the store has an answer under the request's key.
 
     Args:
         row: the digest of the answered request, its status and its encoded answer; None if there is no answer.

@@ -26,7 +26,7 @@ class VectorColumns(NamedTuple):
 
     Attributes:
         numbers, owners, checksums, firsts, lasts: int64[n]; -1 for a first or last that is NULL.
-        keys, values: all vectors concatenated; None if there are none.
+        keys, values: all vectors concatenated; None without any.
     """
 
     size: int
@@ -82,7 +82,7 @@ def decode_one_by_one(
     rows: Sequence[int],
     damaged: Callable[[DocumentDamaged], object] | None,
 ) -> KeyRows | None:
-    """Decode the keys of these documents and their values, ordered by row number; return None if there are none.
+    """Decode the keys of these documents and their values, ordered by row number; return None if they have no keys.
 
     Args:
         by_document: the stored rows of each document, by row number, ascending.

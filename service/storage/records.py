@@ -21,7 +21,7 @@ Null: TypeAlias = float | Literal["auto", "lenient", "strict", "calibrated", Fal
 # In the order in which FieldFacts lists them.
 FieldType: TypeAlias = Literal["integer", "number", "text", "boolean", "null", "list", "object"]
 
-# What a write does with an existing id: replaces the document, refuses the whole write, or skips it.
+# A write of an existing id replaces the document, refuses the whole write, or skips it.
 Mode: TypeAlias = Literal["upsert", "create", "skip"]
 
 

@@ -122,7 +122,7 @@ class SharedStore(Store, Protocol):
         """
 
     def changes_since(self, collection: int, after: int) -> ChangeSummary | None:
-        """Return the sum of changes after a version, or None if there are none or the version is too old."""
+        """Return the sum of changes after a version, or None if nothing changed or the version is too old."""
 
     def change_log(self, collection: int, after: int) -> list[VersionChange] | None:
         """Return the changes of each version after one, in order, or None if the version is too old."""

@@ -54,7 +54,7 @@ def readiness(running: State) -> Standing:
     """Return the parts that are loading and those that failed; blocks."""
     encoder = running.catalogue.encoder
     loading = [f"collection {name}" for name in running.catalogue.loading()]
-    failed = [*running.catalogue.failed(), *running.demo.failed()]
+    failed = [*running.catalogue.failures(), *running.demo.failures()]
     if encoder is not None and encoder.state == "loading":
         loading.insert(0, f"encoder {encoder.name}")
     if encoder is not None and encoder.state == "failed":

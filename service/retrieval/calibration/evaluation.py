@@ -35,8 +35,8 @@ class Metric(NamedTuple):
     error: float | None
 
     @property
-    def measured(self) -> tuple[float, float]:
-        """Both numbers, if there are any."""
+    def pair(self) -> tuple[float, float]:
+        """Both numbers; they must exist."""
         assert self.value is not None
         assert self.error is not None
         return self.value, self.error
@@ -151,7 +151,7 @@ class Evaluation:
         Or the log-loss fell by more than its own, and the label loss rose by at most twice its own: by chance alone it
         rises by more than one standard error in one case of six.
         """
-        (gained, error), (surer, doubt) = self.gained.measured, self.surer.measured
+        (gained, error), (surer, doubt) = self.gained.pair, self.surer.pair
         return gained > error or (surer > doubt and gained > -2 * error)
 
 
@@ -168,7 +168,7 @@ def evaluate(profiles: Profiles, order: Array, null_logits: float | Array, store
     """
     validation = CrossValidation.run(profiles, assign_folds(order, profiles.present), COVERAGE)
     plain, words = fit_all(profiles, validation)
-    served = Outcomes.served(profiles, null_logits, COVERAGE, stored)
+    served = Outcomes.current(profiles, null_logits, COVERAGE, stored)
     return Evaluation(
         plain,
         words,

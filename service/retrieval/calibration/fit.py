@@ -65,7 +65,7 @@ def fit_null(profiles: Profiles, cell: tuple[int, int]) -> FittedNull:
 
 def fit_temperature(profiles: Profiles) -> int:
     """Return the index of the temperature of greatest likelihood, without full text."""
-    shift = np.log(profiles.temperatures / profiles.temperatures[profiles.served]) / TEMPERATURE_DEVIATION
+    shift = np.log(profiles.temperatures / profiles.temperatures[profiles.own_index]) / TEMPERATURE_DEVIATION
     likelihoods = [fit_null(profiles, (0, t)).likelihood for t in range(len(shift))]
     return int(np.argmax(np.array(likelihoods) - shift**2 / 2))
 
@@ -136,7 +136,7 @@ class Fit:
             right=profiles.rank[:, *self.cell] == 1,
             reciprocal=1 / profiles.rank[:, *self.cell],
             one=best - np.logaddexp(partition, self.log_count) > LOG_HALF,
-            covered=_covered(profiles.best_right[:, *self.cell] - partition, threshold),
+            covered=_coverage(profiles.best_right[:, *self.cell] - partition, threshold),
             likelihood=log_likelihoods(profiles, self.cell, self.log_count),
         )
 
@@ -164,17 +164,18 @@ class Outcomes:
     likelihood: Array
 
     @classmethod
-    def served(
+    def current(
         cls, profiles: Profiles, null_logits: float | Array, promise: float, stored: Variant | None = None
     ) -> Outcomes:
-        """Return the outcomes of the collection as it is.
+        """Return the outcomes of the collection with its current settings.
 
         Args:
-            null_logits: float64[q], those of its null key at its temperature; −∞ for none. A scalar applies to all.
-            promise: the `top_p` that stands in for the set.
+            null_logits: float64[q], the logits of its null key at its temperature; −∞ without one. A scalar applies to
+                all.
+            promise: the `top_p` that replaces the set without a calibration.
             stored: its calibration at that temperature, if any, which then gives confidence and set.
         """
-        cell = (0, profiles.served)
+        cell = (0, profiles.own_index)
         if stored is not None:
             return Fit(cell, stored, null_logits).predict(profiles, promise)
         log_total = np.logaddexp(profiles.log_partition[:, *cell], null_logits)
@@ -243,7 +244,7 @@ class CrossValidation:
         return bool(ranks >= 0 and gain.mean() > (1 if ranks > 0 else 2) * standard_error(gain))
 
 
-def _covered(log_weights: Array, threshold: float) -> Array:
+def _coverage(log_weights: Array, threshold: float) -> Array:
     return np.where(log_weights >= threshold, 1.0, 0.0) if np.isfinite(threshold) else np.full(len(log_weights), np.nan)
 
 

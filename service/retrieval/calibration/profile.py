@@ -109,7 +109,7 @@ class Profiles:
     ahead: Array
 
     @property
-    def served(self) -> int:
+    def own_index(self) -> int:
         """The index of the collection's own temperature."""
         return len(self.temperatures) // 2
 
@@ -120,12 +120,12 @@ class Profiles:
 
 
 class ProfileBuilder:
-    """Builds the tables, one question after another.
+    """A builder of the tables, one question after another.
 
     Args:
         temperature: the collection's temperature, above 0.
         keys: the number of keys.
-        words: the λ to try; only the first, which is 0, if there is no full text.
+        words: the λ to try; only the first, which is 0, without full text.
     """
 
     def __init__(self, temperature: float, keys: int, words: tuple[float, ...] = FULL_TEXT_WEIGHTS) -> None:

@@ -160,7 +160,7 @@ class Catalogue:
         while True:
             try:
                 with self.store.reading() as reader:
-                    after, damaged = reader.damaged_texts(after, TEXT_CHECK_BATCH)
+                    after, damaged = reader.check_texts(after, TEXT_CHECK_BATCH)
             except StorageError:  # the service stops, or the file is damaged, which the store reports by itself
                 return
             for number, error in damaged:
@@ -180,8 +180,8 @@ class Catalogue:
             collection.name for collection in self.collections() if not collection.ready and collection.trouble is None
         ]
 
-    def failed(self) -> list[str]:
-        """Return what keeps answers from being sound: unreadable collections, damage, a failing file."""
+    def failures(self) -> list[str]:
+        """Return a line for each cause of unsound answers: an unreadable collection, damage, a failing file."""
         collections = self.collections()
         unread = [
             f"collection {collection.name}: {collection.trouble}"

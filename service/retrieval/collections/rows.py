@@ -41,7 +41,7 @@ def build_rows(numbers: np.ndarray, documents: Sequence[DocumentRecord]) -> Rows
 
 
 def concatenate_rows(batches: Sequence[KeyRows]) -> Rows | None:
-    """Join batches of keys that were read one after another; return None if there are none."""
+    """Join batches of keys that were read one after another; return None without any."""
     if not batches:
         return None
     values = None

@@ -284,7 +284,7 @@ class SealedBlocks:
         self._gone = False
 
     def read(self, record: CollectionRecord, reader: ChecksumReader) -> RestoredRows | None:
-        """Restore the rows of files that match the store, and remove the other files; return None if there are none.
+        """Restore the rows of files that match the store, and remove the other files; return None without such rows.
 
         Files of a whole collection are read in several threads. Their readers see the same state only while no thread
         writes.

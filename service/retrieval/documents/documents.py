@@ -104,7 +104,7 @@ def _existing(collection: Collection, ids: Sequence[str]) -> frozenset[str]:
 
 
 async def upload(collection: Collection, lines: Mapping[int, SentDocument]) -> UploadResult:
-    """Write the documents of these lines, all or none of those without a flaw.
+    """Write the documents of all lines without a flaw, in one transaction.
 
     Raises:
         RetrievalError: the collection does not exist, or there is no encoder for a text; nothing is written.
@@ -262,7 +262,7 @@ async def update_documents(
         vectors, _ = await encode(collection.encoder, record, [value])
         vector = vectors[value]
 
-    def changed(stored: DocumentRecord) -> DocumentRecord:
+    def apply(stored: DocumentRecord) -> DocumentRecord:
         merged = _merge_fields(stored, changes)
         value_sent, new = merged["value"] is not MISSING, _value(merged)
         document = replace(stored, **merged | {"value": new}, value_sent=value_sent)
@@ -271,7 +271,7 @@ async def update_documents(
         is_whole_text = not stored.parts or new != stored.key
         return replace(document, value_vector=vector if is_whole_text else None)
 
-    return await WRITES.run(collection.update, changed, ids=ids, condition=condition, once=once)
+    return await WRITES.run(collection.update, apply, ids=ids, condition=condition, once=once)
 
 
 def _derives_values(record: CollectionRecord) -> bool:

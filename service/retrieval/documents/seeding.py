@@ -110,8 +110,8 @@ class Seeding:
         before = next(p.name for p in self.progress.values() if not p.over)
         raise DemoLoading(name, "its documents are listed" if before == name else f"{before} first")
 
-    def failed(self) -> list[str]:
-        """Return the collections that could not be loaded, and why."""
+    def failures(self) -> list[str]:
+        """Return the collections that could not be loaded, each with the reason."""
         return [f"{p.name}: {p.failure}" for p in self.progress.values() if p.failure is not None]
 
     async def run(self) -> None:

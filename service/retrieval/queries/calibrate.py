@@ -286,7 +286,7 @@ def _compute_null_logit(null: float | Background | None, temperature: float, key
 
 
 def _explain_no_gain(assessed: Evaluation) -> str:
-    metrics = {"label_loss": assessed.gained.measured, "log_loss": assessed.surer.measured}
+    metrics = {"label_loss": assessed.gained.pair, "log_loss": assessed.surer.pair}
     changes = " and ".join(
         f"{name} {'rose' if fell < 0 else 'fell'} by {abs(fell):.4f} ± {error:.4f}"
         for name, (fell, error) in metrics.items()

@@ -12,7 +12,7 @@ from service.storage.postgres.statements import numbers
 from service.storage.records import ChangeSummary, RowNumbers, VersionChange
 
 RETENTION = "10 minutes"
-"""How long deleted documents stay for readers of older versions, and the log for processes that are behind."""
+"""Time for which deleted documents stay for readers of older versions, and the log for processes that are behind."""
 
 
 def append(
@@ -41,7 +41,7 @@ def append(
 
 
 def changes_since(connection: Connection[Any], collection: int, version: int) -> ChangeSummary | None:
-    """Return the sum of all changes after a version, or None if there are none or the log starts later."""
+    """Return the sum of all changes after a version, or None if nothing changed or the log starts later."""
     rows = connection.execute(
         "SELECT version, first, removed, documents, keyless FROM changes"
         " WHERE collection = %s AND version > %s ORDER BY version",

@@ -59,7 +59,7 @@ MAX_CONNECTIONS = 40
 """One for each thread that reads or writes, and a few for threads that poll versions."""
 CONNECT_SECONDS = 10
 WAIT_SECONDS = 5.0
-"""How long a thread waits for a connection."""
+"""Time limit of a thread that waits for a connection."""
 # The result of a filter is hashed in work_mem. If it did not fit, every document would be compared with every other.
 _OPTIONS = "-c search_path=softkv -c client_min_messages=warning -c application_name=softkv -c work_mem=64MB"
 
@@ -80,7 +80,7 @@ def parse_address(address: str) -> str:
         parts = conninfo.conninfo_to_dict(address)
     except psycopg.ProgrammingError as error:
         raise StorageFailed(
-            f"that is no address of a PostgreSQL ({str(error).strip()}): write postgresql://user@host:5432/database"
+            f"expected the address of a PostgreSQL database, got an invalid one ({str(error).strip()}): write postgresql://user@host:5432/database"
         ) from None
     options = f"{parts.pop('options', '')} {_OPTIONS}".strip()
     return conninfo.make_conninfo("", **{"connect_timeout": CONNECT_SECONDS, **parts, "options": options})
@@ -153,7 +153,7 @@ class Connections:
             connection.close()
 
     def _pop_idle(self) -> Connection[Any] | None:
-        """Return an idle connection whose server has not hung up, without a round trip; None if there is none."""
+        """Return an idle connection whose server has not hung up, without a round trip; None if all are in use."""
         while True:
             with self._lock:
                 if not self._idle:

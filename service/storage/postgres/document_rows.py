@@ -9,7 +9,7 @@ import numpy as np
 from psycopg import Connection
 
 from service.storage.checksums import document_checksum, id_hash
-from service.storage.postgres.statements import digest, field_entry, folded, numbers
+from service.storage.postgres.statements import digest, field_entry, fold_case, numbers
 from service.storage.records import RowNumbers
 from service.storage.serialisation import NUL, DocumentTexts
 
@@ -48,7 +48,7 @@ def insert(
             for row, document, n in zip(rows, documents, keys, strict=True):
                 texts = document.id, document.key, document.value, document.metadata
                 hashes = id_hash(document.id), document_checksum(row, collection, *texts, n)
-                folds = folded(document.id), folded(document.key)
+                folds = fold_case(document.id), fold_case(document.key)
                 copy.write_row((collection, row, *texts, n, *hashes, *folds, version))
         names = {digest(field.field): field.field for document in documents for field in document.fields}
         if names:

@@ -11,7 +11,7 @@ from psycopg import Connection
 
 from service.storage.column import Column, DistinctValues, Entries
 from service.storage.fields import Kind, Scalar, decode_scalar, encode_value
-from service.storage.postgres.statements import LAST, array, digest, is_number, kind_of, number_entry, stored_of
+from service.storage.postgres.statements import LAST, array, decode_value, digest, is_number, kind_of, number_entry
 from service.storage.records import FieldFacts, FieldKinds, FieldType, FieldValue
 
 _SELECTION = (
@@ -43,7 +43,7 @@ def read_column(
     groups = (_Groups(), _Groups())
     with connection.cursor(binary=True) as cursor:
         for element, kind, number, whole, text, rows in cursor.execute(_GROUPS, parameters):
-            groups[element].add(*stored_of(kind, number, whole, text), rows)
+            groups[element].add(*decode_value(kind, number, whole, text), rows)
     return Column(*(group.entries() for group in groups))
 
 
@@ -159,7 +159,7 @@ def read_facts(
     for is_value, *row in connection.execute(_FACTS.format(among=among), parameters):
         if is_value:
             kind, whole, times, _, number, _, text, _ = row
-            listed.append(FieldValue(decode_scalar(*stored_of(kind, number, whole, text)), times))
+            listed.append(FieldValue(decode_scalar(*decode_value(kind, number, whole, text)), times))
         else:
             groups.append(tuple(row))
     types = {_type(kind, whole) for kind, whole, *_ in groups}
@@ -191,7 +191,7 @@ def _extremes(groups: list[tuple[Any, ...]]) -> tuple[Scalar, Scalar]:
 
 
 def _number(number: Decimal, whole: bool) -> Scalar:
-    return decode_scalar(*stored_of(_NUMBER, number, whole, None))
+    return decode_scalar(*decode_value(_NUMBER, number, whole, None))
 
 
 def _position(after: FieldValue | None) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class GarbageCollector:
     """A thread that deletes expired documents: after a write, and at most once a minute.
 
     Args:
-        step: deletes a few documents; returns False if there are no more.
+        step: deletes a few documents; returns False after the last ones.
     """
 
     def __init__(self, step: Callable[[], bool]) -> None:

@@ -21,7 +21,7 @@ from service.storage.postgres.statements import (
     TEXT_COLUMNS,
     VECTOR_COLUMNS,
     field_entry,
-    folded,
+    fold_case,
 )
 from service.storage.serialisation import collection_of, texts_of, vectors_of
 
@@ -123,7 +123,7 @@ def _documents(connection: Connection[Any], collection: int) -> Iterator[str]:
             if id_hash(texts.id) != stored_hash:
                 yield f"{document} stands in another place among samples than its id says"
             expected = {field_entry(collection, texts.row, field) for field in field_rows(json.loads(texts.metadata))}
-            if fields[texts.row] != expected or (folded_id, folded_key) != (folded(texts.id), folded(texts.key)):
+            if fields[texts.row] != expected or (folded_id, folded_key) != (fold_case(texts.id), fold_case(texts.key)):
                 yield f"{document}: what filters compare is not its metadata, its id and its key, so they may miss it"
             if not indexed:
                 yield f"{document}: the words that full text looks for are not those of its key"

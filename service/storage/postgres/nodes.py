@@ -11,7 +11,7 @@ from psycopg import Connection
 from service.storage.records import NodeRecord, ShardReplica
 
 LIVE = "30 seconds"
-"""How long a node counts as live after its last heartbeat."""
+"""Time for which a node counts as live after its last heartbeat."""
 EXPIRY = "10 minutes"
 """When the entry of a node without heartbeats is deleted."""
 GIVE_UP_LOCK = 0x736B7632

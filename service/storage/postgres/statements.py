@@ -38,7 +38,7 @@ def digest(name: str) -> bytes:
     return blake2b(name.encode(), digest_size=16).digest()
 
 
-def folded(text: str | None) -> str | None:
+def fold_case(text: str | None) -> str | None:
     """Fold the case of a text; return None if that changes nothing."""
     if text is None:
         return None
@@ -80,10 +80,10 @@ def field_entry(collection: int, row: int, field: FieldRow) -> tuple[Any, ...]:
     if is_number(field.kind):
         return (*begin, *number_entry(field.kind, field.value), None, None, row)
     text = str(field.value)
-    return (*begin, None, None, text, folded(text) if field.kind == Kind.TEXT else None, row)
+    return (*begin, None, None, text, fold_case(text) if field.kind == Kind.TEXT else None, row)
 
 
-def stored_of(kind: int, number: Decimal | None, whole: bool | None, text: str | None) -> EncodedValue:
+def decode_value(kind: int, number: Decimal | None, whole: bool | None, text: str | None) -> EncodedValue:
     """Decode a value of the table to the form of `encode_value`."""
     if number is None:
         return EncodedValue(Kind(kind), text or "")
@@ -129,7 +129,7 @@ def compile_condition(condition: Condition, collection: int) -> Expression:
 
 
 def where_passes(condition: Condition | None, collection: int) -> Expression:
-    """Return the expression for a condition, or TRUE if there is none."""
+    """Return the expression for a condition, or TRUE without a condition."""
     return TRUE if condition is None else compile_condition(condition, collection)
 
 
@@ -179,7 +179,7 @@ def _compare_text(comparison: Comparison, negated: bool) -> Expression:
     elif operator == "contains":
         test = _contains(column, f"documents.folded_{comparison.field}", value, comparison.ignore_case)
     else:
-        test = _ordered(column, operator, value)
+        test = _compare_texts(column, operator, value)
     sql = test.sql
     if comparison.field == "key":  # may be null, unlike an id
         sql = f"{column} IS NULL OR {sql}" if None in operands else f"{column} IS NOT NULL AND {sql}"
@@ -239,7 +239,7 @@ def _in_order(operator: str, value: Any) -> Expression:
     begin = f"element = 0 AND kind = {kind_of(kind)}"
     if is_number(kind):
         return Expression(f"({begin} AND number {operator} %s)", (number_entry(kind, form)[0],))
-    ordered = _ordered("text", operator, value)
+    ordered = _compare_texts("text", operator, value)
     end = ">=" if operator in (">", ">=") else "<="
     prefix = f"left(text, {PREFIX}) {end} %s"
     return Expression(
@@ -268,7 +268,7 @@ def _contains(column: str, folded: str, value: str, ignore_case: bool) -> Expres
     return Expression(f"strpos({column}, %s) > 0", (value,))
 
 
-def _ordered(column: str, operator: str, value: str) -> Expression:
+def _compare_texts(column: str, operator: str, value: str) -> Expression:
     """Compare texts in order. Stored texts have no NUL, so an operand with one follows its part before the NUL."""
     before, nul, _ = value.partition(NUL)
     if nul:

@@ -153,7 +153,7 @@ class PostgresStore:
         return collection_of(row[1:]), row[0]
 
     def changes_since(self, collection: int, after: int) -> ChangeSummary | None:
-        """Return the sum of changes after a version, or None if there are none or the version is too old."""
+        """Return the sum of changes after a version, or None if nothing changed or the version is too old."""
         with self._connection() as connection:
             return change_log.changes_since(connection, collection, after)
 

@@ -80,7 +80,7 @@ def keys_of(
     rows: Sequence[int],
     damaged: Callable[[DocumentDamaged], object] | None,
 ) -> KeyRows | None:
-    """Read the keys of these documents and their values, ordered by row number; return None if there are none.
+    """Read the keys of these documents and their values, ordered by row number; return None if they have no keys.
 
     Args:
         damaged: receives each document whose vectors are damaged, and which is left out. Without it, the first one is

@@ -64,8 +64,8 @@ class BackupHeader:
         for name, pattern in _PATTERNS.items():
             if not re.fullmatch(pattern, json.dumps(values[name])):
                 raise BackupDamaged(
-                    f"the first line of the backup is not as `softkv backup` writes it, {name} is wrong: copy it again "
-                    "from where it was made"
+                    f"the first line of the backup is not as `softkv backup` writes it, {name} is wrong: copy the "
+                    "original again"
                 )
         if header.softkv_backup > FORMAT:
             raise BackupDamaged(
@@ -157,9 +157,9 @@ def _copy(source: BinaryIO, header: BackupHeader, target: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     if remaining:
-        raise BackupDamaged(f"the backup ends {remaining} bytes before its end: copy it again from where it was made")
+        raise BackupDamaged(f"the backup ends {remaining} bytes before its end: copy the original again")
     if source.read(1) or digest.hexdigest() != header.sha256:
-        raise BackupDamaged("the backup is not what was written, by its checksum: copy it again from where it was made")
+        raise BackupDamaged("the backup is not what was written, by its checksum: copy the original again")
 
 
 def _verify(path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import numpy as np
 
 from service.storage.column import Column, DistinctValues, Entries
-from service.storage.fields import Kind, Scalar, decode_scalar, encode_value, ordered_kinds
+from service.storage.fields import Kind, Scalar, decode_scalar, encode_value, kind_range
 from service.storage.records import FieldFacts, FieldKinds, FieldType, FieldValue
 from service.storage.sqlite.statements import parse_numbers
 
@@ -167,7 +167,7 @@ def _type(kind: int, form: str) -> FieldType:
 def _extremes(groups: list[tuple[Any, ...]]) -> tuple[Scalar, Scalar]:
     """Return minimum and maximum of the numbers, else of the texts, else None twice."""
     for kind_group in (Kind.NUMBER, Kind.TEXT):
-        first, last = ordered_kinds(kind_group)
+        first, last = kind_range(kind_group)
         ordered = [(kind, least, greatest) for kind, *_, least, greatest in groups if first <= kind <= last]
         if ordered:
             least = min((kind, least) for kind, least, _ in ordered)

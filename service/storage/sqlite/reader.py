@@ -176,9 +176,7 @@ class Reader:
         """Return sums, see `service.storage.Reader`; keys of all collections are included."""
         return vector_rows.sums(self._connection, collection, document, first, last)
 
-    def damaged_texts(
-        self, after: Cursor | None, limit: int
-    ) -> tuple[Cursor | None, list[tuple[int, DocumentDamaged]]]:
+    def check_texts(self, after: Cursor | None, limit: int) -> tuple[Cursor | None, list[tuple[int, DocumentDamaged]]]:
         """Check the texts of at most `limit` documents, of any collection, after a cursor; None: from the first.
 
         Returns the cursor of the last document, or None at the end, and the damaged documents, each with the number of

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from service.storage.conditions import MEMBERSHIP, ORDERING, Combination, Comparison, Condition
-from service.storage.fields import EncodedValue, Kind, encode_value, ordered_kinds
+from service.storage.fields import EncodedValue, Kind, encode_value, kind_range
 from service.storage.records import RowNumbers
 from service.storage.serialisation import SETTINGS_COLUMNS
 
@@ -145,7 +145,7 @@ def _compare(comparison: Comparison, collection: int, negated: bool) -> _Part:
     if operator == "contains":
         return _Membership(_contains_tests(name, value, comparison.ignore_case), negated)
     if operator in ORDERING:
-        return _Membership((_ordered(name, operator, encode_value(value)),), negated)
+        return _Membership((_order_test(name, operator, encode_value(value)),), negated)
     negated = negated != (operator in ("!=", "not in"))
     operands = list(value) if operator in MEMBERSHIP else [value]
     equal = _Membership(_equal(name, [operand for operand in operands if operand is not None]), negated)
@@ -166,8 +166,8 @@ def _equal(name: str, operands: Sequence[Any]) -> tuple[_Test, ...]:
     )
 
 
-def _ordered(name: str, operator: str, operand: EncodedValue) -> _Test:
-    first, last = ordered_kinds(operand.kind)
+def _order_test(name: str, operator: str, operand: EncodedValue) -> _Test:
+    first, last = kind_range(operand.kind)
     end = f"kind >= {int(first)}" if operator in ("<", "<=") else f"kind <= {int(last)}"
     return _Test(
         name,
@@ -178,7 +178,7 @@ def _ordered(name: str, operator: str, operand: EncodedValue) -> _Test:
 
 def _contains_tests(name: str, value: Any, ignore_case: bool) -> tuple[_Test, ...]:
     kind, form = encode_value(value)
-    equal = f"{_folded('value')} = {_folded('?')}" if ignore_case else "value = ?"
+    equal = f"{_casefold_call('value')} = {_casefold_call('?')}" if ignore_case else "value = ?"
     element = _Test(name, f"element = 1 AND kind = {int(kind)} AND {equal}", (form,))
     if kind is not Kind.TEXT:
         return (element,)
@@ -187,10 +187,10 @@ def _contains_tests(name: str, value: Any, ignore_case: bool) -> tuple[_Test, ..
 
 def _contains(text: str, ignore_case: bool) -> str:
     """Return SQL that is true if a text contains the parameter."""
-    return f"instr({_folded(text)}, {_folded('?')}) > 0" if ignore_case else f"instr({text}, ?) > 0"
+    return f"instr({_casefold_call(text)}, {_casefold_call('?')}) > 0" if ignore_case else f"instr({text}, ?) > 0"
 
 
-def _folded(text: str) -> str:
+def _casefold_call(text: str) -> str:
     return f"casefold(CAST({text} AS BLOB))"
 
 

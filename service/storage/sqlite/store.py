@@ -152,7 +152,7 @@ class SQLiteStore:
         if self._writing_thread == threading.get_ident():
             raise StorageFailed("this thread is writing already: use the writer it has")
         self._pages.hurry()
-        with time_stage("storage"), self._write_lock, self._translated_errors():
+        with time_stage("storage"), self._write_lock, self._translate_errors():
             self._refuse_unusable()
             self._writing_thread = threading.get_ident()
             use_ballast = deletes and (self._full or self._ballast.is_needed())
@@ -219,7 +219,7 @@ class SQLiteStore:
             WriteAnswered: it was, and every new reader sees it.
             KeyReused: another write was done under its key.
         """
-        with self._translated_errors(), self._readers.acquire() as connection, self._gate:
+        with self._translate_errors(), self._readers.acquire() as connection, self._gate:
             refuse_answered(connection, request)
 
     @contextmanager
@@ -228,7 +228,7 @@ class SQLiteStore:
 
         `gather` is called at the instant the state is taken; its result is `reader.gathered`.
         """
-        with self._translated_errors(), self._readers.acquire() as connection:
+        with self._translate_errors(), self._readers.acquire() as connection:
             try:
                 with self._gate:
                     connection.execute("BEGIN")
@@ -247,7 +247,7 @@ class SQLiteStore:
             raise self._pages.error.with_traceback(None)  # the traceback would grow each time
 
     @contextmanager
-    def _translated_errors(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             with translate_errors(self.path):
                 yield
@@ -286,7 +286,7 @@ class SQLiteStore:
         self._refuse_unusable()
         target = self._directory.new_copy()
         try:
-            with self._translated_errors():
+            with self._translate_errors():
                 with closing(connect(self.path)) as connection:
                     connection.execute("VACUUM INTO ?", (str(target),))
                 with closing(connect(target)) as connection:

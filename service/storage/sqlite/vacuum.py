@@ -44,7 +44,7 @@ def checkpoint(connection: Connection) -> bool:
 
 
 def log_bytes(path: Path) -> int:
-    """Return the size of the log of the file at `path` in bytes, or 0 if there is none."""
+    """Return the size of the log of the file at `path` in bytes, or 0 if it is missing."""
     with suppress(FileNotFoundError):
         return log_path(path).stat().st_size
     return 0

@@ -137,7 +137,7 @@ for _ in range(33):
         (where("meta.year", "==", {"a": 1}), "== on metadata.year wants a scalar or a list of scalars"),
         (where("meta.year", "in", list(range(5001))), "wants a list of at most 5000 scalars"),
         (where("id", ">", 3), "> on id wants a text, not 3"),
-        (where("embedding", "==", 3), "no comparing by 'embedding'"),
+        (where("embedding", "==", 3), "cannot filter by 'embedding'"),
         (where(3, "==", 3), "field: wanted a text, got 3"),
         ({"operator": "XOR", "conditions": []}, "wanted AND, OR, NOT to join conditions, got 'XOR'"),
         ({"operator": "AND", "conditions": {}}, "conditions: wanted a list of filters"),

@@ -123,7 +123,7 @@ def _field(name: Any) -> str:
     if not isinstance(name, str):
         raise FilterError(f"field: wanted a text, got {name!r}")
     if name in _UNSUPPORTED_FIELDS:
-        raise FilterError(f"there is no comparing by {name!r}: filter by id, content or meta.…")
+        raise FilterError(f"cannot filter by {name!r}: filter by id, content or meta.…")
     return _DOCUMENT_FIELDS.get(name) or to_metadata_name(name)
 
 

@@ -69,7 +69,7 @@ def _combine(filters: MetadataFilters) -> Filter:
         return Combination("NOT", (Combination("OR", conditions),))
     if filters.condition in (FilterCondition.AND, FilterCondition.OR, None):
         return Combination("OR" if filters.condition is FilterCondition.OR else "AND", conditions)
-    raise ValueError(f"there is no joining filters by {filters.condition!r}: wanted and, or, not")
+    raise ValueError(f"expected the condition and, or, or not, got {filters.condition!r}")
 
 
 def _comparison(condition: MetadataFilter) -> Filter:
@@ -87,7 +87,7 @@ def _comparison(condition: MetadataFilter) -> Filter:
     if condition.operator is FilterOperator.IS_EMPTY:
         empty_values: tuple[Any, ...] = (None, "", [])
         return Combination("OR", tuple(Comparison(field, "==", item) for item in empty_values))
-    raise ValueError(f"there is no comparing by {condition.operator!r}")
+    raise ValueError(f"the operator {condition.operator!r} is not supported")
 
 
 def _contains(field: str, value: Any, *, ignore_case: bool = False) -> Filter:

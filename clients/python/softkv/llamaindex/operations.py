@@ -169,7 +169,7 @@ def select_matches(
         answer = yield from options.ask(source, question, where)
         return answer, options.matches(answer)
     if mode is not VectorStoreQueryMode.MMR:
-        raise ValueError(f"there is no asking in the mode {mode!r}: wanted default or mmr")
+        raise ValueError(f"expected the mode default or mmr, got {mode!r}")
     top_k = 10 if options.top_k is None else options.top_k
     factor = _MMR_FACTOR if mmr_prefetch_factor is None else mmr_prefetch_factor
     prefetch_k = max(top_k, round(top_k * factor) if mmr_prefetch_k is None else mmr_prefetch_k)

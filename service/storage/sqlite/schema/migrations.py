@@ -29,7 +29,7 @@ Report: TypeAlias = Callable[[int, int], object]
 _BATCH = 4096  # documents of a transaction
 # The settings of schemas 1 and 2: no low-bit codes, no calibration.
 _SETTINGS_1 = "similarity, temperature, dimension, value_dimension, encoder, precision, value_from, null_key"
-# The same columns as a checksum covers them, with the default values of the later columns.
+# The columns in the form that a checksum covers, with the default values of the later columns.
 _CHECKED_1 = _SETTINGS_1.replace("null_key", "'proven', null_key, NULL")
 
 _COPY_DOCUMENTS = """\

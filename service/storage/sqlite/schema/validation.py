@@ -41,7 +41,7 @@ def require_own_schema(connection: sqlite3.Connection, path: Path, version: int 
     Full-text tables must match the collections of the file, and are compared by their names.
     """
     actual = _read_schema(connection)
-    differences = list(_differences(actual, _expected_schema(version)))
+    differences = list(_differences(actual, _softkv_schema(version)))
     if not differences:  # only then is `collections` certainly a table
         numbers = [number for (number,) in connection.execute("SELECT id FROM collections")]
         differences = list(_full_text_differences(actual, numbers))
@@ -67,7 +67,7 @@ def _read_schema(connection: sqlite3.Connection) -> Schema:
     return schema
 
 
-def _expected_schema(version: int | None) -> Schema:
+def _softkv_schema(version: int | None) -> Schema:
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(read_script(version))
         return _read_schema(connection)

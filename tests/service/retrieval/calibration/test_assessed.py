@@ -37,7 +37,7 @@ def test_each_question_is_judged_by_a_fit_to_the_others():
         losses[folds == fold], unlikely[folds == fold] = log_losses(outcomes), label_losses(outcomes)
     assert evaluation.after.log_loss.value == pytest.approx(losses.mean())
     assert evaluation.after.log_loss.error == pytest.approx(losses.std(ddof=1) / 20)
-    served = Outcomes.served(PROFILES, -math.inf, 0.9)
+    served = Outcomes.current(PROFILES, -math.inf, 0.9)
     assert evaluation.surer.value == pytest.approx((log_losses(served) - losses).mean())
     assert evaluation.gained.value == pytest.approx((label_losses(served) - unlikely).mean())
     assert label_losses(served)[~PROFILES.present] == pytest.approx(-math.log(1e-6))
@@ -58,12 +58,12 @@ def test_words_are_taken_where_they_gain():
 def test_a_fit_to_what_is_calibrated_already_gains_nothing():
     # As served the weights are the chances that the right ones were drawn by, and the null key's is a half.
     profiles = drawn(120, 9, own=0.06)
-    fit = Fit.of(profiles, (0, profiles.served), few=False)
+    fit = Fit.of(profiles, (0, profiles.own_index), few=False)
     assert not evaluate(profiles, ORDER[:120], fit.log_count).gains
 
 
 def test_before_is_what_a_kept_calibration_says():
-    stored = Fit.of(PROFILES, (0, PROFILES.served), few=False)
+    stored = Fit.of(PROFILES, (0, PROFILES.own_index), few=False)
     evaluation = evaluate(PROFILES, ORDER, stored.log_count, stored.variant)
     outcomes = stored.predict(PROFILES, 0.9)
     assert evaluation.before.log_loss.value == pytest.approx(log_losses(outcomes).mean())
@@ -75,8 +75,8 @@ def test_a_curve_that_is_outgrown_is_another_gain_than_likelier_labels():
     profiles = PROFILES
     outgrown = replace(fit.variant, curve=Curve(0.2, 0.05, 0.0, 0.0, -3.0))
     evaluation = evaluate(profiles, ORDER, fit.log_count, outgrown)
-    assert evaluation.surer.measured[0] > evaluation.surer.measured[1]
-    assert evaluation.gained.measured[0] > -evaluation.gained.measured[1]
+    assert evaluation.surer.pair[0] > evaluation.surer.pair[1]
+    assert evaluation.gained.pair[0] > -evaluation.gained.pair[1]
     assert evaluation.gains
 
 

@@ -39,7 +39,7 @@ def test_the_null_key_is_at_the_top_of_the_likelihood():
 
 def test_half_of_the_questions_without_an_answer_make_the_null_as_heavy_as_the_documents():
     profiles = drawn(600, 3)
-    cell = (0, profiles.served)
+    cell = (0, profiles.own_index)
     null = fit_null(profiles, cell)
     assert np.mean(log_likelihoods(profiles, cell, null.log_count)[~profiles.present]) == pytest.approx(
         -np.log(2), abs=0.15
@@ -56,4 +56,4 @@ def test_words_count_where_they_drew_the_right_one(words, least, most):
 def test_labels_of_one_easy_kind_do_not_run_away():
     profiles = drawn(50, 5)
     profiles = profiles.of(np.flatnonzero(profiles.present))
-    assert np.isfinite(fit_null(profiles, (0, profiles.served)).log_count)
+    assert np.isfinite(fit_null(profiles, (0, profiles.own_index)).log_count)

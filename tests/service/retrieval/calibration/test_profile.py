@@ -37,8 +37,8 @@ def profile(
 def test_every_cell_is_what_the_definition_says(similarities, several, relevant, right, own):
     owners = [0, 0, 2, 2, 4, 4, 6, 6] if several else list(range(8))
     profiles = profile(similarities, owners, relevant, sorted(right), own)
-    assert profiles.temperatures[profiles.served] == own
-    for t in (0, 9, profiles.served, len(profiles.temperatures) - 1):
+    assert profiles.temperatures[profiles.own_index] == own
+    for t in (0, 9, profiles.own_index, len(profiles.temperatures) - 1):
         temperature = float(profiles.temperatures[t])
         for i, share in enumerate(profiles.words):
             masses = dict.fromkeys(owners, 0.0)
@@ -68,8 +68,8 @@ def test_a_question_of_very_many_rare_words_has_finite_tables():
     profiles = profile([0.1, 0.9, *[0.0] * 6], list(range(8)), {0: 40_000.0}, [1], 0.05)
     last = len(profiles.words) - 1
     assert np.isfinite(profiles.log_partition).all()
-    assert profiles.log_partition[0, last, profiles.served] == pytest.approx(0.2 * 40_000 + 2)
-    assert profiles.rank[0, :, profiles.served].tolist() == [1, *[2] * last]
+    assert profiles.log_partition[0, last, profiles.own_index] == pytest.approx(0.2 * 40_000 + 2)
+    assert profiles.rank[0, :, profiles.own_index].tolist() == [1, *[2] * last]
 
 
 def test_a_question_without_an_answer_has_no_rank():

@@ -117,7 +117,7 @@ def test_a_vector_that_is_damaged_is_no_part_of_an_answer(two: tuple[SharedCatal
     other.look()
     with pytest.raises(CollectionUnsound), other.collection("c").snapshot():
         pass
-    assert "row 2" in " ".join(other.failed())
+    assert "row 2" in " ".join(other.failures())
     one.collection("c").write([document("b", 3)])
     assert found(other.collection("c"), 3) == [(2, "3")]
 
@@ -134,7 +134,7 @@ def test_who_is_too_far_behind_reads_anew(two: tuple[SharedCatalogue, SharedCata
         pass
     until(lambda: other.collection("c").ready)
     assert found(other.collection("c"), 2) == [(5, "2")]
-    assert other.failed() == []
+    assert other.failures() == []
 
 
 def test_answers_beside_writers_of_both_are_of_the_version_that_they_name(

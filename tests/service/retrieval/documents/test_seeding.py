@@ -48,7 +48,7 @@ def test_only_what_is_missing_is_written(catalogue):
     seeding = Seeding(catalogue, [Seed("demo", ("a", "b", "c"))])
     assert seeding.loading() == ["demo"]
     asyncio.run(seeding.run())
-    assert (seeding.loading(), seeding.failed()) == ([], [])
+    assert (seeding.loading(), seeding.failures()) == ([], [])
     assert (seeding.progress["demo"].done, seeding.progress["demo"].total) == (3, 3)
     with collection.reading() as (record, reader):
         assert [reader.document(record.id, identity).row for identity in "ab"] == rows
@@ -60,7 +60,7 @@ def test_one_that_fails_is_told_and_the_next_one_loads(catalogue):
     seeding = Seeding(catalogue, seeds)
     asyncio.run(seeding.run())
     assert seeding.loading() == []
-    unreadable, conflict = seeding.failed()
+    unreadable, conflict = seeding.failures()
     assert unreadable == "broken: no such file"
     assert conflict.startswith("c: collection 'c' exists with other settings: similarity is 'dot', not 'cosine'")
     assert catalogue.collection("whole").record.documents == 1

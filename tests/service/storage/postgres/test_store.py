@@ -144,7 +144,7 @@ def test_a_row_that_was_changed_is_not_given_out(store: Any) -> None:
         for identity in ("a", "b"):
             with pytest.raises(DocumentDamaged):
                 reader.document(number, identity)
-        assert [error.id for _, error in reader.damaged_texts(None, 10)[1]] == ["a"]
+        assert [error.id for _, error in reader.check_texts(None, 10)[1]] == ["a"]
         damaged: list[DocumentDamaged] = []
         assert [found.numbers.tolist() for found in reader.vectors(number, damaged=damaged.append)] == [[1]]
         assert [error.row for error in damaged] == [2]
