@@ -128,14 +128,14 @@ class Wait:
             self.trace.listener.record_wait(self.queue, now - self._began)
             self._began = None
 
-    def timed(self, stage: Stage, work: Callable[P, T]) -> Callable[P, T]:
+    def time_work(self, stage: Stage, work: Callable[P, T]) -> Callable[P, T]:
         """Return a function that does the work and adds its time to a stage of this request."""
 
-        def timed_work(*arguments: P.args, **named: P.kwargs) -> T:
+        def work_with_timer(*arguments: P.args, **named: P.kwargs) -> T:
             with time_stage(stage, self.trace):
                 return work(*arguments, **named)
 
-        return timed_work
+        return work_with_timer
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The demo collections, each written for this project or made at run time from what is installed."""
+"""The demo collections. Each is written for this project, or made at run time from the Python installation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Unicode characters by their names, from the interpreter's own `unicodedata`."""
+"""Unicode characters by their names, from `unicodedata` of the interpreter."""
 
 from __future__ import annotations
 
@@ -75,16 +75,16 @@ BLOCKS: dict[str, tuple[int, int]] = {  # name: first and last code point
     "Symbols for Legacy Computing": (0x1FB00, 0x1FBFF),
 }
 
-# Invisible format controls (text direction and the like): as a value they would disturb the page they are shown on.
+# Invisible format controls, such as text direction: as values they would disturb the page with them.
 _UNSHOWN = {"Cf", "Zl", "Zp"}
 
 
 def characters() -> Iterator[dict[str, Any]]:
-    """Every named character of the blocks in BLOCKS: key its name in lower case, value the character.
+    """Yield every named character of the blocks in BLOCKS: its name in lower case as the key, the character as the value.
 
-    Letters of living alphabets, punctuation, currency, arrows, mathematics, shapes, music, games and
-    all emoji. Left out are the names that say nothing to a reader: generated ones (CJK ideographs,
-    Hangul syllables), catalogue numbers (hieroglyphs, cuneiform, braille) and the large syllabaries.
+    The blocks have letters of living alphabets, punctuation, currency, arrows, mathematics, shapes, music, games and
+    all emoji. They leave out names that mean nothing to a reader: generated names (CJK ideographs, Hangul syllables),
+    catalogue numbers (hieroglyphs, cuneiform, braille) and the large syllabaries.
     """
     for block, (first, last) in BLOCKS.items():
         for codepoint in range(first, last + 1):

@@ -1,4 +1,4 @@
-"""The demo collections: a name, settings, and the documents."""
+"""The demo collections: their names, settings and documents."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 
 def library() -> Iterator[dict[str, Any]]:
-    """Subject cards of a small library, each leading to a book.
+    """Yield subject cards of a small library, each leading to a book.
 
-    The key is what the card says, in everyday words; the value is title and author. Years are those
-    of first publication, customary estimates where the book is old (negative: before the common era);
-    languages are the originals', as ISO 639 codes.
+    The key is the text of the card, in everyday words; the value is title and author. Years are those of first
+    publication, customary estimates for old books (negative: before the common era). Languages are those of the
+    originals, as ISO 639 codes.
     """
     return _lines("library.jsonl")
 
 
 def videos() -> Iterator[dict[str, Any]]:
-    """Titles and descriptions of invented videos, each leading to one: title, channel and length."""
+    """Yield titles and descriptions of invented videos, each leading to one: title, channel and length."""
     return _lines("videos.jsonl")
 
 
@@ -47,17 +47,18 @@ runpy.run_module("service.datasets.public_documents", run_name="__main__")
 
 
 def standard_library() -> Iterator[dict[str, Any]]:
-    """Everything public in the interpreter's standard library that has a docstring.
+    """Yield every public name in the interpreter's standard library that has a docstring.
 
-    The key is the qualified name and the docstring's first sentence; the value is the signature and
-    the docstring, shortened; something with several names stands under the one that comes first
-    (`builtins`, then shorter module paths). The order is that of the names.
+    The key is the qualified name and the first sentence of the docstring. The value is the signature and the docstring,
+    shortened. Of several names for one object, the first counts (`builtins`, then shorter module paths). The documents
+    are in the order of the names.
 
-    A fresh interpreter without site packages is asked, because installed packages replace parts of
-    the library when they are imported (torch `inspect.getfile`, transformers methods of loggers):
-    so the same Python always gives the same documents, and nothing is imported here.
+    A fresh interpreter without site packages makes the documents, because installed packages replace parts of the
+    library when they are imported (torch `inspect.getfile`, transformers methods of loggers). So the same Python always
+    gives the same documents, and this process imports nothing.
 
-    Raises subprocess.CalledProcessError where that interpreter fails; what it says goes to stderr.
+    Raises:
+        subprocess.CalledProcessError: that interpreter failed; its errors go to stderr.
     """
     command = [sys.executable, "-I", "-S", "-X", "utf8", "-c", _PRINT_DOCUMENTS]
     printed = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True).stdout
@@ -68,9 +69,10 @@ def standard_library() -> Iterator[dict[str, Any]]:
 class Demo:
     """A demo collection.
 
-    `settings` are fields of `PUT /v1/collections/{name}`. `documents()` starts afresh at each call
-    and gives documents as `POST …/documents` takes them (id, key, value, metadata), always in the
-    same order; nothing is read or made before the first one is asked for.
+    Attributes:
+        settings: fields of `PUT /v1/collections/{name}`.
+        documents: returns a new iterator at each call. It yields documents for `POST …/documents` (id, key, value,
+            metadata), always in the same order, and reads or makes nothing before the first one.
     """
 
     name: str
@@ -79,8 +81,8 @@ class Demo:
     documents: Callable[[], Iterator[dict[str, Any]]]
 
     def vectors(self, checksum: str | None) -> PrecomputedVectors:
-        """The vectors of its texts that are known beforehand of the model with that checksum."""
-        # Imported here, since the interpreter that `standard_library` asks has no NumPy.
+        """Return the precomputed vectors of its texts, of the model with that checksum."""
+        # Imported here, since the interpreter that `standard_library` starts has no NumPy.
         from service.datasets.precomputed_vectors import load_vectors
 
         return load_vectors(self.name, checksum)

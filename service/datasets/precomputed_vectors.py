@@ -1,9 +1,9 @@
-"""Vectors of the demo collections' texts, encoded beforehand, so that a start need not: `vectors/{name}.npz`.
+"""Precomputed vectors of the texts in demo collections, so that a start need not encode them: `vectors/{name}.npz`.
 
-A file has the digests of texts, uint64 [n], their vectors [n, d], and the checksum of the model that made them. Those
-of a small collection are float32, as they would be stored; of thousands of texts float16, half as large. With other
-models, and where a text is not there, as another Python's docstring, it is encoded as any document's.
-`make vectors` makes the files anew.
+A file has the digests of texts, uint64 [n], their vectors [n, d], and the checksum of the model that made them.
+Vectors of a small collection are float32, as they are stored; those of thousands of texts are float16, half as large.
+With another model, or if a text is missing (a docstring of another Python), the text is encoded like any other.
+`make vectors` writes the files again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 
 class PrecomputedVectors:
-    """The vectors of texts.
+    """The precomputed vectors of texts.
 
     Args:
         digests: uint64 [n], of the texts.
@@ -31,7 +31,7 @@ class PrecomputedVectors:
         self._vectors = vectors
 
     def of(self, text: str) -> NDArray[np.float32] | None:
-        """The vector of a text, float32 [d] of length one; None where it is not known."""
+        """Return the vector of a text, float32 [d] of length one, or None if it is unknown."""
         row = self._rows.get(text_digest(text))
         if row is None:
             return None
@@ -43,11 +43,11 @@ NO_VECTORS = PrecomputedVectors(np.empty(0, np.uint64), np.empty((0, 0), np.floa
 
 
 MANY = 1000
-"""Texts from which on vectors are written as float16, which moves a weight by a ten-thousandth."""
+"""The number of texts from which vectors are written as float16, which changes a weight by a ten-thousandth."""
 
 
 def load_vectors(name: str, checksum: str | None) -> PrecomputedVectors:
-    """Those of a demo collection, as far as they are of the model with that checksum."""
+    """Return the vectors of a demo collection, if they are of the model with that checksum; otherwise none."""
     file = resources.files("service.datasets").joinpath("vectors", f"{name}.npz")
     if checksum is None or not file.is_file():
         return NO_VECTORS
@@ -58,7 +58,7 @@ def load_vectors(name: str, checksum: str | None) -> PrecomputedVectors:
 
 
 def write_vectors(directory: Path, name: str, checksum: str, vectors: Mapping[str, NDArray[np.float32]]) -> None:
-    """Write what `load_vectors` reads, the same bytes for the same vectors."""
+    """Write a file for `load_vectors`; the same vectors give the same bytes."""
     digests = np.array([text_digest(text) for text in vectors], np.uint64)
     np.savez(
         directory / f"{name}.npz",
@@ -69,5 +69,5 @@ def write_vectors(directory: Path, name: str, checksum: str, vectors: Mapping[st
 
 
 def text_digest(text: str) -> int:
-    """64 bits that tell the text from every other one."""
+    """Return a digest of 64 bits that distinguishes a text from all others."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 # Never imported: jokes and programs that act on import, windows, changes to the terminal, tests, internals,
-# what later Pythons no longer have, and second names of os, os.path and xml.parsers.expat.
+# modules that later Pythons lack, and second names of os, os.path and xml.parsers.expat.
 EXCLUDED_MODULES = frozenset(
     {
         "aifc",
@@ -68,7 +68,7 @@ EXCLUDED_MODULES = frozenset(
     }
 )
 
-# The documented modules inside packages; the others are a package's own business.
+# The documented modules inside packages; the others are internals of the packages.
 SUBMODULES = (
     "collections.abc",
     "concurrent.futures",
@@ -151,10 +151,10 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z(\"'`])")
 
 
 def strip_signatures(docstring: str) -> str:
-    """The docstring without leading signatures, its indentation cleaned.
+    """Return a docstring without leading signatures, its indentation cleaned.
 
-    Where nothing follows them but they tell what comes back, they are the description, and stay:
-    "random() -> x in the interval [0, 1)." Parameters alone describe nothing: then it is empty.
+    If nothing follows them and they name a result, they are the description and stay: "random() -> x in the interval
+    [0, 1)." Parameters alone describe nothing, so the result is then empty.
     """
     whole = inspect.cleandoc(docstring).strip()
     text = whole
@@ -164,13 +164,13 @@ def strip_signatures(docstring: str) -> str:
 
 
 def first_sentence(text: str, limit: int = 200) -> str:
-    """The first sentence of the first paragraph, on one line, at most `limit` characters."""
+    """Return the first sentence of the first paragraph, on one line, with at most `limit` characters."""
     paragraph = " ".join(text.split("\n\n", 1)[0].split())
     return shorten(_SENTENCE_END.split(paragraph, maxsplit=1)[0], limit)
 
 
 def shorten(text: str, limit: int) -> str:
-    """The text, cut between words where it is longer than `limit` characters, and then marked with an ellipsis."""
+    """Return a text of at most `limit` characters. A longer text is cut between words and marked with an ellipsis."""
     if len(text) <= limit:
         return text
     return text[: limit - 1].rsplit(maxsplit=1)[0] + "…"
@@ -178,25 +178,32 @@ def shorten(text: str, limit: int) -> str:
 
 @dataclass(frozen=True)
 class PublicName:
-    """A qualified name (`len` and `str.split` without `builtins.`), what it names, its module and its kind."""
+    """A public name of the standard library.
+
+    Attributes:
+        name: the qualified name, without `builtins.`: `len`, `str.split`.
+        named: the object.
+        module: its module.
+        kind: module, class, exception, function, method or property.
+    """
 
     name: str
     named: Any
     module: str
-    kind: str  # module, class, exception, function, method or property
+    kind: str
 
 
 def public_names() -> Iterator[PublicName]:
-    """Modules, classes, functions, methods and properties.
+    """Yield modules, classes, functions, methods and properties.
 
-    Where several modules offer one thing, the first claims it: `builtins` comes before all, shorter
-    paths before longer ones. Modules that this platform does not have are skipped.
+    An object with several names gets the first: `builtins` comes before all modules, shorter paths before longer ones.
+    Modules that do not exist on this platform are skipped.
     """
     claimed: set[int] = set()
     for path, module in _modules():
         yield PublicName(path, module, path, "module")
         prefix = "" if path == "builtins" else f"{path}."
-        for name, named, kind in _offered(path, module):
+        for name, named, kind in _public_objects(path, module):
             if id(named) in claimed:
                 continue
             claimed.add(id(named))
@@ -212,13 +219,13 @@ def _modules() -> Iterator[tuple[str, ModuleType]]:
     for path in ["builtins", *(name for name in top if name != "builtins"), *SUBMODULES]:
         try:
             yield path, importlib.import_module(path)
-        except ImportError:  # of another platform, or an optional part that this build lacks
+        except ImportError:  # it is of another platform, or an optional part that this build lacks
             continue
 
 
-def _offered(path: str, module: ModuleType) -> Iterator[tuple[str, Any, str]]:
+def _public_objects(path: str, module: ModuleType) -> Iterator[tuple[str, Any, str]]:
     declared = getattr(module, "__all__", None)
-    # A package may declare submodules that are not imported: those are None here, and pass by.
+    # A package may declare submodules that are not imported: these are None here, and are skipped.
     offered = {name: getattr(module, name, None) for name in (declared if declared is not None else vars(module))}
     for name, named in sorted(offered.items(), key=_own_name_first):
         if name.startswith("_"):
@@ -247,7 +254,7 @@ def _members(named: Any) -> Iterator[tuple[str, Any, str]]:
 
 
 def _own_name_first(item: tuple[str, Any]) -> tuple[bool, str]:
-    """Sorts `array.array` before its alias `array.ArrayType`, then by name."""
+    """Return a key that sorts `array.array` before its alias `array.ArrayType`, then by name."""
     name, named = item
     return getattr(named, "__name__", name) != name, name
 
@@ -258,7 +265,7 @@ _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 def public_documents() -> Iterator[dict[str, Any]]:
-    """A document for each public name that has a docstring, in the order of the names."""
+    """Yield a document for each public name that has a docstring, in the order of the names."""
     for public in sorted(public_names(), key=lambda public: public.name):
         docstring = _own_docstring(public.named)
         text = strip_signatures(docstring) if docstring else ""
@@ -272,9 +279,9 @@ def public_documents() -> Iterator[dict[str, Any]]:
 
 
 def _own_docstring(named: Any) -> str | None:
-    # A class without a docstring would otherwise show its parent's, which describes something else.
-    found = vars(named).get("__doc__") if inspect.isclass(named) else getattr(named, "__doc__", None)
-    return found if isinstance(found, str) else None
+    # A class without a docstring would otherwise get that of its parent, which describes another class.
+    docstring = vars(named).get("__doc__") if inspect.isclass(named) else getattr(named, "__doc__", None)
+    return docstring if isinstance(docstring, str) else None
 
 
 def _signature(public: PublicName, docstring: str) -> str:
@@ -282,10 +289,10 @@ def _signature(public: PublicName, docstring: str) -> str:
         return ""
     try:
         return _ADDRESS.sub("", str(inspect.signature(public.named)))
-    # Written in C without one (its docstring may begin with it), or with a default that exists only later.
+    # The object is written in C without a signature, which its docstring may begin with; or a default is not yet set.
     except (ValueError, TypeError, AttributeError):
-        found = re.match(r"[\w.]+(\(.*?\)(?: *-> *[^.:]*[^.: ])?)", inspect.cleandoc(docstring).split("\n", 1)[0])
-        return found[1] if found else "(…)"
+        match = re.match(r"[\w.]+(\(.*?\)(?: *-> *[^.:]*[^.: ])?)", inspect.cleandoc(docstring).split("\n", 1)[0])
+        return match[1] if match else "(…)"
 
 
 if __name__ == "__main__":

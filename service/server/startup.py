@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from rich.console import Console
 
-from service.api.routes.service import Standing, readiness
+from service.api.routes.service import ReadinessReport, readiness
 from service.api.state import State
 from service.networks import DEFAULT_URL, in_a_container, is_loopback, network_urls, url
 
@@ -102,7 +102,7 @@ class StartupProgress:
         self._reported: dict[str, float] = {}
         self.finished = False
 
-    def messages(self, standing: Standing) -> Iterator[StartupMessage]:
+    def messages(self, report: ReadinessReport) -> Iterator[StartupMessage]:
         """Yield messages about what has changed since the last call; the last one follows the end of all loading."""
         now = self._clock()
         for progress in self._parts.demo.progress.values():
@@ -121,9 +121,9 @@ class StartupProgress:
                 fields = {"name": progress.name, "done": progress.done, "of": progress.total}
                 yield StartupMessage(line, "loading demo collection", fields)
         yield from self._machine_code(now)
-        if not (standing.loading or self.finished):
+        if not (report.loading or self.finished):
             self.finished = True
-            yield self._last(standing)
+            yield self._last(report)
 
     def _machine_code(self, now: float) -> Iterator[StartupMessage]:
         part, ready = "machine code", self._parts.machine_code.ready
@@ -137,9 +137,9 @@ class StartupProgress:
             self._reported[part] = DONE
             yield StartupMessage("machine code is ready", "machine code ready")
 
-    def _last(self, standing: Standing) -> StartupMessage:
-        if standing.failed:
-            return StartupMessage(f"not ready: {'; '.join(standing.failed)}", "not ready", {"failed": standing.failed})
+    def _last(self, report: ReadinessReport) -> StartupMessage:
+        if report.failed:
+            return StartupMessage(f"not ready: {'; '.join(report.failed)}", "not ready", {"failed": report.failed})
         seconds = {"seconds": round(self._clock() - self._started, 1)}
         first = self._parts.demo.progress.get(FIRST_DEMO)
         if first is not None and first.finished:

@@ -38,7 +38,7 @@ probes_router = APIRouter(
 
 
 @dataclass(frozen=True)
-class Standing:
+class ReadinessReport:
     """The parts of a service that are still loading or have failed."""
 
     loading: list[str]
@@ -50,7 +50,7 @@ class Standing:
         return not self.loading and not self.failed
 
 
-def readiness(running: State) -> Standing:
+def readiness(running: State) -> ReadinessReport:
     """Return the parts that are loading and those that failed; blocks."""
     encoder = running.catalogue.encoder
     loading = [f"collection {name}" for name in running.catalogue.loading()]
@@ -64,7 +64,7 @@ def readiness(running: State) -> Standing:
         loading.append("machine code")
     if not (running.warmed.is_set() or loading or failed):
         loading.append("first answers")
-    return Standing(loading, failed)
+    return ReadinessReport(loading, failed)
 
 
 @probes_router.get(

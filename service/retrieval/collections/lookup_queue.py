@@ -56,7 +56,7 @@ class PendingLookup:
     @property
     def finishing(self) -> Callable[[Snapshot, list[Answer]], Any]:
         """`finish`, with its time recorded in the caller's request trace."""
-        return self.wait.timed("finish", self.finish)
+        return self.wait.time_work("finish", self.finish)
 
     def settle(self, outcome: Any) -> None:
         """Give the caller the result or the error, if it still waits."""

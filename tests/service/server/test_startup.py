@@ -6,12 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from service.api.routes.service import Standing
+from service.api.routes.service import ReadinessReport
 from service.retrieval.documents.seeding import Progress
 from service.server.startup import COMPILATION_SECONDS, SECONDS_BETWEEN, StartupProgress
 
-LOADS = Standing(["something"], [])
-READY = Standing([], [])
+LOADS = ReadinessReport(["something"], [])
+READY = ReadinessReport([], [])
 ADDRESS = "http://127.0.0.1:8000"
 
 
@@ -75,7 +75,7 @@ def test_an_address_that_commands_do_not_take_by_themselves_is_said(demos):
 def test_a_start_that_failed_says_so_and_why():
     broken = Progress("library", failure="no such file")
     starting = Service(broken).starting()
-    (message,) = starting.messages(Standing([], ["library: no such file"]))
+    (message,) = starting.messages(ReadinessReport([], ["library: no such file"]))
     assert message.line == "not ready: library: no such file"
     assert (message.event, message.fields) == ("not ready", {"failed": ["library: no such file"]})
     assert starting.finished
