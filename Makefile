@@ -135,7 +135,7 @@ format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# docs/openapi.json, of which clients are made: what the service says of itself.
+# docs/openapi.json, of which clients are made: what the service says of itself; and docs/names.md, made of it.
 openapi: install
 	$(BIN)/python -m tests.description
 

@@ -1,4 +1,4 @@
-"""docs/openapi.json: what the service says of itself at /openapi.json, as a file; `make openapi` writes it anew."""
+"""docs/openapi.json: the service's own description as a file; `make openapi` writes it, and docs/names.md, anew."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from pathlib import Path
 
 from service.app import create_app
 from service.settings import Settings
+from tests import names
 
 FILE = Path(__file__).parents[1] / "docs" / "openapi.json"
 
 
 def described() -> str:
-    """What the file has to say."""
+    """Return the text of the file."""
     description = create_app(Settings(encoder="none")).openapi()
     return json.dumps(description, indent=2, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":
-    FILE.write_text(described(), encoding="utf-8")
+    FILE.write_text(text := described(), encoding="utf-8")
+    names.FILE.write_text(names.page(json.loads(text)), encoding="utf-8")

@@ -1,0 +1,255 @@
+"""docs/names.md: every field and header of the wire, from the API's description; `make openapi` writes it anew.
+
+A new name needs one word here: in `EXPLAINED`, under the section of the documentation that explains it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.examples import Page
+
+FILE = Path(__file__).parents[1] / "docs" / "names.md"
+
+EXPLAINED = {
+    "asking.md": {
+        "a-question": "query queries temperature effective_documents normaliser null top_k top_p include results",
+        "many-temperatures": "temperatures weights",
+        "what-comes-back": "matches similarity logit weight explanation log_weight rest_weight complete output evidence"
+        " null_weight null_similarity log_partition entropy took_ms",
+        "the-verdict": "verdict verdict_certain",
+        "questions-with-nothing-to-read": "unknown_tokens",
+        "where-documents-are-missing": "allow_missing coverage missing_weight_at_most",
+        "four-ways-to-search": "rows sql attention statement parameters",
+    },
+    "certificate.md": {"what-it-says": "max_error certificate method total_variation output_error"},
+    "addends.md": {
+        "words": "full_text ranking",
+        "recency-priors-and-soft-filters": "bias half_life origin decay factor scale missing",
+        "in-the-explanation": "addend addends rank passes",
+    },
+    "reading.md": {
+        "reading-a-field": "read",
+        "as-what": "as",
+        "vote": "votes",
+        "quantiles": "quantiles quantile at_least at_most",
+    },
+    "streaming.md": {"an-answer-that-grows": "stream"},
+    "collections.md": {
+        "a-collection": "name collections access encoder dimension value_dimension value_from precision ready",
+        "what-unrelated-is": "background mean of deviation pairs short",
+        "a-document": "documents id key value metadata key_vector value_vector upserted",
+        "vectors": "vector_format base64 shape",
+        "listing-counting-and-deleting": "ids count deleted",
+    },
+    "documents.md": {
+        "a-long-text-has-several-keys": "part log_parts key_vectors parts split overlap keys",
+        "a-document-without-a-key": "keyless",
+    },
+    "filters.md": {
+        "filters": "filter",
+        "comparisons": "warnings field operator ignore_case",
+        "conditions-joined": "conditions",
+        "facts-on-fields": "fields values types distinct min max",
+    },
+    "limits.md": {
+        "pages": "prefix limit cursor next_cursor",
+        "documents-that-are-there-already": "mode skipped",
+        "what-is-cut-and-what-is-not": "truncated",
+        "many-documents-changed-at-once": "patch updated",
+        "more-than-that-streams": "refused line done problem",
+        "a-service-says-its-limits": "version keys_required limits",
+        "one-request": "body_bytes page filter_depth filter_values field_values encode_texts encode_texts_with_tokens"
+        " embeddings_inputs trace_characters trace_layers trace_numbers document_keys vector_width id_characters"
+        " name_characters idempotency_key_characters idempotency_hours json_depth",
+        "at-once": "requests_at_once",
+        "alive-and-ready": "loading failed",
+        "headers": "Authorization X-API-Key X-Request-ID Retry-After WWW-Authenticate",
+        "writes-sent-again": "Idempotency-Key Idempotency-Replayed",
+    },
+    "encoding.md": {
+        "texts-to-vectors": "texts model purpose embeddings token_counts tokens text start end embedding index"
+        " token_count encoded",
+        "what-heads-look-at": "pair layers heads causal sequence changes feed_forward layer",
+        "arrays-of-your-own": "mask logits W W_q W_k v projections W_Q W_K W_V W_O n_heads hopfield_steps"
+        " intermediates",
+        "models": "state runs_on max_tokens temperature_source batched notes created owned_by",
+        "openais-calls": "input encoding_format dimensions object data usage prompt_tokens total_tokens error message"
+        " param",
+    },
+    "calibration.md": {
+        "labelled-questions": "questions apply applied reason labels present absent calibrate_questions calibration",
+        "what-is-fitted": "level confidence slope slope_above lead_slope lead_slope_above offset conformal words",
+        "what-it-gains": "before after after_words gained ece brier label_loss log_loss recall mrr one_right one_wrong",
+        "asking-a-calibrated-collection": "min_confidence",
+        "when-it-is-outgrown": "outgrown",
+    },
+    "rooms.md": {
+        "a-room-over-http": "secret seconds_left joining address path size listeners waiting question number row"
+        " guesses answer null_guesses X-Room-Secret",
+        "who-may-and-how-much": "rooms room_rows room_bytes room_characters room_listeners room_seconds",
+    },
+    "lab.md": {
+        "training": "task seconds steps seed accuracy",
+        "asking-a-trained-model": "picture source source_attention probability open training models",
+    },
+    "OPERATIONS.md": {
+        "slots-and-what-they-hold": "shards copies ranges whole unheld slots node leaving coming lag trouble"
+    },
+    "errors.md": {"errors": "type title status detail code errors pointer"},
+}
+
+BEGIN = """# Names
+
+Every field and header of the wire, with its meaning and the section that explains it. `make openapi` writes this page
+from [openapi.json](openapi.json), by the tags of its calls. A name with several meanings has one for each tag. A
+request field asks for the response field of the same name, and a limit is named after what it limits.
+
+Settings are listed [by themselves](limits.md#settings), and so are [the codes of refusals](errors.md#errors).
+"""
+
+
+EVERY = 8
+"""A name with at least this number of tags is in every call."""
+
+
+@dataclass
+class Name:
+    """One name: the tags of the calls that it is sent to and answered by, and its meaning for each tag.
+
+    Attributes:
+        holders: for each tag, the meaning of the object that has the field, if the field has no description.
+    """
+
+    sent: list[str] = field(default_factory=list)
+    answered: list[str] = field(default_factory=list)
+    meanings: dict[str, str] = field(default_factory=dict)
+    holders: dict[str, str] = field(default_factory=dict)
+
+    def means(self) -> str:
+        """Return its meanings, each once, those of requests first; with tags if they differ."""
+        meanings = self.meanings or {tag: f"Part of: {holder}" for tag, holder in self.holders.items()}
+        tags: dict[str, list[str]] = {}
+        for tag in sorted(meanings, key=lambda tag: tag not in self.sent):
+            tags.setdefault(meanings[tag], []).append(tag)
+        if len(tags) == 1:
+            return next(iter(tags))
+        return "<br>".join(f"*{shown(some)}*: {meaning}" for meaning, some in tags.items())
+
+
+def shown(tags: list[str]) -> str:
+    """Return tags as a cell has them."""
+    return "every call" if len(tags) >= EVERY else ", ".join(tags)
+
+
+class Description:
+    """The names in an OpenAPI description."""
+
+    def __init__(self, description: dict[str, Any]) -> None:
+        self._components = description["components"]
+        self.fields: dict[str, Name] = {}
+        self.headers: dict[str, Name] = {}
+        for scheme in self._components["securitySchemes"].values():
+            name = self.headers.setdefault(scheme["name"] if scheme["type"] == "apiKey" else "Authorization", Name())
+            name.sent.append("every call")
+            name.meanings["every call"] = first_sentence(scheme)
+        for path in description["paths"].values():
+            for operation in path.values():
+                self._read(operation, operation["tags"][0])
+
+    def every_property(self) -> set[str]:
+        """Return the properties of every schema, whether a call uses it or not."""
+        return {
+            name
+            for schema in self._components["schemas"].values()
+            for name, *_ in self._properties(schema, "", followed=set())
+        }
+
+    def _read(self, operation: dict[str, Any], tag: str) -> None:
+        for parameter in map(self._resolved, operation.get("parameters", ())):
+            names = self.headers if parameter["in"] == "header" else self.fields
+            self._add(names, parameter["name"], "sent", tag, first_sentence(parameter), "")
+        self._read_content(self._resolved(operation.get("requestBody", {})), "sent", tag)
+        for response in map(self._resolved, operation["responses"].values()):
+            for name, header in response.get("headers", {}).items():
+                self._add(self.headers, name, "answered", tag, first_sentence(self._resolved(header)), "")
+            self._read_content(response, "answered", tag)
+
+    def _read_content(self, message: dict[str, Any], direction: str, tag: str) -> None:
+        for content in message.get("content", {}).values():
+            for schema in (content.get("schema", {}), content.get("x-itemSchema", {})):  # of JSON, of a line of NDJSON
+                for name, meaning, holder in self._properties(schema, "", followed=set()):
+                    self._add(self.fields, name, direction, tag, meaning, holder)
+
+    def _add(self, names: dict[str, Name], name: str, direction: str, tag: str, meaning: str, holder: str) -> None:
+        entry = names.setdefault(name, Name())
+        tags = entry.sent if direction == "sent" else entry.answered
+        if tag not in tags:
+            tags.append(tag)
+        if meaning:
+            entry.meanings.setdefault(tag, meaning)
+        elif holder:
+            entry.holders.setdefault(tag, holder)
+
+    def _properties(self, node: Any, holder: str, *, followed: set[str]) -> Iterator[tuple[str, str, str]]:
+        """Yield each property in a schema with its meaning, and what the object is that holds it."""
+        if isinstance(node, list):
+            for inner in node:
+                yield from self._properties(inner, holder, followed=followed)
+        if not isinstance(node, dict):
+            return
+        holder = first_sentence(node) or holder
+        if (reference := node.get("$ref")) is not None and reference not in followed:
+            followed.add(reference)
+            yield from self._properties(self._resolved(node), holder, followed=followed)
+        for key, inner in node.items():
+            if key == "properties":
+                for name, schema in inner.items():
+                    yield name, self._meaning(schema), holder
+                    yield from self._properties(schema, holder, followed=followed)
+            elif key not in ("example", "examples", "default"):
+                yield from self._properties(inner, holder, followed=followed)
+
+    def _meaning(self, schema: Any) -> str:
+        if not isinstance(schema, dict):
+            return ""
+        values = [f"`{value}`" for value in schema.get("enum", ())]
+        one_of = f"One of {', '.join(values)}." if values else ""
+        return first_sentence(schema) or first_sentence(self._resolved(schema)) or one_of
+
+    def _resolved(self, node: dict[str, Any]) -> dict[str, Any]:
+        while "$ref" in node:
+            _, kind, name = node["$ref"].removeprefix("#/").split("/")
+            node = self._components[kind][name]
+        return node
+
+
+def first_sentence(described: dict[str, Any]) -> str:
+    """Return the first sentence of a description that is not about leaving the field out; empty if there is none."""
+    text = " ".join(str(described.get("description", "")).split())
+    sentences = re.split(r"(?<=[.!?]) (?=[A-Z0-9`\"])", text)
+    return next((sentence for sentence in sentences if not sentence.startswith("Left out")), "")
+
+
+def page(description: dict[str, Any]) -> str:
+    """Return the text of docs/names.md."""
+    described = Description(description)
+    names = described.fields | described.headers
+    text = [BEGIN]
+    for path, sections in EXPLAINED.items():
+        explaining = Page(f"docs/{path}")
+        title = explaining.text.partition("\n")[0].lstrip("# ")
+        text += [f"## {title}\n", "| name | sent to | answered by | means | explained in |", "|---|---|---|---|---|"]
+        for anchor, words in sections.items():
+            heading = explaining.sections.get(anchor, anchor).partition("\n")[0].lstrip("# ")
+            for word in words.split():
+                name = names.get(word, Name())
+                meaning = name.means().replace("|", "\\|")
+                cells = (f"`{word}`", shown(name.sent), shown(name.answered), meaning, f"[{heading}]({path}#{anchor})")
+                text.append("".join(f"| {cell} " if cell else "| " for cell in cells) + "|")
+        text.append("")
+    return "\n".join(text)
