@@ -177,7 +177,7 @@ class Membership:
 
 
 class RayTransport:
-    """Sends messages to nodes; no call blocks a thread, and `send` never waits.
+    """A transport of messages to nodes; no call blocks a thread, and `send` never waits.
 
     A lost node is searched for in the background; until it is found, calls to it fail at once.
     """

@@ -27,14 +27,14 @@ MIN_HEDGE_SECONDS = 0.05
 
 
 class Transport(Protocol):
-    """Sends messages to nodes."""
+    """A transport of messages to nodes."""
 
     def send(self, node: str, message: bytes) -> Future[bytes]:
         """Send a message to a node and return its answer; the future fails with NodeLost if the node is gone."""
 
 
 class Router:
-    """Chooses nodes for shards and sends them messages; used by many threads.
+    """A router that chooses nodes for shards and sends them messages; used by many threads.
 
     Args:
         registry: the nodes and the shards that they hold.

@@ -48,10 +48,11 @@ def is_short(text: str) -> bool:
 
 
 def measure_background(questions: NDArray[np.float32], texts: NDArray[np.float32]) -> Background:
-    """Return the cosine similarity of every question with every text of another topic.
+    """Return the mean and deviation of the cosine between a question and a text of another topic.
 
     Args:
-        questions, texts: float32 [n, d], those of TOPICS in the same order; or their names, as either.
+        questions, texts: float32 [n, d], vectors of the n topics in the same order; for short texts, vectors of their
+            names.
     """
     similarity = _unit(questions) @ _unit(texts).T  # [n, n]
     unrelated = similarity[~np.eye(len(similarity), dtype=np.bool_)]  # [n(n − 1)]

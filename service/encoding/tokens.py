@@ -27,7 +27,7 @@ class Vocabulary:
     """The content of each token of a tokeniser, computed when the token is first seen. Threads may share it."""
 
     def __init__(self, library: Tokenizer, unknown_token: int | None) -> None:
-        """Take a tokeniser, which is not changed, and the id of its unknown token; None if it has none."""
+        """Use a tokeniser without changing it; `unknown_token` is the id of its unknown token, if it has one."""
         special = [token for token, added in library.get_added_tokens_decoder().items() if added.special]
         self._library = library
         self._contents = dict.fromkeys(special, Content.NOTHING)

@@ -46,7 +46,7 @@ class TrainedModel:
 
 
 class Lab:
-    """The training in progress, and the models of the last ones."""
+    """A lab: it trains one model at a time, and keeps the newest models."""
 
     def __init__(self) -> None:
         self._free = asyncio.Event()

@@ -43,7 +43,7 @@ class Example(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Examples as a network reads them.
+    """A batch of examples as arrays.
 
     Attributes:
         source: integers [b, n], padded with 0; for pictures, float32 [b, n, numbers].
@@ -66,7 +66,7 @@ class Task(ABC):
 
     Attributes:
         name: the name that callers use.
-        target: the tokens of targets.
+        target: all tokens that may occur in a target.
         draw: makes a random example; if its second argument is True, a longer one than training uses.
         join: the tokens of a target → its text.
         max_source: the longest source, in tokens or patches; longer examples included.
@@ -84,7 +84,7 @@ class Task(ABC):
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
-        """The tokens that a network can write, by number."""
+        """The tokens that a network can write; the number of a token is its index."""
         return (BEGIN, END, *self.target)
 
     @abstractmethod
@@ -100,7 +100,12 @@ class Task(ABC):
         """Return whether the example is for the test, and training may not use it."""
 
     def examples(self, random: Generator, *, held_out: bool, longer: bool = False) -> Iterator[Example]:
-        """Yield random examples without end; training never uses longer ones, so all of these come."""
+        """Yield random examples without end.
+
+        Args:
+            held_out: whether to yield examples for the test, or examples for training.
+            longer: yield longer examples; all of them are for the test.
+        """
         while True:
             example = self.draw(random, longer)
             if longer or self.is_held_out(example) == held_out:
@@ -122,7 +127,7 @@ class TextTask(Task):
     """A task that reads a text.
 
     Attributes:
-        source: the tokens of sources.
+        source: all tokens that may occur in a source.
         tokenise: a text as a person writes it → its tokens, which may be unknown.
         format: tokens → a text as a person writes it.
     """

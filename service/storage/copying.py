@@ -126,7 +126,7 @@ def digest(document: DocumentRecord) -> bytes:
 
 
 def _create_or_update(target: Store, record: CollectionRecord) -> int:
-    """Create the collection in the target, or update its settings → its number."""
+    """Create the collection in the target, or update its settings; return its number."""
     with target.writing() as writer:
         try:
             current = writer.collection(record.name)

@@ -91,7 +91,7 @@ class Ballast:
         return shutil.disk_usage(self._path.parent).free
 
     def is_needed(self) -> bool:
-        """Whether the disk has less free space than a deletion may need."""
+        """Return whether the disk has less free space than a deletion may need."""
         return self.free < self.size
 
     def reserve(self) -> None:

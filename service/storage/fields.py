@@ -59,7 +59,7 @@ def kind_range(kind: Kind) -> tuple[Kind, Kind]:
 
 
 def is_utf8(text: str) -> bool:
-    """Whether a text can be encoded as UTF-8: it has no unpaired surrogate."""
+    """Return whether a text can be encoded as UTF-8: it has no unpaired surrogate."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -76,7 +76,7 @@ def casefold(text: bytes) -> bytes:
 
 
 def is_scalar(value: Any) -> bool:
-    """Whether a JSON value is a text, a finite number, true, false or null."""
+    """Return whether a JSON value is a text, a finite number, true, false or null."""
     if isinstance(value, float):
         return math.isfinite(value)
     return value is None or isinstance(value, str | int)

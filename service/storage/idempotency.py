@@ -30,7 +30,7 @@ class IdempotentWrite(Generic[Result]):
     answer: Callable[[Result], WriteAnswer]
 
     def adapt(self, convert: Callable[[Inner], Result]) -> IdempotentWrite[Inner]:
-        """Return this for an inner part of the write, whose result `convert` turns into that of the whole."""
+        """Return this object for an inner part of the write; `convert` turns the part's result into the whole's."""
         return IdempotentWrite(self.request, lambda inner: self.answer(convert(inner)))
 
 

@@ -218,7 +218,7 @@ class Reader(Protocol):
         """Return documents as `page` does, without their vectors."""
 
     def search(self, collection: int) -> Search:
-        """Return SQL's own searches of the collection, by `=` and full text; raises CollectionMissing."""
+        """Return the collection's search in SQL, by `=` and by full text; raises CollectionMissing."""
 
 
 class Writer(Reader, Protocol):
@@ -247,10 +247,10 @@ class Writer(Reader, Protocol):
         """
 
     def delete_ids(self, collection: int, ids: Sequence[str]) -> RowNumbers:
-        """Delete documents by id → the deleted row numbers int64[n]. Unknown ids are ignored."""
+        """Delete documents by id; return the deleted row numbers int64[n]. Unknown ids are ignored."""
 
     def delete_where(self, collection: int, condition: Condition) -> RowNumbers:
-        """Delete the documents that match → the deleted row numbers int64[n]."""
+        """Delete the documents that match; return the deleted row numbers int64[n]."""
 
 
 class Store(Protocol):

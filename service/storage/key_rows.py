@@ -70,7 +70,7 @@ def _as_matrix(vectors: bytes | None, lengths: BlobLengths) -> Matrix | None:
 
 
 def _is_complete(numbers: RowNumbers, owners: RowNumbers, rows: Sequence[int]) -> bool:
-    """Whether rows with these numbers and owners int64[n] are exactly those of the documents, without gaps."""
+    """Return whether rows with these numbers and owners int64[n] are exactly those of the documents, without gaps."""
     first = np.ones(len(numbers), dtype=np.bool_)
     first[1:] = owners[1:] != owners[:-1]
     starts_match = np.array_equal(numbers[first], rows) and np.array_equal(owners[first], rows)

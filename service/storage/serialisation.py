@@ -213,7 +213,7 @@ def texts_of(row: tuple[Any, ...]) -> StoredDocument:
 
 
 def _is_key_text(value: str, key: str | None) -> bool:
-    """Whether the JSON of a value is that of the key text; a text is encoded only if its JSON has an escape."""
+    """Return whether the JSON of a value is that of the key text; a text is encoded only if its JSON has an escape."""
     if key is None or not value.startswith('"'):
         return key is None and value == "null"
     return value == json_text(key, "the key") if "\\" in value else value[1:-1] == key

@@ -29,7 +29,7 @@ class SharedReader(Reader, Protocol):
         """Return the version of a collection that this reader sees; raises CollectionMissing."""
 
     def is_retained(self, collection: int) -> bool:
-        """Whether everything read of a version until now was complete: its successor is not too old.
+        """Return whether everything read of a version until now was complete: its successor is not too old.
 
         Raises CollectionMissing if the collection was deleted; then results may be incomplete as well.
         """
@@ -63,7 +63,7 @@ class NodeRegistry(Protocol):
         """Register a node without shards; an older entry of the same name is replaced."""
 
     def beat(self, name: str) -> bool:
-        """Send a heartbeat → whether the node is registered; if not, it has to join."""
+        """Send a heartbeat; return whether the node is registered; if not, it has to join."""
 
     def leave(self, name: str) -> None:
         """Mark a node as leaving; it stays until other nodes hold its shards."""
@@ -84,7 +84,7 @@ class NodeRegistry(Protocol):
         """Unregister shards of a collection from a node, even if no other node has them."""
 
     def give_up(self, name: str, collection: int, first_row: int, owners: Sequence[str], copies: int) -> bool:
-        """Unregister a shard from a node if `copies` other owners have it → whether it did.
+        """Unregister a shard from a node if `copies` other owners have it; return whether it did.
 
         If there are fewer members than `copies`, all of them must have it.
         """

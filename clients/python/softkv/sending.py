@@ -46,7 +46,7 @@ def _timeouts(seconds: float) -> httpx2.Timeout:
 
 
 class Sender:
-    """Sends calls and blocks until each is answered."""
+    """A sender that blocks until each call is answered."""
 
     def __init__(self, http: httpx2.Client, options: SendOptions, sleep: Callable[[float], None] = time.sleep) -> None:
         self.http = http
@@ -106,7 +106,7 @@ class Sender:
 
 
 class AsyncSender:
-    """Sends calls and awaits their answers."""
+    """A sender that awaits the answer of each call."""
 
     def __init__(
         self,

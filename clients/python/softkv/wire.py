@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Omitted(Enum):
-    """Marks a field as left out where None has a meaning of its own."""
+    """The mark of a field that is left out; None has its own meaning there."""
 
     OMITTED = "omitted"
 

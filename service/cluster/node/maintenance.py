@@ -83,7 +83,7 @@ class ReplicaFiles:
 
 
 class Maintenance:
-    """Compacts, checks and seals replicas one at a time; compaction comes first.
+    """A worker that compacts, checks and seals replicas one at a time; compaction comes first.
 
     Args:
         find_replica: returns the replica of a shard, or None.

@@ -316,7 +316,7 @@ MAX_SCANS = 2
 
 
 class ScanLimiter:
-    """Limits the scans that run at a time; used by many threads."""
+    """A limit of concurrent scans; used by many threads."""
 
     def __init__(self) -> None:
         self._free = Semaphore(MAX_SCANS)

@@ -38,7 +38,7 @@ class CoreAttention:
         self.calls = 0
 
     def install(self, layers: PreTrainedModel) -> bool:
-        """Make it the attention of a model; return False if the architecture does not allow that."""
+        """Make this object the attention of a model; return False if the architecture does not allow that."""
         from transformers import AttentionInterface
         from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
         from transformers.utils import logging

@@ -88,7 +88,7 @@ class ScannedBatch:
 
 
 class LookupQueue:
-    """Runs the scans of one collection off the event loop; it never waits for a batch to fill up.
+    """A queue of one collection's scans, which run off the event loop; it never waits for a batch to fill up.
 
     It has two stages, each in a thread: a batch is scanned while the documents of the previous batch are read.
 

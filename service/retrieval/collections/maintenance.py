@@ -15,7 +15,7 @@ from service.storage import DocumentDamaged
 
 
 class Compaction:
-    """Compacts the keys of a collection in a background thread; readers and writers do not wait for it.
+    """A background thread that compacts the keys of a collection; readers and writers do not wait for it.
 
     Args:
         name: the collection's name, for the thread.

@@ -77,7 +77,7 @@ class Progress:
 
 
 class Seeding:
-    """Loads seeds one after another; stored documents are not encoded again."""
+    """A loader of seeds, one after another; it does not encode stored documents again."""
 
     def __init__(self, catalogue: Catalogue, seeds: Sequence[Seed]) -> None:
         loaded = {collection.name for collection in catalogue.collections() if collection.record.documents}

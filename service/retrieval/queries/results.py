@@ -34,7 +34,7 @@ class BestKey:
 
 
 class DocumentReader(Protocol):
-    """Reads documents by their row numbers int64[n], in order."""
+    """A reader of documents by their row numbers int64[n], in order."""
 
     def ids(self, rows: Array) -> Sequence[str]:
         """Return their ids."""
@@ -48,7 +48,7 @@ class DocumentReader(Protocol):
 
 @dataclass(frozen=True)
 class StoredDocuments:
-    """Reads documents of a collection from its store.
+    """A reader of documents from a collection's store.
 
     Attributes:
         wants: "ids" is sufficient only if no document has several keys.
@@ -86,7 +86,7 @@ class StoredDocuments:
 
 @dataclass(frozen=True)
 class MemoryDocuments:
-    """Reads documents that came with the query; each has one key, and its row is its index."""
+    """A reader of documents that came with the query; each has one key, and its row is its index."""
 
     given: Sequence[DocumentRecord]
 
@@ -166,7 +166,7 @@ class Result:
 
 @dataclass(frozen=True)
 class ResultBuilder:
-    """Builds the results of one snapshot and set of options."""
+    """A builder of results for one snapshot and one set of options."""
 
     snapshot: Snapshot
     reading: DocumentReader

@@ -72,7 +72,7 @@ def version_changes(connection: Connection[Any], collection: int, version: int) 
 
 
 def is_retained(connection: Connection[Any], collection: int, version: int) -> bool:
-    """Whether all rows of a version are certainly still stored; raises CollectionMissing."""
+    """Return whether all rows of a version are certainly still stored; raises CollectionMissing."""
     row = connection.execute(
         "SELECT version <= %(version)s OR EXISTS (SELECT FROM changes WHERE changes.collection = collections.id"
         f" AND changes.version = %(version)s + 1 AND at > clock_timestamp() - interval '{RETENTION}')"

@@ -72,7 +72,7 @@ def redact_address(address: str) -> str:
 
 
 def parse_address(address: str) -> str:
-    """Parse an address → a connection string with the options of every connection.
+    """Parse an address; return a connection string with the options of every connection.
 
     Raises StorageFailed if the address is invalid.
     """

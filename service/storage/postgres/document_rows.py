@@ -32,7 +32,7 @@ def insert(
     first: int,
     version: int,
 ) -> RowNumbers:
-    """Insert documents of a version → their row numbers int64[n], each followed by numbers for its other keys.
+    """Insert documents of a version; return their row numbers int64[n], each followed by numbers for its other keys.
 
     The ids must not exist.
 
@@ -66,7 +66,7 @@ def insert(
 
 
 def mark_deleted(connection: Connection[Any], collection: int, rows: RowNumbers, version: int) -> int:
-    """Mark documents as deleted from a version on → how many of them have no key."""
+    """Mark documents as deleted from a version on; return how many of them have no key."""
     if not len(rows):
         return 0
     cursor = connection.execute(

@@ -17,7 +17,7 @@ _EXPIRED = 'SELECT "row" FROM documents WHERE collection = %s AND died <= %s LIM
 
 
 def delete_expired(connection: Connection[Any], limit: int) -> bool:
-    """Delete documents and log entries past their retention → whether there may be more.
+    """Delete documents and log entries past their retention; return whether there may be more.
 
     The latest version's log entry stays.
 

@@ -43,7 +43,7 @@ class NodeTable:
             )
 
     def beat(self, name: str) -> bool:
-        """Send a heartbeat → whether the node is registered; if not, it has to join."""
+        """Send a heartbeat; return whether the node is registered; if not, it has to join."""
         with self._connection() as connection:
             return bool(
                 connection.execute("UPDATE slots SET seen = clock_timestamp() WHERE name = %s", (name,)).rowcount
@@ -89,7 +89,7 @@ class NodeTable:
             )
 
     def give_up(self, name: str, collection: int, first_row: int, owners: Sequence[str], copies: int) -> bool:
-        """Unregister a shard from a node if `copies` other owners have it → whether it did.
+        """Unregister a shard from a node if `copies` other owners have it; return whether it did.
 
         If there are fewer members than `copies`, all of them must have it.
         """

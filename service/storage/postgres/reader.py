@@ -76,7 +76,7 @@ class Reader:
         return int(rows[0][0])
 
     def is_retained(self, collection: int) -> bool:
-        """Whether everything read of a version until now was complete; raises CollectionMissing."""
+        """Return whether everything read of a version until now was complete; raises CollectionMissing."""
         return self._version is None or change_log.is_retained(self._connection, collection, self._version)
 
     def collection(self, name: str) -> CollectionRecord:

@@ -57,7 +57,7 @@ def array(rows: list[int] | None) -> NDArray[np.int64]:
 
 
 def is_number(kind: int) -> bool:
-    """Whether values of this kind are stored in the column `number`."""
+    """Return whether values of this kind are stored in the column `number`."""
     return kind <= Kind.NUMBER_ABOVE
 
 

@@ -74,7 +74,9 @@ CHECKED_AT_OPEN = 2**28
 
 
 def open_database(path: Path, report: Report, *, soon: bool = False) -> tuple[sqlite3.Connection, bool]:
-    """Open the database and bring it to the latest schema → the writing connection, and whether pages were checked.
+    """Open the database and bring it to the latest schema.
+
+    Returns the writing connection, and whether pages were checked.
 
     Args:
         report: receives how many documents are written anew, and how many there are.

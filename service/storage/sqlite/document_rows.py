@@ -23,7 +23,7 @@ _MAX_PARAMETERS = 1000  # of a statement; every build of SQLite accepts as many
 def insert(
     connection: Connection, collection: int, documents: Sequence[DocumentTexts], keys: Sequence[int]
 ) -> RowNumbers:
-    """Insert documents → their row numbers int64[n], in order, each followed by numbers for its other keys.
+    """Insert documents; return their row numbers int64[n], in order, each followed by numbers for its other keys.
 
     The ids must not exist.
 

@@ -113,7 +113,7 @@ def _vectors(connection: Connection) -> Iterator[str]:
 
 
 def _index_matches_keys(connection: Connection, empty: Connection, collection: int) -> bool:
-    """Whether a collection's full-text index is sound, and equals a new index of the same keys."""
+    """Return whether a collection's full-text index is sound, and equals a new index of the same keys."""
     name = full_text.table(collection)
     full_text.create(empty, collection)
     try:

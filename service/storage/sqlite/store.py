@@ -194,7 +194,7 @@ class SQLiteStore:
         self._ballast.reserve()
 
     def _shorten_log(self) -> bool:
-        """Write the log back → whether that was done. The file grows before the log shrinks.
+        """Write the log back; return whether that was done. The file grows before the log shrinks.
 
         A log longer than the ballast is not written back: that would use up the ballast and gain nothing.
         """

@@ -19,12 +19,12 @@ _CHECKPOINT_TIMEOUT_MS, _DEFAULT_TIMEOUT_MS = 50, 5000
 
 
 def is_worthwhile(connection: Connection) -> bool:
-    """Whether enough of the file is free to be worth returning to the disk."""
+    """Return whether enough of the file is free to be worth returning to the disk."""
     return _free_pages(connection) > max(_MIN_FREE_PAGES, _read_pragma(connection, "page_count") // _MIN_FREE_SHARE)
 
 
 def shrink(connection: Connection) -> bool:
-    """Cut at most 64 free pages off the file → whether there may be more. The caller holds the writer's lock."""
+    """Cut at most 64 free pages off the file; return whether there may be more. The caller holds the writer's lock."""
     if _free_pages(connection) <= _SPARE_PAGES:
         return False
     connection.execute(f"PRAGMA incremental_vacuum({_STEP_PAGES})").fetchall()
@@ -32,7 +32,7 @@ def shrink(connection: Connection) -> bool:
 
 
 def checkpoint(connection: Connection) -> bool:
-    """Copy the log into the file and truncate it → whether that succeeded. It fails while a reader needs the log."""
+    """Copy the log into the file and truncate it; return False if a reader needs the log."""
     connection.execute(f"PRAGMA busy_timeout = {_CHECKPOINT_TIMEOUT_MS}")
     try:
         ((busy, _, _),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

@@ -102,11 +102,11 @@ class Writer(Reader):
         return Change(added, upsert.removed, upsert.skipped)
 
     def delete_ids(self, collection: int, ids: Sequence[str]) -> RowNumbers:
-        """Delete documents by id → the deleted row numbers int64[n]. Unknown ids are ignored."""
+        """Delete documents by id; return the deleted row numbers int64[n]. Unknown ids are ignored."""
         return self._delete(collection, self.rows_among(collection, ids))
 
     def delete_where(self, collection: int, condition: Condition) -> RowNumbers:
-        """Delete the documents that match → the deleted row numbers int64[n]."""
+        """Delete the documents that match; return the deleted row numbers int64[n]."""
         return self._delete(collection, self.rows_where(collection, condition))
 
     def _delete(self, collection: int, rows: RowNumbers) -> RowNumbers:

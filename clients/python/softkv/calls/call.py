@@ -198,7 +198,7 @@ class _StopListening(Error):
 
 
 class _EventParser:
-    """Splits a byte stream into events, and calls the handler."""
+    """A parser that splits a byte stream into events and calls the handler."""
 
     def __init__(self, handler: EventHandler) -> None:
         self._heard = handler
