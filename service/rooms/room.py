@@ -90,11 +90,11 @@ class Answer:
 
 @dataclass
 class Question:
-    """A question to the rows of a room.
+    """A question in a room, which its rows answer.
 
     Attributes:
         number: among the room's questions, from 1.
-        guesses: by participant, the row that it expects to weigh most; None for none of them.
+        guesses: by participant, the row that it expects to weigh most; None if it expects no row.
         callers: by participant, the caller that sent the guess.
         closed: whether guesses are no longer accepted.
     """
