@@ -1,19 +1,19 @@
 """The Transformer on `attend`: the layers that turn text into keys and values.
 
-Parameters are frozen dataclasses of arrays that are called like functions. One definition serves NumPy and
-torch, where gradients flow. There is no dropout: what is defined here is what a trained model computes.
-`layer.py` is the place to start reading.
+Parameters are frozen dataclasses of arrays, which are called like functions. One definition serves NumPy and torch;
+with torch, gradients flow. Dropout is missing, because these functions compute what a trained model computes.
+Start reading in `layer.py`.
 
     parts        LayerNorm, Residual, FeedForward, Linear; sinusoidal, Positions; Embeddings, Patches
     layers       EncoderLayer, DecoderLayer, on the core's `attention.heads.Heads`
     stacks       Encoder; Decoder, step by step through a DecoderState, which equals all at once
-    models       SentenceEncoder; GPT2; EncoderDecoder, which writes by `greedy`; rows, vectors by number
+    models       SentenceEncoder; GPT2; EncoderDecoder, which writes by `greedy`; rows, the vectors of ids
     checkpoints  load → Checkpoint, a sentence encoder of the BERT family; bert_parameters, gpt2_parameters;
-                 Config, modules, listed_modules, truncation, what the small files of its folder say
-    speed        Compiled, a sentence encoder in machine code, where `compiles` says so; Packed, the same on torch,
-                 which it alone imports
-    looking      trace → TracedLayer, what a layer does with one text
-    training     Architecture and `initial`, to begin with; arrays and mapped, to walk through parameters
+                 Config, modules, read_modules, truncation, the content of the folder's small files
+    speed        Compiled, a sentence encoder in machine code, if `compiles` is true; Packed, the same on torch,
+                 which no other module imports
+    inspection   trace → TracedLayer, the computation of one layer for one text
+    training     Architecture and `initial`, the initial parameters; arrays and map_arrays, to walk through parameters
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from attention.transformer import initial
 from attention.transformer.checkpoints.bert import bert_parameters
-from attention.transformer.checkpoints.checkpoint import Checkpoint, listed_modules, load, modules, truncation
+from attention.transformer.checkpoints.checkpoint import Checkpoint, load, modules, read_modules, truncation
 from attention.transformer.checkpoints.config import CheckpointError, Config, UnsupportedModelError
 from attention.transformer.checkpoints.gpt2 import GPT2, gpt2_parameters
 from attention.transformer.checkpoints.tensors import Tensors
@@ -87,10 +87,10 @@ __all__ = [
     "gpt2_parameters",
     "greedy",
     "initial",
-    "listed_modules",
     "load",
     "map_arrays",
     "modules",
+    "read_modules",
     "rows",
     "sinusoidal",
     "trace",
@@ -100,7 +100,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`Packed`, imported when it is first asked for: it wants torch, which takes seconds, and no other part does."""
+    """Return `Packed`, imported at its first use: only this class needs torch, whose import takes seconds."""
     if name == "Packed":
         from attention.transformer.packed import Packed
 

@@ -1,8 +1,8 @@
-"""The sentence encoder in machine code, on packed sequences: the fastest there is of it on a CPU, and without torch.
+"""The sentence encoder in machine code, on packed sequences: the fastest implementation for a CPU, without torch.
 
-The same numbers as `SentenceEncoder`, which defines them; each is computed in the same order whatever a text's
-neighbours are, and however many threads there are. These share out texts, none waiting for another. Where there is but
-one for all, and it is long, they share its tokens, and meet once a layer.
+It computes the numbers that `SentenceEncoder` defines. A text's numbers do not depend on its neighbours or on the
+number of threads. Threads compute different texts without waiting for each other. A single long text is divided among
+the threads by tokens, and they wait for each other once a layer.
 """
 
 from __future__ import annotations
@@ -45,31 +45,34 @@ from attention.transformer.sentence import Integers, SentenceEncoder, check_sequ
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 
 MAX_BATCH_TOKENS = 384
-"""As many are computed together at most, or one text: what lies between two layers stays near the processor."""
+"""The largest number of tokens that are computed together, unless one text is longer.
+
+The activations between two layers then stay in the processor's cache.
+"""
 
 SINGLE_THREAD_TOKENS = 64
-"""Fewer are not shared out: they take less time than another thread to begin."""
+"""Up to this many tokens are computed by the calling thread: starting another thread takes longer."""
 
 SHARES_PER_THREAD = 2
-"""For each thread, so that one that gets less of its core does less."""
+"""The number of shares for each thread: with several, a thread that gets less of its core does fewer."""
 
 
 class Compiled:
-    """A sentence encoder made ready for many texts, in machine code. Threads may share it.
+    """A sentence encoder in machine code, prepared for many texts. Threads may share it.
 
-    The first one of a process has the machine code made, in some seconds, or finds what was kept of it. Where numba has
-    already begun to compile for this processor alone, it goes on so: on some the code is a third slower. Who wants to
-    say where it is kept calls `attention.kernels.prepare_transformer` before.
+    The first instance in a process compiles the machine code, in a few seconds, or loads it from the cache. If numba
+    has already begun to compile for exactly this processor, it continues to do so; on some processors this code is a
+    third slower. To choose the cache's directory, call `attention.kernels.prepare_transformer` before.
 
     Args:
-        model: its parameters, NumPy's or torch's, which are copied but for the embeddings.
+        model: the parameters, of NumPy or torch; all but the embeddings are copied.
         precision: "bfloat16" multiplies bfloat16 numbers, twice as many at a time; sums, residuals, normalisations
             and softmax are float32.
-        threads: at most so many work on one call; None for all cores.
+        threads: the largest number of threads for one call; None for all cores.
 
     Raises:
-        ParameterError: the model is not of a kind that it computes (see `compiles`), another precision, or bfloat16
-            where that is slower than float32.
+        ParameterError: the model is of a kind that is not supported (see `compiles`), the precision is unknown, or
+            bfloat16 is slower than float32 on this processor.
     """
 
     def __init__(self, model: SentenceEncoder, precision: Precision = "float32", *, threads: int | None = None) -> None:
@@ -89,8 +92,8 @@ class Compiled:
         self._heads = first.attention.n_heads
         self._curve = CURVES[first.feed_forward.activation]
         self._poolings = np.array([POOLINGS[name] for name in model.poolings], dtype=np.int64)
-        self._rooms: list[Activations] = []
-        self._scratches: list[Scratch] = []
+        self._free_activations: list[Activations] = []
+        self._free_scratches: list[Scratch] = []
 
     @property
     def dimension(self) -> int:
@@ -98,7 +101,7 @@ class Compiled:
         return self.model.dimension
 
     def __call__(self, tokens: Integers, lengths: Integers) -> F32:
-        """The embeddings of b sequences; `Packed` has the same arguments, results and errors."""
+        """Return the embeddings of b sequences; `Packed` has the same arguments, results and errors."""
         tokens, lengths = check_sequences(tokens, lengths)
         if len(lengths) == 0:
             return np.empty((0, self.dimension), np.float32)
@@ -111,80 +114,83 @@ class Compiled:
         if len(shares) == 1:
             self._compute(tokens, lengths, pooled, self.threads if len(tokens) > SINGLE_THREAD_TOKENS else 1)
         else:
-            self._compute_each(tokens, lengths, pooled, shares)
+            self._compute_shares(tokens, lengths, pooled, shares)
         joined = np.concatenate(pooled, axis=-1)
         embeddings: F32 = unit(joined) if self.model.unit_length else joined
         return np.ascontiguousarray(embeddings[:, : self.model.truncation])
 
-    def _compute_each(self, tokens: Integers, lengths: Integers, out: F32, shares: Sequence[slice]) -> None:
-        """Vectors of texts, of which a thread computes a share at a time."""
+    def _compute_shares(self, tokens: Integers, lengths: Integers, out: F32, shares: Sequence[slice]) -> None:
+        """Fill out float32[p, b, d] with the vectors of all texts; each thread computes one share at a time."""
         ends = np.cumsum(lengths)
-        left = iter(shares)
+        remaining = iter(shares)
 
         def work() -> None:
-            # Whoever is free takes the next; asking an iterator for it is one step.
-            for texts in left:
+            # A free thread takes the next share; taking an item of an iterator is one atomic step.
+            for texts in remaining:
                 first, last = ends[texts.start] - lengths[texts.start], ends[texts.stop - 1]
-                some = np.empty((len(out), texts.stop - texts.start, out.shape[2]), np.float32)
-                self._compute(tokens[first:last], lengths[texts], some, 1)
-                out[:, texts] = some
+                vectors = np.empty((len(out), texts.stop - texts.start, out.shape[2]), np.float32)
+                self._compute(tokens[first:last], lengths[texts], vectors, 1)
+                out[:, texts] = vectors
 
         run_with_idle_threads(work, min(self.threads, len(shares)))
 
     def _compute(self, tokens: Integers, lengths: Integers, out: F32, threads: int) -> None:
-        """Vectors float32[p, b, d] of texts that are computed together, by so many threads."""
+        """Fill out float32[p, b, d] with the vectors of texts that are computed together, by `threads` threads."""
         from attention.kernels.transformer.encoding import encode
 
-        own = self._room(len(tokens))
-        given = (self._way, self._network, self._heads, self._curve, tokens, lengths, self._poolings)
+        activations = self._take_activations(len(tokens))
+        arguments = (self._way, self._network, self._heads, self._curve, tokens, lengths, self._poolings)
         stages = len(self._network.output_bias) + 1
 
         def run(begin: int, end: int, first: int, last: int, room: Activations) -> None:
-            scratch = self._scratch(len(tokens))
-            encode(*given, room, scratch, first, last, begin, end, out)
+            scratch = self._take_scratch(len(tokens))
+            encode(*arguments, room, scratch, first, last, begin, end, out)
             if len(tokens) <= MAX_BATCH_TOKENS:
-                self._scratches.append(scratch)
+                self._free_scratches.append(scratch)
 
         if threads == 1:
-            run(0, stages + 1, 0, len(tokens), own._replace(projected=own.projected[:1]))
+            run(0, stages + 1, 0, len(tokens), activations._replace(projected=activations.projected[:1]))
         else:
             run_in_stages(
-                lambda stage, first, last: run(stage, stage + 1, first, last, own),
+                lambda stage, first, last: run(stage, stage + 1, first, last, activations),
                 stages,
                 len(tokens),
                 threads,
                 TILE_QUERIES if self._way >= TILES else QUERIES,
             )
-            run(stages, stages + 1, 0, 0, own)
+            run(stages, stages + 1, 0, 0, activations)
         if len(tokens) <= MAX_BATCH_TOKENS:
-            self._rooms.append(own)
+            self._free_activations.append(activations)
 
-    def _room(self, tokens: int) -> Activations:
-        """One that nobody uses."""
+    def _take_activations(self, tokens: int) -> Activations:
+        """Return memory for the activations of `tokens` tokens that no other call uses."""
         if tokens > MAX_BATCH_TOKENS:
             return room(self._network, self._way, tokens, threads=self.threads)
         try:
-            return self._rooms.pop()
+            return self._free_activations.pop()
         except IndexError:
             return room(self._network, self._way, MAX_BATCH_TOKENS, threads=self.threads)
 
-    def _scratch(self, tokens: int) -> Scratch:
-        """One that nobody uses."""
+    def _take_scratch(self, tokens: int) -> Scratch:
+        """Return scratch memory for `tokens` tokens that no other thread uses."""
         if tokens > MAX_BATCH_TOKENS:
             return scratch(self._network, self._way, tokens)
         try:
-            return self._scratches.pop()
+            return self._free_scratches.pop()
         except IndexError:
             return scratch(self._network, self._way, MAX_BATCH_TOKENS)
 
 
 def compiles(model: SentenceEncoder) -> bool:
-    """Whether `Compiled` computes it: post-norm layers alike, widths that are multiples of 32, and a compiler."""
+    """Return whether `Compiled` supports the model and this machine.
+
+    It needs a compiler, equal post-norm layers, and widths that are multiples of 32.
+    """
     return unfit(model) is None
 
 
 def unfit(model: SentenceEncoder) -> str | None:
-    """Why `Compiled` does not compute a model; None where it does."""
+    """Return the reason why `Compiled` does not support a model; None if it does."""
     if not can_compile():
         return "there is no compiler (numba) for machine code"
     layers = model.encoder.layers
@@ -199,16 +205,16 @@ def unfit(model: SentenceEncoder) -> str | None:
 
 
 def unfit_precision(precision: Precision) -> str | None:
-    """Why a precision is not offered on this processor; None where it is."""
+    """Return the reason why a precision is not offered on this processor; None if it is."""
     if precision == "float32" or multiplies_bfloat16():
         return None
     return "bfloat16 is slower than float32 on this processor, which has neither AVX512_BF16 nor AMX"
 
 
 def unfit_layer(layer: EncoderLayer) -> str | None:
-    """Why not with this layer."""
+    """Return the reason why `Compiled` does not support a layer; None if it does."""
     residuals = (layer.attention_residual, layer.feed_forward_residual)
-    if any(each.norm_first or not isinstance(each.norm, LayerNorm) for each in residuals):
+    if any(residual.norm_first or not isinstance(residual.norm, LayerNorm) for residual in residuals):
         return "machine code is for post-norm layers"
     activation = layer.feed_forward.activation
     if activation not in CURVES:
@@ -225,26 +231,26 @@ def unfit_layer(layer: EncoderLayer) -> str | None:
 
 
 def network(model: SentenceEncoder, way: int) -> Network:
-    """The model's parameters as the kernels read them."""
+    """Return the model's parameters in the layout that the kernels read."""
     layers = model.encoder.layers
     embeddings, positions = model.embeddings, model.embeddings.positions
-    places = to_float32(positions.table)[positions.first :]
+    position_vectors = to_float32(positions.table)[positions.first :]
     if embeddings.types is not None:
-        places = places + to_float32(embeddings.types)[0]
+        position_vectors = position_vectors + to_float32(embeddings.types)[0]
     projections = [projection(layer) for layer in layers]
     outputs = [Linear(layer.attention.W_O, layer.attention.b_O) for layer in layers]
     inner, outer = ([getattr(layer.feed_forward, name) for layer in layers] for name in ("inner", "outer"))
     affine = (projections, outputs, inner, outer)
     columns = columns_of(way)
-    matrices = [pack_panels([to_float32(each.weight) for each in group], way, columns).reshape(-1) for group in affine]
-    biases = [np.stack([bias(each) for each in group]) for group in affine]
+    matrices = [pack_panels([to_float32(map_.weight) for map_ in maps], way, columns).reshape(-1) for maps in affine]
+    biases = [np.stack([bias(map_) for map_ in maps]) for maps in affine]
     norms = [embeddings.norm]
     for layer in layers:
         norms += [layer.attention_residual.norm, layer.feed_forward_residual.norm]
     plain = [norm for norm in norms if isinstance(norm, LayerNorm)]
     return Network(
         tokens=to_float32(embeddings.tokens),
-        positions=np.ascontiguousarray(places),
+        positions=np.ascontiguousarray(position_vectors),
         projections=matrices[0],
         output=matrices[1],
         inner=matrices[2],
@@ -260,34 +266,35 @@ def network(model: SentenceEncoder, way: int) -> Network:
 
 
 def projection(layer: EncoderLayer) -> Linear:
-    """W_Q, W_K and W_V as one matrix; queries come out divided by √d_k, so that logits are plain products."""
+    """Join W_Q, W_K and W_V to one matrix; its queries are divided by √d_k, so that logits are plain products."""
     heads = layer.attention
     scale = np.float32(1 / math.sqrt(heads.W_Q.shape[1] // heads.n_heads))
-    pairs = [Linear(heads.W_Q, heads.b_Q), Linear(heads.W_K, heads.b_K), Linear(heads.W_V, heads.b_V)]
+    maps = [Linear(heads.W_Q, heads.b_Q), Linear(heads.W_K, heads.b_K), Linear(heads.W_V, heads.b_V)]
     factors = (scale, np.float32(1), np.float32(1))
     return Linear(
-        np.concatenate([to_float32(each.weight) * factor for each, factor in zip(pairs, factors, strict=True)], axis=1),
-        np.concatenate([bias(each) * factor for each, factor in zip(pairs, factors, strict=True)]),
+        np.concatenate([to_float32(map_.weight) * factor for map_, factor in zip(maps, factors, strict=True)], axis=1),
+        np.concatenate([bias(map_) * factor for map_, factor in zip(maps, factors, strict=True)]),
     )
 
 
 def bias(linear: Linear) -> F32:
-    """Its bias, zeros for none."""
+    """Return the bias of an affine map; zeros if the map has none."""
     return np.zeros(linear.weight.shape[1], np.float32) if linear.bias is None else to_float32(linear.bias)
 
 
 def to_float32(array: npt.ArrayLike) -> F32:
-    """An array of NumPy's or torch's as a float32 one that numba takes: contiguous, and not read-only."""
+    """Convert an array of NumPy or torch to the float32 array that numba expects: contiguous and writable."""
     return np.require(np.asarray(array), dtype=np.float32, requirements=["C", "A", "W"])
 
 
 def share_texts(lengths: Integers, threads: int) -> list[slice]:
-    """Neighbouring texts that are computed together: few tokens where there are few for each thread."""
-    most = min(MAX_BATCH_TOKENS, max(SINGLE_THREAD_TOKENS, -(-int(lengths.sum()) // (threads * SHARES_PER_THREAD))))
+    """Divide texts into runs of neighbours that are computed together; the fewer tokens a thread has, the shorter."""
+    tokens_per_share = -(-int(lengths.sum()) // (threads * SHARES_PER_THREAD))
+    max_tokens = min(MAX_BATCH_TOKENS, max(SINGLE_THREAD_TOKENS, tokens_per_share))
     shares, start, tokens = [], 0, 0
-    for at, length in enumerate(lengths.tolist()):
-        if at > start and tokens + length > most:
-            shares.append(slice(start, at))
-            start, tokens = at, 0
+    for text, length in enumerate(lengths.tolist()):
+        if text > start and tokens + length > max_tokens:
+            shares.append(slice(start, text))
+            start, tokens = text, 0
         tokens += length
     return [*shares, slice(start, len(lengths))]

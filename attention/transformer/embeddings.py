@@ -1,4 +1,4 @@
-"""Token ids → vectors: what the token is, its position, and which of two texts it belongs to."""
+"""Token ids → vectors, for the token itself, its position, and which of two texts it belongs to."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from attention.transformer.layer import Norm
 
 
 def sinusoidal(n: int, d_model: int, *, start: int = 0, like: Array | None = None) -> Array:
-    """Sines and cosines in turn, of wavelengths from 2π to 20,000π (Vaswani et al. 2017, section 3.5).
+    """Return alternating sines and cosines, of wavelengths from 2π to 20,000π (Vaswani et al. 2017, section 3.5).
 
         [position, 2i]     = sin(position / 10000^(2i/d_model))
         [position, 2i + 1] = cos(position / 10000^(2i/d_model))
 
     Args:
         n: the number of positions.
-        d_model: the width; where it is odd, the last sine has no cosine.
+        d_model: the width; if it is odd, the last cosine is left out.
         start: the first position.
         like: an array whose library, device and type the result takes; NumPy float64 without it.
 
@@ -39,7 +39,7 @@ def sinusoidal(n: int, d_model: int, *, start: int = 0, like: Array | None = Non
 
 @dataclass(frozen=True, eq=False)
 class Positions:
-    """One vector for each position, learned, or those of `sinusoidal`.
+    """A vector for each position: learned, or from `sinusoidal`.
 
     Attributes:
         table: [n_positions, d_model]
@@ -51,11 +51,11 @@ class Positions:
 
     @property
     def limit(self) -> int:
-        """How many positions there are."""
+        """The number of positions."""
         return int(self.table.shape[0]) - self.first
 
     def __call__(self, positions: Array) -> Array:
-        """positions, integers [...], from 0 on → [..., d_model].
+        """Return the vectors [..., d_model] of positions, integers [...], from 0 on.
 
         Raises:
             ShapeError: a sequence is longer than the table.
@@ -65,18 +65,14 @@ class Positions:
         return self.table[positions + self.first]
 
     def require(self, length: int) -> None:
-        """Refuse a sequence of so many tokens if it is longer than the table.
-
-        Raises:
-            ShapeError: it is.
-        """
+        """Raise ShapeError if a sequence of `length` tokens is longer than the table."""
         if length > self.limit:
             raise ShapeError(f"this model has {self.limit} positions, got a sequence of {length}: truncate or split it")
 
 
 @dataclass(frozen=True, eq=False)
 class Embeddings:
-    """The sum of a token's, its position's and its type's vector, then a normalisation.
+    """The sum of the vectors of a token, its position and its type, then a normalisation.
 
     Attributes:
         tokens: [n_vocabulary, d_model]
@@ -91,7 +87,7 @@ class Embeddings:
     norm: Norm | None = None
 
     def __call__(self, tokens: Array, types: Array | None = None, *, start: int = 0) -> Array:
-        """The vectors of token ids.
+        """Return the vectors of token ids.
 
         Args:
             tokens: integers [..., n]
@@ -109,11 +105,11 @@ class Embeddings:
         if tokens.ndim == 0:
             raise ShapeError("tokens must have shape [..., n], got a single number: wrap it in a list")
         positions = xp.arange(start, start + tokens.shape[-1], device=device(tokens))
-        x = self.summed(tokens, positions, types)
+        x = self.sum_vectors(tokens, positions, types)
         return x if self.norm is None else self.norm(x)
 
-    def summed(self, tokens: Array, positions: Array, types: Array | None = None) -> Array:
-        """The vectors before the normalisation; tokens, positions and types broadcast to [..., n]."""
+    def sum_vectors(self, tokens: Array, positions: Array, types: Array | None = None) -> Array:
+        """Return the sums before the normalisation; tokens, positions and types broadcast to [..., n]."""
         x = rows("token", self.tokens, tokens) + self.positions(positions)
         if self.types is not None:
             return x + (self.types[0] if types is None else rows("type", self.types, types))
@@ -135,7 +131,7 @@ class Patches:
     positions: Positions
 
     def __call__(self, patches: Array) -> Array:
-        """patches [..., n, numbers] → [..., n, d_model].
+        """Return the vectors [..., n, d_model] of patches [..., n, numbers].
 
         Raises:
             ShapeError: an image has more patches than the model has positions.
@@ -145,10 +141,13 @@ class Patches:
 
 
 def rows(name: str, table: Array, ids: Array) -> Array:
-    """The rows of table [r, d_model] that the ids [...] name: [..., d_model].
+    """Return the rows [..., d_model] of a table [r, d_model] at the ids [...].
+
+    Args:
+        name: the kind of the ids, for an error's message.
 
     Raises:
-        ParameterError: the ids are no integers from 0 to r − 1.
+        ParameterError: an id is not an integer from 0 to r − 1.
     """
     xp = namespace(table=table, ids=ids)
     if not xp.isdtype(ids.dtype, "integral"):
@@ -158,11 +157,7 @@ def rows(name: str, table: Array, ids: Array) -> Array:
 
 
 def check_ids(name: str, count: int, ids: Array) -> None:
-    """Refuse integers [...] that are no ids of a table of `count` rows.
-
-    Raises:
-        ParameterError: one is below 0 or beyond.
-    """
+    """Raise ParameterError if one of the integers [...] is not an id of a table of `count` rows."""
     outside = (ids < 0) | (ids >= count)
     if bool(array_namespace(ids).any(outside)):
         raise ParameterError(

@@ -17,12 +17,12 @@ from attention.transformer.stacks import Decoder, Encoder
 
 
 class EncoderDecoderSteps(NamedTuple):
-    """What the decoder says of each position of the target, and what it attended to.
+    """The logits of every position of the target, and the attention weights that led to them.
 
     Attributes:
         logits: [..., m, n_vocabulary]
-        weights: of each layer, [..., n_heads, m, n]: how much each position rests on each token of the source.
-        source_weights: of each layer of the encoder, [..., n_heads, n, n].
+        weights: for each layer, [..., n_heads, m, n], the weights of each target position over the source's tokens.
+        source_weights: for each layer of the encoder, [..., n_heads, n, n].
     """
 
     logits: Array
@@ -32,13 +32,13 @@ class EncoderDecoderSteps(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class EncoderDecoder:
-    """Source tokens and the target tokens so far → the logits of each next target token.
+    """A model that predicts each next target token from the source and the target tokens before it.
 
     Attributes:
-        source: the source's token ids → vectors; or an image's patches.
-        encoder: reads them.
+        source: the source's token ids, or an image's patches → vectors.
+        encoder: the layers over the source.
         target: the target's token ids → vectors.
-        decoder: writes, with cross-attention over what the encoder read.
+        decoder: the layers over the target, with cross-attention over the encoder's output.
         output: d_model → n_vocabulary
     """
 
@@ -49,12 +49,12 @@ class EncoderDecoder:
     output: Linear
 
     def __call__(self, source: Array, target: Array, lengths: Array | None = None) -> Array:
-        """All positions of the target at once, as training needs them.
+        """Return the logits of all target positions at once, as training needs them.
 
         Args:
             source: integers [..., n]
-            target: integers [..., m]; position i sees the first i + 1 of them.
-            lengths: integers [...], the true length of each source; n without.
+            target: integers [..., m]; position i attends to the first i + 1 tokens.
+            lengths: integers [...], the true length of each source; None if all are n.
 
         Returns:
             logits [..., m, n_vocabulary]
@@ -62,29 +62,29 @@ class EncoderDecoder:
         return self.steps(source, target, lengths).logits
 
     def steps(self, source: Array, target: Array, lengths: Array | None = None) -> EncoderDecoderSteps:
-        """The same, with all attention between target and source, and within the source."""
+        """Return the logits with all attention weights, of target over source and within the source."""
         mask = None if lengths is None else padding(lengths, source.shape[-1])  # [..., 1, n]
-        x, within = self.source(source), []
-        for read in self.encoder.steps(x, mask):
-            x = read.output
-            within.append(read.attention.attended.weights)
+        x, source_weights = self.source(source), []
+        for encoder_steps in self.encoder.steps(x, mask):
+            x = encoder_steps.output
+            source_weights.append(encoder_steps.attention.attended.weights)
         state = self.decoder.start(x if self.encoder.norm is None else self.encoder.norm(x), mask)
-        x, between = self.target(target), []
-        for written in self.decoder.steps(x, state):
-            x = written.output
-            between += [] if written.memory_attended is None else [written.memory_attended.weights]
+        x, weights = self.target(target), []
+        for decoder_steps in self.decoder.steps(x, state):
+            x = decoder_steps.output
+            weights += [] if decoder_steps.memory_attended is None else [decoder_steps.memory_attended.weights]
         x = x if self.decoder.norm is None else self.decoder.norm(x)
-        return EncoderDecoderSteps(self.output(x), tuple(between), tuple(within))
+        return EncoderDecoderSteps(self.output(x), tuple(weights), tuple(source_weights))
 
     def generate(self, source: Array, lengths: Array | None = None, *, begin: int, end: int, limit: int) -> Array:
-        """Write the target, each time the token of the largest logit.
+        """Write the target: each next token is the one with the largest logit.
 
         Args:
             source: integers [b, n]
-            lengths: integers [b]; n without.
+            lengths: integers [b], the true length of each source; None if all are n.
             begin: the token that every target starts with.
-            end: the token that ends a target; it fills up a row that ended before the others.
-            limit: how many tokens to write at most.
+            end: the token that ends a target; a row that ends before the others is filled up with it.
+            limit: the largest number of tokens to write.
 
         Returns:
             integers [b, ≤ limit], without `begin`.
@@ -95,20 +95,21 @@ class EncoderDecoder:
         mask = None if lengths is None else padding(lengths, source.shape[-1])
         state = self.decoder.start(self.encoder(self.source(source), mask), mask)
 
-        def following(token: Array) -> Array:
+        def next_logits(token: Array) -> Array:
             nonlocal state
             x, state = self.decoder.step(self.target(token[..., None], start=state.length), state)
             return self.output(x)[..., 0, :]
 
-        return greedy(following, source, begin=begin, end=end, limit=limit)
+        return greedy(next_logits, source, begin=begin, end=end, limit=limit)
 
 
-def greedy(following: Callable[[Array], Array], source: Array, *, begin: int, end: int, limit: int) -> Array:
-    """What is written where each token is the one of the largest logit.
+def greedy(next_logits: Callable[[Array], Array], source: Array, *, begin: int, end: int, limit: int) -> Array:
+    """Write b sequences: each next token is the one with the largest logit.
 
     Args:
-        following: tokens [b] → the logits [b, n_vocabulary] of what follows on them and on all before.
-        source: [b, ...], for how many, and where, to write.
+        next_logits: takes the last token of each sequence, [b], and returns the logits [b, n_vocabulary] of the next;
+            it remembers all tokens before.
+        source: [b, ...], an array with the number of sequences, whose library and device the result has.
         begin, end, limit: as for `EncoderDecoder.generate`, with its result and error.
     """
     if limit < 1:
@@ -118,7 +119,7 @@ def greedy(following: Callable[[Array], Array], source: Array, *, begin: int, en
     ended = xp.zeros(source.shape[:1], dtype=xp.bool, device=device(source))
     written: list[Array] = []
     while len(written) < limit and not bool(xp.all(ended)):
-        token = xp.where(ended, end, xp.astype(xp.argmax(following(token), axis=-1), xp.int64))
+        token = xp.where(ended, end, xp.astype(xp.argmax(next_logits(token), axis=-1), xp.int64))
         ended = ended | (token == end)
         written.append(token)
     return xp.stack(written, axis=-1)

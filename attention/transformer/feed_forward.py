@@ -1,4 +1,4 @@
-"""The feed-forward network of a layer: it widens each position, bends it and narrows it again."""
+"""The feed-forward network of a layer: it widens each position's vector, applies an activation and narrows it."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ Activation: TypeAlias = Callable[[Array], Array]
 
 
 def relu(x: Array) -> Array:
-    """max(x, 0)."""
+    """Return max(x, 0)."""
     return array_namespace(x).clip(x, min=0)
 
 
 def gelu(x: Array) -> Array:
-    """x·Φ(x), Φ the normal distribution function (Hendrycks & Gimpel 2016, arXiv 1606.08415)."""
+    """Return x·Φ(x), Φ the normal distribution function (Hendrycks & Gimpel 2016, arXiv 1606.08415)."""
     return x * (1 + erf(x / math.sqrt(2))) / 2
 
 
 def gelu_tanh(x: Array) -> Array:
-    """The same with Φ approximated through tanh, within 5e-4; GPT-2 was trained with it."""
+    """Return x·Φ(x) with Φ approximated through tanh, within 5e-4; GPT-2 was trained with it."""
     inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)
     return x * (1 + array_namespace(x).tanh(inner)) / 2
 
 
 def silu(x: Array) -> Array:
-    """x·σ(x), σ the logistic function."""
+    """Return x·σ(x), σ the logistic function."""
     return x * (1 + array_namespace(x).tanh(x / 2)) / 2  # σ through tanh does not overflow
 
 
@@ -44,24 +44,24 @@ ACTIVATIONS: Mapping[str, Activation] = {"relu": relu, "gelu": gelu, "gelu_tanh"
 
 @dataclass(frozen=True, eq=False)
 class Linear:
-    """y = xW + b.
+    """An affine map y = xW + b.
 
     Attributes:
         weight: [d_in, d_out], W. PyTorch and BERT checkpoints store it transposed, GPT-2's do not.
-        bias: [d_out], b, or None for none.
+        bias: [d_out], b; None for a linear map.
     """
 
     weight: Array
     bias: Array | None = None
 
     def __call__(self, x: Array) -> Array:
-        """x [..., d_in] → y [..., d_out]."""
+        """Return y [..., d_out] for x [..., d_in]."""
         return project(x, self.weight, self.bias)
 
 
 @dataclass(frozen=True, eq=False)
 class FeedForward:
-    """outer(activation(inner(x))), at each position alone.
+    """A network outer(activation(inner(x))), which works on each position by itself.
 
     Attributes:
         inner: d_model → d_ff
@@ -74,17 +74,20 @@ class FeedForward:
     activation: str | Activation = "relu"
 
     def __call__(self, x: Array) -> Array:
-        """x [..., d_model] → [..., d_model].
+        """Return the network's output [..., d_model] for x [..., d_model].
 
         Raises:
-            ParameterError: no activation has that name.
+            ParameterError: the activation's name is unknown.
         """
-        bend = resolve("activation", self.activation, ACTIVATIONS, "a function of an array")
-        return self.outer(bend(self.inner(x)))
+        activate = resolve("activation", self.activation, ACTIVATIONS, "a function of an array")
+        return self.outer(activate(self.inner(x)))
 
 
 def erf(x: Array) -> Array:
-    """The error function, exact to the last digits. NumPy has none: float32 from a table, float64 entry by entry."""
+    """Return the error function, exact to the last digits.
+
+    NumPy lacks it. So float32 is computed from a table, and float64 entry by entry.
+    """
     if is_torch_array(x):
         return array_namespace(x).erf(x)
     if x.dtype == np.float32:
@@ -99,7 +102,7 @@ SLOPES = 2 / math.sqrt(math.pi) * np.exp(-NODES * NODES)
 
 
 def erf_from_table(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Three terms of the Taylor series at the nearest node, which leave out 1e-10."""
+    """Return erf(x) from three terms of the Taylor series at the nearest node; the truncation error is 1e-10."""
     size = np.minimum(np.abs(x).astype(np.float64), NODES[-1])
     nearest = np.rint(np.nan_to_num(size) / STEP).astype(np.intp)
     a = NODES[nearest]

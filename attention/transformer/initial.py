@@ -1,4 +1,4 @@
-"""Parameters to begin training with. NumPy float32; `mapped(torch.from_numpy, …)` takes them to torch."""
+"""Initial parameters for training, in NumPy float32; `map_arrays(torch.from_numpy, …)` converts them to torch."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Architecture:
 
     Attributes:
         d_model: the width of a position's vector.
-        n_heads: how many heads; it divides d_model.
+        n_heads: the number of heads; it divides d_model.
         d_ff: the inner width of the feed-forward networks.
-        n_layers: how many layers.
+        n_layers: the number of layers.
         activation: a key of ACTIVATIONS.
-        norm_first: pre-norm, which trains without a warm-up, and post-norm without.
+        norm_first: True for pre-norm, which trains without a warm-up; False for post-norm.
     """
 
     d_model: int
@@ -38,7 +38,7 @@ class Architecture:
 
 
 def encoder(random: Generator, sizes: Architecture) -> Encoder:
-    """An encoder."""
+    """Return an encoder with random parameters."""
     layers = tuple(
         EncoderLayer(
             attention=heads(random, sizes),
@@ -52,7 +52,7 @@ def encoder(random: Generator, sizes: Architecture) -> Encoder:
 
 
 def decoder(random: Generator, sizes: Architecture, *, cross_attention: bool) -> Decoder:
-    """A decoder, with cross-attention or without."""
+    """Return a decoder with random parameters, with cross-attention or without."""
     layers = tuple(
         DecoderLayer(
             attention=heads(random, sizes),
@@ -68,41 +68,41 @@ def decoder(random: Generator, sizes: Architecture, *, cross_attention: bool) ->
 
 
 def embeddings(random: Generator, n_vocabulary: int, n_positions: int, d_model: int) -> Embeddings:
-    """Random tokens, and sinusoidal positions of their size."""
+    """Return random vectors of tokens, and sinusoidal positions of the same mean square."""
     tokens = random.standard_normal((n_vocabulary, d_model), dtype=np.float32)
     positions = sinusoidal(n_positions, d_model, like=tokens) * np.float32(math.sqrt(2))
     return Embeddings(tokens, Positions(positions))
 
 
 def heads(random: Generator, sizes: Architecture) -> Heads:
-    """Heads with all four biases, which are zero."""
+    """Return heads with random matrices, and with all four biases zero."""
     matrices = {name: matrix(random, sizes.d_model, sizes.d_model) for name in ("W_Q", "W_K", "W_V", "W_O")}
     biases = {name: np.zeros(sizes.d_model, np.float32) for name in ("b_Q", "b_K", "b_V", "b_O")}
     return Heads(**matrices, **biases, n_heads=sizes.n_heads)
 
 
 def feed_forward(random: Generator, sizes: Architecture) -> FeedForward:
-    """A feed-forward network."""
+    """Return a feed-forward network with random parameters."""
     inner, outer = linear(random, sizes.d_model, sizes.d_ff), linear(random, sizes.d_ff, sizes.d_model)
     return FeedForward(inner, outer, sizes.activation)
 
 
 def residual(sizes: Architecture) -> Residual:
-    """Add & norm."""
+    """Return an add & norm with a normalisation that neither scales nor shifts."""
     return Residual(layer_norm(sizes.d_model), sizes.norm_first)
 
 
 def layer_norm(d_model: int) -> LayerNorm:
-    """A normalisation that neither scales nor shifts yet."""
+    """Return a normalisation that neither scales nor shifts."""
     return LayerNorm(np.ones(d_model, np.float32), np.zeros(d_model, np.float32))
 
 
 def linear(random: Generator, d_in: int, d_out: int) -> Linear:
-    """An affine map without a shift yet."""
+    """Return a random linear map with a bias of zeros."""
     return Linear(matrix(random, d_in, d_out), np.zeros(d_out, np.float32))
 
 
 def matrix(random: Generator, d_in: int, d_out: int) -> Array:
-    """[d_in, d_out], uniform so that variances stay as they are (Glorot & Bengio 2010)."""
+    """Return a uniformly random matrix [d_in, d_out] that preserves variances (Glorot & Bengio 2010)."""
     bound = math.sqrt(6 / (d_in + d_out))
     return random.uniform(-bound, bound, (d_in, d_out)).astype(np.float32)

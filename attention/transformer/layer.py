@@ -1,4 +1,4 @@
-"""The layers of a Transformer: attention, then a feed-forward network, each added to what it was given."""
+"""The layers of a Transformer: attention, then a feed-forward network; each output is added to its input."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Norm: TypeAlias = Callable[[Array], Array]
 
 @dataclass(frozen=True, eq=False)
 class LayerNorm:
-    """Each row brought to mean 0 and variance 1, then scaled and shifted (Ba et al. 2016, arXiv 1607.06450).
+    """A normalisation of each row to mean 0 and variance 1, with scale and shift (Ba et al. 2016, arXiv 1607.06450).
 
     Attributes:
         scale: [d_model]
         shift: [d_model]
-        epsilon: is added to the variance, so that a constant row does not divide by zero.
+        epsilon: added to the variance, so that a constant row does not divide by zero.
     """
 
     scale: Array
@@ -31,46 +31,46 @@ class LayerNorm:
     epsilon: float = 1e-5
 
     def __call__(self, x: Array) -> Array:
-        """x [..., d_model] → [..., d_model], worked out in float32 at least."""
+        """Normalise x [..., d_model] in float32 or wider; the result has the type of x."""
         xp = array_namespace(x, self.scale)
-        given = x.dtype
+        dtype = x.dtype
         x, scale, shift = promote(xp, x, self.scale, self.shift)
         centred = x - xp.mean(x, axis=-1, keepdims=True)
         variance = xp.mean(centred * centred, axis=-1, keepdims=True)
-        return xp.astype(centred / xp.sqrt(variance + self.epsilon) * scale + shift, given, copy=False)
+        return xp.astype(centred / xp.sqrt(variance + self.epsilon) * scale + shift, dtype, copy=False)
 
 
 @dataclass(frozen=True, eq=False)
 class Residual:
-    """Add & norm: what a branch computes is added to what it was given.
+    """Add & norm: the output of a branch is added to its input.
 
         post-norm   x ← norm(x + branch(x))     Vaswani et al. 2017; BERT
         pre-norm    x ← x + branch(norm(x))     Xiong et al. 2020, arXiv 2002.04745; GPT-2
 
     Attributes:
-        norm: the normalisation, a `LayerNorm` or what computes the same.
-        norm_first: pre-norm, and post-norm without.
+        norm: the normalisation, a `LayerNorm` or an equivalent function.
+        norm_first: True for pre-norm, False for post-norm.
     """
 
     norm: Norm
     norm_first: bool = False
 
     def read(self, x: Array) -> Array:
-        """What the branch is given: [..., d_model] → [..., d_model]."""
+        """Return the branch's input [..., d_model]: x, normalised for pre-norm."""
         return self.norm(x) if self.norm_first else x
 
     def add(self, x: Array, update: Array) -> Array:
-        """x and the branch's update of it, both [..., d_model] → [..., d_model]."""
+        """Add the branch's update to x, both [..., d_model], and normalise the sum for post-norm."""
         return x + update if self.norm_first else self.norm(x + update)
 
 
 class EncoderSteps(NamedTuple):
-    """What one encoder layer computes on the way.
+    """The output and all intermediate results of one encoder layer.
 
     Attributes:
         output: [..., n, d_model]
         attention: queries, keys, values, logits and weights of each head; its output is added to the input.
-        feed_forward: [..., n, d_model] what the network adds to that.
+        feed_forward: [..., n, d_model], the network's output, which is added next.
     """
 
     output: Array
@@ -84,9 +84,9 @@ class EncoderLayer:
 
     Attributes:
         attention: the heads of the self-attention.
-        attention_residual: how their output is added.
+        attention_residual: the add & norm around them.
         feed_forward: the network.
-        feed_forward_residual: how its output is added.
+        feed_forward_residual: the add & norm around it.
     """
 
     attention: Heads
@@ -95,13 +95,16 @@ class EncoderLayer:
     feed_forward_residual: Residual
 
     def __call__(self, x: Array, mask: Array | None = None) -> Array:
-        """x [..., n, d_model] → [..., n, d_model]; the mask is bool and broadcasts to [..., n, n]."""
+        """Return the layer's output [..., n, d_model] for x [..., n, d_model].
+
+        The mask is bool and broadcasts to [..., n, n].
+        """
         return self.steps(x, mask).output
 
     def steps(self, x: Array, mask: Array | None = None) -> EncoderSteps:
-        """The same, with everything it computes on the way."""
-        read = self.attention_residual.read(x)
-        attention = self.attention.steps(read, read, read, mask)
+        """Return the output and all intermediate results; arguments are those of a call."""
+        branch_input = self.attention_residual.read(x)
+        attention = self.attention.steps(branch_input, branch_input, branch_input, mask)
         x = self.attention_residual.add(x, attention.output)
         update = self.feed_forward(self.feed_forward_residual.read(x))
         return EncoderSteps(self.feed_forward_residual.add(x, update), attention, update)
@@ -120,22 +123,22 @@ class KeysValues(NamedTuple):
 
     @classmethod
     def of(cls, heads: Heads, x: Array) -> KeysValues:
-        """Those of x [..., n, d_model]."""
+        """Return the keys and values of x [..., n, d_model]."""
         return cls(heads.keys(x), heads.values(x))
 
-    def followed_by(self, later: KeysValues) -> KeysValues:
-        """These, and after them those of later positions."""
+    def append(self, later: KeysValues) -> KeysValues:
+        """Return these keys and values, followed by those of later positions."""
         xp = array_namespace(self.key, later.key)
         pairs = zip(self, later, strict=True)
         return KeysValues(*(xp.concat([before, after], axis=-2) for before, after in pairs))
 
 
 class LayerCache(NamedTuple):
-    """What a decoder layer keeps between steps.
+    """The keys and values that a decoder layer keeps between steps.
 
     Attributes:
-        past: of the positions decoded so far; None before the first.
-        memory: of the encoder's output; None without one.
+        past: those of the positions decoded so far; None before the first position.
+        memory: those of the encoder's output; None without cross-attention.
     """
 
     past: KeysValues | None
@@ -143,13 +146,13 @@ class LayerCache(NamedTuple):
 
 
 class DecoderSteps(NamedTuple):
-    """What one decoder layer computes on the way.
+    """The output and all intermediate results of one decoder layer.
 
     Attributes:
         output: [..., m, d_model]
-        cache: for the next step.
-        attended: of each head of the self-attention; its weights are [..., n_heads, m, past + m].
-        memory_attended: of each head of the cross-attention, [..., n_heads, m, n]; None without one.
+        cache: the cache for the next step.
+        attended: the self-attention of each head; its weights are [..., n_heads, m, past + m].
+        memory_attended: the cross-attention of each head, with weights [..., n_heads, m, n]; None without it.
     """
 
     output: Array
@@ -160,17 +163,17 @@ class DecoderSteps(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class DecoderLayer:
-    """Self-attention over what came before, cross-attention over an encoder's output, and a network.
+    """Self-attention over earlier positions, cross-attention over an encoder's output, and a network.
 
     nn.TransformerDecoderLayer computes the same; without cross-attention it is a layer of GPT-2.
 
     Attributes:
         attention: the heads of the self-attention.
-        attention_residual: how their output is added.
+        attention_residual: the add & norm around them.
         feed_forward: the network.
-        feed_forward_residual: how its output is added.
-        cross_attention: heads whose keys and values come from the encoder; None for none.
-        cross_attention_residual: how their output is added; None without them.
+        feed_forward_residual: the add & norm around it.
+        cross_attention: heads whose keys and values come from the encoder; None for a layer without them.
+        cross_attention_residual: the add & norm around them; None for a layer without them.
     """
 
     attention: Heads
@@ -181,7 +184,7 @@ class DecoderLayer:
     cross_attention_residual: Residual | None = None
 
     def start(self, memory: Array | None) -> LayerCache:
-        """The cache before the first step, over an encoder's output [..., n, d_model] or none."""
+        """Return the cache before the first step, over an encoder's output [..., n, d_model] if there is one."""
         if memory is None or self.cross_attention is None:
             return LayerCache(None, None)
         return LayerCache(None, KeysValues.of(self.cross_attention, memory))
@@ -189,11 +192,11 @@ class DecoderLayer:
     def step(
         self, x: Array, cache: LayerCache, mask: Array | None = None, memory_mask: Array | None = None
     ) -> tuple[Array, LayerCache]:
-        """m further positions, and the cache with them.
+        """Compute m further positions.
 
         Args:
             x: [..., m, d_model]
-            cache: of the steps before, or of `start`.
+            cache: the cache from the step before, or from `start`.
             mask: bool, broadcasts to [..., m, past + m]; True where a position may attend. It must be causal.
             memory_mask: bool, broadcasts to [..., m, n].
 
@@ -206,22 +209,22 @@ class DecoderLayer:
     def steps(
         self, x: Array, cache: LayerCache, mask: Array | None = None, memory_mask: Array | None = None
     ) -> DecoderSteps:
-        """The same, with everything it computes on the way."""
-        read = self.attention_residual.read(x)
-        own = KeysValues.of(self.attention, read)
-        own = own if cache.past is None else cache.past.followed_by(own)
-        attended, looked_up = attend_over(self.attention, read, own, mask), None
+        """Return the output and all intermediate results; arguments are those of `step`."""
+        branch_input = self.attention_residual.read(x)
+        past = KeysValues.of(self.attention, branch_input)
+        past = past if cache.past is None else cache.past.append(past)
+        attended, memory_attended = attend_over(self.attention, branch_input, past, mask), None
         x = self.attention_residual.add(x, self.attention.join(attended.output))
 
         if self.cross_attention is not None and self.cross_attention_residual is not None and cache.memory:
-            read = self.cross_attention_residual.read(x)
-            looked_up = attend_over(self.cross_attention, read, cache.memory, memory_mask)
-            x = self.cross_attention_residual.add(x, self.cross_attention.join(looked_up.output))
+            branch_input = self.cross_attention_residual.read(x)
+            memory_attended = attend_over(self.cross_attention, branch_input, cache.memory, memory_mask)
+            x = self.cross_attention_residual.add(x, self.cross_attention.join(memory_attended.output))
 
         x = self.feed_forward_residual.add(x, self.feed_forward(self.feed_forward_residual.read(x)))
-        return DecoderSteps(x, LayerCache(own, cache.memory), attended, looked_up)
+        return DecoderSteps(x, LayerCache(past, cache.memory), attended, memory_attended)
 
 
 def attend_over(heads: Heads, x: Array, memory: KeysValues, mask: Array | None) -> Attended:
-    """Attention of each head from x [..., m, d_model] over keys and values already projected."""
+    """Attend in each head from x [..., m, d_model] over projected keys and values."""
     return heads.attend(heads.queries(x), memory.key, memory.value, mask)

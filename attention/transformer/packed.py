@@ -1,8 +1,8 @@
-"""The sentence encoder on packed sequences: one after the other, without padding.
+"""The sentence encoder on packed sequences, which are concatenated without padding.
 
-The same numbers as `SentenceEncoder`, which defines them, several times faster: no work on padding, one
-matrix for queries, keys and values, prepared matrices, and torch's fused attention, which keeps no weights.
-Sequences of equal length attend side by side, so none needs a mask, and none notices its neighbours.
+It computes the numbers that `SentenceEncoder` defines, several times faster. It does not compute padding, and has one
+matrix for queries, keys and values. Its matrices are prepared, and torch's fused attention does not store weights.
+Sequences of equal length are computed as one batch, so they need no mask and do not influence each other.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from attention.transformer.sentence import Integers, SentenceEncoder, check_sequ
 
 Affine: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
 
-# What oneDNN calls an activation, and its variant.
+# The names of activations and of their variants in oneDNN.
 ONEDNN_ACTIVATIONS: Mapping[object, tuple[str, str]] = {
     None: ("none", ""),
     "relu": ("relu", ""),
@@ -38,29 +38,29 @@ ONEDNN_ACTIVATIONS: Mapping[object, tuple[str, str]] = {
 
 
 def affine(linear: Linear, activation: str | Activation | None = None) -> Affine:
-    """The map x [t, d_in] → [t, d_out] with the activation of a `FeedForward` after it, or none.
+    """Return a function that maps x [t, d_in] to [t, d_out], and applies the activation of a `FeedForward`, if any.
 
-    It takes rows of the parameters' own type, float32 or bfloat16, on the CPU.
+    It takes rows of the parameters' type, float32 or bfloat16, on the CPU.
     """
     weight, bias = linear.weight.T.contiguous(), linear.bias
     if has_onednn(weight) and activation in ONEDNN_ACTIVATIONS:
         kind, variant = ONEDNN_ACTIVATIONS[activation]
         prepared = torch.ops.mkldnn._reorder_linear_weight(weight)
 
-        def fused(x: torch.Tensor) -> torch.Tensor:
+        def apply_fused(x: torch.Tensor) -> torch.Tensor:
             y: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, prepared, bias, kind, [], variant)
             return y
 
-        return fused
+        return apply_fused
 
     if activation is None:
         return partial(functional.linear, weight=weight, bias=bias)
-    bend = resolve("activation", activation, ACTIVATIONS, "a function of an array")
-    return lambda x: bend(functional.linear(x, weight, bias))
+    activate = resolve("activation", activation, ACTIVATIONS, "a function of an array")
+    return lambda x: activate(functional.linear(x, weight, bias))
 
 
 def has_onednn(weight: torch.Tensor) -> bool:
-    """Whether oneDNN multiplies by this matrix on this machine."""
+    """Return whether oneDNN can multiply by this matrix on this machine."""
     available = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     if not available or platform.machine() not in ("x86_64", "AMD64"):
         return False
@@ -75,9 +75,9 @@ class Group(NamedTuple):
     """Neighbouring sequences of one length.
 
     Attributes:
-        rows: where their tokens stand among all.
-        size: how many sequences.
-        length: the number of tokens of each.
+        rows: the slice of their tokens among all tokens.
+        size: the number of sequences.
+        length: the number of tokens of each sequence.
     """
 
     rows: slice
@@ -86,9 +86,9 @@ class Group(NamedTuple):
 
 
 class Packed:
-    """A sentence encoder made ready for many texts, on the CPU and without gradients.
+    """A sentence encoder prepared for many texts, on the CPU and without gradients.
 
-    Its precision is that of the model's parameters, float32 or bfloat16, NumPy's or torch's. Threads may share it.
+    Its precision is that of the model's parameters, float32 or bfloat16, of NumPy or torch. Threads may share it.
     """
 
     def __init__(self, model: SentenceEncoder) -> None:
@@ -104,10 +104,10 @@ class Packed:
 
     @torch.inference_mode()
     def __call__(self, tokens: Integers, lengths: Integers) -> npt.NDArray[np.float32]:
-        """The embeddings of b sequences.
+        """Return the embeddings of b sequences.
 
         Args:
-            tokens: integers [t], the sequences one after the other.
+            tokens: integers [t], the concatenated sequences.
             lengths: integers [b], each at least 1; they sum to t.
 
         Returns:
@@ -115,7 +115,7 @@ class Packed:
 
         Raises:
             ShapeError: the lengths do not fit the tokens, or one is beyond the model's positions.
-            ParameterError: ids that the model does not have.
+            ParameterError: an id is beyond the model's vocabulary.
         """
         tokens, lengths = check_sequences(tokens, lengths)
         embeddings = np.empty((len(lengths), self.dimension), np.float32)
@@ -125,17 +125,18 @@ class Packed:
         order = np.argsort(lengths, kind="stable")
         rows, positions = reorder(lengths, order)
         groups = group_by_length(lengths[order])
-        x = self.model.embeddings.summed(torch.from_numpy(tokens[rows]), torch.from_numpy(positions))  # [t, d_model]
+        token_ids, token_positions = torch.from_numpy(tokens[rows]), torch.from_numpy(positions)
+        x = self.model.embeddings.sum_vectors(token_ids, token_positions)  # [t, d_model]
         x = x if self.embedding_norm is None else self.embedding_norm(x)
         for layer in self.layers:
             x = layer(x, groups)
         x = x if self.last_norm is None else self.last_norm(x)
 
-        embeddings[order] = self.pooled(x, groups).numpy()
+        embeddings[order] = self.pool(x, groups).numpy()
         return embeddings
 
-    def pooled(self, x: torch.Tensor, groups: Sequence[Group]) -> torch.Tensor:
-        """The groups' tokens x [t, d_model] → their sequences' embeddings [b, dimension]."""
+    def pool(self, x: torch.Tensor, groups: Sequence[Group]) -> torch.Tensor:
+        """Return the sequences' embeddings [b, dimension] from the vectors of the groups' tokens, x [t, d_model]."""
         parts = []
         for group in groups:
             sequences = x[group.rows].view(group.size, group.length, -1)
@@ -145,16 +146,16 @@ class Packed:
 
 @dataclass(frozen=True, eq=False)
 class PackedLayer:
-    """What `EncoderLayer` computes, on packed sequences.
+    """An `EncoderLayer` for packed sequences.
 
     Attributes:
         n_heads: the number of heads.
         projections: d_model → 3 · n_heads · d_k; queries, keys and values side by side.
         output: n_heads · d_k → d_model
-        attention_residual: how that is added.
+        attention_residual: the add & norm around the attention.
         inner: d_model → d_ff, and the activation.
         outer: d_ff → d_model
-        feed_forward_residual: how that is added.
+        feed_forward_residual: the add & norm around the network.
     """
 
     n_heads: int
@@ -167,7 +168,7 @@ class PackedLayer:
 
     @classmethod
     def of(cls, layer: EncoderLayer) -> PackedLayer:
-        """The layer made ready."""
+        """Prepare a layer."""
         heads, network = layer.attention, layer.feed_forward
         return cls(
             n_heads=heads.n_heads,
@@ -180,7 +181,7 @@ class PackedLayer:
         )
 
     def __call__(self, x: torch.Tensor, groups: Sequence[Group]) -> torch.Tensor:
-        """x [t, d_model] → [t, d_model]; each sequence attends to itself."""
+        """Return the layer's output [t, d_model] for x [t, d_model]; each sequence attends to itself."""
         projected = self.projections(self.attention_residual.read(x))
         x = self.attention_residual.add(x, self.output(self.attend(projected, groups)))
         update = self.outer(self.inner(self.feed_forward_residual.read(x)))
@@ -188,7 +189,12 @@ class PackedLayer:
         return y
 
     def attend(self, projected: torch.Tensor, groups: Sequence[Group]) -> torch.Tensor:
-        """Queries, keys and values [t, 3 · n_heads · d_k] → the heads' outputs, joined [t, n_heads · d_k]."""
+        """Return the joined outputs [t, n_heads · d_k] of all heads.
+
+        Args:
+            projected: [t, 3 · n_heads · d_k], queries, keys and values side by side.
+            groups: the groups of sequences.
+        """
         outputs = []
         for rows, size, length in groups:
             heads = projected[rows].view(size, length, 3, self.n_heads, -1)
@@ -199,16 +205,21 @@ class PackedLayer:
 
 
 def reorder(lengths: Integers, order: Integers) -> tuple[Integers, Integers]:
-    """Packed sequences in another order: which token comes where, and its position in its sequence; each [t]."""
-    before = np.cumsum(lengths) - lengths  # [b] the first token of each sequence
-    chosen = lengths[order]
-    after = np.cumsum(chosen) - chosen
-    positions = np.arange(lengths.sum()) - np.repeat(after, chosen)
-    return np.repeat(before[order], chosen) + positions, positions
+    """Reorder packed sequences: return the index of each token before, and its position in its sequence; each [t].
+
+    Args:
+        lengths: integers [b], in the order before.
+        order: integers [b], the sequences in their new order.
+    """
+    starts_before = np.cumsum(lengths) - lengths  # [b] the first token of each sequence
+    new_lengths = lengths[order]
+    new_starts = np.cumsum(new_lengths) - new_lengths
+    positions = np.arange(lengths.sum()) - np.repeat(new_starts, new_lengths)
+    return np.repeat(starts_before[order], new_lengths) + positions, positions
 
 
 def group_by_length(lengths: Integers) -> list[Group]:
-    """The groups of lengths [b] in ascending order."""
+    """Return the groups of sequences with lengths [b], which ascend."""
     values, counts = np.unique(lengths, return_counts=True)
     ends = np.cumsum(values * counts)
     starts = ends - values * counts
@@ -217,7 +228,7 @@ def group_by_length(lengths: Integers) -> list[Group]:
 
 
 def join_projections(heads: Heads) -> Linear:
-    """W_Q, W_K and W_V as one matrix."""
+    """Join W_Q, W_K and W_V, and their biases, to one affine map."""
     matrices = (heads.W_Q, heads.W_K, heads.W_V)
     if len({tuple(W.shape) for W in matrices}) > 1:
         shapes = ", ".join(str(list(W.shape)) for W in matrices)
@@ -228,7 +239,7 @@ def join_projections(heads: Heads) -> Linear:
 
 
 def fuse_norm(norm: Norm) -> Norm:
-    """A `LayerNorm` as torch's one operation; another normalisation as it is."""
+    """Return a `LayerNorm` as torch's single operation; other normalisations are returned unchanged."""
     if not isinstance(norm, LayerNorm):
         return norm
     return partial(
@@ -241,5 +252,5 @@ def fuse_norm(norm: Norm) -> Norm:
 
 
 def fuse_residual(residual: Residual) -> Residual:
-    """The same add & norm with torch's one operation."""
+    """Return the add & norm with `fuse_norm` of its normalisation."""
     return Residual(fuse_norm(residual.norm), residual.norm_first)

@@ -1,4 +1,4 @@
-"""Parameters are frozen dataclasses of arrays, nested as the network is: this walks them."""
+"""Walks over parameters, which are frozen dataclasses of arrays, nested like the network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Parameters = TypeVar("Parameters")
 
 
 def arrays(parameters: object, name: str = "") -> Iterator[tuple[str, Array]]:
-    """Each array with its path, such as `layers.0.feed_forward.inner.weight`, in the order of the fields."""
+    """Yield each array with its path, such as `layers.0.feed_forward.inner.weight`, in the order of the fields."""
     if is_array_api_obj(parameters):
         yield name, parameters
     for part, child in children(parameters):
@@ -22,22 +22,22 @@ def arrays(parameters: object, name: str = "") -> Iterator[tuple[str, Array]]:
 
 
 def map_arrays(function: Callable[[Array], Array], parameters: Parameters) -> Parameters:
-    """The same parameters with the function applied to each array: another library, type or device.
+    """Return the parameters with a function applied to each array, for instance to change the library or the type.
 
-    on_torch = mapped(torch.from_numpy, parameters)
+    on_torch = map_arrays(torch.from_numpy, parameters)
     """
     if is_array_api_obj(parameters):
         return cast(Parameters, function(parameters))
     if isinstance(parameters, tuple):
         return cast(Parameters, tuple(map_arrays(function, child) for child in parameters))
     if dataclasses.is_dataclass(parameters):
-        changed = {part: map_arrays(function, child) for part, child in children(parameters)}
-        return cast(Parameters, dataclasses.replace(cast(Any, parameters), **changed))
+        fields = {part: map_arrays(function, child) for part, child in children(parameters)}
+        return cast(Parameters, dataclasses.replace(cast(Any, parameters), **fields))
     return parameters
 
 
 def children(parameters: object) -> list[tuple[str, object]]:
-    """The parts of a dataclass or a tuple by name; none of anything else."""
+    """Return the fields of a dataclass, or the items of a tuple, by name; an empty list for anything else."""
     if isinstance(parameters, tuple):
         return [(str(i), child) for i, child in enumerate(parameters)]
     if dataclasses.is_dataclass(parameters):

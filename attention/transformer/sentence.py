@@ -1,4 +1,4 @@
-"""A sentence encoder: the tokens of a text → one vector, pooled from the vectors of its tokens."""
+"""A sentence encoder, which turns the tokens of a text into one vector, pooled from the vectors of its tokens."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from attention.transformer.embeddings import Embeddings
 from attention.transformer.stacks import Encoder
 
 Pooling: TypeAlias = Callable[[Array, Array], Array]
-"""x [..., n, d_model] and mask [..., n], True for a token and False for padding → [..., d_model].
+"""A function of x [..., n, d_model] and a mask [..., n], which is True for a token and False for padding.
 
-The work is done in float32 at least. A sequence without any token gets zeros.
+It returns [..., d_model], and computes in float32 or wider. A sequence without tokens gets zeros.
 """
 
 
 def mean(x: Array, mask: Array) -> Array:
-    """The mean of the tokens' vectors."""
+    """Return the mean of the tokens' vectors."""
     xp = array_namespace(x, mask)
     (x,) = promote(xp, x)
     count = xp.sum(xp.astype(mask, x.dtype), axis=-1)[..., None]
@@ -35,14 +35,14 @@ def mean(x: Array, mask: Array) -> Array:
 
 
 def cls(x: Array, mask: Array) -> Array:
-    """The first token's vector: BERT puts [CLS] there. Padding must be on the right."""
+    """Return the first token's vector, which is [CLS] for BERT. Padding must be on the right."""
     xp = array_namespace(x, mask)
     (x,) = promote(xp, x[..., 0, :])
     return xp.where(mask[..., :1], x, xp.zeros_like(x))
 
 
 def maximum(x: Array, mask: Array) -> Array:
-    """The largest entry of each dimension over the tokens."""
+    """Return the largest entry of each dimension over the tokens."""
     xp = array_namespace(x, mask)
     (x,) = promote(xp, x)
     largest = xp.max(xp.where(mask[..., None], x, xp.full_like(x, -math.inf)), axis=-2)
@@ -56,11 +56,11 @@ Integers = npt.NDArray[np.int64]
 
 
 def check_sequences(tokens: Integers, lengths: Integers) -> tuple[Integers, Integers]:
-    """Tokens and lengths as int64.
+    """Return tokens and lengths as int64.
 
     Raises:
         ParameterError: they are not integers.
-        ShapeError: they do not fit each other.
+        ShapeError: the lengths do not sum to the number of tokens.
     """
     for name, array in {"tokens": tokens, "lengths": lengths}.items():
         if not np.issubdtype(array.dtype, np.integer) or array.ndim != 1:
@@ -78,15 +78,14 @@ def check_sequences(tokens: Integers, lengths: Integers) -> tuple[Integers, Inte
 
 @dataclass(frozen=True, eq=False)
 class SentenceEncoder:
-    """Embeddings, an encoder and pooling. This is the definition; `Packed` computes the same faster.
+    """Embeddings, an encoder and pooling. This is the definition; `Compiled` and `Packed` compute the same faster.
 
     Attributes:
         embeddings: token ids → vectors.
-        encoder: its layers.
-        poolings: names from POOLINGS; several are joined end to end.
-        unit_length: the embedding is brought to length one.
-        truncation: how many numbers of it are kept, the first ones; what is kept is not brought to length one
-            again. None keeps all.
+        encoder: the layers.
+        poolings: names from POOLINGS; the results of several are concatenated.
+        unit_length: whether the embedding is scaled to length one.
+        truncation: the number of first components to keep; they are not scaled to length one again. None keeps all.
     """
 
     embeddings: Embeddings
@@ -102,19 +101,19 @@ class SentenceEncoder:
         return whole if self.truncation is None else min(whole, self.truncation)
 
     def __call__(self, tokens: Array, lengths: Array, types: Array | None = None) -> Array:
-        """The embeddings of padded sequences.
+        """Return the embeddings of padded sequences.
 
         Args:
             tokens: integers [b, n]; beyond its length, a sequence may hold any token.
-            lengths: integers [b]
-            types: integers that broadcast to [b, n]; 0 without.
+            lengths: integers [b], the number of tokens of each sequence.
+            types: integers that broadcast to [b, n]; None for 0.
 
         Returns:
-            [b, dimension], float32 at least.
+            [b, dimension], float32 or wider.
 
         Raises:
             ShapeError: the sequences are longer than the model's positions.
-            ParameterError: ids that the model does not have.
+            ParameterError: an id is beyond the model's vocabulary.
         """
         namespace(tokens=tokens, lengths=lengths, types=types)
         mask = padding(lengths, tokens.shape[-1])  # [b, 1, n]
@@ -122,7 +121,7 @@ class SentenceEncoder:
         return self.pool(x, mask[..., 0, :])
 
     def pool(self, x: Array, mask: Array) -> Array:
-        """Vectors of tokens x [..., n, d_model], which ones are tokens [..., n] → [..., dimension]."""
+        """Pool vectors x [..., n, d_model] to embeddings [..., dimension]; the mask [..., n] is True for tokens."""
         xp = array_namespace(x, mask)
         pooled = xp.concat([POOLINGS[name](x, mask) for name in self.poolings], axis=-1)
         embedding = unit(pooled) if self.unit_length else pooled

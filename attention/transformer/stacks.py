@@ -17,15 +17,15 @@ class Encoder:
     """A stack of encoder layers.
 
     Attributes:
-        layers: the first one first.
-        norm: a last normalisation, which pre-norm layers need; None for none.
+        layers: the layers, in the order of computation.
+        norm: the last normalisation, which pre-norm layers need; None to leave it out.
     """
 
     layers: tuple[EncoderLayer, ...]
     norm: LayerNorm | None = None
 
     def __call__(self, x: Array, mask: Array | None = None) -> Array:
-        """The vectors of the positions after the last layer.
+        """Return the vectors of the positions after the last layer.
 
         Args:
             x: [..., n, d_model]
@@ -39,7 +39,7 @@ class Encoder:
         return x if self.norm is None else self.norm(x)
 
     def steps(self, x: Array, mask: Array | None = None) -> Iterator[EncoderSteps]:
-        """What each layer computes on the way, one layer at a time; arguments are those of a call."""
+        """Yield the output and intermediate results of one layer after the other; arguments are those of a call."""
         for layer in self.layers:
             steps = layer.steps(x, mask)
             yield steps
@@ -47,12 +47,12 @@ class Encoder:
 
 
 class DecoderState(NamedTuple):
-    """Where a decoder stands between steps; a step returns a new one and leaves the old as it was.
+    """The immutable state of a decoder between steps; each step returns a new one.
 
     Attributes:
         length: the number of positions decoded so far.
-        layers: what each layer keeps.
-        memory_mask: bool, broadcasts to [..., 1, n], over the encoder's output; None where all may be read.
+        layers: the cache of each layer.
+        memory_mask: bool, broadcasts to [..., 1, n], over the encoder's output; None if all of it may be read.
     """
 
     length: int
@@ -65,8 +65,8 @@ class Decoder:
     """A stack of decoder layers.
 
     Attributes:
-        layers: the first one first.
-        norm: a last normalisation, which pre-norm layers need; None for none.
+        layers: the layers, in the order of computation.
+        norm: the last normalisation, which pre-norm layers need; None to leave it out.
     """
 
     layers: tuple[DecoderLayer, ...]
@@ -80,38 +80,38 @@ class Decoder:
         mask: Array | None = None,
         memory_mask: Array | None = None,
     ) -> Array:
-        """All positions at once: one step from the start.
+        """Compute all positions at once, in one step from the start.
 
         Args:
             x: [..., m, d_model]
             memory: [..., n, d_model], the encoder's output; None without cross-attention.
-            mask: bool, broadcasts to [..., m, m], on top of the causal mask: for padding.
+            mask: bool, broadcasts to [..., m, m], combined with the causal mask: for padding.
             memory_mask: bool, broadcasts to [..., 1, n]; True where memory may be read.
 
         Returns:
             [..., m, d_model]
 
         Raises:
-            ParameterError: memory for layers that do not read one, or none for layers that do.
+            ParameterError: layers with cross-attention get no memory, or layers without it get one.
         """
         return self.step(x, self.start(memory, memory_mask), mask)[0]
 
     def start(self, memory: Array | None = None, memory_mask: Array | None = None) -> DecoderState:
-        """The state before the first position; arguments and errors are those of a call."""
-        reads = any(layer.cross_attention is not None for layer in self.layers)
-        if reads and memory is None:
+        """Return the state before the first position; arguments and errors are those of a call."""
+        needs_memory = any(layer.cross_attention is not None for layer in self.layers)
+        if needs_memory and memory is None:
             raise ParameterError("these layers have cross-attention: pass the encoder's output as memory")
-        if memory is not None and not reads:
+        if memory is not None and not needs_memory:
             raise ParameterError("these layers have no cross-attention to read memory with: leave it out")
         return DecoderState(0, tuple(layer.start(memory) for layer in self.layers), memory_mask)
 
     def step(self, x: Array, state: DecoderState, mask: Array | None = None) -> tuple[Array, DecoderState]:
-        """m further positions: what a call over all positions gives for them, without doing the others again.
+        """Compute m further positions, as a call over all positions would, without computing the others again.
 
         Args:
             x: [..., m, d_model]
-            state: of the steps before, or of `start`.
-            mask: bool, broadcasts to [..., m, state.length + m], on top of the causal mask: for padding.
+            state: the state from the step before, or from `start`.
+            mask: bool, broadcasts to [..., m, state.length + m], combined with the causal mask: for padding.
 
         Returns:
             [..., m, d_model], and the state for the next step.
@@ -124,11 +124,11 @@ class Decoder:
         return x, DecoderState(state.length + x.shape[-2], tuple(caches), state.memory_mask)
 
     def steps(self, x: Array, state: DecoderState, mask: Array | None = None) -> Iterator[DecoderSteps]:
-        """What each layer computes on the way, one layer at a time; arguments are those of `step`."""
+        """Yield the output and intermediate results of one layer after the other; arguments are those of `step`."""
         m = x.shape[-2]
-        before = causal(m, state.length + m, offset=state.length, like=x)
-        allowed = before if mask is None else before & mask
+        causal_mask = causal(m, state.length + m, offset=state.length, like=x)
+        step_mask = causal_mask if mask is None else causal_mask & mask
         for layer, cache in zip(self.layers, state.layers, strict=True):
-            steps = layer.steps(x, cache, allowed, state.memory_mask)
+            steps = layer.steps(x, cache, step_mask, state.memory_mask)
             yield steps
             x = steps.output

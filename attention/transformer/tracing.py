@@ -1,4 +1,4 @@
-"""What the layers of an encoder do with one text, for those who want to look."""
+"""A trace of one text through the layers of an encoder, for display."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from attention.transformer.sentence import SentenceEncoder
 
 
 class TracedLayer(NamedTuple):
-    """One layer over the n tokens of a text, with the h heads that were asked for.
+    """One layer's results for the n tokens of a text, in h requested heads.
 
     Attributes:
-        layer: which one, from 0.
-        heads: which ones, from 0.
+        layer: the layer's index, from 0.
+        heads: the heads' indices, from 0.
         query, key, value: [h, n, d_k]
-        logits: [h, n, n] before the normaliser.
-        weights: [h, n, n]; row i says how much token i rests on each token.
-        attention_change: [n] how far attention moves each token: ‖update‖ / ‖token‖.
-        feed_forward_change: [n] how far the feed-forward network does.
-        change: [n] how far the whole layer does, its normalisations included.
+        logits: [h, n, n], before the normaliser.
+        weights: [h, n, n]; row i holds the weights of token i over all tokens.
+        attention_change: [n], how far attention moves each token: ‖update‖ / ‖token‖.
+        feed_forward_change: [n], how far the feed-forward network moves each token.
+        change: [n], how far the whole layer moves each token, including its normalisations.
     """
 
     layer: int
@@ -53,56 +53,55 @@ def trace(
     Args:
         model: the model.
         tokens: integers [n]
-        types: integers [n], which text of a pair each token is of; 0 without.
-        layers: which ones, from 0, or from the last as −1; the last one without.
-        heads: which ones, likewise; all of them without.
-        causal: each token attends only to itself and those before it, as in a decoder.
+        types: integers [n], the text of a pair that each token belongs to; None for 0.
+        layers: indices of layers, from 0, or from the last as −1; None for the last layer.
+        heads: indices of heads, counted alike; None for all heads.
+        causal: whether each token attends only to itself and the tokens before it, as in a decoder.
 
     Returns:
-        the layers in the order asked for.
+        the requested layers, in the order of `layers`.
 
     Raises:
-        ParameterError: a layer or head that the model does not have, or ids that it does not have.
-        ShapeError: more tokens than the model has positions, or not one row of them.
+        ParameterError: a layer, a head or an id is beyond those of the model.
+        ShapeError: the text has more tokens than the model has positions, or the tokens are not one row.
     """
     if tokens.ndim != 1 or tokens.shape[0] == 0:
         raise ShapeError(f"tokens must be one text's, of shape [n], got {tuple(tokens.shape)}: trace one at a time")
     stack = model.encoder.layers
-    wanted = [-1] if layers is None else list(layers)
-    chosen = [index("layer", layer, len(stack)) for layer in wanted]
+    requested = [-1] if layers is None else layers
+    layer_indices = [index("layer", layer, len(stack)) for layer in requested]
     x = model.embeddings(tokens, types)  # [n, d_model]
     mask = causal_mask(*2 * tokens.shape, like=tokens) if causal else None
 
     traced: dict[int, TracedLayer] = {}
     for i, steps in enumerate(model.encoder.steps(x, mask)):
-        if i in chosen:
+        if i in layer_indices:
             attention, n_heads = steps.attention, stack[i].attention.n_heads
-            numbers = range(n_heads) if heads is None else heads
-            kept = [index("head", head, n_heads) for head in numbers]
+            head_indices = [index("head", head, n_heads) for head in (range(n_heads) if heads is None else heads)]
             size = length(x)
             traced[i] = TracedLayer(
                 layer=i,
-                heads=tuple(kept),
-                query=attention.query[kept],
-                key=attention.key[kept],
-                value=attention.value[kept],
-                logits=attention.attended.logits[kept],
-                weights=attention.attended.weights[kept],
+                heads=tuple(head_indices),
+                query=attention.query[head_indices],
+                key=attention.key[head_indices],
+                value=attention.value[head_indices],
+                logits=attention.attended.logits[head_indices],
+                weights=attention.attended.weights[head_indices],
                 attention_change=length(attention.output) / size,
                 feed_forward_change=length(steps.feed_forward) / size,
                 change=length(steps.output - x) / size,
             )
-        if i == max(chosen, default=0):
+        if i == max(layer_indices, default=0):
             break
         x = steps.output
-    return [traced[i] for i in chosen]
+    return [traced[i] for i in layer_indices]
 
 
 def index(kind: str, i: int, n: int) -> int:
-    """A layer or a head counted from 0, where a negative one counts from the last.
+    """Return the index from 0 of a layer or head; a negative i counts from the last.
 
     Raises:
-        ParameterError: there is none of that number.
+        ParameterError: i is out of range.
     """
     if not -n <= i < n:
         raise ParameterError(f"{kind} must lie from 0 to {n - 1}, or from −{n} to −1, got {i}")
@@ -110,6 +109,6 @@ def index(kind: str, i: int, n: int) -> int:
 
 
 def length(x: Array) -> Array:
-    """‖x‖ of each row: [n, d_model] → [n]."""
+    """Return ‖x‖ of each row of x [n, d_model], as [n]."""
     xp = array_namespace(x)
     return xp.sqrt(xp.sum(x * x, axis=-1))

@@ -1,1 +1,1 @@
-"""A folder of weights → a model: BERT's family and GPT-2."""
+"""Models from folders of weights: the BERT family and GPT-2."""

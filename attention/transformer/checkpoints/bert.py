@@ -1,6 +1,6 @@
-"""The BERT family: where each of its models keeps its sizes and its tensors.
+"""The BERT family: the names under which each of its models stores sizes and tensors.
 
-They compute the same and differ in names alone, so a family member is a table of names.
+All members compute the same functions and differ only in names, so a member is a table of names.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from attention.transformer.stacks import Encoder
 
 @dataclass(frozen=True)
 class Names:
-    """What a model calls its fields in config.json, and its tensors in each layer.
+    """The names of a model's fields in config.json, and of its tensors.
 
     Attributes:
-        prefix: of all tensors, where the model was saved as a part of another.
-        d_model, d_ff, n_heads, n_layers, activation: the fields.
-        layer: what the names of the layers' tensors begin with, before the number.
-        query … feed_forward_norm: how they go on.
-        after_padding: position 0 has the row after the padding token's.
-        has_types: there are vectors for the two texts of a pair.
+        prefix: the prefix of all tensors if the model was saved as a part of another.
+        d_model, d_ff, n_heads, n_layers, activation: the names of fields.
+        layer: the beginning of the names of the layers' tensors, before the layer's number.
+        query … feed_forward_norm: the names of a layer's tensors after the number.
+        after_padding: whether position 0 has the row after the padding token's.
+        has_types: whether the model has vectors for the two texts of a pair.
     """
 
     prefix: str
@@ -79,10 +79,10 @@ FAMILY: Mapping[str, Names] = {
 
 
 def family_member(config: Config) -> Names:
-    """The names that a model uses.
+    """Return the names that a model uses.
 
     Raises:
-        UnsupportedModelError: another architecture or position type.
+        UnsupportedModelError: the architecture or the type of positions is not supported.
     """
     model_type = config.fields.get("model_type")
     if not isinstance(model_type, str) or model_type not in FAMILY:
@@ -95,11 +95,11 @@ def family_member(config: Config) -> Names:
 
 
 def bert_parameters(config: Config, tensors: Tensors) -> tuple[Embeddings, Encoder]:
-    """The embeddings and the encoder of a BERT-family model.
+    """Return the embeddings and the encoder of a model of the BERT family.
 
     Raises:
-        UnsupportedModelError: another architecture, position type or activation.
-        CheckpointError: a size or a tensor is missing or misshapen.
+        UnsupportedModelError: the architecture, the type of positions or the activation is not supported.
+        CheckpointError: a size or a tensor is missing, or a tensor has another shape.
     """
     names = family_member(config)
     tensors = tensors.without_prefix(names.prefix)
@@ -108,7 +108,7 @@ def bert_parameters(config: Config, tensors: Tensors) -> tuple[Embeddings, Encod
 
 
 def embeddings(config: Config, names: Names, tensors: Tensors) -> Embeddings:
-    """What the model makes of token ids."""
+    """Return the model's embeddings."""
     d_model = config.count(names.d_model)
     n_positions, n_vocabulary = config.count("max_position_embeddings"), config.count("vocab_size")
     table = tensors.take("embeddings.position_embeddings.weight", n_positions, d_model)
@@ -125,12 +125,13 @@ def embeddings(config: Config, names: Names, tensors: Tensors) -> Embeddings:
     )
 
 
-def layer(config: Config, names: Names, tensors: Tensors, at: str) -> EncoderLayer:
-    """The layer whose tensors' names begin with `at`."""
+def layer(config: Config, names: Names, tensors: Tensors, prefix: str) -> EncoderLayer:
+    """Return the layer whose tensors' names begin with `prefix`."""
     d_model, d_ff = config.count(names.d_model), config.count(names.d_ff)
     epsilon = config.number("layer_norm_eps", 1e-12)
     query, key, value, output = (
-        tensors.linear(f"{at}.{name}", d_model, d_model) for name in (names.query, names.key, names.value, names.output)
+        tensors.linear(f"{prefix}.{name}", d_model, d_model)
+        for name in (names.query, names.key, names.value, names.output)
     )
     return EncoderLayer(
         attention=Heads(
@@ -144,11 +145,11 @@ def layer(config: Config, names: Names, tensors: Tensors, at: str) -> EncoderLay
             b_V=value.bias,
             b_O=output.bias,
         ),
-        attention_residual=Residual(tensors.norm(f"{at}.{names.attention_norm}", d_model, epsilon)),
+        attention_residual=Residual(tensors.norm(f"{prefix}.{names.attention_norm}", d_model, epsilon)),
         feed_forward=FeedForward(
-            inner=tensors.linear(f"{at}.{names.inner}", d_model, d_ff),
-            outer=tensors.linear(f"{at}.{names.outer}", d_ff, d_model),
+            inner=tensors.linear(f"{prefix}.{names.inner}", d_model, d_ff),
+            outer=tensors.linear(f"{prefix}.{names.outer}", d_ff, d_model),
             activation=config.activation(names.activation),
         ),
-        feed_forward_residual=Residual(tensors.norm(f"{at}.{names.feed_forward_norm}", d_model, epsilon)),
+        feed_forward_residual=Residual(tensors.norm(f"{prefix}.{names.feed_forward_norm}", d_model, epsilon)),
     )

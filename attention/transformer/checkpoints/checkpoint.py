@@ -1,4 +1,4 @@
-"""A sentence encoder from a folder, as sentence-transformers keeps it."""
+"""A sentence encoder from a folder in the format of sentence-transformers."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from attention.transformer.checkpoints.config import CheckpointError, Config, Un
 from attention.transformer.checkpoints.tensors import Tensors
 from attention.transformer.sentence import POOLINGS, SentenceEncoder
 
-LIBRARY = "sentence_transformers."  # what its own modules are called by; another's Pooling may be anything
+LIBRARY = "sentence_transformers."  # the prefix of its own modules; a Pooling of another package may be anything
 LAST_LAYER = {"method": "forward", "method_output_name": "last_hidden_state"}
 # Arguments of the transformer, its tokenizer and its config, by the names of both generations.
 ARGUMENTS = (
     *("model_args", "tokenizer_args", "config_args"),
     *("model_kwargs", "processor_kwargs", "config_kwargs", "processing_kwargs"),
 )
-HARMLESS = {"add_pooling_layer"}  # what a transformer may be made with that its token vectors do not show
+HARMLESS = {"add_pooling_layer"}  # arguments that do not change the transformer's token vectors
 
 
 def modules(folder: Path) -> tuple[Path, tuple[str, ...], bool]:
-    """The folder of the transformer, the poolings after it, and whether embeddings are of length one.
+    """Return the folder of the transformer, the poolings after it, and whether embeddings have length one.
 
-    Without a modules.json, the folder is a bare transformer, and the mean of its tokens the embedding.
+    A folder without modules.json holds a transformer alone; the embedding is then the mean of its tokens.
 
     Raises:
         CheckpointError: modules.json is damaged.
@@ -34,13 +34,13 @@ def modules(folder: Path) -> tuple[Path, tuple[str, ...], bool]:
     path = folder / "modules.json"
     if not path.exists() and (folder / "config.json").exists():
         return folder, ("mean",), False
-    listed = listed_modules(folder)
+    listed = read_modules(folder)
     kinds = [kind.rpartition(".")[2] if kind.startswith(LIBRARY) else kind for kind, _ in listed]
     if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
         raise UnsupportedModelError(
             f"{path} must list Transformer, Pooling and perhaps Normalize, got {', '.join(kinds) or 'nothing'}"
         )
-    folders = [at for _, at in listed]
+    folders = [module_folder for _, module_folder in listed]
     for normalize in folders[2:]:
         config = Config.optional(normalize / "config.json")
         config.only("module_input_name", "sentence_embedding")
@@ -48,8 +48,8 @@ def modules(folder: Path) -> tuple[Path, tuple[str, ...], bool]:
     return folders[0], pooling_names(Config.read(folders[1] / "config.json")), "Normalize" in kinds
 
 
-def listed_modules(folder: Path) -> list[tuple[str, Path]]:
-    """What modules.json lists: the type of each module by its full name, and its folder.
+def read_modules(folder: Path) -> list[tuple[str, Path]]:
+    """Read modules.json: the full name of each module's type, and the module's folder.
 
     Raises:
         CheckpointError: the file is missing or damaged.
@@ -63,10 +63,11 @@ def listed_modules(folder: Path) -> list[tuple[str, Path]]:
 
 
 def check_transformer(config: Config) -> None:
-    """Refuse what sentence_bert_config.json may ask of the transformer that is not done here.
+    """Raise an error if sentence_bert_config.json needs a transformer that is not supported.
 
     Raises:
-        UnsupportedModelError: other outputs than the last layer's, limits of each purpose, or arguments of its own.
+        UnsupportedModelError: the file selects another output than the last layer's, sets limits for single purposes,
+            or has arguments that change the token vectors.
     """
     config.only("transformer_task", "feature-extraction")
     config.only("module_output_name", "token_embeddings")
@@ -82,10 +83,10 @@ def check_transformer(config: Config) -> None:
 
 
 def pooling_names(config: Config) -> tuple[str, ...]:
-    """The poolings that a module's config.json asks for, in its newer form or its older one.
+    """Return the poolings that a module's config.json names, in its newer or its older form.
 
     Raises:
-        UnsupportedModelError: one is not computed here, or prompts are to be left out of it.
+        UnsupportedModelError: a pooling is not supported, or the pooling has to leave out prompts.
     """
     config.only("include_prompt", True)
     chosen = config.fields.get("pooling_mode")
@@ -107,13 +108,13 @@ DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """What a folder holds, but for its tokenizer.
+    """The content of a checkpoint's folder, without its tokenizer.
 
     Attributes:
-        model: the parameters, NumPy arrays of float32; `mapped(torch.from_numpy, model)` takes them to torch.
-        max_tokens: how many tokens of a text count, the special ones included; cut off the rest.
-        prompts: texts by name that go in front of what is encoded.
-        default_prompt: the name of the one that goes in front of a text of no stated purpose; None for none.
+        model: the parameters, NumPy arrays of float32; `map_arrays(torch.from_numpy, model)` converts them to torch.
+        max_tokens: the largest number of tokens of a text, special tokens included; the caller cuts off the rest.
+        prompts: texts by name, which are put in front of a text before it is encoded.
+        default_prompt: the name of the prompt for a text without a stated purpose; None for no prompt.
     """
 
     model: SentenceEncoder
@@ -122,32 +123,32 @@ class Checkpoint:
     default_prompt: str | None
 
     def prompt(self, purpose: Literal["query", "document"]) -> str:
-        """The text to put in front of a query or a document; empty for most models."""
+        """Return the text to put in front of a query or a document; empty for most models."""
         names = ("query",) if purpose == "query" else DOCUMENT_PROMPTS
         return next((self.prompts[name] for name in names if name in self.prompts), "")
 
 
 def load(folder: Path, *, sha256: str | None = None) -> Checkpoint:
-    """The sentence encoder in a folder.
+    """Load the sentence encoder in a folder.
 
-    Read are modules.json, config.json, model.safetensors, the pooling's config.json, and, where they exist,
+    Required files are modules.json, config.json, model.safetensors and the pooling's config.json. Optional files are
     sentence_bert_config.json, config_sentence_transformers.json and tokenizer_config.json.
 
     Args:
         folder: the folder.
-        sha256: the checksum that model.safetensors must have; None to take any.
+        sha256: the checksum that model.safetensors must have; None to accept any.
 
     Raises:
         CheckpointError: a file, field or tensor is missing or wrong; the message names it.
-        UnsupportedModelError: the model is of another kind than is computed here; the message names what is.
+        UnsupportedModelError: the kind of model is not supported; the message names the supported ones.
     """
     transformer, poolings, unit_length = modules(folder)
     config, weights = Config.read(transformer / "config.json"), transformer / "model.safetensors"
     settings = Config.optional(folder / "config_sentence_transformers.json")
     family_member(config)  # before its weights are read, which may be large
     check_transformer(Config.optional(transformer / "sentence_bert_config.json"))
-    if not weights.exists() and (others := other_weights(transformer)):
-        raise UnsupportedModelError(f"the weights must be in {weights}, there is only {', '.join(others)}")
+    if not weights.exists() and (names := other_weights(transformer)):
+        raise UnsupportedModelError(f"the weights must be in {weights}, there is only {', '.join(names)}")
     tensors = Tensors.read(weights, sha256=sha256)
     embeddings, encoder = bert_parameters(config, tensors)
     prompts, default_prompt = prompts_of(settings)
@@ -160,25 +161,25 @@ def load(folder: Path, *, sha256: str | None = None) -> Checkpoint:
 
 
 def other_weights(transformer: Path) -> list[str]:
-    """The files in a folder that hold weights in a form that is not read here."""
+    """Return the names of the files with weights in a folder, in formats that are not supported."""
     suffixes = (".bin", ".h5", ".onnx", ".safetensors")
     return sorted(path.name for path in transformer.glob("*") if path.suffix in suffixes)
 
 
 def truncation(config: Config) -> int | None:
-    """How many numbers of an embedding the model was saved to give; None for all.
+    """Return the number of components to which the model truncates its embeddings; None for all.
 
     Raises:
-        CheckpointError: truncate_dim is no whole number from 1 on.
+        CheckpointError: truncate_dim is not a whole number from 1 on.
     """
     return None if config.fields.get("truncate_dim") is None else config.count("truncate_dim")
 
 
 def prompts_of(config: Config) -> tuple[Mapping[str, str], str | None]:
-    """The prompts by name, and the name of the one that is used by default.
+    """Return the prompts by name, and the name of the default prompt.
 
     Raises:
-        CheckpointError: they are not texts, or the default is none of them.
+        CheckpointError: a prompt is not a text, or the default is not among the prompts.
     """
     prompts, default = config.fields.get("prompts") or {}, config.fields.get("default_prompt_name")
     if not isinstance(prompts, dict) or not all(isinstance(text, str) for text in prompts.values()):
@@ -190,10 +191,10 @@ def prompts_of(config: Config) -> tuple[Mapping[str, str], str | None]:
 
 
 def token_limit(transformer: Path) -> int:
-    """How many tokens the model was meant to read: sentence-transformers' own limit, else the tokenizer's."""
-    own = Config.optional(transformer / "sentence_bert_config.json")
-    if own.fields.get("max_seq_length") is not None:
-        return own.count("max_seq_length")
+    """Return the largest number of tokens of a text: the limit of sentence-transformers, else the tokenizer's."""
+    settings = Config.optional(transformer / "sentence_bert_config.json")
+    if settings.fields.get("max_seq_length") is not None:
+        return settings.count("max_seq_length")
     tokenizer = Config.optional(transformer / "tokenizer_config.json")
-    # Without a limit, the tokenizer's is a very large number, which may be written as 1e30.
+    # A tokenizer without a limit has a very large number here, which may be written as 1e30.
     return int(tokenizer.number("model_max_length", 1e30))

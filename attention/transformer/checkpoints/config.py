@@ -1,4 +1,4 @@
-"""A checkpoint's JSON files, read with the care that files from elsewhere need."""
+"""The JSON files of a checkpoint, with every field checked: they come from outside."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from attention.errors import AttentionError
 
 
 class CheckpointError(AttentionError):
-    """A checkpoint that is missing, damaged, incomplete or not the one that was asked for."""
+    """Error for a checkpoint that is missing, damaged or incomplete, or has another checksum."""
 
 
 class UnsupportedModelError(CheckpointError):
-    """A sound checkpoint of a model that this core does not compute."""
+    """Error for an intact checkpoint of a model that this library does not compute."""
 
 
 ACTIVATION_NAMES: Mapping[str, str] = {
@@ -28,7 +28,7 @@ ACTIVATION_NAMES: Mapping[str, str] = {
     "silu": "silu",
     "swish": "silu",
 }
-"""What Hugging Face calls an activation, and what it is called here."""
+"""The activations by the names of Hugging Face, with the names that ACTIVATIONS has."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Config:
     """The fields of one JSON file.
 
     Attributes:
-        source: what an error calls it, such as the file.
-        fields: what it holds.
+        source: the name of the file in an error's message.
+        fields: the values by name.
     """
 
     source: str
@@ -45,10 +45,10 @@ class Config:
 
     @classmethod
     def read(cls, path: Path) -> Config:
-        """The JSON object in a file.
+        """Read the JSON object in a file.
 
         Raises:
-            CheckpointError: there is no such file, or something else in it.
+            CheckpointError: the file is missing, or does not hold a JSON object.
         """
         fields = read_json(path)
         if not isinstance(fields, dict):
@@ -57,14 +57,14 @@ class Config:
 
     @classmethod
     def optional(cls, path: Path) -> Config:
-        """The same, without any field where there is no such file."""
+        """Read the JSON object in a file; return a config without fields if the file is missing."""
         return cls.read(path) if path.exists() else cls(str(path), {})
 
     def count(self, name: str, *, least: int = 1) -> int:
-        """A field that must be a whole number, at least 1.
+        """Return a field that must be a whole number from `least` on.
 
         Raises:
-            CheckpointError: it is missing or something else.
+            CheckpointError: the field is missing or something else.
         """
         value = self.fields.get(name)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
@@ -72,10 +72,10 @@ class Config:
         return value
 
     def heads(self, name: str, d_model: int) -> int:
-        """A field that must be a number of heads, which divides d_model.
+        """Return a field that must be a number of heads, which divides d_model.
 
         Raises:
-            CheckpointError: it is missing or something else.
+            CheckpointError: the field is missing or something else.
         """
         n_heads = self.count(name)
         if d_model % n_heads:
@@ -83,10 +83,10 @@ class Config:
         return n_heads
 
     def number(self, name: str, otherwise: float) -> float:
-        """A field that must be a positive number.
+        """Return a field that must be a positive number; `otherwise` if it is missing.
 
         Raises:
-            CheckpointError: it is something else.
+            CheckpointError: the field is something else.
         """
         value = self.fields.get(name, otherwise)
         if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
@@ -94,10 +94,10 @@ class Config:
         return float(value)
 
     def activation(self, name: str) -> str:
-        """A field that must name an activation.
+        """Return the activation that a field names, by its name in ACTIVATIONS; "gelu" if the field is missing.
 
         Raises:
-            UnsupportedModelError: it names one that is not computed here.
+            UnsupportedModelError: the activation is not supported.
         """
         value = self.fields.get(name, "gelu")
         if value not in ACTIVATION_NAMES:
@@ -107,18 +107,14 @@ class Config:
         return ACTIVATION_NAMES[value]
 
     def only(self, name: str, supported: object) -> None:
-        """Refuse a field, where it is present, that is not `supported`.
-
-        Raises:
-            UnsupportedModelError: it is something else.
-        """
+        """Raise UnsupportedModelError if a field is present with a value other than `supported`."""
         value = self.fields.get(name, supported)
         if value != supported:
             raise UnsupportedModelError(f"{self.source}: {name} must be {supported!r}, got {value!r}")
 
 
 def read_json(path: Path) -> object:
-    """What a JSON file holds.
+    """Read a JSON file.
 
     Raises:
         CheckpointError: the file cannot be read, or is not JSON.

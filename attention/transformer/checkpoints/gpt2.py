@@ -16,31 +16,36 @@ from attention.transformer.stacks import Decoder, DecoderState
 
 @dataclass(frozen=True, eq=False)
 class GPT2:
-    """Token ids → the vectors that predict each next token: `vectors @ embeddings.tokens.T` are its logits.
+    """GPT-2's parameters: token ids → vectors that predict each next token.
+
+    The logits of the next token are `vectors @ embeddings.tokens.T`.
 
     Attributes:
         embeddings: token ids → vectors.
-        decoder: its layers, causal, without cross-attention.
+        decoder: the causal layers, without cross-attention.
     """
 
     embeddings: Embeddings
     decoder: Decoder
 
     def __call__(self, tokens: Array, mask: Array | None = None) -> Array:
-        """tokens [..., n] → [..., n, d_model]; the mask is bool, broadcasts to [..., n, n], for padding."""
+        """Return the vectors [..., n, d_model] of tokens [..., n].
+
+        The mask is for padding: bool, broadcasts to [..., n, n].
+        """
         return self.decoder(self.embeddings(tokens), mask=mask)
 
     def step(self, tokens: Array, state: DecoderState) -> tuple[Array, DecoderState]:
-        """The vectors of m further tokens [..., m], and the state with them; `decoder.start()` is the first."""
+        """Return the vectors of m further tokens [..., m], and the next state; the first state is `decoder.start()`."""
         return self.decoder.step(self.embeddings(tokens, start=state.length), state)
 
 
 def gpt2_parameters(config: Config, tensors: Tensors) -> GPT2:
-    """The parameters of a GPT-2 checkpoint, its output matrix left out.
+    """Return the parameters of a GPT-2 checkpoint, without the output matrix.
 
     Raises:
-        UnsupportedModelError: another architecture or attention.
-        CheckpointError: a size or a tensor is missing or misshapen.
+        UnsupportedModelError: the architecture or the kind of attention is not supported.
+        CheckpointError: a size or a tensor is missing, or a tensor has another shape.
     """
     if config.fields.get("model_type") != "gpt2":
         raise UnsupportedModelError(
@@ -62,11 +67,11 @@ def gpt2_parameters(config: Config, tensors: Tensors) -> GPT2:
     )
 
 
-def layer(config: Config, tensors: Tensors, at: str, d_model: int, epsilon: float) -> DecoderLayer:
-    """The layer whose tensors' names begin with `at`; GPT-2 stores every matrix as [d_in, d_out]."""
+def layer(config: Config, tensors: Tensors, prefix: str, d_model: int, epsilon: float) -> DecoderLayer:
+    """Return the layer whose tensors' names begin with `prefix`; GPT-2 stores every matrix as [d_in, d_out]."""
 
     def affine(name: str, d_in: int, d_out: int) -> tuple[Array, Array]:
-        return tensors.take(f"{at}.{name}.weight", d_in, d_out), tensors.take(f"{at}.{name}.bias", d_out)
+        return tensors.take(f"{prefix}.{name}.weight", d_in, d_out), tensors.take(f"{prefix}.{name}.bias", d_out)
 
     d_ff = config.count("n_inner") if config.fields.get("n_inner") is not None else 4 * d_model
     # The first matrix is W_Q, W_K and W_V side by side.
@@ -85,11 +90,11 @@ def layer(config: Config, tensors: Tensors, at: str, d_model: int, epsilon: floa
             b_V=biases[value],
             b_O=output_bias,
         ),
-        attention_residual=Residual(tensors.norm(f"{at}.ln_1", d_model, epsilon), norm_first=True),
+        attention_residual=Residual(tensors.norm(f"{prefix}.ln_1", d_model, epsilon), norm_first=True),
         feed_forward=FeedForward(
             inner=Linear(*affine("mlp.c_fc", d_model, d_ff)),
             outer=Linear(*affine("mlp.c_proj", d_ff, d_model)),
             activation=config.activation("activation_function"),
         ),
-        feed_forward_residual=Residual(tensors.norm(f"{at}.ln_2", d_model, epsilon), norm_first=True),
+        feed_forward_residual=Residual(tensors.norm(f"{prefix}.ln_2", d_model, epsilon), norm_first=True),
     )

@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Self
 
-from attention.transformer import Config, listed_modules, truncation
+from attention.transformer import Config, read_modules, truncation
 from service.encoding.errors import ModelUnusable
 from service.encoding.temperature import Similarity
 
@@ -65,7 +65,7 @@ def require_dense(directory: Path) -> None:
     model_type = settings.fields.get("model_type", "SentenceTransformer")
     if isinstance(model_type, str) and model_type in MODEL_TYPES:
         raise _refusal(directory, MODEL_TYPES[model_type], f"model_type is {model_type!r}")
-    for module in _module_types(listed_modules(directory)):
+    for module in _module_types(read_modules(directory)):
         for package, kind in PACKAGES.items():
             if module.startswith(package):
                 raise _refusal(directory, kind, f"it has the module {module.rpartition('.')[2]}")
