@@ -27,7 +27,7 @@ PATIENCE_SECONDS = 120
 
 
 def free_port() -> int:
-    """A port that nothing listens on: some builds share the network of their machine."""
+    """Return a port that nothing listens on: some builds share the network of their machine."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
@@ -52,7 +52,7 @@ def wait_until_ready(server: subprocess.Popen[bytes], url: str) -> None:
 
 
 def main() -> int:
-    """The rehearsal; the exit code of the service, which a stop by SIGTERM makes 0."""
+    """Rehearse, and return the exit code of the service; a stop by SIGTERM makes it 0."""
     sys.stdout.write(f"verified: {default_checkpoint()}\n")
     for package in (attention, service, softkv):  # the commands too, which the rehearsal does not all run
         compileall.compile_dir(package.__path__[0], quiet=1)
