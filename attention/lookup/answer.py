@@ -237,11 +237,15 @@ def select_head(
     logits = _logits(similarities, rows, evidence)
     if biased and evidence.log_partition is not None:
         head_log_parts = np.where(logits == 0, log_or_minus_inf(head_weights) + evidence.log_partition, 0.0)
-    best = select_top(similarities, 1, order).places[:1]
+    best_similarity: float | None = None
     if compute_similarities is None:
-        head_similarities, best_similarities = similarities[rows], similarities[best]
+        head_similarities = similarities[rows]
+        if len(similarities):
+            best_similarity = float(similarities.max())
     else:
-        head_similarities, best_similarities = compute_similarities(rows), compute_similarities(best)
+        head_similarities = compute_similarities(rows)
+        if len(similarities):
+            best_similarity = float(compute_similarities(select_top(similarities, 1, order).places[:1])[0])
     return Head(
         numbers=row_numbers if document_numbers is None else document_numbers,
         parts=row_numbers,
@@ -252,7 +256,7 @@ def select_head(
         matches=top.matches,
         complete=top.complete,
         heaviest=float(document_weights.max(initial=0.0)),
-        best_similarity=float(best_similarities[0]) if len(best) else None,
+        best_similarity=best_similarity,
     )
 
 

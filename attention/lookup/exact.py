@@ -76,7 +76,7 @@ def exact_sweep(view: AnyView, question: Question, temperatures: Sequence[float]
         documents=_document_count(shard),
         keys=shard.keys,
         grouping=shard.grouping,
-        order=shard.order(shard.rows),
+        order=shard.row_order,
     )
 
 
@@ -183,7 +183,7 @@ def _answer(shard: Shard, weighting: Weighting, output: F64 | None) -> Answer:
         document_weighting.distribution.weights,
         weighting.distribution.evidence,
         grouping=shard.grouping,
-        order=shard.order(shard.rows),
+        order=shard.row_order,
         compute_similarities=document_weighting.similarities.__getitem__ if weighting.in_logits else None,
         biased=weighting.biases is not None and not weighting.in_logits,
     )

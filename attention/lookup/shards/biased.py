@@ -1,4 +1,4 @@
-"""The rows of a view where what is compared are logits, s/T + bias: a scan adds the bias to every product."""
+"""A shard of rows that are compared by their logits, s/T + bias: a scan adds the bias to every product."""
 
 from __future__ import annotations
 
@@ -20,22 +20,26 @@ from attention.lookup.shards.scan_result import ScanRequest
 from attention.lookup.softmax.distribution import restore_evidence
 
 MAX_LOGIT, MIN_QUERY_LENGTH = 1e30, 1e-30
-"""What float32 adds with room to spare; and the least length of a query over its temperature, for it to have steps."""
+"""The largest logit that float32 adds safely; and the least length of a query over its temperature that has codes."""
 
 
-def restore_similarities(question: Question, found: Answer, keys: int) -> Answer:
-    """The answer to a question with a bias, of what logits answered, of so many rows that pass."""
+def restore_similarities(question: Question, answer: Answer, keys: int) -> Answer:
+    """Convert an answer in logits to the answer to a question with a bias.
+
+    Args:
+        keys: how many rows pass.
+    """
     temperature = question.temperature
     assert not isinstance(temperature, Auto)
     null = question.null_key(temperature, keys)
-    return replace(found, evidence=restore_evidence(found.evidence, null, temperature))
+    return replace(answer, evidence=restore_evidence(answer.evidence, null, temperature))
 
 
 class BiasedShard(LocalShard):
-    """The rows that a mask lets through, as questions of one bias and one temperature compare them.
+    """The rows that a mask lets through, for questions with one bias and one temperature.
 
-    A query over T and the bias at temperature 1 make the softmax that the query and the bias make at T. So everything
-    here is in logits: what a scan sums, lists and bounds, and what is looked up in float64; see `Question.in_logits`.
+    The softmax of q·k/T + bias at temperature 1 is that of the query and the bias at T. So everything in this class is
+    in logits: sums, lists and bounds of a scan, and similarities in float64; see `Question.in_logits`.
     """
 
     in_logits = True
@@ -47,7 +51,7 @@ class BiasedShard(LocalShard):
         self._addends, self._temperature = bias, temperature
 
     def fits(self, query: F64) -> bool:
-        """Whether a scan can hold the logits of its keys; at temperature 0 there are none."""
+        """See `Shard`; never at temperature 0, which has no logits."""
         if not (super().fits(query) and self._temperature > 0):
             return False
         length = 1.0 if self.facts.similarity == "cosine" else float(np.linalg.norm(query))
@@ -55,45 +59,50 @@ class BiasedShard(LocalShard):
         return length / self._temperature >= MIN_QUERY_LENGTH and reach <= MAX_LOGIT
 
     def scan_question(self, question: Question) -> Question:
-        """The question as it is asked of logits."""
+        """See `Shard`."""
         return question.in_logits(self.keys)
 
     def restore(self, question: Question, answer: Answer) -> Answer:
-        """The answer to a question, of what logits answered."""
+        """See `Shard`."""
         return restore_similarities(question, answer, self.keys)
 
     def raw(self, query: F64, places: I64) -> Callable[[Index], F64] | None:
-        """The similarities themselves of a query and of some of the rows at `places`."""
-        return lambda at: LocalShard.similarities_at(self, query[None], places[at], np.zeros(len(at), dtype=np.int64))
+        """See `Shard`."""
+
+        def compute(positions: Index) -> F64:
+            queries = np.zeros(len(positions), dtype=np.int64)
+            return LocalShard.similarities_at(self, query[None], places[positions], queries)
+
+        return compute
 
     def slack(self, query: F64) -> Slack:
-        """How far rounding in float64 can carry a logit."""
+        """See `Shard`."""
         return super().slack(query).in_logits(self._temperature, self._reach(query))
 
     def codes(self, request: ScanRequest) -> QueryCodes:
-        """The queries in codes, over the temperature."""
-        own = np.full(len(request.vectors), self._temperature)
-        return super().codes(replace(request, temperatures=own)).over(self._temperature)
+        """See `Shard`; the queries are divided by the temperature."""
+        temperatures = np.full(len(request.vectors), self._temperature)
+        return super().codes(replace(request, temperatures=temperatures)).over(self._temperature)
 
     def similarities_at(self, vectors: F64, places: I64, queries: I64) -> F64:
-        """float64[m]: the logit of query `queries[i]` with the row at `places[i]`."""
+        """See `Shard`; logits."""
         similarities = super().similarities_at(vectors, places, queries)
         return np.asarray(similarities / self._temperature + self._addends.at(self._rows, places))
 
     def alike(self, places: Index) -> bool:
-        """Whether the rows at `places`, ascending, hold copies of one key, and have one bias."""
+        """See `Shard`; True only if the rows have one bias, too."""
         biases = self._addends.at(self._rows, places)
         return bool((biases == biases[0]).all()) and super().alike(places)
 
     def digest(self, places: Index) -> bytes | None:
-        """Of the key and the bias that the rows at `places`, ascending, have in common; None where they have none."""
-        key = super().digest(places)
-        return None if key is None else key + (self._addends.at(self._rows, places[:1]) + 0.0).tobytes()
+        """Return the digest of the one key and bias of the rows at `places`, which ascend; None if several."""
+        key_digest = super().digest(places)
+        return None if key_digest is None else key_digest + (self._addends.at(self._rows, places[:1]) + 0.0).tobytes()
 
     def _widen_errors(self, errors: F64, thresholds: F64, starts: I64, similarities: F64) -> F64:
         return widen_for_addends(errors, thresholds, starts, similarities)
 
     def _reach(self, query: F64) -> float:
-        """At least the size of any similarity."""
+        """Return an upper bound on the absolute similarity of any row."""
         longest = float(np.linalg.norm(query)) * self.facts.key_norm * (1 + 1e-9)
         return 1.0 if self.facts.similarity == "cosine" else longest

@@ -14,7 +14,7 @@ from operator import add
 
 import numpy as np
 
-from attention.dtypes import F64, I64, Index
+from attention.dtypes import F64, I64, Bools, Index
 from attention.kernels import kernels
 from attention.lookup.answer import Answer
 from attention.lookup.bounds.similarities import Slack
@@ -30,8 +30,8 @@ from attention.lookup.shards.scan_result import ScanRequest, ScanResult, Sums, m
 from attention.lookup.shards.stored import StoredRows
 
 MERGED_LIST_FACTOR = 2
-"""So many times as many rows are listed as of one part: a sample says only about how many lie above a threshold, and
-parts are not to know less together than one would."""
+"""Lists are this many times as long as those of one shard. A sample tells only roughly how many rows lie above a
+threshold, and several shards must not know less than one would."""
 
 
 class MergedShards(StoredRows):
@@ -47,17 +47,22 @@ class MergedShards(StoredRows):
 
     def __init__(self, view: View, mask: Mask | None, shards: Sequence[LocalShard]) -> None:
         super().__init__(view, mask)
-        self._first = min(shards, key=lambda part: part.method == "exact")  # one with codes, if there is any
-        starts = accumulate((part.room for part in shards), initial=0)
-        self._parts = [(part, start) for part, start in zip(shards, starts, strict=False) if part.keys]
-        self._starts = np.array([start for _, start in self._parts], dtype=np.intp)
+        self._first = min(shards, key=lambda shard: shard.method == "exact")  # one with codes, if there is any
+        starts = accumulate((shard.room for shard in shards), initial=0)
+        self._shards = [(shard, start) for shard, start in zip(shards, starts, strict=False) if shard.keys]
+        self._starts = np.array([start for _, start in self._shards], dtype=np.intp)
         self.in_logits = self._first.in_logits
-        self.method = "exact" if all(part.method == "exact" for part in shards) else "quantised"
-        self.documents, self.keys = sum(part.documents for part in shards), sum(part.keys for part in shards)
-        self.beyond_memory = any(part.beyond_memory for part in shards)
+        self.method = "exact" if all(shard.method == "exact" for shard in shards) else "quantised"
+        self.documents, self.keys = sum(shard.documents for shard in shards), sum(shard.keys for shard in shards)
+        self.beyond_memory = any(shard.beyond_memory for shard in shards)
+
+    @property
+    def row_order(self) -> I64 | None:
+        """See `Shard`: the row numbers, because the runs' rows do not ascend together."""
+        return self.numbers(self.rows)
 
     def fits(self, query: F64) -> bool:
-        """See `Shard`: as for each of the parts, for all of them know how long a key is."""
+        """See `Shard`; the shards agree, because all know the largest key norm of the view."""
         return self._first.fits(query)
 
     def scan_question(self, question: Question) -> Question:
@@ -77,123 +82,132 @@ class MergedShards(StoredRows):
         return self._first.codes(request)
 
     def gather(self, request: ScanRequest) -> ScanResult:
-        """What all parts gathered. What they looked up is kept; what is missing is asked for."""
-        parts = [part for part, _ in self._parts]
-        sampling = ThresholdSample.of(
-            max(part.sample_stride for part in parts), self.facts.n, MERGED_LIST_FACTOR * request.listed
+        """See `Shard`."""
+        stride = max(shard.sample_stride for shard, _ in self._shards)
+        sampling = ThresholdSample.of(stride, self.facts.n, MERGED_LIST_FACTOR * request.listed)
+        samples = [shard.sample_similarities(request, sampling) for shard, _ in self._shards]
+        thresholds = merge_thresholds(samples, sampling.count)
+        results = [(shard.gather(request, thresholds), start) for shard, start in self._shards]
+        shifted = [replace(result, places=result.places + start) for result, start in results]
+        return merge_results(
+            shifted, request, self.documents, self.keys, partial(self.similarities_at, request.vectors)
         )
-        thresholds = merge_thresholds([part.sample_similarities(request, sampling) for part in parts], sampling.count)
-        found = [part.gather(request, thresholds) for part in parts]
-        placed = [
-            replace(each, places=each.places + start) for each, start in zip(found, self._starts.tolist(), strict=True)
-        ]
-        return merge_results(placed, request, self.documents, self.keys, partial(self.similarities_at, request.vectors))
 
     @property
     def value_residuals(self) -> Residuals:
-        """Of all parts' rows, see `LocalShard`."""
-        return reduce(add, [part.value_residuals for part, _ in self._parts])
+        """See `Shard`."""
+        return reduce(add, [shard.value_residuals for shard, _ in self._shards])
 
     def residuals_at(self, places: I64) -> Residuals:
-        """Of the rows at `places`."""
-        return reduce(add, [part.residuals_at(places[here] - start) for part, start, here in self._among(places)])
+        """See `Shard`."""
+        return reduce(add, [shard.residuals_at(local) for shard, local, _ in self._split(places)])
 
     def similarities_at(self, vectors: F64, places: I64, queries: I64) -> F64:
-        """float64[m]: the similarity of query `queries[i]` with the row at `places[i]`, copies of a row alike."""
-        found = np.empty(len(places))
-        for part, start, here in self._among(places):
-            found[here] = part.similarities_at(vectors, places[here] - start, queries[here])
-        return found
+        """See `Shard`."""
+        similarities = np.empty(len(places))
+        for shard, local, positions in self._split(places):
+            similarities[positions] = shard.similarities_at(vectors, local, queries[positions])
+        return similarities
 
     def raw(self, query: F64, places: I64) -> Callable[[Index], F64] | None:
-        """The similarities themselves of a query and of some of the rows at `places`, where others are compared."""
+        """See `Shard`."""
         if not self.in_logits:
             return None
 
-        def similarities(at: Index) -> F64:
-            found = np.empty(len(at))
-            for part, start, here in self._among(places[at]):
-                own = part.raw(query, places[at][here] - start)
-                assert own is not None
-                found[here] = own(np.arange(len(here)))
-            return found
+        def compute(selected: Index) -> F64:
+            similarities = np.empty(len(selected))
+            for shard, local, positions in self._split(places[selected]):
+                compute_local = shard.raw(query, local)
+                assert compute_local is not None
+                similarities[positions] = compute_local(np.arange(len(positions)))
+            return similarities
 
-        return similarities
+        return compute
 
     def add_values(self, places: I64, queries: I64, weights: F64, outputs: F64) -> None:
-        """outputs float64[q, d_v] [query] += weight·value, for every place, its query and its weight."""
-        for part, start, here in self._among(places):
-            part.add_values(places[here] - start, queries[here], weights[here], outputs)
+        """See `Shard`."""
+        for shard, local, positions in self._split(places):
+            shard.add_values(local, queries[positions], weights[positions], outputs)
 
     def numbers(self, places: Index) -> I64:
-        """The row numbers at `places`."""
-        found = np.empty(len(places), dtype=np.int64)
-        for part, start, here in self._among(places):
-            found[here] = part.numbers(places[here] - start)
-        return found
+        """See `Shard`."""
+        numbers = np.empty(len(places), dtype=np.int64)
+        for shard, local, positions in self._split(places):
+            numbers[positions] = shard.numbers(local)
+        return numbers
 
     def order(self, places: I64) -> I64:
-        """Rows that tie stand in the order of their numbers, in whichever part."""
+        """See `Shard`: rows that tie are in the order of their numbers, in all shards."""
         return self.numbers(places)
 
     def owners(self, places: Index) -> I64:
-        """The documents that the rows at `places` are keys of."""
-        found = np.empty(len(places), dtype=np.int64)
-        for part, start, here in self._among(places):
-            found[here] = part.owners(places[here] - start)
-        return found
+        """See `Shard`."""
+        owners = np.empty(len(places), dtype=np.int64)
+        for shard, local, positions in self._split(places):
+            owners[positions] = shard.owners(local)
+        return owners
 
     def key_counts(self, documents: I64) -> I64:
-        """int64[m]: how many rows each of the documents int64[m] has, in all parts."""
-        return reduce(np.add, [part.key_counts(documents) for part, _ in self._parts])
+        """See `Shard`."""
+        return reduce(np.add, [shard.key_counts(documents) for shard, _ in self._shards])
 
     def rows_of(self, documents: I64) -> I64:
-        """Where all rows of some documents, ascending, stand that pass."""
-        return np.concatenate([part.rows_of(documents) + start for part, start in self._parts])
+        """See `Shard`."""
+        return np.concatenate([shard.rows_of(documents) + start for shard, start in self._shards])
 
     def alike(self, places: Index) -> bool:
-        """Whether the rows at `places`, ascending, hold copies of one key: each part tells a digest of its own."""
-        digests = {part.digest(places[here] - start) for part, start, here in self._among(places)}
+        """See `Shard`; the shards' digests are compared."""
+        digests = {shard.digest(local) for shard, local, _ in self._split(places)}
         return None not in digests and len(digests) < 2
 
-    def _among(self, places: Index) -> Iterator[tuple[LocalShard, int, Index]]:
-        """Each part that has some of the places: where its own begin, and which of them these are, in their order."""
-        whose = np.searchsorted(self._starts, places, side="right") - 1
-        for index, (part, start) in enumerate(self._parts):
-            here = np.flatnonzero(whose == index)
-            if len(here):
-                yield part, start, here
+    def _split(self, places: Index) -> Iterator[tuple[LocalShard, Index, Index]]:
+        """Yield each shard that has any of the places, with these as places of its own, and their positions."""
+        shard_indices = np.searchsorted(self._starts, places, side="right") - 1
+        for index, (shard, start) in enumerate(self._shards):
+            positions = np.flatnonzero(shard_indices == index)
+            if len(positions):
+                yield shard, places[positions] - start, positions
 
 
 def merge_results(
-    found: Sequence[ScanResult], request: ScanRequest, documents: int, keys: int, looked_up: Callable[[I64, I64], F64]
+    results: Sequence[ScanResult],
+    request: ScanRequest,
+    documents: int,
+    keys: int,
+    compute_similarities: Callable[[I64, I64], F64],
 ) -> ScanResult:
-    """What all parts gathered. What they looked up is kept; what is missing is asked for.
+    """Merge the results of several shards into one, and look up candidates that no shard looked up but the merge needs.
 
-    A row that a part looked up stands in the list by what it is, not by what it was scanned at: also that is within the
-    error of what is scanned.
+    A candidate that a shard looked up is sorted by its exact similarity, not by the scanned one. The exact one is
+    within the error of the scan, too.
 
     Args:
-        found: at least one, whose places are those among the rows of all.
-        documents, keys: how many documents pass, and how many rows, of all parts.
-        looked_up: float64[m] of places int64[m] and queries int64[m]: the similarity of each with its query.
+        results: at least one, with places of the merged rows.
+        documents, keys: how many documents and how many rows pass in all shards.
+        compute_similarities: returns float64[m], the similarity of each of the places int64[m] with its query int64[m].
     """
-    none = np.zeros(len(request.ks))
-    inverse = np.ones(len(none)) if request.temperatures is None else 1 / np.maximum(request.temperatures, 1e-30)
-    totals = merge_sums([each.totals for each in found], inverse)
-    starts, places, similarities, known = _sort_candidates(found)
-    errors = np.array([each.errors for each in found])
-    errors = np.stack([errors[:, :, 0].max(0), errors[:, :, 1].sum(0), errors[:, :, 2].max(0)], axis=1)
-    weighty = _heavy_counts(similarities, starts, inverse, totals, request.temperatures is None)
-    best = np.array(request.ks)
-    candidates = Candidates(best, none, starts, places, similarities, totals.thresholds, errors[:, 0].copy())
-    counts = np.maximum(candidates.initial_counts(weighty, request.most), _known_counts(starts, known))
-    known_starts, first, whose = candidates.first_rows(counts)
-    missing = np.flatnonzero(~known[first])
-    similar = similarities[first]
+    inverse = np.ones(len(request.ks)) if request.temperatures is None else 1 / np.maximum(request.temperatures, 1e-30)
+    totals = merge_sums([result.totals for result in results], inverse)
+    starts, places, similarities, is_exact = _sort_candidates(results)
+    all_errors = np.array([result.errors for result in results])
+    errors = np.stack([all_errors[:, :, 0].max(0), all_errors[:, :, 1].sum(0), all_errors[:, :, 2].max(0)], axis=1)
+    heavy_counts = _heavy_counts(similarities, starts, inverse, totals, request.temperatures is None)
+    candidates = Candidates(
+        np.array(request.ks),
+        np.zeros(len(request.ks)),
+        starts,
+        places,
+        similarities,
+        totals.thresholds,
+        errors[:, 0].copy(),
+    )
+    counts = np.maximum(candidates.at_first(heavy_counts, request.most), _leading_counts(starts, is_exact))
+    known_starts, positions, queries = candidates.first(counts)
+    known = similarities[positions]
+    missing = np.flatnonzero(~is_exact[positions])
     if len(missing):
-        similar[missing] = looked_up(places[first[missing]], whose[missing])
-    histograms = [each.histogram for each in found if each.histogram is not None]
+        known[missing] = compute_similarities(places[positions[missing]], queries[missing])
+    histograms = [result.histogram for result in results if result.histogram is not None]
     return ScanResult(
         documents=documents,
         keys=keys,
@@ -204,58 +218,59 @@ def merge_results(
         places=places,
         similarities=similarities,
         known_starts=known_starts,
-        known=similar,
+        known=known,
         errors=errors,
         outputs=totals.outputs,
         value_errors=totals.value_errors,
-        bits=min(each.bits for each in found),
+        bits=min(result.bits for result in results),
         histogram=reduce(np.add, histograms) if histograms else None,
-        bin_widths=np.max([each.bin_widths for each in found], axis=0),
+        bin_widths=np.max([result.bin_widths for result in results], axis=0),
     )
 
 
-def candidate_similarities(gathered: ScanResult) -> F64:
-    """float64[m]: of the candidates that were looked up what they are, of the others what they were scanned at."""
-    found = gathered.similarities.copy()
-    for query in range(len(gathered.starts) - 1):
-        known, first = gathered.exact_similarities(query), gathered.starts[query]
-        found[first : first + len(known)] = known
-    return found
+def candidate_similarities(result: ScanResult) -> F64:
+    """Return float64[m], the similarities of the candidates: exact if they were looked up, else scanned."""
+    similarities = result.similarities.copy()
+    for query in range(len(result.starts) - 1):
+        exact, first = result.exact_similarities(query), result.starts[query]
+        similarities[first : first + len(exact)] = exact
+    return similarities
 
 
-def _sort_candidates(found: Sequence[ScanResult]) -> tuple[I64, I64, F64, np.ndarray]:
-    """All rows that the parts listed, each query's best first.
+def _sort_candidates(results: Sequence[ScanResult]) -> tuple[I64, I64, F64, Bools]:
+    """Return the candidates of all shards, each query's best first.
 
     Returns:
-        Where each query's begin int64[q + 1], places, similarities, and bool[m], which were looked up.
+        The start of each query int64[q + 1], the places, the similarities, and bool[m], True if exact.
     """
-    starts = np.sum([each.starts for each in found], axis=0)
+    starts = np.sum([result.starts for result in results], axis=0)
     places, similarities = np.empty(starts[-1], dtype=np.int64), np.empty(starts[-1])
-    known = np.empty(starts[-1], dtype=np.bool_)
-    listed = [candidate_similarities(each) for each in found]
+    is_exact = np.empty(starts[-1], dtype=np.bool_)
+    shard_similarities = [candidate_similarities(result) for result in results]
     for query in range(len(starts) - 1):
-        here = slice(starts[query], starts[query + 1])
-        runs = [slice(each.starts[query], each.starts[query + 1]) for each in found]
-        own = np.concatenate([similar[run] for similar, run in zip(listed, runs, strict=True)])
-        order = np.argsort(-own, kind="stable")
-        similarities[here] = own[order]
-        places[here] = np.concatenate([each.places[run] for each, run in zip(found, runs, strict=True)])[order]
-        told = [
-            np.arange(run.stop - run.start) < len(each.exact_similarities(query))
-            for each, run in zip(found, runs, strict=True)
-        ]
-        known[here] = np.concatenate(told)[order]
-    return starts, places, similarities, known
+        span = slice(starts[query], starts[query + 1])
+        runs = [slice(result.starts[query], result.starts[query + 1]) for result in results]
+        unsorted = np.concatenate([values[run] for values, run in zip(shard_similarities, runs, strict=True)])
+        order = np.argsort(-unsorted, kind="stable")
+        similarities[span] = unsorted[order]
+        places[span] = np.concatenate([result.places[run] for result, run in zip(results, runs, strict=True)])[order]
+        is_exact[span] = np.concatenate(
+            [
+                np.arange(run.stop - run.start) < len(result.exact_similarities(query))
+                for result, run in zip(results, runs, strict=True)
+            ]
+        )[order]
+    return starts, places, similarities, is_exact
 
 
-def _known_counts(starts: I64, known: np.ndarray) -> I64:
-    """int64[q]: how many of each query's first candidates were looked up, one after another."""
-    runs = zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True)
-    return np.array([int(np.append(known[first:last], False).argmin()) for first, last in runs], dtype=np.int64)
+def _leading_counts(starts: I64, is_exact: Bools) -> I64:
+    """Return int64[q], how many of each query's first candidates in a row are exact."""
+    spans = zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True)
+    return np.array([int(np.append(is_exact[first:last], False).argmin()) for first, last in spans], dtype=np.int64)
 
 
 def _heavy_counts(similarities: F64, starts: I64, inverse: F64, totals: Sums, histogram: bool) -> I64:
-    """int64[q], how many candidates of each query weigh much, see `heavy`; fewer where the scan was for a histogram."""
+    """Return int64[q], how many candidates to look up for their weight, see `count_heavy`; fewer for a histogram."""
     counts = np.empty(len(inverse), dtype=np.int64)
     squares = totals.sums[:, 2].copy()
     count_heavy(kernels(), similarities, starts, inverse, totals.levels, squares, 0, len(inverse), counts)

@@ -1,4 +1,4 @@
-"""Growing parts of a view: what answers first, and what is known of the rows that it has not read."""
+"""Prefixes: growing parts of a view that answer before the whole does, and a summary of the rows outside of them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from attention.lookup.question import Question
 from attention.lookup.shards.remote.summaries import is_summarised, summary_of
 
 MIN_SHARES = (1 / 16, 1 / 4)
-"""A part has at least so much of all rows, in whole blocks."""
+"""The least share of all rows in each prefix, which has whole blocks."""
+
 MAX_SHARE = 1 / 2
-"""A part that is larger is no faster than the whole by much."""
+"""The largest share; a larger prefix is hardly faster than the whole."""
+
 MIN_ROWS = 2**17
-"""Fewer are answered as a whole in a few milliseconds."""
+"""A view of fewer rows has no prefixes: the whole answers in a few milliseconds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,40 +28,40 @@ class Prefix:
     """Some blocks of a view.
 
     Attributes:
-        view: of these.
-        rest: of the others.
-        places: which segments of the whole they are.
-        summing: held by whoever sums keys of the whole up.
+        view: of these blocks.
+        rest: of the other blocks.
+        segments: the indices of these blocks among the segments of the whole view.
+        summing: the lock of the thread that sums keys, shared by all prefixes of the view.
     """
 
     view: View
     rest: View
-    places: tuple[int, ...]
+    segments: tuple[int, ...]
     summing: Lock
-    _kept: list[KeySummary] = field(default_factory=list, init=False, repr=False)
+    _summaries: list[KeySummary] = field(default_factory=list, init=False, repr=False)
 
     def restrict(self, question: Question) -> Question:
-        """A question to the whole as these blocks are asked: whatever bound is request, by no more than one reading.
+        """Return a question to the whole view as a question to these blocks, without `max_error`.
 
-        It must have no bias.
+        So it takes one reading at most. The question must have no bias.
         """
         mask = question.mask
         assert mask is None or isinstance(mask, Mask)
-        here = None if mask is None else Mask(self.view, tuple(mask.bits[place] for place in self.places))
-        return replace(question, mask=here, max_error=None)
+        restricted = None if mask is None else Mask(self.view, tuple(mask.bits[index] for index in self.segments))
+        return replace(question, mask=restricted, max_error=None)
 
     @property
     def is_known(self) -> bool:
-        """Whether the sums of the other rows' keys were made."""
-        return bool(self._kept) or is_summarised(self.rest)
+        """Whether the keys of the other blocks are summed."""
+        return bool(self._summaries) or is_summarised(self.rest)
 
     @property
     def is_due(self) -> bool:
-        """Whether they were not, and nobody is at it."""
+        """Whether they are not, and no thread is summing them."""
         return not self.is_known and not self.summing.locked()
 
     def sum_up(self) -> None:
-        """Make them, unless somebody is at it: every key of theirs is read, once for as long as its block is there."""
+        """Sum the keys of the other blocks, unless a thread is doing it; each key is read once in its block's life."""
         if self.summing.acquire(blocking=False):
             try:
                 self._sum_up()
@@ -67,55 +69,55 @@ class Prefix:
                 self.summing.release()
 
     def _sum_up(self) -> None:
-        if not self._kept:
-            self._kept.append(summary_of(self.rest))
+        if not self._summaries:
+            self._summaries.append(summary_of(self.rest))
 
     def summarise_rest(self) -> KeySummary:
-        """Of the other rows; as long as their sums are not made, how many they are and how long the longest is."""
-        if not self._kept and is_summarised(self.rest):
+        """Return the summary of the other blocks; before their keys are summed, only their counts and largest norms."""
+        if not self._summaries and is_summarised(self.rest):
             self._sum_up()
-        return self._kept[0] if self._kept else _bounded(self.rest)
+        return self._summaries[0] if self._summaries else _summarise_without_keys(self.rest)
 
 
-_grown: WeakKeyDictionary[View, tuple[Prefix, ...]] = WeakKeyDictionary()
+_prefixes: WeakKeyDictionary[View, tuple[Prefix, ...]] = WeakKeyDictionary()
 
 
 def view_prefixes(view: AnyView) -> tuple[Prefix, ...]:
-    """Parts of a view, each with more of it than the one before, the small blocks first; the same ones whenever asked.
+    """Return the prefixes of a view, each with more rows than the one before, small blocks first; always the same ones.
 
-    None where it has few rows, few blocks, or rows that lie elsewhere.
+    Empty if the view has few rows, few blocks, several parts, or remote rows.
     """
     if not isinstance(view, View) or view.parts or sum(segment.count for segment in view.segments) < MIN_ROWS:
         return ()
-    if view not in _grown:
-        _grown[view] = tuple(_cut(view))
-    return _grown[view]
+    if view not in _prefixes:
+        _prefixes[view] = tuple(_cut(view))
+    return _prefixes[view]
 
 
 def _cut(view: View) -> list[Prefix]:
     counts = np.array([segment.count for segment in view.segments])
     order = np.argsort(counts, kind="stable")
     shares = np.cumsum(counts[order]) / counts.sum()
-    found, summing = [], Lock()
+    prefixes, summing = [], Lock()
     for blocks in np.unique(np.searchsorted(shares, MIN_SHARES) + 1).tolist():
         if blocks < len(counts) and shares[blocks - 1] <= MAX_SHARE:
-            places = np.sort(order[:blocks]).tolist()
-            others = np.sort(order[blocks:]).tolist()
-            found.append(Prefix(_view_of(view, places), _view_of(view, others), tuple(places), summing))
-    return found
+            segments = np.sort(order[:blocks]).tolist()
+            rest = np.sort(order[blocks:]).tolist()
+            prefixes.append(Prefix(_view_of(view, segments), _view_of(view, rest), tuple(segments), summing))
+    return prefixes
 
 
-def _view_of(view: View, places: list[int]) -> View:
-    segments = tuple(view.segments[place] for place in places)
-    return View(view.similarity, segments, view.dimension, view.value_dimension)
+def _view_of(view: View, segments: list[int]) -> View:
+    chosen = tuple(view.segments[index] for index in segments)
+    return View(view.similarity, chosen, view.dimension, view.value_dimension)
 
 
-def _bounded(view: View) -> KeySummary:
-    """What is known without reading a key: sums that say nothing, and the lengths."""
-    nothing = KeySummary.empty(view.similarity, view.dimension or 0)
-    rows, width = sum(segment.count for segment in view.segments), nothing.total.size
+def _summarise_without_keys(view: View) -> KeySummary:
+    """Return the summary that is known before any key is read: infinite sums, the counts and the largest norms."""
+    empty = KeySummary.empty(view.similarity, view.dimension or 0)
+    rows, width = sum(segment.count for segment in view.segments), empty.total.size
     return replace(
-        nothing,
+        empty,
         n=rows,
         documents=view.documents,
         gram=np.broadcast_to(np.array(np.inf), (width, width)),

@@ -1,4 +1,4 @@
-"""One place where rows lie, as every path asks it: here, without codes, beside a bias, merged, or on other machines."""
+"""The protocol of a shard: a range of rows, in this process or in others, with codes or without, merged or biased."""
 
 from __future__ import annotations
 
@@ -48,6 +48,10 @@ class Shard(Protocol):
     @property
     def rows(self) -> I64:
         """int64[keys], the places of the passing rows; for remote rows only after `read_similarities`."""
+
+    @property
+    def row_order(self) -> I64 | None:
+        """int64[keys], the sort key of those `rows` that tie; None for the order in which they stand."""
 
     @property
     def grouping(self) -> DocumentGrouping | None:

@@ -1,4 +1,4 @@
-"""The rows of a view in this process, as the exact path reads them: each similarity in float64."""
+"""The half of a shard that the exact path uses: rows in this process, every similarity in float64."""
 
 from __future__ import annotations
 
@@ -38,12 +38,20 @@ class StoredRows:
     @cached_property
     def rows(self) -> I64:
         """See `Shard`; they ascend."""
+        segments, passing = self._view.segments, self._passing
+        if passing.n == sum(segment.count for segment in segments):
+            return np.arange(passing.n)
         starts, start = dict[int, int](), 0
-        for segment in self._view.segments:
+        for segment in segments:
             starts[id(segment)] = start
             start += segment.count
-        rows = [starts[id(tile.segment)] + tile.indices for tile in self._passing.tiles]
+        rows = [starts[id(tile.segment)] + tile.indices for tile in passing.tiles]
         return np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)
+
+    @property
+    def row_order(self) -> I64 | None:
+        """See `Shard`."""
+        return None
 
     @property
     def term_count(self) -> int:

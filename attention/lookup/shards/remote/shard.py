@@ -80,6 +80,11 @@ class RemoteShard(SimilarityShard):
         """See `Shard`; in the order of the hosts' replies, after `read_similarities`."""
         return self._numbers
 
+    @property
+    def row_order(self) -> I64 | None:
+        """See `Shard`: the row numbers."""
+        return self._numbers
+
     @cached_property
     def grouping(self) -> DocumentGrouping | None:
         """See `Shard`; after `read_similarities`."""
