@@ -27,7 +27,7 @@ The packages below, each with the file to begin with:
     shards      one protocol for rows in memory, without codes, beside a bias, or on other machines: `shard.py`
 
 `temperature_sweep.py` answers at many temperatures from one scan. `coverage.py` bounds what missing rows could weigh.
-`inspection.py` shows the weight of each row, for tests and `benchmarks/certificates.py`.
+`weights_of` returns the weight of each row, for tests and `benchmarks/certificates.py`.
 """
 
 from __future__ import annotations
