@@ -1,15 +1,8 @@
-/** What can go wrong: no service answered, or it refused. Each error carries what the service said of it. */
+/** Errors: no service answered, or it refused the request. Each error has the details of the service's answer. */
 
-import type { SchemaFieldProblem, SchemaProblemCode } from "./generated/api.ts";
-import type { Report } from "./calls/report.ts";
+import type { Code, Flaw, UploadReport } from "./types.ts";
 
-/** What went wrong in one stable word; docs/errors.md has all of them, and what to do. */
-export type Code = SchemaProblemCode;
-
-/** One thing that is wrong with a request: a JSON pointer (RFC 6901) into its body, empty for the whole, and what. */
-export type Flaw = SchemaFieldProblem;
-
-/** What is known of an error besides its sentence. */
+/** The details of an error besides its sentence. */
 export interface Circumstances {
   readonly code?: Code | undefined;
   readonly errors?: readonly Flaw[] | undefined;
@@ -19,38 +12,38 @@ export interface Circumstances {
   readonly cause?: unknown;
 }
 
-/** Whatever this client throws, but for the reason of an AbortSignal, which is thrown as it is. */
+/** The base of all errors of this client. Only the reason of an AbortSignal is thrown unchanged instead. */
 export class SoftkvError extends Error {
   override name = "SoftkvError";
-  /** What was wanted, what came and what to do, in a sentence; `message` has the further flaws below it. */
+  /** The expectation, the actual content and the remedy, in a sentence; `message` adds further flaws below it. */
   readonly detail: string;
-  /** What went wrong in one stable word, for programs; undefined where no service said one. */
+  /** The kind of error in one stable word, for programs; undefined if no service sent one. */
   readonly code: Code | undefined;
-  /** Every flaw of a request that was refused for its content. */
+  /** Every flaw of a request whose content is invalid. */
   readonly errors: readonly Flaw[];
-  /** Of HTTP; undefined where no service answered. */
+  /** The HTTP status; undefined if no service answered. */
   readonly status: number | undefined;
-  /** The request's name, which the service's log has in every line; undefined where none was sent. */
+  /** The id of the request, in every line of the service's log; undefined if no request was sent. */
   readonly requestId: string | undefined;
-  /** After how many seconds the service asked to be called again; undefined where it did not. */
+  /** The seconds after which the service allows another try; undefined if it named none. */
   readonly retryAfter: number | undefined;
-  /** The report of an upload that this ended, for `resume`. */
-  report: Report | undefined = undefined;
+  /** The report of an upload that this error ended, for `resume`. */
+  report: UploadReport | undefined = undefined;
 
-  constructor(detail: string, known: Circumstances = {}) {
-    const { errors = [], cause } = known;
-    const more = errors.filter((flaw) => !detail.includes(flaw.detail));
-    const lines = more.map((flaw) => `  ${flaw.pointer || "/"}: ${flaw.detail}`);
+  constructor(detail: string, details: Circumstances = {}) {
+    const { errors = [], cause } = details;
+    const others = errors.filter((flaw) => !detail.includes(flaw.detail));
+    const lines = others.map((flaw) => `  ${flaw.pointer || "/"}: ${flaw.detail}`);
     super([detail, ...lines].join("\n"), cause === undefined ? {} : { cause });
     this.detail = detail;
-    this.code = known.code;
+    this.code = details.code;
     this.errors = errors;
-    this.status = known.status;
-    this.requestId = known.requestId;
-    this.retryAfter = known.retryAfter;
+    this.status = details.status;
+    this.requestId = details.requestId;
+    this.retryAfter = details.retryAfter;
   }
 
-  /** Whether the same request may succeed a moment later, without anybody having done anything. */
+  /** Whether the same request may succeed a moment later without any other change. */
   get again(): boolean {
     return false;
   }
@@ -59,11 +52,11 @@ export class SoftkvError extends Error {
 /** No service answered. */
 export class Unreachable extends SoftkvError {
   override name = "Unreachable";
-  /** Whether the service may have received the request, and done what it asks. */
+  /** Whether the service may have received and executed the request. */
   readonly sent: boolean;
 
-  constructor(detail: string, sent: boolean, known: Circumstances = {}) {
-    super(detail, known);
+  constructor(detail: string, sent: boolean, details: Circumstances = {}) {
+    super(detail, details);
     this.sent = sent;
   }
 
@@ -77,7 +70,7 @@ export class TimedOut extends Unreachable {
   override name = "TimedOut";
 }
 
-/** The service answered, and not with what was asked for; the classes below say why. */
+/** The service refused the request; the classes below name the reason. */
 export class Refused extends SoftkvError {
   override name = "Refused";
 
@@ -86,47 +79,47 @@ export class Refused extends SoftkvError {
   }
 }
 
-/** The content is wrong (422); `errors` says where. Thrown before anything is sent where the client can see it. */
+/** The content is invalid (422); `errors` has the positions. The client throws it before sending if it can. */
 export class Invalid extends Refused {
   override name = "Invalid";
 }
 
-/** There is no such collection, document, model or call (404). */
+/** The collection, document, model or call does not exist (404). */
 export class NotFound extends Refused {
   override name = "NotFound";
 }
 
-/** What is there already is in the way (409). */
+/** The request conflicts with stored data (409). */
 export class Conflict extends Refused {
   override name = "Conflict";
 }
 
-/** The service wants a key, or does not know this one (401). */
+/** The key is missing or unknown (401). */
 export class KeyRefused extends Refused {
   override name = "KeyRefused";
 }
 
-/** This key may not do that (403). */
+/** The key does not allow the call (403). */
 export class Forbidden extends Refused {
   override name = "Forbidden";
 }
 
-/** More than one request may bring (413). */
+/** The request exceeds a limit of the service (413). */
 export class TooLarge extends Refused {
   override name = "TooLarge";
 }
 
-/** More requests are under way than the service takes at once (429). */
+/** The service has its maximum of calls in progress (429). */
 export class Busy extends Refused {
   override name = "Busy";
 }
 
-/** The service cannot answer this now: it loads, stops, or found something damaged (502, 503, 504). */
+/** The service cannot answer now: it is loading or shutting down, or its data is damaged (502, 503, 504). */
 export class Unavailable extends Refused {
   override name = "Unavailable";
 }
 
-/** The service was installed without what this needs (501). */
+/** The service was installed without a library that the call needs (501). */
 export class Unsupported extends Refused {
   override name = "Unsupported";
 }
@@ -136,12 +129,12 @@ export class StorageFull extends Refused {
   override name = "StorageFull";
 }
 
-/** An error of the service's own (500): its log has the cause under the `requestId`. */
+/** The service itself failed (500): its log has the cause under the `requestId`. */
 export class ServiceFailed extends Refused {
   override name = "ServiceFailed";
 }
 
-/** Which error a status is. */
+/** The error class of each status. */
 export const OF_STATUS: Readonly<Record<number, typeof Refused>> = {
   401: KeyRefused,
   403: Forbidden,
@@ -158,7 +151,7 @@ export const OF_STATUS: Readonly<Record<number, typeof Refused>> = {
   507: StorageFull,
 };
 
-/** The codes of which docs/errors.md says "again": nothing was done, and a moment later it may be. */
+/** The codes marked "again" in docs/errors.md: nothing was done, and a later try may succeed. */
 const REPEATABLE: ReadonlySet<string> = /* @__PURE__ */ new Set<Code | "rate_limit_exceeded">([
   "collection_loading",
   "connections_full",
@@ -170,12 +163,12 @@ const REPEATABLE: ReadonlySet<string> = /* @__PURE__ */ new Set<Code | "rate_lim
   "out_of_descriptors",
   "out_of_memory",
   "queue_full",
-  "rate_limit_exceeded", // queue_full, as OpenAI's calls say it
+  "rate_limit_exceeded", // queue_full, in the form of OpenAI's calls
   "rooms_full",
   "shards_missing",
   "stopping",
   "store_unavailable",
   "too_slow",
 ]);
-/** What a proxy in front of the service answers in its own words. */
+/** The statuses of a proxy in front of the service. */
 const OF_GATEWAYS: readonly number[] = [429, 502, 503, 504];

@@ -55,13 +55,13 @@ export {
   Unreachable,
   Unsupported,
 } from "./errors.ts";
-export type { Circumstances, Code, Flaw } from "./errors.ts";
+export type { Circumstances } from "./errors.ts";
+export type { Code, Flaw, Refusal, UploadReport } from "./types.ts";
 export type { Told } from "./wire/events.ts";
 export { F, and, not, or } from "./filters.ts";
 export type { Filter } from "./filters.ts";
 export { Pages } from "./pages.ts";
 export { Report } from "./calls/report.ts";
-export type { Refusal } from "./calls/report.ts";
 export type { Fetch, How } from "./wire/sending.ts";
 export type { Decoded, Lab, Rooms } from "./calls/teaching.ts";
 export type { OnConflict, UploadOptions } from "./calls/upload.ts";

@@ -14,8 +14,9 @@ import type {
   SchemaSweepRequest,
 } from "../generated/api.ts";
 import { ofProblem } from "../problems.ts";
+import type { Reply } from "../types.ts";
 import { events } from "../wire/events.ts";
-import type { How, Reply, Sender } from "../wire/sending.ts";
+import type { How, Sender } from "../wire/sending.ts";
 import { FORMAT, outgoing } from "../wire/vectors.ts";
 import type { Vector } from "../wire/vectors.ts";
 

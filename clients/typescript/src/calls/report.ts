@@ -1,41 +1,31 @@
-/** What became of rows that were written in parts. */
+/** The report of an upload: the result of rows that are written in parts. */
 
 import { Invalid } from "../errors.ts";
-import type { Flaw } from "../errors.ts";
+import type { Flaw, Refusal, UploadReport } from "../types.ts";
 import { newId } from "../wire/sending.ts";
 
-/** A row that was not written. */
-export interface Refusal {
-  /** Its place among the rows that were given, from 0. */
-  readonly row: number;
-  /** Its document's; undefined where it has none. */
-  readonly id: string | undefined;
-  readonly detail: string;
-  readonly errors: readonly Flaw[];
-}
-
 /**
- * What became of the rows; given to `upsert` as `resume`, it says where to go on, and is filled further.
+ * The result of an upload. As `resume` of another `upsert`, it says where that begins, and grows further.
  *
- * It can be kept as JSON: `Object.assign(new Report(), JSON.parse(kept))`.
+ * It can be stored as JSON: `Object.assign(new Report(), JSON.parse(stored))`.
  */
-export class Report {
-  /** How many were read. */
+export class Report implements UploadReport {
+  /** The number of rows read. */
   rows = 0;
-  /** Of how many, from the first on, the service has said what became of them. */
+  /** The number of rows, from the first on, whose result the service has reported. */
   acknowledged = 0;
-  /** How many of these were written. */
+  /** The number of these rows that were written. */
   upserted = 0;
-  /** Ids that were taken, with `onConflict: "skip"`. */
+  /** Existing ids, whose rows were skipped, with `onConflict: "skip"`. */
   skipped: string[] = [];
-  /** Ids of documents with a text that is longer than the encoder reads, and was cut. */
+  /** Ids of documents whose text is longer than the encoder reads, and was cut. */
   truncated: string[] = [];
   /** The rows that were not written, each with the reason, in their order. */
   refused: Refusal[] = [];
-  /** Names the upload, so that no part of it is done twice. */
+  /** The name of the upload, so that no part of it is done twice. */
   id = newId(8);
 
-  /** Throw Invalid where a row was refused; else the report itself. */
+  /** Throw Invalid if a row was refused; otherwise return the report. */
   throwForRefused(): this {
     const errors = this.refused.map(({ row, detail }) => ({ pointer: `/${row}`, detail }));
     const [first] = errors;
@@ -44,7 +34,7 @@ export class Report {
   }
 }
 
-/** The refusal of a row for these flaws; its detail names the field of the first. */
+/** Return the refusal of a row for these flaws; its detail names the field of the first flaw. */
 export function refusalOf(row: number, id: unknown, errors: readonly Flaw[]): Refusal {
   const { pointer = "", detail = "" } = errors[0] ?? {};
   const isNamed = detail.includes(pointer.slice(pointer.lastIndexOf("/") + 1));

@@ -4,12 +4,12 @@ import { JSON_TYPE, Written, json } from "../wire/body.ts";
 import { encoded } from "./documents.ts";
 import type { DocumentInput } from "./documents.ts";
 import { Invalid, SoftkvError, TooLarge } from "../errors.ts";
-import type { Flaw } from "../errors.ts";
 import type { SchemaUploadBatch, SchemaUploadEnd, SchemaUploadLine, SchemaUpserted } from "../generated/api.ts";
 import { flawed, foreign, ofProblem } from "../problems.ts";
 import { Report, refusalOf } from "./report.ts";
+import type { Flaw, Reply } from "../types.ts";
 import { WRITE_MS } from "../wire/sending.ts";
-import type { Call, How, Reply, Sender } from "../wire/sending.ts";
+import type { Call, How, Sender } from "../wire/sending.ts";
 
 /** What becomes of a row whose id is taken: it replaces what is there, is skipped, or everything fails. */
 export type OnConflict = "replace" | "skip" | "fail";

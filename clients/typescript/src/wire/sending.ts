@@ -6,6 +6,7 @@ import type { SchemaLimits, SchemaServiceAnswer } from "../generated/api.ts";
 import { flawed, foreign, refusal } from "../problems.ts";
 import { pause, waitBefore } from "./retrying.ts";
 import { authorization } from "./settings.ts";
+import type { Reply } from "../types.ts";
 import { VERSION } from "../version.ts";
 
 /** How a call is sent; what is left out is the client's choice. */
@@ -39,16 +40,6 @@ export interface Call<T> {
   readonly expected?: number | undefined;
   /** Milliseconds, unless the client was told otherwise. */
   readonly limit?: number | undefined;
-}
-
-/** What a service answered, before it is read. */
-export interface Reply {
-  readonly url: string;
-  readonly status: number;
-  readonly type: string | undefined;
-  readonly text: string;
-  readonly requestId: string;
-  readonly retryAfter: number | undefined;
 }
 
 /** Any function that does as the platform's `fetch`. */
