@@ -102,6 +102,10 @@ def test_every_page_is_found_from_the_readme():
     assert [name for name in DOCS if not linked & {name, name.removeprefix("docs/")}] == []
 
 
+def test_the_map_of_the_code_is_short():
+    assert len(Page("ARCHITECTURE.md").text.splitlines()) <= 120
+
+
 def test_every_invariant_names_checks_that_exist():
     rows = re.findall(r"^\| .+ \| (`.+`) \|$", Page("docs/invariants.md").text, re.MULTILINE)
     assert len(rows) > 50
