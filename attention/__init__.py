@@ -5,12 +5,12 @@
     attended = attend(query, key, value, temperature=0.05, null=0.3)
     attended.output, attended.weights, attended.null_weight
 
-NumPy in, NumPy out; torch in, torch out, with gradients and on its device. Nothing here knows of HTTP,
-text or a database. `definition.py` is the place to start reading.
+Results are arrays of the library of the arguments: NumPy, or torch, with gradients and on its device. This package
+does not depend on HTTP, text or a database. Start reading in `definition.py`.
 
-The names that similarities and normalisers go by are the keys of SIMILARITIES and NORMALISERS, and
-`check_temperature` says what a temperature may be, wherever softkv takes one. `partial`, `merge` and
-`filtered` are for those who use this as a library: softkv itself calls none of them.
+The names of similarities and normalisers are the keys of SIMILARITIES and NORMALISERS. `check_temperature` defines
+the valid temperatures for all of softkv. `partial`, `merge` and `filtered` are for users of the library: softkv itself
+does not call them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The array namespace, NumPy or torch through the array-API standard, and what every array must be."""
+"""Arrays of NumPy or torch, through the array-API standard: their namespace, and checks of types and shapes."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ Array: TypeAlias = Any
 Shape: TypeAlias = tuple[int, ...]
 
 BLOCK = 512
-"""The terms that a float32 product may add up one after the other and keep its sixth digit."""
+"""A float32 product can add up this many terms one after the other without losing its sixth digit."""
 
 
-def as_array(name: str, given: Array | None) -> Array | None:
-    """A list of numbers, or of lists, as a NumPy array; anything else as it is.
+def as_array(name: str, argument: Array | None) -> Array | None:
+    """Return a list of numbers, or of lists, as a NumPy array, and any other argument unchanged.
 
     Raises:
-        ShapeError: its lists differ in length.
+        ShapeError: the lists differ in length.
     """
-    if not isinstance(given, list | tuple):
-        return given
+    if not isinstance(argument, list | tuple):
+        return argument
     try:
-        return np.asarray(given)
+        return np.asarray(argument)
     except ValueError:
         raise ShapeError(f"{name} must have rows of one length: it holds lists of several") from None
 
 
 def namespace(**arrays: Array | None) -> ModuleType:
-    """The array-API namespace that the named arrays share; a None among them is left out.
+    """Return the array-API namespace that the named arrays share; None is ignored.
 
     Raises:
-        ParameterError: something is not an array, or NumPy and torch are mixed.
+        ParameterError: an argument is not an array, or NumPy and torch are mixed.
     """
-    given = {name: array for name, array in arrays.items() if array is not None}
-    for name, array in given.items():
+    present = {name: array for name, array in arrays.items() if array is not None}
+    for name, array in present.items():
         if not is_array_api_obj(array):
             raise ParameterError(
                 f"{name} must be a NumPy array or a torch tensor, got {type(array).__name__}: "
                 f"wrap it, for instance numpy.asarray({name})"
             )
     try:
-        xp: ModuleType = array_namespace(*given.values())
+        xp: ModuleType = array_namespace(*present.values())
     except TypeError as error:
-        kinds = ", ".join(f"{name} a {type(array).__name__}" for name, array in given.items())
+        kinds = ", ".join(f"{name} a {type(array).__name__}" for name, array in present.items())
         raise ParameterError(
             f"all arrays of a call must come from one library, got {kinds}: convert them first"
         ) from error
@@ -59,11 +59,12 @@ def namespace(**arrays: Array | None) -> ModuleType:
 
 
 def attendable(query: Array, key: Array, value: Array) -> tuple[Array, Array, Array, Array]:
-    """Query, key and value in the type to compute in, float32 at least, and the type they came in.
+    """Return query, key and value in the type to compute in, float32 or wider, and the type of the result.
 
     Raises:
         ParameterError: they are not real arrays of one library.
-        ShapeError: they are not rows of vectors, keys and values are not pairs, or leading dimensions clash.
+        ShapeError: they are not rows of vectors, keys and values differ in number, or leading dimensions do not
+            broadcast.
     """
     query, key, value = as_array("query", query), as_array("key", key), as_array("value", value)
     if query is None or key is None or value is None:
@@ -80,10 +81,10 @@ def attendable(query: Array, key: Array, value: Array) -> tuple[Array, Array, Ar
 
 
 def floating(xp: ModuleType, **arrays: Array) -> tuple[Array, ...]:
-    """The named arrays as floating point: integers become the library's default float.
+    """Return the named arrays as floating point; integers become the library's default float.
 
     Raises:
-        ParameterError: an array is boolean, complex or not of numbers.
+        ParameterError: an array is boolean or complex, or does not hold numbers.
     """
     default = xp.__array_namespace_info__().default_dtypes()["real floating"]
     for name, array in arrays.items():
@@ -97,16 +98,16 @@ def floating(xp: ModuleType, **arrays: Array) -> tuple[Array, ...]:
 
 
 def promote(xp: ModuleType, *arrays: Array) -> tuple[Array, ...]:
-    """The arrays in the widest floating type among them, float32 at least."""
+    """Return the arrays in the widest floating type among them and float32."""
     working = reduce(xp.result_type, (array.dtype for array in arrays), xp.float32)
     return tuple(xp.astype(array, working, copy=False) for array in arrays)
 
 
 def matrices(**arrays: Array) -> None:
-    """Refuse arrays that are not rows of vectors [..., rows, width], or whose leading dimensions clash.
+    """Check that the named arrays are rows of vectors [..., rows, width].
 
     Raises:
-        ShapeError: an array has fewer than two dimensions, or the leading ones do not broadcast.
+        ShapeError: an array has fewer than two dimensions, or the leading dimensions do not broadcast.
     """
     for name, array in arrays.items():
         if array.ndim < 2:
@@ -122,25 +123,29 @@ def matrices(**arrays: Array) -> None:
 
 
 def broadcast_onto(name: str, array: Array, onto: Shape, axes: tuple[str, ...]) -> Shape:
-    """The shape of an array broadcast with `onto`, whose last axes, called `axes`, must not stretch.
+    """Return the shape of an array broadcast with the shape `onto`, whose last axes must keep their sizes.
+
+    Args:
+        name: the array's name, for an error's message.
+        axes: the names of the last axes of `onto`, for the same.
 
     Raises:
-        ShapeError: the shapes do not broadcast, or one of `axes` would be stretched.
+        ShapeError: the shapes do not broadcast, or one of the last axes would change.
     """
     try:
         shape = np.broadcast_shapes(tuple(array.shape), onto)
     except ValueError:
         shape = ()
     if shape[-len(axes) :] != onto[-len(axes) :]:
-        wanted = ", ".join(f"{axis} = {size}" for axis, size in zip(axes, onto[-len(axes) :], strict=True))
+        sizes = ", ".join(f"{axis} = {size}" for axis, size in zip(axes, onto[-len(axes) :], strict=True))
         raise ShapeError(
-            f"{name} must broadcast to [..., {', '.join(axes)}] with {wanted}, got shape {tuple(array.shape)}"
+            f"{name} must broadcast to [..., {', '.join(axes)}] with {sizes}, got shape {tuple(array.shape)}"
         )
     return shape
 
 
 def largest(array: Array) -> Array:
-    """The largest entry of each row, outside the gradient: [..., n] → [..., 1]; −∞ where n = 0."""
+    """Return the largest entry of each row of [..., n] as [..., 1], without its gradient; −∞ if n = 0."""
     xp = array_namespace(array)
     if array.shape[-1] == 0:
         return xp.full((*array.shape[:-1], 1), -math.inf, dtype=array.dtype, device=device(array))
@@ -148,20 +153,20 @@ def largest(array: Array) -> Array:
 
 
 def finite_or_zero(array: Array) -> Array:
-    """The array with 0 in place of −∞, which may then be subtracted from −∞."""
+    """Return the array with 0 in place of −∞, so that it can be subtracted from −∞ without NaN."""
     return array_namespace(array).where(array == -math.inf, 0.0, array)
 
 
 def detach(array: Array) -> Array:
-    """The same numbers, outside the gradient."""
+    """Return the array without its gradient."""
     return array.detach() if is_torch_array(array) else array
 
 
 def blend(weights: Array, value: Array) -> Array:
-    """weights [..., m, n] @ value [..., n, d_v] → [..., m, d_v], to the last digits for any n.
+    """Return weights [..., m, n] @ value [..., n, d_v] as [..., m, d_v], accurate to the last digits for any n.
 
-    A plain product in float32 is off by a percent after a million terms, so blocks are summed, and then
-    their sums.
+    A plain product in float32 has an error of one percent after a million terms. So blocks are summed first, and then
+    their sums in float64.
     """
     matrices(weights=weights, value=value)
     xp = array_namespace(weights, value)

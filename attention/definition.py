@@ -5,8 +5,8 @@
     weights = normaliser(logits)
     output  = weights @ value
 
-Cold, it is a lookup: the best match alone. Hot, it is an average over all there is. Between the two,
-every value counts for as much as its key resembles the query.
+At low temperatures it is a lookup, which returns the best match alone. At high temperatures it is an average over all
+values. Between the two, every value counts for as much as its key resembles the query.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from attention.similarity import Similarity
 
 
 class Attended(NamedTuple):
-    """What attention gives, in the library of its arguments.
+    """The result of attention, in the array library of its arguments.
 
     Attributes:
-        output: [..., m, d_v] the weighted sum of the values.
-        weights: [..., m, n] how much each query rests on each key; with the null weight, each row sums
-            to one, or to zero where every key is masked and there is no null key.
-        logits: [..., m, n] s/T + bias; −∞ for a masked key; at T = 0, 0 on ties and −∞ elsewhere.
-        log_partition: [..., m] ln Σ exp(logit), the null key's included; −∞ where there is nothing to
-            attend to. None for a normaliser that has no such sum, which is every one but softmax.
-        null_weight: [..., m] the null key's share; 0 without one.
+        output: [..., m, d_v], the weighted sum of the values.
+        weights: [..., m, n], the weight of each key for each query. Together with the null weight, each row sums to
+            one; to zero if every key is masked and a null key is missing.
+        logits: [..., m, n], s/T + bias; −∞ for a masked key; at T = 0, 0 on ties and −∞ elsewhere.
+        log_partition: [..., m], ln Σ exp(logit), including the null key's logit; −∞ if every key is masked and a null
+            key is missing. None unless the normaliser is softmax, because the others lack such a sum.
+        null_weight: [..., m], the null key's weight; 0 without a null key.
     """
 
     output: Array
@@ -54,10 +54,10 @@ def attend(
     null: float | Array | None = None,
     normaliser: str | Normaliser = "softmax",
 ) -> Attended:
-    """Attend from every query over all keys: weights, and the values they blend.
+    """Attend from every query over all keys; return the weights and the weighted sums of values.
 
-    Leading dimensions are batched and broadcast. The work is done in float32 at least; the output comes
-    back in the type of the arguments, integers counting as the library's default float.
+    Leading dimensions are batched and broadcast. The computation is in float32 or wider. The output has the type of
+    the arguments; integers count as the library's default float.
 
     Args:
         query: [..., m, d]
@@ -65,21 +65,21 @@ def attend(
         value: [..., n, d_v], finite.
         similarity: "cosine", "dot", "scaled_dot", "gaussian", or a function of query and key, such as
             `Bilinear` and `Additive`.
-        temperature: 0 for the best match alone, from 1e-30 for ever softer weights, ∞ for the mean.
+        temperature: 0 for the best match alone, from 1e-30 up for softer and softer weights, ∞ for the mean.
         mask: bool, broadcasts to [..., m, n]; True where a query may attend.
-        bias: broadcasts to [..., m, n]; is added to s/T. −∞ masks; otherwise finite.
-        null: the similarity of one more key, whose value is zero: "none of these". A number, or an array
-            that broadcasts to [..., m].
+        bias: broadcasts to [..., m, n]; added to s/T. −∞ masks a key; all other entries are finite.
+        null: the similarity of the null key, an additional key that means "none of these" and whose value is zero. A
+            number, or an array that broadcasts to [..., m].
         normaliser: "softmax", "sparsemax", "entmax15", "one_hot", or a function of the logits. At T = 0
             they are all the same: keys that tie for the largest similarity share as softmax(bias).
 
     Raises:
-        ShapeError: shapes that do not fit.
-        ParameterError: a temperature, name or type that cannot be.
+        ShapeError: the shapes do not fit each other.
+        ParameterError: a temperature, name or type is invalid.
 
     Source: Vaswani et al. 2017 (arXiv 1706.03762); with a null key, Miller 2023, "Attention is off by one".
     """
-    query, key, value, given = attendable(query, key, value)
+    query, key, value, dtype = attendable(query, key, value)
     normalise = resolve("normaliser", normaliser, NORMALISERS, "a function of the logits")
     n = key.shape[-2]
 
@@ -93,7 +93,7 @@ def attend(
 
     xp = array_namespace(output)
     return Attended(
-        output=xp.astype(output, given, copy=False),
+        output=xp.astype(output, dtype, copy=False),
         weights=weights[..., :n],
         logits=logits.absolute[..., :n],
         log_partition=log_partition,

@@ -1,4 +1,4 @@
-"""NumPy arrays by what they hold: the names that kernels and lookup write their signatures with."""
+"""Short names of NumPy's array types, for the signatures in kernels and lookup."""
 
 from __future__ import annotations
 

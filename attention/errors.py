@@ -1,15 +1,15 @@
-"""What the core refuses, and why. Each message says what was wanted, what came and what to do."""
+"""The errors of this package. Each message says what was expected, what the caller sent, and what to do."""
 
 from __future__ import annotations
 
 
 class AttentionError(ValueError):
-    """The root of everything this room raises."""
+    """The base class of all errors of this package."""
 
 
 class ShapeError(AttentionError):
-    """Arrays whose widths, lengths or leading dimensions do not fit one another."""
+    """Error for arrays whose widths, lengths or leading dimensions do not fit each other."""
 
 
 class ParameterError(AttentionError):
-    """A name, number or kind of array that the call cannot take."""
+    """Error for a name, a number or a kind of array that is invalid for the call."""

@@ -1,4 +1,4 @@
-"""Heads: attention in several learned subspaces at once, W_Q W_K W_V before it and W_O after it.
+"""Heads: attention in several learned subspaces at once, with W_Q, W_K and W_V before it and W_O after it.
 
     query, key, value = x W_Q, y W_K, y W_V            each split into heads
     output = [head₁ … head_h] W_O,  headᵢ = attend(queryᵢ, keyᵢ, valueᵢ)
@@ -20,10 +20,10 @@ from attention.errors import ParameterError, ShapeError
 
 @dataclass(frozen=True, eq=False)
 class LowRank:
-    """A matrix W = down · up kept as its factors: x @ W narrows x to r and widens it again.
+    """A matrix W = down · up that is stored as its factors: x @ W narrows x to width r and widens it again.
 
-    The square is never formed: 12,288 → 128 → 12,288 takes 3 million numbers, not 151 million. It may stand
-    wherever a weight matrix does, most often as the value map.
+    The product is never formed: 12,288 → 128 → 12,288 takes 3 million numbers, not 151 million. It can replace any
+    weight matrix, most often W_V.
 
     Attributes:
         down: [d_in, r]
@@ -44,23 +44,23 @@ class LowRank:
 
     @property
     def shape(self) -> Shape:
-        """(d_in, d_out), as of the matrix it stands for."""
+        """The shape of W, (d_in, d_out)."""
         return int(self.down.shape[0]), int(self.up.shape[1])
 
     def __rmatmul__(self, x: Array) -> Array:
-        """x [..., d_in] @ W → [..., d_out]."""
+        """Return x @ W, [..., d_out], for x [..., d_in]."""
         return x @ self.down @ self.up
 
 
 class HeadsSteps(NamedTuple):
-    """Everything that attention with heads computes on the way.
+    """The output and all intermediate results of attention with heads.
 
     Attributes:
         output: [..., m, d_model]
         query: [..., n_heads, m, d_k]
         key: [..., n_heads, n, d_k]
         value: [..., n_heads, n, d_v]
-        attended: of each head; its output is [..., n_heads, m, d_v], its weights [..., n_heads, m, n].
+        attended: the attention of each head, with output [..., n_heads, m, d_v] and weights [..., n_heads, m, n].
     """
 
     output: Array
@@ -82,7 +82,7 @@ class Heads:
         W_V: [d_model, n_heads · d_v]
         W_O: [n_heads · d_v, d_model]
         n_heads: the number of heads.
-        b_Q, b_K, b_V, b_O: the bias after each, of its last width; None for none.
+        b_Q, b_K, b_V, b_O: the bias that is added after each matrix, as wide as its output; None to add nothing.
 
     Raises:
         ParameterError: n_heads is below 1.
@@ -120,9 +120,9 @@ class Heads:
             )
 
     def __call__(self, query: Array, key: Array, value: Array, mask: Array | None = None, **options: Any) -> Array:
-        """The output [..., m, d_model] of attention from `query` over `key` and `value`.
+        """Return the output [..., m, d_model] of attention from `query` over `key` and `value`.
 
-        For self-attention all three are one array; for cross-attention the last two are.
+        For self-attention, pass one array as all three; for cross-attention, one array as key and value.
 
         Args:
             query: [..., m, d_model]
@@ -134,36 +134,36 @@ class Heads:
         return self.steps(query, key, value, mask, **options).output
 
     def steps(self, query: Array, key: Array, value: Array, mask: Array | None = None, **options: Any) -> HeadsSteps:
-        """The same, with everything it computes on the way."""
+        """Return the output and all intermediate results; arguments are those of a call."""
         query, key, value = self.queries(query), self.keys(key), self.values(value)
         attended = self.attend(query, key, value, mask, **options)
         return HeadsSteps(self.join(attended.output), query, key, value, attended)
 
     def queries(self, x: Array) -> Array:
-        """x [..., m, d_model] → the heads' queries [..., n_heads, m, d_k]."""
+        """Return the heads' queries [..., n_heads, m, d_k] of x [..., m, d_model]."""
         return split(project(x, self.W_Q, self.b_Q), self.n_heads)
 
     def keys(self, x: Array) -> Array:
-        """x [..., n, d_model] → the heads' keys [..., n_heads, n, d_k]."""
+        """Return the heads' keys [..., n_heads, n, d_k] of x [..., n, d_model]."""
         return split(project(x, self.W_K, self.b_K), self.n_heads)
 
     def values(self, x: Array) -> Array:
-        """x [..., n, d_model] → the heads' values [..., n_heads, n, d_v]."""
+        """Return the heads' values [..., n_heads, n, d_v] of x [..., n, d_model]."""
         return split(project(x, self.W_V, self.b_V), self.n_heads)
 
     def attend(self, query: Array, key: Array, value: Array, mask: Array | None = None, **options: Any) -> Attended:
-        """Attend in each head, over queries, keys and values already projected; for arguments see a call."""
+        """Attend in each head, with projected queries, keys and values; the other arguments are those of a call."""
         if mask is not None and mask.ndim > 2:
             mask = mask[..., None, :, :]
         return attend(query, key, value, mask=mask, **options)
 
     def join(self, output: Array) -> Array:
-        """What the heads put out, [..., n_heads, m, d_v] → [..., m, d_model]."""
+        """Return [..., m, d_model], the heads' outputs [..., n_heads, m, d_v] side by side, times W_O."""
         return project(join_heads(output), self.W_O, self.b_O)
 
 
 def project(x: Array, W: Array, b: Array | None = None) -> Array:
-    """xW + b: [..., d_in] → [..., d_out], where W is a matrix or `LowRank`.
+    """Return xW + b, [..., d_out], for x [..., d_in]; W is a matrix or `LowRank`.
 
     Raises:
         ShapeError: x does not have the width d_in.
@@ -174,13 +174,13 @@ def project(x: Array, W: Array, b: Array | None = None) -> Array:
 
 
 def split(x: Array, n_heads: int) -> Array:
-    """[..., n, n_heads · d] → [..., n_heads, n, d]."""
+    """Reshape x [..., n, n_heads · d] to [..., n_heads, n, d]."""
     xp = array_namespace(x)
     return xp.moveaxis(xp.reshape(x, (*x.shape[:-1], n_heads, x.shape[-1] // n_heads)), -2, -3)
 
 
 def join_heads(x: Array) -> Array:
-    """[..., n_heads, n, d] → [..., n, n_heads · d], which undoes `split`."""
+    """Reshape x [..., n_heads, n, d] to [..., n, n_heads · d], the inverse of `split`."""
     xp = array_namespace(x)
     n_heads, n, d = x.shape[-3:]
     return xp.reshape(xp.moveaxis(x, -3, -2), (*x.shape[:-3], n, n_heads * d))

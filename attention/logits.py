@@ -1,4 +1,4 @@
-"""s → logits: divided by the temperature, biased, masked, and with the null key among them."""
+"""From similarities s to logits: division by the temperature, bias, mask and null key."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ SMALLEST_TEMPERATURE = 1e-30
 
 
 class Logits(NamedTuple):
-    """The logits of each query's keys, twice.
+    """The logits of each query's keys, absolute and relative to the peak.
 
     Attributes:
-        absolute: [..., m, n] s/T + bias; −∞ for a masked key; at T = 0, 0 on ties and −∞ elsewhere.
-        relative: [..., m, n] (s − peak)/T + bias, finite where s/T would overflow: weights come from these.
-        peak: [..., m, 1] the largest similarity that may be attended to; 0 where there is none.
+        absolute: [..., m, n], s/T + bias; −∞ for a masked key; at T = 0, 0 on ties and −∞ elsewhere.
+        relative: [..., m, n], (s − peak)/T + bias, finite even if s/T would overflow; weights are computed from these.
+        peak: [..., m, 1], the largest similarity of a key that is not masked; 0 if all are masked.
     """
 
     absolute: Array
@@ -40,7 +40,7 @@ def compare(
     bias: Array | None,
     null: float | Array | None,
 ) -> Logits:
-    """similarity(query, key) / temperature + bias: [..., m, n], and n + 1 with a null key.
+    """Return the logits similarity(query, key) / temperature + bias, [..., m, n]; n + 1 columns with a null key.
 
     Arguments and errors are those of `attend`.
     """
@@ -51,8 +51,8 @@ def compare(
         )
     namespace(query=query, key=key, mask=mask, bias=bias)
     temperature = check_temperature(temperature)
-    alike = resolve("similarity", similarity, SIMILARITIES, "a function such as Bilinear(W) or Additive(v, W_q, W_k)")
-    s = alike(query, key)  # [..., m, n]
+    compute = resolve("similarity", similarity, SIMILARITIES, "a function such as Bilinear(W) or Additive(v, W_q, W_k)")
+    s = compute(query, key)  # [..., m, n]
     m, n = query.shape[-2], key.shape[-2]
     if tuple(s.shape[-2:]) != (m, n):
         raise ShapeError(f"similarity must give [..., m, n] = [..., {m}, {n}], got {tuple(s.shape)}")
@@ -62,12 +62,12 @@ def compare(
     return at_temperature(s, temperature, bias)
 
 
-@np.errstate(over="ignore")  # a key too far below the peak for its type has the logit −∞, and should
+@np.errstate(over="ignore")  # a key too far below the peak for its type gets the logit −∞, as it should
 def at_temperature(s: Array, temperature: float, bias: Array | None = None) -> Logits:
-    """The logits of the similarities s [..., m, n] at a temperature from 0 to ∞.
+    """Return the logits of similarities s [..., m, n] at a temperature from 0 to ∞.
 
-    A bias [..., m, n] of −∞ masks its key. At T = 0 only the keys that tie for the largest similarity
-    keep a logit, and at T = ∞ all of them keep the same; either way it is the bias that then decides.
+    A bias [..., m, n] of −∞ masks its key. At T = 0 only the keys that tie for the largest similarity have a finite
+    logit, and at T = ∞ s/T is equal for all keys. In both cases the bias decides among them.
     """
     xp = array_namespace(s)
     if bias is None:
@@ -90,12 +90,12 @@ def at_temperature(s: Array, temperature: float, bias: Array | None = None) -> L
 
 @np.errstate(over="ignore")
 def peak_logit(peak: Array, temperature: float) -> Array:
-    """What relative logits lack to be absolute: peak/T, and nothing at T = 0."""
+    """Return the difference of absolute and relative logits: peak/T, or 0 at T = 0."""
     return peak / temperature if temperature > 0 else array_namespace(peak).zeros_like(peak)
 
 
 def check_temperature(temperature: float) -> float:
-    """The temperature as a float: 0, or from 1e-30 to ∞.
+    """Return a temperature as a float, if it is 0, or from 1e-30 to ∞.
 
     Raises:
         ParameterError: it is not a number, or is negative, NaN, or between 0 and 1e-30.
@@ -114,10 +114,10 @@ def check_temperature(temperature: float) -> float:
 
 
 def masking_bias(s: Array, mask: Array | None, bias: Array | None) -> Array | None:
-    """Mask and bias as one bias over s [..., m, n], −∞ where the mask forbids; None where neither is given.
+    """Combine mask and bias to one bias over s [..., m, n], which is −∞ where the mask is False; None without both.
 
     Raises:
-        ParameterError: the mask is not bool, or the bias not real.
+        ParameterError: the mask is not bool, or the bias is not real.
         ShapeError: one of them does not broadcast to [..., m, n].
     """
     if mask is None and bias is None:
@@ -141,7 +141,7 @@ def masking_bias(s: Array, mask: Array | None, bias: Array | None) -> Array | No
 
 
 def with_null(s: Array, bias: Array | None, null: float | Array) -> tuple[Array, Array | None]:
-    """s and bias [..., m, n + 1]: after the keys one more, of similarity `null` and bias 0, "none of these".
+    """Return s and bias as [..., m, n + 1], with the null key of similarity `null` and bias 0 as last column.
 
     Raises:
         ParameterError: `null` is neither a finite number nor an array.

@@ -1,6 +1,6 @@
 """Bool masks, True where a query may attend; combine them with &.
 
-Each broadcasts to [..., m, n] and is made in the library and on the device of `like`, NumPy without it.
+Each broadcasts to [..., m, n]. It is made in the library and on the device of `like`, or in NumPy if `like` is None.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from attention.errors import ParameterError, ShapeError
 
 
 def causal(m: int, n: int, *, offset: int = 0, like: Array | None = None) -> Array:
-    """Each query attends to the keys up to its own position: key j ≤ query i + offset.
+    """Return the mask with which each query attends to the keys up to its own position: key j ≤ query i + offset.
 
     Args:
         m: the number of queries.
         n: the number of keys.
-        offset: the position of the first query among the keys; n − m where the queries are the last.
-        like: an array whose library and device the mask takes.
+        offset: the position of the first query among the keys; n − m if the queries are the last positions.
+        like: an array whose library and device the mask has.
 
     Returns:
         mask [m, n]
@@ -30,14 +30,17 @@ def causal(m: int, n: int, *, offset: int = 0, like: Array | None = None) -> Arr
 
 
 def padding(lengths: Array, n: int) -> Array:
-    """Each sequence attends to its own first keys, and not to what fills it up to n.
+    """Return the mask with which each sequence attends to its true keys, and not to the padding after them.
 
     Args:
         lengths: integers [...], the number of true keys of each sequence.
-        n: the number of keys with the filling.
+        n: the number of keys including padding.
 
     Returns:
-        mask [..., 1, n]; for heads between batch and rows, mask[..., None, :, :].
+        mask [..., 1, n]; for heads between batch and rows, use mask[..., None, :, :].
+
+    Raises:
+        ParameterError: the lengths are not integers.
     """
     xp = array_namespace(lengths)
     if not xp.isdtype(lengths.dtype, "integral"):
@@ -46,7 +49,9 @@ def padding(lengths: Array, n: int) -> Array:
 
 
 def filtered(rows: Array, n: int) -> Array:
-    """Every query attends to the keys of these rows alone; for users of the library, softkv itself filters views.
+    """Return the mask with which every query attends to the keys of these rows alone.
+
+    It is for users of the library; softkv itself filters views.
 
     Args:
         rows: integers [r] from 0 to n − 1, in any order.
@@ -70,7 +75,7 @@ def filtered(rows: Array, n: int) -> Array:
 
 
 def positions(n: int, like: Array | None) -> Array:
-    """0 … n − 1 in the library and on the device of `like`: [n]."""
+    """Return the integers 0 … n − 1 as [n], in the library and on the device of `like`."""
     if like is None:
         return np.arange(n)
     xp: ModuleType = array_namespace(like)

@@ -1,4 +1,4 @@
-"""Choosing a function by its name in a table, or giving the function itself."""
+"""The choice of a function, by its name in a table or as the function itself."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 
 def resolve(kind: str, choice: str | Function, table: Mapping[str, Function], otherwise: str) -> Function:
-    """The function called `choice` in the table, or `choice` itself where it is a function.
+    """Return the function called `choice` in the table, or `choice` itself if it is a function.
 
     Raises:
-        ParameterError: the table has no such name; `otherwise` says what may be passed instead.
+        ParameterError: the name is not in the table; `otherwise` describes the functions that may be passed instead.
     """
     if isinstance(choice, str):
         if choice in table:

@@ -1,10 +1,10 @@
-"""Attention over a part of the keys, and the merge of such parts into the whole.
+"""Attention over a part of the keys, and the merge of such parts to the attention over all keys.
 
-Tiles of one array, chunks of a stream and shards on other machines are the same thing: disjoint sets of
-keys. What each says about itself is again a key, with a similarity, a bias and a value, so to merge
-partials is to attend over them. Softmax only.
+Tiles of one array, chunks of a stream and shards on other machines are the same thing: disjoint sets of keys. The
+result of each part is again like a key, with a similarity, a bias and a value. So partials are merged by attention over
+them. Softmax only.
 
-For those who use softkv as a library: nothing in it calls this module.
+This module is for users of softkv as a library: softkv itself does not call it.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from attention.similarity import Similarity
 
 
 class Partial(NamedTuple):
-    """Attention over some of the keys. All but the output is float64, whatever the keys are.
+    """Attention over a part of the keys. All arrays but the output are float64, whatever the type of the keys.
 
-    A logit is kept as what the similarity gives it and what the bias adds. Their sum would lose the bias,
-    and with it who wins a tie, as soon as T is small.
+    The largest logit is stored in two parts, from the similarity and from the bias. At a small T their sum would lose
+    the bias, which decides among keys that tie.
 
     Attributes:
-        output: [..., m, d_v] the weighted mean of these keys' values; zero where none may be attended to.
-        mass: [..., m] Σ exp(logit − largest logit), at least 1; 0 where no key may be attended to.
-        similarity: [..., m] the largest similarity, from which the logits are counted.
-        offset: [..., m] how far the largest logit lies above similarity/T; −∞ where there is none.
-        temperature: what all partials of a whole share.
+        output: [..., m, d_v], the weighted mean of these keys' values; zero if all keys are masked.
+        mass: [..., m], Σ exp(logit − largest logit), at least 1; 0 if all keys are masked.
+        similarity: [..., m], the largest similarity, relative to which logits are stored.
+        offset: [..., m], the largest logit minus similarity/T; −∞ if all keys are masked.
+        temperature: the temperature, which all parts share.
     """
 
     output: Array
@@ -43,7 +43,7 @@ class Partial(NamedTuple):
 
     @property
     def peak(self) -> Array:
-        """The largest logit, at T = 0 the largest similarity: [..., m]; −∞ where there is none."""
+        """The largest logit, or at T = 0 the largest similarity, [..., m]; −∞ if all keys are masked."""
         if self.temperature > 0:
             return peak_logit(self.similarity, self.temperature) + self.offset
         xp = array_namespace(self.similarity)
@@ -51,7 +51,7 @@ class Partial(NamedTuple):
 
     @property
     def log_sum_exp(self) -> Array:
-        """ln Σ exp(logit), at T = 0 of the ties' biases: [..., m]; the whole's is its log-partition."""
+        """ln Σ exp(logit), or at T = 0 ln Σ exp(bias) over ties, [..., m]; after a merge, the log-partition."""
         xp = array_namespace(self.mass)
         count = xp.log(at_least_one(self.mass))
         return peak_logit(self.similarity, self.temperature) + self.offset + count
@@ -68,10 +68,10 @@ def partial(
     bias: Array | None = None,
     null: float | Array | None = None,
 ) -> Partial:
-    """Attend over these keys alone, as one part of a whole.
+    """Attend over one part of the keys.
 
-    Arguments, shapes and errors are those of `attend`; mask and bias are those of these keys. No keys at
-    all, n = 0, give the identity of `merge`. A null key belongs to one of the parts, and only to one.
+    Arguments, shapes and errors are those of `attend`; mask and bias are those of these keys. A part without keys,
+    n = 0, is the identity of `merge`. Pass the null key to exactly one of the parts.
     """
     query, key, value, _ = attendable(query, key, value)
     xp, n = array_namespace(key), key.shape[-2]
@@ -88,14 +88,14 @@ def partial(
 
 
 def merge(*parts: Partial) -> Partial:
-    """The attention over all the keys of the parts: in any order and grouping, the same.
+    """Return the attention over all keys of the parts; their order and grouping do not matter.
 
     Args:
-        parts: at least one, over disjoint keys, of the same queries and temperature.
+        parts: at least one part, over disjoint keys, for the same queries and temperature.
 
     Raises:
-        ParameterError: no parts, or parts of different temperatures.
-        ShapeError: parts of different shapes.
+        ParameterError: parts are missing, or have different temperatures.
+        ShapeError: parts have different shapes.
     """
     temperatures = {part.temperature for part in parts}
     if len(temperatures) != 1:
@@ -108,7 +108,7 @@ def merge(*parts: Partial) -> Partial:
     xp = namespace(**{f"part_{i}": part.output for i, part in enumerate(parts)})
     temperature = parts[0].temperature
 
-    # Each part is a key: [..., m, parts].
+    # Each part is treated as a key: [..., m, parts].
     similarity = xp.stack([part.similarity for part in parts], axis=-1)
     offset = xp.stack([part.offset for part in parts], axis=-1)
     mass = xp.stack([part.mass for part in parts], axis=-1)

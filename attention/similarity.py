@@ -1,7 +1,7 @@
-"""query × key → s: how much each query and each key are alike, before any temperature.
+"""Similarities s of queries and keys, before the temperature.
 
-Every similarity takes query [..., m, d] and key [..., n, d] and returns s [..., m, n]. The four
-without parameters go by name; those with parameters are frozen dataclasses that are called alike.
+Every similarity takes query [..., m, d] and key [..., n, d] and returns s [..., m, n]. The four without parameters are
+chosen by name. Those with parameters are frozen dataclasses, which are called like functions.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Similarity: TypeAlias = Callable[[Array, Array], Array]
 
 
 def dot(query: Array, key: Array) -> Array:
-    """q·k.
+    """Return q·k.
 
     Args:
         query: [..., m, d]
@@ -37,7 +37,7 @@ def dot(query: Array, key: Array) -> Array:
 
 
 def scaled_dot(query: Array, key: Array) -> Array:
-    """q·k/√d, which keeps the spread of s independent of d (Vaswani et al. 2017, arXiv 1706.03762).
+    """Return q·k/√d, whose spread does not depend on d (Vaswani et al. 2017, arXiv 1706.03762).
 
     Shapes and errors are those of `dot`.
     """
@@ -46,7 +46,7 @@ def scaled_dot(query: Array, key: Array) -> Array:
 
 
 def cosine(query: Array, key: Array) -> Array:
-    """q·k/‖q‖‖k‖, in [−1, 1]; a zero vector has no direction, its cosine with everything is 0.
+    """Return q·k/‖q‖‖k‖, in [−1, 1]; for a zero vector, which has no direction, it is 0.
 
     Shapes and errors are those of `dot`.
     """
@@ -55,10 +55,10 @@ def cosine(query: Array, key: Array) -> Array:
 
 
 def gaussian(query: Array, key: Array) -> Array:
-    """−‖q − k‖²/2: attention with it is kernel regression, T its bandwidth² (Nadaraya 1964, Watson 1964).
+    """Return −‖q − k‖²/2. Attention with it is kernel regression with bandwidth √T (Nadaraya 1964, Watson 1964).
 
-    The differences are formed one by one, since the expanded square cancels; that takes m·n·d numbers
-    of memory. Shapes and errors are those of `dot`.
+    All differences are stored, m·n·d numbers, because the expanded square would lose digits by cancellation. Shapes and
+    errors are those of `dot`.
     """
     same_width(query, key)
     xp = array_namespace(query, key)
@@ -68,7 +68,7 @@ def gaussian(query: Array, key: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Bilinear:
-    """qᵀWk, the "general" similarity of Luong et al. 2015 (arXiv 1508.04025).
+    """The similarity qᵀWk, called "general" by Luong et al. 2015 (arXiv 1508.04025).
 
     Attributes:
         W: [d_q, d_k]; query and key may differ in width.
@@ -77,7 +77,7 @@ class Bilinear:
     W: Array
 
     def __call__(self, query: Array, key: Array) -> Array:
-        """query [..., m, d_q], key [..., n, d_k] → s [..., m, n]."""
+        """Return s [..., m, n] for query [..., m, d_q] and key [..., n, d_k]."""
         expect("W", self.W, (query.shape[-1], key.shape[-1]), "[d_q, d_k]")
         query, key, W = promote(array_namespace(query, key, self.W), query, key, self.W)
         return dot(query @ W, key)
@@ -85,7 +85,7 @@ class Bilinear:
 
 @dataclass(frozen=True, eq=False)
 class Additive:
-    """vᵀtanh(W_q q + W_k k), of Bahdanau et al. 2015 (arXiv 1409.0473).
+    """The similarity vᵀtanh(W_q q + W_k k) of Bahdanau et al. 2015 (arXiv 1409.0473).
 
     Attributes:
         v: [h], h the hidden width.
@@ -98,14 +98,14 @@ class Additive:
     W_k: Array
 
     def __call__(self, query: Array, key: Array) -> Array:
-        """query [..., m, d_q], key [..., n, d_k] → s [..., m, n]; m·n·h numbers of memory."""
+        """Return s [..., m, n] for query [..., m, d_q] and key [..., n, d_k]; needs memory for m·n·h numbers."""
         hidden = self.v.shape[-1]
         expect("W_q", self.W_q, (hidden, query.shape[-1]), "[h, d_q]")
         expect("W_k", self.W_k, (hidden, key.shape[-1]), "[h, d_k]")
         xp = array_namespace(query, key, self.v, self.W_q, self.W_k)
         query, key, v, W_q, W_k = promote(xp, query, key, self.v, self.W_q, self.W_k)
-        asked, offered = query @ W_q.T, key @ W_k.T  # [..., m, h], [..., n, h]
-        return xp.tanh(asked[..., :, None, :] + offered[..., None, :, :]) @ v  # [..., m, n]
+        queries, keys = query @ W_q.T, key @ W_k.T  # [..., m, h], [..., n, h]
+        return xp.tanh(queries[..., :, None, :] + keys[..., None, :, :]) @ v  # [..., m, n]
 
 
 SIMILARITIES: Mapping[str, Similarity] = {
@@ -117,9 +117,9 @@ SIMILARITIES: Mapping[str, Similarity] = {
 
 
 def unit(vectors: Array) -> Array:
-    """The vectors [..., d] at length one; a zero vector stays zero, and its gradient is finite."""
+    """Return the vectors [..., d] scaled to length one; a zero vector stays zero, and its gradient is finite."""
     xp = array_namespace(vectors)
-    # Squares of very large or very small numbers leave float32, so the largest entry is brought to 1 first.
+    # Squares of very large or very small numbers are beyond float32, so the largest entry is scaled to 1 first.
     scale = detach(xp.max(xp.abs(vectors), axis=-1, keepdims=True))
     vectors = vectors / xp.where(scale > 0, scale, xp.ones_like(scale))
     square = xp.sum(vectors * vectors, axis=-1, keepdims=True)
@@ -127,11 +127,7 @@ def unit(vectors: Array) -> Array:
 
 
 def same_width(query: Array, key: Array) -> None:
-    """Refuse a query and a key that do not share their width d.
-
-    Raises:
-        ShapeError: the widths differ, or are zero.
-    """
+    """Raise ShapeError if the widths of query and key differ, or are zero."""
     if query.shape[-1] != key.shape[-1]:
         raise ShapeError(
             f"query and key must have one width, got {query.shape[-1]} and {key.shape[-1]}: "
@@ -142,10 +138,10 @@ def same_width(query: Array, key: Array) -> None:
 
 
 def expect(name: str, array: Array, shape: tuple[int, ...], axes: str) -> None:
-    """Refuse a parameter that does not have its shape.
+    """Raise ShapeError if a parameter does not have the expected shape.
 
-    Raises:
-        ShapeError: the shapes differ.
+    Args:
+        name, axes: the parameter's name and its axes, for the message.
     """
     if tuple(array.shape) != shape:
         raise ShapeError(f"{name} must have shape {axes} = {shape}, got {tuple(array.shape)}")

@@ -1,11 +1,11 @@
-"""Recurrent networks, which read one token after the other: what the Transformer is compared with.
+"""Recurrent networks, which read one token after the other; the Transformer is compared with them.
 
-They are written as the Transformer is: parameters are frozen dataclasses of arrays, called like functions, over NumPy
-or torch. `layers.py` is the place to start reading.
+They are written like the Transformer: parameters are frozen dataclasses of arrays, called like functions, over NumPy
+or torch. Start reading in `layers.py`.
 
     layers    GRU and LSTM; Recurrent, a stack of them over sequences
     models    RecurrentEncoderDecoder, without attention or with Bahdanau's
-    training  RecurrentArchitecture and `initial`, to begin with; `attention.transformer` has arrays and mapped
+    training  RecurrentArchitecture and `initial`, the initial parameters; `attention.transformer` has map_arrays
 """
 
 from __future__ import annotations

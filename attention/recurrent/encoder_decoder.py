@@ -1,8 +1,8 @@
-"""A recurrent encoder reads one sequence, a recurrent decoder writes another: what the Transformer took the place of.
+"""A recurrent encoder that reads one sequence, and a recurrent decoder that writes another.
 
-Without an alignment the decoder knows of the source what fits into one state (Sutskever et al. 2014, arXiv 1409.3215).
-With one, each token that it writes is a query over the whole source (Bahdanau et al. 2014, arXiv 1409.0473): attention,
-three years before the Transformer.
+The Transformer replaced them. Without an alignment, the decoder gets the source as one state (Sutskever et al. 2014,
+arXiv 1409.3215). With one, each token that it writes is a query over the whole source (Bahdanau et al. 2014, arXiv
+1409.0473): attention, three years before the Transformer.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from attention.transformer import Linear, greedy, rows
 
 
 class EncodedSource(NamedTuple):
-    """What the encoder leaves the decoder.
+    """The encoder's result, which the decoder reads.
 
     Attributes:
-        states: at the ends of the sources, where the decoder begins.
+        states: the states at the ends of the sources, which are the decoder's first states.
         memory: [..., n, d], an output for each token of the source.
-        mask: bool [..., 1, n], which of them there are; None for all.
+        mask: bool [..., 1, n], True for tokens, False for padding; None if all are tokens.
     """
 
     states: States
@@ -35,11 +35,11 @@ class EncodedSource(NamedTuple):
 
 
 class RecurrentSteps(NamedTuple):
-    """What the decoder says of each position of the target.
+    """The logits of every position of the target, and the attention weights that led to them.
 
     Attributes:
         logits: [..., m, n_vocabulary]
-        weights: [..., m, n], the alignment: how much each rests on each token of the source; None without one.
+        weights: [..., m, n], the weights of each target position over the source's tokens; None without alignment.
     """
 
     logits: Array
@@ -48,16 +48,16 @@ class RecurrentSteps(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class RecurrentEncoderDecoder:
-    """Source tokens and the target tokens so far → the logits of each next target token.
+    """A model that predicts each next target token from the source and the target tokens before it.
 
     Attributes:
         source: [n_vocabulary, d_in], the vectors of the source's tokens.
-        encoder: reads them.
+        encoder: the layers over the source.
         target: [n_vocabulary, d_in], the vectors of the target's tokens.
-        decoder: writes; its cells have the widths of the encoder's.
-        output: reads the decoder's output, and behind it what is attended to.
-        alignment: relates the decoder's last output to the encoder's outputs; None for no attention. What is attended
-            to stands behind the token that the decoder is given.
+        decoder: the layers over the target; its cells have the widths of the encoder's.
+        output: maps the decoder's output to logits; with alignment, the context is appended to the output.
+        alignment: the similarity of the decoder's last output and the encoder's outputs; None to use no attention. The
+            context, the output of that attention, is also appended to the token's vector that the decoder reads.
     """
 
     source: Array
@@ -68,62 +68,62 @@ class RecurrentEncoderDecoder:
     alignment: Additive | None = None
 
     def __call__(self, source: Array, target: Array, lengths: Array | None = None) -> Array:
-        """All positions of the target; arguments and result are those of `EncoderDecoder`."""
+        """Return the logits of all target positions; arguments and result are those of `EncoderDecoder`."""
         return self.steps(source, target, lengths).logits
 
     def steps(self, source: Array, target: Array, lengths: Array | None = None) -> RecurrentSteps:
-        """The same, with what each position attended to.
+        """Return the logits of all target positions, with the attention weights of each.
 
         Args:
             source: integers [..., n]
-            target: integers [..., m]; position i is given the token i, and has read those before it.
-            lengths: integers [...], the true length of each source; n without.
+            target: integers [..., m]; position i reads token i, and has read the tokens before it.
+            lengths: integers [...], the true length of each source; None if all are n.
         """
-        read = self.read(source, lengths)
-        states, logits, weights = read.states, [], []
-        for at in range(target.shape[-1]):
-            one, aligned, states = self.step(target[..., at], states, read)
-            logits.append(one)
-            weights.append(aligned)
+        encoded = self.read(source, lengths)
+        states, logits, weights = encoded.states, [], []
+        for position in range(target.shape[-1]):
+            step_logits, step_weights, states = self.step(target[..., position], states, encoded)
+            logits.append(step_logits)
+            weights.append(step_weights)
         xp = array_namespace(source)
-        aligned = None if self.alignment is None else xp.stack(weights, axis=-2)
-        return RecurrentSteps(xp.stack(logits, axis=-2), aligned)
+        all_weights = None if self.alignment is None else xp.stack(weights, axis=-2)
+        return RecurrentSteps(xp.stack(logits, axis=-2), all_weights)
 
     def read(self, source: Array, lengths: Array | None = None) -> EncodedSource:
-        """The source [..., n] as the decoder is given it."""
+        """Encode the source [..., n] for the decoder."""
         memory, states = self.encoder(rows("token", self.source, source), lengths=lengths)
         return EncodedSource(states, memory, None if lengths is None else padding(lengths, source.shape[-1]))
 
-    def step(self, token: Array, states: States, read: EncodedSource) -> tuple[Array, Array | None, States]:
-        """One token further.
+    def step(self, token: Array, states: States, encoded: EncodedSource) -> tuple[Array, Array | None, States]:
+        """Compute the logits of the next token.
 
         Args:
-            token: integers [...], the last one that was written.
-            states: of the decoder, those of `read` before the first token.
-            read: what the encoder left.
+            token: integers [...], the last token that was written.
+            states: the decoder's states; before the first token, those of `encoded`.
+            encoded: the result of `read`.
 
         Returns:
-            logits [..., n_vocabulary], weights [..., n] or None, and the states after it.
+            logits [..., n_vocabulary], weights [..., n] or None, and the decoder's next states.
         """
         xp, x, weights = array_namespace(token), rows("token", self.target, token), None
         context = None
         if self.alignment is not None:
             query = self.decoder.cells[-1].output(states[-1])[..., None, :]
-            attended = attend(query, read.memory, read.memory, similarity=self.alignment, mask=read.mask)
+            attended = attend(query, encoded.memory, encoded.memory, similarity=self.alignment, mask=encoded.mask)
             context, weights = attended.output[..., 0, :], attended.weights[..., 0, :]
             x = xp.concat([x, context], axis=-1)
         out, states = self.decoder(x[..., None, :], states)
-        said = out[..., 0, :] if context is None else xp.concat([out[..., 0, :], context], axis=-1)
-        return self.output(said), weights, states
+        features = out[..., 0, :] if context is None else xp.concat([out[..., 0, :], context], axis=-1)
+        return self.output(features), weights, states
 
     def generate(self, source: Array, lengths: Array | None = None, *, begin: int, end: int, limit: int) -> Array:
         """Write the target greedily; arguments, result and error are those of `EncoderDecoder.generate`."""
-        read = self.read(source, lengths)
-        states = read.states
+        encoded = self.read(source, lengths)
+        states = encoded.states
 
-        def following(token: Array) -> Array:
+        def next_logits(token: Array) -> Array:
             nonlocal states
-            logits, _, states = self.step(token, states, read)
+            logits, _, states = self.step(token, states, encoded)
             return logits
 
-        return greedy(following, source, begin=begin, end=end, limit=limit)
+        return greedy(next_logits, source, begin=begin, end=end, limit=limit)

@@ -1,4 +1,4 @@
-"""Parameters to begin training with. NumPy float32; `mapped(torch.from_numpy, …)` takes them to torch."""
+"""Initial parameters for training, in NumPy float32; `map_arrays(torch.from_numpy, …)` converts them to torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from attention.similarity import Additive
 from attention.transformer import Linear
 
 CELLS: Mapping[str, tuple[type[Cell], int]] = {"gru": (GRU, 3), "lstm": (LSTM, 4)}
-"""Cells, and how many times as wide as an output what they take of an input is."""
+"""The cells by name, each with the number of its gates, candidate included: its affine maps are that many times d wide.
+"""
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,12 @@ class RecurrentArchitecture:
 
     Attributes:
         cell: "gru" or "lstm".
-        d_in: the width of what the first layer reads.
+        d_in: the width of the first layer's input.
         d: the width of an output.
-        n_layers: how many layers.
+        n_layers: the number of layers.
 
     Raises:
-        ParameterError: no cell has that name.
+        ParameterError: the name of the cell is unknown.
     """
 
     cell: Literal["gru", "lstm"]
@@ -48,42 +49,42 @@ class RecurrentArchitecture:
 def encoder_decoder(
     random: Generator, sizes: RecurrentArchitecture, n_source: int, n_target: int, *, attends: bool
 ) -> RecurrentEncoderDecoder:
-    """From n_source kinds of tokens to n_target; with attention over the source or without."""
-    read_too = sizes.d if attends else 0
-    decoder = RecurrentArchitecture(sizes.cell, sizes.d_in + read_too, sizes.d, sizes.n_layers)
+    """Return a random model from a vocabulary of n_source tokens to one of n_target; `attends` adds attention."""
+    context_width = sizes.d if attends else 0
+    decoder = RecurrentArchitecture(sizes.cell, sizes.d_in + context_width, sizes.d, sizes.n_layers)
     return RecurrentEncoderDecoder(
         source=random.standard_normal((n_source, sizes.d_in), dtype=np.float32),
         encoder=recurrent(random, sizes),
         target=random.standard_normal((n_target, sizes.d_in), dtype=np.float32),
         decoder=recurrent(random, decoder),
-        output=linear(random, sizes.d + read_too, n_target, sizes.d + read_too),
+        output=linear(random, sizes.d + context_width, n_target, sizes.d + context_width),
         alignment=alignment(random, sizes.d) if attends else None,
     )
 
 
 def recurrent(random: Generator, sizes: RecurrentArchitecture) -> Recurrent:
-    """A stack of layers."""
+    """Return a stack of layers with random parameters."""
     widths = [sizes.d_in] + [sizes.d] * (sizes.n_layers - 1)
     return Recurrent(tuple(cell(random, sizes.cell, width, sizes.d) for width in widths))
 
 
 def cell(random: Generator, name: str, d_in: int, d: int) -> Cell:
-    """A cell, uniform within 1/√d, as torch has it."""
+    """Return a cell with parameters uniform within ±1/√d, as in torch."""
     kind, gates = CELLS[name]
     return kind(linear(random, d_in, gates * d, d), linear(random, d, gates * d, d))
 
 
 def alignment(random: Generator, d: int) -> Additive:
-    """Between outputs of width d, with a hidden layer as wide."""
+    """Return a random similarity of outputs of width d, with a hidden layer of width d."""
     return Additive(uniform(random, d, d), uniform(random, d, d, d), uniform(random, d, d, d))
 
 
 def linear(random: Generator, d_in: int, d_out: int, d: int) -> Linear:
-    """An affine map, uniform within 1/√d."""
+    """Return an affine map with parameters uniform within ±1/√d."""
     return Linear(uniform(random, d, d_in, d_out), uniform(random, d, d_out))
 
 
 def uniform(random: Generator, d: int, *shape: int) -> Array:
-    """float32[shape] within 1/√d."""
+    """Return float32[shape], uniform within ±1/√d."""
     bound = 1 / math.sqrt(d)
     return random.uniform(-bound, bound, shape).astype(np.float32)
