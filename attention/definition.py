@@ -28,10 +28,10 @@ class Attended(NamedTuple):
     Attributes:
         output: [..., m, d_v], the weighted sum of the values.
         weights: [..., m, n], the weight of each key for each query. Together with the null weight, each row sums to
-            one; to zero if every key is masked and a null key is missing.
+            one; without a null key, a row whose keys are all masked sums to zero.
         logits: [..., m, n], s/T + bias; −∞ for a masked key; at T = 0, 0 on ties and −∞ elsewhere.
-        log_partition: [..., m], ln Σ exp(logit), including the null key's logit; −∞ if every key is masked and a null
-            key is missing. None unless the normaliser is softmax, because the others lack such a sum.
+        log_partition: [..., m], ln Σ exp(logit), including the null key's logit; without a null key, −∞ if all keys
+            are masked. None unless the normaliser is softmax, because the others lack such a sum.
         null_weight: [..., m], the null key's weight; 0 without a null key.
     """
 

@@ -146,7 +146,7 @@ class KernelCache(_Cache):
         """Do nothing: changed code has another key, and so another folder."""
 
     def _paths(self, signature: Any) -> list[Path]:
-        """Return the cached file, then the installed package's."""
+        """Return the path in the cache directory, then that in the installed package if there is one."""
         name = f"{self._name}-{hashlib.sha256(repr(signature).encode()).hexdigest()[:8]}"
         return [folder() / name] + ([package_folder / name] if (package_folder := package_directory()) else [])
 

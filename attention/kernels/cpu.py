@@ -77,7 +77,7 @@ def fetch(typing_context: Any, address: Any) -> Any:
 
 
 def arrays(context: Any, builder: Any, signature: Any, arguments: Any, *numbers: int) -> list[Any]:
-    """Return the arguments with these numbers as numba's array structs, with `data` and `shape`."""
+    """Return the arguments at these positions as numba's array structs, with `data` and `shape`."""
     return [context.make_array(signature.args[index])(context, builder, value=arguments[index]) for index in numbers]
 
 

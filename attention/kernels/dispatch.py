@@ -21,11 +21,11 @@ from attention.kernels.interface import CodedKeys, Kernels
 from attention.kernels.layout import put_rows, rows_room
 
 ROWS_A_THREAD = 4_096
-"""Below this many rows a second thread takes longer to start than the work takes."""
+"""Each thread gets at least this many rows: for fewer, starting it takes longer than its work."""
 
 _chosen: Kernels | None = None
 _maximum_workers: int | None = None
-_held: ContextVar[Kernels | None] = ContextVar("kernels", default=None)
+_pinned: ContextVar[Kernels | None] = ContextVar("kernels", default=None)
 
 
 def kernels() -> Kernels:
@@ -34,7 +34,7 @@ def kernels() -> Kernels:
     Both kinds agree except in the last digits, so one answer must use one kind. A context variable holds the pinned
     kernels, so pass them to other threads that work on the same answer.
     """
-    return _held.get() or _chosen or (machine_code() if can_compile() else in_numpy)
+    return _pinned.get() or _chosen or (machine_code() if can_compile() else in_numpy)
 
 
 def use_kernels(chosen: Kernels | None) -> None:
@@ -46,11 +46,11 @@ def use_kernels(chosen: Kernels | None) -> None:
 @contextmanager
 def pin_kernels() -> Iterator[None]:
     """Keep the current kernels within the block, even if `use_kernels` is called meanwhile."""
-    token = _held.set(kernels())
+    token = _pinned.set(kernels())
     try:
         yield
     finally:
-        _held.reset(token)
+        _pinned.reset(token)
 
 
 def can_compile() -> bool:

@@ -78,7 +78,7 @@ class CandidateKernels(Protocol):
         The sort is stable: rows of equal similarity keep their order, the first worker's before the second's.
 
         Args:
-            places, similarities: int64[w, q, c] and float32[w, q, c], none NaN.
+            row_numbers, similarities: int64[w, q, c] and float32[w, q, c], without NaN.
             counts: int64[w, q], the used length of each list.
             starts: int64[q + 1].
         """
@@ -148,7 +148,7 @@ class CandidateKernels(Protocol):
     ) -> I64:
         """Return how many rows of each run must be rescored to decide the head, int64[q]; −1 if that is unknown.
 
-        See `Candidates.deciding`.
+        See `Candidates.decisive_counts`.
 
         Args:
             similarities: float64[m], each run descending.
@@ -192,7 +192,7 @@ class CandidateKernels(Protocol):
         Ties are ordered by `row_numbers`.
 
         Args:
-            similarities, places: float64[m] and int64[m].
+            similarities, row_numbers: float64[m] and int64[m].
             starts: int64[q + 1].
             counts, ks: int64[q], 0 or more.
 
@@ -288,7 +288,7 @@ class Kernels(CandidateKernels, Protocol):
         """
 
     def sample_top(self, keys: CodedKeys, queries: Any, best: F32) -> None:
-        """Keep in best float32[q, b], ascending, the largest similarities seen."""
+        """Insert the similarities of these keys into best float32[q, b], which holds the largest, ascending."""
 
     def accumulate(
         self, keys: CodedKeys, first: int, queries: Any, lists: CandidateLists, inverse: F32, sums: F64, weights: F32

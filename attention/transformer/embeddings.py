@@ -43,7 +43,7 @@ class Positions:
 
     Attributes:
         table: [n_positions, d_model]
-        first: the row of position 0. RoBERTa keeps the rows up to its padding token's unused.
+        first: the row of position 0; in RoBERTa it follows the row of the padding token.
     """
 
     table: Array

@@ -90,7 +90,7 @@ def block_of(instruction: Instruction, queries: int) -> Callable[..., None]:
 
 
 def _block(queries: int) -> Callable[..., None]:
-    """Return an intrinsic that calls a block for `queries` queries."""
+    """Return an intrinsic that computes the products of one block, see `block_of`, for `queries` queries."""
     build_block = block_of(INSTRUCTION, queries)
 
     @intrinsic

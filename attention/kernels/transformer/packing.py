@@ -29,7 +29,7 @@ high by high, low by high and high by low.
 
 
 def parts(way: int) -> int:
-    """Return the number of parts of a number."""
+    """Return the number of parts that the way splits a number into."""
     return 2 if way == THREE else 1
 
 

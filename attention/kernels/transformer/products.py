@@ -102,7 +102,7 @@ def _block(
     goes_on: Any,
     ahead: Any,
 ) -> Any:
-    """Multiply one block of rows, see `multiply`; with tiles 16 or 32 rows."""
+    """Multiply one block of rows, see `multiply`. With tiles, a block has 16 or 32 rows."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         way, rows, _, row, word, _, start, stride, behind, words, _, line, column, goes_on, ahead = arguments

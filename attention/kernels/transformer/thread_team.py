@@ -23,13 +23,14 @@ def encoder_pool() -> ThreadPoolExecutor:
 
 
 def run_with_idle_threads(work: Callable[[], None], threads: int) -> None:
-    """Call `work` in this thread and in up to `threads` − 1 idle ones; cancel those not started when it ends."""
-    with _running_elsewhere(work, threads - 1):
+    """Call `work` in this thread and in up to `threads` − 1 idle ones; cancel calls that start too late."""
+    with _run_elsewhere(work, threads - 1):
         work()
 
 
 @contextmanager
-def _running_elsewhere(work: Callable[[], None], count: int) -> Iterator[None]:
+def _run_elsewhere(work: Callable[[], None], count: int) -> Iterator[None]:
+    """Call `work` in up to `count` idle threads while the block runs, then cancel or await each call."""
     futures: list[Future[None]] = [encoder_pool().submit(work) for _ in range(count)]
     try:
         yield
@@ -50,7 +51,7 @@ def run_in_stages(stage: Stage, stages: int, rows: int, threads: int, multiple: 
         multiple: rows are split at multiples of it.
     """
     team = _Team(stage, stages, rows, threads, multiple)
-    with _running_elsewhere(team.work, threads - 1):
+    with _run_elsewhere(team.work, threads - 1):
         team.work()
 
 
@@ -62,7 +63,7 @@ class _Team:
         self._parts = self._split(threads)
         self._members = 0
         self._lock = Lock()
-        self._met: Barrier | None = None
+        self._barrier: Barrier | None = None
 
     def _split(self, count: int) -> list[tuple[int, int]]:
         """Split the rows into at most `count` parts."""
@@ -78,7 +79,7 @@ class _Team:
                 number = part[0] if number is None else number
                 self._stage(0, *part[1])
             if number is not None:
-                self._go_on(number)
+                self._compute_later_stages(number)
         except BrokenBarrierError:
             return  # another member failed and raises its error
         except BaseException:
@@ -93,20 +94,20 @@ class _Team:
             self._members += new
             part = self._parts.pop()
             if not self._parts:
-                self._met = Barrier(self._members)
+                self._barrier = Barrier(self._members)
             return self._members - 1, part
 
-    def _go_on(self, number: int) -> None:
-        assert self._met is not None
+    def _compute_later_stages(self, number: int) -> None:
+        assert self._barrier is not None
         parts = self._split(self._members)
-        self._met.wait()
+        self._barrier.wait()
         for stage in range(1, self._stages):
             if number < len(parts):
                 self._stage(stage, *parts[number])
-            self._met.wait()
+            self._barrier.wait()
 
     def _fail(self) -> None:
         with self._lock:
             self._parts.clear()
-            self._met = self._met or Barrier(max(self._members, 1))
-            self._met.abort()
+            self._barrier = self._barrier or Barrier(max(self._members, 1))
+            self._barrier.abort()

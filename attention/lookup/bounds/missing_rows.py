@@ -98,7 +98,10 @@ class MissingRows:
 
 
 def _query_vector(summary: KeySummary, query: F64, length: float) -> tuple[F64, float, float, float]:
-    """Return q′, a bound on ‖x‖, the number to add to q′·x, and b; see `attention.lookup.codes.summary`."""
+    """Return q′ and three numbers, such that a row's similarity is q′·x + offset; see `attention.lookup.codes.summary`.
+
+    The numbers are an upper bound of ‖x‖ over the rows, the offset, and b, an upper bound of the similarity.
+    """
     key = summary.key_norm
     if summary.similarity == "cosine":
         return query / length, 1.0, 0.0, 1.0

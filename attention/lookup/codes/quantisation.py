@@ -138,7 +138,7 @@ class ValueCodes:
 
 @dataclass(frozen=True, eq=False)
 class CodedVectors:
-    """At most a chunk of vectors that were coded once, for everything that is stored of them.
+    """Up to one chunk of vectors with their codes, from which all stored arrays are computed.
 
     Attributes:
         vectors: float32[n, d].

@@ -144,7 +144,7 @@ def _split_evenly(count: int, parts: int) -> list[slice]:
 
 
 def _map_tiles(read: Callable[[Tile], Result], tiles: Sequence[Tile]) -> list[Result]:
-    """Return the results of `read` for each tile, in order; in the lookup's threads if there are 3 tiles or more."""
+    """Return the results of `read` for each tile, in order. Three tiles or more are read in the lookup's threads."""
     return [read(tile) for tile in tiles] if len(tiles) < 3 else list(pool().map(read, tiles))
 
 

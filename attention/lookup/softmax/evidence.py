@@ -17,7 +17,7 @@ class Evidence:
         null_weight: the null key's weight; 0 without a null key.
         null_similarity: s₀, the null key's similarity; None without a null key.
         log_partition: logsumexp of all logits, including the null key's. At temperature 0, the logarithm of the number
-            of ties. −∞ if nothing passes and a null key is missing. None unless the normaliser is softmax.
+            of ties. Without a null key, −∞ if nothing passes. None unless the normaliser is softmax.
         entropy: the entropy of the keys' weights in nats, renormalised without the null key.
         effective_documents: exp(entropy), the number of keys that the answer rests on; 0 if no document passes.
     """
