@@ -1,4 +1,4 @@
-/** The client: one service, its collections, and what it does without one. */
+/** The client: one service, its collections, and its calls without a collection. */
 
 import { attendArrays, embed, encode, trace } from "./calls/arrays.ts";
 import type {
@@ -17,7 +17,7 @@ import { Collection } from "./collection.ts";
 import type { CollectionInfo } from "./collection.ts";
 import { TimedOut, Unavailable } from "./errors.ts";
 import { events } from "./wire/events.ts";
-import type { Told } from "./wire/events.ts";
+import type { ServiceEvent } from "./wire/events.ts";
 import type {
   SchemaCollectionList,
   SchemaEmbeddingsRequest,
@@ -33,56 +33,56 @@ import type { Fetch, How, Known } from "./wire/sending.ts";
 import { address, variable } from "./wire/settings.ts";
 import { Lab, Rooms } from "./calls/teaching.ts";
 
-/** How a client reaches its service; what is left out is said beside each. */
+/** The options of a client. */
 export interface ClientOptions {
-  /** Of the service; left out, `SOFTKV_URL`, or http://127.0.0.1:8000. "" is the origin of the page it runs in. */
+  /** The URL of the service; left out, `SOFTKV_URL` or http://127.0.0.1:8000. "" is the origin of the current page. */
   readonly url?: string | URL | undefined;
-  /** To call it with, or what says it, asked for each call; left out, `SOFTKV_KEY`, or none. */
+  /** The key, or a function that returns it for each call; left out, `SOFTKV_KEY`, or no key. */
   readonly key?: string | undefined | (() => string | undefined);
-  /** Milliseconds that each try may take; left out, a minute for questions, ten for writes. */
+  /** Milliseconds that each try may take; left out, a minute for questions, ten minutes for writes. */
   readonly timeout?: number | undefined;
-  /** How often a call is sent again at most, where that is safe; 2 if left out. */
+  /** The maximum number of further tries of a call, if they are safe; left out, 2. */
   readonly retries?: number | undefined;
-  /** What sends requests in place of the platform's `fetch`. */
+  /** The function that sends requests, instead of the platform's `fetch`. */
   readonly fetch?: Fetch | undefined;
 }
 
-/** How one call of any kind is sent. */
+/** The options of `call`. */
 export interface CallOptions extends How {
-  /** Whether it may be sent again where nobody knows what became of it; a GET may, if left out. */
+  /** Whether the call may be sent again if its result is unknown; left out, only a GET. */
   readonly repeatable?: boolean | undefined;
-  /** Whether it goes with an Idempotency-Key, so that the service does it once however often it is sent. */
+  /** Whether to send an Idempotency-Key, so that the service does the call once however often it arrives. */
   readonly once?: boolean | undefined;
 }
 
-/** What a service says of itself. */
+/** The version, limits and further facts of a service. */
 export type ServiceInfo = SchemaServiceAnswer;
-/** Whether everything is loaded, what still loads, and what could not be. */
+/** The parts of a service that are still loading or have failed. */
 export type Readiness = SchemaReadiness;
-/** A model of the service's. */
+/** A model of the service. */
 export type Model = SchemaModel;
 
 const READY_MS = 900_000;
 const LOOK_MS = 100;
 
-/** A service. */
+/** A client of one service. */
 export class Client {
-  /** Rooms: a class's shared memory, by its code. */
+  /** Rooms, the shared memory of a class, by their codes. */
   readonly rooms: Rooms;
-  /** The lab: small models are trained while one listens, and then asked. */
+  /** The lab, which trains small models and queries them. */
   readonly lab: Lab;
   readonly #sender: Sender;
   readonly #options: ClientOptions;
   readonly #known: Known;
 
   /**
-   * @param known what is known of the service already, for `withOptions`
-   * @throws Invalid: the address is none
+   * @param known facts about the service that are known already, for `withOptions`
+   * @throws Invalid: the URL is invalid
    */
   constructor(options: ClientOptions = {}, known: Known = {}) {
     const { url, key, timeout, retries = 2, fetch = (to, init) => globalThis.fetch(to, init) } = options;
-    const own = { url: address(url), key: key ?? variable("SOFTKV_KEY"), timeout, retries, fetch };
-    this.#sender = new Sender(own, known);
+    const senderOptions = { url: address(url), key: key ?? variable("SOFTKV_KEY"), timeout, retries, fetch };
+    this.#sender = new Sender(senderOptions, known);
     this.#options = options;
     this.#known = known;
     this.rooms = new Rooms(this.#sender);
@@ -90,35 +90,35 @@ export class Client {
   }
 
   /**
-   * A collection by its name; whether it is there is not asked.
+   * Return a collection by its name, without asking the service whether it exists.
    *
-   * @throws Invalid: no collection can be called so
+   * @throws Invalid: the name is invalid
    */
   collection<Value = unknown>(name: string): Collection<Value> {
     return new Collection(name, this.#sender);
   }
 
-  /** A client with other options; what is left out stays. */
+  /** Return a client with other options; options left out stay the same. */
   withOptions(options: Omit<ClientOptions, "url">): Client {
     return new Client({ ...this.#options, ...options }, this.#known);
   }
 
-  /** Any call → the JSON that it is answered with; null of an answer without one. */
+  /** Send any call; return the JSON of its answer, or null for an empty answer. */
   call<T = unknown>(method: string, path: string, body?: unknown, how: CallOptions = {}): Promise<T> {
-    const { repeatable = method === "GET", once = false, ...others } = how;
+    const { repeatable = method === "GET", once = false, ...rest } = how;
     const limit = once ? WRITE_MS : undefined;
-    return this.#sender.send<T>({ method, path, body, repeatable, once, limit }, others);
+    return this.#sender.send<T>({ method, path, body, repeatable, once, limit }, rest);
   }
 
-  /** What the service tells, event by event; sent when it is gone through, a POST where it has a body. */
+  /** Yield the events of a call, which is sent when iteration begins: a POST if it has a body, otherwise a GET. */
   events<Data = unknown>(
     path: string,
     options: How & { readonly body?: unknown } = {},
-  ): AsyncGenerator<Told<Data>, void, undefined> {
+  ): AsyncGenerator<ServiceEvent<Data>, void, undefined> {
     return events<Data>(this.#sender, path, options);
   }
 
-  /** Every collection, by name; those that begin with `prefix`. `page` is how many come at a time. */
+  /** Return the collections by name, those that begin with `prefix`; `page` is the number per page. */
   collections(options: { readonly prefix?: string; readonly page?: number } = {}, how?: How): Pages<CollectionInfo> {
     const { prefix = "", page = 1000 } = options;
     const ask = async (cursor: string | undefined, limit: number) => {
@@ -129,37 +129,37 @@ export class Client {
     return new Pages({ ask, limit: page });
   }
 
-  /** Its version, its encoder, whether it wants keys, every limit by name, and what holds its keys. */
+  /** Return the version, the encoder, whether calls need a key, all limits by name, and the slots with keys. */
   info(how?: How): Promise<ServiceInfo> {
     return this.#sender.get("/v1", how);
   }
 
-  /** What this client's key allows. */
+  /** Return the access that the key of this client allows. */
   access(how?: How): Promise<"read" | "write"> {
     return this.#sender.get("/v1/collections?limit=0", how, (list: SchemaCollectionList) => list.access);
   }
 
-  /** The models that encode and trace. */
+  /** Return the models that encode and trace. */
   models(how?: How): Promise<Model[]> {
     return this.#sender.get("/v1/models", how, (list: SchemaModelList) => list.data);
   }
 
-  /** One of them. */
+  /** Return one model. */
   model(id: string, how?: How): Promise<Model> {
     return this.#sender.get(`/v1/models/${encodeURIComponent(id)}`, how);
   }
 
-  /** Whether the process answers. */
+  /** Return whether the process answers. */
   alive(how?: How): Promise<boolean> {
     return this.#sender.get("/livez", how, (liveness) => liveness.status === "alive");
   }
 
-  /** Whether everything is loaded, and what still loads; it answers before, only slower. */
+  /** Return whether everything is loaded, and the parts that are loading. The service answers before, only slower. */
   ready(how?: How): Promise<Readiness> {
     return this.#sender.get("/readyz", how, undefined, 503);
   }
 
-  /** What it has counted, in the text that Prometheus reads. */
+  /** Return the metrics, in the text format of Prometheus. */
   metrics(how?: How): Promise<string> {
     return this.#sender.send({ method: "GET", path: "/metrics", isText: true, repeatable: true }, how);
   }
@@ -167,43 +167,43 @@ export class Client {
   /**
    * Wait until everything is loaded.
    *
-   * @param milliseconds how long at most
-   * @throws Unavailable: something could not be loaded, or is damaged
-   * @throws TimedOut: it still loads
+   * @param milliseconds the maximum time
+   * @throws Unavailable: a part could not be loaded, or is damaged
+   * @throws TimedOut: a part is still loading
    */
   async waitUntilReady(milliseconds = READY_MS, how?: How): Promise<Readiness> {
-    const until = Date.now() + milliseconds;
+    const deadline = Date.now() + milliseconds;
     for (;;) {
-      const found = await this.ready(how);
-      const { loading, failed } = found;
+      const readiness = await this.ready(how);
+      const { loading, failed } = readiness;
       if (failed.length) throw new Unavailable(`the service does not get ready: ${failed.join("; ")}`, { status: 503 });
-      if (found.status === "ready") return found;
-      if (Date.now() > until) throw new TimedOut(`the service still loads ${loading.join(", ")}: wait longer`, true);
+      if (readiness.status === "ready") return readiness;
+      if (Date.now() > deadline) throw new TimedOut(`the service still loads ${loading.join(", ")}: wait longer`, true);
       await pause(LOOK_MS, how?.signal);
     }
   }
 
-  /** Texts of any number → `embeddings`, a Float32Array each, with `token_counts` and `truncated` beside them. */
+  /** Encode any number of texts; return `embeddings`, a Float32Array each, `token_counts`, `truncated` and more. */
   encode(texts: readonly string[], options: EncodeOptions = {}, how?: How): Promise<Encoded> {
     return encode(this.#sender, texts, options, how);
   }
 
-  /** Follow a text, and perhaps a second one behind it, through a model; docs/encoding.md tells of each field. */
+  /** Trace a text, or a pair of texts, through a model; docs/encoding.md describes each field. */
   trace(text: string, options: TraceOptions = {}, how?: How): Promise<Trace> {
     return trace(this.#sender, text, options, how);
   }
 
-  /** Attention on arrays of your own; docs/encoding.md tells of each field. */
+  /** Attend over arrays; docs/encoding.md describes each field. */
   attend(request: AttentionRequest, how?: How): Promise<Attended> {
     return attendArrays(this.#sender, request, how);
   }
 
-  /** Vectors as OpenAI's clients ask for them; `encode` takes more texts and says more of each. */
+  /** Encode texts by the call of OpenAI's clients; `encode` takes more texts and returns more about each. */
   embed(request: Omit<SchemaEmbeddingsRequest, "encoding_format">, how?: How): Promise<Embeddings> {
     return embed(this.#sender, request, how);
   }
 
-  /** Ask in four ways of rows that come with the question. */
+  /** Answer a question in four ways from rows of the request. */
   compare<Value = unknown>(
     query: string,
     rows: Iterable<Row>,

@@ -1,11 +1,11 @@
-/** A collection by its name; nothing is sent before something is asked of it. */
+/** A collection by its name. Making the object sends no request. */
 
 import { calibrate } from "./calls/calibrating.ts";
 import type { CalibrateOptions, Calibration, LabelledQuestion } from "./calls/calibrating.ts";
 import { attendMany, attendOne, attendStream, compare, isMany, sweep } from "./calls/asking.ts";
 import type { AttendOptions, CompareOptions, Query, StreamedAnswer, SweepOptions } from "./calls/asking.ts";
 import type { Answer, Comparison, Swept } from "./calls/answer.ts";
-import { decoded, encoded, written } from "./calls/documents.ts";
+import { decodeFields, encodeFields, readWritten } from "./calls/documents.ts";
 import type {
   Document,
   DocumentBody,
@@ -37,15 +37,15 @@ import { MODES, upload } from "./calls/upload.ts";
 import type { OnConflict, UploadOptions } from "./calls/upload.ts";
 import { FORMAT } from "./wire/vectors.ts";
 
-/** A collection's settings, and how many documents it holds. */
+/** The settings and the size of a collection. */
 export type CollectionInfo = SchemaCollectionAnswer;
-/** What is left out is the service's choice, and `encoder: null` is none. */
+/** The settings of a new collection. The service chooses those left out; `encoder: null` is no encoder. */
 export type CollectionSettings = SchemaCollectionSettings;
 const PAGE = 1000;
 
-/** A collection; `Value` is what its documents' values are said to be. */
+/** A collection; `Value` is the type of the values of its documents, which is not checked. */
 export class Collection<Value = unknown> {
-  /** What it is called. */
+  /** The name of the collection. */
   readonly name: string;
   readonly #sender: Sender;
   readonly #path: string;
@@ -58,10 +58,10 @@ export class Collection<Value = unknown> {
   }
 
   /**
-   * Make the collection.
+   * Create the collection.
    *
-   * @param options.existOk take one that is there and has these settings
-   * @throws Conflict: it is there, and `existOk` was not said or its settings are others
+   * @param options.existOk accept an existing collection with these settings
+   * @throws Conflict: it exists, and `existOk` is false or its settings differ
    */
   create(options: CollectionSettings & { readonly existOk?: boolean } = {}, how?: How): Promise<CollectionInfo> {
     const { existOk = false, ...body } = options;
@@ -72,26 +72,26 @@ export class Collection<Value = unknown> {
     });
   }
 
-  /** Change what its questions are asked with where they say nothing; all else is fixed. */
+  /** Change the defaults of questions; all other settings are fixed. */
   change(settings: SchemaCollectionChange, how?: How): Promise<CollectionInfo> {
     return this.#write("PATCH", "", settings, how);
   }
 
-  /** Its settings, and how many documents it holds. */
+  /** Return the settings and the size of the collection. */
   info(how?: How): Promise<CollectionInfo> {
     return this.#sender.get(this.#path, how);
   }
 
-  /** Delete it and its documents. */
+  /** Delete the collection and its documents. */
   drop(how?: How): Promise<void> {
     return this.#write("DELETE", "", undefined, how, () => undefined);
   }
 
   /**
-   * Give every document that passes its weight.
+   * Attend to every document that passes the filter.
    *
-   * @param query a text or a vector, for one answer; an array of them for an array of answers in this order, which goes
-   *   to the service in parts
+   * @param query a text or a vector, for one answer; or an array of them, for an array of answers in this order, which is
+   *   sent in parts
    */
   attend(queries: readonly Query[], options?: AttendOptions, how?: How): Promise<Answer<Value>[]>;
   attend(query: Query, options?: AttendOptions, how?: How): Promise<Answer<Value>>;
@@ -101,16 +101,17 @@ export class Collection<Value = unknown> {
   }
 
   /**
-   * The same of one query, as answers while it is computed: of growing parts of a large collection, each with `coverage`
-   * and a certificate that is true of all of it, and at last the one that `attend` gives, which is `final`. Who stops
-   * listening ends it. The options are those of `attend`, but for `read`, `allow_missing`, `min_confidence` and `conformal`,
-   * and for the temperature "auto".
+   * Attend with one query, and yield answers over growing parts of a large collection.
+   *
+   * Each has `coverage`, and a certificate that holds for the whole collection. The last is the answer of `attend`, and
+   * is `final`. The computation ends if the caller stops iterating. The options are those of `attend`, except `read`,
+   * `allow_missing`, `min_confidence`, `conformal` and the temperature "auto".
    */
   attendStream(query: Query, options: AttendOptions = {}, how?: How): AsyncGenerator<StreamedAnswer<Value>, void, undefined> {
     return attendStream<Value>(this.#sender, this.#path, query, options, how);
   }
 
-  /** Ask one question at many temperatures, from one reading of the keys. */
+  /** Ask one question at many temperatures; the service reads the keys once. */
   async sweep(
     query: Query,
     temperatures: Iterable<number>,
@@ -125,7 +126,7 @@ export class Collection<Value = unknown> {
     return compare(this.#sender, this.#path, { query, ...options }, how);
   }
 
-  /** Fit to labelled questions, from 50 on, how sure an answer may be; `apply` keeps it, where it gains. */
+  /** Calibrate the collection with at least 50 labelled questions; `apply` stores the result if it is an improvement. */
   async calibrate(
     questions: Iterable<LabelledQuestion>,
     options: CalibrateOptions = {},
@@ -134,48 +135,48 @@ export class Collection<Value = unknown> {
     return calibrate(this.#sender, this.#path, questions, options, how);
   }
 
-  /** Write one document, in place of what has its id. */
+  /** Write one document, which replaces one with the same id. */
   async put(id: string, body: DocumentBody<Value>, how?: How): Promise<Written> {
-    return this.#write("PUT", documentPath(id), encoded(body), how, written);
+    return this.#write("PUT", documentPath(id), encodeFields(body), how, readWritten);
   }
 
   /**
-   * Change what is given of one document: objects merge, null removes; what depends on a new text is encoded anew.
+   * Change fields of one document: objects merge, null removes, and changed texts are encoded again.
    *
-   * @throws NotFound: there is no document of this id
+   * @throws NotFound: the document does not exist
    */
   async patch(id: string, changes: DocumentPatch<Value>, how?: How): Promise<Written> {
-    return this.#write("PATCH", documentPath(id), encoded(changes), how, written);
+    return this.#write("PATCH", documentPath(id), encodeFields(changes), how, readWritten);
   }
 
   /**
-   * One document, with its key, value and metadata unless `include` says what.
+   * Return one document, with its key, value and metadata, or the fields of `include`.
    *
-   * @throws NotFound: there is no document of this id
+   * @throws NotFound: the document does not exist
    */
   async get(id: string, options: { include?: readonly DocumentField[] } = {}, how?: How): Promise<Document<Value>> {
     const query = new URLSearchParams(FORMAT);
     for (const field of options.include ?? []) query.append("include", field);
     const path = `${this.#path}${documentPath(id)}?${query}`;
-    return this.#sender.get(path, how, decoded<Document<Value>>);
+    return this.#sender.get(path, how, decodeFields<Document<Value>>);
   }
 
-  /** The documents of these ids, in this order; undefined where there is none. */
+  /** Return the documents of these ids, in this order; undefined for a missing one. */
   async getMany(
     ids: readonly string[],
     options: { include?: readonly DocumentField[] } = {},
     how?: How,
   ): Promise<(Document<Value> | undefined)[]> {
-    const found = new Map<string, Document<Value>>();
+    const documents = new Map<string, Document<Value>>();
     for (let begin = 0; begin < ids.length; begin += PAGE) {
       const part = [...new Set(ids.slice(begin, begin + PAGE))];
       const { items } = await this.#page({ ids: part, ...options, limit: part.length }, how);
-      for (const each of items) found.set(each.id, each);
+      for (const document of items) documents.set(document.id, document);
     }
-    return ids.map((id) => found.get(id));
+    return ids.map((id) => documents.get(id));
   }
 
-  /** Whether there is a document of this id. */
+  /** Return whether a document with this id exists. */
   async exists(id: string, how?: How): Promise<boolean> {
     try {
       await this.get(id, { include: ["metadata"] }, how);
@@ -186,17 +187,17 @@ export class Collection<Value = unknown> {
     }
   }
 
-  /** The documents that pass, in the order of their ids, one after another over all pages. */
+  /** Return the documents that pass, in the order of their ids, over all pages. */
   find(options: FindOptions = {}, how?: How): Pages<Document<Value>> {
     const { page: limit = PAGE, include, ...which } = options;
     return new Pages({
-      ask: (cursor, most) => this.#page({ ...which, include, limit: most, cursor }, how),
+      ask: (cursor, count) => this.#page({ ...which, include, limit: count, cursor }, how),
       limit,
       count: () => this.#count(which, how),
     });
   }
 
-  /** How many documents pass. */
+  /** Return the number of documents that pass. */
   count(options: { readonly filter?: Filter | undefined } = {}, how?: How): Promise<number> {
     return this.#count(options, how);
   }
@@ -204,18 +205,18 @@ export class Collection<Value = unknown> {
   /**
    * Delete one document.
    *
-   * @throws NotFound: there is no document of this id; `delete` is silent then
+   * @throws NotFound: the document does not exist; `delete` ignores that
    */
   async remove(id: string, how?: How): Promise<void> {
     return this.#write("DELETE", documentPath(id), undefined, how, () => undefined);
   }
 
-  /** Delete documents → how many there were. */
+  /** Delete documents; return their number. */
   delete(which: Which, how?: How): Promise<number> {
     return this.#write("POST", "/documents/delete", which, how, (content) => content.deleted);
   }
 
-  /** Merge one change into documents at once → how many there were; null removes a field, what is not named stays. */
+  /** Merge one change into documents in one transaction; return their number. null removes a field. */
   update(which: Which, patch: SchemaValuePatch, how?: How): Promise<number> {
     return this.#write("POST", "/documents/update", { ...which, patch }, how, (content) => content.updated);
   }
@@ -223,26 +224,26 @@ export class Collection<Value = unknown> {
   /**
    * Write documents in one transaction, all of them or none.
    *
-   * @param options.onConflict what becomes of one whose id is taken: it is replaced, skipped, or everything fails
-   * @throws Conflict: an id is taken, with `onConflict: "fail"`
-   * @throws TooLarge: they are more than one request may bring; `upsert` takes any number
+   * @param options.onConflict for an existing id: the document is replaced or skipped, or everything fails
+   * @throws Conflict: an id exists, with `onConflict: "fail"`
+   * @throws TooLarge: the documents exceed the limit of a request; `upsert` takes any number
    */
   async write(
     documents: Iterable<DocumentInput<Value>>,
     { onConflict = "replace" }: { readonly onConflict?: OnConflict } = {},
     how?: How,
   ): Promise<Written> {
-    const sent = Array.from(documents, (each, place) => encoded(each, `/documents/${place}`));
-    return this.#write("POST", "/documents", { documents: sent, mode: MODES[onConflict] }, how, written);
+    const sent = Array.from(documents, (document, position) => encodeFields(document, `/documents/${position}`));
+    return this.#write("POST", "/documents", { documents: sent, mode: MODES[onConflict] }, how, readWritten);
   }
 
   /**
-   * Write rows of any number, a thousand at a time, each thousand at once; a row that is wrong keeps none back.
+   * Write any number of rows, in batches of a thousand. An invalid row does not affect others.
    *
-   * Rows are read as they are sent, so that a generator of any length takes little memory.
+   * Rows are read while they are sent, so that a generator of any length takes little memory.
    *
-   * @returns what became of them: which were refused, by their place among the rows, and why
-   * @throws SoftkvError: whatever ends it early; its `report` says how far it was
+   * @returns the report: the number of documents written, and the refused rows with their positions and reasons
+   * @throws SoftkvError: an error ended the upload early; its `report` has the progress
    */
   upsert(
     rows: Iterable<DocumentInput<Value>> | AsyncIterable<DocumentInput<Value>>,
@@ -252,12 +253,12 @@ export class Collection<Value = unknown> {
     return upload(this.#sender, `${this.#path}/documents`, rows, options, how);
   }
 
-  /** What can be filtered by: facts on the fields of the metadata. */
+  /** Return facts about the fields of the metadata, by which documents can be filtered. */
   fields(options: FieldsOptions = {}, how?: How): Promise<Record<string, FieldFacts>> {
     return fields(this.#sender, this.#path, options, how);
   }
 
-  /** The distinct values of one field, with how many documents have each, those of most documents first. */
+  /** Return the distinct values of one field with their numbers of documents, the most frequent first. */
   values(field: string, { filter }: { readonly filter?: Filter | undefined } = {}, how?: How): Pages<FieldValue> {
     return values(this.#sender, this.#path, field, filter, how);
   }
@@ -272,7 +273,7 @@ export class Collection<Value = unknown> {
       { ...body, ...FORMAT },
       how,
       (page: SchemaDocumentPage) => ({
-        items: page.documents.map((each: SchemaDocumentAnswer) => decoded<Document<Value>>(each)),
+        items: page.documents.map((document: SchemaDocumentAnswer) => decodeFields<Document<Value>>(document)),
         next_cursor: page.next_cursor,
       }),
     );

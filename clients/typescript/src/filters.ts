@@ -1,4 +1,4 @@
-/** Filters as the service reads them, and short ways to write them. */
+/** Filters in the form of the wire, and functions that build them. */
 
 import type {
   SchemaCombination,
@@ -9,14 +9,14 @@ import type {
   SchemaOrdering,
 } from "./generated/api.ts";
 
-/** A condition that a document passes or not: a plain object, as the wire has it. */
+/** A condition on documents: a plain object in the form of the wire. */
 export type Filter = SchemaFilter;
 
 /**
- * One field compared with a value: `F("year", ">=", 1930)`, `F("topics", "contains", "animals")`.
+ * Return the comparison of a field with a value: `F("year", ">=", 1930)`, `F("topics", "contains", "animals")`.
  *
- * `id` and `key` are the document's own; every other name is of its metadata, with `metadata.` before it or without.
- * `metadata.id` is a field that somebody called so, and `loc.page` is `page` in the object `loc`.
+ * `id` and `key` belong to the document itself; every other name is of its metadata, with or without `metadata.`.
+ * `metadata.id` is a field of the metadata called `id`, and `loc.page` is `page` in the object `loc`.
  */
 export function F(field: string, operator: "==" | "!=", value: SchemaEquality["value"]): SchemaEquality;
 export function F(field: string, operator: ">" | ">=" | "<" | "<=", value: SchemaOrdering["value"]): SchemaOrdering;
@@ -31,22 +31,22 @@ export function F(field: string, operator: string, value: unknown, how: object =
   return { field: fieldName(field), operator, value, ...how } as Filter;
 }
 
-/** All of these; of none, everything passes. */
+/** Return the condition that all of these hold. Without conditions, everything passes. */
 export function and(...conditions: Filter[]): SchemaCombination {
   return { operator: "AND", conditions };
 }
 
-/** At least one of these. */
+/** Return the condition that at least one of these holds. */
 export function or(...conditions: Filter[]): SchemaCombination {
   return { operator: "OR", conditions };
 }
 
-/** Not all of these. */
+/** Return the condition that not all of these hold. */
 export function not(...conditions: Filter[]): SchemaCombination {
   return { operator: "NOT", conditions };
 }
 
-/** The name that the service knows a field by. */
+/** Return the name of a field on the wire. */
 export function fieldName(field: string): string {
   return field === "id" || field === "key" || field.startsWith("metadata.") ? field : `metadata.${field}`;
 }

@@ -57,7 +57,7 @@ export {
 } from "./errors.ts";
 export type { Circumstances } from "./errors.ts";
 export type { Code, Flaw, Refusal, UploadReport } from "./types.ts";
-export type { Told } from "./wire/events.ts";
+export type { ServiceEvent } from "./wire/events.ts";
 export { F, and, not, or } from "./filters.ts";
 export type { Filter } from "./filters.ts";
 export { Pages } from "./pages.ts";

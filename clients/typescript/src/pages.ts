@@ -1,21 +1,21 @@
-/** Lists of any length, fetched page by page as they are gone through. */
+/** Lists of any length, fetched page by page during iteration. */
 
-/** Some items, and where the next ones begin; null at the end. */
+/** A page of items, and the position of the next page; null at the end. */
 export interface Page<Item> {
   readonly items: Item[];
   readonly next_cursor: string | null;
 }
 
-/** Asks for a page, and for how many there are. */
+/** The functions that fetch a page and count the items. */
 export interface Paging<Item> {
   readonly ask: (cursor: string | undefined, limit: number) => Promise<Page<Item>>;
-  /** How many come at a time. */
+  /** The number of items per page. */
   readonly limit: number;
-  /** How many there are; left out, all are gone through. */
+  /** Returns the number of items; left out, all pages are fetched to count them. */
   readonly count?: () => Promise<number>;
 }
 
-/** Items one after another: `for await (const each of pages)`; each loop begins anew. */
+/** An async iterable of items: `for await (const item of pages)`. Each loop begins again. */
 export class Pages<Item> implements AsyncIterable<Item> {
   readonly #paging: Paging<Item>;
 
@@ -27,7 +27,7 @@ export class Pages<Item> implements AsyncIterable<Item> {
     for await (const page of this.pages()) yield* page;
   }
 
-  /** The same, as many at a time as come in one answer. */
+  /** Yield the items page by page. */
   async *pages(): AsyncGenerator<Item[], void, undefined> {
     let cursor: string | undefined;
     do {
@@ -37,16 +37,16 @@ export class Pages<Item> implements AsyncIterable<Item> {
     } while (cursor !== undefined);
   }
 
-  /** The first one; undefined where there is none. */
+  /** Return the first item, or undefined if the list is empty. */
   async first(): Promise<Item | undefined> {
     return (await this.#paging.ask(undefined, 1)).items[0];
   }
 
-  /** How many there are. */
+  /** Return the number of items. */
   async count(): Promise<number> {
     if (this.#paging.count) return this.#paging.count();
-    let many = 0;
-    for await (const page of this.pages()) many += page.length;
-    return many;
+    let total = 0;
+    for await (const page of this.pages()) total += page.length;
+    return total;
   }
 }

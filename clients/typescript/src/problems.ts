@@ -12,7 +12,7 @@ export function refusal(reply: Reply): Refused {
   const content = parse(reply.text) as { error?: SchemaErrorBody; detail?: unknown } | null | undefined;
   if (typeof content?.error === "object") return ofOpenAI(content.error, reply);
   if (typeof content?.detail === "string") return ofProblem(content as SchemaProblem, reply);
-  return foreign(reply);
+  return foreignAnswer(reply);
 }
 
 /** Return the error for a problem of RFC 9457, which is a whole answer or the end of a stream. */
@@ -23,7 +23,7 @@ export function ofProblem(problem: SchemaProblem, reply: Reply): Refused {
 }
 
 /** Return the error for an answer that is not from softkv, but from a proxy or another program. */
-export function foreign(reply: Reply): Refused {
+export function foreignAnswer(reply: Reply): Refused {
   const { url, status, type } = reply;
   const received = `${status} with ${type ?? "no content type"}`;
   const detail = `${url} answered ${received}, which is not softkv's: check the address`;
@@ -31,7 +31,7 @@ export function foreign(reply: Reply): Refused {
 }
 
 /** Return the error for a flaw of a request that was not sent. */
-export function flawed(pointer: string, detail: string): Invalid {
+export function invalidContent(pointer: string, detail: string): Invalid {
   const message = pointer ? `${pointer}: ${detail}` : detail;
   return new Invalid(message, { code: "invalid_content", errors: [{ pointer, detail }], status: 422 });
 }

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Client, Invalid, NotFound, Unreachable, VERSION } from "../src/index.ts";
-import type { Told } from "../src/index.ts";
+import type { ServiceEvent } from "../src/index.ts";
 import { URL_OF_SERVICE, client, pass, refuse, server } from "./service.ts";
 
 test("what the service is", async () => {
@@ -157,7 +157,7 @@ test("attention on arrays", async () => {
 
 test("a room, and what is heard in it", async () => {
   const room = await client.rooms.open({ rows: [{ key: "cats", id: "cats" }] });
-  const heard: Told[] = [];
+  const heard: ServiceEvent[] = [];
   for await (const told of client.rooms.events(room.code)) {
     heard.push(told);
     if (heard.length === 1) await client.rooms.putRow(room.code, "dogs", { key: "dogs ü 🐕" });
@@ -219,8 +219,8 @@ test("events", async (t) => {
     else if (asked.url !== "/endless") answered.end();
   });
   const own = new Client({ url });
-  const all = async (told: AsyncIterable<Told>) => {
-    const found: Told[] = [];
+  const all = async (told: AsyncIterable<ServiceEvent>) => {
+    const found: ServiceEvent[] = [];
     for await (const each of told) found.push(each);
     return found;
   };

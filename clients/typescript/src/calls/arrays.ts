@@ -1,4 +1,4 @@
-/** The calls that need no collection: texts to vectors, what heads look at, attention on arrays. */
+/** The calls without a collection: vectors of texts, traces of attention heads, attention on arrays. */
 
 import type {
   SchemaAttentionAnswer,
@@ -11,28 +11,28 @@ import type {
   SchemaTraceAnswer,
   SchemaTraceRequest,
 } from "../generated/api.ts";
-import { flawed } from "../problems.ts";
+import { invalidContent } from "../problems.ts";
 import { WRITE_MS } from "../wire/sending.ts";
 import type { How, Sender } from "../wire/sending.ts";
 import { FORMAT, incoming, rows, tensor } from "../wire/vectors.ts";
 import type { Tensor } from "../wire/vectors.ts";
 
-/** How texts are encoded: `model`, `purpose`, and whether to answer their `tokens`. */
+/** The options of an encoding: `model`, `purpose`, and whether to return `tokens`. */
 export type EncodeOptions = Omit<SchemaEncodeRequest, "texts" | "vector_format">;
 
-/** Vectors of texts, float32 [n, d], and what the model made of each text beside them. */
+/** Vectors of texts, float32 [n, d], and facts about how the model read each text. */
 export type Encoded = Omit<SchemaEncodeAnswer, "embeddings"> & { readonly embeddings: Float32Array[] };
 
 /** The fields of a trace besides its text. */
 export type TraceOptions = Omit<SchemaTraceRequest, "text" | "vector_format">;
 
-/** What heads look at: `attention` [layer, head, i, j], the weight of token j for token i. */
+/** The attention of heads: `attention` [layer, head, i, j], the weight of token j for token i. */
 export type Trace = Tensors<Omit<SchemaTraceAnswer, "changes">> & {
-  /** Where they were asked for, how far each layer moves each token. */
+  /** The relative change of each token in each layer, if requested. */
   readonly changes?: Tensors<NonNullable<SchemaTraceAnswer["changes"]>[number]>[];
 };
 
-/** Attention on arrays of your own: query [m, d], key [n, d], value [n, d_v]; leading dimensions broadcast. */
+/** Attention on arrays: query [m, d], key [n, d], value [n, d_v]; leading dimensions broadcast. */
 export type AttentionRequest = {
   readonly [Name in keyof Omit<SchemaAttentionRequest, "vector_format">]: Name extends
     "query" | "key" | "value" | "bias"
@@ -40,15 +40,15 @@ export type AttentionRequest = {
     : SchemaAttentionRequest[Name];
 };
 
-/** What came of it; the logit of a key that is masked is minus infinity. */
+/** The result of attention; the logit of a masked key is minus infinity. */
 export type Attended = Tensors<Omit<SchemaAttentionAnswer, "intermediates">> & {
   readonly intermediates?: Record<string, Tensor>;
 };
 
-/** Vectors of texts as OpenAI's clients ask for them, float32 [n, d]. */
+/** Vectors of texts from the call of OpenAI's clients, float32 [n, d]. */
 export type Embeddings = Omit<SchemaEmbeddingsAnswer, "data" | "object"> & { readonly embeddings: Float32Array[] };
 
-/** A type with arrays in place of what they are on the wire. */
+/** A type of the wire with its arrays as tensors. */
 type Tensors<Wire> = {
   readonly [Name in keyof Wire]: SchemaNestedAnswer extends Wire[Name]
     ? unknown extends Wire[Name]
@@ -57,40 +57,40 @@ type Tensors<Wire> = {
     : Wire[Name];
 };
 
-/** What a request takes in moments; the answer to it has a megabyte or two. */
+/** Texts per request: encoding them is fast, and their answer has a megabyte or two. */
 const TEXTS_AT_ONCE = 1000;
 const ARRAYS = ["output", "weights", "logits", "log_partition", "null_weight", "attention", "query", "key", "value"];
 
-/** Texts of any number → vectors; they go to the service in parts. */
+/** Encode any number of texts, sent to the service in parts. */
 export async function encode(
   sender: Sender,
   texts: readonly string[],
   options: EncodeOptions,
   how?: How,
 ): Promise<Encoded> {
-  if (typeof texts === "string") throw flawed("/texts", "wanted a list of texts, got one text: write encode([text])");
+  if (typeof texts === "string") throw invalidContent("/texts", "wanted a list of texts, got one text: write encode([text])");
   const limit = await sender.limit(options.tokens ? "encode_texts_with_tokens" : "encode_texts", how);
-  const most = Math.min(TEXTS_AT_ONCE, limit);
+  const count = Math.min(TEXTS_AT_ONCE, limit);
   let all: Encoded | undefined;
-  for (let begin = 0; begin < Math.max(texts.length, 1); begin += most) {
-    const body = { texts: texts.slice(begin, begin + most), ...options, ...FORMAT };
-    const part = await sender.ask("/v1/encode", body, how, encodedTexts, WRITE_MS);
-    all = all ? joined(all, part) : part;
+  for (let begin = 0; begin < Math.max(texts.length, 1); begin += count) {
+    const body = { texts: texts.slice(begin, begin + count), ...options, ...FORMAT };
+    const part = await sender.ask("/v1/encode", body, how, readEncoded, WRITE_MS);
+    all = all ? join(all, part) : part;
   }
   return all as Encoded;
 }
 
-/** Follow a text through a model. */
+/** Trace a text through a model. */
 export function trace(sender: Sender, text: string, options: TraceOptions, how?: How): Promise<Trace> {
   const body = { text, ...options, ...FORMAT };
   const read = (content: SchemaTraceAnswer) => {
-    const changes = content.changes?.map((each) => tensors(each, Object.keys(each)));
+    const changes = content.changes?.map((layer) => tensors(layer, Object.keys(layer)));
     return { ...tensors(content, ARRAYS), ...(changes && { changes }) } as Trace;
   };
   return sender.ask("/v1/trace", body, how, read, WRITE_MS);
 }
 
-/** Attention on arrays. */
+/** Attend over arrays. */
 export function attendArrays(sender: Sender, request: AttentionRequest, how?: How): Promise<Attended> {
   const read = (content: SchemaAttentionAnswer) => {
     const steps = content.intermediates;
@@ -100,26 +100,26 @@ export function attendArrays(sender: Sender, request: AttentionRequest, how?: Ho
   return sender.ask("/v1/attend", { ...request, ...FORMAT }, how, read);
 }
 
-/** Vectors as OpenAI's clients ask for them. */
+/** Encode texts by the call of OpenAI's clients. */
 export function embed(
   sender: Sender,
   request: Omit<SchemaEmbeddingsRequest, "encoding_format">,
   how?: How,
 ): Promise<Embeddings> {
   const read = ({ data, model, usage, truncated }: SchemaEmbeddingsAnswer): Embeddings => {
-    const found = data.sort((one, other) => one.index - other.index);
-    const embeddings = found.map((each) => incoming({ base64: each.embedding as string }));
+    const sorted = data.sort((one, other) => one.index - other.index);
+    const embeddings = sorted.map((item) => incoming({ base64: item.embedding as string }));
     return { embeddings, model, usage, truncated };
   };
   const body = { ...request, encoding_format: "base64" };
   return sender.ask("/v1/embeddings", body, how, read, WRITE_MS);
 }
 
-function encodedTexts(content: SchemaEncodeAnswer): Encoded {
+function readEncoded(content: SchemaEncodeAnswer): Encoded {
   return { ...content, embeddings: rows(content.embeddings, content.dimension) };
 }
 
-function joined(one: Encoded, other: Encoded): Encoded {
+function join(one: Encoded, other: Encoded): Encoded {
   const lists = ["embeddings", "token_counts", "truncated", "unknown_tokens", "tokens"] as const;
   const present = lists.filter((name) => one[name]);
   return {
@@ -128,11 +128,11 @@ function joined(one: Encoded, other: Encoded): Encoded {
   };
 }
 
-/** An object with the arrays of these names as they are used here. */
+/** Return an object whose arrays with these names are tensors. */
 function tensors(content: object, names: readonly string[]): Record<string, unknown> {
-  const arrays = Object.entries(content).map(([name, each]) => [
+  const arrays = Object.entries(content).map(([name, value]) => [
     name,
-    each && names.includes(name) ? tensor(each) : each,
+    value && names.includes(name) ? tensor(value) : value,
   ]);
   return Object.fromEntries(arrays) as Record<string, unknown>;
 }

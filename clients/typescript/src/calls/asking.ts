@@ -1,6 +1,6 @@
 /** Questions to a collection: attend, sweep, compare. */
 
-import { Answer, comparison, swept } from "./answer.ts";
+import { Answer, readComparison, readSweep } from "./answer.ts";
 import type { Comparison, Swept } from "./answer.ts";
 import type {
   SchemaAttendAnswer,
@@ -20,13 +20,13 @@ import type { How, Sender } from "../wire/sending.ts";
 import { FORMAT, outgoing } from "../wire/vectors.ts";
 import type { Vector } from "../wire/vectors.ts";
 
-/** What is asked: a text or a vector. */
+/** A query: a text or a vector. */
 export type Query = string | Vector;
 
-/** The fields of a question besides its query; docs/asking.md tells of each. */
+/** The fields of a question besides its query; docs/asking.md describes each. */
 export type AttendOptions = Omit<SchemaAttendOne, "query" | "queries" | "stream" | "vector_format">;
 
-/** An answer on its way: of a part of the collection, or `final`. */
+/** An answer of a stream: over a part of the collection, or `final`. */
 export type StreamedAnswer<Value = unknown> = Answer<Value> & { readonly final: boolean };
 
 /** The fields of a sweep besides its query and temperatures. */
@@ -35,7 +35,7 @@ export type SweepOptions = Omit<SchemaSweepRequest, "query" | "temperatures" | "
 /** The fields of a comparison besides its query. */
 export type CompareOptions = Omit<SchemaCompareRequest, "query">;
 
-/** A row that comes with the question. */
+/** A row of the request. */
 export type Row = SchemaCompareRowsRequest["rows"][number];
 
 /** Ask one question. */
@@ -51,7 +51,7 @@ export function attendOne<Value>(
   return sender.ask(`${path}/attend`, body, how, read);
 }
 
-/** Ask one question, and hear of answers while it is computed: of growing parts, and at last of all documents. */
+/** Ask one question; yield answers over growing parts of the collection, and last the answer over all documents. */
 export async function* attendStream<Value>(
   sender: Sender,
   path: string,
@@ -70,7 +70,7 @@ function reply(url: string, { status }: SchemaProblem): Reply {
   return { url, status, type: undefined, text: "", requestId: "", retryAfter: undefined };
 }
 
-/** Ask several, of any number: they go to the service in parts. */
+/** Ask any number of questions, sent to the service in parts. */
 export async function attendMany<Value>(
   sender: Sender,
   path: string,
@@ -78,19 +78,19 @@ export async function attendMany<Value>(
   options: AttendOptions,
   how?: How,
 ): Promise<Answer<Value>[]> {
-  const asked = queries.map((each, place) => onWire(each, `/queries/${place}`));
-  const most = asked.length > 1 ? await sender.limit("queries", how) : 1;
+  const encoded = queries.map((query, position) => onWire(query, `/queries/${position}`));
+  const count = encoded.length > 1 ? await sender.limit("queries", how) : 1;
   const read = (content: { results: SchemaAttendAnswer[] }, { requestId }: Reply) =>
-    content.results.map((each) => new Answer<Value>(each, requestId));
+    content.results.map((result) => new Answer<Value>(result, requestId));
   const answers: Answer<Value>[] = [];
-  for (let begin = 0; begin < asked.length; begin += most) {
-    const body = { queries: asked.slice(begin, begin + most), ...options, ...FORMAT };
+  for (let begin = 0; begin < encoded.length; begin += count) {
+    const body = { queries: encoded.slice(begin, begin + count), ...options, ...FORMAT };
     answers.push(...(await sender.ask(`${path}/attend`, body, how, read)));
   }
   return answers;
 }
 
-/** Ask one question at many temperatures, from one reading of the keys. */
+/** Ask one question at many temperatures; the service reads the keys once. */
 export function sweep<Value>(
   sender: Sender,
   path: string,
@@ -99,7 +99,7 @@ export function sweep<Value>(
   options: SweepOptions,
   how?: How,
 ): Promise<Swept<Value>> {
-  const read = (content: SchemaSweepAnswer, { requestId }: Reply) => swept<Value>(content, requestId);
+  const read = (content: SchemaSweepAnswer, { requestId }: Reply) => readSweep<Value>(content, requestId);
   const body = { query: onWire(query, "/query"), temperatures: [...temperatures], ...options, ...FORMAT };
   return sender.ask(`${path}/sweep`, body, how, read);
 }
@@ -111,11 +111,11 @@ export function compare<Value>(
   body: SchemaCompareRequest | SchemaCompareRowsRequest,
   how?: How,
 ): Promise<Comparison<Value>> {
-  const read = (content: SchemaCompareAnswer, { requestId }: Reply) => comparison<Value>(content, requestId);
+  const read = (content: SchemaCompareAnswer, { requestId }: Reply) => readComparison<Value>(content, requestId);
   return sender.ask(`${path}/compare`, body, how, read);
 }
 
-/** Whether several are asked; a vector is one question. */
+/** Return whether these are several questions; a vector is one question. */
 export function isMany(query: Query | readonly Query[]): query is readonly Query[] {
   return Array.isArray(query) && typeof query[0] !== "number";
 }

@@ -1,4 +1,4 @@
-/** Labelled questions sent to a collection. */
+/** The calibration of a collection with labelled questions. */
 
 import type { Query } from "./asking.ts";
 import type { SchemaCalibrateAnswer, SchemaCalibrateRequest } from "../generated/api.ts";
@@ -6,19 +6,19 @@ import { WRITE_MS } from "../wire/sending.ts";
 import type { How, Sender } from "../wire/sending.ts";
 import { outgoing } from "../wire/vectors.ts";
 
-/** A question, and the `id` or the `ids` that answer it; an `id` of null: nothing does. */
+/** A question, and the `id` or the `ids` that answer it; an `id` of null means that none does. */
 export type LabelledQuestion = { readonly query: Query } & (
   | { readonly id: string | null }
   | { readonly ids: readonly string[] }
 );
 
-/** What was fitted to labelled questions, and what it gains; docs/calibration.md tells of each field. */
+/** The fit to labelled questions, and its improvement; docs/calibration.md describes each field. */
 export type Calibration = SchemaCalibrateAnswer;
 
 /** The fields of a calibration besides its questions. */
 export type CalibrateOptions = Omit<SchemaCalibrateRequest, "questions">;
 
-/** Fit to labelled questions how sure an answer may be. */
+/** Calibrate a collection with labelled questions. */
 export function calibrate(
   sender: Sender,
   path: string,
@@ -26,12 +26,12 @@ export function calibrate(
   options: CalibrateOptions,
   how?: How,
 ): Promise<Calibration> {
-  const sent = Array.from(questions, (each, place) => ({
-    ...each,
-    query: typeof each.query === "string" ? each.query : outgoing(each.query, `/questions/${place}/query`),
+  const sent = Array.from(questions, (question, position) => ({
+    ...question,
+    query: typeof question.query === "string" ? question.query : outgoing(question.query, `/questions/${position}/query`),
   }));
   const body = { questions: sent, ...options };
-  // Applied twice, the second is judged against the first.
+  // A second calibration that is applied would be compared with the first.
   const repeatable = !options.apply;
   return sender.send({ method: "POST", path: `${path}/calibrate`, body, repeatable, limit: WRITE_MS }, how);
 }

@@ -1,4 +1,4 @@
-/** Documents: as they are written, and as they are read back. */
+/** Documents in requests and in answers. */
 
 import type { Filter } from "../filters.ts";
 import type {
@@ -15,27 +15,27 @@ type Vectors = "key_vector" | "key_vectors" | "value_vector";
 type OrNull<Kind, Null> = Kind | Null | undefined;
 
 interface Fields<Value, Null> {
-  /** What is found there, any JSON; left out, the key text. */
+  /** The content of the document, any JSON; left out, the key text. */
   readonly value?: Value | undefined;
-  /** What queries are compared with; left out, it is encoded from the key. */
+  /** The vector that queries are compared with; left out, it is encoded from the key. */
   readonly key_vector?: OrNull<VectorInput, Null>;
-  /** Several keys, in its place. */
+  /** Several keys, instead of `key_vector`. */
   readonly key_vectors?: OrNull<readonly VectorInput[], Null>;
-  /** The vector that an answer's `output` blends. */
+  /** The vector that the `output` of an answer blends. */
   readonly value_vector?: OrNull<VectorInput, Null>;
 }
 
-/** A document without its id, as it is written. */
+/** A document to write, without its id. */
 export type DocumentBody<Value = unknown> = Omit<SchemaDocumentBody, "value" | Vectors> & Fields<Value, never>;
 
-/** A document as it is written. */
+/** A document to write. */
 export type DocumentInput<Value = unknown> = DocumentBody<Value> & { readonly id: string };
 
-/** What of a document is changed: objects merge, null removes. */
+/** A change of a document: objects merge, null removes. */
 export type DocumentPatch<Value = unknown> = Omit<SchemaDocumentPatch, "value" | Vectors> &
   Fields<Value | Partial<Value> | null, null>;
 
-/** A document as it is read; `value` is there unless `include` left it out, vectors where it asked for them. */
+/** A document of an answer, with `value` unless `include` leaves it out, and with vectors if it lists them. */
 export type Document<Value = unknown> = Omit<SchemaDocumentAnswer, "value" | Vectors> & {
   readonly value: Value;
   readonly key_vector?: Float32Array | null;
@@ -43,59 +43,59 @@ export type Document<Value = unknown> = Omit<SchemaDocumentAnswer, "value" | Vec
   readonly value_vector?: Float32Array | null;
 };
 
-/** The parts of a document that can be asked for. */
+/** The fields of a document that can be requested. */
 export type DocumentField = NonNullable<SchemaDocumentQuery["include"]>[number];
-/** What a write did. */
+/** The result of a write. */
 export type Written = Required<SchemaUpserted>;
-/** Which documents: some by their ids, where unknown ones are silent, or all that pass. */
+/** A selection of documents: by their ids, of which unknown ones are ignored, or all that pass a filter. */
 export type Which =
   { readonly ids: readonly string[]; readonly filter?: never } | { readonly filter: Filter; readonly ids?: never };
-/** Which documents to read, and what of them. */
+/** The documents to read, and their fields. */
 export interface FindOptions {
   readonly filter?: Filter | undefined;
   readonly ids?: readonly string[] | undefined;
   readonly include?: readonly DocumentField[] | undefined;
-  /** How many come at a time. */
+  /** The number of documents per page. */
   readonly page?: number | undefined;
 }
 
-/** What has a document's vectors on the wire. */
+/** An object with the vectors of a document on the wire. */
 interface WithVectors {
   readonly key_vector?: SchemaDocumentAnswer["key_vector"];
   readonly key_vectors?: SchemaDocumentAnswer["key_vectors"];
   readonly value_vector?: SchemaDocumentAnswer["value_vector"];
 }
 
-/** Fields from the wire, their vectors as float32. */
-export function decoded<Result>(given: WithVectors): Result {
-  const fields: Record<string, unknown> = { ...given };
+/** Convert fields from the wire, with vectors as float32. */
+export function decodeFields<Result>(document: WithVectors): Result {
+  const fields: Record<string, unknown> = { ...document };
   for (const name of ["key_vector", "value_vector"] as const) {
-    const vector = given[name];
+    const vector = document[name];
     if (vector) fields[name] = incoming(vector);
   }
-  if (given.key_vectors) fields["key_vectors"] = given.key_vectors.map(incoming);
+  if (document.key_vectors) fields["key_vectors"] = document.key_vectors.map(incoming);
   return fields as Result;
 }
 
 /**
- * Fields of a document on their way to the service.
+ * Convert the fields of a document for the wire.
  *
- * @param pointer where in the request they stand
- * @throws Invalid: one of its vectors is none
+ * @param pointer the position of the document in the request
+ * @throws Invalid: one of its vectors is invalid
  */
-export function encoded(given: Fields<unknown, null>, pointer = ""): Record<string, unknown> {
-  const fields: Record<string, unknown> = { ...given };
+export function encodeFields(document: Fields<unknown, null>, pointer = ""): Record<string, unknown> {
+  const fields: Record<string, unknown> = { ...document };
   for (const name of ["key_vector", "value_vector"] as const) {
-    const vector = given[name];
+    const vector = document[name];
     if (vector) fields[name] = outgoing(vector, `${pointer}/${name}`);
   }
-  if (given.key_vectors) {
-    fields["key_vectors"] = given.key_vectors.map((each, place) => outgoing(each, `${pointer}/key_vectors/${place}`));
+  if (document.key_vectors) {
+    fields["key_vectors"] = document.key_vectors.map((vector, index) => outgoing(vector, `${pointer}/key_vectors/${index}`));
   }
   return fields;
 }
 
-/** What a write did, from the wire. */
-export function written({ upserted, skipped = [], truncated }: SchemaUpserted): Written {
+/** Convert the result of a write from the wire. */
+export function readWritten({ upserted, skipped = [], truncated }: SchemaUpserted): Written {
   return { upserted, skipped, truncated };
 }

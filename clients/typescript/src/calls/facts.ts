@@ -1,4 +1,4 @@
-/** Facts on the fields of the metadata: what can be filtered by. */
+/** Facts about the fields of the metadata, by which documents can be filtered. */
 
 import { fieldName } from "../filters.ts";
 import type { Filter } from "../filters.ts";
@@ -6,44 +6,44 @@ import type { SchemaFieldFacts, SchemaFieldValue, SchemaFieldsAnswer } from "../
 import { Pages } from "../pages.ts";
 import type { How, Sender } from "../wire/sending.ts";
 
-/** Facts on a field: its types, how many documents have it, its least and greatest value. */
+/** Facts about a field: its types, its number of documents, its smallest and largest value. */
 export type FieldFacts = SchemaFieldFacts;
 
-/** A value of a field, and how many documents have it. */
+/** A value of a field, and the number of documents that have it. */
 export type FieldValue = SchemaFieldValue;
 
-/** Which fields are asked for, and what of them. */
+/** The requested fields and facts. */
 export interface FieldsOptions {
-  /** Only these; left out, all that a document which passes has. */
+  /** Only these fields; left out, all fields of the documents that pass. */
   readonly fields?: readonly string[] | undefined;
   readonly filter?: Filter | undefined;
-  /** The values too, those of most documents first. */
+  /** Whether to return the values too, the most frequent first. */
   readonly values?: boolean | undefined;
-  /** How many of them a field; `values(field)` goes through all of them. */
+  /** The maximum number of values of each field; `values(field)` yields all of them. */
   readonly limit?: number | undefined;
 }
 
 const VALUES_AT_ONCE = 1000;
 
-/** Facts on the fields by their names. */
+/** Return facts about fields by their names. */
 export async function fields(
   sender: Sender,
   path: string,
   options: FieldsOptions,
   how?: How,
 ): Promise<Record<string, FieldFacts>> {
-  const found: Record<string, FieldFacts> = {};
-  const asked = { ...options, fields: options.fields?.map(fieldName) };
+  const facts: Record<string, FieldFacts> = {};
+  const body = { ...options, fields: options.fields?.map(fieldName) };
   let cursor: string | null | undefined;
   do {
-    const page: SchemaFieldsAnswer = await ask(sender, path, { ...asked, cursor }, how);
-    Object.assign(found, page.fields);
+    const page: SchemaFieldsAnswer = await ask(sender, path, { ...body, cursor }, how);
+    Object.assign(facts, page.fields);
     cursor = page.next_cursor;
   } while (cursor !== null);
-  return found;
+  return facts;
 }
 
-/** The distinct values of one field. */
+/** Return the distinct values of one field. */
 export function values(
   sender: Sender,
   path: string,
@@ -58,8 +58,8 @@ export function values(
   };
   return new Pages({
     ask: async (cursor, limit) => {
-      const found = await facts({ values: true, limit, cursor });
-      return { items: found.values ?? [], next_cursor: found.next_cursor };
+      const field = await facts({ values: true, limit, cursor });
+      return { items: field.values ?? [], next_cursor: field.next_cursor };
     },
     limit: VALUES_AT_ONCE,
     count: async () => (await facts({})).distinct,

@@ -1,24 +1,24 @@
-/** Where a collection and its documents are called. */
+/** The paths of a collection and its documents. */
 
 import type { Invalid } from "../errors.ts";
-import { flawed } from "../problems.ts";
+import { invalidContent } from "../problems.ts";
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
 /**
- * Where a collection is called.
+ * Return the path of a collection.
  *
- * @throws Invalid: no collection can have that name
+ * @throws Invalid: a collection cannot have that name
  */
 export function collectionPath(name: string): string {
   if (NAME.test(name)) return `/v1/collections/${name}`;
-  throw flawed("", `path.name: wanted a text of the form ${NAME.source}, got ${JSON.stringify(name)}`);
+  throw invalidContent("", `path.name: wanted a text of the form ${NAME.source}, got ${JSON.stringify(name)}`);
 }
 
 /**
- * Where one of its documents is, below it.
+ * Return the path of a document below its collection.
  *
- * @throws Invalid: no address can say that id; of others the service says what is wrong with them
+ * @throws Invalid: a URL cannot express the id; the service reports other flaws
  */
 export function documentPath(id: string): string {
   if (id === "." || id === "..") throw wrongId("an id may not be . or .., which a URL would swallow: add a character");
@@ -29,5 +29,5 @@ export function documentPath(id: string): string {
 }
 
 function wrongId(detail: string): Invalid {
-  return flawed("", `path.id: ${detail}`);
+  return invalidContent("", `path.id: ${detail}`);
 }

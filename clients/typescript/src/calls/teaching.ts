@@ -2,7 +2,7 @@
 
 import { refuseAnswered } from "./answer.ts";
 import { events } from "../wire/events.ts";
-import type { Told } from "../wire/events.ts";
+import type { ServiceEvent } from "../wire/events.ts";
 import type {
   SchemaDecodeAnswer,
   SchemaDecodeRequest,
@@ -21,13 +21,13 @@ import type { Call, How, Sender } from "../wire/sending.ts";
 import { tensor } from "../wire/vectors.ts";
 import type { Tensor } from "../wire/vectors.ts";
 
-/** What a model wrote, and what each token rests on: arrays of each layer, [n_heads, m, n] and [n_heads, n, n]. */
+/** The output of a model, and the attention of each token: arrays of each layer, [n_heads, m, n] and [n_heads, n, n]. */
 export type Decoded = Omit<SchemaDecodeAnswer, "attention" | "source_attention"> & {
   readonly attention: Tensor;
   readonly source_attention: Tensor;
 };
 
-/** Rooms: a class's shared memory, by its code; who presents has the secret that opening it was answered with. */
+/** Rooms, the shared memory of a class, by their codes. The presenter has the secret that opening a room returns. */
 export class Rooms {
   readonly #sender: Sender;
 
@@ -36,20 +36,20 @@ export class Rooms {
     this.#sender = sender;
   }
 
-  /** Open a room; it lives in the service's memory until it is closed, or was not used for two hours. */
+  /** Open a room. It stays in the memory of the service until it is closed or unused for two hours. */
   open(request: SchemaOpenRequest = {}, how?: How): Promise<SchemaOpenedRoom> {
     return this.#sender.send({ method: "POST", path: "/v1/rooms", body: request }, how);
   }
 
-  /** All that a room holds: its rows, the question that is shown, those that wait. */
+  /** Return the content of a room: its rows, the question that is shown, and the questions that wait. */
   get(code: string, how?: How): Promise<SchemaRoom> {
     return this.#sender.get(pathOf(code), how, (room: SchemaRoom) => {
-      if (room.question) checked(room.question);
+      if (room.question) checkQuestion(room.question);
       return room;
     });
   }
 
-  /** End a room, and forget what it held. */
+  /** Close a room and delete its content. */
   close(code: string, secret: string, how?: How): Promise<void> {
     return this.#send("DELETE", pathOf(code), undefined, secret, how, { read: () => undefined });
   }
@@ -57,24 +57,24 @@ export class Rooms {
   /**
    * Put a row into a room.
    *
-   * @param id of your own choice: 1 to 64 letters, digits, dashes or underscores
-   * @param secret a word of your own, with which the row can be replaced and removed later; or who presents'
+   * @param id any id of 1 to 64 letters, digits, dashes or underscores
+   * @param secret any word, which later allows to replace and remove the row; or the secret of the presenter
    */
   putRow(code: string, id: string, row: SchemaRowBody, secret?: string, how?: How): Promise<SchemaRoomRow> {
     return this.#send("PUT", pathOf(code, "rows", id), row, secret, how, { repeatable: true });
   }
 
-  /** Take a row out of a room: who presents may remove any, others what they put there with that secret. */
+  /** Remove a row: any row with the secret of the presenter, otherwise a row with the same secret. */
   removeRow(code: string, id: string, secret: string, how?: How): Promise<void> {
     return this.#send("DELETE", pathOf(code, "rows", id), undefined, secret, how, { read: () => undefined });
   }
 
-  /** Take all rows out of a room, whoever put them there; for who presents. */
+  /** Remove all rows of a room, for the presenter. */
   removeRows(code: string, secret: string, how?: How): Promise<void> {
     return this.#send("DELETE", pathOf(code, "rows"), undefined, secret, how, { read: () => undefined });
   }
 
-  /** Ask in a room: with who presents' secret all see it and guess; else it waits until who presents asks the same. */
+  /** Ask a question. With the secret of the presenter it is shown to all; otherwise it waits for the presenter. */
   ask(
     code: string,
     question: { readonly query: string; readonly temperature?: number },
@@ -87,22 +87,22 @@ export class Rooms {
   /**
    * Guess which row will weigh most.
    *
-   * @param id the guesser's own, shown to nobody; of one, the last guess counts
-   * @param question its number
-   * @param row its id; null for none of them
+   * @param id the id of the guesser, which is never shown; the last guess of each id counts
+   * @param question the number of the question
+   * @param row the id of the row; null for "none of these"
    */
   guess(code: string, id: string, question: number, row: string | null, how?: How): Promise<SchemaGuessed> {
     const path = pathOf(code, "guesses", id);
     return this.#sender.send({ method: "PUT", path, body: { question, row }, repeatable: true }, how);
   }
 
-  /** Close the guesses, ask the rows, and show everybody the answer. */
+  /** Close the guesses, compute the answer of the rows, and show it to all. */
   reveal(code: string, question: number, secret: string, how?: How): Promise<SchemaRoomQuestion> {
-    return this.#send("POST", pathOf(code, "reveal"), { question }, secret, how, { limit: WRITE_MS, read: checked });
+    return this.#send("POST", pathOf(code, "reveal"), { question }, secret, how, { limit: WRITE_MS, read: checkQuestion });
   }
 
-  /** Listen to a room until it is over: first `room` with all that it holds, then every change. */
-  events(code: string, how: How = {}): AsyncGenerator<Told, void, undefined> {
+  /** Yield the events of a room until it ends: first `room` with its whole content, then every change. */
+  events(code: string, how: How = {}): AsyncGenerator<ServiceEvent, void, undefined> {
     return events(this.#sender, pathOf(code, "events"), how);
   }
 
@@ -119,7 +119,7 @@ export class Rooms {
   }
 }
 
-/** The lab: small models are trained while one listens, and then asked. */
+/** The lab: it trains small models while the caller listens, and queries them. */
 export class Lab {
   readonly #sender: Sender;
 
@@ -128,17 +128,17 @@ export class Lab {
     this.#sender = sender;
   }
 
-  /** What is trained, and what was. */
+  /** Return the trained models, and whether one is being trained. */
   info(how?: How): Promise<SchemaLabAnswer> {
     return this.#sender.get("/v1/lab", how);
   }
 
-  /** Train a small model, and hear of it: `trained` with the model's `id` at the end. Who stops listening ends it. */
-  train(request: SchemaTrainRequest, how: How = {}): AsyncGenerator<Told, void, undefined> {
+  /** Train a small model; yield events, `trained` with its `id` last. The training ends if the caller stops iterating. */
+  train(request: SchemaTrainRequest, how: How = {}): AsyncGenerator<ServiceEvent, void, undefined> {
     return events(this.#sender, "/v1/lab/train", { ...how, body: request });
   }
 
-  /** What a trained model writes for a text or a picture, with the attention behind each token. */
+  /** Return the output of a trained model for a text or a picture, with the attention of each token. */
   decode(request: SchemaDecodeRequest, how?: How): Promise<Decoded> {
     const read = (content: SchemaDecodeAnswer): Decoded => ({
       ...content,
@@ -149,8 +149,8 @@ export class Lab {
   }
 }
 
-/** A question whose answer, where it is shown, says what gave way to what. */
-function checked(question: SchemaRoomQuestion): SchemaRoomQuestion {
+/** Return a question whose answer explains renamed fields. */
+function checkQuestion(question: SchemaRoomQuestion): SchemaRoomQuestion {
   if (question.answer) refuseAnswered(question.answer);
   return question;
 }

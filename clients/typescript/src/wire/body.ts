@@ -1,8 +1,8 @@
-/** Values on their way into a request's body. */
+/** Request bodies. */
 
-import { flawed } from "../problems.ts";
+import { invalidContent } from "../problems.ts";
 
-/** A body that is written already. */
+/** A serialised body with its content type. */
 export class Written {
   readonly content: string;
   readonly type: string;
@@ -17,22 +17,22 @@ export class Written {
 export const JSON_TYPE = "application/json";
 
 /**
- * A value → JSON; fields that are undefined are left out, arrays of numbers of any kind are lists.
+ * Return a value as JSON. Undefined fields are left out, and typed arrays become lists.
  *
- * @throws Invalid: what is in it is no JSON
+ * @throws Invalid: the value cannot be expressed in JSON
  */
 export function json(content: unknown): string {
   try {
     return JSON.stringify(content, plain) ?? "null";
   } catch (error) {
-    if (error instanceof TypeError) throw flawed("", `wanted JSON: ${error.message}`); // a circle, or a BigInt
+    if (error instanceof TypeError) throw invalidContent("", `wanted JSON: ${error.message}`); // a circle, or a BigInt
     throw error;
   }
 }
 
-function plain(_name: string, given: unknown): unknown {
-  if (typeof given === "number" && !Number.isFinite(given)) {
-    throw flawed("", `wanted JSON, which has no NaN and no Infinity, got ${given}: send null or a text`);
+function plain(_name: string, value: unknown): unknown {
+  if (typeof value === "number" && !Number.isFinite(value)) {
+    throw invalidContent("", `wanted JSON, which has no NaN and no Infinity, got ${value}: send null or a text`);
   }
-  return ArrayBuffer.isView(given) && !(given instanceof DataView) ? Array.from(given as Float64Array) : given;
+  return ArrayBuffer.isView(value) && !(value instanceof DataView) ? Array.from(value as Float64Array) : value;
 }

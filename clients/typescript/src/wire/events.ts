@@ -1,20 +1,20 @@
-/** Server-sent events, read with fetch: a key can go with the request, and a refusal can be read. */
+/** Server-sent events, read with fetch, because EventSource can neither send a key nor read a refusal. */
 
 import { WRITE_MS } from "./sending.ts";
 import type { How, Sender } from "./sending.ts";
 
-/** What a service tells, by its name. */
-export interface Told<Data = unknown> {
+/** An event of a service: its name and its data. */
+export interface ServiceEvent<Data = unknown> {
   readonly name: string;
   readonly data: Data;
 }
 
-/** What the service tells, event by event, until it ends; sent when it is gone through, a POST where it has a body. */
+/** Yield the events of a call until it ends. It is sent when iteration begins: a POST if it has a body, otherwise a GET. */
 export async function* events<Data>(
   sender: Sender,
   path: string,
   { body, ...how }: How & { readonly body?: unknown },
-): AsyncGenerator<Told<Data>, void, undefined> {
+): AsyncGenerator<ServiceEvent<Data>, void, undefined> {
   const call = { method: body === undefined ? "GET" : "POST", path, body, limit: WRITE_MS };
   const headers = { Accept: "text/event-stream", ...how.headers };
   const [attempt, reader, id] = await sender.open(call, { ...how, headers }, async (response, attempt, head) => {
@@ -25,25 +25,25 @@ export async function* events<Data>(
   let isOver = false;
   try {
     for (;;) {
-      attempt.wind();
+      attempt.restart();
       const { done, value } = (await reader?.read()) ?? { done: true, value: undefined };
       if ((isOver = done)) return;
       const blocks = (rest + decoder.decode(value, { stream: true })).split("\n\n");
       rest = blocks.pop() ?? "";
-      // Whoever listens may take long over an event: that is no silence of the service.
-      attempt.halt();
+      // The time that the caller takes for an event does not count as silence of the service.
+      attempt.suspend();
       yield* blocks.flatMap((block) => event<Data>(block));
     }
   } catch (error) {
     throw attempt.failure(error, sender.options.url, id);
   } finally {
     if (isOver) attempt.end();
-    else attempt.drop();
+    else attempt.cancel();
   }
 }
 
-/** One event; none of a comment. */
-function event<Data>(block: string): Told<Data>[] {
+/** Return the event of a block, in a list; empty for a comment. */
+function event<Data>(block: string): ServiceEvent<Data>[] {
   let name = "message";
   const data: string[] = [];
   for (const line of block.split("\n")) {

@@ -1,31 +1,31 @@
-/** When a call is sent again, and after how long: a rule that sends nothing itself. */
+/** The rule of retries: whether a call is sent again, and after which time. It sends nothing itself. */
 
 import { Refused, TimedOut, Unreachable } from "../errors.ts";
 
 const FIRST_MS = 250;
-const MOST_MS = 8000;
-/** Where the service asks for a longer wait, its refusal is thrown, with `retryAfter`. */
-const LONGEST_SECONDS = 60;
+const MAX_MS = 8000;
+/** If the service asks for a longer wait, its refusal is thrown, with `retryAfter`. */
+const MAX_SECONDS = 60;
 
 /**
- * Milliseconds to wait before a call is sent again; undefined where the error is to be thrown.
+ * Return the milliseconds to wait before a call is sent again, or undefined if the error must be thrown.
  *
- * A refusal of which the service says that the same request may succeed a moment later changed nothing, so any call is
- * sent again; where the connection failed, those that may be done twice, or that a service does once however often it
- * hears them. What ran out of time is not: that was the limit.
+ * After a temporary refusal, which changed nothing, any call is sent again. After a failed connection, only repeatable
+ * calls are: those that may be done twice, or that the service does once however often they arrive. A call that ran out
+ * of time is not sent again, because the time was the limit of the caller.
  *
- * @param repeatable whether the call may be sent again where nobody knows what became of it
- * @param tried how often it was sent
- * @param retries how often it may be sent again
+ * @param repeatable whether the call may be sent again if its result is unknown
+ * @param tried the number of tries so far
+ * @param retries the maximum number of further tries
  */
 export function waitBefore(error: unknown, repeatable: boolean, tried: number, retries: number): number | undefined {
-  if (tried > retries || !mayAgain(error, repeatable)) return undefined;
-  const asked = error instanceof Refused ? error.retryAfter : undefined;
-  if (asked !== undefined) return asked <= LONGEST_SECONDS ? asked * 1000 : undefined;
-  return Math.min(FIRST_MS * 2 ** (tried - 1), MOST_MS) * (0.5 + 0.5 * Math.random());
+  if (tried > retries || !mayRepeat(error, repeatable)) return undefined;
+  const seconds = error instanceof Refused ? error.retryAfter : undefined;
+  if (seconds !== undefined) return seconds <= MAX_SECONDS ? seconds * 1000 : undefined;
+  return Math.min(FIRST_MS * 2 ** (tried - 1), MAX_MS) * (0.5 + 0.5 * Math.random());
 }
 
-/** Wait, unless a signal is given meanwhile: then its reason is thrown. */
+/** Wait. If the signal aborts meanwhile, throw its reason. */
 export function pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const stop = () => {
@@ -41,7 +41,7 @@ export function pause(milliseconds: number, signal?: AbortSignal): Promise<void>
   });
 }
 
-function mayAgain(error: unknown, repeatable: boolean): boolean {
+function mayRepeat(error: unknown, repeatable: boolean): boolean {
   if (error instanceof Refused) return error.again && (repeatable || error.code !== undefined);
   if (!(error instanceof Unreachable)) return false;
   return !error.sent || (repeatable && !(error instanceof TimedOut));

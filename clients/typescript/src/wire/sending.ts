@@ -1,51 +1,51 @@
-/** Sending calls: tries, their clocks, and what became of them. */
+/** The sender of calls: tries, their time limits, and their errors. */
 
 import { JSON_TYPE, Written, json } from "./body.ts";
 import { SoftkvError, TimedOut, Unreachable } from "../errors.ts";
 import type { SchemaLimits, SchemaServiceAnswer } from "../generated/api.ts";
-import { flawed, foreign, refusal } from "../problems.ts";
+import { invalidContent, foreignAnswer, refusal } from "../problems.ts";
 import { pause, waitBefore } from "./retrying.ts";
 import { authorization } from "./settings.ts";
 import type { Reply } from "../types.ts";
 import { VERSION } from "../version.ts";
 
-/** How a call is sent; what is left out is the client's choice. */
+/** The options of one call; those left out are the client's. */
 export interface How {
-  /** Ends the call; its reason is thrown as it is. */
+  /** Ends the call when it aborts; its reason is thrown unchanged. */
   readonly signal?: AbortSignal | undefined;
-  /** Milliseconds that each try may take; left out, a minute for questions, ten for writes and `calibrate`. */
+  /** Milliseconds that each try may take; left out, a minute for questions, ten minutes for writes and `calibrate`. */
   readonly timeout?: number | undefined;
-  /** How often it is sent again at most, where that is safe; 2 if left out. */
+  /** The maximum number of further tries, if they are safe; left out, 2. */
   readonly retries?: number | undefined;
   /** Further headers. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
-/** A call's method, path and body, and how its answer is read. */
+/** A call: its method, path and body, and the function that reads its answer. */
 export interface Call<T> {
   readonly method: string;
   readonly path: string;
   readonly body?: unknown;
-  /** Makes the result of what a success has in it. */
+  /** Returns the result from the content of a successful answer. */
   readonly read?: ((content: any, reply: Reply) => T) | undefined;
-  /** Whether the answer is not one JSON but a text, which `read` is given. */
+  /** Whether the answer is a text instead of JSON; `read` then gets the text. */
   readonly isText?: boolean | undefined;
-  /** Whether it may be sent again where nobody knows what became of it. */
+  /** Whether it may be sent again if its result is unknown. */
   readonly repeatable?: boolean | undefined;
-  /** Whether it has a name by which the service does it once, however often it is sent. */
+  /** Whether it has an Idempotency-Key, so that the service does it once however often it arrives. */
   readonly once?: boolean | undefined;
-  /** Its name in the service's log. */
+  /** The id of the request in the service's log. */
   readonly id?: string | undefined;
-  /** A status that is an answer and no refusal, besides those of success. */
+  /** A further status that counts as success. */
   readonly expected?: number | undefined;
-  /** Milliseconds, unless the client was told otherwise. */
+  /** The time limit in milliseconds, unless the client has its own. */
   readonly limit?: number | undefined;
 }
 
-/** Any function that does as the platform's `fetch`. */
+/** A function with the interface of the platform's `fetch`. */
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
-/** Where calls are sent, and how those that say nothing themselves. */
+/** The options of a sender, and the defaults of its calls. */
 export interface Options {
   readonly url: string;
   readonly key: string | undefined | (() => string | undefined);
@@ -54,19 +54,19 @@ export interface Options {
   readonly retries: number;
 }
 
-/** What the service has said of itself so far. */
+/** Facts about the service that are known so far. */
 export interface Known {
   limits?: SchemaLimits;
 }
 
-/** A write is acknowledged when its texts are encoded and on disk; a question takes moments. */
+/** The time limit of writes, which are acknowledged when their texts are encoded and on disk. */
 export const WRITE_MS = 600_000;
 const QUESTION_MS = 60_000;
-const LONGEST_MS = 2 ** 31 - 1;
-/** Codes of Node's network where a request never left; a browser does not say. */
+const MAX_MS = 2 ** 31 - 1;
+/** Error codes of Node for a request that was never sent; browsers do not report them. */
 const UNSENT = /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|CONNECT_TIMEOUT|ENETUNREACH|EHOSTUNREACH/;
-/** Node's own fetch ends what it hears nothing of for five minutes, whatever `timeout` allows. */
-const NODE_LATE = /(HEADERS|BODY)_TIMEOUT/;
+/** Error codes of Node's fetch, which ends a request after five minutes of silence whatever `timeout` is. */
+const NODE_TIMEOUT = /(HEADERS|BODY)_TIMEOUT/;
 
 /** Sends calls and awaits them. */
 export class Sender {
@@ -78,13 +78,13 @@ export class Sender {
     this.#known = known;
   }
 
-  /** One of the service's limits, asked for once. */
+  /** Return a limit of the service, which is requested only once. */
   async limit(name: keyof SchemaLimits, how?: How): Promise<number> {
     this.#known.limits ??= await this.get("/v1", how, (info: SchemaServiceAnswer) => info.limits);
     return this.#known.limits[name];
   }
 
-  /** Send a call → what its answer says; null where it says nothing. */
+  /** Send a call; return the content of its answer, or null if that is empty. */
   send<T>(call: Call<T>, how: How = {}): Promise<T> {
     return this.open(call, how, async (response, attempt, head) => {
       const reply = { ...head, text: await response.text() };
@@ -93,22 +93,22 @@ export class Sender {
         const content = call.isText ? reply.text : reply.text ? JSON.parse(reply.text) : null;
         return call.read ? call.read(content, reply) : content;
       } catch (error) {
-        throw error instanceof SoftkvError ? error : foreign(reply);
+        throw error instanceof SoftkvError ? error : foreignAnswer(reply);
       }
     });
   }
 
-  /** Ask something that changes nothing, as often as it takes. */
+  /** Send a question, which changes nothing and may be repeated. */
   ask<T>(path: string, body: unknown, how?: How, read?: Call<T>["read"], limit?: number): Promise<T> {
     return this.send({ method: "POST", path, body, repeatable: true, read, limit }, how);
   }
 
-  /** Look something up. */
+  /** Send a GET. */
   get<T>(path: string, how?: How, read?: Call<T>["read"], expected?: number): Promise<T> {
     return this.send({ method: "GET", path, repeatable: true, read, expected }, how);
   }
 
-  /** Send a call, again where that is safe → what `take` makes of a success; it ends the attempt when all was read. */
+  /** Send a call, with retries if they are safe. Return the result of `take`, which ends the attempt after reading. */
   async open<T>(
     call: Call<unknown>,
     how: How,
@@ -141,7 +141,7 @@ export class Sender {
     const headers = {
       "X-Request-ID": id,
       ...authorization(typeof key === "function" ? key() : key),
-      // A page may not say what it is: another origin would have to allow the header.
+      // Not in a page: another origin would have to allow the header.
       ...("location" in globalThis ? {} : { "User-Agent": `softkv-js/${VERSION}` }),
       ...(content && { "Content-Type": content.type }),
       ...(once && { "Idempotency-Key": id }),
@@ -151,7 +151,7 @@ export class Sender {
   }
 }
 
-/** One try: the signal that ends it, and its clock. */
+/** One try of a call: its signal and its time limit. */
 export class Attempt {
   readonly #controller = new AbortController();
   readonly #milliseconds: number;
@@ -161,84 +161,84 @@ export class Attempt {
   #isLate = false;
 
   constructor(milliseconds: number, outer: AbortSignal | undefined) {
-    if (!(milliseconds > 0)) throw flawed("", `timeout: wanted milliseconds above 0, got ${milliseconds}`);
+    if (!(milliseconds > 0)) throw invalidContent("", `timeout: wanted milliseconds above 0, got ${milliseconds}`);
     outer?.throwIfAborted();
-    this.#milliseconds = Math.min(milliseconds, LONGEST_MS);
+    this.#milliseconds = Math.min(milliseconds, MAX_MS);
     this.#outer = outer;
     outer?.addEventListener("abort", this.#stop, { once: true });
-    this.wind();
+    this.restart();
   }
 
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
 
-  /** Start the clock, or start it again at a sign of the service. */
-  wind(): void {
-    this.halt();
+  /** Start the time limit, or start it again after data from the service. */
+  restart(): void {
+    this.suspend();
     this.#timer = setTimeout(() => {
       this.#isLate = true;
       this.#controller.abort();
     }, this.#milliseconds);
   }
 
-  /** Stop the clock, until it is started again. */
-  halt(): void {
+  /** Suspend the time limit. */
+  suspend(): void {
     clearTimeout(this.#timer);
   }
 
-  /** Stop the clock, and let the caller's signal go. */
+  /** End the time limit, and detach from the caller's signal. */
   end(): void {
-    this.halt();
+    this.suspend();
     this.#outer?.removeEventListener("abort", this.#stop);
   }
 
-  /** Give up what still comes. */
-  drop(): void {
+  /** Cancel the rest of the answer. */
+  cancel(): void {
     this.end();
     this.#controller.abort();
   }
 
   /**
-   * What a failure is to whoever called.
+   * Return the error for the caller of a failed try.
    *
-   * @throws the reason of the caller's signal, where that ended it
+   * @throws the reason of the caller's signal, if it aborted
    */
   failure(error: unknown, url: string, requestId: string): unknown {
     this.#outer?.throwIfAborted();
     if (error instanceof SoftkvError) return error;
     const reason = reasonOf(error);
-    const where = url || "this page's own address";
-    const known = { requestId, cause: error };
-    if (this.#isLate || NODE_LATE.test(reason)) {
-      const after = this.#isLate ? `after ${this.#milliseconds / 1000} s` : reason;
-      const detail = `${where} did not answer in time (${after}): allow more with timeout, or ask for less`;
-      return new TimedOut(detail, true, known);
+    const target = url || "this page's own address";
+    const details = { requestId, cause: error };
+    if (this.#isLate || NODE_TIMEOUT.test(reason)) {
+      const elapsed = this.#isLate ? `after ${this.#milliseconds / 1000} s` : reason;
+      const detail = `${target} did not answer in time (${elapsed}): allow more with timeout, or ask for less`;
+      return new TimedOut(detail, true, details);
     }
     const advice = "start one with `softkv serve`, or give its address as url or in SOFTKV_URL";
-    return new Unreachable(`no service answers at ${where} (${reason}): ${advice}`, !UNSENT.test(reason), known);
+    return new Unreachable(`no service answers at ${target} (${reason}): ${advice}`, !UNSENT.test(reason), details);
   }
 }
 
-/** A name that no other request has; randomUUID is not there on a page without https. */
+/** Return a random id. On a page without https, randomUUID does not exist. */
 export function newId(bytes = 16): string {
   const numbers = crypto.getRandomValues(new Uint8Array(bytes));
   return Array.from(numbers, (number) => number.toString(16).padStart(2, "0")).join("");
 }
 
 function headOf(response: Response, url: string, id: string): Reply {
-  const asked = response.headers.get("retry-after") ?? "";
+  const retryAfter = response.headers.get("retry-after") ?? "";
   return {
     url,
     status: response.status,
     type: response.headers.get("content-type") ?? undefined,
     text: "",
     requestId: response.headers.get("x-request-id") ?? id,
-    retryAfter: /^\d+$/.test(asked) ? Number(asked) : undefined,
+    retryAfter: /^\d+$/.test(retryAfter) ? Number(retryAfter) : undefined,
   };
 }
 
-/** Node says what the matter was in the cause of its error. */
+/** Return the reason of an error; Node puts it into the cause. */
 function reasonOf(error: unknown): string {
   const { message, cause } = error as { message?: string; cause?: { code?: string; message?: string } };
   return [message || String(error), cause?.code || cause?.message].filter(Boolean).join(", ");
