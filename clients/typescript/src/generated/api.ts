@@ -15,7 +15,7 @@ export interface paths {
         put?: never;
         /**
          * Attend over every document of a collection
-         * @description Weights that sum to one over the whole collection, the blended value, and the evidence.
+         * @description Return weights that sum to one over the whole collection, the blended value, and the evidence.
          */
         post: operations["attend"];
         delete?: never;
@@ -35,9 +35,10 @@ export interface paths {
         put?: never;
         /**
          * Write many documents
-         * @description As JSON: all or none. As NDJSON: a stream of any length, in batches of 1,000 lines, that loses bad lines only.
+         * @description Write documents. As JSON, either all or none are written. As NDJSON, the stream has any length, is written in
+         *     batches of 1,000 lines, and leaves out only invalid lines.
          *
-         *     A document with a known id replaces the one that is there, unless `mode` says otherwise.
+         *     A document with an existing id replaces the stored one, unless `mode` sets another treatment.
          */
         post: operations["post_documents"];
         delete?: never;
@@ -57,7 +58,9 @@ export interface paths {
         put?: never;
         /**
          * List documents in id order
-         * @description Follow `next_cursor` to the end: a document present throughout is seen exactly once.
+         * @description List documents by id.
+         *
+         *     Follow `next_cursor` to the end: a document that exists throughout is listed exactly once.
          */
         post: operations["query_documents"];
         delete?: never;
@@ -77,7 +80,7 @@ export interface paths {
         put?: never;
         /**
          * Delete documents by id or by filter
-         * @description Exactly one of `ids` and `filter`; unknown ids are silent.
+         * @description Delete documents by exactly one of `ids` and `filter`; unknown ids are ignored.
          */
         post: operations["delete_documents"];
         delete?: never;
@@ -97,9 +100,9 @@ export interface paths {
         put?: never;
         /**
          * Change documents by id or by filter
-         * @description One merge patch (RFC 7396) for all of them, in one transaction: nobody sees some changed and others not.
+         * @description Apply one merge patch (RFC 7396) to documents, in one transaction: readers see either all changes or none.
          *
-         *     Exactly one of `ids` and `filter`; unknown ids are silent.
+         *     Select by exactly one of `ids` and `filter`; unknown ids are ignored.
          */
         post: operations["update_documents"];
         delete?: never;
@@ -117,25 +120,25 @@ export interface paths {
         };
         /**
          * Read one document
-         * @description As it is stored.
+         * @description Return a stored document.
          */
         get: operations["get_document"];
         /**
          * Write one document
-         * @description 201 where the id is new, 200 where a document was replaced.
+         * @description Write a document: 201 if the id is new, 200 if it replaces a document.
          */
         put: operations["put_document"];
         post?: never;
         /**
          * Delete one document
-         * @description 404 where there is none of that id.
+         * @description Delete a document; 404 if it does not exist.
          */
         delete: operations["delete_document"];
         options?: never;
         head?: never;
         /**
          * Change a part of a document
-         * @description A merge patch (RFC 7396): null removes a field, objects merge. Only what changed is encoded again.
+         * @description Apply a merge patch (RFC 7396): null removes a field, and objects merge. Only changed texts are encoded again.
          */
         patch: operations["patch_document"];
         trace?: never;
@@ -148,26 +151,26 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * One collection
-         * @description Its settings, how many documents it holds, and whether it is ready to be asked.
+         * Describe one collection
+         * @description Return the settings of a collection, its size, and whether it is ready for queries.
          */
         get: operations["get_collection"];
         /**
-         * Create a collection, or confirm that it is as you think
-         * @description 201 where it is new; 200 where it exists and the fields sent are equal; else 409.
+         * Create a collection, or confirm its settings
+         * @description Create a collection (201), or confirm that an existing one matches every field of the request (200), else 409.
          */
         put: operations["put_collection"];
         post?: never;
         /**
          * Delete a collection and its documents
-         * @description Readers that have begun finish on what they began with.
+         * @description Delete a collection. Reads that have begun finish with its data.
          */
         delete: operations["delete_collection"];
         options?: never;
         head?: never;
         /**
-         * Change temperature or null, or take a calibration away
-         * @description What a collection was encoded with and how it compares is fixed; how it is asked may change.
+         * Change the temperature or the null key, or remove the calibration
+         * @description Change the defaults of queries. The encoder and the similarity of a collection are fixed.
          */
         patch: operations["patch_collection"];
         trace?: never;
@@ -180,12 +183,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Every collection, or a page of them
-         * @description By name; and whether this caller may write. A collection present throughout is seen exactly once.
+         * List collections
+         * @description List the collections by name, and the access of this caller.
          *
-         *     A demo collection that is being loaded is here as soon as it is made, and not `ready`.
-         *
-         *     Of a key that is for some collections, these are all there are.
+         *     While pages are read, a collection that exists throughout is listed exactly once. A demo collection that is being
+         *     loaded is listed as soon as it is made, and is not `ready`. A key for some collections lists only these.
          */
         get: operations["list_collections"];
         put?: never;
@@ -205,7 +207,7 @@ export interface paths {
         };
         /**
          * The process answers
-         * @description 200 as long as the process runs.
+         * @description Answer 200 as long as the process runs.
          */
         get: operations["livez"];
         put?: never;
@@ -225,11 +227,12 @@ export interface paths {
         };
         /**
          * Everything is loaded
-         * @description 503 while the encoder, a collection, a demo collection or machine code loads; the API already answers, slower.
+         * @description Answer 503 while the encoder, a collection, a demo collection or machine code is loading.
          *
-         *     It turns 200 when the first answer takes no longer than the tenth. And 503 where reads are not sound: a collection
-         *     that could not be read, a document that is damaged on disk. And 503, `draining`, once the service is told to stop:
-         *     it answers for a moment more, and who sends to it should send elsewhere.
+         *     Calls are answered meanwhile. The answer becomes 200 when a first answer takes no longer than a tenth one. It is 503
+         *     too if reads are not sound: a collection could not be read, or a document is damaged on disk. And it is 503,
+         *     `draining`, after the service got the signal to stop: it answers calls a moment longer, and clients should send to
+         *     another one.
          */
         get: operations["readyz"];
         put?: never;
@@ -249,9 +252,9 @@ export interface paths {
         };
         /**
          * Prometheus metrics
-         * @description Requests by route and status, refusals, queues, stages, certificates, what is stored, and the room for it.
+         * @description Return metrics: requests by route and status, refusals, queues, stages, certificates, stored bytes and free disk.
          *
-         *     No series is of a collection, a document or a caller. Those of slots are as many as the cluster has.
+         *     No series is of a collection, a document or a caller. The series of slots are as many as the slots.
          */
         get: operations["metrics"];
         put?: never;
@@ -271,7 +274,7 @@ export interface paths {
         };
         /**
          * The service and its limits
-         * @description Its version, its encoder, whether it wants keys, every limit that a request may meet, and what holds the keys.
+         * @description Return the version, the encoder, whether calls need a key, the limits of a request, and the slots with keys.
          */
         get: operations["get_service"];
         put?: never;
@@ -292,8 +295,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Facts on the fields of the metadata
-         * @description Types, counts, the least and the greatest value, and on request the values, each with its number of documents.
+         * Describe the fields of the metadata
+         * @description Return the types, counts, smallest and largest values of fields.
+         *
+         *     On request, also return their values, each with its number of documents.
          */
         post: operations["describe_fields"];
         delete?: never;
@@ -312,8 +317,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * The same query at many temperatures
-         * @description From one reading of the keys: what each of the best documents weighs at each temperature.
+         * Attend at many temperatures
+         * @description Read the keys once, and return the weight of each of the best documents at each temperature.
          */
         post: operations["sweep"];
         delete?: never;
@@ -332,8 +337,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * One question, four ways
-         * @description The statements shown are the ones that were run; attention answers as `attend` does.
+         * Answer one question in four ways
+         * @description Answer a question in four ways. The answer shows the SQL that was run; attention answers as `attend` does.
          */
         post: operations["compare"];
         delete?: never;
@@ -352,8 +357,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * One question, four ways, to rows of your own
-         * @description The rows are asked as a collection of the same documents would be; nothing is stored.
+         * Answer one question in four ways from rows of the request
+         * @description Answer a question from the rows of the request, as from a collection of these documents. Nothing is stored.
          */
         post: operations["compare_rows"];
         delete?: never;
@@ -372,8 +377,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Fit to labelled questions how sure an answer may be
-         * @description Temperature, null key, words, confidence and sets, judged on questions that were held out of the fit.
+         * Calibrate a collection
+         * @description Fit temperature, null key, words, confidence and sets to labelled questions.
+         *
+         *     The quality is measured on questions outside the fit.
          */
         post: operations["calibrate"];
         delete?: never;
@@ -392,8 +399,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Attention on arrays of your own
-         * @description The core's one definition, on nested lists; nothing is stored. At most 4,000,000 logits in one request.
+         * Attend over arrays of the request
+         * @description Apply the attention of the library to nested lists; nothing is stored.
+         *
+         *     At most 4,000,000 logits in one request.
          */
         post: operations["attend_arrays"];
         delete?: never;
@@ -413,7 +422,7 @@ export interface paths {
         put?: never;
         /**
          * Encode texts
-         * @description A vector a text, in order, whatever else was in the request; no texts are no vectors.
+         * @description Encode texts: one vector per text, in order, independent of the other texts. No texts give no vectors.
          */
         post: operations["encode"];
         delete?: never;
@@ -432,8 +441,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Look at the attention between a text's tokens
-         * @description What the encoder computes on the way from this text to its vector, layer by layer and head by head.
+         * Trace the attention between tokens
+         * @description Trace the computation of the encoder from a text to its vector, layer by layer and head by head.
          */
         post: operations["trace"];
         delete?: never;
@@ -453,7 +462,7 @@ export interface paths {
         put?: never;
         /**
          * Embed texts, as OpenAI does
-         * @description OpenAI's clients work unchanged with this service's `/v1` as their base URL.
+         * @description Embed texts. OpenAI's clients work unchanged with `/v1` of this service as their base URL.
          */
         post: operations["embeddings"];
         delete?: never;
@@ -470,8 +479,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Every model
-         * @description One, or none in a service that runs without an encoder; `runs_on` says which code computes it.
+         * List models
+         * @description List the model of the service; empty without an encoder. `runs_on` names the code that computes it.
          */
         get: operations["list_models"];
         put?: never;
@@ -490,8 +499,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * One model
-         * @description Whether it is loaded, what computes it, and the width of its vectors.
+         * Describe one model
+         * @description Return the state of a model, the code that computes it, and the width of its vectors.
          */
         get: operations["get_model"];
         put?: never;
@@ -510,8 +519,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The lab
-         * @description What is trained, and what was.
+         * Describe the lab
+         * @description Return the trained models, and whether a model is being trained.
          */
         get: operations["get_lab"];
         put?: never;
@@ -533,10 +542,11 @@ export interface paths {
         put?: never;
         /**
          * Train a small model
-         * @description In a process of its own, which gives way to everything else; who hangs up ends it. `begun` says how many
-         *     parameters it has; each `step` where training stands; `tested` how it does on what it never saw, by length;
-         *     `trained`, the last, its `id` for `POST /v1/lab/decode`, and some examples. With `pairs` each `step` has the weights
-         *     of every question over every key. What goes wrong on the way is a `problem`.
+         * @description Train a model in a process of its own, with low priority. It ends if the client disconnects.
+         *
+         *     The events: `begun` has the number of parameters. Each `step` has the state of the training. `tested` has the
+         *     accuracy on unseen sources, by length. `trained`, the last, has the `id` for `POST /v1/lab/decode`, and some
+         *     examples. With `pairs`, each `step` has the weights of every question over every key. An error is a `problem`.
          */
         post: operations["train_model"];
         delete?: never;
@@ -555,8 +565,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Ask a trained model
-         * @description Each token that is written is a query over the source, whose weights are the alignment of the two.
+         * Query a trained model
+         * @description Return the output of a trained model.
+         *
+         *     Each of its tokens is a query over the source; its weights align the two.
          */
         post: operations["decode_source"];
         delete?: never;
@@ -573,11 +585,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * A consistent copy of everything
-         * @description All collections as they are at one instant, while reads and writes go on; `softkv restore` takes it.
+         * Back up all data
+         * @description Return all collections as they are at one instant, while reads and writes go on.
          *
-         *     It takes as much room in the data directory as what is stored, and one is made at a time. It holds every text:
-         *     keep it as you keep the data.
+         *     `softkv restore` restores it. The backup needs as much space in the data directory as the data. Only one is made at
+         *     a time. It contains every text: protect it as you protect the data.
          */
         get: operations["get_backup"];
         put?: never;
@@ -599,9 +611,11 @@ export interface paths {
         put?: never;
         /**
          * Open a room
-         * @description Rows that a class shares, in memory only: they are gone when the room is closed, when nobody has used it for two
-         *     hours, and when the service ends. Whoever opened it may open it again with the rows, under the same code where that
-         *     is free. Whoever knows the code may read it, send rows and guess.
+         * @description Open a room: rows that a class shares, in memory only.
+         *
+         *     They are deleted when the room is closed, after two hours without use, and when the service stops. The caller that
+         *     opened it may open it again with its rows, under the same code if that is free. Every caller that knows the code may
+         *     read it, send rows and guess.
          */
         post: operations["open_room"];
         delete?: never;
@@ -618,15 +632,15 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * A room
-         * @description Its rows, the question that is shown, and questions that wait.
+         * Read a room
+         * @description Return the rows of a room, the question that is shown, and questions that wait.
          */
         get: operations["get_room"];
         put?: never;
         post?: never;
         /**
          * Close a room
-         * @description For who presents: everybody who listens is told that it is over.
+         * @description Close a room, for the presenter. All listeners get the event `over`.
          */
         delete: operations["close_room"];
         options?: never;
@@ -643,9 +657,11 @@ export interface paths {
         };
         /**
          * Listen to a room
-         * @description First `room`, all that it holds; then every change: `row` and `removed`, `waiting` (all questions that wait),
-         *     `question`, `guesses`, `answer` (the question with its answer), `here` (how many listen), and `over` at the end. Who
-         *     takes them too slowly is let go, and hears all of it again by coming back; a service that stops says `problem`.
+         * @description Send events of a room: first `room` with its whole content, then every change.
+         *
+         *     These are `row` and `removed`, `waiting` (all questions that wait), `question`, `guesses`, `answer` (the question
+         *     with its answer), `here` (the number of listeners), and `over` at the end. A listener that reads too slowly is
+         *     disconnected, and gets the whole room again if it reconnects. A service that stops sends `problem`.
          */
         get: operations["hear_room"];
         put?: never;
@@ -666,13 +682,15 @@ export interface paths {
         get?: never;
         /**
          * Put a row into a room
-         * @description New under an id of your own, or in place of one that came with the same secret; who presents may replace any.
+         * @description Add a row under an id of the caller's choice, or replace one with the same secret.
+         *
+         *     The presenter may replace any row.
          */
         put: operations["put_room_row"];
         post?: never;
         /**
          * Remove a row from a room
-         * @description For who presents, of any row; for others, of one that came with the same secret.
+         * @description Remove a row: any row for the presenter, a row with the same secret for others.
          */
         delete: operations["delete_room_row"];
         options?: never;
@@ -692,7 +710,7 @@ export interface paths {
         post?: never;
         /**
          * Remove all rows from a room
-         * @description For who presents: everybody who listens is told the room as it is then, as `room`.
+         * @description Remove all rows, for the presenter. All listeners get the room after that, as `room`.
          */
         delete: operations["delete_room_rows"];
         options?: never;
@@ -710,9 +728,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Ask in a room
-         * @description With the secret of who presents it is shown to all at once, in place of the one before, and guesses are taken;
-         *     else it waits until who presents asks the same.
+         * Ask a question in a room
+         * @description Ask a question. With the secret of the presenter, it is shown to all at once and replaces the one before it.
+         *
+         *     Guesses are then open. Without the secret, the question waits until the presenter asks the same.
          */
         post: operations["ask_room"];
         delete?: never;
@@ -730,9 +749,10 @@ export interface paths {
         };
         get?: never;
         /**
-         * Guess which row will win
-         * @description One guess an id, which is the guesser's own and shown to nobody; the last one counts. What was guessed is told
-         *     with the answer, and only how often.
+         * Guess the heaviest row
+         * @description Guess a row. Each id of a guesser has one guess, and its last one counts.
+         *
+         *     Guesses are not shown. The answer later tells how often each row was guessed.
          */
         put: operations["put_guess"];
         post?: never;
@@ -752,9 +772,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Show whose row won
-         * @description For who presents: guesses are closed, the rows are asked as by `POST /v1/compare`, and all are told what each row
-         *     weighs and how often it was guessed.
+         * Reveal the answer
+         * @description Reveal the answer, for the presenter. Guesses are closed, and the rows answer as in `POST /v1/compare`.
+         *
+         *     All listeners then get the weight of each row, and the number of its guesses.
          */
         post: operations["reveal_answer"];
         delete?: never;
@@ -777,28 +798,29 @@ export interface components {
         AskRequest: {
             /** @description The question: a text. */
             query: string;
-            /** @description Of attention, where who presents asks. Left out: the encoder's own. */
+            /** @description The temperature of attention, if the presenter asks. Left out: that of the encoder. */
             temperature?: components["schemas"]["Temperature"];
         };
-        /** @description A question that waits for who presents. */
+        /** @description A question that waits for the presenter. */
         Asked: {
-            /** @description Its number, among the questions of the room. */
+            /** @description The number of the question in the room. */
             number: number;
             query: string;
         };
         /** @description The answer at one temperature. */
         AtTemperature: {
             temperature: number;
-            /** @description One for each of `matches`, in their order. */
+            /** @description The weights of the `matches`, in their order. */
             weights: number[];
-            /** @description What all other documents that pass weigh together. */
+            /** @description The weight of all other documents that pass, together. */
             rest_weight: number;
             evidence: components["schemas"]["Evidence"];
         };
         /**
-         * @description The weights of all documents that pass sum to one: the matches' + `rest_weight` + `null_weight`.
+         * @description An answer. The weights of all documents that pass the filter sum to one.
          *
-         *     One exception: where no document passes and there is no null key, all are 0.
+         *     That is: the weights of the matches + `rest_weight` + `null_weight` = 1. If no document passes and
+         *     the null key is absent, all are 0.
          * @example {
          *       "matches": [
          *         {
@@ -838,38 +860,38 @@ export interface components {
          *     }
          */
         AttendAnswer: {
-            /** @description By weight, then similarity, then id. */
+            /** @description The matches in the order of weight, then similarity, then id. */
             matches: components["schemas"]["Match"][];
-            /** @description What all other documents that pass weigh together. */
+            /** @description The weight of all other documents that pass, together. */
             rest_weight: number;
-            /** @description False where `top_k` came before `top_p`, or the end of the `conformal` set, was reached. */
+            /** @description False if `top_k` cut off matches that `top_p` or the `conformal` set needs. */
             complete: boolean;
-            /** @description Σ weight · value vector over all documents that pass, where `include` asks for it. */
+            /** @description Σ weight · value vector over all documents that pass, if `include` lists `output`. */
             output?: components["schemas"]["VectorAnswer"];
             evidence: components["schemas"]["Evidence"];
             certificate: components["schemas"]["Certificate"];
-            /** @description Where `allow_missing` was sent, and of the parts of a `stream`. */
+            /** @description Present with `allow_missing`, and in the partial answers of a `stream`. */
             coverage?: components["schemas"]["Coverage"];
-            /** @description Of a question that is a text: how many of its tokens the model does not know. Where it knows none with a letter or a digit beside them, no verdict is `one`. */
+            /** @description For a query that is a text: the number of its tokens that the model does not know. If it knows none of the tokens with a letter or a digit, the verdict is never `one`. */
             unknown_tokens?: number;
-            /** @description What words added, where that was asked. */
+            /** @description The effect of `full_text`, if the request has it. */
             full_text?: components["schemas"]["FullTextAnswer"];
-            /** @description What `read` asked for. */
+            /** @description The result of `read`. */
             read?: components["schemas"]["ReadAnswer"];
-            /** @description As asked; for `"auto"` the one that was found. */
+            /** @description The requested temperature; for `"auto"`, the one that was found. */
             temperature: number;
-            /** @description How many documents pass the filter and can be attended to. */
+            /** @description The number of documents that pass the filter and can be attended to. */
             documents: number;
-            /** @description How many keys they have: the n of the null key. */
+            /** @description The number of their keys: the n of the null key. */
             keys: number;
-            /** @description Why the filter passes no document, a sentence each: no document has a field that it asks for, or all have values of another type there. Left out where nothing is odd. */
+            /** @description The reasons that no document passes the filter, one sentence each: no document has a field of the filter, or the field always has another type. Left out otherwise. */
             warnings?: string[];
-            /** @description Milliseconds in the service, encoding included. */
+            /** @description Milliseconds in the service, including encoding. */
             took_ms: number;
         };
         /** @description An answer for each of `queries`. */
         AttendAnswers: {
-            /** @description In the order of the queries; all of one version of the collection. */
+            /** @description The answers in the order of the queries, all computed from one version of the collection. */
             results: components["schemas"]["AttendAnswer"][];
         };
         /**
@@ -888,53 +910,53 @@ export interface components {
          */
         AttendMany: {
             query?: never;
-            /** @description Several at once, instead of `query`; at most 64 unless set otherwise. */
+            /** @description Several queries at once, instead of `query`; at most 64 unless the service sets another limit. */
             queries: components["schemas"]["Query"][];
-            /** @description Left out: the collection's. `"auto"`: the one at which the answer rests on `effective_documents` documents, to 1 % (softmax only). */
+            /** @description Left out: the collection's. `"auto"`: the temperature at which the answer rests on `effective_documents` documents, within 1 % (softmax only). */
             temperature?: components["schemas"]["Temperature"] | "auto";
             /**
-             * @description For `"auto"`: on how many documents the answer rests; at most half of those that pass.
+             * @description For `"auto"`: the number of documents on which the answer rests; at most half of those that pass.
              * @default 8
              */
             effective_documents?: number;
-            /** @description Matches to return. Left out: 10, or at most 1,000 where `top_p` is given. */
+            /** @description Matches to return. Left out: 10, or at most 1,000 with `top_p`. */
             top_k?: number;
             /** @description Return the smallest set of matches that holds this share of the document weight. */
             top_p?: number;
-            /** @description Which documents may be attended to; left out: all. */
+            /** @description The documents that may be attended to. Left out: all. */
             filter?: components["schemas"]["Filter"];
             /**
-             * @description What makes weights of the logits. softmax gives every document some; sparsemax and entmax15 give the worse ones none; one_hot gives the best all.
+             * @description The function that turns logits into weights. softmax gives every document some weight; sparsemax and entmax15 give the worse documents none; one_hot gives all weight to the best.
              * @default softmax
              * @enum {string}
              */
             normaliser?: "softmax" | "sparsemax" | "entmax15" | "one_hot";
             /** @description Left out: the collection's. */
             null?: components["schemas"]["Null"];
-            /** @description A bound asked of the certificate: on `total_variation`, and on `output_error` relative to the largest value. */
+            /** @description The bound that the certificate must meet: on `total_variation`, and on `output_error` relative to the largest value. */
             max_error?: number;
-            /** @description λ: a document whose key holds words of the question has λ times its rank in full text added to its logit. For texts; softmax at a number for its temperature. 0 is as if left out; `"auto"` is what labelled questions said, where the collection is calibrated. */
+            /** @description λ: adds λ times the full-text rank to the logit of each document whose key contains words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"` uses the λ of the calibration. */
             full_text?: number | "auto";
-            /** @description What is added to the logits: one term, or at most 8. Softmax at a number for its temperature. */
+            /** @description Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number. */
             bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][];
-            /** @description Where the collection is calibrated and asked as it was: the verdict `one` says that the confidence of the first match is at least this. */
+            /** @description The confidence of the first match that the verdict `one` needs. For a calibrated collection, with the settings of its calibration. */
             min_confidence?: number;
-            /** @description Where the collection is calibrated and asked as it was: return the set of matches that the right one is in with this chance, of questions that have an answer; at most `top_k`, or 1,000. */
+            /** @description Return the set of matches that contains the right document with this probability, for queries that have an answer; at most `top_k` or 1,000 matches. For a calibrated collection, with the settings of its calibration. */
             conformal?: number;
             /**
-             * @description Whether to answer also where some documents cannot be asked now, with `coverage`; else that is a 503 `shards_missing`.
+             * @description Whether to answer with `coverage` if some documents are unavailable. If false, such a request is a 503 `shards_missing`.
              * @default false
              */
             allow_missing?: boolean;
             /**
-             * @description Whether to answer one `query` in server-sent events: `partial` answers of growing parts of the collection, whose certificates hold for all of it, and last the `answer`.
+             * @description Whether to answer one `query` as server-sent events: `partial` answers over growing parts of the collection, whose certificates hold for all of it, then the final `answer`.
              * @default false
              */
             stream?: boolean;
-            /** @description A metadata field to read over every document that passes. */
+            /** @description A metadata field whose values are combined over every document that passes. */
             read?: components["schemas"]["Read"];
             /**
-             * @description Which fields of a match to answer, besides its numbers; `output` is the blended value.
+             * @description Fields of a match to return, besides its numbers; `output` is the blended value.
              * @default [
              *       "value",
              *       "key",
@@ -943,7 +965,7 @@ export interface components {
              */
             include?: ("value" | "key" | "metadata" | "output" | "key_vector" | "value_vector" | "explanation")[];
             /**
-             * @description How vectors come back: as lists of numbers, or as base64 of little-endian float32.
+             * @description The format of vectors in the answer: lists of numbers, or base64 of little-endian float32.
              * @default numbers
              * @enum {string}
              */
@@ -972,51 +994,51 @@ export interface components {
              */
             query: components["schemas"]["Query"];
             queries?: never;
-            /** @description Left out: the collection's. `"auto"`: the one at which the answer rests on `effective_documents` documents, to 1 % (softmax only). */
+            /** @description Left out: the collection's. `"auto"`: the temperature at which the answer rests on `effective_documents` documents, within 1 % (softmax only). */
             temperature?: components["schemas"]["Temperature"] | "auto";
             /**
-             * @description For `"auto"`: on how many documents the answer rests; at most half of those that pass.
+             * @description For `"auto"`: the number of documents on which the answer rests; at most half of those that pass.
              * @default 8
              */
             effective_documents?: number;
-            /** @description Matches to return. Left out: 10, or at most 1,000 where `top_p` is given. */
+            /** @description Matches to return. Left out: 10, or at most 1,000 with `top_p`. */
             top_k?: number;
             /** @description Return the smallest set of matches that holds this share of the document weight. */
             top_p?: number;
-            /** @description Which documents may be attended to; left out: all. */
+            /** @description The documents that may be attended to. Left out: all. */
             filter?: components["schemas"]["Filter"];
             /**
-             * @description What makes weights of the logits. softmax gives every document some; sparsemax and entmax15 give the worse ones none; one_hot gives the best all.
+             * @description The function that turns logits into weights. softmax gives every document some weight; sparsemax and entmax15 give the worse documents none; one_hot gives all weight to the best.
              * @default softmax
              * @enum {string}
              */
             normaliser?: "softmax" | "sparsemax" | "entmax15" | "one_hot";
             /** @description Left out: the collection's. */
             null?: components["schemas"]["Null"];
-            /** @description A bound asked of the certificate: on `total_variation`, and on `output_error` relative to the largest value. */
+            /** @description The bound that the certificate must meet: on `total_variation`, and on `output_error` relative to the largest value. */
             max_error?: number;
-            /** @description λ: a document whose key holds words of the question has λ times its rank in full text added to its logit. For texts; softmax at a number for its temperature. 0 is as if left out; `"auto"` is what labelled questions said, where the collection is calibrated. */
+            /** @description λ: adds λ times the full-text rank to the logit of each document whose key contains words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"` uses the λ of the calibration. */
             full_text?: number | "auto";
-            /** @description What is added to the logits: one term, or at most 8. Softmax at a number for its temperature. */
+            /** @description Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number. */
             bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][];
-            /** @description Where the collection is calibrated and asked as it was: the verdict `one` says that the confidence of the first match is at least this. */
+            /** @description The confidence of the first match that the verdict `one` needs. For a calibrated collection, with the settings of its calibration. */
             min_confidence?: number;
-            /** @description Where the collection is calibrated and asked as it was: return the set of matches that the right one is in with this chance, of questions that have an answer; at most `top_k`, or 1,000. */
+            /** @description Return the set of matches that contains the right document with this probability, for queries that have an answer; at most `top_k` or 1,000 matches. For a calibrated collection, with the settings of its calibration. */
             conformal?: number;
             /**
-             * @description Whether to answer also where some documents cannot be asked now, with `coverage`; else that is a 503 `shards_missing`.
+             * @description Whether to answer with `coverage` if some documents are unavailable. If false, such a request is a 503 `shards_missing`.
              * @default false
              */
             allow_missing?: boolean;
             /**
-             * @description Whether to answer one `query` in server-sent events: `partial` answers of growing parts of the collection, whose certificates hold for all of it, and last the `answer`.
+             * @description Whether to answer one `query` as server-sent events: `partial` answers over growing parts of the collection, whose certificates hold for all of it, then the final `answer`.
              * @default false
              */
             stream?: boolean;
-            /** @description A metadata field to read over every document that passes. */
+            /** @description A metadata field whose values are combined over every document that passes. */
             read?: components["schemas"]["Read"];
             /**
-             * @description Which fields of a match to answer, besides its numbers; `output` is the blended value.
+             * @description Fields of a match to return, besides its numbers; `output` is the blended value.
              * @default [
              *       "value",
              *       "key",
@@ -1025,7 +1047,7 @@ export interface components {
              */
             include?: ("value" | "key" | "metadata" | "output" | "key_vector" | "value_vector" | "explanation")[];
             /**
-             * @description How vectors come back: as lists of numbers, or as base64 of little-endian float32.
+             * @description The format of vectors in the answer: lists of numbers, or base64 of little-endian float32.
              * @default numbers
              * @enum {string}
              */
@@ -1060,7 +1082,7 @@ export interface components {
          */
         AttendRequest: components["schemas"]["AttendOne"] | components["schemas"]["AttendMany"];
         /**
-         * @description What attention gives; of the same nesting as the arrays that came.
+         * @description The result of attention, with the same nesting as the arrays of the request.
          * @example {
          *       "output": [
          *         [
@@ -1088,23 +1110,23 @@ export interface components {
          *     }
          */
         AttentionAnswer: {
-            /** @description [..., m, d_v]: weights · value, through W_O where there are projections. */
+            /** @description [..., m, d_v]: weights · value, through W_O if there are projections. */
             output: components["schemas"]["NestedAnswer"];
-            /** @description [..., m, n], with heads [..., n_heads, m, n]: sum to 1 with null_weight. Left out where `include` does not ask for them. */
+            /** @description [..., m, n], with heads [..., n_heads, m, n]; they sum to 1 with null_weight. Left out if `include` does not list them. */
             weights?: components["schemas"]["NestedAnswer"];
-            /** @description As weights: similarity / temperature + bias; null for minus infinity. Left out likewise. */
+            /** @description similarity / temperature + bias, in the shape of the weights; null for minus infinity. Left out if `include` does not list them. */
             logits?: components["schemas"]["NestedAnswer"];
-            /** @description [..., m]: ln Σ exp(logit), the null key's included; null for normalisers other than softmax. */
+            /** @description [..., m]: ln Σ exp(logit), including the null key; null for normalisers other than softmax. */
             log_partition: components["schemas"]["NestedAnswer"] | null;
-            /** @description [..., m]: the null key's share; 0 without one. */
+            /** @description [..., m]: the weight of the null key; 0 without a null key. */
             null_weight: components["schemas"]["NestedAnswer"];
-            /** @description By name: query, key, value (projected, split into heads), similarities, logits, weights, null_weight; with projections heads and concatenated; with hopfield_steps instead states, weights and energies, a step each. */
+            /** @description By name: query, key, value (projected, split into heads), similarities, logits, weights, null_weight. With projections also heads and concatenated. With hopfield_steps instead states, weights and energies, one per step. */
             intermediates?: {
                 [key: string]: components["schemas"]["NestedAnswer"];
             };
         };
         /**
-         * @description Arrays to attend over. Leading dimensions, if any, broadcast.
+         * @description Queries, keys and values as arrays. Leading dimensions, if any, broadcast.
          * @example {
          *       "query": [
          *         [
@@ -1186,22 +1208,22 @@ export interface components {
             mask?: components["schemas"]["NestedBools"];
             /** @description added to the logits; broadcasts to [..., m, n] */
             bias?: components["schemas"]["NestedNumbers"];
-            /** @description The similarity of one more key, whose value is zero. */
+            /** @description The similarity of an additional key, whose value is zero. */
             null?: number;
             /**
-             * @description What makes weights of the logits. softmax gives every document some; sparsemax and entmax15 give the worse ones none; one_hot gives the best all.
+             * @description The function that turns logits into weights. softmax gives every document some weight; sparsemax and entmax15 give the worse documents none; one_hot gives all weight to the best.
              * @default softmax
              * @enum {string}
              */
             normaliser?: "softmax" | "sparsemax" | "entmax15" | "one_hot";
-            /** @description For bilinear and additive, and for no other similarity. */
+            /** @description Only for the similarities bilinear and additive. */
             parameters?: components["schemas"]["Parameters"];
             /** @description Multi-head attention. */
             projections?: components["schemas"]["Projections"];
-            /** @description Attend again and again, each output the next query: the energy falls. Send the key as the value too, and no bias, null or projections. */
+            /** @description The number of Hopfield updates: each output becomes the next query, and the energy falls. Send the key as the value too, and no bias, null or projections. */
             hopfield_steps?: number;
             /**
-             * @description Which matrices of a number for each query and key to answer: they are most of an answer.
+             * @description The matrices to return, which have one number for each query and key. They are the largest part of an answer.
              * @default [
              *       "weights",
              *       "logits"
@@ -1209,21 +1231,21 @@ export interface components {
              */
             include?: ("weights" | "logits")[];
             /**
-             * @description Also every array on the way, by name.
+             * @description Whether to return every intermediate array too, by name.
              * @default false
              */
             intermediates?: boolean;
             /**
-             * @description How vectors come back: as lists of numbers, or as base64 of little-endian float32.
+             * @description The format of vectors in the answer: lists of numbers, or base64 of little-endian float32.
              * @default numbers
              * @enum {string}
              */
             vector_format?: "numbers" | "base64";
         };
-        /** @description What is added to the logit of each document, of a field of its metadata. */
+        /** @description A term that adds to the logit of each document, from a field of its metadata or from a filter. */
         BiasTerm: components["schemas"]["Recency"] | components["schemas"]["Linear"] | components["schemas"]["Prior"] | components["schemas"]["ByValue"] | components["schemas"]["SoftFilter"];
         /**
-         * @description An addend for each of some values.
+         * @description An addend for each of several values of a field.
          * @example {
          *       "field": "metadata.shelf",
          *       "weights": {
@@ -1235,7 +1257,7 @@ export interface components {
             /** @description `metadata.` and the name of a field, as in filters. */
             field: string;
             /**
-             * @description Of 1 to 1,000 values the addend: of texts, and of numbers and `true` as JSON writes them.
+             * @description The addends of 1 to 1,000 values: texts, or numbers and `true` as JSON writes them.
              * @example {
              *       "QA76": 1.5,
              *       "SF441": -1
@@ -1245,43 +1267,43 @@ export interface components {
                 [key: string]: number;
             };
             /**
-             * @description The addend of documents whose field is no such value; 0 if left out.
+             * @description The addend of documents whose field is missing or has an unsuitable value. Left out: 0.
              * @default 0
              * @example 0
              */
             missing?: number;
         };
-        /** @description What labelled questions say of a collection, and what it gains. */
+        /** @description The result of a calibration: the fit, and its quality before and after. */
         CalibrateAnswer: {
             temperature: number;
             /** @description The null key weighs as much as n keys of this similarity. */
             level: number;
-            /** @description λ; 0 where words make the labels no likelier by more than the standard error of that, or rank worse. */
+            /** @description λ; 0 if words improve the likelihood of the labels by no more than its standard error, or worsen the ranking. */
             full_text: number;
             confidence: components["schemas"]["ConfidenceCurve"];
-            /** @description Those that there are labels enough for. */
+            /** @description The levels for which there are enough labels. */
             conformal: components["schemas"]["ConformalLevel"][];
-            /** @description The same with words; null where `full_text` is 0. */
+            /** @description The fit with words; null if `full_text` is 0. */
             words: components["schemas"]["WithWords"] | null;
-            /** @description As the collection is served: the first match's weight is taken for its confidence. */
+            /** @description The quality with the present settings of the collection. The weight of the first match counts as its confidence. */
             before: components["schemas"]["CalibrationFigures"];
-            /** @description Each question by a fit to four fifths of the others. */
+            /** @description The quality after the fit. Each question is evaluated with a fit to four fifths of the other questions. */
             after: components["schemas"]["CalibrationFigures"];
-            /** @description With words; null where `full_text` is 0. */
+            /** @description The quality with words; null if `full_text` is 0. */
             after_words: components["schemas"]["CalibrationFigures"] | null;
-            /** @description By how much these fell, question by question, without words. */
+            /** @description The decrease of these losses, question by question, without words. */
             gained: components["schemas"]["CalibrationGain"];
             labels: components["schemas"]["Labels"];
             documents: number;
             encoder: string | null;
-            /** @description Whether it is kept. */
+            /** @description Whether the calibration was stored. */
             applied: boolean;
-            /** @description Why it is not worth keeping: it gains too little; null where it is. */
+            /** @description The reason against storing it: the gain is too small. null if it is large enough. */
             reason: string | null;
             took_ms: number;
         };
         /**
-         * @description Labelled questions to fit to.
+         * @description Labelled questions to which the calibration is fitted.
          * @example {
          *       "questions": [
          *         {
@@ -1488,41 +1510,41 @@ export interface components {
          *     }
          */
         CalibrateRequest: {
-            /** @description From 50 different ones on, at least 10 with an answer and 10 without one; like those that will be asked. */
+            /** @description At least 50 different questions, at least 10 with an answer and 10 without one. They should resemble later questions. */
             questions: components["schemas"]["LabelledQuestion"][];
             /**
-             * @description Whether to keep it, where `label_loss` or `log_loss` falls by more than its standard error, and the other rises by no more than twice its own: the collection then has this temperature, and `null` is "calibrated". Wants a key that may write.
+             * @description Whether to store the calibration if `label_loss` or `log_loss` falls by more than its standard error, and the other rises by no more than twice its own. The collection then has this temperature, and its `null` is "calibrated". Needs a key with write access.
              * @default false
              */
             apply?: boolean;
         };
-        /** @description A figure and its standard error; null where too few questions had one. */
+        /** @description A figure and its standard error; null if too few questions contribute. */
         CalibrationFigure: {
             value: number | null;
             error: number | null;
         };
-        /** @description How good confidences, ranks and sets are. */
+        /** @description The quality of confidences, ranks and sets. */
         CalibrationFigures: {
-            /** @description Expected calibration error of the first match's confidence, over ten bins of equal size. */
+            /** @description The expected calibration error of the confidence of the first match, over ten bins of equal size. */
             ece: components["schemas"]["CalibrationFigure"];
-            /** @description Mean of (confidence − right)². */
+            /** @description The mean of (confidence − right)². */
             brier: components["schemas"]["CalibrationFigure"];
-            /** @description −ln of the share that the right document had, or the null key where there is none: in nats, each share counted as at least 10⁻⁶. */
+            /** @description The mean of −ln(weight of the right document), or of the null key for a question without an answer, in nats. Weights below 10⁻⁶ count as 10⁻⁶. */
             label_loss: components["schemas"]["CalibrationFigure"];
-            /** @description In nats; a confidence counts as at least 10⁻⁶ from 0 and 1. */
+            /** @description The log loss of the confidence, in nats. Confidences are limited to 10⁻⁶ from 0 and 1. */
             log_loss: components["schemas"]["CalibrationFigure"];
-            /** @description At 1, of the questions that have an answer. */
+            /** @description The recall at 1, for questions that have an answer. */
             recall: components["schemas"]["CalibrationFigure"];
-            /** @description Mean reciprocal rank, of these. */
+            /** @description The mean reciprocal rank, for the same questions. */
             mrr: components["schemas"]["CalibrationFigure"];
-            /** @description Share of these whose verdict is `one`, the right one being first. */
+            /** @description The share of the same questions with the verdict `one` and the right document first. */
             one_right: components["schemas"]["CalibrationFigure"];
-            /** @description Share of the questions without an answer whose verdict is `one`. */
+            /** @description The share of questions without an answer that have the verdict `one`. */
             one_wrong: components["schemas"]["CalibrationFigure"];
-            /** @description Share of those with an answer whose right one is in the set of 0.9: of `conformal`, and before of `top_p`. */
+            /** @description The share of questions with an answer whose right document is in the set for 0.9: of `conformal`, and in `before` of `top_p`. */
             coverage: components["schemas"]["CalibrationFigure"];
         };
-        /** @description What a fit is kept by. */
+        /** @description The improvement that decides whether a fit is stored. */
         CalibrationGain: {
             label_loss: components["schemas"]["CalibrationFigure"];
             log_loss: components["schemas"]["CalibrationFigure"];
@@ -1530,26 +1552,26 @@ export interface components {
         /** @description A proven bound on the distance between this answer and the exact one. */
         Certificate: {
             /**
-             * @description `exact`: every key in float64. `quantised`: every key as int8, the best again in float64.
+             * @description `exact`: every key is compared in float64. `quantised`: every key is compared as int8, and the best again in float64.
              * @enum {string}
              */
             method: "exact" | "quantised";
-            /** @description ½ Σ |weight − exact weight|, over every document and the null key, is at most this. */
+            /** @description An upper bound of ½ Σ |weight − exact weight|, over every document and the null key. */
             total_variation: number;
-            /** @description ‖output − exact output‖₂ is at most this; null where no output was asked for. */
+            /** @description An upper bound of ‖output − exact output‖₂; null if the request does not include the output. */
             output_error: number | null;
         };
-        /** @description How far a layer moves each token, as a part of the token's length: [n] each. */
+        /** @description The relative changes of the tokens in a layer, each as a share of the length of the token: [n]. */
         Changes: {
-            /** @description What attention adds. */
+            /** @description The change by attention. */
             attention: components["schemas"]["NestedAnswer"];
-            /** @description What the feed-forward network adds. */
+            /** @description The change by the feed-forward network. */
             feed_forward: components["schemas"]["NestedAnswer"];
-            /** @description The whole layer, its normalisations included. */
+            /** @description The change by the whole layer, including normalisation. */
             layer: components["schemas"]["NestedAnswer"];
         };
         /**
-         * @description A collection's settings, its size, and whether it can be asked.
+         * @description The settings of a collection, its size, and whether it is ready for queries.
          * @example {
          *       "name": "library",
          *       "similarity": "cosine",
@@ -1586,61 +1608,63 @@ export interface components {
              * @enum {string}
              */
             similarity: "cosine" | "dot" | "scaled_dot" | "gaussian";
-            /** @description Width of the keys; null before it is known. */
+            /** @description The width of the keys; null before it is set. */
             dimension: number | null;
-            /** @description Width of the values; null before it is known. */
+            /** @description The width of the values; null before it is set. */
             value_dimension: number | null;
-            /** @description What its texts are encoded with; null: its documents bring vectors. */
+            /** @description The encoder of its texts; null if its documents come with vectors. */
             encoder: string | null;
-            /** @description The numbers that encoder computed in: float32 or bfloat16. */
+            /** @description The number format of the encoder: float32 or bfloat16. */
             precision: string | null;
             /** @enum {string} */
             value_from: "value" | "key";
             temperature: components["schemas"]["Temperature"];
             null: components["schemas"]["Null"];
-            /** @description What a null key with a name stands on; null without one, and before it can be measured. */
+            /** @description The basis of a null key with a name; null without one, and before it can be measured. */
             background: components["schemas"]["NullBackground"] | null;
             /** @description The similarity of the null key at the collection's temperature, over all of its documents. */
             null_similarity: number | null;
-            /** @description What labelled questions said of it; null without any. */
+            /** @description The stored calibration; null without one. */
             calibration: components["schemas"]["KeptCalibration"] | null;
-            /** @description How many it holds that can be attended to. */
+            /** @description The number of documents that can be attended to. */
             documents: number;
-            /** @description How many it holds besides, without a key: found by id and filter, never weighed. */
+            /** @description The number of further documents, which have no key: they are found by id and filter, and never weighed. */
             keyless: number;
-            /** @description How many keys its documents have, one each but for those of several; null until it is `ready`. */
+            /** @description The number of keys of its documents: one each, or several. null until it is `ready`. */
             keys: number | null;
-            /** @description False while its keys are being read from disk after a start, or as a demo collection it is being loaded. */
+            /** @description False while its keys are read from disk after a start, or while it is loaded as a demo collection. */
             ready: boolean;
         };
         /**
-         * @description What may change in a collection that exists.
+         * @description The settings that may change in an existing collection.
          * @example {
          *       "temperature": 0.1,
          *       "null": 0.4
          *     }
          */
         CollectionChange: {
-            /** @description The default of its queries. Left out: stays as it is. */
+            /** @description The default temperature of queries. Left out: unchanged. */
             temperature?: components["schemas"]["Temperature"];
-            /** @description The default null key of its queries. Left out: stays as it is; false: none. */
+            /** @description The default null key of queries. Left out: unchanged; false: no null key. */
             null?: components["schemas"]["Null"];
-            /** @description null takes the calibration away, and with it the temperature and the null key that it brought. */
+            /** @description null removes the calibration, with the temperature and the null key that it set. */
             calibration?: null;
         };
-        /** @description Every collection by name, or a page of them. */
+        /** @description The collections by name: all, or one page. */
         CollectionList: {
             collections: components["schemas"]["CollectionAnswer"][];
-            /** @description Where the next page begins; null at the end, and with a limit of 0. */
+            /** @description The position of the next page; null at the end, and with a limit of 0. */
             next_cursor: string | null;
             /**
-             * @description What this caller may do.
+             * @description The access of this caller.
              * @enum {string}
              */
             access: "read" | "write";
         };
         /**
-         * @description What a collection is. Fields left out take their defaults, and are not compared on a second PUT.
+         * @description The settings of a collection.
+         *
+         *     Fields left out take their defaults. A second PUT does not compare them.
          * @example {}
          * @example {
          *       "similarity": "dot",
@@ -1654,25 +1678,25 @@ export interface components {
              * @enum {string}
              */
             similarity?: "cosine" | "dot" | "scaled_dot" | "gaussian";
-            /** @description Width of the keys. Left out: the encoder's, else set by the first write. */
+            /** @description The width of the keys. Left out: that of the encoder, otherwise that of the first write. */
             dimension?: number;
-            /** @description Width of the values. Left out: set by the first write. */
+            /** @description The width of the values. Left out: that of the first write. */
             value_dimension?: number;
-            /** @description Left out: the service's encoder. null: none, and documents bring their vectors. */
+            /** @description The encoder of texts. Left out: that of the service. null: no encoder, and documents come with their vectors. */
             encoder?: string | null;
             /**
-             * @description Where a missing `value_vector` comes from: the text of the value, or the key vector.
+             * @description The source of a missing `value_vector`: the text of the value, or the key vector.
              * @default value
              * @enum {string}
              */
             value_from?: "value" | "key";
-            /** @description The default of its queries. Left out: with cosine or dot the encoder's own, see GET /v1/models, which is 0.05 for all-MiniLM-L6-v2; with scaled_dot that of dot over √d; with gaussian 1, unless the encoder's maker compares by distance. Without an encoder 0.05 for cosine, else 1. */
+            /** @description The default temperature of queries. Left out: with cosine or dot, that of the encoder (see GET /v1/models), 0.05 for all-MiniLM-L6-v2; with scaled_dot, that of dot divided by √d; with gaussian 1, unless the encoder is made for distances. Without an encoder: 0.05 for cosine, otherwise 1. */
             temperature?: components["schemas"]["Temperature"];
-            /** @description The default null key of its queries. Left out: "auto" with an encoder, else false. */
+            /** @description The default null key of queries. Left out: "auto" with an encoder, otherwise false. */
             null?: components["schemas"]["Null"];
         };
         /**
-         * @description Conditions joined.
+         * @description A combination of conditions.
          * @example {
          *       "operator": "AND",
          *       "conditions": [
@@ -1696,22 +1720,22 @@ export interface components {
          */
         Combination: {
             /**
-             * @description AND: all of them; OR: any of them; NOT: not all of them.
+             * @description AND: all conditions hold; OR: at least one holds; NOT: not all hold.
              * @enum {string}
              */
             operator: "AND" | "OR" | "NOT";
-            /** @description Comparisons, or conditions joined again, 32 deep at most. */
+            /** @description Comparisons or combinations, nested at most 32 levels deep. */
             conditions: components["schemas"]["Filter"][];
         };
-        /** @description One question asked in four ways, all of the same version of the rows. */
+        /** @description The four answers to one question, all from one version of the rows. */
         CompareAnswer: {
-            /** @description SQL's `=` on the key: the question has to be the very text. */
+            /** @description The answer of SQL's `=` on the key: the question must equal the whole text. */
             sql: components["schemas"]["SQLAnswer"];
-            /** @description The database's full text: the question's words quoted and joined by OR; SQLite ranks by bm25, PostgreSQL by ts_rank_cd, which does not know how rare a word is. */
+            /** @description The answer of the full-text search of the database: the words of the question, quoted and joined by OR. SQLite ranks by bm25; PostgreSQL ranks by ts_rank_cd, which ignores how rare a word is. */
             full_text: components["schemas"]["SQLAnswer"];
             top_k: components["schemas"]["TopKAnswer"];
             attention: components["schemas"]["AttendAnswer"];
-            /** @description What attention's null key stands on beside this question, where it is one with a name: the null similarity at any temperature follows from its `mean` and `deviation`. */
+            /** @description The basis of the null key of this question, if it has a name. Its `mean` and `deviation` give the null similarity at any temperature. */
             background: components["schemas"]["NullBackground"] | null;
         };
         /**
@@ -1730,22 +1754,22 @@ export interface components {
          *     }
          */
         CompareRequest: {
-            /** @description The question: a text, for all four ways. */
+            /** @description The question, a text, for all four ways. */
             query: string;
-            /** @description Of attention. Left out: the collection's; of rows, the encoder's own. */
+            /** @description The temperature of attention. Left out: the collection's; for rows, the encoder's. */
             temperature?: components["schemas"]["Temperature"];
             /**
-             * @description Rows to return, in each of the four.
+             * @description Rows to return for each of the four ways.
              * @default 10
              */
             top_k?: number;
-            /** @description Of attention. Left out: the collection's; of rows, "auto". */
+            /** @description The null key of attention. Left out: the collection's; for rows, "auto". */
             null?: components["schemas"]["Null"];
-            /** @description Which documents may be attended to; left out: all. */
+            /** @description The documents that may be attended to. Left out: all. */
             filter?: components["schemas"]["Filter"];
         };
         /**
-         * @description A question to rows that come with it; nothing is stored.
+         * @description A question to the rows of the request; nothing is stored.
          * @example {
          *       "query": "kitten",
          *       "rows": [
@@ -1761,46 +1785,46 @@ export interface components {
          *     }
          */
         CompareRowsRequest: {
-            /** @description The question: a text, for all four ways. */
+            /** @description The question, a text, for all four ways. */
             query: string;
-            /** @description Of attention. Left out: the collection's; of rows, the encoder's own. */
+            /** @description The temperature of attention. Left out: the collection's; for rows, the encoder's. */
             temperature?: components["schemas"]["Temperature"];
             /**
-             * @description Rows to return, in each of the four.
+             * @description Rows to return for each of the four ways.
              * @default 10
              */
             top_k?: number;
-            /** @description Of attention. Left out: the collection's; of rows, "auto". */
+            /** @description The null key of attention. Left out: the collection's; for rows, "auto". */
             null?: components["schemas"]["Null"];
-            /** @description At most 1,000; each id once. */
+            /** @description At most 1,000 rows; each id once. */
             rows: components["schemas"]["Row"][];
         };
         /**
-         * @description sigmoid(s·x + r·z + offset), x = logit(w), z = logit(1 − v), both cut at ±40.
+         * @description The confidence of a first match: sigmoid(s·x + r·z + offset), x = logit(w), z = logit(1 − v), both within ±40.
          *
-         *     w is the weight of the best document without the null key, v that of the fitted null key.
+         *     w is the weight of the best document without the null key, and v that of the fitted null key.
          */
         ConfidenceCurve: {
-            /** @description s, where w is below ½. */
+            /** @description s if w is below ½. */
             slope: number;
-            /** @description s, from there on. */
+            /** @description s if w is at least ½. */
             slope_above: number;
-            /** @description r, where the null key has more than half of the weight. */
+            /** @description r if the null key has more than half of the weight. */
             lead_slope: number;
-            /** @description r, where it has no more than half. */
+            /** @description r if the null key has at most half of the weight. */
             lead_slope_above: number;
-            /** @description The logit of the confidence where w and v are ½. */
+            /** @description The logit of the confidence if w and v are ½. */
             offset: number;
         };
-        /** @description A promise, and the least weight of a match of its set. */
+        /** @description A probability, and the smallest weight of a match in the set that keeps it. */
         ConformalLevel: {
-            /** @description The chance that the right one is in the set, where there is one. */
+            /** @description The probability that the right document is in the set, if there is one. */
             conformal: number;
-            /** @description The null key left out. */
+            /** @description The smallest weight, computed without the null key. */
             weight: number;
         };
         /**
-         * @description Whether a field is a list that holds the value, or a text that has it as a part.
+         * @description A comparison: a list contains the value as an element, or a text contains it as a part.
          * @example {
          *       "field": "metadata.topics",
          *       "operator": "contains",
@@ -1814,41 +1838,41 @@ export interface components {
          *     }
          */
         Containment: {
-            /** @description `id`, `key` (the text, null where a document has none), or `metadata.` and the name of a field. */
+            /** @description `id`, `key` (the text; null for a document without one), or `metadata.` and the name of a field. */
             field: string;
             /**
-             * @description Holds the value, or has it as a part.
+             * @description Containment.
              * @constant
              */
             operator: "contains";
             /** @description A scalar; with `ignore_case` a text. */
             value: string | number | boolean | null;
             /**
-             * @description Case does not count, as Unicode folds it (`ß` is `ss`).
+             * @description Whether to ignore case, as Unicode folds it (`ß` equals `ss`).
              * @default false
              */
             ignore_case?: boolean;
         };
-        /** @description Of how much of the collection an answer was made. */
+        /** @description The part of the collection from which an answer was computed. */
         Coverage: {
-            /** @description How many could be asked, whether they pass the filter or not. */
+            /** @description The number of available documents, whether they pass the filter or not. */
             documents: number;
-            /** @description How many there are. */
+            /** @description The number of all documents of the collection. */
             of: number;
-            /** @description What those that could not be asked weigh together in the answer over all, at most: 0 where none is missing, 1 where nothing is known. `certificate` holds for the answer over all. */
+            /** @description An upper bound of the weight of all unavailable documents together, in the answer over all: 0 if none is missing, 1 if nothing is known of them. `certificate` holds for the answer over all. */
             missing_weight_at_most: number;
         };
-        /** @description What was written, and what each token of it rests on. */
+        /** @description The output of a trained model, and the attention of each of its tokens. */
         DecodeAnswer: {
-            /** @description All of it. */
+            /** @description The whole output. */
             text: string;
-            /** @description The n tokens that were read; of a picture, the numbers of its patches. */
+            /** @description The n tokens of the source; for a picture, the numbers of its patches. */
             source: string[];
-            /** @description The m tokens that were written, `<end>` at their end. */
+            /** @description The m tokens of the output, with `<end>` as the last. */
             tokens: components["schemas"]["DecodedToken"][];
-            /** @description [layer][head][i][j]: how much token i of the answer rests on token j of the source; none of a network without attention. */
+            /** @description [layer][head][i][j]: the weight of token j of the source for token i of the output; empty for a network without attention. */
             attention: components["schemas"]["NestedAnswer"];
-            /** @description [layer][head][i][j], the same within the source, as the encoder read it; none of recurrent ones. */
+            /** @description [layer][head][i][j]: the same within the source, in the encoder; empty for recurrent networks. */
             source_attention: components["schemas"]["NestedAnswer"];
         };
         /**
@@ -2148,7 +2172,7 @@ export interface components {
          *     }
          */
         DecodePicture: {
-            /** @description The id of a trained model, as `trained` told it. */
+            /** @description The id of a trained model, from the event `trained`. */
             model: string;
             source?: never;
             /** @description 16 rows of 16 numbers, 0 for paper and 1 for ink. */
@@ -2463,16 +2487,16 @@ export interface components {
          *     }
          */
         DecodeText: {
-            /** @description The id of a trained model, as `trained` told it. */
+            /** @description The id of a trained model, from the event `trained`. */
             model: string;
-            /** @description As a person writes it: `3 March 2014`, `three hundred two`, `abcab`. */
+            /** @description A text as a person writes it: `3 March 2014`, `three hundred two`, `abcab`. */
             source: string;
             picture?: never;
         };
-        /** @description A token that was written. */
+        /** @description A token of the output. */
         DecodedToken: {
             text: string;
-            /** @description Of this token, given those before it. */
+            /** @description The probability of this token, given the tokens before it. */
             probability: number;
         };
         /**
@@ -2499,16 +2523,16 @@ export interface components {
          *     }
          */
         DeleteByIds: {
-            /** @description Unknown ids are silent. */
+            /** @description The ids of the documents; unknown ids are ignored. */
             ids: components["schemas"]["DocumentId"][];
             filter?: never;
         };
-        /** @description How many documents were there and are no more. */
+        /** @description The number of documents that were deleted. */
         Deleted: {
             deleted: number;
         };
         /**
-         * @description A document, as it is sent.
+         * @description A document in a request.
          * @example {
          *       "id": "qa76",
          *       "key": "relational databases",
@@ -2520,25 +2544,25 @@ export interface components {
          *     }
          */
         Document: {
-            /** @description The text that queries are compared with; null: none. Encoded where the collection has an encoder and no vector is sent. */
+            /** @description The text that queries are compared with; null: none. It is encoded if the collection has an encoder and the request has no vector. */
             key?: string | null;
-            /** @description What is found there: any JSON. Left out: the key text, also after the key changes. */
+            /** @description The content of the document, any JSON. Left out: the key text, even after the key changes. */
             value?: unknown;
             metadata?: components["schemas"]["Metadata"];
-            /** @description Left out: encoded from `key`; without an encoder, the document is keyless. */
+            /** @description The vector of the key. Left out: encoded from `key`. Without an encoder, the document then has no key. */
             key_vector?: components["schemas"]["Vector"];
-            /** @description Several keys, in place of `key_vector`: its weight is the sum of theirs, its similarity the best. */
+            /** @description Several keys, instead of `key_vector`. The weight of the document is the sum of their weights, its similarity the largest. */
             key_vectors?: components["schemas"]["Vector"][];
-            /** @description With `key_vectors`: which part of the key text each is of, so that a match says where. */
+            /** @description With `key_vectors`: the part of the key text of each, which a match then reports. */
             parts?: components["schemas"]["Part"][];
-            /** @description How to split a key text that is longer than the encoder reads; `{}` for its own length. */
+            /** @description The way to split a key text that is longer than the encoder reads; `{}` for the length that it reads. */
             split?: components["schemas"]["Split"];
-            /** @description What the output blends. Left out: encoded from `value` where that is text and the collection's `value_from` is `value`, else the key vector. */
+            /** @description The vector that the output blends. Left out: encoded from `value` if that is a text and the collection has `value_from`: `value`; otherwise the key vector. */
             value_vector?: components["schemas"]["Vector"];
             id: components["schemas"]["DocumentId"];
         };
         /**
-         * @description A stored document: its id, and the fields that were asked for.
+         * @description A stored document: its id and the requested fields.
          * @example {
          *       "id": "qa76",
          *       "key": "relational databases",
@@ -2554,17 +2578,17 @@ export interface components {
             key?: string | null;
             value?: unknown;
             metadata?: components["schemas"]["Metadata"];
-            /** @description null where it is keyless. */
+            /** @description The vector of the key; null for a document without a key. */
             key_vector?: components["schemas"]["VectorAnswer"] | null;
-            /** @description In its place, where there are several. */
+            /** @description The vectors of several keys, instead of `key_vector`. */
             key_vectors?: components["schemas"]["VectorAnswer"][];
-            /** @description Beside them: which part of the key text each is of. */
+            /** @description With `key_vectors`: the part of the key text of each. */
             parts?: components["schemas"]["Part"][];
-            /** @description null where it is keyless and has none of its own. */
+            /** @description The vector that the output blends; null for a document with neither a key nor a value vector of its own. */
             value_vector?: components["schemas"]["VectorAnswer"] | null;
         };
         /**
-         * @description Many documents, written all or none.
+         * @description A batch of documents, of which either all or none are written.
          * @example {
          *       "documents": [
          *         {
@@ -2591,17 +2615,19 @@ export interface components {
          *     }
          */
         DocumentBatch: {
-            /** @description Each id once; 10,000 documents unless set otherwise. */
+            /** @description The documents, each id once; at most 10,000 unless the service sets another limit. */
             documents: components["schemas"]["Document"][];
             /**
-             * @description What becomes of a document whose id is taken. `upsert`: it replaces the one that is there. `create`: everything is refused with 409. `skip`: what is there stays as it is, and the answer names it.
+             * @description The treatment of a document whose id exists. `upsert`: it replaces the stored document. `create`: the whole request is refused with 409. `skip`: the stored document stays unchanged, and the answer lists the id.
              * @default upsert
              * @enum {string}
              */
             mode?: "upsert" | "create" | "skip";
         };
         /**
-         * @description A document without its id. One without a key, text or vector, is found by id and filter and never weighed.
+         * @description A document without its id.
+         *
+         *     A document without a key, text or vector, is found by id and filter, and never weighed.
          * @example {
          *       "key": "relational databases",
          *       "value": "A first course",
@@ -2612,24 +2638,24 @@ export interface components {
          *     }
          */
         DocumentBody: {
-            /** @description The text that queries are compared with; null: none. Encoded where the collection has an encoder and no vector is sent. */
+            /** @description The text that queries are compared with; null: none. It is encoded if the collection has an encoder and the request has no vector. */
             key?: string | null;
-            /** @description What is found there: any JSON. Left out: the key text, also after the key changes. */
+            /** @description The content of the document, any JSON. Left out: the key text, even after the key changes. */
             value?: unknown;
             metadata?: components["schemas"]["Metadata"];
-            /** @description Left out: encoded from `key`; without an encoder, the document is keyless. */
+            /** @description The vector of the key. Left out: encoded from `key`. Without an encoder, the document then has no key. */
             key_vector?: components["schemas"]["Vector"];
-            /** @description Several keys, in place of `key_vector`: its weight is the sum of theirs, its similarity the best. */
+            /** @description Several keys, instead of `key_vector`. The weight of the document is the sum of their weights, its similarity the largest. */
             key_vectors?: components["schemas"]["Vector"][];
-            /** @description With `key_vectors`: which part of the key text each is of, so that a match says where. */
+            /** @description With `key_vectors`: the part of the key text of each, which a match then reports. */
             parts?: components["schemas"]["Part"][];
-            /** @description How to split a key text that is longer than the encoder reads; `{}` for its own length. */
+            /** @description The way to split a key text that is longer than the encoder reads; `{}` for the length that it reads. */
             split?: components["schemas"]["Split"];
-            /** @description What the output blends. Left out: encoded from `value` where that is text and the collection's `value_from` is `value`, else the key vector. */
+            /** @description The vector that the output blends. Left out: encoded from `value` if that is a text and the collection has `value_from`: `value`; otherwise the key vector. */
             value_vector?: components["schemas"]["Vector"];
         };
         /**
-         * @description Which documents to delete: exactly one of the two.
+         * @description The documents to delete, by exactly one of `ids` and `filter`.
          * @example {
          *       "ids": [
          *         "qa76"
@@ -2645,22 +2671,22 @@ export interface components {
          */
         DocumentDelete: components["schemas"]["DeleteByIds"] | components["schemas"]["DeleteByFilter"];
         /**
-         * @description Any characters but control characters; not `.` or `..`.
+         * @description Any characters except control characters; not `.` or `..`.
          * @example qa76
          */
         DocumentId: string;
         /** @description A page of documents. */
         DocumentPage: {
             documents: components["schemas"]["DocumentAnswer"][];
-            /** @description Where the next page begins; null at the end, and with a limit of 0. */
+            /** @description The position of the next page; null at the end, and with a limit of 0. */
             next_cursor: string | null;
-            /** @description How many documents pass in all; null where `count` was not asked for. */
+            /** @description The number of all documents that pass; null without `count` in the request. */
             count: number | null;
-            /** @description Why the filter passes no document, a sentence each: no document has a field that it asks for, or all have values of another type there. Left out where nothing is odd. */
+            /** @description The reasons that no document passes the filter, one sentence each: no document has a field of the filter, or the field always has another type. Left out otherwise. */
             warnings?: string[];
         };
         /**
-         * @description A merge patch (RFC 7396) of a document; fields left out stay as they are.
+         * @description A merge patch (RFC 7396) of a document; fields left out stay unchanged.
          * @example {
          *       "metadata": {
          *         "year": 1994,
@@ -2674,23 +2700,23 @@ export interface components {
         DocumentPatch: {
             /** @description The new key text; null removes it. */
             key?: string | null;
-            /** @description An object is merged into an object; null makes it the key text. Left out, a value that was never sent follows a new `key`. */
+            /** @description The new value. An object is merged into an object; null makes it the key text. Left out: unchanged, but a value that was never sent follows a new `key`. */
             value?: unknown;
-            /** @description Merged with what is stored: null removes a field, or all of them. */
+            /** @description Merged into the stored metadata: null removes a field, or all of them. */
             metadata?: components["schemas"]["Metadata"] | null;
-            /** @description null: encoded again from the key text. */
+            /** @description The new vector; null: encoded again from the key text. */
             key_vector?: components["schemas"]["Vector"] | null;
-            /** @description Several keys; null: encoded again, as one. */
+            /** @description Several keys; null: encoded again, as one key. */
             key_vectors?: components["schemas"]["Vector"][] | null;
-            /** @description Of the `key_vectors` sent beside them, else of those that are stored; null: there are none. */
+            /** @description The parts of the `key_vectors` in the request, otherwise of the stored ones; null removes the parts. */
             parts?: components["schemas"]["Part"][] | null;
-            /** @description How to split the key text, which is encoded again; null: not. Needed with another `key` where the text was split. */
+            /** @description The way to split the key text, which is then encoded again; null: do not split. Needed with a new `key` if the old text was split. */
             split?: components["schemas"]["Split"] | null;
-            /** @description null: made again as for a new document. */
+            /** @description The new vector; null: computed again as for a new document. */
             value_vector?: components["schemas"]["Vector"] | null;
         };
         /**
-         * @description Which documents to list, in id order; without `ids` and `filter`, all of them.
+         * @description A request for documents, in the order of their ids; without `ids` and `filter`, for all of them.
          * @example {
          *       "limit": 2,
          *       "count": true
@@ -2707,12 +2733,12 @@ export interface components {
          *     }
          */
         DocumentQuery: {
-            /** @description Only these; unknown ids are silent. */
+            /** @description Only documents with these ids; unknown ids are ignored. */
             ids?: components["schemas"]["DocumentId"][];
-            /** @description Only documents that pass. */
+            /** @description Only documents that pass the filter. */
             filter?: components["schemas"]["Filter"];
             /**
-             * @description Which fields to answer, besides the id; `sent_value` is the `value` only where one was sent.
+             * @description The fields to return, besides the id; `sent_value` is the `value` only if a request set one.
              * @default [
              *       "key",
              *       "value",
@@ -2721,26 +2747,26 @@ export interface components {
              */
             include?: ("key" | "value" | "metadata" | "key_vector" | "value_vector" | "sent_value")[];
             /**
-             * @description Documents on a page; 0 for the `count` alone.
+             * @description The maximum number of documents on a page; 0 for the `count` alone.
              * @default 100
              */
             limit?: number;
-            /** @description `next_cursor` of the page before. */
+            /** @description The `next_cursor` of the page before. */
             cursor?: string;
             /**
-             * @description Also count the documents that pass, whatever the limit.
+             * @description Whether to count all documents that pass, whatever the limit.
              * @default false
              */
             count?: boolean;
             /**
-             * @description How vectors come back: as lists of numbers, or as base64 of little-endian float32.
+             * @description The format of vectors in the answer: lists of numbers, or base64 of little-endian float32.
              * @default numbers
              * @enum {string}
              */
             vector_format?: "numbers" | "base64";
         };
         /**
-         * @description Which documents to change, exactly one of `ids` and `filter`, and how.
+         * @description A patch and the documents to change, by exactly one of `ids` and `filter`.
          * @example {
          *       "ids": [
          *         "qa76"
@@ -2764,21 +2790,21 @@ export interface components {
          *     }
          */
         DocumentUpdate: components["schemas"]["UpdateByIds"] | components["schemas"]["UpdateByFilter"];
-        /** @description An input's vector: numbers, or base64 of little-endian float32. */
+        /** @description The vector of an input: numbers, or base64 of little-endian float32. */
         Embedding: {
             /** @constant */
             object: "embedding";
             index: number;
             embedding: number[] | string;
         };
-        /** @description A vector an input, in order. */
+        /** @description One vector per input, in order. */
         EmbeddingsAnswer: {
             /** @constant */
             object: "list";
             data: components["schemas"]["Embedding"][];
             model: string;
             usage: components["schemas"]["Usage"];
-            /** @description Not OpenAI's: indices of inputs longer than the model reads. */
+            /** @description Not OpenAI's: the indices of inputs that are longer than the model reads. */
             truncated: number[];
         };
         /**
@@ -2797,48 +2823,48 @@ export interface components {
             /** @description A name of GET /v1/models. */
             model: string;
             /**
-             * @description float; base64 is of float32.
+             * @description The format of a vector; base64 has float32 numbers.
              * @enum {string}
              */
             encoding_format?: "float" | "base64";
-            /** @description Keep only the first numbers, at length one again. */
+            /** @description Keep only the first numbers of each vector, scaled to length one. */
             dimensions?: number;
             /**
-             * @description Not OpenAI's: what the texts are, to a model that reads questions differently.
+             * @description Not OpenAI's: the kind of the texts, for a model that reads questions differently.
              * @default document
              * @enum {string}
              */
             purpose?: "document" | "query";
         };
-        /** @description A vector a text, in order, and what the model made of each text. */
+        /** @description The vectors of the texts, in order, and facts about how the model read each text. */
         EncodeAnswer: {
             model: string;
             dimension: number;
-            /** @description [n, dimension]: a vector a text. */
+            /** @description [n, dimension]: one vector per text. */
             embeddings: components["schemas"]["NestedAnswer"];
-            /** @description Tokens of the whole text, special ones included. */
+            /** @description The number of tokens of each whole text, special tokens included. */
             token_counts: number[];
-            /** @description Whether the model reads less than the whole text. */
+            /** @description Whether each text is longer than the model reads. */
             truncated: boolean[];
-            /** @description Tokens that the model reads as one and the same. */
+            /** @description The number of tokens of each text that the model does not know, and reads as one and the same. */
             unknown_tokens: number[];
             /** @description The tokens that the model reads of each text. */
             tokens?: components["schemas"]["Token"][][];
         };
         /** @description The last line: how the encoding ended. */
         EncodeEnd: {
-            /** @description Whether every text has its line; where not, `problem` says why. */
+            /** @description Whether every text has its line; if not, `problem` says why. */
             done: boolean;
             model: string;
             dimension: number;
-            /** @description How many texts were encoded. */
+            /** @description The number of texts encoded. */
             encoded: number;
             problem?: components["schemas"]["Problem"];
         };
         /** @description A line of an encoding's answer. */
         EncodeLine: components["schemas"]["EncodedText"] | components["schemas"]["EncodeEnd"];
         /**
-         * @description Texts to encode, in any number up to the service's limit.
+         * @description Texts to encode, up to the limit of the service.
          * @example {
          *       "texts": [
          *         "relational databases",
@@ -2855,44 +2881,44 @@ export interface components {
          *     }
          */
         EncodeRequest: {
-            /** @description Any Unicode text; the empty one has a vector too. */
+            /** @description The texts: any Unicode, even empty. */
             texts: string[];
             /** @description A name of GET /v1/models. Left out: the service's. */
             model?: string;
             /**
-             * @description What the texts are, to a model that reads questions and documents differently.
+             * @description The kind of the texts, for a model that reads questions and documents differently.
              * @default document
              * @enum {string}
              */
             purpose?: "document" | "query";
             /**
-             * @description Also the tokens of each text, for at most 1,000 texts.
+             * @description Whether to return the tokens of each text too, for at most 1,000 texts.
              * @default false
              */
             tokens?: boolean;
             /**
-             * @description How vectors come back: as lists of numbers, or as base64 of little-endian float32.
+             * @description The format of vectors in the answer: lists of numbers, or base64 of little-endian float32.
              * @default numbers
              * @enum {string}
              */
             vector_format?: "numbers" | "base64";
         };
-        /** @description A text's vector, and what the model made of the text. */
+        /** @description The vector of a text, and facts about how the model read the text. */
         EncodedText: {
-            /** @description The text's place in `texts`, from 0. */
+            /** @description The position of the text in `texts`, from 0. */
             index: number;
             embedding: components["schemas"]["VectorAnswer"];
-            /** @description Tokens of the whole text, special ones included. */
+            /** @description The number of tokens of the whole text, special tokens included. */
             token_count: number;
-            /** @description Whether the model reads less than the whole text. */
+            /** @description Whether the text is longer than the model reads. */
             truncated: boolean;
-            /** @description Tokens that the model reads as one and the same. */
+            /** @description The number of tokens that the model does not know, and reads as one and the same. */
             unknown_tokens: number;
             /** @description The tokens that the model reads. */
             tokens?: components["schemas"]["Token"][];
         };
         /**
-         * @description Whether a field is equal to a value; a missing field reads as null.
+         * @description A comparison: a field equals a value, or differs from it. A missing field counts as null.
          * @example {
          *       "field": "metadata.shelf",
          *       "operator": "==",
@@ -2900,104 +2926,108 @@ export interface components {
          *     }
          */
         Equality: {
-            /** @description `id`, `key` (the text, null where a document has none), or `metadata.` and the name of a field. */
+            /** @description `id`, `key` (the text; null for a document without one), or `metadata.` and the name of a field. */
             field: string;
             /**
-             * @description Equal, or not.
+             * @description Equal, or not equal.
              * @enum {string}
              */
             operator: "==" | "!=";
-            /** @description Equal in kind too: `1` is `1.0`, and neither `true` nor `"1"`. Lists are equal scalar by scalar. */
+            /** @description Values must be equal in type too: `1` equals `1.0`, but neither `true` nor `"1"`. Lists are equal if each scalar is. */
             value: string | number | boolean | (string | number | boolean | null)[] | null;
         };
-        /** @description An error as OpenAI says it. */
+        /** @description An error in the format of OpenAI. */
         ErrorAnswer: {
             error: components["schemas"]["ErrorBody"];
         };
-        /** @description What was wanted, what came, what to do. */
+        /** @description The body of an error. */
         ErrorBody: {
             message: string;
             type: string;
             param: string | null;
             code: string | null;
         };
-        /** @description How much the collection knew. */
+        /** @description The evidence for an answer: how well the collection covers the query. */
         Evidence: {
             /**
-             * @description `none`: the null key has at least half of all weight, or no document passes. Else `one`: the heaviest document has more than half, its keys together. Else `several`. With `min_confidence`, where it is not `none`: `one` where the first match's `confidence` is at least that, else `several`.
+             * @description `none`: the null key has at least half of all weight, or no document passes the filter. Otherwise `one`: the heaviest document has more than half, summed over its keys. Otherwise `several`. With `min_confidence`, a verdict other than `none` is `one` if the first match has at least this `confidence`, else `several`.
              * @enum {string}
              */
             verdict: "one" | "several" | "none";
-            /** @description Whether the exact weights say the same: false where the certificate's `total_variation` is large enough to change the verdict. A smaller `max_error` settles it. */
+            /** @description Whether the exact weights give the same verdict: false if the `total_variation` of the certificate is large enough to change it. A smaller `max_error` makes it certain. */
             verdict_certain: boolean;
-            /** @description The share of "none of these", the null key; 0 without one. */
+            /** @description The weight of the null key, which means "none of these"; 0 without a null key. */
             null_weight: number;
-            /** @description The null key's similarity; null without one. */
+            /** @description The similarity of the null key; null without a null key. */
             null_similarity: number | null;
-            /** @description ln Σ exp(logit), the null key's included; at temperature 0 the logarithm of the number of ties. null where nothing can be attended to, and for normalisers other than softmax. */
+            /** @description ln Σ exp(logit), including the null key; at temperature 0, the logarithm of the number of ties. null without keys to attend to, and for normalisers other than softmax. */
             log_partition: number | null;
-            /** @description Of the keys' weights without the null key, in nats; 0 where none passes. */
+            /** @description The entropy of the weights of the keys without the null key, in nats; 0 if no document passes. */
             entropy: number;
-            /** @description exp(entropy): on how many documents the answer rests, each key of one of several counted; 0 where none passes. */
+            /** @description exp(entropy): the number of documents on which the answer rests. Each key of a document with several keys counts. 0 if no document passes. */
             effective_documents: number;
         };
-        /** @description How it came: similarity / temperature + Σ addends = logit, logit + log_parts − log_partition = log_weight. */
+        /**
+         * @description The computation of a weight.
+         *
+         *     similarity / temperature + Σ addends = logit, and logit + log_parts − log_partition = log_weight.
+         */
         Explanation: {
             similarity: number;
             temperature: number;
-            /** @description What `full_text` and each term of `bias` added, in this order, where they were asked. */
+            /** @description The addends of `full_text` and of each term of `bias`, in this order, if the request has them. */
             addends?: components["schemas"]["AddendLine"][];
-            /** @description null: minus infinity. */
+            /** @description The logit; null for minus infinity. */
             logit: number | null;
-            /** @description Of a document of several keys: what the others add, the logarithm of its weight over that of the part that spoke; at temperature 0, what was added counts here; null for a weight below all of float64. */
+            /** @description For a document with several keys: ln(weight of the document / weight of the most similar key), the contribution of the other keys. At temperature 0, it includes the addends. null for a weight below the range of float64. */
             log_parts?: number | null;
-            /** @description As in the evidence. */
+            /** @description Equal to that of the evidence. */
             log_partition: number | null;
-            /** @description The logarithm of the weight; null where that is 0, and without a log_partition. */
+            /** @description The logarithm of the weight; null if the weight is 0, and without a log_partition. */
             log_weight: number | null;
         };
-        /** @description What a field added to one document. */
+        /** @description The addend of a metadata field for one document. */
         FieldAddend: {
             /** @constant */
             of: "bias";
-            /** @description As it was asked. */
+            /** @description The field, as in the request. */
             field: string;
-            /** @description What it holds; null for nothing, a list or an object. */
+            /** @description The value of the field; null if it is missing, a list or an object. */
             value: string | number | boolean | null;
             addend: number;
         };
-        /** @description What one field holds in the documents that pass. */
+        /** @description The facts of one field, over the documents that pass the filter. */
         FieldFacts: {
-            /** @description Those that occur. `integer` is a number without a point or an exponent, `number` one with; a list adds `list`, and the types of the scalars in it; what is in an `object` is told under its paths. */
+            /** @description The types that occur. `integer` is a number without a point or an exponent, `number` one with. A list adds `list` and the types of its scalars. The fields inside an `object` are listed under their own paths. */
             types: ("integer" | "number" | "text" | "boolean" | "null" | "list" | "object")[];
-            /** @description How many documents have the field; null counts as not having it. */
+            /** @description The number of documents that have the field; null counts as absent. */
             count: number;
-            /** @description How many values differ: 1, 1.0, "1" and true are four. Of a list, the scalars in it. */
+            /** @description The number of different values: 1, 1.0, "1" and true are four. For a list, its scalars count. */
             distinct: number;
-            /** @description The least number; where there is no number, the first text by code point; else null. */
+            /** @description The smallest number. If there are only texts, the first by code point; otherwise null. */
             min: number | string | null;
-            /** @description The greatest number, else the last text, else null. */
+            /** @description The largest number. If there are only texts, the last by code point; otherwise null. */
             max: number | string | null;
-            /** @description Those of most documents first, then null, false, true, numbers and texts in their order; null where `values` was not asked for. */
+            /** @description The most frequent values first, then null, false, true, numbers and texts in their order; null without `values` in the request. */
             values: components["schemas"]["FieldValue"][] | null;
-            /** @description Where the next values begin; null at the end. */
+            /** @description The position of the next values; null at the end. */
             next_cursor: string | null;
         };
-        /** @description One thing that is wrong with the content. */
+        /** @description One flaw of a request's content. */
         FieldProblem: {
-            /** @description A JSON pointer (RFC 6901) into the request's body; empty for the whole. */
+            /** @description A JSON pointer (RFC 6901) into the request's body; empty for the whole body. */
             pointer: string;
             detail: string;
         };
-        /** @description A value of a field. */
+        /** @description A value of a field, with its number of documents. */
         FieldValue: {
-            /** @description A text, a number, true, false; or null as an element of a list. */
+            /** @description A text, a number, true or false; null only as an element of a list. */
             value: string | number | boolean | null;
-            /** @description How many documents have it, as the field itself or as an element of its list. */
+            /** @description The number of documents that have it, as the field itself or as an element of its list. */
             count: number;
         };
         /**
-         * @description The facts by field, in the order of their names or as they were asked for.
+         * @description The facts by field, in the order of their names or of the request.
          * @example {
          *       "fields": {
          *         "metadata.year": {
@@ -3028,11 +3058,11 @@ export interface components {
             fields: {
                 [key: string]: components["schemas"]["FieldFacts"];
             };
-            /** @description Where further fields begin; null at the end. */
+            /** @description The position of further fields; null at the end. */
             next_cursor: string | null;
         };
         /**
-         * @description Which fields of which documents; without `fields` and `filter`, all of them.
+         * @description The fields and documents to examine; without `fields` and `filter`, all of them.
          * @example {}
          * @example {
          *       "fields": [
@@ -3050,30 +3080,30 @@ export interface components {
          *     }
          */
         FieldsQuery: {
-            /** @description As filters write them: `metadata.` and a name. Left out: all that a document which passes has, in the order of their names, 100 in an answer. */
+            /** @description The fields as in filters: `metadata.` and a name. Left out: all fields of the documents that pass, in the order of their names, */
             fields?: string[];
             /** @description Only documents that pass. */
             filter?: components["schemas"]["Filter"];
             /**
-             * @description Also name the values, each with how many documents have it.
+             * @description Whether to list the values of each field, with the number of documents that have each.
              * @default false
              */
             values?: boolean;
             /**
-             * @description Values of each field in an answer.
+             * @description The maximum number of values of each field in an answer.
              * @default 100
              */
             limit?: number;
             /** @description A `next_cursor` of the answer before, the rest of the request being the same: the one of a field goes on with its values, and the answer is of that field alone; the one beside the fields goes on with further fields. */
             cursor?: string;
         };
-        /** @description A comparison, by its operator; or conditions joined. */
+        /** @description A comparison, or a combination of conditions. */
         Filter: components["schemas"]["Equality"] | components["schemas"]["Ordering"] | components["schemas"]["Membership"] | components["schemas"]["Containment"] | components["schemas"]["Combination"];
-        /** @description What a soft filter added to one document. */
+        /** @description The addend of a soft filter for one document. */
         FilterAddend: {
             /** @constant */
             of: "bias";
-            /** @description Whether the document passes. */
+            /** @description Whether the document passes the filter. */
             passes: boolean;
             addend: number;
         };
@@ -3086,23 +3116,23 @@ export interface components {
          *     }
          */
         FirstRow: {
-            /** @description What attention encodes. */
+            /** @description The text that attention encodes. */
             key: string;
             /** @description Left out: the key. */
             value?: string;
             /** @description Left out: its position, from 1. */
             id?: components["schemas"]["RoomId"];
         };
-        /** @description What the words of the question added. */
+        /** @description The effect of the words of a query. */
         FullTextAnswer: {
-            /** @description λ, as it was asked. */
+            /** @description λ, as used. */
             weight: number;
             /**
-             * @description What the database ranks by: SQLite, PostgreSQL.
+             * @description The ranking of the database: bm25 in SQLite, ts_rank_cd in PostgreSQL.
              * @enum {string}
              */
             ranking: "bm25" | "ts_rank_cd";
-            /** @description How many of the documents that can be attended to hold one of the words. */
+            /** @description The number of documents that can be attended to and contain one of the words. */
             documents: number;
         };
         /**
@@ -3113,51 +3143,51 @@ export interface components {
          *     }
          */
         GuessRequest: {
-            /** @description The question's number. */
+            /** @description The number of the question. */
             question: number;
             /** @description The row's id; null for none of them. */
             row: components["schemas"]["RoomId"] | null;
         };
-        /** @description A guess was taken. */
+        /** @description The result of a guess. */
         Guessed: {
-            /** @description The question's number. */
+            /** @description The number of the question. */
             number: number;
-            /** @description How many have guessed. */
+            /** @description The number of guesses. */
             guesses: number;
         };
-        /** @description How others come in: an address, and the same as a QR code. */
+        /** @description The address of a room, as a URL and as a QR code. */
         Joining: {
-            /** @description Of the page that joins the room, as other machines of the network reach it. */
+            /** @description The URL of the page that joins the room, as other machines of the network reach it. */
             address: string;
-            /** @description Modules of the QR code's side, with the quiet zone around it. */
+            /** @description The number of modules in a side of the QR code, with the quiet zone around it. */
             size: number;
-            /** @description Its dark modules, as the path of an SVG whose view box is 0 0 size size. */
+            /** @description The dark modules of the QR code, as the path of an SVG whose view box is 0 0 size size. */
             path: string;
         };
-        /** @description What a collection keeps of a calibration. */
+        /** @description The stored calibration of a collection. */
         KeptCalibration: {
-            /** @description Of what is kept. */
+            /** @description The version of the format. */
             version: number;
-            /** @description How many the collection had. */
+            /** @description The number of documents of the collection at that time. */
             documents: number;
-            /** @description What its texts were encoded with. */
+            /** @description The encoder of the collection at that time. */
             encoder: string | null;
             temperature: number;
             /** @description The null key weighs as much as n keys of this similarity. */
             level: number;
-            /** @description λ, what a rank in full text is worth in logits; 0 where words gain nothing. */
+            /** @description λ: the factor of the full-text rank in a logit; 0 if words do not help. */
             full_text: number;
             labels: components["schemas"]["Labels"];
-            /** @description Whether the collection has more than twice or less than half of these documents by now, or another temperature or encoder: then calibrate it anew. */
+            /** @description Whether the calibration is out of date: the collection now has more than twice or less than half of these documents, or another temperature or encoder. Then calibrate it again. */
             outgrown: boolean;
         };
-        /** @description What the lab is at. */
+        /** @description The state of the lab. */
         LabAnswer: {
             /** @description Whether the caller may train here. */
             open: boolean;
-            /** @description Whether a model is being trained: one is at a time. */
+            /** @description Whether a model is being trained. Only one is trained at a time. */
             training: boolean;
-            /** @description Those that are kept, the last one first, until the service ends. */
+            /** @description The trained models that the service keeps until it stops, the newest first. */
             models: components["schemas"]["LabModel"][];
         };
         /** @description A model that was trained. */
@@ -3167,42 +3197,42 @@ export interface components {
             task: "copy" | "reverse" | "dates" | "numbers" | "pictures" | "pairs";
             /** @enum {string} */
             model: "transformer" | "gru" | "lstm" | "gru_attention" | "lstm_attention";
-            /** @description How many numbers it learned. */
+            /** @description The number of parameters. */
             parameters: number;
-            /** @description On unseen sources of the trained lengths, all of the target right. */
+            /** @description The share of unseen sources, of the trained lengths, whose whole target is right. */
             accuracy: number;
-            /** @description What its training might take. */
+            /** @description Seconds that its training was allowed to take. */
             seconds: number;
             seed: number;
         };
         /** @description A question and the key that it belongs to. */
         LabPair: {
-            /** @description What attends. */
+            /** @description The text that attends. */
             query: string;
-            /** @description What it is to attend to, before all other pairs' keys. */
+            /** @description The text that it shall attend to most, among the keys of all pairs. */
             key: string;
         };
-        /** @description A question, and what answers it. */
+        /** @description A question and the documents that answer it. */
         LabelledQuestion: {
             /** @description A text, or a vector of the keys' width. */
             query: components["schemas"]["Query"];
-            /** @description The document that answers it; null: none does. */
+            /** @description The document that answers it; null if none does. */
             id?: components["schemas"]["DocumentId"] | null;
-            /** @description The documents that answer it, instead of `id`: each of them is right. */
+            /** @description The documents that answer it, instead of `id`; each of them is a right answer. */
             ids?: components["schemas"]["DocumentId"][];
         };
-        /** @description How many questions had an answer, and had none. */
+        /** @description The number of questions with an answer, and the number without one. */
         Labels: {
             present: number;
             absent: number;
         };
-        /** @description The most that one request may ask or send; one more is refused, with 422 or 413 unless it says otherwise. */
+        /** @description The limits of one request. A request above a limit gets a 422 or a 413, unless the field says otherwise. */
         Limits: {
-            /** @description Bytes of a body; of NDJSON, of a line. */
+            /** @description Bytes of a JSON body, or of a line of NDJSON. */
             body_bytes: number;
-            /** @description Calls of one kind under way; one more of it is a 429. */
+            /** @description Calls of one kind in progress at once; one more is a 429. */
             requests_at_once: number;
-            /** @description `questions` of one calibrate. */
+            /** @description `questions` of one calibration. */
             calibrate_questions: number;
             /** @description Documents in a JSON body; a stream of NDJSON takes any number. */
             documents: number;
@@ -3210,7 +3240,7 @@ export interface components {
             queries: number;
             /** @description `temperatures` of one sweep. */
             temperatures: number;
-            /** @description `top_k`, wherever it is asked. */
+            /** @description `top_k`, in every call that has it. */
             top_k: number;
             /** @description `limit` of a page. */
             page: number;
@@ -3218,29 +3248,29 @@ export interface components {
             document_keys: number;
             /** @description `rows` of one compare. */
             rows: number;
-            /** @description How deep AND, OR and NOT may nest in a filter. */
+            /** @description Levels of AND, OR and NOT in a filter. */
             filter_depth: number;
-            /** @description Values that one filter compares with, those in lists of `in` and `not in` included. */
+            /** @description Values that one filter compares with, including those in the lists of `in` and `not in`. */
             filter_values: number;
-            /** @description `fields` that one question for facts names, and fields in one answer. */
+            /** @description `fields` that one request for field facts names, and fields in one answer. */
             fields: number;
-            /** @description `limit` of facts, which is of the values of each field. */
+            /** @description `limit` of field facts: the values of each field. */
             field_values: number;
             /** @description Texts of one encode. */
             encode_texts: number;
-            /** @description Texts of one encode that asks for their tokens. */
+            /** @description Texts of one encode with `tokens`. */
             encode_texts_with_tokens: number;
-            /** @description `input` of one embeddings; one more is a 400, as OpenAI says it. */
+            /** @description `input` of one embeddings request; one more is a 400, as with OpenAI. */
             embeddings_inputs: number;
-            /** @description Characters of a trace's text and pair together. */
+            /** @description Characters of the text and the pair of a trace together. */
             trace_characters: number;
-            /** @description `layers`, or `heads`, that one trace names. */
+            /** @description `layers`, or `heads`, named in one trace. */
             trace_layers: number;
             /** @description Numbers in the answer of one trace. */
             trace_numbers: number;
-            /** @description Logits of attention on arrays of your own. */
+            /** @description Logits of attention on arrays in the request. */
             logits: number;
-            /** @description `hopfield_steps` of attention on arrays of your own. */
+            /** @description `hopfield_steps` of attention on arrays in the request. */
             hopfield_steps: number;
             /** @description Numbers of a vector. */
             vector_width: number;
@@ -3250,11 +3280,11 @@ export interface components {
             name_characters: number;
             /** @description Characters of an `Idempotency-Key`. */
             idempotency_key_characters: number;
-            /** @description For how long a write with such a key is answered as it was. */
+            /** @description Hours for which a repeated write with the same key gets the first answer again. */
             idempotency_hours: number;
-            /** @description Levels of the JSON that is stored as a value. */
+            /** @description Levels of JSON in a stored value. */
             json_depth: number;
-            /** @description Rooms open at once; one more is a 429, as is one more than a caller's share. */
+            /** @description Rooms open at once. One more is a 429, and so is one above the share of a caller. */
             rooms: number;
             /** @description Rows of a room. */
             room_rows: number;
@@ -3262,9 +3292,9 @@ export interface components {
             room_bytes: number;
             /** @description Characters of a room's key, value or question. */
             room_characters: number;
-            /** @description Callers that listen to a room at once; one more is a 429. */
+            /** @description Callers that listen to one room at once; one more is a 429. */
             room_listeners: number;
-            /** @description How long a room lives after its last use. */
+            /** @description Seconds that a room lives after its last use. */
             room_seconds: number;
         };
         /**
@@ -3277,31 +3307,31 @@ export interface components {
         Linear: {
             /** @description `metadata.` and the name of a field, as in filters. */
             field: string;
-            /** @description What the number is multiplied by. */
+            /** @description The factor of the number. */
             factor: number;
             /**
-             * @description The addend of documents whose field is no such value; 0 if left out.
+             * @description The addend of documents whose field is missing or has an unsuitable value. Left out: 0.
              * @default 0
              * @example 0
              */
             missing?: number;
         };
-        /** @description The process answers. */
+        /** @description The answer of a process that is alive. */
         Liveness: {
             /** @constant */
             status: "alive";
         };
-        /** @description A document and its share of the answer. */
+        /** @description A document and its weight in the answer. */
         Match: {
             id: string;
             similarity: number;
-            /** @description similarity / temperature + what was added; null for minus infinity, at temperature 0. */
+            /** @description similarity / temperature + the addends; null for minus infinity, at temperature 0. */
             logit: number | null;
-            /** @description Its share of the answer, 0 to 1; of a document of several keys, of all of them. */
+            /** @description The share of the document in the answer, 0 to 1; for a document with several keys, the sum of their weights. */
             weight: number;
-            /** @description Where the collection is calibrated and asked as it was: the chance that this is the right one. */
+            /** @description The probability that this document is the right one. Present if the collection is calibrated and the request uses the settings of the calibration. */
             confidence?: number;
-            /** @description Of a document of several keys: the one that is most similar, whose similarity and logit stand. */
+            /** @description For a document with several keys: the most similar key, to which `similarity` and `logit` belong. */
             part?: components["schemas"]["MatchPart"];
             key?: string | null;
             value?: unknown;
@@ -3314,17 +3344,17 @@ export interface components {
             value_vector?: components["schemas"]["VectorAnswer"];
             explanation?: components["schemas"]["Explanation"];
         };
-        /** @description Which key of a document it is, and of which part of the key text, where it was split. */
+        /** @description A key of a document, and its part of the key text if the text was split. */
         MatchPart: {
-            /** @description From 0, in the order of `key_vectors`. */
+            /** @description The index of the key in `key_vectors`, from 0. */
             index: number;
-            /** @description Characters before the part. */
+            /** @description The number of characters before the part. */
             start?: number;
-            /** @description Characters up to its end. */
+            /** @description The number of characters up to its end. */
             end?: number;
         };
         /**
-         * @description Whether a field is equal to one of some values, or to none of them; a missing field reads as null.
+         * @description A comparison: a field equals one of several values, or none of them. A missing field counts as null.
          * @example {
          *       "field": "id",
          *       "operator": "in",
@@ -3335,18 +3365,18 @@ export interface components {
          *     }
          */
         Membership: {
-            /** @description `id`, `key` (the text, null where a document has none), or `metadata.` and the name of a field. */
+            /** @description `id`, `key` (the text; null for a document without one), or `metadata.` and the name of a field. */
             field: string;
             /**
-             * @description Equal to one of them, or to none.
+             * @description Equal to one of the values, or to none of them.
              * @enum {string}
              */
             operator: "in" | "not in";
-            /** @description At most 5,000 in the whole filter. */
+            /** @description The values; at most 5,000 in the whole filter. */
             value: (string | number | boolean | null)[];
         };
         /**
-         * @description Any JSON object, at most 32 levels deep; filters compare its fields: `metadata.loc.page` is `page` in the object `loc`, unless there is a field of the name `loc.page`. The paths of nested fields take at most 65,536 characters.
+         * @description A JSON object of at most 32 levels. Filters compare its fields: `metadata.loc.page` is `page` in the object `loc`, unless there is a field with the name `loc.page`. The paths of nested fields have at most 65,536 characters.
          * @example {
          *       "loc": {
          *         "page": 7
@@ -3361,30 +3391,30 @@ export interface components {
         Metadata: {
             [key: string]: unknown;
         };
-        /** @description A model; what follows `owned_by` is not OpenAI's, and null until it has loaded. */
+        /** @description A model. The fields after `owned_by` are not OpenAI's, and are null until it has loaded. */
         Model: {
             id: string;
             /** @constant */
             object: "model";
-            /** @description When its weights came to this machine, in seconds of Unix time. */
+            /** @description The time at which its weights were stored on this machine, in seconds of Unix time. */
             created: number;
             owned_by: string;
             /** @enum {string} */
             state: "loading" | "ready" | "failed";
             runs_on: ("attention/transformer" | "sentence-transformers with attention" | "sentence-transformers") | null;
             dimension: number | null;
-            /** @description How many tokens of a text it reads; null too where it reads all. */
+            /** @description The number of tokens that it reads of a text; null also if it reads all. */
             max_tokens: number | null;
             precision: string | null;
-            /** @description What its maker compares its vectors by: the default of its collections. */
+            /** @description The similarity recommended by its makers: the default of its collections. */
             similarity: ("cosine" | "dot" | "gaussian") | null;
-            /** @description The default of its collections with that similarity: the one it was trained at, or one measured. */
+            /** @description The default temperature of its collections with that similarity: that of its training, or a measured one. */
             temperature: number | null;
-            /** @description Who says so: the model card in its folder, or the pairs of questions and texts that it was tried on when it loaded. */
+            /** @description The source of the temperature: the model card in its folder, or a measurement on pairs of questions and texts when it loaded. */
             temperature_source: ("model card" | "measured") | null;
-            /** @description False where its vectors change with what else is in a batch: then each text is encoded alone. */
+            /** @description False if its vectors depend on the other texts in a batch: then each text is encoded alone. */
             batched: boolean | null;
-            /** @description What one should know who runs it. */
+            /** @description Notes for the operator of the service. */
             notes: string[] | null;
         };
         /** @description The models of this service. */
@@ -3394,7 +3424,7 @@ export interface components {
             data: components["schemas"]["Model"][];
         };
         /**
-         * @description An array: nested lists (null where a number is not finite), or base64 of little-endian float32 with its shape beside it where it has two dimensions or more.
+         * @description An array: nested lists (null for a number that is not finite), or base64 of little-endian float32, with its shape beside it if it has two dimensions or more.
          * @example [
          *       [
          *         0.88,
@@ -3410,7 +3440,7 @@ export interface components {
          *     }
          */
         NestedAnswer: unknown[] | {
-            /** @description Little-endian float32, standard alphabet, padded. */
+            /** @description Little-endian float32, in the standard alphabet, with padding. */
             base64: string;
             shape?: number[];
         };
@@ -3439,24 +3469,28 @@ export interface components {
          */
         NestedNumbers: (number | unknown[])[];
         /**
-         * @description The null key, one more key that means "none of these": its similarity; `false` for none; or a name: it then weighs as much as so many unrelated documents would together, at every temperature and every number of documents. What unrelated is, `strict` takes from the collection's own keys, `lenient` from its encoder, `auto` from both, and `calibrated` from labelled questions.
+         * @description The null key, an additional key that means "none of these". A number is its similarity, `false` is no null key. With a name, it weighs as much as all documents together would if each were unrelated, at every temperature and any number of documents. `strict` estimates unrelated similarities from the collection's own keys, `lenient` from its encoder, `auto` from both, `calibrated` from labelled questions.
          * @example auto
          * @example 0.4
          * @example false
          */
         Null: ("auto" | "lenient" | "strict" | "calibrated") | number | false;
-        /** @description What the null key takes for unrelated: similarities that mean nothing, as a normal distribution. */
+        /**
+         * @description The similarities of unrelated questions and documents, as a normal distribution.
+         *
+         *     The null key follows from them.
+         */
         NullBackground: {
             mean: number;
             deviation: number;
             /**
-             * @description Whose: the encoder's, of unrelated questions and texts; those of two different documents' keys; between the two; or of labelled questions, which fit the mean and leave no deviation.
+             * @description The source. `encoder`: unrelated questions and texts. `keys`: the keys of two different documents. `both`: a blend of these two. `labels`: labelled questions, which set the mean; the deviation is 0.
              * @enum {string}
              */
             of: "encoder" | "keys" | "both" | "labels";
-            /** @description Of keys that were compared; 0 where it is the encoder's alone, or of labels. */
+            /** @description The number of pairs of keys that were compared; 0 for the sources `encoder` and `labels`. */
             pairs: number;
-            /** @description What it is for a question of one to three words, where most keys are as short: unrelated words are more similar than sentences. Null where keys are longer, and without an encoder. */
+            /** @description The distribution for a question of one to three words, if most keys are as short: unrelated words are more similar than sentences. null if keys are longer, and without an encoder. */
             short: components["schemas"]["Spread"] | null;
         };
         /**
@@ -3472,10 +3506,10 @@ export interface components {
          *     }
          */
         OpenRequest: {
-            /** @description Under which code, where it is free. Left out: a new one. */
+            /** @description The code of the room, if it is free. Left out: a new code. */
             code?: components["schemas"]["RoomCode"];
             /**
-             * @description What it holds from the beginning; at most 1,000, each id once.
+             * @description The first rows of the room; at most 1,000, each id once.
              * @default []
              */
             rows?: components["schemas"]["FirstRow"][];
@@ -3483,14 +3517,16 @@ export interface components {
         /** @description A room that was opened. */
         OpenedRoom: {
             code: components["schemas"]["RoomCode"];
-            /** @description Of who presents, told here and nowhere else: sent as `X-Room-Secret`, it asks questions, shows answers, removes rows and closes the room. */
+            /** @description The secret of the presenter, which only this answer contains. Sent as `X-Room-Secret`, it allows the caller to ask questions, show answers, remove rows and close the room. */
             secret: string;
-            /** @description How long the room lives if nobody uses it. */
+            /** @description Seconds that the room still lives if it is not used. */
             seconds_left: number;
             joining: components["schemas"]["Joining"];
         };
         /**
-         * @description Numbers order with numbers and text with text (so ISO dates order); an unlike or missing field is false.
+         * @description A comparison by order: numbers with numbers, texts with texts, and so ISO dates too.
+         *
+         *     It is false if the field is missing or of another type.
          * @example {
          *       "field": "metadata.year",
          *       "operator": ">=",
@@ -3498,17 +3534,17 @@ export interface components {
          *     }
          */
         Ordering: {
-            /** @description `id`, `key` (the text, null where a document has none), or `metadata.` and the name of a field. */
+            /** @description `id`, `key` (the text; null for a document without one), or `metadata.` and the name of a field. */
             field: string;
             /**
-             * @description On which side of the value.
+             * @description The order: greater, greater or equal, less, less or equal.
              * @enum {string}
              */
             operator: ">" | ">=" | "<" | "<=";
             /** @description A number or a text. */
             value: string | number;
         };
-        /** @description What the similarities with parameters need: bilinear `W`; additive `W_q`, `W_k`, `v`. */
+        /** @description The parameters of a similarity: `W` for bilinear; `W_q`, `W_k` and `v` for additive. */
         Parameters: {
             /** @description bilinear, qᵀWk: [d_q, d_k] */
             W?: components["schemas"]["NestedNumbers"];
@@ -3521,9 +3557,9 @@ export interface components {
         };
         /** @description A part of a key text: from character `start` up to `end`. */
         Part: {
-            /** @description Characters before it. */
+            /** @description The number of characters before the part. */
             start: number;
-            /** @description Characters up to its end. */
+            /** @description The number of characters up to its end. */
             end: number;
         };
         /**
@@ -3537,37 +3573,37 @@ export interface components {
             /** @description `metadata.` and the name of a field, as in filters. */
             field: string;
             /**
-             * @description Of the number, its natural logarithm.
+             * @description Always `log`: the natural logarithm of the number.
              * @constant
              */
             scale: "log";
             /**
-             * @description The power. Where it is above 0, a number of 0 forbids the document.
+             * @description The power of the number. If it is above 0, a number of 0 excludes the document.
              * @default 1
              */
             factor?: number;
             /**
-             * @description The addend of documents whose field is no such value; 0 if left out.
+             * @description The addend of documents whose field is missing or has an unsuitable value. Left out: 0.
              * @default 0
              * @example 0
              */
             missing?: number;
         };
-        /** @description What was wanted, what came, what to do. */
+        /** @description A problem (RFC 9457): the reason for a refusal, and the remedy. */
         Problem: {
-            /** @description Always `about:blank`: `code` tells problems apart. */
+            /** @description Always `about:blank`; problems differ by their `code`. */
             type: string;
-            /** @description The status in words. */
+            /** @description The HTTP status in words. */
             title: string;
             status: number;
-            /** @description What was wanted, what came, what to do; for people. */
+            /** @description The expected content, the content received and the remedy, for people. */
             detail: string;
             code: components["schemas"]["ProblemCode"];
-            /** @description With a 422: every flaw, at most 100 of them. */
+            /** @description With a 422: every flaw, at most 100. */
             errors?: components["schemas"]["FieldProblem"][];
         };
         /**
-         * @description What went wrong in one stable word; for programs. docs/errors.md says of each what to do.
+         * @description The kind of problem in one stable word, for programs. docs/errors.md has the remedy for each.
          * @example collection_not_found
          * @enum {string}
          */
@@ -3583,25 +3619,25 @@ export interface components {
             /** @description [n_heads · d_v, d_model] */
             W_O: components["schemas"]["NestedNumbers"];
             /**
-             * @description Into how many heads each projection is split.
+             * @description The number of heads into which each projection is split.
              * @default 1
              */
             n_heads?: number;
         };
-        /** @description A quantile: the smallest number such that so large a share of the weight lies on numbers up to it. */
+        /** @description A quantile: the smallest number such that this share of the weight lies on numbers up to it. */
         QuantileAnswer: {
-            /** @description As asked. */
+            /** @description The requested quantile. */
             quantile: number;
-            /** @description null where nothing was read. */
+            /** @description The number; null if no document with weight has the field. */
             value: number | null;
-            /** @description The exact one is no lower. */
+            /** @description A proven lower bound of the exact quantile. */
             at_least: number | null;
-            /** @description And no higher. */
+            /** @description A proven upper bound of the exact quantile. */
             at_most: number | null;
         };
         Query: string | components["schemas"]["Vector"];
         /**
-         * @description Which field, and what is made of its values, each by its document's weight.
+         * @description A metadata field, and the way to combine its values, each with the weight of its document.
          * @example {
          *       "field": "metadata.year",
          *       "as": "mean"
@@ -3618,52 +3654,56 @@ export interface components {
          */
         Read: {
             /**
-             * @description As filters write it: `metadata.` and a name.
+             * @description The field as in filters: `metadata.` and a name.
              * @example metadata.year
              */
             field: string;
             /**
-             * @description `mean` and `quantile` are of numbers; `vote` is of texts, numbers, true and false.
+             * @description `mean` and `quantile` use numbers; `vote` uses texts, numbers, true and false.
              * @enum {string}
              */
             as: "mean" | "vote" | "quantile";
-            /** @description Which, with `quantile`; left out: the median. */
+            /** @description The quantiles to read, with `quantile`. Left out: the median. */
             quantiles?: number[];
         };
-        /** @description The field's value: documents without one are left out, and so is the null key. */
+        /**
+         * @description The value of a field over all documents that have it.
+         *
+         *     Documents without the field, and the null key, are left out.
+         */
         ReadAnswer: {
             field: string;
             /**
-             * @description `mean` and `quantile` are of numbers; `vote` is of texts, numbers, true and false.
+             * @description `mean` and `quantile` use numbers; `vote` uses texts, numbers, true and false.
              * @enum {string}
              */
             as: "mean" | "vote" | "quantile";
-            /** @description The mean; the value with most weight; or the median, or the first quantile that was asked. null where no document with weight has the field. */
+            /** @description The mean; the value with the largest weight; or the median, else the first requested quantile. null if no document with weight has the field. */
             value: string | number | boolean | null;
-            /** @description Which share of the documents' weight has the field, 0 to 1. */
+            /** @description The share of the weight of all documents that have the field, 0 to 1. */
             weight: number;
-            /** @description Of a mean: the weighted standard deviation around it. */
+            /** @description For a mean: the weighted standard deviation around it. */
             deviation?: number | null;
-            /** @description Of a mean: it is this far from the exact one at most; of a vote: each share is. null where nothing is certain. */
+            /** @description For a mean: its maximum distance from the exact mean. For a vote: the maximum error of each share. null if no bound is certain. */
             error?: number | null;
-            /** @description Of a vote: at most 10 values, by weight. */
+            /** @description For a vote: at most 10 values, the heaviest first. */
             votes?: components["schemas"]["Vote"][];
-            /** @description Of a vote: the share of all other values. */
+            /** @description For a vote: the share of all other values. */
             rest_weight?: number;
-            /** @description Of quantiles: each that was asked, in order. */
+            /** @description For quantiles: each requested one, in order. */
             quantiles?: components["schemas"]["QuantileAnswer"][];
         };
-        /** @description What is loaded, and what is not. */
+        /** @description The parts of the service that are loading or have failed. */
         Readiness: {
             /** @enum {string} */
             status: "ready" | "loading" | "failed" | "draining";
-            /** @description What still loads: the encoder, collections, demo collections. */
+            /** @description Parts that are still loading: the encoder, collections, demo collections. */
             loading: string[];
-            /** @description What could not be loaded, or is damaged on disk, and why. */
+            /** @description Parts that could not be loaded or are damaged on disk, each with the reason. */
             failed: string[];
         };
         /**
-         * @description A document weighs half as much for each `half_life` that its number is away from the origin.
+         * @description A preference for documents near an origin: the weight halves with each `half_life` of distance.
          * @example {
          *       "field": "metadata.year",
          *       "half_life": 20
@@ -3672,18 +3712,18 @@ export interface components {
         Recency: {
             /** @description `metadata.` and the name of a field, as in filters. */
             field: string;
-            /** @description At this distance a document weighs half as much. */
+            /** @description The distance at which a document weighs half as much. */
             half_life: number;
-            /** @description From where the distance is; left out: the largest number of all documents, whatever the filter. */
+            /** @description The number from which distances count. Left out: the largest number of all documents, whatever the filter. */
             origin?: number;
             /**
-             * @description −ln 2 · distance / half_life, or that of its square.
+             * @description exponential: −ln 2 · distance / half_life; gaussian: −ln 2 · (distance / half_life)².
              * @default exponential
              * @enum {string}
              */
             decay?: "exponential" | "gaussian";
             /**
-             * @description The addend of documents whose field is no such value; 0 if left out.
+             * @description The addend of documents whose field is missing or has an unsuitable value. Left out: 0.
              * @default 0
              * @example 0
              */
@@ -3691,11 +3731,11 @@ export interface components {
         };
         /** @description A line of the body that was not written. */
         RefusedLine: {
-            /** @description Its number, from 1; empty lines count. */
+            /** @description The number of the line, from 1; empty lines count. */
             line: number;
-            /** @description The first of its flaws. */
+            /** @description The first flaw of the line. */
             detail: string;
-            /** @description Every flaw; pointers lead into the line. */
+            /** @description Every flaw; the pointers lead into the line. */
             errors: components["schemas"]["FieldProblem"][];
         };
         /**
@@ -3705,41 +3745,41 @@ export interface components {
          *     }
          */
         RevealRequest: {
-            /** @description Its number. */
+            /** @description The number of the question. */
             question: number;
         };
         /** @description All that a room holds. */
         Room: {
             code: components["schemas"]["RoomCode"];
-            /** @description Counts its changes. */
+            /** @description The number of changes so far. */
             version: number;
-            /** @description How long it lives if nobody uses it. */
+            /** @description Seconds that the room still lives if it is not used. */
             seconds_left: number;
-            /** @description How many listen to its events. */
+            /** @description The number of listeners to its events. */
             listeners: number;
-            /** @description In the order in which they came. */
+            /** @description The rows in the order in which they were added. */
             rows: components["schemas"]["RoomRow"][];
-            /** @description Questions that somebody would like to be asked, oldest first. */
+            /** @description Questions that wait for the presenter, oldest first. */
             waiting: components["schemas"]["Asked"][];
-            /** @description The one that is shown to all; absent before the first. */
+            /** @description The question that is shown to all; absent before the first. */
             question?: components["schemas"]["RoomQuestion"];
         };
-        /** @description The answer of a room's rows: match weights and the null's are one together. */
+        /** @description The answer from the rows of a room. The weights of the matches and of the null key sum to one. */
         RoomAnswer: {
             /** @description Every row, the heaviest first. */
             matches: components["schemas"]["RoomMatch"][];
-            /** @description Of none of these. */
+            /** @description The weight of the null key, which means "none of these". */
             null_weight: number;
-            /** @description Null where the room holds no row. */
+            /** @description The similarity of the null key; null if the room has no row. */
             null_similarity: number | null;
-            /** @description How many guessed none of these. */
+            /** @description The number of guesses of "none of these". */
             null_guesses: number;
             /**
-             * @description As the `evidence` of an answer has it.
+             * @description Equal to that in the `evidence` of an answer.
              * @enum {string}
              */
             verdict: "one" | "several" | "none";
-            /** @description As the `evidence` of an answer has it. */
+            /** @description Equal to that in the `evidence` of an answer. */
             verdict_certain: boolean;
         };
         /**
@@ -3752,24 +3792,24 @@ export interface components {
          * @example row-1
          */
         RoomId: string;
-        /** @description What a row got of the answer, and how many had guessed it. */
+        /** @description The weight of a row in the answer, and the number of its guesses. */
         RoomMatch: {
             id: components["schemas"]["RoomId"];
             weight: number;
             similarity: number;
-            /** @description How many guessed that this row would weigh most. */
+            /** @description The number of guesses that this row would have the largest weight. */
             guesses: number;
         };
         /** @description A question that is shown to all. */
         RoomQuestion: {
-            /** @description Counts the questions of the room, from 1. */
+            /** @description The number of the question in the room, from 1. */
             number: number;
             query: string;
-            /** @description At which it was asked; absent before the answer where none was sent. */
+            /** @description The requested temperature; absent before the answer if the request had none. */
             temperature?: components["schemas"]["Temperature"];
-            /** @description How many have guessed; of which rows, only the answer says. */
+            /** @description The number of guesses. Only the answer tells which rows were guessed. */
             guesses: number;
-            /** @description Absent until it is shown. */
+            /** @description The answer; absent until it is shown. */
             answer?: components["schemas"]["RoomAnswer"];
         };
         /** @description A row of a room. */
@@ -3782,7 +3822,7 @@ export interface components {
         Row: {
             /** @description Left out: its position, from 1. */
             id?: components["schemas"]["DocumentId"];
-            /** @description What SQL's `=` compares, and what attention encodes. */
+            /** @description The text that SQL's `=` compares and attention encodes. */
             key: string;
             /** @description Left out: the key text. */
             value?: unknown;
@@ -3795,72 +3835,76 @@ export interface components {
          *     }
          */
         RowBody: {
-            /** @description What attention encodes. */
+            /** @description The text that attention encodes. */
             key: string;
             /** @description Left out: the key. */
             value?: string;
         };
-        /** @description The statement that was run, and what it found. */
+        /** @description An SQL statement and the rows that it found. */
         SQLAnswer: {
-            /** @description The SQL as it was run, with named parameters. */
+            /** @description The SQL statement as it was run, with named parameters. */
             statement: string;
-            /** @description What the statement's parameters stood for. Bytes, as which numbers beyond 64 bits are compared, are written as SQL writes them: X'0A'. */
+            /** @description The values of the parameters. Numbers beyond 64 bits are compared as bytes, and bytes are written as in SQL: X'0A'. */
             parameters: {
                 [key: string]: unknown;
             };
             rows: components["schemas"]["SQLRow"][];
             took_ms: number;
         };
-        /** @description A row as the database answered it. */
+        /** @description A row in the answer of the database. */
         SQLRow: {
             id: string;
             key: string | null;
             value: unknown;
         };
-        /** @description What a client may want to know of a service before anything else. */
+        /** @description General facts about a service that a client reads first. */
         ServiceAnswer: {
             version: string;
-            /** @description What texts are encoded with unless a collection says otherwise; or null. */
+            /** @description The encoder of texts, unless a collection has its own; or null. */
             encoder: string | null;
-            /** @description Whether a call without a key is refused; where not, it may still be allowed to read only. */
+            /** @description Whether a call without a key is refused. If false, such a call may still be limited to reading. */
             keys_required: boolean;
             limits: components["schemas"]["Limits"];
-            /** @description What holds the keys where slots do; null where the service holds them itself. */
+            /** @description The slots that hold the keys; null if the service holds them itself. */
             shards: components["schemas"]["ShardsAnswer"] | null;
         };
-        /** @description How slots hold all keys, in ranges of 131,072 row numbers; the three counts are null while the store is away. */
+        /**
+         * @description The keys of all collections in slots, in ranges of 131,072 row numbers.
+         *
+         *     The three counts are null while the store is unavailable.
+         */
         ShardsAnswer: {
-            /** @description How many slots are to hold each range. */
+            /** @description The number of slots that shall hold each range. */
             copies: number;
             /** @description Ranges of all collections together. */
             ranges: number | null;
-            /** @description Ranges that as many slots have ready as are to hold them. */
+            /** @description Ranges that are ready in as many slots as `copies`. */
             whole: number | null;
             /** @description Ranges that no slot has ready. */
             unheld: number | null;
-            /** @description Those that were seen in the last 30 seconds, by name. */
+            /** @description The slots seen in the last 30 seconds, by name. */
             slots: components["schemas"]["SlotAnswer"][];
         };
-        /** @description A slot; what only it knows is null where it did not answer within a second. */
+        /** @description A slot. A fact that only the slot knows is null if the slot did not answer within a second. */
         SlotAnswer: {
             name: string;
-            /** @description The machine that it runs on. */
+            /** @description The machine that the slot runs on. */
             node: string;
-            /** @description Whether it goes as soon as others hold what it has. */
+            /** @description Whether the slot stops as soon as other slots hold its ranges. */
             leaving: boolean;
-            /** @description Ranges that it has ready. */
+            /** @description Ranges that the slot has ready. */
             ranges: number;
-            /** @description Keys that live in them. */
+            /** @description Keys that can be attended to, in these ranges. */
             keys: number | null;
-            /** @description Ranges that it reads, or is to read. */
+            /** @description Ranges that the slot is reading, or will read. */
             coming: number | null;
-            /** @description How many versions it is behind the store, of the collection of which it is the most. */
+            /** @description Versions that the slot is behind the store, in the collection with the largest delay. */
             lag: number | null;
-            /** @description Why its last look at the store did not succeed; null also where it did. */
+            /** @description The reason that the last reading of the store failed; null if it succeeded. */
             trouble: string | null;
         };
         /**
-         * @description An addend for documents that pass a filter; the others may be attended to as well.
+         * @description An addend for documents that pass a filter; other documents may still be attended to.
          * @example {
          *       "filter": {
          *         "field": "metadata.year",
@@ -3872,40 +3916,40 @@ export interface components {
          */
         SoftFilter: {
             filter: components["schemas"]["Filter"];
-            /** @description What is added where it passes. */
+            /** @description The addend if the document passes. */
             addend: number;
         };
-        /** @description A long text becomes several keys, one for each part of it. */
+        /** @description The way to split a long text into several keys, one for each part. */
         Split: {
-            /** @description Of a part at most, as the encoder counts them, special ones included. Left out: as many as it reads. */
+            /** @description The maximum number of tokens in a part, counted by the encoder with special tokens. Left out: as many as the encoder reads. */
             tokens?: number;
-            /** @description How many of them a part shares with the one before it. Left out: an eighth. */
+            /** @description The number of tokens that a part shares with the part before it. Left out: an eighth. */
             overlap?: number;
         };
-        /** @description Similarities, as a normal distribution. */
+        /** @description A normal distribution of similarities. */
         Spread: {
             mean: number;
             deviation: number;
         };
-        /** @description The best documents by similarity, and what each weighs at each temperature. */
+        /** @description The most similar documents, and the weight of each at each temperature. */
         SweepAnswer: {
             matches: components["schemas"]["SweptMatch"][];
-            /** @description In the order asked. */
+            /** @description The answers in the order of the requested temperatures. */
             temperatures: components["schemas"]["AtTemperature"][];
-            /** @description Of a question that is a text: how many of its tokens the model does not know. Where it knows none with a letter or a digit beside them, no verdict is `one`. */
+            /** @description For a query that is a text: the number of its tokens that the model does not know. If it knows none of the tokens with a letter or a digit, the verdict is never `one`. */
             unknown_tokens?: number;
-            /** @description What words added, where that was asked. */
+            /** @description The effect of `full_text`, if the request has it. */
             full_text?: components["schemas"]["FullTextAnswer"];
-            /** @description How many documents pass the filter and can be attended to. */
+            /** @description The number of documents that pass the filter and can be attended to. */
             documents: number;
-            /** @description How many keys they have. */
+            /** @description The number of their keys. */
             keys: number;
-            /** @description Why the filter passes no document, a sentence each: no document has a field that it asks for, or all have values of another type there. Left out where nothing is odd. */
+            /** @description The reasons that no document passes the filter, one sentence each: no document has a field of the filter, or the field always has another type. Left out otherwise. */
             warnings?: string[];
             took_ms: number;
         };
         /**
-         * @description A query, and the temperatures to ask it at.
+         * @description A query and several temperatures.
          * @example {
          *       "query": "how do databases work?",
          *       "temperatures": [
@@ -3919,20 +3963,20 @@ export interface components {
         SweepRequest: {
             /** @description A text, encoded by the collection's encoder, or a vector of the keys' width. */
             query: components["schemas"]["Query"];
-            /** @description At most 1,024. */
+            /** @description 1 to 1,024 temperatures. */
             temperatures: components["schemas"]["Temperature"][];
             /** @description Matches to return. Left out: 10. */
             top_k?: number;
             /** @description Left out: the collection's. */
             null?: components["schemas"]["Null"];
-            /** @description Which documents may be attended to; left out: all. */
+            /** @description The documents that may be attended to. Left out: all. */
             filter?: components["schemas"]["Filter"];
-            /** @description λ: a document whose key holds words of the question has λ times its rank in full text added to its logit. For texts; softmax at a number for its temperature. 0 is as if left out; `"auto"` is what labelled questions said, where the collection is calibrated. */
+            /** @description λ: adds λ times the full-text rank to the logit of each document whose key contains words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"` uses the λ of the calibration. */
             full_text?: number | "auto";
-            /** @description What is added to the logits: one term, or at most 8. Softmax at a number for its temperature. */
+            /** @description Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number. */
             bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][];
             /**
-             * @description Which fields of a match to answer, besides its similarity.
+             * @description Fields of a match to return, besides its similarity.
              * @default [
              *       "key",
              *       "value",
@@ -3941,17 +3985,17 @@ export interface components {
              */
             include?: ("key" | "value" | "metadata" | "key_vector" | "value_vector")[];
             /**
-             * @description How vectors come back: as lists of numbers, or as base64 of little-endian float32.
+             * @description The format of vectors in the answer: lists of numbers, or base64 of little-endian float32.
              * @default numbers
              * @enum {string}
              */
             vector_format?: "numbers" | "base64";
         };
-        /** @description A document of the head, which is the same at every temperature. */
+        /** @description A match of a sweep, the same at every temperature. */
         SweptMatch: {
             id: string;
             similarity: number;
-            /** @description Of a document of several keys: the one that is most similar. */
+            /** @description For a document with several keys: the most similar key. */
             part?: components["schemas"]["MatchPart"];
             key?: string | null;
             value?: unknown;
@@ -3962,28 +4006,28 @@ export interface components {
             value_vector?: components["schemas"]["VectorAnswer"];
         };
         /**
-         * @description T in logit = similarity / T: 0, where the best takes all, or any number from 1e-30 on. The higher, the more documents share the weight.
+         * @description T in logit = similarity / T: 0, at which the best document has all weight, or a number of at least
          * @example 0.05
          */
         Temperature: number;
         /**
-         * @description A piece of the text, from character `start` up to `end`, counted in Unicode code points.
+         * @description A token: the piece of the text from character `start` up to `end`, in Unicode code points.
          *
-         *     Both are 0 for a token that is not in the text: one that the model adds, such as `[CLS]`, or its prompt's.
+         *     Both are 0 for a token outside the text: one that the model adds, such as `[CLS]`, or one of its prompt.
          */
         Token: {
             text: string;
             start: number;
             end: number;
         };
-        /** @description The nearest documents, without weights: always some, whether or not anything matched. */
+        /** @description The nearest documents, without weights. There are always some, even if nothing matches. */
         TopKAnswer: {
             matches: components["schemas"]["SweptMatch"][];
-            /** @description How many were compared. */
+            /** @description The number of documents compared. */
             documents: number;
             took_ms: number;
         };
-        /** @description Tokens, and of each chosen layer and head how much each token rests on each. */
+        /** @description The tokens, and how each token attends to the others, for each chosen layer and head. */
         TraceAnswer: {
             model: string;
             tokens: components["schemas"]["TracedToken"][];
@@ -3993,7 +4037,7 @@ export interface components {
             heads: number[];
             /** @description [layer][head][i][j]: the weight of token j for token i; rows sum to 1. */
             attention: components["schemas"]["NestedAnswer"];
-            /** @description [layer][head][i][j]; null where causal hides j. */
+            /** @description [layer][head][i][j]; null if `causal` hides token j. */
             logits?: components["schemas"]["NestedAnswer"];
             /** @description [layer][head][i][d_k] */
             query?: components["schemas"]["NestedAnswer"];
@@ -4005,7 +4049,7 @@ export interface components {
             changes?: components["schemas"]["Changes"][];
         };
         /**
-         * @description A text, or a pair of texts, and what to look at.
+         * @description A text, or a pair of texts, and the values of the model to return.
          * @example {
          *       "text": "The dog chased the cat across the street",
          *       "layers": [
@@ -4026,44 +4070,44 @@ export interface components {
          *     }
          */
         TraceRequest: {
-            /** @description What the model is to read; with `pair` at most 65,536 characters. */
+            /** @description The text that the model reads; with `pair` at most 65,536 characters together. */
             text: string;
-            /** @description A second text, which the model reads behind the first. */
+            /** @description A second text, which the model reads after the first. */
             pair?: string;
             /** @description A name of GET /v1/models. Left out: the service's. */
             model?: string;
-            /** @description From 0, or from the last as -1. Left out: the last. */
+            /** @description The layers to return, from 0, or from the last as -1. Left out: the last. */
             layers?: number[];
-            /** @description From 0, or from the last as -1. Left out: all. */
+            /** @description The heads to return, from 0, or from the last as -1. Left out: all. */
             heads?: number[];
             /**
-             * @description Each token attends only to itself and those before it, as in a decoder.
+             * @description Whether each token attends only to itself and the tokens before it, as in a decoder.
              * @default false
              */
             causal?: boolean;
             /**
-             * @description The heads' logits before the softmax, their query, key and value vectors, and how much each step changes a token.
+             * @description Further values to return: the logits of the heads before the softmax, their query, key and value vectors, and how much each step changes a token.
              * @default []
              */
             include?: ("logits" | "query" | "key" | "value" | "changes")[];
             /**
-             * @description How vectors come back: as lists of numbers, or as base64 of little-endian float32.
+             * @description The format of vectors in the answer: lists of numbers, or base64 of little-endian float32.
              * @default numbers
              * @enum {string}
              */
             vector_format?: "numbers" | "base64";
         };
-        /** @description A token; `start` and `end` are 0 where it is in neither text. */
+        /** @description A token; `start` and `end` are 0 for a token outside both texts. */
         TracedToken: {
             text: string;
-            /** @description Its first character in its text, in Unicode code points. */
+            /** @description The position of its first character in its text, in Unicode code points. */
             start: number;
             end: number;
-            /** @description 0: of text; 1: of pair; null: added by the model, as [CLS]. */
+            /** @description 0: in text; 1: in pair; null: added by the model, such as [CLS]. */
             sequence: number | null;
         };
         /**
-         * @description What to train, and for how long.
+         * @description A training: the task, the model and the time.
          * @example {
          *       "task": "dates",
          *       "seconds": 1
@@ -4097,24 +4141,24 @@ export interface components {
              */
             task: "copy" | "reverse" | "dates" | "numbers" | "pictures" | "pairs";
             /**
-             * @description Or a recurrent network of as many parameters, with Bahdanau's attention over the source or without. Pictures and pairs have the first only.
+             * @description A transformer, or a recurrent network (GRU) of as many parameters, with or without Bahdanau's attention over the source. For pictures and pairs, only a transformer.
              * @default transformer
              * @enum {string}
              */
             model?: "transformer" | "gru" | "lstm" | "gru_attention" | "lstm_attention";
             /**
-             * @description How long it may take from the first step on.
+             * @description Seconds from the first step on that the training may take.
              * @default 30
              */
             seconds?: number;
-            /** @description At most so many; then what is learned follows from the seed alone. */
+            /** @description The maximum number of steps. If it ends the training, the result follows from the seed alone. */
             steps?: number;
             /**
-             * @description Of the first parameters, the examples and the tests.
+             * @description The seed of the initial parameters, the examples and the tests.
              * @default 0
              */
             seed?: number;
-            /** @description For the task `pairs`, from 2 to 64; every fifth is not learned from. */
+            /** @description For the task `pairs`: 2 to 64 pairs. Every fifth is kept for the test. */
             pairs?: components["schemas"]["LabPair"][];
         };
         /**
@@ -4137,7 +4181,7 @@ export interface components {
             ids?: never;
             /** @description Every document that passes. */
             filter: components["schemas"]["Filter"];
-            /** @description Merged into each of them. */
+            /** @description The patch that is merged into each document. */
             patch: components["schemas"]["ValuePatch"];
         };
         /**
@@ -4152,42 +4196,42 @@ export interface components {
          *     }
          */
         UpdateByIds: {
-            /** @description Unknown ids are silent. */
+            /** @description The ids of the documents; unknown ids are ignored. */
             ids: components["schemas"]["DocumentId"][];
             filter?: never;
-            /** @description Merged into each of them. */
+            /** @description The patch that is merged into each document. */
             patch: components["schemas"]["ValuePatch"];
         };
-        /** @description How many documents there were to change; all of them are changed. */
+        /** @description The number of documents that were changed. */
         Updated: {
             updated: number;
         };
-        /** @description What became of a batch of 1,000 lines, whose good ones were written all or none. */
+        /** @description The result of a batch of 1,000 lines. Its valid documents are written in one transaction. */
         UploadBatch: {
-            /** @description How many documents of the batch were written. */
+            /** @description The number of documents of the batch that were written. */
             upserted: number;
             /** @description Ids of documents whose text was longer than the encoder reads. */
             truncated: string[];
-            /** @description By their numbers. */
+            /** @description The rejected lines, in the order of their numbers. */
             refused: components["schemas"]["RefusedLine"][];
         };
         /** @description The last line: how the upload ended. */
         UploadEnd: {
-            /** @description Whether the whole body has been read; where not, `problem` says why. */
+            /** @description Whether the whole body has been read; if not, `problem` says why. */
             done: boolean;
-            /** @description How many documents were written in all. */
+            /** @description The number of documents written in all. */
             upserted: number;
-            /** @description How many lines were refused in all. */
+            /** @description The number of lines rejected in all. */
             refused: number;
             problem?: components["schemas"]["Problem"];
         };
         /** @description A line of an upload's answer. */
         UploadLine: components["schemas"]["UploadBatch"] | components["schemas"]["UploadEnd"];
-        /** @description What a write did. */
+        /** @description The result of a write. */
         Upserted: {
-            /** @description How many documents were written. */
+            /** @description The number of documents written. */
             upserted: number;
-            /** @description With `mode: "skip"` only: ids that were taken, whose documents stay as they are. */
+            /** @description Only with `mode: "skip"`: existing ids, whose documents stay unchanged. */
             skipped?: string[];
             /** @description Ids of documents whose text was longer than the encoder reads. */
             truncated: string[];
@@ -4198,7 +4242,7 @@ export interface components {
             total_tokens: number;
         };
         /**
-         * @description A merge patch (RFC 7396) of what many documents hold; fields left out stay as they are, and so do keys.
+         * @description A merge patch (RFC 7396) of the contents of many documents. Fields left out stay unchanged, and so do keys.
          * @example {
          *       "metadata": {
          *         "shelf": "QA77",
@@ -4207,9 +4251,9 @@ export interface components {
          *     }
          */
         ValuePatch: {
-            /** @description An object is merged into an object, null makes it the key text. Where the collection encodes values, the value vectors follow, and null is a 422. */
+            /** @description The new value. An object is merged into an object, null makes it the key text. If the collection encodes values, the value vectors follow, and null is a 422. */
             value?: unknown;
-            /** @description Merged with what is stored: null removes a field, or all of them. */
+            /** @description Merged into the stored metadata: null removes a field, or all of them. */
             metadata?: components["schemas"]["Metadata"] | null;
         };
         /**
@@ -4224,11 +4268,11 @@ export interface components {
          *     }
          */
         Vector: number[] | {
-            /** @description Little-endian float32, standard alphabet, padded. */
+            /** @description Little-endian float32, in the standard alphabet, with padding. */
             base64: string;
         };
         /**
-         * @description A vector, in the `vector_format` asked for.
+         * @description A vector, in the requested `vector_format`.
          * @example [
          *       0.1,
          *       -0.4,
@@ -4239,27 +4283,27 @@ export interface components {
          *     }
          */
         VectorAnswer: number[] | {
-            /** @description Little-endian float32, standard alphabet, padded. */
+            /** @description Little-endian float32, in the standard alphabet, with padding. */
             base64: string;
         };
-        /** @description A value, and what the documents that have it weigh. */
+        /** @description A value, and the weight of the documents that have it. */
         Vote: {
             /** @description A text, a number, true or false. */
             value: string | number | boolean | null;
-            /** @description Its share of the weight of all documents that have the field. */
+            /** @description The share of this value in the weight of all documents that have the field. */
             weight: number;
         };
-        /** @description What was fitted with words: with `full_text` at λ. */
+        /** @description The fit with words, that is with `full_text` at λ. */
         WithWords: {
             level: number;
             confidence: components["schemas"]["ConfidenceCurve"];
             conformal: components["schemas"]["ConformalLevel"][];
         };
-        /** @description What the words of the question added to one document. */
+        /** @description The addend of the words of a query for one document. */
         WordsAddend: {
             /** @constant */
             of: "full_text";
-            /** @description Larger is better; 0 where it holds none of the words. */
+            /** @description The full-text rank: larger is better, 0 if the document contains none of the words. */
             rank: number;
             /** @description λ · rank. */
             addend: number;
@@ -4269,7 +4313,7 @@ export interface components {
     parameters: never;
     requestBodies: never;
     headers: {
-        /** @description The request's id, as in the service's log: the one sent, or a new one. */
+        /** @description The id of the request, as in the log of the service: the id in the request, or a new one. */
         "X-Request-ID": string;
     };
     pathItems: never;
@@ -4450,7 +4494,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description An answer to `query`, or `results` to `queries`; with `stream`, events. */
+            /** @description An answer to `query`, or `results` for `queries`; with `stream`, events. */
             200: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -4465,7 +4509,7 @@ export interface operations {
                     "text/event-stream": string;
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key; `malformed_json`: the body is not JSON. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -4478,7 +4522,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -4527,7 +4571,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written; `nothing_to_read`: a question is a text of which the encoder can read nothing: empty, blank, or of tokens that it does not know. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written; `nothing_to_read`: a question is a text that the encoder cannot read: empty, blank, or only of unknown tokens. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -4537,10 +4581,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -4549,7 +4593,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `library_missing`: this installation leaves out a library that is wanted: for the encoder, see /readyz; for the lab, torch. */
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -4559,10 +4603,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some of the collection's documents cannot be asked now: try again, or allow them to be missing; `collection_damaged`: what is stored of the collection is not what was written: see /readyz; `document_damaged`: the stored document is not what was written: write it anew or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -4600,11 +4644,11 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Written; of NDJSON, what became of each batch. */
+            /** @description The documents are written; for NDJSON, the result of each batch. */
             200: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
-                    /** @description `true`: the write was done before, and this is what it was answered with then. */
+                    /** @description `true`: the write was done before, and this is its first answer again. */
                     "Idempotency-Replayed"?: "true";
                     [name: string]: unknown;
                 };
@@ -4617,7 +4661,7 @@ export interface operations {
                     "application/x-ndjson": string;
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key; `malformed_json`: the body is not JSON. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -4630,7 +4674,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -4689,7 +4733,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written; `idempotency_key_reused`: the Idempotency-Key came before, with another request: a new write wants a new one. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written; `idempotency_key_reused`: the Idempotency-Key was used for another request: a new write needs a new key. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -4699,10 +4743,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -4711,7 +4755,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `library_missing`: this installation leaves out a library that is wanted: for the encoder, see /readyz; for the lab, torch. */
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -4721,10 +4765,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some of the collection's documents cannot be asked now: try again, or allow them to be missing; `collection_damaged`: what is stored of the collection is not what was written: see /readyz; `document_damaged`: the stored document is not what was written: write it anew or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -4774,7 +4818,7 @@ export interface operations {
                     "application/json": components["schemas"]["DocumentPage"];
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key; `malformed_json`: the body is not JSON. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -4787,7 +4831,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -4836,7 +4880,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -4846,10 +4890,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -4858,10 +4902,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `document_damaged`: the stored document is not what was written: write it anew or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -4894,11 +4938,11 @@ export interface operations {
             };
         };
         responses: {
-            /** @description How many there were. */
+            /** @description The number of documents. */
             200: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
-                    /** @description `true`: the write was done before, and this is what it was answered with then. */
+                    /** @description `true`: the write was done before, and this is its first answer again. */
                     "Idempotency-Replayed"?: "true";
                     [name: string]: unknown;
                 };
@@ -4906,7 +4950,7 @@ export interface operations {
                     "application/json": components["schemas"]["Deleted"];
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key; `malformed_json`: the body is not JSON. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -4919,7 +4963,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -4968,7 +5012,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written; `idempotency_key_reused`: the Idempotency-Key came before, with another request: a new write wants a new one. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written; `idempotency_key_reused`: the Idempotency-Key was used for another request: a new write needs a new key. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -4978,10 +5022,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -4990,10 +5034,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -5036,11 +5080,11 @@ export interface operations {
             };
         };
         responses: {
-            /** @description How many there were. */
+            /** @description The number of documents. */
             200: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
-                    /** @description `true`: the write was done before, and this is what it was answered with then. */
+                    /** @description `true`: the write was done before, and this is its first answer again. */
                     "Idempotency-Replayed"?: "true";
                     [name: string]: unknown;
                 };
@@ -5048,7 +5092,7 @@ export interface operations {
                     "application/json": components["schemas"]["Updated"];
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key; `malformed_json`: the body is not JSON. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -5061,7 +5105,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -5110,7 +5154,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written; `idempotency_key_reused`: the Idempotency-Key came before, with another request: a new write wants a new one. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written; `idempotency_key_reused`: the Idempotency-Key was used for another request: a new write needs a new key. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -5120,10 +5164,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -5132,7 +5176,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `library_missing`: this installation leaves out a library that is wanted: for the encoder, see /readyz; for the lab, torch. */
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -5142,10 +5186,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some of the collection's documents cannot be asked now: try again, or allow them to be missing; `collection_damaged`: what is stored of the collection is not what was written: see /readyz; `document_damaged`: the stored document is not what was written: write it anew or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -5169,9 +5213,9 @@ export interface operations {
     get_document: {
         parameters: {
             query?: {
-                /** @description Fields wanted. Left out: key, value and metadata; `sent_value`: the value if one was sent. */
+                /** @description The fields to return. Left out: key, value and metadata; `sent_value`: the value, if a request set one. */
                 include?: ("key" | "value" | "metadata" | "key_vector" | "value_vector" | "sent_value")[];
-                /** @description How vectors come back: as lists of numbers, or as base64 of little-endian float32. */
+                /** @description The format of vectors in the answer: lists of numbers, or base64 of little-endian float32. */
                 vector_format?: "numbers" | "base64";
             };
             header?: never;
@@ -5182,7 +5226,7 @@ export interface operations {
                  */
                 name: string;
                 /**
-                 * @description The document's id; a / in it works.
+                 * @description The document's id; it may contain a /.
                  * @example qa76
                  */
                 id: components["schemas"]["DocumentId"];
@@ -5201,7 +5245,7 @@ export interface operations {
                     "application/json": components["schemas"]["DocumentAnswer"];
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -5214,7 +5258,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -5243,7 +5287,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -5253,10 +5297,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -5265,10 +5309,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `document_damaged`: the stored document is not what was written: write it anew or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again. */
+            /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again. */
             503: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -5293,7 +5337,7 @@ export interface operations {
                  */
                 name: string;
                 /**
-                 * @description The document's id; a / in it works.
+                 * @description The document's id; it may contain a /.
                  * @example qa76
                  */
                 id: components["schemas"]["DocumentId"];
@@ -5310,7 +5354,7 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
-                    /** @description `true`: the write was done before, and this is what it was answered with then. */
+                    /** @description `true`: the write was done before, and this is its first answer again. */
                     "Idempotency-Replayed"?: "true";
                     [name: string]: unknown;
                 };
@@ -5322,7 +5366,7 @@ export interface operations {
             201: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
-                    /** @description `true`: the write was done before, and this is what it was answered with then. */
+                    /** @description `true`: the write was done before, and this is its first answer again. */
                     "Idempotency-Replayed"?: "true";
                     [name: string]: unknown;
                 };
@@ -5330,7 +5374,7 @@ export interface operations {
                     "application/json": components["schemas"]["Upserted"];
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key; `malformed_json`: the body is not JSON. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -5343,7 +5387,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -5392,7 +5436,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written; `idempotency_key_reused`: the Idempotency-Key came before, with another request: a new write wants a new one. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written; `idempotency_key_reused`: the Idempotency-Key was used for another request: a new write needs a new key. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -5402,10 +5446,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -5414,7 +5458,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `library_missing`: this installation leaves out a library that is wanted: for the encoder, see /readyz; for the lab, torch. */
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -5424,10 +5468,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some of the collection's documents cannot be asked now: try again, or allow them to be missing; `collection_damaged`: what is stored of the collection is not what was written: see /readyz; `document_damaged`: the stored document is not what was written: write it anew or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -5462,7 +5506,7 @@ export interface operations {
                  */
                 name: string;
                 /**
-                 * @description The document's id; a / in it works.
+                 * @description The document's id; it may contain a /.
                  * @example qa76
                  */
                 id: components["schemas"]["DocumentId"];
@@ -5475,13 +5519,13 @@ export interface operations {
             204: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
-                    /** @description `true`: the write was done before, and this is what it was answered with then. */
+                    /** @description `true`: the write was done before, and this is its first answer again. */
                     "Idempotency-Replayed"?: "true";
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -5494,7 +5538,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -5523,7 +5567,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written; `idempotency_key_reused`: the Idempotency-Key came before, with another request: a new write wants a new one. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written; `idempotency_key_reused`: the Idempotency-Key was used for another request: a new write needs a new key. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -5533,10 +5577,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -5548,7 +5592,7 @@ export interface operations {
             /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again. */
             503: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -5583,7 +5627,7 @@ export interface operations {
                  */
                 name: string;
                 /**
-                 * @description The document's id; a / in it works.
+                 * @description The document's id; it may contain a /.
                  * @example qa76
                  */
                 id: components["schemas"]["DocumentId"];
@@ -5600,7 +5644,7 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
-                    /** @description `true`: the write was done before, and this is what it was answered with then. */
+                    /** @description `true`: the write was done before, and this is its first answer again. */
                     "Idempotency-Replayed"?: "true";
                     [name: string]: unknown;
                 };
@@ -5608,7 +5652,7 @@ export interface operations {
                     "application/json": components["schemas"]["Upserted"];
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key; `malformed_json`: the body is not JSON. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -5621,7 +5665,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -5650,7 +5694,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `document_changed`: others kept changing the document meanwhile: try again. */
+            /** @description `document_changed`: other writes changed the document at the same time: try again. */
             409: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -5680,7 +5724,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written; `idempotency_key_reused`: the Idempotency-Key came before, with another request: a new write wants a new one. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written; `idempotency_key_reused`: the Idempotency-Key was used for another request: a new write needs a new key. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -5690,10 +5734,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -5702,7 +5746,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `library_missing`: this installation leaves out a library that is wanted: for the encoder, see /readyz; for the lab, torch. */
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -5712,10 +5756,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some of the collection's documents cannot be asked now: try again, or allow them to be missing; `collection_damaged`: what is stored of the collection is not what was written: see /readyz; `document_damaged`: the stored document is not what was written: write it anew or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -5761,7 +5805,7 @@ export interface operations {
                     "application/json": components["schemas"]["CollectionAnswer"];
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -5774,7 +5818,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -5803,7 +5847,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -5813,10 +5857,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -5828,7 +5872,7 @@ export interface operations {
             /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again. */
             503: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -5861,11 +5905,11 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It exists, and every field sent is as it is. */
+            /** @description The collection exists, and every field of the request matches it. */
             200: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
-                    /** @description `true`: the write was done before, and this is what it was answered with then. */
+                    /** @description `true`: the write was done before, and this is its first answer again. */
                     "Idempotency-Replayed"?: "true";
                     [name: string]: unknown;
                 };
@@ -5877,7 +5921,7 @@ export interface operations {
             201: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
-                    /** @description `true`: the write was done before, and this is what it was answered with then. */
+                    /** @description `true`: the write was done before, and this is its first answer again. */
                     "Idempotency-Replayed"?: "true";
                     [name: string]: unknown;
                 };
@@ -5885,7 +5929,7 @@ export interface operations {
                     "application/json": components["schemas"]["CollectionAnswer"];
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key; `malformed_json`: the body is not JSON. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -5898,7 +5942,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -5947,7 +5991,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written; `idempotency_key_reused`: the Idempotency-Key came before, with another request: a new write wants a new one. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written; `idempotency_key_reused`: the Idempotency-Key was used for another request: a new write needs a new key. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -5957,10 +6001,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -5969,7 +6013,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `library_missing`: this installation leaves out a library that is wanted: for the encoder, see /readyz; for the lab, torch. */
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -5979,10 +6023,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -6025,13 +6069,13 @@ export interface operations {
             204: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
-                    /** @description `true`: the write was done before, and this is what it was answered with then. */
+                    /** @description `true`: the write was done before, and this is its first answer again. */
                     "Idempotency-Replayed"?: "true";
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6044,7 +6088,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -6073,7 +6117,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written; `idempotency_key_reused`: the Idempotency-Key came before, with another request: a new write wants a new one. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written; `idempotency_key_reused`: the Idempotency-Key was used for another request: a new write needs a new key. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6083,10 +6127,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -6098,7 +6142,7 @@ export interface operations {
             /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again. */
             503: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -6141,11 +6185,11 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The collection as it is now. */
+            /** @description The changed collection. */
             200: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
-                    /** @description `true`: the write was done before, and this is what it was answered with then. */
+                    /** @description `true`: the write was done before, and this is its first answer again. */
                     "Idempotency-Replayed"?: "true";
                     [name: string]: unknown;
                 };
@@ -6153,7 +6197,7 @@ export interface operations {
                     "application/json": components["schemas"]["CollectionAnswer"];
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key; `malformed_json`: the body is not JSON. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6166,7 +6210,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -6215,7 +6259,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written; `idempotency_key_reused`: the Idempotency-Key came before, with another request: a new write wants a new one. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written; `idempotency_key_reused`: the Idempotency-Key was used for another request: a new write needs a new key. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6225,10 +6269,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -6237,10 +6281,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -6264,11 +6308,11 @@ export interface operations {
     list_collections: {
         parameters: {
             query?: {
-                /** @description Only those whose name begins with it. */
+                /** @description Only collections whose name begins with it. */
                 prefix?: string;
-                /** @description Collections on a page. Left out: all of them. */
+                /** @description The maximum number of collections on a page. Left out: all of them. */
                 limit?: number;
-                /** @description `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the page before. */
                 cursor?: string;
             };
             header?: never;
@@ -6287,7 +6331,7 @@ export interface operations {
                     "application/json": components["schemas"]["CollectionList"];
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6300,7 +6344,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -6319,7 +6363,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6329,10 +6373,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -6344,7 +6388,7 @@ export interface operations {
             /** @description `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again. */
             503: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -6364,7 +6408,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It does. */
+            /** @description The process answers. */
             200: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6374,7 +6418,7 @@ export interface operations {
                     "application/json": components["schemas"]["Liveness"];
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6405,7 +6449,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It is. */
+            /** @description Everything is loaded. */
             200: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6415,7 +6459,7 @@ export interface operations {
                     "application/json": components["schemas"]["Readiness"];
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6435,7 +6479,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something still loads, or failed to; or the service stops. */
+            /** @description A part is still loading or has failed, or the service is shutting down. */
             503: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6456,7 +6500,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The numbers, in Prometheus' text format. */
+            /** @description The metrics, in the text format of Prometheus. */
             200: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6466,7 +6510,7 @@ export interface operations {
                     "text/plain": string;
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6497,7 +6541,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What it is. */
+            /** @description The service and its limits. */
             200: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6507,7 +6551,7 @@ export interface operations {
                     "application/json": components["schemas"]["ServiceAnswer"];
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6520,7 +6564,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -6539,10 +6583,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -6572,7 +6616,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What each field holds. */
+            /** @description The facts of each field. */
             200: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6582,7 +6626,7 @@ export interface operations {
                     "application/json": components["schemas"]["FieldsAnswer"];
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key; `malformed_json`: the body is not JSON. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6595,7 +6639,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -6644,7 +6688,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6654,10 +6698,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -6666,10 +6710,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -6699,7 +6743,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The best documents, and what each weighs at each temperature. */
+            /** @description The most similar documents, and the weight of each at each temperature. */
             200: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6709,7 +6753,7 @@ export interface operations {
                     "application/json": components["schemas"]["SweepAnswer"];
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key; `malformed_json`: the body is not JSON. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6722,7 +6766,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -6771,7 +6815,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written; `nothing_to_read`: a question is a text of which the encoder can read nothing: empty, blank, or of tokens that it does not know. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written; `nothing_to_read`: a question is a text that the encoder cannot read: empty, blank, or only of unknown tokens. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6781,10 +6825,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -6793,7 +6837,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `library_missing`: this installation leaves out a library that is wanted: for the encoder, see /readyz; for the lab, torch. */
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6803,10 +6847,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some of the collection's documents cannot be asked now: try again, or allow them to be missing; `collection_damaged`: what is stored of the collection is not what was written: see /readyz; `document_damaged`: the stored document is not what was written: write it anew or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -6846,7 +6890,7 @@ export interface operations {
                     "application/json": components["schemas"]["CompareAnswer"];
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key; `malformed_json`: the body is not JSON. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6859,7 +6903,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -6908,7 +6952,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written; `nothing_to_read`: a question is a text of which the encoder can read nothing: empty, blank, or of tokens that it does not know. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written; `nothing_to_read`: a question is a text that the encoder cannot read: empty, blank, or only of unknown tokens. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6918,10 +6962,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -6930,7 +6974,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `library_missing`: this installation leaves out a library that is wanted: for the encoder, see /readyz; for the lab, torch. */
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6940,10 +6984,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some of the collection's documents cannot be asked now: try again, or allow them to be missing; `collection_damaged`: what is stored of the collection is not what was written: see /readyz; `document_damaged`: the stored document is not what was written: write it anew or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -6977,7 +7021,7 @@ export interface operations {
                     "application/json": components["schemas"]["CompareAnswer"];
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key; `malformed_json`: the body is not JSON. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6990,7 +7034,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -7029,7 +7073,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written; `nothing_to_read`: a question is a text of which the encoder can read nothing: empty, blank, or of tokens that it does not know. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written; `nothing_to_read`: a question is a text that the encoder cannot read: empty, blank, or only of unknown tokens. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -7039,10 +7083,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -7051,7 +7095,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `library_missing`: this installation leaves out a library that is wanted: for the encoder, see /readyz; for the lab, torch. */
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -7061,10 +7105,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -7094,7 +7138,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What was fitted, how the collection does without it and with it, and whether it is kept. */
+            /** @description The fit, its quality before and after, and whether it is stored. */
             200: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -7104,7 +7148,7 @@ export interface operations {
                     "application/json": components["schemas"]["CalibrateAnswer"];
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key; `malformed_json`: the body is not JSON. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -7117,7 +7161,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -7176,7 +7220,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written; `nothing_to_read`: a question is a text of which the encoder can read nothing: empty, blank, or of tokens that it does not know. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written; `nothing_to_read`: a question is a text that the encoder cannot read: empty, blank, or only of unknown tokens. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -7186,10 +7230,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -7198,7 +7242,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `library_missing`: this installation leaves out a library that is wanted: for the encoder, see /readyz; for the lab, torch. */
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -7208,10 +7252,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some of the collection's documents cannot be asked now: try again, or allow them to be missing; `collection_damaged`: what is stored of the collection is not what was written: see /readyz; `document_damaged`: the stored document is not what was written: write it anew or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -7245,7 +7289,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The output, and how it came about. */
+            /** @description The output, and its intermediate results. */
             200: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -7255,7 +7299,7 @@ export interface operations {
                     "application/json": components["schemas"]["AttentionAnswer"];
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key; `malformed_json`: the body is not JSON. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -7268,7 +7312,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -7307,7 +7351,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -7317,10 +7361,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -7329,10 +7373,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -7356,7 +7400,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description A vector a text, in order. */
+            /** @description One vector per text, in order. */
             200: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -7371,7 +7415,7 @@ export interface operations {
                     "application/x-ndjson": string;
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key; `malformed_json`: the body is not JSON. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -7384,7 +7428,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -7433,7 +7477,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -7443,10 +7487,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -7455,7 +7499,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `library_missing`: this installation leaves out a library that is wanted: for the encoder, see /readyz; for the lab, torch. */
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -7465,10 +7509,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -7492,7 +7536,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The tokens, and what each rests on. */
+            /** @description The tokens, and the attention of each. */
             200: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -7502,7 +7546,7 @@ export interface operations {
                     "application/json": components["schemas"]["TraceAnswer"];
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key; `malformed_json`: the body is not JSON. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -7515,7 +7559,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -7564,7 +7608,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written; `untraceable`: the model cannot show its attention: all-MiniLM-L6-v2 can. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written; `untraceable`: the model cannot show its attention: all-MiniLM-L6-v2 can. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -7574,10 +7618,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -7586,7 +7630,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `library_missing`: this installation leaves out a library that is wanted: for the encoder, see /readyz; for the lab, torch. */
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -7596,10 +7640,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -7623,7 +7667,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description A vector an input, in order. */
+            /** @description One vector per input, in order. */
             200: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -7633,7 +7677,7 @@ export interface operations {
                     "application/json": components["schemas"]["EmbeddingsAnswer"];
                 };
             };
-            /** @description The path, the Host, the body or its content is wrong; of the content, `param` says what. */
+            /** @description The path, the Host, the body or its content is invalid; `param` names the field. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -7646,7 +7690,7 @@ export interface operations {
             /** @description No key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -7695,10 +7739,10 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Too many calls of this kind are under way: try again. */
+            /** @description Too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -7707,7 +7751,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description This installation has no library for the model. */
+            /** @description This installation lacks the library of the model. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -7717,10 +7761,10 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description The model is still loading, or the service stops: try again. */
+            /** @description The model is still loading, or the service is shutting down: try again. */
             503: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -7750,7 +7794,7 @@ export interface operations {
                     "application/json": components["schemas"]["ModelList"];
                 };
             };
-            /** @description The path, the Host, the body or its content is wrong; of the content, `param` says what. */
+            /** @description The path, the Host, the body or its content is invalid; `param` names the field. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -7763,7 +7807,7 @@ export interface operations {
             /** @description No key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -7782,10 +7826,10 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Too many calls of this kind are under way: try again. */
+            /** @description Too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -7802,7 +7846,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The model's name; a / in it works.
+                 * @description The name of the model; it may contain a /.
                  * @example all-MiniLM-L6-v2
                  */
                 id: string;
@@ -7821,7 +7865,7 @@ export interface operations {
                     "application/json": components["schemas"]["Model"];
                 };
             };
-            /** @description The path, the Host, the body or its content is wrong; of the content, `param` says what. */
+            /** @description The path, the Host, the body or its content is invalid; `param` names the field. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -7834,7 +7878,7 @@ export interface operations {
             /** @description No key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -7863,10 +7907,10 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Too many calls of this kind are under way: try again. */
+            /** @description Too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -7886,7 +7930,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Whether it trains, and the models that it keeps. */
+            /** @description The state of the lab, and its models. */
             200: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -7896,7 +7940,7 @@ export interface operations {
                     "application/json": components["schemas"]["LabAnswer"];
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -7909,7 +7953,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -7928,10 +7972,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -7969,7 +8013,7 @@ export interface operations {
                     "text/event-stream": string;
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key; `malformed_json`: the body is not JSON. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -7982,7 +8026,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8001,7 +8045,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `lab_busy`: the lab trains a model, and one is at a time: try again. */
+            /** @description `lab_busy`: the lab trains another model, one at a time: try again. */
             409: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8031,7 +8075,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8041,10 +8085,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8053,7 +8097,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `library_missing`: this installation leaves out a library that is wanted: for the encoder, see /readyz; for the lab, torch. */
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8063,10 +8107,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8090,7 +8134,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What the model wrote, and the attention behind each token of it. */
+            /** @description The output of the model, and the attention of each of its tokens. */
             200: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8100,7 +8144,7 @@ export interface operations {
                     "application/json": components["schemas"]["DecodeAnswer"];
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key; `malformed_json`: the body is not JSON. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8113,7 +8157,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8132,7 +8176,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `model_not_trained`: the lab has no model of that id, or no longer. */
+            /** @description `model_not_trained`: the lab has no model with this id, or no longer. */
             404: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8162,7 +8206,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8172,10 +8216,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8184,10 +8228,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8217,7 +8261,7 @@ export interface operations {
                     "application/vnd.softkv.backup": string;
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8230,7 +8274,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8249,10 +8293,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8261,7 +8305,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `backup_elsewhere`: what is stored lies in PostgreSQL, which makes its own backups. */
+            /** @description `backup_elsewhere`: the data is in PostgreSQL, which makes its own backups. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8274,7 +8318,7 @@ export interface operations {
             /** @description `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again. */
             503: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8308,7 +8352,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Its code, the secret of who presents, and how others come in. */
+            /** @description The code of the room, the secret of the presenter, and the address for others. */
             200: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8318,7 +8362,7 @@ export interface operations {
                     "application/json": components["schemas"]["OpenedRoom"];
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key; `malformed_json`: the body is not JSON. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8331,7 +8375,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8350,7 +8394,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `room_taken`: a room is open under that code. */
+            /** @description `room_taken`: a room with this code is open. */
             409: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8360,7 +8404,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `body_too_large`: more bytes than the service takes in one request; `room_full`: the room holds as many rows, guesses, questions or bytes as it may. */
+            /** @description `body_too_large`: more bytes than the service takes in one request; `room_full`: the room has its maximum of rows, guesses, questions or bytes. */
             413: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8380,7 +8424,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8390,10 +8434,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again; `rooms_full`: as many rooms are open as may be, or as this caller may have. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `rooms_full`: the maximum number of rooms is open, in the service or for this caller. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8402,10 +8446,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8431,7 +8475,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description All that it holds. */
+            /** @description The whole content of the room. */
             200: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8441,7 +8485,7 @@ export interface operations {
                     "application/json": components["schemas"]["Room"];
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8454,7 +8498,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8473,7 +8517,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `room_not_found`: no room is open under that code: it is over, or never was. */
+            /** @description `room_not_found`: no room with this code is open: it has ended, or never existed. */
             404: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8483,7 +8527,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8493,10 +8537,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8511,7 +8555,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Of who presents, as opening the room was answered; or of a row's sender, who made it up. */
+                /** @description The secret of the presenter, which opening the room returned; or that of the sender of a row, chosen by the sender. */
                 "X-Room-Secret"?: string;
             };
             path: {
@@ -8525,7 +8569,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It is closed, and what it held is gone. */
+            /** @description The room is closed, and its content is deleted. */
             204: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8533,7 +8577,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8546,7 +8590,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8555,7 +8599,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: this is for who opened the room, or sent the row: their secret did not come with it. */
+            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: only the caller that opened the room or sent the row may do this: the secret is missing or wrong. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8565,7 +8609,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `room_not_found`: no room is open under that code: it is over, or never was. */
+            /** @description `room_not_found`: no room with this code is open: it has ended, or never existed. */
             404: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8575,7 +8619,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8585,10 +8629,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8614,7 +8658,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Events, for as long as the room is open and the caller listens. */
+            /** @description Events, as long as the room is open and the caller listens. */
             200: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8629,7 +8673,7 @@ export interface operations {
                     "text/event-stream": string;
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8642,7 +8686,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8661,7 +8705,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `room_not_found`: no room is open under that code: it is over, or never was. */
+            /** @description `room_not_found`: no room with this code is open: it has ended, or never existed. */
             404: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8671,7 +8715,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8681,10 +8725,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again; `listeners_full`: as many listen to the room as may at once. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `listeners_full`: the room has its maximum number of listeners. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8699,7 +8743,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Of who presents, as opening the room was answered; or of a row's sender, who made it up. */
+                /** @description The secret of the presenter, which opening the room returned; or that of the sender of a row, chosen by the sender. */
                 "X-Room-Secret"?: string;
             };
             path: {
@@ -8722,7 +8766,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The row as the room has it. */
+            /** @description The stored row. */
             200: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8732,7 +8776,7 @@ export interface operations {
                     "application/json": components["schemas"]["RoomRow"];
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key; `malformed_json`: the body is not JSON. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8745,7 +8789,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8754,7 +8798,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: this is for who opened the room, or sent the row: their secret did not come with it. */
+            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: only the caller that opened the room or sent the row may do this: the secret is missing or wrong. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8764,7 +8808,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `room_not_found`: no room is open under that code: it is over, or never was. */
+            /** @description `room_not_found`: no room with this code is open: it has ended, or never existed. */
             404: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8774,7 +8818,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `body_too_large`: more bytes than the service takes in one request; `room_full`: the room holds as many rows, guesses, questions or bytes as it may. */
+            /** @description `body_too_large`: more bytes than the service takes in one request; `room_full`: the room has its maximum of rows, guesses, questions or bytes. */
             413: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8794,7 +8838,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8804,10 +8848,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8816,10 +8860,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8834,7 +8878,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Of who presents, as opening the room was answered; or of a row's sender, who made it up. */
+                /** @description The secret of the presenter, which opening the room returned; or that of the sender of a row, chosen by the sender. */
                 "X-Room-Secret"?: string;
             };
             path: {
@@ -8853,7 +8897,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It is gone. */
+            /** @description The row is removed. */
             204: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8861,7 +8905,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8874,7 +8918,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8883,7 +8927,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: this is for who opened the room, or sent the row: their secret did not come with it. */
+            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: only the caller that opened the room or sent the row may do this: the secret is missing or wrong. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8893,7 +8937,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `room_not_found`: no room is open under that code: it is over, or never was; `room_row_not_found`: the room has no such row. */
+            /** @description `room_not_found`: no room with this code is open: it has ended, or never existed; `room_row_not_found`: the room has no such row. */
             404: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8903,7 +8947,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8913,10 +8957,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8931,7 +8975,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Of who presents, as opening the room was answered; or of a row's sender, who made it up. */
+                /** @description The secret of the presenter, which opening the room returned; or that of the sender of a row, chosen by the sender. */
                 "X-Room-Secret"?: string;
             };
             path: {
@@ -8945,7 +8989,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description They are gone. */
+            /** @description The rows are removed. */
             204: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8953,7 +8997,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8966,7 +9010,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8975,7 +9019,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: this is for who opened the room, or sent the row: their secret did not come with it. */
+            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: only the caller that opened the room or sent the row may do this: the secret is missing or wrong. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8985,7 +9029,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `room_not_found`: no room is open under that code: it is over, or never was. */
+            /** @description `room_not_found`: no room with this code is open: it has ended, or never existed. */
             404: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8995,7 +9039,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9005,10 +9049,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -9023,7 +9067,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Of who presents, as opening the room was answered; or of a row's sender, who made it up. */
+                /** @description The secret of the presenter, which opening the room returned; or that of the sender of a row, chosen by the sender. */
                 "X-Room-Secret"?: string;
             };
             path: {
@@ -9051,7 +9095,7 @@ export interface operations {
                     "application/json": components["schemas"]["RoomQuestion"];
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key; `malformed_json`: the body is not JSON. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9064,7 +9108,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -9073,7 +9117,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: this is for who opened the room, or sent the row: their secret did not come with it. */
+            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: only the caller that opened the room or sent the row may do this: the secret is missing or wrong. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9083,7 +9127,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `room_not_found`: no room is open under that code: it is over, or never was. */
+            /** @description `room_not_found`: no room with this code is open: it has ended, or never existed. */
             404: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9093,7 +9137,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `body_too_large`: more bytes than the service takes in one request; `room_full`: the room holds as many rows, guesses, questions or bytes as it may. */
+            /** @description `body_too_large`: more bytes than the service takes in one request; `room_full`: the room has its maximum of rows, guesses, questions or bytes. */
             413: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9113,7 +9157,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written; `nothing_to_read`: a question is a text of which the encoder can read nothing: empty, blank, or of tokens that it does not know. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written; `nothing_to_read`: a question is a text that the encoder cannot read: empty, blank, or only of unknown tokens. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9123,10 +9167,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -9135,10 +9179,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -9173,7 +9217,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description How many have guessed. */
+            /** @description The number of guesses. */
             200: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9183,7 +9227,7 @@ export interface operations {
                     "application/json": components["schemas"]["Guessed"];
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key; `malformed_json`: the body is not JSON. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9196,7 +9240,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -9215,7 +9259,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `room_not_found`: no room is open under that code: it is over, or never was; `room_row_not_found`: the room has no such row. */
+            /** @description `room_not_found`: no room with this code is open: it has ended, or never existed; `room_row_not_found`: the room has no such row. */
             404: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9225,7 +9269,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `question_over`: that question is not the one that is open in the room, or its answer is shown. */
+            /** @description `question_over`: the question is not the open one of the room, or its answer is shown. */
             409: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9235,7 +9279,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `body_too_large`: more bytes than the service takes in one request; `room_full`: the room holds as many rows, guesses, questions or bytes as it may. */
+            /** @description `body_too_large`: more bytes than the service takes in one request; `room_full`: the room has its maximum of rows, guesses, questions or bytes. */
             413: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9255,7 +9299,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9265,10 +9309,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -9277,10 +9321,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -9295,7 +9339,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Of who presents, as opening the room was answered; or of a row's sender, who made it up. */
+                /** @description The secret of the presenter, which opening the room returned; or that of the sender of a row, chosen by the sender. */
                 "X-Room-Secret"?: string;
             };
             path: {
@@ -9313,7 +9357,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The question with its answer, as everybody is told. */
+            /** @description The question with its answer, as all listeners get it. */
             200: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9323,7 +9367,7 @@ export interface operations {
                     "application/json": components["schemas"]["RoomQuestion"];
                 };
             };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key; `malformed_json`: the body is not JSON. */
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
             400: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9336,7 +9380,7 @@ export interface operations {
             /** @description `key_refused`: no key, or an unknown one. */
             401: {
                 headers: {
-                    /** @description How to send a key. */
+                    /** @description The way to send a key. */
                     "WWW-Authenticate"?: "Bearer";
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -9345,7 +9389,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: this is for who opened the room, or sent the row: their secret did not come with it. */
+            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: only the caller that opened the room or sent the row may do this: the secret is missing or wrong. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9355,7 +9399,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `room_not_found`: no room is open under that code: it is over, or never was. */
+            /** @description `room_not_found`: no room with this code is open: it has ended, or never existed. */
             404: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9365,7 +9409,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `question_over`: that question is not the one that is open in the room, or its answer is shown. */
+            /** @description `question_over`: the question is not the open one of the room, or its answer is shown. */
             409: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9395,7 +9439,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written; `nothing_to_read`: a question is a text of which the encoder can read nothing: empty, blank, or of tokens that it does not know. */
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written; `nothing_to_read`: a question is a text that the encoder cannot read: empty, blank, or only of unknown tokens. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9405,10 +9449,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -9417,7 +9461,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `library_missing`: this installation leaves out a library that is wanted: for the encoder, see /readyz; for the lab, torch. */
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9427,10 +9471,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
-                    /** @description After how many seconds to try again. */
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
