@@ -201,8 +201,8 @@ def merge_results(
         totals.thresholds,
         errors[:, 0].copy(),
     )
-    counts = np.maximum(candidates.at_first(heavy_counts, request.most), _leading_counts(starts, is_exact))
-    known_starts, positions, queries = candidates.first(counts)
+    counts = np.maximum(candidates.initial_counts(heavy_counts, request.most), _leading_counts(starts, is_exact))
+    known_starts, positions, queries = candidates.first_rows(counts)
     known = similarities[positions]
     missing = np.flatnonzero(~is_exact[positions])
     if len(missing):
