@@ -36,10 +36,10 @@ def pytest_configure() -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave out what takes long to collect, where the marks that are asked for leave it out anyway."""
-    wanted = config.option.markexpr
-    if collection_path.name != "test_schemathesis.py" or not wanted:
+    expected = config.option.markexpr
+    if collection_path.name != "test_schemathesis.py" or not expected:
         return None
-    return not Expression.compile(wanted).evaluate(lambda name, **_: name == "thorough") or None
+    return not Expression.compile(expected).evaluate(lambda name, **_: name == "thorough") or None
 
 
 @pytest.fixture(scope="session")

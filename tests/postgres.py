@@ -28,8 +28,8 @@ _numbers = itertools.count()
 def programs() -> Path | None:
     """Where `initdb` and `postgres` of a version that will do are; None where there are none."""
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
-    found = shutil.which("postgres")
-    for folder in [*([Path(found).resolve().parent] if found else []), *debian]:
+    result = shutil.which("postgres")
+    for folder in [*([Path(result).resolve().parent] if result else []), *debian]:
         if (folder / "initdb").exists():
             said = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
             if int(said.split()[2].partition(".")[0]) >= OLDEST:
@@ -108,8 +108,10 @@ class PostgresServer:
     def _children(self) -> list[int]:
         """The processes that it began."""
         assert self._process is not None
-        found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self._process.pid)], capture_output=True, check=False)
-        return [int(each) for each in found.stdout.split()]
+        result = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(self._process.pid)], capture_output=True, check=False
+        )
+        return [int(each) for each in result.stdout.split()]
 
     def database(self) -> str:
         """The address of a new database."""

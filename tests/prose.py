@@ -271,7 +271,7 @@ def _messages(tree: ast.AST) -> Iterator[tuple[int, str]]:
             texts = node.exc.args
         elif isinstance(node, ast.Call):
             logs = isinstance(node.func, ast.Attribute) and node.func.attr in LOGGING
-            texts = node.args[:1] if logs else [each.value for each in node.keywords if each.arg in EXPLAINING]
+            texts = node.args[:1] if logs else [keyword.value for keyword in node.keywords if keyword.arg in EXPLAINING]
         else:
             continue
         for text in texts:

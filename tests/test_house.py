@@ -77,7 +77,7 @@ def knows_statuses(path: Path) -> bool:
     if not (room.startswith(("service/api/", "service/schemas/")) or room == "service/app.py"):
         return False
     numbers = {node.value for node in nodes_of(path) if isinstance(node, ast.Constant)}
-    return {each for each in numbers if type(each) is int} & REFUSING != OWN_STATUSES.get(room, set())
+    return {number for number in numbers if type(number) is int} & REFUSING != OWN_STATUSES.get(room, set())
 
 
 def test_only_problems_knows_statuses():
@@ -97,12 +97,12 @@ def test_only_storage_writes_sql():
 def exceptions_of_the_service():
     """Every exception class in service/: its file, its name and the names of its bases."""
     classes = [
-        (name(path), node.name, {each.id if isinstance(each, ast.Name) else each.attr for each in bases})
+        (name(path), node.name, {base.id if isinstance(base, ast.Name) else base.attr for base in bases})
         for path in PYTHON
         if path.relative_to(ROOT).parts[0] == "service"
         for node in nodes_of(path)
         if isinstance(node, ast.ClassDef)
-        and (bases := [each for each in node.bases if isinstance(each, ast.Name | ast.Attribute)])
+        and (bases := [base for base in node.bases if isinstance(base, ast.Name | ast.Attribute)])
     ]
     known: set[str] = set()
     while more := {own for _, own, bases in classes if bases & (BUILT_IN | known)} - known:
@@ -111,8 +111,8 @@ def exceptions_of_the_service():
 
 
 def test_only_the_root_of_a_room_s_exceptions_ends_in_error():
-    found = exceptions_of_the_service()
-    roots = {(file, own) for file, own, bases in found if "Exception" in bases}
+    result = exceptions_of_the_service()
+    roots = {(file, own) for file, own, bases in result if "Exception" in bases}
     assert ("service/retrieval/errors.py", "RetrievalError") in roots
     assert len({Path(file).parent for file, _ in roots}) == len(roots)
-    assert {(file, own) for file, own, _ in found if own.endswith("Error")} == roots
+    assert {(file, own) for file, own, _ in result if own.endswith("Error")} == roots

@@ -216,21 +216,21 @@ def test_the_tiers_of_a_landing_have_budgets_that_fit_into_it():
 
 
 @pytest.mark.parametrize(
-    ("minutes", "target", "code", "said"),
+    ("minutes", "target", "code", "message"),
     [
         ("1", "quick", 0, "make quick took 0.0 minutes of processor time, of 1"),
         ("0.0001", "busy", 1, "That is over its budget in .ci/run."),
         ("1", "failing", 2, ""),
     ],
 )
-def test_a_tier_fails_if_make_does_or_for_processor_time(tmp_path, minutes, target, code, said):
+def test_a_tier_fails_if_make_does_or_for_processor_time(tmp_path, minutes, target, code, message):
     commands = {"quick": "@true", "busy": "@python3 -c 'sum(range(10**7))'", "failing": "@false"}
     rules = [f"{name}:\n\t{command}\n" for name, command in commands.items()]
     (tmp_path / "Makefile").write_text("".join(rules))
     tier = [ROOT / ".ci" / "tier", minutes, target]
     done = subprocess.run(tier, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stdout + done.stderr
-    assert said in done.stdout
+    assert message in done.stdout
 
 
 def test_the_workflow_runs_the_same_tiers_side_by_side_and_the_nightly_one_by_night():

@@ -108,7 +108,7 @@ def test_pip_installs_it_into_a_bare_environment_and_nothing_for_tests(dist: Pat
         check=True, env=plain_environment(), cwd=tmp_path,
     )  # fmt: skip
     listed = subprocess.check_output([*pip, "list", "--format", "json"], env=plain_environment(), text=True)
-    found = {plain(each["name"]) for each in json.loads(listed)}
+    found = {plain(load["name"]) for load in json.loads(listed)}
     assert found == {*entries("requirements.lock"), "torch", "softkv", "softkv-client"}
     assert not found & {"pytest", "hypothesis", "mypy", "ruff", "pandas", "matplotlib", "playwright", "schemathesis"}
     subprocess.run([*pip, "check"], check=True, env=plain_environment())

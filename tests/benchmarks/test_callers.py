@@ -64,8 +64,8 @@ def test_every_request_has_its_turn_and_its_own_answer():
 
     with serving(reply) as address:
         calls = call(address, Http(), requests(5), 3, BRIEFLY, first=3)
-    assert {place: body_of(found) for place, found in calls.answers.items()} == {
-        place: f"to {place}".encode() for place in range(5)
+    assert {place: body_of(answer) for place, answer in calls.answers.items()} == {
+        position: f"to {position}".encode() for position in range(5)
     }
     counts = [asked.count(str(number).encode()) for number in range(5)]
     assert max(counts) - min(counts) <= 1

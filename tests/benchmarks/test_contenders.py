@@ -43,7 +43,7 @@ def test_documents_are_the_same_every_time_and_filters_pass_their_share(document
 def test_the_nearest_are_those_of_a_sort(documents, below):
     queries = near(documents.keys, 20, 1).astype(np.float64)
     for query, nearest in zip(queries, documents.nearest(queries.astype(np.float32), below), strict=True):
-        passing = [place for place in range(COUNT) if below is None or documents.percent[place] < below]
+        passing = [position for position in range(COUNT) if below is None or documents.percent[position] < below]
         passing.sort(key=lambda place: -float(documents.keys[place].astype(np.float64) @ query))
         assert nearest == {id_of(place) for place in passing[:10]}
 

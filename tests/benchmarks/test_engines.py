@@ -68,7 +68,7 @@ def test_batches_have_the_longest_first_and_vectors_the_order_of_their_texts(mod
         sizes.append(len(ids))
         return np.asarray(lengths, np.float32)[:, None]
 
-    some = ["a " * (1 + place * 7 % 50) for place in range(50)]
+    some = ["a " * (1 + position * 7 % 50) for position in range(50)]
     found = in_batches(model, run)(some)
     assert sizes[0] == BATCH_TOKENS // 52
     assert sum(sizes) == 50
@@ -88,18 +88,18 @@ def test_what_is_padded_has_a_mask():
 def test_distance_is_that_of_the_worst_text(angle, grade):
     straight, turned = spread(angle)
     turned[1:] = straight[1:]
-    found = compared((turned[:10], turned[10:]), (straight[:10], straight[10:]))
-    assert found.least == pytest.approx(np.cos(angle), abs=1e-12)
-    assert found.mean == pytest.approx((39 + np.cos(angle)) / 40, abs=1e-12)
-    assert found.component == pytest.approx(np.sin(angle), abs=1e-12)
-    assert found.grade is grade
+    result = compared((turned[:10], turned[10:]), (straight[:10], straight[10:]))
+    assert result.least == pytest.approx(np.cos(angle), abs=1e-12)
+    assert result.mean == pytest.approx((39 + np.cos(angle)) / 40, abs=1e-12)
+    assert result.component == pytest.approx(np.sin(angle), abs=1e-12)
+    assert result.grade is grade
 
 
 def test_agreement_is_the_share_of_the_ten_nearest():
     written = np.eye(30)
-    wanted, found = np.zeros((2, 30)), np.zeros((2, 30))
-    wanted[:, :10] = found[0, :10] = found[1, 5:15] = 1 / np.sqrt(10)
-    assert compared((found, written), (wanted, written)).agreement == pytest.approx(0.75)
+    expected, output = np.zeros((2, 30)), np.zeros((2, 30))
+    expected[:, :10] = output[0, :10] = output[1, 5:15] = 1 / np.sqrt(10)
+    assert compared((output, written), (expected, written)).agreement == pytest.approx(0.75)
 
 
 def test_engines_are_chosen_by_parts_of_their_names():
@@ -160,7 +160,7 @@ def test_ratios_are_of_medians_and_are_left_out_where_they_say_nothing():
         "2 threads",
     ]
     assert rows(tables.speed(engines, RATES, ratios=False))[0][1:3] == ["20 (30)", "20 (20)"]
-    alone = {name: {"softkv a": found["softkv a"]} for name, found in RATES.items()}
+    alone = {name: {"softkv a": rate["softkv a"]} for name, rate in RATES.items()}
     assert rows(tables.speed({"softkv a": engines["softkv a"]}, alone, ratios=True))[0][1] == "20 (30)"
 
 
@@ -169,7 +169,7 @@ def test_softkv_is_set_against_the_fastest_that_is_as_faithful():
         ["softkv a", f"4.00× {PEER}", f"2.00× {PEER}"],
         ["softkv b", "1.25× half", f"5.00× {PEER}"],
     ]
-    own = {name: found for name, found in FIDELITIES.items() if name.startswith(OWN)}
+    own = {name: fidelity for name, fidelity in FIDELITIES.items() if name.startswith(OWN)}
     assert rows(tables.against_best(RATES, own))[0] == ["softkv a", "nobody", "nobody"]
 
 
@@ -199,14 +199,14 @@ def defined(model):
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", ENGINES)
 def test_every_engine_that_can_be_had_computes_the_same_model(name, setting, defined):
-    (asked, written), wanted = defined
+    (asked, written), expected = defined
     try:
         engine = ENGINES[name](setting)
     except Refused as reason:
         pytest.skip(str(reason))
-    found = engine.encode(asked), engine.encode(written)
-    assert found[0].dtype == np.float32
-    fidelity = compared(found, wanted)
+    actual = engine.encode(asked), engine.encode(written)
+    assert actual[0].dtype == np.float32
+    fidelity = compared(actual, expected)
     assert fidelity.grade >= {"float32": Grade.FLOAT32, "bfloat16": Grade.BFLOAT16}.get(name.split()[-1], Grade.LESS)
     assert fidelity.least > 0.95
 

@@ -47,12 +47,12 @@ def test_a_set_that_is_too_small_makes_no_collection():
 
 
 def test_every_null_key_is_asked_of_every_collection(vectors):
-    found = told(LABELS, 6, 6, ["what is the capital of France"], ["zorp", "xyzzy"], vectors)
-    assert list(found) == list(NULLS)
-    for one in found.values():
+    result = told(LABELS, 6, 6, ["what is the capital of France"], ["zorp", "xyzzy"], vectors)
+    assert list(result) == list(NULLS)
+    for one in result.values():
         assert len(one.present.verdicts) == len(one.right) == len(one.absent.verdicts) == 6
         assert [len(said.verdicts) for said in one.meaningless] == [2, 2]
-    auto = found["auto"]
+    auto = result["auto"]
     assert auto.right.mean() >= 0.8
     assert auto.by_verdict > auto.by_answered
     assert auto.by_cosine[0] >= auto.by_verdict - 0.25

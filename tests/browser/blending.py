@@ -13,7 +13,7 @@ from tests.browser.reading import checked
 
 def light(colour: str) -> list[float]:
     """#rrggbb → linear light, written once more: IEC 61966-2-1."""
-    shares = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    shares = [int(colour[position : position + 2], 16) / 255 for position in (1, 3, 5)]
     return [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
 
 
@@ -24,7 +24,10 @@ def colour(components: list[float]) -> str:
 
 def near(one: str, other: str) -> bool:
     """Whether no component differs by more than what rounding may turn."""
-    return all(abs(int(one[at : at + 2], 16) - int(other[at : at + 2], 16)) <= 1 for at in (1, 3, 5))
+    return all(
+        abs(int(one[position : position + 2], 16) - int(other[position : position + 2], 16)) <= 1
+        for position in (1, 3, 5)
+    )
 
 
 def own(values: list[str], **more: str) -> str:

@@ -85,9 +85,9 @@ class OverHttp:
         if "queries" not in question:
             return self._send("POST", f"{path}/attend", question | FORMAT)
         queries = question.pop("queries")
-        parts = ({"queries": queries[at : at + QUERIES]} for at in range(0, len(queries), QUERIES))
+        parts = ({"queries": queries[position : position + QUERIES]} for position in range(0, len(queries), QUERIES))
         asked = (self._send("POST", f"{path}/attend", question | part | FORMAT) for part in parts)
-        return [each for answer in asked for each in answer["results"]]
+        return [result for answer in asked for result in answer["results"]]
 
     def _attend_stream(self, path: str, question: dict[str, Any]) -> Any:
         answer = self._client.post(f"{path}/attend", json=question | FORMAT | {"stream": True})

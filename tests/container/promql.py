@@ -44,14 +44,14 @@ class Expression:
 
 
 def _tokens(text: str) -> Iterator[tuple[str, str]]:
-    at = 0
-    while at < len(text):
-        found = TOKEN.match(text, at)
-        if found is None:
-            raise ValueError(f"no PromQL that these tests know, at {text[at:]!r}")
-        at = found.end()
-        if found.lastgroup != "space":
-            yield str(found.lastgroup), found[0]
+    position = 0
+    while position < len(text):
+        match = TOKEN.match(text, position)
+        if match is None:
+            raise ValueError(f"no PromQL that these tests know, at {text[position:]!r}")
+        position = match.end()
+        if match.lastgroup != "space":
+            yield str(match.lastgroup), match[0]
 
 
 def read(text: str) -> Expression:
@@ -76,7 +76,7 @@ def read(text: str) -> Expression:
             matchers = []
             if following == "{":
                 end = tokens.index(("sign", "}"), i)
-                inner = [each for each in tokens[i + 1 : end] if each[1] != ","]
+                inner = [token for token in tokens[i + 1 : end] if token[1] != ","]
                 for (_, label), (_, sign), (of, value) in zip(inner[::3], inner[1::3], inner[2::3], strict=True):
                     if of != "string":
                         raise ValueError(f"{label} is compared with {value}: {text}")

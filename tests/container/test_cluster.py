@@ -104,14 +104,14 @@ def test_members_of_compose_get_nothing_they_do_not_need():
         assert {key: each[key] for key in same} == {key: PRODUCTION[key] for key in same}, name
         assert each.keys() >= {"cpus", "mem_limit", "pids_limit"}
         assert "privileged" not in each
-    assert [name for name, each in SERVICES.items() if "ports" in each] == ["proxy"]
+    assert [name for name, service in SERVICES.items() if "ports" in service] == ["proxy"]
     assert [port.rsplit(":", 2)[0] for port in SERVICES["proxy"]["ports"]] == ["127.0.0.1"]
 
 
 def test_only_the_proxy_is_in_a_network_that_leads_outside():
     networks = FILE["networks"]
-    outside = {name for name, each in networks.items() if not (each or {}).get("internal")}
-    assert [name for name, each in SERVICES.items() if outside & set(each["networks"])] == ["proxy"]
+    outside = {name for name, network in networks.items() if not (network or {}).get("internal")}
+    assert [name for name, service in SERVICES.items() if outside & set(service["networks"])] == ["proxy"]
 
 
 def test_who_joins_is_in_one_network():
@@ -146,15 +146,15 @@ def test_members_find_the_database_the_head_and_one_another():
 
 def test_workers_are_as_many_as_copies_and_keep_their_names(options):
     assert len(WORKERS) >= int(SERVICES["worker-1"]["environment"]["SOFTKV_COPIES"])
-    for name, each in WORKERS.items():
-        assert each["hostname"] == name
-        assert each["volumes"] == [f"{name}:/data"]
-        command, *given = each["command"]
+    for name, worker in WORKERS.items():
+        assert worker["hostname"] == name
+        assert worker["volumes"] == [f"{name}:/data"]
+        command, *given = worker["command"]
         assert command == "shard"
         assert set(given[::2]) <= options
         said = dict(zip(given[::2], given[1::2], strict=True))
-        assert int(each["stop_grace_period"].removesuffix("s")) > int(said["--leave-seconds"])
-        assert each["healthcheck"]["test"][-1] == said["--ready-file"]
+        assert int(worker["stop_grace_period"].removesuffix("s")) > int(said["--leave-seconds"])
+        assert worker["healthcheck"]["test"][-1] == said["--ready-file"]
 
 
 def test_callers_have_keys():
@@ -177,7 +177,7 @@ def test_a_pod_has_no_rights_and_limits(of):
         "capabilities": {"drop": ["ALL"]},
     }
     assert own["resources"]["limits"].keys() == own["resources"]["requests"].keys() == {"cpu", "memory"}
-    assert {each["name"] for each in own["volumeMounts"]} == {each["name"] for each in pod["volumes"]}
+    assert {each["name"] for each in own["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
 
 
 @pytest.mark.parametrize("of", TEMPLATES)
@@ -186,7 +186,7 @@ def test_a_pod_has_the_token_and_settings_that_are_ones(of, monkeypatch):
     assert not taken(set(given))
     assert given["RAY_AUTH_MODE"] == "token"
     assert given["RAY_AUTH_TOKEN"] == {"secretKeyRef": {"name": "softkv-ray", "key": "token"}}
-    assert {container(each)["image"] for each in TEMPLATES} == {container(of)["image"]}
+    assert {container(template)["image"] for template in TEMPLATES} == {container(of)["image"]}
     if of == "head":
         return
     assert given["SOFTKV_STORE"] == {"secretKeyRef": {"name": "softkv-store", "key": "address"}}
@@ -243,8 +243,8 @@ def test_workers_run_our_command_and_have_the_time_to_leave(options):
 
 def test_one_worker_and_one_process_at_a_time_are_taken_away():
     budgets = [each["spec"] for each in KUBERAY if each["kind"] == "PodDisruptionBudget"]
-    assert [each["maxUnavailable"] for each in budgets] == [1, 1]
-    selected = [each["selector"]["matchLabels"] for each in budgets]
+    assert [budget["maxUnavailable"] for budget in budgets] == [1, 1]
+    selected = [budget["selector"]["matchLabels"] for budget in budgets]
     assert sum(labels.items() <= TEMPLATES["shards"]["metadata"]["labels"].items() for labels in selected) == 1
     assert sum(labels.items() <= TEMPLATES["api"]["metadata"]["labels"].items() for labels in selected) == 1
     [rule] = TEMPLATES["shards"]["spec"]["affinity"]["podAntiAffinity"][

@@ -94,9 +94,11 @@ def test_nothing_is_left_of_its_making(tool, image):
 def test_it_lists_what_it_holds(tool, image, looked):
     listed = json.loads(inside(tool, image, "cat", "/opt/softkv/sbom.cdx.json"))
     assert listed["bomFormat"] == "CycloneDX"
-    versions = {each["name"].lower(): each["version"] for each in listed["components"]}
+    versions = {component["name"].lower(): component["version"] for component in listed["components"]}
     assert versions == looked["distributions"]
-    assert all(each["purl"].startswith("pkg:pypi/") for each in listed["components"] if each["name"] == "numpy")
+    assert all(
+        component["purl"].startswith("pkg:pypi/") for component in listed["components"] if component["name"] == "numpy"
+    )
 
 
 def test_its_labels_say_what_it_is(tool, image):

@@ -31,31 +31,31 @@ def project(folder: str = "") -> dict[str, list[str]]:
 def closure(begin: list[str], machine: str) -> set[str]:
     """What these require, and what that requires, for such a machine, by the versions that are installed here."""
     image = IMAGE | {"platform_machine": machine}
-    found, waiting = set[tuple[str, str]](), [(Requirement(each), "") for each in begin]
+    actual, waiting = set[tuple[str, str]](), [(Requirement(each), "") for each in begin]
     while waiting:
         each, extra = waiting.pop()
         if each.marker is not None and not each.marker.evaluate(image | {"extra": extra}):
             continue
         for wanted in ("", *sorted(each.extras)):
-            if (plain(each.name), wanted) not in found:
-                found.add((plain(each.name), wanted))
+            if (plain(each.name), wanted) not in actual:
+                actual.add((plain(each.name), wanted))
                 waiting += [(Requirement(line), wanted) for line in requires(each.name) or ()]
-    return {name for name, _ in found}
+    return {name for name, _ in actual}
 
 
 @machines
 def test_it_holds_what_the_service_and_its_client_require_but_torch_of_which_a_build_chooses_one(machine):
     own = [each for each in project()[""] if not each.startswith("softkv-client")]
-    wanted = closure(own + project("clients/python")[""], machine) - {"torch"}
-    assert entries("requirements.lock").keys() == wanted, AGAIN
+    expected = closure(own + project("clients/python")[""], machine) - {"torch"}
+    assert entries("requirements.lock").keys() == expected, AGAIN
 
 
 @machines
 def test_the_slim_one_holds_what_they_require_but_the_libraries_for_other_models_and_what_only_these_require(machine):
     own = [each for each in project()[""] if not each.startswith(("softkv-client", *LIBRARIES, MODEL))]
-    wanted = closure(own + project("clients/python")[""], machine) | {MODEL}
-    assert not wanted & set(LIBRARIES)
-    assert entries("slim.lock").keys() == wanted, AGAIN
+    expected = closure(own + project("clients/python")[""], machine) | {MODEL}
+    assert not expected & set(LIBRARIES)
+    assert entries("slim.lock").keys() == expected, AGAIN
     assert entries("slim.lock").items() < entries("requirements.lock").items(), AGAIN
 
 

@@ -114,7 +114,7 @@ def test_what_is_no_promql_is_refused(expression):
 def test_a_legend_names_labels_that_are_left(panel, exported):
     for target in panel["targets"]:
         named, asked = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])), read(target["expr"])
-        grouped = asked.grouped or {label for each in asked.selectors for label in exported[each.metric]}
+        grouped = asked.grouped or {label for selector in asked.selectors for label in exported[selector.metric]}
         assert named <= grouped
 
 
@@ -133,7 +133,9 @@ def test_panels_do_not_overlap_and_have_numbers_of_their_own():
 def test_every_series_of_ours_is_on_the_page_and_watched(exported):
     ours = {family(name) for name in exported if name.startswith("softkv_") and not name.endswith("_created")}
     assert set(re.findall(r"`(softkv_\w+)`", PAGE.sections["metrics"])) == ours
-    watched = {family(each.metric) for expression in EXPRESSIONS.values() for each in read(expression).selectors}
+    watched = {
+        family(selector.metric) for expression in EXPRESSIONS.values() for selector in read(expression).selectors
+    }
     assert ours - watched == set()
 
 
@@ -152,4 +154,6 @@ def test_an_alert_has_a_section_that_says_what_to_do(rule):
 
 
 def test_no_section_is_of_an_alert_that_is_not_there():
-    assert {each for each in PAGE.sections if each.startswith("softkv")} == {rule["alert"].lower() for rule in ALERTS}
+    assert {section for section in PAGE.sections if section.startswith("softkv")} == {
+        rule["alert"].lower() for rule in ALERTS
+    }

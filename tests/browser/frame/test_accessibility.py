@@ -100,8 +100,8 @@ def test_nobody_is_walked_through_a_hundred_rows(visit: Any) -> None:
     page.wait_for_selector(".arithmetic tr.sum")
     seen = stops(page)
     assert len(seen) <= MOST_STOPS
-    for wanted in ("question", "temperature", "source", "none", "limit-average", "add-row", "table-add", "key"):
-        assert wanted in seen
+    for name in ("question", "temperature", "source", "none", "limit-average", "add-row", "table-add", "key"):
+        assert name in seen
 
 
 @pytest.mark.parametrize("rows", [".rows", ".all tbody"])

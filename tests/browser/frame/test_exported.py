@@ -33,8 +33,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory, site: RunningService) -> 
     questions = tmp_path_factory.mktemp("questions") / "questions.txt"
     questions.write_text("books about felines\na story about a dog\nanimals in the wild\n", encoding="utf-8")
     options = ["--questions", str(questions), "--url", site.url, "--json"]
-    found = CliRunner().invoke(app, ["page", "export", str(folder), *options])
-    assert found.exit_code == 0, found.output
+    result = CliRunner().invoke(app, ["page", "export", str(folder), *options])
+    assert result.exit_code == 0, result.output
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -57,8 +57,8 @@ def test_lookups_answer_without_a_service_as_the_service_does(chromium: Any, exp
     page.wait_for_function("() => document.querySelector('#question').value === 'a story about a dog'")
     page.wait_for_timeout(600)
     temperature = slide(page, 200)
-    asked = {"query": "a story about a dog", "temperature": temperature, "top_k": 3}
-    matches = httpx.post(f"{service}/v1/collections/library/attend", json=asked, timeout=60).json()["matches"]
+    body = {"query": "a story about a dog", "temperature": temperature, "top_k": 3}
+    matches = httpx.post(f"{service}/v1/collections/library/attend", json=body, timeout=60).json()["matches"]
     shown = page.locator("#answer-attention .found li").all_inner_texts()
     assert [match["value"] for match in matches] == [text.splitlines()[0] for text in shown]
     assert all(

@@ -83,7 +83,7 @@ def test_the_keyboard_alone_is_enough(visit: Any) -> None:
         )
         if seen[-1] == "add-row":
             break
-    for wanted in (
+    for text in (
         "skip",
         "scene",
         "toggle-lang",
@@ -96,7 +96,7 @@ def test_the_keyboard_alone_is_enough(visit: Any) -> None:
         "field value-text",
         "add-row",
     ):
-        assert wanted in seen, wanted
+        assert text in seen, text
     page.focus("#limit-average")
     page.keyboard.press("Enter")
     assert page.locator(".temperature output").inner_text() == "∞"
@@ -135,9 +135,9 @@ def test_what_an_address_says_decides_whether_it_opens_covered(visit: Any) -> No
         "#scene=guess&query=war&revealed=0": False,
         "#scene=steps&step=3": True,
     }.items():
-        found = module(page, "/js/state.js", use, address)
-        assert found["revealed"] is revealed, address
-        assert module(page, "/js/state.js", use, found["again"])["revealed"] is revealed, address
+        result = module(page, "/js/state.js", use, address)
+        assert result["revealed"] is revealed, address
+        assert module(page, "/js/state.js", use, result["again"])["revealed"] is revealed, address
 
 
 def test_the_clicker_walks_all_scenes_to_and_fro(visit: Any) -> None:

@@ -175,11 +175,13 @@ def test_a_class_plays_and_the_service_is_restarted_in_the_middle(started: Any, 
     projector.wait_for_selector("#open")
     phone.locator("#notice", has_text="这个房间已经结束").wait_for()
     for one in (presenting, joined):  # a browser logs what reaches nobody, and the room that is over
-        one.errors[:] = [each for each in one.errors if "ERR_" not in each and "404" not in each and "503" not in each]
+        one.errors[:] = [
+            error for error in one.errors if "ERR_" not in error and "404" not in error and "503" not in error
+        ]
 
 
 def test_a_room_says_the_same_in_both_languages(visit: Any) -> None:
     page = visit("lesson.html").page
     words = [module(page, f"/js/words/{language}/room.js", "(words) => words.default") for language in ("en", "zh")]
-    places = [{name: set(re.findall(r"\{(\w+)\}", text)) for name, text in each.items()} for each in words]
+    places = [{name: set(re.findall(r"\{(\w+)\}", text)) for name, text in word.items()} for word in words]
     assert places[0] == places[1]

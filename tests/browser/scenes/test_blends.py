@@ -28,7 +28,7 @@ def test_cold_picks_one_colour_and_hot_makes_the_mean_of_the_light(visit: Any) -
     assert shown(page) == pytest.approx(mean, abs=1e-9)
     swatch = page.get_attribute("#output-node .swatch", "data-colour")
     assert near(swatch, colour(mean))
-    plain = [round(sum(int(m["value"][at : at + 2], 16) for m in hot) / len(hot)) for at in (1, 3, 5)]
+    plain = [round(sum(int(m["value"][position : position + 2], 16) for m in hot) / len(hot)) for position in (1, 3, 5)]
     assert not near(swatch, "#" + "".join(f"{part:02x}" for part in plain)), "blended as numbers, not as light"
 
 
@@ -83,8 +83,8 @@ def test_a_number_says_what_came_out_and_the_mean_of_what_answered(visit: Any) -
         none = attention["evidence"]["null_weight"]
         total = sum(m["weight"] * float(m["value"].removeprefix("€ ")) for m in attention["matches"])
         assert page.locator("#output-node .blended").inner_text() == f"€\u00a0{total:.2f}"
-        said = page.locator("#output-words").inner_text()
-        assert said.endswith(f"€\u00a0{total / (1 - none):.2f}") if none > 0 else said == ""
+        text = page.locator("#output-words").inner_text()
+        assert text.endswith(f"€\u00a0{total / (1 - none):.2f}") if none > 0 else text == ""
 
 
 def test_the_pin_stands_at_the_mean_of_what_answered(visit: Any) -> None:

@@ -34,9 +34,9 @@ def fitted(site: Any) -> Iterator[dict[str, Any]]:
         assert client.put(path, json={}).status_code == 201
         try:
             assert client.post(f"{path}/documents", json={"documents": documents}).status_code == 200
-            found = client.post(f"{path}/calibrate", json={"questions": questions, "apply": True}).json()
-            assert found["applied"], found
-            yield found
+            body = client.post(f"{path}/calibrate", json={"questions": questions, "apply": True}).json()
+            assert body["applied"], body
+            yield body
         finally:
             client.delete(path)
 
@@ -55,9 +55,9 @@ def test_a_calibrated_null_key_is_one_of_the_choices(visit: Any, fitted: dict[st
     assert checked(page) < 1e-9
     assert [body["null"] for body in said] == ["calibrated"]
     level = fitted["level"] + 0.05 * np.log(N)
-    told = page.locator("#level").inner_text()
-    assert f"{N} documents of similarity {fixed(fitted['level'])}" in told
-    assert f"s₀ = {fixed(level)}" in told
+    text = page.locator("#level").inner_text()
+    assert f"{N} documents of similarity {fixed(fitted['level'])}" in text
+    assert f"s₀ = {fixed(level)}" in text
     body = {"query": ASKED, "temperature": 0.05, "null": "calibrated", "top_k": 1}
     answer = httpx.post(f"{opened.origin}/v1/collections/invoices/attend", json=body, timeout=60).json()
     assert answer["evidence"]["null_similarity"] == pytest.approx(level, rel=1e-9)

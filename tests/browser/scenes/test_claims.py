@@ -102,7 +102,7 @@ def test_a_question_of_which_the_model_reads_nothing_is_refused_in_words(visit: 
     assert page.locator("#notice").inner_text().startswith(words)
     page.fill("#question", "cats")
     page.wait_for_selector("#notice:empty", state="attached")
-    opened.errors[:] = [each for each in opened.errors if "422" not in each]  # a browser logs what is refused
+    opened.errors[:] = [error for error in opened.errors if "422" not in error]  # a browser logs what is refused
 
 
 @pytest.mark.parametrize("text", ["Ein Buch über Katzen", "café crème", "cats and dogs 猫", "C₆H₁₂O₆", "x = 3"])
@@ -178,11 +178,11 @@ def test_an_address_that_is_packed_says_the_same(visit: Any) -> None:
     use = """({packed, unpacked}, hash) => packed(hash, 'rows').then(async (short) =>
       ({short, same: (await unpacked(short)) === hash, plain: await unpacked('#scene=rows'),
         bad: await unpacked('#scene=rows&packed=!')}))"""
-    found = module(page, "/js/packing.js", use, f"#scene=rows&rows={quote(rows)}")
-    assert found["same"]
-    assert len(found["short"]) < 2000
-    assert found["plain"] == "#scene=rows"
-    assert found["bad"] == "#scene=rows&packed=!"
+    result = module(page, "/js/packing.js", use, f"#scene=rows&rows={quote(rows)}")
+    assert result["same"]
+    assert len(result["short"]) < 2000
+    assert result["plain"] == "#scene=rows"
+    assert result["bad"] == "#scene=rows&packed=!"
 
 
 def test_the_words_of_the_field(visit: Any) -> None:

@@ -66,9 +66,9 @@ def test_all_heads_come_in_one_call_and_every_panel_is_the_services(visit: Any) 
     assert f"{logit:.2f}".replace("-", "−") in page.locator("#neuron-checked").inner_text()
     assert f"{logit:.2f}".replace("-", "−") in page.locator("#neuron-sum").inner_text()
     assert page.locator("#neuron .bars-of.query rect").count() == 32
-    found = [float(text) for text in page.locator("#moves td").all_inner_texts()]
+    actual = [float(text) for text in page.locator("#moves td").all_inner_texts()]
     expected = [one[kind][2] for one in every["changes"] for kind in ("attention", "feed_forward", "layer")]
-    assert found == pytest.approx(expected, abs=0.00501)
+    assert actual == pytest.approx(expected, abs=0.00501)
     best = max((every["attention"][layer][head][2][5], layer, head) for layer in range(6) for head in range(12))
     told = page.locator("#strongest").inner_text()
     assert f"layer {best[1] + 1}, head {best[2] + 1}" in told

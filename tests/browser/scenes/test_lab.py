@@ -72,10 +72,10 @@ def test_two_networks_learn_and_what_is_drawn_is_what_the_service_told(visit: An
         assert line.locator("[data-column=step_ms]").inner_text() == f"{told['step'][-1]['step_ms']:.1f}"
         assert share(line.locator("[data-column=accuracy]").inner_text()) == pytest.approx(last["accuracy"], abs=0.0051)
         assert page.evaluate(POINTS, kind) == len(told["step"])
-        for each in last["lengths"]:
-            cell = page.locator(f"#lengths tr[data-network={kind}] [data-length='{each['length']}']")
-            assert share(cell.inner_text()) == pytest.approx(each["accuracy"], abs=0.0051)
-            assert ("beyond" in (cell.get_attribute("class") or "")) == (each["length"] > 10)
+        for length in last["lengths"]:
+            cell = page.locator(f"#lengths tr[data-network={kind}] [data-length='{length['length']}']")
+            assert share(cell.inner_text()) == pytest.approx(length["accuracy"], abs=0.0051)
+            assert ("beyond" in (cell.get_attribute("class") or "")) == (length["length"] > 10)
         page.wait_for_function("(id) => document.querySelector('#model').value === id", arg=last["id"])
         opened.settle()
         answer = decoded(opened, model=last["id"], source="abcdefghijab")
@@ -88,8 +88,8 @@ def test_two_networks_learn_and_what_is_drawn_is_what_the_service_told(visit: An
     assert page.evaluate(DRAWN) == pytest.approx(np.ravel(answer["attention"][0][0]), abs=1e-7)
     page.focus(".alignment td[tabindex='0']")
     page.keyboard.press("ArrowRight")
-    said = page.locator("#alignment-said").inner_text()
-    assert f"“{answer['source'][1]}”" in said
+    text = page.locator("#alignment-said").inner_text()
+    assert f"“{answer['source'][1]}”" in text
     page.locator("#asked .examples button").first.click()
     opened.settle()
     assert page.locator("#source-text").input_value() == last["examples"][0]["source"]
@@ -121,8 +121,8 @@ def test_maps_are_learned_from_pairs_and_the_rest_is_held_out(visit: Any) -> Non
     assert page.locator(".pair-rows tbody tr", has_text="○").count() == len(told["begun"][0]["held_out"]) == 4
     page.focus(".heat")
     page.keyboard.press("ArrowDown")
-    said = page.locator("#heat-said").inner_text()
-    assert said.startswith("“France” gives “cold”")
+    text = page.locator("#heat-said").inner_text()
+    assert text.startswith("“France” gives “cold”")
     page.locator(".pair-rows input").first.fill("boiling")
     page.wait_for_selector("#pairs-title:has-text('cosine')")
     opened.settle()
@@ -166,16 +166,16 @@ def test_each_word_and_each_patch_lights_what_it_rests_on(visit: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "said"), [(501, "library_missing", "no torch"), (409, "lab_busy", "one is trained at a time")]
+    ("status", "code", "message"), [(501, "library_missing", "no torch"), (409, "lab_busy", "one is trained at a time")]
 )
-def test_what_stands_in_the_way_is_said_with_what_to_do(visit: Any, status: int, code: str, said: str) -> None:
+def test_what_stands_in_the_way_is_said_with_what_to_do(visit: Any, status: int, code: str, message: str) -> None:
     opened = visit("#scene=vision")
     page = opened.page
     problem = json.dumps({"status": status, "code": code, "detail": "x", "title": "x"})
     page.route("**/v1/lab/train", lambda route: route.fulfill(status=status, body=problem))
     page.click("#train-pictures")
     page.wait_for_selector("#lab-barred:visible")
-    assert said in page.locator("#lab-barred").inner_text()
+    assert message in page.locator("#lab-barred").inner_text()
     closed = json.dumps({"open": False, "training": False, "models": []})
     page.route("**/v1/lab", lambda route: route.fulfill(status=200, content_type="application/json", body=closed))
     opened.go("lesson.html")

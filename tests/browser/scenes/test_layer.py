@@ -29,21 +29,21 @@ def test_every_block_of_the_sheet_has_the_services_numbers(visit: Any, heads: in
         "intermediates": True,
     }
     answer = httpx.post(f"{opened.origin}/v1/attend", json=body, timeout=60).json()
-    found = {name: np.array(each, dtype=float) for name, each in answer["intermediates"].items()}
+    actual = {name: np.array(intermediate, dtype=float) for name, intermediate in answer["intermediates"].items()}
     of_head = ("query", "key", "value", "similarities", "logits", "weights", "heads")
-    one = {name: found[name][walked] for name in of_head}
+    one = {name: actual[name][walked] for name in of_head}
     changed = x + np.array(answer["output"])
     out = (changed - changed.mean(axis=1, keepdims=True)) / changed.std(axis=1, keepdims=True)
     expected = [
         x, one["query"], one["key"], one["value"], one["query"] @ one["key"].T, one["similarities"],
         np.where(np.isnan(one["logits"]), -np.inf, one["logits"]), one["weights"], one["heads"],
-        found["concatenated"], np.array(answer["output"]), changed, out,
+        actual["concatenated"], np.array(answer["output"]), changed, out,
     ]  # fmt: skip
     shown = page.evaluate(BLOCKS)
     assert len(shown) == len(expected)
-    for place, (texts, numbers) in enumerate(zip(shown, expected, strict=True)):
+    for position, (texts, numbers) in enumerate(zip(shown, expected, strict=True)):
         np.testing.assert_allclose(
-            [float(text) for text in texts], numbers.ravel(), rtol=0, atol=0.005 + 1e-9, err_msg=str(place)
+            [float(text) for text in texts], numbers.ravel(), rtol=0, atol=0.005 + 1e-9, err_msg=str(position)
         )
     assert page.locator(".block[aria-current=step]").get_attribute("aria-label").startswith("Step 8")
     for name, text in (("concat", "concatenated"), ("residual", " + "), ("norm", "deviation")):
@@ -71,7 +71,7 @@ def test_on_a_projector_the_sheet_is_whole_and_on_a_phone_the_lit_block_is_in_si
 
 
 def test_the_low_rank_map_says_where_its_sizes_come_from(visit: Any) -> None:
-    said = visit("#scene=lowrank").page.locator("#whence").inner_text()
+    text = visit("#scene=lowrank").page.locator("#whence").inner_text()
     assert 12_288 / 96 == 128
     for number in ("12,288", "96", "128"):
-        assert number in said
+        assert number in text

@@ -41,9 +41,9 @@ def test_the_bar_is_the_certificate_and_the_mark_the_difference(visit: Any, larg
     page.locator("#reveal").click()
     page.wait_for_selector(".certified tbody tr")
     opened.settle()
-    asked = {"query": "smiling cat", "temperature": 0.05, "top_k": 16}
+    body = {"query": "smiling cat", "temperature": 0.05, "top_k": 16}
     exact, codes = (
-        httpx.post(opened.origin + large, json=asked | more, timeout=60).json() for more in ({"max_error": 1e-12}, {})
+        httpx.post(opened.origin + large, json=body | more, timeout=60).json() for more in ({"max_error": 1e-12}, {})
     )
     assert (exact["certificate"]["method"], codes["certificate"]["method"]) == ("exact", "quantised")
     assert "8-bit" in page.locator("#million-words").inner_text()

@@ -78,10 +78,10 @@ def compare(page: Any, attention: dict[str, Any], temperature: float) -> None:
     assert lines == [percent(match["weight"]) for match in heaviest if match["weight"]][: len(lines)]
 
 
-@pytest.mark.parametrize(("said", "temperature"), TEMPERATURES)
+@pytest.mark.parametrize(("message", "temperature"), TEMPERATURES)
 @pytest.mark.parametrize("scene", STORED)
-def test_a_scene_of_stored_rows(visit: Any, scene: str, said: str, temperature: float) -> None:
-    opened = visit(f"#scene={scene}&t={said}")
+def test_a_scene_of_stored_rows(visit: Any, scene: str, message: str, temperature: float) -> None:
+    opened = visit(f"#scene={scene}&t={message}")
     checked(opened.page)
     opened.page.wait_for_timeout(200)
     name, query, condition = STORED[scene]
@@ -91,10 +91,10 @@ def test_a_scene_of_stored_rows(visit: Any, scene: str, said: str, temperature: 
     compare(opened.page, asked(opened.origin, f"/v1/collections/{name}/attend", body), temperature)
 
 
-@pytest.mark.parametrize(("said", "temperature"), TEMPERATURES)
+@pytest.mark.parametrize(("message", "temperature"), TEMPERATURES)
 @pytest.mark.parametrize("scene", ["rows", "values"])
-def test_a_scene_of_rows_of_one_s_own(visit: Any, scene: str, said: str, temperature: float) -> None:
-    opened = visit(f"#scene={scene}&t={said}")
+def test_a_scene_of_rows_of_one_s_own(visit: Any, scene: str, message: str, temperature: float) -> None:
+    opened = visit(f"#scene={scene}&t={message}")
     page = opened.page
     checked(page)
     page.wait_for_timeout(200)
@@ -124,11 +124,14 @@ def test_step_by_step(visit: Any) -> None:
         } | ({"mask": np.tri(3, dtype=bool).tolist()} if causal else {})
         answer = asked(opened.origin, "/v1/attend", body)
         # One head of one.
-        found = {name: np.array(each, dtype=float).reshape(3, -1) for name, each in answer["intermediates"].items()}
-        query, key = found["query"], found["key"]
+        actual = {
+            name: np.array(intermediate, dtype=float).reshape(3, -1)
+            for name, intermediate in answer["intermediates"].items()
+        }
+        query, key = actual["query"], actual["key"]
         expected = [
-            np.array(given["EMBEDDINGS"]), query, key, found["value"], query @ key.T,
-            found["similarities"] / temperature, found["logits"], found["weights"], np.array(answer["output"]),
+            np.array(given["EMBEDDINGS"]), query, key, actual["value"], query @ key.T,
+            actual["similarities"] / temperature, actual["logits"], actual["weights"], np.array(answer["output"]),
         ]  # fmt: skip
         for step, numbers in enumerate(expected):
             opened.go(f"#scene=steps&step={step}&t={temperature:g}&causal={int(causal)}")
@@ -170,9 +173,9 @@ def test_a_memory_that_repairs(visit: Any, temperature: float) -> None:
     page.wait_for_timeout(300)
     shown = page.locator(".memory .stored .weight").all_inner_texts()
     assert shown == [percent(weight) for weight in inside["weights"][0][0]]
-    told = page.locator("#hopfield-words").inner_text()
-    assert percent(max(inside["weights"][-1][0])) in told
-    assert fixed(np.ravel(inside["energies"])[-1]) in told
+    text = page.locator("#hopfield-words").inner_text()
+    assert percent(max(inside["weights"][-1][0])) in text
+    assert fixed(np.ravel(inside["energies"])[-1]) in text
 
 
 @pytest.mark.parametrize(("at", "temperature"), [(4.2, 0.25), (9.9, 0.01), (0.0, 10.0)])
@@ -186,7 +189,7 @@ def test_kernel_regression(visit: Any, at: float, temperature: float) -> None:
         "similarity": "gaussian", "temperature": temperature,
     }  # fmt: skip
     ((output,),) = asked(opened.origin, "/v1/attend", body)["output"]
-    told = page.locator("#regression-words").inner_text()
-    assert f"x = {fixed(at)}" in told
-    assert fixed(output) in told
-    assert fixed(temperature**0.5) in told
+    text = page.locator("#regression-words").inner_text()
+    assert f"x = {fixed(at)}" in text
+    assert fixed(output) in text
+    assert fixed(temperature**0.5) in text

@@ -143,14 +143,14 @@ def test_the_right_choice_is_the_services(visit: Any, scene: str) -> None:
     right = expected(opened.origin, scene)
     page.locator("#reveal").click()
     page.wait_for_selector("#reply:not(:empty)")
-    said = page.locator("#reply").inner_text()
+    text = page.locator("#reply").inner_text()
     known = words(page, topic=TOPICS.get(scene)).get(f"predict.{scene}.{right}", right)
-    assert said.startswith(f"“{known.replace('{half}', '48')}”, because"), said
-    assert "{" not in said
+    assert text.startswith(f"“{known.replace('{half}', '48')}”, because"), text
+    assert "{" not in text
     if scene in ("library", "nothing", "share", "videos", "guess"):
         attention = compared(opened.origin, scene)["attention"]
         told = {"nothing": attention["evidence"]["null_weight"]}.get(scene, attention["matches"][0]["weight"])
-        assert percents(told) & set(re.findall(r"[\d.]+%", said)), said
+        assert percents(told) & set(re.findall(r"[\d.]+%", text)), text
     if scene == "hopfield":
         assert repaired_in_one(opened)
 
@@ -179,8 +179,8 @@ def test_a_right_and_a_wrong_choice_are_told_apart(visit: Any) -> None:
     opened.page.goto("about:blank")
     opened.go("#scene=library", covered=True)
     page.locator(".choice[value=word]").click()
-    said = page.locator("#reply").inner_text()
-    assert said.startswith("You said “Every card with one of these words”; it is “None”, because")
+    text = page.locator("#reply").inner_text()
+    assert text.startswith("You said “Every card with one of these words”; it is “None”, because")
     page.focus("#temperature")
     page.keyboard.press("End")
     page.wait_for_selector("#reply", state="hidden")

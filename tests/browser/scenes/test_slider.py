@@ -69,9 +69,9 @@ def test_it_has_words_for_a_screen_reader(visit: Any, site: Any) -> None:
     words = page.locator("#temperature").get_attribute("aria-valuetext") or ""
     assert words.startswith("0.05.")
     assert "cats" in words
-    said = page.locator("#picture-words").inner_text()
+    text = page.locator("#picture-words").inner_text()
     weight = served(site.url, 0.05)["matches"][0]["weight"]
-    assert f"cats: {weight:.0%}" in said
+    assert f"cats: {weight:.0%}" in text
 
 
 @pytest.mark.parametrize("null", [False, 0.4, 0.9999, "auto", "lenient", "strict"])
@@ -94,11 +94,11 @@ def as_the_service(opened: Any, temperature: float, null: Any) -> None:
         const weighed = weigh(g.similarities, {temperature, none: NullKey.of(g.compared)?.at(temperature) ?? null});
         return {...weighed, weights: [...weighed.weights]};
     })"""
-    found = module(opened.page, "/js/formula.js", use, given)
-    assert found["weights"] == pytest.approx([match["weight"] for match in answer["matches"]], abs=1e-12)
-    assert found["nullWeight"] == pytest.approx(answer["evidence"]["null_weight"], abs=1e-12)
-    assert found["verdict"] == answer["evidence"]["verdict"]
-    assert found["effective"] == pytest.approx(answer["evidence"]["effective_documents"] or 0, rel=1e-6, abs=1e-9)
+    result = module(opened.page, "/js/formula.js", use, given)
+    assert result["weights"] == pytest.approx([match["weight"] for match in answer["matches"]], abs=1e-12)
+    assert result["nullWeight"] == pytest.approx(answer["evidence"]["null_weight"], abs=1e-12)
+    assert result["verdict"] == answer["evidence"]["verdict"]
+    assert result["effective"] == pytest.approx(answer["evidence"]["effective_documents"] or 0, rel=1e-6, abs=1e-9)
 
 
 def test_a_large_collections_tail_is_read_from_a_sweep(visit: Any) -> None:
@@ -115,10 +115,10 @@ def test_a_large_collections_tail_is_read_from_a_sweep(visit: Any) -> None:
             {temperature: g.t, none: g.none, tail: new Tail(g.sweep)}))"""
         none = module(opened.page, "/js/nullkey.js", "({NullKey}, g) => NullKey.of(g[0]).at(g[1])", [key, temperature])
         given = {"sweep": sweep, "t": temperature, "none": none}
-        found = module(opened.page, "/js/formula.js", use, given)
-        assert found["restWeight"] == pytest.approx(answer["rest_weight"], abs=1e-3), temperature
-        assert found["nullWeight"] == pytest.approx(answer["evidence"]["null_weight"], abs=1e-3), temperature
-        assert found["verdict"] == answer["evidence"]["verdict"], temperature
+        result = module(opened.page, "/js/formula.js", use, given)
+        assert result["restWeight"] == pytest.approx(answer["rest_weight"], abs=1e-3), temperature
+        assert result["nullWeight"] == pytest.approx(answer["evidence"]["null_weight"], abs=1e-3), temperature
+        assert result["verdict"] == answer["evidence"]["verdict"], temperature
 
 
 def test_a_rest_of_rounding_errors_is_nothing_and_never_nan(visit: Any) -> None:
@@ -128,9 +128,9 @@ def test_a_rest_of_rounding_errors_is_nothing_and_never_nan(visit: Any) -> None:
     rungs = [{"temperature": t, "rest_weight": rest, "evidence": evidence} for t, rest in rests.items()]
     sweep = {"documents": 100, "keys": 100, "matches": [{}], "temperatures": rungs}
     use = "({Tail}, g) => g.at.map((temperature) => new Tail(g.sweep).logMass(temperature))"
-    found = module(opened.page, "/js/tail.js", use, {"sweep": sweep, "at": [0.02, 0.007, 0.0045, 0.0035, 0.001]})
-    assert found[0] == pytest.approx(-15, abs=13)
-    assert found[1:] == [float("-inf")] * 4
+    result = module(opened.page, "/js/tail.js", use, {"sweep": sweep, "at": [0.02, 0.007, 0.0045, 0.0035, 0.001]})
+    assert result[0] == pytest.approx(-15, abs=13)
+    assert result[1:] == [float("-inf")] * 4
 
 
 def test_a_text_of_several_parts_weighs_what_the_service_says_and_shows_what_spoke(visit: Any) -> None:

@@ -38,9 +38,9 @@ def test_the_plane_and_the_weights_at_a_spot_are_numpys(visit: Any) -> None:
     weights = np.exp((cosines - cosines.max()) / 0.05)
     weights /= weights.sum()
     best = int(weights.argmax())
-    said = page.locator("#space-words").inner_text()
+    text = page.locator("#space-words").inner_text()
     assert (
-        f"“{matches[best]['key']}” {percent(float(weights[best]))}, at similarity {fixed(float(cosines[best]))}" in said
+        f"“{matches[best]['key']}” {percent(float(weights[best]))}, at similarity {fixed(float(cosines[best]))}" in text
     )
     radii = sorted(float(dot.get_attribute("r") or 0) for dot in page.locator(".dots circle").all())
     np.testing.assert_allclose(radii, sorted(4 + 36 * np.sqrt(weights)), atol=0.01)
@@ -55,7 +55,7 @@ def test_the_plane_and_the_weights_at_a_spot_are_numpys(visit: Any) -> None:
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] / 4, box["y"] + box["height"] / 4, steps=3)
     page.mouse.up()
-    page.wait_for_function("(said) => document.querySelector('#space-words').textContent !== said", arg=said)
+    page.wait_for_function("(said) => document.querySelector('#space-words').textContent !== said", arg=text)
     page.wait_for_function("() => location.hash.includes('spot=')")
     same_names_in_both(page, "space")
     page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})

@@ -76,8 +76,8 @@ def test_labels_become_dots_and_scores(visit: Any) -> None:
     assert [shown[query][1] for query in asked] == [{"r": "right-one", "w": "wrong-one"}[one] for one in LABELS]
     np.testing.assert_allclose([shown[query][0] for query in asked], weights, rtol=1e-12)
     score = float(((weights - RIGHT) ** 2).mean())
-    told = page.locator("#sure-words").inner_text()
-    assert told.startswith(f"10 labels: on average {percent(float(weights.mean()))} sure, 50% right. Too sure by")
+    text = page.locator("#sure-words").inner_text()
+    assert text.startswith(f"10 labels: on average {percent(float(weights.mean()))} sure, 50% right. Too sure by")
     assert page.locator("#measures").inner_text() == (
         f"Brier score {fixed(score, 3)} · expected calibration error {fixed(error(weights, RIGHT), 3)}"
     )
@@ -182,8 +182,8 @@ def test_where_the_mean_fits_and_bins_do_not_that_is_told(visit: Any) -> None:
     opened.settle()
     assert abs(weights.mean() - right.mean()) < 0.03
     assert error(weights, right) > 0.3
-    told = page.locator("#sure-words").inner_text()
-    assert told.endswith(
+    text = page.locator("#sure-words").inner_text()
+    assert text.endswith(
         f"On average that fits; bin by bin it is off by {fixed(100 * error(weights, right), 0)} points."
     )
     assert "softkv calibrate FILE -c library fit it" in page.locator("#few").inner_text()

@@ -226,8 +226,8 @@ def test_with_every_row_masked_nothing_answers(visit: Any) -> None:
 def test_the_average_holds_as_much_of_none_as_the_service_says(visit: Any) -> None:
     opened = visit("#scene=library")
     served = evidence(opened.origin, QUESTIONS[0], 1e300, "auto")
-    said = opened.page.locator("#limit-average + span").inner_text()
-    assert f"“none” at {served['null_weight']:.0%}" in said
+    text = opened.page.locator("#limit-average + span").inner_text()
+    assert f"“none” at {served['null_weight']:.0%}" in text
 
 
 @pytest.mark.parametrize("null", ["auto", "lenient", "strict"])
@@ -248,5 +248,5 @@ def test_the_law_is_the_services(visit: Any, null: str) -> None:
                 f"{opened.origin}{path}/compare", json={**body, "temperature": temperature}, timeout=60
             ).json()
             use = "({NullKey}, g) => NullKey.of(g[0]).level(g[1])"
-            found = module(opened.page, "/js/nullkey.js", use, [known, temperature])
-            assert found == pytest.approx(served["attention"]["evidence"]["null_similarity"], rel=1e-12)
+            result = module(opened.page, "/js/nullkey.js", use, [known, temperature])
+            assert result == pytest.approx(served["attention"]["evidence"]["null_similarity"], rel=1e-12)

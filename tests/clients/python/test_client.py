@@ -51,10 +51,10 @@ def test_a_trace_is_of_arrays(softkv_client):
 
 
 def test_embeddings_as_openai_has_them(softkv_client):
-    found = softkv_client.embed(["cat", "dog"], "all-MiniLM-L6-v2", dimensions=2)
-    assert found.vectors.shape == (2, 2)
-    assert found.vectors[0] == pytest.approx([0.5894, 0.8078], abs=1e-3)
-    assert (found.prompt_tokens, found.truncated) == (6, [])
+    result = softkv_client.embed(["cat", "dog"], "all-MiniLM-L6-v2", dimensions=2)
+    assert result.vectors.shape == (2, 2)
+    assert result.vectors[0] == pytest.approx([0.5894, 0.8078], abs=1e-3)
+    assert (result.prompt_tokens, result.truncated) == (6, [])
     with pytest.raises(softkv.Invalid) as refused:
         softkv_client.embed("cat", "all-MiniLM-L6-v2", dimensions=1000)
     assert refused.value.errors[0].pointer == "/dimensions"
@@ -62,7 +62,7 @@ def test_embeddings_as_openai_has_them(softkv_client):
 
 def test_attention_on_arrays(softkv_client):
     query, key, value = np.array([[1.0, 0.0]]), np.eye(2), np.array([[10.0], [20.0]])
-    found = softkv_client.attend(
+    answer = softkv_client.attend(
         query,
         key,
         value,
@@ -73,10 +73,10 @@ def test_attention_on_arrays(softkv_client):
         mask=[[True, True]],
         intermediates=True,
     )
-    assert found.output == pytest.approx(np.array([[10.0]]), rel=1e-4)
-    assert found.weights == pytest.approx(np.array([[0.5761, 0.2119]]), abs=1e-4)
-    assert found.null_weight == pytest.approx(np.array([0.2119]), abs=1e-4)
-    assert set(found.intermediates) >= {"similarities", "weights"}
+    assert answer.output == pytest.approx(np.array([[10.0]]), rel=1e-4)
+    assert answer.weights == pytest.approx(np.array([[0.5761, 0.2119]]), abs=1e-4)
+    assert answer.null_weight == pytest.approx(np.array([0.2119]), abs=1e-4)
+    assert set(answer.intermediates) >= {"similarities", "weights"}
     masked = softkv_client.attend(query, key, value, mask=[[True, False]])
     assert masked.weights.tolist() == [[1.0, 0.0]]
     assert not np.isfinite(masked.logits[0, 1])
@@ -95,13 +95,13 @@ def test_attention_on_arrays(softkv_client):
 
 def test_rows_that_come_with_the_question_are_compared(softkv_client):
     rows = [{"key": "cat", "value": "meows"}, softkv.Document("d", "dog", ["barks"])]
-    found = softkv_client.compare("cat", rows, top_k=1)
-    assert [row["value"] for row in found.sql.rows] == ["meows"]
-    assert [row["key"] for row in found.full_text.rows] == ["cat"]
-    assert "MATCH" in found.full_text.statement
-    assert found.top_k.matches[0].value == found.attention[0].value == "meows"
-    assert found.background.of == "encoder"
-    assert found.attention.request_id
+    result = softkv_client.compare("cat", rows, top_k=1)
+    assert [row["value"] for row in result.sql.rows] == ["meows"]
+    assert [row["key"] for row in result.full_text.rows] == ["cat"]
+    assert "MATCH" in result.full_text.statement
+    assert result.top_k.matches[0].value == result.attention[0].value == "meows"
+    assert result.background.of == "encoder"
+    assert result.attention.request_id
 
 
 def test_a_client_with_other_options_has_the_same_connections(softkv_client):

@@ -64,6 +64,6 @@ def test_it_is_a_notebook_as_jupyter_reads_one(notebook):
     ids = [cell["id"] for cell in content["cells"]]
     assert len(set(ids)) == len(ids)
     assert all(re.fullmatch(r"[\w-]{1,64}", document_id) for document_id in ids)
-    wanted = {"code": {"execution_count", "outputs"}, "markdown": set()}
+    expected = {"code": {"execution_count", "outputs"}, "markdown": set()}
     for cell in content["cells"]:
-        assert cell.keys() == {"cell_type", "id", "metadata", "source"} | wanted[cell["cell_type"]]
+        assert cell.keys() == {"cell_type", "id", "metadata", "source"} | expected[cell["cell_type"]]

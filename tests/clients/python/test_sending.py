@@ -52,7 +52,7 @@ def test_a_wait_that_is_too_long_is_the_caller_s(calling):
 
 
 @pytest.mark.parametrize(
-    ("said", "kind"),
+    ("message", "kind"),
     [
         (problem(503, "storage_failed", **{"Retry-After": "2"}), softkv.Unavailable),
         (problem(422, "invalid_content"), softkv.Invalid),
@@ -70,12 +70,12 @@ def test_a_wait_that_is_too_long_is_the_caller_s(calling):
         (Said(404, b"<html>"), softkv.NotFound),
     ],
 )
-def test_what_will_not_change_is_not_asked_again(calling, said, kind):
-    with Scripted(said).running() as server, pytest.raises(softkv.Refused) as refused:
+def test_what_will_not_change_is_not_asked_again(calling, message, kind):
+    with Scripted(message).running() as server, pytest.raises(softkv.Refused) as refused:
         calling(server.url).info()
     assert type(refused.value) is kind
     assert len(server.heard) == 1
-    assert refused.value.status == said.status
+    assert refused.value.status == message.status
 
 
 def test_a_lost_answer_is_asked_for_again_under_the_same_name(calling):

@@ -140,11 +140,11 @@ def test_every_operation_has_a_method_and_no_method_is_of_none():
 def test_every_field_of_a_request_has_an_argument(name):
     build, _ = BUILT[name]
     named = NAMED | OWN.get(name, {})
-    wanted = {named.get(field, field) for field in request_fields(OPERATIONS[name][2])} - {None}
+    expected = {named.get(field, field) for field in request_fields(OPERATIONS[name][2])} - {None}
     if name == "update_documents":
-        wanted |= {"value", "metadata"}
-    assert wanted - arguments(build) == set()
-    assert arguments(build) - wanted <= BESIDES.get(name, set())
+        expected |= {"value", "metadata"}
+    assert expected - arguments(build) == set()
+    assert arguments(build) - expected <= BESIDES.get(name, set())
 
 
 def test_a_type_checker_knows_the_arguments_of_attend_as_they_are():

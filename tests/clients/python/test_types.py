@@ -22,10 +22,10 @@ def test_it_knows_what_comes_back_and_what_is_no_argument():
         [sys.executable, "-m", "mypy", "--strict", "--show-error-codes", "--no-error-summary", str(TYPED)],
         capture_output=True, text=True, cwd=ROOT, env={**os.environ, "MYPYPATH": str(ROOT / "clients" / "python")},
     )  # fmt: skip
-    found = {
+    actual = {
         (int(line), code) for line, code in re.findall(r":(\d+): error: .*\[([\w-]+)\]$", done.stdout, re.MULTILINE)
     }
     lines = TYPED.read_text(encoding="utf-8").splitlines()
-    wanted = {(number, said[1]) for number, line in enumerate(lines, start=1) if (said := WRONG.search(line))}
-    assert len(wanted) == 6
-    assert found == wanted, done.stdout + done.stderr
+    expected = {(number, said[1]) for number, line in enumerate(lines, start=1) if (said := WRONG.search(line))}
+    assert len(expected) == 6
+    assert actual == expected, done.stdout + done.stderr

@@ -41,36 +41,36 @@ def library(**options):
 
 
 def test_documents_come_with_their_weights(client, run):
-    wanted = client.collection("library").attend(CATS, top_k=3, include=["value", "metadata", "output"])
-    found = run(library(top_k=3, include=["output"]), query=CATS)
-    assert [document.id for document in found["documents"]] == wanted.ids
-    assert [document.score for document in found["documents"]] == pytest.approx(list(wanted.weights))
-    assert [document.content for document in found["documents"]] == wanted.values
-    assert [document.meta for document in found["documents"]] == [item.metadata for item in wanted]
-    assert found["verdict"] == "one"
-    assert found["output"] == pytest.approx(list(wanted.output))
-    assert found["evidence"]["null_weight"] == pytest.approx(wanted.null_weight)
+    expected = client.collection("library").attend(CATS, top_k=3, include=["value", "metadata", "output"])
+    result = run(library(top_k=3, include=["output"]), query=CATS)
+    assert [document.id for document in result["documents"]] == expected.ids
+    assert [document.score for document in result["documents"]] == pytest.approx(list(expected.weights))
+    assert [document.content for document in result["documents"]] == expected.values
+    assert [document.meta for document in result["documents"]] == [item.metadata for item in expected]
+    assert result["verdict"] == "one"
+    assert result["output"] == pytest.approx(list(expected.output))
+    assert result["evidence"]["null_weight"] == pytest.approx(expected.null_weight)
     similar = run(library(top_k=3), query=CATS, score="similarity")["documents"]
-    assert [item.score for item in similar] == pytest.approx([item.similarity for item in wanted])
+    assert [item.score for item in similar] == pytest.approx([item.similarity for item in expected])
 
 
 def test_documents_are_handed_on_where_the_verdict_is_accepted(run):
-    found = run(library(), query=NONSENSE)
-    assert (found["documents"], found["verdict"], found["output"]) == ([], "none", None)
+    result = run(library(), query=NONSENSE)
+    assert (result["documents"], result["verdict"], result["output"]) == ([], "none", None)
     assert run(library(), query=NONSENSE, accept="any")["documents"] != []
     assert len(run(library(accept="one", top_k=3), query=CATS)["documents"]) == 3
     for accept, handed_on in (("one", 0), ("several", 10)):
-        found = run(library(accept=accept, evidence=True), query=CATS, null=False, temperature=1.0)
-        assert (found["verdict"], len(found["documents"])) == ("several", handed_on)
-    told = found["documents"][0].meta["softkv"]
+        result = run(library(accept=accept, evidence=True), query=CATS, null=False, temperature=1.0)
+        assert (result["verdict"], len(result["documents"])) == ("several", handed_on)
+    told = result["documents"][0].meta["softkv"]
     assert (told["verdict"], told["verdict_certain"]) == ("several", True)
 
 
 def test_every_option_of_attend_is_one_of_the_retriever_and_of_each_run():
     how = AttendOptions.__annotations__.keys() - BESIDES
-    wanted = how | {"filters", "accept", "score", "evidence"}
+    expected = how | {"filters", "accept", "score", "evidence"}
     for item in (SoftkvRetriever.__init__, SoftkvRetriever.run, SoftkvRetriever.run_async):
-        assert wanted <= inspect.signature(item).parameters.keys()
+        assert expected <= inspect.signature(item).parameters.keys()
 
 
 @pytest.mark.parametrize(
@@ -89,10 +89,10 @@ def test_every_option_of_attend_is_one_of_the_retriever_and_of_each_run():
     ids=lambda each: next(iter(each)),
 )
 def test_each_option_is_asked_with(client, run, options):
-    wanted = client.collection("library").attend(CATS, **options)
+    expected = client.collection("library").attend(CATS, **options)
     for found in (run(library(**options), query=CATS), run(library(top_k=7), query=CATS, **{"top_k": 10, **options})):
         weights = {document.id: document.score for document in found["documents"]}
-        assert weights == pytest.approx(dict(zip(wanted.ids, wanted.weights, strict=True)))
+        assert weights == pytest.approx(dict(zip(expected.ids, expected.weights, strict=True)))
 
 
 def test_what_a_match_brings_along(run):
@@ -175,8 +175,8 @@ def test_a_pipeline_is_written_down_and_read(monkeypatch):
     read = Pipeline.loads(pipeline.dumps(), **trusted)
     assert read.to_dict() == pipeline.to_dict()
     assert read.get_component("retriever").to_dict() == retriever.to_dict()
-    wanted, found = (item.run({"retriever": {"query": CATS}})["retriever"]["documents"] for item in (pipeline, read))
-    assert found == wanted
+    expected, actual = (item.run({"retriever": {"query": CATS}})["retriever"]["documents"] for item in (pipeline, read))
+    assert actual == expected
     monkeypatch.setenv("A_KEY", "of the environment")
     assert "of the environment" not in read.dumps()
 
@@ -189,8 +189,8 @@ def test_a_token_is_written_nowhere():
 async def test_in_a_pipeline_that_is_awaited():
     pipeline = getattr(haystack, "AsyncPipeline", Pipeline)()  # which is its name before 3
     pipeline.add_component("retriever", library(top_k=1))
-    found = await pipeline.run_async({"retriever": {"query": CATS}})
-    assert found["retriever"]["documents"][0].content.startswith("Old Possum")
+    result = await pipeline.run_async({"retriever": {"query": CATS}})
+    assert result["retriever"]["documents"][0].content.startswith("Old Possum")
 
 
 @component

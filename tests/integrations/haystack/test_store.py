@@ -130,7 +130,7 @@ for _ in range(33):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         (where("meta.year", "~", 1), "wanted an operator of .*; got '~'"),
         (where("meta.year", ">", True), "> on metadata.year wants a number or a text, not True"),
@@ -146,10 +146,10 @@ for _ in range(33):
         (DEEP, "conditions nest at most 32 deep"),
     ],
 )
-def test_a_wrong_filter_is_a_filter_error_with_softkv_s_words(shelf, wrong, said):
+def test_a_wrong_filter_is_a_filter_error_with_softkv_s_words(shelf, wrong, message):
     asked = [shelf.filter_documents, shelf.delete_by_filter, shelf.count_documents_by_filter]
     for item in (*asked, lambda filters: shelf.update_by_filter(filters, {"a": 1})):
-        with pytest.raises(FilterError, match=said):
+        with pytest.raises(FilterError, match=message):
             item(wrong)
     assert shelf.count_documents() == 3
 
@@ -205,5 +205,5 @@ async def test_awaited_calls_run_side_by_side(shelf):
 
 
 def test_what_others_wrote_is_read_by_its_value():
-    found = SoftkvDocumentStore("library").filter_documents(where("content", "==", "cats"))
-    assert [document.content for document in found] == ["Old Possum's Book of Practical Cats, T. S. Eliot"]
+    documents = SoftkvDocumentStore("library").filter_documents(where("content", "==", "cats"))
+    assert [document.content for document in documents] == ["Old Possum's Book of Practical Cats, T. S. Eliot"]

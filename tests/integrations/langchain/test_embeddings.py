@@ -36,10 +36,10 @@ TEXTS = ["relational databases", "a cat asleep in the sun", ""]
 
 
 async def test_they_are_the_service_s_vectors(client):
-    wanted = client.encode(TEXTS)
+    expected = client.encode(TEXTS)
     embeddings = SoftkvEmbeddings()
-    assert (np.array(embeddings.embed_documents(TEXTS), dtype=np.float32) == wanted).all()
-    assert (np.array(await embeddings.aembed_documents(TEXTS), dtype=np.float32) == wanted).all()
-    assert np.array(embeddings.embed_query(TEXTS[1])) == pytest.approx(wanted[1], abs=1e-6)
+    assert (np.array(embeddings.embed_documents(TEXTS), dtype=np.float32) == expected).all()
+    assert (np.array(await embeddings.aembed_documents(TEXTS), dtype=np.float32) == expected).all()
+    assert np.array(embeddings.embed_query(TEXTS[1])) == pytest.approx(expected[1], abs=1e-6)
     assert await embeddings.aembed_query(TEXTS[1]) == embeddings.embed_query(TEXTS[1])
     assert SoftkvEmbeddings("all-MiniLM-L6-v2").embed_query(TEXTS[1]) == embeddings.embed_query(TEXTS[1])

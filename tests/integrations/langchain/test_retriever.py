@@ -48,14 +48,14 @@ def test_it_has_every_argument_of_attend():
 def test_an_argument_is_given_to_it_or_to_invoke(invoke, client, option):
     own = {option: GIVEN[option]} | ({"temperature": "auto"} if option == "effective_documents" else {})
     where = {"where" if name == "filter" else name: item for name, item in own.items()}
-    wanted = client.collection("library").attend(KNOWN, **where)
+    expected = client.collection("library").attend(KNOWN, **where)
     made = invoke(SoftkvRetriever(collection="library", evidence=True, accept="any", **own), KNOWN)
-    asked = SoftkvRetriever(collection="library")
-    given = invoke(asked, KNOWN, evidence=True, accept="any", **own)
-    assert [item.id for item in made] == wanted.ids
+    retriever = SoftkvRetriever(collection="library")
+    given = invoke(retriever, KNOWN, evidence=True, accept="any", **own)
+    assert [item.id for item in made] == expected.ids
     assert made == given
-    assert [item.metadata[EVIDENCE_FIELD]["weight"] for item in made] == wanted.weights.tolist()
-    assert len(invoke(asked, KNOWN)) == 10
+    assert [item.metadata[EVIDENCE_FIELD]["weight"] for item in made] == expected.weights.tolist()
+    assert len(invoke(retriever, KNOWN)) == 10
 
 
 def test_k_is_top_k(invoke):

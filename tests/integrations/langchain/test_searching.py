@@ -73,16 +73,16 @@ def test_the_similarity_is_a_score_on_request(ask, library):
 
 @pytest.mark.parametrize("query", [KNOWN, UNKNOWN, "?"])
 def test_scores_are_from_0_to_1_and_together_at_most_1(ask, library, query, recwarn):
-    found = ask(library, "similarity_search_with_relevance_scores", query, k=110)
-    scores = [score for _, score in found]
+    answer = ask(library, "similarity_search_with_relevance_scores", query, k=110)
+    scores = [score for _, score in answer]
     assert all(0 <= score <= 1 for score in scores)
     assert 0 < sum(scores) <= 1 + 1e-9
     assert not [item for item in recwarn if "Relevance scores" in str(item.message)]
 
 
 def test_a_threshold_leaves_what_weighs_less(ask, library):
-    found = ask(library, "search", KNOWN, "similarity_score_threshold", score_threshold=0.5)
-    assert [document.id for document in found] == [CATS]
+    answer = ask(library, "search", KNOWN, "similarity_score_threshold", score_threshold=0.5)
+    assert [document.id for document in answer] == [CATS]
     assert ask(library, "search", UNKNOWN, "similarity_score_threshold", score_threshold=0.5) == []
     retriever = library.as_retriever(
         search_type="similarity_score_threshold", search_kwargs={"score_threshold": 0.005, "k": 9}
@@ -118,9 +118,9 @@ def test_diversity_fetches_no_fewer_than_it_gives(ask, angles):
 def test_diversity_of_texts_that_the_service_encodes(ask, library, client):
     """The same by the vector of the text, and with relevance alone the order of similarity."""
     (vector,) = client.encode([KNOWN], purpose="query")
-    found = ask(library, "max_marginal_relevance_search", KNOWN, k=5)
-    assert found == library.max_marginal_relevance_search_by_vector(vector.tolist(), k=5)
-    assert found[0].id == CATS
+    answer = ask(library, "max_marginal_relevance_search", KNOWN, k=5)
+    assert answer == library.max_marginal_relevance_search_by_vector(vector.tolist(), k=5)
+    assert answer[0].id == CATS
     assert ask(library, "max_marginal_relevance_search", KNOWN, k=5, lambda_mult=1) == library.similarity_search(
         KNOWN, k=5
     )
@@ -129,8 +129,8 @@ def test_diversity_of_texts_that_the_service_encodes(ask, library, client):
 def test_diversity_of_documents_of_several_keys(ask, name):
     store = SoftkvVectorStore(name(), split={"tokens": 20, "overlap": 0})
     store.add_texts(["cats purr " * 20, "stars shine " * 20, "cats sleep " * 20])
-    found = ask(store, "max_marginal_relevance_search", "stars", k=2, lambda_mult=0.5)
-    assert texts(found)[0].startswith("stars")
+    answer = ask(store, "max_marginal_relevance_search", "stars", k=2, lambda_mult=0.5)
+    assert texts(answer)[0].startswith("stars")
 
 
 def test_documents_come_back_where_the_verdict_is_accepted(ask, library):
@@ -198,11 +198,13 @@ def test_evidence_is_in_the_metadata_on_request_only(ask, library):
 def test_every_argument_of_attend_arrives(ask, library, option, given):
     others = {"temperature": "auto"} if option == "effective_documents" else {}
     name = "where" if option == "filter" else option
-    wanted = library.collection.attend(KNOWN, **{"top_k": 5, name: given}, **others)
-    found = ask(library, "similarity_search_with_score", KNOWN, k=5, evidence=True, **{option: given}, **others)
-    assert [(document.id, score) for document, score in found] == list(zip(wanted.ids, wanted.weights, strict=True))
-    said = found[0][0].metadata[EVIDENCE_FIELD]
-    assert (said["temperature"], said["null_weight"]) == (wanted.temperature, wanted.null_weight)
+    expected = library.collection.attend(KNOWN, **{"top_k": 5, name: given}, **others)
+    answer = ask(library, "similarity_search_with_score", KNOWN, k=5, evidence=True, **{option: given}, **others)
+    assert [(document.id, score) for document, score in answer] == list(
+        zip(expected.ids, expected.weights, strict=True)
+    )
+    said = answer[0][0].metadata[EVIDENCE_FIELD]
+    assert (said["temperature"], said["null_weight"]) == (expected.temperature, expected.null_weight)
 
 
 def test_no_argument_of_attend_is_left_out():
@@ -250,5 +252,5 @@ async def embedded_query(self: Angles, text: str) -> list[float]:
 
 
 async def test_questions_are_asked_at_once(library):
-    found = await asyncio.gather(*(library.asimilarity_search(text, k=1) for text in (KNOWN, "war at sea") * 20))
-    assert {document.id for (document,) in found[::2]} == {CATS}
+    results = await asyncio.gather(*(library.asimilarity_search(text, k=1) for text in (KNOWN, "war at sea") * 20))
+    assert {document.id for (document,) in results[::2]} == {CATS}

@@ -25,8 +25,8 @@ def where(key, operator, value=None):
 
 
 def passing(store, filters):
-    asked = VectorStoreQuery(query_embedding=[1.0, 1.0, 1.0], similarity_top_k=10, filters=filters)
-    return set(store.query(asked).ids)
+    query = VectorStoreQuery(query_embedding=[1.0, 1.0, 1.0], similarity_top_k=10, filters=filters)
+    return set(store.query(query).ids)
 
 
 S, G, N, M = "shawshank", "godfather", "inception", "memento"
@@ -62,26 +62,26 @@ simple_knows_all = pytest.mark.skipif(
 )
 
 
-@pytest.mark.parametrize(("comparison", "wanted"), COMPARISONS)
-def test_each_operator(films, comparison, wanted):
+@pytest.mark.parametrize(("comparison", "expected"), COMPARISONS)
+def test_each_operator(films, comparison, expected):
     filters = MetadataFilters(filters=[comparison])
-    assert passing(films, filters) == wanted
-    assert {node.node_id for node in films.get_nodes(filters=filters)} == wanted
+    assert passing(films, filters) == expected
+    assert {node.node_id for node in films.get_nodes(filters=filters)} == expected
 
 
-@pytest.mark.parametrize(("condition", "many", "wanted"), CONDITIONS)
-def test_each_condition(films, condition, many, wanted):
-    assert passing(films, MetadataFilters(filters=JOINED[:many], condition=condition)) == wanted
+@pytest.mark.parametrize(("condition", "many", "expected"), CONDITIONS)
+def test_each_condition(films, condition, many, expected):
+    assert passing(films, MetadataFilters(filters=JOINED[:many], condition=condition)) == expected
 
 
 @simple_knows_all
 def test_the_store_in_memory_decides_alike():
     simple = SimpleVectorStore()
     simple.add(list(FILMS))
-    for comparison, wanted in COMPARISONS:
-        assert passing(simple, MetadataFilters(filters=[comparison])) == wanted
-    for condition, many, wanted in CONDITIONS:
-        assert passing(simple, MetadataFilters(filters=JOINED[:many], condition=condition)) == wanted
+    for comparison, expected in COMPARISONS:
+        assert passing(simple, MetadataFilters(filters=[comparison])) == expected
+    for condition, many, expected in CONDITIONS:
+        assert passing(simple, MetadataFilters(filters=JOINED[:many], condition=condition)) == expected
 
 
 def test_every_operator_is_tried():
@@ -121,7 +121,7 @@ def test_ids_and_documents_are_filters_too(films):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         (where("year", ">", ["1990"]), "> on metadata.year wants a number or a text, not \\['1990'\\]"),
         (where("year", "<", None), "< on metadata.year wants a number or a text, not None"),
@@ -131,10 +131,10 @@ def test_ids_and_documents_are_filters_too(films):
         (where("theme", "text_match", 3), "text_match on theme wants a text, not 3"),
     ],
 )
-def test_a_wrong_value_is_a_value_error_with_softkv_s_words(films, wrong, said):
-    with pytest.raises(ValueError, match=said):
+def test_a_wrong_value_is_a_value_error_with_softkv_s_words(films, wrong, message):
+    with pytest.raises(ValueError, match=message):
         passing(films, MetadataFilters(filters=[wrong]))
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         films.delete_nodes(filters=MetadataFilters(filters=[wrong]))
 
 

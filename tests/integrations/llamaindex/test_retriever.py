@@ -40,20 +40,20 @@ def library(**options):
 
 
 def test_nodes_come_with_their_weights(client, retrieve):
-    wanted = client.collection("library").attend(CATS, top_k=3)
-    found = retrieve(library(top_k=3), CATS)
-    assert [document.node_id for document in found] == wanted.ids
-    assert [document.score for document in found] == pytest.approx(list(wanted.weights))
+    expected = client.collection("library").attend(CATS, top_k=3)
+    nodes = retrieve(library(top_k=3), CATS)
+    assert [document.node_id for document in nodes] == expected.ids
+    assert [document.score for document in nodes] == pytest.approx(list(expected.weights))
     similar = retrieve(library(top_k=3, score="similarity"), CATS)
-    assert [item.score for item in similar] == pytest.approx([item.similarity for item in wanted])
+    assert [item.score for item in similar] == pytest.approx([item.similarity for item in expected])
 
 
 def test_nodes_are_handed_on_where_the_verdict_is_accepted(retrieve):
     assert retrieve(library(), NONSENSE) == []
     assert retrieve(library(null=False), NONSENSE) != []
-    found = retrieve(library(accept="any", evidence=True, top_k=2), NONSENSE)
-    assert [document.node.metadata["softkv"]["verdict"] for document in found] == ["none", "none"]
-    assert found[0].node.metadata["softkv"]["verdict_certain"] is True
+    nodes = retrieve(library(accept="any", evidence=True, top_k=2), NONSENSE)
+    assert [document.node.metadata["softkv"]["verdict"] for document in nodes] == ["none", "none"]
+    assert nodes[0].node.metadata["softkv"]["verdict_certain"] is True
     assert len(retrieve(library(accept="one", top_k=2), CATS)) == 2
     shared = {"null": False, "temperature": 1.0, "top_k": 2}
     assert len(retrieve(library(**shared), CATS)) == 2
@@ -82,20 +82,20 @@ def test_every_option_of_attend_is_one_of_the_retriever():
     ids=lambda each: next(iter(each)),
 )
 def test_each_option_is_asked_with(client, retrieve, options):
-    wanted = client.collection("library").attend(CATS, **options)
-    found = retrieve(library(**options), CATS)
-    assert [(document.node_id, document.score) for document in found] == list(
-        zip(wanted.ids, map(pytest.approx, wanted.weights), strict=True)
+    expected = client.collection("library").attend(CATS, **options)
+    nodes = retrieve(library(**options), CATS)
+    assert [(document.node_id, document.score) for document in nodes] == list(
+        zip(expected.ids, map(pytest.approx, expected.weights), strict=True)
     )
 
 
 def test_filters_say_which_nodes_are_attended_to(films, retrieve):
     recent = MetadataFilters(filters=[MetadataFilter(key="year", operator=">", value=1980)])
-    asked = QueryBundle("which film", embedding=[1.0, 1.0, 1.0])
-    found = retrieve(SoftkvRetriever(films, filters=recent), asked)
-    assert {document.node_id for document in found} == {"shawshank", "inception", "memento"}
-    assert {node.node_id for node in retrieve(SoftkvRetriever(films, doc_ids=["doc-0"]), asked)} == {"shawshank"}
-    assert {node.node_id for node in retrieve(SoftkvRetriever(films, node_ids=["memento"]), asked)} == {"memento"}
+    bundle = QueryBundle("which film", embedding=[1.0, 1.0, 1.0])
+    nodes = retrieve(SoftkvRetriever(films, filters=recent), bundle)
+    assert {document.node_id for document in nodes} == {"shawshank", "inception", "memento"}
+    assert {node.node_id for node in retrieve(SoftkvRetriever(films, doc_ids=["doc-0"]), bundle)} == {"shawshank"}
+    assert {node.node_id for node in retrieve(SoftkvRetriever(films, node_ids=["memento"]), bundle)} == {"memento"}
 
 
 def test_a_model_of_the_index_may_embed_the_question(retrieve):

@@ -46,31 +46,31 @@ def query(vector=None, **given):
 
 
 def test_add_and_query(films, asked):
-    found = asked(films, "query", query([0.0, 0.0, 1.0], similarity_top_k=2))
-    assert found.ids == ["inception", "memento"]
-    assert [node.get_content() for node in found.nodes] == ["Inception", "Memento"]
-    assert found.nodes[0].metadata == FILMS[2].metadata
-    assert found.nodes[0].ref_doc_id == "doc-2"
-    assert 1 > found.similarities[0] > found.similarities[1] > 0
+    result = asked(films, "query", query([0.0, 0.0, 1.0], similarity_top_k=2))
+    assert result.ids == ["inception", "memento"]
+    assert [node.get_content() for node in result.nodes] == ["Inception", "Memento"]
+    assert result.nodes[0].metadata == FILMS[2].metadata
+    assert result.nodes[0].ref_doc_id == "doc-2"
+    assert 1 > result.similarities[0] > result.similarities[1] > 0
 
 
 def test_a_similarity_is_the_weight_and_sums_to_one(films, asked):
-    found = asked(films, "query", query([0.0, 0.5, 1.0]), null=False)
-    assert sum(found.similarities) == pytest.approx(1)
+    result = asked(films, "query", query([0.0, 0.5, 1.0]), null=False)
+    assert sum(result.similarities) == pytest.approx(1)
     other = asked(films, "query", query([0.0, 0.5, 1.0]), score="similarity")
     assert other.similarities == pytest.approx([1.1, 1.0, 0.5, 0.0])
 
 
 def test_every_option_of_attend_goes_through(films, asked):
     options = {"temperature": 0.1, "null": "strict", "max_error": 0.5, "normaliser": "softmax"}
-    found = asked(
+    result = asked(
         films, "query", query([0.0, 0.5, 1.0]), **options, evidence=True, include=["explanation", "key_vector"]
     )
-    told = found.nodes[0].metadata["softkv"]
-    assert told["weight"] == found.similarities[0]
+    told = result.nodes[0].metadata["softkv"]
+    assert told["weight"] == result.similarities[0]
     assert told["temperature"] == told["explanation"]["temperature"] == 0.1
-    assert found.nodes[0].embedding == pytest.approx([0.0, 0.6, 0.8])
-    assert "softkv" not in found.nodes[0].get_content(metadata_mode=MetadataMode.LLM)
+    assert result.nodes[0].embedding == pytest.approx([0.0, 0.6, 0.8])
+    assert "softkv" not in result.nodes[0].get_content(metadata_mode=MetadataMode.LLM)
     assert len(asked(films, "query", query([0.0, 0.5, 1.0]), temperature=0.05, top_p=0.5).ids) == 1
     assert asked(films, "query", query([0.0, 0.5, 1.0]), null=9.0, accept="several").nodes == []
     for wrong in ({"treshold": 0.5}, {"accept": "none"}, {"temperature": -1}, {"include": ["weights"]}):
@@ -99,11 +99,11 @@ def test_delete_nodes(films, asked):
 
 
 def test_get_nodes(films, asked):
-    found = asked(films, "get_nodes", ["memento", "nobody", "shawshank"])
-    assert [document.node_id for document in found] == ["memento", "shawshank"]
-    assert found[0].embedding == pytest.approx([0.0, 0.6, 0.8])
-    found[0].embedding = FILMS[3].embedding
-    assert found[0] == FILMS[3]
+    result = asked(films, "get_nodes", ["memento", "nobody", "shawshank"])
+    assert [document.node_id for document in result] == ["memento", "shawshank"]
+    assert result[0].embedding == pytest.approx([0.0, 0.6, 0.8])
+    result[0].embedding = FILMS[3].embedding
+    assert result[0] == FILMS[3]
     assert [item.node_id for item in asked(films, "get_nodes", ["shawshank", "memento"], NOLAN)] == ["memento"]
     assert asked(films, "get_nodes", []) == []
     assert len(asked(films, "get_nodes")) == 4
@@ -173,8 +173,8 @@ def test_many_at_once(made, asked):
 def test_the_service_encodes_what_has_no_embedding(made, asked):
     store = made(is_embedding_query=False)
     asked(store, "add", [TextNode(id_="cat", text="cats that purr"), TextNode(id_="sea", text="war at sea")])
-    found = asked(store, "query", VectorStoreQuery(query_str="a pet", similarity_top_k=1))
-    assert found.ids == ["cat"]
+    result = asked(store, "query", VectorStoreQuery(query_str="a pet", similarity_top_k=1))
+    assert result.ids == ["cat"]
     mmr = VectorStoreQuery(query_str="a pet", similarity_top_k=2, mode=VectorStoreQueryMode.MMR)
     assert asked(store, "query", mmr).ids == ["cat", "sea"]
     assert asked(store, "get_nodes", ["cat"])[0].embedding is None
@@ -215,8 +215,8 @@ def test_that_nobody_answers_stays_softkv_s_error(asked):
 
 
 def test_what_others_wrote_is_read_as_text(asked):
-    found = asked(SoftkvVectorStore("library"), "query", VectorStoreQuery(query_str="pets that purr"))
-    assert found.nodes[0].get_content().startswith("Old Possum's Book of Practical Cats")
+    result = asked(SoftkvVectorStore("library"), "query", VectorStoreQuery(query_str="pets that purr"))
+    assert result.nodes[0].get_content().startswith("Old Possum's Book of Practical Cats")
 
 
 def test_everything_is_implemented_and_awaited():
@@ -229,8 +229,8 @@ def test_everything_is_implemented_and_awaited():
 
 
 async def test_awaited_calls_run_side_by_side(films):
-    found = await asyncio.gather(*(films.aquery(query([0.0, 0.0, 1.0], similarity_top_k=1)) for _ in range(8)))
-    assert [document.ids for document in found] == [["inception"]] * 8
+    results = await asyncio.gather(*(films.aquery(query([0.0, 0.0, 1.0], similarity_top_k=1)) for _ in range(8)))
+    assert [document.ids for document in results] == [["inception"]] * 8
 
 
 def test_an_index_over_it(made):

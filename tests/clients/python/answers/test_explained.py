@@ -26,7 +26,7 @@ def answer(matches=(), *, null_weight=0.25, verdict="one", certain=True, null_si
 
 
 @pytest.mark.parametrize(
-    ("told", "wanted"),
+    ("told", "expected"),
     [
         ({"matches": [FIRST]}, f"{ONE} The first has 62.5%, “none of these” 25.0%."),
         ({"matches": [FIRST], "null_similarity": None}, f"{ONE} The first has 62.5%."),
@@ -53,10 +53,10 @@ def answer(matches=(), *, null_weight=0.25, verdict="one", certain=True, null_si
         ({"null_similarity": None}, ONE),
     ],
 )
-def test_it_says_its_verdict_and_why(told, wanted):
+def test_it_says_its_verdict_and_why(told, expected):
     found = answer(**told)
-    assert found.explain().splitlines()[-1].endswith(f"  {wanted}")
-    assert wanted in found._repr_html_()
+    assert found.explain().splitlines()[-1].endswith(f"  {expected}")
+    assert expected in found._repr_html_()
 
 
 def test_what_was_added_stands_below_a_match():

@@ -54,10 +54,10 @@ def test_a_sweep_is_a_line_for_each_weight():
 
 
 def test_no_match_is_grey_however_many_there_are():
-    found = swept()
-    found.matches = found.matches * 6
-    found.weights = found.weights.repeat(6, axis=1)
-    matches = found.plot().lines[:12]
+    result = swept()
+    result.matches = result.matches * 6
+    result.weights = result.weights.repeat(6, axis=1)
+    matches = result.plot().lines[:12]
     colours = [matplotlib.colors.to_rgb(line.get_color()) for line in matches]
     assert all(max(rgb) - min(rgb) > 0.1 for rgb in colours)
     assert len(set(colours)) >= 8

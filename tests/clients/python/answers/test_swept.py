@@ -20,10 +20,10 @@ def swept(temperatures=(0.1, 1.0)):
 
 
 def test_arrays():
-    found = swept()
-    assert found.weights.tolist() == [[0.5, 0.125]] * 2
-    assert found.null_weights.dtype == np.float64
-    assert found.null_weights.tolist() == [0.25, 0.25]
-    assert found.rest_weights.tolist() == [0.125, 0.125]
-    assert found.verdicts == ["several", "several"]
-    assert repr(found) == "<Swept 2 temperatures, 2 of 9 documents, 'a'>"
+    result = swept()
+    assert result.weights.tolist() == [[0.5, 0.125]] * 2
+    assert result.null_weights.dtype == np.float64
+    assert result.null_weights.tolist() == [0.25, 0.25]
+    assert result.rest_weights.tolist() == [0.125, 0.125]
+    assert result.verdicts == ["several", "several"]
+    assert repr(result) == "<Swept 2 temperatures, 2 of 9 documents, 'a'>"

@@ -138,17 +138,17 @@ def labelled(shelf):
 
 
 def test_a_calibration_is_shown_as_a_table_and_says_what_keeps_it(shelf, labelled):
-    found = shelf.calibrate(labelled)
-    assert (found.applied, found.would_apply) == (False, True)
-    head, *table, fell, kept = found.explain().splitlines()
+    result = shelf.calibrate(labelled)
+    assert (result.applied, result.would_apply) == (False, True)
+    head, *table, fell, kept = result.explain().splitlines()
     assert head.split() == ["before", "after"]
-    assert [line.split()[0] for line in table] == list(found.before)
-    loss = found.before["label_loss"]
+    assert [line.split()[0] for line in table] == list(result.before)
+    loss = result.before["label_loss"]
     (line,) = [line for line in table if line.startswith("label_loss")]
     assert line.split()[1:4] == [f"{loss['value']:.3f}", "±", f"{loss['error']:.3f}"]
-    assert fell.startswith(f"label_loss fell by {found.gained['label_loss']['value']:.3f} ± ")
+    assert fell.startswith(f"label_loss fell by {result.gained['label_loss']['value']:.3f} ± ")
     assert kept == "not applied: apply=True keeps it"
-    assert repr(found) == f"<Calibration of 60 questions, {fell}, {kept}>"
+    assert repr(result) == f"<Calibration of 60 questions, {fell}, {kept}>"
     assert repr(shelf.calibrate(labelled, apply=True)).endswith(", applied>")
     again = shelf.calibrate(labelled)
     assert (again.would_apply, again.explain().endswith(f"not applied: {again.reason}")) == (False, True)
@@ -156,12 +156,12 @@ def test_a_calibration_is_shown_as_a_table_and_says_what_keeps_it(shelf, labelle
 
 
 def test_a_calibration_is_told_kept_and_taken_away(shelf, labelled):
-    found = shelf.calibrate([*labelled, {"query": [1, 0], "ids": ["codd", "hopper"]}], apply=True)
-    assert found.labels == {"present": 31, "absent": 30}
-    assert found.gained["label_loss"]["error"] > 0
-    assert found.applied
+    result = shelf.calibrate([*labelled, {"query": [1, 0], "ids": ["codd", "hopper"]}], apply=True)
+    assert result.labels == {"present": 31, "absent": 30}
+    assert result.gained["label_loss"]["error"] > 0
+    assert result.applied
     kept = shelf.info().calibration
-    assert (kept.temperature, kept.documents, kept.outgrown) == (found.temperature, found.documents, False)
+    assert (kept.temperature, kept.documents, kept.outgrown) == (result.temperature, result.documents, False)
     answer = shelf.attend([1.0, 0.0], top_k=2, min_confidence=0.01)
     assert 0 < answer[0].confidence <= 1
     sure, less = (shelf.attend([6.0, 0.0], min_confidence=least) for least in (0.01, 1.0))

@@ -16,10 +16,10 @@ def test_a_document_comes_back_as_it_was_written(made):
     assert (
         collection.put(name, "key", {"any": ["JSON"]}, {"n": 1}, key_vector=vector, value_vector=[1, 2]).upserted == 1
     )
-    found = collection.get(name, include=["key", "value", "metadata", "key_vector", "value_vector"])
-    assert (found.id, found.key, found.value, found.metadata) == (name, "key", {"any": ["JSON"]}, {"n": 1})
-    assert found.key_vector.tobytes() == vector.tobytes()
-    assert found.value_vector.tolist() == [1.0, 2.0]
+    result = collection.get(name, include=["key", "value", "metadata", "key_vector", "value_vector"])
+    assert (result.id, result.key, result.value, result.metadata) == (name, "key", {"any": ["JSON"]}, {"n": 1})
+    assert result.key_vector.tobytes() == vector.tobytes()
+    assert result.value_vector.tolist() == [1.0, 2.0]
     assert collection.get(name) == softkv.Document(name, "key", {"any": ["JSON"]}, {"n": 1})
     assert collection.get(name, include=["value"]).key is None
 
@@ -36,9 +36,9 @@ def test_several_keys_come_back_as_several(made):
     collection = made(encoder=None, similarity="dot")
     parts = [{"start": 0, "end": 4}, {"start": 5, "end": 9}]
     collection.put("two", "cats dogs", key_vectors=np.eye(2), parts=parts)
-    found = collection.get("two", include=["key_vector"])
-    assert [key_vector.tolist() for key_vector in found.key_vectors] == [[1.0, 0.0], [0.0, 1.0]]
-    assert found.parts == parts
+    result = collection.get("two", include=["key_vector"])
+    assert [key_vector.tolist() for key_vector in result.key_vectors] == [[1.0, 0.0], [0.0, 1.0]]
+    assert result.parts == parts
     part = collection.attend([0.0, 1.0])[0].part
     assert (part.index, part.start, part.end) == (1, 5, 9)
 
@@ -63,9 +63,9 @@ def test_what_is_not_there(shelf):
 
 
 def test_many_come_in_the_order_asked(shelf):
-    found = shelf.get_many(["noether", "nobody", "codd", "noether"], include=["key_vector"])
-    assert [document and document.id for document in found] == ["noether", None, "codd", "noether"]
-    assert found[2].key_vector.tolist() == [1.0, 0.0]
+    result = shelf.get_many(["noether", "nobody", "codd", "noether"], include=["key_vector"])
+    assert [document and document.id for document in result] == ["noether", None, "codd", "noether"]
+    assert result[2].key_vector.tolist() == [1.0, 0.0]
     assert shelf.get_many([]) == []
 
 
@@ -76,10 +76,10 @@ def test_finding_goes_over_all_pages(shelf):
     assert ([item.id for item in first.items], first.next_cursor is None) == (["codd", "hopper"], False)
     last = shelf.find(page=2).page(first.next_cursor)
     assert ([item.id for item in last.items], last.next_cursor) == (["noether"], None)
-    found = shelf.find(where=F.topics.contains("data"), include=["key"])
-    assert [document.id for document in found] == ["codd", "hopper"]
-    assert found.count() == shelf.count(where=F.topics.contains("data")) == 2
-    assert found.first().id == "codd"
+    result = shelf.find(where=F.topics.contains("data"), include=["key"])
+    assert [document.id for document in result] == ["codd", "hopper"]
+    assert result.count() == shelf.count(where=F.topics.contains("data")) == 2
+    assert result.first().id == "codd"
     assert shelf.find(where=F.id == "nobody").first() is None
     assert [document.id for document in shelf.find(ids=["hopper", "nobody"])] == ["hopper"]
     assert shelf.count() == 3
@@ -87,9 +87,9 @@ def test_finding_goes_over_all_pages(shelf):
 
 def test_a_change_merges(shelf):
     shelf.patch("codd", metadata={"year": None, "lent": True}, key_vector=[3, 0])
-    found = shelf.get("codd", include=["metadata", "key_vector"])
-    assert found.metadata == {"topics": ["data"], "lent": True}
-    assert found.key_vector.tolist() == [3.0, 0.0]
+    result = shelf.get("codd", include=["metadata", "key_vector"])
+    assert result.metadata == {"topics": ["data"], "lent": True}
+    assert result.key_vector.tolist() == [3.0, 0.0]
     assert shelf.update(where=F.year < 1960, metadata={"old": True}, value="moved") == 1
     assert (shelf.get("hopper").metadata["old"], shelf.get("hopper").value) == (True, "moved")
     assert shelf.update(["codd", "nobody"], metadata=None) == 1

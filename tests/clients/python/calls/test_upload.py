@@ -113,8 +113,8 @@ def name(service: RunningService) -> Iterator[str]:
 def test_a_width_that_is_not_the_keys_is_refused_wherever_it_comes(made, on_conflict, dimension):
     collection = made(encoder=None, dimension=dimension)
     given = list(rows(2500))
-    for at in (700, 1500, 2499):
-        given[at]["key_vector"] = [1, 2, 3]
+    for position in (700, 1500, 2499):
+        given[position]["key_vector"] = [1, 2, 3]
     report = collection.upsert(given, on_conflict=on_conflict)
     assert words(report) == dict.fromkeys((700, 1500, 2499), WIDE.format(collection.name))
     assert all(refusal.errors[0].pointer == "/key_vector" for refusal in report.refused)
@@ -186,8 +186,8 @@ def test_refused_rows_and_those_before_them_are_told_once(losing, name, on_confl
     client, _ = losing("row-03005")
     collection = client.collection(name)
     given = list(rows(3500))
-    for at in (5, 1005, 2005, 3005):
-        given[at]["colour"] = "red"
+    for position in (5, 1005, 2005, 3005):
+        given[position]["colour"] = "red"
     with pytest.raises(softkv.Unreachable) as broken:
         collection.upsert(given, on_conflict=on_conflict)
     done = collection.upsert(given, on_conflict=on_conflict, resume=broken.value.report)

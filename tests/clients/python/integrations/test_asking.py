@@ -43,20 +43,20 @@ def test_every_option_of_attend_is_one():
 
 # Five texts are too few for the background to tell, so the null key's similarity is said.
 @pytest.mark.parametrize(
-    ("query", "how", "verdict", "wanted"),
+    ("query", "how", "verdict", "expected"),
     [
         (KNOWN, {"null": 0.5}, "one", {"one", "several", "any"}),
         (KNOWN, {"null": False, "temperature": 1.0}, "several", {"several", "any"}),
         (UNKNOWN, {"null": 0.5}, "none", {"any"}),
     ],
 )
-def test_an_answer_is_handed_on_where_its_verdict_is_accepted(source, query, how, verdict, wanted):
+def test_an_answer_is_handed_on_where_its_verdict_is_accepted(source, query, how, verdict, expected):
     answer = asked(source, RetrievalOptions(**how), query)
     assert (answer.verdict, len(answer)) == (verdict, 5)
     handed_on = {
         accept: RetrievalOptions(**how).adjust({"accept": accept}).matches(answer) for accept in get_args(Accept)
     }
-    assert handed_on == {accept: answer.matches if accept in wanted else [] for accept in get_args(Accept)}
+    assert handed_on == {accept: answer.matches if accept in expected else [] for accept in get_args(Accept)}
     assert RetrievalOptions().accept == "several"
 
 

@@ -40,9 +40,9 @@ def test_each_choice_is_the_best_that_the_formula_leaves(seed, n, k, relevance):
     chosen = select_by_mmr(query, list(keys), k, relevance)
     assert len(chosen) == len(set(chosen)) == min(k, n)
     score = plainly(query, keys, k, relevance)
-    for many, place in enumerate(chosen):
+    for many, position in enumerate(chosen):
         left = set(range(n)) - set(chosen[:many])
-        assert score(place, chosen[:many]) == pytest.approx(max(score(item, chosen[:many]) for item in left))
+        assert score(position, chosen[:many]) == pytest.approx(max(score(item, chosen[:many]) for item in left))
 
 
 def test_with_relevance_alone_they_are_in_the_order_of_similarity():
