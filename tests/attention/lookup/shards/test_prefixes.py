@@ -102,8 +102,8 @@ def test_parts_are_the_small_blocks_first_and_kept_with_the_view():
     view, _ = blocks(1, "dot", sizes=(600, 150, 900, 40, 700, 300))
     first, second = view_prefixes(view)
     assert view_prefixes(view) == (first, second)
-    assert first.places == (1, 3)
-    assert set(first.places) < set(second.places)
+    assert first.segments == (1, 3)
+    assert set(first.segments) < set(second.segments)
     assert second.view.n + second.rest.n == view.n
     assert second.view.n <= view.n / 2
 
