@@ -212,7 +212,7 @@ class MetadataCache:
         if not n:
             return None
         if self._sample is None or abs(self._sample[0] - n) > SAMPLE_DRIFT * self._sample[0]:
-            answers = hosts.every(({"call": "sample", "stride": max(1, n // SAMPLE_ROWS)}, {}))
+            answers = hosts.ask_all(({"call": "sample", "stride": max(1, n // SAMPLE_ROWS)}, {}))
             self._sample = n, SampleKeys(similarity, np.concatenate([arrays["keys"] for _, arrays in answers]))
         return self._sample[1]
 
@@ -268,11 +268,11 @@ class RoutedShards:
             [max(first_row + SHARD_ROWS, statistics[first_row].end) for first_row in self._first_rows.tolist()]
         )
 
-    def every(self, message: Message) -> Sequence[Message]:
+    def ask_all(self, message: Message) -> Sequence[Message]:
         """Send one message about all rows."""
         return [answer for _, answer in self._router.ask(self._version, self._first_rows.tolist(), lambda _: message)]
 
-    def those(self, numbers: I64, message: Callable[[Index], Message]) -> Sequence[tuple[Index, Message]]:
+    def ask_about(self, numbers: I64, message: Callable[[Index], Message]) -> Sequence[tuple[Index, Message]]:
         """Send messages about rows or documents, chosen by their numbers."""
         if not len(numbers):
             return []

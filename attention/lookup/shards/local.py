@@ -83,9 +83,8 @@ class LocalShard(StoredRows, SimilarityShard):
         heavy_counts = raw.heavy_counts
         if request.temperatures is None:  # more exact rows improve no temperature much
             heavy_counts = np.minimum(heavy_counts, MAX_HISTOGRAM_LOOKUPS)
-        known_starts, positions, query_indices = candidates.first_rows(
-            candidates.initial_counts(heavy_counts, request.most)
-        )
+        counts = candidates.initial_counts(heavy_counts, request.most)
+        known_starts, positions, query_indices = candidates.first_rows(counts)
         return ScanResult(
             documents=self.documents,
             keys=self.keys,

@@ -1,6 +1,6 @@
-"""Rows that others hold, as a `Shard`: one message to each of them is a scan, and a second one what that left open.
+"""A shard of rows in other processes: one message to each host scans its rows, a second one looks up more of them.
 
-A place is a row's number: whoever holds a row finds it by that, so any message may go to any copy of it.
+A place is the row's number. Every replica finds a row by its number, so a message may go to any replica.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -28,18 +29,20 @@ from attention.lookup.shards.stored import TILE_ROWS
 from attention.shared_memory import Array
 
 LOOKUP_FACTOR = 4
-"""A holder looks up as many rows as if those that it only scans might weigh so many times less: what all of them weigh
-decides, which it cannot know, and a row that is missing then costs a second message."""
+"""A host looks up as many rows as if its limit for rows that are only scanned were this many times smaller.
+
+The weight of all hosts' rows decides, which no host knows, and a row that was not looked up costs a second message.
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class HostBlend:
-    """The values of the rows that one holder listed, as it weighed them; see `listed_blends`.
+    """The weighted sums of the values of the rows that one host listed, by the weights that it computed.
 
     Attributes:
         starts, places: of each query's rows, int64[q + 1] and int64[m], the places ascending.
-        weights: float64[m], relative to that of the query's best row there, which has 1.
-        logits: float64[m], the logarithms of these.
+        weights: float64[m], relative to that of the query's best row of this host, which has 1.
+        logits: float64[m], the logarithms of the weights.
         sums: float64[q, d_v], Σ weight·value.
     """
 
@@ -51,7 +54,7 @@ class HostBlend:
 
 
 class RemoteShard(SimilarityShard):
-    """The rows of an `RemoteView` that a mask lets through.
+    """The rows of a `RemoteView` that a mask lets through.
 
     Attributes:
         facts, method, in_logits, documents, keys, beyond_memory: see `Shard`.
@@ -91,7 +94,7 @@ class RemoteShard(SimilarityShard):
         return DocumentGrouping(self._owners) if self.facts.several else None
 
     def read_biases(self, questions: Sequence[Question]) -> list[F64 | None]:
-        """See `Shard`; None, for a bias is made of a view whose rows are here."""
+        """See `Shard`; None, because a bias needs a view with rows in this process."""
         return [None] * len(questions)
 
     def read_similarities(self, questions: Sequence[Question], biases: Sequence[F64 | None]) -> F64:
@@ -99,7 +102,7 @@ class RemoteShard(SimilarityShard):
         if not self.keys:
             return np.empty((len(questions), 0))
         vectors = np.array([question.vector for question in questions])
-        replies = [arrays for _, arrays in self._every("rows", {}, {"vectors": vectors})]
+        replies = [arrays for _, arrays in self._ask_all("rows", {}, {"vectors": vectors})]
         self._numbers, self._owners = (
             np.concatenate([arrays[name] for arrays in replies]) for name in ("numbers", "owners")
         )
@@ -112,7 +115,7 @@ class RemoteShard(SimilarityShard):
     def weighted_sums(self, weights: F64) -> F64:
         """See `Shard`."""
         total = np.zeros((len(weights), self._view.value_dimension or 0))
-        for _, _, arrays in self._those("sums", self._numbers, lambda at: {"weights": weights[:, at]}):
+        for _, arrays in self._ask_about("sums", self._numbers, lambda positions: {"weights": weights[:, positions]}):
             total += arrays["outputs"]
         return total
 
@@ -121,31 +124,35 @@ class RemoteShard(SimilarityShard):
         return not self._view.coded or fits_float32(self.facts, query)
 
     def gather(self, request: ScanRequest) -> ScanResult:
-        """What all holders gathered, each of its own rows, of which it looks up some more than it would for itself."""
-        said, arrays = split_record(replace(request, little=request.little / LOOKUP_FACTOR))
-        own = {name: getattr(self.facts, name) for name in ("n", "documents", "key_norm")}
-        said |= {"ks": list(map(int, request.ks)), "all": own}
-        answers = self._every("gather", said, {**arrays, "thresholds": self._thresholds(request)})
-        there = [each for each in answers if each[0]["keys"]]
-        found = [join_result(*each) for each in there]
-        looked_up = partial(self.similarities_at, request.vectors)
-        gathered = merge_results(found, request, self.documents, self.keys, looked_up)
+        """See `Shard`; each host looks up somewhat more rows than it would as the only one."""
+        fields, arrays = self._message(replace(request, little=request.little / LOOKUP_FACTOR))
+        replies = self._ask_all("gather", fields, {**arrays, "thresholds": self._thresholds(request)})
+        replies = [reply for reply in replies if reply[0]["keys"]]
+        results = [join_result(*reply) for reply in replies]
+        compute_similarities = partial(self.similarities_at, request.vectors)
+        merged = merge_results(results, request, self.documents, self.keys, compute_similarities)
         if request.outputs and request.temperatures is not None:
-            warmth, blends = request.temperatures, [arrays["listed blends"] for _, arrays in there]
-            self._host_blends = [_host_blend(*each, warmth) for each in zip(found, blends, strict=True)]
-        return gathered
+            self._host_blends = [
+                _host_blend(result, arrays["listed blends"], request.temperatures)
+                for result, (_, arrays) in zip(results, replies, strict=True)
+            ]
+        return merged
 
     def _thresholds(self, request: ScanRequest) -> F32:
-        """float32[q], where lists open: by the sample that is here, or one of those that pass."""
+        """Return float32[q], the thresholds at which lists open, from the local sample or from samples of the hosts."""
         listed, sample = MERGED_LIST_FACTOR * request.listed, self._view.sample
         if self._mask is None and sample is not None:
             return sample.thresholds(request.vectors, self.keys, listed)
         sampling = ThresholdSample.of(1 if self._mask is None else self._mask.stride, self.facts.n, listed)
-        said, arrays = split_record(request)
-        said |= {"ks": list(map(int, request.ks)), "stride": sampling.stride, "count": sampling.count}
-        own = {name: getattr(self.facts, name) for name in ("n", "documents", "key_norm")}
-        found = self._every("sampled", {**said, "all": own}, arrays)
-        return merge_thresholds([(best["best"], said["seen"]) for said, best in found], sampling.count)
+        fields, arrays = self._message(request)
+        replies = self._ask_all("sampled", {**fields, "stride": sampling.stride, "count": sampling.count}, arrays)
+        return merge_thresholds([(arrays["best"], fields["seen"]) for fields, arrays in replies], sampling.count)
+
+    def _message(self, request: ScanRequest) -> Message:
+        """Return the fields and arrays of a request, with the statistics of all rows."""
+        fields, arrays = split_record(request)
+        statistics = {name: getattr(self.facts, name) for name in ("n", "documents", "key_norm")}
+        return {**fields, "ks": list(map(int, request.ks)), "all": statistics}, arrays
 
     @property
     def value_residuals(self) -> Residuals:
@@ -158,29 +165,31 @@ class RemoteShard(SimilarityShard):
 
     def similarities_at(self, vectors: F64, places: I64, queries: I64) -> F64:
         """See `Shard`."""
-        asked, whose = np.unique(queries, return_inverse=True)
-        found = np.empty(len(places))
-        for at, _, arrays in self._those(
-            "similarities", places, lambda at: {"vectors": vectors[asked], "queries": whose[at]}
-        ):
-            found[at] = arrays["similarities"]
-        return found
+        used, query_indices = np.unique(queries, return_inverse=True)
+        similarities = np.empty(len(places))
+
+        def arrays_for(positions: Index) -> dict[str, Array]:
+            return {"vectors": vectors[used], "queries": query_indices[positions]}
+
+        for positions, arrays in self._ask_about("similarities", places, arrays_for):
+            similarities[positions] = arrays["similarities"]
+        return similarities
 
     def add_values(self, places: I64, queries: I64, weights: F64, outputs: F64) -> None:
-        """See `Shard`. What holders have summed is taken; the values of what they weighed otherwise are asked for."""
-        left = weights.copy()
-        for blended in self._host_blends:
-            _add_known(blended, places, queries, left, outputs)
-        rest = np.flatnonzero(left)
+        """See `Shard`; uses the sums of the hosts if they agree, and asks for the values of all other rows."""
+        remaining = weights.copy()
+        for host_blend in self._host_blends:
+            _add_host_blend(host_blend, places, queries, remaining, outputs)
+        rest = np.flatnonzero(remaining)
         if not len(rest):
             return
-        asked, whose = np.unique(queries[rest], return_inverse=True)
+        used, query_indices = np.unique(queries[rest], return_inverse=True)
 
-        def message(at: Index) -> dict[str, Array]:
-            return {"weights": left[rest[at]], "queries": whose[at]}
+        def arrays_for(positions: Index) -> dict[str, Array]:
+            return {"weights": remaining[rest[positions]], "queries": query_indices[positions]}
 
-        for _, _, arrays in self._those("values", places[rest], message, queries=len(asked)):
-            outputs[asked] += arrays["outputs"]
+        for _, arrays in self._ask_about("values", places[rest], arrays_for, queries=len(used)):
+            outputs[used] += arrays["outputs"]
 
     def numbers(self, places: Index) -> I64:
         """See `Shard`: a place is a number."""
@@ -196,96 +205,97 @@ class RemoteShard(SimilarityShard):
             return self.numbers(places)
         if places is self._numbers:
             return self._owners
-        found = np.empty(len(places), dtype=np.int64)
-        for at, _, arrays in self._those("owners", self.numbers(places), lambda at: {}):
-            found[at] = arrays["owners"]
-        return found
+        owners = np.empty(len(places), dtype=np.int64)
+        for positions, arrays in self._ask_about("owners", self.numbers(places), _no_arrays):
+            owners[positions] = arrays["owners"]
+        return owners
 
     def key_counts(self, documents: I64) -> I64:
         """See `Shard`."""
         counts = np.zeros(len(documents), dtype=np.int64)
-        for at, _, arrays in self._those("key counts", documents, lambda at: {}):
-            counts[at] = arrays["counts"]
+        for positions, arrays in self._ask_about("key counts", documents, _no_arrays):
+            counts[positions] = arrays["counts"]
         return counts
 
     def rows_of(self, documents: I64) -> I64:
         """See `Shard`; they ascend."""
-        found = [arrays["numbers"] for _, _, arrays in self._those("rows of", documents, lambda at: {})]
-        return np.sort(np.concatenate(found))
+        numbers = [arrays["numbers"] for _, arrays in self._ask_about("rows of", documents, _no_arrays)]
+        return np.sort(np.concatenate(numbers))
 
     def alike(self, places: Index) -> bool:
-        """See `Shard`."""
-        return alike(self._view, self.numbers(places))
+        """See `Shard`; the hosts' digests are compared."""
+        numbers = self.numbers(places)
+        fields = {"call": "digest", "condition": None}
+        replies = self._hosts.ask_about(numbers, lambda positions: (fields, {"numbers": numbers[positions]}))
+        digests = {reply["digest"] for _, (reply, _) in replies}
+        return None not in digests and len(digests) < 2
 
-    def _every(self, call: str, said: Mapping[str, Any], arrays: Mapping[str, Array]) -> Sequence[Message]:
-        return self._hosts.every(({"call": call, "condition": condition_of(self._mask), **said}, arrays))
+    def _ask_all(self, call: str, fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> Sequence[Message]:
+        return self._hosts.ask_all(({"call": call, "condition": condition_of(self._mask), **fields}, arrays))
 
-    def _those(
-        self, call: str, numbers: I64, arrays: Callable[[Index], Mapping[str, Array]], **said: Any
-    ) -> list[tuple[Index, Mapping[str, Any], Mapping[str, Array]]]:
-        opening = {"call": call, "condition": condition_of(self._mask), **said}
+    def _ask_about(
+        self, call: str, numbers: I64, arrays_for: Callable[[Index], Mapping[str, Array]], **more_fields: Any
+    ) -> list[tuple[Index, Mapping[str, Array]]]:
+        """Ask each host about its rows, and return for each the positions among `numbers` and the arrays of the reply.
 
-        def message(at: Index) -> Message:
-            return opening, {**arrays(at), "numbers": numbers[at]}
+        Args:
+            arrays_for: returns what a message has besides the numbers at some positions.
+        """
+        fields = {"call": call, "condition": condition_of(self._mask), **more_fields}
 
-        return [(at, *answer) for at, answer in self._hosts.those(numbers, message)]
+        def message(positions: Index) -> Message:
+            return fields, {**arrays_for(positions), "numbers": numbers[positions]}
 
-
-def alike(view: RemoteView, numbers: I64) -> bool:
-    """Whether the rows with these numbers hold copies of one key: each holder tells a digest of its own."""
-    answers = view.hosts.those(numbers, lambda at: ({"call": "digest", "condition": None}, {"numbers": numbers[at]}))
-    digests = {said["digest"] for _, (said, _) in answers}
-    return None not in digests and len(digests) < 2
+        return [(positions, arrays) for positions, (_, arrays) in self._hosts.ask_about(numbers, message)]
 
 
-def relative_weights(gathered: ScanResult, temperatures: F64) -> tuple[F64, F64]:
-    """(weights, logits) float64[m] each: exp((s − best)/T) and its logarithm, best among the query's candidates."""
-    similarities, counts = candidate_similarities(gathered), np.diff(gathered.starts)
-    warmth = np.maximum(temperatures, 1e-30)
-    best = np.array(
-        [
-            similarities[first:last].max(initial=-np.inf)
-            for first, last in zip(gathered.starts[:-1].tolist(), gathered.starts[1:].tolist(), strict=True)
-        ]
-    )
-    logits = (similarities - np.repeat(best, counts)) / np.repeat(warmth, counts)
+def _no_arrays(positions: Index) -> Mapping[str, Array]:
+    return {}
+
+
+def relative_weights(result: ScanResult, temperatures: F64) -> tuple[F64, F64]:
+    """Return the weights float64[m] of the candidates, relative to the best of each query, and their logarithms."""
+    similarities, counts = candidate_similarities(result), np.diff(result.starts)
+    divisors = np.maximum(temperatures, 1e-30)
+    best = np.array([similarities[first:last].max(initial=-np.inf) for first, last in pairwise(result.starts.tolist())])
+    logits = (similarities - np.repeat(best, counts)) / np.repeat(divisors, counts)
     return np.exp(np.maximum(logits, -745.0)), logits
 
 
-def _host_blend(gathered: ScanResult, sums: F64, temperatures: F64) -> HostBlend:
-    weights, logits = relative_weights(gathered, temperatures)
-    places = gathered.places.copy()
-    for first, last in zip(gathered.starts[:-1].tolist(), gathered.starts[1:].tolist(), strict=True):
+def _host_blend(result: ScanResult, sums: F64, temperatures: F64) -> HostBlend:
+    weights, logits = relative_weights(result, temperatures)
+    places = result.places.copy()
+    for first, last in pairwise(result.starts.tolist()):
         order = np.argsort(places[first:last])
         for array in (places, weights, logits):
             array[first:last] = array[first:last][order]
-    return HostBlend(gathered.starts, places, weights, logits, sums)
+    return HostBlend(result.starts, places, weights, logits, sums)
 
 
-def _add_known(blended: HostBlend, places: I64, queries: I64, left: F64, outputs: F64) -> None:
-    """Add the sums that a holder has, as often as its best row weighs; `left` is what that leaves of each weight.
+def _add_host_blend(host_blend: HostBlend, places: I64, queries: I64, remaining: F64, outputs: F64) -> None:
+    """Add the sums of a host, scaled to the weight of its best row, and subtract them from the remaining weights.
 
-    Both sides take exp((s − best)/T), each from its own best: that agrees to a few units in the last place of the
-    logarithm. What is off by more was weighed otherwise. Weights add up to 1, and Σ −w·ln w is at most the logarithm of
-    how many rows there are: so what this moves is less than what summing them is taken to move.
+    Both sides compute exp((s − best)/T), each relative to its own best. So they agree to a few units in the last place
+    of the logarithm, unless they used different similarities. Weights add up to 1, and Σ −w·ln w is at most the
+    logarithm of the number of rows. So the disagreement moves the output by less than the bound on summing it.
     """
     for query in np.unique(queries).tolist():
-        first, last = blended.starts[query : query + 2].tolist()
-        here = np.flatnonzero(queries == query)
-        own = np.searchsorted(blended.places[first:last], places[here])
-        inside = own < last - first
-        inside[inside] = blended.places[first:last][own[inside]] == places[here[inside]]
-        at, own = here[inside], first + own[inside]
-        if not len(at) or len(at) < last - first:  # it listed none, or some that are not meant
+        first, last = host_blend.starts[query : query + 2].tolist()
+        of_query = np.flatnonzero(queries == query)
+        indices = np.searchsorted(host_blend.places[first:last], places[of_query])
+        is_listed = indices < last - first
+        is_listed[is_listed] = host_blend.places[first:last][indices[is_listed]] == places[of_query[is_listed]]
+        positions, indices = of_query[is_listed], first + indices[is_listed]
+        if not len(positions) or len(positions) < last - first:  # the host listed no row, or rows outside of `places`
             continue
-        best = int(blended.weights[own].argmax())
-        scale = float(left[at[best]])
-        expected = scale * blended.weights[own]
-        off = np.abs(left[at] - expected)
+        best = int(host_blend.weights[indices].argmax())
+        scale = float(remaining[positions[best]])
+        expected = scale * host_blend.weights[indices]
+        difference = np.abs(remaining[positions] - expected)
         if not scale > 0:
             continue
-        logits = np.abs(blended.logits[own]) - np.log(min(scale, 1.0))
-        same = off <= 4 * UNIT_ROUNDOFF * (logits + 4) * expected
-        if 2 * np.count_nonzero(same) >= len(at):
-            outputs[query] += scale * blended.sums[query]
-            left[at] = np.where(same, 0.0, left[at] - expected)
+        logits = np.abs(host_blend.logits[indices]) - np.log(min(scale, 1.0))
+        agrees = difference <= 4 * UNIT_ROUNDOFF * (logits + 4) * expected
+        if 2 * np.count_nonzero(agrees) >= len(positions):
+            outputs[query] += scale * host_blend.sums[query]
+            remaining[positions] = np.where(agrees, 0.0, remaining[positions] - expected)

@@ -1,4 +1,4 @@
-"""A view of which no row lies here: others hold them, and are asked by messages."""
+"""A view whose rows are in other processes, which answer messages about them."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from attention.lookup.shards.remote.sample import SampleKeys
 from attention.shared_memory import Array
 
 Message = tuple[Mapping[str, Any], Mapping[str, Array]]
-"""What is said, and arrays, see `messages.packed`."""
+"""JSON fields and arrays, see `wire.to_bytes`."""
 
 
 class ShardHosts(Protocol):
-    """Who hold the rows of one view. A row is known by its number, and there is one who answers for it."""
+    """The processes that hold the rows of one view. A row is addressed by its number, and has one host."""
 
-    def every(self, message: Message) -> Sequence[Message]:
-        """Ask about all rows: what each answers of its own."""
+    def ask_all(self, message: Message) -> Sequence[Message]:
+        """Send one message to all hosts, each about its own rows, and return their replies."""
 
-    def those(self, numbers: I64, message: Callable[[Index], Message]) -> Sequence[tuple[Index, Message]]:
-        """Ask about some rows, or documents, each of whoever holds it.
+    def ask_about(self, numbers: I64, message: Callable[[Index], Message]) -> Sequence[tuple[Index, Message]]:
+        """Send messages about some rows or documents to their hosts.
 
         Args:
-            numbers: int64[m], in any order.
-            message: what one is asked of those at these places among the numbers, ascending.
+            numbers: int64[m], of the rows or documents, in any order.
+            message: returns the message about the numbers at these positions, which ascend.
 
         Returns:
-            Of each that was asked, the places and the answer.
+            For each host that was asked, the positions of its numbers and its reply.
         """
 
 
@@ -58,12 +58,12 @@ class RemoteView:
 
     @property
     def n(self) -> int:
-        """How many rows live."""
+        """The number of live rows."""
         return self.facts.n
 
     @property
     def documents(self) -> int:
-        """How many documents live."""
+        """The number of live documents."""
         return self.facts.documents
 
     @property
@@ -78,12 +78,12 @@ class RemoteView:
 
     @cached_property
     def value_residuals(self) -> Residuals:
-        """What codes leave out of the values of all rows."""
+        """The residuals of the values of all rows."""
         return residuals_of(self, None)
 
     def where(self, condition: str) -> RemoteMask:
         """Return the mask of the documents that pass a condition, as the hosts understand it."""
-        counts = [reply for reply, _ in self.hosts.every(({"call": "counts", "condition": condition}, {}))]
+        counts = [reply for reply, _ in self.hosts.ask_all(({"call": "counts", "condition": condition}, {}))]
         n, scanned, documents = (sum(reply[name] for reply in counts) for name in ("n", "scanned", "documents"))
         stride = max((reply["stride"] for reply in counts), default=1)
         return RemoteMask(self, condition, n, scanned, documents, stride)
@@ -109,7 +109,7 @@ class RemoteMask:
 
     @cached_property
     def value_residuals(self) -> Residuals:
-        """What codes leave out of the values of the rows that pass."""
+        """The residuals of the values of the rows that pass."""
         return residuals_of(self.view, self)
 
 
@@ -119,14 +119,17 @@ def condition_of(mask: RemoteMask | None) -> str | None:
 
 
 def residuals_of(view: RemoteView, mask: RemoteMask | None, numbers: I64 | None = None) -> Residuals:
-    """Return what codes leave out of the values of all rows that pass, or of those with these numbers int64[m]."""
+    """Return the residuals of the values of all rows that pass, or of those with these numbers int64[m]."""
     total = Residuals(0, np.zeros(view.value_dimension or 0))
-    head = {"condition": condition_of(mask)}
+    condition = condition_of(mask)
     if numbers is None:
-        replies = view.hosts.every(({"call": "residuals", **head}, {}))
+        replies = view.hosts.ask_all(({"call": "residuals", "condition": condition}, {}))
     else:
-        call = {"call": "residuals at", **head}
-        replies = [reply for _, reply in view.hosts.those(numbers, lambda at: (call, {"numbers": numbers[at]}))]
-    for reply, arrays in replies:
-        total += Residuals(reply["count"], arrays["total"])
+        call = {"call": "residuals at", "condition": condition}
+        replies = [
+            reply
+            for _, reply in view.hosts.ask_about(numbers, lambda positions: (call, {"numbers": numbers[positions]}))
+        ]
+    for fields, arrays in replies:
+        total += Residuals(fields["count"], arrays["total"])
     return total

@@ -1,12 +1,12 @@
-"""Records as they travel: plain arrays in as few bytes as hold their numbers, and what JSON holds."""
+"""Messages between processes: JSON fields and plain arrays, each array in as few bytes as hold its numbers."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,41 +19,44 @@ from attention.lookup.shards.scan_result import ScanRequest, ScanResult
 from attention.shared_memory import Array
 
 Record = TypeVar("Record", ScanRequest, ScanResult)
+OwnMessage = tuple[dict[str, Any], dict[str, Array]]
+"""JSON fields and arrays, which the receiver may change."""
 
 _HEAD = struct.Struct("<I")
-_QUICK = 1
-"""How hard a head is pressed: names of arrays and numbers, about half of which that takes away."""
+_COMPRESSION_LEVEL = 1
+"""The level at which zlib compresses a head, names of arrays and numbers, to about half of its size."""
 
 
-def to_bytes(said: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
-    """One message: the length of its head, the head, and the arrays behind it; nothing in it can be run.
+def to_bytes(fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
+    """Encode one message: the length of its head, the head, and the arrays. Nothing in it can be executed.
 
-    float64 that float32 holds, and int64 that lie close together, take half of their bytes.
+    float64 that float32 holds, and int64 within a small range, take half of their bytes or less.
     """
     sections, pieces = dict[str, tuple[str, tuple[int, ...], str, int]](), list[bytes]()
     for name, array in arrays.items():
-        narrow, least = _narrowed(array)
-        sections[name] = (array.dtype.str, array.shape, narrow.dtype.str, least)
+        narrow, offset = _narrow(array)
+        sections[name] = (array.dtype.str, array.shape, narrow.dtype.str, offset)
         pieces.append(narrow.tobytes())
-    head = zlib.compress(json.dumps([said, sections], separators=(",", ":")).encode(), _QUICK)
+    json_head = json.dumps([fields, sections], separators=(",", ":"))
+    head = zlib.compress(json_head.encode(), _COMPRESSION_LEVEL)
     return b"".join([_HEAD.pack(len(head)), head, *pieces])
 
 
-def of_bytes(message: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
-    """What was said, and the arrays as they were."""
+def of_bytes(message: bytes) -> OwnMessage:
+    """Decode the fields and arrays of a message."""
     start = _HEAD.size + _HEAD.unpack_from(message)[0]
-    said, sections = json.loads(zlib.decompress(message[_HEAD.size : start]))
+    fields, sections = json.loads(zlib.decompress(message[_HEAD.size : start]))
     arrays = dict[str, Array]()
-    for name, (dtype, shape, stored, least) in sections.items():
-        found = np.frombuffer(message, stored, int(np.prod(shape, dtype=np.int64)), start)
-        start += found.nbytes
-        wide = found.astype(dtype).reshape(shape)  # a copy, which is aligned
-        arrays[name] = wide + least if least else wide
-    return said, arrays
+    for name, (dtype, shape, stored_dtype, offset) in sections.items():
+        stored = np.frombuffer(message, stored_dtype, int(np.prod(shape, dtype=np.int64)), start)
+        start += stored.nbytes
+        wide = stored.astype(dtype).reshape(shape)  # a copy, which is aligned
+        arrays[name] = wide + offset if offset else wide
+    return fields, arrays
 
 
-def _narrowed(array: Array) -> tuple[Array, int]:
-    """The array in as few bytes as hold it, and what is to be added to each number."""
+def _narrow(array: Array) -> tuple[Array, int]:
+    """Return the array in as few bytes as hold it, and the offset to add to each number."""
     if array.dtype == np.float64 and array.size:
         with np.errstate(over="ignore"):
             half = array.astype(np.float32)
@@ -66,78 +69,76 @@ def _narrowed(array: Array) -> tuple[Array, int]:
     return array, 0
 
 
-def split_record(record: ScanRequest | ScanResult) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Split a record into what JSON holds and its arrays."""
-    named = {each.name: getattr(record, each.name) for each in fields(record)}
-    arrays = {name: value for name, value in named.items() if isinstance(value, np.ndarray)}
-    return {name: value for name, value in named.items() if name not in arrays}, arrays
+def split_record(record: ScanRequest | ScanResult) -> OwnMessage:
+    """Split a record into JSON fields and arrays."""
+    values = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+    arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+    return {name: value for name, value in values.items() if name not in arrays}, arrays
 
 
-def join_record(kind: type[Record], said: Mapping[str, Any], arrays: Mapping[str, Array]) -> Record:
+def join_record(kind: type[Record], fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> Record:
     """Return the record that `split_record` split."""
-    named: dict[str, Any] = {each.name: arrays.get(each.name, said.get(each.name)) for each in fields(kind)}
-    return kind(**named)
+    values: dict[str, Any] = {
+        field.name: arrays.get(field.name, fields.get(field.name)) for field in dataclasses.fields(kind)
+    }
+    return kind(**values)
 
 
-def split_result(found: ScanResult) -> tuple[dict[str, Any], dict[str, Array]]:
-    """What one gathered; what candidates were scanned at is told of those only that were not looked up."""
-    said, arrays = split_record(found)
-    arrays["similarities"] = np.delete(found.similarities, _known(found.starts, found.known_starts))
-    return said, arrays
+def split_result(result: ScanResult) -> OwnMessage:
+    """Split a scan's result; of candidates that were looked up, only the exact similarity is sent."""
+    fields, arrays = split_record(result)
+    arrays["similarities"] = np.delete(result.similarities, _exact_positions(result.starts, result.known_starts))
+    return fields, arrays
 
 
-def join_result(said: Mapping[str, Any], arrays: Mapping[str, Array]) -> ScanResult:
-    """What `split_result` gave, with similarities that were looked up in the place of scanned ones."""
-    known = np.zeros(len(arrays["places"]), dtype=np.bool_)
-    known[_known(arrays["starts"], arrays["known_starts"])] = True
-    similarities = np.empty(len(known))
-    similarities[known], similarities[~known] = arrays["known"], arrays["similarities"]
-    return join_record(ScanResult, said, {**arrays, "similarities": similarities})
+def join_result(fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> ScanResult:
+    """Return the result that `split_result` split, with exact similarities in place of scanned ones."""
+    is_exact = np.zeros(len(arrays["places"]), dtype=np.bool_)
+    is_exact[_exact_positions(arrays["starts"], arrays["known_starts"])] = True
+    similarities = np.empty(len(is_exact))
+    similarities[is_exact], similarities[~is_exact] = arrays["known"], arrays["similarities"]
+    return join_record(ScanResult, fields, {**arrays, "similarities": similarities})
 
 
-def _known(starts: I64, known_starts: I64) -> Index:
-    """Where the first candidates of each query stand among all, those that were looked up."""
+def _exact_positions(starts: I64, known_starts: I64) -> Index:
+    """Return the positions of all candidates that were looked up, the first ones of each query."""
     return expand_ranges(starts[:-1], starts[:-1] + np.diff(known_starts))
 
 
-def split_statistics(each: BlockStatistics) -> tuple[dict[str, Any], dict[str, Array]]:
-    """The facts of some rows, for those who hold none."""
+def split_statistics(statistics: BlockStatistics) -> OwnMessage:
+    """Split the statistics of rows, for a process without these rows."""
     plain = ("similarity", "n", "documents", "most_keys", "value_dimension", "key_norm", "value_norm", "blocks")
-    said = {name: getattr(each, name) for name in plain}
-    arrays: dict[str, Array] = {"longest": each.longest}
-    if (spread := each.value_spread) is not None:
-        named = {part.name: getattr(spread, part.name) for part in fields(spread)}
-        residuals = named.pop("residuals")
-        arrays |= {"mean": named.pop("mean"), "residuals": residuals.total}
-        said["spread"] = {**named, "residual_count": residuals.count}
-    return said, arrays
+    fields = {name: getattr(statistics, name) for name in plain}
+    arrays: dict[str, Array] = {"longest": statistics.longest}
+    if (spread := statistics.value_spread) is not None:
+        values = {field.name: getattr(spread, field.name) for field in dataclasses.fields(spread)}
+        residuals = values.pop("residuals")
+        arrays |= {"mean": values.pop("mean"), "residuals": residuals.total}
+        fields["spread"] = {**values, "residual_count": residuals.count}
+    return fields, arrays
 
 
-def join_statistics(said: Mapping[str, Any], arrays: Mapping[str, Array]) -> BlockStatistics:
-    """What `split_statistics` gave."""
-    fields_left = dict(said)
-    spread = fields_left.pop("spread", None)
+def join_statistics(fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> BlockStatistics:
+    """Return the statistics that `split_statistics` split."""
+    plain = dict(fields)
+    spread = plain.pop("spread", None)
     spreads: tuple[Spread, ...] = ()
     if spread is not None:
         residuals = Residuals(spread.pop("residual_count"), arrays["residuals"])
         spreads = (Spread(**spread, mean=arrays["mean"], residuals=residuals),)
-    return BlockStatistics(**fields_left, longest=arrays["longest"], value_spreads=spreads)
+    return BlockStatistics(**plain, longest=arrays["longest"], value_spreads=spreads)
 
 
-def pack_messages(
-    records: Sequence[tuple[dict[str, Any], dict[str, Array]]],
-) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Some messages as one."""
-    arrays = {f"{index} {name}": array for index, (_, own) in enumerate(records) for name, array in own.items()}
-    return {"each": [said for said, _ in records]}, arrays
+def pack_messages(messages: Sequence[OwnMessage]) -> OwnMessage:
+    """Pack several messages into one."""
+    packed = {f"{index} {name}": array for index, (_, arrays) in enumerate(messages) for name, array in arrays.items()}
+    return {"each": [fields for fields, _ in messages]}, packed
 
 
-def unpack_messages(
-    said: Mapping[str, Any], arrays: Mapping[str, Array]
-) -> list[tuple[dict[str, Any], dict[str, Array]]]:
-    """What `pack_messages` gave."""
-    found = [(dict(own), dict[str, Array]()) for own in said["each"]]
-    for name, array in arrays.items():
-        index, _, own_name = name.partition(" ")
-        found[int(index)][1][own_name] = array
-    return found
+def unpack_messages(fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> list[OwnMessage]:
+    """Return the messages that `pack_messages` packed."""
+    messages = [(dict(own_fields), dict[str, Array]()) for own_fields in fields["each"]]
+    for packed_name, array in arrays.items():
+        index, _, name = packed_name.partition(" ")
+        messages[int(index)][1][name] = array
+    return messages

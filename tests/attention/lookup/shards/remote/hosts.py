@@ -45,10 +45,10 @@ class InHand:
     def __init__(self, holders):
         self.holders = holders
 
-    def every(self, message):
+    def ask_all(self, message):
         return [of_bytes(holder.answer(to_bytes(*message))) for holder in self.holders]
 
-    def those(self, numbers, message):
+    def ask_about(self, numbers, message):
         found = []
         for holder in self.holders:
             at = np.flatnonzero(np.isin(numbers, holder.numbers))
@@ -77,12 +77,12 @@ def afar(views, *, sampled):
     hands = InHand(holders)
     told = [
         (join_statistics(said["facts"], arrays), said)
-        for reply in hands.every(({"call": "facts"}, {}))
+        for reply in hands.ask_all(({"call": "facts"}, {}))
         for said, arrays in unpack_messages(*reply)
     ]
     first = views[0]
     facts = BlockStatistics.merge(first.similarity, first.value_dimension, [facts for facts, _ in told])
-    keys = [arrays["keys"] for _, arrays in hands.every(({"call": "sample", "stride": 2}, {}))]
+    keys = [arrays["keys"] for _, arrays in hands.ask_all(({"call": "sample", "stride": 2}, {}))]
     return ByNumbers(
         first.similarity,
         first.dimension,
