@@ -115,7 +115,7 @@ def test_while_codes_are_made_some_rows_are_scanned_and_the_others_read(monkeypa
     asked = [Question(query, 0.05, null=0.3) for query in QUERIES]
     part = shard_of(view, asked[0])
     assert isinstance(part, MergedShards)
-    assert [type(each) is UncodedShard for each, _ in part._parts] == [False, True, False][: len(part._parts)]
+    assert [type(shard) is UncodedShard for shard, _ in part._shards] == [False, True, False][: len(part._shards)]
     for found, exact in zip(answers(view, asked), expected, strict=True):
         np.testing.assert_array_equal(found.numbers, exact.numbers)
         np.testing.assert_array_equal(found.similarities, exact.similarities)
