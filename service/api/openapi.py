@@ -89,45 +89,46 @@ def _forms(model: type[Wire], schema: dict[str, Any]) -> Schemas:
 
 
 INTRODUCTION = """A document collection as the memory of an attention layer. A document is a key and a value. A query
-does not fetch the k nearest: it attends over **every** key, and gets weights that sum to one over the whole
-collection, the blended value, and the evidence of how much the collection knew.
+does not fetch the k nearest documents: it attends over **every** key. The result is weights that sum to one over the
+whole collection, the blended value, and the evidence: how well the collection covers the query.
 
 **First steps.** `PUT /v1/collections/library` with `{}`, then
 `PUT /v1/collections/library/documents/qa76` with `{"key": "relational databases", "value": "A first course"}`, then
 `POST /v1/collections/library/attend` with `{"query": "how do databases work?"}`.
 
-**Vectors** are lists of numbers, or `{"base64": "…"}` of little-endian float32 (standard alphabet, padded);
-`"vector_format": "base64"` asks for the same in answers. Numbers are strict: no `true`, no `"3"`, nothing that is not
-finite as float32. A result that is not finite is `null`.
+**Vectors** are lists of numbers, or `{"base64": "…"}` of little-endian float32 (standard alphabet, padded). With
+`"vector_format": "base64"`, answers have this form too. Numbers are strict: no `true`, no `"3"`, and only numbers that
+are finite as float32. A result that is not finite is `null`.
 
-**Weights.** logit = similarity / temperature; the normaliser makes weights of the logits. A low temperature is a
-lookup, a high one an average. The null key is one more key that means "none of these". `"auto"`, `"lenient"` and
-`"strict"` weigh as much as n unrelated documents would together, so `null_similarity` follows the temperature and how
-many documents pass. What is unrelated, the encoder says (`lenient`), the collection's own keys (`strict`), or both
-(`auto`): see `background`. Match weights + `rest_weight` + `null_weight` = 1.
+**Weights.** logit = similarity / temperature; the normaliser turns logits into weights. A low temperature is a lookup,
+a high one an average. The null key is an additional key that means "none of these". With the names `"auto"`,
+`"lenient"` and `"strict"`, it weighs as much as n unrelated documents together. So `null_similarity` depends on the
+temperature and on the number of documents that pass. Unrelated similarities are estimated from the encoder (`lenient`),
+the keys of the collection (`strict`), or both (`auto`): see `background`. The weights of the matches + `rest_weight` +
+`null_weight` = 1.
 
-**Verdict.** `none`: the null key has at least half of all weight. Else `one`: the heaviest document has more than half.
-Else `several`: they share it. It is a rule about weights, no probability.
+**Verdict.** `none`: the null key has at least half of all weight. Otherwise `one`: the heaviest document has more than
+half. Otherwise `several`: they share it. The verdict is a rule about weights, not a probability.
 
 **Filters** compare the `id`, the `key` text or a field of the metadata:
-`{"field": "metadata.year", "operator": ">=", "value": 2000}`, with `== != > >= < <= in "not in" contains`; or join
-conditions: `{"operator": "AND" | "OR" | "NOT", "conditions": [...]}`. A missing field reads as null: `==`, `!=`, `in`
-and `not in` compare it, ordering with it is false. With `"ignore_case": true`, `contains` takes upper and lower case
-for the same.
+`{"field": "metadata.year", "operator": ">=", "value": 2000}`, with `== != > >= < <= in "not in" contains`. Or they join
+conditions: `{"operator": "AND" | "OR" | "NOT", "conditions": [...]}`. A missing field counts as null: `==`, `!=`, `in`
+and `not in` compare it, and an order with it is false. With `"ignore_case": true`, `contains` ignores case.
 
-**Errors** are `application/problem+json` (RFC 9457): `code` for programs, `detail` for people, and with a 422 `errors`,
-each with a JSON pointer into the body. OpenAI's calls answer errors in OpenAI's shape.
+**Errors** are `application/problem+json` (RFC 9457): `code` for programs, `detail` for people. A 422 has `errors`, each
+with a JSON pointer into the body. OpenAI's calls answer errors in OpenAI's format.
 
-**Keys.** Where the service asks for one, send `Authorization: Bearer <key>` or `X-API-Key: <key>`. A read-only key may
-ask everything and change nothing. Without keys the service answers this machine only, unless it was set to be open.
-A request without a valid key is answered under an address or a name of the service only, so that no web page elsewhere
-can make the request through a name of its own: `SOFTKV_ALLOWED_HOSTS` names others. With a key any `Host` will do.
+**Keys.** If the service needs a key, send `Authorization: Bearer <key>` or `X-API-Key: <key>`. A read-only key allows
+every question and no change. Without keys, the service answers only callers on this machine, unless it is configured to
+be open. A request without a valid key is answered only under an address or a name of the service. So a foreign web page
+cannot reach it under a name of its own. `SOFTKV_ALLOWED_HOSTS` adds names. With a valid key, any `Host` is accepted.
 
-**Null** is sent only where a field's type has it, and says something there; what is to be left out is left out. In an
-answer, a field that was not asked for is absent.
+**Null** is sent only in fields whose type includes it, where it has a meaning. Leave a field out to use its default. In
+an answer, a field that was not requested is absent.
 
-**Limits**, unless set otherwise: 32 MiB in a body (a stream of NDJSON has no limit, its lines do), 10,000 documents and
-64 queries in a request; `GET /v1` says them all. Every answer carries `X-Request-ID`: the one sent, or a new one."""
+**Limits**, unless configured otherwise: 32 MiB in a body, or in a line of an NDJSON stream; 10,000 documents and 64
+queries in a request. `GET /v1` lists all limits. Every answer has an `X-Request-ID`: that of the request, or a new
+one."""
 
 TAGS = [
     {"name": "service", "description": "The service itself and its limits."},

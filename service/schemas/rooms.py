@@ -179,5 +179,5 @@ class RoomQuestion(Wire):
     temperature: Temperature | None = Field(
         None, description="The requested temperature; absent before the answer if the request had none."
     )
-    guesses: int = Field(description="The number of guesses. Only the answer tells which rows were guessed.")
+    guesses: int = Field(description="The number of guesses. Only the answer shows which rows were guessed.")
     answer: RoomAnswer | None = Field(None, description="The answer; absent until it is shown.")

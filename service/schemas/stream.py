@@ -30,7 +30,7 @@ class UploadBatch(Wire):
 
 
 class UploadEnd(Wire):
-    """The last line: how the upload ended."""
+    """The last line of an upload: whether it is complete, and its totals."""
 
     done: bool = Field(description="Whether the whole body has been read; if not, `problem` says why.")
     upserted: int = Field(description="The number of documents written in all.")
@@ -52,7 +52,7 @@ class EncodedText(Wire):
 
 
 class EncodeEnd(Wire):
-    """The last line: how the encoding ended."""
+    """The last line of an encoding: whether it is complete, and its total."""
 
     done: bool = Field(description="Whether every text has its line; if not, `problem` says why.")
     model: str

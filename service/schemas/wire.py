@@ -31,7 +31,7 @@ from attention import SMALLEST_TEMPERATURE
 
 
 class NullHasMeaning:
-    """Marks a field in which null has a meaning of its own, other than a field left out."""
+    """The annotation of a field in which null has a meaning of its own, unlike a field left out."""
 
 
 Kind = TypeVar("Kind")
@@ -167,7 +167,7 @@ class Problem(JSONObject):
 
 
 class DocumentedAs:
-    """Marks a field whose JSON schema is that of another type, whatever validates the field."""
+    """The annotation of a field whose JSON schema is that of another type, whatever validates the field."""
 
     def __init__(self, documented: Any) -> None:
         self._documented = documented
@@ -178,7 +178,7 @@ class DocumentedAs:
 
 
 class Distinct:
-    """Marks a union in which every value matches exactly one kind: its JSON schema uses oneOf."""
+    """The annotation of a union in which each value matches exactly one kind: its JSON schema uses oneOf."""
 
     def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Return the JSON schema of the union, with oneOf in place of pydantic's anyOf."""

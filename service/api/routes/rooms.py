@@ -276,9 +276,9 @@ async def put_guess(
     request: Request,
     running: Running,
 ) -> Response:
-    """Guess a row. Each id of a guesser has one guess, and its last one counts.
+    """Record a guess: the row that will have the largest weight.
 
-    Guesses are not shown. The answer later tells how often each row was guessed.
+    The last guess of each id counts. Guesses are not shown; the answer later has the number of guesses of each row.
     """
     guesses = running.rooms.find(code).guess(id, body.question, body.row, caller_of(request.scope))
     return JSONAnswer({"number": body.question, "guesses": guesses})
