@@ -33,21 +33,22 @@ class Answer:
     """Attention of one query over every row that passes.
 
     Attributes:
-        numbers: int64[k'], the head: the best documents by weight, then by similarity, and all that tie in both with
-            the last of them. A document has the number of its first row.
-        parts: int64[k'], the key of each that is most similar, the first of those that tie: a row's number.
-        similarities, logits: float64[k'], of that key; the logit has the bias in it, but at temperature 0.
-        weights: float64[k'], each the sum over all keys of the document.
-        log_parts: float64[k'], ln Σ exp(logit − logit of the best key) over them, 0 for one key. With softmax the
-            logarithm of a weight is logit − log_partition + log_parts, within the certificate, and where the weight
-            vanishes as well; at temperature 0 of how many of its keys tie for the best of all, and of their bias. 0
-            where the normaliser is not softmax.
-        matches: how many of the head are asked for (top_k, or the smallest set that holds top_p); more are ties.
-        complete: False where top_k came before top_p was reached.
+        numbers: int64[k'], the head: the best documents by weight, then by similarity, and all documents that tie with
+            the last of them in both. A document has the number of its first row.
+        parts: int64[k'], the row number of each document's most similar key, the first one if several tie.
+        similarities, logits: float64[k'], of that key; the logit includes the bias, except at temperature 0.
+        weights: float64[k'], of each document, summed over all of its keys.
+        log_parts: float64[k'], ln Σ exp(logit − logit of the best key) over the document's keys, 0 for one key. With
+            softmax the logarithm of a weight is logit − log_partition + log_parts, within the certificate, even if the
+            weight vanishes. At temperature 0 it counts the keys that tie for the best of all, with their bias. 0 if
+            the normaliser is not softmax.
+        matches: how many documents of the head count (top_k, or the smallest set that holds top_p); the others tie.
+        complete: False if top_k was reached before top_p.
         evidence: at the temperature used.
         heaviest: the weight of the heaviest document, in the head or not; 0 if no document passes.
-        best_similarity: the best that passes, with a bias that of the largest logit; None where none does.
-        output: float64[d_v], Σ weight·value, not rescaled for the null; None where not asked for.
+        best_similarity: the largest similarity that passes, with a bias that of the largest logit; None if no row
+            passes.
+        output: float64[d_v], Σ weight·value, not rescaled for the null; None if not requested.
         certificate: a proven bound on the error of all this.
         documents, keys: how many documents and how many rows pass.
     """
@@ -79,7 +80,7 @@ class Answer:
 
     @property
     def temperature(self) -> float:
-        """The temperature used; where `Auto` was asked, the one it found."""
+        """The temperature used; for `Auto` the one that was found."""
         return self.evidence.temperature
 
     @property
@@ -111,11 +112,11 @@ class Sweep:
         numbers: int64[k'], the head, the same at every temperature: the best documents by similarity, and all that tie
             with the last of them.
         parts, similarities, best_similarity, documents, keys: as in `Answer`.
-        weights: float64[t, k'], each the sum over all keys of the document.
-        matches: how many of the head were asked for; more are ties with the last.
-        evidence: one for each temperature, in the order asked.
+        weights: float64[t, k'], of each document, summed over all of its keys.
+        matches: how many documents of the head count; the others tie with the last of these.
+        evidence: one for each temperature, in the order of the temperatures.
         certificates: one for each temperature.
-        heaviest: float64[t, 2], the least and the largest weight that the heaviest document can have.
+        heaviest: float64[t, 2], bounds on the weight of the heaviest document.
     """
 
     numbers: I64
@@ -135,8 +136,8 @@ class Sweep:
         """The verdict at each temperature; see `Answer`."""
         columns = zip(self.evidence, self.certificates, self.heaviest, strict=True)
         return [
-            Verdict.of(evidence, least, certificate.total_variation, documents=self.documents, at_most=most)
-            for evidence, certificate, (least, most) in columns
+            Verdict.of(evidence, low, certificate.total_variation, documents=self.documents, at_most=high)
+            for evidence, certificate, (low, high) in columns
         ]
 
 

@@ -1,6 +1,6 @@
-"""What stays certain of an answer where some rows did not answer, and how much of all documents did.
+"""Answers without some rows: their certificate for the whole collection, and the share of documents that answered.
 
-Nothing of the answer itself is changed: it is that of a smaller collection. What changes is how far it can be from the
+The answer itself does not change: it is that of a smaller collection. Its certificate becomes the distance from the
 answer over all rows, which `docs/certificate.md` derives under "A part that did not answer".
 """
 
@@ -24,13 +24,13 @@ from attention.lookup.softmax.null_key import NullKey
 
 @dataclass(frozen=True)
 class Coverage:
-    """How much of a collection an answer was made of.
+    """The share of a collection that an answer covers.
 
     Attributes:
-        documents: how many documents were there to be asked, whether they pass a filter or not.
-        of: how many the collection has.
-        missing_weight_at_least, missing_weight_at_most: what those that were not there weigh together in the answer
-            over all of them lies between: 0 and 0 where none is missing, 0 and 1 where nothing is known.
+        documents: how many documents answered, whether they pass a filter or not.
+        of: how many documents the collection has.
+        missing_weight_at_least, missing_weight_at_most: bounds on the weight of all missing documents together, in the
+            answer over all rows: 0 and 0 if none is missing, 0 and 1 if nothing is known.
     """
 
     documents: int
@@ -40,13 +40,13 @@ class Coverage:
 
 
 @dataclass(frozen=True)
-class _Moved:
-    """How far an answer is from that over all rows.
+class _Distance:
+    """The distance of an answer from that over all rows.
 
     Attributes:
-        missing_low, missing_high: the weight of the missing rows lies between.
-        taken: at most the share of all mass that is theirs, and the null key's for them.
-        variation: the total variation is at most this.
+        missing_low, missing_high: bounds on the weight of the missing rows.
+        taken: a bound on the share of all mass that belongs to them, and to the null key on account of them.
+        variation: a bound on the total variation.
     """
 
     missing_low: float
@@ -55,41 +55,41 @@ class _Moved:
     variation: float
 
 
-UNKNOWN = _Moved(0.0, 1.0, 1.0, 1.0)
+UNKNOWN = _Distance(0.0, 1.0, 1.0, 1.0)
 
 
 def cover_missing_rows(
     answer: Answer, question: Question, facts: BlockStatistics, missing: KeySummary | None
 ) -> tuple[Answer, Coverage]:
-    """The answer with a certificate that is true of all rows, those that are missing among them.
+    """Return the answer with a certificate for all rows, including the missing ones.
 
-    The temperature is the one that was used, so of `Auto` the one found without the missing rows. What `top_p` asks for
-    is not complete where they may have weight. With a bias nothing is certain.
+    The temperature stays; for `Auto` it is the one found without the missing rows. With `top_p` the head is incomplete
+    if the missing rows may have weight. With a bias nothing is certain.
 
     Args:
-        answer: to the question, by what was there.
-        facts: of what was there.
-        missing: of the rows that were not; None where none is.
+        answer: the answer to the question by the rows that answered.
+        facts: the statistics of these rows.
+        missing: the summary of the missing rows; None if no row is missing.
 
     Returns:
-        The answer, and how much of the collection it was made of.
+        The answer, and the share of the collection that it covers.
     """
     if missing is None or not missing.n:
         return answer, Coverage(facts.documents, facts.documents)
-    moved = _moved(answer, question, facts, missing)
-    given = answer.certificate
-    error = given.output_error
+    distance = _distance(answer, question, facts, missing)
+    error = answer.certificate.output_error
     if error is not None and answer.output is not None:
         length = float(np.sqrt(np.einsum("i,i", answer.output, answer.output)))
-        apart = moved.taken * length + moved.missing_high * missing.value_norm
-        error = min(error + apart, length + max(facts.value_norm, missing.value_norm)) * (1 + 1e-9)
-    certificate = Certificate(given.method, moved.variation, error)
-    complete = answer.complete and (question.top_p is None or moved.missing_high == 0)
-    coverage = Coverage(facts.documents, facts.documents + missing.documents, moved.missing_low, moved.missing_high)
+        output_distance = distance.taken * length + distance.missing_high * missing.value_norm
+        error = min(error + output_distance, length + max(facts.value_norm, missing.value_norm)) * (1 + 1e-9)
+    certificate = Certificate(answer.certificate.method, distance.variation, error)
+    complete = answer.complete and (question.top_p is None or distance.missing_high == 0)
+    documents = facts.documents + missing.documents
+    coverage = Coverage(facts.documents, documents, distance.missing_low, distance.missing_high)
     return replace(answer, certificate=certificate, complete=complete), coverage
 
 
-def _moved(answer: Answer, question: Question, facts: BlockStatistics, missing: KeySummary) -> _Moved:
+def _distance(answer: Answer, question: Question, facts: BlockStatistics, missing: KeySummary) -> _Distance:
     if question.bias is not None:
         return UNKNOWN
     rows = MissingRows.of(missing, question.vector)
@@ -97,84 +97,95 @@ def _moved(answer: Answer, question: Question, facts: BlockStatistics, missing: 
     nulls = [
         question.null_key(temperature if softmax else 0.0, keys) for keys in (answer.keys, answer.keys + missing.n)
     ]
-    room = similarity_slack(facts.similarity, question.vector, facts.key_norm).at(answer.best_similarity or 0.0)
+    rounding = similarity_slack(facts.similarity, question.vector, facts.key_norm).at(answer.best_similarity or 0.0)
     if softmax and temperature > 0:
-        certain = question.mask is None and not missing.removed
-        return _warm(answer, rows, room / temperature, nulls[0], nulls[1], all_count=certain)
-    if _without_weight(answer, question, rows, room, nulls[0], nulls[1]):
-        return _Moved(0.0, 0.0, 0.0, answer.certificate.total_variation)
+        all_pass = question.mask is None and not missing.removed
+        return _softmax_distance(answer, rows, rounding / temperature, nulls[0], nulls[1], all_pass=all_pass)
+    if _are_without_weight(answer, question, rows, rounding, nulls[0], nulls[1]):
+        return _Distance(0.0, 0.0, 0.0, answer.certificate.total_variation)
     return UNKNOWN
 
 
-def _warm(
-    answer: Answer, rows: MissingRows, room: float, null: NullKey | None, later: NullKey | None, *, all_count: bool
-) -> _Moved:
-    """Softmax above temperature 0.
+def _softmax_distance(
+    answer: Answer,
+    rows: MissingRows,
+    rounding: float,
+    null: NullKey | None,
+    full_null: NullKey | None,
+    *,
+    all_pass: bool,
+) -> _Distance:
+    """Return the distance for softmax above temperature 0.
 
-    Let Z be the mass of what answered, ω of it the null key's share, M that of the missing rows and Δ what the null key
-    has more beside so many more keys, M = m·(Z + M + Δ) and M + Δ = c·(Z + M + Δ). The answer over all rows is 1 − c of
-    the one over those that answered and c of something else. Of what has more weight than before there are the missing
-    rows, m; and the null key, if Δ outweighs what it loses: both together have (1 − ω)·c more. So total variation is at
-    most max(m, (1 − ω)·c) between the two, and on the way to an answer that is off by τ either that and τ, or
-    c + (1 − c)·τ.
+    Let Z be the mass of the rows that answered, ω the null key's share of it, and M the mass of the missing rows. Let Δ
+    be the mass that the null key gains with the number of keys, M = m·(Z + M + Δ) and M + Δ = c·(Z + M + Δ). The answer
+    over all rows is 1 − c times the one over those that answered, and c times something else. The missing rows gain the
+    weight m. The null key gains weight if Δ outweighs its loss: both together gain (1 − ω)·c. So the total variation
+    between the two is at most max(m, (1 − ω)·c). From an answer that is itself off by τ it is at most that plus τ, and
+    at most c + (1 − c)·τ.
 
     Args:
-        room: what rounding leaves open of a logit.
-        null, later: the null key beside the keys that answered, and beside all.
-        all_count: whether all missing rows pass.
+        rounding: the rounding error of a logit.
+        null, full_null: the null key for the keys that answered, and for all keys.
+        all_pass: whether all missing rows pass.
     """
-    temperature, given = answer.temperature, answer.certificate.total_variation
-    low, high = _log_masses(answer, room, null)
+    temperature, known_variation = answer.temperature, answer.certificate.total_variation
+    low, high = _log_masses(answer, rounding)
     extra = -math.inf
-    if null is not None and later is not None and null != later:
-        apart = (later.similarity - null.similarity) / temperature
-        growth = apart + later.log_count - null.log_count
-        growth += 16 * UNIT_ROUNDOFF * (1 + growth + (abs(later.similarity) + abs(null.similarity)) / temperature)
+    if null is not None and full_null is not None and null != full_null:
+        growth = (full_null.similarity - null.similarity) / temperature + full_null.log_count - null.log_count
+        growth += 16 * UNIT_ROUNDOFF * (1 + growth + (abs(full_null.similarity) + abs(null.similarity)) / temperature)
         # ln(e^g − 1), which neither overflows nor cancels.
-        more = math.log(-math.expm1(-growth)) + growth if growth > 0 else -math.inf
-        extra = null.logit(0.0, temperature) + more
+        log_gain = math.log(-math.expm1(-growth)) + growth if growth > 0 else -math.inf
+        extra = null.logit(0.0, temperature) + log_gain
     log_missing = rows.max_log_mass(temperature)
     missing_high = _share(log_missing, low)
     taken = _share(float(np.logaddexp(log_missing, extra)), low)
-    others = 1 - max(0.0, answer.null_weight - given)
-    variation = min(max(missing_high, others * taken) + given, taken + (1 - taken) * given) + 8 * UNIT_ROUNDOFF
+    without_null = 1 - max(0.0, answer.null_weight - known_variation)
+    variation = max(missing_high, without_null * taken) + known_variation
+    variation = min(variation, taken + (1 - taken) * known_variation) + 8 * UNIT_ROUNDOFF
     missing_low = 0.0
-    if all_count:
+    if all_pass:
         missing_low = _share(rows.min_log_mass(temperature), float(np.logaddexp(high, extra)))
-    return _Moved(min(missing_low, missing_high), missing_high, taken, min(1.0, variation))
+    return _Distance(min(missing_low, missing_high), missing_high, taken, min(1.0, variation))
 
 
 def _share(log_mass: float, log_beside: float) -> float:
-    """What a mass is of itself and another beside it."""
-    if math.isnan(log_mass - log_beside):  # both nothing, or both without end
+    """Return the share of one mass in the sum of two."""
+    if math.isnan(log_mass - log_beside):  # both are 0, or both infinite
         return 1.0
     return logistic(log_mass - log_beside)
 
 
-def _log_masses(answer: Answer, room: float, null: NullKey | None) -> tuple[float, float]:
-    """Between which the logarithm of the true mass of all that answered lies, the null key's included.
+def _log_masses(answer: Answer, rounding: float) -> tuple[float, float]:
+    """Return bounds on the logarithm of the true mass of all rows that answered, with the null key's.
 
-    A total variation τ was found by lemma 1 or lemma 2. By the first all logits are off by
-    ε ≤ 2·artanh τ at most, and so is the logarithm of the mass. By the second τ ≥ |1 − Ẑ/Z|, which says more. Or one
-    key stands out, whose own logit is off by `room`, and τ is at least what all others weigh beside it.
+    A total variation τ was found by lemma 1 or lemma 2. By lemma 1 every logit is off by at most ε ≤ 2·artanh τ, and so
+    is the logarithm of the mass. By lemma 2 τ ≥ |1 − Ẑ/Z|, which is sharper. Or one key stands out: its own logit is
+    off by `rounding`, and τ is at least the relative weight of all other keys.
     """
-    temperature, given = answer.temperature, answer.certificate.total_variation
+    temperature, variation = answer.temperature, answer.certificate.total_variation
     total = answer.log_partition
     if total is None or not math.isfinite(total):
         return -math.inf, math.inf if total is None else total
     best = 0.0 if answer.best_similarity is None else abs(answer.best_similarity) / temperature
-    room += 1e-12 + 16 * UNIT_ROUNDOFF * (best + abs(total))
-    room += 2 * math.atanh(given) if given < 1 else math.inf
-    return total - room, total + room
+    error = rounding + 1e-12 + 16 * UNIT_ROUNDOFF * (best + abs(total))
+    error += 2 * math.atanh(variation) if variation < 1 else math.inf
+    return total - error, total + error
 
 
-def _without_weight(
-    answer: Answer, question: Question, rows: MissingRows, room: float, null: NullKey | None, later: NullKey | None
+def _are_without_weight(
+    answer: Answer,
+    question: Question,
+    rows: MissingRows,
+    rounding: float,
+    null: NullKey | None,
+    full_null: NullKey | None,
 ) -> bool:
-    """Whether no missing row can have a weight, where one needs to be near the best: at temperature 0, and sparse.
+    """Return whether no missing row can have weight, at temperature 0 or if sparse, and the null key's weight stays.
 
-    And whether a null key that lies higher beside more keys changes nothing: as it does where it has all weight anyway,
-    or is out of reach also then.
+    Only rows near the best have weight then. A null key rises with the number of keys. Its weight stays if it has all
+    the weight already, or if it is out of reach for all keys, too.
     """
     reach = 0.0
     if question.normaliser in SUPPORT:
@@ -182,10 +193,10 @@ def _without_weight(
     if not math.isfinite(answer.temperature) or answer.best_similarity is None:
         return False
     best = answer.best_similarity
-    reach += 2 * room + 16 * UNIT_ROUNDOFF * abs(best)
+    reach += 2 * rounding + 16 * UNIT_ROUNDOFF * abs(best)
     top = best if null is None else max(best, null.similarity)
     if not rows.highest < top - reach:
         return False
-    if null is None or later is None or null.similarity == later.similarity:
+    if null is None or full_null is None or null.similarity == full_null.similarity:
         return True
-    return null.similarity > best + reach or later.similarity < best - reach
+    return null.similarity > best + reach or full_null.similarity < best - reach

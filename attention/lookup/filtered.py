@@ -1,4 +1,4 @@
-"""Which rows pass one condition, block by block: kept from view to view, since a row passes for good or never."""
+"""The rows that pass one condition, block by block; kept from view to view, because no row starts or stops passing."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from attention.lookup.memory.view import Mask, View
 
 @dataclass(frozen=True, eq=False)
 class _BlockBits:
-    """Of one block.
+    """The rows of one block that pass.
 
     Attributes:
-        seen: which of its first rows pass, whether they live or not.
-        live: of the view that was asked of last, see `Segment.live_bits`.
-        passing: those of `seen` that live there.
+        seen: those among the block's first rows, live or removed.
+        live: the live rows of the last view, see `Segment.live_bits`.
+        passing: the live ones of `seen` in that view.
     """
 
     block: ref[Block]
@@ -31,50 +31,51 @@ class _BlockBits:
 
 
 class Filtered:
-    """What is known of one condition; never changed: more rows make another one.
+    """The known rows that pass one condition. It is immutable: `with_more` returns another one.
 
-    It holds no block, and no view. A row that was removed before it was looked at may pass or not, so that it says
-    nothing of views from before that.
+    It holds neither blocks nor views. A row that was removed before it was evaluated may pass or not, so it must not be
+    used for views older than the last one.
     """
 
-    def __init__(self, found: Mapping[int, _BlockBits] = MappingProxyType({})) -> None:
-        self._found = found
+    def __init__(self, blocks: Mapping[int, _BlockBits] = MappingProxyType({})) -> None:
+        self._blocks = blocks
 
     def unseen(self, view: View) -> Sequence[I64]:
-        """The owners of the rows that nothing is known of, see `RowSelection`."""
-        spans = (segment.owners[self._rows_seen(segment) :] for segment in view.segments)
+        """Return the owners of the rows that were not evaluated, see `RowSelection`."""
+        spans = (segment.owners[self._seen_count(segment) :] for segment in view.segments)
         return [owners for owners in spans if len(owners)]
 
     def with_more(self, view: View, picked: RowSelection) -> Filtered:
-        """With those rows of `unseen` that pass; of blocks that the view has, and no others."""
-        more, found = iter(picked.passes), {}
+        """Return the filter with those rows of `unseen` that pass, for the blocks of this view only."""
+        spans, blocks = iter(picked.passes), {}
         for segment in view.segments:
-            count, live = self._rows_seen(segment), segment.live_bits
-            known = self._found.get(id(segment.block)) if count else None
-            seen = Bitmap.of(next(more)) if known is None else known.seen
+            count, live = self._seen_count(segment), segment.live_bits
+            known = self._blocks.get(id(segment.block)) if count else None
+            seen = Bitmap.of(next(spans)) if known is None else known.seen
             if known is not None and count < segment.count:
-                seen = seen.append(next(more))
+                seen = seen.append(next(spans))
             if known is not None and seen is known.seen and live is known.live:
                 passing = known.passing
             else:
                 passing = seen.among(live)
                 passing.follow(None if known is None else known.passing)
-            found[id(segment.block)] = _BlockBits(ref(segment.block), seen, live, passing)
-        return Filtered(found)
+            blocks[id(segment.block)] = _BlockBits(ref(segment.block), seen, live, passing)
+        return Filtered(blocks)
 
     def mask(self, view: View) -> Mask:
-        """The mask of a view of which no row is unseen, the last one that `with_more` was told of."""
-        bits = (self._found[id(segment.block)].passing for segment in view.segments)
-        return Mask(view, tuple(each if each.n else None for each in bits))
+        """Return the mask of the view that `with_more` was last called with."""
+        bitmaps = (self._blocks[id(segment.block)].passing for segment in view.segments)
+        return Mask(view, tuple(bits if bits.n else None for bits in bitmaps))
 
     @property
     def nbytes(self) -> int:
-        """The memory that it holds, in bytes."""
-        each = self._found.values()
-        return sum(some.seen.nbytes + (some.passing is not some.seen) * some.passing.nbytes for some in each)
+        """The memory that it uses, in bytes."""
+        return sum(
+            bits.seen.nbytes + (bits.passing is not bits.seen) * bits.passing.nbytes for bits in self._blocks.values()
+        )
 
-    def _rows_seen(self, segment: Segment) -> int:
-        known = self._found.get(id(segment.block))
+    def _seen_count(self, segment: Segment) -> int:
+        known = self._blocks.get(id(segment.block))
         if known is None or known.block() is not segment.block or known.seen.count > segment.count:
             return 0
         return known.seen.count

@@ -30,7 +30,7 @@ For several questions it is a third as many. The path of a question does not dep
 """
 
 ROWS_SCANNED_PER_EXACT_ROW = 24
-"""How many rows a scan reads in the time in which the exact path reads one."""
+"""The number of rows that a scan reads while the exact path reads one."""
 
 TIGHT_ERROR, TIGHT_ERROR_FACTOR = 1e-4, 4
 """A `max_error` that a scan seldom proves; below it the exact path takes this many times as many components."""
@@ -243,8 +243,8 @@ def reads_exactly(view: AnyView, question: Question) -> bool:
     """Return whether reading the passing rows' originals takes no longer than a scan.
 
     Also True if some rows have no codes and the question has a bias or `Auto`, or documents have several keys, see
-    `UncodedShard`; and while there is no machine code to scan with. Otherwise only view, mask
-    and question decide: the path does not depend on the other questions, and a sweep takes the path of `attend`.
+    `UncodedShard`; and before the machine code for scans is compiled. Otherwise only view, mask and question decide:
+    the path does not depend on the other questions, and a sweep takes the path of `attend`.
     """
     if view.bare:
         plain = question.bias is None and not isinstance(question.temperature, Auto) and not view.facts.several

@@ -1,4 +1,4 @@
-"""What is asked of a view: one query and everything that goes with it."""
+"""Questions to a view: one query, its temperature, mask and bias, and the size of the answer."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ TOP_K_WITH_TOP_P = 1000
 
 @dataclass(frozen=True)
 class Auto:
-    """The temperature at which the answer rests on so many keys: as many documents, where each has one.
+    """The temperature at which the answer has this number of effective keys, which are documents if each has one key.
 
-    Where the target is more than half of the keys that pass, it is that half; where at least so many keys tie for the
-    best, the temperature is 0. It is keys that are counted, for their entropy rises with the temperature, so that there
-    is one at which it is reached; that of documents with several keys need not.
+    A target above half of the passing keys counts as that half. If at least as many keys tie for the best, the
+    temperature is 0. Keys are counted because their entropy rises with the temperature, so that some temperature has
+    the target. The entropy of documents with several keys need not rise.
 
     Raises:
         ParameterError: a target below one document.
@@ -45,7 +45,7 @@ class Auto:
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """One query, and what is asked about it.
+    """One query, and the options of its answer.
 
     Args:
         query: float[d], finite; not zero where the similarity is cosine.
@@ -53,9 +53,9 @@ class Question:
         null: the null key's similarity, or the background that it weighs as much as; None for no null key.
         mask: which documents may be attended to; None for all. It must be of the view that is asked.
         normaliser: softmax, sparsemax, entmax15 or one_hot.
-        top_k: how many documents the head holds at least; None for 10, or for 1,000 where `top_p` is given.
-        top_p: the share of the documents' weight that the head is to hold, above 0 and at most 1.
-        output: whether the blended value is wanted.
+        top_k: how many documents the head holds at least; None for 10, or for 1,000 with `top_p`.
+        top_p: the share of the documents' weight that the head holds, above 0 and at most 1.
+        output: whether to compute the blended value.
         max_error: a bound to keep on total variation, and on the output's error relative to the largest
             value.
         bias: what is added to the logits of some documents, −∞ to forbid one; None for nothing. Of the view that is
@@ -132,24 +132,32 @@ class Question:
 
     @property
     def support(self) -> float:
-        """How far below the best a row can be and still have weight, where only such rows matter; or 0."""
+        """The distance below the best row within which a row can have weight; 0 for softmax and one_hot."""
         if self.normaliser not in SUPPORT:
             return 0.0
         assert not isinstance(self.temperature, Auto)
         return SUPPORT[self.normaliser] * self.temperature * (1 + 1e-6)
 
-    def head_size(self, there: int) -> int:
-        """How many of the best have to be known for it, of so many rows or documents that pass; at least one."""
-        return max(1, min(self.cap, there))
+    def head_size(self, passing: int) -> int:
+        """Return how many of the best rows or documents have to be known, at least one.
+
+        Args:
+            passing: how many rows or documents pass.
+        """
+        return max(1, min(self.cap, passing))
 
     def null_key(self, temperature: float, keys: int) -> NullKey | None:
-        """The null key at a temperature, beside so many keys that pass; what is not softmax has that of T = 0."""
+        """Return the null key at a temperature; without softmax that at temperature 0.
+
+        Args:
+            keys: how many keys pass.
+        """
         if isinstance(self.null, Background):
             return self.null.null_key(temperature if self.normaliser == "softmax" else 0.0, keys)
         return None if self.null is None else NullKey(self.null)
 
     def in_logits(self, keys: int, peak: float = 0.0) -> Question:
-        """The same asked of logits less peak/T, which have the bias in them: at temperature 1, which must be above 0.
+        """Return the same question in logits s/T + bias − peak/T, at temperature 1; its temperature must be above 0.
 
         Args:
             keys: how many rows pass.
@@ -184,32 +192,32 @@ class Question:
             raise ParameterError("the bias belongs to another view: make it with Bias.of(view, numbers, addends)")
 
 
-def _vector(given: object) -> F64:
-    """float64[d] of a query as it was given."""
-    if getattr(given, "requires_grad", False):
+def _vector(query: object) -> F64:
+    """Return float64[d] of the caller's query."""
+    if getattr(query, "requires_grad", False):
         raise ParameterError("query needs a gradient, which a lookup does not give: send query.detach()")
     try:
-        query = np.asarray(given, dtype=np.float64)
+        vector = np.asarray(query, dtype=np.float64)
     except (TypeError, ValueError):
-        raise ParameterError(f"query must be a vector of numbers, got {type(given).__name__}: send float[d]") from None
-    if query.ndim != 1:
+        raise ParameterError(f"query must be a vector of numbers, got {type(query).__name__}: send float[d]") from None
+    if vector.ndim != 1:
         raise ShapeError(
-            f"query must be one vector, got shape {query.shape}: ask about several with "
+            f"query must be one vector, got shape {vector.shape}: ask about several with "
             "answers(memory, [Question(query, temperature) for query in queries])"
         )
-    return query
+    return vector
 
 
-def _is_finite(given: object) -> bool:
-    """Whether it is a finite number, and no boolean."""
+def _is_finite(value: object) -> bool:
+    """Return whether a value is a finite number, and not a boolean."""
     try:
-        return not isinstance(given, bool) and bool(np.isfinite(given))  # type: ignore[call-overload]
+        return not isinstance(value, bool) and bool(np.isfinite(value))  # type: ignore[call-overload]
     except (TypeError, ValueError):
         return False
 
 
 def group_by_mask(questions: Sequence[Question]) -> Iterator[tuple[AnyMask | None, list[int]]]:
-    """The questions' indices, grouped by the mask that they share."""
+    """Yield each mask, and the indices of the questions that share it."""
     groups: dict[int, list[int]] = {}
     for index, question in enumerate(questions):
         groups.setdefault(id(question.mask), []).append(index)
@@ -218,7 +226,7 @@ def group_by_mask(questions: Sequence[Question]) -> Iterator[tuple[AnyMask | Non
 
 
 def group_by_logits(questions: Sequence[Question]) -> Iterator[list[int]]:
-    """The questions' indices, grouped by what a scan takes: by mask, bias, and temperature where there is one."""
+    """Yield the indices of questions that one scan answers: they share mask, bias, and with a bias the temperature."""
     groups: dict[tuple[object, ...], list[int]] = {}
     for index, question in enumerate(questions):
         biased = () if question.bias is None else (id(question.bias), question.temperature)
@@ -227,9 +235,12 @@ def group_by_logits(questions: Sequence[Question]) -> Iterator[list[int]]:
 
 
 def mask_forbidden(questions: Sequence[Question]) -> list[Question]:
-    """The same questions, where what a bias of −∞ forbids is left out by their masks; one for all that share both."""
+    """Return the questions with masks that leave out the documents that a bias of −∞ forbids.
+
+    Questions that share mask and bias share the new mask.
+    """
     masks: dict[tuple[int, int], Mask] = {}
-    found = []
+    masked = []
     for question in questions:
         allowed = None if question.bias is None else question.bias.mask
         if allowed is not None:
@@ -238,5 +249,5 @@ def mask_forbidden(questions: Sequence[Question]) -> list[Question]:
                 assert question.mask is None or isinstance(question.mask, Mask)
                 masks[pair] = allowed if question.mask is None else question.mask & allowed
             question = replace(question, mask=masks[pair])
-        found.append(question)
-    return found
+        masked.append(question)
+    return masked

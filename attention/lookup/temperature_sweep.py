@@ -1,4 +1,4 @@
-"""Every temperature from one scan: a histogram of the tail, from which its sums at any temperature follow."""
+"""Every temperature from one scan: a histogram of the tail gives its sums at any temperature."""
 
 from __future__ import annotations
 
@@ -18,40 +18,39 @@ from attention.lookup.question import Auto, Question, group_by_mask
 from attention.lookup.rescoring.candidates import RescoredQuery
 from attention.lookup.shards import Shard
 from attention.lookup.shards.documents import find_answer_rows, heaviest_weights
-from attention.lookup.shards.scan_result import ScanResult
 from attention.lookup.softmax.distribution import solve_temperature
 from attention.lookup.softmax.mixture import Mixture, TailSums, mix
 
 BATCH_SIZE = 64
-"""Temperatures at a time, so that memory does not grow with how many there are."""
+"""The most temperatures that are computed at once, so that memory does not grow with their number."""
 
 
 class Tail:
-    """What a histogram knows of the rows below the threshold: how many there are at each mean similarity.
+    """The rows below the threshold, by a histogram: the number of rows at each mean similarity.
 
     Attributes:
-        counts, means: float64[b], of the bins that hold any.
+        counts, means: float64[b], of the bins that are not empty.
     """
 
     def __init__(self, histogram: F64) -> None:
         self.counts, sums = histogram[np.flatnonzero(histogram[:, 0])].T
         self.means = sums / self.counts
 
-    def at(self, temperatures: F64) -> TailSums:
-        """Its sums at temperatures float64[t] above 0."""
+    def sums(self, temperatures: F64) -> TailSums:
+        """Return the sums of the tail at temperatures float64[t] above 0."""
         if not len(self.counts):
             return TailSums(np.zeros(0), np.zeros((len(temperatures), 0, 3)))
         level = float(self.means.max())
         logits = np.maximum((self.means - level) / temperatures[:, None], -700.0)
         terms = np.exp(logits)
         masses = self.counts * terms
-        sums = [masses.sum(axis=1), *(np.einsum("tb,tb->t", masses, by) for by in (logits, terms))]
+        sums = [masses.sum(axis=1), *(np.einsum("tb,tb->t", masses, factors) for factors in (logits, terms))]
         return TailSums(np.array([level]), np.stack(sums, axis=1)[:, None])
 
 
 @dataclass(frozen=True, eq=False)
 class HistogramEstimate:
-    """What one scan into a histogram tells of one question: rows known in float64, a tail, and its error."""
+    """One question's similarities after a scan into a histogram: rows known in float64, the tail, and its error."""
 
     rescored: RescoredQuery
     tail: Tail
@@ -60,103 +59,102 @@ class HistogramEstimate:
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """What `Auto` comes to: the temperature, and the answer as far as a histogram can give it."""
+    """The temperature that `Auto` stands for, and the answer, unless it needs another scan."""
 
     temperature: float
     answer: Answer | None
 
 
 def quantised_sweep(view: AnyView, question: Question, temperatures: Sequence[float]) -> Sweep | None:
-    """One question at many temperatures; None where the exact path has to answer."""
-    part = shard_of(view, question)
-    (read,) = _estimate_from_histograms(part, [question])
-    if read is None:
+    """Answer one question at many temperatures; None if the exact path has to answer."""
+    shard = shard_of(view, question)
+    (estimate,) = _estimate_from_histograms(shard, [question])
+    if estimate is None:
         return None
-    rescored = read.rescored
-    rows = find_answer_rows(part, question, rescored, None)
+    rescored = estimate.rescored
+    rows = find_answer_rows(shard, question, rescored, None)
     if rows is None:
         return None
-    mixtures = _mixtures(question, part.keys, read, temperatures)
-    rounding = part.slack(question.vector)
-    estimates = [bound_weights(part, question, rescored, mixture, read.error, rounding) for mixture in mixtures]
-    several = part.facts.several
-    bounds = [estimate.document_variation if several else estimate.total_variation for estimate in estimates]
-    weights = [rows.weights(part, question, rescored, mixture)[0] for mixture in mixtures]
-    certificates = [Certificate(part.method, bound, None) for bound in bounds]
+    mixtures = _mix(question, shard.keys, estimate, temperatures)
+    rounding, several = shard.slack(question.vector), shard.facts.several
+    bounded = [bound_weights(shard, question, rescored, mixture, estimate.error, rounding) for mixture in mixtures]
+    bounds = [weights.document_variation if several else weights.total_variation for weights in bounded]
+    weights = [rows.weights(shard, question, rescored, mixture)[0] for mixture in mixtures]
+    certificates = [Certificate(shard.method, bound, None) for bound in bounds]
     heaviest = None  # with one key per document it is the most similar one
-    if part.facts.several:
-        heaviest = np.array([heaviest_weights(part, rescored, mixture, read.error.largest) for mixture in mixtures])
+    if several:
+        largest_error = estimate.error.largest
+        heaviest = np.array([heaviest_weights(shard, rescored, mixture, largest_error) for mixture in mixtures])
     return build_sweep(
         question,
-        lambda at: part.numbers(rows.places[at]),
+        lambda positions: shard.numbers(rows.places[positions]),
         rows.similarities,
         zip(weights, [mixture.evidence for mixture in mixtures], certificates, strict=True),
-        documents=part.documents,
+        documents=shard.documents,
         heaviest=heaviest,
-        keys=part.keys,
+        keys=shard.keys,
         grouping=rows.grouping,
-        order=part.order(rows.places),
+        order=shard.order(rows.places),
     )
 
 
 def solve_temperatures(view: AnyView, questions: Sequence[Question]) -> list[Solution | None]:
-    """What each question's `Auto` comes to, from one scan; None where the exact path has to find it.
+    """Find the temperature of each question with `Auto` from one scan; None if the exact path has to find it.
 
-    The answer is None where it takes another scan: for a blended value, which needs every weight at that temperature,
-    and for a `max_error` that the histogram's bins are too wide for.
+    The answer needs another scan if the question has an output, which takes every weight at that temperature, or a
+    `max_error` for which the bins of the histogram are too wide.
     """
-    found: list[Solution | None] = [None] * len(questions)
+    solutions: list[Solution | None] = [None] * len(questions)
     for _, group in group_by_mask(questions):
-        part = shard_of(view, questions[group[0]])
-        for index, read in zip(group, _estimate_from_histograms(part, [questions[i] for i in group]), strict=True):
-            wanted = questions[index].temperature
-            if read is None or not isinstance(wanted, Auto):
+        shard = shard_of(view, questions[group[0]])
+        estimates = _estimate_from_histograms(shard, [questions[index] for index in group])
+        for index, estimate in zip(group, estimates, strict=True):
+            auto = questions[index].temperature
+            if estimate is None or not isinstance(auto, Auto):
                 continue
-            rescored, tail = read.rescored, read.tail
+            rescored, tail = estimate.rescored, estimate.tail
             similarities = np.concatenate([rescored.similarities, rescored.candidates, tail.means])
-            alone = np.ones(len(similarities) - len(tail.means))
-            temperature = solve_temperature(
-                similarities, wanted.effective_documents, np.concatenate([alone, tail.counts])
-            )
+            counts = np.concatenate([np.ones(len(similarities) - len(tail.means)), tail.counts])
+            temperature = solve_temperature(similarities, auto.effective_documents, counts)
             question = replace(questions[index], temperature=temperature)
             answer = None
             if not question.output:
-                (mixture,) = _mixtures(question, part.keys, read, [temperature])
-                answer = answer_alone(
-                    part, question, bound_weights(part, question, rescored, mixture, read.error), None
-                )
-            found[index] = Solution(temperature, answer)
-    return found
+                (mixture,) = _mix(question, shard.keys, estimate, [temperature])
+                weights = bound_weights(shard, question, rescored, mixture, estimate.error)
+                answer = answer_alone(shard, question, weights, None)
+            solutions[index] = Solution(temperature, answer)
+    return solutions
 
 
-def _estimate_from_histograms(part: Shard, questions: Sequence[Question]) -> list[HistogramEstimate | None]:
-    """A scan into histograms, and what follows for each question; None for those that it cannot decide."""
-    fit = [index for index, question in enumerate(questions) if part.fits(question.vector)]
-    readings: list[HistogramEstimate | None] = [None] * len(questions)
-    if not fit:
-        return readings
-    asked = [questions[index] for index in fit]
-    gathered, found = scan_and_look_up(part, asked, request_scan(part, asked, SCAN_WIDTHS[0], histogram=True))
-    for place, index in enumerate(fit):
-        rescored = found.of(place)
-        readings[index] = None if rescored is None else _estimate_from_histogram(gathered, place, rescored)
-    return readings
+def _estimate_from_histograms(shard: Shard, questions: Sequence[Question]) -> list[HistogramEstimate | None]:
+    """Scan into histograms once, and return the estimate of each question; None if the scan does not decide it."""
+    fitting = [index for index, question in enumerate(questions) if shard.fits(question.vector)]
+    estimates: list[HistogramEstimate | None] = [None] * len(questions)
+    if not fitting:
+        return estimates
+    scanned = [questions[index] for index in fitting]
+    request = request_scan(shard, scanned, SCAN_WIDTHS[0], histogram=True)
+    scan, all_rescored = scan_and_look_up(shard, scanned, request)
+    assert scan.histogram is not None
+    for query, index in enumerate(fitting):
+        rescored = all_rescored.of(query)
+        if rescored is not None:
+            error = scan.error(query).widen(float(scan.bin_widths[query]))
+            estimates[index] = HistogramEstimate(rescored, Tail(scan.histogram[query]), error)
+    return estimates
 
 
-def _estimate_from_histogram(gathered: ScanResult, index: int, rescored: RescoredQuery) -> HistogramEstimate:
-    assert gathered.histogram is not None
-    error = gathered.error(index).widen(float(gathered.bin_widths[index]))
-    return HistogramEstimate(rescored, Tail(gathered.histogram[index]), error)
-
-
-def _mixtures(question: Question, keys: int, read: HistogramEstimate, temperatures: Sequence[float]) -> list[Mixture]:
-    """What the rows come to at each temperature."""
+def _mix(question: Question, keys: int, estimate: HistogramEstimate, temperatures: Sequence[float]) -> list[Mixture]:
+    """Return the distribution at each temperature."""
     mixtures: list[Mixture] = []
-    known, candidates = read.rescored.similarities, read.rescored.candidates
+    rescored = estimate.rescored
     for first in range(0, len(temperatures), BATCH_SIZE):
-        some = np.array(temperatures[first : first + BATCH_SIZE])
-        above = some[some > 0]
-        nulls = [question.null_key(temperature, keys) for temperature in above.tolist()]
-        warm = iter(mix(known, candidates, read.tail.at(above), nulls, above))
-        mixtures += [next(warm) if t > 0 else mix_coldest(question, read.rescored, keys, 0.0) for t in some]
+        batch = np.array(temperatures[first : first + BATCH_SIZE])
+        warm = batch[batch > 0]
+        nulls = [question.null_key(temperature, keys) for temperature in warm.tolist()]
+        warm_mixtures = iter(mix(rescored.similarities, rescored.candidates, estimate.tail.sums(warm), nulls, warm))
+        mixtures += [
+            next(warm_mixtures) if temperature > 0 else mix_coldest(question, rescored, keys, 0.0)
+            for temperature in batch
+        ]
     return mixtures

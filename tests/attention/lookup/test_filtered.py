@@ -92,7 +92,7 @@ def test_it_holds_no_block():
     memory.publish(add=Rows(np.arange(100), np.ones((100, 2))))
     known, _ = asked(Filtered(), memory.view)
     view = Memory("dot").publish(add=Rows(np.arange(100), np.ones((100, 2))))
-    held = [kept.block for kept in known._found.values()]
+    held = [kept.block for kept in known._blocks.values()]
     del memory
     gc.collect()
     assert [each() for each in held] == [None] * 4

@@ -33,7 +33,7 @@ def histogram_of(similarities, bins):
 @given(seed=st.integers(0, 99), n=st.integers(1, 500), bins=st.integers(1, 64))
 def test_a_tail_weighs_what_its_rows_do_as_far_as_their_bins_are_narrow(seed, n, bins):
     similarities, temperatures = np.random.default_rng(seed).random(n), np.array([0.05, 0.3, 9.0, np.inf])
-    sums = Tail(histogram_of(similarities, bins)).at(temperatures)
+    sums = Tail(histogram_of(similarities, bins)).sums(temperatures)
     assert sums.sums.shape == (4, 1, 3)
     for (mass, _, square), temperature in zip(sums.sums[:, 0], temperatures, strict=True):
         terms = np.exp((similarities - sums.thresholds[0]) / temperature)
@@ -44,7 +44,7 @@ def test_a_tail_weighs_what_its_rows_do_as_far_as_their_bins_are_narrow(seed, n,
 
 def test_a_tail_of_rows_in_bins_of_their_own_is_these_rows():
     similarities, temperatures = np.array([0.05, 0.35, 0.35, 0.85]), np.array([1e-30, 0.1, 2.0])
-    sums = Tail(histogram_of(similarities, 10)).at(temperatures)
+    sums = Tail(histogram_of(similarities, 10)).sums(temperatures)
     assert sums.thresholds == pytest.approx([0.85])
     for found, temperature in zip(sums.sums[:, 0], temperatures, strict=True):
         logits = np.maximum((similarities - 0.85) / temperature, -700)  # from where on nothing weighs anything
@@ -53,7 +53,7 @@ def test_a_tail_of_rows_in_bins_of_their_own_is_these_rows():
 
 
 def test_a_tail_of_no_rows_weighs_nothing():
-    assert Tail(np.zeros((7, 2))).at(np.array([0.1, 1.0])).sums.shape == (2, 0, 3)
+    assert Tail(np.zeros((7, 2))).sums(np.array([0.1, 1.0])).sums.shape == (2, 0, 3)
 
 
 def test_a_quantised_sweep_is_many_answers(running, clusters, in_pieces):
