@@ -58,12 +58,12 @@ def test_a_collection_comes_whole_and_is_ordered_alike(
         path = f"/v1/collections/{name}"
         assert client.get(path).json()["documents"] == MANY
         for number in (0, 1, 5, MANY - 1):
-            found = client.get(
+            body = client.get(
                 f"{path}/documents/{number}", params={"include": ["key", "metadata", "key_vector"]}
             ).json()
             row = rows[number]
-            assert (found["key"], found["metadata"]) == (row["text"], row["metadata"])
-            np.testing.assert_array_equal(np.float32(found["key_vector"]), vectors[number])
+            assert (body["key"], body["metadata"]) == (row["text"], row["metadata"])
+            np.testing.assert_array_equal(np.float32(body["key_vector"]), vectors[number])
         answer = client.post(f"{path}/attend", json={"query": question, "top_k": 5}).json()
         assert [match["id"] for match in answer["matches"]] == nearest[store]
         client.delete(path)

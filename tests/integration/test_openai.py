@@ -41,8 +41,8 @@ def embedded(script, service, **asked):
     return json.loads(done.stdout)
 
 
-def close(made, wanted):
-    np.testing.assert_allclose(made, wanted, rtol=0, atol=1e-6)
+def close(made, expected):
+    np.testing.assert_allclose(made, expected, rtol=0, atol=1e-6)
 
 
 def test_langchain(service, wanted):

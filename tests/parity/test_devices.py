@@ -42,10 +42,10 @@ def shaken(random, parameters):
     return map_arrays(lambda array: array + 0.2 * random.standard_normal(array.shape), parameters)
 
 
-def same(put, found, expected):
+def same(put, actual, expected):
     """Whether an array lies on the device, and has the numbers of another one."""
-    assert found.device == put(0.0).device
-    np.testing.assert_allclose(found.detach().cpu(), expected, rtol=1e-11, atol=1e-12)
+    assert actual.device == put(0.0).device
+    np.testing.assert_allclose(actual.detach().cpu(), expected, rtol=1e-11, atol=1e-12)
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.1, 1.0, np.inf])
@@ -56,10 +56,10 @@ def test_attention(random, put, similarity, normaliser, temperature):
     mask, bias = random.random((M, N)) > 0.3, random.normal(size=(M, N))
     how = {"similarity": similarity, "normaliser": normaliser, "temperature": temperature, "null": 0.2}
     expected = attend(query, key, value, mask=mask, bias=bias, **how)
-    found = attend(put(query), put(key), put(value), mask=put(mask), bias=put(bias), **how)
-    same(put, found.output, expected.output)
-    same(put, found.weights, expected.weights)
-    same(put, found.null_weight, expected.null_weight)
+    answer = attend(put(query), put(key), put(value), mask=put(mask), bias=put(bias), **how)
+    same(put, answer.output, expected.output)
+    same(put, answer.weights, expected.weights)
+    same(put, answer.null_weight, expected.null_weight)
 
 
 def test_gradients(random, put):
@@ -69,17 +69,17 @@ def test_gradients(random, put):
         given = [put(array).requires_grad_() for array in arrays]
         return torch.autograd.grad(attend(*given, null=0.1).output, given, put(direction))
 
-    for found, expected in zip(gradients(put), gradients(torch.as_tensor), strict=True):
-        same(put, found, expected)
+    for actual, expected in zip(gradients(put), gradients(torch.as_tensor), strict=True):
+        same(put, actual, expected)
 
 
 def test_parts_and_patterns(random, put):
     query, key, value = inputs(random)
     parts = [partial(put(query), put(key[:, rows]), put(value[:, rows])) for rows in (slice(3), slice(3, N))]
     same(put, merge(*parts).output, attend(query, key, value).output)
-    found, expected = recall(put(query), put(key), steps=3), recall(query, key, steps=3)
-    same(put, found.states, expected.states)
-    same(put, found.energies, expected.energies)
+    actual, expected = recall(put(query), put(key), steps=3), recall(query, key, steps=3)
+    same(put, actual.states, expected.states)
+    same(put, actual.energies, expected.energies)
 
 
 def test_a_sentence_encoder(random, put):

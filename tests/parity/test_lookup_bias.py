@@ -97,27 +97,27 @@ def test_ties_at_zero_share_by_their_bias(view, path):
         pytest.skip("the longest key has the largest product")
     query = KEYS[3].astype(np.float64)
     bias = Bias.of(view, [40, 41, 42, 50], [1.0, 2.0, -np.inf, 99.0])
-    (found,) = answers(view, [Question(query, 0, bias=bias, top_k=2)])
+    (answer,) = answers(view, [Question(query, 0, bias=bias, top_k=2)])
     shares = np.exp([2.0, 1.0, 0.0, 0.0])
-    assert found.numbers.tolist() == [41, 40]
-    np.testing.assert_allclose(found.weights, shares[:2] / shares.sum())
-    assert found.log_partition == pytest.approx(np.log(shares.sum()))
-    assert found.effective_documents == pytest.approx(
+    assert answer.numbers.tolist() == [41, 40]
+    np.testing.assert_allclose(answer.weights, shares[:2] / shares.sum())
+    assert answer.log_partition == pytest.approx(np.log(shares.sum()))
+    assert answer.effective_documents == pytest.approx(
         np.exp(-(shares / shares.sum() * np.log(shares / shares.sum())).sum())
     )
-    assert found.certificate.total_variation < 1e-12
+    assert answer.certificate.total_variation < 1e-12
 
 
 @pytest.mark.parametrize("kind", ["sparse", "dense", "forbidding"])
 def test_a_sweep_is_attend_at_each_temperature(view, path, kind):
     question = Question(QUERIES[0], 1.0, null=0.3, bias=bias_of(view, BIASES[kind]), top_k=N)
     swept = sweep(view, question, TEMPERATURES)
-    for at, temperature in enumerate(TEMPERATURES):
+    for position, temperature in enumerate(TEMPERATURES):
         want = wanted(view.similarity, BIASES[kind], temperature=temperature, null=0.3)
-        np.testing.assert_allclose(swept.weights[at], want.weights[0, swept.numbers], atol=1e-9)
-        assert swept.evidence[at].log_partition == pytest.approx(float(want.log_partition[0]), rel=1e-9, abs=1e-9)
-        assert swept.evidence[at].temperature == temperature
-        assert swept.certificates[at].method == "exact"
+        np.testing.assert_allclose(swept.weights[position], want.weights[0, swept.numbers], atol=1e-9)
+        assert swept.evidence[position].log_partition == pytest.approx(float(want.log_partition[0]), rel=1e-9, abs=1e-9)
+        assert swept.evidence[position].temperature == temperature
+        assert swept.certificates[position].method == "exact"
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "gaussian"])

@@ -70,14 +70,14 @@ def test_weights_are_sums_and_all_else_is_the_same(views, normaliser, temperatur
         assert mine.best_similarity == other.best_similarity
         expected = summed(OWNERS, other)
         assert set(mine.numbers.tolist()) == set(expected) == set(documents.tolist())
-        for at, number in enumerate(mine.numbers.tolist()):
+        for position, number in enumerate(mine.numbers.tolist()):
             weight, similarity, part = expected[number]
-            assert mine.weights[at] == pytest.approx(weight, rel=1e-12, abs=1e-300)
-            assert (mine.similarities[at], mine.parts[at]) == (similarity, part)
-            assert mine.logits[at] == other.logits[other.numbers == part][0]
+            assert mine.weights[position] == pytest.approx(weight, rel=1e-12, abs=1e-300)
+            assert (mine.similarities[position], mine.parts[position]) == (similarity, part)
+            assert mine.logits[position] == other.logits[other.numbers == part][0]
             # At 1e-30 logits are so large that nothing of a sum is left in their difference.
-            if mine.weights[at] > 1e-300 and normaliser == "softmax" and temperature != 1e-30:
-                log_weight = mine.logits[at] - mine.log_partition + mine.log_parts[at]
+            if mine.weights[position] > 1e-300 and normaliser == "softmax" and temperature != 1e-30:
+                log_weight = mine.logits[position] - mine.log_partition + mine.log_parts[position]
                 assert log_weight == pytest.approx(math.log(weight), rel=1e-9, abs=1e-9)
         order = list(zip(mine.weights.tolist(), mine.similarities.tolist(), strict=True))
         assert order == sorted(order, reverse=True)
@@ -135,9 +135,9 @@ def test_copies_of_a_document_tie_and_the_first_of_equal_keys_speaks():
     copies = np.concatenate([keys, RNG.normal(size=(50, D)), keys, keys[:1]])
     owners = np.concatenate([np.full(7, 0), np.arange(7, 57), np.full(7, 57), [64]])
     view = Memory.of(copies, owners=owners).view
-    (found,) = answers(view, [Question(keys[0], 0.3, top_k=1)])
-    assert (found.matches, found.numbers.tolist(), found.parts.tolist()) == (1, [0, 57], [0, 57])
-    assert found.weights[0] == found.weights[1]
+    (answer,) = answers(view, [Question(keys[0], 0.3, top_k=1)])
+    assert (answer.matches, answer.numbers.tolist(), answer.parts.tolist()) == (1, [0, 57], [0, 57])
+    assert answer.weights[0] == answer.weights[1]
     (cold,) = answers(view, [Question(keys[0], 0, top_k=3)])
     assert cold.numbers.tolist() == [0, 57, 64]
     np.testing.assert_allclose(cold.weights, [0.4, 0.4, 0.2])
@@ -161,13 +161,13 @@ def test_a_sweep_has_the_documents_of_the_best_keys(views):
         (everything,) = answers(grouped, [Question(query, 1.0, top_k=N)])
         best = np.sort(everything.similarities)[::-1][5]
         assert set(found.numbers) == set(everything.numbers[everything.similarities >= best])
-        for at, temperature in enumerate(temperatures):
+        for position, temperature in enumerate(temperatures):
             (alone,) = answers(grouped, [Question(query, temperature, 0.3, top_k=N)])
             place = {number: index for index, number in enumerate(alone.numbers.tolist())}
             some = [place[number] for number in found.numbers.tolist()]
-            np.testing.assert_array_equal(found.weights[at], alone.weights[some])
+            np.testing.assert_array_equal(found.weights[position], alone.weights[some])
             np.testing.assert_array_equal(found.parts, alone.parts[some])
-            assert asdict(found.evidence[at]) == pytest.approx(asdict(alone.evidence), rel=1e-12)
+            assert asdict(found.evidence[position]) == pytest.approx(asdict(alone.evidence), rel=1e-12)
         assert (found.documents, found.keys) == (len(SIZES), N)
 
 
@@ -175,7 +175,7 @@ def test_nothing_passes(views):
     grouped, _ = views
     nothing = grouped.mask(np.array([FIRST[0] + 10**6]))
     for normaliser in NORMALISERS:
-        (found,) = answers(grouped, [Question(QUERIES[0], 0.3, 0.5, nothing, normaliser)])
-        assert (found.documents, found.keys, found.matches, found.null_weight) == (0, 0, 0, 1)
-        assert [len(each) for each in (found.numbers, found.parts, found.weights, found.log_parts)] == [0] * 4
+        (answer,) = answers(grouped, [Question(QUERIES[0], 0.3, 0.5, nothing, normaliser)])
+        assert (answer.documents, answer.keys, answer.matches, answer.null_weight) == (0, 0, 0, 1)
+        assert [len(each) for each in (answer.numbers, answer.parts, answer.weights, answer.log_parts)] == [0] * 4
     assert sweep(grouped, Question(QUERIES[0], 0.3, mask=nothing), [0, 1.0]).weights.shape == (2, 0)

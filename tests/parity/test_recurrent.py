@@ -41,14 +41,14 @@ def test_outputs_states_and_gradients(torchs, kind, batch, n, d_in, d, layers):
     x, given = (torch.randn(batch, n, d_in, requires_grad=True) for _ in range(2))
     given.data = x.data.clone()
     expected, states = module(x)
-    found, own = ours(given)
-    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
+    actual, own = ours(given)
+    torch.testing.assert_close(actual, expected, atol=1e-6, rtol=1e-5)
     for one, other in zip(own, ends(states), strict=True):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
     expected.square().sum().backward()
     wanted = [parameter.grad.clone() for parameter in module.parameters()]
     module.zero_grad()
-    found.square().sum().backward()
+    actual.square().sum().backward()
     torch.testing.assert_close(given.grad, x.grad, atol=1e-5, rtol=1e-4)
     for parameter, gradient in zip(module.parameters(), wanted, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, atol=1e-4, rtol=1e-4)
@@ -61,10 +61,10 @@ def test_sequences_end_where_their_lengths_say(torchs, kind):
     x = torch.randn(4, 9, 5)
     packed, states = module(pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False))
     expected, _ = pad_packed_sequence(packed, batch_first=True)
-    found, own = recurrent(module, kind)(x, lengths=lengths)
+    actual, own = recurrent(module, kind)(x, lengths=lengths)
     for row, length in enumerate(lengths):
-        torch.testing.assert_close(found[row, :length], expected[row, :length], atol=1e-6, rtol=1e-5)
-        torch.testing.assert_close(found[row, length:], found[row, length - 1].expand(9 - length, -1))
+        torch.testing.assert_close(actual[row, :length], expected[row, :length], atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(actual[row, length:], actual[row, length - 1].expand(9 - length, -1))
     for one, other in zip(own, ends(states), strict=True):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
 

@@ -55,8 +55,8 @@ def test_all_positions_at_once_in_torch_and_numpy(sizes):
         expected = model(tokens, attention_mask=real.long()).last_hidden_state
         assert (ours(tokens, mask) - expected)[real].abs().max() < TOLERANCE
     in_numpy = map_arrays(lambda tensor: tensor.detach().numpy(), ours)
-    found = in_numpy(tokens.numpy(), mask.numpy())
-    assert np.abs(found - expected.numpy())[real.numpy()].max() < TOLERANCE
+    result = in_numpy(tokens.numpy(), mask.numpy())
+    assert np.abs(result - expected.numpy())[real.numpy()].max() < TOLERANCE
 
 
 @pytest.mark.parametrize("sizes", SIZES)
@@ -67,20 +67,20 @@ def test_steps_over_a_cache_give_what_transformers_gives_at_once(sizes, steps):
     tokens = torch.randint(0, sizes[3], (2, 13))
     with torch.no_grad():
         expected = model(tokens).last_hidden_state
-        state, found = ours.decoder.start(), []
+        state, actual = ours.decoder.start(), []
         for part in tokens.split(steps, dim=1):
             x, state = ours.step(part, state)
-            found.append(x)
-    assert (torch.cat(found, dim=1) - expected).abs().max() < TOLERANCE
+            actual.append(x)
+    assert (torch.cat(actual, dim=1) - expected).abs().max() < TOLERANCE
 
 
 @pytest.mark.parametrize("sizes", SIZES)
 def test_the_gradients_of_every_parameter(sizes):
     model = reference(*sizes)
     tokens = torch.randint(0, sizes[3], (2, 11))
-    expected, found = model(tokens).last_hidden_state, parameters(model)(tokens)
+    expected, actual = model(tokens).last_hidden_state, parameters(model)(tokens)
     direction = torch.randn_like(expected)
     theirs = torch.autograd.grad((expected * direction).sum(), list(model.parameters()))
-    ours = torch.autograd.grad((found * direction).sum(), list(model.parameters()))
+    ours = torch.autograd.grad((actual * direction).sum(), list(model.parameters()))
     for (name, _), one, other in zip(model.named_parameters(), ours, theirs, strict=True):
         assert (one - other).abs().max() / (1 + other.abs().max()) < TOLERANCE, name

@@ -86,15 +86,15 @@ def test_embeddings_are_those_of_sentence_transformers(checkpoint, reference, en
     assert np.abs(packed(tokens, lengths) - expected).max() < 1e-5
 
     few = [0, 3, 6, 8, -1]  # the definition pads them all to the longest
-    found = checkpoint.model(*pad(*encode([TEXTS[i] for i in few])))
-    assert np.abs(found - expected[few]).max() < 1e-5
+    result = checkpoint.model(*pad(*encode([TEXTS[i] for i in few])))
+    assert np.abs(result - expected[few]).max() < 1e-5
 
 
 def test_one_definition_serves_torch(checkpoint, encode, packed):
     tokens, lengths = encode(TEXTS[:6])
     in_torch = map_arrays(torch.from_numpy, checkpoint.model)
-    found = in_torch(*(torch.from_numpy(array) for array in pad(tokens, lengths)))
-    assert np.abs(found.numpy() - packed(tokens, lengths)).max() < 1e-6
+    result = in_torch(*(torch.from_numpy(array) for array in pad(tokens, lengths)))
+    assert np.abs(result.numpy() - packed(tokens, lengths)).max() < 1e-6
 
 
 @pytest.mark.thorough

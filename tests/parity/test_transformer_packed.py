@@ -57,9 +57,9 @@ def test_packed_is_the_definition(lengths, norm_first, activation):
     encoder = model(activation, norm_first)
     tokens, lengths = texts(lengths)
     expected = encoder(*padded(tokens, lengths)).numpy()
-    found = Packed(encoder)(tokens, lengths)
-    assert found.dtype == np.float32
-    assert np.abs(found - expected).max() < 1e-6
+    actual = Packed(encoder)(tokens, lengths)
+    assert actual.dtype == np.float32
+    assert np.abs(actual - expected).max() < 1e-6
 
 
 @pytest.mark.parametrize("norm_first", [False, True])
@@ -78,9 +78,9 @@ def test_every_pooling(poolings, unit_length):
     encoder = model("gelu", False, poolings, unit_length)
     tokens, lengths = texts([7, 2, 7, 31])
     expected = encoder(*padded(tokens, lengths)).numpy()
-    found = Packed(encoder)(tokens, lengths)
-    assert found.shape == (4, 21 * len(poolings))
-    assert np.abs(found - expected).max() < (1e-6 if unit_length else 1e-5)
+    actual = Packed(encoder)(tokens, lengths)
+    assert actual.shape == (4, 21 * len(poolings))
+    assert np.abs(actual - expected).max() < (1e-6 if unit_length else 1e-5)
 
 
 def test_bfloat16_is_near_the_definition_in_float32():
@@ -88,7 +88,7 @@ def test_bfloat16_is_near_the_definition_in_float32():
     rounded = map_arrays(lambda tensor: tensor.bfloat16(), encoder)
     tokens, lengths = texts([7, 2, 7, 31, 19])
     expected = encoder(*padded(tokens, lengths)).numpy()
-    found = Packed(rounded)(tokens, lengths)
-    assert found.dtype == np.float32
+    actual = Packed(rounded)(tokens, lengths)
+    assert actual.dtype == np.float32
     assert all(tensor.dtype == torch.bfloat16 for _, tensor in arrays(rounded))
-    assert np.sum(found * expected, axis=-1).min() > 0.999
+    assert np.sum(actual * expected, axis=-1).min() > 0.999

@@ -93,8 +93,8 @@ def same_gradients(ours, theirs, inputs, parameters):
     """The gradients of a random direction of the output, by all inputs and parameters."""
     direction = torch.randn_like(theirs)
     expected = torch.autograd.grad((theirs * direction).sum(), [*inputs, *parameters], retain_graph=True)
-    found = torch.autograd.grad((ours * direction).sum(), [*inputs, *parameters])
-    for one, other in zip(found, expected, strict=True):
+    result = torch.autograd.grad((ours * direction).sum(), [*inputs, *parameters])
+    for one, other in zip(result, expected, strict=True):
         scale = 1 + other.abs().max()
         assert ((one - other).abs().max() / scale) < TOLERANCE
 
@@ -106,10 +106,10 @@ def test_an_encoder_layer_is_torchs_with_its_gradients(batch, n, d_model, n_head
     layer = encoder_layer(reference, norm_first, activation)
     x = torch.randn(batch, n, d_model, requires_grad=True)
 
-    expected, found = reference(x), layer(x)
+    expected, actual = reference(x), layer(x)
 
-    assert (found - expected).abs().max() < TOLERANCE
-    same_gradients(found, expected, [x], list(reference.parameters()))
+    assert (actual - expected).abs().max() < TOLERANCE
+    same_gradients(actual, expected, [x], list(reference.parameters()))
 
 
 @pytest.mark.parametrize(("norm_first", "activation"), FORMS)
@@ -121,10 +121,10 @@ def test_an_encoder_layer_with_padding_and_a_causal_mask(norm_first, activation)
     padded = torch.arange(n) >= lengths[:, None]
 
     expected = reference(x, src_mask=~causal(n, n, like=x), src_key_padding_mask=padded)  # torch masks what is True
-    found = layer(x, causal(n, n, like=x) & padding(lengths, n))
+    result = layer(x, causal(n, n, like=x) & padding(lengths, n))
 
-    assert (found - expected)[~padded].abs().max() < TOLERANCE
-    same_gradients(found[~padded], expected[~padded], [x], list(reference.parameters()))
+    assert (result - expected)[~padded].abs().max() < TOLERANCE
+    same_gradients(result[~padded], expected[~padded], [x], list(reference.parameters()))
 
 
 @pytest.mark.parametrize(("norm_first", "activation"), FORMS)
@@ -137,10 +137,10 @@ def test_a_decoder_layer_is_torchs_with_its_gradients(batch, n, d_model, n_heads
     memory = torch.randn(batch, n, d_model, requires_grad=True)
 
     expected = reference(x, memory, tgt_mask=~causal(m, m, like=x))
-    found = decoder(x, memory)
+    result = decoder(x, memory)
 
-    assert (found - expected).abs().max() < TOLERANCE
-    same_gradients(found, expected, [x, memory], list(reference.parameters()))
+    assert (result - expected).abs().max() < TOLERANCE
+    same_gradients(result, expected, [x, memory], list(reference.parameters()))
 
 
 @pytest.mark.parametrize("norm_first", [False, True])
@@ -159,9 +159,9 @@ def test_a_decoder_layer_with_padding_on_both_sides(norm_first):
         tgt_key_padding_mask=padded,
         memory_key_padding_mask=torch.arange(n) >= memory_lengths[:, None],
     )
-    found = decoder(x, memory, mask=padding(target_lengths, m), memory_mask=padding(memory_lengths, n))
+    result = decoder(x, memory, mask=padding(target_lengths, m), memory_mask=padding(memory_lengths, n))
 
-    assert (found - expected)[~padded].abs().max() < TOLERANCE
+    assert (result - expected)[~padded].abs().max() < TOLERANCE
 
 
 @pytest.mark.parametrize("norm_first", [False, True])

@@ -170,16 +170,16 @@ def apart(found, weights, null_weight, whole):
     return (np.abs(own - found.weights).sum() + abs(found.null_weight - null_weight) + rest) / 2
 
 
-def same_head(found, expected, top_p):
+def same_head(actual, expected, top_p):
     """The head to the bit; where `top_p` cuts it, as far as both go, for weights are equal but for their bounds."""
-    size = min(len(found.numbers), len(expected.numbers)) if top_p else None
-    np.testing.assert_array_equal(found.numbers[:size], expected.numbers[:size])
-    np.testing.assert_array_equal(found.parts[:size], expected.parts[:size])
-    np.testing.assert_array_equal(found.similarities[:size], expected.similarities[:size])
+    size = min(len(actual.numbers), len(expected.numbers)) if top_p else None
+    np.testing.assert_array_equal(actual.numbers[:size], expected.numbers[:size])
+    np.testing.assert_array_equal(actual.parts[:size], expected.parts[:size])
+    np.testing.assert_array_equal(actual.similarities[:size], expected.similarities[:size])
     if not top_p:
-        assert (found.matches, found.complete) == (expected.matches, expected.complete)
-    assert (found.documents, found.keys) == (expected.documents, expected.keys)
-    assert found.best_similarity == expected.best_similarity
+        assert (actual.matches, actual.complete) == (expected.matches, expected.complete)
+    assert (actual.documents, actual.keys) == (expected.documents, expected.keys)
+    assert actual.best_similarity == expected.best_similarity
 
 
 def estimate_alone(view, options, allowed, biased):
@@ -194,28 +194,28 @@ def check(split, questions=4):
     looser = []
     options = [split.question(filtered=index % 2 == 1) for index in range(questions)]
     one, many = (answers(view, [asked_of(view, *each) for each in options]) for view in (split.one, split.many))
-    for each, expected, found in zip(options, one, many, strict=True):
-        asked = each[0]
-        same_head(found, expected, asked["top_p"])
-        bound, other = found.certificate.total_variation, expected.certificate.total_variation
-        size = min(len(found.numbers), len(expected.numbers))
-        apart_here = np.abs(found.weights[:size] - expected.weights[:size]).sum() / 2
+    for option, expected, actual in zip(options, one, many, strict=True):
+        asked = option[0]
+        same_head(actual, expected, asked["top_p"])
+        bound, other = actual.certificate.total_variation, expected.certificate.total_variation
+        size = min(len(actual.numbers), len(expected.numbers))
+        apart_here = np.abs(actual.weights[:size] - expected.weights[:size]).sum() / 2
         assert apart_here <= bound + other + 1e-15
-        assert abs(found.null_weight - expected.null_weight) <= bound + other + 1e-15
-        if found.certificate.method == expected.certificate.method == "quantised":
-            of_one, of_many = (estimate_alone(view, *each) for view in (split.one, split.many))
+        assert abs(actual.null_weight - expected.null_weight) <= bound + other + 1e-15
+        if actual.certificate.method == expected.certificate.method == "quantised":
+            of_one, of_many = (estimate_alone(view, *option) for view in (split.one, split.many))
             if of_one is not None and of_many is not None:
                 looser.append(of_many.total_variation > LOOSER * of_one.total_variation + 1e-12)
-        if asked["max_error"] is not None and found.certificate.method == "quantised":
+        if asked["max_error"] is not None and actual.certificate.method == "quantised":
             assert bound <= asked["max_error"]
-        if asked["output"] and found.keys:
-            together = found.certificate.output_error + expected.certificate.output_error
-            assert np.linalg.norm(found.output - expected.output) <= together
-        if asked["normaliser"] == "softmax" and asked["temperature"] > 1e-20 and found.keys:
-            weights, null_weight, output = true_of(split, *each)
-            assert apart(found, weights, null_weight, 1.0) <= bound + 1e-15
+        if asked["output"] and actual.keys:
+            together = actual.certificate.output_error + expected.certificate.output_error
+            assert np.linalg.norm(actual.output - expected.output) <= together
+        if asked["normaliser"] == "softmax" and asked["temperature"] > 1e-20 and actual.keys:
+            weights, null_weight, output = true_of(split, *option)
+            assert apart(actual, weights, null_weight, 1.0) <= bound + 1e-15
             if asked["output"]:
-                assert np.linalg.norm((found.output - output).astype(np.float64)) <= found.certificate.output_error
+                assert np.linalg.norm((actual.output - output).astype(np.float64)) <= actual.certificate.output_error
     return looser
 
 
@@ -231,9 +231,9 @@ def check_temperatures(split):
     )
     np.testing.assert_array_equal(many.numbers, one.numbers)
     np.testing.assert_array_equal(many.similarities, one.similarities)
-    for place in range(len(temperatures)):
-        bounds = many.certificates[place].total_variation + one.certificates[place].total_variation
-        assert np.abs(many.weights[place] - one.weights[place]).sum() / 2 <= bounds + 1e-15
+    for position in range(len(temperatures)):
+        bounds = many.certificates[position].total_variation + one.certificates[position].total_variation
+        assert np.abs(many.weights[position] - one.weights[position]).sum() / 2 <= bounds + 1e-15
     found = [
         answers(view, [Question(options["query"], Auto(4.0), mask=view.mask(allowed))])[0]
         for view in (split.one, split.many)

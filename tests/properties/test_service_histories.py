@@ -107,9 +107,9 @@ class Histories(RuleBasedStateMachine):
         assert self.client.post(f"{PATH}/documents", json={"documents": sent}).status_code == 422
 
     @rule(wanted=st.lists(identifiers, max_size=3))
-    def delete_ids(self, wanted):
-        there = set(wanted) & set(self.model)
-        assert self.client.post(f"{PATH}/documents/delete", json={"ids": wanted}).json() == {"deleted": len(there)}
+    def delete_ids(self, expected):
+        there = set(expected) & set(self.model)
+        assert self.client.post(f"{PATH}/documents/delete", json={"ids": expected}).json() == {"deleted": len(there)}
         for identifier in there:
             del self.model[identifier]
 
@@ -123,12 +123,12 @@ class Histories(RuleBasedStateMachine):
 
     @rule(query=vectors, temperature=st.sampled_from([0, 1e-30, 0.1, 1, 1e6]), shelf=st.none() | st.integers(0, 2))
     def ask(self, query, temperature, shelf):
-        asked: dict[str, Any] = {"query": query, "temperature": temperature, "null": 0.25, "include": ["output"]}
+        body: dict[str, Any] = {"query": query, "temperature": temperature, "null": 0.25, "include": ["output"]}
         passing = dict(self.model)
         if shelf is not None:
-            asked["filter"] = on_shelf("!=", shelf)
+            body["filter"] = on_shelf("!=", shelf)
             passing = {i: d for i, d in self.model.items() if d["metadata"]["shelf"] != shelf}
-        answer = self.client.post(f"{PATH}/attend", json=asked).json()
+        answer = self.client.post(f"{PATH}/attend", json=body).json()
         every = {(i, n): key for i, document in passing.items() for n, key in enumerate(document["keys"])}
         similarity = {key: float(np.dot(np.float64(query), np.float64(vector))) for key, vector in every.items()}
         weights, null_weight = softmax(similarity, 0.25, temperature)

@@ -74,9 +74,9 @@ def test_a_demo_collection_answers_while_machine_code_is_made(tmp_path, monkeypa
     try:
         with RunningService(data_dir=tmp_path, demo=("library",)) as running, running.client() as client:
             until(lambda: client.post("/v1/collections/library/attend", json=asking).status_code == 200)
-            found = client.post("/v1/collections/library/attend", json=asking).json()
-            assert found["matches"][0]["id"] == "old-possums-book-of-practical-cats"
-            assert found["documents"] == 110
+            body = client.post("/v1/collections/library/attend", json=asking).json()
+            assert body["matches"][0]["id"] == "old-possums-book-of-practical-cats"
+            assert body["documents"] == 110
             assert client.get("/readyz").json() == {"status": "loading", "loading": ["machine code"], "failed": []}
             made.set()
             running.wait_until_ready()

@@ -26,7 +26,9 @@ def directory(tmp_path_factory):
     data_dir = tmp_path_factory.mktemp("data")
     with RunningService(data_dir=data_dir, encoder="none") as running, running.client() as client:
         client.put("/v1/collections/many", json={"encoder": None, "dimension": WIDTH}).raise_for_status()
-        lines = [orjson.dumps({"id": f"{at:05}", "key_vector": key.tolist()}) for at, key in enumerate(KEYS)]
+        lines = [
+            orjson.dumps({"id": f"{position:05}", "key_vector": key.tolist()}) for position, key in enumerate(KEYS)
+        ]
         sent = client.post(
             "/v1/collections/many/documents",
             content=b"\n".join(lines),
@@ -91,6 +93,6 @@ def test_a_collection_answers_and_is_written_before_its_keys_have_codes(director
     assert only["id"] == "new"
     assert before["certificate"]["method"] == "exact"
     assert after["certificate"]["method"] == "quantised"
-    assert [each["id"] for each in after["matches"]] == [each["id"] for each in before["matches"]]
+    assert [match["id"] for match in after["matches"]] == [match["id"] for match in before["matches"]]
     off = sum(abs(a["weight"] - b["weight"]) for a, b in zip(after["matches"], before["matches"], strict=True))
     assert off <= 2 * (after["certificate"]["total_variation"] + before["certificate"]["total_variation"]) + 1e-3

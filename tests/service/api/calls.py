@@ -51,8 +51,8 @@ class Call:
 
 def in_path(contract: Contract, operation: Operation) -> dict[str, str]:
     """The documented examples of its path parameters."""
-    parameters = [each for each in operation.parameters if each["in"] == "path"]
-    return {each["name"]: contract.resolved(each["schema"])[1]["examples"][0] for each in parameters}
+    parameters = [parameter for parameter in operation.parameters if parameter["in"] == "path"]
+    return {parameter["name"]: contract.resolved(parameter["schema"])[1]["examples"][0] for parameter in parameters}
 
 
 def examples(contract: Contract, operation: Operation) -> Iterator[Call]:

@@ -75,7 +75,9 @@ class Contract:
 
     def find(self, method: str, path: str) -> Operation | None:
         """The operation that a request was for; the most literal path first."""
-        fitting = [each for each in self.operations.values() if each.method == method and each.takes(path)]
+        fitting = [
+            operation for operation in self.operations.values() if operation.method == method and operation.takes(path)
+        ]
         return min(fitting, key=lambda operation: operation.path.count("{"), default=None)
 
     def keeps(self, answer: httpx.Response) -> None:

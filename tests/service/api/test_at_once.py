@@ -88,8 +88,8 @@ def test_of_many_that_skip_what_exists_each_document_is_written_by_one(service, 
         thread.join()
     wrote = Counter(
         (each, writer)
-        for writer, said in answers.items()
-        for answer in said
+        for writer, message in answers.items()
+        for answer in message
         for each in set(answer["sent"]) - set(answer["skipped"])
     )
     assert sum(answer["upserted"] for said in answers.values() for answer in said) == len(ids)
@@ -112,10 +112,10 @@ def test_an_answer_never_shows_half_a_write(service, client, collection):
     def replace(own, round_):
         assert own.post(f"{path}/documents", json={"documents": generation(round_ + 1)}).status_code == 200
 
-    asked = {"query": [1.0, 0.1], "temperature": 5, "top_k": 40, "include": ["value", "output"]}
+    body = {"query": [1.0, 0.1], "temperature": 5, "top_k": 40, "include": ["value", "output"]}
     with meanwhile(service, replace):
         for _ in range(40):
-            answer = client.post(f"{path}/attend", json=asked).json()
+            answer = client.post(f"{path}/attend", json=body).json()
             assert answer["documents"] == 40
             values = {match["value"] for match in answer["matches"]}
             assert len(values) == 1

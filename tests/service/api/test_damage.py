@@ -76,15 +76,15 @@ def test_a_damaged_key_vector_stops_the_collection_until_the_document_is_gone(tm
     with RunningService(data_dir=tmp_path, encoder="none") as running, running.client() as client:
         until(lambda: client.get("/readyz").json()["status"] == "failed")
         assert "row 6" in client.get("/readyz").json()["failed"][0]
-        asked = {"query": [1, 0], "top_k": 1}
-        refused(client.post(f"{PATH}/attend", json=asked), "collection_damaged", "row 6", "'shelf'")
+        body = {"query": [1, 0], "top_k": 1}
+        refused(client.post(f"{PATH}/attend", json=body), "collection_damaged", "row 6", "'shelf'")
         refused(client.post(f"{PATH}/sweep", json={"query": [1, 0], "temperatures": [1]}), "collection_damaged")
         refused(client.get(f"{PATH}/documents/d005"), "document_damaged", "d005")
         assert client.get(f"{PATH}/documents/d006").status_code == 200
         assert client.put("/v1/collections/other", json={"encoder": None}).status_code == 201
         assert client.delete(f"{PATH}/documents/d005").status_code == 204
         until(lambda: client.get("/readyz").status_code == 200)
-        assert client.post(f"{PATH}/attend", json=asked).json()["documents"] == N - 1
+        assert client.post(f"{PATH}/attend", json=body).json()["documents"] == N - 1
 
 
 def test_questions_that_wait_together_fail_alone(tmp_path: Path) -> None:

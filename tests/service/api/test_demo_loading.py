@@ -43,8 +43,8 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
 
 def of_a_collection() -> list[str]:
     """The calls that are about the collection of their path."""
-    routes = [each.original_route for each in iter_route_contexts(create_app(Settings(encoder="none")).routes)]
-    return sorted(each.name for each in routes if declared_reach(each) == "collection" and each.include_in_schema)
+    routes = [context.original_route for context in iter_route_contexts(create_app(Settings(encoder="none")).routes)]
+    return sorted(route.name for route in routes if declared_reach(route) == "collection" and route.include_in_schema)
 
 
 def test_every_call_about_it_says_so_and_when_to_come_back(tmp_path, slow) -> None:
@@ -68,7 +68,7 @@ def test_every_call_about_it_says_so_and_when_to_come_back(tmp_path, slow) -> No
         until(lambda: client.get("/v1/collections/slow").status_code == 200)
         asked = client.post("/v1/collections/slow/attend", json={"query": [1, 0]}).json()
         assert [match["id"] for match in asked["matches"]] == ["a"]
-        assert all(each["ready"] for each in client.get("/v1/collections").json()["collections"])
+        assert all(collection["ready"] for collection in client.get("/v1/collections").json()["collections"])
 
 
 def test_every_call_about_a_collection_is_described_so() -> None:

@@ -115,8 +115,8 @@ def test_requests_that_have_forms():
 def test_a_request_has_one_form(stocked, operation, fields):
     shown = [call.body for call in examples(DESCRIBED, DESCRIBED.operations[operation])]
     schema = DESCRIBED.operations[operation].contents["application/json"]["schema"]
-    both = {name: said for body in shown for name, said in body.items()}
-    neither = {name: said for name, said in both.items() if name not in fields}
+    both = {name: message for body in shown for name, message in body.items()}
+    neither = {name: message for name, message in both.items() if name not in fields}
     assert set(fields) <= both.keys()
     for body in (both, neither):
         assert DESCRIBED.flaws(schema, body)

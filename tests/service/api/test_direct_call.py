@@ -163,8 +163,8 @@ def test_the_calls_that_ask_are_direct_and_have_no_dependency_that_is_skipped():
         found = context.original_route
         if isinstance(found, JSONRoute) and found.direct_call is not None:
             direct.add(found.name)
-            for each in context.dependant.dependencies:  # those of the application and its routers, too
-                assert each.call in (parts_of, require_write_by_default) or isinstance(
-                    each.call, RequiredLevel | AdmissionKind | DeclaredReach
+            for dependency in context.dependant.dependencies:  # those of the application and its routers, too
+                assert dependency.call in (parts_of, require_write_by_default) or isinstance(
+                    dependency.call, RequiredLevel | AdmissionKind | DeclaredReach
                 )
     assert direct >= ASKING

@@ -37,7 +37,7 @@ def test_comments_and_empty_lines_say_nothing():
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("", "it holds no key"),
         ("# nothing\n", "it holds no key"),
@@ -60,8 +60,8 @@ def test_comments_and_empty_lines_say_nothing():
         ("\n".join(other(sha256=f"{i:064x}") for i in range(MAX_KEYS + 1)), f"it holds {MAX_KEYS + 1} keys"),
     ],
 )
-def test_what_is_wrong_is_said_without_what_stands_there(content, said):
-    with pytest.raises(KeysUnusable, match=said) as refused:
+def test_what_is_wrong_is_said_without_what_stands_there(content, message):
+    with pytest.raises(KeysUnusable, match=message) as refused:
         read_keys(content.encode())
     assert KEY not in str(refused.value)
     assert SAID["sha256"] not in str(refused.value)

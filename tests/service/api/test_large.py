@@ -91,7 +91,7 @@ def test_what_is_freed_is_gone():
     release(content)
     assert content == {"a": [], "b": 1}
     content = {"results": [{"matches": list(range(100_000))} for _ in range(3)]}
-    inner = [each["matches"] for each in content["results"]]
+    inner = [result["matches"] for result in content["results"]]
     release(content)
     assert (content, inner) == ({"results": []}, [[], [], []])
 

@@ -75,7 +75,7 @@ def test_twenty_failures_leave_memory_as_the_disk_is(bare_service: Service) -> N
         page: dict[str, Any] = {"limit": 10_000, "include": []}
         while page.get("cursor", "first") is not None:
             found = client.post(f"{PATH}/documents/query", json=page).json()
-            listed += [each["id"] for each in found["documents"]]
+            listed += [document["id"] for document in found["documents"]]
             page = {**page, "cursor": found["next_cursor"]}
         attended = client.post(f"{PATH}/attend", json={"query": query, "top_k": 10_000, "include": []}).json()
         assert len(listed) == stored

@@ -52,7 +52,7 @@ def test_the_names_of_calls_stay():
 
 def test_every_field_of_a_request_is_described():
     requests = {
-        name for each in OPERATIONS for media in each.contents.values()
+        name for operation in OPERATIONS for media in operation.contents.values()
         for field in DESCRIBED.fields(media["schema"]) if (name := field.split(".")[0]) in DESCRIBED.schemas
     }  # fmt: skip
     for name in sorted(requests | {form for form, request in DESCRIBED.forms.items() if request in requests}):
@@ -83,7 +83,7 @@ def test_every_code_that_is_described_is_one_that_a_call_may_answer():
 
 def test_links_lead_to_calls_and_their_parameters():
     links = [
-        link for each in OPERATIONS for answer in each.described["responses"].values()
+        link for operation in OPERATIONS for answer in operation.described["responses"].values()
         for link in answer.get("links", {}).values()
     ]  # fmt: skip
     assert {"put_document", "attend", "sweep", "compare", "patch_document"} <= {link["operationId"] for link in links}

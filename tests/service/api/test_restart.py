@@ -72,8 +72,8 @@ def test_texts_are_not_mixed_with_another_encoders_and_vectors_still_work(left_b
         assert says in refused.json()["detail"]
         written = client.put("/v1/collections/books/documents/new", json={"key": "a text"})
         assert written.status_code == 422
-        asked = {"query": [1.0] + [0.0] * 383, "null": False}
-        assert len(client.post("/v1/collections/books/attend", json=asked).json()["matches"]) == 2
+        body = {"query": [1.0] + [0.0] * 383, "null": False}
+        assert len(client.post("/v1/collections/books/attend", json=body).json()["matches"]) == 2
 
 
 @pytest.mark.kill

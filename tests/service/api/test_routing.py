@@ -98,7 +98,7 @@ def test_the_description_says_of_calls_that_write_or_are_about_a_collection_that
         if "forbidden"
         in operation.described["responses"]["403"]["content"].get("application/problem+json", {}).get("examples", {})
     }
-    assert forbidden == GUARDED.keys() | {each.id for each in OPERATIONS if "{name}" in each.path}
+    assert forbidden == GUARDED.keys() | {operation.id for operation in OPERATIONS if "{name}" in operation.path}
 
 
 def test_the_highest_declaration_holds():

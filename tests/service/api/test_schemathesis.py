@@ -127,8 +127,8 @@ def walk(schema: Any, url: str, session: requests.Session, examples: int) -> Non
         def setup(self) -> None:
             nonlocal walks
             walks += 1
-            for each in session.get(f"{url}/v1/collections").json()["collections"]:
-                session.delete(f"{url}/v1/collections/{each['name']}")
+            for collection in session.get(f"{url}/v1/collections").json()["collections"]:
+                session.delete(f"{url}/v1/collections/{collection['name']}")
             session.put(f"{url}/v1/collections/{NAMES[0]}", json={})
 
         def get_call_kwargs(self, case):

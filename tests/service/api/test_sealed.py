@@ -19,8 +19,8 @@ N = 200
 
 
 def said(answer):
-    found = answer.json()
-    return [(each["id"], pytest.approx(each["weight"], abs=1e-6)) for each in found["matches"]]
+    body = answer.json()
+    return [(match["id"], pytest.approx(match["weight"], abs=1e-6)) for match in body["matches"]]
 
 
 @pytest.mark.parametrize("checked_soon", [False, True], ids=["by who reads it", "and soon after the start"])

@@ -59,33 +59,35 @@ class Told:
 
     @property
     def good(self) -> int:
-        return sum(each.said[0] == 200 and each.wrong is None for each in self.answers)
+        return sum(answer.said[0] == 200 and answer.wrong is None for answer in self.answers)
 
     @property
     def wrong(self) -> list[str]:
         """What was wrong in answers; what else was said than an answer or one of REFUSALS; and these, where late."""
         others = [str(each) for each in (*self.refused, *self.write_refusals) if each not in REFUSALS]
-        late = [each for each in self.answers if each.said[0] != 200 and each.ended - each.began > LATE_SECONDS]
+        late = [
+            answer for answer in self.answers if answer.said[0] != 200 and answer.ended - answer.began > LATE_SECONDS
+        ]
         others += [f"{each.said} after {each.ended - each.began:.1f} s" for each in late]
-        return [*others, *(each.wrong for each in self.answers if each.wrong is not None)]
+        return [*others, *(answer.wrong for answer in self.answers if answer.wrong is not None)]
 
     @property
     def refused(self) -> Counter[tuple[int, str]]:
-        return Counter(each.said for each in self.answers if each.said[0] != 200)
+        return Counter(answer.said for answer in self.answers if answer.said[0] != 200)
 
     @property
     def moved(self) -> int:
-        return sum(each.moved for each in self.answers)
+        return sum(answer.moved for answer in self.answers)
 
     @property
     def longest(self) -> float:
         """Seconds, of a question until its end, whatever that was."""
-        return max(each.ended - each.began for each in self.answers)
+        return max(answer.ended - answer.began for answer in self.answers)
 
     @property
     def full_after(self) -> float:
         """Seconds from the fault until nothing but answers came."""
-        return max([0.0, *(each.ended - self.fault for each in self.answers if each.said[0] != 200)])
+        return max([0.0, *(answer.ended - self.fault for answer in self.answers if answer.said[0] != 200)])
 
 
 class Asking(Meanwhile):
@@ -97,7 +99,7 @@ class Asking(Meanwhile):
     """
 
     def __init__(self, shelf: Shelf, urls: Sequence[str], *, writes: bool = True, temperature: float = 0.2) -> None:
-        works = [partial(self._kept, self._ask, each) for each in range(CLIENTS)]
+        works = [partial(self._kept, self._ask, i) for i in range(CLIENTS)]
         super().__init__([*works, *([partial(self._kept, self._write, 0)] if writes else [])])
         self._shelf, self._urls, self._temperature = shelf, urls, temperature
         self._answers: list[Answer] = []

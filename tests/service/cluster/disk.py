@@ -15,9 +15,9 @@ from tests.service.retrieval.sealing import WIDTH
 QUERIES = np.random.default_rng(9).standard_normal((4, WIDTH))
 
 
-def told(views, mask, view, said, arrays):
+def told(views, mask, view, message, arrays):
     """What the lookup answers, and the rows that it is made of."""
-    found = [answer(view, Question(each, 0.5, mask=mask, top_k=12)) for each in QUERIES]
+    found = [answer(view, Question(query, 0.5, mask=mask, top_k=12)) for query in QUERIES]
     names = ("numbers", "weights", "output")
     return {}, {"rows": view.numbers()} | {name: np.array([getattr(each, name) for each in found]) for name in names}
 
@@ -83,9 +83,9 @@ class Machine:
 
     def same(self) -> None:
         """A slot with these files answers what one without any does."""
-        found, expected = self.answers("a"), self.answers("plain", files=False)
+        answers, expected = self.answers("a"), self.answers("plain", files=False)
         for name, array in expected.items():
-            np.testing.assert_allclose(found[name], array, atol=1e-6, err_msg=name)
+            np.testing.assert_allclose(answers[name], array, atol=1e-6, err_msg=name)
 
     def files(self, name: str = "a") -> list[Path]:
         return sorted(self.disk.glob(f"softkv.slot-{name}/*"))

@@ -58,13 +58,13 @@ class Fleet:
             stack.callback(self.head.close)
             machines, services = self._numbers
             self.services = [
-                Api(f"api-{each}", self._address, self.head.address, self._folder, copies=self._copies)
-                for each in range(services)
+                Api(f"api-{i}", self._address, self.head.address, self._folder, copies=self._copies)
+                for i in range(services)
             ]
             # The tables are made by the first one.
-            for each in self.services[:1]:
-                stack.enter_context(each).wait_until_ready()
-            self.machines = [self.another(f"m{each}") for each in range(machines)]
+            for service in self.services[:1]:
+                stack.enter_context(service).wait_until_ready()
+            self.machines = [self.another(f"m{i}") for i in range(machines)]
             for begun in (*self.machines, *self.services[1:]):
                 stack.enter_context(begun)
             for waited in (*self.machines, *self.services[1:]):
@@ -86,15 +86,15 @@ class Fleet:
 
     def asking(self, *, writes: bool = True, temperature: float = 0.2) -> Asking:
         """Clients of all services."""
-        return Asking(self.shelf, [each.url for each in self.services], writes=writes, temperature=temperature)
+        return Asking(self.shelf, [service.url for service in self.services], writes=writes, temperature=temperature)
 
     def members(self) -> set[str]:
         """The names of the slots that are there and stay."""
         with psycopg.connect(self._address, autocommit=True) as connection:
-            found = connection.execute(
+            result = connection.execute(
                 "SELECT name FROM slots WHERE NOT leaving AND seen > clock_timestamp() - interval '30 seconds'"
             )
-            return {name for (name,) in found}
+            return {name for (name,) in result}
 
     def placed(self) -> set[tuple[str, int]]:
         """Which slots are to hold which ranges, by who is there now."""
@@ -112,7 +112,7 @@ class Fleet:
 
     def wait_until_slots(self, seconds: float = 120) -> None:
         """Until each machine that runs has all of its slots' processes."""
-        until(lambda: all(len(each.slots()) == self._slots for each in self.machines), seconds)
+        until(lambda: all(len(machine.slots()) == self._slots for machine in self.machines), seconds)
 
     def wait_until_whole(self, seconds: float = 120) -> None:
         """Until all slots hold what is theirs, and nothing else."""

@@ -67,7 +67,7 @@ class History:
         collection = self.store.collections[number]
         for _ in range(self.random.choice([1, 1, 1, 3, 80 if self.wild else 2])):
             keys = [self.random.choice([1, 1, 1, 3]) for _ in range(self.random.randint(0, 4))]
-            living = [each.row for each in collection.documents if each.lives(collection.version)]
+            living = [document.row for document in collection.documents if document.lives(collection.version)]
             removed = self.random.sample(living, min(len(living), self.random.randint(0, 2)))
             skipped = self.random.choice([0, 0, 0, 5000, 60_000, 131_070])
             if collection.next_row > 6 * SHARD_ROWS:
@@ -102,8 +102,8 @@ class History:
         self.count("long")
 
     def clear(self) -> None:
-        for each in self.store.collections.values():
-            each.clear(self.now)
+        for collection in self.store.collections.values():
+            collection.clear(self.now)
 
     def create(self) -> None:
         if len(self.store.collections) < 3:
@@ -154,12 +154,12 @@ class History:
         running = self._some()
         if held := sorted({row for each, row in running.held if each == number and self.chance(0.8)}):
             there = held
-        wanted = self.random.sample(there, self.random.randint(1, len(there)))
-        self.asked(running, number, version, wanted, self.random.choice([None, ODD]))
+        expected = self.random.sample(there, self.random.randint(1, len(there)))
+        self.asked(running, number, version, expected, self.random.choice([None, ODD]))
 
-    def asked(self, running: Running, number: int, version: int, wanted: list[int], condition: str | None) -> Any:
+    def asked(self, running: Running, number: int, version: int, expected: list[int], condition: str | None) -> Any:
         collection = self.store.collections[number]
-        question = {"collection": number, "version": version, "ranges": wanted, "condition": condition, "seconds": 0}
+        question = {"collection": number, "version": version, "ranges": expected, "condition": condition, "seconds": 0}
         said, arrays = of_bytes(running.shard.answer(to_bytes(question, {})))
         if "rows" in arrays:
             assert version <= collection.version
@@ -167,14 +167,14 @@ class History:
                 row
                 for each in collection.ever
                 if each.lives(version)
-                and each.row - each.row % SHARD_ROWS in wanted
+                and each.row - each.row % SHARD_ROWS in expected
                 and (condition is None or each.odd)
                 for row in each.rows
             ]
             assert arrays["rows"].tolist() == rows
             self.count("answered")
         elif "missing" in said:
-            assert set(said["missing"]) <= set(wanted)
+            assert set(said["missing"]) <= set(expected)
             self.count("missing")
         elif "behind" in said:
             assert said["behind"] < version
@@ -186,7 +186,7 @@ class History:
 
     def check_given_up(self, number: int, first_row: int) -> None:
         """As many others as there have to be told that they hold it, and those of them that are between looks do."""
-        members = {each.name for each in self.store.members()}
+        members = {member.name for member in self.store.members()}
         telling = {slot for slot, *each in self.store.held if each == [number, first_row] and slot in members}
         assert len(telling) >= min(COPIES, len(members)) > 0
         for name in telling & self.slots.keys():
@@ -214,26 +214,28 @@ class History:
                 running.step()
                 if running.shard.left:
                     self.store.register.pop(name, None)
-        self.slots = {name: each for name, each in self.slots.items() if not each.shard.left}
+        self.slots = {name: slot for name, slot in self.slots.items() if not slot.shard.left}
         self.clear()
 
     def check(self) -> None:
         """All ranges are held by exactly those that are to hold them, and answered."""
-        members = [NodeRecord(name, each.shard.node) for name, each in self.slots.items() if not each.shard._leaving]
-        assert {each.name for each in self.store.members()} == {each.name for each in members}
+        members = [NodeRecord(name, slot.shard.node) for name, slot in self.slots.items() if not slot.shard._leaving]
+        assert {member.name for member in self.store.members()} == {member.name for member in members}
         for number, collection in self.store.collections.items():
             for first_row in shard_starts(collection.next_row):
-                wanted = set(place_shard(number, first_row, members, COPIES))
-                holding = {name for name, each in self.slots.items() if (number, first_row) in each.held}
-                registered = {each.node.name for each in self.store.holders(number) if each.first_row == first_row}
+                expected = set(place_shard(number, first_row, members, COPIES))
+                holding = {name for name, slot in self.slots.items() if (number, first_row) in slot.held}
+                registered = {
+                    holder.node.name for holder in self.store.holders(number) if holder.first_row == first_row
+                }
                 if members:
-                    assert holding == registered == wanted
-                for name in holding & wanted:
+                    assert holding == registered == expected
+                for name in holding & expected:
                     for condition in (None, ODD):
-                        found = self.asked(self.slots[name], number, collection.version, [first_row], condition)
-                        assert found is not None
+                        result = self.asked(self.slots[name], number, collection.version, [first_row], condition)
+                        assert result is not None
         there = set(self.store.collections)
-        assert all(number in there for each in self.slots.values() for number, _ in each.held)
+        assert all(number in there for slot in self.slots.values() for number, _ in slot.held)
 
 
 def lived(seed: int) -> History:

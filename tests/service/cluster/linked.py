@@ -72,7 +72,10 @@ class Link:
 
     def extents(self) -> dict[int, Extent]:
         with self._call() as store:
-            return {number: Extent(each.version, each.next_row) for number, each in store.collections.items()}
+            return {
+                number: Extent(collection.version, collection.next_row)
+                for number, collection in store.collections.items()
+            }
 
     def extent(self, collection: int) -> tuple[CollectionRecord, Extent]:
         with self._call() as store:
@@ -97,8 +100,8 @@ class Link:
     def reading(self) -> Iterator[SimulatedReader]:
         with self._call() as store:
             state = {
-                number: (each.version, [Stored(**vars(one)) for one in each.documents])
-                for number, each in store.collections.items()
+                number: (collection.version, [Stored(**vars(one)) for one in collection.documents])
+                for number, collection in store.collections.items()
             }
         yield SimulatedReader(self, None, state)
 
@@ -156,8 +159,8 @@ class Link:
 
     def give_up(self, name: str, collection: int, first_row: int, owners: Sequence[str], copies: int) -> bool:
         with self._call() as store:
-            members = {each.name for each in store.members()}
-            holding = sum((each, collection, first_row) in store.held for each in members & set(owners) - {name})
+            members = {member.name for member in store.members()}
+            holding = sum((member, collection, first_row) in store.held for member in members & set(owners) - {name})
             told = (name, collection, first_row) in store.held
             if not told or not 1 <= min(copies, len(members)) <= holding:
                 return False
@@ -170,7 +173,7 @@ class Link:
             return store.holders(collection)
 
 
-def told(views, mask, view, said, arrays):
+def told(views, mask, view, message, arrays):
     """The oracle: which rows pass, once their keys were held against what was written."""
     assert view.n == sum(each.n for each in views)
     assert [segment for each in views for segment in each.segments] == list(view.segments)
@@ -222,4 +225,4 @@ class Running:
 
     @property
     def held(self) -> set[tuple[int, int]]:
-        return {(number, row) for number, each in self.shard._collections.items() for row in each.ranges}
+        return {(number, row) for number, collection in self.shard._collections.items() for row in collection.ranges}

@@ -101,8 +101,8 @@ def _serve(address: str, folder: str, *slots: str) -> None:
         membership.close()
 
 
-def _say(said: dict[str, str]) -> None:
-    sys.stdout.write(json.dumps(said) + "\n")
+def _say(message: dict[str, str]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
 
 

@@ -117,9 +117,9 @@ class Machine(_Process):
         with suppress(ValueError):  # its node is gone already
             slots = self.slots()
             os.killpg(self._node(), signal.SIGKILL)
-            for each in slots:
+            for slot in slots:
                 with suppress(ProcessLookupError):
-                    os.kill(each, signal.SIGKILL)
+                    os.kill(slot, signal.SIGKILL)
         super().kill()
 
     def _node(self) -> int:

@@ -92,8 +92,8 @@ class Shelf:
 
     def ask(self, client: httpx.Client, row: int, temperature: float, **given: Any) -> httpx.Response:
         """What is near a document?"""
-        asked = {"query": self.keys[row].tolist(), "temperature": temperature, "top_k": 12, "null": False}
-        return client.post(f"{PATH}/attend", json={**asked, "include": ["value", "output"], **given})
+        body = {"query": self.keys[row].tolist(), "temperature": temperature, "top_k": 12, "null": False}
+        return client.post(f"{PATH}/attend", json={**body, "include": ["value", "output"], **given})
 
     def wrong(
         self, answer: dict[str, Any], row: int, temperature: float, before: list[int], missing: np.ndarray | None = None
@@ -148,9 +148,9 @@ class Shelf:
         numbers: dict[int, set[int]] = {}
         for match in answer["matches"]:
             numbers.setdefault(int(self.groups[int(match["id"])]), set()).add(match["value"])
-        for group, found in numbers.items():
-            if len(found) > 1:
-                return f"a mixture of versions {found}"
-            if min(found) < before[group]:
-                return f"version {found}, and {before[group]} was acknowledged before"
+        for group, number in numbers.items():
+            if len(number) > 1:
+                return f"a mixture of versions {number}"
+            if min(number) < before[group]:
+                return f"version {number}, and {before[group]} was acknowledged before"
         return None

@@ -77,15 +77,15 @@ class StoredCollection:
             self.ever.append(made)
             self.next_row += count
         gone = set(removed)
-        for each in self.documents:
-            if each.row in gone:
-                each.died = self.version
+        for document in self.documents:
+            if document.row in gone:
+                document.died = self.version
         self.log.append((self.version, first, self.next_row - first, sorted(removed), now))
 
     def clear(self, now: float) -> None:
         """What is gone for long is deleted, and the log of that; `cleared` says that there was some."""
         horizon = max((each[0] for each in self.log[:-1] if each[4] < now - KEPT_SECONDS), default=0)
-        self.documents = [each for each in self.documents if each.died > horizon]
+        self.documents = [document for document in self.documents if document.died > horizon]
         self.cleared = self.cleared or any(each[0] <= horizon for each in self.log)
         self.log = [each for each in self.log if each[0] > horizon]
 
@@ -132,19 +132,19 @@ class SimulatedReader:
         return [each for each in found if each.lives(version) and first <= each.row <= (last or 2**62)]
 
     def vectors(self, collection, batch=4096, *, among=None, damaged=None, first=0, last=None) -> Iterator[KeyRows]:
-        found = self._living(collection, first, last)
-        found = [each for each in found if among is None or each.row in among]
-        if found:
-            numbers = np.array([row for each in found for row in each.rows], np.int64)
-            owners = np.array([each.row for each in found for _ in each.rows], np.int64)
+        result = self._living(collection, first, last)
+        result = [each for each in result if among is None or each.row in among]
+        if result:
+            numbers = np.array([row for each in result for row in each.rows], np.int64)
+            owners = np.array([each.row for each in result for _ in each.rows], np.int64)
             yield KeyRows(numbers, owners, np.array([key_of(row) for row in numbers.tolist()]), None)
 
     def rows_where(self, collection, condition=None, *, first=0, last=None) -> np.ndarray:
-        found = self._living(collection, first, last)
+        result = self._living(collection, first, last)
         if condition is not None:
             assert condition == Comparison("metadata.odd", "==", True)
-            found = [each for each in found if each.odd]
-        return np.array([each.row for each in found], np.int64)
+            result = [each for each in result if each.odd]
+        return np.array([each.row for each in result], np.int64)
 
     def key_checksums(self, collection, first, last) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of documents that died as well, as long as they are there."""

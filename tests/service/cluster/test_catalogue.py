@@ -72,10 +72,10 @@ def create(catalogue: SharedCatalogue, name: str = "c") -> Any:
 def answer(collection: Any, seed: int, condition: Comparison | None = None, temperature: float = 0.2) -> Any:
     with collection.snapshot() as snapshot:
         mask = None if condition is None else snapshot.mask(condition)
-        (found,) = answers(snapshot.view, [Question(document("", seed).keys[0], temperature, mask=mask, null=0.1)])
+        (answer,) = answers(snapshot.view, [Question(document("", seed).keys[0], temperature, mask=mask, null=0.1)])
         assert snapshot.record.documents == snapshot.view.documents == snapshot.reader.count(snapshot.record.id)
-        values = [each.value for each in snapshot.reader.texts(snapshot.record.id, found.numbers)]
-        return found, values, snapshot.version
+        values = [text.value for text in snapshot.reader.texts(snapshot.record.id, answer.numbers)]
+        return answer, values, snapshot.version
 
 
 def test_answers_are_those_of_a_process_with_all_keys(catalogue: ShardedCatalogue, alone: SharedCatalogue) -> None:
@@ -86,18 +86,18 @@ def test_answers_are_those_of_a_process_with_all_keys(catalogue: ShardedCatalogu
     collection.delete(ids=[f"{seed}" for seed in range(100, 140)])
     alone.look()
     for seed, condition in ((7, None), (1003, Comparison("metadata.seed", "<", 50)), (3, Comparison("id", "==", "55"))):
-        (found, values, version), (expected, same, newest) = (
+        (actual, values, version), (expected, same, newest) = (
             answer(each.collection("c"), seed, condition) for each in (catalogue, alone)
         )
         assert (version, values) == (newest, same)
-        np.testing.assert_array_equal(found.numbers, expected.numbers)
-        np.testing.assert_array_equal(found.similarities, expected.similarities)
-        bounds = found.certificate.total_variation + expected.certificate.total_variation
-        assert np.abs(found.weights - expected.weights).sum() / 2 <= bounds + 1e-15
+        np.testing.assert_array_equal(actual.numbers, expected.numbers)
+        np.testing.assert_array_equal(actual.similarities, expected.similarities)
+        bounds = actual.certificate.total_variation + expected.certificate.total_variation
+        assert np.abs(actual.weights - expected.weights).sum() / 2 <= bounds + 1e-15
         np.testing.assert_allclose(
-            found.output, expected.output, atol=found.certificate.output_error + expected.certificate.output_error
+            actual.output, expected.output, atol=actual.certificate.output_error + expected.certificate.output_error
         )
-        assert (found.documents, found.keys) == (expected.documents, expected.keys)
+        assert (actual.documents, actual.keys) == (expected.documents, expected.keys)
 
 
 def test_a_field_is_read_as_where_one_process_has_all_keys(catalogue: ShardedCatalogue, alone: SharedCatalogue) -> None:
@@ -109,14 +109,14 @@ def test_a_field_is_read_as_where_one_process_has_all_keys(catalogue: ShardedCat
         alone.look()
         for how in ("mean", "vote", "quantile"):
             options = Options(temperature=0.2, read=Aggregation("metadata.seed", how), filter=BELOW_1050)
-            (found,), (expected,) = (
+            (actual,), (expected,) = (
                 asyncio.run(attend_collection(each.collection("c"), [query], options, ["/query"]))
                 for each in (catalogue, alone)
             )
-            assert found.read["value"] == pytest.approx(expected.read["value"], rel=1e-12)
-            assert found.read["weight"] == pytest.approx(1)
+            assert actual.read["value"] == pytest.approx(expected.read["value"], rel=1e-12)
+            assert actual.read["weight"] == pytest.approx(1)
             if how == "mean":
-                assert found.read["error"] == pytest.approx(expected.read["error"])
+                assert actual.read["error"] == pytest.approx(expected.read["error"])
 
 
 def test_a_write_is_in_the_next_answer(catalogue: ShardedCatalogue) -> None:
@@ -138,9 +138,9 @@ def test_where_a_slot_is_lost_the_others_answer(catalogue: ShardedCatalogue, slo
     expected, _, _ = answer(collection, 5)
     for name in SLOTS:
         slots.lost = {name}
-        found, _, _ = answer(collection, 5)
-        np.testing.assert_array_equal(found.numbers, expected.numbers)
-        np.testing.assert_array_equal(found.similarities, expected.similarities)
+        actual, _, _ = answer(collection, 5)
+        np.testing.assert_array_equal(actual.numbers, expected.numbers)
+        np.testing.assert_array_equal(actual.similarities, expected.similarities)
     slots.lost = {"a", "b"}
     with pytest.raises(ShardsLost, match="a is lost"):
         answer(collection, 5)
@@ -234,7 +234,7 @@ def test_ranges_move_while_answers_go_on(catalogue: ShardedCatalogue, slots: Loc
     asking.start()
     number, register = collection.record.id, catalogue.store.nodes
     slots.add("d")
-    until(lambda: any(each.node.name == "d" for each in register.holders(number)))
+    until(lambda: any(holder.node.name == "d" for holder in register.holders(number)))
     until(lambda: len(register.holders(number)) == 2 * 13)
     slots.shards["a"].leave()
     until(lambda: slots.shards["a"].left)
@@ -246,34 +246,34 @@ def test_ranges_move_while_answers_go_on(catalogue: ShardedCatalogue, slots: Loc
 
 def test_what_the_slots_hold_is_told(catalogue: ShardedCatalogue, slots: LocalNodes) -> None:
     def keys() -> list[int | None]:
-        return [each.keys for each in catalogue.shards().slots]
+        return [slot.keys for slot in catalogue.shards().slots]
 
     collection = create(catalogue)
     assert (catalogue.shards().ranges, catalogue.shards().whole) == (0, 0)
     collection.write([document(f"{seed}", seed) for seed in range(200)])
     until(lambda: catalogue.shards().whole == 13)
-    found = catalogue.shards()
-    assert (found.copies, found.ranges, found.unheld, found.fewer) == (2, 13, 0, 0)
-    assert [(each.name, each.node, each.leaving) for each in found.slots] == [
+    status = catalogue.shards()
+    assert (status.copies, status.ranges, status.unheld, status.fewer) == (2, 13, 0, 0)
+    assert [(slot.name, slot.node, slot.leaving) for slot in status.slots] == [
         (name, f"node of {name}", False) for name in SLOTS
     ]
-    until(lambda: sum(each.ranges for each in catalogue.shards().slots) == 26)  # and no slot holds what others do
+    until(lambda: sum(slot.ranges for slot in catalogue.shards().slots) == 26)  # and no slot holds what others do
     until(lambda: None not in keys() and sum(keys()) == 400)  # each of them twice
-    assert [(each.coming, each.trouble) for each in catalogue.shards().slots] == [(0, None)] * 3
+    assert [(slot.coming, slot.trouble) for slot in catalogue.shards().slots] == [(0, None)] * 3
 
     slots.lost, slots.slow = {"a"}, {"b": 3.0}
     began = time.monotonic()
     until(lambda: keys()[:2] == [None, None])
     assert time.monotonic() - began < 5.0
     assert keys()[2] > 0
-    assert [each.lag for each in catalogue.shards().slots] == [None, None, 0]
+    assert [slot.lag for slot in catalogue.shards().slots] == [None, None, 0]
     assert catalogue.shards().whole == 13  # what the store says nobody has to be asked for
     slots.lost, slots.slow = set(), {}
 
     slots.shards["a"].close()
     for seed in range(3):
         collection.write([document(f"{seed}", seed)])
-    until(lambda: [each.lag for each in catalogue.shards().slots] == [3, 0, 0])
+    until(lambda: [slot.lag for slot in catalogue.shards().slots] == [3, 0, 0])
     slots.shards["b"].close()
     for name in "ab":
         catalogue.store.nodes.remove(name)
@@ -286,5 +286,5 @@ def test_while_the_store_is_away_the_slots_are_not_known(catalogue: ShardedCatal
     assert catalogue.shards().ranges == 0
     catalogue.store.close()
     until(lambda: catalogue.shards().ranges is None)
-    found = catalogue.shards()
-    assert (found.copies, found.whole, found.unheld, found.fewer, found.slots) == (2, None, None, None, ())
+    status = catalogue.shards()
+    assert (status.copies, status.whole, status.unheld, status.fewer, status.slots) == (2, None, None, None, ())

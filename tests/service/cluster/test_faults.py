@@ -79,13 +79,13 @@ def test_a_machine_and_a_service_get_a_new_version(fleet: Fleet) -> None:
         time.sleep(AFTER_SECONDS)
     all_well(asking.told)
     assert asking.told.refused.total() == 0
-    assert all("Traceback" not in each.said for each in (*fleet.machines, *fleet.services))
+    assert all("Traceback" not in machine.said for machine in (*fleet.machines, *fleet.services))
 
 
 def test_without_copies_what_is_answered_in_part_is_true_of_all(tmp_path: Path) -> None:
     with Fleet(tmp_path, machines=2, services=1, copies=1) as fleet:
         parts = Parts(fleet)
         parts.lose(fleet.machines[1])
-        found = parts.asked(4)
-    assert [wrong for each in found.values() for wrong in each.wrong] == []
-    assert all(each.answers for each in found.values())
+        result = parts.asked(4)
+    assert [wrong for each in result.values() for wrong in each.wrong] == []
+    assert all(each.answers for each in result.values())

@@ -86,11 +86,11 @@ def test_a_slot_follows_on_from_its_files(machine, read):
     machine.look(shard)
     machine.write(deleted=["0040"])
     machine.look(shard)
-    _, found = machine.ask(shard)
+    _, actual = machine.ask(shard)
     machine.leave(shard)
     expected = machine.answers("plain", files=False)
-    np.testing.assert_array_equal(found["rows"], expected["rows"])
-    np.testing.assert_allclose(found["output"], expected["output"], atol=1e-6)
+    np.testing.assert_array_equal(actual["rows"], expected["rows"])
+    np.testing.assert_allclose(actual["output"], expected["output"], atol=1e-6)
     machine.same()
 
 
@@ -108,7 +108,7 @@ def test_what_is_no_file_of_the_range_is_not_used_and_removed(machine):
     before = first.read_bytes()
     machine.same()
     assert not any(each.exists() for each in (first, third, *strangers[1:]))
-    assert len([each for each in machine.files() if each not in strangers]) == 4
+    assert len([file for file in machine.files() if file not in strangers]) == 4
     short = machine.files()[0]
     short.write_bytes(before[: len(before) // 2])  # not written to its end
     machine.same()
@@ -137,8 +137,8 @@ def test_an_original_that_is_wrong_is_in_no_answer(machine, unhurried):
     machine.write(documents(0, 200))
     machine.answers("a")
     (path, *others) = machine.files()
-    for place in range(0, BLOCK * WIDTH * 4 - 24, 4 * WIDTH):
-        flipped(path, place=place)
+    for position in range(0, BLOCK * WIDTH * 4 - 24, 4 * WIDTH):
+        flipped(path, place=position)
     shard = machine.slot("a")
     said, arrays = machine.ask(shard)
     assert path.name in said["failed"]
@@ -219,7 +219,7 @@ def test_a_range_that_was_given_up_and_comes_back_is_not_read_again(machine, rea
         machine.look(one, other)
         machine.now += seconds
     machine.look(one, other)
-    assert not [each for each in machine.files() for row in moved if f"-{row}-" in each.name]
+    assert not [file for file in machine.files() for row in moved if f"-{row}-" in file.name]
     assert len(machine.files()) + len(machine.files("b")) == len(files)
     with machine.store.writing() as writer:
         writer.delete_collection("c")

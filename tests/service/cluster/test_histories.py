@@ -60,4 +60,4 @@ def test_some_histories(read: Counter[str]) -> None:
 def test_many_histories(part: int, read: Counter[str]) -> None:
     counts = of_all(MANY[part::PARTS])
     assert read["from files"] > len(MANY[part::PARTS]) // 4
-    assert min(counts[each] for each in ("answered", "missing", "behind", "gone", "failed", "given up", "lost")) > 0
+    assert min(counts[text] for text in ("answered", "missing", "behind", "gone", "failed", "given up", "lost")) > 0

@@ -17,8 +17,8 @@ names = st.text("abcdefgh0123456789", min_size=1, max_size=6)
 
 @st.composite
 def clusters(draw: st.DrawFn, most: int = 9) -> list[NodeRecord]:
-    found = draw(st.lists(names, min_size=1, max_size=most, unique=True))
-    return [NodeRecord(name, draw(st.sampled_from("xyz"))) for name in found]
+    result = draw(st.lists(names, min_size=1, max_size=most, unique=True))
+    return [NodeRecord(name, draw(st.sampled_from("xyz"))) for name in result]
 
 
 def placed(slots: list[NodeRecord], copies: int, first_rows: list[int]) -> dict[int, tuple[str, ...]]:
@@ -40,11 +40,11 @@ def test_a_range_is_named_by_its_first_row():
 
 @given(clusters(), st.integers(1, 4), st.integers(0, 10**6))
 def test_as_many_copies_as_asked_on_as_many_nodes_as_there_are(slots, copies, k):
-    found = place_shard(k, k * SHARD_ROWS, slots, copies)
-    assert len(set(found)) == len(found) == min(copies, len(slots))
+    result = place_shard(k, k * SHARD_ROWS, slots, copies)
+    assert len(set(result)) == len(result) == min(copies, len(slots))
     nodes = {slot.name: slot.machine for slot in slots}
-    assert len({nodes[name] for name in found}) == min(copies, len(set(nodes.values())))
-    assert place_shard(k, k * SHARD_ROWS, slots[::-1], copies) == found
+    assert len({nodes[name] for name in result}) == min(copies, len(set(nodes.values())))
+    assert place_shard(k, k * SHARD_ROWS, slots[::-1], copies) == result
 
 
 @given(clusters(), st.integers(1, 3), names, st.sampled_from("xyz"))
@@ -73,10 +73,10 @@ def test_who_goes_moves_what_it_had_alone(slots, copies, data):
 @pytest.mark.parametrize(("nodes", "copies"), list(product((4, 8), (1, 2, 3))))
 def test_slots_have_as_many_ranges_each_as_chance_gives(nodes, copies):
     slots = [NodeRecord(f"slot-{i}", f"node-{i}") for i in range(nodes)]
-    found = [name for each in placed(slots, copies, FIRST_ROWS).values() for name in each]
-    wanted = len(FIRST_ROWS) * copies / nodes
+    actual = [name for each in placed(slots, copies, FIRST_ROWS).values() for name in each]
+    expected = len(FIRST_ROWS) * copies / nodes
     for slot in slots:
-        assert abs(found.count(slot.name) - wanted) < 5 * wanted**0.5
+        assert abs(actual.count(slot.name) - expected) < 5 * expected**0.5
 
 
 @pytest.mark.parametrize("copies", [1, 2])

@@ -27,10 +27,10 @@ NAMED = {"field": "id", "operator": ">=", "value": "15"}
 FILTERS = [None, LARGE, NAMED, {"operator": "NOT", "conditions": [LARGE]}]
 
 
-def told(views, mask, view, said, arrays):
+def told(views, mask, view, message, arrays):
     """The oracle where that is asked for; else what the lookup answers."""
-    if said["call"] != "rows":
-        return respond(views, mask, view, said, arrays)
+    if message["call"] != "rows":
+        return respond(views, mask, view, message, arrays)
     found = [segment.owners if some is None else segment.owners[some] for segment, some in view.passing(mask)]
     return {}, {"rows": np.unique(np.concatenate([np.empty(0, np.int64), *found]))}
 
@@ -78,13 +78,15 @@ class Cluster:
     def settled(self) -> bool:
         """Whether each range is held by those who are to hold it, and by no others."""
         members = self.store.nodes.members()
-        wanted = {
+        expected = {
             (number, first_row, name)
             for number, extent in self.store.extents().items()
             for first_row in shard_starts(extent.next_row)
             for name in place_shard(number, first_row, members, COPIES)
         }
-        return wanted == {(each.collection, each.first_row, each.node.name) for each in self.store.nodes.holders()}
+        return expected == {
+            (holder.collection, holder.first_row, holder.node.name) for holder in self.store.nodes.holders()
+        }
 
     def settle(self) -> None:
         deadline = time.monotonic() + 30
@@ -202,8 +204,8 @@ def test_a_slot_more_and_one_less_while_questions_are_answered(cluster: Cluster)
         while not stop.is_set():
             _, extent = cluster.store.extent(number)
             holding: dict[int, list[str]] = {}
-            for each in cluster.store.nodes.holders(number):
-                holding.setdefault(each.first_row, []).append(each.node.name)
+            for holder in cluster.store.nodes.holders(number):
+                holding.setdefault(holder.first_row, []).append(holder.node.name)
             for first_row in shard_starts(extent.next_row):
                 if len(holding.get(first_row, ())) < COPIES:
                     failed.append((first_row, holding))
@@ -234,7 +236,7 @@ def test_a_slot_more_and_one_less_while_questions_are_answered(cluster: Cluster)
     assert failed == []
     assert asked[0] > 30
     cluster.store.nodes.remove("a")
-    assert {each.node.name for each in cluster.store.nodes.holders()} == {"b", "c", "d"}
+    assert {holder.node.name for holder in cluster.store.nodes.holders()} == {"b", "c", "d"}
 
 
 def test_a_server_that_is_gone_is_waited_for() -> None:

@@ -51,10 +51,10 @@ class Slots:
 def asked(slots: Slots, seconds: float = 0.5) -> dict[int, str]:
     """Who answered for each range."""
     calling = Router(slots, Register(), 2, seconds=seconds)  # type: ignore[arg-type]
-    found = calling.ask(CollectionVersion(1, 7), [0, 131_072, 262_144], lambda _: ({"call": "x"}, {}))
-    rows = [row for rows, _ in found for row in rows]
+    answer = calling.ask(CollectionVersion(1, 7), [0, 131_072, 262_144], lambda _: ({"call": "x"}, {}))
+    rows = [row for rows, _ in answer for row in rows]
     assert sorted(rows) == [0, 131_072, 262_144]  # each once
-    return {row: said["slot"] for rows, (said, _) in found for row in rows}
+    return {row: message["slot"] for rows, (message, _) in answer for row in rows}
 
 
 def test_each_range_is_answered_for_once() -> None:

@@ -27,7 +27,7 @@ class Slots:
         self.number = self.store.create()
 
     def slot(self, name: str, copies: int = 1) -> Node:
-        def told(views, mask, view, said, arrays):
+        def told(views, mask, view, message, arrays):
             self.seen.append((view, mask))
             self.now += self.takes
             found = [s.numbers if some is None else s.numbers[some] for s, some in view.passing(mask)]

@@ -46,10 +46,10 @@ def test_it_says_what_slots_hold(
         def shards():
             return Client(running.url).info().shards
 
-        until(lambda: shards().whole == 3 and all(each.keys == 40 for each in shards().slots))
-        found = shards()
-        assert (found.copies, found.ranges, found.unheld) == (2, 3, 0)
-        assert [(each.name, each.node, each.ranges, each.lag, each.leaving) for each in found.slots] == [
+        until(lambda: shards().whole == 3 and all(slot.keys == 40 for slot in shards().slots))
+        status = shards()
+        assert (status.copies, status.ranges, status.unheld) == (2, 3, 0)
+        assert [(slot.name, slot.node, slot.ranges, slot.lag, slot.leaving) for slot in status.slots] == [
             ("a", "node of a", 3, 0, False),
             ("b", "node of b", 3, 0, False),
         ]

@@ -23,20 +23,20 @@ def plain(step: LogStep) -> tuple[int, int, int, list[int], float, bool]:
 def test_versions_that_nobody_asks_for_are_one_step():
     old = UNREACHABLE_SECONDS + 1
     log = [logged(4, old + 5, 9), logged(5, old, 3, 2), logged(6, old), logged(7, 1.0, 60, 8), logged(8, 0.0)]
-    assert [plain(each) for each in plan_steps(log, 100.0)] == [
+    assert [plain(step) for step in plan_steps(log, 100.0)] == [
         (6, 40, 70, [2, 3, 9], 100 - old, False),
         (7, 70, 80, [8, 60], 99.0, True),
         (8, 80, 90, [], 100.0, True),
     ]
-    assert [each.version for each in plan_steps(log[-1:], 0)] == [8]
+    assert [step.version for step in plan_steps(log[-1:], 0)] == [8]
 
 
 def test_the_newest_have_a_step_each_unless_there_are_very_many():
     many = [logged(i, 3.0) for i in range(1, 201)]
-    assert [each.version for each in plan_steps(many, 0)] == list(range(201 - MIN_VERSIONS, 201))
+    assert [step.version for step in plan_steps(many, 0)] == list(range(201 - MIN_VERSIONS, 201))
     assert not plan_steps(many, 0)[0].one
     at_once = [logged(i, 1.0) for i in range(1, 201)]
-    assert [each.version for each in plan_steps(at_once, 0)] == list(range(1, 201))
+    assert [step.version for step in plan_steps(at_once, 0)] == list(range(1, 201))
 
 
 @pytest.fixture
@@ -46,8 +46,8 @@ def store() -> SimulatedStore:
 
 def added(store: SimulatedStore, number: int, first_row: int, log: list[VersionChange]) -> list[list[int]]:
     link = Link(store, lambda: None, lambda *_: None, lambda *_: None)
-    found = read_written_rows(link, number, first_row, plan_steps(log, 0.0), lambda _: None)
-    return [[] if each is None else each.numbers.tolist() for each in found]
+    rows = read_written_rows(link, number, first_row, plan_steps(log, 0.0), lambda _: None)
+    return [[] if row is None else row.numbers.tolist() for row in rows]
 
 
 def test_a_step_adds_what_lives_at_its_version_and_what_soon_died_is_read_as_well(store):

@@ -51,9 +51,9 @@ def test_a_turn_is_given_back_after_an_error():
 def test_a_slot_scans_nothing_for_whom_nobody_waits_any_more():
     store, go, begun = SimulatedStore(lambda: 0.0), Event(), []
 
-    def told(views, mask, view, said, arrays):
-        begun.append(said["call"])
-        if said["call"] == "gather":
+    def told(views, mask, view, message, arrays):
+        begun.append(message["call"])
+        if message["call"] == "gather":
             assert go.wait(60)
         return {}, {}
 

@@ -16,8 +16,8 @@ def views(count: int) -> list[View]:
 def test_each_version_has_its_view_and_no_other():
     made = views(4)
     versions = Versions(7, made[0])
-    for at, view in enumerate(made[1:]):
-        versions.follow(view, at)
+    for position, view in enumerate(made[1:]):
+        versions.follow(view, position)
     assert (versions.oldest, versions.newest, versions.view) == (7, 10, made[3])
     assert [versions.at(7 + i) for i in range(4)] == made
     assert versions.at(6) is versions.at(11) is None
@@ -32,8 +32,8 @@ def test_each_version_has_its_view_and_no_other():
 def test_the_last_ones_are_kept_and_more_of_the_last_seconds_and_none_for_long():
     (view,) = views(1)
     versions = Versions(0, view)
-    for at in range(1, 3 * MIN_VERSIONS):
-        versions.follow(view, 0.01 * at)
+    for position in range(1, 3 * MIN_VERSIONS):
+        versions.follow(view, 0.01 * position)
     newest = versions.newest
     versions.forget(0.01 * newest)
     assert versions.oldest == 0  # all of them were the newest a moment ago

@@ -25,7 +25,7 @@ def made(bare: Softkv, tmp_path: Path) -> Path:
     assert result.exit_code == 0, result.output
     said = json.loads(result.stdout)
     assert said["bytes"] < file.stat().st_size
-    assert [each.name for each in tmp_path.iterdir() if each.suffix == ".part"] == []
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".part"] == []
     return file
 
 
@@ -34,10 +34,10 @@ def test_a_service_on_what_was_restored_answers_as_the_first_did(bare: Softkv, m
     assert result.exit_code == 0, result.output
     assert "bytes, as of 20" in result.stdout
     with serving(tmp_path / "second") as service, httpx.Client(base_url=service.url, timeout=60) as client:
-        asked = {"query": [3, 1], "top_k": 1, "temperature": 0, "include": ["value"]}
+        body = {"query": [3, 1], "top_k": 1, "temperature": 0, "include": ["value"]}
         path = "/v1/collections/vectors/attend"
-        until(lambda: client.post(path, json=asked).json().get("code") != "collection_loading")
-        (match,) = client.post(path, json=asked).json()["matches"]
+        until(lambda: client.post(path, json=body).json().get("code") != "collection_loading")
+        (match,) = client.post(path, json=body).json()["matches"]
         assert client.get("/v1/collections/vectors").json()["documents"] == 50
     assert match["value"].startswith("the ")
 
@@ -51,13 +51,15 @@ def test_standard_input_and_output_will_do(bare: Softkv, made: Path, tmp_path: P
     assert b"SQLite format 3\0" in written.stdout_bytes
 
 
-@pytest.mark.parametrize(("keep", "said"), [(0.5, "before its end"), (0.0, "not a backup of softkv")])
-def test_what_is_no_whole_backup_is_refused(bare: Softkv, made: Path, tmp_path: Path, keep: float, said: str) -> None:
+@pytest.mark.parametrize(("keep", "message"), [(0.5, "before its end"), (0.0, "not a backup of softkv")])
+def test_what_is_no_whole_backup_is_refused(
+    bare: Softkv, made: Path, tmp_path: Path, keep: float, message: str
+) -> None:
     content = made.read_bytes()
     made.write_bytes(content[: int(len(content) * keep)])
     result = bare("restore", str(made), "--data-dir", str(tmp_path / "second"))
     assert result.exit_code == 1
-    assert said in result.stderr
+    assert message in result.stderr
     assert not (tmp_path / "second" / "softkv.sqlite3").exists()
 
 

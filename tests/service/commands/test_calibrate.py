@@ -78,7 +78,7 @@ def test_an_answer_says_how_sure_it_is(softkv: Softkv, labelled: Path) -> None:
     question = json.dumps(json.loads(labelled.read_text().splitlines()[0])["query"])
     answer = json.loads(softkv("attend", "compass", question, "--vector", "--json").stdout)
     sure = f"{answer['matches'][0]['confidence']:.1%}"
-    for wanted, said in ((0.01, "One document stands out."), (1.0, "Several share it: here they are.")):
-        shown = softkv("attend", "compass", question, "--vector", "--min-confidence", str(wanted))
-        assert f"{said} The first is right with {sure}, {wanted:.1%} was wanted." in " ".join(shown.stdout.split())
+    for expected, message in ((0.01, "One document stands out."), (1.0, "Several share it: here they are.")):
+        shown = softkv("attend", "compass", question, "--vector", "--min-confidence", str(expected))
+        assert f"{message} The first is right with {sure}, {expected:.1%} was wanted." in " ".join(shown.stdout.split())
         assert "sure" in shown.stdout.splitlines()[0]

@@ -33,10 +33,10 @@ def test_a_service_on_the_copy_answers(bare: Softkv, filled: Path, tmp_path: Pat
     ]
     assert all(each["digests"][0] == each["digests"][1] for each in said["compared"])
     with serving(tmp_path / "second") as service, httpx.Client(base_url=service.url, timeout=60) as client:
-        asked = {"query": [7, 0.1, -1], "temperature": 0, "top_k": 1, "include": ["value"]}
+        body = {"query": [7, 0.1, -1], "temperature": 0, "top_k": 1, "include": ["value"]}
         path = "/v1/collections/many/attend"
-        until(lambda: client.post(path, json=asked).json().get("code") != "collection_loading")
-        (match,) = client.post(path, json=asked).json()["matches"]
+        until(lambda: client.post(path, json=body).json().get("code") != "collection_loading")
+        (match,) = client.post(path, json=body).json()["matches"]
         assert match["value"] == {"seed": 7}
         taken = bare("copy", str(filled), str(tmp_path / "second"))
         assert taken.exit_code == 1
@@ -51,22 +51,22 @@ def test_some_collections_and_what_differs(bare: Softkv, filled: Path, tmp_path:
     assert "one: 1 documents, 1 of them written" in result.stdout
     assert "one: 1 only there: y" in result.stdout
     with SQLiteStore.open(tmp_path / "second") as store, store.reading() as reader:
-        assert [each.name for each in reader.collections()] == ["one"]
+        assert [collection.name for collection in reader.collections()] == ["one"]
 
 
 @pytest.mark.parametrize(
-    ("source", "target", "code", "said"),
+    ("source", "target", "code", "message"),
     [
         ("first", "first", 2, "are one store"),
         ("nothing", "second", 1, "has no store"),
         ("first", "second -c none", 1, "none"),
     ],
 )
-def test_what_cannot_be_copied_is_refused(bare, filled, tmp_path, monkeypatch, source, target, code, said):
+def test_what_cannot_be_copied_is_refused(bare, filled, tmp_path, monkeypatch, source, target, code, message):
     monkeypatch.chdir(tmp_path)
     result = bare("copy", source, *target.split())
     assert result.exit_code == code
-    assert said in result.stderr
+    assert message in result.stderr
     assert not (tmp_path / "nothing").exists()
 
 

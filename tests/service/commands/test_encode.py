@@ -38,8 +38,8 @@ def test_lines_become_rows(softkv: Softkv, client: httpx.Client, lines: Path) ->
     }
     array = np.load(out)
     assert (array.shape, array.dtype) == ((150, 384), np.float32)
-    wanted = client.post("/v1/encode", json={"texts": TEXTS[:3] + TEXTS[-1:]}).json()["embeddings"]
-    np.testing.assert_allclose(array[[0, 1, 2, -1]], wanted, atol=1e-6)
+    expected = client.post("/v1/encode", json={"texts": TEXTS[:3] + TEXTS[-1:]}).json()["embeddings"]
+    np.testing.assert_allclose(array[[0, 1, 2, -1]], expected, atol=1e-6)
     assert list(lines.parent.iterdir()) == [lines, out] or list(lines.parent.iterdir()) == [out, lines]
 
 

@@ -45,17 +45,17 @@ def test_for_programs_it_is_json(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["a key"], "a name is 1 to 64"),
         (["app", "--scope", "admin"], "a scope is read or write"),
         (["app", "--collections", "docs-*"], "what their names begin with"),
     ],
 )
-def test_what_cannot_be_is_refused(arguments, said):
+def test_what_cannot_be_is_refused(arguments, message):
     ended = subprocess.run([*COMMAND, "key", *arguments], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert said in ended.stderr
+    assert message in ended.stderr
 
 
 def test_a_file_that_is_none_stops_the_start(tmp_path):

@@ -27,7 +27,7 @@ WITH_RAY = find_spec("ray") is not None
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ([], "a shard needs the database"),
         (["--store", STORE], "a shard needs the database"),
@@ -41,10 +41,10 @@ WITH_RAY = find_spec("ray") is not None
         (["--store", STORE, "--shards", "auto", "--name", "a b"], "--name: expected up to 100 letters"),
     ],
 )
-def test_why_it_does_not_start(bare: Softkv, arguments: list[str], said: str) -> None:
+def test_why_it_does_not_start(bare: Softkv, arguments: list[str], message: str) -> None:
     ended = bare("shard", *arguments)
     assert ended.exit_code == 1
-    assert ended.stderr.startswith(f"softkv: {said}")
+    assert ended.stderr.startswith(f"softkv: {message}")
     assert ended.stderr.count("\n") == 1
 
 
@@ -134,7 +134,7 @@ def address(postgres: PostgresServer) -> str:
 def written(address: str) -> Iterator[SharedStore]:
     store = open_shared(address)
     for name in ("one", "two", "three"):
-        collection(store, [document(f"{each}", each) for each in range(50)], name)
+        collection(store, [document(f"{i}", i) for i in range(50)], name)
     yield store
     store.close()
 
@@ -155,13 +155,15 @@ def test_two_hold_all_of_it_and_one_takes_over_what_the_other_leaves(
 
         def settled() -> bool:
             """Whether every range is where it belongs, and nowhere else."""
-            wanted = {
+            expected = {
                 (number, first_row, owner)
                 for number, extent in written.extents().items()
                 for first_row in shard_starts(extent.next_row)
                 for owner in place_shard(number, first_row, written.nodes.members(), 1)
             }
-            return {(each.collection, each.first_row, each.node.name) for each in written.nodes.holders()} == wanted
+            return {
+                (holder.collection, holder.first_row, holder.node.name) for holder in written.nodes.holders()
+            } == expected
 
         until(settled)
         until(lambda: sum(shard.ranges() or 0 for shard in shards) == 3)
@@ -173,7 +175,7 @@ def test_two_hold_all_of_it_and_one_takes_over_what_the_other_leaves(
         assert settled()
         assert len(written.nodes.holders()) == 3
         assert shards[0].stop() == 0
-        assert {each.name for each in (tmp_path / "data").iterdir()} == {
+        assert {path.name for path in (tmp_path / "data").iterdir()} == {
             f"softkv.slot-{name}-{number}" for name in ("one", "two") for number in (0, 1)
         }
         assert shards[0].said("no slot on another machine can take over the keys")

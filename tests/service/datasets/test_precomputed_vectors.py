@@ -32,11 +32,11 @@ def test_some_of_them_are_the_encoders_but_for_rounding(name, encoder):
     known = load_vectors(name, encoder.checksum)
     sample = [text for text in texts[:: len(texts) // SOME] if known.of(text) is not None]
     assert len(sample) >= SOME / 2
-    wanted = encoder.encode(sample, "document").vectors
+    expected = encoder.encode(sample, "document").vectors
     stored = np.stack([known.of(text) for text in sample])
     # Bringing the stored ones to length one moves them by as much again.
     rounding = {"rtol": 2 * ROUNDING, "atol": FLOAT32 + SMALLEST} if name in LARGE else {"rtol": 0, "atol": FLOAT32}
-    np.testing.assert_allclose(stored, wanted, **rounding)
+    np.testing.assert_allclose(stored, expected, **rounding)
 
 
 @pytest.mark.parametrize("name", ["library", "videos", "unicode"])

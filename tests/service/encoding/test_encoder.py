@@ -47,8 +47,8 @@ def test_the_model_is_described(encoder):
 def test_vectors_are_those_of_sentence_transformers(encoder, reference, purpose):
     vectors = encoder.encode(MIXED, purpose).vectors
     assert vectors.dtype == np.float32
-    wanted = np.stack([reference.encode(text, show_progress_bar=False) for text in MIXED])
-    np.testing.assert_allclose(vectors, wanted, rtol=0, atol=1e-6)
+    expected = np.stack([reference.encode(text, show_progress_bar=False) for text in MIXED])
+    np.testing.assert_allclose(vectors, expected, rtol=0, atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
 
 

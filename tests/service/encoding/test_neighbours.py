@@ -44,10 +44,10 @@ def test_the_vectors_are_the_librarys_own_of_each_text(left_padded):
     reference = SentenceTransformer(str(left_padded), device="cpu", local_files_only=True)
     encoder = load_encoder(str(left_padded))
     for purpose, encode in (("query", reference.encode_query), ("document", reference.encode_document)):
-        wanted = np.stack([encode(text, show_progress_bar=False) for text in TEXTS])
-        np.testing.assert_allclose(encoder.encode(TEXTS, purpose).vectors, wanted, rtol=0, atol=1e-5)
+        expected = np.stack([encode(text, show_progress_bar=False) for text in TEXTS])
+        np.testing.assert_allclose(encoder.encode(TEXTS, purpose).vectors, expected, rtol=0, atol=1e-5)
         # In one batch the library itself moves them: that is the fault which is kept out.
-        assert np.abs(encode(TEXTS, show_progress_bar=False) - wanted).max() > 0.1
+        assert np.abs(encode(TEXTS, show_progress_bar=False) - expected).max() > 0.1
 
 
 @pytest.mark.parametrize("precision", ["float32", thorough("bfloat16")])

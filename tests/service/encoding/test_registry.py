@@ -81,11 +81,11 @@ def test_prompts_are_honoured_as_sentence_transformers_does(model_copy, prompts)
     prompted = load_encoder(str(model_copy))
     reference = SentenceTransformer(str(model_copy), device="cpu", local_files_only=True)
     text = "a red bicycle"
-    wanted = {
+    expected = {
         "query": reference.encode_query(text, show_progress_bar=False),
         "document": reference.encode_document(text, show_progress_bar=False),
     }
-    for purpose, vector in wanted.items():
+    for purpose, vector in expected.items():
         np.testing.assert_allclose(prompted.encode([text], purpose).vectors[0], vector, rtol=0, atol=1e-6)
 
 
@@ -95,6 +95,6 @@ def test_a_prompt_is_read_and_counted(model_copy, encoder):
     prompted = load_encoder(str(model_copy))
     for purpose, prompt in prompts.items():
         given = prompted.encode(["a red bicycle"], purpose)
-        wanted = encoder.encode([prompt + "a red bicycle"], purpose)
-        np.testing.assert_array_equal(given.vectors, wanted.vectors)
-        np.testing.assert_array_equal(given.token_counts, wanted.token_counts)
+        expected = encoder.encode([prompt + "a red bicycle"], purpose)
+        np.testing.assert_array_equal(given.vectors, expected.vectors)
+        np.testing.assert_array_equal(given.token_counts, expected.token_counts)

@@ -116,7 +116,7 @@ def test_the_makers_temperature_is_taken_before_a_measured_one():
 
 
 @pytest.mark.parametrize(
-    ("loss", "parameters", "wanted"),
+    ("loss", "parameters", "expected"),
     [
         ("MultipleNegativesRankingLoss", '{"scale": 20.0, "similarity_fct": "cos_sim"}', ("cosine", 0.05)),
         ("MultipleNegativesRankingLoss", '{"scale": 1.0, "similarity_fct": "dot_score"}', ("dot", 1.0)),
@@ -140,10 +140,10 @@ def test_the_makers_temperature_is_taken_before_a_measured_one():
     ],
 )
 @pytest.mark.parametrize("form", [CARD, OLD_CARD])
-def test_a_model_card_says_it_in_the_parameters_of_a_loss(tmp_path, form, loss, parameters, wanted):
+def test_a_model_card_says_it_in_the_parameters_of_a_loss(tmp_path, form, loss, parameters, expected):
     if form is OLD_CARD:
         parameters = parameters.replace("true", "True")
-    assert card(tmp_path, form.format(loss=loss, parameters=parameters)) == wanted
+    assert card(tmp_path, form.format(loss=loss, parameters=parameters)) == expected
 
 
 def test_what_a_card_says_in_words_is_not_read(tmp_path):

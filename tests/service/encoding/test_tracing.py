@@ -28,9 +28,9 @@ def test_models_without_two_types_take_pairs_too(random_model, config):
 @needs_bfloat16
 def test_a_model_in_bfloat16_is_looked_into_in_float32(encoder):
     rough = load_encoder("all-MiniLM-L6-v2", precision="bfloat16")
-    (given,), (wanted,) = (
+    (given,), (expected,) = (
         trace_layers(traceable(each), read_pair(each, "a dog", None), layers=[0], heads=None, causal=False)
         for each in (rough, encoder)
     )
     assert given.value.dtype == np.float32
-    np.testing.assert_array_equal(given.weights, wanted.weights)
+    np.testing.assert_array_equal(given.weights, expected.weights)

@@ -73,8 +73,8 @@ def test_the_default_model_is_encoded_with_and_looked_into_without_torch(encoder
     told = json.loads(run(begin + ENCODED, json.dumps(TEXTS), precision))
     assert "attention.transformer" in told["loaded"]
     assert not {"torch", "transformers", "sentence_transformers"} & set(told["loaded"])
-    wanted = encoder.encode(TEXTS, "document").vectors
-    np.testing.assert_allclose(told["vectors"], wanted, rtol=0, atol={"float32": 1e-6, "bfloat16": 2e-3}[precision])
+    expected = encoder.encode(TEXTS, "document").vectors
+    np.testing.assert_allclose(told["vectors"], expected, rtol=0, atol={"float32": 1e-6, "bfloat16": 2e-3}[precision])
     np.testing.assert_allclose(told["weights"], 1, atol=1e-6)
 
 
@@ -87,8 +87,8 @@ def test_a_model_of_the_family_without_machine_code_is_computed_by_its_definitio
     directory = str(random_model("BertConfig"))
     script = ENCODED.replace('"all-MiniLM-L6-v2"', repr(directory))
     told = json.loads(run(BLOCKED + script, json.dumps(TEXTS), "float32"))
-    wanted = load_encoder(directory).encode(TEXTS, "document").vectors
-    np.testing.assert_allclose(told["vectors"], wanted, rtol=0, atol=1e-5)
+    expected = load_encoder(directory).encode(TEXTS, "document").vectors
+    np.testing.assert_allclose(told["vectors"], expected, rtol=0, atol=1e-5)
 
 
 def test_a_model_of_another_kind_says_what_is_missing_and_what_to_do(random_model):

@@ -28,17 +28,17 @@ def test_every_way_in_answers_alike(way: Way, library: str) -> None:
         assert known["none_of_these"] < 0.05
         assert known["matches"][0]["id"] == "old-possums-book-of-practical-cats"
         assert len(known["matches"]) == 2
-        weights = [each["weight"] for each in known["matches"]]
+        weights = [match["weight"] for match in known["matches"]]
         assert sum(weights) + known["rest_weight"] + known["none_of_these"] == pytest.approx(1)
         assert known["summary"].startswith("One document stands out:")
         unknown = await speaker.call("ask", collection=library, question="flurb zindle quax")
         assert unknown["verdict"] == "none"
         assert unknown["none_of_these"] > 0.5
         assert unknown["summary"].startswith("Nothing here about that:")
-        resources = {each.name: each.uri for each in (await client.list_resources()).resources}
+        resources = {resource.name: resource.uri for resource in (await client.list_resources()).resources}
         (content,) = (await client.read_resource(resources[library])).contents
         assert json.loads(content.text)["documents"] == 110
-        assert [each.name for each in (await client.list_prompts()).prompts] == ["answer_from"]
+        assert [prompt.name for prompt in (await client.list_prompts()).prompts] == ["answer_from"]
 
     way.speak(talking)
 
@@ -132,7 +132,8 @@ def test_a_document_is_read_by_its_address(http: Way, library: str) -> None:
     async def talking(speaker: Speaker) -> None:
         client = speaker.client
         templates = {
-            each.name: each.uri_template for each in (await client.list_resource_templates()).resource_templates
+            resource_template.name: resource_template.uri_template
+            for resource_template in (await client.list_resource_templates()).resource_templates
         }
         assert templates["document"] == "softkv://collections/{name}/documents/{id}"
         await speaker.call("remember", collection=library, text="a slash", id="a/b c")

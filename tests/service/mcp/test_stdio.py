@@ -47,7 +47,7 @@ def test_nothing_but_the_protocol_is_written_and_the_end_of_input_ends_it() -> N
         answers.append(json.loads(process.stdout.readline()))
     process.stdin.write("no protocol at all\n")
     rest, errors = process.communicate(timeout=60)
-    assert [each["id"] for each in answers] == [0, 1, 2]
+    assert [answer["id"] for answer in answers] == [0, 1, 2]
     assert answers[2]["result"]["isError"]
     assert all(json.loads(line)["jsonrpc"] == "2.0" for line in rest.splitlines())
     assert process.returncode == 0
@@ -87,8 +87,8 @@ def test_options_leave_only_some_collections_and_nothing_that_writes(service: Ru
     async def talking(speaker: Speaker) -> None:
         assert not {"remember", "forget"} & (await speaker.tools()).keys()
         listed = await speaker.call("list_collections")
-        assert [each["name"] for each in listed["collections"]] == [library]
-        assert [each.name for each in (await speaker.client.list_resources()).resources] == [library]
+        assert [collection["name"] for collection in listed["collections"]] == [library]
+        assert [resource.name for resource in (await speaker.client.list_resources()).resources] == [library]
         assert (await speaker.call("ask", collection=library, question="pets that purr"))["verdict"] == "one"
         told = await speaker.refused("ask", collection="mcp-other", question="cats")
         assert told == f"there is no collection 'mcp-other': use one of these names: {library}, mcp-gone"

@@ -55,8 +55,8 @@ def opened(directory, *, files=True):
         asyncio.run(made.create("c", {"similarity": "dot"}))
         made.rebuild()
         yield made
-        for each in made.collections():
-            settled(each)
+        for collection in made.collections():
+            settled(collection)
 
 
 def settled(collection):
@@ -67,7 +67,9 @@ def settled(collection):
 def valued(first, last):
     """Documents with values of their own."""
     values = np.random.default_rng(first).standard_normal((last - first, 3)).astype(np.float32)
-    return [replace(each, value_vector=value) for each, value in zip(documents(first, last), values, strict=True)]
+    return [
+        replace(document, value_vector=value) for document, value in zip(documents(first, last), values, strict=True)
+    ]
 
 
 def flipped(path, name="keys", place=0):
@@ -106,7 +108,7 @@ def asked(collection, questions):
     while True:
         try:
             with collection.snapshot() as snapshot:
-                return snapshot.view, [answer(snapshot.view, each) for each in questions], told
+                return snapshot.view, [answer(snapshot.view, question) for question in questions], told
         except CollectionLoading:
             told += 1
             assert time.monotonic() < deadline
@@ -117,7 +119,7 @@ def said(directory, *, files=True):
     """What a start answers, and which rows it has."""
     with opened(directory, files=files) as made:
         queries = np.random.default_rng(9).standard_normal((5, WIDTH))
-        view, found, _ = asked(made.collection("c"), [Question(each, 0.5, top_k=12) for each in queries])
+        view, found, _ = asked(made.collection("c"), [Question(query, 0.5, top_k=12) for query in queries])
         return view.numbers(), [(each.numbers, each.weights, each.output) for each in found], view.documents
 
 

@@ -101,10 +101,10 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(data), data)
 
 
-def read_until(raw: socket.socket, wanted: bytes) -> None:
+def read_until(raw: socket.socket, expected: bytes) -> None:
     """Read on until this came."""
     received = b""
-    while wanted not in received:
+    while expected not in received:
         more = raw.recv(65536)
         assert more, received
         received += more

@@ -73,8 +73,8 @@ def wait_until_red(running: Stopped) -> None:
 
 def test_who_listens_is_told_and_what_trains_ends(tmp_path: Path) -> None:
     with stoppable(tmp_path) as running:
-        asked = {"task": "copy", "seconds": 100}
-        with running.client.stream("POST", "/v1/lab/train", json=asked) as answer:
+        body = {"task": "copy", "seconds": 100}
+        with running.client.stream("POST", "/v1/lab/train", json=body) as answer:
             heard = answer.iter_lines()
             assert next(line for line in heard if line.startswith("event")) == "event: begun"
             (child,) = children_of(running.process.pid, module=CHILD)
@@ -100,12 +100,12 @@ def test_ctrl_c_has_no_moment_and_a_second_signal_no_patience(tmp_path: Path) ->
 @pytest.mark.thorough
 def test_threads_that_compute_do_not_keep_it(tmp_path: Path) -> None:
     with stoppable(tmp_path) as running:
-        asked = [Asked("POST", f"{running.url}/v1/attend", json=SLOW) for _ in range(3)]
+        askeds = [Asked("POST", f"{running.url}/v1/attend", json=SLOW) for _ in range(3)]
         time.sleep(1)
         running.tell()
         assert running.gone() < IN_TIME
     # Cut, where an answer was being written as the time was over.
-    assert all(each.status() in (200, None) or each.refused() for each in asked)
+    assert all(each.status() in (200, None) or each.refused() for each in askeds)
 
 
 @pytest.mark.thorough
@@ -158,8 +158,8 @@ def test_a_backup_that_nobody_reads_is_cut_and_uploads_end(tmp_path: Path) -> No
         received = 0
         uploads = [running.raw(UPLOAD + chunk(BATCH)) for _ in range(20)]
         running.tell()
-        for each in uploads:
-            end = lines(each)[-1]
+        for upload in uploads:
+            end = lines(upload)[-1]
             assert end.get("problem", end)["code"] == "stopping"  # as one that had begun says it, or one that had not
         assert time.monotonic() - running.told < STREAM_SECONDS + 1 + BUSY
         assert running.gone() < IN_TIME

@@ -38,11 +38,11 @@ def test_a_column_keeps_what_a_comparison_says(
         parts = [reader.column(number, "x"), reader.column(number, "x", after=after)]
         for start, column in zip((0, after), parts, strict=True):
             assert column is not None
-            inside = [(row, each) for row, each in zip(rows, documents, strict=True) if row > start]
+            inside = [(row, document) for row, document in zip(rows, documents, strict=True) if row > start]
             assert column.present.tolist() == [row for row, each in inside if each.metadata["x"] is not None]
             for each in asked:
-                wanted = [row for row, one in inside if one.metadata["x"] is not None and passes(one, each)]
-                assert np.unique(column.rows(each)).tolist() == wanted, each
+                expected = [row for row, one in inside if one.metadata["x"] is not None and passes(one, each)]
+                assert np.unique(column.rows(each)).tolist() == expected, each
     with shared.writing() as writer:
         writer.delete_collection("c")
 
@@ -56,9 +56,9 @@ def test_a_column_of_everything_and_one_of_nothing(shared: Store) -> None:
     assert empty is not None
     assert len(full.present) == len(SCALARS)  # one of them is null, and there is the list
     assert full.nbytes > empty.nbytes > 0
-    for each in SCALARS[1:]:
-        assert len(full.rows(Comparison("metadata.x", "==", each))) >= 1
-        assert not len(empty.rows(Comparison("metadata.x", "in", [each])))
+    for scalar in SCALARS[1:]:
+        assert len(full.rows(Comparison("metadata.x", "==", scalar))) >= 1
+        assert not len(empty.rows(Comparison("metadata.x", "in", [scalar])))
     with pytest.raises(ValueError, match="not !="):
         full.rows(Comparison("metadata.x", "!=", 1))
     with shared.writing() as writer:
@@ -68,16 +68,18 @@ def test_a_column_of_everything_and_one_of_nothing(shared: Store) -> None:
 @pytest.mark.parametrize("ignore_case", [False, True])
 def test_every_text_is_looked_for_in_every_other(shared: Store, ignore_case: bool) -> None:
     values = [*TEXTS, *([each] for each in TEXTS), ["a", "SS"], [1, None, "Ab"], 1, True, None]
-    documents = [document(f"{i:03}", metadata={"x": each}) for i, each in enumerate(values)]
+    documents = [document(f"{i:03}", metadata={"x": value}) for i, value in enumerate(values)]
     number = collection(shared, documents)
     with shared.reading() as reader:
         column = reader.column(number, "x")
         assert column is not None
         for text in TEXTS:
-            asked = Comparison("metadata.x", "contains", text, ignore_case)
-            rows = np.unique(column.rows(asked))
-            assert reader.ids(number, rows) == [each.id for each in documents if passes(each, asked)], text
-            assert reader.rows_where(number, asked).tolist() == rows.tolist(), text
+            comparison = Comparison("metadata.x", "contains", text, ignore_case)
+            rows = np.unique(column.rows(comparison))
+            assert reader.ids(number, rows) == [
+                document.id for document in documents if passes(document, comparison)
+            ], text
+            assert reader.rows_where(number, comparison).tolist() == rows.tolist(), text
     with shared.writing() as writer:
         writer.delete_collection("c")
 

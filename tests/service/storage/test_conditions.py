@@ -26,14 +26,14 @@ def test_a_filter_keeps_what_it_says(
     other = collection(shared, [document(str(i), metadata=dict.fromkeys(NAMES, 1)) for i in range(3)], "other")
     with shared.reading() as reader:
         for condition in filters:
-            wanted = [each.id for each in documents if passes(each, condition)]
-            assert sorted(reader.ids(number, reader.rows_where(number, condition))) == sorted(wanted)
-            assert [each.id for each in reader.page(number, condition=condition)] == sorted(wanted)
-            assert reader.count(number, condition=condition) == len(wanted)
+            expected = [document.id for document in documents if passes(document, condition)]
+            assert sorted(reader.ids(number, reader.rows_where(number, condition))) == sorted(expected)
+            assert [document.id for document in reader.page(number, condition=condition)] == sorted(expected)
+            assert reader.count(number, condition=condition) == len(expected)
     with shared.writing() as writer:
         first = filters[0]
-        assert len(writer.delete_where(number, first)) == sum(passes(each, first) for each in documents)
-        assert writer.count(number) == sum(not passes(each, first) for each in documents)
+        assert len(writer.delete_where(number, first)) == sum(passes(document, first) for document in documents)
+        assert writer.count(number) == sum(not passes(document, first) for document in documents)
         assert writer.count(other) == 3
         writer.delete_collection("c")
         writer.delete_collection("other")
@@ -41,14 +41,14 @@ def test_a_filter_keeps_what_it_says(
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_every_number_orders_with_every_other(shared: Store, number: float) -> None:
-    documents = [document(str(i), metadata={"x": each}) for i, each in enumerate(SCALARS)]
+    documents = [document(str(i), metadata={"x": scalar}) for i, scalar in enumerate(SCALARS)]
     stored = collection(shared, documents)
     with shared.writing() as writer:
         for how in ("==", "!=", *ORDERS, "contains"):
             condition = Comparison("metadata.x", how, number)
             rows = writer.rows_where(stored, condition)
-            wanted = sorted(each.id for each in documents if passes(each, condition))
-            assert sorted(writer.ids(stored, rows)) == wanted, how
+            expected = sorted(document.id for document in documents if passes(document, condition))
+            assert sorted(writer.ids(stored, rows)) == expected, how
         writer.delete_collection("c")
 
 
@@ -59,10 +59,10 @@ def test_every_key_is_compared_with_every_text(shared: Store, how: str) -> None:
     with shared.reading() as reader:
         for text in [None, *TEXTS] if how in ("==", "!=", "in", "not in") else TEXTS:
             for ignore_case in [False, True] if how == "contains" else [False]:
-                asked = Comparison("key", how, [text, "猫"] if "in" in how.split() else text, ignore_case)
-                for condition in (asked, Combination("NOT", (asked,))):
-                    wanted = [each.id for each in documents if passes(each, condition)]
-                    assert reader.ids(number, reader.rows_where(number, condition)) == wanted, condition
+                comparison = Comparison("key", how, [text, "猫"] if "in" in how.split() else text, ignore_case)
+                for condition in (comparison, Combination("NOT", (comparison,))):
+                    expected = [document.id for document in documents if passes(document, condition)]
+                    assert reader.ids(number, reader.rows_where(number, condition)) == expected, condition
     with shared.writing() as writer:
         writer.delete_collection("c")
 
@@ -78,7 +78,7 @@ def test_a_thousand_conditions_side_by_side(store: Store, how: str) -> None:
     condition = Combination(how, tuple(leaf(i) for i in range(1000)))
     with store.reading() as reader:
         found = sorted(reader.ids(number, reader.rows_where(number, condition)))
-    assert found == sorted(each.id for each in documents if passes(each, condition))
+    assert found == sorted(document.id for document in documents if passes(document, condition))
 
 
 def test_conditions_as_deep_as_they_may_be_and_broad_at_the_bottom(store: Store) -> None:
@@ -93,7 +93,7 @@ def test_conditions_as_deep_as_they_may_be_and_broad_at_the_bottom(store: Store)
     assert tree.depth == MAX_DEPTH
     with store.reading() as reader:
         found = sorted(reader.ids(number, reader.rows_where(number, tree)))
-    assert found == sorted(each.id for each in documents if passes(each, tree))
+    assert found == sorted(document.id for document in documents if passes(document, tree))
     with pytest.raises(InvalidCondition, match="deep"):
         Combination("AND", (tree,))
 
@@ -166,13 +166,18 @@ def test_case_is_ignored_in_parts_of_texts_only(how: str, value: Any, ignore_cas
 
 def test_case_is_ignored_as_unicode_folds_it(store: Store) -> None:
     titles = ["Straße", "STRASSE", "strasse 5", "Gasse", ["STRASSE"], ["Straßen"], 5, None]
-    number = collection(store, [document(str(i), metadata={"x": each}) for i, each in enumerate(titles)])
+    number = collection(store, [document(str(i), metadata={"x": title}) for i, title in enumerate(titles)])
     with store.reading() as reader:
         for part in ("straße", "STRASSE"):
             tree = {"field": "metadata.x", "operator": "contains", "value": part, "ignore_case": True}
-            assert [each.id for each in reader.page(number, condition=parse_condition(tree))] == ["0", "1", "2", "4"]
-            found = reader.page(number, condition=parse_condition(tree | {"ignore_case": False}))
-            assert [each.id for each in found] == (["1", "4"] if part == "STRASSE" else [])
+            assert [document.id for document in reader.page(number, condition=parse_condition(tree))] == [
+                "0",
+                "1",
+                "2",
+                "4",
+            ]
+            page = reader.page(number, condition=parse_condition(tree | {"ignore_case": False}))
+            assert [each.id for each in page] == (["1", "4"] if part == "STRASSE" else [])
     same = Comparison("metadata.x", "==", 1)
     assert parse_condition({"field": "metadata.x", "operator": "==", "value": 1, "ignore_case": False}) == same
 

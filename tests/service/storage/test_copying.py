@@ -44,7 +44,7 @@ def other(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 
 def everything(store: Store, name: str = "c") -> list[tuple]:
     with store.reading() as reader:
-        return [plain(each) for each in reader.page(reader.collection(name).id)]
+        return [plain(document) for document in reader.page(reader.collection(name).id)]
 
 
 def verdict(store: Store, other: Store):
@@ -88,9 +88,9 @@ def test_what_was_stopped_goes_on_where_it_was(store, other):
 def test_what_differs_is_named_and_copied_again(store, other):
     number = collection(store, [document("a"), document("b"), document("c"), document("d")])
     there = collection(other, [document("b"), document("c", value="c"), document("e")])
-    found = verdict(store, other)
-    assert (found.missing, found.other, found.added) == (("a", "d"), ("c",), ("e",))
-    assert not found.same
+    result = verdict(store, other)
+    assert (result.missing, result.other, result.added) == (("a", "d"), ("c",), ("e",))
+    assert not result.same
     with store.reading() as reader:
         assert copy_collection(reader, other, "c").written == 3
     assert [each[0] for each in everything(other)] == ["a", "b", "c", "d", "e"]

@@ -70,22 +70,22 @@ def test_facts_are_what_a_plain_count_says(store: Store, given, condition, size)
     documents = [document(str(i), metadata=metadata) for i, metadata in enumerate(given)]
     name = f"c{store_number(store)}"
     number = collection(store, documents, name)
-    passing = [each.metadata for each in documents if condition is None or meaning.passes(each, condition)]
+    passing = [document.metadata for document in documents if condition is None or meaning.passes(document, condition)]
     with store.reading() as reader:
         names = reader.field_names(number, limit=1000)
         assert names == sorted({path for each in given for path in paths(each) if meaning.at(each, path) is not None})
-        assert [each for i in range(len(names)) for each in reader.field_names(
+        assert [field_name for i in range(len(names)) for field_name in reader.field_names(
             number, after=names[i - 1] if i else None, limit=1)] == names  # fmt: skip
         for name, facts in zip(names, reader.field_facts(number, names, condition=condition), strict=True):
-            wanted, values = counted(passing, name)
-            assert facts == wanted
+            expected, values = counted(passing, name)
+            assert facts == expected
             paged: list[FieldValue] = []
-            while len(paged) < wanted.distinct:
-                (found,) = reader.field_facts(
+            while len(paged) < expected.distinct:
+                (actual,) = reader.field_facts(
                     number, [name], condition=condition, values=size, after=paged[-1] if paged else None
                 )
-                assert 0 < len(found.values) <= size
-                paged += found.values
+                assert 0 < len(actual.values) <= size
+                paged += actual.values
             assert Counter({told(each.value): each.count for each in paged}) == values
             assert paged == sorted(paged, key=place)
 
@@ -115,7 +115,7 @@ def test_four_values_that_look_alike_are_four(store: Store) -> None:
         facts, other = reader.field_facts(number, ["x", "y"], values=10)
     assert facts.types == ("integer", "number", "text", "boolean")
     assert (facts.count, facts.distinct, facts.min, facts.max) == (5, 4, 1, 1)
-    assert [(each.value, type(each.value), each.count) for each in facts.values] == [
+    assert [(value.value, type(value.value), value.count) for value in facts.values] == [
         (1, int, 2),
         (True, bool, 1),
         (1.0, float, 1),

@@ -65,12 +65,12 @@ class StoreMachine(RuleBasedStateMachine):
         self.model[name] |= batch
 
     @rule(name=names, wanted=st.lists(ids))
-    def delete_ids(self, name: str, wanted: list[str]) -> None:
+    def delete_ids(self, name: str, expected: list[str]) -> None:
         if name in self.model:
             with self.store.writing() as writer:
-                removed = writer.delete_ids(writer.collection(name).id, wanted)
+                removed = writer.delete_ids(writer.collection(name).id, expected)
                 writer.after_commit(lambda: self._published(name, np.array([], np.int64), removed))
-            for each in wanted:
+            for each in expected:
                 self.model[name].pop(each, None)
 
     @rule(name=names, seed=st.integers(0, 5))
@@ -91,15 +91,15 @@ class StoreMachine(RuleBasedStateMachine):
     def holds_what_the_model_holds(self) -> None:
         with self.store.reading() as reader:
             assert [record.name for record in reader.collections()] == sorted(self.model)
-            for name, wanted in self.model.items():
+            for name, expected in self.model.items():
                 number = reader.collection(name).id
-                assert reader.count(number) == len(wanted)
-                assert [plain(each) for each in reader.page(number)] == [
-                    plain(document(each, seed)) for each, seed in sorted(wanted.items())
+                assert reader.count(number) == len(expected)
+                assert [plain(document) for document in reader.page(number)] == [
+                    plain(document(each, seed)) for each, seed in sorted(expected.items())
                 ]
                 assert set(reader.rows_where(number).tolist()) == self.rows[name]
                 words = reader.search(number).full_text("key", 10)
-                assert [row.id for row in words.rows] == sorted(wanted)
+                assert [row.id for row in words.rows] == sorted(expected)
 
     def _published(
         self, name: str, added: Any, removed: Any, numbered: frozenset[tuple[int, int]] | set[Any] = frozenset()
@@ -148,7 +148,7 @@ def test_history_in_postgresql(postgres: PostgresServer) -> None:
                 at, rows = self.followed.get(number, (0, set()))
                 if (done := self.store.changes_since(number, at)) is not None:
                     with self.store.reading_at(done.version) as reader:
-                        new = {row for found in reader.vectors(number, first=done.first) for row in found.numbers}
+                        new = {row for vector in reader.vectors(number, first=done.first) for row in vector.numbers}
                     rows = rows - set(done.removed.tolist()) | {int(row) for row in new}
                     at = done.version
                 assert at == version

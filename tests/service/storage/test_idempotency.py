@@ -36,7 +36,7 @@ def write(store: Store, number: int, identity: str, request: WriteRequest = ASKE
 
 def ids(store: Store, number: int) -> list[str]:
     with store.reading() as reader:
-        return [each.id for each in reader.page(number, limit=100)]
+        return [document.id for document in reader.page(number, limit=100)]
 
 
 def kept(store: Store) -> list[tuple[str, str]]:

@@ -24,8 +24,8 @@ def test_sums_are_of_what_is_told_row_by_row(store: Store) -> None:
         for begin, end in ((1, 5), (2, 12), (5, 5), (0, len(numbers) - 1)):
             low, high = int(numbers[begin]), int(numbers[end])
             begun = documents[(documents >= owners[begin]) & (documents <= high)]
-            found = reader.key_sums(number, int(owners[begin]), low, high)
-            assert found == KeySums.of(checksums[begin : end + 1], begun)
+            sums = reader.key_sums(number, int(owners[begin]), low, high)
+            assert sums == KeySums.of(checksums[begin : end + 1], begun)
         assert reader.key_sums(number, last + 1, last + 1, last + 50) == (0, 0, 0, 0, 0)
         every = reader.rows_where(number)
         for begin, end in ((0, 3), (2, 2), (4, len(every) - 1)):

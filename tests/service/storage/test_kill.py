@@ -63,7 +63,7 @@ def test_kill_nine_at_the_commit_of_a_write_that_is_done_once(tmp_path: Path, mo
     assert subprocess.run(command, cwd=Path(__file__).parents[3], check=False).returncode == -signal.SIGKILL
     with SQLiteStore.open(tmp_path) as store:
         with store.reading() as reader:
-            written = [each.id for each in reader.page(reader.collection("c").id, limit=9)]
+            written = [document.id for document in reader.page(reader.collection("c").id, limit=9)]
         if moment == "before":
             store.refuse_answered(REPEATED)
             assert written == []
@@ -92,8 +92,8 @@ def test_kill_nine_at_random_moments(tmp_path: Path) -> None:
         assert said
         with SQLiteStore.open(tmp_path) as store, store.reading() as reader:
             number = reader.collection("c").id
-            documents = {each.id: each.metadata["seed"] for each in reader.page(number, limit=10**6)}
-            rows = sum(len(found.numbers) for found in reader.vectors(number))
+            documents = {document.id: document.metadata["seed"] for document in reader.page(number, limit=10**6)}
+            rows = sum(len(vector.numbers) for vector in reader.vectors(number))
             assert list(store.check()) == []
         # The last commit may have reached the disk without having been acknowledged.
         written = documents["a"]

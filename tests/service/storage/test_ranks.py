@@ -57,16 +57,16 @@ def test_ranks_are_of_all_that_hold_a_word_as_the_store_ranks_them(
         search = reader.search(number)
         rows, ranks = search.ranks(" ".join(question))
         existing = reader.existing(number, list(kept))
-        found = search.full_text(" ".join(question), 100)
-    wanted = bm25({existing[identity]: key for identity, key in kept.items()}, question)
-    assert rows.tolist() == sorted(wanted)
+        result = search.full_text(" ".join(question), 100)
+    expected = bm25({existing[identity]: key for identity, key in kept.items()}, question)
+    assert rows.tolist() == sorted(expected)
     assert rows.dtype == np.int64
     assert ranks.dtype == np.float64
     assert (ranks >= 0).all()
-    by_id = {identity: ranks[rows == row][0] for identity, row in existing.items() if row in wanted}
-    assert [row.id for row in found.rows] == sorted(by_id, key=lambda identity: (-by_id[identity], identity))
+    by_id = {identity: ranks[rows == row][0] for identity, row in existing.items() if row in expected}
+    assert [row.id for row in result.rows] == sorted(by_id, key=lambda identity: (-by_id[identity], identity))
     if search.ranking == "bm25":
-        np.testing.assert_allclose(ranks, [wanted[row] for row in rows.tolist()], rtol=1e-9)
+        np.testing.assert_allclose(ranks, [expected[row] for row in rows.tolist()], rtol=1e-9)
     else:  # as often as the words stand there, weighed alike
         assert search.ranking == "ts_rank_cd"
         times = {identity: sum((kept[identity] or "").split().count(word) for word in question) for identity in by_id}
@@ -89,14 +89,14 @@ def test_a_question_of_no_word_that_is_held_finds_nothing(shared: Store, questio
 
 
 @pytest.mark.parametrize(
-    ("said", "once"),
+    ("message", "once"),
     [("cats Cats CATS", "cats"), ("cats? cats!", "cats"), ("cafe café, CAFÉ", "cafe"), ("what's What's?", "what's")],
 )
-def test_a_word_counts_once_whatever_its_case_accents_and_signs(shared: Store, said: str, once: str) -> None:
+def test_a_word_counts_once_whatever_its_case_accents_and_signs(shared: Store, message: str, once: str) -> None:
     number = collection(shared, [document("a", key="cats"), document("b", key="what's a cafe?"), document("c", key="")])
     with shared.reading() as reader:
         search = reader.search(number)
-        assert [each.tolist() for each in search.ranks(said)] == [each.tolist() for each in search.ranks(once)]
+        assert [rank.tolist() for rank in search.ranks(message)] == [rank.tolist() for rank in search.ranks(once)]
         assert search.ranks(once)[0].size == 1
     with shared.writing() as writer:
         writer.delete_collection("c")

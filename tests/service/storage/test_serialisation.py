@@ -24,7 +24,7 @@ def test_what_is_not_json_is_refused(store: Store, value: Any) -> None:
     with store.writing() as writer, pytest.raises(Unstorable, match="'b'"):
         writer.upsert(number, [document("a", 2), document("b", value=value)])
     with store.reading() as reader:
-        assert [plain(each) for each in reader.page(number)] == [plain(document("a", 1))]
+        assert [plain(document) for document in reader.page(number)] == [plain(document("a", 1))]
 
 
 @pytest.mark.parametrize(
@@ -57,10 +57,10 @@ def test_a_nul_is_refused_but_in_a_value(store: Store, given: dict[str, Any], wh
     with store.writing() as writer, pytest.raises(Unstorable, match=f"the {where} of document .* holds a NUL"):
         writer.upsert(number, [document(**{"identity": "b", **given})])
     with store.reading() as reader:
-        assert [(each.id, each.value) for each in reader.page(number)] == [("a", {"\0": ["\0"]})]
+        assert [(document.id, document.value) for document in reader.page(number)] == [("a", {"\0": ["\0"]})]
         assert reader.page(number, ids=["a\0"]) == reader.search(number).equal("\0", 1).rows == []
         assert reader.existing(number, ["a\0", "a"]).keys() == {"a"}
-        assert [each.id for each in reader.page(number, after="a\0")] == []
+        assert [document.id for document in reader.page(number, after="a\0")] == []
 
 
 def deep(levels: int) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def test_metadata_comes_back_as_it_went_in_and_has_limits(store: Store) -> None:
     given.append({"many": [{"page": i} for i in range(20_000)]})
     number = collection(store, [document(str(i), metadata=each) for i, each in enumerate(given)])
     with store.reading() as reader:
-        assert [each.metadata for each in reader.page(number)] == given
+        assert [document.metadata for document in reader.page(number)] == given
         assert reader.count(number, condition=Comparison("metadata." + ".".join("x" * 6), "==", 1)) == 1
         assert reader.count(number, condition=Comparison("metadata." + ".".join("x" * 32), "==", 1)) == 1
     if isinstance(store, SQLiteStore):
@@ -99,9 +99,9 @@ nested = st.recursive(
 @given(st.dictionaries(inner, nested, max_size=4))
 def test_a_path_leads_where_its_names_lead_the_longer_ones_first(metadata: dict[str, Any]) -> None:
     found = paths(metadata)
-    wanted = [".".join(each) for n in range(1, 4) for each in product(["a", "b", ""], repeat=n)]
-    assert {path: found[path] for path in wanted if path in found} == {
-        path: value for path in wanted for value in islice(readings(metadata, path), 1)
+    expected = [".".join(each) for n in range(1, 4) for each in product(["a", "b", ""], repeat=n)]
+    assert {path: found[path] for path in expected if path in found} == {
+        path: value for path in expected for value in islice(readings(metadata, path), 1)
     }
 
 
@@ -119,7 +119,7 @@ def test_a_path_and_a_name_with_a_dot_are_told_apart(store: Store) -> None:
 
     def found(field: str, how: str, value: Any) -> str:
         with store.reading() as reader:
-            return "".join(each.id for each in reader.page(number, condition=Comparison(field, how, value)))
+            return "".join(document.id for document in reader.page(number, condition=Comparison(field, how, value)))
 
     assert found("metadata.loc.page", "==", 1) == "01"
     assert found("metadata.loc.page", "==", 2) == "2"
@@ -158,17 +158,17 @@ def test_widths_come_from_the_first_write_that_commits(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "wanted", "came"),
+    ("given", "expected", "came"),
     [
         ({"keys": np.ones((1, 4))}, 3, 4),
         ({"value_vector": np.ones(5)}, 2, 5),
         ({"value_vector": None}, 2, 3),  # the key vector stands in
     ],
 )
-def test_another_width_writes_nothing(store: Store, given: dict[str, Any], wanted: int, came: int) -> None:
+def test_another_width_writes_nothing(store: Store, given: dict[str, Any], expected: int, came: int) -> None:
     number = collection(store, [document("a", 1)])
     with store.writing() as writer, pytest.raises(WidthMismatch) as refused:
         writer.upsert(number, [document("a", 2), document("b", **given)])
-    assert (refused.value.document, refused.value.wanted, refused.value.given) == ("b", wanted, came)
+    assert (refused.value.document, refused.value.wanted, refused.value.given) == ("b", expected, came)
     with store.reading() as reader:
-        assert [plain(each) for each in reader.page(number)] == [plain(document("a", 1))]
+        assert [plain(document) for document in reader.page(number)] == [plain(document("a", 1))]

@@ -81,7 +81,7 @@ def test_a_key_that_may_read_sees_and_does_nothing_that_writes(keyed: RunningSer
 
 def test_a_key_for_some_collections_sees_these_alone(keyed: RunningService) -> None:
     docs = Way(keyed.url, headers=(("x-api-key", "the-key-of-docs"),))
-    names = [each["name"] for each in docs.call("list_collections")["collections"]]
+    names = [collection["name"] for collection in docs.call("list_collections")["collections"]]
     assert names == ["docs-a"]
     assert docs.call("find", collection="docs-a")["count"] == 0
     assert "begin with 'docs-'" in docs.refused("find", collection="other")
@@ -141,7 +141,7 @@ def test_older_revisions_shake_hands_and_are_answered_without_a_session(open_: h
         assert "mcp-session-id" not in answer.headers
         result = answer.json()["result"]
         assert result.get("protocolVersion", revision) == revision
-    assert {each["name"] for each in result["tools"]} >= WRITING
+    assert {tool["name"] for tool in result["tools"]} >= WRITING
 
 
 def test_what_a_page_sends_without_asking_first_is_no_message(open_: httpx.Client) -> None:
@@ -210,7 +210,7 @@ def test_no_message_takes_a_place_of_its_own(keyed: RunningService) -> None:
 
 
 def test_without_the_library_it_is_a_501_that_says_what_to_install(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [each for each in sys.modules if each.startswith("service.mcp")]:
+    for name in [module for module in sys.modules if module.startswith("service.mcp")]:
         monkeypatch.delitem(sys.modules, name)
     for name in ("mcp", "mcp_types"):
         monkeypatch.setitem(sys.modules, name, None)

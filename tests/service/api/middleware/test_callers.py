@@ -41,6 +41,6 @@ def test_each_caller_has_keys_of_its_own(keyed):
 def test_no_key_of_a_caller_is_on_disk(keyed):
     with keyed.client(headers={"x-api-key": "unmistakable-one"}) as client:
         assert client.put("/v1/collections/d", json={}, headers={"idempotency-key": "findable"}).status_code == 201
-    files = [each.read_bytes() for each in keyed.settings.data_dir.rglob("*") if each.is_file()]
+    files = [path.read_bytes() for path in keyed.settings.data_dir.rglob("*") if path.is_file()]
     assert any(b"findable" in content for content in files)
     assert not any(b"unmistakable" in content for content in files)

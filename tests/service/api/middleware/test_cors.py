@@ -20,8 +20,8 @@ def service(tmp_path, **settings):
 
 
 def preflight(client: httpx.Client, origin: str, method: str = "POST", path: str = C, **headers: str) -> httpx.Response:
-    wanted = {"origin": origin, "access-control-request-method": method}
-    return client.options(path, headers=wanted | {name.replace("_", "-"): text for name, text in headers.items()})
+    expected = {"origin": origin, "access-control-request-method": method}
+    return client.options(path, headers=expected | {name.replace("_", "-"): text for name, text in headers.items()})
 
 
 def granted(answer: httpx.Response) -> set[str]:

@@ -118,11 +118,11 @@ def test_what_another_key_may_see_is_the_same_whether_it_exists_or_not(client):
 )
 def test_it_lists_only_its_own(client, key, asked, listed):
     answer = client.get("/v1/collections", params=asked, headers=as_(key)).json()
-    assert [each["name"] for each in answer["collections"]] == listed
+    assert [collection["name"] for collection in answer["collections"]] == listed
     assert answer["access"] == ("write" if key == "docs" else "read")
     if asked == {"limit": 1}:
         after = client.get("/v1/collections", params=asked | {"cursor": answer["next_cursor"]}, headers=as_(key)).json()
-        assert ([each["name"] for each in after["collections"]], after["next_cursor"]) == (["docs-b"], None)
+        assert ([collection["name"] for collection in after["collections"]], after["next_cursor"]) == (["docs-b"], None)
 
 
 def test_a_missing_collection_is_answered_with_those_that_the_key_may_see(client):
@@ -145,7 +145,9 @@ def test_a_missing_collection_is_answered_with_those_that_the_key_may_see(client
 
 def test_a_key_for_all_has_all(client):
     for key in ("all", "reader"):
-        names = [each["name"] for each in client.get("/v1/collections", headers=as_(key)).json()["collections"]]
+        names = [
+            collection["name"] for collection in client.get("/v1/collections", headers=as_(key)).json()["collections"]
+        ]
         assert {"docs-a", "docs-b", "other", "doc"} <= set(names)
     assert client.get("/v1/backup", headers=as_("all")).status_code == 200
     assert client.get("/v1/backup", headers=as_("reader")).status_code == 403
@@ -174,8 +176,8 @@ def status(client, name: str) -> int:
     return client.get("/v1/collections", headers=as_(name)).status_code
 
 
-def wait_for(client, name: str, wanted: int) -> None:
-    until(lambda: status(client, name) == wanted, told=lambda: f"the key of {name} is never answered with {wanted}")
+def wait_for(client, name: str, expected: int) -> None:
+    until(lambda: status(client, name) == expected, told=lambda: f"the key of {name} is never answered with {expected}")
 
 
 def test_keys_are_exchanged_while_it_runs(tmp_path):

@@ -134,9 +134,9 @@ def test_nor_do_they_over_a_connection(data, caller):
     with RunningService(data_dir=data, encoder="none", **settings) as running:
         running.wait_until_ready()
         with unchanged(data):
-            for i, each in enumerate(spellings(1500, seed=7)):
+            for i, spelling in enumerate(spellings(1500, seed=7)):
                 with suppress(http.client.InvalidURL):  # a client's own refusal
-                    statuses[over_a_connection(running, each, keys[i % len(keys)])] += 1
+                    statuses[over_a_connection(running, spelling, keys[i % len(keys)])] += 1
     assert max(statuses) < 500
     assert statuses[403] > 150
 

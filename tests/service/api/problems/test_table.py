@@ -61,7 +61,7 @@ def made() -> set[str]:
 
 
 def test_every_error_has_a_code_or_no_request_meets_it():
-    without = {each for each in ERRORS if CODES.keys().isdisjoint(each.__mro__)}
+    without = {error for error in ERRORS if CODES.keys().isdisjoint(error.__mro__)}
     assert without == NOT_OVER_HTTP
 
 

@@ -45,14 +45,14 @@ def similarities(similarity: str, query, keys):
 @pytest.mark.parametrize("null", [False, -0.3, 0.9])
 def test_an_answer_is_the_softmax_over_every_document(client, collection, similarity, temperature, null):
     path = fill(client, collection(encoder=None, similarity=similarity))
-    asked = {
+    body = {
         "query": QUERY.tolist(),
         "temperature": temperature,
         "null": null,
         "top_k": 7,
         "include": ["output", "value"],
     }
-    answer = client.post(f"{path}/attend", json=asked).json()
+    answer = client.post(f"{path}/attend", json=body).json()
 
     s = similarities(similarity, QUERY, KEYS)
     everything = s if null is False else np.append(s, null)
@@ -107,16 +107,16 @@ def test_ties_at_the_cut_are_broken_by_id(client, collection):
 
 def test_without_a_null_a_high_temperature_gives_the_mean_of_all_values(client, collection):
     path = fill(client, collection(encoder=None))
-    asked = {"query": QUERY.tolist(), "temperature": 1e6, "include": ["output"]}
-    answer = client.post(f"{path}/attend", json=asked).json()
+    body = {"query": QUERY.tolist(), "temperature": 1e6, "include": ["output"]}
+    answer = client.post(f"{path}/attend", json=body).json()
     np.testing.assert_allclose(answer["output"], VALUES.astype(np.float64).mean(0), atol=1e-6)
 
 
 @pytest.mark.parametrize("target", [1.5, 4, 8, 11])
 def test_auto_temperature_reaches_its_effective_documents(client, collection, target):
     path = fill(client, collection(encoder=None))
-    asked = {"query": QUERY.tolist(), "temperature": "auto", "effective_documents": target}
-    answer = client.post(f"{path}/attend", json=asked).json()
+    body = {"query": QUERY.tolist(), "temperature": "auto", "effective_documents": target}
+    answer = client.post(f"{path}/attend", json=body).json()
     assert answer["evidence"]["effective_documents"] == pytest.approx(target, rel=0.01)
     again = client.post(f"{path}/attend", json={"query": QUERY.tolist(), "temperature": answer["temperature"]}).json()
     assert again["matches"] == answer["matches"]
@@ -124,12 +124,12 @@ def test_auto_temperature_reaches_its_effective_documents(client, collection, ta
 
 def test_a_filter_is_a_mask(client, collection):
     path = fill(client, collection(encoder=None))
-    asked = {
+    body = {
         "query": QUERY.tolist(),
         "filter": {"field": "metadata.i", "operator": "<", "value": 6},
         "include": ["output"],
     }
-    answer = client.post(f"{path}/attend", json=asked).json()
+    answer = client.post(f"{path}/attend", json=body).json()
     alone = client.post(
         f"{fill(client, collection(encoder=None), KEYS[:6], VALUES[:6])}/attend",
         json={"query": QUERY.tolist(), "include": ["output"]},
@@ -141,18 +141,18 @@ def test_a_filter_is_a_mask(client, collection):
 
 def test_nothing_passes(client, collection):
     path = fill(client, collection(encoder=None))
-    asked = {
+    body = {
         "query": QUERY.tolist(),
         "filter": {"field": "id", "operator": "==", "value": "none"},
         "include": ["output"],
     }
-    without = client.post(f"{path}/attend", json=asked).json()
+    without = client.post(f"{path}/attend", json=body).json()
     assert (without["matches"], without["rest_weight"], without["documents"]) == ([], 0, 0)
     assert without["evidence"]["verdict"] == "none"
     assert without["evidence"]["null_weight"] == 0
     assert without["evidence"]["log_partition"] is None
     assert without["output"] == [0, 0, 0]
-    with_null = client.post(f"{path}/attend", json={**asked, "null": 0.2}).json()
+    with_null = client.post(f"{path}/attend", json={**body, "null": 0.2}).json()
     assert with_null["evidence"]["null_weight"] == 1
     assert with_null["evidence"]["verdict"] == "none"
 

@@ -49,7 +49,7 @@ def test_what_is_added_is_in_the_softmax(client, path, full_text, bias, kept):
     options = {"filter": kept} if kept else {}
     plain = asked(client, path, **options)
     given = {name: each for name, each in {"full_text": full_text, "bias": bias}.items() if each is not None}
-    found = asked(client, path, **options, **given)
+    result = asked(client, path, **options, **given)
     ranks = bm25(dict(enumerate(TEXTS)), WORDS)
     terms = bias if isinstance(bias, list) else [bias]
     logits = {}
@@ -58,20 +58,20 @@ def test_what_is_added_is_in_the_softmax(client, path, full_text, bias, kept):
         logits[match["id"]] = match["logit"] + (full_text or 0) * ranks.get(i, 0.0)
         logits[match["id"]] -= math.log(2) * (len(TEXTS) - 1 - i) * 10 / 30 if BIAS[0] in terms else 0
         logits[match["id"]] += 0.5 * (i % 2) if BIAS[1] in terms else 0
-    null = found["evidence"]["null_similarity"] / found["temperature"]
-    total = sum(math.exp(each) for each in [*logits.values(), null])
-    weights = {identity: math.exp(each) / total for identity, each in logits.items()}
-    assert {match["id"]: match["weight"] for match in found["matches"]} == pytest.approx(weights, abs=1e-6)
-    assert found["evidence"]["null_weight"] == pytest.approx(math.exp(null) / total, abs=1e-6)
-    assert found["evidence"]["log_partition"] == pytest.approx(math.log(total), abs=1e-9)
-    for match in found["matches"]:
+    null = result["evidence"]["null_similarity"] / result["temperature"]
+    total = sum(math.exp(logit) for logit in [*logits.values(), null])
+    weights = {identity: math.exp(logit) / total for identity, logit in logits.items()}
+    assert {match["id"]: match["weight"] for match in result["matches"]} == pytest.approx(weights, abs=1e-6)
+    assert result["evidence"]["null_weight"] == pytest.approx(math.exp(null) / total, abs=1e-6)
+    assert result["evidence"]["log_partition"] == pytest.approx(math.log(total), abs=1e-9)
+    for match in result["matches"]:
         told = match["explanation"]
         added = sum(line["addend"] for line in told["addends"])
         assert told["similarity"] / told["temperature"] + added == pytest.approx(told["logit"], abs=1e-9)
         assert told["logit"] - told["log_partition"] == pytest.approx(told["log_weight"], abs=1e-9)
     if full_text:
-        holding = sum(i in ranks for i in (int(match["id"][1:]) for match in found["matches"]))
-        assert found["full_text"] == {"weight": full_text, "ranking": "bm25", "documents": holding}
+        holding = sum(i in ranks for i in (int(match["id"][1:]) for match in result["matches"]))
+        assert result["full_text"] == {"weight": full_text, "ranking": "bm25", "documents": holding}
 
 
 def test_a_sweep_adds_the_same_and_several_queries_each_their_own_words(client, path):
@@ -79,11 +79,13 @@ def test_a_sweep_adds_the_same_and_several_queries_each_their_own_words(client, 
     temperatures = [0, 0.05, 0.5, 10]
     swept = client.post(f"{path}/sweep", json={"query": QUERY, "temperatures": temperatures, **given}).json()
     assert swept["full_text"] == {"weight": 0.2, "ranking": "bm25", "documents": 5}
-    for at in swept["temperatures"]:
-        alone = asked(client, path, temperature=at["temperature"], **given)
+    for temperature in swept["temperatures"]:
+        alone = asked(client, path, temperature=temperature["temperature"], **given)
         weights = {match["id"]: match["weight"] for match in alone["matches"]}
-        np.testing.assert_allclose(at["weights"], [weights[match["id"]] for match in swept["matches"]], atol=1e-9)
-        assert at["evidence"]["null_weight"] == pytest.approx(alone["evidence"]["null_weight"], abs=1e-9)
+        np.testing.assert_allclose(
+            temperature["weights"], [weights[match["id"]] for match in swept["matches"]], atol=1e-9
+        )
+        assert temperature["evidence"]["null_weight"] == pytest.approx(alone["evidence"]["null_weight"], abs=1e-9)
     body = {"queries": [QUERY, "bread", "of"], **EXPLAINED, **given}
     several = client.post(f"{path}/attend", json=body).json()["results"]
     assert [each["full_text"]["documents"] for each in several] == [5, 1, 0]
@@ -113,4 +115,4 @@ def test_nothing_that_was_not_asked_is_told(client, path):
 def test_what_cannot_be_added_is_pointed_at(client, path, given, pointer):
     answer = client.post(f"{path}/attend", json={"query": QUERY, **given})
     assert answer.status_code == 422
-    assert [each["pointer"] for each in answer.json()["errors"]] == [pointer]
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]

@@ -22,8 +22,8 @@ def path(client):
 @pytest.mark.parametrize("temperature", [0, 0.3, 2])
 def test_every_normaliser_is_the_cores(client, path, normaliser, null, temperature):
     options = {"normaliser": normaliser, "temperature": temperature}
-    asked = {"query": QUERY.tolist(), "null": null, "top_k": N, "include": ["output"], **options}
-    answer = client.post(f"{path}/attend", json=asked).json()
+    body = {"query": QUERY.tolist(), "null": null, "top_k": N, "include": ["output"], **options}
+    answer = client.post(f"{path}/attend", json=body).json()
     query, key, value = (array.astype(np.float64) for array in (QUERY[None], KEYS, VALUES))
     want = attend(query, key, value, similarity="dot", null=None if null is False else null, **options)
     got = {match["id"]: match["weight"] for match in answer["matches"]}
@@ -34,8 +34,8 @@ def test_every_normaliser_is_the_cores(client, path, normaliser, null, temperatu
 
 @pytest.mark.parametrize("top_p", [0.1, 0.5, 0.9, 1])
 def test_top_p_is_the_smallest_set_that_holds_the_share(client, path, top_p):
-    asked = {"query": QUERY.tolist(), "temperature": 1, "null": 0.5, "top_p": top_p}
-    answer = client.post(f"{path}/attend", json=asked).json()
+    body = {"query": QUERY.tolist(), "temperature": 1, "null": 0.5, "top_p": top_p}
+    answer = client.post(f"{path}/attend", json=body).json()
     documents = 1 - answer["evidence"]["null_weight"]
     weights = [match["weight"] for match in answer["matches"]]
     assert answer["complete"] is True
@@ -45,15 +45,15 @@ def test_top_p_is_the_smallest_set_that_holds_the_share(client, path, top_p):
 
 
 def test_top_k_stays_the_cap_of_top_p(client, path):
-    asked = {"query": QUERY.tolist(), "temperature": 10, "top_p": 0.99, "top_k": 3}
-    answer = client.post(f"{path}/attend", json=asked).json()
+    body = {"query": QUERY.tolist(), "temperature": 10, "top_p": 0.99, "top_k": 3}
+    answer = client.post(f"{path}/attend", json=body).json()
     assert len(answer["matches"]) == 3
     assert answer["complete"] is False
 
 
 def test_max_error_bounds_the_certificate(client, path):
-    asked = {"query": QUERY.tolist(), "temperature": 1, "max_error": 1e-6, "include": ["output"]}
-    certificate = client.post(f"{path}/attend", json=asked).json()["certificate"]
+    body = {"query": QUERY.tolist(), "temperature": 1, "max_error": 1e-6, "include": ["output"]}
+    certificate = client.post(f"{path}/attend", json=body).json()["certificate"]
     assert 0 < certificate["total_variation"] <= 1e-6
     assert certificate["output_error"] <= 1e-6 * np.linalg.norm(VALUES, axis=1).max()
 
@@ -69,8 +69,8 @@ def test_always_top_k_matches_weight_zero_included(client, path):
 def test_what_is_included_changes_neither_the_matches_nor_their_numbers(client, path, include):
     tied = client.post(f"{path}/attend", json={"query": [0.0] * D, "top_k": 5}).json()["matches"]
     assert len(tied) == 5
-    asked = {"query": [0.0] * D, "top_k": 5, "include": include}
-    matches = client.post(f"{path}/attend", json=asked).json()["matches"]
+    body = {"query": [0.0] * D, "top_k": 5, "include": include}
+    matches = client.post(f"{path}/attend", json=body).json()["matches"]
     numbers = ("id", "similarity", "logit", "weight")
     assert [{name: match[name] for name in numbers} for match in matches] == [
         {name: match[name] for name in numbers} for match in tied

@@ -39,7 +39,7 @@ def test_it_is_a_line_that_says_what_follows_and_the_database(own, tmp_path):
     assert head["sha256"] == hashlib.sha256(database).hexdigest()
     restore(io.BytesIO(answer.content), tmp_path / "elsewhere")
     with SQLiteStore.open(tmp_path / "elsewhere") as store, store.reading() as reader:
-        assert [(each.name, each.documents) for each in reader.collections()] == [("vectors", 400)]
+        assert [(collection.name, collection.documents) for collection in reader.collections()] == [("vectors", 400)]
 
 
 @pytest.mark.parametrize(("headers", "status"), [({}, 401), ({"X-API-Key": "reader"}, 403)])

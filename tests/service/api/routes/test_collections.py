@@ -12,10 +12,10 @@ from tests.running import RunningService
 
 def test_a_new_collection_takes_the_services_encoder_and_its_defaults(client, collection):
     path = collection()
-    found = client.get(path).json()
-    assert found.pop("background").keys() == {"mean", "deviation", "of", "pairs", "short"}
-    assert isinstance(found.pop("null_similarity"), float)
-    assert found == {
+    body = client.get(path).json()
+    assert body.pop("background").keys() == {"mean", "deviation", "of", "pairs", "short"}
+    assert isinstance(body.pop("null_similarity"), float)
+    assert body == {
         "name": path.rpartition("/")[2],
         "similarity": "cosine",
         "dimension": 384,
@@ -130,7 +130,7 @@ BY_NAME = ["B", "a", "a-1", "a.2", "a_3", "b"]
 
 
 def names(answer):
-    return [each["name"] for each in answer.json()["collections"]]
+    return [collection["name"] for collection in answer.json()["collections"]]
 
 
 def test_without_a_limit_all_collections_are_listed(named):

@@ -72,7 +72,7 @@ def test_numbers_beyond_64_bits_are_shown_as_the_bytes_that_sql_compares(client,
     keep = {"field": "metadata.size", "operator": operator, "value": value}
     answer = client.post(f"{stored}/compare", json={"query": "what's a cat?", "filter": keep})
     assert answer.status_code == 200, answer.text
-    shown = [str(each) for each in answer.json()["sql"]["parameters"].values()]
+    shown = [str(parameter) for parameter in answer.json()["sql"]["parameters"].values()]
     written = [each for each in shown if each.startswith("X'")]
     assert len(written) == 1
     assert bytes.fromhex(written[0][2:-1])
@@ -82,8 +82,8 @@ def test_numbers_beyond_64_bits_are_shown_as_the_bytes_that_sql_compares(client,
 
 def test_attention_is_what_attend_answers(client, stored):
     compared = client.post(f"{stored}/compare", json={"query": "kitten", "temperature": 0.1, "top_k": 3}).json()
-    asked = {"query": "kitten", "temperature": 0.1, "top_k": 3, "include": ["key", "value", "metadata", "output"]}
-    attended = client.post(f"{stored}/attend", json=asked).json()
+    body = {"query": "kitten", "temperature": 0.1, "top_k": 3, "include": ["key", "value", "metadata", "output"]}
+    attended = client.post(f"{stored}/attend", json=body).json()
     del compared["attention"]["took_ms"], attended["took_ms"]
     assert compared["attention"] == attended
 

@@ -37,8 +37,8 @@ def test_nested_metadata_comes_back_as_it_was_sent_and_is_found_by_its_paths(cli
         asked = {"field": field, "operator": operator, "value": value}
         page = client.post(f"{path}/documents/query", json={"filter": asked, "include": []}).json()
         matches = client.post(f"{path}/attend", json={"query": "k", "filter": asked}).json()["matches"]
-        assert sorted(each["id"] for each in matches) == [each["id"] for each in page["documents"]]
-        return [each["id"] for each in page["documents"]]
+        assert sorted(match["id"] for match in matches) == [document["id"] for document in page["documents"]]
+        return [document["id"] for document in page["documents"]]
 
     assert found("metadata.loc.page", "==", 3) == ["b"]
     assert found("metadata.loc.page", "==", 4) == ["a"]
@@ -207,7 +207,7 @@ def test_the_first_write_that_commits_sets_the_width(client, collection):
 def test_base64_vectors_are_little_endian_float32(client, collection):
     path = collection(encoder=None)
     assert client.put(f"{path}/documents/a", json={"key_vector": {"base64": "AACAPwAAAMA="}}).status_code == 201
-    wanted = {"include": "key_vector"}
-    assert client.get(f"{path}/documents/a", params=wanted).json()["key_vector"] == [1.0, -2.0]
-    coded = client.get(f"{path}/documents/a", params={**wanted, "vector_format": "base64"}).json()
+    expected = {"include": "key_vector"}
+    assert client.get(f"{path}/documents/a", params=expected).json()["key_vector"] == [1.0, -2.0]
+    coded = client.get(f"{path}/documents/a", params={**expected, "vector_format": "base64"}).json()
     assert coded["key_vector"] == {"base64": "AACAPwAAAMA="}

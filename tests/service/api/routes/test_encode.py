@@ -92,8 +92,8 @@ def test_only_the_tokens_that_are_read_are_listed(client):
 def test_a_stream_has_a_line_a_text_in_order(client, vector_format):
     texts = [f"{'several words ' * (i % 5)}and line {i}" for i in range(300)] + ["word " * 300]
     whole = encode(client, texts)
-    asked = {"texts": texts, "vector_format": vector_format, "tokens": True}
-    with client.stream("POST", "/v1/encode", json=asked, headers=NDJSON) as answer:
+    body = {"texts": texts, "vector_format": vector_format, "tokens": True}
+    with client.stream("POST", "/v1/encode", json=body, headers=NDJSON) as answer:
         assert answer.status_code == 200
         assert answer.headers["content-type"] == "application/x-ndjson"
         *lines, end = [json.loads(line) for line in answer.iter_lines()]

@@ -55,7 +55,7 @@ def test_attention_on_patches_is_non_local_means_and_repairs_a_picture(client):
     patches, pixels = patches_of(levels).tolist(), levels.reshape(-1, 3).tolist()
     repaired = []
     for begin in range(0, SIDE * SIDE, TILE):
-        asked = {
+        body = {
             "query": patches[begin : begin + TILE],
             "key": patches,
             "value": pixels,
@@ -63,7 +63,7 @@ def test_attention_on_patches_is_non_local_means_and_repairs_a_picture(client):
             "temperature": TEMPERATURE * LEVELS**2,
             "include": [],
         }
-        answer = client.post("/v1/attend", json=asked)
+        answer = client.post("/v1/attend", json=body)
         assert answer.status_code == 200, answer.text
         assert "weights" not in answer.json()
         repaired += answer.json()["output"]

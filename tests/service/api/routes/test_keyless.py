@@ -75,12 +75,12 @@ def test_keyless_is_masked_is_absent(
     put(bare, paths["absent"], [d for i, d in enumerate(every) if i not in keyless] or [without_its_key(every[0])])
 
     query = np.random.default_rng(seed + 1000).normal(size=D).tolist()
-    asked = {"query": query, "temperature": temperature, "normaliser": normaliser, "top_k": 12, "include": ["output"]}
+    body = {"query": query, "temperature": temperature, "normaliser": normaliser, "top_k": 12, "include": ["output"]}
 
     def answer(name: str, **more: Any) -> dict[str, Any]:
-        found = bare.post(f"{paths[name]}/attend", json=asked | more)
-        assert found.status_code == 200, found.text
-        return {field: content for field, content in found.json().items() if field not in TIMES}
+        response = bare.post(f"{paths[name]}/attend", json=body | more)
+        assert response.status_code == 200, response.text
+        return {field: content for field, content in response.json().items() if field not in TIMES}
 
     found = answer("keyless", null=null)
     assert found == answer("absent", null=null)
@@ -104,12 +104,12 @@ def test_a_keyless_document_is_like_any_other_but_for_its_weight(
     shown = client.get(path).json()
     assert [shown[field] for field in ("documents", "keyless", "keys")] == [1, 1, 1]
 
-    found = client.get(f"{path}/documents/none", params={"include": ["key", "value", "key_vector", "value_vector"]})
-    assert found.json() == {
+    result = client.get(f"{path}/documents/none", params={"include": ["key", "value", "key_vector", "value_vector"]})
+    assert result.json() == {
         "id": "none", "key": None, "value": {"any": "thing"}, "key_vector": None, "value_vector": None
     }  # fmt: skip
     page = client.post(f"{path}/documents/query", json={"count": True}).json()
-    assert ([each["id"] for each in page["documents"]], page["count"]) == (["keyed", "none"], 2)
+    assert ([document["id"] for document in page["documents"]], page["count"]) == (["keyed", "none"], 2)
     only = {"field": "metadata.n", "operator": "==", "value": 2}
     assert client.post(f"{path}/documents/query", json={"filter": only, "count": True}).json()["count"] == 1
     facts = client.post(f"{path}/documents/fields", json={}).json()["fields"]["metadata.n"]
@@ -119,8 +119,8 @@ def test_a_keyless_document_is_like_any_other_but_for_its_weight(
     assert (asked["matches"], asked["documents"], asked["rest_weight"]) == ([], 0, 0)
     assert asked["evidence"]["verdict"] == "none"
     for call, body in (("attend", {"query": "a cat"}), ("sweep", {"query": "a cat", "temperatures": [0, 1, 1e30]})):
-        found = client.post(f"{path}/{call}", json=body).json()
-        assert ([match["id"] for match in found["matches"]], found["documents"]) == (["keyed"], 1)
+        result = client.post(f"{path}/{call}", json=body).json()
+        assert ([match["id"] for match in result["matches"]], result["documents"]) == (["keyed"], 1)
     compared = client.post(f"{path}/compare", json={"query": "a cat"}).json()
     assert [match["id"] for match in compared["top_k"]["matches"]] == ["keyed"]
     assert compared["top_k"]["documents"] == 1
@@ -143,9 +143,9 @@ def test_a_document_gets_a_key_and_loses_it_again(client: httpx.Client, collecti
     assert counts() == [0, 1, 0]
     assert client.patch(f"{path}/documents/a", json={"key": "cats"}).status_code == 200
     assert counts() == [1, 0, 1]
-    found = client.post(f"{path}/attend", json={"query": "cats", "include": ["value_vector"]}).json()
+    body = client.post(f"{path}/attend", json={"query": "cats", "include": ["value_vector"]}).json()
     whole = client.post("/v1/encode", json={"texts": ["a value that is a text"], "purpose": "document"}).json()
-    np.testing.assert_allclose(found["matches"][0]["value_vector"], whole["embeddings"][0], atol=1e-6)
+    np.testing.assert_allclose(body["matches"][0]["value_vector"], whole["embeddings"][0], atol=1e-6)
     assert client.patch(f"{path}/documents/a", json={"key": None, "key_vector": None}).status_code == 200
     assert counts() == [0, 1, 0]
     assert client.post(f"{path}/attend", json={"query": "cats", "null": False}).json()["matches"] == []
@@ -156,11 +156,11 @@ def test_a_text_without_an_encoder_is_kept_for_sql_and_has_no_weight(
 ) -> None:
     path = collection(encoder=None)
     put(client, path, [{"id": "a", "key": "only a text"}, {"id": "b", "key": "text and vector", "key_vector": [1, 2]}])
-    found = client.post(f"{path}/attend", json={"query": [1, 2], "top_k": 9}).json()
-    assert [match["id"] for match in found["matches"]] == ["b"]
+    body = client.post(f"{path}/attend", json={"query": [1, 2], "top_k": 9}).json()
+    assert [match["id"] for match in body["matches"]] == ["b"]
     contains = {"field": "key", "operator": "contains", "value": "text"}
     page = client.post(f"{path}/documents/query", json={"filter": contains}).json()
-    assert [each["id"] for each in page["documents"]] == ["a", "b"]
+    assert [document["id"] for document in page["documents"]] == ["a", "b"]
     assert client.post(f"{path}/documents/delete", json={"ids": ["b"]}).json() == {"deleted": 1}
     shown = client.get(path).json()
     assert [shown[field] for field in ("documents", "keyless", "keys")] == [0, 1, 0]

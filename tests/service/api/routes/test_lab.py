@@ -39,7 +39,7 @@ def test_a_training_tells_of_itself_and_its_model_is_kept(client, trained):
     assert last["step"] == 3
     assert 0 <= last["accuracy"] <= 1
     assert 0 <= last["aligned"] <= 1
-    assert {each["length"] for each in last["lengths"]} <= set(range(1, 13))
+    assert {length["length"] for length in last["lengths"]} <= set(range(1, 13))
     lab = client.get("/v1/lab").json()
     assert (lab["open"], lab["training"]) == (True, False)
     kept = next(model for model in lab["models"] if model["id"] == last["id"])
@@ -49,8 +49,8 @@ def test_a_training_tells_of_itself_and_its_model_is_kept(client, trained):
 
 def test_each_token_that_is_written_has_weights_over_the_source(client, trained):
     _, last = trained
-    asked = {"model": last["id"], "source": last["examples"][0]["source"]}
-    decoded = client.post("/v1/lab/decode", json=asked).json()
+    body = {"model": last["id"], "source": last["examples"][0]["source"]}
+    decoded = client.post("/v1/lab/decode", json=body).json()
     attention, within = np.array(decoded["attention"]), np.array(decoded["source_attention"])
     m, n = len(decoded["tokens"]), len(decoded["source"])
     assert attention.shape == (1, 1, m, n)
@@ -71,7 +71,7 @@ def test_pairs_are_told_with_their_weights(client):
 
 
 @pytest.mark.parametrize(
-    ("body", "pointer", "said"),
+    ("body", "pointer", "message"),
     [
         ({"task": "pairs"}, "/pairs", "learns from pairs of a query and a key: send some"),
         ({"task": "copy", "pairs": PAIRS}, "/pairs", "makes its own examples: leave pairs out"),
@@ -82,16 +82,16 @@ def test_pairs_are_told_with_their_weights(client):
         ({"task": "chess"}, "/task", "'copy', 'reverse'"),
     ],
 )
-def test_what_cannot_be_learned_is_said_before_anything_is(client, body, pointer, said):
+def test_what_cannot_be_learned_is_said_before_anything_is(client, body, pointer, message):
     answer = client.post("/v1/lab/train", json=body)
     assert answer.status_code == 422
     (flaw,) = answer.json()["errors"]
     assert flaw["pointer"] == pointer
-    assert said in flaw["detail"]
+    assert message in flaw["detail"]
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "said"),
+    ("body", "status", "message"),
     [
         ({"source": "3 Brumaire 2014"}, 422, "'Brumaire' is not a token of the task dates"),
         ({"picture": [[0.0] * 16] * 16}, 422, "reads a text, got a picture"),
@@ -100,10 +100,10 @@ def test_what_cannot_be_learned_is_said_before_anything_is(client, body, pointer
         ({"source": "3", "model": "m-none"}, 404, "there is no trained model 'm-none'"),
     ],
 )
-def test_what_a_model_cannot_read_is_said(client, trained, body, status, said):
+def test_what_a_model_cannot_read_is_said(client, trained, body, status, message):
     answer = client.post("/v1/lab/decode", json={"model": trained[1]["id"], **body})
     assert answer.status_code == status
-    assert said in answer.text
+    assert message in answer.text
 
 
 def test_who_hangs_up_ends_the_training(client):

@@ -112,8 +112,8 @@ def test_its_weight_is_the_sum_of_what_its_parts_would_weigh(
 def test_the_explanation_adds_up(client: httpx.Client, both: Callable[..., tuple[str, str]]) -> None:
     one, _ = both()
     for temperature in (0, 0.05, 1):
-        found = ask(client, one, temperature=temperature, null=0.1, include=["explanation"])
-        for match in found["matches"]:
+        answer = ask(client, one, temperature=temperature, null=0.1, include=["explanation"])
+        for match in answer["matches"]:
             why = match["explanation"]
             assert ("log_parts" in why) == ("part" in match)
             if why["logit"] is None:
@@ -143,10 +143,10 @@ def test_a_sweep_agrees_with_attend_at_each_temperature(
     temperatures = [0, 0.01, 0.2, 1, 1e30]
     swept = ask(client, one, "sweep", temperatures=temperatures, null=0.2)
     assert (swept["documents"], swept["keys"]) == (len(SIZES), sum(SIZES))
-    for place, temperature in enumerate(temperatures):
+    for position, temperature in enumerate(temperatures):
         answer = ask(client, one, temperature=temperature, null=0.2)
         weights = {match["id"]: match["weight"] for match in answer["matches"]}
-        at = swept["temperatures"][place]
+        at = swept["temperatures"][position]
         assert at["evidence"] == close(answer["evidence"], 1e-9)
         for match, weight in zip(swept["matches"], at["weights"], strict=True):
             assert weight == pytest.approx(weights[match["id"]], abs=1e-12)
@@ -168,8 +168,8 @@ def test_it_is_read_replaced_patched_and_deleted_as_one(client: httpx.Client, co
     assert counts() == [2, 0, 4]
     include = {"include": ["key", "value", "metadata", "key_vector"]}
     np.testing.assert_equal(client.get(f"{path}/documents/a", params=include).json(), document)
-    found = ask(client, path, query=[0, 1], temperature=0)
-    assert found["matches"][0]["part"] == {"index": 1, "start": 4, "end": 7}
+    answer = ask(client, path, query=[0, 1], temperature=0)
+    assert answer["matches"][0]["part"] == {"index": 1, "start": 4, "end": 7}
 
     assert client.patch(f"{path}/documents/a", json={"metadata": {"n": 2}, "value": 5}).status_code == 200
     changed = document | {"metadata": {"n": 2}, "value": 5}

@@ -136,8 +136,8 @@ def test_for_words_that_are_all_unknown_no_document_stands_out(client, short, qu
     assert (of_vector["evidence"]["verdict"], of_vector.get("unknown_tokens")) == ("one", None)
     stands = "several" if query in SIGNS else "one"
     assert (of_text["evidence"]["verdict"], of_text["evidence"]["verdict_certain"]) == (stands, True)
-    asked = {"query": query, "temperatures": [0.001, 1], "null": False}
-    swept = client.post(f"{short}/sweep", json=asked).json()["temperatures"]
+    body = {"query": query, "temperatures": [0.001, 1], "null": False}
+    swept = client.post(f"{short}/sweep", json=body).json()["temperatures"]
     assert [each["evidence"]["verdict"] for each in swept] == [stands, "several"]
     compared = client.post(f"{short}/compare", json={"query": query, **cold}).json()
     assert compared["attention"]["evidence"]["verdict"] == stands

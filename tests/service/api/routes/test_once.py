@@ -115,8 +115,8 @@ def test_a_collection_that_was_made_is_described_as_it_was(client, path):
 def test_without_a_key_or_with_another_it_is_done_again(client, path):
     write = Write("PUT", "/documents/c", VECTOR)
     answers = [write.send(client, path, key) for key in (new(), new(), None, None)]
-    assert [each.status_code for each in answers] == [201, 200, 200, 200]
-    assert all("idempotency-replayed" not in each.headers for each in answers)
+    assert [answer.status_code for answer in answers] == [201, 200, 200, 200]
+    assert all("idempotency-replayed" not in answer.headers for answer in answers)
 
 
 @pytest.mark.parametrize(
@@ -196,8 +196,8 @@ def test_of_many_at_once_one_writes_and_all_are_answered_alike(service, client, 
         assert not answers
     for thread in threads:
         thread.join()
-    assert {(each.status_code, each.content) for each in answers} == {(status, answers[0].content)}
-    assert sorted(each.headers.get("idempotency-replayed", "") for each in answers) == ["", *["true"] * 5]
+    assert {(answer.status_code, answer.content) for answer in answers} == {(status, answers[0].content)}
+    assert sorted(answer.headers.get("idempotency-replayed", "") for answer in answers) == ["", *["true"] * 5]
 
 
 def age(service: RunningService, key: str, seconds: int) -> int:

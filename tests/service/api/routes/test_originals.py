@@ -40,10 +40,10 @@ def test_originals_in_files_answer_the_same_and_leave_nothing(tmp_path: Path) ->
         similarities = unit @ unit[5]
         masses = np.exp(similarities / 0.1)
         best = np.argsort(-similarities)[:3]
-        asked = {"query": keys[5].tolist(), "top_k": 3, "null": None}
+        body = {"query": keys[5].tolist(), "top_k": 3, "null": None}
         # A scan reads codes, and the originals of the best; for so small an error every original is read.
         for options, method in (({}, "quantised"), ({"max_error": 1e-10}, "exact")):
-            answer = client.post("/v1/collections/many/attend", json={**asked, **options}).raise_for_status().json()
+            answer = client.post("/v1/collections/many/attend", json={**body, **options}).raise_for_status().json()
             assert [match["id"] for match in answer["matches"]] == [str(i) for i in best]
             np.testing.assert_allclose(
                 [match["similarity"] for match in answer["matches"]], similarities[best], rtol=1e-12

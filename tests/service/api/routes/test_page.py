@@ -162,9 +162,9 @@ def test_words_that_there_are_not_are_found_at_the_start(tmp_path):
 @pytest.mark.parametrize("value", ["the same value", "a large answer, as of a thousand rows" * 200])
 def test_comparisons_are_compressed_for_who_takes_that(client, value):
     rows = [{"key": f"number {i}", "value": value} for i in range(40)]
-    asked = {"query": "number 7", "rows": rows, "top_k": 40}
+    body = {"query": "number 7", "rows": rows, "top_k": 40}
     answers = [
-        client.post("/v1/compare", json=asked, headers={"accept-encoding": coding}) for coding in ("identity", "gzip")
+        client.post("/v1/compare", json=body, headers={"accept-encoding": coding}) for coding in ("identity", "gzip")
     ]
     assert [answer.headers.get("content-encoding") for answer in answers] == [None, "gzip"]
     plain, packed = ([match["weight"] for match in answer.json()["attention"]["matches"]] for answer in answers)

@@ -98,16 +98,16 @@ def test_whether_a_value_was_sent_can_be_read(client, collection):
     write(
         client, path, [{"id": "no", "key": "cats"}, {"id": "same", "key": "cats", "value": "cats"}, {"id": "neither"}]
     )
-    asked = {"include": ["key", "sent_value"]}
-    assert client.post(f"{path}/documents/query", json=asked).json()["documents"] == [
+    body = {"include": ["key", "sent_value"]}
+    assert client.post(f"{path}/documents/query", json=body).json()["documents"] == [
         {"id": "neither", "key": None},
         {"id": "no", "key": "cats"},
         {"id": "same", "key": "cats", "value": "cats"},
     ]
-    assert client.get(f"{path}/documents/no", params=asked).json() == {"id": "no", "key": "cats"}
+    assert client.get(f"{path}/documents/no", params=body).json() == {"id": "no", "key": "cats"}
     assert client.get(f"{path}/documents/same", params={"include": "sent_value"}).json()["value"] == "cats"
     client.post(f"{path}/documents/update", json={"ids": ["same"], "patch": {"value": None}})
-    assert "value" not in client.get(f"{path}/documents/same", params=asked).json()
+    assert "value" not in client.get(f"{path}/documents/same", params=body).json()
 
 
 def test_a_vector_that_is_sent_is_kept_and_null_makes_it_anew(client, document):

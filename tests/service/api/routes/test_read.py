@@ -36,13 +36,13 @@ def read(client, shelf, **asked):
 def test_a_mean(client, shelf):
     everything, having, own = weights(QUERY)
     years = np.array([year for year in YEARS if year is not None])
-    found = read(client, shelf, **{"as": "mean"})
-    assert found.keys() == {"field", "as", "value", "weight", "deviation", "error"}
-    assert (found["field"], found["as"]) == ("metadata.at.year", "mean")
-    assert found["value"] == pytest.approx(own @ years, rel=1e-12)
-    assert found["weight"] == pytest.approx(everything[having].sum())
-    assert found["deviation"] == pytest.approx(np.sqrt(own @ (years - own @ years) ** 2))
-    assert 0 < found["error"] < 1e-8
+    result = read(client, shelf, **{"as": "mean"})
+    assert result.keys() == {"field", "as", "value", "weight", "deviation", "error"}
+    assert (result["field"], result["as"]) == ("metadata.at.year", "mean")
+    assert result["value"] == pytest.approx(own @ years, rel=1e-12)
+    assert result["weight"] == pytest.approx(everything[having].sum())
+    assert result["deviation"] == pytest.approx(np.sqrt(own @ (years - own @ years) ** 2))
+    assert 0 < result["error"] < 1e-8
 
 
 def test_a_vote(client, shelf):
@@ -59,22 +59,24 @@ def test_a_vote(client, shelf):
 def test_quantiles(client, shelf):
     _, _, own = weights(QUERY)
     years = np.array([year for year in YEARS if year is not None])
-    found = read(client, shelf, **{"as": "quantile", "quantiles": [0.9, 0.25]})
-    assert found.keys() == {"field", "as", "value", "weight", "quantiles"}
-    wanted = [float(years[np.searchsorted(np.cumsum(own), level)]) for level in (0.9, 0.25)]
-    assert [each["value"] for each in found["quantiles"]] == wanted
-    assert [each["quantile"] for each in found["quantiles"]] == [0.9, 0.25]
-    assert found["value"] == wanted[0]
-    for each in found["quantiles"]:
-        assert each["at_least"] <= each["value"] <= each["at_most"]
+    result = read(client, shelf, **{"as": "quantile", "quantiles": [0.9, 0.25]})
+    assert result.keys() == {"field", "as", "value", "weight", "quantiles"}
+    expected = [float(years[np.searchsorted(np.cumsum(own), level)]) for level in (0.9, 0.25)]
+    assert [each["value"] for each in result["quantiles"]] == expected
+    assert [each["quantile"] for each in result["quantiles"]] == [0.9, 0.25]
+    assert result["value"] == expected[0]
+    for quantile in result["quantiles"]:
+        assert quantile["at_least"] <= quantile["value"] <= quantile["at_most"]
 
 
 def test_each_of_several_queries_has_its_own(client, shelf):
     queries = [QUERY, [-1.0, 0.5, 2.0]]
     sent = {"queries": queries, "top_k": 0, "read": {"field": "metadata.at.year", "as": "mean"}}
     results = client.post(f"{shelf}/attend", json=sent).json()["results"]
-    alone = [client.post(f"{shelf}/attend", json={**sent, "queries": [each]}).json()["results"][0] for each in queries]
-    assert [each["read"] for each in results] == [each["read"] for each in alone]
+    alone = [
+        client.post(f"{shelf}/attend", json={**sent, "queries": [query]}).json()["results"][0] for query in queries
+    ]
+    assert [result["read"] for result in results] == [each["read"] for each in alone]
     assert results[0]["read"]["value"] != results[1]["read"]["value"]
 
 

@@ -29,8 +29,8 @@ Heard = tuple[str, Any]
 @pytest.fixture
 def opened(client: httpx.Client) -> Iterator[tuple[str, dict[str, str]]]:
     """A room's path, and the header of who presents."""
-    found = client.post("/v1/rooms", json={}).json()
-    path, presents = f"/v1/rooms/{found['code']}", {SECRET: found["secret"]}
+    body = client.post("/v1/rooms", json={}).json()
+    path, presents = f"/v1/rooms/{body['code']}", {SECRET: body["secret"]}
     yield path, presents
     client.delete(path, headers=presents)
 
@@ -105,10 +105,10 @@ def test_what_is_sent_is_told_to_who_listens_and_the_answer_is_compare_s(client,
         assert next(heard)[0] == "over"
         assert list(heard) == []
     attention = client.post("/v1/compare", json={**asked, "rows": rows}).json()["attention"]
-    matches = [{"id": each["id"], "weight": each["weight"]} for each in attention["matches"]]
-    assert [{"id": each["id"], "weight": each["weight"]} for each in told["answer"]["matches"]] == matches
+    matches = [{"id": match["id"], "weight": match["weight"]} for match in attention["matches"]]
+    assert [{"id": match["id"], "weight": match["weight"]} for match in told["answer"]["matches"]] == matches
     assert told["answer"]["null_weight"] == attention["evidence"]["null_weight"]
-    assert [each["guesses"] for each in told["answer"]["matches"]] == [1, 1]
+    assert [match["guesses"] for match in told["answer"]["matches"]] == [1, 1]
     assert told["answer"]["null_guesses"] == 1
 
 
@@ -148,8 +148,8 @@ def modules(path: str, size: int) -> list[list[bool]]:
     drawn = [[False] * size for _ in range(size)]
     for x, y, length, back in re.findall(r"M(\d+) (\d+)h(\d+)v1h-(\d+)z", path):
         assert length == back
-        for at in range(int(x), int(x) + int(length)):
-            drawn[int(y)][at] = True
+        for position in range(int(x), int(x) + int(length)):
+            drawn[int(y)][position] = True
     return drawn
 
 

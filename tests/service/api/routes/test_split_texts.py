@@ -46,8 +46,8 @@ def test_a_text_of_5000_words_answers_on_its_last_sentence_and_says_where(
     shown = client.get(path).json()
     assert shown["documents"] == 21
     assert shown["keys"] > 60
-    found = ask(client, path, query="which insect finds its way by the stars?", top_k=1)
-    (match,) = found["matches"]
+    answer = ask(client, path, query="which insect finds its way by the stars?", top_k=1)
+    (match,) = answer["matches"]
     assert match["id"] == "essay"
     part = match["part"]
     assert last in text[part["start"] : part["end"]]

@@ -24,7 +24,9 @@ def vectors(client, collection):
 
 def read(client, path, **asked):
     asked = {"include": EVERYTHING, "limit": 10_000, **asked}
-    return {each["id"]: each for each in client.post(f"{path}/documents/query", json=asked).json()["documents"]}
+    return {
+        document["id"]: document for document in client.post(f"{path}/documents/query", json=asked).json()["documents"]
+    }
 
 
 def update(client, path, patch, **which):
@@ -43,8 +45,8 @@ def test_all_that_pass_are_changed_and_nothing_else_of_them(client, vectors):
     assert read(client, vectors) == changed
     assert client.get(vectors).json()["documents"] == 2500
     new = {"field": "metadata.new", "operator": "contains", "value": "x"}
-    asked = {"query": [1, 2], "filter": new, "top_k": 1, "include": ["output"], "temperature": 0}
-    assert client.post(f"{vectors}/attend", json=asked).json()["documents"] == 2400
+    body = {"query": [1, 2], "filter": new, "top_k": 1, "include": ["output"], "temperature": 0}
+    assert client.post(f"{vectors}/attend", json=body).json()["documents"] == 2400
     assert client.post(f"{vectors}/attend", json={"query": [1, 2]}).json()["documents"] == 2500
 
 
@@ -53,8 +55,8 @@ def test_ids_that_are_not_there_are_silent_and_values_merge_without_moving_vecto
     for patch in ({"value": {"a": 1, "b": {"c": 2}}}, {"value": {"b": {"c": None}}, "metadata": None}):
         assert update(client, vectors, patch, ids=["0007", "none", "0007", "0001"]).json() == {"updated": 2}
     after = read(client, vectors)
-    for each in ("0007", "0001"):
-        assert after.pop(each) == before.pop(each) | {"value": {"a": 1, "b": {}}, "metadata": {}}
+    for name in ("0007", "0001"):
+        assert after.pop(name) == before.pop(name) | {"value": {"a": 1, "b": {}}, "metadata": {}}
     assert after == before
     assert update(client, vectors, {"value": None}, ids=["0007"]).json() == {"updated": 1}
     assert read(client, vectors, ids=["0007"])["0007"]["value"] is None
@@ -69,12 +71,12 @@ def test_of_a_collection_that_encodes_values_it_does_what_as_many_patches_do(cli
         client.post(f"{path}/documents", json={"documents": sent})
     for patch in patches:
         assert update(client, one, patch, filter=ALL).json() == {"updated": 2}
-        for each in ("a", "b"):
-            client.patch(f"{many}/documents/{each}", json=patch)
+        for name in ("a", "b"):
+            client.patch(f"{many}/documents/{name}", json=patch)
         ours, theirs = read(client, one), read(client, many)
-        for each in ("a", "b"):
+        for name in ("a", "b"):
             for vector in ("key_vector", "value_vector"):
-                assert ours[each].pop(vector) == pytest.approx(theirs[each].pop(vector), abs=1e-6)
+                assert ours[name].pop(vector) == pytest.approx(theirs[name].pop(vector), abs=1e-6)
         assert ours == theirs
 
 

@@ -164,15 +164,15 @@ async def read_of(*chunks):
         for chunk in chunks:
             yield chunk
 
-    return [found async for found in _lines(stream(), 1 << 20)]
+    return [line async for line in _lines(stream(), 1 << 20)]
 
 
 def test_lines_keep_their_numbers_wherever_the_body_is_cut():
     body = b"\n\na\n \r\n\nbc\n\t\nd\r\n\n\ne"
-    wanted = [(3, b"a"), (6, b"bc"), (8, b"d\r"), (11, b"e")]
+    expected = [(3, b"a"), (6, b"bc"), (8, b"d\r"), (11, b"e")]
     for first in range(len(body)):
         for second in range(first, len(body)):
-            assert asyncio.run(read_of(body[:first], body[first:second], body[second:])) == wanted
+            assert asyncio.run(read_of(body[:first], body[first:second], body[second:])) == expected
 
 
 def test_empty_lines_cost_no_step_each():

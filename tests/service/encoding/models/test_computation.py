@@ -38,9 +38,9 @@ def test_until_there_is_machine_code_the_definition_answers_in_float32(
 
 def test_where_there_is_neither_the_definition_answers(encoder, texts):
     model = encoder.network.model
-    found = embed_by_definition(model, *texts)
-    np.testing.assert_allclose(found, Packed(model)(*texts), rtol=0, atol=1e-6)
-    np.testing.assert_allclose(found, Compiled(model)(*texts), rtol=0, atol=1e-5)
+    result = embed_by_definition(model, *texts)
+    np.testing.assert_allclose(result, Packed(model)(*texts), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(result, Compiled(model)(*texts), rtol=0, atol=1e-5)
 
 
 @pytest.mark.usefixtures("machine_code")

@@ -27,10 +27,10 @@ def rewrite(file, **fields):
 def test_bfloat16_is_near_and_not_the_same(encoder):
     rough = load_encoder("all-MiniLM-L6-v2", precision="bfloat16")
     assert (rough.precision, rough.runs_on) == ("bfloat16", "attention/transformer")
-    given, wanted = rough.encode(TEXTS, "document").vectors, encoder.encode(TEXTS, "document").vectors
+    given, expected = rough.encode(TEXTS, "document").vectors, encoder.encode(TEXTS, "document").vectors
     assert given.dtype == np.float32
-    assert 1e-4 < np.abs(given - wanted).max() < 2e-3
-    assert np.sum(given * wanted, axis=1).min() >= 0.99995
+    assert 1e-4 < np.abs(given - expected).max() < 2e-3
+    assert np.sum(given * expected, axis=1).min() >= 0.99995
 
 
 def test_bfloat16_is_refused_where_it_is_slower_and_says_what_to_do(monkeypatch):
@@ -75,8 +75,8 @@ def test_the_bert_family_is_computed_by_the_core(random_model, config):
     loaded = load_encoder(str(directory))
     assert loaded.runs_on == "attention/transformer"
     reference = SentenceTransformer(str(directory), device="cpu", local_files_only=True)
-    wanted = np.stack([reference.encode(text, show_progress_bar=False) for text in TEXTS])
-    np.testing.assert_allclose(loaded.encode(TEXTS, "document").vectors, wanted, rtol=0, atol=1e-5)
+    expected = np.stack([reference.encode(text, show_progress_bar=False) for text in TEXTS])
+    np.testing.assert_allclose(loaded.encode(TEXTS, "document").vectors, expected, rtol=0, atol=1e-5)
 
 
 def test_another_limit_is_kept(model_copy, encoder):

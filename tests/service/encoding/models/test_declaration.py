@@ -50,9 +50,9 @@ def test_a_saved_truncation_is_kept(model, config, runs_on, normalise, purpose):
     directory = model(config, normalise=normalise, truncate_dim=13)
     encoder = load_encoder(str(directory))
     assert (encoder.dimension, encoder.runs_on) == (13, runs_on)
-    given, wanted = encoder.encode(TEXTS, purpose).vectors, as_the_library(directory, purpose)
-    assert wanted.shape == (5, 13)
-    np.testing.assert_allclose(given, wanted, rtol=0, atol=1e-5)
+    given, expected = encoder.encode(TEXTS, purpose).vectors, as_the_library(directory, purpose)
+    assert expected.shape == (5, 13)
+    np.testing.assert_allclose(given, expected, rtol=0, atol=1e-5)
     # Nothing brings what is left to length one again.
     assert (np.linalg.norm(given, axis=1) < 0.95).all() == normalise
 
@@ -62,8 +62,8 @@ def test_a_truncation_beyond_the_width_keeps_all(model, truncate_dim, dimension)
     directory = model("BertConfig", normalise=True, truncate_dim=truncate_dim)
     encoder = load_encoder(str(directory))
     assert encoder.dimension == dimension
-    wanted = as_the_library(directory, "query")
-    np.testing.assert_allclose(encoder.encode(TEXTS, "query").vectors, wanted, rtol=0, atol=1e-5)
+    expected = as_the_library(directory, "query")
+    np.testing.assert_allclose(encoder.encode(TEXTS, "query").vectors, expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("config", ["BertConfig", "ElectraConfig"])

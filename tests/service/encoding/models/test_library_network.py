@@ -32,11 +32,11 @@ def test_vectors_are_the_librarys_on_the_cores_attention_where_that_can_be(model
 
     directory, allows_attention = model
     reference = SentenceTransformer(str(directory), device="cpu", local_files_only=True)
-    wanted = np.stack([reference.encode(text, show_progress_bar=False) for text in TEXTS])
+    expected = np.stack([reference.encode(text, show_progress_bar=False) for text in TEXTS])
     encoder = load_encoder(str(directory))
     assert encoder.runs_on == "sentence-transformers" + " with attention" * allows_attention
     given = encoder.encode(TEXTS, "document")
-    np.testing.assert_allclose(given.vectors, wanted, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(given.vectors, expected, rtol=0, atol=1e-5)
     np.testing.assert_array_equal(given.token_counts, [5, 2, 5, 19, 52, 82, 5])
     np.testing.assert_array_equal(given.truncated, [False] * 5 + [True, False])
     np.testing.assert_array_equal(given.unknown_tokens, [0] * 6 + [1])
@@ -46,9 +46,9 @@ def test_a_lower_precision_is_the_librarys_too(random_model):
     directory = random_model("Qwen3Config", num_key_value_heads=2, head_dim=8)
     exact, rough = (load_encoder(str(directory), precision=precision) for precision in ("float32", "bfloat16"))
     assert rough.precision == "bfloat16"
-    wanted, given = (encoder.encode(TEXTS, "query").vectors for encoder in (exact, rough))
+    expected, given = (encoder.encode(TEXTS, "query").vectors for encoder in (exact, rough))
     assert given.dtype == np.float32
-    difference = np.abs(given - wanted).max() / np.abs(wanted).max()
+    difference = np.abs(given - expected).max() / np.abs(expected).max()
     assert 1e-5 < difference < 0.1
 
 
@@ -81,8 +81,8 @@ def test_a_question_and_a_document_may_have_a_transformer_each(bare_model, saved
     encoder = load_encoder(str(directory))
     reference = SentenceTransformer(str(directory), device="cpu", local_files_only=True)
     for purpose, encode in (("query", reference.encode_query), ("document", reference.encode_document)):
-        wanted = np.stack([encode(text, show_progress_bar=False) for text in TEXTS])
-        np.testing.assert_allclose(encoder.encode(TEXTS, purpose).vectors, wanted, rtol=0, atol=1e-5)
+        expected = np.stack([encode(text, show_progress_bar=False) for text in TEXTS])
+        np.testing.assert_allclose(encoder.encode(TEXTS, purpose).vectors, expected, rtol=0, atol=1e-5)
 
 
 def test_a_question_and_a_document_that_are_not_cut_alike_are_refused(bare_model, saved):

@@ -51,8 +51,8 @@ def test_vectors_are_those_of_sentence_transformers(static, truncation, normalis
     assert (encoder.runs_on, encoder.dimension) == ("sentence-transformers", WIDTH)
     assert encoder.max_tokens == (truncation["max_length"] if truncation else None)
     for purpose, encode in (("query", reference.encode_query), ("document", reference.encode_document)):
-        wanted = encode(TEXTS, show_progress_bar=False)
-        np.testing.assert_allclose(encoder.encode(TEXTS, purpose).vectors, wanted, rtol=0, atol=1e-5)
+        expected = encode(TEXTS, show_progress_bar=False)
+        np.testing.assert_allclose(encoder.encode(TEXTS, purpose).vectors, expected, rtol=0, atol=1e-5)
 
 
 def test_tokens_are_counted_without_special_ones(static):
@@ -83,13 +83,13 @@ def test_a_text_without_tokens_is_a_zero_vector(static):
 def test_the_precision_is_the_one_that_was_asked_for(static, weights):
     directory = static(weights=weights)
     exact, rough = (load_encoder(str(directory), precision=precision) for precision in ("float32", "bfloat16"))
-    wanted, given = (encoder.encode(TEXTS, "document").vectors for encoder in (exact, rough))
-    assert 1e-5 < np.abs(given - wanted).max() < 2e-2
+    expected, given = (encoder.encode(TEXTS, "document").vectors for encoder in (exact, rough))
+    assert 1e-5 < np.abs(given - expected).max() < 2e-2
     # In float32 the mean is taken in float32, whatever the weights were stored in.
     ids = exact.network.tokenizer.read(TEXTS[:1]).ids[0]
     embedding = np.random.default_rng(7).standard_normal((30_522, WIDTH)).astype(weights).astype(np.float64)
     mean = embedding[ids].mean(axis=0)
-    np.testing.assert_allclose(wanted[0], mean / np.linalg.norm(mean), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(expected[0], mean / np.linalg.norm(mean), rtol=0, atol=1e-6)
 
 
 def test_a_tokeniser_of_another_make_is_named(static):

@@ -16,11 +16,11 @@ def settled(characters_a_second, size=None, batches=20):
 
 
 @pytest.mark.parametrize(
-    ("characters_a_second", "wanted"),
+    ("characters_a_second", "expected"),
     [(1e9, MAX_CHARACTERS), (40_960, MAX_CHARACTERS), (20_000, 2000), (4_000, 400), (10, MIN_CHARACTERS)],
 )
-def test_full_batches_come_to_take_a_tenth_of_a_second(characters_a_second, wanted):
-    assert settled(characters_a_second).characters == pytest.approx(wanted, abs=1)
+def test_full_batches_come_to_take_a_tenth_of_a_second(characters_a_second, expected):
+    assert settled(characters_a_second).characters == pytest.approx(expected, abs=1)
 
 
 def test_a_batch_that_took_too_long_makes_the_next_one_smaller_at_once():

@@ -17,10 +17,10 @@ def test_a_text_is_found_as_it_was_kept_for_its_purpose_only():
     cache = EmbeddingCache()
     kept = answers("cat", "horse")
     cache.keep(kept, "query")
-    found = cache.find(["horse", "dog", "cat", "horse"], "query")
-    assert found.keys() == {"cat", "horse"}
-    np.testing.assert_array_equal(found["cat"].vector, kept["cat"].vector)
-    assert found["horse"][1:] == (5, False, 0, 2)
+    result = cache.find(["horse", "dog", "cat", "horse"], "query")
+    assert result.keys() == {"cat", "horse"}
+    np.testing.assert_array_equal(result["cat"].vector, kept["cat"].vector)
+    assert result["horse"][1:] == (5, False, 0, 2)
     assert cache.find(["cat"], "document") == {}
 
 

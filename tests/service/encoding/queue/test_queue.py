@@ -67,12 +67,12 @@ def test_the_answer_is_the_encoders_in_the_callers_order(encoder, gate):
     texts = ["a longer text about the sea and the wind", "猫", "", "word " * 300]
     gate.door.set()
     answer = run(gate, lambda queue: queue.encode(texts, "document"))
-    wanted = encoder.encode(texts, "document")
-    np.testing.assert_allclose(answer.vectors, wanted.vectors, rtol=0, atol=1e-6)
-    np.testing.assert_array_equal(answer.token_counts, wanted.token_counts)
-    np.testing.assert_array_equal(answer.truncated, wanted.truncated)
-    np.testing.assert_array_equal(answer.unknown_tokens, wanted.unknown_tokens)
-    np.testing.assert_array_equal(answer.content, wanted.content)
+    expected = encoder.encode(texts, "document")
+    np.testing.assert_allclose(answer.vectors, expected.vectors, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(answer.token_counts, expected.token_counts)
+    np.testing.assert_array_equal(answer.truncated, expected.truncated)
+    np.testing.assert_array_equal(answer.unknown_tokens, expected.unknown_tokens)
+    np.testing.assert_array_equal(answer.content, expected.content)
 
 
 def test_texts_that_wait_while_a_batch_runs_form_the_next(gate):
@@ -125,10 +125,10 @@ def test_a_bulk_upload_starves_neither_a_query_nor_a_single_document(gate):
 
 
 @pytest.mark.parametrize(
-    ("characters_a_second", "wanted"), [(500_000, MAX_CHARACTERS), (20_000, 2000), (100, MIN_CHARACTERS)]
+    ("characters_a_second", "expected"), [(500_000, MAX_CHARACTERS), (20_000, 2000), (100, MIN_CHARACTERS)]
 )
 def test_a_batch_of_a_bulk_upload_takes_a_tenth_of_a_second_however_fast_the_machine_is(
-    gate, characters_a_second, wanted
+    gate, characters_a_second, expected
 ):
     def seconds():  # as if the encoder took as long as the characters that it was given say
         return sum(len(text) for _, texts in gate.batches for text in texts) / characters_a_second
@@ -137,8 +137,8 @@ def test_a_batch_of_a_bulk_upload_takes_a_tenth_of_a_second_however_fast_the_mac
     gate.door.set()
     run(gate, lambda queue: queue.encode(texts, "document"), seconds)
     sizes = [sum(map(len, texts)) for _, texts in gate.batches[:-1]]
-    assert sizes[-1] == pytest.approx(wanted, rel=0.4)
-    if wanted > MIN_CHARACTERS:
+    assert sizes[-1] == pytest.approx(expected, rel=0.4)
+    if expected > MIN_CHARACTERS:
         assert sizes[-1] / characters_a_second <= 1.1 * BATCH_SECONDS
     assert max(sizes) <= MAX_CHARACTERS
 

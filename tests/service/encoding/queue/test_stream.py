@@ -29,9 +29,9 @@ def test_the_parts_are_the_whole_in_order(encoder):
 
     parts = run(encoder, scenario)
     assert [len(part.vectors) for part in parts] == [SLICE_TEXTS] * 2 + [5]
-    wanted = encoder.encode(TEXTS, "document")
-    np.testing.assert_allclose(np.concatenate([part.vectors for part in parts]), wanted.vectors, rtol=0, atol=1e-6)
-    np.testing.assert_array_equal(np.concatenate([part.token_counts for part in parts]), wanted.token_counts)
+    expected = encoder.encode(TEXTS, "document")
+    np.testing.assert_allclose(np.concatenate([part.vectors for part in parts]), expected.vectors, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(np.concatenate([part.token_counts for part in parts]), expected.token_counts)
 
 
 def test_no_texts_are_no_parts(encoder):

@@ -34,7 +34,7 @@ def check(tokenizer: ModelTokenizer, text: str, tokens: int, overlap: int, promp
         assert 0 <= start < end <= len(text)
         covered.update(range(start, end))
     places = tokenizer.library.encode(text, add_special_tokens=False).offsets
-    assert covered >= {place for place, character in enumerate(text) if not character.isspace()}
+    assert covered >= {position for position, character in enumerate(text) if not character.isspace()}
     assert parts == sorted(parts)
     for (first, stop), (start, end) in itertools.pairwise(parts):
         assert first < start <= stop or not text[stop:start].strip() or not overlap

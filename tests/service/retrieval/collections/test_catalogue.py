@@ -73,7 +73,7 @@ def test_a_change_that_a_new_collection_of_that_name_overtook_is_seen_in_it(
     store.others = replaced(catalogue)
     changed = catalogue.change("q", {"temperature": 77.0})
     assert catalogue.collection("q") is changed
-    assert [each.record for each in catalogue.collections()] == on_disk(store)
+    assert [collection.record for collection in catalogue.collections()] == on_disk(store)
     assert changed.record.settings.temperature == 77.0
 
 
@@ -90,5 +90,5 @@ def test_a_change_for_one_collection_is_not_made_to_another_of_its_name(
     store.others = replaced(catalogue)
     with pytest.raises(CollectionConflict):
         catalogue.change("q", {"temperature": 77.0}, of=catalogue.collection("q").record)
-    assert [each.record for each in catalogue.collections()] == on_disk(store)
+    assert [collection.record for collection in catalogue.collections()] == on_disk(store)
     assert catalogue.collection("q").record.settings.temperature == 2.5

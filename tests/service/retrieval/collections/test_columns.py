@@ -44,8 +44,8 @@ def test_a_filter_keeps_what_it_says_after_any_writes(held, steps, asked):
             there = {identity: record for identity, record in there.items() if identity not in removed}
             with collection.snapshot() as snapshot:
                 for each in (condition, *asked):
-                    wanted = sorted(identity for identity, record in there.items() if passes(record, each))
-                    assert ids(snapshot, each) == wanted, each
+                    expected = sorted(identity for identity, record in there.items() if passes(record, each))
+                    assert ids(snapshot, each) == expected, each
         tidied(collection)
         made.store.close()
 

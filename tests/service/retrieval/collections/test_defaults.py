@@ -13,10 +13,10 @@ MEASURED = {"cosine": Temperature(0.02, "measured"), "dot": Temperature(5.0, "mo
 
 
 @pytest.mark.parametrize(
-    ("similarity", "wanted"), [("cosine", 0.02), ("dot", 5), ("scaled_dot", 5 / math.sqrt(13)), ("gaussian", 1)]
+    ("similarity", "expected"), [("cosine", 0.02), ("dot", 5), ("scaled_dot", 5 / math.sqrt(13)), ("gaussian", 1)]
 )
-def test_with_an_encoder_it_is_the_encoders(similarity, wanted):
-    assert default_temperature(similarity, encoder=MEASURED, dimension=13) == pytest.approx(wanted)
+def test_with_an_encoder_it_is_the_encoders(similarity, expected):
+    assert default_temperature(similarity, encoder=MEASURED, dimension=13) == pytest.approx(expected)
 
 
 def test_a_makers_distance_has_a_temperature_too():
@@ -24,6 +24,6 @@ def test_a_makers_distance_has_a_temperature_too():
     assert default_temperature("gaussian", encoder=by_distance, dimension=13) == 0.5
 
 
-@pytest.mark.parametrize(("similarity", "wanted"), [("cosine", 0.05), ("dot", 1), ("scaled_dot", 1), ("gaussian", 1)])
-def test_without_an_encoder_it_is_what_is_usual(similarity, wanted):
-    assert default_temperature(similarity, encoder=None, dimension=13) == wanted
+@pytest.mark.parametrize(("similarity", "expected"), [("cosine", 0.05), ("dot", 1), ("scaled_dot", 1), ("gaussian", 1)])
+def test_without_an_encoder_it_is_what_is_usual(similarity, expected):
+    assert default_temperature(similarity, encoder=None, dimension=13) == expected

@@ -238,7 +238,7 @@ def test_many_who_filter_while_one_writes_never_see_another_view(collection):
                         again.clear()
                         assert again.wait(60)
                 fields = [each.metadata | {"generation": generation} for each in numbered(*range(generation, 60))]
-                collection.write([document(f"{each['i']:03}", **each) for each in fields])
+                collection.write([document(f"{field['i']:03}", **field) for field in fields])
                 collection.delete(condition=Comparison("metadata.generation", "<", generation - 5))
         finally:
             done.set()

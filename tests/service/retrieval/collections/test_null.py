@@ -95,12 +95,12 @@ class Histories(RuleBasedStateMachine):
     def it_is_that_of_the_stored_documents(self):
         with self.collection.snapshot() as snapshot:
             own = snapshot.own()
-        wanted = by_definition(self.similarity, self.keys)
-        if wanted is None:
+        expected = by_definition(self.similarity, self.keys)
+        if expected is None:
             assert own is None
         else:
-            found = own.background.mean, own.background.deviation, own.pairs
-            assert found == pytest.approx(wanted, rel=1e-6, abs=1e-6)
+            actual = own.background.mean, own.background.deviation, own.pairs
+            assert actual == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
 
 Histories.TestCase.settings = settings(max_examples=12, stateful_step_count=8, deadline=None)
@@ -124,9 +124,9 @@ def test_a_version_is_measured_once(tmp_path):
         def own() -> KeyBackground:
             with collection.snapshot() as snapshot:
                 snapshot.reader._connection.set_trace_callback(ran.append)
-                found = snapshot.own()
+                result = snapshot.own()
                 snapshot.reader._connection.set_trace_callback(None)
-            return found
+            return result
 
         first = own()
         assert ran
@@ -222,8 +222,10 @@ def test_a_thousand_copies_among_a_thousand_others_leave_right_matches_answered(
     view = memory.publish(add=Rows(np.arange(2000), keys))
     temperature = 0.05 / math.sqrt(64) if similarity == "scaled_dot" else 0.05
     noise = unrelated(300, seed=2)
-    asked = [Question(0.8 * others[i] + 0.6 * noise[i], temperature, own.background, output=False) for i in range(300)]
-    found = answers(view, asked)
+    questions = [
+        Question(0.8 * others[i] + 0.6 * noise[i], temperature, own.background, output=False) for i in range(300)
+    ]
+    found = answers(view, questions)
     kept = [a.verdict.stands != "none" for i, a in enumerate(found) if a.numbers[0] == i or i == 0]
     assert len(kept) > 290
     assert np.mean(kept) >= 0.9

@@ -130,7 +130,7 @@ def test_compaction_that_comes_to_a_wrong_original_copies_none_of_it(tmp_path, t
     with opened(tmp_path) as made:
         collection = made.collection("c")
         block = next(s.block for s in collection._memory.view.segments if lies_in(collection, s, path))
-        gone = [each for each in block.numbers.tolist() if each % 3 == 0 or each == block.numbers[9]]
+        gone = [number for number in block.numbers.tolist() if number % 3 == 0 or number == block.numbers[9]]
         with collection.snapshot() as snapshot:
             ids = list(snapshot.reader.ids(snapshot.record.id, np.array(gone)))
         collection.delete(ids=ids)
@@ -158,9 +158,9 @@ def test_a_write_under_way_while_keys_are_read_anew_is_in_what_is_read(tmp_path,
             time.sleep(0.1)
 
         def late(*arguments):
-            found = load_memory(*arguments)
+            result = load_memory(*arguments)
             writing.join(30)
-            return found
+            return result
 
         collection._publish_after = slowly
         monkeypatch.setattr(collection_module, "load_memory", late)

@@ -157,8 +157,8 @@ def test_answers_beside_writers_of_both_are_of_the_version_that_they_name(
                     (answer,) = answers(snapshot.view, [Question(np.ones(WIDTH, np.float32), 1.0, top_k=4)])
                     documents = snapshot.reader.documents(number, answer.numbers)
                     assert len(documents) == 4
-                    assert len({each.value for each in documents}) == 1
-                    assert {each.value for each in snapshot.reader.page(number)} == {documents[0].value}
+                    assert len({document.value for document in documents}) == 1
+                    assert {document.value for document in snapshot.reader.page(number)} == {documents[0].value}
                     assert snapshot.version == documents[0].value + 1
         except BaseException as error:
             failures.append(error)

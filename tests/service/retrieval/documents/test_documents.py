@@ -74,7 +74,7 @@ def test_a_document_that_is_deleted_while_others_are_encoded_is_not_skipped(coll
         return await prepare_documents(*given, **options)
 
     monkeypatch.setattr(store.documents, "prepare_documents", deleting)
-    sent = [SentDocument(each, key_vector=vector(5, 5)) for each in ("000", "001", "new")]
+    sent = [SentDocument(name, key_vector=vector(5, 5)) for name in ("000", "001", "new")]
     written = asyncio.run(store.upsert(collection, sent, ["/0", "/1", "/2"], mode="skip"))
     assert (written.upserted, written.skipped) == (2, ("000",))
     assert store.get(collection, "001").keys.tolist() == [[5, 5]]

@@ -74,7 +74,7 @@ class OfTexts(Seed):
 
 @pytest.mark.parametrize("value_from", ["value", "key"])
 def test_vectors_that_are_known_are_not_encoded(catalogue, value_from):
-    texts = [f"{what} {identity}" for what in ("key", "value") for identity in "ab"]
+    texts = [f"{name} {identity}" for name in ("key", "value") for identity in "ab"]
     vectors = np.eye(4, dtype=np.float16)
     known = PrecomputedVectors(np.array([text_digest(text) for text in texts], np.uint64), vectors)
     seed = OfTexts("demo", ("a", "b", "c"), {"similarity": "dot", "value_from": value_from}, known)

@@ -113,7 +113,7 @@ def addend(term: dict[str, Any], metadata: dict[str, Any], all_of: list[dict[str
         if isinstance(value, str):
             return term["weights"].get(value, otherwise)
         return next(
-            (each for text, each in term["weights"].items() if text[0] == "2" and value == float(text)), otherwise
+            (weight for text, weight in term["weights"].items() if text[0] == "2" and value == float(text)), otherwise
         )
     x = number(value)
     if x is None:
@@ -140,12 +140,12 @@ def ranks(ranking: str, model: Model, question: list[str]) -> dict[str, float]:
     """Of each document; of those that full text does not find 0."""
     if ranking == "bm25":
         named = dict(enumerate(model))
-        found = bm25({row: model[identity][0] for row, identity in named.items()}, question)
-        return dict.fromkeys(model, 0.0) | {named[row]: rank for row, rank in found.items()}
+        result = bm25({row: model[identity][0] for row, identity in named.items()}, question)
+        return dict.fromkeys(model, 0.0) | {named[row]: rank for row, rank in result.items()}
     counts = {
         identity: [(text or "").split().count(word) for word in question] for identity, (text, *_) in model.items()
     }
-    return {identity: 0.1 * sum(each) for identity, each in counts.items()}
+    return {identity: 0.1 * sum(count) for identity, count in counts.items()}
 
 
 def expected(model: Model, query: Any, asked: dict[str, Any], ranking: str) -> tuple[dict[str, float], float, int]:

@@ -198,7 +198,7 @@ def test_a_field_that_is_too_large_is_refused(few: Collection, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    ("options", "pointer", "said"),
+    ("options", "pointer", "message"),
     [
         ({"full_text": 0.1}, "/full_text", "a vector has no words"),
         ({"bias": RECENT, "temperature": "auto"}, "/temperature", "give a number"),
@@ -207,9 +207,9 @@ def test_a_field_that_is_too_large_is_refused(few: Collection, monkeypatch: pyte
     ],
 )
 def test_what_cannot_be_added_is_refused_before_anything_is_read(
-    few: Collection, options: dict[str, Any], pointer: str, said: str
+    few: Collection, options: dict[str, Any], pointer: str, message: str
 ) -> None:
-    with pytest.raises(InvalidContent, match=said) as refused:
+    with pytest.raises(InvalidContent, match=message) as refused:
         attended(few, [keys(1)[0]], **options)
     assert refused.value.flaws[0].pointer == pointer
     nothing = {name: 0 if name == "full_text" else [] if name == "bias" else query for name, query in options.items()}
@@ -248,7 +248,7 @@ def test_nothing_of_a_column_is_kept_with_what_it_comes_to(few: Collection, monk
 
     def watched(snapshot: Any, *given: Any) -> Any:
         terms = real(snapshot, *given)
-        read.extend(weakref.ref(each) for each in terms)
+        read.extend(weakref.ref(term) for term in terms)
         return terms
 
     monkeypatch.setattr(snapshots.Snapshot, "columns", watched)

@@ -71,46 +71,46 @@ def is_number(x):
     return isinstance(x, int | float) and not isinstance(x, bool)
 
 
-def check(found, how, weighed):
+def check(actual, how, weighed):
     """What was read, and what follows from [(weight, x)]."""
     having = [(w, x) for w, x in weighed if (is_number(x) if how != "vote" else isinstance(x, str | int | float))]
     total = math.fsum(w for w, _ in having)
     everything = math.fsum(w for w, _ in weighed)
-    assert found["weight"] == pytest.approx(total / everything if everything else 0, abs=1e-9)
+    assert actual["weight"] == pytest.approx(total / everything if everything else 0, abs=1e-9)
     if not total:
-        assert found["value"] is None
+        assert actual["value"] is None
         return
     if how == "mean":
         mean = float(sum(Fraction(w) * Fraction(x) for w, x in having) / sum(Fraction(w) for w, _ in having))
         size = math.fsum(w * abs(x) for w, x in having) / total
-        assert found["value"] == pytest.approx(mean, rel=1e-6, abs=1e-9 * size)
-        assert found["error"] is not None or total < 1e-12
-        if found["error"] is not None:
-            assert abs(found["value"] - mean) <= found["error"] + 1e-12 * size
+        assert actual["value"] == pytest.approx(mean, rel=1e-6, abs=1e-9 * size)
+        assert actual["error"] is not None or total < 1e-12
+        if actual["error"] is not None:
+            assert abs(actual["value"] - mean) <= actual["error"] + 1e-12 * size
         deviation = math.sqrt(math.fsum(w * (x - mean) ** 2 for w, x in having) / total)
-        assert found["deviation"] == pytest.approx(deviation, rel=1e-6, abs=1e-6 * size)
+        assert actual["deviation"] == pytest.approx(deviation, rel=1e-6, abs=1e-6 * size)
     elif how == "vote":
         shares: dict[Any, float] = {}
         for w, x in having:
             name = json.dumps(float(x) if is_number(x) else x)  # 1 is 1.0, and neither is true
             shares[name] = shares.get(name, 0) + w / total
         best = max(shares.values())
-        assert found["votes"][0]["weight"] == pytest.approx(best)
-        for vote in found["votes"]:
+        assert actual["votes"][0]["weight"] == pytest.approx(best)
+        for vote in actual["votes"]:
             value = vote["value"]
             assert shares[json.dumps(float(value) if is_number(value) else value)] == pytest.approx(vote["weight"])
-        assert found["rest_weight"] + sum(vote["weight"] for vote in found["votes"]) == pytest.approx(1)
-        assert found["value"] == found["votes"][0]["value"]
+        assert actual["rest_weight"] + sum(vote["weight"] for vote in actual["votes"]) == pytest.approx(1)
+        assert actual["value"] == actual["votes"][0]["value"]
     else:
-        for each in found["quantiles"]:
-            below, wanted = Fraction(0), None
+        for quantile in actual["quantiles"]:
+            below, expected = Fraction(0), None
             for w, x in sorted(having, key=lambda pair: pair[1]):
                 below += Fraction(w)
-                if wanted is None and below >= Fraction(each["quantile"]) * Fraction(total):
-                    wanted = float(x)
-            assert each["at_least"] <= wanted <= each["at_most"]
-            assert each["at_least"] <= each["value"] <= each["at_most"]
-        assert found["value"] == found["quantiles"][LEVELS.index(0.5)]["value"]
+                if expected is None and below >= Fraction(quantile["quantile"]) * Fraction(total):
+                    expected = float(x)
+            assert quantile["at_least"] <= expected <= quantile["at_most"]
+            assert quantile["at_least"] <= quantile["value"] <= quantile["at_most"]
+        assert actual["value"] == actual["quantiles"][LEVELS.index(0.5)]["value"]
 
 
 @settings(max_examples=15, deadline=None)
@@ -147,19 +147,19 @@ def forty(tmp_path):
 
 
 def read_of(collection, *queries, read, **options):
-    vectors = [np.array(each, np.float32) for each in queries]
+    vectors = [np.array(query, np.float32) for query in queries]
     asking = attend_collection(collection, vectors, Options(read=read, **options), ["/query"] * len(queries))
     return [each.read for each in asyncio.run(asking)]
 
 
 def test_each_query_has_its_own(forty):
-    found = read_of(forty, [1, 0], [-2, 1], read=Aggregation("metadata.i", "quantile"), temperature=0.5)
+    result = read_of(forty, [1, 0], [-2, 1], read=Aggregation("metadata.i", "quantile"), temperature=0.5)
     alone = [
         read_of(forty, each, read=Aggregation("metadata.i", "quantile"), temperature=0.5)[0]
         for each in ([1, 0], [-2, 1])
     ]
-    assert found == alone
-    assert found[0]["quantiles"] == [{"quantile": 0.5, "value": 19.0, "at_least": 19.0, "at_most": 20.0}]
+    assert result == alone
+    assert result[0]["quantiles"] == [{"quantile": 0.5, "value": 19.0, "at_least": 19.0, "at_most": 20.0}]
 
 
 def test_of_a_temperature_that_is_found_it_is_read_there(forty):

@@ -39,9 +39,9 @@ async def beside(collection: Collection, *fails: Any) -> tuple[Counter[bool], Ba
     await asyncio.sleep(0.05)
     listening = asyncio.create_task(listen())
     await asyncio.sleep(0.05)
-    mates = [asyncio.create_task(collection.lookups.ask(lambda _: [], each, size=1)) for each in fails]
-    found = await asyncio.gather(listening, before, *mates, return_exceptions=True)
-    return told, found[0]
+    mates = [asyncio.create_task(collection.lookups.ask(lambda _: [], fail, size=1)) for fail in fails]
+    results = await asyncio.gather(listening, before, *mates, return_exceptions=True)
+    return told, results[0]
 
 
 def test_who_fails_beside_a_stream_does_not_have_it_told_again(few: Collection) -> None:

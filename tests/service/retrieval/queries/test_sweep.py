@@ -26,17 +26,17 @@ def test_matches_that_tie_stand_by_id_and_weigh_what_they_weigh_alone(collection
 
     swept, alone = asyncio.run(run())
     assert [match.document.id for match in swept.matches] == ["000", "001", "002"]
-    for at, result in zip(swept.temperatures, alone, strict=True):
-        np.testing.assert_allclose(at.weights, [match.weight for match in result.matches])
-        assert at.rest_weight == pytest.approx(result.rest_weight)
-        assert at.weights.sum() + at.rest_weight == pytest.approx(1)
+    for temperature, result in zip(swept.temperatures, alone, strict=True):
+        np.testing.assert_allclose(temperature.weights, [match.weight for match in result.matches])
+        assert temperature.rest_weight == pytest.approx(result.rest_weight)
+        assert temperature.weights.sum() + temperature.rest_weight == pytest.approx(1)
 
 
 def test_where_nothing_passes_nothing_is_left_over(collection):
     nobody = {"field": "id", "operator": "==", "value": "nobody"}
     swept = asyncio.run(sweep_collection(collection, QUERY, [0.0, 1.0], Options(filter=nobody)))
     assert (swept.matches, swept.documents) == ([], 0)
-    assert [at.rest_weight for at in swept.temperatures] == [0, 0]
+    assert [temperature.rest_weight for temperature in swept.temperatures] == [0, 0]
 
 
 @pytest.mark.parametrize("options", [Options(top_p=0.5), Options(normaliser="sparsemax"), Options(temperature="auto")])

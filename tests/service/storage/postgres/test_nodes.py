@@ -21,7 +21,7 @@ def aged(store: Any, slot: str, seconds: int) -> None:
 
 
 def held(store: Any, number: int) -> list[tuple[int, str]]:
-    return [(each.first_row, each.node.name) for each in store.nodes.holders(number)]
+    return [(holder.first_row, holder.node.name) for holder in store.nodes.holders(number)]
 
 
 def test_a_slot_is_there_until_it_was_not_seen_for_half_a_minute(store: Any) -> None:
@@ -105,7 +105,7 @@ def test_of_many_who_rely_on_one_another_two_are_left(store: Any, address: str) 
         others = [names[(at + step) % len(names)] for step in (1, 2)]
         opened[at].nodes.give_up(names[at], number, 0, others, 2)
 
-    threads = [threading.Thread(target=give_up, args=(at,)) for at in range(len(names))]
+    threads = [threading.Thread(target=give_up, args=(position,)) for position in range(len(names))]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -123,7 +123,7 @@ def test_the_log_says_what_each_version_did(store: Any) -> None:
     record, extent = store.extent(number)
     assert (record.documents, extent, store.extents()) == (2, Extent(3, 7), {number: extent})
     entries = store.change_log(number, 0)
-    assert [(each.version, each.first, each.count, each.removed.tolist()) for each in entries] == [
+    assert [(entry.version, entry.first, entry.count, entry.removed.tolist()) for entry in entries] == [
         (1, 1, 2, []),
         (2, 3, 4, [1]),
         (3, 7, 0, [2]),
@@ -162,10 +162,10 @@ def test_the_vectors_and_the_fields_of_some_row_numbers(store: Any) -> None:
     number = collection(store, documents)  # rows 1 and 2, 3 and 4, …, 9 and 10
     with store.writing() as writer:
         writer.delete_ids(number, ["1"])
-    for version, wanted in [(1, [3, 4, 5, 6]), (2, [5, 6])]:
+    for version, expected in [(1, [3, 4, 5, 6]), (2, [5, 6])]:
         with store.reading_at(version) as reader:
-            found = [rows.numbers.tolist() for rows in reader.vectors(number, first=2, last=6)]
-            assert found == [wanted]
+            actual = [rows.numbers.tolist() for rows in reader.vectors(number, first=2, last=6)]
+            assert actual == [expected]
             assert [rows.numbers.tolist() for rows in reader.vectors(number, first=0, last=1)] == [[1, 2]]
     with store.reading() as reader:
         column = reader.column(number, "seed", after=1, last=7)

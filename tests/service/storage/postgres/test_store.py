@@ -88,8 +88,10 @@ def test_texts_longer_than_an_index_takes_and_words_longer_than_full_text_takes(
         for how, value, found in [("==", other, "b"), ("<", other, "a"), (">", long, "b"), ("in", [long], "a")]:
             for field in ("key", "metadata.t"):
                 condition = Comparison(field, how, value)
-                assert found in [each.id for each in reader.page(number, condition=condition)], (field, how)
-        assert [each.id for each in reader.page(number, condition=Comparison(f"metadata.{long}", "==", 1))] == ["a"]
+                assert found in [document.id for document in reader.page(number, condition=condition)], (field, how)
+        assert [document.id for document in reader.page(number, condition=Comparison(f"metadata.{long}", "==", 1))] == [
+            "a"
+        ]
         assert [row.id for row in reader.search(number).equal(many, 5).rows] == ["c"]
         assert [row.id for row in reader.search(number).full_text("000007", 5).rows] == ["c"]
         assert reader.search(number).full_text(long, 5).rows == []  # told in docs/stores.md
@@ -103,14 +105,14 @@ def test_a_reader_of_a_version_sees_that_one_whatever_is_written(store: Any) -> 
         writer.delete_ids(number, ["b"])
     record, last = store.latest(number)
     assert (record.documents, last) == (2, first + 2)
-    for version, wanted in [(first, {"a": 1, "b": 1}), (last, {"a": 2, "c": 2})]:
+    for version, expected in [(first, {"a": 1, "b": 1}), (last, {"a": 2, "c": 2})]:
         with store.reading_at(version) as reader:
-            assert {each.id: each.metadata["seed"] for each in reader.page(number)} == wanted
-            assert reader.count(number) == len(wanted)
+            assert {document.id: document.metadata["seed"] for document in reader.page(number)} == expected
+            assert reader.count(number) == len(expected)
             assert reader.count(number, condition=Comparison("metadata.seed", "==", 1)) == (
                 2 if version == first else 0
             )
-            assert [row.id for row in reader.search(number).full_text("key", 9).rows] == sorted(wanted)
+            assert [row.id for row in reader.search(number).full_text("key", 9).rows] == sorted(expected)
     done = store.changes_since(number, first)
     assert (done.version, done.documents, done.removed.tolist()) == (last, 2, [1, 2])
     assert store.changes_since(number, last) is None
@@ -146,7 +148,7 @@ def test_a_row_that_was_changed_is_not_given_out(store: Any) -> None:
                 reader.document(number, identity)
         assert [error.id for _, error in reader.check_texts(None, 10)[1]] == ["a"]
         damaged: list[DocumentDamaged] = []
-        assert [found.numbers.tolist() for found in reader.vectors(number, damaged=damaged.append)] == [[1]]
+        assert [vector.numbers.tolist() for vector in reader.vectors(number, damaged=damaged.append)] == [[1]]
         assert [error.row for error in damaged] == [2]
 
 
@@ -218,7 +220,7 @@ def test_a_server_that_is_killed_is_unavailable_and_what_it_acknowledged_is_ther
         store.close()
         store = open_shared(server.database().rpartition("/")[0] + "/" + store.name.rpartition("/")[2])
         with store.reading() as reader:
-            there = {each.id for each in reader.page(number, limit=10**6)}
+            there = {document.id for document in reader.page(number, limit=10**6)}
             assert acknowledged <= there
-            assert sum(len(found.numbers) for found in reader.vectors(number)) == len(there)
+            assert sum(len(vector.numbers) for vector in reader.vectors(number)) == len(there)
         store.close()

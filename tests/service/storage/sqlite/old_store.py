@@ -34,8 +34,8 @@ def make_store_of_schema_1(directory: Path, collections: Mapping[str, Sequence[D
             )
             full_text.create(connection, number)
             first = last + 2
-            for row, each in enumerate(documents, start=first):
-                _insert(connection, number, row, each)
+            for row, document in enumerate(documents, start=first):
+                _insert(connection, number, row, document)
             last = first + len(documents) - 1
         connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'documents'", (last + 7,))
         connection.execute("COMMIT")

@@ -36,13 +36,13 @@ def copy_of(store: SQLiteStore) -> bytes:
 def contents(store: SQLiteStore) -> dict[str, list[Any]]:
     with store.reading() as reader:
         return {
-            record.name: [plain(each) for each in reader.documents(record.id, reader.rows_where(record.id))]
+            record.name: [plain(document) for document in reader.documents(record.id, reader.rows_where(record.id))]
             for record in reader.collections()
         }
 
 
 def left_in(directory: Path) -> set[str]:
-    return {each.name for each in directory.iterdir()} - {"softkv.lock", "softkv.pid"}
+    return {path.name for path in directory.iterdir()} - {"softkv.lock", "softkv.pid"}
 
 
 def test_what_is_restored_is_what_was_stored(store: SQLiteStore, tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ Spoil = Callable[[bytes], bytes]
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "message"),
     [
         (lambda copy: b"", "not a backup"),
         (lambda copy: b"SQLite format 3\0" + copy, "not a backup"),
@@ -107,12 +107,12 @@ Spoil = Callable[[bytes], bytes]
     ],
 )
 def test_a_backup_that_was_altered_is_refused_and_leaves_nothing(
-    store: SQLiteStore, tmp_path: Path, spoil: Spoil, said: str
+    store: SQLiteStore, tmp_path: Path, spoil: Spoil, message: str
 ) -> None:
     collection(store, [document(str(i), i) for i in range(30)])
     with pytest.raises(BackupDamaged) as refused:
         restore(io.BytesIO(spoil(copy_of(store))), tmp_path / "new")
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert left_in(tmp_path / "new") == set()
 
 

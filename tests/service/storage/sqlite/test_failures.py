@@ -23,7 +23,7 @@ def fill(store: SQLiteStore, number: int) -> int:
 
 def seeds(store: SQLiteStore, number: int) -> list[int]:
     with store.reading() as reader:
-        return [each.metadata["seed"] for each in reader.page(number, limit=10**6)]
+        return [document.metadata["seed"] for document in reader.page(number, limit=10**6)]
 
 
 def test_no_page_left(store: SQLiteStore) -> None:
@@ -46,15 +46,15 @@ def test_no_room_on_the_disk(small_disk: Path) -> None:
         ballast.write_bytes(b"\0" * 700_000)
         written = fill(store, number)
         assert written > 0
-        wanted = [turn for turn in range(written) for _ in range(5)]
-        assert seeds(store, number) == wanted
+        expected = [turn for turn in range(written) for _ in range(5)]
+        assert seeds(store, number) == expected
         with pytest.raises(DiskFull), store.writing() as writer:
             writer.upsert(number, [document("more", value="x" * 900_000)])
-        assert seeds(store, number) == wanted
+        assert seeds(store, number) == expected
     with SQLiteStore.open(small_disk / "data") as store:
-        assert seeds(store, number) == wanted
+        assert seeds(store, number) == expected
         ballast.unlink()
         with store.writing() as writer:
             writer.upsert(number, [document("more", written)])
-        assert seeds(store, number) == [*wanted, written]
+        assert seeds(store, number) == [*expected, written]
         assert list(store.check()) == []

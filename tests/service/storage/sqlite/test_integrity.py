@@ -84,7 +84,7 @@ def read_everything(store: SQLiteStore) -> dict[str, Any]:
                 given["damaged"] = True
         try:
             told: list[DocumentDamaged] = []
-            rows = [found.numbers for found in reader.vectors(number, batch=7, damaged=told.append)]
+            rows = [vector.numbers for vector in reader.vectors(number, batch=7, damaged=told.append)]
             given["attended"] = sum(map(len, rows))
             if told:
                 given["damaged"] = True
@@ -127,7 +127,7 @@ def test_the_other_documents_are_served_and_the_damaged_one_can_be_replaced(tmp_
                 reader.document(number, "id-005-of-it")
             assert reader.document(number, "id-006-of-it") is not None
         with store.writing() as writer:
-            writer.upsert(number, [each for each in documents() if each.id == "id-005-of-it"])
+            writer.upsert(number, [document for document in documents() if document.id == "id-005-of-it"])
         assert not read_everything(store).get("damaged")
         assert list(store.check()) == []
 
@@ -145,13 +145,13 @@ def test_a_damaged_key_text_does_not_stay_in_the_full_text_index(tmp_path: Path,
 
 def test_a_key_that_is_no_text_any_more_can_be_compared_and_is_not_served(tmp_path: Path, sound: bytes) -> None:
     at = sound.index(CONTENT["id"](5)) + len("id-005-of-it") + 3
-    asked = Comparison("key", "contains", "TEXT 0", ignore_case=True)
+    comparison = Comparison("key", "contains", "TEXT 0", ignore_case=True)
     with opened(tmp_path, flipped(sound, at, 7)) as store, store.reading() as reader:
         number = reader.collection("c").id
-        assert reader.count(number, condition=asked) == N
+        assert reader.count(number, condition=comparison) == N
         assert reader.count(number, condition=Comparison("key", "<", "z")) == N
         with pytest.raises(DocumentDamaged, match="'id-005-of-it', row 6"):
-            reader.page(number, condition=asked)
+            reader.page(number, condition=comparison)
 
 
 @pytest.mark.thorough
@@ -170,10 +170,10 @@ def test_a_bit_anywhere_in_the_file(tmp_path: Path, sound: bytes) -> None:
                     with store.reading() as reader:
                         number = reader.collection("c").id
                         for i in range(0, N, 9):
-                            found = reader.rows_where(
+                            result = reader.rows_where(
                                 number, Comparison("metadata.shelf", "==", f"shelf number {i:03}")
                             )
-                            assert found.tolist() == [i + 1]
+                            assert result.tolist() == [i + 1]
                             words = reader.search(number).full_text(f"{i:03}", 5).rows
                             assert [row.id for row in words] == [f"id-{i:03}-of-it"]
         except StorageError:

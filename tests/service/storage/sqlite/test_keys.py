@@ -40,15 +40,15 @@ def test_every_key_has_a_checksum_that_is_of_its_number_and_its_vectors(tmp_path
         number = collection(store, [with_keys(f"{i}", count, i) for i, count in enumerate(counts)])
         numbers, owners, _, _ = every_key(store, number)
         with store.reading() as reader:
-            found = reader.key_checksums(number, 1, 100)
+            checksums = reader.key_checksums(number, 1, 100)
             some = reader.key_checksums(number, int(numbers[2]), int(numbers[5]))
-            assert [len(each) for each in reader.key_checksums(number, 1000, 2000)] == [0, 0, 0]
+            assert [len(key_checksum) for key_checksum in reader.key_checksums(number, 1000, 2000)] == [0, 0, 0]
             chosen = np.unique(owners)[1:3]
-            read = np.concatenate([each.owners for each in reader.vectors(number, among=chosen)])
-    np.testing.assert_array_equal(found[0], numbers)
-    np.testing.assert_array_equal(found[1], owners)
-    assert len(set(found[2].tolist())) == len(numbers)
-    for all_of_them, part in zip(found, some, strict=True):
+            read = np.concatenate([vector.owners for vector in reader.vectors(number, among=chosen)])
+    np.testing.assert_array_equal(checksums[0], numbers)
+    np.testing.assert_array_equal(checksums[1], owners)
+    assert len(set(checksums[2].tolist())) == len(numbers)
+    for all_of_them, part in zip(checksums, some, strict=True):
         np.testing.assert_array_equal(part, all_of_them[2:6])
     np.testing.assert_array_equal(read, owners[np.isin(owners, chosen)])
 
@@ -96,9 +96,9 @@ def test_keys_that_are_read_at_once_are_those_that_are_read_one_by_one(
             one_by_one = every_key(store, number)
         monkeypatch.setattr(vector_rows, "_one_by_one", None)
         for batch in (1, 3, 100):
-            for found, wanted in zip(every_key(store, number, batch), one_by_one, strict=True):
-                np.testing.assert_array_equal(found, wanted)
-                assert found.dtype == wanted.dtype
+            for actual, expected in zip(every_key(store, number, batch), one_by_one, strict=True):
+                np.testing.assert_array_equal(actual, expected)
+                assert actual.dtype == expected.dtype
 
 
 def test_documents_without_keys_or_without_values_of_their_own_are_read_among_others(tmp_path: Path) -> None:
@@ -109,8 +109,8 @@ def test_documents_without_keys_or_without_values_of_their_own_are_read_among_ot
         keys, stood_in = every_key(store, number, 100)[2:]
         with_some = [each for each in mixed if len(each.keys)]
         np.testing.assert_array_equal(keys, np.concatenate([each.keys for each in with_some]))
-        for found, wanted in zip(stood_in, np.concatenate([each.values() for each in with_some]), strict=True):
-            np.testing.assert_array_equal(found, wanted)
+        for actual, expected in zip(stood_in, np.concatenate([each.values() for each in with_some]), strict=True):
+            np.testing.assert_array_equal(actual, expected)
 
 
 def test_row_numbers_are_never_given_twice_whatever_is_written(tmp_path: Path) -> None:
@@ -133,7 +133,9 @@ def test_row_numbers_are_never_given_twice_whatever_is_written(tmp_path: Path) -
             seen |= taken
             kept[batch[0].id] = batch[0]
             with store.reading() as reader:
-                assert {each.id: plain(each) for each in reader.page(number)} == {n: plain(d) for n, d in kept.items()}
+                assert {document.id: plain(document) for document in reader.page(number)} == {
+                    n: plain(d) for n, d in kept.items()
+                }
                 record = reader.collection("c")
             assert (record.documents, record.keyless) == (len(kept), sum(not len(d.keys) for d in kept.values()))
         assert len(every_key(store, number)[0]) == sum(len(each.keys) for each in kept.values())

@@ -47,7 +47,7 @@ def test_it_opens_with_all_that_it_holds_and_says_which_had_them(path: Path) -> 
         assert list(store.check()) == []
     assert {name: record.low_bit for name, record in records.items()} == {"old": True, "plain": False}
     assert records["old"].settings == replace(SETTINGS, dimension=3, value_dimension=2)
-    assert [plain(each) for each in documents] == [plain(document("a", 1))]
+    assert [plain(document) for document in documents] == [plain(document("a", 1))]
     assert stored(path) == ("measured", SEED)
 
 

@@ -21,13 +21,13 @@ def test_vectors_stream_in_row_order_and_keys_stand_in_for_missing_values(store:
     )
     with store.reading() as reader:
         batches = list(reader.vectors(number, batch=4))
-    assert [len(found.numbers) for found in batches] == [4, 4, 3]
+    assert [len(batch.numbers) for batch in batches] == [4, 4, 3]
     assert batches[0].values is None
-    rows = np.concatenate([found.numbers for found in batches])
+    rows = np.concatenate([batch.numbers for batch in batches])
     assert (np.diff(rows) > 0).all()
     assert rows.dtype == np.int64
-    np.testing.assert_array_equal(np.concatenate([found.keys for found in batches]), keys)
-    stood_in = np.concatenate([found.keys if found.values is None else found.values for found in batches])
+    np.testing.assert_array_equal(np.concatenate([batch.keys for batch in batches]), keys)
+    stood_in = np.concatenate([batch.keys if batch.values is None else batch.values for batch in batches])
     np.testing.assert_array_equal(stood_in, np.concatenate([keys[:6], values[6:]]))
 
 
@@ -44,13 +44,13 @@ def test_pages_go_by_code_point_and_each_document_is_seen_once(store: Store) -> 
         with store.writing() as writer:
             writer.upsert(number, [document(each, seed=1) for each in ids])
     assert seen == sorted(ids)
-    wanted = [f"n{i}" for i in range(3000)] + ["z/1", "a", "a", "\ud800"]
+    expected = [f"n{i}" for i in range(3000)] + ["z/1", "a", "a", "\ud800"]
     with store.reading() as reader:
-        assert [each.id for each in reader.page(number, ids=wanted)] == ["a", "z/1"]
-        assert [each.id for each in reader.page(number, ids=wanted, after="a", limit=1)] == ["z/1"]
+        assert [document.id for document in reader.page(number, ids=expected)] == ["a", "z/1"]
+        assert [document.id for document in reader.page(number, ids=expected, after="a", limit=1)] == ["z/1"]
         assert reader.page(number, ids=[]) == []
         condition = Comparison("metadata.seed", "==", 1)
-        assert reader.count(number, ids=wanted, condition=condition) == 2
+        assert reader.count(number, ids=expected, condition=condition) == 2
         assert reader.count(number, condition=Comparison("id", "<", "a")) == 3
 
 
@@ -69,7 +69,7 @@ def test_texts_come_as_the_json_that_is_stored_and_reads_as_what_was_written(sto
         [[], {}],
         {"a": {"é": [1.5]}},
     ]
-    written = [replace(document(str(i)), value=each, metadata={"v": i, "n": [1e22]}) for i, each in enumerate(values)]
+    written = [replace(document(str(i)), value=value, metadata={"v": i, "n": [1e22]}) for i, value in enumerate(values)]
     number = collection(store, written)
     with store.reading() as reader:
         read = reader.page_of_texts(number, ids=[each.id for each in written])
@@ -93,7 +93,7 @@ def test_documents_are_looked_up_by_row_and_not_searched_for(store: Store) -> No
     with store.reading() as reader:
         reader._connection.set_trace_callback(ran.append)
         assert reader.ids(number, rows[[7, 3]]) == ["7", "3"]
-        assert [each.id for each in reader.documents(number, rows[[7, 3]])] == ["7", "3"]
+        assert [document.id for document in reader.documents(number, rows[[7, 3]])] == ["7", "3"]
         reader._connection.set_trace_callback(None)
         steps = [row[3] for read in ran for row in reader._connection.execute(f"EXPLAIN QUERY PLAN {read}")]
     assert not [step for step in steps if "(collection=?" in step]

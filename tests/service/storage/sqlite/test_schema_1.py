@@ -44,15 +44,15 @@ def open_and_compare(directory: Path, collections: dict[str, list[DocumentRecord
                 assert (record.settings.encoder, record.settings.value_from) == ("some-encoder", "key")
                 assert record.settings.null == ("auto" if name == "first" else 0.5)
                 assert reader.count(record.id) == record.documents == len(documents)
-                found = reader.page(record.id, limit=10**6)
-                assert sorted(map(plain, found), key=repr) == sorted(map(plain, documents), key=repr)
-                keys = np.concatenate([found.keys for found in reader.vectors(record.id)] or [np.empty((0, 3))])
-                wanted = [each.keys[0] for each in documents]  # row numbers keep their order
-                np.testing.assert_array_equal(keys, np.array(wanted, np.float32).reshape(-1, 3))
+                page = reader.page(record.id, limit=10**6)
+                assert sorted(map(plain, page), key=repr) == sorted(map(plain, documents), key=repr)
+                keys = np.concatenate([vector.keys for vector in reader.vectors(record.id)] or [np.empty((0, 3))])
+                expected = [document.keys[0] for document in documents]  # row numbers keep their order
+                np.testing.assert_array_equal(keys, np.array(expected, np.float32).reshape(-1, 3))
                 passing = reader.rows_where(record.id, Comparison("metadata.year", "==", 1994))
-                assert len(passing) == sum(each.metadata.get("year") == 1994 for each in documents)
+                assert len(passing) == sum(document.metadata.get("year") == 1994 for document in documents)
                 words = reader.search(record.id).full_text("words", 10**6)
-                assert len(words.rows) == sum("words" in (each.key or "") for each in documents)
+                assert len(words.rows) == sum("words" in (document.key or "") for document in documents)
         assert list(store.check()) == []
     return reported
 

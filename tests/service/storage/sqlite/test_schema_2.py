@@ -42,13 +42,13 @@ def test_everything_is_there(path: Path) -> None:
         with SQLiteStore.open(path.parent) as store:
             with store.reading() as reader:
                 first, second = reader.collections()
-                found = reader.page(second.id)
+                page = reader.page(second.id)
             assert list(store.check()) == []
             assert store.unclean_shutdown is None
         assert first.settings == WANTED["first"]
         assert second.settings == replace(SETTINGS, dimension=3, value_dimension=2)
         assert (second.low_bit, second.documents) == (False, 2)
-        assert [plain(each) for each in found] == [plain(document("a", 1)), plain(document("b", 2))]
+        assert [plain(each) for each in page] == [plain(document("a", 1)), plain(document("b", 2))]
 
 
 def test_settings_that_were_damaged_before_are_not_taken_for_sound(path: Path) -> None:

@@ -66,14 +66,14 @@ def backup_of(path: Path) -> bytes:
     return json.dumps(head | {"sha256": hashlib.sha256(content).hexdigest()}).encode() + b"\n" + content
 
 
-def refused(path: Path, said: str) -> None:
+def refused(path: Path, message: str) -> None:
     """By a start and by a restore, which leave everything as it is."""
     before = path.read_bytes()
-    with pytest.raises(DatabaseAltered, match=re.escape(said)):
+    with pytest.raises(DatabaseAltered, match=re.escape(message)):
         SQLiteStore.open(path.parent)
     assert path.read_bytes() == before
     elsewhere = path.parent.with_name("restored")
-    with pytest.raises(DatabaseAltered, match=re.escape(said)):
+    with pytest.raises(DatabaseAltered, match=re.escape(message)):
         restore(io.BytesIO(backup_of(path)), elsewhere)
     assert not (elsewhere / path.name).exists()
 
@@ -94,10 +94,10 @@ def path(sound: bytes, tmp_path: Path) -> Path:
     return directory / "softkv.sqlite3"
 
 
-@pytest.mark.parametrize(("statements", "said"), EDITS, ids=[said for _, said in EDITS])
-def test_whatever_is_strange_is_named(path: Path, statements: str, said: str) -> None:
+@pytest.mark.parametrize(("statements", "message"), EDITS, ids=[said for _, said in EDITS])
+def test_whatever_is_strange_is_named(path: Path, statements: str, message: str) -> None:
     edit(path, statements)
-    refused(path, said)
+    refused(path, message)
 
 
 def test_a_checkup_calls_it_broken(path: Path) -> None:
@@ -110,17 +110,19 @@ def test_a_checkup_calls_it_broken(path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["schema_1", "schema_2_first", "schema_2", "schema_3"])
 @pytest.mark.parametrize(
-    ("statements", "said"),
+    ("statements", "message"),
     [
         (EVIL, "trigger 'evil'"),
         ("DROP INDEX documents_by_key", "index 'documents_by_key' is missing"),
         ("CREATE TABLE another (a)", "table 'another'"),
     ],
 )
-def test_an_older_file_is_refused_before_it_is_changed(name: str, statements: str, said: str, tmp_path: Path) -> None:
+def test_an_older_file_is_refused_before_it_is_changed(
+    name: str, statements: str, message: str, tmp_path: Path
+) -> None:
     path = unpacked(name, tmp_path / "data")
     edit(path, statements)
-    refused(path, said)
+    refused(path, message)
 
 
 def test_an_older_store_that_is_not_closed_is_compared_with_its_log(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_equal_wants_the_whole_key() -> None:
 
 
 def test_equal_bests_come_in_the_order_of_their_ids() -> None:
-    with temporary_search([SearchRow(each, "the same key", None) for each in ("b", "é", "a", "10", "9")]) as rows:
+    with temporary_search([SearchRow(name, "the same key", None) for name in ("b", "é", "a", "10", "9")]) as rows:
         assert [row.id for row in rows.full_text("same", 9).rows] == ["10", "9", "a", "b", "é"]
 
 

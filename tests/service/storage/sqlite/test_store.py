@@ -51,7 +51,7 @@ def test_view_and_snapshot_agree_under_writes(store: SQLiteStore) -> None:
                     added, removed = frozenset(change.added.tolist()), frozenset(change.removed.tolist())
                     writer.after_commit(partial(publish, added, removed))
                 with store.reading(gather=lambda: view) as reader:
-                    seeds = {each.metadata["seed"] for each in reader.page(number, ids=ids)}
+                    seeds = {document.metadata["seed"] for document in reader.page(number, ids=ids)}
                 assert seeds == {turn}, "a read after the acknowledgement sees the write"
         return turn
 
@@ -68,7 +68,7 @@ def test_view_and_snapshot_agree_under_writes(store: SQLiteStore) -> None:
     with ThreadPoolExecutor(4) as pool:
         readers = [pool.submit(read, again) for again in have_read]
         assert pool.submit(write).result() == 99
-        assert all(each.result() > 0 for each in readers)
+        assert all(reader.result() > 0 for reader in readers)
 
 
 def test_no_reader_begins_between_a_commit_and_its_callbacks(store: SQLiteStore) -> None:
@@ -127,9 +127,9 @@ def test_a_reader_keeps_its_state_while_others_write(store: SQLiteStore) -> None
             writer.upsert(number, [document("a", 2), document("b", 2)])
             with store.reading() as meanwhile:
                 assert meanwhile.count(number) == 1
-        assert [each.value["seed"] for each in before.page(number)] == [1]
+        assert [document.value["seed"] for document in before.page(number)] == [1]
         with store.reading() as after:
-            assert [each.value["seed"] for each in after.page(number)] == [2, 2]
+            assert [document.value["seed"] for document in after.page(number)] == [2, 2]
 
 
 def test_callbacks_run_after_a_commit_only_and_all_of_them(store: SQLiteStore) -> None:
@@ -185,9 +185,9 @@ def test_writers_in_many_threads_take_turns(store: SQLiteStore) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(write, range(40)))
     with store.reading() as reader:
-        found = reader.document(number, "sum")
-        assert found is not None
-        assert found.value == sum(range(40))
+        result = reader.document(number, "sum")
+        assert result is not None
+        assert result.value == sum(range(40))
 
 
 def test_more_readers_at_once_than_connections_are_kept(store: SQLiteStore) -> None:

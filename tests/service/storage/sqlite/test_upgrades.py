@@ -55,20 +55,20 @@ def pragma(path: Path, name: str) -> int:
         return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
 
 
-def compare(store: SQLiteStore, wanted: dict[str, list[dict[str, Any]]]) -> None:
+def compare(store: SQLiteStore, expected: dict[str, list[dict[str, Any]]]) -> None:
     with store.reading() as reader:
-        assert [each.name for each in reader.collections()] == sorted(wanted)
-        for name, written in wanted.items():
+        assert [each.name for each in reader.collections()] == sorted(expected)
+        for name, written in expected.items():
             collection = reader.collection(name)
             assert collection.documents == len(written)
             assert collection.keyless == sum(not each["keys"] for each in written)
             for setting, chosen in made.SETTINGS[name].items():
                 assert getattr(collection.settings, setting) == chosen
-            found = reader.page(collection.id, limit=1000)
-            assert sorted(map(plain, found), key=repr) == sorted((plain(record(each)) for each in written), key=repr)
+            page = reader.page(collection.id, limit=1000)
+            assert sorted(map(plain, page), key=repr) == sorted((plain(record(each)) for each in written), key=repr)
             late = [each["id"] for each in written if (each["metadata"].get("year") or 0) >= 2000]
             rows = reader.rows_where(collection.id, Comparison("metadata.year", ">=", 2000))
-            assert sorted(each.id for each in reader.documents(collection.id, rows)) == sorted(late)
+            assert sorted(document.id for document in reader.documents(collection.id, rows)) == sorted(late)
             words = reader.search(collection.id).full_text("words", 1000)
             assert len(words.rows) == sum("words" in (each["key"] or "") for each in written)
     assert list(store.check()) == []
@@ -79,11 +79,11 @@ def test_it_opens_holds_what_was_written_and_goes_on(name: str, tmp_path: Path) 
     schema, several = FILES[name]
     path = unpacked(name, tmp_path / "data")
     assert pragma(path, "user_version") == schema
-    wanted = made.documents(several=several)
+    expected = made.documents(several=several)
     for _ in range(2):
         with SQLiteStore.open(path.parent) as store:
             assert store.unclean_shutdown is None
-            compare(store, wanted)
+            compare(store, expected)
     # Deleting gives space back, whichever version made the file.
     assert (pragma(path, "user_version"), pragma(path, "auto_vacuum")) == (SCHEMA, 2)
     with SQLiteStore.open(path.parent) as store:
@@ -94,9 +94,11 @@ def test_it_opens_holds_what_was_written_and_goes_on(name: str, tmp_path: Path) 
     with (tmp_path / "backup").open("rb") as file:
         restore(file, tmp_path / "restored")
     with SQLiteStore.open(tmp_path / "restored") as other, other.reading() as reader:
-        assert [plain(each) for each in reader.page(reader.collection("empty").id)] == [plain(document("new", 3))]
+        assert [plain(document) for document in reader.page(reader.collection("empty").id)] == [
+            plain(document("new", 3))
+        ]
 
 
 def test_every_schema_that_there_was_has_a_file() -> None:
     assert {schema for schema, _ in FILES.values()} == set(range(1, SCHEMA + 1))
-    assert {each.name.removesuffix(".sqlite3.xz") for each in FOLDER.glob("*.xz")} == FILES.keys()
+    assert {path.name.removesuffix(".sqlite3.xz") for path in FOLDER.glob("*.xz")} == FILES.keys()

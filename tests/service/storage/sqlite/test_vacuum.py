@@ -52,7 +52,7 @@ def write(store: SQLiteStore, number: int, ids: list[str]) -> None:
 
 def stored(store: SQLiteStore, number: int) -> list[str]:
     with store.reading() as reader:
-        return [each.id for each in reader.page(number, limit=10**6)]
+        return [document.id for document in reader.page(number, limit=10**6)]
 
 
 def used(store: SQLiteStore) -> int:

@@ -45,13 +45,13 @@ def test_any_json_round_trips(store: SQLiteStore, value: Any, key: str | None, m
         number = writer.create_collection("round trip", SETTINGS).id
         writer.upsert(number, [document("a", value=value, key=key, metadata=metadata)])
     with store.reading() as reader:
-        found = reader.document(number, "a")
+        result = reader.document(number, "a")
     with store.writing() as writer:
         writer.delete_collection("round trip")
-    assert found is not None
-    assert exactly(found.value) == exactly(value)
-    assert exactly(found.metadata) == exactly(metadata)
-    assert found.key == key
+    assert result is not None
+    assert exactly(result.value) == exactly(value)
+    assert exactly(result.metadata) == exactly(metadata)
+    assert result.key == key
 
 
 def test_deep_nesting_huge_numbers_and_half_a_surrogate_pair_round_trip(store: SQLiteStore) -> None:
@@ -61,12 +61,12 @@ def test_deep_nesting_huge_numbers_and_half_a_surrogate_pair_round_trip(store: S
     values = [nested, 2**64, -(10**300), -0.0, 5e-324, "\ud800 alone", "猫 😺 \u0000", {"\udc00": 1}]
     number = collection(store, [document(str(i), value=value) for i, value in enumerate(values)])
     with store.reading() as reader:
-        assert [exactly(each.value) for each in reader.page(number)] == [exactly(each) for each in values]
+        assert [exactly(document.value) for document in reader.page(number)] == [exactly(value) for value in values]
 
 
 @pytest.mark.parametrize("null", ["auto", False, 0.0, 0.35, -1.5])
 def test_every_null_round_trips(store: SQLiteStore, null: Any) -> None:
-    wanted = CollectionSettings(
+    settings = CollectionSettings(
         similarity="gaussian",
         temperature=0.1,
         dimension=5,
@@ -77,12 +77,12 @@ def test_every_null_round_trips(store: SQLiteStore, null: Any) -> None:
         null=null,
     )
     with store.writing() as writer:
-        made = writer.create_collection("n", wanted)
+        made = writer.create_collection("n", settings)
     with store.reading() as reader:
-        found = reader.collection("n")
-    assert found == made
-    assert found.settings == wanted
-    assert type(found.settings.null) is type(null)
+        collection = reader.collection("n")
+    assert collection == made
+    assert collection.settings == settings
+    assert type(collection.settings.null) is type(null)
 
 
 def test_a_document_written_again_gets_a_row_number_never_used_before(store: SQLiteStore) -> None:
@@ -95,7 +95,7 @@ def test_a_document_written_again_gets_a_row_number_never_used_before(store: SQL
         assert set(change.removed.tolist()) <= seen
         seen |= set(change.added.tolist())
         with store.reading() as reader:
-            assert [each.id for each in reader.documents(number, change.added)] == ["b", "a"]
+            assert [document.id for document in reader.documents(number, change.added)] == ["b", "a"]
             assert reader.ids(number, change.added[::-1]) == ["a", "b"]
         with store.writing() as writer:
             assert writer.delete_ids(number, ["b", "b", "unknown", "\ud800"]).tolist() == [change.added[0]]
@@ -107,7 +107,7 @@ def test_mode_create_names_what_is_there_and_writes_nothing(store: SQLiteStore) 
         writer.upsert(number, [document("new"), document("b", 2), document("a", 2)], mode="create")
     assert refused.value.ids == ("b", "a")
     with store.reading() as reader:
-        assert [each.value["seed"] for each in reader.page(number)] == [1, 1]
+        assert [document.value["seed"] for document in reader.page(number)] == [1, 1]
 
 
 def test_mode_skip_writes_what_is_new_and_names_the_others(store: SQLiteStore) -> None:
@@ -117,7 +117,7 @@ def test_mode_skip_writes_what_is_new_and_names_the_others(store: SQLiteStore) -
         assert (len(change.added), len(change.removed), change.skipped) == (1, 0, ("b", "a"))
         assert writer.upsert(number, [document("a", 3)], mode="skip").skipped == ("a",)
     with store.reading() as reader:
-        assert {each.id: each.value["seed"] for each in reader.page(number)} == {"a": 1, "b": 1, "new": 2}
+        assert {document.id: document.value["seed"] for document in reader.page(number)} == {"a": 1, "b": 1, "new": 2}
         assert reader.existing(number, ["new", "a", "a", "none", "\ud800"]).keys() == {"new", "a"}
         assert reader.count(number) == 3
 
@@ -165,4 +165,4 @@ def test_a_caller_who_goes_on_after_an_error_commits_no_half(tmp_path: Path) -> 
                 writer.upsert(number, [document("a", 2), broken])
             writer.upsert(number, [document("c", 3)])
         with store.reading() as reader:
-            assert [each.value["seed"] for each in reader.page(number)] == [1, 3]
+            assert [document.value["seed"] for document in reader.page(number)] == [1, 3]

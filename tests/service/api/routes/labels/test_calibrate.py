@@ -38,13 +38,13 @@ def path(client, collection):
 
 def test_it_is_kept_where_it_gains_and_then_answers_say_how_sure_they_are(client, path):
     questions = labelled(240)
-    found = client.post(f"{path}/calibrate", json={"questions": questions}).json()
-    assert not found["applied"]
+    body = client.post(f"{path}/calibrate", json={"questions": questions}).json()
+    assert not body["applied"]
     assert client.get(path).json()["calibration"] is None
     kept = client.post(f"{path}/calibrate", json={"questions": questions, "apply": True}).json()
     assert kept["applied"], kept
     assert {k: v for k, v in kept.items() if k not in ("applied", "took_ms")} == {
-        k: v for k, v in found.items() if k not in ("applied", "took_ms")
+        k: v for k, v in body.items() if k not in ("applied", "took_ms")
     }
     assert kept["gained"]["label_loss"]["value"] > kept["gained"]["label_loss"]["error"]
     assert kept["after"]["log_loss"]["value"] < kept["before"]["log_loss"]["value"]
@@ -89,7 +89,7 @@ def test_it_is_kept_where_it_gains_and_then_answers_say_how_sure_they_are(client
     inside = client.post(f"{path}/attend", json={"query": query, "conformal": 0.87}).json()
     assert len(inside["matches"]) == np.count_nonzero(weights >= threshold)
     assert inside["complete"]
-    assert sum(each["weight"] for each in inside["matches"]) + inside["rest_weight"] + inside["evidence"][
+    assert sum(match["weight"] for match in inside["matches"]) + inside["rest_weight"] + inside["evidence"][
         "null_weight"
     ] == pytest.approx(1)
     cut = client.post(f"{path}/attend", json={"query": query, "conformal": 0.9, "top_k": 2}).json()

@@ -90,8 +90,8 @@ def test_of_equal_documents_the_first_by_id_is_the_one_that_is_sure(client, path
     three = client.post(f"{path}/attend", json={"query": copy, "top_k": 3}).json()["matches"]
     assert [match["id"] for match in three] == ["0000", "1", "zzz"]
     assert three[1]["confidence"] == three[2]["confidence"] != three[0]["confidence"]
-    asked = {"query": copy, "top_k": 1, "min_confidence": three[0]["confidence"]}
-    one = client.post(f"{path}/attend", json=asked).json()
+    body = {"query": copy, "top_k": 1, "min_confidence": three[0]["confidence"]}
+    one = client.post(f"{path}/attend", json=body).json()
     assert one["evidence"]["verdict"] == "one"
     assert one["matches"][0]["confidence"] == three[0]["confidence"]
 
@@ -103,7 +103,7 @@ def test_beside_a_null_key_that_has_all_the_weight_it_is_as_sure(client, path, n
 
     def told(**options: Any) -> list[Any]:
         results = client.post(f"{path}/attend", json={"queries": queries, "top_k": 5} | options).json()["results"]
-        matches = [[(each["id"], each["confidence"]) for each in result["matches"]] for result in results]
+        matches = [[(match["id"], match["confidence"]) for match in result["matches"]] for result in results]
         return [[result["evidence"]["verdict"] for result in results], *matches]
 
     for wanted in ({"min_confidence": 0.5}, {"conformal": 0.9}):
@@ -145,7 +145,7 @@ def test_without_keeping_it_says_why_it_would_not_be_kept(client, path):
 def test_what_answers_a_question_that_comes_twice_is_put_together(client, path):
     questions = labelled(90)
     both = [*questions, {"query": questions[1]["query"], "id": "7"}]
-    together = [each | ({"ids": [each["id"], "7"]} if i == 1 else {}) for i, each in enumerate(questions)]
+    together = [question | ({"ids": [question["id"], "7"]} if i == 1 else {}) for i, question in enumerate(questions)]
     del together[1]["id"]
     twice, once = (calibrated(client, path, apply=False, questions=each).json() for each in (both, together))
     assert twice | {"took_ms": 0} == once | {"took_ms": 0}

@@ -31,9 +31,9 @@ def calibrated(client: httpx.Client, path: str) -> dict[str, Any]:
         {"query": f"where is {numbered(i)[:16]}", "id": f"{i}"} if i < N else {"query": numbered(i), "id": None}
         for i in range(2 * N)
     ]
-    found: dict[str, Any] = client.post(f"{path}/calibrate", json={"questions": questions, "apply": True}).json()
-    assert found["applied"], found
-    return found
+    body: dict[str, Any] = client.post(f"{path}/calibrate", json={"questions": questions, "apply": True}).json()
+    assert body["applied"], body
+    return body
 
 
 def asked(client: httpx.Client, path: str, **options: Any) -> httpx.Response:
@@ -41,21 +41,21 @@ def asked(client: httpx.Client, path: str, **options: Any) -> httpx.Response:
 
 
 def test_auto_is_what_was_fitted_and_has_a_null_key_and_a_curve_of_its_own(client, path):
-    found = calibrated(client, path)
-    assert found["full_text"] > 0
+    result = calibrated(client, path)
+    assert result["full_text"] > 0
     auto = asked(client, path, full_text="auto", include=["explanation"]).json()
-    assert auto["full_text"]["weight"] == found["full_text"]
-    same = asked(client, path, full_text=found["full_text"], include=["explanation"]).json()
+    assert auto["full_text"]["weight"] == result["full_text"]
+    same = asked(client, path, full_text=result["full_text"], include=["explanation"]).json()
     assert {**auto, "took_ms": 0} == {**same, "took_ms": 0}
-    words = found["words"]
+    words = result["words"]
     assert auto["evidence"]["null_similarity"] == pytest.approx(
-        words["level"] + found["temperature"] * math.log(N), rel=1e-9
+        words["level"] + result["temperature"] * math.log(N), rel=1e-9
     )
     plain = asked(client, path).json()
     assert plain["evidence"]["null_similarity"] == pytest.approx(
-        found["level"] + found["temperature"] * math.log(N), rel=1e-9
+        result["level"] + result["temperature"] * math.log(N), rel=1e-9
     )
-    for answer, curve in ((auto, words["confidence"]), (plain, found["confidence"])):
+    for answer, curve in ((auto, words["confidence"]), (plain, result["confidence"])):
         weight = answer["matches"][0]["weight"] / (1 - answer["evidence"]["null_weight"])
         x = np.log(weight / (1 - weight))
         z = np.log(1 / answer["evidence"]["null_weight"] - 1)
@@ -63,7 +63,7 @@ def test_auto_is_what_was_fitted_and_has_a_null_key_and_a_curve_of_its_own(clien
         at += curve["lead_slope"] * min(z, 0) + curve["lead_slope_above"] * max(z, 0)
         assert answer["matches"][0]["confidence"] == pytest.approx(1 / (1 + np.exp(-at)), rel=1e-5)
     swept = client.post(f"{path}/sweep", json={"query": "where is it", "temperatures": [1], "full_text": "auto"}).json()
-    assert swept["full_text"]["weight"] == found["full_text"]
+    assert swept["full_text"]["weight"] == result["full_text"]
 
 
 def test_a_vector_or_a_long_text_among_them_has_no_words_and_leaves_the_others_theirs(client, path):
@@ -73,9 +73,9 @@ def test_a_vector_or_a_long_text_among_them_has_no_words_and_leaves_the_others_t
         {"query": f"where is {numbered(i)[:16]}", "id": f"{i}"} if i < N else {"query": numbered(i), "id": None}
         for i in range(2 * N)
     ]
-    found = client.post(f"{path}/calibrate", json={"questions": [*questions, *others]}).json()
-    assert found["full_text"] > 0
-    assert found["labels"] == {"present": N + 1, "absent": N + 1}
+    body = client.post(f"{path}/calibrate", json={"questions": [*questions, *others]}).json()
+    assert body["full_text"] > 0
+    assert body["labels"] == {"present": N + 1, "absent": N + 1}
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_auto_without_a_calibration_is_refused(client, path):
     assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/full_text")
 
 
-@pytest.mark.parametrize("wanted", [{"min_confidence": 0.5}, {"conformal": 0.9}])
-def test_a_part_of_a_stream_has_no_confidence(client, path, wanted):
-    refused = asked(client, path, stream=True, **wanted)
-    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, f"/{next(iter(wanted))}")
+@pytest.mark.parametrize("expected", [{"min_confidence": 0.5}, {"conformal": 0.9}])
+def test_a_part_of_a_stream_has_no_confidence(client, path, expected):
+    refused = asked(client, path, stream=True, **expected)
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, f"/{next(iter(expected))}")

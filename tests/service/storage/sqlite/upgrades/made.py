@@ -74,7 +74,7 @@ def _write(directory: Path) -> None:
             kind = storage.DocumentRecord
             records = [_record(kind, each, several=several) for each in documents(several=several)[name]]
             # Written twice, so that there are free pages, and row numbers that are gone.
-            for written in ([dataclasses.replace(each, value="old") for each in records], records):
+            for written in ([dataclasses.replace(record, value="old") for record in records], records):
                 for first in range(0, len(records), 16):
                     with store.writing() as writer:
                         writer.upsert(made.id, written[first : first + 16])
