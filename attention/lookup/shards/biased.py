@@ -66,12 +66,12 @@ class BiasedShard(LocalShard):
         """See `Shard`."""
         return restore_similarities(question, answer, self.keys)
 
-    def raw(self, query: F64, places: I64) -> Callable[[Index], F64] | None:
+    def raw(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
         """See `Shard`."""
 
         def compute(positions: Index) -> F64:
             queries = np.zeros(len(positions), dtype=np.int64)
-            return LocalShard.similarities_at(self, query[None], places[positions], queries)
+            return LocalShard.similarities_at(self, query[None], rows[positions], queries)
 
         return compute
 
@@ -84,20 +84,20 @@ class BiasedShard(LocalShard):
         temperatures = np.full(len(request.vectors), self._temperature)
         return super().codes(replace(request, temperatures=temperatures)).over(self._temperature)
 
-    def similarities_at(self, vectors: F64, places: I64, queries: I64) -> F64:
+    def similarities_at(self, vectors: F64, rows: I64, queries: I64) -> F64:
         """See `Shard`; logits."""
-        similarities = super().similarities_at(vectors, places, queries)
-        return np.asarray(similarities / self._temperature + self._addends.at(self._rows, places))
+        similarities = super().similarities_at(vectors, rows, queries)
+        return np.asarray(similarities / self._temperature + self._addends.at(self._rows, rows))
 
-    def alike(self, places: Index) -> bool:
+    def alike(self, rows: Index) -> bool:
         """See `Shard`; True only if the rows have one bias, too."""
-        biases = self._addends.at(self._rows, places)
-        return bool((biases == biases[0]).all()) and super().alike(places)
+        biases = self._addends.at(self._rows, rows)
+        return bool((biases == biases[0]).all()) and super().alike(rows)
 
-    def digest(self, places: Index) -> bytes | None:
-        """Return the digest of the one key and bias of the rows at `places`, which ascend; None if several."""
-        key_digest = super().digest(places)
-        return None if key_digest is None else key_digest + (self._addends.at(self._rows, places[:1]) + 0.0).tobytes()
+    def digest(self, rows: Index) -> bytes | None:
+        """Return the digest of the one key and bias of these rows, which ascend; None if they have several."""
+        key_digest = super().digest(rows)
+        return None if key_digest is None else key_digest + (self._addends.at(self._rows, rows[:1]) + 0.0).tobytes()
 
     def _widen_errors(self, errors: F64, thresholds: F64, starts: I64, similarities: F64) -> F64:
         return widen_for_addends(errors, thresholds, starts, similarities)

@@ -173,6 +173,6 @@ def _bound_levels(
 
 
 def _look_up(shard: Shard, question: Question, documents: I64) -> AnswerRows:
-    places = shard.rows_of(np.sort(documents))
-    similarities = shard.similarities_at(question.vector[None], places, np.zeros(len(places), dtype=np.int64))
-    return AnswerRows(places, similarities, DocumentGrouping(shard.owners(places)))
+    rows = shard.rows_of(np.sort(documents))
+    similarities = shard.similarities_at(question.vector[None], rows, np.zeros(len(rows), dtype=np.int64))
+    return AnswerRows(rows, similarities, DocumentGrouping(shard.owners(rows)))

@@ -53,7 +53,7 @@ class LocalShard(StoredRows, SimilarityShard):
 
     @property
     def room(self) -> int:
-        """The number of places, masked rows included."""
+        """The number of rows of the view, masked rows included."""
         return self._rows.tiles[-1].stop if self._rows.tiles else 0
 
     def fits(self, query: F64) -> bool:
@@ -122,14 +122,14 @@ class LocalShard(StoredRows, SimilarityShard):
         accumulators = state.finish()
         totals = add_accumulators(accumulators)
         inverse = accumulators[0].inverse.astype(np.float64)
-        starts, places, similarities, heavy_counts = _sort_candidates(state.lists, inverse, totals, request.little)
+        starts, rows, similarities, heavy_counts = _sort_candidates(state.lists, inverse, totals, request.little)
         errors = self._widen_errors(errors, totals.thresholds, starts, similarities)
         histograms = [accumulator.histogram for accumulator in accumulators if accumulator.histogram is not None]
         return RawScan(
             totals,
             errors,
             starts,
-            places,
+            rows,
             similarities,
             heavy_counts,
             sum(histograms[1:], histograms[0]) if histograms else None,
@@ -155,30 +155,30 @@ class LocalShard(StoredRows, SimilarityShard):
         """See `Shard`."""
         return self._view.value_residuals if self._mask is None else self._mask.value_residuals
 
-    def residuals_at(self, places: I64) -> Residuals:
+    def residuals_at(self, rows: I64) -> Residuals:
         """See `Shard`."""
-        sums = [sum_row_residuals(tile.load_values(), tile.indices) for _, tile in self._rows.iterate_tiles(places)]
-        return Residuals(len(places), np.sum(sums, axis=0))
+        sums = [sum_row_residuals(tile.load_values(), tile.indices) for _, tile in self._rows.iterate_tiles(rows)]
+        return Residuals(len(rows), np.sum(sums, axis=0))
 
-    def similarities_at(self, vectors: F64, places: I64, queries: I64) -> F64:
+    def similarities_at(self, vectors: F64, rows: I64, queries: I64) -> F64:
         """See `Shard`."""
-        return compute_similarities(self._view.similarity, self._rows, vectors, places, queries)
+        return compute_similarities(self._view.similarity, self._rows, vectors, rows, queries)
 
-    def add_values(self, places: I64, queries: I64, weights: F64, outputs: F64) -> None:
+    def add_values(self, rows: I64, queries: I64, weights: F64, outputs: F64) -> None:
         """See `Shard`."""
-        add_rows(self._rows, places, queries, weights, outputs)
+        add_rows(self._rows, rows, queries, weights, outputs)
 
-    def numbers(self, places: Index) -> I64:
+    def numbers(self, rows: Index) -> I64:
         """See `Shard`."""
-        return self._rows.numbers(places)
+        return self._rows.numbers(rows)
 
-    def order(self, places: I64) -> I64:
+    def order(self, rows: I64) -> I64:
         """See `Shard`."""
-        return places
+        return rows
 
-    def owners(self, places: Index) -> I64:
+    def owners(self, rows: Index) -> I64:
         """See `Shard`."""
-        return self._rows.owners(places)
+        return self._rows.owners(rows)
 
     def key_counts(self, documents: I64) -> I64:
         """See `Shard`."""
@@ -188,7 +188,7 @@ class LocalShard(StoredRows, SimilarityShard):
         return counts
 
     def rows_of(self, documents: I64) -> I64:
-        """See `Shard`; the places ascend within a segment."""
+        """See `Shard`; the rows ascend within a segment."""
         return np.concatenate([expand_ranges(first, last) for first, last in self._ranges(documents)])
 
     def _ranges(self, documents: I64) -> Iterator[tuple[Index, Index]]:
@@ -197,18 +197,18 @@ class LocalShard(StoredRows, SimilarityShard):
             first, last = document_ranges(segment.owners, documents, passes)
             yield first + starts[id(segment)], last + starts[id(segment)]
 
-    def alike(self, places: Index) -> bool:
+    def alike(self, rows: Index) -> bool:
         """See `Shard`."""
-        return are_copies(self._rows, places)
+        return are_copies(self._rows, rows)
 
-    def digest(self, places: Index) -> bytes | None:
-        """Return the digest of the one key that the rows at `places`, which ascend, hold; None if it is not one.
+    def digest(self, rows: Index) -> bytes | None:
+        """Return the digest of the one key that these rows, which ascend, hold; None if they hold several.
 
         Two shards that hold copies of one key have the same digest.
         """
-        if not self.alike(places):
+        if not self.alike(rows):
             return None
-        (keys,) = (tile.keys() for _, tile in self._rows.iterate_ascending(places[:1]))
+        (keys,) = (tile.keys() for _, tile in self._rows.iterate_ascending(rows[:1]))
         return hashlib.blake2b((keys + 0.0).tobytes()).digest()  # −0.0 is 0.0
 
 
@@ -216,18 +216,16 @@ def _sort_candidates(lists: CandidateLists, inverse: F64, totals: Sums, little: 
     """Return the candidates of all workers, each query's best first.
 
     Returns:
-        The start of each query int64[q + 1], the places, the scanned similarities, and the heavy counts int64[q].
+        The start of each query int64[q + 1], the rows, the scanned similarities, and the heavy counts int64[q].
     """
     pinned = kernels()
     starts = np.append(0, lists.counts.sum(axis=0).cumsum())
-    places, similarities = np.empty(starts[-1], dtype=np.int64), np.empty(starts[-1])
+    rows, similarities = np.empty(starts[-1], dtype=np.int64), np.empty(starts[-1])
     heavy_counts, squares = np.empty(len(inverse), dtype=np.int64), totals.sums[:, 2].copy()
 
     def sort(first: int, last: int) -> None:
-        pinned.sort_candidates(
-            lists.places, lists.similarities, lists.counts, starts, first, last, places, similarities
-        )
+        pinned.sort_candidates(lists.places, lists.similarities, lists.counts, starts, first, last, rows, similarities)
         count_heavy(pinned, similarities, starts, inverse, totals.levels, squares, first, last, heavy_counts, little)
 
-    run_in_parallel(sort, len(inverse), len(places))
-    return starts, places, similarities, heavy_counts
+    run_in_parallel(sort, len(inverse), len(rows))
+    return starts, rows, similarities, heavy_counts

@@ -35,7 +35,7 @@ threshold, and several shards must not know less than one would."""
 
 
 class MergedShards(StoredRows):
-    """The runs of a view as one `Shard`; a place in a run follows all places of the runs before.
+    """The runs of a view as one `Shard`; the rows of a run follow those of the runs before.
 
     Args:
         view, mask: the merged view, and a mask of it.
@@ -98,25 +98,25 @@ class MergedShards(StoredRows):
         """See `Shard`."""
         return reduce(add, [shard.value_residuals for shard, _ in self._shards])
 
-    def residuals_at(self, places: I64) -> Residuals:
+    def residuals_at(self, rows: I64) -> Residuals:
         """See `Shard`."""
-        return reduce(add, [shard.residuals_at(local) for shard, local, _ in self._split(places)])
+        return reduce(add, [shard.residuals_at(local) for shard, local, _ in self._split(rows)])
 
-    def similarities_at(self, vectors: F64, places: I64, queries: I64) -> F64:
+    def similarities_at(self, vectors: F64, rows: I64, queries: I64) -> F64:
         """See `Shard`."""
-        similarities = np.empty(len(places))
-        for shard, local, positions in self._split(places):
+        similarities = np.empty(len(rows))
+        for shard, local, positions in self._split(rows):
             similarities[positions] = shard.similarities_at(vectors, local, queries[positions])
         return similarities
 
-    def raw(self, query: F64, places: I64) -> Callable[[Index], F64] | None:
+    def raw(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
         """See `Shard`."""
         if not self.in_logits:
             return None
 
         def compute(selected: Index) -> F64:
             similarities = np.empty(len(selected))
-            for shard, local, positions in self._split(places[selected]):
+            for shard, local, positions in self._split(rows[selected]):
                 compute_local = shard.raw(query, local)
                 assert compute_local is not None
                 similarities[positions] = compute_local(np.arange(len(positions)))
@@ -124,26 +124,26 @@ class MergedShards(StoredRows):
 
         return compute
 
-    def add_values(self, places: I64, queries: I64, weights: F64, outputs: F64) -> None:
+    def add_values(self, rows: I64, queries: I64, weights: F64, outputs: F64) -> None:
         """See `Shard`."""
-        for shard, local, positions in self._split(places):
+        for shard, local, positions in self._split(rows):
             shard.add_values(local, queries[positions], weights[positions], outputs)
 
-    def numbers(self, places: Index) -> I64:
+    def numbers(self, rows: Index) -> I64:
         """See `Shard`."""
-        numbers = np.empty(len(places), dtype=np.int64)
-        for shard, local, positions in self._split(places):
+        numbers = np.empty(len(rows), dtype=np.int64)
+        for shard, local, positions in self._split(rows):
             numbers[positions] = shard.numbers(local)
         return numbers
 
-    def order(self, places: I64) -> I64:
+    def order(self, rows: I64) -> I64:
         """See `Shard`: rows that tie are in the order of their numbers, in all shards."""
-        return self.numbers(places)
+        return self.numbers(rows)
 
-    def owners(self, places: Index) -> I64:
+    def owners(self, rows: Index) -> I64:
         """See `Shard`."""
-        owners = np.empty(len(places), dtype=np.int64)
-        for shard, local, positions in self._split(places):
+        owners = np.empty(len(rows), dtype=np.int64)
+        for shard, local, positions in self._split(rows):
             owners[positions] = shard.owners(local)
         return owners
 
@@ -155,18 +155,18 @@ class MergedShards(StoredRows):
         """See `Shard`."""
         return np.concatenate([shard.rows_of(documents) + start for shard, start in self._shards])
 
-    def alike(self, places: Index) -> bool:
+    def alike(self, rows: Index) -> bool:
         """See `Shard`; the shards' digests are compared."""
-        digests = {shard.digest(local) for shard, local, _ in self._split(places)}
+        digests = {shard.digest(local) for shard, local, _ in self._split(rows)}
         return None not in digests and len(digests) < 2
 
-    def _split(self, places: Index) -> Iterator[tuple[LocalShard, Index, Index]]:
-        """Yield each shard that has any of the places, with these as places of its own, and their positions."""
-        shard_indices = np.searchsorted(self._starts, places, side="right") - 1
+    def _split(self, rows: Index) -> Iterator[tuple[LocalShard, Index, Index]]:
+        """Yield each shard that has any of the rows, with their indices in the shard, and their positions in `rows`."""
+        shard_indices = np.searchsorted(self._starts, rows, side="right") - 1
         for index, (shard, start) in enumerate(self._shards):
             positions = np.flatnonzero(shard_indices == index)
             if len(positions):
-                yield shard, places[positions] - start, positions
+                yield shard, rows[positions] - start, positions
 
 
 def merge_results(
@@ -182,13 +182,13 @@ def merge_results(
     within the error of the scan, too.
 
     Args:
-        results: at least one, with places of the merged rows.
+        results: at least one, with places among the merged rows.
         documents, keys: how many documents and how many rows pass in all shards.
-        compute_similarities: returns float64[m], the similarity of each of the places int64[m] with its query int64[m].
+        compute_similarities: returns float64[m], the similarity of each of the rows int64[m] with its query int64[m].
     """
     inverse = np.ones(len(request.ks)) if request.temperatures is None else 1 / np.maximum(request.temperatures, 1e-30)
     totals = merge_sums([result.totals for result in results], inverse)
-    starts, places, similarities, is_exact = _sort_candidates(results)
+    starts, rows, similarities, is_exact = _sort_candidates(results)
     all_errors = np.array([result.errors for result in results])
     errors = np.stack([all_errors[:, :, 0].max(0), all_errors[:, :, 1].sum(0), all_errors[:, :, 2].max(0)], axis=1)
     heavy_counts = _heavy_counts(similarities, starts, inverse, totals, request.temperatures is None)
@@ -196,7 +196,7 @@ def merge_results(
         np.array(request.ks),
         np.zeros(len(request.ks)),
         starts,
-        places,
+        rows,
         similarities,
         totals.thresholds,
         errors[:, 0].copy(),
@@ -206,7 +206,7 @@ def merge_results(
     known = similarities[positions]
     missing = np.flatnonzero(~is_exact[positions])
     if len(missing):
-        known[missing] = compute_similarities(places[positions[missing]], queries[missing])
+        known[missing] = compute_similarities(rows[positions[missing]], queries[missing])
     histograms = [result.histogram for result in results if result.histogram is not None]
     return ScanResult(
         documents=documents,
@@ -215,7 +215,7 @@ def merge_results(
         levels=totals.levels,
         sums=totals.sums,
         starts=starts,
-        places=places,
+        places=rows,
         similarities=similarities,
         known_starts=known_starts,
         known=known,
@@ -241,10 +241,10 @@ def _sort_candidates(results: Sequence[ScanResult]) -> tuple[I64, I64, F64, Bool
     """Return the candidates of all shards, each query's best first.
 
     Returns:
-        The start of each query int64[q + 1], the places, the similarities, and bool[m], True if exact.
+        The start of each query int64[q + 1], the rows, the similarities, and bool[m], True if exact.
     """
     starts = np.sum([result.starts for result in results], axis=0)
-    places, similarities = np.empty(starts[-1], dtype=np.int64), np.empty(starts[-1])
+    rows, similarities = np.empty(starts[-1], dtype=np.int64), np.empty(starts[-1])
     is_exact = np.empty(starts[-1], dtype=np.bool_)
     shard_similarities = [candidate_similarities(result) for result in results]
     for query in range(len(starts) - 1):
@@ -253,14 +253,14 @@ def _sort_candidates(results: Sequence[ScanResult]) -> tuple[I64, I64, F64, Bool
         unsorted = np.concatenate([values[run] for values, run in zip(shard_similarities, runs, strict=True)])
         order = np.argsort(-unsorted, kind="stable")
         similarities[span] = unsorted[order]
-        places[span] = np.concatenate([result.places[run] for result, run in zip(results, runs, strict=True)])[order]
+        rows[span] = np.concatenate([result.places[run] for result, run in zip(results, runs, strict=True)])[order]
         is_exact[span] = np.concatenate(
             [
                 np.arange(run.stop - run.start) < len(result.exact_similarities(query))
                 for result, run in zip(results, runs, strict=True)
             ]
         )[order]
-    return starts, places, similarities, is_exact
+    return starts, rows, similarities, is_exact
 
 
 def _leading_counts(starts: I64, is_exact: Bools) -> I64:

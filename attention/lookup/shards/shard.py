@@ -19,8 +19,8 @@ from attention.lookup.shards.scan_result import ScanRequest, ScanResult
 class Shard(Protocol):
     """The rows of a view that a mask lets through, wherever they lie.
 
-    A place counts all rows of the view from 0, masked rows included; on other machines it is the row number. A scan
-    lists rows by their places. The exact path reads every row of `rows`, in that order.
+    Methods take rows by their places. A place is the index of a row among all rows of the view, masked rows included.
+    In a remote shard it is the row number. The exact path reads every row of `rows`, in that order.
 
     Attributes:
         facts: statistics of all rows of the view, masked rows included.
@@ -43,11 +43,11 @@ class Shard(Protocol):
 
     @property
     def value_residuals(self) -> Residuals:
-        """What the value codes of all passing rows leave out, summed; needs a known value spread."""
+        """The sum of the residuals of all passing rows' value codes; needs a known value spread."""
 
     @property
     def rows(self) -> I64:
-        """int64[keys], the places of the passing rows; for remote rows only after `read_similarities`."""
+        """int64[keys], the passing rows; in a remote shard only after `read_similarities`."""
 
     @property
     def row_order(self) -> I64 | None:
@@ -68,8 +68,8 @@ class Shard(Protocol):
     def restore(self, question: Question, answer: Answer) -> Answer:
         """Convert the answer to `scan_question` back to similarities."""
 
-    def raw(self, query: F64, places: I64) -> Callable[[Index], F64] | None:
-        """Return a function that computes similarities at positions of `places`; None unless `in_logits`."""
+    def raw(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
+        """Return a function that computes similarities at positions of `rows`; None unless `in_logits`."""
 
     def slack(self, query: F64) -> Slack:
         """Return how far float64 rounding can move what `similarities_at` computes."""
@@ -80,33 +80,33 @@ class Shard(Protocol):
     def gather(self, request: ScanRequest) -> ScanResult:
         """Scan every passing row, and look up in float64 the candidates that weigh most."""
 
-    # Rows by their places.
+    # Some rows.
 
-    def residuals_at(self, places: I64) -> Residuals:
-        """Return what the value codes of these rows leave out, summed."""
+    def residuals_at(self, rows: I64) -> Residuals:
+        """Return the sum of the residuals of these rows' value codes."""
 
-    def similarities_at(self, vectors: F64, places: I64, queries: I64) -> F64:
-        """Return float64[m]: that of query `queries[i]` and row `places[i]`; copies of a key get equal ones."""
+    def similarities_at(self, vectors: F64, rows: I64, queries: I64) -> F64:
+        """Return float64[m]: that of query `queries[i]` and row `rows[i]`; copies of a key get equal ones."""
 
-    def add_values(self, places: I64, queries: I64, weights: F64, outputs: F64) -> None:
+    def add_values(self, rows: I64, queries: I64, weights: F64, outputs: F64) -> None:
         """Add weight·value of each row to the output float64[q, d_v] of its query."""
 
-    def numbers(self, places: Index) -> I64:
+    def numbers(self, rows: Index) -> I64:
         """Return the row numbers, in any order."""
 
-    def order(self, places: I64) -> I64:
+    def order(self, rows: I64) -> I64:
         """Return int64[m], the sort key of rows that tie."""
 
-    def owners(self, places: Index) -> I64:
+    def owners(self, rows: Index) -> I64:
         """Return the documents that the rows are keys of."""
 
     def key_counts(self, documents: I64) -> I64:
         """Return int64[m], how many passing rows each document has; 0 if it does not pass."""
 
     def rows_of(self, documents: I64) -> I64:
-        """Return the places of all passing rows of some documents, which ascend."""
+        """Return all passing rows of some documents, which ascend."""
 
-    def alike(self, places: Index) -> bool:
+    def alike(self, rows: Index) -> bool:
         """Return whether these rows, which ascend, hold copies of one key."""
 
     # Every row, for the exact path.
@@ -142,7 +142,7 @@ class SimilarityShard:
         """See `Shard`."""
         return answer
 
-    def raw(self, query: F64, places: I64) -> Callable[[Index], F64] | None:
+    def raw(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
         """See `Shard`."""
         return None
 

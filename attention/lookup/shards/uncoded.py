@@ -35,7 +35,7 @@ MIN_LOGIT = -700.0
 
 
 class UncodedShard(LocalShard):
-    """The rows of a view that a mask lets through, if they have no codes.
+    """The rows of a view that a mask lets through, which do not need codes.
 
     Scanned similarities are off only by rounding in float64. There is no histogram.
     """
@@ -74,14 +74,14 @@ class UncodedShard(LocalShard):
             thresholds = merge_thresholds([self.sample_similarities(request, sampling)], sampling.count)
         levels = thresholds.astype(np.float64)
         temperatures = np.maximum(request.temperatures, 1e-30)
-        starts = {id(tile.segment): tile.start for tile in self._rows.tiles}
+        first_rows = {id(tile.segment): tile.start for tile in self._rows.tiles}
         vectors, similarity = request.vectors, self.facts.similarity
         width = (self.facts.value_dimension or 0) if request.outputs else 0
 
         def scan_run(run: Sequence[Tile]) -> tuple[list[_TileScan], F64]:
             outputs = np.zeros((len(vectors), width))
             scans = [
-                _TileScan.of(similarity, tile, starts[id(tile.segment)], vectors, levels, temperatures, outputs)
+                _TileScan.of(similarity, tile, first_rows[id(tile.segment)], vectors, levels, temperatures, outputs)
                 for tile in run
             ]
             return scans, outputs
@@ -96,7 +96,7 @@ class UncodedShard(LocalShard):
         sizes = zip(vectors, largest.tolist(), strict=True)
         errors = np.array([SLACK_FACTOR * self.slack(vector).at(size) for vector, size in sizes])
         zeros = np.zeros(len(vectors))
-        begins, places, similarities = _sort_candidates(scans)
+        starts, rows, similarities = _sort_candidates(scans)
         return RawScan(
             Sums(
                 np.where(thresholds > NO_THRESHOLD, levels, -np.inf),
@@ -106,8 +106,8 @@ class UncodedShard(LocalShard):
                 np.zeros((len(vectors), len(VALUE_ERRORS))),
             ),
             np.stack([errors, zeros, errors], axis=1),
-            begins,
-            places,
+            starts,
+            rows,
             similarities,
             np.zeros(len(vectors), dtype=np.int64),  # scanned similarities are exact enough for weights
             None,
@@ -121,12 +121,12 @@ class _TileScan:
 
     Attributes:
         sums: float64[q, 3], see `ScanResult`.
-        places, similarities: for each query the rows at or above its threshold.
+        rows, similarities: for each query the rows at or above its threshold.
         largest: float64[q], the largest absolute similarity.
     """
 
     sums: F64
-    places: Sequence[I64]
+    rows: Sequence[I64]
     similarities: Sequence[F64]
     largest: F64
 
@@ -137,7 +137,7 @@ class _TileScan:
         """Scan one tile, and add Σe·v to the outputs float64[q, d_v], if d_v > 0.
 
         Args:
-            start: the place of the first row in the tile's segment.
+            start: the index of the first row in the tile's segment.
             levels, temperatures: float64[q].
         """
         single = Tile(tile.segment, tile.rows, 0, tile.stop - tile.start)
@@ -150,8 +150,8 @@ class _TileScan:
         listed = [np.flatnonzero(row) for row in is_listed]
         return cls(
             np.stack([terms.sum(axis=1), (terms * x).sum(axis=1), (terms * terms).sum(axis=1)], axis=1),
-            [start + tile.indices[rows] for rows in listed],
-            [row[rows] for row, rows in zip(similarities, listed, strict=True)],
+            [start + tile.indices[positions] for positions in listed],
+            [row[positions] for row, positions in zip(similarities, listed, strict=True)],
             np.abs(similarities).max(axis=1),
         )
 
@@ -162,10 +162,12 @@ def _sum_in_pairs(terms: Sequence[F64]) -> F64:
 
 
 def _sort_candidates(scans: Sequence[_TileScan]) -> tuple[I64, I64, F64]:
-    """Return the start of each query int64[q + 1], and all tiles' candidates, best first: places and similarities."""
-    similarities = [np.concatenate(rows) for rows in zip(*(scan.similarities for scan in scans), strict=True)]
-    places = [np.concatenate(rows) for rows in zip(*(scan.places for scan in scans), strict=True)]
-    orders = [np.argsort(-row, kind="stable") for row in similarities]
-    starts = np.append(0, np.cumsum([len(row) for row in similarities]))
-    sorted_places = np.concatenate([row[order] for row, order in zip(places, orders, strict=True)])
-    return starts, sorted_places, np.concatenate([row[order] for row, order in zip(similarities, orders, strict=True)])
+    """Return the start of each query int64[q + 1], and all tiles' candidates, best first: rows and similarities."""
+    rows, similarities = [], []
+    for query in range(len(scans[0].rows)):
+        unsorted = np.concatenate([scan.similarities[query] for scan in scans])
+        order = np.argsort(-unsorted, kind="stable")
+        similarities.append(unsorted[order])
+        rows.append(np.concatenate([scan.rows[query] for scan in scans])[order])
+    starts = np.append(0, np.cumsum([len(values) for values in similarities]))
+    return starts, np.concatenate(rows), np.concatenate(similarities)

@@ -135,14 +135,14 @@ class _Rows:
         return outputs
 
     def _similarities(self, arrays: Mapping[str, Array]) -> OwnMessage:
-        places = self._places(arrays["numbers"])
-        return {}, {"similarities": self._shard.similarities_at(arrays["vectors"], places, arrays["queries"])}
+        rows = self._places(arrays["numbers"])
+        return {}, {"similarities": self._shard.similarities_at(arrays["vectors"], rows, arrays["queries"])}
 
     def _values(self, arrays: Mapping[str, Array]) -> OwnMessage:
         order = np.argsort(arrays["queries"], kind="stable")
         outputs = np.zeros((self._fields["queries"], self._view.value_dimension or 0))
-        places, queries, weights = self._places(arrays["numbers"]), arrays["queries"], arrays["weights"]
-        self._shard.add_values(places[order], queries[order], weights[order], outputs)
+        rows, queries, weights = self._places(arrays["numbers"]), arrays["queries"], arrays["weights"]
+        self._shard.add_values(rows[order], queries[order], weights[order], outputs)
         return {}, {"outputs": outputs}
 
     def _owners(self, arrays: Mapping[str, Array]) -> OwnMessage:
@@ -170,9 +170,9 @@ class _Rows:
         vectors = arrays["vectors"]
         passing = PassingRows(self._view, self._mask, TILE_ROWS)
         numbers = passing.places.numbers(np.arange(passing.n))
-        places, similarities = self._places(numbers), np.empty((len(vectors), passing.n))
+        rows, similarities = self._places(numbers), np.empty((len(vectors), passing.n))
         for query, row in enumerate(similarities):
-            row[:] = self._shard.similarities_at(vectors, places, np.full(len(places), query))
+            row[:] = self._shard.similarities_at(vectors, rows, np.full(len(rows), query))
         return {}, {"numbers": numbers, "owners": passing.owners(), "similarities": similarities}
 
     def _sums(self, arrays: Mapping[str, Array]) -> OwnMessage:
@@ -189,15 +189,15 @@ class _Rows:
         Raises:
             KeyError: a row is not in the view.
         """
-        places, start = np.full(len(numbers), -1, dtype=np.int64), 0
+        rows, start = np.full(len(numbers), -1, dtype=np.int64), 0
         for segment in self._view.segments:
             indices = np.minimum(np.searchsorted(segment.numbers, numbers), segment.count - 1)
             is_here = segment.numbers[indices] == numbers
-            places[is_here] = start + indices[is_here]
+            rows[is_here] = start + indices[is_here]
             start += segment.count
-        if (places < 0).any():
-            raise KeyError(f"row {int(numbers[places < 0][0])} is not among those asked about")
-        return places
+        if (rows < 0).any():
+            raise KeyError(f"row {int(numbers[rows < 0][0])} is not among those asked about")
+        return rows
 
 
 def _statistics(view: View, all_rows: Mapping[str, Any] | None) -> BlockStatistics:

@@ -159,27 +159,27 @@ class RemoteShard(SimilarityShard):
         """See `Shard`."""
         return self._view.value_residuals if self._mask is None else self._mask.value_residuals
 
-    def residuals_at(self, places: I64) -> Residuals:
+    def residuals_at(self, rows: I64) -> Residuals:
         """See `Shard`."""
-        return residuals_of(self._view, None, places)
+        return residuals_of(self._view, None, rows)
 
-    def similarities_at(self, vectors: F64, places: I64, queries: I64) -> F64:
+    def similarities_at(self, vectors: F64, rows: I64, queries: I64) -> F64:
         """See `Shard`."""
         used, query_indices = np.unique(queries, return_inverse=True)
-        similarities = np.empty(len(places))
+        similarities = np.empty(len(rows))
 
         def arrays_for(positions: Index) -> dict[str, Array]:
             return {"vectors": vectors[used], "queries": query_indices[positions]}
 
-        for positions, arrays in self._ask_about("similarities", places, arrays_for):
+        for positions, arrays in self._ask_about("similarities", rows, arrays_for):
             similarities[positions] = arrays["similarities"]
         return similarities
 
-    def add_values(self, places: I64, queries: I64, weights: F64, outputs: F64) -> None:
+    def add_values(self, rows: I64, queries: I64, weights: F64, outputs: F64) -> None:
         """See `Shard`; uses the sums of the hosts if they agree, and asks for the values of all other rows."""
         remaining = weights.copy()
         for host_blend in self._host_blends:
-            _add_host_blend(host_blend, places, queries, remaining, outputs)
+            _add_host_blend(host_blend, rows, queries, remaining, outputs)
         rest = np.flatnonzero(remaining)
         if not len(rest):
             return
@@ -188,25 +188,25 @@ class RemoteShard(SimilarityShard):
         def arrays_for(positions: Index) -> dict[str, Array]:
             return {"weights": remaining[rest[positions]], "queries": query_indices[positions]}
 
-        for _, arrays in self._ask_about("values", places[rest], arrays_for, queries=len(used)):
+        for _, arrays in self._ask_about("values", rows[rest], arrays_for, queries=len(used)):
             outputs[used] += arrays["outputs"]
 
-    def numbers(self, places: Index) -> I64:
+    def numbers(self, rows: Index) -> I64:
         """See `Shard`: a place is a number."""
-        return np.asarray(places, dtype=np.int64)
+        return np.asarray(rows, dtype=np.int64)
 
-    def order(self, places: I64) -> I64:
+    def order(self, rows: I64) -> I64:
         """See `Shard`."""
-        return places
+        return rows
 
-    def owners(self, places: Index) -> I64:
+    def owners(self, rows: Index) -> I64:
         """See `Shard`."""
         if not self.facts.several:
-            return self.numbers(places)
-        if places is self._numbers:
+            return self.numbers(rows)
+        if rows is self._numbers:
             return self._owners
-        owners = np.empty(len(places), dtype=np.int64)
-        for positions, arrays in self._ask_about("owners", self.numbers(places), _no_arrays):
+        owners = np.empty(len(rows), dtype=np.int64)
+        for positions, arrays in self._ask_about("owners", self.numbers(rows), _no_arrays):
             owners[positions] = arrays["owners"]
         return owners
 
@@ -222,9 +222,9 @@ class RemoteShard(SimilarityShard):
         numbers = [arrays["numbers"] for _, arrays in self._ask_about("rows of", documents, _no_arrays)]
         return np.sort(np.concatenate(numbers))
 
-    def alike(self, places: Index) -> bool:
+    def alike(self, rows: Index) -> bool:
         """See `Shard`; the hosts' digests are compared."""
-        numbers = self.numbers(places)
+        numbers = self.numbers(rows)
         fields = {"call": "digest", "condition": None}
         replies = self._hosts.ask_about(numbers, lambda positions: (fields, {"numbers": numbers[positions]}))
         digests = {reply["digest"] for _, (reply, _) in replies}
@@ -264,15 +264,15 @@ def relative_weights(result: ScanResult, temperatures: F64) -> tuple[F64, F64]:
 
 def _host_blend(result: ScanResult, sums: F64, temperatures: F64) -> HostBlend:
     weights, logits = relative_weights(result, temperatures)
-    places = result.places.copy()
+    rows = result.places.copy()
     for first, last in pairwise(result.starts.tolist()):
-        order = np.argsort(places[first:last])
-        for array in (places, weights, logits):
+        order = np.argsort(rows[first:last])
+        for array in (rows, weights, logits):
             array[first:last] = array[first:last][order]
-    return HostBlend(result.starts, places, weights, logits, sums)
+    return HostBlend(result.starts, rows, weights, logits, sums)
 
 
-def _add_host_blend(host_blend: HostBlend, places: I64, queries: I64, remaining: F64, outputs: F64) -> None:
+def _add_host_blend(host_blend: HostBlend, rows: I64, queries: I64, remaining: F64, outputs: F64) -> None:
     """Add the sums of a host, scaled to the weight of its best row, and subtract them from the remaining weights.
 
     Both sides compute exp((s − best)/T), each relative to its own best. So they agree to a few units in the last place
@@ -282,11 +282,11 @@ def _add_host_blend(host_blend: HostBlend, places: I64, queries: I64, remaining:
     for query in np.unique(queries).tolist():
         first, last = host_blend.starts[query : query + 2].tolist()
         of_query = np.flatnonzero(queries == query)
-        indices = np.searchsorted(host_blend.places[first:last], places[of_query])
+        indices = np.searchsorted(host_blend.places[first:last], rows[of_query])
         is_listed = indices < last - first
-        is_listed[is_listed] = host_blend.places[first:last][indices[is_listed]] == places[of_query[is_listed]]
+        is_listed[is_listed] = host_blend.places[first:last][indices[is_listed]] == rows[of_query[is_listed]]
         positions, indices = of_query[is_listed], first + indices[is_listed]
-        if not len(positions) or len(positions) < last - first:  # the host listed no row, or rows outside of `places`
+        if not len(positions) or len(positions) < last - first:  # the host listed no row, or rows outside of `rows`
             continue
         best = int(host_blend.weights[indices].argmax())
         scale = float(remaining[positions[best]])
