@@ -102,7 +102,7 @@ def test_arrays_that_are_no_numbers(query, words):
 
 def test_none_is_no_array():
     for missing in range(3):
-        arrays = [None if place == missing else array for place, array in enumerate((QUERY, KEY, VALUE))]
+        arrays = [None if position == missing else array for position, array in enumerate((QUERY, KEY, VALUE))]
         with pytest.raises(ParameterError, match="query, key and value must be arrays, got None"):
             attend(*arrays)
 

@@ -85,9 +85,9 @@ def test_a_package_beside_this_one_gives_what_fits(directory, monkeypatch, caplo
         assert "no machine code for this processor" in caplog.text
         cache.folder().rename(package / cache.key())
         cache.package_directory.cache_clear()
-        found = kernel(monkeypatch)
-        assert found(3, 0.5) == 1.5
-        assert sum(found.stats.cache_hits.values()) == 1
+        result = kernel(monkeypatch)
+        assert result(3, 0.5) == 1.5
+        assert sum(result.stats.cache_hits.values()) == 1
         assert not cache.folder().exists()
     finally:
         cache.package_directory.cache_clear()

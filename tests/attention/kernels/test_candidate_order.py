@@ -52,7 +52,7 @@ def test_each_run_descends_and_what_is_level_stays_as_it_stands(twin, seed, work
     places, counts = random.permutation(similarities.size).reshape(shape), random.integers(0, 41, shape[:2])
     expected = []
     for query in range(queries):
-        own = [(w, at) for w in range(workers) for at in range(counts[w, query])]
+        own = [(w, position) for w in range(workers) for position in range(counts[w, query])]
         own.sort(key=lambda one, query=query: -similarities[one[0], query, one[1]])
         expected.append([(places[w, query, at], similarities[w, query, at]) for w, at in own])
     assert put_in_order(twin, places, similarities, counts) == expected
@@ -76,7 +76,7 @@ def test_first_ones_stand_one_run_after_another(twin, seed, counts):
     starts, firsts = np.append(0, np.cumsum(counts)), random.integers(0, np.array(counts) + 1)
     edges, places, runs = twin.first_rows(starts, firsts)
     assert edges.tolist() == [0, *np.cumsum(firsts)]
-    pairs = [(start + at, run) for run, start in enumerate(starts[:-1]) for at in range(firsts[run])]
+    pairs = [(start + position, run) for run, start in enumerate(starts[:-1]) for position in range(firsts[run])]
     assert list(zip(places.tolist(), runs.tolist(), strict=True)) == pairs
 
 

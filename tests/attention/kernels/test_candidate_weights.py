@@ -29,13 +29,13 @@ def weighed(twin, values, starts, counts, temperature, thresholds, sums, nulls, 
 def cases(seed, known, behind, parts):
     """Runs of similarities, each descending, sums below thresholds beside them, and null keys for every other case."""
     random = np.random.default_rng(seed)
-    lengths = [count + behind * (at % 2) for at, count in enumerate(known)]
+    lengths = [count + behind * (position % 2) for position, count in enumerate(known)]
     values, starts = random.standard_normal(sum(lengths)), np.append(0, np.cumsum(lengths))
     for first, last in pairwise(starts.tolist()):
         values[first:last] = -np.sort(-values[first:last])
     sums = np.stack([random.random((len(known), parts)) * 9, *np.zeros((2, len(known), parts))], axis=2)
     sums[..., 1], sums[..., 2] = -0.3 * sums[..., 0], 0.7 * sums[..., 0]
-    nulls = np.array([(-np.inf, 0.0) if at % 2 else (0.5, 2.0) for at in range(len(known))])
+    nulls = np.array([(-np.inf, 0.0) if position % 2 else (0.5, 2.0) for position in range(len(known))])
     return values, starts, np.array(known), random.standard_normal((len(known), parts)) - 3, sums, nulls
 
 

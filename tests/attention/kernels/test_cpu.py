@@ -68,10 +68,10 @@ def test_a_line_that_is_fetched_is_as_it_was():
     @numba.njit
     def total(values):
         found = 0.0
-        for at in range(len(values)):
+        for position in range(len(values)):
             # Behind the end there is nothing, and bringing it is no error.
-            fetch(values.ctypes.data + np.uintp(8 * (at + 50)))
-            found += values[at]
+            fetch(values.ctypes.data + np.uintp(8 * (position + 50)))
+            found += values[position]
         return found
 
     assert total(np.arange(100.0)) == 4950

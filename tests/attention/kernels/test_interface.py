@@ -48,9 +48,11 @@ def test_each_has_a_name_and_every_kernel_with_the_interface_s_arguments(twin):
     assert len(FUNCTIONS) == 19
     assert (type(twin.NAME), type(twin.AMX)) == (str, bool)
     for name in FUNCTIONS:
-        wanted = [each for each in inspect.signature(getattr(Kernels, name)).parameters if each != "self"]
+        expected = [
+            parameter for parameter in inspect.signature(getattr(Kernels, name)).parameters if parameter != "self"
+        ]
         function = getattr(twin, name)
-        assert list(inspect.signature(getattr(function, "py_func", function)).parameters) == wanted
+        assert list(inspect.signature(getattr(function, "py_func", function)).parameters) == expected
 
 
 def coded(random, rows, width, queries, fine, addends=False):
@@ -73,8 +75,8 @@ def drained(thresholds, rows, step):
     listed = [[] for _ in range(q)]
     while done < rows:
         done = step(done, lists)
-        for own, places, found, count in zip(listed, lists.places, lists.similarities, lists.counts, strict=True):
-            own += zip(places[:count].tolist(), found[:count].tolist(), strict=True)
+        for own, places, similarity, count in zip(listed, lists.places, lists.similarities, lists.counts, strict=True):
+            own += zip(places[:count].tolist(), similarity[:count].tolist(), strict=True)
         lists.counts[:] = 0
     return listed
 
@@ -170,12 +172,12 @@ def test_they_blend_alike(rows, width, queries, most, above):
     top = (weights[:, :rows] * scales).max(axis=1)
     steps = np.maximum(top * (0.3 if above and most == 127 else 1.0) / most, 1e-30).astype(f32)
     values = codes * scales[:, None]
-    found, expected = np.ones((queries, width)), np.ones((queries, width))
-    value_passes.blend(room, weights, scales, steps, most, values, found, in_machine_code.AMX)
+    actual, expected = np.ones((queries, width)), np.ones((queries, width))
+    value_passes.blend(room, weights, scales, steps, most, values, actual, in_machine_code.AMX)
     in_numpy.blend(room, weights, scales, steps, most, values, expected, in_numpy.AMX)
     # A level half-way between two may go either way.
     room_for_ties = 2 * steps[:, None].astype(float) * 127 + 1e-9
-    assert (np.abs(found - expected) <= room_for_ties).all()
+    assert (np.abs(actual - expected) <= room_for_ties).all()
     (sums, largest), (sums_too, largest_too) = (twin.weight_of(weights, rows) for twin in (value_passes, in_numpy))
     np.testing.assert_allclose(sums, sums_too, rtol=1e-6)
     np.testing.assert_array_equal(largest, largest_too)

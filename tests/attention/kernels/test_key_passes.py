@@ -83,9 +83,9 @@ def test_what_reaches_the_threshold_is_listed_and_the_rest_summed(
     for query in range(queries):
         own = similarities[query]
         hits = np.flatnonzero((own >= lists.thresholds[query]) & keys.allowed)
-        found = slice(0, lists.counts[query])
-        np.testing.assert_array_equal(lists.places[query, found], BASE + hits)
-        np.testing.assert_array_equal(lists.similarities[query, found], own[hits])
+        result = slice(0, lists.counts[query])
+        np.testing.assert_array_equal(lists.places[query, result], BASE + hits)
+        np.testing.assert_array_equal(lists.similarities[query, result], own[hits])
         x = np.clip((own - float(lists.thresholds[query])) / temperature, -87, 0)
         terms = np.where((own < lists.thresholds[query]) & keys.allowed, np.exp(x), 0)
         expected = 1 + np.array([terms.sum(), (terms * x).sum(), (terms * terms).sum()])

@@ -58,8 +58,8 @@ def test_after_preparing_nothing_is_left_to_compile(tmp_path):
         few, many = view.mask(np.arange(3000)), view.mask(np.arange(69_000))
         for mask in (None, few, many):
             for count in (1, 5, 17):
-                asked = [Question(random.standard_normal(400), 0.3, mask=mask) for _ in range(count)]
-                answers(view, asked)
+                questions = [Question(random.standard_normal(400), 0.3, mask=mask) for _ in range(count)]
+                answers(view, questions)
             answers(view, [Question(keys[0], 0.3, mask=mask, output=False, top_p=0.5)])
             answers(view, [Question(keys[0], Auto(9), mask=mask)])
             answers(view, [Question(keys[0], 0.3, mask=mask, normaliser="sparsemax")])

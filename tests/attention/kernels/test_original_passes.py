@@ -48,9 +48,9 @@ def test_all_sums_are_weights_times_rows_added_to_what_is_there(width, count):
 def test_a_row_is_multiplied_with_the_query_that_asks_for_it(width, count):
     random, vectors, queries = data_of(width)
     rows, asked = random.integers(0, N, count), random.integers(0, 3, count)
-    found = original_passes.row_products(vectors, rows, queries, asked)
+    products = original_passes.row_products(vectors, rows, queries, asked)
     np.testing.assert_allclose(
-        found, (vectors[rows].astype(np.float64) * queries[asked]).sum(axis=1), rtol=1e-12, atol=1e-13
+        products, (vectors[rows].astype(np.float64) * queries[asked]).sum(axis=1), rtol=1e-12, atol=1e-13
     )
 
 
@@ -60,8 +60,8 @@ def test_copies_of_a_row_have_the_same_product_to_the_bit(width):
     vectors[::7] = vectors[0]
     rows = np.concatenate([np.arange(0, N, 7), random.integers(0, N, 30)])
     order = random.permutation(len(rows))
-    found = original_passes.row_products(vectors, rows[order], queries, np.ones(len(rows), dtype=np.int64))
-    assert len(set(found[np.isin(rows[order], np.arange(0, N, 7))])) == 1
+    products = original_passes.row_products(vectors, rows[order], queries, np.ones(len(rows), dtype=np.int64))
+    assert len(set(products[np.isin(rows[order], np.arange(0, N, 7))])) == 1
 
 
 @pytest.mark.parametrize("width", [1, 3, 17])
@@ -106,6 +106,6 @@ def test_what_codes_leave_out_adds_up_as_it_was_coded(twin, width, count, scale)
     vectors[5] = 0
     vectors[7, :2] = (254 * scale, scale)[:width]  # half a step: at the edge between two codes
     rows = random.integers(0, N, count)
-    found = twin.residual_sum(vectors, rows)
+    result = twin.residual_sum(vectors, rows)
     expected = quantise(vectors)[2][rows].sum(axis=0)
-    np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-13 * scale)
+    np.testing.assert_allclose(result, expected, rtol=1e-11, atol=1e-13 * scale)

@@ -28,9 +28,9 @@ def compiled(kind, operations):
             left, right, made = arrays(context, builder, signature, arguments, 0, 1, 2)
             a, b = Lanes.load(builder, kind, left.data), Lanes.load(builder, kind, right.data)
             for row, operation in enumerate(operations):
-                found = operation(a, b)
-                found = found if isinstance(found, Lanes) else Lanes.everywhere(builder, found)
-                found.store(builder.gep(made.data, [ir.IntType(64)(LANES * row)]))
+                result = operation(a, b)
+                result = result if isinstance(result, Lanes) else Lanes.everywhere(builder, result)
+                result.store(builder.gep(made.data, [ir.IntType(64)(LANES * row)]))
             return context.get_dummy_value()
 
         return types.void(left, right, made), build
@@ -86,8 +86,8 @@ on_floats = compiled(REALS, [operation for operation, _ in FLOATS.values()])
 @given(a=SOME_FLOATS, b=SOME_FLOATS, ties=st.integers(0, LANES))
 def test_floats(a, b, ties):
     b[:ties] = a[:ties]
-    for found, (name, (_, expected)) in zip(on_floats(a, b, np.float32), FLOATS.items(), strict=True):
-        np.testing.assert_array_equal(found, expected(a, b).astype(np.float32), err_msg=name)
+    for actual, (name, (_, expected)) in zip(on_floats(a, b, np.float32), FLOATS.items(), strict=True):
+        np.testing.assert_array_equal(actual, expected(a, b).astype(np.float32), err_msg=name)
 
 
 INTEGERS = {
@@ -108,8 +108,8 @@ on_integers = compiled(WORDS, [operation for operation, _ in INTEGERS.values()])
 @settings(deadline=None)
 @given(a=SOME_INTEGERS, b=SOME_INTEGERS)
 def test_integers(a, b):
-    for found, (name, (_, expected)) in zip(on_integers(a, b, np.int32), INTEGERS.items(), strict=True):
-        np.testing.assert_array_equal(found, expected(a, b), err_msg=name)
+    for actual, (name, (_, expected)) in zip(on_integers(a, b, np.int32), INTEGERS.items(), strict=True):
+        np.testing.assert_array_equal(actual, expected(a, b), err_msg=name)
 
 
 to_bytes = compiled(WORDS, [lambda a, b: a.whole(BYTES)])

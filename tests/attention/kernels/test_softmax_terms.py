@@ -37,9 +37,9 @@ def test_rows_without_leave_and_rows_that_are_not_there_are_far_below(rows, firs
 
 @numba.njit
 def similarities_of(product, planes, query, scaling, offset, step):
-    found = np.empty(PANEL, np.float32)
-    softmax_terms.to_similarities(product, planes, query, scaling, offset, step, found)
-    return found
+    output = np.empty(PANEL, np.float32)
+    softmax_terms.to_similarities(product, planes, query, scaling, offset, step, output)
+    return output
 
 
 @pytest.mark.parametrize("planes", [1, 2])
@@ -51,8 +51,8 @@ def test_similarities_are_products_times_scales(planes):
         mine = product[planes * query : planes * (query + 1)].astype(np.int64)
         whole = mine[0] if planes == 1 else 256 * mine[0] + mine[1]
         expected = (whole - 1234) * (scaling[0].astype(float) * 0.01) + scaling[1]
-        found = similarities_of(product, planes, query, scaling, np.int32(1234), f32(0.01))
-        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
+        result = similarities_of(product, planes, query, scaling, np.int32(1234), f32(0.01))
+        np.testing.assert_allclose(result, expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
 
 
 @numba.njit
@@ -70,30 +70,30 @@ def terms_of(found, threshold, inverse, first):
 )
 def test_terms_are_exponentials_of_what_is_below_the_threshold(seed, threshold, inverse, first):
     random = np.random.default_rng(seed)
-    found = random.standard_normal(PANEL, dtype=f32)
-    found[random.random(PANEL) < 0.2] = softmax_terms.FAR_BELOW
-    found[0] = min(f32(threshold), f32(2.0)) if threshold > softmax_terms.NOT_ALLOWED else found[0]
-    (mass, gap, square, listed), terms = terms_of(found, f32(threshold), f32(inverse), first)
+    result = random.standard_normal(PANEL, dtype=f32)
+    result[random.random(PANEL) < 0.2] = softmax_terms.FAR_BELOW
+    result[0] = min(f32(threshold), f32(2.0)) if threshold > softmax_terms.NOT_ALLOWED else result[0]
+    (mass, gap, square, listed), terms = terms_of(result, f32(threshold), f32(inverse), first)
     with np.errstate(over="ignore", invalid="ignore"):
-        x = np.clip((found.astype(float) - f32(threshold)) * f32(inverse), -87, 0)
-    e = np.where((found < f32(threshold)) & (found > softmax_terms.NOT_ALLOWED), np.exp(x), 0)
+        x = np.clip((result.astype(float) - f32(threshold)) * f32(inverse), -87, 0)
+    e = np.where((result < f32(threshold)) & (result > softmax_terms.NOT_ALLOWED), np.exp(x), 0)
     np.testing.assert_allclose(terms[first : first + PANEL], e, rtol=2e-5, atol=0)
     np.testing.assert_allclose([mass, gap, square], [e.sum(), (e * x).sum(), (e * e).sum()], rtol=2e-5, atol=1e-37)
-    assert listed == (found >= f32(threshold)).any()
+    assert listed == (result >= f32(threshold)).any()
     assert (np.delete(terms, np.arange(first, first + PANEL)) == -1).all()
 
 
 def test_no_term_is_smaller_than_float32_holds():
-    found = np.full(PANEL, -1.0, dtype=f32)
-    (mass, gap, square, listed), terms = terms_of(found, f32(0), f32(1e30), 0)
+    result = np.full(PANEL, -1.0, dtype=f32)
+    (mass, gap, square, listed), terms = terms_of(result, f32(0), f32(1e30), 0)
     assert terms[:PANEL] == pytest.approx(np.exp(-87), rel=1e-5)
     assert (mass, gap) == (pytest.approx(64 * np.exp(-87), rel=1e-5), pytest.approx(-87 * 64 * np.exp(-87), rel=1e-5))
     assert (square, listed) == (0, False)
 
 
 def test_where_no_row_may_be_attended_to_there_is_no_term():
-    found = np.full(PANEL, softmax_terms.FAR_BELOW)
+    result = np.full(PANEL, softmax_terms.FAR_BELOW)
     for threshold in (softmax_terms.FAR_BELOW, f32(0.5)):
-        (mass, gap, square, _), terms = terms_of(found, threshold, f32(1), 0)
+        (mass, gap, square, _), terms = terms_of(result, threshold, f32(1), 0)
         assert (mass, gap, square) == (0, 0, 0)
         assert not terms[:PANEL].any()

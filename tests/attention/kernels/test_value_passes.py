@@ -41,9 +41,9 @@ def test_a_blend_of_weights_that_are_whole_levels_is_exact(rows, width, queries,
     nowhere = np.full((rows, width), np.nan, dtype=f32)  # no row is above, so none is added by itself
     expected = before + steps[:, None].astype(np.float64) * (levels @ codes.astype(np.int64))
     for unit in {False, dot_amx.amx_usable()}:
-        found = before.copy()
-        value_passes.blend(turned(codes), weights, scales, steps, most, nowhere, found, unit)
-        np.testing.assert_array_equal(found, expected)
+        result = before.copy()
+        value_passes.blend(turned(codes), weights, scales, steps, most, nowhere, result, unit)
+        np.testing.assert_array_equal(result, expected)
 
 
 @pytest.mark.parametrize("most", MOST)
@@ -57,10 +57,10 @@ def test_a_chunk_without_weights_is_left_out(most):
     nowhere, steps = np.full((rows, width), np.nan, dtype=f32), np.full(2, 0.5, f32)
     for chunks in ((0, 1, 2), (1,), (2,)):
         some = np.where(np.isin(np.arange(rows) // CHUNK, chunks), levels, 0)
-        found = np.zeros((2, width))
+        output = np.zeros((2, width))
         weights = np.ascontiguousarray(some * f32(0.5), dtype=f32)
-        value_passes.blend(turned(codes), weights, np.ones(rows, f32), steps, most, nowhere, found, False)
-        np.testing.assert_array_equal(found, 0.5 * (some @ codes.astype(np.int64)))
+        value_passes.blend(turned(codes), weights, np.ones(rows, f32), steps, most, nowhere, output, False)
+        np.testing.assert_array_equal(output, 0.5 * (some @ codes.astype(np.int64)))
 
 
 @in_bytes
@@ -72,12 +72,12 @@ def test_a_row_above_the_levels_of_one_byte_is_added_by_itself(rows, width):
     levels = random.integers(0, LEVELS + 1, (2, rows))
     levels[0, rows // 3], levels[1, -1] = 128, 5000
     values = random.integers(-9, 10, (rows, width)).astype(f32)  # not what the codes say, so that it shows
-    found = np.zeros((2, width))
+    output = np.zeros((2, width))
     weights = np.ascontiguousarray(levels * f32(0.25), dtype=f32)
-    value_passes.blend(turned(codes), weights, np.ones(rows, f32), np.full(2, 0.25, f32), LEVELS, values, found, False)
+    value_passes.blend(turned(codes), weights, np.ones(rows, f32), np.full(2, 0.25, f32), LEVELS, values, output, False)
     coded = np.where(levels > LEVELS, 0, levels) @ codes.astype(np.int64)
     by_itself = np.where(levels > LEVELS, levels, 0) @ values.astype(np.int64)
-    np.testing.assert_array_equal(found, 0.25 * (coded + by_itself))
+    np.testing.assert_array_equal(output, 0.25 * (coded + by_itself))
 
 
 @in_bytes
@@ -89,10 +89,10 @@ def test_a_weight_at_the_edge_of_one_byte_is_counted_once():
     for step in random.random(200, dtype=f32) * 1e-3:
         weights = ((127.5 + 1e-5 * random.standard_normal(PANEL)) * step / scales).astype(f32)[None]
         values = codes * scales[:, None]
-        found = np.zeros((1, 8))
-        value_passes.blend(room, weights, scales, np.array([step]), 127, values, found, dot_amx.amx_usable())
+        output = np.zeros((1, 8))
+        value_passes.blend(room, weights, scales, np.array([step]), 127, values, output, dot_amx.amx_usable())
         # Rounding is at most half a level each; a row that is left out or counted twice is 127.
-        assert (np.abs(found - weights.astype(float) @ values) <= 0.51 * step * np.abs(codes).sum(axis=0)).all()
+        assert (np.abs(output - weights.astype(float) @ values) <= 0.51 * step * np.abs(codes).sum(axis=0)).all()
 
 
 @pytest.mark.parametrize("most", MOST)
@@ -101,9 +101,9 @@ def test_a_chunk_of_the_largest_weights_and_codes_is_exact(most, width):
     codes = np.full((CHUNK, width), 127, dtype=np.int8)
     codes[:, ::2] = -127
     weights, nowhere = np.full((3, CHUNK), f32(most)), np.full((CHUNK, width), np.nan, dtype=f32)
-    found = np.zeros((3, width))
-    value_passes.blend(turned(codes), weights, np.ones(CHUNK, f32), np.ones(3, f32), most, nowhere, found, False)
-    np.testing.assert_array_equal(found, np.full((3, 1), CHUNK * most) * codes[0].astype(np.int64))
+    output = np.zeros((3, width))
+    value_passes.blend(turned(codes), weights, np.ones(CHUNK, f32), np.ones(3, f32), most, nowhere, output, False)
+    np.testing.assert_array_equal(output, np.full((3, 1), CHUNK * most) * codes[0].astype(np.int64))
 
 
 @pytest.mark.parametrize("rows", [1, 63, 64, 65, 128, 1000])

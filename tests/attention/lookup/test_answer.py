@@ -70,13 +70,13 @@ def made(top_k, *, top_p=None, temperature=0.5, null=None, elsewhere=0.0):
 
 def test_an_answer_is_about_the_best_of_the_known_rows_in_one_order():
     for top_k, places in ((0, []), (1, [1, 3]), (2, [1, 3]), (3, [1, 3, 4]), (99, [1, 3, 4, 0, 2])):
-        found = made(top_k)
-        np.testing.assert_array_equal(found.numbers, numbers(places))
-        np.testing.assert_array_equal(found.similarities, SIMILARITIES[places])
-        np.testing.assert_array_equal(found.weights, WEIGHTS[places])
-        np.testing.assert_array_equal(found.logits, SIMILARITIES[places] / 0.5)
-        assert (found.matches, found.complete) == (min(top_k, 5), True)
-        assert (found.best_similarity, found.documents, found.output) == (0.75, 9, None)
+        result = made(top_k)
+        np.testing.assert_array_equal(result.numbers, numbers(places))
+        np.testing.assert_array_equal(result.similarities, SIMILARITIES[places])
+        np.testing.assert_array_equal(result.weights, WEIGHTS[places])
+        np.testing.assert_array_equal(result.logits, SIMILARITIES[places] / 0.5)
+        assert (result.matches, result.complete) == (min(top_k, 5), True)
+        assert (result.best_similarity, result.documents, result.output) == (0.75, 9, None)
 
 
 def test_weight_that_is_elsewhere_counts_for_the_share_that_is_asked_for():
@@ -92,20 +92,20 @@ def test_at_temperature_0_only_what_wins_has_a_logit(null):
 
 
 def test_an_answer_tells_its_evidence_s_numbers_as_its_own():
-    found = made(2)
-    assert (found.temperature, found.null_weight, found.log_partition) == (0.5, 0.0, 0.0)
-    assert (found.entropy, found.effective_documents) == (1.0, 5.0)
+    result = made(2)
+    assert (result.temperature, result.null_weight, result.log_partition) == (0.5, 0.0, 0.0)
+    assert (result.entropy, result.effective_documents) == (1.0, 5.0)
 
 
 def test_a_sweep_has_one_head_and_the_weights_of_each_temperature():
     question, evidence = Question(np.ones(2), 1.0, top_k=1), made(1).evidence
     certificates = [Certificate("exact", bound, None) for bound in (0.1, 0.2)]
     both = zip((WEIGHTS, 2 * WEIGHTS), (evidence, evidence), certificates, strict=True)
-    found = build_sweep(question, numbers, SIMILARITIES, both, documents=9)
-    np.testing.assert_array_equal(found.numbers, numbers([1, 3]))
-    np.testing.assert_array_equal(found.weights, [[0.3, 0.3], [0.6, 0.6]])
-    assert (found.matches, found.best_similarity, found.documents) == (1, 0.75, 9)
-    assert found.certificates == tuple(certificates)
+    result = build_sweep(question, numbers, SIMILARITIES, both, documents=9)
+    np.testing.assert_array_equal(result.numbers, numbers([1, 3]))
+    np.testing.assert_array_equal(result.weights, [[0.3, 0.3], [0.6, 0.6]])
+    assert (result.matches, result.best_similarity, result.documents) == (1, 0.75, 9)
+    assert result.certificates == tuple(certificates)
     nothing = build_sweep(question, numbers, np.empty(0), [(np.empty(0), evidence, certificates[0])] * 3, documents=0)
     assert nothing.weights.shape == (3, 0)
     assert nothing.best_similarity is None

@@ -45,10 +45,10 @@ def asked(view, missing, query, temperature, **options):
 def test_with_nothing_missing_an_answer_is_as_it_was(keys):
     view = filled(keys)
     question = Question(keys[0].astype(float), 0.05)
-    (found,) = answers(view, [question])
+    (answer,) = answers(view, [question])
     for missing in (None, KeySummary.empty("cosine", WIDTH)):
-        same, coverage = cover_missing_rows(found, question, view.facts, missing)
-        assert same is found
+        same, coverage = cover_missing_rows(answer, question, view.facts, missing)
+        assert same is answer
         assert (coverage.documents, coverage.of, coverage.missing_weight_at_most) == (N, N, 0.0)
 
 

@@ -62,13 +62,13 @@ def test_all_similarities_of_rows_that_pass(oracle, similarity, way, masked):
     picked = documents[::3] if masked else documents
     mask = view.mask(np.array(picked)) if masked else None
     queries = np.random.default_rng(1).standard_normal((3, D))
-    numbers, owners, found = similarities_of(view, queries, mask)
-    wanted = [n for n, (owner, _) in sorted(there.items()) if owner in picked]
+    numbers, owners, actual = similarities_of(view, queries, mask)
+    expected = [n for n, (owner, _) in sorted(there.items()) if owner in picked]
     order = np.argsort(numbers)
-    assert numbers[order].tolist() == wanted
-    assert owners[order].tolist() == [there[n][0] for n in wanted]
-    keys = [there[n][1] for n in wanted]
-    for query, similarities in zip(queries, found, strict=True):
+    assert numbers[order].tolist() == expected
+    assert owners[order].tolist() == [there[n][0] for n in expected]
+    keys = [there[n][1] for n in expected]
+    for query, similarities in zip(queries, actual, strict=True):
         np.testing.assert_allclose(similarities[order], oracle(similarity, query, keys), rtol=1e-12, atol=1e-13)
 
 
@@ -95,17 +95,17 @@ def test_weights_are_those_of_an_answer_that_names_every_document(oracle, oracle
     similarities = oracle("dot", query, [there[n][1] for n in rows])
     for temperature in (0.0, 0.05, 1.0, np.inf):
         question = Question(query, temperature, null=null, mask=view.mask(np.array(documents)), normaliser=normaliser)
-        found = weights_of(view, question)
-        assert found.numbers.tolist() == documents
+        result = weights_of(view, question)
+        assert result.numbers.tolist() == documents
         named = answer(view, replace(question, top_k=len(documents)))
         by_number = dict(zip(named.numbers.tolist(), named.weights.tolist(), strict=True))
-        np.testing.assert_allclose(found.weights, [by_number[n] for n in documents], atol=1e-12)
-        assert found.weights.sum() + named.null_weight == pytest.approx(1)
+        np.testing.assert_allclose(result.weights, [by_number[n] for n in documents], atol=1e-12)
+        assert result.weights.sum() + named.null_weight == pytest.approx(1)
         if normaliser == "softmax":
             weights, _ = oracle_weights(similarities, temperature, null)
-            wanted = [weights[[there[n][0] == document for n in rows]].sum() for document in documents]
-            assert np.abs(found.weights - wanted).sum() / 2 <= found.total_variation + 1e-15
-            assert found.total_variation < 1e-9
+            expected = [weights[[there[n][0] == document for n in rows]].sum() for document in documents]
+            assert np.abs(result.weights - expected).sum() / 2 <= result.total_variation + 1e-15
+            assert result.total_variation < 1e-9
 
 
 def test_weights_with_a_bias_leave_out_what_it_forbids(oracle, oracle_weights):
@@ -115,14 +115,14 @@ def test_weights_with_a_bias_leave_out_what_it_forbids(oracle, oracle_weights):
     addends = np.random.default_rng(2).standard_normal(len(documents))
     addends[::5] = -np.inf
     query = np.ones(D)
-    found = weights_of(view, Question(query, 0.3, bias=Bias.of(view, documents, addends), null=0.1))
-    assert found.numbers.tolist() == documents[np.isfinite(addends)].tolist()
+    result = weights_of(view, Question(query, 0.3, bias=Bias.of(view, documents, addends), null=0.1))
+    assert result.numbers.tolist() == documents[np.isfinite(addends)].tolist()
     by_document = dict(zip(documents.tolist(), addends.tolist(), strict=True))
     rows = [(owner, key) for owner, key in there.values() if np.isfinite(by_document[owner])]
     logits = oracle("cosine", query, [key for _, key in rows]) / 0.3 + [by_document[owner] for owner, _ in rows]
     weights, _ = oracle_weights(logits, 1.0, 0.1 / 0.3)
-    wanted = [weights[[owner == document for owner, _ in rows]].sum() for document in found.numbers]
-    np.testing.assert_allclose(found.weights, wanted, rtol=1e-11)
+    expected = [weights[[owner == document for owner, _ in rows]].sum() for document in result.numbers]
+    np.testing.assert_allclose(result.weights, expected, rtol=1e-11)
 
 
 def test_among_themselves_documents_are_as_certain_beside_a_heavy_null_key():

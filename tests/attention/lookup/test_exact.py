@@ -23,25 +23,25 @@ SIMILARITIES = ["cosine", "dot", "scaled_dot", "gaussian"]
 def test_equals_the_definition(data, filled, oracle, oracle_weights, similarity, temperature, null):
     keys, values, queries = data
     view = filled(similarity, keys, values)
-    asked = [Question(query, temperature, null=null, top_k=len(keys)) for query in queries]
-    for query, found in zip(queries, answers(view, asked), strict=True):
+    questions = [Question(query, temperature, null=null, top_k=len(keys)) for query in queries]
+    for query, result in zip(queries, answers(view, questions), strict=True):
         s = oracle(similarity, query, keys.astype(np.float32))
         weights, null_weight = oracle_weights(s, temperature, null)
-        places = found.numbers - 100
-        assert sorted(places) == list(range(len(keys)))
-        np.testing.assert_allclose(found.similarities, s[places], rtol=1e-12, atol=1e-13)
-        distance = (np.abs(found.weights - weights[places]).sum() + abs(found.null_weight - null_weight)) / 2
-        assert distance <= found.certificate.total_variation + 1e-15
-        assert found.certificate.total_variation < 1e-9
+        positions = result.numbers - 100
+        assert sorted(positions) == list(range(len(keys)))
+        np.testing.assert_allclose(result.similarities, s[positions], rtol=1e-12, atol=1e-13)
+        distance = (np.abs(result.weights - weights[positions]).sum() + abs(result.null_weight - null_weight)) / 2
+        assert distance <= result.certificate.total_variation + 1e-15
+        assert result.certificate.total_variation < 1e-9
         exact = weights @ values.astype(np.float32).astype(np.float64)
-        assert np.linalg.norm(found.output - exact) <= found.certificate.output_error
-        assert found.weights.sum() + found.null_weight == pytest.approx(1, abs=1e-12)
+        assert np.linalg.norm(result.output - exact) <= result.certificate.output_error
+        assert result.weights.sum() + result.null_weight == pytest.approx(1, abs=1e-12)
         stands = "none" if null_weight >= 0.5 else "one" if weights.max() > 0.5 else "several"
-        assert found.verdict.stands == stands or not found.verdict.certain
-        assert found.best_similarity == pytest.approx(s.max())
-        assert (np.diff(found.similarities) <= 0).all()
-        assert found.documents == len(keys)
-        assert found.complete
+        assert result.verdict.stands == stands or not result.verdict.certain
+        assert result.best_similarity == pytest.approx(s.max())
+        assert (np.diff(result.similarities) <= 0).all()
+        assert result.documents == len(keys)
+        assert result.complete
 
 
 def test_the_values_are_the_keys_where_none_are_given(data, filled):
@@ -84,8 +84,8 @@ def test_sparse_normalisers_solve_for_their_threshold(data, filled, oracle, norm
         middle = (low + high) / 2
         low, high = (middle, high) if (np.maximum(logits - middle, 0) ** power).sum() > 1 else (low, middle)
     weights = np.maximum(logits - low, 0) ** power
-    asked = Question(queries[2], temperature, null, normaliser=normaliser, top_k=len(keys))
-    found = answer(filled("cosine", keys, values), asked)
+    question = Question(queries[2], temperature, null, normaliser=normaliser, top_k=len(keys))
+    found = answer(filled("cosine", keys, values), question)
     places = found.numbers - 100
     np.testing.assert_allclose(found.weights, weights[places], atol=1e-9)
     assert np.abs(found.weights - weights[places]).sum() / 2 <= found.certificate.total_variation + 1e-12
@@ -131,32 +131,32 @@ def test_rows_on_both_sides_of_a_tile_s_edge_count_once(filled, oracle, rows):
         random.standard_normal((rows, 2)),
         random.standard_normal(3),
     )
-    (found,) = exact_answers(filled("dot", keys, values), [Question(query, 1.0, top_k=rows)])
+    (answer,) = exact_answers(filled("dot", keys, values), [Question(query, 1.0, top_k=rows)])
     s = oracle("dot", query, keys.astype(np.float32))
     weights = np.exp(s - s.max()) / np.exp(s - s.max()).sum()
-    np.testing.assert_allclose(found.weights, weights[found.numbers - 100], rtol=1e-12)
-    np.testing.assert_allclose(found.output, weights @ values.astype(np.float32), rtol=1e-9, atol=1e-12)
-    assert sorted(found.numbers) == list(range(100, 100 + rows))
+    np.testing.assert_allclose(answer.weights, weights[answer.numbers - 100], rtol=1e-12)
+    np.testing.assert_allclose(answer.output, weights @ values.astype(np.float32), rtol=1e-9, atol=1e-12)
+    assert sorted(answer.numbers) == list(range(100, 100 + rows))
     # A component of the output is a sum of at least so many terms, each with a rounding of its own.
     longest = np.linalg.norm(values.astype(np.float32).astype(np.float64), axis=1).max()
     summed = min(rows, TILE_ROWS) * UNIT_ROUNDOFF
-    assert found.certificate.output_error >= 2 * (found.certificate.total_variation + summed) * longest
+    assert answer.certificate.output_error >= 2 * (answer.certificate.total_variation + summed) * longest
 
 
 def test_questions_that_are_read_a_few_at_a_time_have_the_same_answers(data, filled, monkeypatch):
     keys, values, queries = data
     view = filled("cosine", keys, values)
-    asked = [Question(query, 0.1, null=0.2, output=index != 1) for index, query in enumerate(queries)]
-    together = exact_answers(view, asked)
+    questions = [Question(query, 0.1, null=0.2, output=index != 1) for index, query in enumerate(queries)]
+    together = exact_answers(view, questions)
     monkeypatch.setattr(exact, "MAX_BATCH_CELLS", 2 * view.n)
-    for found, expected in zip(exact_answers(view, asked), together, strict=True):
-        np.testing.assert_array_equal(found.numbers, expected.numbers)
-        np.testing.assert_array_equal(found.similarities, expected.similarities)
-        np.testing.assert_allclose(found.weights, expected.weights, rtol=1e-12)
+    for actual, expected in zip(exact_answers(view, questions), together, strict=True):
+        np.testing.assert_array_equal(actual.numbers, expected.numbers)
+        np.testing.assert_array_equal(actual.similarities, expected.similarities)
+        np.testing.assert_allclose(actual.weights, expected.weights, rtol=1e-12)
         if expected.output is None:
-            assert found.output is None
+            assert actual.output is None
         else:
-            np.testing.assert_allclose(found.output, expected.output, atol=1e-14)
+            np.testing.assert_allclose(actual.output, expected.output, atol=1e-14)
 
 
 def test_a_sweep_with_a_bias_holds_one_temperature_at_a_time():
@@ -180,7 +180,9 @@ def test_beside_any_addend_a_document_shows_its_most_similar_key(temperature, ad
     keys = np.array([[0.0, 1.0], [0.6, 0.8], [1.0, 0.0], [0.8, 0.6]])
     view = Memory("cosine").publish(add=Rows(np.arange(4), keys, owners=np.array([0, 0, 0, 3])))
     bias = Bias.of(view, [0, 3], [addend, addend])
-    (found,) = exact_answers(view, [Question(np.array([1.0, 0.0]), temperature, bias=bias)])
-    shown = dict(zip(found.numbers.tolist(), zip(found.parts.tolist(), found.similarities, strict=True), strict=True))
+    (answer,) = exact_answers(view, [Question(np.array([1.0, 0.0]), temperature, bias=bias)])
+    shown = dict(
+        zip(answer.numbers.tolist(), zip(answer.parts.tolist(), answer.similarities, strict=True), strict=True)
+    )
     assert shown[0] == (2, 1.0)
-    assert found.best_similarity == 1.0 or addend
+    assert answer.best_similarity == 1.0 or addend

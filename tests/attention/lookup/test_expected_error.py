@@ -62,18 +62,18 @@ def test_an_answer_is_right_to_a_thousandth_of_its_own_length(monkeypatch, kind,
         view, asked = asked_of(kind, width, similarity, passing, temperature)
         exact = exact_answers(view, asked)
         for some in (asked[:2], asked):  # in 16 bits at once, and in 8 first
-            for found, true in zip(answers(view, some), exact[: len(some)], strict=True):
-                assert off(found, true) <= 1e-3
-                assert kind not in ORDINARY or found.certificate.method == "quantised"
+            for answer, true in zip(answers(view, some), exact[: len(some)], strict=True):
+                assert off(answer, true) <= 1e-3
+                assert kind not in ORDINARY or answer.certificate.method == "quantised"
 
 
 def test_where_values_have_nothing_to_do_with_keys_the_exact_path_answers_until_they_are_nearly_even(monkeypatch):
     monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", -1)
     for temperature, method in ((0.3, "exact"), (10.0, "quantised"), (np.inf, "quantised")):
         view, asked = asked_of("random, other values", 64, "cosine", "all", temperature)
-        assert {found.certificate.method for found in answers(view, asked)} == {method}
+        assert {answer.certificate.method for answer in answers(view, asked)} == {method}
         view, asked = asked_of("random, other values", 64, "cosine", "all", temperature, output=False)
-        assert {found.certificate.method for found in answers(view, asked)} == {"quantised"}
+        assert {answer.certificate.method for answer in answers(view, asked)} == {"quantised"}
 
 
 def test_a_bias_a_temperature_that_is_found_and_documents_of_several_keys_keep_to_it_too(monkeypatch):
@@ -87,19 +87,19 @@ def test_a_bias_a_temperature_that_is_found_and_documents_of_several_keys_keep_t
         (view, {"temperature": Auto(2_000)}),
         (pairs, {"temperature": 0.3}),
     ):
-        asked = [Question(query, **options) for query in queries[:3]]
-        exact = exact_answers(asked_view, asked)
-        for found, true in zip(answers(asked_view, asked), exact, strict=True):
-            assert off(found, true) <= 1e-3
+        questions = [Question(query, **options) for query in queries[:3]]
+        exact = exact_answers(asked_view, questions)
+        for answer, true in zip(answers(asked_view, questions), exact, strict=True):
+            assert off(answer, true) <= 1e-3
 
 
 def test_originals_that_memory_does_not_hold_are_not_read_for_it(monkeypatch):
     view, asked = asked_of("random, other values", 64, "cosine", "all", 0.3)
     assert quantised_answers(view, asked) == [None] * COUNT
     monkeypatch.setitem(vars(view), "beyond_memory", True)
-    for found, true in zip(quantised_answers(view, asked), exact_answers(view, asked), strict=True):
-        assert off(found, true) > 1e-3
-        assert np.linalg.norm(found.output - true.output) <= found.certificate.output_error
+    for quantised_answer, true in zip(quantised_answers(view, asked), exact_answers(view, asked), strict=True):
+        assert off(quantised_answer, true) > 1e-3
+        assert np.linalg.norm(quantised_answer.output - true.output) <= quantised_answer.certificate.output_error
 
 
 @pytest.mark.parametrize("fine", [True, False])

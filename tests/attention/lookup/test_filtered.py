@@ -92,7 +92,7 @@ def test_it_holds_no_block():
     memory.publish(add=Rows(np.arange(100), np.ones((100, 2))))
     known, _ = asked(Filtered(), memory.view)
     view = Memory("dot").publish(add=Rows(np.arange(100), np.ones((100, 2))))
-    held = [kept.block for kept in known._blocks.values()]
+    held = [block.block for block in known._blocks.values()]
     del memory
     gc.collect()
     assert [each() for each in held] == [None] * 4
@@ -117,8 +117,8 @@ def test_what_values_leave_out_is_read_of_rows_that_came_or_went(monkeypatch):
         gone = np.union1d(gone, removed)
         known, _ = asked(known, view)
         read.clear()
-        wanted = np.setdiff1d(passing(np.arange(upto)), gone)
-        found = known.mask(view).value_residuals
-        np.testing.assert_allclose(found.total, left[wanted].sum(axis=0), rtol=1e-9, atol=1e-12)
-        assert found.count == len(wanted)
+        expected = np.setdiff1d(passing(np.arange(upto)), gone)
+        actual = known.mask(view).value_residuals
+        np.testing.assert_allclose(actual.total, left[expected].sum(axis=0), rtol=1e-9, atol=1e-12)
+        assert actual.count == len(expected)
         assert sum(read) <= most

@@ -25,8 +25,8 @@ def view(clusters):
 @pytest.mark.parametrize("count", [1, 12])
 def test_every_row_that_lives_is_seen_within_the_error_of_its_codes(running, clusters, oracle, view, count):
     keys, _, queries = clusters
-    asked = [Question(query, 0.3) for query in queries[:count]]
-    numbers, seen = similarities_seen(view, asked)
+    questions = [Question(query, 0.3) for query in queries[:count]]
+    numbers, seen = similarities_seen(view, questions)
     np.testing.assert_array_equal(np.sort(numbers), view.numbers())
     codes = code_queries("scaled_dot", np.array(queries[:count]), outputs=True)
     largest = quantisation_errors(view, codes)[:, 0]
@@ -36,22 +36,24 @@ def test_every_row_that_lives_is_seen_within_the_error_of_its_codes(running, clu
 
 
 def test_softmax_of_what_was_seen_is_the_answer(running, clusters, view):
-    asked = [
+    questions = [
         Question(query, temperature, top_k=20)
         for query, temperature in zip(clusters[2], (0.05, 0.3, 9.0), strict=False)
     ]
-    numbers, seen = similarities_seen(view, asked)
-    place = {number: at for at, number in enumerate(numbers.tolist())}
-    for question, similarities, found in zip(asked, seen, quantised_answers(view, asked), strict=True):
+    numbers, seen = similarities_seen(view, questions)
+    place = {number: position for position, number in enumerate(numbers.tolist())}
+    for question, similarities, quantised_answer in zip(
+        questions, seen, quantised_answers(view, questions), strict=True
+    ):
         weights = np.exp((similarities - similarities.max()) / question.temperature)
-        head = [place[number] for number in found.numbers.tolist()]
-        np.testing.assert_allclose(found.weights, (weights / weights.sum())[head], rtol=1e-5)
-        np.testing.assert_array_equal(found.similarities, similarities[head])  # these were looked up
+        head = [place[number] for number in quantised_answer.numbers.tolist()]
+        np.testing.assert_allclose(quantised_answer.weights, (weights / weights.sum())[head], rtol=1e-5)
+        np.testing.assert_array_equal(quantised_answer.similarities, similarities[head])  # these were looked up
 
 
 def test_a_question_that_the_exact_path_answers_was_not_weighed_by_codes(clusters, in_pieces):
     keys, _, queries = clusters
-    asked = [Question(queries[0], 0.05), Question(queries[0], 9.0, normaliser="sparsemax")]
-    some, none = similarities_seen(in_pieces("cosine", keys), asked)[1]
+    questions = [Question(queries[0], 0.05), Question(queries[0], 9.0, normaliser="sparsemax")]
+    some, none = similarities_seen(in_pieces("cosine", keys), questions)[1]
     assert some is not None
     assert none is None

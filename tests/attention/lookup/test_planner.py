@@ -16,8 +16,8 @@ def test_a_batch_answers_as_one_by_one(data, filled):
     keys, values, queries = data
     view = filled("cosine", keys, values)
     mask = view.mask(np.arange(100, 400))
-    asked = [Question(query, 0.1, mask=mask if index % 2 else None) for index, query in enumerate(queries)]
-    for question, found in zip(asked, answers(view, asked), strict=True):
+    questions = [Question(query, 0.1, mask=mask if index % 2 else None) for index, query in enumerate(queries)]
+    for question, found in zip(questions, answers(view, questions), strict=True):
         alone = answer(view, question)
         np.testing.assert_array_equal(found.numbers, alone.numbers)
         np.testing.assert_array_equal(found.similarities, alone.similarities)
@@ -84,7 +84,7 @@ def method_of(view, question):
     company = [question, Question(question.query, 0.3, mask=question.mask), question, Question(question.query, 0)]
     found = answers(view, company)
     assert [found[0].certificate.method, found[2].certificate.method] == [alone, alone]
-    assert {at.method for at in sweep(view, question, [0.05, 1.0]).certificates} == {alone}
+    assert {certificate.method for certificate in sweep(view, question, [0.05, 1.0]).certificates} == {alone}
     return alone
 
 
@@ -154,8 +154,8 @@ def test_one_question_whose_products_float32_cannot_hold_sends_no_other_to_the_e
     monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
     keys, _, queries = clusters
     view = in_pieces("dot", keys)
-    asked = [Question(query, Auto(5), output=False) for query in (queries[0], queries[1] * 1e32, queries[2])]
-    methods = [found.certificate.method for found in answers(view, asked)]
+    questions = [Question(query, Auto(5), output=False) for query in (queries[0], queries[1] * 1e32, queries[2])]
+    methods = [answer.certificate.method for answer in answers(view, questions)]
     assert methods == ["quantised", "exact", "quantised"]
 
 
@@ -197,15 +197,15 @@ def test_what_a_scan_cannot_decide_is_answered_exactly_in_its_turn(clusters, in_
     monkeypatch.setattr(quantised, "SCAN_WIDTHS", (quantised.ScanWidth(64, 128),))
     keys, _, queries = clusters
     view = in_pieces("cosine", keys)
-    asked = [
+    questions = [
         Question(queries[0], 9.0, normaliser="sparsemax"),
         Question(queries[1], 0.05),
         Question(queries[2], Auto(30), output=False, max_error=1e-12),
         Question(queries[3], Auto(30)),
     ]
-    found = answers(view, asked)
+    found = answers(view, questions)
     assert [each.certificate.method for each in found] == ["exact", "quantised", "exact", "quantised"]
-    for question, each in zip(asked, found, strict=True):
+    for question, each in zip(questions, found, strict=True):
         assert each.numbers[0] == answer(view, Question(question.query, 0, top_k=1)).numbers[0]
 
 

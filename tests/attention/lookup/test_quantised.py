@@ -29,10 +29,10 @@ def test_every_bound_holds(running, clusters, in_pieces, agrees, similarity, tem
     width = keys.shape[1]
     scale = {"cosine": 1, "dot": width, "scaled_dot": np.sqrt(width)}[similarity]
     for count in (1, 3, 19):
-        asked = [Question(query, temperature * scale, null=0.5 * scale) for query in queries[:count]]
-        answers = quantised_answers(view, asked)
+        questions = [Question(query, temperature * scale, null=0.5 * scale) for query in queries[:count]]
+        answers = quantised_answers(view, questions)
         assert all(answers)
-        for question, found in list(zip(asked, answers, strict=True))[:3]:
+        for question, found in list(zip(questions, answers, strict=True))[:3]:
             agrees(view, question, found)
 
 
@@ -53,9 +53,13 @@ def test_masks_and_removed_rows(running, clusters, agrees):
     memory.publish(add=Rows(np.arange(n), keys, values))
     view = memory.publish(remove=np.arange(0, n, 3))
     mask = view.mask(np.arange(n // 4, n))
-    asked = [Question(queries[0], 0.05), Question(queries[1], 0.05, mask=mask), Question(queries[2], 1.0, mask=mask)]
-    for question, found in zip(asked, quantised_answers(view, asked), strict=True):
-        agrees(view, question, found)
+    questions = [
+        Question(queries[0], 0.05),
+        Question(queries[1], 0.05, mask=mask),
+        Question(queries[2], 1.0, mask=mask),
+    ]
+    for question, quantised_answer in zip(questions, quantised_answers(view, questions), strict=True):
+        agrees(view, question, quantised_answer)
 
 
 def test_top_k_and_top_p(running, clusters, in_pieces, agrees):

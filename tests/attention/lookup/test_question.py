@@ -13,7 +13,7 @@ from attention.lookup.softmax.null_key import NullKey
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ({"temperature": -1.0}, "from 1e-30 to infinity"),
         ({"temperature": np.nan}, "from 1e-30 to infinity"),
@@ -27,8 +27,8 @@ from attention.lookup.softmax.null_key import NullKey
         ({"query": np.array([np.nan])}, "finite"),
     ],
 )
-def test_bad_questions_are_refused(arguments, said):
-    with pytest.raises(ParameterError, match=said):
+def test_bad_questions_are_refused(arguments, message):
+    with pytest.raises(ParameterError, match=message):
         Question(**{"query": np.ones(3), "temperature": 1.0, **arguments})
 
 
@@ -85,8 +85,8 @@ def test_queries_of_any_kind_of_number_are_taken_as_float64():
 def test_questions_of_one_mask_are_asked_together(filled):
     view = filled("dot", np.eye(3))
     odd, even = view.mask(np.array([101])), view.mask(np.array([100, 102]))
-    asked = [Question(np.ones(3), 1.0, mask=mask) for mask in (odd, None, even, odd, None)]
-    assert list(group_by_mask(asked)) == [(odd, [0, 3]), (None, [1, 4]), (even, [2])]
+    questions = [Question(np.ones(3), 1.0, mask=mask) for mask in (odd, None, even, odd, None)]
+    assert list(group_by_mask(questions)) == [(odd, [0, 3]), (None, [1, 4]), (even, [2])]
     # Two masks of the same rows are two masks.
     again = view.mask(np.array([101]))
     assert [group for _, group in group_by_mask([Question(np.ones(3), 1.0, mask=m) for m in (odd, again)])] == [
@@ -99,7 +99,7 @@ def test_questions_of_one_mask_are_asked_together(filled):
 def test_questions_of_one_bias_and_temperature_share_a_scan():
     view = Memory.of(np.eye(3)).view
     odd, one, other = view.mask(np.array([1])), Bias.of(view, [1], [2.0]), Bias.of(view, [1], [2.0])
-    asked = [
+    questions = [
         Question(np.ones(3), temperature, mask=mask, bias=bias)
         for temperature, mask, bias in (
             (1.0, None, None),
@@ -111,7 +111,7 @@ def test_questions_of_one_bias_and_temperature_share_a_scan():
             (2.0, None, one),
         )
     ]
-    assert list(group_by_logits(asked)) == [[0, 2], [1, 6], [3], [4], [5]]
+    assert list(group_by_logits(questions)) == [[0, 2], [1, 6], [3], [4], [5]]
 
 
 def test_what_a_bias_forbids_its_mask_leaves_out():
@@ -119,10 +119,10 @@ def test_what_a_bias_forbids_its_mask_leaves_out():
     odd, bias = view.mask(np.array([1, 2])), Bias.of(view, [0, 1], [2.0, -np.inf])
     plain = Question(np.ones(3), 1.0)
     asked = [plain, *(Question(np.ones(3), 1.0, mask=mask, bias=bias) for mask in (None, odd, odd))]
-    found = mask_forbidden(asked)
-    assert found[0] is plain
-    assert [each.mask.n for each in found[1:]] == [2, 1, 1]
-    assert found[2].mask is found[3].mask
+    result = mask_forbidden(asked)
+    assert result[0] is plain
+    assert [each.mask.n for each in result[1:]] == [2, 1, 1]
+    assert result[2].mask is result[3].mask
 
 
 def test_auto_is_not_for_a_bias():
@@ -187,6 +187,6 @@ def test_booleans_let_documents_be_attended_to_in_the_order_of_their_numbers(own
     memory.publish(add=Rows(np.arange(10, 14), np.eye(4), owners=owners))
     view = memory.publish(remove=np.array([12]))
     flags = [True, False, True] if owners is None else [True, False]
-    found = attend(np.ones(4), memory, temperature=1.0, mask=flags)
-    assert sorted(found.numbers.tolist()) == ([10, 13] if owners is None else [10])
+    answer = attend(np.ones(4), memory, temperature=1.0, mask=flags)
+    assert sorted(answer.numbers.tolist()) == ([10, 13] if owners is None else [10])
     assert view.mask(np.array(flags)).n == 2

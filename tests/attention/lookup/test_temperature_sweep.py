@@ -86,10 +86,10 @@ def test_few_rows_are_looked_up_for_a_histogram_and_the_rest_is_in_the_bound(clu
     for most in (10, 400):
         monkeypatch.setattr(local, "MAX_HISTOGRAM_LOOKUPS", most)
         looked_up.clear()
-        found = quantised_sweep(view, question, temperatures)
+        result = quantised_sweep(view, question, temperatures)
         counts.append(sum(looked_up))
-        np.testing.assert_array_equal(found.numbers, exact.numbers)
-        for mine, true, proof in zip(found.weights, exact.weights, found.certificates, strict=True):
+        np.testing.assert_array_equal(result.numbers, exact.numbers)
+        for mine, true, proof in zip(result.weights, exact.weights, result.certificates, strict=True):
             assert np.abs(mine - true).sum() / 2 <= proof.total_variation
     assert counts[0] < counts[1] / 4
     assert counts[1] > 100
@@ -101,10 +101,10 @@ def test_as_many_temperatures_as_one_likes_make_no_difference_to_each(clusters, 
     temperatures = [0.05, 0, 0.3, np.inf, 1e-30, 0, 2.0]
     together = quantised_sweep(view, question, temperatures)
     monkeypatch.setattr(temperature_sweep, "BATCH_SIZE", 2)
-    for found in (quantised_sweep(view, question, temperatures), quantised_sweep(view, question, temperatures[::-1])):
-        order = slice(None) if found.evidence[0].temperature == 0.05 else slice(None, None, -1)
-        assert [evidence.temperature for evidence in found.evidence[order]] == temperatures
-        np.testing.assert_allclose(found.weights[order], together.weights, rtol=1e-9)
+    for sweep in (quantised_sweep(view, question, temperatures), quantised_sweep(view, question, temperatures[::-1])):
+        order = slice(None) if sweep.evidence[0].temperature == 0.05 else slice(None, None, -1)
+        assert [evidence.temperature for evidence in sweep.evidence[order]] == temperatures
+        np.testing.assert_allclose(sweep.weights[order], together.weights, rtol=1e-9)
     assert quantised_sweep(view, question, []).weights.shape == (0, len(together.numbers))
 
 
@@ -123,9 +123,9 @@ def test_temperature_zero_alone_is_told_from_a_histogram(running, clusters, in_p
     keys, _, _ = clusters
     keys = np.concatenate([np.tile(keys[:1], (30, 1)), keys])
     view, question = in_pieces("cosine", keys), Question(keys[0].astype(float), 1.0)
-    found = quantised_sweep(view, question, [0.0])
-    assert found.evidence[0].effective_documents == 31
-    assert found.certificates[0].total_variation < 1e-9
+    result = quantised_sweep(view, question, [0.0])
+    assert result.evidence[0].effective_documents == 31
+    assert result.certificates[0].total_variation < 1e-9
     (coldest,) = solve_temperatures(view, [Question(keys[0].astype(float), Auto(8), output=False)])
     assert coldest.temperature == coldest.answer.temperature == 0
 
@@ -151,11 +151,11 @@ def test_auto_reaches_its_effective_documents(running, clusters, in_pieces, agre
     monkeypatch.setattr(running, "SCANS", True)  # NumPy too, which reads the originals if it is left to choose
     keys, values, queries = clusters
     view = in_pieces("cosine", keys, values)
-    asked = [Question(query, Auto(wanted)) for query, wanted in zip(queries, (8, 300, 2500), strict=False)]
-    for question, found in zip(asked, answers(view, asked), strict=True):
-        assert found.certificate.method == "quantised"
-        exact = exact_answers(view, [replace(question, temperature=found.temperature)])[0]
+    questions = [Question(query, Auto(expected)) for query, expected in zip(queries, (8, 300, 2500), strict=False)]
+    for question, actual in zip(questions, answers(view, questions), strict=True):
+        assert actual.certificate.method == "quantised"
+        exact = exact_answers(view, [replace(question, temperature=actual.temperature)])[0]
         assert exact.effective_documents == pytest.approx(question.temperature.effective_documents, rel=1e-2)
-        assert found.effective_documents == pytest.approx(question.temperature.effective_documents, rel=1e-2)
+        assert actual.effective_documents == pytest.approx(question.temperature.effective_documents, rel=1e-2)
         without = answers(view, [replace(question, output=False, null=0.4)])[0]  # from the histogram alone
         agrees(view, replace(question, output=False, null=0.4, temperature=without.temperature), without)

@@ -25,10 +25,10 @@ def view(clusters):
     return memory.publish(remove=np.arange(0, len(keys), 5))
 
 
-def same(found, expected):
-    for each in fields(expected):
-        one, other = getattr(found, each.name), getattr(expected, each.name)
-        np.testing.assert_array_equal(one, other, err_msg=each.name)
+def same(actual, expected):
+    for field in fields(expected):
+        one, other = getattr(actual, field.name), getattr(expected, field.name)
+        np.testing.assert_array_equal(one, other, err_msg=field.name)
 
 
 def asked_of(clusters, count, **options):
@@ -39,7 +39,9 @@ def asked_of(clusters, count, **options):
         *(keys[row] + RANDOM.standard_normal(keys.shape[1]) for row in RANDOM.integers(0, 6000, count - 1)),
     ]
     nulls = [None, 0.5, Background(0.1, 0.2)]
-    return [Question(q, [0.05, 0.3, 2.0][at % 3], nulls[at % 3], **options) for at, q in enumerate(near)]
+    return [
+        Question(q, [0.05, 0.3, 2.0][position % 3], nulls[position % 3], **options) for position, q in enumerate(near)
+    ]
 
 
 @pytest.mark.parametrize("count", [1, 2, 9, 64])
@@ -49,10 +51,10 @@ def test_each_is_what_its_estimate_makes(running, clusters, view, count, options
     part = shard_of(view, questions[0])
     estimates = estimate_weights(part, questions, SCAN_WIDTHS[0])
     blends = {index: OutputEstimate(np.full(11, float(index)), 0.25, coarse=False) for index in range(0, count, 2)}
-    found = answer_together(part, questions, estimates, blends)
-    assert list(found) == [index for index, count in enumerate(estimates.rescored.counts.tolist()) if count >= 0]
-    assert found
-    for index, answer in found.items():
+    result = answer_together(part, questions, estimates, blends)
+    assert list(result) == [index for index, count in enumerate(estimates.rescored.counts.tolist()) if count >= 0]
+    assert result
+    for index, answer in result.items():
         same(answer, answer_alone(part, questions[index], estimates[index], blends.get(index)))
 
 
@@ -69,20 +71,22 @@ def test_a_batch_of_all_kinds_has_each_answer_where_it_was_asked(running, cluste
         {"normaliser": "one_hot"},
         {"max_error": 0.2},
     ]
-    queries = [clusters[2][at % len(clusters[2])] + 0.01 * RANDOM.standard_normal(37) for at in range(count)]
-    asked = [
-        Question(query, **{"temperature": 0.05, "output": False, **kinds[at % len(kinds)]})
-        for at, query in enumerate(queries)
+    queries = [
+        clusters[2][position % len(clusters[2])] + 0.01 * RANDOM.standard_normal(37) for position in range(count)
     ]
-    answers = quantised_answers(view, asked)
-    for at in [*range(min(count, len(kinds))), count - 1]:
-        if answers[at] is not None:
-            agrees(view, asked[at], answers[at])
+    questions = [
+        Question(query, **{"temperature": 0.05, "output": False, **kinds[position % len(kinds)]})
+        for position, query in enumerate(queries)
+    ]
+    answers = quantised_answers(view, questions)
+    for i in [*range(min(count, len(kinds))), count - 1]:
+        if answers[i] is not None:
+            agrees(view, questions[i], answers[i])
     assert sum(answer is not None for answer in answers) > 0.9 * count
 
 
 def test_a_bound_that_is_not_kept_a_share_and_a_coarse_blend_are_for_others(running, clusters, view):
-    asked = [
+    questions = [
         Question(clusters[2][0], 0.3, output=False, max_error=1e-9),
         Question(clusters[2][1], 0.3, output=False, max_error=0.9),
         Question(clusters[2][2], 0.3, output=False, top_p=0.5),
@@ -90,13 +94,13 @@ def test_a_bound_that_is_not_kept_a_share_and_a_coarse_blend_are_for_others(runn
         Question(clusters[2][4], 0.3, output=True, max_error=0.9),
         Question(clusters[2][5], 0.3, output=True),
     ]
-    part = shard_of(view, asked[0])
-    estimates = estimate_weights(part, asked, SCAN_WIDTHS[0])
+    part = shard_of(view, questions[0])
+    estimates = estimate_weights(part, questions, SCAN_WIDTHS[0])
     far = {
         4: OutputEstimate(np.zeros(11), part.facts.value_norm, coarse=False),
         5: OutputEstimate(np.zeros(11), 0.0, coarse=True),
     }
-    assert list(answer_together(part, asked, estimates, far)) == [1]
+    assert list(answer_together(part, questions, estimates, far)) == [1]
 
 
 def test_documents_of_several_keys_and_logits_are_for_others(running, clusters):

@@ -34,7 +34,7 @@ def test_each_is_what_its_rows_make_alone(running, clusters, view):
     estimates = estimate_weights(part, questions, WIDTH)
     made = list(estimates)
     assert [index for index in estimates.cases if made[index]] == [0, 2, 4]
-    for index, (question, found) in enumerate(zip(questions, made, strict=True)):
+    for index, (question, actual) in enumerate(zip(questions, made, strict=True)):
         rescored = estimates.rescored.of(index)
         if index not in estimates.cases:
             mixture = mix_without_tail(question, rescored, part.keys)
@@ -45,12 +45,12 @@ def test_each_is_what_its_rows_make_alone(running, clusters, view):
                 estimates.rescored.runs([index]), levels[None, None], sums[None, None], [null], temperature
             )
         expected = bound_weights(part, question, rescored, mixture, estimates.scan.error(index))
-        np.testing.assert_array_equal(found.mixture.known, mixture.known)
-        np.testing.assert_array_equal(found.mixture.candidates, mixture.candidates)
-        np.testing.assert_array_equal(found.rescored.similarities, rescored.similarities)
-        assert found.mixture.evidence == mixture.evidence
-        assert found.total_variation == expected.total_variation
-        assert found.rounding_variation == expected.rounding_variation
+        np.testing.assert_array_equal(actual.mixture.known, mixture.known)
+        np.testing.assert_array_equal(actual.mixture.candidates, mixture.candidates)
+        np.testing.assert_array_equal(actual.rescored.similarities, rescored.similarities)
+        assert actual.mixture.evidence == mixture.evidence
+        assert actual.total_variation == expected.total_variation
+        assert actual.rounding_variation == expected.rounding_variation
     assert 0 < made[4].rounding_variation < 1e-6  # which one of two bounds has
 
 

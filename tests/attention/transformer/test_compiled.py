@@ -78,11 +78,11 @@ def test_it_computes_the_definition(model, texts, way):
 @pytest.mark.parametrize("library", [np.asarray, torch.as_tensor], ids=["numpy", "torch"])
 def test_models_of_every_kind(random, texts, activation, options, library):
     model = model_of(random, replace(SIZES, activation=activation, n_heads=1), types=activation == "gelu", **options)
-    found = Compiled(map_arrays(library, model))(*texts)
+    actual = Compiled(map_arrays(library, model))(*texts)
     expected = defined(model, *texts)
-    assert found.shape == expected.shape
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, expected, atol=2e-5 if options == {"unit_length": False} else 2e-6)
+    assert actual.shape == expected.shape
+    assert actual.dtype == np.float32
+    np.testing.assert_allclose(actual, expected, atol=2e-5 if options == {"unit_length": False} else 2e-6)
 
 
 def test_a_text_does_not_notice_its_neighbours(model, texts, random, way):
@@ -131,17 +131,17 @@ def test_it_multiplies_by_what_the_processor_has(model, texts, monkeypatch):
 
 def test_threads_may_share_it(model, texts):
     compiled = Compiled(model)
-    expected, found = compiled(*texts), [None] * 6
+    expected, actual = compiled(*texts), [None] * 6
 
     def encode(i):
-        found[i] = compiled(*texts)
+        actual[i] = compiled(*texts)
 
-    threads = [threading.Thread(target=encode, args=(i,)) for i in range(len(found))]
+    threads = [threading.Thread(target=encode, args=(i,)) for i in range(len(actual))]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    for embeddings in found:
+    for embeddings in actual:
         np.testing.assert_array_equal(embeddings, expected)
 
 

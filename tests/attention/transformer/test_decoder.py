@@ -38,8 +38,8 @@ def test_steps_give_what_all_at_once_gives(decoder, x, memory, steps):
 def test_steps_with_padding_in_target_and_memory(decoder, x, memory, library):
     mask, memory_mask = padding(library(np.array([M, 4])), M), padding(library(np.array([2, N])), N)
     whole = decoder(x, memory, mask=mask, memory_mask=memory_mask)
-    found = in_steps(decoder, x, memory, [2, 1, 8], mask, memory_mask)
-    np.testing.assert_allclose(found, whole, atol=1e-5)
+    steps = in_steps(decoder, x, memory, [2, 1, 8], mask, memory_mask)
+    np.testing.assert_allclose(steps, whole, atol=1e-5)
     np.testing.assert_allclose(np.asarray(whole)[:1], decoder(x[:1], memory[:1, :2]), atol=1e-5)
 
 

@@ -16,9 +16,9 @@ def embeddings(library, random):
 
 def test_token_position_and_type_add_up(embeddings, library):
     x = np.asarray(embeddings(library(np.array([[4, 9]])), library(np.array([0, 1])), start=2))
-    for place, (token, type_) in enumerate([(4, 0), (9, 1)]):
-        parts = embeddings.tokens[token], embeddings.positions.table[2 + place], embeddings.types[type_]
-        np.testing.assert_allclose(x[0, place], sum(np.asarray(part) for part in parts))
+    for position, (token, type_) in enumerate([(4, 0), (9, 1)]):
+        parts = embeddings.tokens[token], embeddings.positions.table[2 + position], embeddings.types[type_]
+        np.testing.assert_allclose(x[0, position], sum(np.asarray(part) for part in parts))
 
 
 def test_without_types_all_are_of_type_0(embeddings, library):

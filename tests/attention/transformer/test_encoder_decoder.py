@@ -54,8 +54,10 @@ def test_what_is_looked_at_is_what_the_logits_come_from(model, source, lengths, 
     looked = model.steps(source, target, lengths)
     np.testing.assert_allclose(looked.logits, model(source, target, lengths), atol=1e-5)
     n_layers, n_heads = len(model.decoder.layers), model.decoder.layers[0].attention.n_heads
-    assert [tuple(each.shape) for each in looked.weights] == [(5, n_heads, 3, 7)] * n_layers
-    assert [tuple(each.shape) for each in looked.source_weights] == [(5, n_heads, 7, 7)] * len(model.encoder.layers)
+    assert [tuple(weight.shape) for weight in looked.weights] == [(5, n_heads, 3, 7)] * n_layers
+    assert [tuple(source_weight.shape) for source_weight in looked.source_weights] == [(5, n_heads, 7, 7)] * len(
+        model.encoder.layers
+    )
     for weights in (*looked.weights, *looked.source_weights):
         np.testing.assert_allclose(np.asarray(weights).sum(-1), 1, atol=1e-5)
         for row, n in zip(np.asarray(weights), [7, 2, 5, 1, 3], strict=True):
@@ -69,8 +71,8 @@ def test_the_first_layer_looks_at_the_source_as_its_heads_say(model, source, lib
     read = layer.attention_residual.read(x)
     causal = library(np.tril(np.ones((3, 3), bool)))
     x = layer.attention_residual.add(x, layer.attention(read, read, read, causal))
-    wanted = layer.cross_attention.steps(layer.cross_attention_residual.read(x), memory, memory).attended.weights
-    np.testing.assert_allclose(model.steps(source, target).weights[0], wanted, atol=1e-6)
+    expected = layer.cross_attention.steps(layer.cross_attention_residual.read(x), memory, memory).attended.weights
+    np.testing.assert_allclose(model.steps(source, target).weights[0], expected, atol=1e-6)
 
 
 def test_a_target_that_ends_at_once_stops_the_writing(model, source):

@@ -64,17 +64,17 @@ def test_integers_of_any_width(packed, texts):
 
 
 def test_threads_may_share_it(packed, texts):
-    expected, found = packed(*texts), [None] * 4
+    expected, actual = packed(*texts), [None] * 4
 
     def encode(i):
-        found[i] = packed(*texts)
+        actual[i] = packed(*texts)
 
     threads = [threading.Thread(target=encode, args=(i,)) for i in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    for embeddings in found:
+    for embeddings in actual:
         assert np.abs(embeddings - expected).max() < 1e-6
 
 

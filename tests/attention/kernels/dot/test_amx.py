@@ -51,8 +51,8 @@ assert ctypes.CDLL(None).sigaltstack(ctypes.byref(Stack(ctypes.addressof(small),
 
 @needs_amx
 def test_a_system_that_does_not_let_the_matrix_unit_be_used_gets_the_same_answers(answered):
-    (found, without), (expected, name) = answered(REFUSED), answered()
+    (actual, without), (expected, name) = answered(REFUSED), answered()
     # Workers take tiles as they come, so sums are not in the same order each time.
-    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-9)
     assert "AMX" in name
     assert "AMX" not in without

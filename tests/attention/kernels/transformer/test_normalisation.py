@@ -47,7 +47,7 @@ def test_exponentials_are_a_softmax_s(way, count):
     words[...] = 0x7F7F7F7F
     call_exponentials(way, logits, 5, count, 48, words, factors)
     exact = np.exp(logits[:, :count].astype(np.float64) - logits[:, :count].max(axis=1, keepdims=True))
-    found = numbers_of(words, way)
-    np.testing.assert_allclose(found[:, :count], exact, rtol=KEPT[way] * 2, atol=1e-30)
-    assert not found[:, count:48].any()
+    result = numbers_of(words, way)
+    np.testing.assert_allclose(result[:, :count], exact, rtol=KEPT[way] * 2, atol=1e-30)
+    assert not result[:, count:48].any()
     np.testing.assert_allclose(factors, 1 / exact.sum(axis=1), rtol=2e-6)

@@ -36,11 +36,11 @@ def test_a_matrix_is_its_panels(way, off_by, depth, columns, across):
     assert packed.ctypes.data % 64 == 0
     for matrix, parts in zip(matrices, packed, strict=True):
         if way == FLOAT32:
-            found = parts[0].view(np.float32).transpose(1, 0, 2).reshape(depth, columns)
+            result = parts[0].view(np.float32).transpose(1, 0, 2).reshape(depth, columns)
         else:
             pairs = widen(np.stack([parts & 0xFFFF, parts >> 16], axis=3).astype(np.uint16)).sum(axis=0)
-            found = pairs.transpose(1, 2, 0, 3).reshape(depth, columns)
-        np.testing.assert_allclose(found, matrix, rtol=off_by, atol=0)
+            result = pairs.transpose(1, 2, 0, 3).reshape(depth, columns)
+        np.testing.assert_allclose(result, matrix, rtol=off_by, atol=0)
 
 
 def test_rows_begin_as_zeros():

@@ -34,8 +34,8 @@ def test_products_of_any_number_of_rows(way, depth):
     together = product(way, a, b)[: len(a)]
     assert np.max(np.abs(together - expected) / sizes) < OFF_BY[way]
     for rows in [*range(1, 19), 31, 32, 33, 45]:
-        found = product(way, a[:rows], b)
-        np.testing.assert_array_equal(found[:rows], together[:rows])  # a row does not notice its neighbours
+        result = product(way, a[:rows], b)
+        np.testing.assert_array_equal(result[:rows], together[:rows])  # a row does not notice its neighbours
 
 
 def test_sums_that_go_on_are_those_of_one_product(way):
@@ -57,9 +57,9 @@ def test_sums_that_go_on_are_those_of_one_product(way):
 
 def test_lanes_leave_what_is_behind_the_rows(way):
     a, b = np.ones((5, 32), np.float32), np.ones((32, COLUMNS), np.float32)
-    found = product(way, a, b)
-    assert (found[:5] == 32).all()
-    assert (found[16:] == 7).all()
+    result = product(way, a, b)
+    assert (result[:5] == 32).all()
+    assert (result[16:] == 7).all()
 
 
 def test_products_from_within_rows_and_with_a_stride_of_its_own():

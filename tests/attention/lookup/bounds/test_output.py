@@ -152,11 +152,11 @@ def test_the_bound_holds(running, monkeypatch, kind, temperature):
         monkeypatch.setattr(estimate, "MAX_EXPECTED_ERROR_8_BITS", 0.0 if seed == 1 else np.inf)
         monkeypatch.setattr(estimate, "MAX_EXPECTED_ERROR_16_BITS", np.inf)
         for count in (1, 12):
-            asked = [Question(query, temperature * scale, null, mask) for query in queries[:count]]
-            exact = exact_answers(view, asked)
-            for found, true in zip(quantised_answers(view, asked), exact, strict=True):
-                bound = found.certificate.output_error + true.certificate.output_error
-                assert length(found.output - true.output) <= bound
+            questions = [Question(query, temperature * scale, null, mask) for query in queries[:count]]
+            exact = exact_answers(view, questions)
+            for quantised_answer, true in zip(quantised_answers(view, questions), exact, strict=True):
+                bound = quantised_answer.certificate.output_error + true.certificate.output_error
+                assert length(quantised_answer.output - true.output) <= bound
 
 
 @pytest.mark.parametrize(("temperature", "times"), [(1.0, 40), (0.3, 70), (0.1, 150), (0.05, 300)])
@@ -188,9 +188,9 @@ def test_an_average_is_right_to_a_thousandth_of_its_own_length(running, count, t
         "a stretch": np.arange(10_000, 35_000),
     }[passing]
     mask = None if rows is None else view.mask(rows)
-    asked = [Question(row + random.standard_normal(64) / 8, temperature, mask=mask) for row in keys[:count]]
-    for found, true in zip(quantised_answers(view, asked), exact_answers(view, asked), strict=True):
-        assert length(found.output - true.output) <= 1e-3 * length(true.output)
+    questions = [Question(row + random.standard_normal(64) / 8, temperature, mask=mask) for row in keys[:count]]
+    for quantised_answer, true in zip(quantised_answers(view, questions), exact_answers(view, questions), strict=True):
+        assert length(quantised_answer.output - true.output) <= 1e-3 * length(true.output)
 
 
 @cache
@@ -208,6 +208,6 @@ def test_an_average_of_all_alike_is_right_to_its_last_digits(running, passing):
     keys, values = random.standard_normal((2, 20_000, 16)).astype(np.float32)
     view = Memory("cosine").publish(add=Rows(np.arange(20_000), keys, values))
     mask = view.mask(random.permutation(20_000)[:10_000]) if passing == "half" else None
-    asked = [Question(query, np.inf, mask=mask) for query in random.standard_normal((12, 16))]
-    for found, true in zip(quantised_answers(view, asked), exact_answers(view, asked), strict=True):
-        assert length(found.output - true.output) <= 1e-4 * length(true.output)
+    questions = [Question(query, np.inf, mask=mask) for query in random.standard_normal((12, 16))]
+    for quantised_answer, true in zip(quantised_answers(view, questions), exact_answers(view, questions), strict=True):
+        assert length(quantised_answer.output - true.output) <= 1e-4 * length(true.output)

@@ -55,9 +55,9 @@ def test_bounds_hold_whatever_weights_are_moved(seed, n, apart):
     if error is not None:
         shares = [math.fsum(each[some]) / math.fsum(each) for each in (exact, weights)]
         assert abs(shares[0] - shares[1]) <= error
-    for level, each in zip(AT, weighted_quantiles(numbers, weights, AT, variation), strict=True):
-        assert each.at_least <= each.value <= each.at_most
-        assert each.at_least <= quantile(numbers, exact, level) <= each.at_most
+    for level, weighted_quantile in zip(AT, weighted_quantiles(numbers, weights, AT, variation), strict=True):
+        assert weighted_quantile.at_least <= weighted_quantile.value <= weighted_quantile.at_most
+        assert weighted_quantile.at_least <= quantile(numbers, exact, level) <= weighted_quantile.at_most
 
 
 def test_bounds_say_something():
@@ -80,12 +80,12 @@ def test_where_the_weights_may_be_nothing_nothing_is_certain():
 
 
 def test_numbers_at_the_end_of_float64_have_a_mean_and_a_deviation():
-    found = weighted_mean(np.array([-1.5e308, 1.5e308]), np.array([0.5, 0.5]), 1e-15)
-    assert (found.value, found.deviation) == (0, pytest.approx(1.5e308))
+    result = weighted_mean(np.array([-1.5e308, 1.5e308]), np.array([0.5, 0.5]), 1e-15)
+    assert (result.value, result.deviation) == (0, pytest.approx(1.5e308))
     assert weighted_mean(np.array([3.0, 1e300]), np.array([1.0, 0.0]), 1e-15).value == 3
 
 
 def test_a_share_that_a_number_holds_exactly_is_not_missed_by_the_last_bit():
     for n in range(2, 40):
-        found = weighted_quantiles(np.arange(n * 1.0), np.full(n, 1 / n), np.arange(1, n) / n, 0.0)
-        assert [each.value for each in found] == list(range(n - 1))
+        quantiles = weighted_quantiles(np.arange(n * 1.0), np.full(n, 1 / n), np.arange(1, n) / n, 0.0)
+        assert [quantile.value for quantile in quantiles] == list(range(n - 1))

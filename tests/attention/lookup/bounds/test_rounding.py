@@ -38,9 +38,9 @@ def test_no_similarity_that_is_computed_is_further_from_the_true_one(running, fi
     queries = np.stack([random.standard_normal(width) * scale, keys[0] * (1 + 1e-12), keys[1].astype(np.float64)])
     passing = PassingRows(view, None, 4)
     fast = compute_all_similarities(similarity, passing.tiles, queries)
-    places = np.arange(9)
+    positions = np.arange(9)
     for query, computed in zip(queries, fast, strict=True):
-        alike = compute_similarities(similarity, passing.places, query[None], places, np.zeros(9, dtype=np.int64))
+        alike = compute_similarities(similarity, passing.places, query[None], positions, np.zeros(9, dtype=np.int64))
         bound = similarity_slack(similarity, query, view.facts.key_norm)
         for row, key in enumerate(keys):
             true = true_similarity(similarity, query, key)

@@ -33,10 +33,10 @@ def matrices(seed, width=3):
 def test_the_sum_is_that_of_the_arrays_in_their_order(asked):
     arrays, running = [matrices(seed) for seed in range(6)], RunningGrams()
     for some in asked:
-        found = running.of([arrays[each] for each in some])
+        result = running.of([arrays[each] for each in some])
         expected = sum((arrays[each] for each in some[1:]), arrays[some[0]])
-        np.testing.assert_array_equal(found.total, expected)
-        np.testing.assert_allclose(found.traces, [np.trace(each) for each in expected.view(np.ndarray)])
+        np.testing.assert_array_equal(result.total, expected)
+        np.testing.assert_allclose(result.traces, [np.trace(each) for each in expected.view(np.ndarray)])
 
 
 def test_a_write_to_the_last_block_takes_one_sum_and_a_removal_none():

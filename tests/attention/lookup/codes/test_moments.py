@@ -33,16 +33,16 @@ def test_a_spread_bounds_every_direction_and_is_not_far_above(seed, width, scale
     random = np.random.default_rng(seed)
     vectors = ((random.standard_normal((300, width)) + shift) * scale).astype(np.float32)
     left = quantise(vectors)[2]
-    found = Spread.of([moments_of(part) for part in np.array_split(vectors, pieces)])
-    assert found.count == 300
-    np.testing.assert_allclose(found.mean, vectors.mean(axis=0, dtype=np.float64), rtol=1e-9)
-    np.testing.assert_allclose(found.residuals.total, left.sum(axis=0), rtol=1e-9, atol=1e-12)
-    assert found.residuals.count == 300
-    assert found.residual_spread >= around(left, 0.0)
+    result = Spread.of([moments_of(part) for part in np.array_split(vectors, pieces)])
+    assert result.count == 300
+    np.testing.assert_allclose(result.mean, vectors.mean(axis=0, dtype=np.float64), rtol=1e-9)
+    np.testing.assert_allclose(result.residuals.total, left.sum(axis=0), rtol=1e-9, atol=1e-12)
+    assert result.residuals.count == 300
+    assert result.residual_spread >= around(left, 0.0)
     underflow, rounding = 300 * width * 2.0**-124, 2.0**-12 * (vectors.astype(np.float64) ** 2).sum()
     for centre in (vectors.mean(axis=0), np.zeros(width), vectors[0]):
         true = around(vectors, centre)
-        seen = found.around(float(np.linalg.norm(found.mean - centre)))
+        seen = result.around(float(np.linalg.norm(result.mean - centre)))
         assert true <= seen * (1 + 1e-12)
         assert seen <= (2 * pieces + 1) * (true + rounding + underflow)
 
@@ -51,9 +51,9 @@ def test_a_spread_bounds_every_direction_and_is_not_far_above(seed, width, scale
 def test_what_values_spread_in_the_usual_direction_is_between_the_mean_and_the_most(pieces):
     lengths = np.array([3.0, 1.0, 0.0])
     vectors = (5 + np.random.default_rng(3).standard_normal((900, 3)) * lengths).astype(np.float32)
-    found = Spread.of([moments_of(part) for part in np.array_split(vectors, pieces)])
-    assert found.usual == pytest.approx(900 * (lengths**4).sum() / (lengths**2).sum(), rel=0.1)
-    assert found.usual < found.around_mean
+    result = Spread.of([moments_of(part) for part in np.array_split(vectors, pieces)])
+    assert result.usual == pytest.approx(900 * (lengths**4).sum() / (lengths**2).sum(), rel=0.1)
+    assert result.usual < result.around_mean
     assert Spread.of([moments_of(np.full((9, 3), 0.25, dtype=np.float32))]).usual == 0
 
 
@@ -85,15 +85,15 @@ def test_what_came_since_is_bounded_whether_it_was_looked_at_or_not(seed, scale,
     pieces = [(each * scale).astype(np.float32) for each in pieces]
     sealed, found = moments_of(pieces[0] * 3), moments_of(pieces[0])
     assert Spread.of([sealed, found]) is not None
-    for at, piece in enumerate(pieces[1:], start=2):
+    for position, piece in enumerate(pieces[1:], start=2):
         left = quantise(piece)[2]
         found = found.merge(Moments.of(piece, left.astype(np.float32), left.sum(axis=0)))
         spread = Spread.of([sealed, found])
-        vectors = np.concatenate([pieces[0] * 3, *pieces[:at]])
+        vectors = np.concatenate([pieces[0] * 3, *pieces[:position]])
         left = quantise(vectors)[2]
         assert around(vectors, vectors.mean(axis=0, dtype=np.float64)) <= spread.around_mean * (1 + 1e-12)
         assert around(left, 0.0) <= spread.residual_spread * (1 + 1e-12)
-        anew = Spread.of([moments_of(pieces[0] * 3), moments_of(np.concatenate(pieces[:at]))])
+        anew = Spread.of([moments_of(pieces[0] * 3), moments_of(np.concatenate(pieces[:position]))])
         allowed = (1 + 1 / 32) * anew.around_mean + 2.0**-10 * anew.square + 1e-36
         assert spread.around_mean <= allowed
 

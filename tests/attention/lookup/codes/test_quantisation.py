@@ -22,11 +22,11 @@ def vectors_of(seed, count, width, scale):
 
 def write(stored, start, vectors, norms=None):
     """Keep vectors from row `start` on, those of each chunk by themselves."""
-    places = np.arange(start, start + len(vectors))
-    for chunk in np.unique(places // CHUNK):
-        some = places // CHUNK == chunk
+    positions = np.arange(start, start + len(vectors))
+    for chunk in np.unique(positions // CHUNK):
+        some = positions // CHUNK == chunk
         coded = CodedVectors.of(vectors[some], None if norms is None else norms[some])
-        stored.add_sums(stored.write(int(places[some][0]), coded))
+        stored.add_sums(stored.write(int(positions[some][0]), coded))
 
 
 def moved(vectors, codes, scales):
@@ -96,24 +96,24 @@ def test_grams_are_of_the_residuals_and_of_the_vectors(directions, scale):
     for part in np.split(np.arange(2500), [3, 1100]):
         write(stored, part[0], vectors[part], norms[part] if directions else None)
     by = norms[:, None] if directions else 1.0
-    for found, rows in zip(stored.grams, (quantise(vectors)[2] / by, vectors / by), strict=True):
+    for gram, rows in zip(stored.grams, (quantise(vectors)[2] / by, vectors / by), strict=True):
         underflow = 2500 * 2.0**-125
-        np.testing.assert_allclose(found, rows.T @ rows, atol=2.0**-13 * (rows * rows).sum() + underflow)
+        np.testing.assert_allclose(gram, rows.T @ rows, atol=2.0**-13 * (rows * rows).sum() + underflow)
 
 
 @pytest.mark.parametrize("off", [0.0, 2.0**-24, 2.0**-11, 2.0**-9])
 def test_grams_of_directions_are_never_below_what_they_are_and_hardly_above(off):
     random = np.random.default_rng(4)
     vectors = random.standard_normal((1500, 6))
-    wanted = 1 + off * random.uniform(-1, 1, 1500)
-    vectors = (vectors * (wanted / np.linalg.norm(vectors, axis=1))[:, None]).astype(np.float32)
+    expected = 1 + off * random.uniform(-1, 1, 1500)
+    vectors = (vectors * (expected / np.linalg.norm(vectors, axis=1))[:, None]).astype(np.float32)
     norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
     stored = Codes.allocate(1500, 6)
     write(stored, 0, vectors, norms)
-    for found, rows in zip(stored.grams, (quantise(vectors)[2], vectors), strict=True):
+    for actual, rows in zip(stored.grams, (quantise(vectors)[2], vectors), strict=True):
         true = (rows / norms[:, None]).T @ (rows / norms[:, None])
-        assert np.linalg.eigvalsh(found - true)[0] >= -(2.0**-13) * np.trace(true)
-        assert np.trace(found) <= np.trace(true) * (1 + 2.0**-8)
+        assert np.linalg.eigvalsh(actual - true)[0] >= -(2.0**-13) * np.trace(true)
+        assert np.trace(actual) <= np.trace(true) * (1 + 2.0**-8)
 
 
 def test_directions_of_vectors_as_good_as_unit_ones_cost_no_sums_of_their_own():
@@ -156,7 +156,9 @@ def test_values_come_back_from_their_chunks_however_they_were_written(seed, widt
     for start, part in ((0, values[:cut]), (cut, values[cut:])):
         write(stored, start, part)
     firsts = range(0, count, CHUNK)
-    read = [columns_of(stored.codes[at], 0, min(CHUNK, count - first), width) for at, first in enumerate(firsts)]
+    read = [
+        columns_of(stored.codes[position], 0, min(CHUNK, count - first), width) for position, first in enumerate(firsts)
+    ]
     codes, _, left = quantise(values)
     np.testing.assert_array_equal(np.concatenate(read), codes)
     off = moved(values, codes, stored.scales)

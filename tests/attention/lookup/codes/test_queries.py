@@ -48,16 +48,16 @@ def test_code_times_scale_and_residual_are_the_query_that_is_compared(seed, coun
 
 
 def test_a_zero_query_has_a_code_of_zeros():
-    found = quantise_queries(np.zeros((1, 3)), fine=True)
-    assert not found.codes.any()
-    assert (found.scales[0], found.norms[0], found.residuals_norm[0]) == (0, 0, 0)
+    queries = quantise_queries(np.zeros((1, 3)), fine=True)
+    assert not queries.codes.any()
+    assert (queries.scales[0], queries.norms[0], queries.residuals_norm[0]) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("width", [1, 517, 518, 519, 20_000, MAX_WIDTH])
 @pytest.mark.parametrize("fine", [True, False])
 def test_products_with_the_largest_keys_stay_within_32_bits(width, fine):
-    found = quantise_queries(np.ones((1, width)), fine=fine)
-    top = int(found.codes.max())
+    queries = quantise_queries(np.ones((1, width)), fine=fine)
+    top = int(queries.codes.max())
     assert top * LEVELS * width < 2**31
     assert top == LEVELS or not fine or top == min(FINE_LEVELS, (2**31 - 1) // (LEVELS * width))
 

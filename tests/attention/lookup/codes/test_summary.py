@@ -32,34 +32,34 @@ def vectors(similarity, keys):
 def test_sums_are_those_of_all_rows_however_they_are_added_up(similarity, keys, monkeypatch):
     monkeypatch.setattr(summary, "BATCH_ROWS", 64)
     parts = [KeySummary.of(similarity, some, documents=len(some) // 2) for some in np.split(keys, [1, 200, 430])]
-    found = KeySummary.empty(similarity, 12)
+    output = KeySummary.empty(similarity, 12)
     for part in parts:
-        found += part
+        output += part
     expected = vectors(similarity, keys)
-    np.testing.assert_allclose(found.total, expected.sum(axis=0), rtol=1e-12, atol=1e-12)
-    trace = float(np.trace(found.gram))
-    np.testing.assert_allclose(found.gram, expected.T @ expected, rtol=2.0**-23, atol=2.0**-23 * trace)
-    assert (found.n, found.documents, found.removed) == (500, 0 + 99 + 115 + 35, 0)
+    np.testing.assert_allclose(output.total, expected.sum(axis=0), rtol=1e-12, atol=1e-12)
+    trace = float(np.trace(output.gram))
+    np.testing.assert_allclose(output.gram, expected.T @ expected, rtol=2.0**-23, atol=2.0**-23 * trace)
+    assert (output.n, output.documents, output.removed) == (500, 0 + 99 + 115 + 35, 0)
     longest = float(np.linalg.norm(keys.astype(np.float64), axis=1).max())
-    assert found.key_norm == found.value_norm == pytest.approx(longest, rel=1e-8)
-    assert found.key_norm >= longest
+    assert output.key_norm == output.value_norm == pytest.approx(longest, rel=1e-8)
+    assert output.key_norm >= longest
 
 
 def test_values_of_their_own_have_a_length_of_their_own(keys):
-    found = KeySummary.of("dot", keys, keys[:, :3] * 100)
-    assert found.value_norm == pytest.approx(100 * np.linalg.norm(keys[:, :3].astype(float), axis=1).max(), rel=1e-6)
-    assert found.documents == 500
+    result = KeySummary.of("dot", keys, keys[:, :3] * 100)
+    assert result.value_norm == pytest.approx(100 * np.linalg.norm(keys[:, :3].astype(float), axis=1).max(), rel=1e-6)
+    assert result.documents == 500
 
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)
 def test_a_message_brings_it_home(similarity, keys):
     sent = KeySummary.of(similarity, keys) + KeySummary.of(similarity, keys[:10])
-    found = KeySummary.of_message(*of_bytes(to_bytes(*sent.message())))
+    result = KeySummary.of_message(*of_bytes(to_bytes(*sent.message())))
     width = 13 if similarity == "gaussian" else 12
     assert sent.message()[1]["gram"].nbytes == 4 * width**2
-    assert sent.message()[0] == found.message()[0]
-    np.testing.assert_array_equal(sent.total, found.total)
-    np.testing.assert_array_equal(sent.gram.astype(np.float32), found.gram)
+    assert sent.message()[0] == result.message()[0]
+    np.testing.assert_array_equal(sent.total, result.total)
+    np.testing.assert_array_equal(sent.gram.astype(np.float32), result.gram)
 
 
 def test_what_does_not_belong_together_is_refused(keys):

@@ -39,7 +39,7 @@ def test_picked_rows_are_sets(numbers, left, right, cut):
     spans = [each for each in (owners[:cut], owners[cut:]) if len(each)]
 
     def rows(picked):
-        return np.concatenate([own[passes] for own, passes in zip(spans, picked.passes, strict=True)]).tolist()
+        return np.concatenate([span[passes] for span, passes in zip(spans, picked.passes, strict=True)]).tolist()
 
     one, other = (RowSelection.of(spans, np.array(each, dtype=np.int64)) for each in (left, right))
     assert rows(one) == sorted(numbers & set(left))

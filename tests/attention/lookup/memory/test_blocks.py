@@ -32,9 +32,9 @@ def small_blocks(monkeypatch):
 )
 def test_lengths_are_norms_in_float64_alike_wherever_a_row_stands(rows, width, scale):
     vectors = (np.random.default_rng(rows).standard_normal((rows, width)) * scale).astype(np.float32)
-    found = row_norms(vectors)
-    np.testing.assert_allclose(found, np.linalg.norm(vectors.astype(np.float64), axis=1), rtol=1e-14)
-    np.testing.assert_array_equal(found[::-1], row_norms(np.ascontiguousarray(vectors[::-1])))
+    norms = row_norms(vectors)
+    np.testing.assert_allclose(norms, np.linalg.norm(vectors.astype(np.float64), axis=1), rtol=1e-14)
+    np.testing.assert_array_equal(norms[::-1], row_norms(np.ascontiguousarray(vectors[::-1])))
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "dot", "gaussian"])
@@ -52,8 +52,8 @@ def test_a_block_that_has_grown_holds_what_one_written_at_once_does(rows_of, seg
     for mine, other in ((grown.block.codes, at_once.block.codes), (grown.block.value_codes, at_once.block.value_codes)):
         np.testing.assert_array_equal(mine.scales, other.scales)
         np.testing.assert_array_equal(mine.residuals, other.residuals)
-    places = np.arange(3000)
-    np.testing.assert_array_equal(grown.block.codes.at(places, WIDTH), at_once.block.codes.at(places, WIDTH))
+    positions = np.arange(3000)
+    np.testing.assert_array_equal(grown.block.codes.at(positions, WIDTH), at_once.block.codes.at(positions, WIDTH))
     for mine, other in zip(grown.block.codes.grams, at_once.block.codes.grams, strict=True):
         np.testing.assert_allclose(mine, other, atol=2.0**-13 * np.trace(other))  # summed in float32
     moments, others = grown.block.value_codes.moments, at_once.block.value_codes.moments

@@ -43,10 +43,10 @@ def at_once(**settings):
     return memory
 
 
-def same(found, wanted):
+def same(actual, expected):
     """The same codes, to the last bit, and the same answers."""
-    assert [s.count for s in found.segments] == [s.count for s in wanted.segments]
-    for one, other in zip(found.segments, wanted.segments, strict=True):
+    assert [s.count for s in actual.segments] == [s.count for s in expected.segments]
+    for one, other in zip(actual.segments, expected.segments, strict=True):
         everywhere = np.arange(one.count)
         np.testing.assert_array_equal(one.block.codes.at(everywhere, WIDTH), other.block.codes.at(everywhere, WIDTH))
         for name in ("codes", "value_codes"):
@@ -55,7 +55,7 @@ def same(found, wanted):
             np.testing.assert_array_equal(mine.residuals[: one.count], theirs.residuals[: one.count])
         np.testing.assert_allclose(one.block.codes.grams, other.block.codes.grams, atol=1e-5)
         assert one.block.value_codes.moments.count == other.block.value_codes.moments.count
-    (mine,), (theirs,) = answers(found, [QUESTION]), answers(wanted, [QUESTION])
+    (mine,), (theirs,) = answers(actual, [QUESTION]), answers(expected, [QUESTION])
     assert mine.certificate.method == theirs.certificate.method == "quantised"
     np.testing.assert_array_equal(mine.numbers, theirs.numbers)
     np.testing.assert_allclose(mine.weights, theirs.weights, rtol=1e-9)
@@ -63,11 +63,11 @@ def same(found, wanted):
 
 
 def test_before_they_have_codes_answers_are_exact():
-    (found,) = answers(bare().view, [QUESTION])
-    assert found.certificate.method == "exact"
-    (wanted,) = answers(at_once().view, [QUESTION])
-    assert found.numbers[0] == wanted.numbers[0]
-    assert abs(found.weights - wanted.weights).sum() <= 2 * wanted.certificate.total_variation
+    (answer,) = answers(bare().view, [QUESTION])
+    assert answer.certificate.method == "exact"
+    (expected,) = answers(at_once().view, [QUESTION])
+    assert answer.numbers[0] == expected.numbers[0]
+    assert abs(answer.weights - expected.weights).sum() <= 2 * expected.certificate.total_variation
 
 
 def test_codes_that_come_later_are_those_of_rows_that_had_them_at_once():
@@ -116,8 +116,8 @@ def test_a_writer_goes_on_meanwhile():
     coding.join()
     memory.code()
     assert memory.view.n == N
-    (found,), (wanted,) = answers(memory.view, [QUESTION]), answers(at_once().view, [QUESTION])
-    np.testing.assert_allclose(found.weights, wanted.weights, rtol=1e-9)
+    (actual,), (expected,) = answers(memory.view, [QUESTION]), answers(at_once().view, [QUESTION])
+    np.testing.assert_allclose(actual.weights, expected.weights, rtol=1e-9)
 
 
 def test_blocks_without_codes_are_not_kept_alive():

@@ -38,7 +38,7 @@ def of_blocks(*sizes, own_values=()):
 
 def replaced(view):
     """The places of the segments that are written anew, group by group."""
-    place = {id(segment): at for at, segment in enumerate(view.segments)}
+    place = {id(segment): position for position, segment in enumerate(view.segments)}
     return [[place[id(old)] for old in each.old] for each in compact(view, DOT)]
 
 
@@ -177,9 +177,9 @@ def test_what_is_written_meanwhile_behind_the_last_block_stands_behind_the_new_o
     after = memory.publish(remove=np.array([31]))
     (segment,) = apply_replacements(made, after.segments, DOT)
     alive = np.ones(segment.count, bool) if segment.live is None else segment.live
-    wanted = np.array([*range(20, 25), *range(26, 31), 32])
-    np.testing.assert_array_equal(segment.numbers[alive], wanted)
-    np.testing.assert_array_equal(segment.keys[alive], keys_of(wanted))
+    expected = np.array([*range(20, 25), *range(26, 31), 32])
+    np.testing.assert_array_equal(segment.numbers[alive], expected)
+    np.testing.assert_array_equal(segment.keys[alive], keys_of(expected))
 
 
 def test_a_write_that_was_staged_before_and_is_shown_after_keeps_what_was_compacted(monkeypatch):

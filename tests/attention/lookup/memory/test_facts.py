@@ -25,7 +25,7 @@ def test_facts_are_of_all_blocks_together(small_blocks):
     assert (facts.similarity, facts.n, facts.value_dimension, facts.blocks) == ("scaled_dot", 300, 3, 5)
     assert facts.key_norm == pytest.approx(np.linalg.norm(keys, axis=1).max(), rel=1e-6)
     assert facts.value_norm == pytest.approx(np.linalg.norm(values, axis=1).max(), rel=1e-6)
-    assert sum(each.count for each in facts.value_moments) == facts.value_spread.count == 300
+    assert sum(value_moment.count for value_moment in facts.value_moments) == facts.value_spread.count == 300
     np.testing.assert_allclose(facts.value_spread.mean, values.mean(axis=0), rtol=1e-6)
 
 

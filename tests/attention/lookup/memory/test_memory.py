@@ -162,8 +162,8 @@ def test_nothing_is_written_when_a_write_is_refused():
         (Rows(np.array([9]), np.zeros((1, 3)), np.ones((1, 2))), ParameterError, "zero vector"),
         (Rows(np.array([1]), np.ones((1, 3)), np.ones((1, 2))), ParameterError, "used before"),
     ]
-    for rows, error, said in refused:
-        with pytest.raises(error, match=said):
+    for rows, error, message in refused:
+        with pytest.raises(error, match=message):
             memory.publish(add=rows, remove=np.array([0]))
         assert memory.view is before
     memory.publish(remove=np.arange(3))
@@ -178,13 +178,13 @@ def test_only_known_similarities():
 def test_no_row_comes_between_the_rows_of_another_document():
     memory = Memory("dot")
     before = memory.publish(add=Rows([10, 20, 30, 40], np.ones((4, 1)), owners=[10, 10, 30, 30]))
-    for numbers, owners, said in (
+    for numbers, owners, message in (
         ([15], None, "row number 15 lies between rows of document 10"),
         ([5, 35], None, "row number 35 lies between rows of document 30"),
         ([5, 45], [5, 5], "row number 10 lies between rows of document 5"),
         ([25, 26, 31], [25, 25, 25], "row number 31 lies between rows of document 30"),
     ):
-        with pytest.raises(ParameterError, match=said):
+        with pytest.raises(ParameterError, match=message):
             memory.publish(add=Rows(numbers, np.ones((len(numbers), 1)), owners=owners))
         assert memory.view is before
     after = memory.publish(add=Rows([5, 25, 26, 45], np.ones((4, 1)), owners=[5, 25, 25, 45]))

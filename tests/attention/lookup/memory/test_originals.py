@@ -61,7 +61,7 @@ def test_rows_are_read_ahead_that_lie_behind_others_in_one_map(tmp_path):
     assert bytes_in_file(vectors) == vectors.nbytes
     read_ahead(vectors, np.array([0, 99]))
     starts = [3 * mmap.PAGESIZE + 128, 3 * mmap.PAGESIZE + 128 + 99 * 128]
-    for wanted, (start, length) in zip(starts, asked, strict=True):
+    for expected, (start, length) in zip(starts, asked, strict=True):
         assert start % mmap.PAGESIZE == 0
-        assert start <= wanted < start + mmap.PAGESIZE
-        assert start + length == wanted + 128
+        assert start <= expected < start + mmap.PAGESIZE
+        assert start + length == expected + 128

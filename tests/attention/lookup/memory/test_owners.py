@@ -38,8 +38,8 @@ def test_ranges_hold_all_rows_of_a_document_that_passes(sizes, data):
         for document, start, stop in zip(asked.tolist(), first, last, strict=True):
             expected = [] if document in gone else np.flatnonzero(owners == document).tolist()
             assert list(range(start, stop)) == expected
-        found = expand_ranges(first, last).tolist()
-        assert found == [place for start, stop in zip(first, last, strict=True) for place in range(start, stop)]
+        rows = expand_ranges(first, last).tolist()
+        assert rows == [position for start, stop in zip(first, last, strict=True) for position in range(start, stop)]
 
 
 @pytest.mark.parametrize("kept", [1, 3])
@@ -50,10 +50,12 @@ def test_the_longest_are_one_more_than_are_kept_and_what_begins_elsewhere(kept, 
     live = ~np.isin(owners, list(dead))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(owners_module, "LONGEST_DOCUMENTS", kept)
-        found = longest_documents(numbers, owners, live)
-    assert found.tolist() == sorted(set(found.tolist()))
+        documents = longest_documents(numbers, owners, live)
+    assert documents.tolist() == sorted(set(documents.tolist()))
     counts = {document: int((owners == document).sum()) * (document not in dead) for document in set(owners.tolist())}
-    rest = [count for document, count in counts.items() if document not in found]
+    rest = [count for document, count in counts.items() if document not in documents]
     assert len(rest) <= max(len(counts) - kept - 1, 0)
-    assert sum(counts[document] >= max(rest, default=0) for document in found.tolist()) >= min(kept + 1, len(counts))
-    assert owners[0] == numbers[0] or owners[0] in found
+    assert sum(counts[document] >= max(rest, default=0) for document in documents.tolist()) >= min(
+        kept + 1, len(counts)
+    )
+    assert owners[0] == numbers[0] or owners[0] in documents

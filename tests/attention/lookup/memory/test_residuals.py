@@ -57,9 +57,9 @@ def test_removed_rows_are_taken_off_and_rows_written_since_do_no_harm(running):
     np.testing.assert_allclose(view.value_residuals.total, left[lives].sum(axis=0), rtol=1e-9, atol=1e-12)
     memory.publish(add=Rows(np.arange(N, N + 50), KEYS[:50]))
     mask = before.mask(np.arange(10, N))
-    found = mask.value_residuals
-    expected = left[10:].sum(axis=0) + (left[:50].sum(axis=0) if found.count > N - 10 else 0)
-    np.testing.assert_allclose(found.total, expected, rtol=1e-9, atol=1e-12)
+    actual = mask.value_residuals
+    expected = left[10:].sum(axis=0) + (left[:50].sum(axis=0) if actual.count > N - 10 else 0)
+    np.testing.assert_allclose(actual.total, expected, rtol=1e-9, atol=1e-12)
 
 
 def test_a_removed_row_is_read_once_whoever_asks(monkeypatch):

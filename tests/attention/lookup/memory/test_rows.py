@@ -72,7 +72,7 @@ def test_rows_of_one_document_may_come_in_any_order(sizes, seed):
 
 
 @pytest.mark.parametrize(
-    ("owners", "said"),
+    ("owners", "message"),
     [
         ([10, 11, 12, 9], "row 13 has the owner 9, which is not among these rows"),
         ([10, 12, 12, 13], "row 11 has the owner 12 and does not follow it"),
@@ -80,8 +80,8 @@ def test_rows_of_one_document_may_come_in_any_order(sizes, seed):
         ([10, 10, 11, 13], "row 12 has the owner 11 and does not follow it"),
     ],
 )
-def test_an_owner_is_the_first_row_of_its_document(owners, said):
-    with pytest.raises(ParameterError, match=said):
+def test_an_owner_is_the_first_row_of_its_document(owners, message):
+    with pytest.raises(ParameterError, match=message):
         Rows(np.arange(10, 14), np.ones((4, 1)), owners=np.array(owners))
 
 

@@ -24,9 +24,9 @@ def test_positions_are_those_of_the_rows_that_live(rows_of, segment_of, numbers,
     segment = segment_of(rows_of(sorted(numbers))) if numbers else Segment(segment_of(rows_of([1])).block, 0)
     gone = np.array(sorted(place for place in removed if place < len(numbers)), dtype=np.intp)
     segment = segment.without(gone)
-    found = segment.positions(np.array(sorted(asked), dtype=np.int64))
+    positions = segment.positions(np.array(sorted(asked), dtype=np.int64))
     live = set(numbers) - set(segment.numbers[gone].tolist())
-    assert segment.numbers[found].tolist() == sorted(live & asked)
+    assert segment.numbers[positions].tolist() == sorted(live & asked)
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "dot"])

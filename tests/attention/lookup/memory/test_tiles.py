@@ -40,7 +40,7 @@ def test_every_row_that_passes_stands_in_one_tile_in_one_order(n, removed, wante
     )
     expected = sorted((set(range(n)) - removed) & (set(range(n)) if wanted is None else wanted))
     assert passing.n == len(expected)
-    found, place = [], 0
+    actual, place = [], 0
     for tile in passing.tiles:
         assert (tile.start, 0 < tile.stop - tile.start <= tile_rows) == (place, True)
         numbers = tile.segment.numbers[tile.rows].tolist()
@@ -48,9 +48,9 @@ def test_every_row_that_passes_stands_in_one_tile_in_one_order(n, removed, wante
         np.testing.assert_array_equal(tile.keys(), [[number, 1] for number in numbers])
         np.testing.assert_array_equal(tile.values(), [[-number] for number in numbers])
         np.testing.assert_allclose(tile.norms, [np.hypot(number, 1) for number in numbers])
-        found += numbers
+        actual += numbers
         place = tile.stop
-    assert found == expected
+    assert actual == expected
 
 
 def test_rows_side_by_side_are_read_without_gathering_them():

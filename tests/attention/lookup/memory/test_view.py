@@ -60,21 +60,21 @@ def test_masks_are_sets_of_the_rows_that_live(there, removed, left, right, rando
     view = filled(there, removed)
     live = there - removed
 
-    def mask(wanted):
-        numbers = [*wanted, *list(wanted)[:3]]  # in any order, some of them twice
+    def mask(expected):
+        numbers = [*expected, *list(expected)[:3]]  # in any order, some of them twice
         random.shuffle(numbers)
         return view.mask(np.array(numbers, dtype=np.int64))
 
     a, b = mask(left), mask(right)
-    for made, wanted in (
+    for made, expected in (
         (a, left & live),
         (~a, live - left),
         (a & b, left & right & live),
         (a | b, (left | right) & live),
         (~(a | ~b), (right - left) & live),
     ):
-        assert rows(made) == sorted(wanted)
-        assert made.n == len(wanted)
+        assert rows(made) == sorted(expected)
+        assert made.n == len(expected)
         assert all(bits is None or bits.n for bits in made.bits)
         assert made.nbytes == sum(-(-segment.count // 8) for segment, _ in view.passing(made))
 
@@ -84,9 +84,9 @@ def test_a_mask_of_rows_that_follow_each_other_and_one_of_rows_far_apart():
     random = np.random.default_rng(0)
     for numbers in (np.arange(500), np.sort(random.choice(10**15, 500, replace=False))):
         view = filled(numbers.tolist())
-        wanted = random.choice(numbers, 200)
-        assert rows(view.mask(wanted)) == np.unique(wanted).tolist()
-        assert rows(view.mask(wanted + 1)) == np.intersect1d(wanted + 1, numbers).tolist()
+        expected = random.choice(numbers, 200)
+        assert rows(view.mask(expected)) == np.unique(expected).tolist()
+        assert rows(view.mask(expected + 1)) == np.intersect1d(expected + 1, numbers).tolist()
 
 
 def test_masks_of_two_views_do_not_mix():

@@ -41,9 +41,9 @@ def at_first(candidates, heavy, most):
 
 def deciding(candidates, known, most):
     """What the middle question needs; None where that is not told. The others know their best."""
-    found = candidates.decisive_counts(np.concatenate([[0.95], known, [0.2]]), np.array([1, len(known), 1]), most)
-    assert found[[0, 2]].tolist() == [1, 1]
-    return None if found[1] < 0 else found[1]
+    counts = candidates.decisive_counts(np.concatenate([[0.95], known, [0.2]]), np.array([1, len(known), 1]), most)
+    assert counts[[0, 2]].tolist() == [1, 1]
+    return None if counts[1] < 0 else counts[1]
 
 
 def test_first_are_the_heavy_ones_and_those_near_the_last_of_the_head():
@@ -91,16 +91,16 @@ def test_more_than_a_query_may_look_up_does_not_decide():
 
 
 def test_known_rows_come_apart_from_the_others():
-    found = listed(2).rescore(np.array([0.94, 0.9, 0.75, 0.8]), np.array([1, 3, -1]))
-    head = found.of(1)
+    result = listed(2).rescore(np.array([0.94, 0.9, 0.75, 0.8]), np.array([1, 3, -1]))
+    head = result.of(1)
     np.testing.assert_array_equal(head.places, [50, 40, 30])
     np.testing.assert_array_equal(head.similarities, [0.9, 0.75, 0.8])
     np.testing.assert_array_equal(head.candidate_places, [20, 10, 0])
     np.testing.assert_array_equal(head.candidates, [0.6, 0.5, 0.4])
     assert (head.best, head.threshold, head.error) == (0.9, 0.35, 0.15)
-    assert found.of(0).similarities.tolist() == [0.94]
-    assert found.of(2) is None
-    runs = found.runs([1])
+    assert result.of(0).similarities.tolist() == [0.94]
+    assert result.of(2) is None
+    runs = result.runs([1])
     assert (runs.values.tolist(), runs.starts.tolist()) == ([0.9, 0.75, 0.8, 0.6, 0.5, 0.4], [0, 6])
     assert runs.counts.tolist() == [3]
 

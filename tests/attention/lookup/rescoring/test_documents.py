@@ -25,13 +25,13 @@ def test_a_document_s_rows_are_taken_together(rows, ascending):
     documents = sorted(set(owners.tolist()))
     assert grouping.numbers.tolist() == documents
     np.testing.assert_array_equal(grouping.numbers[grouping.index], owners)
-    for at, document in enumerate(documents):
+    for position, document in enumerate(documents):
         own = values[owners == document]
-        assert grouping.counts[at] == len(own)
-        assert grouping.sums(values)[at] == pytest.approx(math.fsum(own), abs=1e-15)
-        assert grouping.best(values)[at] == own.max()
-        assert grouping.best_rows(values)[at] == np.flatnonzero((owners == document) & (values == own.max()))[0]
-        assert grouping.log_sums(values)[at] == pytest.approx(math.log(math.fsum(np.exp(own))), abs=1e-14)
+        assert grouping.counts[position] == len(own)
+        assert grouping.sums(values)[position] == pytest.approx(math.fsum(own), abs=1e-15)
+        assert grouping.best(values)[position] == own.max()
+        assert grouping.best_rows(values)[position] == np.flatnonzero((owners == document) & (values == own.max()))[0]
+        assert grouping.log_sums(values)[position] == pytest.approx(math.log(math.fsum(np.exp(own))), abs=1e-14)
 
 
 def test_of_no_rows_there_are_no_documents():
@@ -62,10 +62,10 @@ def test_log_parts_are_what_the_other_keys_add_to_the_best(temperature):
         DocumentGrouping(np.array([7, 7, 7, 8, 9, 9])),
         np.array([0.5, 0.4, 0.5, 0.9, -0.3, -0.30001]),
     )
-    found = log_parts(grouping, similarities, temperature)
-    for at, own in enumerate((similarities[:3], similarities[3:4], similarities[4:])):
+    parts = log_parts(grouping, similarities, temperature)
+    for position, own in enumerate((similarities[:3], similarities[3:4], similarities[4:])):
         expected = math.log(sum(math.exp((each - own.max()) / temperature) for each in own))
-        assert found[at] == pytest.approx(expected, abs=1e-15)
+        assert parts[position] == pytest.approx(expected, abs=1e-15)
 
 
 def test_at_temperature_0_only_keys_that_tie_for_the_best_of_all_count():

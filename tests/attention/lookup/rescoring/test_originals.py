@@ -45,9 +45,9 @@ def passing_of(view, allowed):
 @pytest.mark.parametrize("queries", [1, 4])
 def test_all_similarities_are_the_definition(running, oracle, view, allowed, queries):
     passing, numbers = passing_of(view, allowed)
-    found = compute_all_similarities(view.similarity, passing.tiles, QUERIES[:queries])
-    assert found.shape == (queries, len(numbers))
-    for row, query in zip(found, QUERIES, strict=False):
+    similarities = compute_all_similarities(view.similarity, passing.tiles, QUERIES[:queries])
+    assert similarities.shape == (queries, len(numbers))
+    for row, query in zip(similarities, QUERIES, strict=False):
         np.testing.assert_allclose(row, oracle(view.similarity, query, KEYS[numbers]), rtol=1e-11, atol=1e-13)
 
 
@@ -55,8 +55,8 @@ def test_all_similarities_are_the_definition(running, oracle, view, allowed, que
 def test_all_sums_are_weights_times_values(running, view, allowed):
     passing, numbers = passing_of(view, allowed)
     weights = np.random.default_rng(1).random((4, len(numbers)))
-    found = compute_all_sums(passing.tiles, weights, 3)
-    np.testing.assert_allclose(found, weights @ VALUES[numbers].astype(np.float64), rtol=1e-12, atol=1e-12)
+    sums = compute_all_sums(passing.tiles, weights, 3)
+    np.testing.assert_allclose(sums, weights @ VALUES[numbers].astype(np.float64), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("heavy", [0, 10**6])
@@ -66,18 +66,20 @@ def test_some_similarities_are_those_of_each_query_and_its_row(running, oracle, 
     random = np.random.default_rng(2)
     for count in (0, 1, 500):
         places, asked = random.integers(0, passing.n, count), random.integers(0, 4, count)
-        found = compute_similarities(view.similarity, passing.places, QUERIES, places, asked)
+        similarities = compute_similarities(view.similarity, passing.places, QUERIES, places, asked)
         table = np.array([oracle(view.similarity, query, KEYS[numbers]) for query in QUERIES])
-        np.testing.assert_allclose(found, table[asked, places], rtol=1e-11, atol=1e-13)
+        np.testing.assert_allclose(similarities, table[asked, places], rtol=1e-11, atol=1e-13)
 
 
 def test_copies_of_a_row_have_one_similarity_wherever_they_stand(running, view):
     copies = np.repeat(KEYS[:5], 60, axis=0)
     view = Memory(view.similarity).publish(add=Rows(np.arange(300), copies))
     places = np.random.default_rng(3).permutation(300)
-    found = compute_similarities(view.similarity, PassingRows(view, None, 37).places, QUERIES, places, np.full(300, 2))
+    similarities = compute_similarities(
+        view.similarity, PassingRows(view, None, 37).places, QUERIES, places, np.full(300, 2)
+    )
     for copy in range(5):
-        assert len(set(found[places // 60 == copy])) == 1
+        assert len(set(similarities[places // 60 == copy])) == 1
 
 
 def test_rows_are_added_to_the_output_of_their_query(running, view):

@@ -23,9 +23,9 @@ def test_gaussian_is_minus_half_the_squared_distance_to_one_query_or_to_each_row
 def test_gaussian_of_a_row_does_not_depend_on_where_it_stands(rows):
     random = np.random.default_rng(rows)
     keys, query = random.standard_normal((rows, 37)), random.standard_normal(37)
-    found = gaussian_similarities(query, keys)
+    similarities = gaussian_similarities(query, keys)
     for row in (0, rows // 2, rows - 1):
-        assert gaussian_similarities(query, keys[row : row + 1])[0] == found[row]
+        assert gaussian_similarities(query, keys[row : row + 1])[0] == similarities[row]
 
 
 def test_products_become_the_similarity_in_their_own_place():
@@ -39,5 +39,5 @@ def test_products_become_the_similarity_in_their_own_place():
 
 def test_no_cosine_leaves_its_range():
     just_above = np.nextafter(1.0, 2.0)
-    found = scale_products("cosine", np.array([just_above, -just_above, 0.5]), np.float64(1.0), np.ones(3), 2)
-    assert found.tolist() == [1.0, -1.0, 0.5]
+    products = scale_products("cosine", np.array([just_above, -just_above, 0.5]), np.float64(1.0), np.ones(3), 2)
+    assert products.tolist() == [1.0, -1.0, 0.5]

@@ -29,19 +29,19 @@ def test_a_share_takes_the_fewest_of_the_best_that_hold_it(similarities, cap, to
     weights = np.array(data.draw(st.lists(st.sampled_from([0.0, 0.25, 1.0, 3.0]), min_size=n, max_size=n)))
     elsewhere = data.draw(st.sampled_from([0.0, 0.5]))
     head = select_top(similarities, cap)
-    found = truncate_top_p(head, similarities, weights, top_p, elsewhere)
+    result = truncate_top_p(head, similarities, weights, top_p, elsewhere)
     held = np.cumsum(weights[head.places[: head.matches]])
     enough = np.flatnonzero(held >= top_p * (weights.sum() + elsewhere) - 1e-12)
     if head.matches == 0:
-        assert (found.matches, found.complete) == (0, not weights.any() and elsewhere == 0)
+        assert (result.matches, result.complete) == (0, not weights.any() and elsewhere == 0)
     elif not len(enough):
-        assert (found.matches, found.complete) == (head.matches, False)
-        np.testing.assert_array_equal(found.places, head.places)
+        assert (result.matches, result.complete) == (head.matches, False)
+        np.testing.assert_array_equal(result.places, head.places)
     else:
         matches = enough[0] + 1
         last = similarities[head.places[matches - 1]]
-        assert (found.matches, found.complete) == (matches, True)
-        np.testing.assert_array_equal(found.places, head.places[similarities[head.places] >= last])
+        assert (result.matches, result.complete) == (matches, True)
+        np.testing.assert_array_equal(result.places, head.places[similarities[head.places] >= last])
 
 
 def test_a_share_of_1_is_every_weight_above_zero_however_small():
@@ -101,7 +101,7 @@ WEIGHED = st.lists(st.tuples(st.sampled_from([0.0, 0.25, 1.0]), st.sampled_from(
 
 @given(documents=WEIGHED, cap=st.integers(0, 35), top_p=st.sampled_from([None, 0.01, 0.5, 0.9, 1.0]))
 def test_by_weight_the_head_is_the_heaviest_then_the_most_similar_and_all_that_tie_in_both(documents, cap, top_p):
-    weights, similarities = (np.array([each[at] for each in documents]) for at in (0, 1))
+    weights, similarities = (np.array([document[position] for document in documents]) for position in (0, 1))
     head = select_heaviest(weights, similarities, cap)
     order = sorted(range(len(documents)), key=lambda at: documents[at], reverse=True)
     k = min(cap, len(documents))

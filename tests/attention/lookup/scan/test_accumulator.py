@@ -70,17 +70,17 @@ def test_every_row_is_listed_or_summed(rows, order, temperature):
     similarities = np.stack([ORDERS[order](random) for _ in range(QUERIES)]).astype(np.float32)
     inverse = np.full(QUERIES, 1 / temperature, dtype=np.float32)
     opening = np.array([NO_THRESHOLD, -0.5, 0.9], dtype=np.float32)
-    found = fed(Accumulator(opening, inverse, CAPACITY, 4, None), rows, similarities)
+    result = fed(Accumulator(opening, inverse, CAPACITY, 4, None), rows, similarities)
     for query in range(QUERIES):
-        threshold, (places, scanned) = float(found.lists.thresholds[query]), listed(found, query)
+        threshold, (places, scanned) = float(result.lists.thresholds[query]), listed(result, query)
         np.testing.assert_array_equal(similarities[query, places], scanned)
         assert sorted(places) == np.flatnonzero(similarities[query] >= threshold).tolist()
         below = similarities[query] < threshold
         x = (similarities[query, below].astype(np.float64) - threshold) * float(inverse[query])
         expected = [np.exp(x).sum(), (np.exp(x) * x).sum(), np.exp(2 * x).sum()]
-        np.testing.assert_allclose(found.sums[query], expected, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(result.sums[query], expected, rtol=1e-9, atol=1e-12)
         blend = np.exp(x) @ VALUES[below].astype(np.float64)
-        np.testing.assert_allclose(found.outputs[query], blend, rtol=1e-5, atol=1e-5 * np.exp(x).sum())
+        np.testing.assert_allclose(result.outputs[query], blend, rtol=1e-5, atol=1e-5 * np.exp(x).sum())
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -88,13 +88,13 @@ def test_a_histogram_counts_what_is_not_listed(rows, order):
     random = np.random.default_rng(2)
     similarities = np.stack([ORDERS[order](random) for _ in range(QUERIES)]).astype(np.float32)
     thresholds, limit = np.full(QUERIES, NO_THRESHOLD), np.array([1.0, 2.0, 0.5], dtype=np.float32)
-    found = fed(Accumulator(thresholds, np.ones(QUERIES, np.float32), CAPACITY, None, limit), rows, similarities)
+    result = fed(Accumulator(thresholds, np.ones(QUERIES, np.float32), CAPACITY, None, limit), rows, similarities)
     for query in range(QUERIES):
-        places, _ = listed(found, query)
+        places, _ = listed(result, query)
         below = np.delete(similarities[query], places).astype(np.float64)
         width = 2 * limit[query] / BINS
         bins = np.clip(np.floor((below + limit[query]) / width).astype(int), 0, BINS - 1)
-        counts, sums = found.histogram[query].T
+        counts, sums = result.histogram[query].T
         # A similarity at the edge of two bins may be counted in either.
         np.testing.assert_allclose(np.cumsum(counts), np.cumsum(np.bincount(bins, minlength=BINS)), atol=0.01 * N)
         assert (counts.sum(), sums.sum()) == (len(below), pytest.approx(below.sum(), abs=1e-3))
@@ -102,27 +102,27 @@ def test_a_histogram_counts_what_is_not_listed(rows, order):
 
 def test_where_copies_of_a_row_fill_a_list_none_of_them_stays(rows):
     similarities = np.full((QUERIES, N), 0.25, dtype=np.float32)
-    found = fed(
+    result = fed(
         Accumulator(np.full(QUERIES, NO_THRESHOLD), np.ones(QUERIES, np.float32), CAPACITY, None, None),
         rows,
         similarities,
     )
-    assert (found.lists.counts < CAPACITY // 2).all() or (found.lists.thresholds <= 0.25).all()
-    assert (found.lists.thresholds == np.nextafter(np.float32(0.25), np.float32(1))).all()
-    np.testing.assert_allclose(found.sums[:, 0], N)
+    assert (result.lists.counts < CAPACITY // 2).all() or (result.lists.thresholds <= 0.25).all()
+    assert (result.lists.thresholds == np.nextafter(np.float32(0.25), np.float32(1))).all()
+    np.testing.assert_allclose(result.sums[:, 0], N)
 
 
 def test_the_coldest_sums_are_of_nothing_but_are_numbers(rows):
     similarities = np.tile(np.linspace(-1, 1, N, dtype=np.float32), (QUERIES, 1))
     with np.errstate(over="raise", invalid="raise"):
-        found = fed(
+        result = fed(
             Accumulator(np.full(QUERIES, NO_THRESHOLD), np.full(QUERIES, 1e30, np.float32), CAPACITY, 4, None),
             rows,
             similarities,
         )
-    assert np.isfinite(found.sums).all()
-    assert (found.sums[:, 0] < 1e-300).all()
-    assert not np.abs(found.outputs).max() > 1e-300
+    assert np.isfinite(result.sums).all()
+    assert (result.sums[:, 0] < 1e-300).all()
+    assert not np.abs(result.outputs).max() > 1e-300
 
 
 def test_a_rising_threshold_makes_errors_smaller_as_it_does_weights(rows):

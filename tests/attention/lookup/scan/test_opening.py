@@ -30,8 +30,8 @@ def test_a_sample_has_one_row_in_so_many_and_the_best_of_it_matter():
 def test_about_as_many_rows_lie_above_as_are_to_be_listed(running, coded, parts):
     views = [view_of(rows) for rows in np.array_split(RANDOM.permutation(N), parts)]
     sampling = ThresholdSample.of(max(sample_stride(view, None) for view in views), N, 4_000)
-    found = merge_thresholds([sample_best(view, None, None, QUERIES, sampling) for view in views], sampling.count)
-    above = sum((coded(view, QUERIES) >= found[:, None]).sum(axis=1) for view in views)
+    thresholds = merge_thresholds([sample_best(view, None, None, QUERIES, sampling) for view in views], sampling.count)
+    above = sum((coded(view, QUERIES) >= thresholds[:, None]).sum(axis=1) for view in views)
     assert (np.abs(above - 4_000) < 1_500).all()
 
 

@@ -45,7 +45,7 @@ def asked(view, count, outputs=False):
 def passes(view, mask):
     """bool by place: which rows may be attended to."""
     found = [np.zeros(segment.count, dtype=bool) for segment in view.segments]
-    place = {id(segment): at for at, segment in enumerate(view.segments)}
+    place = {id(segment): position for position, segment in enumerate(view.segments)}
     for segment, allowed in view.passing(mask):
         found[place[id(segment)]][:] = True if allowed is None else allowed
     return np.concatenate(found) if found else np.zeros(0, dtype=bool)
@@ -53,7 +53,7 @@ def passes(view, mask):
 
 def all_listed(accumulators, query):
     """(places, similarities) of the rows that any worker listed."""
-    lists = [each.lists for each in accumulators]
+    lists = [accumulator.lists for accumulator in accumulators]
     places = np.concatenate([each.places[query, : each.counts[query]] for each in lists])
     return places, np.concatenate([each.similarities[query, : each.counts[query]] for each in lists])
 
@@ -61,9 +61,12 @@ def all_listed(accumulators, query):
 def summed(accumulators, query, level, inverse):
     """Σe, Σe·x and Σe² of all workers relative to one level."""
     moved = [
-        shift_sums(each.sums[query], (float(each.lists.thresholds[query]) - level) * inverse) for each in accumulators
+        shift_sums(accumulator.sums[query], (float(accumulator.lists.thresholds[query]) - level) * inverse)
+        for accumulator in accumulators
     ]
-    return np.sum([sums for sums, each in zip(moved, accumulators, strict=True) if each.sums[query, 0] > 0], axis=0)
+    return np.sum(
+        [sums for sums, accumulator in zip(moved, accumulators, strict=True) if accumulator.sums[query, 0] > 0], axis=0
+    )
 
 
 @pytest.mark.parametrize("kind", ["all", "every third removed", "a mask", "next to nothing"])
@@ -74,10 +77,10 @@ def test_every_row_that_passes_is_listed_or_summed(running, workers, coded, n, k
     mask = {"a mask": view.mask(np.arange(n // 4, n, 2)), "next to nothing": view.mask(np.array([n - 1]))}.get(kind)
     queries, temperature = asked(view, count), 0.2
     temperatures = np.full(count, temperature)
-    found = scan(view, mask, all_rows(view), queries, 10, temperatures).finish()
+    result = scan(view, mask, all_rows(view), queries, 10, temperatures).finish()
     similarities, allowed = coded(view, queries), passes(view, mask)
     for query in range(count):
-        places, scanned = all_listed(found, query)
+        places, scanned = all_listed(result, query)
         assert len(set(places)) == len(places)
         assert allowed[places].all()
         np.testing.assert_allclose(scanned, similarities[query, places], atol=1e-6)
@@ -86,18 +89,18 @@ def test_every_row_that_passes_is_listed_or_summed(running, workers, coded, n, k
             level = float(similarities[query, rest].max())
             x = (similarities[query, rest] - level) / temperature
             expected = np.exp(x).sum(), (np.exp(x) * x).sum(), np.exp(2 * x).sum()
-            np.testing.assert_allclose(summed(found, query, level, 1 / temperature), expected, rtol=1e-4)
+            np.testing.assert_allclose(summed(result, query, level, 1 / temperature), expected, rtol=1e-4)
         else:
-            assert not any(each.sums[query].any() for each in found)
+            assert not any(each.sums[query].any() for each in result)
 
 
 @pytest.mark.parametrize("temperature", [0, 1e-30, np.inf])
 def test_at_the_limits_the_others_weigh_nothing_or_one_each(running, workers, temperature):
     view = view_of(4000)
-    found = scan(view, None, all_rows(view), asked(view, 2), 10, np.full(2, temperature)).finish()
+    result = scan(view, None, all_rows(view), asked(view, 2), 10, np.full(2, temperature)).finish()
     for query in range(2):
-        mass = sum(each.sums[query, 0] for each in found)
-        rest = 4000 - len(all_listed(found, query)[0])
+        mass = sum(each.sums[query, 0] for each in result)
+        rest = 4000 - len(all_listed(result, query)[0])
         assert rest > 1000
         assert mass == (rest if temperature == np.inf else pytest.approx(0, abs=1e-30))
 
@@ -105,14 +108,14 @@ def test_at_the_limits_the_others_weigh_nothing_or_one_each(running, workers, te
 def test_a_histogram_holds_what_is_not_listed(running, workers, coded):
     view = view_of(4000, np.arange(0, 4000, 5), "dot")
     queries = asked(view, 3)
-    found = scan(view, None, all_rows(view), queries, 10, None).finish()
+    result = scan(view, None, all_rows(view), queries, 10, None).finish()
     similarities, allowed = coded(view, queries), passes(view, None)
     for query in range(3):
-        rest = np.setdiff1d(np.flatnonzero(allowed), all_listed(found, query)[0])
+        rest = np.setdiff1d(np.flatnonzero(allowed), all_listed(result, query)[0])
         below = similarities[query, rest]
-        counts, sums = np.sum([each.histogram[query] for each in found], axis=0).T
+        counts, sums = np.sum([each.histogram[query] for each in result], axis=0).T
         assert (counts.sum(), sums.sum()) == (len(rest), pytest.approx(below.sum(), rel=1e-4))
-        edges = found[0].lows[query] + np.arange(len(counts) + 1) / found[0].finer[query]
+        edges = result[0].lows[query] + np.arange(len(counts) + 1) / result[0].finer[query]
         assert edges[0] <= below.min() <= below.max() <= edges[-1]
         # What rounding carries over an edge is counted next to it.
         np.testing.assert_allclose(np.cumsum(counts), np.searchsorted(np.sort(below), edges[1:]), atol=3)
@@ -121,10 +124,10 @@ def test_a_histogram_holds_what_is_not_listed(running, workers, coded):
 def test_opening_thresholds_leave_about_as_many_rows_as_are_to_be_listed(running, workers):
     view = view_of(40_000)
     for listed in (300, 2000):
-        found = scan(view, None, all_rows(view), asked(view, 3), listed, np.ones(3)).finish()
+        result = scan(view, None, all_rows(view), asked(view, 3), listed, np.ones(3)).finish()
         for query in range(3):
-            assert listed / 4 < len(all_listed(found, query)[0]) < 4 * listed
-    assert (found[0].lists.thresholds > NO_THRESHOLD).all()
+            assert listed / 4 < len(all_listed(result, query)[0]) < 4 * listed
+    assert (result[0].lists.thresholds > NO_THRESHOLD).all()
     # Too few to tell are all listed.
     few = scan(view, view.mask(np.arange(100)), all_rows(view), asked(view, 3), 300, np.ones(3)).finish()
     assert all((each.lists.thresholds == NO_THRESHOLD).all() for each in few)
@@ -138,14 +141,14 @@ def test_lists_that_run_over_and_over_lose_nothing(running, workers, coded):
     values = np.random.default_rng(0).standard_normal((n, 3))
     view = Memory("dot").publish(add=Rows(np.arange(n), keys, values))
     queries = code_queries("dot", np.ones((1, WIDTH)), outputs=True)
-    found = scan(view, None, all_rows(view), queries, 8, np.array([50.0]), outputs=True).finish()
-    places, _ = all_listed(found, 0)
+    result = scan(view, None, all_rows(view), queries, 8, np.array([50.0]), outputs=True).finish()
+    places, _ = all_listed(result, 0)
     assert len(places) < n / 2
     similarities, rest = coded(view, queries)[0], np.setdiff1d(np.arange(n), places)
     level = similarities[rest].max()
     terms = np.exp((similarities[rest] - level) / 50)
-    np.testing.assert_allclose(summed(found, 0, level, 1 / 50)[0], terms.sum(), rtol=1e-4)
-    parts = [np.exp((float(each.lists.thresholds[0]) - level) / 50) * each.outputs[0] for each in found]
+    np.testing.assert_allclose(summed(result, 0, level, 1 / 50)[0], terms.sum(), rtol=1e-4)
+    parts = [np.exp((float(each.lists.thresholds[0]) - level) / 50) * each.outputs[0] for each in result]
     np.testing.assert_allclose(np.sum(parts, axis=0), terms @ values[rest], atol=1e-2 * terms.sum())
 
 
@@ -154,14 +157,14 @@ def test_values_are_summed_with_the_weights_of_the_rows_that_are(running, worker
     view = view_of(4000, np.arange(0, 4000, 5), values=values)
     for count in (1, 12):
         queries = asked(view, count, outputs=True)
-        found = scan(view, None, all_rows(view), queries, 10, np.full(count, 0.5), outputs=True).finish()
+        result = scan(view, None, all_rows(view), queries, 10, np.full(count, 0.5), outputs=True).finish()
         similarities = coded(view, queries)
         for query in range(count):
-            rest = np.setdiff1d(np.flatnonzero(passes(view, None)), all_listed(found, query)[0])
+            rest = np.setdiff1d(np.flatnonzero(passes(view, None)), all_listed(result, query)[0])
             terms = np.exp(similarities[query, rest] / 0.5)
-            back = [np.exp(float(each.lists.thresholds[query]) / 0.5) for each in found]
-            output = sum(each.outputs[query] * factor for each, factor in zip(found, back, strict=True))
-            bound = sum(each.value_errors[query, :3].sum() * factor for each, factor in zip(found, back, strict=True))
+            back = [np.exp(float(each.lists.thresholds[query]) / 0.5) for each in result]
+            output = sum(each.outputs[query] * factor for each, factor in zip(result, back, strict=True))
+            bound = sum(each.value_errors[query, :3].sum() * factor for each, factor in zip(result, back, strict=True))
             assert np.linalg.norm(output - terms @ values[rest].astype(np.float64)) <= bound
 
 

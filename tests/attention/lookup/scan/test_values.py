@@ -60,24 +60,24 @@ def weights_of(kind, n):
 def test_a_blend_is_off_by_no_more_than_is_said(running, n, span, width, kind, fine):
     segment, rows = segment_of(n, width), span[1] - span[0]
     weights = weights_of(kind, rows)
-    found = blended(running, segment, span, weights, fine)
+    result = blended(running, segment, span, weights, fine)
     exact = weights[:, :rows].astype(np.float64) @ segment.values[slice(*span)].astype(np.float64)
-    off = np.linalg.norm(found.outputs - exact, axis=1)
-    bound = found.value_errors[:, :MASS].sum(axis=1)
+    off = np.linalg.norm(result.outputs - exact, axis=1)
+    bound = result.value_errors[:, :MASS].sum(axis=1)
     assert (off <= bound + 1e-12).all()
     masses = weights[:, :rows].sum(axis=1, dtype=np.float64)
-    np.testing.assert_allclose(found.value_errors[:, RESIDUAL], masses * segment.value_residual, rtol=1e-5)
+    np.testing.assert_allclose(result.value_errors[:, RESIDUAL], masses * segment.value_residual, rtol=1e-5)
     added_one_by_one = weights[:, :rows].max(axis=1) > ABOVE_MEAN * masses / rows
     known = masses if fine or running.WIDE else np.where(added_one_by_one, 0, masses)
-    np.testing.assert_allclose(found.value_errors[:, MASS], known, rtol=1e-5)
-    assert (found.value_errors[:, LEFT_OUT] == 0).all()
+    np.testing.assert_allclose(result.value_errors[:, MASS], known, rtol=1e-5)
+    assert (result.value_errors[:, LEFT_OUT] == 0).all()
 
 
 def test_the_square_of_the_rounding_is_at_least_what_levels_leave_out(running):
     segment, weights = segment_of(2000, 5, spread=0.1), np.random.default_rng(0).random((QUERIES, 2000), np.float32)
     scales = segment.block.value_codes.scales[:2000].astype(np.float64)
     for fine, most in ((True, WEIGHT_LEVELS), (False, LEVELS))[: 1 if running.WIDE else 2]:
-        found = blended(running, segment, (0, 2000), weights, fine)
+        result = blended(running, segment, (0, 2000), weights, fine)
         top = weights.max(axis=1)
         if not fine:
             top = np.minimum(top, ABOVE_MEAN * weights.mean(axis=1))
@@ -85,19 +85,19 @@ def test_the_square_of_the_rounding_is_at_least_what_levels_leave_out(running):
         levels = np.rint(weights * scales / step)
         left = np.where(levels > most, 0, weights - levels * step / scales)
         squares = (left * left).sum(axis=1)
-        assert (squares <= found.value_errors[:, ROUNDING_SQUARE]).all()
-        assert (found.value_errors[:, ROUNDING_SQUARE] <= 5 * squares).all()
+        assert (squares <= result.value_errors[:, ROUNDING_SQUARE]).all()
+        assert (result.value_errors[:, ROUNDING_SQUARE] <= 5 * squares).all()
 
 
 def test_what_weighs_nothing_beside_the_listed_rows_is_left_out_and_said_so(running):
     segment, weights = segment_of(100, 3), 1e-10 * weights_of("alike", 100)
     into = empty(3)
     into.lists.counts[:] = 5
-    found = blended(running, segment, (0, 100), weights, True, into)
-    assert not found.outputs.any()
+    result = blended(running, segment, (0, 100), weights, True, into)
+    assert not result.outputs.any()
     masses = weights[:, :100].sum(axis=1, dtype=np.float64)
-    np.testing.assert_allclose(found.value_errors[:, LEFT_OUT], masses * segment.value_norm, rtol=1e-5)
-    assert not found.value_errors[:, 1:].any()
+    np.testing.assert_allclose(result.value_errors[:, LEFT_OUT], masses * segment.value_norm, rtol=1e-5)
+    assert not result.value_errors[:, 1:].any()
     # One query for which it weighs something is enough to add them all.
     into.lists.counts[1] = 0
     assert blended(running, segment, (0, 100), weights, True, into).outputs.any(axis=1).all()
@@ -115,9 +115,9 @@ def test_tiles_add_up(running):
 @pytest.mark.parametrize("scale", [1e-40, 1e-25, 1e25])
 def test_values_of_any_size_are_blended(running, scale):
     segment, weights = segment_of(300, 3, scale), weights_of("alike", 300)
-    found = blended(running, segment, (0, 300), weights, True)
+    result = blended(running, segment, (0, 300), weights, True)
     exact = weights[:, :300].astype(np.float64) @ segment.values.astype(np.float64)
-    assert (np.abs(found.outputs - exact).max(axis=1) <= found.value_errors[:, :MASS].sum(axis=1)).all()
+    assert (np.abs(result.outputs - exact).max(axis=1) <= result.value_errors[:, :MASS].sum(axis=1)).all()
 
 
 class Unread:
@@ -142,7 +142,7 @@ def test_no_original_is_read_that_was_not_checked(running, n, kind, fine):
     waiting = Segment(replace(segment.block, values=values, unread=unread), n)
     blended(running, waiting, (0, n), weights, fine, empty(9))
     values[np.setdiff1d(np.arange(n), list(unread.asked))] = np.nan
-    found = blended(running, waiting, (0, n), weights, fine, empty(9))
-    np.testing.assert_array_equal(found.outputs, expected.outputs)
+    result = blended(running, waiting, (0, n), weights, fine, empty(9))
+    np.testing.assert_array_equal(result.outputs, expected.outputs)
     assert len(unread.asked) < n / 4
     assert bool(unread.asked) == (not fine and kind in ("steep", "of one row"))

@@ -42,9 +42,9 @@ def test_it_answers_as_before(tmp_path, running, similarity, own, several):
     memory = filled(similarity, own=own, several=several)
     before = memory.view
     found = []
-    for place, segment in enumerate(sealable_segments(before)):
-        seal(tmp_path / f"{place}.block", before, segment, segment.numbers * 7)
-        found.append(unseal(tmp_path / f"{place}.block"))
+    for position, segment in enumerate(sealable_segments(before)):
+        seal(tmp_path / f"{position}.block", before, segment, segment.numbers * 7)
+        found.append(unseal(tmp_path / f"{position}.block"))
         np.testing.assert_array_equal(found[-1].ties, segment.numbers * 7)
         np.testing.assert_array_equal(found[-1].owners, segment.owners)
         assert found[-1].similarity == similarity
@@ -147,9 +147,9 @@ def test_a_large_block_that_rows_stand_behind_is_sealed_as_far_as_it_goes(tmp_pa
     (first, *_) = sealable_segments(memory.view)
     assert first.count == 4096 - 1500
     seal(tmp_path / "a", memory.view, first, first.numbers)
-    found = unseal(tmp_path / "a")
-    assert found.block.capacity == found.count == first.count
+    result = unseal(tmp_path / "a")
+    assert result.block.capacity == result.count == first.count
     again = Memory("cosine")
-    again.adopt([found.segment(np.ones(found.count, dtype=bool))])
+    again.adopt([result.segment(np.ones(result.count, dtype=bool))])
     view = again.publish(add=Rows(np.arange(N, N + 10), NARROW[:10]))
     assert answer(view, Question(NARROW[3], 0.0, top_k=1)).numbers.tolist() == [N + 3]

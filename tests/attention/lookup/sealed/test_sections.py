@@ -51,9 +51,9 @@ def test_a_file_keeps_two_descriptors_of_its_own_map_and_for_other_processes(pat
 def test_a_flipped_bit_anywhere_is_found(path):
     content = path.read_bytes()
     places = np.random.default_rng(0).choice(len(content), 300, replace=False).tolist()
-    for place in (*range(40), *places, len(content) - 1):
+    for i in (*range(40), *places, len(content) - 1):
         changed = bytearray(content)
-        changed[place] ^= 1 << place % 8
+        changed[i] ^= 1 << i % 8
         path.write_bytes(changed)
         with pytest.raises(SealedError):
             read(path)

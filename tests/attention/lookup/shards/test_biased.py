@@ -110,11 +110,11 @@ def test_every_bound_holds(running, clusters, in_pieces, similarity, temperature
     scale = {"cosine": 1, "dot": width, "scaled_dot": np.sqrt(width)}[similarity]
     bias = Bias.of(view, np.arange(N), KINDS[kind])
     for count in (1, 19):
-        asked = [Question(query, temperature * scale, null=0.5 * scale, bias=bias) for query in queries[:count]]
-        found = quantised_answers(view, asked)
-        assert all(found)
-        seen = similarities_seen(view, asked)[1]
-        for question, answer, logits in list(zip(asked, found, seen, strict=True))[:2]:
+        questions = [Question(query, temperature * scale, null=0.5 * scale, bias=bias) for query in queries[:count]]
+        answers = quantised_answers(view, questions)
+        assert all(answers)
+        seen = similarities_seen(view, questions)[1]
+        for question, answer, logits in list(zip(questions, answers, seen, strict=True))[:2]:
             held(view, question, answer, logits, values)
 
 
@@ -154,20 +154,20 @@ def test_questions_of_many_biases_and_temperatures_are_answered_together(running
     view = memory.publish(remove=np.arange(0, N, 5))
     mask = view.mask(np.arange(N // 4, N))
     biases = [None, Bias.of(view, np.flatnonzero(WORDS), WORDS[WORDS > 0]), Bias.of(view, [3000, 3001], [5.0, -np.inf])]
-    asked = [
+    questions = [
         Question(query, temperature, mask=mask, bias=bias)
         for query in queries[:3]
         for temperature in (0.0, 0.05, 1.0)
         for bias in biases
     ]
-    for question, found in zip(asked, answers(view, asked), strict=True):
+    for question, answer in zip(questions, answers(view, questions), strict=True):
         (exact,) = exact_answers(view, answers_masked(question))
-        np.testing.assert_array_equal(found.numbers, exact.numbers)
-        bound = found.certificate.total_variation + exact.certificate.total_variation
-        assert np.abs(found.weights - exact.weights).max() <= bound
-        assert np.linalg.norm(found.output - exact.output) <= found.certificate.output_error + 1e-9
-        assert (found.documents, 3001 in found.numbers) == (exact.documents, 3001 in exact.numbers)
-        assert question.temperature > 0 or question.bias is None or found.certificate.method == "exact"
+        np.testing.assert_array_equal(answer.numbers, exact.numbers)
+        bound = answer.certificate.total_variation + exact.certificate.total_variation
+        assert np.abs(answer.weights - exact.weights).max() <= bound
+        assert np.linalg.norm(answer.output - exact.output) <= answer.certificate.output_error + 1e-9
+        assert (answer.documents, 3001 in answer.numbers) == (exact.documents, 3001 in exact.numbers)
+        assert question.temperature > 0 or question.bias is None or answer.certificate.method == "exact"
 
 
 def answers_masked(question):
@@ -181,12 +181,12 @@ def test_what_float32_cannot_add_is_read_in_float64(running, clusters, in_pieces
     keys, values, queries = clusters
     view = in_pieces("cosine", keys, values)
     huge = Bias.of(view, [5], [1e31])
-    asked = [Question(queries[0], 0.05, bias=huge), Question(queries[0], np.inf, bias=Bias.of(view, [5], [1.0]))]
-    assert quantised_answers(view, asked) == [None, None]
+    questions = [Question(queries[0], 0.05, bias=huge), Question(queries[0], np.inf, bias=Bias.of(view, [5], [1.0]))]
+    assert quantised_answers(view, questions) == [None, None]
     # Of rows that a bias has made level similarity decides, and is too little of the logit.
     level = Bias.of(view, np.arange(N), KINDS["soft filter"])
     assert quantised_answers(view, [Question(queries[0], 1e6, bias=level)]) == [None]
-    best = answers(view, asked)[0]
+    best = answers(view, questions)[0]
     assert (best.numbers[0], best.weights[0], best.certificate.method) == (5, 1.0, "exact")
 
 
@@ -195,7 +195,7 @@ def test_beside_a_large_addend_a_document_shows_its_most_similar_key(running, cl
     keys, _, queries = clusters
     view = Memory("cosine").publish(add=Rows(np.arange(N), keys, owners=np.arange(N) // 3 * 3))
     question = Question(queries[0], 1.0, top_k=1, bias=Bias.of(view, [300], [1e18]))
-    (found,) = quantised_answers(view, [question])
+    (answer,) = quantised_answers(view, [question])
     own = keys[300:303] @ queries[0] / np.linalg.norm(keys[300:303], axis=1) / np.linalg.norm(queries[0])
-    assert (found.numbers[0], found.parts[0]) == (300, 300 + own.argmax())
-    assert found.similarities[0] == pytest.approx(own.max())
+    assert (answer.numbers[0], answer.parts[0]) == (300, 300 + own.argmax())
+    assert answer.similarities[0] == pytest.approx(own.max())

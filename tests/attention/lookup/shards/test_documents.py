@@ -90,20 +90,20 @@ def holds(view, question, found):
 @pytest.mark.parametrize("temperature", [0, 1e-30, 1e-4, 0.01, 0.03, 0.1])
 @pytest.mark.parametrize("null", [None, 0.6])
 def test_every_bound_holds(running, view, temperature, null):
-    asked = [Question(query, temperature, null=null) for query in queries_of(view, 6)]
-    found = quantised_answers(view, asked)
-    assert sum(each is not None for each in found) >= 4
-    for question, each in zip(asked, found, strict=True):
+    questions = [Question(query, temperature, null=null) for query in queries_of(view, 6)]
+    answers = quantised_answers(view, questions)
+    assert sum(answer is not None for answer in answers) >= 4
+    for question, each in zip(questions, answers, strict=True):
         if each is not None:
             holds(view, question, each)
 
 
 @pytest.mark.parametrize("normaliser", ["one_hot", "sparsemax", "entmax15"])
 def test_other_normalisers(view, normaliser):
-    asked = [Question(query, 0.05, normaliser=normaliser, top_k=5) for query in queries_of(view, 6)]
-    found = quantised_answers(view, asked)
-    assert sum(each is not None for each in found) >= 4
-    for question, each in zip(asked, found, strict=True):
+    questions = [Question(query, 0.05, normaliser=normaliser, top_k=5) for query in queries_of(view, 6)]
+    answers = quantised_answers(view, questions)
+    assert sum(answer is not None for answer in answers) >= 4
+    for question, each in zip(questions, answers, strict=True):
         if each is not None:
             holds(view, question, each)
             assert not each.log_parts.any()
@@ -113,13 +113,13 @@ def test_other_normalisers(view, normaliser):
 def test_top_k_top_p_and_masks(view, top_k, top_p):
     documents = np.unique(view.segments[0].owners)
     mask = view.mask(np.random.default_rng(0).choice(documents, len(documents) // 2, replace=False))
-    asked = [
+    questions = [
         Question(query, 0.02, mask=mask, top_k=top_k, top_p=top_p, null=0.3, output=False)
         for query in queries_of(view, 5)
     ]
-    found = quantised_answers(view, asked)
-    assert sum(each is not None for each in found) >= 3
-    for question, each in zip(asked, found, strict=True):
+    answers = quantised_answers(view, questions)
+    assert sum(answer is not None for answer in answers) >= 3
+    for question, each in zip(questions, answers, strict=True):
         if each is not None:
             holds(view, question, each)
 
@@ -166,10 +166,10 @@ def test_where_weights_vanish_similarity_decides():
     view = Memory.of(keys.astype(np.float32), owners=view.segments[0].owners).view
     for temperature, second in ((1e-4, 50), (0.01, 1)):
         question = Question(query, temperature, top_k=2)
-        (found,) = quantised_answers(view, [question])
-        assert found.numbers.tolist() == [0, second]
-        assert (found.weights[1] == 0) == (temperature == 1e-4)
-        holds(view, question, found)
+        (answer,) = quantised_answers(view, [question])
+        assert answer.numbers.tolist() == [0, second]
+        assert (answer.weights[1] == 0) == (temperature == 1e-4)
+        holds(view, question, answer)
 
 
 def test_a_document_whose_keys_a_scan_lists_none_of_is_known_by_their_number(monkeypatch):
@@ -177,8 +177,8 @@ def test_a_document_whose_keys_a_scan_lists_none_of_is_known_by_their_number(mon
     monkeypatch.setattr(quantised, "SCAN_WIDTHS", (ScanWidth(64, 32),))
     view, query = crowd(0.3, 6000)
     question = Question(query, 0.1, top_k=1, output=False)
-    (found,) = quantised_answers(view, [question])
-    assert found is None or found.numbers.tolist() == [1]
+    (answer,) = quantised_answers(view, [question])
+    assert answer is None or answer.numbers.tolist() == [1]
     assert exact_answers(view, [question])[0].numbers.tolist() == [1]
 
 
@@ -193,10 +193,13 @@ def test_a_sweep_has_the_documents_of_the_best_keys_and_all_that_these_weigh(run
         decided += 1
         for name in ("numbers", "parts", "similarities", "matches", "documents", "keys", "best_similarity"):
             np.testing.assert_array_equal(getattr(found, name), getattr(exact, name), err_msg=name)
-        for at in range(len(temperatures)):
-            pairs = (found.weights[at], found.evidence[at]), (exact.weights[at], exact.evidence[at])
+        for position in range(len(temperatures)):
+            pairs = (
+                (found.weights[position], found.evidence[position]),
+                (exact.weights[position], exact.evidence[position]),
+            )
             mine, true = (np.append(w, [e.null_weight, 1 - e.null_weight - w.sum()]) for w, e in pairs)
-            assert np.abs(mine - true).sum() / 2 <= found.certificates[at].total_variation + 1e-12
+            assert np.abs(mine - true).sum() / 2 <= found.certificates[position].total_variation + 1e-12
     assert decided >= 4
 
 
@@ -213,13 +216,15 @@ def test_what_cannot_be_told_apart_is_left_to_the_exact_path(monkeypatch):
 def test_evidence_and_output_are_those_of_keys_that_are_documents_by_themselves():
     keys, values, owners = rows_of(KINDS["few keys each"])
     view, alone = Memory.of(keys, values, owners=owners).view, Memory.of(keys, values).view
-    asked = [Question(query, 0.02, null=0.3) for query in queries_of(view, 4)]
-    for found, plain in zip(quantised_answers(view, asked), quantised_answers(alone, asked), strict=True):
-        assert found.evidence == plain.evidence
-        np.testing.assert_array_equal(found.output, plain.output)
-        assert found.certificate.output_error == plain.certificate.output_error
-        assert plain.certificate.total_variation < found.certificate.total_variation
-        assert found.certificate.total_variation <= 2 * plain.certificate.total_variation
+    questions = [Question(query, 0.02, null=0.3) for query in queries_of(view, 4)]
+    for quantised_answer, plain in zip(
+        quantised_answers(view, questions), quantised_answers(alone, questions), strict=True
+    ):
+        assert quantised_answer.evidence == plain.evidence
+        np.testing.assert_array_equal(quantised_answer.output, plain.output)
+        assert quantised_answer.certificate.output_error == plain.certificate.output_error
+        assert plain.certificate.total_variation < quantised_answer.certificate.total_variation
+        assert quantised_answer.certificate.total_variation <= 2 * plain.certificate.total_variation
 
 
 def test_documents_never_weigh_more_than_there_is():

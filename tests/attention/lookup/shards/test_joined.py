@@ -58,8 +58,8 @@ def test_originals_are_read_of_the_part_that_has_them(views):
     one, many = LocalShard(views[0], None), joined_of(views[1])
     places, queries = np.array([5, 4_000, 2_990, 3_005]), np.array([0, 0, 1, 2])
     numbers = many.numbers(places)
-    found = many.similarities_at(QUERIES, places, queries)
-    np.testing.assert_array_equal(found, one.similarities_at(QUERIES, numbers, queries))
+    result = many.similarities_at(QUERIES, places, queries)
+    np.testing.assert_array_equal(result, one.similarities_at(QUERIES, numbers, queries))
     outputs, expected = np.zeros((3, 6)), np.zeros((3, 6))
     weights = np.array([0.5, 0.1, 2.0, 1.0])
     many.add_values(places, queries, weights, outputs)
@@ -92,28 +92,28 @@ def test_what_parts_gather_is_what_one_gathers(running, views, temperature):
     one, many = LocalShard(views[0], None), joined_of(views[1])
     warmth = None if temperature is None else np.full(3, temperature)
     outputs = temperature is not None
-    wanted = ScanRequest(QUERIES, [10] * 3, listed=256, most=64, temperatures=warmth, outputs=outputs)
-    expected, found = one.gather(wanted), many.gather(wanted)
-    assert (found.documents, found.keys) == (N, N)
+    request = ScanRequest(QUERIES, [10] * 3, listed=256, most=64, temperatures=warmth, outputs=outputs)
+    expected, results = one.gather(request), many.gather(request)
+    assert (results.documents, results.keys) == (N, N)
     for query in range(3):
-        own = slice(found.starts[query], found.starts[query + 1])
-        numbers, known = many.numbers(found.places[own]), found.exact_similarities(query)
-        assert (np.diff(found.similarities[own]) <= 0).all()
+        own = slice(results.starts[query], results.starts[query + 1])
+        numbers, known = many.numbers(results.places[own]), results.exact_similarities(query)
+        assert (np.diff(results.similarities[own]) <= 0).all()
         assert len(set(numbers.tolist())) == len(numbers)
-        exact = many.similarities_at(QUERIES, found.places[own], np.full(len(numbers), query))
+        exact = many.similarities_at(QUERIES, results.places[own], np.full(len(numbers), query))
         np.testing.assert_array_equal(known, exact[: len(known)])
-        error = found.error(query)
-        assert (np.abs(found.similarities[own] - exact) <= error.largest).all()
+        error = results.error(query)
+        assert (np.abs(results.similarities[own] - exact) <= error.largest).all()
         others = np.setdiff1d(np.arange(N), numbers)
         rest = one.similarities_at(QUERIES, others, np.full(len(others), query))
-        assert rest.max() <= found.thresholds[query] + error.largest
+        assert rest.max() <= results.thresholds[query] + error.largest
         if temperature is None:
-            assert found.histogram[query, :, 0].sum() == len(others)
+            assert results.histogram[query, :, 0].sum() == len(others)
         else:
-            terms = np.exp((rest - found.levels[query]) / temperature)
-            assert abs(np.log(found.sums[query, 0] / terms.sum())) <= error.largest / temperature
+            terms = np.exp((rest - results.levels[query]) / temperature)
+            assert abs(np.log(results.sums[query, 0] / terms.sum())) <= error.largest / temperature
             off = np.expm1(2 * error.largest / temperature) * terms.sum() * views[0].facts.value_norm
-            assert np.linalg.norm(found.outputs[query] - terms @ VALUES[others]) <= off
+            assert np.linalg.norm(results.outputs[query] - terms @ VALUES[others]) <= off
         assert error.largest == expected.error(query).largest
         assert error.squares <= 1.01 * expected.error(query).squares
 
@@ -123,8 +123,8 @@ def test_what_parts_looked_up_is_not_looked_up_again(views, monkeypatch):
         raise AssertionError("asked a second time")
 
     monkeypatch.setattr(MergedShards, "similarities_at", refused)
-    wanted = ScanRequest(QUERIES, [10] * 3, listed=256, most=64, temperatures=np.full(3, 0.05))
-    gathered = joined_of(views[1]).gather(wanted)
+    request = ScanRequest(QUERIES, [10] * 3, listed=256, most=64, temperatures=np.full(3, 0.05))
+    gathered = joined_of(views[1]).gather(request)
     assert (np.diff(gathered.known_starts) >= 10).all()
 
 
@@ -135,10 +135,10 @@ def test_a_part_whose_rows_do_not_pass_is_not_asked(views, monkeypatch):
     gather = LocalShard.gather
     monkeypatch.setattr(LocalShard, "gather", lambda part, *a, **k: asked.append(part) or gather(part, *a, **k))
     question = Question(QUERIES[0], 0.05, mask=many.mask(allowed))
-    found = answers(many, [question])[0]
+    actual = answers(many, [question])[0]
     assert len(asked) == 1
     expected = answers(one, [Question(QUERIES[0], 0.05, mask=one.mask(allowed))])[0]
-    np.testing.assert_array_equal(found.numbers, expected.numbers)
+    np.testing.assert_array_equal(actual.numbers, expected.numbers)
 
 
 def test_where_copies_tie_across_parts_the_bound_is_that_of_one_part(views):

@@ -66,10 +66,10 @@ def test_rows_are_alike_where_they_are_copies(view):
 
 def test_similarities_and_values_are_those_of_the_originals(running, oracle, view):
     part, places, asked = LocalShard(view, None), np.array([2999, 20, 1500, 20]), np.array([0, 1, 1, 2])
-    found = part.similarities_at(QUERIES, places, asked)
+    result = part.similarities_at(QUERIES, places, asked)
     expected = [oracle(view.similarity, QUERIES[q], KEYS[[row]])[0] for row, q in zip(places, asked, strict=True)]
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
-    assert found[1] == found[2]
+    np.testing.assert_allclose(result, expected, rtol=1e-12)
+    assert result[1] == result[2]
     outputs = np.ones((3, 5))
     part.add_values(places, asked, np.array([1.0, 2.0, 3.0, 4.0]), outputs)
     np.testing.assert_allclose(outputs[1], 1 + np.array([2.0, 3.0]) @ VALUES[[20, 1500]], rtol=1e-12)
@@ -80,8 +80,8 @@ def test_similarities_and_values_are_those_of_the_originals(running, oracle, vie
 def test_every_row_that_passes_is_gathered_once(running, monkeypatch, oracle, view, mask, workers, temperature):
     monkeypatch.setattr(scan_module, "workers", lambda: workers)
     part, expected = LocalShard(view, mask), passing(view, mask)
-    wanted = ScanRequest(QUERIES, KS, listed=128, most=30, temperatures=np.full(3, temperature), outputs=True)
-    gathered = part.gather(wanted)
+    request = ScanRequest(QUERIES, KS, listed=128, most=30, temperatures=np.full(3, temperature), outputs=True)
+    gathered = part.gather(request)
     assert gathered.documents == len(expected)
     assert (gathered.starts[0], gathered.starts[-1]) == (0, len(gathered.places))
     for query, k in enumerate(KS):
@@ -91,7 +91,7 @@ def test_every_row_that_passes_is_gathered_once(running, monkeypatch, oracle, vi
         assert np.isin(places, expected).all()
         assert (np.diff(similarities) <= 0).all()
         true = oracle(view.similarity, QUERIES[query], KEYS[expected])
-        place = {row: at for at, row in enumerate(expected)}
+        place = {row: position for position, row in enumerate(expected)}
         listed = np.array([place[row] for row in places], dtype=np.intp)
         assert (np.abs(similarities - true[listed]) <= error.largest).all()
         rest = np.delete(true, listed)

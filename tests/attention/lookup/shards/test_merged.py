@@ -14,20 +14,20 @@ RANDOM = np.random.default_rng(10)
 KEYS = RANDOM.standard_normal((9_000, 16)).astype(np.float32)
 
 
-def gathered(wanted):
+def gathered(expected):
     views = []
     for rows in np.array_split(np.arange(len(KEYS)), 3):
         memory = Memory("cosine")
         views.append(memory.publish(add=Rows(rows, KEYS[rows])))
     facts = BlockStatistics.merge("cosine", 16, [view.facts for view in views])
-    thresholds = np.full(len(wanted.ks), 0.55, dtype=np.float32)
-    return [LocalShard(view, None, facts=facts).gather(wanted, thresholds) for view in views]
+    thresholds = np.full(len(expected.ks), 0.55, dtype=np.float32)
+    return [LocalShard(view, None, facts=facts).gather(expected, thresholds) for view in views]
 
 
 def test_lists_are_in_order_and_what_was_looked_up_is_not_asked_for_again():
     queries = RANDOM.standard_normal((4, 16))
-    wanted = ScanRequest(queries, [5] * 4, 200, 512, np.full(4, 0.1))
-    found = list(gathered(wanted))
+    request = ScanRequest(queries, [5] * 4, 200, 512, np.full(4, 0.1))
+    actual = list(gathered(request))
     asked = []
 
     def looked_up(places, whose):
@@ -36,8 +36,8 @@ def test_lists_are_in_order_and_what_was_looked_up_is_not_asked_for_again():
         unit /= np.linalg.norm(unit, axis=1)[:, None]
         return np.einsum("id,id->i", unit, queries[whose]) / np.linalg.norm(queries[whose], axis=1)
 
-    placed = [each.__class__(**{**each.__dict__, "places": each.places + 3000 * i}) for i, each in enumerate(found)]
-    one = merge_results(placed, wanted, 9_000, 9_000, looked_up)
+    placed = [each.__class__(**{**each.__dict__, "places": each.places + 3000 * i}) for i, each in enumerate(actual)]
+    one = merge_results(placed, request, 9_000, 9_000, looked_up)
     for query in range(4):
         first, last = one.starts[query : query + 2]
         assert (np.diff(one.similarities[first:last]) <= 0).all()
@@ -51,12 +51,12 @@ def test_lists_are_in_order_and_what_was_looked_up_is_not_asked_for_again():
             assert (place, query) in asked or known[place] == similar
         assert not {place for place, whose in asked if whose == query} & known.keys()
     assert one.sums[:, 0].sum() > 0
-    np.testing.assert_allclose(one.errors[:, 1], np.sum([each.errors[:, 1] for each in found], axis=0))
+    np.testing.assert_allclose(one.errors[:, 1], np.sum([each.errors[:, 1] for each in actual], axis=0))
 
 
 def test_a_row_that_was_looked_up_stands_by_what_it_is():
-    wanted = ScanRequest(RANDOM.standard_normal((1, 16)), [5], 200, 512, np.array([0.1]))
-    (each, *_) = gathered(wanted)
-    found, count = candidate_similarities(each), len(each.exact_similarities(0))
-    np.testing.assert_array_equal(found[:count], each.exact_similarities(0))
-    np.testing.assert_array_equal(found[count:], each.similarities[count:])
+    request = ScanRequest(RANDOM.standard_normal((1, 16)), [5], 200, 512, np.array([0.1]))
+    (each, *_) = gathered(request)
+    actual, count = candidate_similarities(each), len(each.exact_similarities(0))
+    np.testing.assert_array_equal(actual[:count], each.exact_similarities(0))
+    np.testing.assert_array_equal(actual[count:], each.similarities[count:])

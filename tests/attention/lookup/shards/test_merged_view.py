@@ -53,11 +53,11 @@ def test_a_mask_of_all_is_cut_into_those_of_the_parts(merged):
 def test_a_bias_of_all_is_cut_into_those_of_the_parts(merged):
     bias = Bias.of(merged, [3, 10, 1], [2.0, -5.0, -np.inf])
     biases = bias.runs
-    assert [own.view is part for own, part in zip(biases, merged.parts, strict=True)] == [True] * 3
+    assert [biase.view is part for biase, part in zip(biases, merged.parts, strict=True)] == [True] * 3
     assert biases[0].addends[0].tolist() == [0.0, 2.0, 0.0]
     assert biases[2].addends[0].tolist() == [-5.0]
-    assert [own.mask.n for own in biases] == [3, 1, 1]  # one is forbidden
-    assert {own.largest for own in biases} == {5.0}
+    assert [biase.mask.n for biase in biases] == [3, 1, 1]  # one is forbidden
+    assert {biase.largest for biase in biases} == {5.0}
     assert bias.runs is biases
 
 

@@ -85,14 +85,14 @@ def test_every_part_is_true_of_all_rows(oracle, oracle_weights, seed, similarity
             if summed:
                 grown.sum_up()
             asked = grown.restrict(question)
-            (found,) = answers(grown.view, [asked])
-            found, coverage = cover_missing_rows(found, asked, grown.view.facts, grown.summarise_rest())
-            told = dict(zip(found.numbers.tolist(), found.weights.tolist(), strict=True))
+            (answer,) = answers(grown.view, [asked])
+            answer, coverage = cover_missing_rows(answer, asked, grown.view.facts, grown.summarise_rest())
+            told = dict(zip(answer.numbers.tolist(), answer.weights.tolist(), strict=True))
             missing = sum(weight for name, weight in weights.items() if name not in told)
             apart = sum(abs(weight - weights[name]) for name, weight in told.items())
-            apart = (apart + missing + abs(found.null_weight - null_weight)) / 2
-            assert apart <= found.certificate.total_variation + 1e-12
-            assert np.linalg.norm(found.output - blend) <= found.certificate.output_error + 1e-9
+            apart = (apart + missing + abs(answer.null_weight - null_weight)) / 2
+            assert apart <= answer.certificate.total_variation + 1e-12
+            assert np.linalg.norm(answer.output - blend) <= answer.certificate.output_error + 1e-9
             assert missing <= coverage.missing_weight_at_most + 1e-12
             assert seen < coverage.documents < coverage.of == view.documents
             seen = coverage.documents
@@ -119,8 +119,8 @@ def test_sums_are_made_once_and_until_then_only_lengths_are_known():
     assert known is first.summarise_rest()
     assert known.n == sum(segment.count for segment in first.rest.segments)
     question = Question(np.ones(6), 1.0)
-    (found,) = answers(first.view, [first.restrict(question)])
-    bound = cover_missing_rows(found, question, first.view.facts, known)[1].missing_weight_at_most
+    (answer,) = answers(first.view, [first.restrict(question)])
+    bound = cover_missing_rows(answer, question, first.view.facts, known)[1].missing_weight_at_most
     assert bound < 0.99
 
 

@@ -22,8 +22,8 @@ from attention.lookup.temperature_sweep import quantised_sweep, solve_temperatur
 def worker(thresholds, inverse, similarities, values):
     """An accumulator that has summed the similarities [r] and values [r, d_v] of each query."""
     made = Accumulator(np.array(thresholds, np.float32), np.array(inverse, np.float32), 64, values[0].shape[1], None)
-    for query, (own, theirs) in enumerate(zip(similarities, values, strict=True)):
-        terms = np.exp((own - float(made.lists.thresholds[query])) * float(made.inverse[query]))
+    for query, (similarity, theirs) in enumerate(zip(similarities, values, strict=True)):
+        terms = np.exp((similarity - float(made.lists.thresholds[query])) * float(made.inverse[query]))
         logits = np.log(terms)
         made.sums[query] = terms.sum(), (terms * logits).sum(), (terms * terms).sum()
         made.outputs[query] = terms @ theirs
@@ -48,30 +48,30 @@ def test_workers_add_up_to_what_one_would_have_summed(seed, workers, temperature
         [random.uniform(-2, 0, count) + thresholds[w, q] for q, count in enumerate(counts[2 * w : 2 * w + 2])]
         for w in range(workers)
     ]
-    values = [[random.standard_normal((len(own), 3)) for own in each] for each in similarities]
+    values = [[random.standard_normal((len(own), 3)) for own in similarity] for similarity in similarities]
     parts = [worker(thresholds[w], inverse, similarities[w], values[w]) for w in range(workers)]
-    found = add_accumulators(parts)
-    np.testing.assert_array_equal(found.thresholds, thresholds.max(axis=0))
-    everything = [np.concatenate([each[query] for each in similarities]) for query in range(2)]
-    every_value = [np.concatenate([each[query] for each in values]) for query in range(2)]
+    accumulators = add_accumulators(parts)
+    np.testing.assert_array_equal(accumulators.thresholds, thresholds.max(axis=0))
+    everything = [np.concatenate([similarity[query] for similarity in similarities]) for query in range(2)]
+    every_value = [np.concatenate([value[query] for value in values]) for query in range(2)]
     for query in range(2):
         has_any = [w for w in range(workers) if len(similarities[w][query])]
-        assert found.levels[query] == (thresholds[has_any, query] if has_any else thresholds[:, query]).max()
-    one = worker(found.levels, inverse, everything, every_value)
-    np.testing.assert_allclose(found.sums, one.sums, rtol=1e-5, atol=1e-300)
-    assert (np.abs(found.outputs - one.outputs) <= 1e-5 * (one.sums[:, :1] + np.abs(one.outputs))).all()
-    np.testing.assert_allclose(found.value_errors, one.value_errors, rtol=1e-5, atol=1e-300)
+        assert accumulators.levels[query] == (thresholds[has_any, query] if has_any else thresholds[:, query]).max()
+    one = worker(accumulators.levels, inverse, everything, every_value)
+    np.testing.assert_allclose(accumulators.sums, one.sums, rtol=1e-5, atol=1e-300)
+    assert (np.abs(accumulators.outputs - one.outputs) <= 1e-5 * (one.sums[:, :1] + np.abs(one.outputs))).all()
+    np.testing.assert_allclose(accumulators.value_errors, one.value_errors, rtol=1e-5, atol=1e-300)
 
 
 def test_a_worker_that_summed_nothing_does_not_say_what_the_others_are_relative_to():
     idle = Accumulator(np.array([NO_THRESHOLD, 9.0], np.float32), np.ones(2, np.float32), 64, None, None)
     busy = Accumulator(np.array([NO_THRESHOLD, 0.5], np.float32), np.ones(2, np.float32), 64, None, None)
     busy.sums[1] = 2.0, -1.0, 1.5
-    found = add_accumulators([idle, busy])
-    assert found.thresholds.tolist() == [-np.inf, 9.0]  # where no threshold rose, everything is listed
-    assert found.levels[1] == 0.5
-    np.testing.assert_array_equal(found.sums, [[0, 0, 0], [2.0, -1.0, 1.5]])
-    assert found.outputs is None
+    accumulators = add_accumulators([idle, busy])
+    assert accumulators.thresholds.tolist() == [-np.inf, 9.0]  # where no threshold rose, everything is listed
+    assert accumulators.levels[1] == 0.5
+    np.testing.assert_array_equal(accumulators.sums, [[0, 0, 0], [2.0, -1.0, 1.5]])
+    assert accumulators.outputs is None
 
 
 def test_at_temperature_0_only_the_highest_threshold_s_sums_are_left():
@@ -81,8 +81,8 @@ def test_at_temperature_0_only_the_highest_threshold_s_sums_are_left():
     )
     for each in (low, high):
         each.sums[:] = each.outputs[:] = 1.0
-    found = add_accumulators([low, high])
-    assert (found.sums.tolist(), found.outputs.tolist()) == ([[1.0, 1.0, 1.0]], [[1.0]])
+    accumulators = add_accumulators([low, high])
+    assert (accumulators.sums.tolist(), accumulators.outputs.tolist()) == ([[1.0, 1.0, 1.0]], [[1.0]])
 
 
 @pytest.fixture
@@ -101,8 +101,8 @@ def small_tiles_and_short_lists(monkeypatch):
 
 def gathered_of(view, queries, temperatures, outputs=True):
     ks = [10] * len(queries)
-    wanted = ScanRequest(np.array(queries), ks, listed=128, most=64, temperatures=temperatures, outputs=outputs)
-    return LocalShard(view, None).gather(wanted)
+    request = ScanRequest(np.array(queries), ks, listed=128, most=64, temperatures=temperatures, outputs=outputs)
+    return LocalShard(view, None).gather(request)
 
 
 def sent(gathered):
@@ -111,7 +111,7 @@ def sent(gathered):
     np.savez(file, **{name: value for name, value in vars(gathered).items() if value is not None})
     arrays = np.load(io.BytesIO(file.getvalue()), allow_pickle=False)
     return ScanResult(
-        **{each.name: arrays[each.name][()] if each.name in arrays else None for each in fields(ScanResult)}
+        **{field.name: arrays[field.name][()] if field.name in arrays else None for field in fields(ScanResult)}
     )
 
 
@@ -127,9 +127,9 @@ def test_it_holds_arrays_and_numbers_only(clusters, view, blended):
         assert (gathered.histogram is None) == (temperatures is not None)
 
 
-def same(found, expected):
-    for each in fields(expected):
-        one, other = getattr(found, each.name), getattr(expected, each.name)
+def same(actual, expected):
+    for field in fields(expected):
+        one, other = getattr(actual, field.name), getattr(expected, field.name)
         if isinstance(other, np.ndarray):
             np.testing.assert_array_equal(one, other)
         else:
@@ -137,14 +137,14 @@ def same(found, expected):
 
 
 def test_an_answer_is_the_same_to_the_bit_when_it_was_sent(clusters, view, monkeypatch):
-    asked = [Question(clusters[2][0], 0.1, null=0.4), Question(clusters[2][1], 0.01, normaliser="entmax15")]
+    questions = [Question(clusters[2][0], 0.1, null=0.4), Question(clusters[2][1], 0.01, normaliser="entmax15")]
     gathered = gathered_of(view, clusters[2][:2], np.array([0.1, 0.0]))
     monkeypatch.setattr(LocalShard, "gather", lambda *_, **__: gathered)
-    here = quantised_answers(view, asked)
+    here = quantised_answers(view, questions)
     monkeypatch.setattr(LocalShard, "gather", lambda *_, **__: sent(gathered))
-    for found, expected in zip(quantised_answers(view, asked), here, strict=True):
+    for actual, expected in zip(quantised_answers(view, questions), here, strict=True):
         assert expected is not None
-        same(found, expected)
+        same(actual, expected)
 
 
 def test_every_temperature_is_the_same_when_a_histogram_was_sent(clusters, view, monkeypatch):
@@ -162,22 +162,22 @@ def test_every_temperature_is_the_same_when_a_histogram_was_sent(clusters, view,
 def test_each_query_has_its_own_candidates_known_rows_and_error(clusters, view):
     gathered = gathered_of(view, clusters[2][:3], np.array([0.1, 0.5, 0.0]))
     normalisers = (("softmax", 0), ("sparsemax", 1), ("entmax15", 2))
-    asked = [
+    questions = [
         Question(query, 0.25, normaliser=normaliser, top_k=4 + reach)
         for query, (normaliser, reach) in zip(clusters[2], normalisers, strict=False)
     ]
-    found = gathered.candidates(asked)
-    np.testing.assert_array_equal(found.places, gathered.places)
-    np.testing.assert_array_equal(found.thresholds, gathered.thresholds)
-    assert found.ks.tolist() == [4, 5, 6]
+    candidates = gathered.candidates(questions)
+    np.testing.assert_array_equal(candidates.places, gathered.places)
+    np.testing.assert_array_equal(candidates.thresholds, gathered.thresholds)
+    assert candidates.ks.tolist() == [4, 5, 6]
     for query, (_, reach) in enumerate(normalisers):
-        assert found.supports[query] == pytest.approx(0.25 * reach, rel=1e-5)
-        assert found.supports[query] >= 0.25 * reach
+        assert candidates.supports[query] == pytest.approx(0.25 * reach, rel=1e-5)
+        assert candidates.supports[query] >= 0.25 * reach
         own = gathered.similarities[gathered.starts[query] : gathered.starts[query + 1]]
         assert (np.diff(own) <= 0).all()
         error = gathered.error(query)
         assert [error.largest, error.squares, error.uniform] == gathered.errors[query].tolist()
-        assert found.errors[query] == error.largest
+        assert candidates.errors[query] == error.largest
         assert (
             len(gathered.exact_similarities(query)) == gathered.known_starts[query + 1] - gathered.known_starts[query]
         )

@@ -21,10 +21,10 @@ def test_both_kinds_of_parts_say_the_same(similarity):
     here, there = LocalShard(view, None), RemoteShard(afar([view], sampled=False), None)
     query = RANDOM.standard_normal(12)
     question = Question(query, 0.1)
-    wanted = ScanRequest(query[None], [3], 64, 64, np.array([0.1]))
+    request = ScanRequest(query[None], [3], 64, 64, np.array([0.1]))
     for part in (here, there):
         assert part.scan_question(question) is question
         assert part.raw(query, np.arange(3)) is None
         assert part.slack(query).at(1.0) == here.slack(query).at(1.0) > 0
-        np.testing.assert_array_equal(part.codes(wanted).codes, here.codes(wanted).codes)
+        np.testing.assert_array_equal(part.codes(request).codes, here.codes(request).codes)
         assert not part.in_logits

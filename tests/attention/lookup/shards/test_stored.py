@@ -29,8 +29,8 @@ def test_it_reads_those_that_pass(masked):
 
 def test_rows_of_parts_are_told_apart_by_their_numbers():
     memories = Memory("cosine"), Memory("cosine")
-    for memory, some in zip(memories, (np.arange(1, 50, 2), np.arange(0, 50, 2)), strict=True):
-        memory.publish(add=Rows(some, KEYS[some], VALUES[some]))
+    for memory, arange in zip(memories, (np.arange(1, 50, 2), np.arange(0, 50, 2)), strict=True):
+        memory.publish(add=Rows(arange, KEYS[arange], VALUES[arange]))
     shard = open_shard(View.merged([memory.view for memory in memories]), None)
     assert shard.order(shard.rows).tolist() == [*range(1, 50, 2), *range(0, 50, 2)]
 

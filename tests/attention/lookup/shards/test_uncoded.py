@@ -43,31 +43,31 @@ def bare(similarity):
 def test_it_answers_as_the_exact_path_and_as_sure(similarity, temperature, masked):
     view, _ = bare(similarity)
     mask = view.mask(np.arange(10, N, 3)) if masked else None
-    asked = [Question(query, temperature, null=0.2, mask=mask, top_k=7) for query in QUERIES]
-    assert isinstance(shard_of(view, asked[0]), UncodedShard)
-    for found, expected in zip(answers(view, asked), exact_answers(view, asked), strict=True):
-        np.testing.assert_array_equal(found.numbers, expected.numbers)
-        np.testing.assert_array_equal(found.similarities, expected.similarities)
-        assert found.certificate.method == "exact"
-        assert found.certificate.total_variation <= 1.01 * expected.certificate.total_variation + 1e-15
-        assert found.certificate.output_error <= 16 * expected.certificate.output_error  # for the order of its sums
-        together = found.certificate.total_variation + expected.certificate.total_variation
-        assert np.abs(found.weights - expected.weights).sum() / 2 <= together
-        assert abs(found.null_weight - expected.null_weight) <= together
-        errors = found.certificate.output_error + expected.certificate.output_error
-        assert np.linalg.norm(found.output - expected.output) <= errors
-        np.testing.assert_allclose(found.log_partition, expected.log_partition, rtol=1e-12)
-        np.testing.assert_allclose(found.entropy, expected.entropy, rtol=1e-9, atol=1e-9)
+    questions = [Question(query, temperature, null=0.2, mask=mask, top_k=7) for query in QUERIES]
+    assert isinstance(shard_of(view, questions[0]), UncodedShard)
+    for actual, expected in zip(answers(view, questions), exact_answers(view, questions), strict=True):
+        np.testing.assert_array_equal(actual.numbers, expected.numbers)
+        np.testing.assert_array_equal(actual.similarities, expected.similarities)
+        assert actual.certificate.method == "exact"
+        assert actual.certificate.total_variation <= 1.01 * expected.certificate.total_variation + 1e-15
+        assert actual.certificate.output_error <= 16 * expected.certificate.output_error  # for the order of its sums
+        together = actual.certificate.total_variation + expected.certificate.total_variation
+        assert np.abs(actual.weights - expected.weights).sum() / 2 <= together
+        assert abs(actual.null_weight - expected.null_weight) <= together
+        errors = actual.certificate.output_error + expected.certificate.output_error
+        assert np.linalg.norm(actual.output - expected.output) <= errors
+        np.testing.assert_allclose(actual.log_partition, expected.log_partition, rtol=1e-12)
+        np.testing.assert_allclose(actual.entropy, expected.entropy, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("normaliser", ["sparsemax", "entmax15", "one_hot"])
 def test_other_normalisers_come_of_the_best(normaliser):
     view, _ = bare("gaussian")
-    asked = [Question(query, 0.5, null=-3.0, normaliser=normaliser) for query in QUERIES]
-    for found, expected in zip(answers(view, asked), exact_answers(view, asked), strict=True):
-        np.testing.assert_array_equal(found.numbers, expected.numbers)
-        np.testing.assert_allclose(found.weights, expected.weights, atol=1e-13)
-        assert found.certificate.total_variation <= 1.01 * expected.certificate.total_variation + 1e-15
+    questions = [Question(query, 0.5, null=-3.0, normaliser=normaliser) for query in QUERIES]
+    for actual, expected in zip(answers(view, questions), exact_answers(view, questions), strict=True):
+        np.testing.assert_array_equal(actual.numbers, expected.numbers)
+        np.testing.assert_allclose(actual.weights, expected.weights, atol=1e-13)
+        assert actual.certificate.total_variation <= 1.01 * expected.certificate.total_variation + 1e-15
 
 
 def test_nothing_as_long_as_the_rows_is_held(monkeypatch):
@@ -78,8 +78,8 @@ def test_nothing_as_long_as_the_rows_is_held(monkeypatch):
     view, _ = bare("gaussian")
     found = answers(view, [Question(query, 0.05) for query in QUERIES])
     assert [each.certificate.method for each in found] == ["exact"] * 3
-    wanted = ScanRequest(QUERIES, [10] * 3, listed=128, most=64, temperatures=np.ones(3))
-    gathered = shard_of(view, Question(QUERIES[0], 1.0)).gather(wanted)
+    request = ScanRequest(QUERIES, [10] * 3, listed=128, most=64, temperatures=np.ones(3))
+    gathered = shard_of(view, Question(QUERIES[0], 1.0)).gather(request)
     assert (np.diff(gathered.starts) < N / 8).all()
     with pytest.raises(AssertionError, match="all similarities"):  # where every temperature is meant
         answers(view, [Question(QUERIES[0], Auto(3.0))])
@@ -89,11 +89,11 @@ def test_many_tiles_are_blended_in_few_runs(monkeypatch):
     monkeypatch.setattr("attention.lookup.shards.uncoded.TILE_ROWS", 16)
     monkeypatch.setattr("attention.lookup.shards.uncoded.MAX_TILES_PER_SUM", 5)
     view, _ = bare("dot")
-    asked = [Question(query, 2.0) for query in QUERIES]
-    for found, expected in zip(answers(view, asked), exact_answers(view, asked), strict=True):
-        np.testing.assert_array_equal(found.numbers, expected.numbers)
-        np.testing.assert_allclose(found.output, expected.output, rtol=1e-12)
-        np.testing.assert_allclose(found.weights, expected.weights, rtol=1e-12)
+    questions = [Question(query, 2.0) for query in QUERIES]
+    for actual, expected in zip(answers(view, questions), exact_answers(view, questions), strict=True):
+        np.testing.assert_array_equal(actual.numbers, expected.numbers)
+        np.testing.assert_allclose(actual.output, expected.output, rtol=1e-12)
+        np.testing.assert_allclose(actual.weights, expected.weights, rtol=1e-12)
 
 
 def test_while_codes_are_made_some_rows_are_scanned_and_the_others_read(monkeypatch):
@@ -112,17 +112,17 @@ def test_while_codes_are_made_some_rows_are_scanned_and_the_others_read(monkeypa
     with pytest.raises(MemoryError):
         memory.code()
     view = memory.publish(add=Rows(np.arange(N, N + 1), -QUERIES[:1], VALUES[:1]))  # new rows have codes again
-    asked = [Question(query, 0.05, null=0.3) for query in QUERIES]
-    part = shard_of(view, asked[0])
+    questions = [Question(query, 0.05, null=0.3) for query in QUERIES]
+    part = shard_of(view, questions[0])
     assert isinstance(part, MergedShards)
     assert [type(shard) is UncodedShard for shard, _ in part._shards] == [False, True, False][: len(part._shards)]
-    for found, exact in zip(answers(view, asked), expected, strict=True):
-        np.testing.assert_array_equal(found.numbers, exact.numbers)
-        np.testing.assert_array_equal(found.similarities, exact.similarities)
-        assert found.certificate.method == "quantised"
-        bounds = found.certificate.total_variation + exact.certificate.total_variation + 1e-12  # for the new row
-        assert np.abs(found.weights - exact.weights).sum() / 2 <= bounds
-        assert np.linalg.norm(found.output - exact.output) <= found.certificate.output_error + 1e-9
+    for actual, exact in zip(answers(view, questions), expected, strict=True):
+        np.testing.assert_array_equal(actual.numbers, exact.numbers)
+        np.testing.assert_array_equal(actual.similarities, exact.similarities)
+        assert actual.certificate.method == "quantised"
+        bounds = actual.certificate.total_variation + exact.certificate.total_variation + 1e-12  # for the new row
+        assert np.abs(actual.weights - exact.weights).sum() / 2 <= bounds
+        assert np.linalg.norm(actual.output - exact.output) <= actual.certificate.output_error + 1e-9
     mask = view.mask(np.arange(0, N, 2))
-    found, exact = (ask(view, [Question(QUERIES[1], 0.05, mask=mask)])[0] for ask in (answers, exact_answers))
-    np.testing.assert_array_equal(found.numbers, exact.numbers)
+    actual, exact = (ask(view, [Question(QUERIES[1], 0.05, mask=mask)])[0] for ask in (answers, exact_answers))
+    np.testing.assert_array_equal(actual.numbers, exact.numbers)

@@ -50,9 +50,9 @@ def test_softmax_is_the_definition(similarities, null, temperature):
 def test_softmax_at_its_limits_is_the_best_and_the_mean(similarities, null):
     cold = one_hot(similarities, null, 0.0, log_partition=True)
     for temperature in (0, 1e-30):
-        found = softmax(similarities, null, temperature)
-        np.testing.assert_allclose(found.weights, cold.weights, atol=1e-12)
-        assert found.evidence.null_weight == pytest.approx(cold.evidence.null_weight)
+        weights = softmax(similarities, null, temperature)
+        np.testing.assert_allclose(weights.weights, cold.weights, atol=1e-12)
+        assert weights.evidence.null_weight == pytest.approx(cold.evidence.null_weight)
     everything = len(similarities) + (null is not None)
     np.testing.assert_allclose(softmax(similarities, null, np.inf).weights, 1 / everything, rtol=1e-12)
 
@@ -63,12 +63,12 @@ def test_one_hot_shares_evenly_among_what_ties_for_the_best(similarities, null, 
     if temperature == np.inf:
         everything = np.where(np.isinf(everything), everything, 0)
     ties = everything == everything.max()
-    found = one_hot(similarities, null, temperature, log_partition=True)
-    np.testing.assert_allclose(found.weights, (ties / ties.sum())[:-1])
-    assert found.evidence.null_weight == pytest.approx(ties[-1] / ties.sum())
-    assert found.evidence.log_partition == pytest.approx(np.log(ties.sum()))
+    result = one_hot(similarities, null, temperature, log_partition=True)
+    np.testing.assert_allclose(result.weights, (ties / ties.sum())[:-1])
+    assert result.evidence.null_weight == pytest.approx(ties[-1] / ties.sum())
+    assert result.evidence.log_partition == pytest.approx(np.log(ties.sum()))
     documents = everything[:-1]
-    assert found.evidence.effective_documents == pytest.approx(np.count_nonzero(documents == documents.max()))
+    assert result.evidence.effective_documents == pytest.approx(np.count_nonzero(documents == documents.max()))
     assert one_hot(similarities, null, temperature).evidence.log_partition is None
 
 
@@ -80,20 +80,20 @@ def test_one_hot_shares_evenly_among_what_ties_for_the_best(similarities, null, 
     normaliser=st.sampled_from(sorted(SUPPORT)),
 )
 def test_sparse_weights_are_what_lies_above_one_threshold(similarities, null, temperature, normaliser):
-    found = sparse(similarities, null, temperature, normaliser)
+    result = sparse(similarities, null, temperature, normaliser)
     power = SUPPORT[normaliser]
     everything = np.append(similarities, [] if null is None else [null.similarity])
     logits = (everything - everything.max()) / temperature / power
-    weights = np.append(found.weights, [] if null is None else [found.evidence.null_weight])
+    weights = np.append(result.weights, [] if null is None else [result.evidence.null_weight])
     assert weights.sum() == pytest.approx(1)
     thresholds = (logits - weights ** (1 / power))[weights > 0]
     np.testing.assert_allclose(thresholds, thresholds[0], atol=1e-9)
     assert (logits[weights == 0] <= thresholds[0] + 1e-9).all()
-    assert found.evidence.log_partition is None
-    if found.weights.any():
-        assert found.evidence.effective_documents == pytest.approx(np.exp(entropy(found.weights)))
+    assert result.evidence.log_partition is None
+    if result.weights.any():
+        assert result.evidence.effective_documents == pytest.approx(np.exp(entropy(result.weights)))
     else:
-        assert found.evidence.effective_documents == 0
+        assert result.evidence.effective_documents == 0
 
 
 @pytest.mark.parametrize("normaliser", sorted(SUPPORT))
@@ -135,6 +135,6 @@ def test_entropy_survives_a_null_that_has_all_the_weight(filled):
 
 @pytest.mark.parametrize("below", [0.0, 1e3, 1e20])
 def test_a_null_key_that_outweighs_all_by_far_is_the_partition(below):
-    found = softmax(np.array([-below, -below - 1]), NullKey(2.0), 0.5)
+    weights = softmax(np.array([-below, -below - 1]), NullKey(2.0), 0.5)
     expected = np.logaddexp.reduce([4.0, -below / 0.5, (-below - 1) / 0.5])
-    assert found.evidence.log_partition == pytest.approx(expected, rel=1e-14)
+    assert weights.evidence.log_partition == pytest.approx(expected, rel=1e-14)

@@ -25,10 +25,10 @@ def test_a_bias_of_nothing_leaves_a_softmax_as_it_is(temperature, background):
     null = None if background is None else background.null_key(temperature, 50)
     logits, peak = relative_logits(SIMILARITIES, np.zeros(50), temperature)
     level = null_logit(null, temperature, peak)
-    found = softmax(logits, None if level is None else NullKey(level), 1.0)
+    weights = softmax(logits, None if level is None else NullKey(level), 1.0)
     want = softmax(SIMILARITIES, null, temperature)
-    np.testing.assert_allclose(found.weights, want.weights, atol=1e-13)
-    evidence = restore_evidence(found.evidence, null, temperature, peak)
+    np.testing.assert_allclose(weights.weights, want.weights, atol=1e-13)
+    evidence = restore_evidence(weights.evidence, null, temperature, peak)
     assert evidence.temperature == temperature
     assert evidence.null_similarity == want.evidence.null_similarity
     for name in ("null_weight", "log_partition", "entropy", "effective_documents"):
@@ -46,14 +46,14 @@ def test_a_bias_counts_beside_logits_of_any_size():
 def test_ties_share_by_their_bias_and_a_null_key_beside_them(null):
     similarities, biases = np.array([1.0, 3.0, 3.0, 3.0, 2.0]), np.array([90.0, -1.0, 2.0, 0.5, 70.0])
     key = None if null is None else NullKey(null)
-    found = one_hot_with_bias(similarities, biases, key, log_partition=True)
+    result = one_hot_with_bias(similarities, biases, key, log_partition=True)
     masses = np.exp(np.append(biases[1:4], 0.0 if null == 3.0 else -np.inf))
     if null == 5.0:
-        assert (found.weights.sum(), found.evidence.null_weight, found.evidence.log_partition) == (0, 1, 0)
+        assert (result.weights.sum(), result.evidence.null_weight, result.evidence.log_partition) == (0, 1, 0)
         return
-    np.testing.assert_allclose(found.weights, np.append(0.0, np.append(masses[:3] / masses.sum(), 0.0)))
-    assert found.evidence.null_weight == pytest.approx(masses[3] / masses.sum())
-    assert found.evidence.log_partition == pytest.approx(np.log(masses.sum()))
+    np.testing.assert_allclose(result.weights, np.append(0.0, np.append(masses[:3] / masses.sum(), 0.0)))
+    assert result.evidence.null_weight == pytest.approx(masses[3] / masses.sum())
+    assert result.evidence.log_partition == pytest.approx(np.log(masses.sum()))
     own = masses[:3] / masses[:3].sum()
-    assert found.evidence.entropy == pytest.approx(-(own * np.log(own)).sum())
+    assert result.evidence.entropy == pytest.approx(-(own * np.log(own)).sum())
     assert one_hot_with_bias(similarities, biases, key, log_partition=False).evidence.log_partition is None

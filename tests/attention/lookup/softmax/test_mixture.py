@@ -45,13 +45,13 @@ def test_parts_weigh_what_all_rows_weigh_together(null):
 def test_each_temperature_is_mixed_as_if_it_were_the_only_one():
     _, head, listed, tail_sums = _parts(2)
     together = mix(head, listed, tail_sums, [NullKey(0.1)] * len(TEMPERATURES), TEMPERATURES)
-    for at, found in enumerate(together):
+    for position, found in enumerate(together):
         (alone,) = mix(
             head,
             listed,
-            TailSums(tail_sums.thresholds, tail_sums.sums[at : at + 1]),
+            TailSums(tail_sums.thresholds, tail_sums.sums[position : position + 1]),
             [NullKey(0.1)],
-            TEMPERATURES[at : at + 1],
+            TEMPERATURES[position : position + 1],
         )
         assert found.evidence == alone.evidence
         assert np.array_equal(found.known, alone.known)

@@ -25,10 +25,10 @@ NORMALISERS = ("sparsemax", "entmax15", "one_hot")
 )
 def test_it_weighs_what_so_many_normal_similarities_do_on_average(mean, deviation, temperature, documents):
     n, frozen = max(documents, 2), 0.45 * deviation
-    found = Background(mean, deviation).null_key(temperature, documents).level(temperature)
+    result = Background(mean, deviation).null_key(temperature, documents).level(temperature)
     warmth = max(temperature, frozen)
     log_mass = math.log(n) + mean / warmth + deviation**2 / (2 * warmth**2)
-    assert found == pytest.approx(warmth * log_mass, rel=1e-9, abs=1e-9)
+    assert result == pytest.approx(warmth * log_mass, rel=1e-9, abs=1e-9)
 
 
 @given(mean=st.floats(-2, 2), deviation=st.floats(0.01, 3), documents=st.integers(0, 10**9), at=st.floats(0.01, 100))
@@ -51,8 +51,8 @@ def test_unrelated_queries_leave_half_of_the_weight_to_it(n):
     coldest = max(1.5 * SIGMA / math.sqrt(2 * math.log(n)), 0.45 * SIGMA)
     for temperature in np.geomspace(coldest, 1, 4):
         queries = random.standard_normal((200, 384))
-        asked = [Question(query, float(temperature), Background(0, SIGMA), output=False) for query in queries]
-        assert np.mean([found.null_weight for found in answers(view, asked)]) == pytest.approx(0.5, abs=0.04)
+        questions = [Question(query, float(temperature), Background(0, SIGMA), output=False) for query in queries]
+        assert np.mean([answer.null_weight for answer in answers(view, questions)]) == pytest.approx(0.5, abs=0.04)
 
 
 @pytest.mark.parametrize("rows", [300, 90_000])  # the exact path, and the quantised one

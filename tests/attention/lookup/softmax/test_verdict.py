@@ -93,12 +93,12 @@ def test_weights_within_the_bound_have_the_verdict_that_is_certain(seed, documen
     other = (1 - toward) * weights + toward * other
     variation = 0.5 * float(np.abs(weights - other).sum()) * (1 + 1e-9)
     null_weights = (float(weights[-1]), float(other[-1])) if null else (0.0, 0.0)
-    found = Verdict.of(
+    result = Verdict.of(
         evidence(null_weights[0], null=null),
         float(weights[:documents].max()),
         variation,
         documents=documents,
     )
-    assert found.stands == rule(weights[:documents], null_weights[0])
-    if found.certain:
-        assert rule(other[:documents], null_weights[1]) == found.stands
+    assert result.stands == rule(weights[:documents], null_weights[0])
+    if result.certain:
+        assert rule(other[:documents], null_weights[1]) == result.stands

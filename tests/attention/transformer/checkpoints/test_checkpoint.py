@@ -150,9 +150,9 @@ def test_names_of_2018_are_understood(folder):
             name = name.replace(new, old)
         renamed["bert." + name] = tensor
     save_file(renamed, path)
-    found = load(folder).model.embeddings.norm
-    np.testing.assert_array_equal(found.scale, expected.scale)
-    np.testing.assert_array_equal(found.shift, expected.shift)
+    actual = load(folder).model.embeddings.norm
+    np.testing.assert_array_equal(actual.scale, expected.scale)
+    np.testing.assert_array_equal(actual.shift, expected.shift)
 
 
 @pytest.mark.parametrize(

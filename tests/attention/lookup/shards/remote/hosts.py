@@ -76,9 +76,9 @@ def afar(views, *, sampled):
     holders = [Holder([views[i] for i in group]) for group in groups]
     hands = InHand(holders)
     told = [
-        (join_statistics(said["facts"], arrays), said)
+        (join_statistics(message["facts"], arrays), message)
         for reply in hands.ask_all(({"call": "facts"}, {}))
-        for said, arrays in unpack_messages(*reply)
+        for message, arrays in unpack_messages(*reply)
     ]
     first = views[0]
     facts = BlockStatistics.merge(first.similarity, first.value_dimension, [facts for facts, _ in told])
@@ -89,6 +89,6 @@ def afar(views, *, sampled):
         first.value_dimension,
         hosts=hands,
         facts=facts,
-        coded=all(said["coded"] for _, said in told),
+        coded=all(message["coded"] for _, message in told),
         sample=SampleKeys(first.similarity, np.concatenate(keys)) if sampled else None,
     )

@@ -32,20 +32,20 @@ def test_it_answers_as_one_view_does(similarity, owners):
     whole = memory.publish(add=Rows(np.arange(400), KEYS, VALUES, owners))
     elsewhere = afar(views(similarity, owners), sampled=False)
     for temperature in (0.0, 0.1, 3.0, Auto(6.0)):
-        asked = [Question(query, temperature, null=0.1) for query in RANDOM.standard_normal((3, 6))]
-        for found, expected in zip(answers(elsewhere, asked), answers(whole, asked), strict=True):
-            assert found.certificate.method == expected.certificate.method == "exact"
-            np.testing.assert_array_equal(found.numbers, expected.numbers)
-            np.testing.assert_allclose(found.weights, expected.weights, rtol=1e-12)
-            np.testing.assert_allclose(found.output, expected.output, rtol=1e-9, atol=1e-12)
+        questions = [Question(query, temperature, null=0.1) for query in RANDOM.standard_normal((3, 6))]
+        for actual, expected in zip(answers(elsewhere, questions), answers(whole, questions), strict=True):
+            assert actual.certificate.method == expected.certificate.method == "exact"
+            np.testing.assert_array_equal(actual.numbers, expected.numbers)
+            np.testing.assert_allclose(actual.weights, expected.weights, rtol=1e-12)
+            np.testing.assert_allclose(actual.output, expected.output, rtol=1e-9, atol=1e-12)
 
 
 def test_a_sweep_and_a_condition_that_nothing_passes():
     elsewhere, whole = afar(views("cosine", np.arange(400)), sampled=False), Memory.of(KEYS, VALUES).view
     question = Question(KEYS[0], 1.0, top_k=5, output=False)
-    found, expected = (sweep(view, question, [0.0, 0.1, 1.0]) for view in (elsewhere, whole))
-    np.testing.assert_array_equal(found.numbers, expected.numbers)
-    np.testing.assert_allclose(found.weights, expected.weights, rtol=1e-12)
+    actual, expected = (sweep(view, question, [0.0, 0.1, 1.0]) for view in (elsewhere, whole))
+    np.testing.assert_array_equal(actual.numbers, expected.numbers)
+    np.testing.assert_allclose(actual.weights, expected.weights, rtol=1e-12)
     (nothing,) = answers(elsewhere, [Question(KEYS[0], 0.1, mask=elsewhere.where(json.dumps([5000])))])
     assert (nothing.documents, len(nothing.numbers), nothing.output.tolist()) == (0, 0, [0.0, 0.0, 0.0])
 

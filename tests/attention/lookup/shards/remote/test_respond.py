@@ -17,8 +17,8 @@ def view(**how):
     return memory.publish(remove=np.array([100, 102]))
 
 
-def asked(call, view, mask=None, arrays=None, **said):
-    return respond([view], mask, view, {"call": call, **said}, arrays or {})
+def asked(call, view, mask=None, arrays=None, **message):
+    return respond([view], mask, view, {"call": call, **message}, arrays or {})
 
 
 def test_rows_are_known_by_their_numbers():

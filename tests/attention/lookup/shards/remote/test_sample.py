@@ -16,7 +16,7 @@ KEYS = RANDOM.standard_normal((40_000, 12)).astype(np.float32)
 def test_about_as_many_rows_lie_above_as_are_wanted(similarity):
     queries = RANDOM.standard_normal((20, 12))
     sample = SampleKeys(similarity, KEYS[::5])
-    found = sample.thresholds(queries, len(KEYS), 400)
+    thresholds = sample.thresholds(queries, len(KEYS), 400)
     keys = KEYS.astype(np.float64)
     products = queries @ keys.T
     similarities = {
@@ -25,10 +25,10 @@ def test_about_as_many_rows_lie_above_as_are_wanted(similarity):
         "scaled_dot": products / np.sqrt(12),
         "gaussian": -((keys[None] - queries[:, None]) ** 2).sum(axis=2) / 2,
     }[similarity]
-    above = (similarities >= found[:, None]).sum(axis=1)
+    above = (similarities >= thresholds[:, None]).sum(axis=1)
     assert 300 < np.median(above) < 500
     assert above.min() > 150
-    assert found.dtype == np.float32
+    assert thresholds.dtype == np.float32
 
 
 def test_where_few_rows_are_drawn_all_are_listed():

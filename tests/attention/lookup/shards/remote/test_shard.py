@@ -44,9 +44,9 @@ def test_most_answers_take_one_message_to_each_holder(elsewhere, monkeypatch, ou
     whole, rounds = Memory.of(KEYS, VALUES).view, []
     for temperature in (0.02, 0.05, 0.1, 0.3, 1.0) * 4:
         questions = [Question(query(), temperature, null=0.4, output=output) for _ in range(4)]
-        made, found = calls(elsewhere, questions)
+        made, actual = calls(elsewhere, questions)
         rounds.append(sum(made.values()))
-        for each, expected in zip(found, answers(whole, questions), strict=True):
+        for each, expected in zip(actual, answers(whole, questions), strict=True):
             np.testing.assert_array_equal(each.numbers, expected.numbers)
             np.testing.assert_array_equal(each.similarities, expected.similarities)
             if output:
@@ -59,11 +59,11 @@ def test_most_answers_take_one_message_to_each_holder(elsewhere, monkeypatch, ou
 def test_values_are_asked_for_where_rows_are_weighed_otherwise(elsewhere, monkeypatch):
     monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
     question = Question(query(), 0.3, normaliser="sparsemax")
-    made, (found,) = calls(elsewhere, [question])
+    made, (actual,) = calls(elsewhere, [question])
     assert made["values"] > 0
     (expected,) = answers(Memory.of(KEYS, VALUES).view, [question])
-    together = found.certificate.output_error + expected.certificate.output_error
-    assert np.linalg.norm(found.output - expected.output) <= together
+    together = actual.certificate.output_error + expected.certificate.output_error
+    assert np.linalg.norm(actual.output - expected.output) <= together
 
 
 def test_how_many_are_listed_does_not_grow_with_the_holders(monkeypatch):
@@ -87,11 +87,11 @@ def test_a_holder_that_lists_nothing_has_no_values_to_add(monkeypatch):
     for rows in np.array_split(np.arange(len(keys)), 2):
         memory = Memory("cosine")
         views.append(memory.publish(add=Rows(rows, keys[rows], VALUES[rows])))
-    asked = [Question(np.eye(24)[0] * 9 + CENTRES[3], 0.05)]
-    (found,), (expected,) = (
-        answers(afar(views, sampled=True), asked),
-        answers(Memory.of(keys, VALUES[:6_000]).view, asked),
+    questions = [Question(np.eye(24)[0] * 9 + CENTRES[3], 0.05)]
+    (actual,), (expected,) = (
+        answers(afar(views, sampled=True), questions),
+        answers(Memory.of(keys, VALUES[:6_000]).view, questions),
     )
-    np.testing.assert_array_equal(found.numbers, expected.numbers)
-    together = found.certificate.output_error + expected.certificate.output_error
-    assert np.linalg.norm(found.output - expected.output) <= together
+    np.testing.assert_array_equal(actual.numbers, expected.numbers)
+    together = actual.certificate.output_error + expected.certificate.output_error
+    assert np.linalg.norm(actual.output - expected.output) <= together

@@ -20,13 +20,13 @@ def test_it_is_that_of_all_rows_that_were_written(similarity):
         last = {0: 1_000, 1_000: 1_500, 1_500: 3_000}[first]
         rows = np.arange(first, last)
         view = memory.publish(add=Rows(rows, KEYS[rows], VALUES[rows], rows // 2 * 2))
-        found, expected = summary_of(view), KeySummary.of(similarity, KEYS[:last], VALUES[:last], last // 2)
-        assert (found.n, found.documents, found.removed) == (expected.n, expected.documents, 0)
-        np.testing.assert_allclose(found.total, expected.total, rtol=1e-9, atol=1e-9)
-        np.testing.assert_allclose(found.gram, expected.gram, rtol=1e-5, atol=1e-4)
-        assert found.value_norm == expected.value_norm
-    found = summary_of(memory.publish(remove=np.arange(0, 600, 2)))
-    assert (found.n, found.documents, found.removed) == (3_000, 1_200, 600)
+        result, expected = summary_of(view), KeySummary.of(similarity, KEYS[:last], VALUES[:last], last // 2)
+        assert (result.n, result.documents, result.removed) == (expected.n, expected.documents, 0)
+        np.testing.assert_allclose(result.total, expected.total, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(result.gram, expected.gram, rtol=1e-5, atol=1e-4)
+        assert result.value_norm == expected.value_norm
+    result = summary_of(memory.publish(remove=np.arange(0, 600, 2)))
+    assert (result.n, result.documents, result.removed) == (3_000, 1_200, 600)
 
 
 def test_rows_are_read_once(monkeypatch):

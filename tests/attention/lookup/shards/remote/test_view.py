@@ -33,9 +33,9 @@ def test_it_tells_of_all_rows_what_one_view_would():
 
 
 def test_a_condition_lets_through_what_the_holders_find():
-    found = afar(views(), sampled=False)
+    result = afar(views(), sampled=False)
     some = RANDOM.choice(600, 200, replace=False)
-    mask = found.where(json.dumps(some.tolist()))
+    mask = result.where(json.dumps(some.tolist()))
     whole = Memory.of(KEYS, VALUES).view
     expected = whole.mask(some)
     assert (mask.n, mask.documents, mask.scanned >= mask.n) == (200, 200, True)

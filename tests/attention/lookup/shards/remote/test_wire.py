@@ -70,10 +70,10 @@ def _memory(rows=3000):
 def test_facts_come_back():
     memory, _ = _memory()
     facts = memory.view.facts
-    found = join_statistics(*of_bytes(to_bytes(*split_statistics(facts))))
+    statistics = join_statistics(*of_bytes(to_bytes(*split_statistics(facts))))
     for name in ("similarity", "n", "documents", "most_keys", "value_dimension", "key_norm", "value_norm", "blocks"):
-        assert getattr(found, name) == getattr(facts, name)
-    spread, expected = found.value_spread, facts.value_spread
+        assert getattr(statistics, name) == getattr(facts, name)
+    spread, expected = statistics.value_spread, facts.value_spread
     assert spread.around_mean == pytest.approx(expected.around_mean)
     np.testing.assert_allclose(spread.mean, expected.mean)
     np.testing.assert_array_equal(spread.residuals.total, expected.residuals.total)
@@ -82,32 +82,32 @@ def test_facts_come_back():
 def test_facts_of_rows_whose_values_are_not_bounded_come_back():
     memory = Memory("dot")
     memory.publish(add=Rows(np.arange(2), np.array([[1.0], [3e38]], dtype=np.float32)))
-    found = join_statistics(*split_statistics(memory.view.facts))
-    assert found.value_spread is None
-    assert found.n == 2
+    statistics = join_statistics(*split_statistics(memory.view.facts))
+    assert statistics.value_spread is None
+    assert statistics.n == 2
 
 
 def test_what_was_gathered_comes_back_with_what_was_looked_up():
     memory, keys = _memory()
-    wanted = ScanRequest(keys[:3].astype(np.float64), [5, 5, 5], 64, 64, np.array([0.05, 0.2, 1.0]), outputs=True)
-    gathered = LocalShard(memory.view, None).gather(wanted)
+    request = ScanRequest(keys[:3].astype(np.float64), [5, 5, 5], 64, 64, np.array([0.05, 0.2, 1.0]), outputs=True)
+    gathered = LocalShard(memory.view, None).gather(request)
     said, arrays = split_result(gathered)
-    found = join_result(*of_bytes(to_bytes(said, arrays)))
+    result = join_result(*of_bytes(to_bytes(said, arrays)))
     for query in range(3):
         first, last = gathered.starts[query : query + 2]
         known = len(gathered.exact_similarities(query))
-        np.testing.assert_array_equal(found.similarities[first : first + known], gathered.exact_similarities(query))
+        np.testing.assert_array_equal(result.similarities[first : first + known], gathered.exact_similarities(query))
         np.testing.assert_array_equal(
-            found.similarities[first + known : last], gathered.similarities[first + known : last]
+            result.similarities[first + known : last], gathered.similarities[first + known : last]
         )
     for name in ("places", "starts", "sums", "errors", "outputs", "thresholds", "levels", "value_errors", "known"):
-        np.testing.assert_array_equal(getattr(found, name), getattr(gathered, name))
+        np.testing.assert_array_equal(getattr(result, name), getattr(gathered, name))
 
 
 def test_several_messages_are_one_and_several_again():
     messages = [({"a": 1}, {"x": np.arange(3)}), ({"a": 2}, {}), ({}, {"y z": np.ones(2)})]
     found = unpack_messages(*of_bytes(to_bytes(*pack_messages(messages))))
-    assert [said for said, _ in found] == [said for said, _ in messages]
+    assert [message for message, _ in found] == [message for message, _ in messages]
     for (_, arrays), (_, expected) in zip(found, messages, strict=True):
         assert list(arrays) == list(expected)
         for name, array in expected.items():
