@@ -43,13 +43,13 @@ def row(
         assert answer.output is not None
         assert answer.certificate.output_error is not None
         apart = float(np.linalg.norm(answer.output - output))
-        held &= coverage.missing_weight_at_least <= weight <= coverage.missing_weight_at_most
+        held &= coverage.min_missing_weight <= weight <= coverage.max_missing_weight
         # Of the total variation the missing rows' own weight is the least there is.
         held &= weight <= answer.certificate.total_variation and apart <= answer.certificate.output_error
         # 1 − ln Z is that of the upper end alone, for unit vectors.
         ends = math.log(missing.n) + 1 / temperature - float(np.logaddexp.reduce(own[: view.n] / temperature))
-        room = (coverage.missing_weight_at_most - coverage.missing_weight_at_least) / 2
-        said = [weight, coverage.missing_weight_at_most, 1 / (1 + math.exp(-ends)), room]
+        room = (coverage.max_missing_weight - coverage.min_missing_weight) / 2
+        said = [weight, coverage.max_missing_weight, 1 / (1 + math.exp(-ends)), room]
         found.append([*said, answer.certificate.total_variation, answer.certificate.output_error, apart])
     return [f"{temperature:g}", *(f"{median(column):.3g}" for column in zip(*found, strict=True))], held
 

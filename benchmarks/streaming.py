@@ -62,8 +62,8 @@ def timed(view: View, parts: tuple[Prefix, ...], question: Question, away: list[
         found, coverage = cover_missing_rows(found, question, grown.view.facts, grown.summarise_rest())
         taken = 1e3 * (time.perf_counter() - started)
         bound = found.certificate.total_variation
-        held &= true <= min(bound, coverage.missing_weight_at_most) + 1e-12
-        told.append([taken, coverage.documents / coverage.of, true, coverage.missing_weight_at_most, bound])
+        held &= true <= min(bound, coverage.max_missing_weight) + 1e-12
+        told.append([taken, coverage.documents / coverage.total, true, coverage.max_missing_weight, bound])
     started = time.perf_counter()
     answers(view, [question])
     return told, 1e3 * (time.perf_counter() - started), held

@@ -23,7 +23,7 @@ EXPLAINED = {
         " null_weight null_similarity log_partition entropy took_ms",
         "the-verdict": "verdict verdict_certain",
         "questions-with-nothing-to-read": "unknown_tokens",
-        "where-documents-are-missing": "allow_missing coverage missing_weight_at_most",
+        "where-documents-are-missing": "allow_missing coverage total max_missing_weight",
         "four-ways-to-search": "rows sql attention statement parameters",
     },
     "certificate.md": {"what-it-says": "max_error certificate method total_variation output_error"},
@@ -47,7 +47,7 @@ EXPLAINED = {
         "listing-counting-and-deleting": "ids count deleted",
     },
     "documents.md": {
-        "a-long-text-has-several-keys": "part log_parts key_vectors parts split overlap keys",
+        "a-long-text-has-several-keys": "part log_weight_of_other_parts key_vectors parts split overlap keys",
         "a-document-without-a-key": "keyless",
     },
     "filters.md": {

@@ -19,7 +19,7 @@ from attention.lookup.question import Question
 from attention.lookup.rescoring.candidates import RescoredQueries
 from attention.lookup.rescoring.ranking import (
     DocumentGrouping,
-    log_parts,
+    log_weight_of_other_parts,
     select_heaviest,
     select_top,
     truncate_top_p,
@@ -38,10 +38,10 @@ class Answer:
         parts: int64[k'], the row number of each document's most similar key, the first one if several tie.
         similarities, logits: float64[k'], of that key; the logit includes the bias, except at temperature 0.
         weights: float64[k'], of each document, summed over all of its keys.
-        log_parts: float64[k'], ln Σ exp(logit − logit of the best key) over the document's keys, 0 for one key. With
-            softmax the logarithm of a weight is logit − log_partition + log_parts, within the certificate, even if the
-            weight vanishes. At temperature 0 it counts the keys that tie for the best of all, with their bias. 0 if
-            the normaliser is not softmax.
+        log_weight_of_other_parts: float64[k'], ln Σ exp(logit − logit of the best key) over the document's keys; 0 for
+            one key. With softmax, ln(weight) = logit − log_partition + log_weight_of_other_parts within the
+            certificate, even if the weight underflows. At temperature 0 it counts the keys that tie for the best of
+            all, with their bias. 0 if the normaliser is not softmax.
         matches: how many documents of the head count (top_k, or the smallest set that holds top_p); the others tie.
         complete: False if top_k was reached before top_p.
         evidence: at the temperature used.
@@ -58,7 +58,7 @@ class Answer:
     similarities: F64
     logits: F64
     weights: F64
-    log_parts: F64
+    log_weight_of_other_parts: F64
     matches: int
     complete: bool
     evidence: Evidence
@@ -149,7 +149,7 @@ class Head(NamedTuple):
     similarities: F64
     logits: F64
     weights: F64
-    log_parts: F64
+    log_weight_of_other_parts: F64
     matches: int
     complete: bool
     heaviest: float
@@ -171,7 +171,7 @@ def build_answer(
         similarities=head.similarities,
         logits=head.logits,
         weights=head.weights,
-        log_parts=head.log_parts,
+        log_weight_of_other_parts=head.log_weight_of_other_parts,
         matches=head.matches,
         complete=head.complete,
         evidence=evidence,
@@ -218,7 +218,7 @@ def select_head(
             top = select_top(similarities, question.cap, order)
         if question.top_p is not None:
             top = truncate_top_p(top, similarities, weights, question.top_p, unlisted_weight, by_weight=biased)
-        rows, head_log_parts = top.places, np.zeros(len(top.places))
+        rows, head_log_weights = top.places, np.zeros(len(top.places))
     else:
         document_weights, document_similarities = grouping.sums(weights), grouping.best(similarities)
         top = select_heaviest(document_weights, document_similarities, question.cap)
@@ -226,9 +226,9 @@ def select_head(
             top = truncate_top_p(
                 top, document_similarities, document_weights, question.top_p, unlisted_weight, by_weight=True
             )
-        head_log_parts = np.zeros(len(top.places))
+        head_log_weights = np.zeros(len(top.places))
         if question.normaliser == "softmax":
-            head_log_parts = log_parts(grouping, similarities, evidence.temperature)[top.places]
+            head_log_weights = log_weight_of_other_parts(grouping, similarities, evidence.temperature)[top.places]
         tie_breakers = similarities
         if compute_similarities is not None:
             tie_breakers = grouping.break_ties(similarities, top.places, compute_similarities)
@@ -237,7 +237,7 @@ def select_head(
     head_weights, row_numbers = document_weights[top.places], numbers(rows)
     logits = _logits(similarities, rows, evidence)
     if biased and evidence.log_partition is not None:
-        head_log_parts = np.where(logits == 0, log_or_minus_inf(head_weights) + evidence.log_partition, 0.0)
+        head_log_weights = np.where(logits == 0, log_or_minus_inf(head_weights) + evidence.log_partition, 0.0)
     best_similarity: float | None = None
     if compute_similarities is None:
         head_similarities = similarities[rows]
@@ -253,7 +253,7 @@ def select_head(
         similarities=head_similarities,
         logits=logits,
         weights=head_weights,
-        log_parts=head_log_parts,
+        log_weight_of_other_parts=head_log_weights,
         matches=top.matches,
         complete=top.complete,
         heaviest=float(document_weights.max(initial=0.0)),
@@ -301,7 +301,7 @@ def select_heads(
             similarities=similarities[span],
             logits=logits[span],
             weights=weights[span],
-            log_parts=zeros[span],
+            log_weight_of_other_parts=zeros[span],
             matches=matches[index],
             complete=True,
             heaviest=float(mixtures.runs.of(mixtures.weights, case)[0].max()),

@@ -28,15 +28,15 @@ class Coverage:
 
     Attributes:
         documents: how many documents answered, whether they pass a filter or not.
-        of: how many documents the collection has.
-        missing_weight_at_least, missing_weight_at_most: bounds on the weight of all missing documents together, in the
+        total: how many documents the collection has.
+        min_missing_weight, max_missing_weight: bounds on the weight of all missing documents together, in the
             answer over all rows: 0 and 0 if none is missing, 0 and 1 if nothing is known.
     """
 
     documents: int
-    of: int
-    missing_weight_at_least: float = 0.0
-    missing_weight_at_most: float = 0.0
+    total: int
+    min_missing_weight: float = 0.0
+    max_missing_weight: float = 0.0
 
 
 @dataclass(frozen=True)

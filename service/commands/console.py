@@ -92,7 +92,7 @@ def show_answer(answer: dict[str, Any], console: Console, min_confidence: float 
     console.print(_table(answer, console))
     console.print()
     console.print(_verdict(answer, min_confidence))
-    if (coverage := answer.get("coverage")) is not None and coverage["documents"] < coverage["of"]:
+    if (coverage := answer.get("coverage")) is not None and coverage["documents"] < coverage["total"]:
         console.print(_missing(coverage))
     console.print(_measures(answer, ascii_only=console.options.ascii_only))
 
@@ -184,9 +184,9 @@ def _has_unknown_words(answer: dict[str, Any], min_confidence: float | None) -> 
 
 def _missing(coverage: dict[str, Any]) -> Text:
     """Return how many documents are missing, and the most that they may weigh."""
-    missing, bound = coverage["of"] - coverage["documents"], coverage["missing_weight_at_most"]
+    missing, bound = coverage["total"] - coverage["documents"], coverage["max_missing_weight"]
     return Text.assemble(
-        (f"{missing:,} of {coverage['of']:,} documents missing", "bold yellow"),
+        (f"{missing:,} of {coverage['total']:,} documents missing", "bold yellow"),
         f": they have {bound:.1%} of all weight at most.",
     )
 

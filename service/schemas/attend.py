@@ -132,7 +132,7 @@ UnknownTokens = Annotated[
 class Explanation(Wire):
     """The computation of a weight.
 
-    similarity / temperature + Σ addends = logit, and logit + log_parts − log_partition = log_weight.
+    similarity / temperature + Σ addends = logit, and logit + log_weight_of_other_parts − log_partition = log_weight.
     """
 
     similarity: float
@@ -142,7 +142,7 @@ class Explanation(Wire):
         description="The addends of `full_text` and of each term of `bias`, in this order, if the request has them.",
     )
     logit: float | None = Field(description="The logit; null for minus infinity.")
-    log_parts: OrNull[float] = Field(
+    log_weight_of_other_parts: OrNull[float] = Field(
         None,
         description="For a document with several keys: ln(weight of the document / weight of the most similar key), "
         "the contribution of the other keys. At temperature 0, it includes the addends. null for a weight below the "
@@ -234,8 +234,8 @@ class Coverage(Wire):
     """The part of the collection from which an answer was computed."""
 
     documents: int = Field(description="The number of available documents, whether they pass the filter or not.")
-    of: int = Field(description="The number of all documents of the collection.")
-    missing_weight_at_most: float = Field(
+    total: int = Field(description="The number of all documents of the collection.")
+    max_missing_weight: float = Field(
         description="An upper bound of the weight of all unavailable documents together, in the answer over "
         "all: 0 if none is missing, 1 if nothing is known of them. `certificate` holds for the answer over "
         "all."

@@ -88,7 +88,7 @@ def held(view, kind, normaliser, temperature, null):
         if normaliser == "softmax":
             assert answer.log_partition == pytest.approx(float(want.log_partition[row]), rel=1e-6, abs=1e-6)
             if temperature not in (1e-30, 1e-6):  # where logits are so large that they have no digits for it
-                parts = answer.logits - answer.log_partition + answer.log_parts
+                parts = answer.logits - answer.log_partition + answer.log_weight_of_other_parts
                 np.testing.assert_allclose(np.exp(parts), answer.weights, atol=atol + 1e-6)
 
 
@@ -137,7 +137,7 @@ def test_all_keys_of_a_document_have_its_bias(similarity, path, temperature):
         np.testing.assert_allclose(answer.weights, true[answer.numbers // 3], atol=1e-9 + 2 * bound)
         if bound < 1e-9:
             np.testing.assert_allclose(answer.weights, np.sort(true)[::-1][: len(answer.weights)], atol=1e-9)
-            log_weights = answer.logits - answer.log_partition + answer.log_parts
+            log_weights = answer.logits - answer.log_partition + answer.log_weight_of_other_parts
             np.testing.assert_allclose(np.exp(log_weights), answer.weights, atol=1e-9)
         assert (answer.documents, answer.keys) == (len(documents) - 3, N - 9)
 

@@ -77,13 +77,13 @@ def test_weights_are_sums_and_all_else_is_the_same(views, normaliser, temperatur
             assert mine.logits[position] == other.logits[other.numbers == part][0]
             # At 1e-30 logits are so large that nothing of a sum is left in their difference.
             if mine.weights[position] > 1e-300 and normaliser == "softmax" and temperature != 1e-30:
-                log_weight = mine.logits[position] - mine.log_partition + mine.log_parts[position]
+                log_weight = mine.logits[position] - mine.log_partition + mine.log_weight_of_other_parts[position]
                 assert log_weight == pytest.approx(math.log(weight), rel=1e-9, abs=1e-9)
         order = list(zip(mine.weights.tolist(), mine.similarities.tolist(), strict=True))
         assert order == sorted(order, reverse=True)
-        assert normaliser == "softmax" or not mine.log_parts.any()
+        assert normaliser == "softmax" or not mine.log_weight_of_other_parts.any()
         np.testing.assert_array_equal(other.parts, other.numbers)
-        assert not other.log_parts.any()
+        assert not other.log_weight_of_other_parts.any()
 
 
 @pytest.mark.parametrize("normaliser", NORMALISERS)
@@ -141,7 +141,7 @@ def test_copies_of_a_document_tie_and_the_first_of_equal_keys_speaks():
     (cold,) = answers(view, [Question(keys[0], 0, top_k=3)])
     assert cold.numbers.tolist() == [0, 57, 64]
     np.testing.assert_allclose(cold.weights, [0.4, 0.4, 0.2])
-    np.testing.assert_allclose(cold.log_parts, [np.log(2), np.log(2), 0])
+    np.testing.assert_allclose(cold.log_weight_of_other_parts, [np.log(2), np.log(2), 0])
 
 
 def test_auto_counts_keys_so_that_it_finds_the_same_temperature(views):
@@ -177,5 +177,7 @@ def test_nothing_passes(views):
     for normaliser in NORMALISERS:
         (answer,) = answers(grouped, [Question(QUERIES[0], 0.3, 0.5, nothing, normaliser)])
         assert (answer.documents, answer.keys, answer.matches, answer.null_weight) == (0, 0, 0, 1)
-        assert [len(each) for each in (answer.numbers, answer.parts, answer.weights, answer.log_parts)] == [0] * 4
+        assert [
+            len(each) for each in (answer.numbers, answer.parts, answer.weights, answer.log_weight_of_other_parts)
+        ] == [0] * 4
     assert sweep(grouped, Question(QUERIES[0], 0.3, mask=nothing), [0, 1.0]).weights.shape == (2, 0)

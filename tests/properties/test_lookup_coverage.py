@@ -181,7 +181,7 @@ def check(collection, seed):
     known = []
     for question, found in zip(questions, answers(collection.view, questions), strict=True):
         answer, coverage = covered(found, question, collection.view.facts, collection.missing)
-        known.append(coverage.missing_weight_at_most < 1)
+        known.append(coverage.max_missing_weight < 1)
         held(collection, question, masks[question.mask], answer, coverage)
         if not len(collection.away):
             assert answer is found
@@ -193,9 +193,9 @@ def held(collection, question, passing, answer, coverage):
     similarities = collection.similarities(question.vector)
     weights, null_weight = all_weights(similarities, passing, answer.temperature, question.normaliser, question.null)
     missing = float(weights[collection.away].sum())
-    assert (coverage.documents, coverage.of) == collection.documents()
-    assert coverage.missing_weight_at_least <= missing * (1 + 1e-9) + 1e-300
-    assert missing <= coverage.missing_weight_at_most * (1 + 1e-9) + 1e-15
+    assert (coverage.documents, coverage.total) == collection.documents()
+    assert coverage.min_missing_weight <= missing * (1 + 1e-9) + 1e-300
+    assert missing <= coverage.max_missing_weight * (1 + 1e-9) + 1e-15
     by_document = np.bincount(collection.owners, weights, minlength=len(weights))
     own, truth = answer.weights, by_document[answer.numbers]
     elsewhere = by_document.sum() - truth.sum()
@@ -215,7 +215,7 @@ def held(collection, question, passing, answer, coverage):
     if answer.verdict.certain and edge > 1e-9:
         stands = "none" if null_weight > 0.5 or not weights.any() else "one" if heaviest > 0.5 else "several"
         assert answer.verdict.stands == stands
-    if question.top_p is not None and answer.complete and coverage.missing_weight_at_most > 0:
+    if question.top_p is not None and answer.complete and coverage.max_missing_weight > 0:
         raise AssertionError("a set that may miss documents with weight was called complete")
 
 

@@ -88,7 +88,7 @@ class DocumentGrouping:
         return values if self._order is None else values[self._order]
 
 
-def log_parts(grouping: DocumentGrouping, similarities: F64, temperature: float) -> F64:
+def log_weight_of_other_parts(grouping: DocumentGrouping, similarities: F64, temperature: float) -> F64:
     """Return float64[m], the logarithm of each document's softmax weight minus that of its best key.
 
     Args:

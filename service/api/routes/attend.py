@@ -32,7 +32,7 @@ from service.schemas.vector import write_vector
 # The fields with the same name in the request and in the options of the lookup.
 OPTIONS = (AttendRequest.model_fields.keys() & soft_lookup.Options.__dataclass_fields__) - {"read"}
 MANY_MATCHES = 1000
-EVENTS_EXAMPLE = 'event: partial\ndata: {"matches":[],"coverage":{"documents":131072,"of":1000000}}\n\n'
+EVENTS_EXAMPLE = 'event: partial\ndata: {"matches":[],"coverage":{"documents":131072,"total":1000000}}\n\n'
 
 router = json_router("/v1/collections", "attend", "lookup", "collection")
 
@@ -138,7 +138,7 @@ def shape_result(
         "output_error": lookup.certificate.output_error,
     }
     if result.coverage is not None:
-        names = ("documents", "of", "missing_weight_at_most")
+        names = ("documents", "total", "max_missing_weight")
         answer["coverage"] = {name: getattr(result.coverage, name) for name in names}
     answer |= unknown_tokens(result.unknown_tokens) | full_text(result.full_text)
     if result.read is not None:
@@ -190,15 +190,17 @@ def _match(match: soft_lookup.Match, lookup: Answer, include: Sequence[str], vec
         numbers["confidence"] = match.confidence
     answer = shape_match(match, include, vector_format, **numbers)
     if "explanation" in include:
-        log_partition = lookup.log_partition
+        log_partition, other_parts = lookup.log_partition, match.log_weight_of_other_parts
         answer["explanation"] = {
             "similarity": match.similarity,
             "temperature": lookup.temperature,
             "logit": match.logit,
             **({} if match.addends is None else {"addends": match.addends}),
-            **({} if match.spoke is None and not match.log_parts else {"log_parts": match.log_parts}),
+            **({"log_weight_of_other_parts": other_parts} if match.spoke is not None or other_parts else {}),
             "log_partition": log_partition,
-            "log_weight": None if log_partition is None else match.logit + match.log_parts - log_partition,
+            "log_weight": None
+            if log_partition is None
+            else match.logit + match.log_weight_of_other_parts - log_partition,
         }
     return answer
 

@@ -88,7 +88,9 @@ class ConfidenceModel:
         """Return the answer with its matches cut to the conformal set."""
         if self.threshold is None:
             return answer
-        size = int(np.count_nonzero(answer.logits + answer.log_parts - self.partition >= self.threshold))
+        size = int(
+            np.count_nonzero(answer.logits + answer.log_weight_of_other_parts - self.partition >= self.threshold)
+        )
         return replace(answer, matches=min(self.most, size), complete=size <= self.most)
 
     def verdict(self, answer: Answer) -> Verdict:
@@ -99,7 +101,7 @@ class ConfidenceModel:
         Confidence rises with that share, and falls with the documents' mass, which is the match's mass divided by its
         share.
         """
-        verdict, logs = answer.verdict, answer.logits + answer.log_parts
+        verdict, logs = answer.verdict, answer.logits + answer.log_weight_of_other_parts
         if self.min_confidence is None or verdict.stands == "none" or not len(logs):
             return verdict
         best, variation = int(logs.argmax()), answer.certificate.total_variation
@@ -121,7 +123,7 @@ class ConfidenceModel:
         """Return the confidence of each match, best first.
 
         Args:
-            logs: float64[k], logit + log_parts of each match.
+            logs: float64[k], logit + log_weight_of_other_parts of each match.
             keys: the number of keys that the query attends to.
         """
         if not len(logs):

@@ -111,7 +111,7 @@ class Match:
         document: with its vectors if requested; None if only its id was.
         similarity, logit: those of its most similar key.
         weight: that of all its keys together.
-        log_parts: ln(weight / weight of the most similar key); 0 if it has one key.
+        log_weight_of_other_parts: ln(weight / weight of the most similar key); 0 if it has one key.
         spoke: the most similar key; None if it has one key.
         addends: the explanation of each term that was added to the logit; None without terms or if not requested.
         confidence: the probability that it is right; None if the collection is uncalibrated or the options differ.
@@ -122,7 +122,7 @@ class Match:
     similarity: float
     logit: float
     weight: float
-    log_parts: float = 0.0
+    log_weight_of_other_parts: float = 0.0
     spoke: BestKey | None = None
     addends: Sequence[Explanation] | None = None
     confidence: float | None = None
@@ -225,14 +225,14 @@ def result(
         answer.similarities[matching].tolist(),
         answer.logits[matching].tolist(),
         weights.tolist(),
-        answer.log_parts[matching].tolist(),
+        answer.log_weight_of_other_parts[matching].tolist(),
         reading.find_best_keys(documents, rows, answer.parts[matching]),
         [None] * len(rows) if added is None else added.explain(rows),
         strict=True,
     )
     matches = [Match(*row) for row in columns]
     matches.sort(key=lambda match: (-match.weight, -match.similarity, match.id))
-    logs = np.array([match.logit + match.log_parts for match in matches])
+    logs = np.array([match.logit + match.log_weight_of_other_parts for match in matches])
     confidences = None if confidence_model is None else confidence_model.of_matches(logs, answer.keys)
     if confidences is not None:
         pairs = zip(matches, confidences, strict=True)

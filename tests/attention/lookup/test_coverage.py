@@ -49,7 +49,7 @@ def test_with_nothing_missing_an_answer_is_as_it_was(keys):
     for missing in (None, KeySummary.empty("cosine", WIDTH)):
         same, coverage = cover_missing_rows(answer, question, view.facts, missing)
         assert same is answer
-        assert (coverage.documents, coverage.of, coverage.missing_weight_at_most) == (N, N, 0.0)
+        assert (coverage.documents, coverage.total, coverage.max_missing_weight) == (N, N, 0.0)
 
 
 def test_an_eighth_is_an_eighth_at_high_temperatures_and_anything_at_low_ones(keys):
@@ -58,14 +58,14 @@ def test_an_eighth_is_an_eighth_at_high_temperatures_and_anything_at_low_ones(ke
     for temperature in (math.inf, 10.0, 1.0, 0.2, 0.05, 0.01):
         found, coverage = asked(view, missing, keys[7].astype(float), temperature)
         said[temperature] = coverage
-        assert found.certificate.total_variation == pytest.approx(coverage.missing_weight_at_most, abs=1e-3)
-        assert (coverage.documents, coverage.of) == (3500, 4000)
-    assert said[math.inf].missing_weight_at_most == pytest.approx(1 / 8, abs=1e-9)
-    assert said[10.0].missing_weight_at_most == pytest.approx(1 / 8, abs=1e-4)
-    assert said[1.0].missing_weight_at_most == pytest.approx(1 / 8, abs=1e-2)
-    assert said[1.0].missing_weight_at_least == pytest.approx(1 / 8, abs=1e-2)
-    assert said[0.01].missing_weight_at_most > 0.9
-    most = [each.missing_weight_at_most for each in said.values()]
+        assert found.certificate.total_variation == pytest.approx(coverage.max_missing_weight, abs=1e-3)
+        assert (coverage.documents, coverage.total) == (3500, 4000)
+    assert said[math.inf].max_missing_weight == pytest.approx(1 / 8, abs=1e-9)
+    assert said[10.0].max_missing_weight == pytest.approx(1 / 8, abs=1e-4)
+    assert said[1.0].max_missing_weight == pytest.approx(1 / 8, abs=1e-2)
+    assert said[1.0].min_missing_weight == pytest.approx(1 / 8, abs=1e-2)
+    assert said[0.01].max_missing_weight > 0.9
+    most = [each.max_missing_weight for each in said.values()]
     assert most[1:] == sorted(most[1:])
 
 
@@ -75,7 +75,7 @@ def test_a_null_key_of_all_documents_is_counted_and_costs_little(keys):
     background = Background(0.0, 0.17)
     found, coverage = asked(view, missing, keys[7].astype(float), 1.0, null=background)
     assert 0.4 < found.null_weight < 0.6
-    assert coverage.missing_weight_at_most == pytest.approx(0.5 / 8, rel=0.2)
+    assert coverage.max_missing_weight == pytest.approx(0.5 / 8, rel=0.2)
     assert found.certificate.total_variation < 0.08
 
 
@@ -85,10 +85,10 @@ def test_only_what_is_near_the_best_matters_to_cold_and_sparse_answers(keys):
     for options in ({"temperature": 0.0}, {"temperature": 0.01, "normaliser": "sparsemax"}):
         temperature = options.pop("temperature")
         found, coverage = asked(view, missing, keys[0].astype(float), temperature, **options)
-        assert coverage.missing_weight_at_most == 0
+        assert coverage.max_missing_weight == 0
         assert found.certificate.total_variation < 1e-9
         found, coverage = asked(view, missing, -keys[0].astype(float), temperature, **options)
-        assert coverage.missing_weight_at_most == 1
+        assert coverage.max_missing_weight == 1
         assert found.certificate.total_variation == 1
     # All of them lie 2 below the best, and that is within the reach of sparsemax at T = 3, of entmax15 at 1.5.
     for normaliser, temperature, known in (
@@ -96,13 +96,13 @@ def test_only_what_is_near_the_best_matters_to_cold_and_sparse_answers(keys):
         *(("entmax15", 0.9, True), ("entmax15", 1.5, False)),
     ):
         _, coverage = asked(view, missing, keys[0].astype(float), temperature, normaliser=normaliser)
-        assert (coverage.missing_weight_at_most == 0) is known
+        assert (coverage.max_missing_weight == 0) is known
     # The level of a null key rises with the keys; where it stays the same, or far below, nothing changes.
     level = Background(0.0, 0.04).null_key(0.0, N).similarity
     barely = Background(1 - level - 1e-6, 0.04)
     for null, known in ((0.5, True), (1.5, True), (Background(0.0, 0.01), True), (barely, False)):
         _, coverage = asked(view, missing, keys[0].astype(float), 0.0, null=null)
-        assert (coverage.missing_weight_at_most == 0) is known
+        assert (coverage.max_missing_weight == 0) is known
 
 
 def test_where_nothing_is_known_nothing_is_said(keys):
@@ -111,23 +111,23 @@ def test_where_nothing_is_known_nothing_is_said(keys):
     bias = Bias.of(view, np.array([3]), np.array([1.0]))
     for options in ({"bias": bias}, {"normaliser": "one_hot"}, {"normaliser": "entmax15"}):
         found, coverage = asked(view, missing, query, 0.5, **options)
-        assert found.certificate.total_variation == coverage.missing_weight_at_most == 1
-        assert coverage.missing_weight_at_least == 0
+        assert found.certificate.total_variation == coverage.max_missing_weight == 1
+        assert coverage.min_missing_weight == 0
         assert found.certificate.output_error <= 2.001
     _, coverage = asked(filled(keys[:0]), missing, query, 0.5)
-    assert (coverage.missing_weight_at_most, coverage.documents) == (1.0, 0)
+    assert (coverage.max_missing_weight, coverage.documents) == (1.0, 0)
 
 
 def test_a_filter_or_removed_rows_leave_no_lower_bound(keys):
     view, missing = filled(keys[:3500]), KeySummary.of("cosine", keys[3500:])
     query = keys[0].astype(float)
     _, coverage = asked(view, missing, query, 1.0)
-    assert coverage.missing_weight_at_least > 0.1
+    assert coverage.min_missing_weight > 0.1
     _, masked = asked(view, missing, query, 1.0, mask=view.mask(np.arange(1000)))
-    assert masked.missing_weight_at_least == 0
-    assert masked.missing_weight_at_most == pytest.approx(500 / 1500, abs=0.02)
+    assert masked.min_missing_weight == 0
+    assert masked.max_missing_weight == pytest.approx(500 / 1500, abs=0.02)
     _, coverage = asked(view, replace(missing, removed=1), query, 1.0)
-    assert coverage.missing_weight_at_least == 0
+    assert coverage.min_missing_weight == 0
 
 
 def test_auto_is_certain_at_the_temperature_that_was_found(keys):
@@ -135,7 +135,7 @@ def test_auto_is_certain_at_the_temperature_that_was_found(keys):
     query = keys[0].astype(float)
     automatic, coverage = asked(view, missing, query, Auto(2000))
     _, same = asked(view, missing, query, automatic.temperature)
-    assert coverage.missing_weight_at_most == pytest.approx(same.missing_weight_at_most, rel=1e-6)
+    assert coverage.max_missing_weight == pytest.approx(same.max_missing_weight, rel=1e-6)
 
 
 def test_a_set_that_may_miss_documents_is_not_complete(keys):

@@ -95,7 +95,7 @@ class Parts:
             found.wrong.append(f"T {temperature:g}: {wrong}")
         found.answers += content["coverage"]["documents"] < DOCUMENTS
         found.true.append(float(shelf.weights(row, temperature)[self.missing].sum()))
-        found.said.append(content["coverage"]["missing_weight_at_most"])
+        found.said.append(content["coverage"]["max_missing_weight"])
 
     def _ask(self, client: httpx.Client, row: int, temperature: float) -> httpx.Response:
         return self._fleet.shelf.ask(client, row, temperature, allow_missing=True)

@@ -125,9 +125,9 @@ class Shelf:
         most = least
         if missing is not None:
             coverage = answer["coverage"]
-            if (coverage["documents"], coverage["of"]) != (there.sum(), DOCUMENTS):
+            if (coverage["documents"], coverage["total"]) != (there.sum(), DOCUMENTS):
                 return f"{coverage} of {there.sum()}"
-            at_most = coverage["missing_weight_at_most"]
+            at_most = coverage["max_missing_weight"]
             if weights[~there].sum() > at_most + 1e-12:
                 return f"missing ones weigh {weights[~there].sum():g}, and {at_most:g} is said"
             most = least - math.log1p(-at_most) if at_most < 1 else math.inf

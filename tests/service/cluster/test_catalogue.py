@@ -179,18 +179,18 @@ def test_an_answer_without_lost_ranges_is_true_of_all_rows(
         told, coverage = cover_missing_rows(found, question, snapshot.view.facts, snapshot.missing)
     with alone.collection("c").snapshot() as snapshot:
         (whole,) = answers(snapshot.view, [question])
-    assert (coverage.documents, coverage.of) == (found.documents, whole.documents)
-    assert coverage.documents < coverage.of
+    assert (coverage.documents, coverage.total) == (found.documents, whole.documents)
+    assert coverage.documents < coverage.total
     weights = dict(zip(whole.numbers.tolist(), whole.weights.tolist(), strict=True))
     own = np.array([weights[number] for number in told.numbers.tolist()])
     missing = whole.weights.sum() - own.sum()
-    assert coverage.missing_weight_at_least - 1e-12 <= missing <= coverage.missing_weight_at_most + 1e-12
+    assert coverage.min_missing_weight - 1e-12 <= missing <= coverage.max_missing_weight + 1e-12
     apart = (np.abs(own - told.weights).sum() + abs(told.null_weight - whole.null_weight) + missing) / 2
     assert apart <= told.certificate.total_variation + whole.certificate.total_variation + 1e-12
     error = np.linalg.norm(told.output - whole.output)
     assert error <= told.certificate.output_error + whole.certificate.output_error
     if summarised and temperature >= 1.0:
-        assert coverage.missing_weight_at_most < 0.6
+        assert coverage.max_missing_weight < 0.6
 
 
 def test_a_slow_slot_is_not_waited_for(catalogue: ShardedCatalogue, slots: LocalNodes) -> None:

@@ -97,7 +97,7 @@ def test_it_answers_while_machines_come_go_and_break(postgres: PostgresServer, t
         even = {"field": "metadata.even", "operator": "==", "value": True}
         check(attend(client, "one", 8, filter=even).json(), 8, np.arange(DOCUMENTS) % 2 == 0)
         covered = attend(client, "one", 9, allow_missing=True).json()["coverage"]
-        assert covered == {"documents": DOCUMENTS, "of": DOCUMENTS, "missing_weight_at_most": 0.0}
+        assert covered == {"documents": DOCUMENTS, "total": DOCUMENTS, "max_missing_weight": 0.0}
 
         with Asking(url) as asking:  # a slot's process is killed, and comes again
             os.kill(slots_running(token)[0], signal.SIGKILL)
@@ -122,7 +122,7 @@ def test_it_answers_while_machines_come_go_and_break(postgres: PostgresServer, t
             assert "retry-after" in refused.headers
         partly = attend(client, "two", 3, allow_missing=True)
         assert partly.status_code == 200
-        assert partly.json()["coverage"]["of"] == DOCUMENTS
+        assert partly.json()["coverage"]["total"] == DOCUMENTS
         until(lambda: attend(client, "two", 3).status_code == 200, 60)
         check(attend(client, "two", 3).json(), 3)
         serving.process.send_signal(signal.SIGINT)

@@ -71,7 +71,7 @@ def test_every_option_reaches_the_service(softkv: Softkv) -> None:
 
 def test_what_may_be_missing_reaches_the_service(softkv: Softkv) -> None:
     answer = json.loads(softkv("attend", "library", QUESTION, "--allow-missing", "--json").stdout)
-    assert answer["coverage"] == {"documents": 110, "of": 110, "missing_weight_at_most": 0.0}
+    assert answer["coverage"] == {"documents": 110, "total": 110, "max_missing_weight": 0.0}
     assert "coverage" not in json.loads(softkv("attend", "library", QUESTION, "--json").stdout)
 
 

@@ -40,9 +40,9 @@ def shown(given: dict[str, Any], **options: Any) -> str:
 
 
 def test_what_is_missing_is_told() -> None:
-    there = {"coverage": {"documents": 1200, "of": 1200, "missing_weight_at_most": 0.0}}
+    there = {"coverage": {"documents": 1200, "total": 1200, "max_missing_weight": 0.0}}
     assert shown(answer() | there) == shown(answer())
-    partly = {"coverage": {"documents": 1200, "of": 1500, "missing_weight_at_most": 0.255}}
+    partly = {"coverage": {"documents": 1200, "total": 1500, "max_missing_weight": 0.255}}
     lines = shown(answer() | partly).splitlines()
     assert lines[-2] == "300 of 1,500 documents missing: they have 25.5% of all weight at most."
     assert lines[-3].startswith("Several share it: here they are.")

@@ -36,6 +36,11 @@ REMOVED_ATTRIBUTES = {
     "stands out"
 }
 """Messages for attributes that were removed."""
+RENAMED_IN_COVERAGE = {
+    "of": "coverage.of is called total now: write coverage.total",
+    "max_missing_weight": "max_missing_weight is called max_missing_weight now: write coverage.max_missing_weight",
+}
+"""Messages for attributes of the coverage that were renamed."""
 
 
 class Evidence(Record):
@@ -63,9 +68,11 @@ class Certificate(Record):
 class Coverage(Record):
     """The share of the collection that an answer was computed from; docs/asking.md explains it."""
 
+    _instead = RENAMED_IN_COVERAGE
+
     documents: int
-    of: int
-    missing_weight_at_most: float
+    total: int
+    max_missing_weight: float
 
 
 class FullText(Record):

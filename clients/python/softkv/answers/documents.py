@@ -184,22 +184,30 @@ class Part(Record):
     end: int | None = None
 
 
+RENAMED_IN_EXPLANATION = {
+    "log_weight_of_other_parts": "log_weight_of_other_parts is called log_weight_of_other_parts now: write that"
+}
+"""Messages for attributes of the explanation that were renamed."""
+
+
 class Explanation(Record):
     """Steps from similarity to weight.
 
-    similarity / temperature + Σ addends = logit, and logit + log_parts − log_partition = log_weight.
+    similarity / temperature + Σ addends = logit, and logit + log_weight_of_other_parts − log_partition = log_weight.
 
     Attributes:
         addends: the terms that full-text search and the bias added, as the service names them; None if neither was
             requested.
     """
 
+    _instead = RENAMED_IN_EXPLANATION
+
     similarity: float
     temperature: float
     logit: float | None
     log_partition: float | None
     log_weight: float | None
-    log_parts: float | None = None
+    log_weight_of_other_parts: float | None = None
     addends: list[Mapping[str, Any]] | None = None
 
 

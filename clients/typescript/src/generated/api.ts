@@ -750,9 +750,9 @@ export interface paths {
         get?: never;
         /**
          * Guess the heaviest row
-         * @description Guess a row. Each id of a guesser has one guess, and its last one counts.
+         * @description Record a guess: the row that will have the largest weight.
          *
-         *     Guesses are not shown. The answer later tells how often each row was guessed.
+         *     The last guess of each id counts. Guesses are not shown; the answer later has the number of guesses of each row.
          */
         put: operations["put_guess"];
         post?: never;
@@ -1858,9 +1858,9 @@ export interface components {
             /** @description The number of available documents, whether they pass the filter or not. */
             documents: number;
             /** @description The number of all documents of the collection. */
-            of: number;
+            total: number;
             /** @description An upper bound of the weight of all unavailable documents together, in the answer over all: 0 if none is missing, 1 if nothing is known of them. `certificate` holds for the answer over all. */
-            missing_weight_at_most: number;
+            max_missing_weight: number;
         };
         /** @description The output of a trained model, and the attention of each of its tokens. */
         DecodeAnswer: {
@@ -2851,7 +2851,7 @@ export interface components {
             /** @description The tokens that the model reads of each text. */
             tokens?: components["schemas"]["Token"][][];
         };
-        /** @description The last line: how the encoding ended. */
+        /** @description The last line of an encoding: whether it is complete, and its total. */
         EncodeEnd: {
             /** @description Whether every text has its line; if not, `problem` says why. */
             done: boolean;
@@ -2970,7 +2970,7 @@ export interface components {
         /**
          * @description The computation of a weight.
          *
-         *     similarity / temperature + Σ addends = logit, and logit + log_parts − log_partition = log_weight.
+         *     similarity / temperature + Σ addends = logit, and logit + log_weight_of_other_parts − log_partition = log_weight.
          */
         Explanation: {
             similarity: number;
@@ -2980,7 +2980,7 @@ export interface components {
             /** @description The logit; null for minus infinity. */
             logit: number | null;
             /** @description For a document with several keys: ln(weight of the document / weight of the most similar key), the contribution of the other keys. At temperature 0, it includes the addends. null for a weight below the range of float64. */
-            log_parts?: number | null;
+            log_weight_of_other_parts?: number | null;
             /** @description Equal to that of the evidence. */
             log_partition: number | null;
             /** @description The logarithm of the weight; null if the weight is 0, and without a log_partition. */
@@ -3807,7 +3807,7 @@ export interface components {
             query: string;
             /** @description The requested temperature; absent before the answer if the request had none. */
             temperature?: components["schemas"]["Temperature"];
-            /** @description The number of guesses. Only the answer tells which rows were guessed. */
+            /** @description The number of guesses. Only the answer shows which rows were guessed. */
             guesses: number;
             /** @description The answer; absent until it is shown. */
             answer?: components["schemas"]["RoomAnswer"];
@@ -4215,7 +4215,7 @@ export interface components {
             /** @description The rejected lines, in the order of their numbers. */
             refused: components["schemas"]["RefusedLine"][];
         };
-        /** @description The last line: how the upload ended. */
+        /** @description The last line of an upload: whether it is complete, and its totals. */
         UploadEnd: {
             /** @description Whether the whole body has been read; if not, `problem` says why. */
             done: boolean;
@@ -4504,7 +4504,7 @@ export interface operations {
                     "application/json": components["schemas"]["AttendAnswer"] | components["schemas"]["AttendAnswers"];
                     /**
                      * @example event: partial
-                     *     data: {"matches":[],"coverage":{"documents":131072,"of":1000000}}
+                     *     data: {"matches":[],"coverage":{"documents":131072,"total":1000000}}
                      */
                     "text/event-stream": string;
                 };

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attention.lookup.rescoring.ranking import DocumentGrouping, log_parts
+from attention.lookup.rescoring.ranking import DocumentGrouping, log_weight_of_other_parts
 
 ROWS = st.lists(
     st.tuples(st.sampled_from([2, 3, 5, 8, 13]), st.sampled_from([-1.0, 0.0, 0.25, 0.5, 1.0])), min_size=1, max_size=40
@@ -44,8 +44,8 @@ def test_of_no_rows_there_are_no_documents():
         grouping.best(nothing),
         grouping.best_rows(nothing),
         grouping.log_sums(nothing),
-        log_parts(grouping, nothing, 1.0),
-        log_parts(grouping, nothing, 0.0),
+        log_weight_of_other_parts(grouping, nothing, 1.0),
+        log_weight_of_other_parts(grouping, nothing, 0.0),
     ]
     assert [len(each) for each in found] == [0] * len(found)
 
@@ -62,7 +62,7 @@ def test_log_parts_are_what_the_other_keys_add_to_the_best(temperature):
         DocumentGrouping(np.array([7, 7, 7, 8, 9, 9])),
         np.array([0.5, 0.4, 0.5, 0.9, -0.3, -0.30001]),
     )
-    parts = log_parts(grouping, similarities, temperature)
+    parts = log_weight_of_other_parts(grouping, similarities, temperature)
     for position, own in enumerate((similarities[:3], similarities[3:4], similarities[4:])):
         expected = math.log(sum(math.exp((each - own.max()) / temperature) for each in own))
         assert parts[position] == pytest.approx(expected, abs=1e-15)
@@ -70,7 +70,7 @@ def test_log_parts_are_what_the_other_keys_add_to_the_best(temperature):
 
 def test_at_temperature_0_only_keys_that_tie_for_the_best_of_all_count():
     grouping, similarities = DocumentGrouping(np.array([7, 7, 7, 8, 9, 9])), np.array([0.9, 0.4, 0.9, 0.9, 0.3, 0.3])
-    np.testing.assert_allclose(log_parts(grouping, similarities, 0.0), [np.log(2), 0, 0])
+    np.testing.assert_allclose(log_weight_of_other_parts(grouping, similarities, 0.0), [np.log(2), 0, 0])
 
 
 def test_documents_of_equal_rows_add_up_to_equal_sums_wherever_they_stand():

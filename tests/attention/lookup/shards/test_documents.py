@@ -71,7 +71,7 @@ def holds(view, question, found):
     head, everything = exact_answers(view, [question, replace(question, top_k=view.n, top_p=None)])
     for name in ("numbers", "parts", "similarities", "logits", "matches", "complete", "documents", "keys"):
         np.testing.assert_array_equal(getattr(found, name), getattr(head, name), err_msg=name)
-    np.testing.assert_allclose(found.log_parts, head.log_parts, atol=1e-12)
+    np.testing.assert_allclose(found.log_weight_of_other_parts, head.log_weight_of_other_parts, atol=1e-12)
     assert found.best_similarity == head.best_similarity
     assert found.verdict.stands == head.verdict.stands or not found.verdict.certain
     weight = dict(zip(everything.numbers.tolist(), everything.weights.tolist(), strict=True))
@@ -106,7 +106,7 @@ def test_other_normalisers(view, normaliser):
     for question, each in zip(questions, answers, strict=True):
         if each is not None:
             holds(view, question, each)
-            assert not each.log_parts.any()
+            assert not each.log_weight_of_other_parts.any()
 
 
 @pytest.mark.parametrize(("top_k", "top_p"), [(0, None), (1, None), (40, None), (None, 0.5), (3, 0.9), (40, 1.0)])
@@ -148,7 +148,9 @@ def test_many_mediocre_keys_outweigh_a_good_one(monkeypatch, scanned, count):
     assert warm.numbers.tolist() == [1, 0]
     assert warm.similarities == pytest.approx([0.8, 0.9], abs=1e-6)
     assert warm.weights[0] / warm.weights[1] == pytest.approx(ratio[0], rel=1e-4)
-    np.testing.assert_allclose(np.log(warm.weights), warm.logits - warm.log_partition + warm.log_parts, atol=0.02)
+    np.testing.assert_allclose(
+        np.log(warm.weights), warm.logits - warm.log_partition + warm.log_weight_of_other_parts, atol=0.02
+    )
     assert cold.weights[cold.numbers.tolist().index(1)] / cold.weights.sum() == pytest.approx(
         ratio[1] / (1 + ratio[1]), rel=1e-4
     )

@@ -93,8 +93,8 @@ def test_every_part_is_true_of_all_rows(oracle, oracle_weights, seed, similarity
             apart = (apart + missing + abs(answer.null_weight - null_weight)) / 2
             assert apart <= answer.certificate.total_variation + 1e-12
             assert np.linalg.norm(answer.output - blend) <= answer.certificate.output_error + 1e-9
-            assert missing <= coverage.missing_weight_at_most + 1e-12
-            assert seen < coverage.documents < coverage.of == view.documents
+            assert missing <= coverage.max_missing_weight + 1e-12
+            assert seen < coverage.documents < coverage.total == view.documents
             seen = coverage.documents
 
 
@@ -120,7 +120,7 @@ def test_sums_are_made_once_and_until_then_only_lengths_are_known():
     assert known.n == sum(segment.count for segment in first.rest.segments)
     question = Question(np.ones(6), 1.0)
     (answer,) = answers(first.view, [first.restrict(question)])
-    bound = cover_missing_rows(answer, question, first.view.facts, known)[1].missing_weight_at_most
+    bound = cover_missing_rows(answer, question, first.view.facts, known)[1].max_missing_weight
     assert bound < 0.99
 
 

@@ -63,8 +63,15 @@ def test_what_other_libraries_call_otherwise_says_what_to_write_of_a_match(name,
 
 def test_it_says_of_how_much_it_was_made_where_that_was_asked():
     assert answer().coverage is None
-    found = answer(coverage={"documents": 1200, "of": 1500, "missing_weight_at_most": 0.25}).coverage
-    assert (found.documents, found.of, found.missing_weight_at_most) == (1200, 1500, 0.25)
+    found = answer(coverage={"documents": 1200, "total": 1500, "max_missing_weight": 0.25}).coverage
+    assert (found.documents, found.total, found.max_missing_weight) == (1200, 1500, 0.25)
+
+
+@pytest.mark.parametrize(("old", "new"), [("of", "total"), ("max_missing_weight", "max_missing_weight")])
+def test_an_old_name_in_the_coverage_is_refused_with_the_new_one(old, new):
+    coverage = answer(coverage={"documents": 2, "total": 3, "max_missing_weight": 0.5}).coverage
+    with pytest.raises(AttributeError, match=f"write coverage.{new}"):
+        getattr(coverage, old)
 
 
 def test_it_is_a_sequence_of_its_matches():

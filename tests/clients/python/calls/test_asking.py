@@ -62,7 +62,7 @@ def test_every_option_goes_through(shelf):
     assert auto.evidence.effective_documents == pytest.approx(1.5, rel=0.02)
     assert auto.null_weight == 0
     assert auto.coverage is None
-    assert shelf.attend([2, 1], allow_missing=True).coverage.missing_weight_at_most == 0
+    assert shelf.attend([2, 1], allow_missing=True).coverage.max_missing_weight == 0
     assert len(shelf.attend([1, 0], top_p=0.5, normaliser="one_hot")) == 1
     assert shelf.attend([1, 0], where=F.year < 1960).ids == ["hopper"]
     assert shelf.attend([1, 0], where={"field": "id", "operator": "==", "value": "codd"}).ids == ["codd"]

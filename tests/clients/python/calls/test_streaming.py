@@ -34,7 +34,7 @@ def test_parts_come_first_and_the_last_is_what_attend_answers(large):
     assert parts
     for part in parts:
         assert not part.final
-        assert part.coverage.of == 200
+        assert part.coverage.total == 200
         assert part.coverage.documents == part.documents < 200
         assert part.verdict in ("one", "several")
     assert last.final

@@ -261,7 +261,7 @@ def test_of_how_much_an_answer_was_made_is_said_where_it_was_asked(client, colle
         for more in ({}, {"allow_missing": True, "filter": {"field": "metadata.i", "operator": "<", "value": 6}})
     )
     assert all("coverage" not in answer for answer in plain)
-    whole = {"documents": plain[0]["documents"], "of": plain[0]["documents"], "missing_weight_at_most": 0.0}
+    whole = {"documents": plain[0]["documents"], "total": plain[0]["documents"], "max_missing_weight": 0.0}
     assert [answer["coverage"] for answer in asked] == [whole] * 2
     assert asked[0]["documents"] < whole["documents"]
     refused = client.post(f"{path}/attend", json={"query": QUERY.tolist(), "allow_missing": "yes"})

@@ -115,11 +115,11 @@ def test_the_explanation_adds_up(client: httpx.Client, both: Callable[..., tuple
         answer = ask(client, one, temperature=temperature, null=0.1, include=["explanation"])
         for match in answer["matches"]:
             why = match["explanation"]
-            assert ("log_parts" in why) == ("part" in match)
+            assert ("log_weight_of_other_parts" in why) == ("part" in match)
             if why["logit"] is None:
                 assert (match["weight"], why["log_weight"]) == (0, None)
                 continue
-            total = why["logit"] + why.get("log_parts", 0.0) - why["log_partition"]
+            total = why["logit"] + why.get("log_weight_of_other_parts", 0.0) - why["log_partition"]
             assert why["log_weight"] == pytest.approx(total, abs=1e-12)
             assert match["weight"] == pytest.approx(math.exp(total), rel=1e-9)
 

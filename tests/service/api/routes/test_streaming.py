@@ -81,8 +81,8 @@ def test_parts_are_true_of_all_and_the_last_is_the_answer(client, shelf, tempera
             null = 1 - sum(weights.values())
             apart = (apart + abs(part["evidence"]["null_weight"] - null)) / 2
             assert apart <= part["certificate"]["total_variation"] + 1e-12
-            assert missing <= part["coverage"]["missing_weight_at_most"] + 1e-12
-            assert part["coverage"]["documents"] < part["coverage"]["of"] == 300
+            assert missing <= part["coverage"]["max_missing_weight"] + 1e-12
+            assert part["coverage"]["documents"] < part["coverage"]["total"] == 300
             off = np.linalg.norm(np.array(part["output"]) - np.array(whole["output"]))
             assert off <= part["certificate"]["output_error"] + 1e-6
 

@@ -160,9 +160,9 @@ def test_at_temperature_0_what_ties_shares_by_what_is_added(tmp_path: Any) -> No
     )
     assert result.answer.documents == 4  # the one of no stars is forbidden
     for match in result.matches[:3]:
-        log_weight = match.logit + match.log_parts - result.answer.log_partition
+        log_weight = match.logit + match.log_weight_of_other_parts - result.answer.log_partition
         assert log_weight == pytest.approx(np.log(match.weight))
-        assert match.log_parts == pytest.approx(sum(line["addend"] for line in match.addends))
+        assert match.log_weight_of_other_parts == pytest.approx(sum(line["addend"] for line in match.addends))
     catalogue.store.close()
 
 

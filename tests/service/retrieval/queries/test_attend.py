@@ -92,14 +92,14 @@ def test_where_it_is_allowed_the_certificate_is_true_of_all(partly):
             asyncio.run(attend_collection(entry, [np.array([0.3, -0.2], np.float32)], options, ["/query"]))
             for entry in (present, whole)
         )
-        assert (result.coverage.documents, result.coverage.of, result.answer.documents) == (25, 40, 25)
-        assert (true.coverage.documents, true.coverage.of, true.coverage.missing_weight_at_most) == (40, 40, 0)
+        assert (result.coverage.documents, result.coverage.total, result.answer.documents) == (25, 40, 25)
+        assert (true.coverage.documents, true.coverage.total, true.coverage.max_missing_weight) == (40, 40, 0)
         weights = {match.id: match.weight for match in true.matches}
         expected_weights = {match.id: match.weight for match in result.matches}
         apart = sum(abs(weight - expected_weights.get(name, 0.0)) for name, weight in weights.items()) / 2
         assert apart <= result.answer.certificate.total_variation + 1e-12
         missing = sum(weight for name, weight in weights.items() if name not in expected_weights)
-        assert missing <= result.coverage.missing_weight_at_most + 1e-12
+        assert missing <= result.coverage.max_missing_weight + 1e-12
         error = np.linalg.norm(result.output - true.output)
         assert error <= result.answer.certificate.output_error + 1e-12
-    assert result.coverage.missing_weight_at_most == pytest.approx(15 / 40, rel=0.02)
+    assert result.coverage.max_missing_weight == pytest.approx(15 / 40, rel=0.02)
