@@ -138,11 +138,11 @@ class Name:
             tags.setdefault(meanings[tag], []).append(tag)
         if len(tags) == 1:
             return next(iter(tags))
-        return "<br>".join(f"*{shown(some)}*: {meaning}" for meaning, some in tags.items())
+        return "<br>".join(f"*{join_tags(of_tags)}*: {meaning}" for meaning, of_tags in tags.items())
 
 
-def shown(tags: list[str]) -> str:
-    """Return tags as a cell has them."""
+def join_tags(tags: list[str]) -> str:
+    """Return the text of a cell with these tags."""
     return "every call" if len(tags) >= EVERY else ", ".join(tags)
 
 
@@ -170,13 +170,13 @@ class Description:
         }
 
     def _read(self, operation: dict[str, Any], tag: str) -> None:
-        for parameter in map(self._resolved, operation.get("parameters", ())):
+        for parameter in map(self._resolve, operation.get("parameters", ())):
             names = self.headers if parameter["in"] == "header" else self.fields
             self._add(names, parameter["name"], "sent", tag, first_sentence(parameter), "")
-        self._read_content(self._resolved(operation.get("requestBody", {})), "sent", tag)
-        for response in map(self._resolved, operation["responses"].values()):
+        self._read_content(self._resolve(operation.get("requestBody", {})), "sent", tag)
+        for response in map(self._resolve, operation["responses"].values()):
             for name, header in response.get("headers", {}).items():
-                self._add(self.headers, name, "answered", tag, first_sentence(self._resolved(header)), "")
+                self._add(self.headers, name, "answered", tag, first_sentence(self._resolve(header)), "")
             self._read_content(response, "answered", tag)
 
     def _read_content(self, message: dict[str, Any], direction: str, tag: str) -> None:
@@ -205,7 +205,7 @@ class Description:
         holder = first_sentence(node) or holder
         if (reference := node.get("$ref")) is not None and reference not in followed:
             followed.add(reference)
-            yield from self._properties(self._resolved(node), holder, followed=followed)
+            yield from self._properties(self._resolve(node), holder, followed=followed)
         for key, inner in node.items():
             if key == "properties":
                 for name, schema in inner.items():
@@ -219,9 +219,9 @@ class Description:
             return ""
         values = [f"`{value}`" for value in schema.get("enum", ())]
         one_of = f"One of {', '.join(values)}." if values else ""
-        return first_sentence(schema) or first_sentence(self._resolved(schema)) or one_of
+        return first_sentence(schema) or first_sentence(self._resolve(schema)) or one_of
 
-    def _resolved(self, node: dict[str, Any]) -> dict[str, Any]:
+    def _resolve(self, node: dict[str, Any]) -> dict[str, Any]:
         while "$ref" in node:
             _, kind, name = node["$ref"].removeprefix("#/").split("/")
             node = self._components[kind][name]
@@ -229,7 +229,7 @@ class Description:
 
 
 def first_sentence(described: dict[str, Any]) -> str:
-    """Return the first sentence of a description that is not about leaving the field out; empty if there is none."""
+    """Return the first sentence that describes the field itself, not its absence; empty without a description."""
     text = " ".join(str(described.get("description", "")).split())
     sentences = re.split(r"(?<=[.!?]) (?=[A-Z0-9`\"])", text)
     return next((sentence for sentence in sentences if not sentence.startswith("Left out")), "")
@@ -249,7 +249,13 @@ def page(description: dict[str, Any]) -> str:
             for word in words.split():
                 name = names.get(word, Name())
                 meaning = name.means().replace("|", "\\|")
-                cells = (f"`{word}`", shown(name.sent), shown(name.answered), meaning, f"[{heading}]({path}#{anchor})")
+                cells = (
+                    f"`{word}`",
+                    join_tags(name.sent),
+                    join_tags(name.answered),
+                    meaning,
+                    f"[{heading}]({path}#{anchor})",
+                )
                 text.append("".join(f"| {cell} " if cell else "| " for cell in cells) + "|")
         text.append("")
     return "\n".join(text)

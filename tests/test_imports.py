@@ -132,7 +132,7 @@ def test_a_wrong_import_is_found():
     assert {"attention.lookup", "service.storage", "service.retrieval.collections"} <= faces(graph)
     edge = ("service.api.json", "service.storage.sqlite.writer")
     graph.add_import(importer=edge[0], imported=edge[1])
-    assert [found for found in past_a_face(graph) if not is_known(found)] == [edge]
+    assert [wrong for wrong in past_a_face(graph) if not is_known(wrong)] == [edge]
     assert strangers(graph, "service.storage.sqlite") == [edge[0]]
     graph.add_import(importer="service.retrieval.queries.bias", imported="numba")
     assert strangers(graph, "numba") == ["service.retrieval.queries.bias"]
