@@ -45,13 +45,13 @@ class Page:
     def sections(self) -> dict[str, str]:
         """What stands under each heading, by the name that links give it: lower case, dashes, no other punctuation."""
         headings = set(re.findall(r"^#+ .+$", self.prose, re.MULTILINE))
-        found: dict[str, str] = {}
+        texts: dict[str, str] = {}
         name = ""
         for line in self.text.splitlines():
             if line in headings:
                 name = re.sub(r"[^\w -]", "", line.lstrip("# ").lower()).replace(" ", "-")
-            found[name] = found.get(name, "") + line + "\n"
-        return found
+            texts[name] = texts.get(name, "") + line + "\n"
+        return texts
 
 
 def run_commands(page: Page, url: str) -> int:
@@ -97,12 +97,12 @@ def run_python(page: Page, url: str = SHOWN_URL) -> int:
 
 def answers(printed: str) -> list[Any]:
     """The JSON values in a text, one after another."""
-    decoder, found, printed = json.JSONDecoder(), [], printed.strip()
+    decoder, values, printed = json.JSONDecoder(), [], printed.strip()
     while printed:
         answer, end = decoder.raw_decode(printed)
-        found.append(answer)
+        values.append(answer)
         printed = printed[end:].lstrip()
-    return found
+    return values
 
 
 def same(shown: Any, came: Any, name: str = "") -> None:

@@ -42,10 +42,10 @@ def node(
     """
     programs = home() / "bin"
     path = os.pathsep.join((str(programs), os.environ.get("PATH", os.defpath)))
-    own = {name: each for name, each in os.environ.items() if name != "NODE_OPTIONS"} | {"PATH": path}
+    variables = {name: value for name, value in os.environ.items() if name != "NODE_OPTIONS"} | {"PATH": path}
     command = [programs / "node", *words]
     return subprocess.run(
-        command, cwd=folder, env=own | environment, input=given, capture_output=True, text=True, check=False
+        command, cwd=folder, env=variables | environment, input=given, capture_output=True, text=True, check=False
     )
 
 

@@ -31,8 +31,10 @@ def programs() -> Path | None:
     result = shutil.which("postgres")
     for folder in [*([Path(result).resolve().parent] if result else []), *debian]:
         if (folder / "initdb").exists():
-            said = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
-            if int(said.split()[2].partition(".")[0]) >= OLDEST:
+            version_line = subprocess.run(
+                [folder / "postgres", "--version"], capture_output=True, text=True, check=True
+            ).stdout
+            if int(version_line.split()[2].partition(".")[0]) >= OLDEST:
                 return folder
     return None
 
@@ -111,7 +113,7 @@ class PostgresServer:
         result = subprocess.run(
             ["ps", "-o", "pid=", "--ppid", str(self._process.pid)], capture_output=True, check=False
         )
-        return [int(each) for each in result.stdout.split()]
+        return [int(pid) for pid in result.stdout.split()]
 
     def database(self) -> str:
         """The address of a new database."""

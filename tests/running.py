@@ -85,10 +85,10 @@ class RunningService:
 def children_of(process: int | None = None, *, module: str) -> list[int]:
     """The processes that run a module for a process, and have not ended; this one's without a number."""
     own = process or os.getpid()
-    found = []
+    children = []
     for status in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             state, parent = status.read_text().rpartition(")")[2].split()[:2]
             if int(parent) == own and state != "Z" and module in (status.parent / "cmdline").read_text():
-                found.append(int(status.parent.name))
-    return found
+                children.append(int(status.parent.name))
+    return children

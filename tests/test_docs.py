@@ -79,7 +79,7 @@ def test_every_path_in_the_docstring_of_a_package_exists(package):
 def exists(path):
     """Whether there is such a file or folder; a name without a folder may be anywhere in the house."""
     anywhere = [] if "/" in path else [folder.rglob(path) for folder in HOUSE]
-    return any(any(found) for found in (ROOT.glob(path), *anywhere))
+    return any(any(candidates) for candidates in (ROOT.glob(path), *anywhere))
 
 
 @pytest.mark.parametrize("page", LINKING, ids=lambda page: page.name)
@@ -115,8 +115,8 @@ def test_every_invariant_names_checks_that_exist():
 
 
 def test_every_setting_is_told_of_with_its_default():
-    told = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) ?\| .+ \|$", Page("docs/limits.md").text, re.MULTILINE))
-    assert told == {
+    defaults = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) ?\| .+ \|$", Page("docs/limits.md").text, re.MULTILINE))
+    assert defaults == {
         name.upper(): shown(field.get_default(call_default_factory=True))
         for name, field in Settings.model_fields.items()
     }
@@ -124,9 +124,9 @@ def test_every_setting_is_told_of_with_its_default():
 
 def test_every_code_is_told_of_with_its_status_and_whether_to_repeat_the_request():
     rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (yes|no) \| .+ \|$", Page("docs/errors.md").text, re.MULTILINE)
-    told = {code: (int(status), again == "yes") for code, status, again in rows}
-    assert len(told) == len(rows)
-    assert told == {code: (refusal.status, refusal.repeat) for code, refusal in TABLE.items()} | {
+    codes = {code: (int(status), again == "yes") for code, status, again in rows}
+    assert len(codes) == len(rows)
+    assert codes == {code: (refusal.status, refusal.repeat) for code, refusal in TABLE.items()} | {
         code: (status, False) for status, code in OF_STATUS.items()
     }
 

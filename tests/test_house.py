@@ -86,7 +86,7 @@ def test_only_problems_knows_statuses():
 
 def writes_sql(path: Path) -> bool:
     called = (node.func for node in nodes_of(path) if isinstance(node, ast.Call))
-    return bool({each.attr for each in called if isinstance(each, ast.Attribute)} & SQL)
+    return bool({argument.attr for argument in called if isinstance(argument, ast.Attribute)} & SQL)
 
 
 def test_only_storage_writes_sql():
@@ -104,15 +104,15 @@ def exceptions_of_the_service():
         if isinstance(node, ast.ClassDef)
         and (bases := [base for base in node.bases if isinstance(base, ast.Name | ast.Attribute)])
     ]
-    known: set[str] = set()
-    while more := {own for _, own, bases in classes if bases & (BUILT_IN | known)} - known:
-        known |= more
-    return [each for each in classes if each[1] in known]
+    names: set[str] = set()
+    while more := {name for _, name, bases in classes if bases & (BUILT_IN | names)} - names:
+        names |= more
+    return [definition for definition in classes if definition[1] in names]
 
 
 def test_only_the_root_of_a_room_s_exceptions_ends_in_error():
     result = exceptions_of_the_service()
-    roots = {(file, own) for file, own, bases in result if "Exception" in bases}
+    roots = {(file, name) for file, name, bases in result if "Exception" in bases}
     assert ("service/retrieval/errors.py", "RetrievalError") in roots
     assert len({Path(file).parent for file, _ in roots}) == len(roots)
-    assert {(file, own) for file, own, _ in result if own.endswith("Error")} == roots
+    assert {(file, name) for file, name, _ in result if name.endswith("Error")} == roots

@@ -82,17 +82,17 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def plain_environment() -> dict[str, str]:
     """This one without what would lead Python, or make, back to the checkout."""
     hidden = ("PYTHONPATH", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "VENV", "WHEEL_FLAGS", "DIST")
-    return {name: each for name, each in os.environ.items() if name not in hidden}
+    return {name: value for name, value in os.environ.items() if name not in hidden}
 
 
 def test_both_are_built_of_what_is_there_now(dist: Path) -> None:
-    found = {re.split(r"-\d", path.name)[0]: ZipFile(path).namelist() for path in dist.iterdir()}
-    assert found.keys() == {"softkv", "softkv_client"}
-    assert {name.split("/")[0] for name in found["softkv"] if ".dist-info" not in name} == {"attention", "service"}
-    assert {name.split("/")[0] for name in found["softkv_client"] if ".dist-info" not in name} == {"softkv"}
-    assert "service/left_over.py" not in found["softkv"]
-    assert "service/web/index.html" in found["softkv"]
-    assert "softkv/py.typed" in found["softkv_client"]
+    contents = {re.split(r"-\d", path.name)[0]: ZipFile(path).namelist() for path in dist.iterdir()}
+    assert contents.keys() == {"softkv", "softkv_client"}
+    assert {name.split("/")[0] for name in contents["softkv"] if ".dist-info" not in name} == {"attention", "service"}
+    assert {name.split("/")[0] for name in contents["softkv_client"] if ".dist-info" not in name} == {"softkv"}
+    assert "service/left_over.py" not in contents["softkv"]
+    assert "service/web/index.html" in contents["softkv"]
+    assert "softkv/py.typed" in contents["softkv_client"]
 
 
 @pytest.mark.thorough
@@ -108,9 +108,18 @@ def test_pip_installs_it_into_a_bare_environment_and_nothing_for_tests(dist: Pat
         check=True, env=plain_environment(), cwd=tmp_path,
     )  # fmt: skip
     listed = subprocess.check_output([*pip, "list", "--format", "json"], env=plain_environment(), text=True)
-    found = {plain(load["name"]) for load in json.loads(listed)}
-    assert found == {*entries("requirements.lock"), "torch", "softkv", "softkv-client"}
-    assert not found & {"pytest", "hypothesis", "mypy", "ruff", "pandas", "matplotlib", "playwright", "schemathesis"}
+    distributions = {plain(load["name"]) for load in json.loads(listed)}
+    assert distributions == {*entries("requirements.lock"), "torch", "softkv", "softkv-client"}
+    assert not distributions & {
+        "pytest",
+        "hypothesis",
+        "mypy",
+        "ruff",
+        "pandas",
+        "matplotlib",
+        "playwright",
+        "schemathesis",
+    }
     subprocess.run([*pip, "check"], check=True, env=plain_environment())
     ran = subprocess.run(
         [bare / "python", "-c", IMPORT_ALL],
@@ -121,8 +130,8 @@ def test_pip_installs_it_into_a_bare_environment_and_nothing_for_tests(dist: Pat
         check=True,
     )
     assert json.loads(ran.stdout)["modules"] > 200
-    asked = subprocess.check_output([bare / "python", "-c", ASK], cwd=tmp_path, env=plain_environment(), text=True)
-    assert json.loads(asked)[0] == "found"
+    report = subprocess.check_output([bare / "python", "-c", ASK], cwd=tmp_path, env=plain_environment(), text=True)
+    assert json.loads(report)[0] == "found"
 
 
 def test_a_bare_environment_takes_both_and_asks(dist: Path, tmp_path: Path) -> None:
@@ -132,18 +141,18 @@ def test_a_bare_environment_takes_both_and_asks(dist: Path, tmp_path: Path) -> N
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--python", str(python), "install"]
     take = [*pip, "--no-index", "--no-deps", "--find-links", str(dist), "softkv", "softkv-client"]
     subprocess.run(take, check=True, env=plain_environment(), cwd=tmp_path)
-    here = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    site = tmp_path / "bare" / "lib" / here / "site-packages"
+    python_folder = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    site = tmp_path / "bare" / "lib" / python_folder / "site-packages"
     (site / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
     ran = subprocess.run(
         [python, "-c", ASK], cwd=tmp_path, env=plain_environment(), capture_output=True, text=True, check=True
     )
-    best, places, service, client, required = json.loads(ran.stdout)
+    best, paths, service, client, required = json.loads(ran.stdout)
     assert best == "found"
-    assert [Path(place).is_relative_to(site) for place in places] == [True] * 3
+    assert [Path(path).is_relative_to(site) for path in paths] == [True] * 3
     assert f"softkv-client=={client}" in required
     assert service == client
-    told = subprocess.run(
+    output = subprocess.run(
         [tmp_path / "bare" / "bin" / "softkv", "--version"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    assert told.stdout == f"softkv {service}\n"
+    assert output.stdout == f"softkv {service}\n"

@@ -64,7 +64,7 @@ def test_every_request_has_its_turn_and_its_own_answer():
 
     with serving(reply) as address:
         calls = call(address, Http(), requests(5), 3, BRIEFLY, first=3)
-    assert {place: body_of(answer) for place, answer in calls.answers.items()} == {
+    assert {number: body_of(answer) for number, answer in calls.answers.items()} == {
         position: f"to {position}".encode() for position in range(5)
     }
     counts = [asked.count(str(number).encode()) for number in range(5)]
@@ -207,4 +207,4 @@ def test_a_cell_has_the_quantiles_of_its_rounds():
 
 
 def call_of(milliseconds, seconds):
-    return Calls([float(each) for each in milliseconds], len(milliseconds), seconds)
+    return Calls([float(duration) for duration in milliseconds], len(milliseconds), seconds)

@@ -45,7 +45,7 @@ def test_the_nearest_are_those_of_a_sort(documents, below):
     for query, nearest in zip(queries, documents.nearest(queries.astype(np.float32), below), strict=True):
         passing = [position for position in range(COUNT) if below is None or documents.percent[position] < below]
         passing.sort(key=lambda place: -float(documents.keys[place].astype(np.float64) @ query))
-        assert nearest == {id_of(place) for place in passing[:10]}
+        assert nearest == {id_of(row) for row in passing[:10]}
 
 
 def test_the_nearest_are_found_across_blocks(documents, monkeypatch):

@@ -46,11 +46,11 @@ def spread(angle: float, count: int = 40):
 def test_texts_are_the_same_every_time_and_as_long_as_is_said(model):
     library = tokenizer(model)
     for column, tokens in zip(texts.columns(), (10, 10, 145, 145), strict=True):
-        lengths = [len(each.ids) for each in library.encode_batch(list(column.texts))]
+        lengths = [len(encoding.ids) for encoding in library.encode_batch(list(column.texts))]
         assert np.mean(lengths) == pytest.approx(tokens, rel=0.15)
         assert len(set(column.texts)) == len(column.texts)
         assert len(column.texts) % column.at_a_time == 0
-    lengths = [len(each.ids) for each in library.encode_batch(texts.mixture(500))]
+    lengths = [len(encoding.ids) for encoding in library.encode_batch(texts.mixture(500))]
     assert len(set(texts.mixture(500))) == 500
     assert min(lengths) < 20
     assert max(lengths) == 256
@@ -63,17 +63,17 @@ def test_batches_have_the_longest_first_and_vectors_the_order_of_their_texts(mod
     sizes = []
 
     def run(ids):
-        lengths = [len(each) for each in ids]
+        lengths = [len(identity) for identity in ids]
         assert lengths == sorted(lengths, reverse=True)
         sizes.append(len(ids))
         return np.asarray(lengths, np.float32)[:, None]
 
-    some = ["a " * (1 + position * 7 % 50) for position in range(50)]
-    found = in_batches(model, run)(some)
+    sentences = ["a " * (1 + position * 7 % 50) for position in range(50)]
+    vectors = in_batches(model, run)(sentences)
     assert sizes[0] == BATCH_TOKENS // 52
     assert sum(sizes) == 50
     assert parted([BATCH_TOKENS + 1, 1, BATCH_TOKENS // 2, 3]) == [[0], [2, 3], [1]]
-    assert found[:, 0].tolist() == [2 + len(text.split()) for text in some]
+    assert vectors[:, 0].tolist() == [2 + len(text.split()) for text in sentences]
 
 
 def test_what_is_padded_has_a_mask():
@@ -137,11 +137,11 @@ def test_engines_take_turns_and_encode_all_texts_of_a_column_as_it_says(monkeypa
 
     column = texts.Column("column", ("a", "b", "c", "d"), 2)
     rates = timed({name: engine(name) for name in "xy"}, [column], 3)
-    assert {name: len(found) for name, found in rates["column"].items()} == {"x": 3, "y": 3}
-    assert min(min(found) for found in rates["column"].values()) > 0
-    turns = [name for name, some in calls if some == ("a", "b")]
+    assert {name: len(speeds) for name, speeds in rates["column"].items()} == {"x": 3, "y": 3}
+    assert min(min(speeds) for speeds in rates["column"].values()) > 0
+    turns = [name for name, batch in calls if batch == ("a", "b")]
     assert turns == ["x", "y", "y", "x"] * 2
-    assert [some for name, some in calls if name == "x"] == [("a", "b"), ("c", "d")] * 4
+    assert [batch for name, batch in calls if name == "x"] == [("a", "b"), ("c", "d")] * 4
 
 
 RATES = {
@@ -169,8 +169,8 @@ def test_softkv_is_set_against_the_fastest_that_is_as_faithful():
         ["softkv a", f"4.00× {PEER}", f"2.00× {PEER}"],
         ["softkv b", "1.25× half", f"5.00× {PEER}"],
     ]
-    own = {name: fidelity for name, fidelity in FIDELITIES.items() if name.startswith(OWN)}
-    assert rows(tables.against_best(RATES, own))[0] == ["softkv a", "nobody", "nobody"]
+    own_fidelities = {name: fidelity for name, fidelity in FIDELITIES.items() if name.startswith(OWN)}
+    assert rows(tables.against_best(RATES, own_fidelities))[0] == ["softkv a", "nobody", "nobody"]
 
 
 def test_a_machine_that_changed_by_more_than_a_fifth_is_not_steady():
@@ -192,19 +192,19 @@ def setting(model, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def defined(model):
-    asked, written = texts.questions()[:20], texts.mixture(13)
-    return (asked, written), (definition(model, asked), definition(model, written))
+    question_texts, written = texts.questions()[:20], texts.mixture(13)
+    return (question_texts, written), (definition(model, question_texts), definition(model, written))
 
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", ENGINES)
 def test_every_engine_that_can_be_had_computes_the_same_model(name, setting, defined):
-    (asked, written), expected = defined
+    (question_texts, written), expected = defined
     try:
         engine = ENGINES[name](setting)
     except Refused as reason:
         pytest.skip(str(reason))
-    actual = engine.encode(asked), engine.encode(written)
+    actual = engine.encode(question_texts), engine.encode(written)
     assert actual[0].dtype == np.float32
     fidelity = compared(actual, expected)
     assert fidelity.grade >= {"float32": Grade.FLOAT32, "bfloat16": Grade.BFLOAT16}.get(name.split()[-1], Grade.LESS)

@@ -31,17 +31,17 @@ def writer() -> Writer:
 
 def test_what_was_acknowledged_has_to_be_there() -> None:
     writer().settle({"w-1": 1, "v-1": 9})
-    for found in ({}, {"w-1": 2}, {"w-1": 1, "w-2": 1}, {"w-1": 1, "w-3": 3}):
+    for counts in ({}, {"w-1": 2}, {"w-1": 1, "w-2": 1}, {"w-1": 1, "w-3": 3}):
         with pytest.raises(AssertionError, match="writer w"):
-            writer().settle(found)
+            writer().settle(counts)
 
 
 def test_what_was_under_way_may_be_there_as_a_whole_and_not_by_half() -> None:
-    for found in ({"w-1": 1}, {"w-1": 2, "w-3": 2}):
+    for counts in ({"w-1": 1}, {"w-1": 2, "w-3": 2}):
         one = writer()
         one.under_way = [one.known | {"w-1": 2, "w-3": 2}]
-        one.settle(found)
-        assert one.known == found
+        one.settle(counts)
+        assert one.known == counts
     one = writer()
     one.under_way = [one.known | {"w-1": 2, "w-3": 2}]
     with pytest.raises(AssertionError, match="1 writes were under way"):

@@ -30,7 +30,9 @@ def test_nothing_acknowledged_is_lost_whatever_is_killed_under_writers(tmp_path:
 @pytest.mark.postgres
 def test_a_read_through_the_other_replica_sees_every_write(tmp_path: Path, postgres: PostgresServer) -> None:
     with ExitStack() as stack:
-        following = Following([stack.enter_context(each) for each in pair(tmp_path, postgres.database())])
+        following = Following(
+            [stack.enter_context(replica_service) for replica_service in pair(tmp_path, postgres.database())]
+        )
         following.run(1000, 8)
     assert (following.missed, following.mixed) == ([], [])
     assert sum(following.asked.values()) == 1000
@@ -64,13 +66,13 @@ def test_an_answer_of_two_writes_or_of_half_of_one_is_seen() -> None:
 
 
 @contextmanager
-def replica(status: int, told: list[str], *, again: bool = True) -> Iterator[str]:
+def replica(status: int, log: list[str], *, again: bool = True) -> Iterator[str]:
     """A server that answers so, and notes under which key it was asked."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["content-length"]))
-            told.append(self.headers.get(KEY, ""))
+            log.append(self.headers.get(KEY, ""))
             self.send_response(status)
             if status == 503 and again:
                 self.send_header("Retry-After", "2")
@@ -89,27 +91,27 @@ def replica(status: int, told: list[str], *, again: bool = True) -> Iterator[str
 
 
 def test_what_one_puts_off_is_sent_to_the_other_under_the_same_key() -> None:
-    told, done = list[str](), list[Acknowledged]()
-    with replica(503, told) as down, replica(200, told) as up:
+    messages, done = list[str](), list[Acknowledged]()
+    with replica(503, messages) as down, replica(200, messages) as up:
         either = Either([down, up], random.Random(1), done, threading.Event(), repeats=True)
         with httpx.Client(transport=either, base_url=down) as client:
             for _ in range(8):
                 assert client.post("/", json={}).status_code == 200
-    assert [each.replica for each in done] == [1] * 8
-    assert either.repeated == len(told) - 8 > 0
-    assert len(set(told)) == 8
-    assert "" not in told
+    assert [acknowledged.replica for acknowledged in done] == [1] * 8
+    assert either.repeated == len(messages) - 8 > 0
+    assert len(set(messages)) == 8
+    assert "" not in messages
 
 
 def test_without_repeating_what_is_put_off_was_not_answered_and_a_refusal_is() -> None:
-    told, done = list[str](), list[Acknowledged]()
-    with replica(503, told) as down:
+    messages, done = list[str](), list[Acknowledged]()
+    with replica(503, messages) as down:
         either = Either([down], random.Random(1), done, threading.Event(), repeats=False)
         with httpx.Client(transport=either, base_url=down) as client, pytest.raises(httpx.TransportError):
             client.post("/", json={})
-    with replica(503, told, again=False) as broken:
+    with replica(503, messages, again=False) as broken:
         either = Either([broken], random.Random(1), done, threading.Event(), repeats=True)
         with httpx.Client(transport=either, base_url=broken) as client:
             assert client.post("/", json={}).status_code == 503
-    assert told[0] == ""
+    assert messages[0] == ""
     assert done == []

@@ -62,14 +62,16 @@ def test_what_holds_a_fence_has_a_longer_one(file):
 
 def test_a_machine_is_its_cores_its_processor_and_its_instructions(tmp_path, monkeypatch):
     monkeypatch.setattr(results.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
-    told = tmp_path / "cpuinfo"
-    told.write_text("processor : 0\nmodel name : Some  Processor\nflags : sse avx512_vnni amx_int8\n\nprocessor : 1\n")
-    assert machine(told) == "2 cores of Some Processor, AMX, VNNI"
-    assert machine(told, target="avx2") == "2 cores of Some Processor, AMX, VNNI, compiled for avx2"
-    told.write_text("model name : Other\nflags : avx avx2\n")
-    assert machine(told) == "2 cores of Other, AVX2"
-    told.write_text("processor : 0\nFeatures : fp asimd asimddp\n")
-    assert machine(told).endswith(", DotProd")
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(
+        "processor : 0\nmodel name : Some  Processor\nflags : sse avx512_vnni amx_int8\n\nprocessor : 1\n"
+    )
+    assert machine(cpuinfo) == "2 cores of Some Processor, AMX, VNNI"
+    assert machine(cpuinfo, target="avx2") == "2 cores of Some Processor, AMX, VNNI, compiled for avx2"
+    cpuinfo.write_text("model name : Other\nflags : avx avx2\n")
+    assert machine(cpuinfo) == "2 cores of Other, AVX2"
+    cpuinfo.write_text("processor : 0\nFeatures : fp asimd asimddp\n")
+    assert machine(cpuinfo).endswith(", DotProd")
     assert machine(tmp_path / "nowhere").startswith("2 cores of ")
     assert machine(tmp_path / "nowhere") != "2 cores of "
 
@@ -108,10 +110,12 @@ def test_recording_shows_and_keeps_what_ends_well(tmp_path):
     plain = subprocess.run([*run, "page"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert plain.stdout == "3.5 frames — a second\n"
     assert (folder / "RESULTS.md").read_text(encoding="utf-8") == HEAD
-    kept = subprocess.run([*run, "--record", "null", "page"], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert kept.returncode == 1
-    assert kept.stdout == "half\n3.5 frames — a second\n"
-    assert kept.stderr == "failed: null\n"
+    recording = subprocess.run(
+        [*run, "--record", "null", "page"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert recording.returncode == 1
+    assert recording.stdout == "half\n3.5 frames — a second\n"
+    assert recording.stderr == "failed: null\n"
     text = (folder / "RESULTS.md").read_text(encoding="utf-8")
     assert f"## page\n\n### {machine()}, commit unknown\n\n```text\n3.5 frames — a second\n```\n" in text
     assert "half" not in text

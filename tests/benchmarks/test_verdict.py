@@ -51,7 +51,7 @@ def test_every_null_key_is_asked_of_every_collection(vectors):
     assert list(result) == list(NULLS)
     for one in result.values():
         assert len(one.present.verdicts) == len(one.right) == len(one.absent.verdicts) == 6
-        assert [len(said.verdicts) for said in one.meaningless] == [2, 2]
+        assert [len(verdicts.verdicts) for verdicts in one.meaningless] == [2, 2]
     auto = result["auto"]
     assert auto.right.mean() >= 0.8
     assert auto.by_verdict > auto.by_answered
@@ -61,9 +61,9 @@ def test_every_null_key_is_asked_of_every_collection(vectors):
 def test_what_is_said_is_what_the_service_says(vectors):
     asking = Asking({name: name for name in THINGS}, vectors)
     assert asking.own.short
-    said = asking.ask(["what purrs and catches mice?", "zorp"], "auto")
-    assert said.first[0] == "cat"
-    assert said.verdicts.tolist() == ["one", "none"]
+    verdicts = asking.ask(["what purrs and catches mice?", "zorp"], "auto")
+    assert verdicts.first[0] == "cat"
+    assert verdicts.verdicts.tolist() == ["one", "none"]
     logits = asking.null_logits(["what purrs and catches mice?", "zorp"])
     assert logits[1] > logits[0]
 

@@ -53,7 +53,7 @@ def arrival(page: Page, url: str) -> Arrival:
     page.wait_for_function(
         "() => document.fonts.status === 'loaded' && [...document.fonts].some((f) => f.status === 'loaded')"
     )
-    said: dict[str, Any] = page.evaluate(CAME)
-    before = {path: size for path, _, end, size in said["came"] if end <= said["answered"]}
-    after = {path: size for path, _, end, size in said["came"] if end > said["answered"]}
-    return Arrival(said["answered"], before, after)
+    entries: dict[str, Any] = page.evaluate(CAME)
+    before = {path: size for path, _, end, size in entries["came"] if end <= entries["answered"]}
+    after = {path: size for path, _, end, size in entries["came"] if end > entries["answered"]}
+    return Arrival(entries["answered"], before, after)

@@ -33,8 +33,8 @@ def near(one: str, other: str) -> bool:
 def own(values: list[str], **more: str) -> str:
     """A permalink of rows with these values."""
     rows = [{"id": f"row-{i}", "key": f"card {i}", "value": value} for i, value in enumerate(values)]
-    said = "".join(f"&{name}={text}" for name, text in more.items())
-    return f"#scene=values&query=card&rows={quote(json.dumps(rows))}{said}"
+    parameters = "".join(f"&{name}={text}" for name, text in more.items())
+    return f"#scene=values&query=card&rows={quote(json.dumps(rows))}{parameters}"
 
 
 def memory(page: Any) -> dict[str, Any]:

@@ -39,34 +39,34 @@ class Case(_Told):
 
 def cases(file: str) -> list[Case]:
     """The cases of a file, their long lists written out."""
-    found: list[Case] = json.loads((FIXTURES / f"{file}.json").read_text(encoding="utf-8"), object_hook=_written_out)
-    return found
+    fixture: list[Case] = json.loads((FIXTURES / f"{file}.json").read_text(encoding="utf-8"), object_hook=_written_out)
+    return fixture
 
 
 def bare(answer: Any) -> Any:
     """An answer without what differs each time and without nulls, which Python's classes say of what is not there."""
     if isinstance(answer, dict):
-        found = {name: bare(match) for name, match in answer.items() if match is not None and name not in UNLIKE}
-        if "statement" in found:  # of SQL, which names a collection by its number
-            statement = re.sub(r"words_\d+", "words", found["statement"])
-            found |= {"statement": statement, "parameters": [*found["parameters"]]}
-        return found
+        fields = {name: bare(match) for name, match in answer.items() if match is not None and name not in UNLIKE}
+        if "statement" in fields:  # of SQL, which names a collection by its number
+            statement = re.sub(r"words_\d+", "words", fields["statement"])
+            fields |= {"statement": statement, "parameters": [*fields["parameters"]]}
+        return fields
     return [bare(match) for match in answer] if isinstance(answer, list) else answer
 
 
-def jsonable(given: Any) -> Any:
+def jsonable(value: Any) -> Any:
     """A number, or lists of them, as JSON has them: what is not finite, as the logit of a masked key, is null."""
-    if isinstance(given, list):
-        return [jsonable(item) for item in given]
-    return None if isinstance(given, float) and not math.isfinite(given) else given
+    if isinstance(value, list):
+        return [jsonable(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def unlike(story: Sequence[Case], came: Iterable[Any], wanted: Iterable[Any]) -> list[tuple[str, Any, Any]]:
+def unlike(story: Sequence[Case], came: Iterable[Any], expected_answers: Iterable[Any]) -> list[tuple[str, Any, Any]]:
     """The cases of which other things came than were wanted: name, what came, what was wanted."""
-    each = zip(story, came, wanted, strict=True)
-    return [(case["name"], got, expected) for case, got, expected in each if got != expected]
+    triple = zip(story, came, expected_answers, strict=True)
+    return [(case["name"], got, expected) for case, got, expected in triple if got != expected]
 
 
-def _written_out(given: dict[str, Any]) -> Any:
+def _written_out(value: dict[str, Any]) -> Any:
     """`{"times": 3, "of": 0}` is a list of three zeros, or what is asked for that often."""
-    return [given["of"]] * given["times"] if given.keys() == {"times", "of"} else given
+    return [value["of"]] * value["times"] if value.keys() == {"times", "of"} else value

@@ -86,8 +86,8 @@ class OverHttp:
             return self._send("POST", f"{path}/attend", question | FORMAT)
         queries = question.pop("queries")
         parts = ({"queries": queries[position : position + QUERIES]} for position in range(0, len(queries), QUERIES))
-        asked = (self._send("POST", f"{path}/attend", question | part | FORMAT) for part in parts)
-        return [result for answer in asked for result in answer["results"]]
+        bodies = (self._send("POST", f"{path}/attend", question | part | FORMAT) for part in parts)
+        return [result for answer in bodies for result in answer["results"]]
 
     def _attend_stream(self, path: str, question: dict[str, Any]) -> Any:
         answer = self._client.post(f"{path}/attend", json=question | FORMAT | {"stream": True})
@@ -137,17 +137,17 @@ class OverHttp:
             return False
 
     def _get_many(self, path: str, which: dict[str, Any]) -> Any:
-        found = {item["id"]: item for item in self._find(path, which)}
-        return [found.get(name) for name in which["ids"]]
+        documents_by_id = {item["id"]: item for item in self._find(path, which)}
+        return [documents_by_id.get(name) for name in which["ids"]]
 
     def _find(self, path: str, which: dict[str, Any]) -> Any:
-        found: list[Any] = []
+        documents: list[Any] = []
         cursor: dict[str, str] = {}
         while cursor is not None:
             page = self._send("POST", f"{path}/documents/query", which | cursor | FORMAT)
-            found += page["documents"]
+            documents += page["documents"]
             cursor = {"cursor": page["next_cursor"]} if page["next_cursor"] else None
-        return found
+        return documents
 
     def _count(self, path: str, which: dict[str, Any]) -> Any:
         return self._send("POST", f"{path}/documents/query", which | {"limit": 0, "count": True})["count"]
@@ -162,18 +162,18 @@ class OverHttp:
         return WROTE | self._send("POST", f"{path}/documents", documents)
 
     def _upsert(self, path: str, documents: dict[str, Any]) -> Any:
-        given = documents["documents"]
-        read = {"rows": len(given), "acknowledged": len(given)}
+        rows = documents["documents"]
+        read = {"rows": len(rows), "acknowledged": len(rows)}
         if "mode" in documents:
             return self._write(path, documents) | read | {"refused": []}
-        lines = "\n".join(json.dumps(item) for item in given)
+        lines = "\n".join(json.dumps(item) for item in rows)
         headers = {"content-type": "application/x-ndjson"}
         came = self._client.post(f"{path}/documents", content=lines, headers=headers)
         if came.is_error:
             raise RefusedError(came.json())
         *parts, last = map(json.loads, came.text.splitlines())
         assert last["done"]
-        refused = [refusal(each["line"] - 1, given, each["errors"]) for part in parts for each in part["refused"]]
+        refused = [refusal(each["line"] - 1, rows, each["errors"]) for part in parts for each in part["refused"]]
         truncated = [name for part in parts for name in part["truncated"]]
         return WROTE | read | {"upserted": last["upserted"], "truncated": truncated, "refused": refused}
 

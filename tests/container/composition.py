@@ -13,8 +13,10 @@ FOLDER = ROOT / "docker"
 
 def service(name: str) -> dict[str, Any]:
     """The service of a file."""
-    found: dict[str, Any] = yaml.safe_load((FOLDER / name).read_text(encoding="utf-8"))["services"]["softkv"]
-    return found
+    service_definition: dict[str, Any] = yaml.safe_load((FOLDER / name).read_text(encoding="utf-8"))["services"][
+        "softkv"
+    ]
+    return service_definition
 
 
 SERVICE, PRODUCTION = service("compose.yaml"), service("compose.production.yaml")

@@ -17,7 +17,7 @@ def entries(name: str) -> dict[str, str]:
     text = (ROOT / "docker" / name).read_text(encoding="utf-8")
     rest = [line for line in ENTRY.sub("", text).splitlines() if line and not line.startswith("#")]
     assert rest == []
-    return {found[1]: found[2] for found in ENTRY.finditer(text)}
+    return {match[1]: match[2] for match in ENTRY.finditer(text)}
 
 
 def plain(name: str) -> str:

@@ -67,7 +67,7 @@ def read(text: str) -> Expression:
         i += 1
         if kind == "word" and word in GROUPING and following == "(":
             end = tokens.index(("sign", ")"), i)
-            grouped |= {each for of, each in tokens[i:end] if of == "word"}
+            grouped |= {token for of, token in tokens[i:end] if of == "word"}
             i = end + 1
         elif kind == "word" and following == "(":
             if word not in FUNCTIONS:

@@ -45,12 +45,12 @@ RAY_NAMES = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_REDI
 
 
 def container(of: str) -> dict[str, Any]:
-    [found] = TEMPLATES[of]["spec"]["containers"]
-    return found
+    [definition] = TEMPLATES[of]["spec"]["containers"]
+    return definition
 
 
 def environment(of: str) -> dict[str, Any]:
-    return {each["name"]: each.get("value", each.get("valueFrom")) for each in container(of)["env"]}
+    return {variable["name"]: variable.get("value", variable.get("valueFrom")) for variable in container(of)["env"]}
 
 
 def taken(names: set[str]) -> set[str]:
@@ -69,24 +69,24 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 @pytest.fixture(scope="module")
 def options() -> set[str]:
     """The options of `softkv shard`."""
-    said = CliRunner().invoke(cli, ["shard", "--help"], env={"COLUMNS": "200"}).stdout
-    return set(re.findall(r"--[a-z-]+", said))
+    help_text = CliRunner().invoke(cli, ["shard", "--help"], env={"COLUMNS": "200"}).stdout
+    return set(re.findall(r"--[a-z-]+", help_text))
 
 
 def test_every_variable_of_compose_is_a_setting_or_rays():
-    for name, each in OURS.items():
-        assert not taken(set(each["environment"])), name
-        assert each["environment"].items() >= {
+    for name, member in OURS.items():
+        assert not taken(set(member["environment"])), name
+        assert member["environment"].items() >= {
             ("RAY_AUTH_MODE", "token"),
             ("RAY_AUTH_TOKEN_PATH", "/run/secrets/ray-token"),
             ("RAY_gcs_rpc_server_reconnect_timeout_s", 3600),
         }
-        assert "ray-token" in each["secrets"]
+        assert "ray-token" in member["secrets"]
 
 
 def test_all_members_have_one_image_with_ray_and_the_driver():
-    assert {each["image"] for each in OURS.values()} == {"softkv"}
-    [build] = {str(each["build"]): each["build"] for each in OURS.values()}.values()
+    assert {member["image"] for member in OURS.values()} == {"softkv"}
+    [build] = {str(member["build"]): member["build"] for member in OURS.values()}.values()
     assert build["args"].keys() == {*PRODUCTION["build"]["args"]}
     assert [name.partition("[")[0].partition("=")[0] for name in EXTRAS[build["args"]["EXTRAS"]]] == ["psycopg", "ray"]
 
@@ -99,11 +99,11 @@ def test_the_extra_is_pinned_to_what_is_tested_and_what_the_operator_is_told():
 
 
 def test_members_of_compose_get_nothing_they_do_not_need():
-    for name, each in OURS.items():
+    for name, member in OURS.items():
         same = ("read_only", "cap_drop", "security_opt", "logging", "restart")
-        assert {key: each[key] for key in same} == {key: PRODUCTION[key] for key in same}, name
-        assert each.keys() >= {"cpus", "mem_limit", "pids_limit"}
-        assert "privileged" not in each
+        assert {key: member[key] for key in same} == {key: PRODUCTION[key] for key in same}, name
+        assert member.keys() >= {"cpus", "mem_limit", "pids_limit"}
+        assert "privileged" not in member
     assert [name for name, service in SERVICES.items() if "ports" in service] == ["proxy"]
     assert [port.rsplit(":", 2)[0] for port in SERVICES["proxy"]["ports"]] == ["127.0.0.1"]
 
@@ -116,7 +116,7 @@ def test_only_the_proxy_is_in_a_network_that_leads_outside():
 
 def test_who_joins_is_in_one_network():
     """Without a route outside, Ray takes a node's address from its name, which in two networks has two."""
-    assert [name for name, each in OURS.items() if each["networks"] != ["inside"]] == []
+    assert [name for name, member in OURS.items() if member["networks"] != ["inside"]] == []
 
 
 def test_redis_takes_the_head_alone():
@@ -133,11 +133,11 @@ def test_members_find_the_database_the_head_and_one_another():
     password, user = database["POSTGRES_PASSWORD"], database["POSTGRES_USER"]
     head = SERVICES["ray-head"]
     [port] = [option.partition("=")[2] for option in head["command"] if option.startswith("--port=")]
-    for each in (*APIS.values(), *WORKERS.values()):
-        assert each["environment"]["SOFTKV_STORE"] == f"postgresql://{user}:{password}@postgres/{user}"
-        assert each["environment"]["SOFTKV_SHARDS"] == f"ray://ray-head:{port}"
-        assert "inside" in each["networks"]
-        assert each["depends_on"]["ray-head"] == {"condition": "service_healthy"}
+    for member in (*APIS.values(), *WORKERS.values()):
+        assert member["environment"]["SOFTKV_STORE"] == f"postgresql://{user}:{password}@postgres/{user}"
+        assert member["environment"]["SOFTKV_SHARDS"] == f"ray://ray-head:{port}"
+        assert "inside" in member["networks"]
+        assert member["depends_on"]["ray-head"] == {"condition": "service_healthy"}
     assert head["environment"]["RAY_REDIS_ADDRESS"] == "redis:6379"
     assert "--num-cpus=0" in head["command"]
     proxied = set(re.findall(r"server ([\w-]+):8000", (FOLDER / "proxy.conf").read_text(encoding="utf-8")))
@@ -149,54 +149,60 @@ def test_workers_are_as_many_as_copies_and_keep_their_names(options):
     for name, worker in WORKERS.items():
         assert worker["hostname"] == name
         assert worker["volumes"] == [f"{name}:/data"]
-        command, *given = worker["command"]
+        command, *arguments = worker["command"]
         assert command == "shard"
-        assert set(given[::2]) <= options
-        said = dict(zip(given[::2], given[1::2], strict=True))
+        assert set(arguments[::2]) <= options
+        said = dict(zip(arguments[::2], arguments[1::2], strict=True))
         assert int(worker["stop_grace_period"].removesuffix("s")) > int(said["--leave-seconds"])
         assert worker["healthcheck"]["test"][-1] == said["--ready-file"]
 
 
 def test_callers_have_keys():
-    for each in APIS.values():
-        assert each["environment"]["SOFTKV_KEYS_FILE"] == "/run/secrets/softkv-keys"
-        assert "SOFTKV_ALLOW_ANONYMOUS" not in each["environment"]
-        assert each["environment"]["SOFTKV_THREADS"] == each["cpus"]
+    for member in APIS.values():
+        assert member["environment"]["SOFTKV_KEYS_FILE"] == "/run/secrets/softkv-keys"
+        assert "SOFTKV_ALLOW_ANONYMOUS" not in member["environment"]
+        assert member["environment"]["SOFTKV_THREADS"] == member["cpus"]
 
 
 @pytest.mark.parametrize("of", TEMPLATES)
 def test_a_pod_has_no_rights_and_limits(of):
-    pod, own = TEMPLATES[of]["spec"], container(of)
+    pod, main_container = TEMPLATES[of]["spec"], container(of)
     assert pod["automountServiceAccountToken"] is False
     assert pod["enableServiceLinks"] is False
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["runAsUser"] == pod["securityContext"]["fsGroup"] == 10001
-    assert own["securityContext"] == {
+    assert main_container["securityContext"] == {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
-    assert own["resources"]["limits"].keys() == own["resources"]["requests"].keys() == {"cpu", "memory"}
-    assert {each["name"] for each in own["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
+    assert (
+        main_container["resources"]["limits"].keys()
+        == main_container["resources"]["requests"].keys()
+        == {"cpu", "memory"}
+    )
+    assert {member["name"] for member in main_container["volumeMounts"]} == {
+        volume["name"] for volume in pod["volumes"]
+    }
 
 
 @pytest.mark.parametrize("of", TEMPLATES)
 def test_a_pod_has_the_token_and_settings_that_are_ones(of, monkeypatch):
-    given = environment(of)
-    assert not taken(set(given))
-    assert given["RAY_AUTH_MODE"] == "token"
-    assert given["RAY_AUTH_TOKEN"] == {"secretKeyRef": {"name": "softkv-ray", "key": "token"}}
+    variables = environment(of)
+    assert not taken(set(variables))
+    assert variables["RAY_AUTH_MODE"] == "token"
+    assert variables["RAY_AUTH_TOKEN"] == {"secretKeyRef": {"name": "softkv-ray", "key": "token"}}
     assert {container(template)["image"] for template in TEMPLATES} == {container(of)["image"]}
     if of == "head":
         return
-    assert given["SOFTKV_STORE"] == {"secretKeyRef": {"name": "softkv-store", "key": "address"}}
+    assert variables["SOFTKV_STORE"] == {"secretKeyRef": {"name": "softkv-store", "key": "address"}}
     monkeypatch.setenv("SOFTKV_STORE", "postgresql://softkv@postgres/softkv")
-    for name, value in given.items():
+    for name, value in variables.items():
         if name.startswith("SOFTKV_") and isinstance(value, str):
             monkeypatch.setenv(name, value)
     settings = Settings()
     # As the operator calls the head's service.
-    [name] = [each["metadata"]["name"] for each in KUBERAY if each["kind"] == "RayCluster"]
+    [name] = [manifest["metadata"]["name"] for manifest in KUBERAY if manifest["kind"] == "RayCluster"]
     assert settings.shards == f"ray://{name}-head-svc:6379"
     assert settings.copies <= GROUP["replicas"]
 
@@ -206,17 +212,19 @@ def test_the_head_has_no_slots_and_outlives_itself():
     assert head["rayStartParams"]["num-cpus"] == "0"
     assert RAY["gcsFaultToleranceOptions"]["redisAddress"]
     assert "secretKeyRef" in RAY["gcsFaultToleranceOptions"]["redisPassword"]["valueFrom"]
-    own = container("head")
-    assert own["readinessProbe"]["tcpSocket"]["port"] == own["ports"][0]["name"]
-    assert own["livenessProbe"]["exec"]["command"][:2] == ["ray", "health-check"]
+    main_container = container("head")
+    assert main_container["readinessProbe"]["tcpSocket"]["port"] == main_container["ports"][0]["name"]
+    assert main_container["livenessProbe"]["exec"]["command"][:2] == ["ray", "health-check"]
 
 
 def test_the_command_that_the_operator_writes_is_read_as_a_shell_reads_it():
     """It names the password of Redis by its variable, as in what it would run by itself."""
-    own = container("head")
+    main_container = container("head")
     written = "printf %s --redis-password=$REDIS_PASSWORD"
-    given = {"KUBERAY_GEN_RAY_START_CMD": written, "REDIS_PASSWORD": "known", "PATH": os.environ["PATH"]}
-    done = subprocess.run([*own["command"], *own["args"]], env=given, capture_output=True, text=True, check=True)
+    variables = {"KUBERAY_GEN_RAY_START_CMD": written, "REDIS_PASSWORD": "known", "PATH": os.environ["PATH"]}
+    done = subprocess.run(
+        [*main_container["command"], *main_container["args"]], env=variables, capture_output=True, text=True, check=True
+    )
     assert done.stdout == "--redis-password=known"
 
 
@@ -230,19 +238,19 @@ def test_no_member_is_ended_while_the_head_is_away():
 
 
 def test_workers_run_our_command_and_have_the_time_to_leave(options):
-    [annotations] = [each["metadata"]["annotations"] for each in KUBERAY if each["kind"] == "RayCluster"]
+    [annotations] = [manifest["metadata"]["annotations"] for manifest in KUBERAY if manifest["kind"] == "RayCluster"]
     assert annotations == {"ray.io/overwrite-container-cmd": "true"}
-    own = container("shards")
-    command, *given = own["args"]
-    assert (own["command"], command) == (["softkv"], "shard")
-    assert set(given[::2]) <= options
-    said = dict(zip(given[::2], given[1::2], strict=True))
+    main_container = container("shards")
+    command, *arguments = main_container["args"]
+    assert (main_container["command"], command) == (["softkv"], "shard")
+    assert set(arguments[::2]) <= options
+    said = dict(zip(arguments[::2], arguments[1::2], strict=True))
     assert TEMPLATES["shards"]["spec"]["terminationGracePeriodSeconds"] > int(said["--leave-seconds"])
-    assert own["readinessProbe"]["exec"]["command"][-1] == said["--ready-file"]
+    assert main_container["readinessProbe"]["exec"]["command"][-1] == said["--ready-file"]
 
 
 def test_one_worker_and_one_process_at_a_time_are_taken_away():
-    budgets = [each["spec"] for each in KUBERAY if each["kind"] == "PodDisruptionBudget"]
+    budgets = [manifest["spec"] for manifest in KUBERAY if manifest["kind"] == "PodDisruptionBudget"]
     assert [budget["maxUnavailable"] for budget in budgets] == [1, 1]
     selected = [budget["selector"]["matchLabels"] for budget in budgets]
     assert sum(labels.items() <= TEMPLATES["shards"]["metadata"]["labels"].items() for labels in selected) == 1
@@ -254,14 +262,14 @@ def test_one_worker_and_one_process_at_a_time_are_taken_away():
 
 
 def test_the_api_is_asked_where_it_answers(paths):
-    [service] = [each for each in KUBERAY if each["kind"] == "Service"]
+    [service] = [manifest for manifest in KUBERAY if manifest["kind"] == "Service"]
     labels = TEMPLATES["api"]["metadata"]["labels"]
     assert service["spec"]["selector"].items() <= labels.items()
     assert DEPLOYMENT["spec"]["selector"]["matchLabels"].items() <= labels.items()
-    own = container("api")
+    main_container = container("api")
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-        assert own[probe]["httpGet"]["path"] in paths
-        assert own[probe]["httpGet"]["port"] == own["ports"][0]["name"]
+        assert main_container[probe]["httpGet"]["path"] in paths
+        assert main_container[probe]["httpGet"]["port"] == main_container["ports"][0]["name"]
     assert TEMPLATES["api"]["metadata"]["annotations"]["prometheus.io/path"] in paths
     drain = float(environment("api")["SOFTKV_DRAIN_SECONDS"])
     assert TEMPLATES["api"]["spec"]["terminationGracePeriodSeconds"] > drain + 9

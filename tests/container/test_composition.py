@@ -65,9 +65,9 @@ def test_in_production_callers_have_keys_from_a_secret_and_the_container_has_lim
 def test_replicas_are_alike_but_for_their_names_and_get_what_one_in_production_gets():
     replica = REPLICAS["softkv-1"]
     assert REPLICAS["softkv-2"] == replica
-    own = {"environment", "volumes", "ports", "build"}
-    assert {name: replica[name] for name in PRODUCTION if name not in own} == {
-        name: PRODUCTION[name] for name in PRODUCTION if name not in own
+    own_fields = {"environment", "volumes", "ports", "build"}
+    assert {name: replica[name] for name in PRODUCTION if name not in own_fields} == {
+        name: PRODUCTION[name] for name in PRODUCTION if name not in own_fields
     }
     assert "ports" not in replica
     assert "volumes" not in replica

@@ -87,11 +87,11 @@ def test_with_keys_it_asks_for_them_but_tells_anyone_how_it_is(tool, image, name
 
 
 def test_in_production_keys_come_from_a_secret_and_change_while_it_runs(tool, image, name, volume, port, tmp_path):
-    def made(who: str) -> tuple[str, str]:
-        key = json.loads(tool("run", "--rm", "--network", "none", image, "key", who, "--scope", "write", "--json"))
+    def made(owner: str) -> tuple[str, str]:
+        key = json.loads(tool("run", "--rm", "--network", "none", image, "key", owner, "--scope", "write", "--json"))
         return key["key"], key["line"]
 
-    def known(key: str) -> int:
+    def list_status(key: str) -> int:
         return client.get("/v1/collections", headers={"X-API-Key": key}).status_code
 
     (old, first), (new, second) = made("app"), made("app")
@@ -104,13 +104,13 @@ def test_in_production_keys_come_from_a_secret_and_change_while_it_runs(tool, im
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
     ):
         container.wait_until_healthy()
-        assert [client.get("/v1/collections").status_code, known(old), known(new)] == [401, 200, 401]
+        assert [client.get("/v1/collections").status_code, list_status(old), list_status(new)] == [401, 200, 401]
         keys.write_text(f"{second}\n")
         deadline = time.monotonic() + 30
-        while known(new) != 200:
+        while list_status(new) != 200:
             assert time.monotonic() < deadline, container.log()
             time.sleep(0.2)
-        assert known(old) == 401
+        assert list_status(old) == 401
         assert old not in container.log()
         assert new not in container.log()
 

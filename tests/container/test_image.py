@@ -49,8 +49,8 @@ def inside(tool: Tool, image: str, *command: str) -> str:
 @pytest.fixture(scope="module")
 def looked(tool: Tool, image: str) -> dict[str, Any]:
     """What `LOOK` finds."""
-    found: dict[str, Any] = json.loads(inside(tool, image, "python", "-c", LOOK))
-    return found
+    report: dict[str, Any] = json.loads(inside(tool, image, "python", "-c", LOOK))
+    return report
 
 
 def test_it_is_no_larger_than_the_cpu_build_of_torch_forces(tool, image, looked):

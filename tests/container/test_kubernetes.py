@@ -31,9 +31,9 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 @pytest.mark.parametrize("probe", PROBES)
 def test_its_probes_are_paths_of_the_service(paths, probe):
-    asked = CONTAINER[probe]["httpGet"]
-    assert asked["path"] in paths
-    assert asked["port"] in {port["name"] for port in CONTAINER["ports"]}
+    endpoint = CONTAINER[probe]["httpGet"]
+    assert endpoint["path"] in paths
+    assert endpoint["port"] in {port["name"] for port in CONTAINER["ports"]}
 
 
 def test_a_pod_that_is_not_ready_goes_on_running():
@@ -98,7 +98,7 @@ def test_it_calls_nobody_and_is_scraped_where_it_has_metrics(paths):
 
 
 def test_only_the_data_and_a_temporary_folder_can_be_written():
-    writable = [each["mountPath"] for each in CONTAINER["volumeMounts"] if not each.get("readOnly")]
+    writable = [mount["mountPath"] for mount in CONTAINER["volumeMounts"] if not mount.get("readOnly")]
     assert writable == ["/data", "/tmp"]
     [claim] = MANIFESTS["StatefulSet"]["spec"]["volumeClaimTemplates"]
     assert claim["metadata"]["name"] == "data"

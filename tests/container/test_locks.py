@@ -24,8 +24,8 @@ def pinned() -> dict[str, str]:
 
 
 def project(folder: str = "") -> dict[str, list[str]]:
-    found = tomllib.loads((ROOT / folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return {"": found["dependencies"], **found.get("optional-dependencies", {})}
+    table = tomllib.loads((ROOT / folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return {"": table["dependencies"], **table.get("optional-dependencies", {})}
 
 
 def closure(begin: list[str], machine: str) -> set[str]:
@@ -33,27 +33,27 @@ def closure(begin: list[str], machine: str) -> set[str]:
     image = IMAGE | {"platform_machine": machine}
     actual, waiting = set[tuple[str, str]](), [(Requirement(each), "") for each in begin]
     while waiting:
-        each, extra = waiting.pop()
-        if each.marker is not None and not each.marker.evaluate(image | {"extra": extra}):
+        requirement, extra = waiting.pop()
+        if requirement.marker is not None and not requirement.marker.evaluate(image | {"extra": extra}):
             continue
-        for wanted in ("", *sorted(each.extras)):
-            if (plain(each.name), wanted) not in actual:
-                actual.add((plain(each.name), wanted))
-                waiting += [(Requirement(line), wanted) for line in requires(each.name) or ()]
+        for extra_name in ("", *sorted(requirement.extras)):
+            if (plain(requirement.name), extra_name) not in actual:
+                actual.add((plain(requirement.name), extra_name))
+                waiting += [(Requirement(line), extra_name) for line in requires(requirement.name) or ()]
     return {name for name, _ in actual}
 
 
 @machines
 def test_it_holds_what_the_service_and_its_client_require_but_torch_of_which_a_build_chooses_one(machine):
-    own = [each for each in project()[""] if not each.startswith("softkv-client")]
-    expected = closure(own + project("clients/python")[""], machine) - {"torch"}
+    requirements = [line for line in project()[""] if not line.startswith("softkv-client")]
+    expected = closure(requirements + project("clients/python")[""], machine) - {"torch"}
     assert entries("requirements.lock").keys() == expected, AGAIN
 
 
 @machines
 def test_the_slim_one_holds_what_they_require_but_the_libraries_for_other_models_and_what_only_these_require(machine):
-    own = [each for each in project()[""] if not each.startswith(("softkv-client", *LIBRARIES, MODEL))]
-    expected = closure(own + project("clients/python")[""], machine) | {MODEL}
+    requirements = [line for line in project()[""] if not line.startswith(("softkv-client", *LIBRARIES, MODEL))]
+    expected = closure(requirements + project("clients/python")[""], machine) | {MODEL}
     assert not expected & set(LIBRARIES)
     assert entries("slim.lock").keys() == expected, AGAIN
     assert entries("slim.lock").items() < entries("requirements.lock").items(), AGAIN
@@ -65,9 +65,13 @@ def test_its_versions_are_those_that_are_tested():
 
 
 def test_nothing_in_it_is_for_tests():
-    own = [Requirement(each) for extra in ("test", "lint", "bench") for each in project()[extra]]
+    extra_requirements = [
+        Requirement(requirement) for extra in ("test", "lint", "bench") for requirement in project()[extra]
+    ]
     shared = {"pyyaml", "setuptools"}  # which transformers and torch require
-    assert entries("requirements.lock").keys() & {plain(each.name) for each in own} == shared
+    assert (
+        entries("requirements.lock").keys() & {plain(requirement.name) for requirement in extra_requirements} == shared
+    )
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "slim.lock", "tools.lock"])

@@ -59,8 +59,8 @@ def exported(service, client) -> Exported:
     for labels in found.values():
         if "status" in labels:
             labels["status"] |= STATUSES
-        for own in PROMETHEUS_OWN:
-            labels[own]
+        for metric in PROMETHEUS_OWN:
+            labels[metric]
     return found
 
 
@@ -72,10 +72,10 @@ def meets(matcher: Matcher, values: set[str]) -> bool:
 
 @pytest.mark.parametrize("expression", EXPRESSIONS.values(), ids=EXPRESSIONS)
 def test_it_asks_for_what_there_is(expression, exported):
-    asked = read(expression)
-    assert asked.selectors
+    query = read(expression)
+    assert query.selectors
     labels = set[str]()
-    for selector in asked.selectors:
+    for selector in query.selectors:
         assert selector.metric in exported, f"no {selector.metric} is exported"
         own = exported[selector.metric]
         labels |= own.keys()
@@ -84,7 +84,7 @@ def test_it_asks_for_what_there_is(expression, exported):
             if matcher.label in PROMETHEUS_OWN:
                 continue
             assert meets(matcher, own[matcher.label]), f"{matcher} fits none of {sorted(own[matcher.label])}"
-    assert asked.grouped <= labels
+    assert query.grouped <= labels
 
 
 @pytest.mark.parametrize(
@@ -113,8 +113,8 @@ def test_what_is_no_promql_is_refused(expression):
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
 def test_a_legend_names_labels_that_are_left(panel, exported):
     for target in panel["targets"]:
-        named, asked = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])), read(target["expr"])
-        grouped = asked.grouped or {label for selector in asked.selectors for label in exported[selector.metric]}
+        named, query = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])), read(target["expr"])
+        grouped = query.grouped or {label for selector in query.selectors for label in exported[selector.metric]}
         assert named <= grouped
 
 
@@ -123,8 +123,8 @@ def test_panels_do_not_overlap_and_have_numbers_of_their_own():
     assert len(set(numbers)) == len(numbers)
     taken = set[tuple[int, int]]()
     for panel in DASHBOARD["panels"]:
-        at = panel["gridPos"]
-        cells = {(at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"])}
+        grid = panel["gridPos"]
+        cells = {(grid["x"] + x, grid["y"] + y) for x in range(grid["w"]) for y in range(grid["h"])}
         assert not cells & taken, panel["title"]
         assert max(x for x, _ in cells) < 24
         taken |= cells

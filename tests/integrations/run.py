@@ -19,7 +19,7 @@ HERE = "tests/integrations"
 THEIRS = ("HAYSTACK_", "LANGCHAIN_", "LANGSMITH_", "OPENAI_", "SOFTKV_")
 
 
-def run(name: str, given: list[str]) -> int:
+def run(name: str, arguments: list[str]) -> int:
     """Check the module's types and run its suite → the exit status.
 
     Args:
@@ -36,7 +36,7 @@ def run(name: str, given: list[str]) -> int:
         checked = subprocess.run(types, cwd=ROOT / "clients" / "python", env=environment, check=False)
         if checked.returncode:
             return checked.returncode
-    places = [] if any(item.startswith(HERE) for item in given) else [f"{HERE}/{framework}"]
+    folders = [] if any(item.startswith(HERE) for item in arguments) else [f"{HERE}/{framework}"]
     suite = [python, "-m", "pytest", "-c", f"{HERE}/pytest.ini", "--rootdir", ".", "--confcutdir", HERE]
     with (
         tempfile.TemporaryDirectory() as data,
@@ -44,8 +44,8 @@ def run(name: str, given: list[str]) -> int:
     ):
         logging.disable(logging.INFO)  # a line for each request
         service.wait_until_ready()
-        asked = environment | {"SOFTKV_URL": service.url}
-        return subprocess.run([*suite, *places, *given], cwd=ROOT, env=asked, check=False).returncode
+        variables = environment | {"SOFTKV_URL": service.url}
+        return subprocess.run([*suite, *folders, *arguments], cwd=ROOT, env=variables, check=False).returncode
 
 
 if __name__ == "__main__":

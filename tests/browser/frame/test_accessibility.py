@@ -56,14 +56,14 @@ def test_nothing_is_found_in_any_view(visit: Any, axe: Any, which: int) -> None:
     """Every two of view, size, language and theme meet; a landing sees a tablet and a phone, a night all sizes."""
     size, large = SIZES[which]
     opened = visit(f"lesson.html?lang={LANGUAGES[which % 2]}&theme={THEMES[which // 2]}", size)
-    found = [f"lesson: {text}" for text in violations(axe, opened.page)]
+    problems = [f"lesson: {text}" for text in violations(axe, opened.page)]
     for i, view in enumerate(VIEWS):
         how = f"lang={LANGUAGES[(i + which) % 2]}&theme={THEMES[(i + which // 2) % 2]}&projector={large}"
         opened.page.goto("about:blank")
         opened.go(f"{view}&{how}")
         opened.page.wait_for_function(SETTLED)
-        found += [f"{view}&{how}: {text}" for text in violations(axe, opened.page)]
-    assert found == []
+        problems += [f"{view}&{how}: {text}" for text in violations(axe, opened.page)]
+    assert problems == []
 
 
 def violations(axe: Any, page: Any) -> list[str]:
@@ -177,8 +177,8 @@ def test_whoever_walks_the_list_of_scenes_stays_in_it_and_hears_the_title(visit:
     page.locator("#scene").evaluate(chosen)
     opened.settle()
     assert page.evaluate("document.activeElement.id") == "scene"
-    said = page.locator("#bar [role=status]").text_content() or ""
-    assert said.replace("\n", " ") == (page.locator("h1").text_content() or "").replace("\n", " ")
+    status = page.locator("#bar [role=status]").text_content() or ""
+    assert status.replace("\n", " ") == (page.locator("h1").text_content() or "").replace("\n", " ")
 
 
 def test_one_step_of_the_slider_is_told_one_way(visit: Any) -> None:

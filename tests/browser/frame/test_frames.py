@@ -52,7 +52,7 @@ def test_another_site_shows_the_page_in_a_frame_only_where_it_is_allowed_to(chro
         shown = page.frames[1].locator("body").inner_text()
         page.close()
     assert ("alive" in shown) == allowed
-    assert any("frame-ancestors" in each for each in refused) != allowed
+    assert any("frame-ancestors" in error for error in refused) != allowed
 
 
 def test_the_page_may_frame_itself(chromium: Any, tmp_path) -> None:

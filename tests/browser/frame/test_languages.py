@@ -24,8 +24,8 @@ def test_both_languages_have_the_same_words_and_places(visit: Any) -> None:
     assert len(topics) > 2
     assert words["en"].keys() == words["zh"].keys()
     for name, english in words["en"].items():
-        places = [set(re.findall(r"\{(\w+)\}", text)) for text in (english, words["zh"][name])]
-        assert places[0] == places[1], name
+        placeholders = [set(re.findall(r"\{(\w+)\}", text)) for text in (english, words["zh"][name])]
+        assert placeholders[0] == placeholders[1], name
         terms = [sorted(re.findall(r"\[(\w+)\|", text)) for text in (english, words["zh"][name])]
         assert set(terms[0]) == set(terms[1]), name
 

@@ -206,11 +206,11 @@ def test_the_numbers_of_a_plot_are_large_enough_and_clear_of_the_dots(visit: Any
       const texts = boxes('.plot .names text').map(letters);
       return texts.flatMap((text) => boxes('.plot .dots circle').filter((dot) => meet(text, dot))).length;
     }"""
-    for place in (0.5, 2, 3.5, 4.2, 5.2, 7, 9.5):
+    for offset in (0.5, 2, 3.5, 4.2, 5.2, 7, 9.5):
         ask_at = "(slider, at) => { slider.value = at; slider.dispatchEvent(new Event('input')); }"
-        page.locator("#at").evaluate(ask_at, place)
+        page.locator("#at").evaluate(ask_at, offset)
         assert page.locator(".plot .names text").count() > 1
-        assert page.evaluate(covered) == 0, place
+        assert page.evaluate(covered) == 0, offset
 
 
 def print_of(page: Any) -> Any:

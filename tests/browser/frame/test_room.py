@@ -125,7 +125,7 @@ def test_a_class_plays_and_the_service_is_restarted_in_the_middle(started: Any, 
             120,
             lambda: "not all hear of all rows",
         )
-        delays = sorted(heard[row] - at for heard in listening.heard for row, at in sent.items())
+        delays = sorted(heard[row] - time for heard in listening.heard for row, time in sent.items())
         assert len(delays) == LISTENERS * UPDATES
         assert delays[int(0.95 * len(delays))] <= WITHIN_SECONDS + BUSY, delays[-10:]
 
@@ -183,5 +183,5 @@ def test_a_class_plays_and_the_service_is_restarted_in_the_middle(started: Any, 
 def test_a_room_says_the_same_in_both_languages(visit: Any) -> None:
     page = visit("lesson.html").page
     words = [module(page, f"/js/words/{language}/room.js", "(words) => words.default") for language in ("en", "zh")]
-    places = [{name: set(re.findall(r"\{(\w+)\}", text)) for name, text in word.items()} for word in words]
-    assert places[0] == places[1]
+    placeholders = [{name: set(re.findall(r"\{(\w+)\}", text)) for name, text in word.items()} for word in words]
+    assert placeholders[0] == placeholders[1]

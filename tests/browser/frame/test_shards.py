@@ -29,8 +29,8 @@ def test_the_foot_says_which_slots_hold_the_keys(
         page.goto(f"{running.url}/#revealed=1")
         checked(page)
         page.wait_for_selector("#shards")
-        said = "Slots that hold the keys: 3, on machines: 3. Copies of each range: 2."
-        assert page.locator("#shards").inner_text() == said
+        text = "Slots that hold the keys: 3, on machines: 3. Copies of each range: 2."
+        assert page.locator("#shards").inner_text() == text
         page.click("#toggle-lang")
         page.wait_for_selector("#shards:has-text('3 台机器')")
         assert page.locator("#shards").count() == 1

@@ -34,8 +34,8 @@ def test_the_first_answer_needs_little_and_comes_before_the_fonts(chromium: Any,
     assert {path: size for path, size in again.before.items() if size and not path.startswith("/v1/")}.keys() <= {"/"}
     assert again.before["/"] <= 400
     # A letter that is shown later may want a font that no letter wanted before.
-    known = first.before | first.after
-    assert [path for path, size in again.after.items() if size and path in known and not path.startswith("/v1")] == []
+    files = first.before | first.after
+    assert [path for path, size in again.after.items() if size and path in files and not path.startswith("/v1")] == []
     context.close()
 
 

@@ -49,8 +49,8 @@ def test_words_are_a_line_of_the_logit_and_all_of_it_is_the_services(visit: Any)
     opened = visit("#scene=library", permissions=["clipboard-read", "clipboard-write"])
     page = opened.page
     checked(page)
-    said: list[Any] = []
-    page.on("request", lambda one: said.append(one.post_data_json) if one.method == "POST" else None)
+    requests: list[Any] = []
+    page.on("request", lambda one: requests.append(one.post_data_json) if one.method == "POST" else None)
     assert page.locator(".addends").is_visible()
     assert page.locator(".addends tbody tr").count() == 0
     alone = {match["key"]: percent(match["weight"]) for match in answered(opened)}
@@ -78,7 +78,7 @@ def test_words_are_a_line_of_the_logit_and_all_of_it_is_the_services(visit: Any)
             assert (logit, share) == (fixed(match["logit"]), percent(match["weight"]))
     assert "without words, 110 rows at" in page.locator(".limit", has=page.locator("#limit-average")).inner_text()
     # Ranks were asked once; after that only what the numbers are held against.
-    assert [body["full_text"] for body in said if "explanation" in body["include"]] == [0.2]
+    assert [body["full_text"] for body in requests if "explanation" in body["include"]] == [0.2]
     assert page.locator(".limit[data-holds=true]").count() == 3
     page.click(".curl")
     page.wait_for_selector(".curl[data-command]")

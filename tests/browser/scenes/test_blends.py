@@ -18,12 +18,12 @@ def test_cold_picks_one_colour_and_hot_makes_the_mean_of_the_light(visit: Any) -
     opened = visit("#scene=values&t=0&none=false")
     page = opened.page
     checked(page)
-    asked = memory(page)
-    (nearest,) = [match for match in compared(opened.origin, asked, 0, False)["matches"] if match["weight"] == 1]
+    question = memory(page)
+    (nearest,) = [match for match in compared(opened.origin, question, 0, False)["matches"] if match["weight"] == 1]
     assert page.get_attribute("#output-node .swatch", "data-colour") == nearest["value"]
     slide(page, 400)
     assert checked(page) < 1e-9
-    hot = compared(opened.origin, asked, 1e300, False)["matches"]
+    hot = compared(opened.origin, question, 1e300, False)["matches"]
     mean = [sum(m["weight"] * light(m["value"])[part] for m in hot) for part in range(3)]
     assert shown(page) == pytest.approx(mean, abs=1e-9)
     swatch = page.get_attribute("#output-node .swatch", "data-colour")
@@ -38,15 +38,15 @@ def test_what_did_not_answer_is_paper(visit: Any, theme: str, paper: str) -> Non
     page = opened.page
     checked(page)
     attention = compared(opened.origin, memory(page), 0.3)
-    none = attention["evidence"]["null_weight"]
-    assert 0.2 < none < 0.8
+    null_weight = attention["evidence"]["null_weight"]
+    assert 0.2 < null_weight < 0.8
     sums = [sum(m["weight"] * light(m["value"])[part] for m in attention["matches"]) for part in range(3)]
-    painted = [part + none * ground for part, ground in zip(sums, light(paper), strict=True)]
+    painted = [part + null_weight * ground for part, ground in zip(sums, light(paper), strict=True)]
     assert near(page.get_attribute("#output-node .swatch", "data-colour"), colour(painted))
     drawn = page.evaluate("getComputedStyle(document.querySelector('#output-node .swatch')).backgroundColor")
     assert near("#" + "".join(f"{int(part):02x}" for part in drawn[4:-1].split(",")), colour(painted))
-    assert page.locator("#output-node .blended").inner_text() == colour([part / (1 - none) for part in sums])
-    assert share(page.locator("#output-words").inner_text().split()[0]) == pytest.approx(1 - none, abs=0.006)
+    assert page.locator("#output-node .blended").inner_text() == colour([part / (1 - null_weight) for part in sums])
+    assert share(page.locator("#output-words").inner_text().split()[0]) == pytest.approx(1 - null_weight, abs=0.006)
     page.fill("#question", "xq")
     page.select_option("#none", json.dumps(0.9999))
     opened.settle()
@@ -61,17 +61,17 @@ def test_the_output_is_the_services(visit: Any, kind: str) -> None:
     """At several temperatures: what is shown is what the service answers for the texts' vectors and these numbers."""
     opened = visit("#scene=values")
     page = switched(opened, kind)
-    asked = memory(page)
+    question = memory(page)
     read = {
         "colour": light,
         "number": lambda text: [float(text.removeprefix("€ "))],
         "place": lambda text: [float(part) for part in text.split(",")],
     }[kind]
-    values = [read(row["value"]) for row in asked["rows"]]
+    values = [read(row["value"]) for row in question["rows"]]
     for stop in STOPS:
-        attention = compared(opened.origin, asked, slide(page, stop))
+        attention = compared(opened.origin, question, slide(page, stop))
         assert checked(page) < 1e-9
-        assert shown(page) == pytest.approx(attended(opened.origin, asked, values, attention), abs=1e-6), stop
+        assert shown(page) == pytest.approx(attended(opened.origin, question, values, attention), abs=1e-6), stop
 
 
 def test_a_number_says_what_came_out_and_the_mean_of_what_answered(visit: Any) -> None:
@@ -80,11 +80,11 @@ def test_a_number_says_what_came_out_and_the_mean_of_what_answered(visit: Any) -
     for stop in STOPS:
         attention = compared(opened.origin, memory(page), slide(page, stop))
         checked(page)
-        none = attention["evidence"]["null_weight"]
+        null_weight = attention["evidence"]["null_weight"]
         total = sum(m["weight"] * float(m["value"].removeprefix("€ ")) for m in attention["matches"])
         assert page.locator("#output-node .blended").inner_text() == f"€\u00a0{total:.2f}"
         text = page.locator("#output-words").inner_text()
-        assert text.endswith(f"€\u00a0{total / (1 - none):.2f}") if none > 0 else text == ""
+        assert text.endswith(f"€\u00a0{total / (1 - null_weight):.2f}") if null_weight > 0 else text == ""
 
 
 def test_the_pin_stands_at_the_mean_of_what_answered(visit: Any) -> None:
@@ -93,14 +93,14 @@ def test_the_pin_stands_at_the_mean_of_what_answered(visit: Any) -> None:
     for stop in STOPS:
         attention = compared(opened.origin, memory(page), slide(page, stop))
         checked(page)
-        none = attention["evidence"]["null_weight"]
+        null_weight = attention["evidence"]["null_weight"]
         where = [
-            sum(m["weight"] * float(m["value"].split(",")[part]) for m in attention["matches"]) / (1 - none)
+            sum(m["weight"] * float(m["value"].split(",")[part]) for m in attention["matches"]) / (1 - null_weight)
             for part in range(2)
         ]
         assert page.locator("#output-node .blended").inner_text() == f"{where[0]:.2f}, {where[1]:.2f}"
         assert f"{where[0]:.2f}, {where[1]:.2f}" in page.get_attribute(".map", "aria-label")
-        assert float(page.get_attribute(".map .pin path", "opacity")) == pytest.approx(1 - none, abs=1e-9)
+        assert float(page.get_attribute(".map .pin path", "opacity")) == pytest.approx(1 - null_weight, abs=1e-9)
     pins = page.locator(".map .pins circle")
     assert pins.count() == len(memory(page)["rows"])
     slide(page, 0)

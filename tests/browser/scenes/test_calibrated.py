@@ -47,13 +47,13 @@ def test_a_calibrated_null_key_is_one_of_the_choices(visit: Any, fitted: dict[st
     checked(page)
     # The page asks as it says, whatever the collection would take by itself.
     assert page.locator("#none").input_value() == '"auto"'
-    said: list[Any] = []
-    page.on("request", lambda one: said.append(one.post_data_json) if one.url.endswith("/compare") else None)
+    requests: list[Any] = []
+    page.on("request", lambda one: requests.append(one.post_data_json) if one.url.endswith("/compare") else None)
     page.select_option("#none", '"calibrated"')
     page.wait_for_function("() => document.querySelector('#level').textContent.includes('Labelled')")
     opened.settle()
     assert checked(page) < 1e-9
-    assert [body["null"] for body in said] == ["calibrated"]
+    assert [body["null"] for body in requests] == ["calibrated"]
     level = fitted["level"] + 0.05 * np.log(N)
     text = page.locator("#level").inner_text()
     assert f"{N} documents of similarity {fixed(fitted['level'])}" in text

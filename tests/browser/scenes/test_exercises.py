@@ -133,8 +133,8 @@ def test_both_languages_have_the_same_exercises_and_answers(visit: Any) -> None:
         module(page, f"/js/words/{language}/practice.js", "(words) => words.default") for language in ("en", "zh")
     )
     assert english.keys() == chinese.keys()
-    asked = {name.split(".")[1] for name in english if name.startswith("why.")}
-    assert all(f"why.{name}.ask" in english and f"why.{name}.say" in english for name in asked)
+    questions = {name.split(".")[1] for name in english if name.startswith("why.")}
+    assert all(f"why.{name}.ask" in english and f"why.{name}.say" in english for name in questions)
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

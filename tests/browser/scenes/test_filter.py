@@ -12,8 +12,10 @@ from tests.browser.reading import checked, logits, slide, weights
 
 def shelves(origin: str) -> dict[str, str]:
     body = {"limit": 200}
-    found = httpx.post(f"{origin}/v1/collections/library/documents/query", json=body, timeout=60).json()["documents"]
-    return {document["key"]: document["metadata"]["shelf"] for document in found}
+    documents = httpx.post(f"{origin}/v1/collections/library/documents/query", json=body, timeout=60).json()[
+        "documents"
+    ]
+    return {document["key"]: document["metadata"]["shelf"] for document in documents}
 
 
 def test_the_filter_is_chosen_from_what_the_rows_hold(visit: Any) -> None:
@@ -55,11 +57,11 @@ def test_a_struck_out_row_says_why(visit: Any) -> None:
 @pytest.mark.parametrize("column", ["#answer-sql", "#answer-text"])
 def test_the_statement_names_the_filters_parameters(visit: Any, column: str) -> None:
     page = visit("#scene=filter").page
-    told = page.locator(f"{column} .parameter").all_inner_texts()
-    assert ":filter_1 = 'shelf'" in told
-    assert ":filter_2 = 'fiction'" in told
+    parameters = page.locator(f"{column} .parameter").all_inner_texts()
+    assert ":filter_1 = 'shelf'" in parameters
+    assert ":filter_2 = 'fiction'" in parameters
     assert "value IN (:filter_2)" in page.locator(f"{column} strong").all_inner_texts()
-    assert not any("collection" in text or "limit" in text for text in told)
+    assert not any("collection" in text or "limit" in text for text in parameters)
 
 
 def test_masked_rows_come_after_the_answers(visit: Any) -> None:
@@ -115,14 +117,14 @@ def test_a_new_row_is_where_one_types(visit: Any, button: str, scene: str) -> No
     opened = visit(f"#scene={scene}")
     page = opened.page
     page.click(button)
-    place = ".rows" if button == "#add-row" else ".all"
-    page.wait_for_selector(f"{place} .key-text:focus")
+    selector = ".rows" if button == "#add-row" else ".all"
+    page.wait_for_selector(f"{selector} .key-text:focus")
     assert page.locator(".key-text:focus").input_value() == ""
     page.keyboard.type("cats and dogs")
     page.wait_for_timeout(450)
     opened.settle()
     assert checked(page) < 1e-9
-    assert "cats and dogs" in [field.input_value() for field in page.locator(f"{place} .key-text").all()]
+    assert "cats and dogs" in [field.input_value() for field in page.locator(f"{selector} .key-text").all()]
 
 
 def test_a_scene_without_rows_says_what_to_do_and_proves_nothing(visit: Any) -> None:

@@ -17,8 +17,8 @@ INK = """() => [...document.querySelectorAll('.thumbnail canvas')].map((canvas) 
   canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((ink) => ink))"""
 
 
-def traced(origin: str, **asked: Any) -> dict[str, Any]:
-    answer = httpx.post(f"{origin}/v1/trace", json=asked, timeout=60)
+def traced(origin: str, **body: Any) -> dict[str, Any]:
+    answer = httpx.post(f"{origin}/v1/trace", json=body, timeout=60)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
 
@@ -36,8 +36,8 @@ def test_all_heads_come_in_one_call_and_every_panel_is_the_services(visit: Any) 
     names = [token["text"] for token in every["tokens"]]
     assert page.evaluate(INK) == [True] * 72
     # One call for every head and one for the vectors of the head that is looked at; then another head's vectors alone.
-    asked = [url for url in opened.asked() if url.endswith("/trace")]
-    assert len(asked) == 2
+    urls = [url for url in opened.asked() if url.endswith("/trace")]
+    assert len(urls) == 2
     page.get_by_label("layer 2, head 9", exact=True).click()
     page.locator(".queries button").nth(2).click()
     page.wait_for_function("document.querySelector('#neuron h2').textContent.includes('“dog” asks “chased”')")
@@ -70,10 +70,10 @@ def test_all_heads_come_in_one_call_and_every_panel_is_the_services(visit: Any) 
     expected = [one[kind][2] for one in every["changes"] for kind in ("attention", "feed_forward", "layer")]
     assert actual == pytest.approx(expected, abs=0.00501)
     best = max((every["attention"][layer][head][2][5], layer, head) for layer in range(6) for head in range(12))
-    told = page.locator("#strongest").inner_text()
-    assert f"layer {best[1] + 1}, head {best[2] + 1}" in told
-    assert "72 heads" in told
-    assert close(re.findall(r"[<>]?[\d.]+%", told)[-1], best[0])
+    summary = page.locator("#strongest").inner_text()
+    assert f"layer {best[1] + 1}, head {best[2] + 1}" in summary
+    assert "72 heads" in summary
+    assert close(re.findall(r"[<>]?[\d.]+%", summary)[-1], best[0])
     page.click("#go-strongest")
     assert (
         page.locator(".thumbnail[aria-pressed=true]").get_attribute("title")
@@ -92,11 +92,11 @@ def test_attention_is_not_explanation(visit: Any) -> None:
     for text, line in zip(STORY, page.locator("#stories tbody:first-of-type tr").all(), strict=True):
         trace = traced(opened.origin, text=text, layers=[5], heads=[11])
         weights = trace["attention"][0][0][3]
-        most = max(range(len(weights)), key=weights.__getitem__)
+        strongest = max(range(len(weights)), key=weights.__getitem__)
         cells = line.locator("td").all_inner_texts()
         assert cells[0] == text
         assert close(cells[1], weights[2] + weights[5])
-        assert cells[2].split()[0] == trace["tokens"][most]["text"]
+        assert cells[2].split()[0] == trace["tokens"][strongest]["text"]
         assert (cells[3] == "fits") == (weights[2] + weights[5] > 0.5)
         holds += weights[2] + weights[5] > 0.5
     assert 0 < holds < 4

@@ -31,9 +31,9 @@ def test_the_repaired_picture_is_numpys_and_a_patch_shows_where_it_looks(visit: 
     page.wait_for_function(REPAIRED, timeout=60_000)
     assert page.locator("#reply").inner_text().startswith("Yes: each patch is one of its own 2,304 keys")
 
-    given = module(page, "/js/views/images/picture.js", GIVEN)
-    side = given["side"]
-    clean, noisy = (np.array(given[name], float).reshape(side, side, 3) for name in ("clean", "noisy"))
+    patterns = module(page, "/js/views/images/picture.js", GIVEN)
+    side = patterns["side"]
+    clean, noisy = (np.array(patterns[name], float).reshape(side, side, 3) for name in ("clean", "noisy"))
     around = np.pad(noisy, ((1, 1), (1, 1), (0, 0)), mode="reflect")
     patches = np.lib.stride_tricks.sliding_window_view(around, (3, 3), axis=(0, 1)).reshape(side * side, 27)
     squares = (patches**2).sum(1)
@@ -49,12 +49,12 @@ def test_the_repaired_picture_is_numpys_and_a_patch_shows_where_it_looks(visit: 
     page.focus("#picker")
     for key in ("ArrowRight", "ArrowDown"):
         page.keyboard.press(key)
-    at = 1300 + 1 + side
+    patch = 1300 + 1 + side
     page.wait_for_function(
         "(own) => document.querySelector('#photo-looked').textContent.includes(own)",
-        arg=f"itself {weights[at, at]:.1%},",
+        arg=f"itself {weights[patch, patch]:.1%},",
     )
-    page.wait_for_function("(at) => location.hash.includes(`patch=${at}`)", arg=at)
+    page.wait_for_function("(at) => location.hash.includes(`patch=${at}`)", arg=patch)
     assert len(re.findall(r"\d%", page.locator("#photo-looked").inner_text())) == 3
 
 
@@ -64,8 +64,8 @@ def test_a_photo_of_ones_own_is_repaired_on_a_phone_in_chinese(visit: Any, tmp_p
     page.wait_for_function(REPAIRED, timeout=60_000)
     made = page.locator("#psnr-after").inner_text()
     assert sideways(page) <= 0
-    own = tmp_path / "own.png"
-    page.locator("h1").screenshot(path=own)
-    page.set_input_files("#own-photo", own)
+    photo = tmp_path / "own.png"
+    page.locator("h1").screenshot(path=photo)
+    page.set_input_files("#own-photo", photo)
     page.wait_for_function(f"{REPAIRED} && document.querySelector('#psnr-after').textContent !== '{made}'")
     same_names_in_both(page, "images")

@@ -32,16 +32,16 @@ def trained(page: Any, button: str) -> dict[str, list[dict[str, Any]]]:
     page.click(button)
     page.wait_for_selector("#stop:disabled")
     page.wait_for_function("() => window.heard !== null")
-    told: dict[str, list[dict[str, Any]]] = {}
+    events: dict[str, list[dict[str, Any]]] = {}
     for event in page.evaluate("window.heard").split("\n\n"):
         if event.startswith("event: "):
             name, data = event.split("\n")[:2]
-            told.setdefault(name[7:], []).append(json.loads(data[6:]))
-    return told
+            events.setdefault(name[7:], []).append(json.loads(data[6:]))
+    return events
 
 
-def decoded(opened: Any, **asked: Any) -> dict[str, Any]:
-    answer = httpx.post(f"{opened.origin}/v1/lab/decode", json=asked, timeout=60)
+def decoded(opened: Any, **options: Any) -> dict[str, Any]:
+    answer = httpx.post(f"{opened.origin}/v1/lab/decode", json=options, timeout=60)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
 
@@ -61,17 +61,17 @@ def test_two_networks_learn_and_what_is_drawn_is_what_the_service_told(visit: An
     choose(page, "learning", "plain")
     opened.go("#scene=learning&task=reverse&seconds=1&text=abcdefghijab&revealed=1")
     for kind in ("gru", "transformer"):
-        told = trained(page, f"#train-{kind}")
-        (last,) = told["trained"]
+        events = trained(page, f"#train-{kind}")
+        (last,) = events["trained"]
         line = page.locator(f"#outcome tr[data-network={kind}]")
         cells = {column: line.locator(f"[data-column={column}]").inner_text() for column in ("parameters", "loss")}
         assert cells == {
-            "parameters": f"{told['begun'][0]['parameters']:,}",
-            "loss": f"{told['step'][-1]['loss']:.3f}",
+            "parameters": f"{events['begun'][0]['parameters']:,}",
+            "loss": f"{events['step'][-1]['loss']:.3f}",
         }
-        assert line.locator("[data-column=step_ms]").inner_text() == f"{told['step'][-1]['step_ms']:.1f}"
+        assert line.locator("[data-column=step_ms]").inner_text() == f"{events['step'][-1]['step_ms']:.1f}"
         assert share(line.locator("[data-column=accuracy]").inner_text()) == pytest.approx(last["accuracy"], abs=0.0051)
-        assert page.evaluate(POINTS, kind) == len(told["step"])
+        assert page.evaluate(POINTS, kind) == len(events["step"])
         for length in last["lengths"]:
             cell = page.locator(f"#lengths tr[data-network={kind}] [data-length='{length['length']}']")
             assert share(cell.inner_text()) == pytest.approx(length["accuracy"], abs=0.0051)
@@ -96,7 +96,7 @@ def test_two_networks_learn_and_what_is_drawn_is_what_the_service_told(visit: An
     page.click("#toggle-lang")
     opened.settle()
     assert page.locator("#outcome tbody tr").count() == 2
-    assert page.evaluate(POINTS, "transformer") == len(told["step"])
+    assert page.evaluate(POINTS, "transformer") == len(events["step"])
     assert sideways(page) <= 0
 
 
@@ -107,18 +107,18 @@ def test_maps_are_learned_from_pairs_and_the_rest_is_held_out(visit: Any) -> Non
     choose(page, "pairs", "few")
     opened.go("#scene=pairs&steps=40&revealed=1")
     before = page.locator(".heat").get_attribute("aria-label") or ""
-    told = trained(page, "#train-pairs")
-    last = told["step"][-1]
+    events = trained(page, "#train-pairs")
+    last = events["step"][-1]
     assert page.locator("[data-sum=loss] td").last.inner_text() == f"{last['loss']:.3f}"
     for name, value in (("right", last["right"]), ("held", last["right_held_out"])):
         assert share(page.locator(f"[data-sum={name}] td").last.inner_text()) == pytest.approx(value, abs=0.0051)
-    own = sum(row.index(max(row)) == i for i, row in enumerate(last["weights"]))
+    right_count = sum(row.index(max(row)) == i for i, row in enumerate(last["weights"]))
     assert (page.locator(".heat").get_attribute("aria-label") or "").startswith(
-        f"Weights of 20 queries over 20 keys; {own}"
+        f"Weights of 20 queries over 20 keys; {right_count}"
     )
     assert "; 7 are" in before
-    assert own > 7
-    assert page.locator(".pair-rows tbody tr", has_text="○").count() == len(told["begun"][0]["held_out"]) == 4
+    assert right_count > 7
+    assert page.locator(".pair-rows tbody tr", has_text="○").count() == len(events["begun"][0]["held_out"]) == 4
     page.focus(".heat")
     page.keyboard.press("ArrowDown")
     text = page.locator("#heat-said").inner_text()
@@ -132,8 +132,8 @@ def test_maps_are_learned_from_pairs_and_the_rest_is_held_out(visit: Any) -> Non
 def test_each_word_and_each_patch_lights_what_it_rests_on(visit: Any) -> None:
     opened = visit("#scene=vision&seconds=2&revealed=1")
     page = opened.page
-    told = trained(page, "#train-pictures")
-    (last,) = told["trained"]
+    events = trained(page, "#train-pictures")
+    (last,) = events["trained"]
     assert share(page.locator("#vision-accuracy").inner_text().split()[0]) == pytest.approx(
         last["accuracy"], abs=0.0051
     )
@@ -156,10 +156,10 @@ def test_each_word_and_each_patch_lights_what_it_rests_on(visit: Any) -> None:
     page.locator(".dot").nth(40).click()
     opened.settle()
     picture = [[float(16 * i + j == 40) for j in range(16)] for i in range(16)]
-    asked = decoded(opened, model=last["id"], picture=picture)
+    decoded_answer = decoded(opened, model=last["id"], picture=picture)
     page.wait_for_function(
         "(words) => document.querySelector('#caption').dataset.text === words",
-        arg=" ".join(token["text"] for token in asked["tokens"]),
+        arg=" ".join(token["text"] for token in decoded_answer["tokens"]),
     )
     address = page.evaluate("new Promise((done) => setTimeout(() => done(location.hash), 300))")
     assert "scene=vision" in address

@@ -20,12 +20,12 @@ def test_every_block_of_the_sheet_has_the_services_numbers(visit: Any, heads: in
     opened = visit(f"#scene=steps&step=7&heads={heads}&walked={walked}&causal=1", (1440, 900))
     page = opened.page
     page.wait_for_selector(".block.at-norm .figures span")
-    given = module(page, "/js/example.js", "(example) => ({...example})")
-    x = np.array(given["EMBEDDINGS"])
+    example = module(page, "/js/example.js", "(example) => ({...example})")
+    x = np.array(example["EMBEDDINGS"])
     body = {
-        **dict.fromkeys(("query", "key", "value"), given["EMBEDDINGS"]),
+        **dict.fromkeys(("query", "key", "value"), example["EMBEDDINGS"]),
         "mask": np.tri(3, dtype=bool).tolist(),
-        "projections": {name: given[name] for name in ("W_Q", "W_K", "W_V", "W_O")} | {"n_heads": heads},
+        "projections": {name: example[name] for name in ("W_Q", "W_K", "W_V", "W_O")} | {"n_heads": heads},
         "intermediates": True,
     }
     answer = httpx.post(f"{opened.origin}/v1/attend", json=body, timeout=60).json()

@@ -52,11 +52,11 @@ def test_the_bar_is_the_certificate_and_the_mark_the_difference(visit: Any, larg
     shown = page.locator(".certified tbody tr").all()
     assert len(shown) == 8
     for row, match in zip(shown, codes["matches"], strict=False):
-        weight, most = row.locator(".weight").inner_text().split(" ± ")
+        weight, error = row.locator(".weight").inner_text().split(" ± ")
         assert abs(float(weight) - match["weight"]) <= bound
-        digit, exponent = re.fullmatch(r"(\d)·10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", most).groups()
-        told = int(digit) * 10.0 ** int(exponent.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")))
-        assert bound <= told * (1 + 1e-6) <= 2.1 * bound
+        digit, exponent = re.fullmatch(r"(\d)·10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", error).groups()
+        value = int(digit) * 10.0 ** int(exponent.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")))
+        assert bound <= value * (1 + 1e-6) <= 2.1 * bound
         assert abs(match["weight"] - truth[match["id"]]) <= bound
     page.locator("#codes").focus()
     page.keyboard.press("Home")

@@ -66,12 +66,12 @@ def compare(page: Any, attention: dict[str, Any], temperature: float) -> None:
             logit = match["similarity"] / temperature
             assert row["logit"] == fixed(logit, 2 if abs(logit) < 100 else 0)
 
-    told = page.locator("#summary").inner_text()
+    summary = page.locator("#summary").inner_text()
     best = max(attention["matches"], key=lambda match: match["similarity"])
-    assert percent(best["weight"]) in told
-    assert percent(evidence["null_weight"]) in told
+    assert percent(best["weight"]) in summary
+    assert percent(evidence["null_weight"]) in summary
     if evidence["verdict"] != "none":
-        assert f" {effective(evidence['effective_documents'])} " in told
+        assert f" {effective(evidence['effective_documents'])} " in summary
     assert page.locator("#verdict").inner_text().startswith(VERDICTS[evidence["verdict"]])
     heaviest = sorted(attention["matches"], key=lambda match: -match["weight"])[:3]
     lines = [text.strip() for text in page.locator("#answer-attention .found li .number").all_inner_texts()]
@@ -110,16 +110,16 @@ def test_a_scene_of_rows_of_one_s_own(visit: Any, scene: str, message: str, temp
 def test_step_by_step(visit: Any) -> None:
     opened = visit("#scene=steps&step=0")
     page = opened.page
-    given = {
+    example = {
         name: module(page, "/js/example.js", f"(it) => it.{name}")
         for name in ("EMBEDDINGS", "W_Q", "W_K", "W_V", "W_O")
     }
     for temperature, causal in ((1.0, False), (0.1, True)):
         body = {
-            **dict.fromkeys(("query", "key", "value"), given["EMBEDDINGS"]),
+            **dict.fromkeys(("query", "key", "value"), example["EMBEDDINGS"]),
             "similarity": "scaled_dot",
             "temperature": temperature,
-            "projections": {name: given[name] for name in ("W_Q", "W_K", "W_V", "W_O")} | {"n_heads": 1},
+            "projections": {name: example[name] for name in ("W_Q", "W_K", "W_V", "W_O")} | {"n_heads": 1},
             "intermediates": True,
         } | ({"mask": np.tri(3, dtype=bool).tolist()} if causal else {})
         answer = asked(opened.origin, "/v1/attend", body)
@@ -130,7 +130,7 @@ def test_step_by_step(visit: Any) -> None:
         }
         query, key = actual["query"], actual["key"]
         expected = [
-            np.array(given["EMBEDDINGS"]), query, key, actual["value"], query @ key.T,
+            np.array(example["EMBEDDINGS"]), query, key, actual["value"], query @ key.T,
             actual["similarities"] / temperature, actual["logits"], actual["weights"], np.array(answer["output"]),
         ]  # fmt: skip
         for step, numbers in enumerate(expected):
@@ -140,8 +140,8 @@ def test_step_by_step(visit: Any) -> None:
             shown = page.evaluate(MATRIX)
             found_there = [[cell.replace("−", "-").replace("∞", "inf") for cell in row] for row in shown]
             as_numbers = np.array([row[-numbers.shape[1] :] for row in found_there], dtype=float)
-            wanted = np.where(np.isnan(numbers), -np.inf, numbers)  # null in JSON
-            np.testing.assert_allclose(as_numbers, wanted, rtol=0, atol=0.005 + 1e-9, err_msg=str(step))
+            masked = np.where(np.isnan(numbers), -np.inf, numbers)  # null in JSON
+            np.testing.assert_allclose(as_numbers, masked, rtol=0, atol=0.005 + 1e-9, err_msg=str(step))
 
 
 @pytest.mark.parametrize(("layer", "head", "word"), [(5, 11, 3), (0, 2, 4), (3, 7, 1)])
@@ -155,7 +155,7 @@ def test_inside_the_encoder(visit: Any, layer: int, head: int, word: int) -> Non
     tokens = [token["text"] for token in trace["tokens"]]
     order = sorted(range(len(weights)), key=lambda place: -weights[place])[:12]
     shown = [tuple(item.inner_text().split()) for item in page.locator(".shares li").all()]
-    assert shown == [(percent(weights[place]), tokens[place]) for place in order]
+    assert shown == [(percent(weights[token]), tokens[token]) for token in order]
 
 
 @pytest.mark.parametrize("temperature", [0.1, 8.0, 30.0])
@@ -178,18 +178,18 @@ def test_a_memory_that_repairs(visit: Any, temperature: float) -> None:
     assert fixed(np.ravel(inside["energies"])[-1]) in text
 
 
-@pytest.mark.parametrize(("at", "temperature"), [(4.2, 0.25), (9.9, 0.01), (0.0, 10.0)])
-def test_kernel_regression(visit: Any, at: float, temperature: float) -> None:
-    opened = visit(f"#scene=regression&at={at:g}&t={temperature:g}")
+@pytest.mark.parametrize(("point", "temperature"), [(4.2, 0.25), (9.9, 0.01), (0.0, 10.0)])
+def test_kernel_regression(visit: Any, point: float, temperature: float) -> None:
+    opened = visit(f"#scene=regression&at={point:g}&t={temperature:g}")
     page = opened.page
     checked(page)
     points = module(page, "/js/scenes.js", "(it) => it.POINTS")
     body = {
-        "query": [[at]], "key": [[x] for x, _ in points], "value": [[y] for _, y in points],
+        "query": [[point]], "key": [[x] for x, _ in points], "value": [[y] for _, y in points],
         "similarity": "gaussian", "temperature": temperature,
     }  # fmt: skip
     ((output,),) = asked(opened.origin, "/v1/attend", body)["output"]
     text = page.locator("#regression-words").inner_text()
-    assert f"x = {fixed(at)}" in text
+    assert f"x = {fixed(point)}" in text
     assert fixed(output) in text
     assert fixed(temperature**0.5) in text

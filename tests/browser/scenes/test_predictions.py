@@ -79,12 +79,12 @@ def test_a_covered_lookup_gives_nothing_away(visit: Any, scene: str, language: s
     page = opened.page
     page.wait_for_selector(".choice")
     page.wait_for_timeout(500)  # the service has compared as well
-    told = page.evaluate(TOLD)
-    assert "%" not in told
-    assert "−∞" not in told
-    assert set(re.findall(r"\d+\.\d+", told)) <= {"0.05", "0.01", "0.2", "0.1"}
-    assert [text for name, text in words(page, language).items() if name.startswith("verdict.") and text in told] == []
-    assert words(page, language)[f"scene.{scene}.title"] not in told
+    facts = page.evaluate(TOLD)
+    assert "%" not in facts
+    assert "−∞" not in facts
+    assert set(re.findall(r"\d+\.\d+", facts)) <= {"0.05", "0.01", "0.2", "0.1"}
+    assert [text for name, text in words(page, language).items() if name.startswith("verdict.") and text in facts] == []
+    assert words(page, language)[f"scene.{scene}.title"] not in facts
     assert page.locator("path.wire").count() == 0
     assert page.locator(".found li, .row.masked, .all tr.masked, .arithmetic:not([hidden])").count() == 0
     assert not page.locator(".limits").is_visible()
@@ -101,9 +101,9 @@ def test_a_covered_view_is_its_question_alone(visit: Any, scene: str) -> None:
     page.wait_for_timeout(500)
     assert page.locator(".left > *").count() == 1
     assert page.locator(".right > *").count() == 0
-    told = page.evaluate(TOLD)
-    assert "%" not in told
-    assert re.findall(r"\d+[.,]\d+", told) == []
+    facts = page.evaluate(TOLD)
+    assert "%" not in facts
+    assert re.findall(r"\d+[.,]\d+", facts) == []
 
 
 def expected(origin: str, scene: str) -> str:
@@ -113,11 +113,11 @@ def expected(origin: str, scene: str) -> str:
     if scene in ("library", "nothing", "share", "filter"):
         answer = compared(origin, scene)
         attention = answer["attention"]
-        none = attention["evidence"]["null_weight"]
+        null_weight = attention["evidence"]["null_weight"]
         if scene == "library":
             return {0: "none", 1: "one"}[len(answer["sql"]["rows"])]
         if scene == "nothing":
-            return "little" if none < 0.1 else "part" if none < 0.5 else "most"
+            return "little" if null_weight < 0.1 else "part" if null_weight < 0.5 else "most"
         first, second = (match["weight"] for match in attention["matches"][:2])
         if scene == "share":
             assert first + second > 0.9
@@ -144,13 +144,13 @@ def test_the_right_choice_is_the_services(visit: Any, scene: str) -> None:
     page.locator("#reveal").click()
     page.wait_for_selector("#reply:not(:empty)")
     text = page.locator("#reply").inner_text()
-    known = words(page, topic=TOPICS.get(scene)).get(f"predict.{scene}.{right}", right)
-    assert text.startswith(f"“{known.replace('{half}', '48')}”, because"), text
+    label = words(page, topic=TOPICS.get(scene)).get(f"predict.{scene}.{right}", right)
+    assert text.startswith(f"“{label.replace('{half}', '48')}”, because"), text
     assert "{" not in text
     if scene in ("library", "nothing", "share", "videos", "guess"):
         attention = compared(opened.origin, scene)["attention"]
-        told = {"nothing": attention["evidence"]["null_weight"]}.get(scene, attention["matches"][0]["weight"])
-        assert percents(told) & set(re.findall(r"[\d.]+%", text)), text
+        weight = {"nothing": attention["evidence"]["null_weight"]}.get(scene, attention["matches"][0]["weight"])
+        assert percents(weight) & set(re.findall(r"[\d.]+%", text)), text
     if scene == "hopfield":
         assert repaired_in_one(opened)
 
@@ -158,12 +158,12 @@ def test_the_right_choice_is_the_services(visit: Any, scene: str) -> None:
 def repaired_in_one(opened: Any) -> bool:
     """Whether the service's first step has every cell right, and the query had not."""
     use = "({PATTERNS, damaged}) => ({stored: PATTERNS, noisy: damaged(PATTERNS[0], 20, 3)})"
-    given = module(opened.page, "/js/patterns.js", use)
-    keys = {"query": [given["noisy"]], "key": given["stored"], "value": given["stored"]}
+    patterns = module(opened.page, "/js/patterns.js", use)
+    keys = {"query": [patterns["noisy"]], "key": patterns["stored"], "value": patterns["stored"]}
     body = {**keys, "similarity": "dot", "temperature": 8, "hopfield_steps": 1}
-    found = httpx.post(f"{opened.origin}/v1/attend", json=body, timeout=60).json()["output"][0]
-    signs = [math.copysign(1, cell) for cell in found]
-    return bool(signs == given["stored"][0] != given["noisy"])
+    output = httpx.post(f"{opened.origin}/v1/attend", json=body, timeout=60).json()["output"][0]
+    signs = [math.copysign(1, cell) for cell in output]
+    return bool(signs == patterns["stored"][0] != patterns["noisy"])
 
 
 def test_a_right_and_a_wrong_choice_are_told_apart(visit: Any) -> None:

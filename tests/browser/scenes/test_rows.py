@@ -160,22 +160,27 @@ def ask_as(origin: str, i: int) -> list[str]:
     body = {"query": "secret", "rows": learner(i), "temperature": 0.1, "top_k": 1000, "null": "auto"}
     answer = httpx.post(f"{origin}/v1/compare", json=body, timeout=60)
     assert answer.status_code == 200, answer.text
-    found = answer.json()
-    parts = (found["sql"]["rows"], found["full_text"]["rows"], found["top_k"]["matches"], found["attention"]["matches"])
+    decoded = answer.json()
+    parts = (
+        decoded["sql"]["rows"],
+        decoded["full_text"]["rows"],
+        decoded["top_k"]["matches"],
+        decoded["attention"]["matches"],
+    )
     return sorted({row["key"] for part in parts for row in part})
 
 
 def test_thirty_learners_at_once_each_with_their_own_rows(visit: Any, site: Any) -> None:
     """Three of them in browsers, while the others ask what a page asks, again and again."""
-    with ThreadPoolExecutor(27) as others:
-        asked = [(i, others.submit(ask_as, site.url, i)) for _ in range(3) for i in range(3, 30)]
+    with ThreadPoolExecutor(27) as learners:
+        futures = [(i, learners.submit(ask_as, site.url, i)) for _ in range(3) for i in range(3, 30)]
         pages = [visit(f"#scene=rows&query=secret&rows={quote(json.dumps(learner(i)))}").page for i in range(3)]
         for i, page in enumerate(pages):
             checked(page)
             keys = [field.input_value() for field in page.locator(".rows .key-text").all()]
             assert keys == [f"secret of learner {i}", "tea"]
             assert f"secret of learner {i}”" in page.locator("#summary").inner_text()
-        for i, answer in asked:
+        for i, answer in futures:
             assert answer.result() == [f"secret of learner {i}", "tea"]
     names = {one["name"] for one in httpx.get(f"{site.url}/v1/collections", timeout=60).json()["collections"]}
     assert names == {"library", "videos"}

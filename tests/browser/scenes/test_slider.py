@@ -84,7 +84,7 @@ def test_the_formula_is_the_services(visit: Any, null: Any) -> None:
 def as_the_service(opened: Any, temperature: float, null: Any) -> None:
     """The page's formula gives what the service answers, though it has asked at another temperature alone."""
     answer = served(opened.origin, temperature, null=null)
-    given = {
+    arguments = {
         "similarities": [match["similarity"] for match in answer["matches"]],
         "temperature": temperature if temperature < 1e299 else None,
         "compared": compared(opened.origin, 0.2, null=null),
@@ -94,7 +94,7 @@ def as_the_service(opened: Any, temperature: float, null: Any) -> None:
         const weighed = weigh(g.similarities, {temperature, none: NullKey.of(g.compared)?.at(temperature) ?? null});
         return {...weighed, weights: [...weighed.weights]};
     })"""
-    result = module(opened.page, "/js/formula.js", use, given)
+    result = module(opened.page, "/js/formula.js", use, arguments)
     assert result["weights"] == pytest.approx([match["weight"] for match in answer["matches"]], abs=1e-12)
     assert result["nullWeight"] == pytest.approx(answer["evidence"]["null_weight"], abs=1e-12)
     assert result["verdict"] == answer["evidence"]["verdict"]
@@ -113,9 +113,11 @@ def test_a_large_collections_tail_is_read_from_a_sweep(visit: Any) -> None:
         answer = served(opened.origin, temperature, top_k=20)
         use = """({weigh}, g) => import('/js/tail.js').then(({Tail}) => weigh(g.sweep.matches.map((m) => m.similarity),
             {temperature: g.t, none: g.none, tail: new Tail(g.sweep)}))"""
-        none = module(opened.page, "/js/nullkey.js", "({NullKey}, g) => NullKey.of(g[0]).at(g[1])", [key, temperature])
-        given = {"sweep": sweep, "t": temperature, "none": none}
-        result = module(opened.page, "/js/formula.js", use, given)
+        null_similarity = module(
+            opened.page, "/js/nullkey.js", "({NullKey}, g) => NullKey.of(g[0]).at(g[1])", [key, temperature]
+        )
+        arguments = {"sweep": sweep, "t": temperature, "none": null_similarity}
+        result = module(opened.page, "/js/formula.js", use, arguments)
         assert result["restWeight"] == pytest.approx(answer["rest_weight"], abs=1e-3), temperature
         assert result["nullWeight"] == pytest.approx(answer["evidence"]["null_weight"], abs=1e-3), temperature
         assert result["verdict"] == answer["evidence"]["verdict"], temperature

@@ -47,14 +47,14 @@ def error(weights: np.ndarray, right: np.ndarray) -> float:
 def test_labels_become_dots_and_scores(visit: Any) -> None:
     opened = visit("#scene=sure", covered=True)
     page = opened.page
-    said: list[str] = []
-    page.on("request", lambda one: said.append(f"{one.url} {one.post_data}") if one.method == "POST" else None)
+    requests: list[str] = []
+    page.on("request", lambda one: requests.append(f"{one.url} {one.post_data}") if one.method == "POST" else None)
     page.wait_for_selector(".choice")
     page.focus("#reveal")
     page.keyboard.press("Enter")
-    asked = questions(page)
-    assert len(asked) == 10
-    for i, (query, label) in enumerate(zip(asked, LABELS, strict=True)):
+    labelled_questions = questions(page)
+    assert len(labelled_questions) == 10
+    for i, (query, label) in enumerate(zip(labelled_questions, LABELS, strict=True)):
         page.wait_for_function(f"(query) => {CARD}", arg=query)
         match, _ = first(opened.origin, query, [0.05])
         card = page.locator("#card").inner_text()
@@ -70,11 +70,13 @@ def test_labels_become_dots_and_scores(visit: Any) -> None:
     opened.settle()
 
     stops = module(page, "/js/scale.js", POSITIONS)
-    swept = np.array([first(opened.origin, query, [*stops, 0.05, 0.2])[1] for query in asked])
+    swept = np.array([first(opened.origin, query, [*stops, 0.05, 0.2])[1] for query in labelled_questions])
     weights, warm = swept[:, -2], swept[:, -1]
     shown = {query: (weight, kind) for query, weight, kind in page.evaluate(DOTS)}
-    assert [shown[query][1] for query in asked] == [{"r": "right-one", "w": "wrong-one"}[one] for one in LABELS]
-    np.testing.assert_allclose([shown[query][0] for query in asked], weights, rtol=1e-12)
+    assert [shown[query][1] for query in labelled_questions] == [
+        {"r": "right-one", "w": "wrong-one"}[one] for one in LABELS
+    ]
+    np.testing.assert_allclose([shown[query][0] for query in labelled_questions], weights, rtol=1e-12)
     score = float(((weights - RIGHT) ** 2).mean())
     text = page.locator("#sure-words").inner_text()
     assert text.startswith(f"10 labels: on average {percent(float(weights.mean()))} sure, 50% right. Too sure by")
@@ -83,11 +85,11 @@ def test_labels_become_dots_and_scores(visit: Any) -> None:
     )
 
     # The slider moves all dots, and nothing is asked for it; the mark is where the Brier score is least.
-    assert [one for one, times in Counter(said).items() if times > 1] == []
-    before = len(said)
+    assert [one for one, times in Counter(requests).items() if times > 1] == []
+    before = len(requests)
     assert slide(page, int(np.abs(np.array(stops) - 0.2).argmin())) == 0.2
     moved = {query: weight for query, weight, _ in page.evaluate(DOTS)}
-    np.testing.assert_allclose([moved[query] for query in asked], warm, atol=5e-4)
+    np.testing.assert_allclose([moved[query] for query in labelled_questions], warm, atol=5e-4)
     scores = ((swept[:, :-2] - RIGHT[:, None]) ** 2).mean(0)
     least = stops[int(scores.argmin())]
     assert f"T = {least:g}: {fixed(float(scores.min()), 3)}" in page.locator("#least").inner_text()
@@ -101,8 +103,8 @@ def test_labels_become_dots_and_scores(visit: Any) -> None:
     for position in (1, 60, 250, 399):
         slide(page, position)
         now = {query: weight for query, weight, _ in page.evaluate(DOTS)}
-        np.testing.assert_allclose([now[query] for query in asked], swept[:, position], atol=5e-3)
-    assert len(said) == before
+        np.testing.assert_allclose([now[query] for query in labelled_questions], swept[:, position], atol=5e-3)
+    assert len(requests) == before
 
     page.wait_for_timeout(300)
     assert f"labels={LABELS}" in page.url
@@ -214,16 +216,16 @@ def test_the_card_tells_of_the_collection_that_is_asked(visit: Any, site: Any) -
 def test_while_an_answer_is_on_its_way_the_card_says_so(visit: Any) -> None:
     opened = visit("#scene=steps")
     page = opened.page
-    held: list[Any] = []
+    routes: list[Any] = []
     is_held = True
-    page.route("**/sweep", lambda one: held.append(one) if is_held else one.continue_())
+    page.route("**/sweep", lambda one: routes.append(one) if is_held else one.continue_())
     page.goto(f"{opened.origin}/#scene=sure&revealed=1")
     page.wait_for_selector("#card .awaited")
     assert "Asking" in page.locator("#card .asked-of").inner_text()
     page.locator("#judge-right").click(force=True)
     assert page.locator(".dots g").count() == 0
     is_held = False
-    for one in held:
+    for one in routes:
         one.continue_()
     page.wait_for_selector(".matched")
     assert page.locator("#card .awaited").count() == 0

@@ -91,8 +91,8 @@ def test_the_verdict_is_the_services_and_follows_the_slider(visit: Any, query: s
             temperature = slide(page, stop)
             verdict = evidence(opened.origin, query, temperature, null)["verdict"]
             verdicts.add(verdict)
-            for place, words in zip(PLACES, SAID[language][verdict], strict=True):
-                assert page.locator(place).inner_text().startswith(words), (null, temperature, place)
+            for selector, words in zip(PLACES, SAID[language][verdict], strict=True):
+                assert page.locator(selector).inner_text().startswith(words), (null, temperature, selector)
     assert verdicts == {"several", "none"} | ({"one"} if query == QUESTIONS[0] else set())
 
 
@@ -107,7 +107,7 @@ def test_each_verdict_is_said_in_words(visit: Any, verdict: str, query: str, lan
     assert checked(page) < 1e-9
     served = evidence(opened.origin, query, 0.05, "auto")
     assert (served["verdict"], served["verdict_certain"]) == (verdict, True)
-    shown = [page.locator(place).inner_text() for place in PLACES]
+    shown = [page.locator(selector).inner_text() for selector in PLACES]
     for text, words in zip(shown, SAID[language][verdict], strict=True):
         assert text.startswith(words)
 
@@ -133,8 +133,8 @@ def test_a_large_collection_says_what_the_service_says(visit: Any, large: str) -
         served = evidence(opened.origin, "cats on a ship", temperature, "auto", large)
         assert level(page) == pytest.approx(served["null_similarity"], abs=0.005001), temperature
         assert page.locator("#verdict").inner_text().startswith(SAID["en"][served["verdict"]][0]), temperature
-        none = share(page.locator(".row.none .share").inner_text())
-        assert none == pytest.approx(served["null_weight"], abs=0.008), temperature
+        null_share = share(page.locator(".row.none .share").inner_text())
+        assert null_share == pytest.approx(served["null_weight"], abs=0.008), temperature
 
 
 def test_a_large_collection_rests_on_as_many_documents_as_the_service_says(visit: Any, large: str) -> None:
@@ -178,7 +178,7 @@ def test_it_is_announced_when_it_changes_and_not_at_every_step(visit: Any) -> No
 
 def test_nothing_is_said_before_the_guess(visit: Any) -> None:
     page = visit("#scene=guess", covered=True).page
-    assert [page.locator(place).inner_text() for place in PLACES] == ["", "", "?"]
+    assert [page.locator(selector).inner_text() for selector in PLACES] == ["", "", "?"]
     page.locator(".choice").first.click()
     assert page.locator("#verdict").inner_text().startswith(SAID["en"]["several"][0])
 
@@ -242,11 +242,11 @@ def test_the_law_is_the_services(visit: Any, null: str) -> None:
         ("/v1", {"rows": rows[:1]}),
     ):
         body = {"query": "a drink", "null": null, **sent}
-        known = httpx.post(f"{opened.origin}{path}/compare", json=body, timeout=60).json()
+        comparison = httpx.post(f"{opened.origin}{path}/compare", json=body, timeout=60).json()
         for temperature in (0, 1e-3, 0.02, 0.05, 0.3, 40):
             served = httpx.post(
                 f"{opened.origin}{path}/compare", json={**body, "temperature": temperature}, timeout=60
             ).json()
             use = "({NullKey}, g) => NullKey.of(g[0]).level(g[1])"
-            result = module(opened.page, "/js/nullkey.js", use, [known, temperature])
+            result = module(opened.page, "/js/nullkey.js", use, [comparison, temperature])
             assert result == pytest.approx(served["attention"]["evidence"]["null_similarity"], rel=1e-12)

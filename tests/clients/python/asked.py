@@ -38,21 +38,21 @@ def ask(client: Client, case: Case) -> dict[str, Any]:
         return {"answer": plain(getattr(target, call)(*first, **named))}
     except Error as error:
         flaws = [{"pointer": flaw.pointer, "detail": flaw.detail} for flaw in error.errors]
-        told = {"class": type(error).__name__, "code": error.code, "status": error.status}
-        return {"error": told | {"detail": error.detail, "errors": flaws}}
+        fields = {"class": type(error).__name__, "code": error.code, "status": error.status}
+        return {"error": fields | {"detail": error.detail, "errors": flaws}}
 
 
-def plain(given: Any) -> Any:
+def plain(value: Any) -> Any:
     """Convert an answer of the client to the wire's JSON."""
-    if isinstance(given, Encoded):
+    if isinstance(value, Encoded):
         named = ("model", "token_counts", "truncated", "unknown_tokens", "tokens")
-        rows = np.asarray(given).tolist()
-        return {"embeddings": rows, "dimension": given.shape[1]} | {name: getattr(given, name) for name in named}
-    if isinstance(given, np.ndarray):
-        return jsonable(given.tolist())
-    if isinstance(given, Iterator):
-        return [plain(item) | {"final": item.final} for item in given]
-    if isinstance(given, Answer):
+        rows = np.asarray(value).tolist()
+        return {"embeddings": rows, "dimension": value.shape[1]} | {name: getattr(value, name) for name in named}
+    if isinstance(value, np.ndarray):
+        return jsonable(value.tolist())
+    if isinstance(value, Iterator):
+        return [plain(item) | {"final": item.final} for item in value]
+    if isinstance(value, Answer):
         names = (
             "matches",
             "rest_weight",
@@ -64,19 +64,19 @@ def plain(given: Any) -> Any:
             "full_text",
         )
         return {
-            name: plain(getattr(given, name)) for name in (*names, "read", "output", "temperature", "documents", "keys")
+            name: plain(getattr(value, name)) for name in (*names, "read", "output", "temperature", "documents", "keys")
         }
-    if isinstance(given, Read):
-        return {"as" if name == "how" else name: plain(member) for name, member in vars(given).items()}
-    if isinstance(given, Swept):
+    if isinstance(value, Read):
+        return {"as" if name == "how" else name: plain(member) for name, member in vars(value).items()}
+    if isinstance(value, Swept):
         names = ("temperature", "weights", "rest_weight", "evidence")
-        columns = zip(given.temperatures, given.weights, given.rest_weights, given.evidence, strict=True)
+        columns = zip(value.temperatures, value.weights, value.rest_weights, value.evidence, strict=True)
         at = [dict(zip(names, map(plain, column), strict=True)) for column in columns]
         alike = ("matches", "documents", "keys", "unknown_tokens", "full_text")
-        return {"temperatures": at} | {name: plain(getattr(given, name)) for name in alike}
-    if isinstance(given, Document):
-        return {"id": given.id} | {name: plain(field) for name, field in given.fields.items()}
-    if isinstance(given, Report):
+        return {"temperatures": at} | {name: plain(getattr(value, name)) for name in alike}
+    if isinstance(value, Document):
+        return {"id": value.id} | {name: plain(field) for name, field in value.fields.items()}
+    if isinstance(value, Report):
         refused = [
             {
                 "row": refusal.row,
@@ -84,14 +84,14 @@ def plain(given: Any) -> Any:
                 "detail": refusal.detail,
                 "errors": [flaw._asdict() for flaw in refusal.errors],
             }
-            for refusal in given.refused
+            for refusal in value.refused
         ]
-        counts = {"rows": given.rows, "acknowledged": given.acknowledged, "upserted": given.upserted}
-        return counts | {"skipped": given.skipped, "truncated": given.truncated, "refused": refused}
-    if isinstance(given, Record):
-        return {name: plain(member) for name, member in vars(given).items()}
-    if isinstance(given, float):
-        return jsonable(given)
-    if isinstance(given, dict):
-        return {name: plain(item) for name, item in given.items()}
-    return [plain(item) for item in given] if isinstance(given, list | tuple | Pages) else given
+        counts = {"rows": value.rows, "acknowledged": value.acknowledged, "upserted": value.upserted}
+        return counts | {"skipped": value.skipped, "truncated": value.truncated, "refused": refused}
+    if isinstance(value, Record):
+        return {name: plain(member) for name, member in vars(value).items()}
+    if isinstance(value, float):
+        return jsonable(value)
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple | Pages) else value

@@ -48,14 +48,14 @@ class Scripted:
                 body = self.rfile.read(int(self.headers.get("content-length", 0)))
                 scripted.heard.append(Heard(time.monotonic(), self.command, self.path, dict(self.headers), body))
                 answers = scripted._answers
-                said = answers.pop(0) if len(answers) > 1 else answers[0]
-                time.sleep(said.after)
-                if said.status is None:
+                reply = answers.pop(0) if len(answers) > 1 else answers[0]
+                time.sleep(reply.after)
+                if reply.status is None:
                     self.close_connection = True
                     return
-                content = said.content if isinstance(said.content, bytes) else json.dumps(said.content).encode()
-                self.send_response(said.status)
-                for name, value in {"Content-Length": str(len(content)), **said.headers}.items():
+                content = reply.content if isinstance(reply.content, bytes) else json.dumps(reply.content).encode()
+                self.send_response(reply.status)
+                for name, value in {"Content-Length": str(len(content)), **reply.headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(content)

@@ -13,9 +13,9 @@ from tests.clients.python.asked import ask
 
 
 def test_they_are_many_and_of_all_calls():
-    told = [case for file in FILES for case in cases(file)]
-    assert len(told) >= 100
-    assert sum("error" in case for case in told) >= 40
+    all_cases = [case for file in FILES for case in cases(file)]
+    assert len(all_cases) >= 100
+    assert sum("error" in case for case in all_cases) >= 40
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -17,11 +17,11 @@ from tests.clients.python.scripted import Said, Scripted
 
 def test_a_backup_is_what_it_says(softkv_client: Any, made: Any, tmp_path: Path) -> None:
     made(encoder=None, dimension=2).write([{"id": "a", "key_vector": [1, 0]}])
-    told: list[tuple[int, int]] = []
-    backup = softkv_client.backup(tmp_path / "all", progress=lambda done, of: told.append((done, of)))
+    progress: list[tuple[int, int]] = []
+    backup = softkv_client.backup(tmp_path / "all", progress=lambda done, of: progress.append((done, of)))
     line, database = (tmp_path / "all").read_bytes().split(b"\n", 1)
     assert json.loads(line)["sha256"] == backup.sha256 == sha256(database).hexdigest()
-    assert told[-1] == (backup.length, backup.length) == (len(database), len(database))
+    assert progress[-1] == (backup.length, backup.length) == (len(database), len(database))
     assert [path.name for path in tmp_path.iterdir()] == ["all"]
 
 

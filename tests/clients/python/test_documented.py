@@ -24,5 +24,5 @@ def test_everything_of_it_is_told(kind):
     of_all = set(dir(Record)) | set(dir(Exception)) | set(dir(tuple)) | set(dir(list))
     names = {name for item in kind.__mro__ if item.__module__.startswith("softkv") for name in item.__dict__}
     names |= {name for item in kind.__mro__ for name in getattr(item, "__annotations__", ())}
-    told = WIRE if issubclass(kind, Record) or kind is softkv.Document else PAGE
-    assert {name for name in names if not name.startswith("_")} - of_all - told == set()
+    page = WIRE if issubclass(kind, Record) or kind is softkv.Document else PAGE
+    assert {name for name in names if not name.startswith("_")} - of_all - page == set()

@@ -12,8 +12,8 @@ import softkv
 from softkv import F
 
 
-def compared(field, operator, value, **others):
-    return {"field": field, "operator": operator, "value": value, **others}
+def compared(field, operator, value, **operands):
+    return {"field": field, "operator": operator, "value": value, **operands}
 
 
 @pytest.mark.parametrize(

@@ -180,10 +180,10 @@ def test_an_argument_that_has_another_name_now_is_told_by_it(shelf):
 def test_a_missing_collection_is_told_in_python_s_words_with_those_there_are(shelf, softkv_client):
     with pytest.raises(softkv.NotFound) as missing:
         softkv_client.collection("no-such").attend("a")
-    told = missing.value.detail
-    assert told.startswith("there is no collection 'no-such': use one of these names: ")
-    assert shelf.name in told
-    assert told.endswith("; or create it with collection.create()")
+    detail = missing.value.detail
+    assert detail.startswith("there is no collection 'no-such': use one of these names: ")
+    assert shelf.name in detail
+    assert detail.endswith("; or create it with collection.create()")
 
 
 @pytest.mark.parametrize(
@@ -210,14 +210,14 @@ def test_a_field_that_no_document_has_passes_none(shelf):
     assert answer.explain().endswith(warning)
     assert shelf.sweep([1.0, 0.0], [1.0], where=F.nothing == 3).warnings == [warning]
     assert shelf.attend([1.0, 0.0]).warnings == shelf.attend([1.0, 0.0], where=F.nothing != 3).warnings == []
-    for asked in (lambda: shelf.count(where=F.nothing == 3), lambda: list(shelf.find(where=F.nothing == 3))):
+    for call in (lambda: shelf.count(where=F.nothing == 3), lambda: list(shelf.find(where=F.nothing == 3))):
         with pytest.warns(UserWarning, match="no document has metadata.nothing; there are"):
-            assert not asked()
+            assert not call()
 
 
 def test_settings_that_a_local_service_does_not_have():
     with pytest.raises(softkv.Invalid) as refused:
         softkv.Client.local(encoder=None, tempreature=3, max_queue="many")
-    told = refused.value.detail.removeprefix("the service does not take these settings: ")
-    assert [line.partition(":")[0] for line in told.split("; ")] == ["max_queue", "tempreature"]
-    assert "pydantic" not in told
+    detail = refused.value.detail.removeprefix("the service does not take these settings: ")
+    assert [line.partition(":")[0] for line in detail.split("; ")] == ["max_queue", "tempreature"]
+    assert "pydantic" not in detail

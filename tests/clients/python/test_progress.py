@@ -23,8 +23,8 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Hides distributions."""
 
     def hide(*names: str) -> None:
-        found = importlib.util.find_spec
-        monkeypatch.setattr("softkv.uploading.find_spec", lambda name: None if name in names else found(name))
+        find_spec = importlib.util.find_spec
+        monkeypatch.setattr("softkv.uploading.find_spec", lambda name: None if name in names else find_spec(name))
 
     return hide
 

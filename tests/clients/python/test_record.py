@@ -20,9 +20,9 @@ def test_it_is_made_by_place_or_by_name():
 def test_what_is_wrong_with_its_fields_is_said():
     with pytest.raises(TypeError, match="Part lacks index"):
         Part(start=1)
-    for given, named in (((1, 2, 3, 4), {}), ((1,), {"index": 1}), ((1,), {"colour": 1})):
+    for arguments, named in (((1, 2, 3, 4), {}), ((1,), {"index": 1}), ((1,), {"colour": 1})):
         with pytest.raises(TypeError, match="Part has the fields index, start, end: give each once"):
-            Part(*given, **named)
+            Part(*arguments, **named)
 
 
 def test_it_stays_as_it_is():

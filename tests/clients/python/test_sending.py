@@ -144,12 +144,12 @@ def test_the_key_and_the_address_are_the_environment_s_unless_they_are_said(call
 def test_a_stream_that_a_service_had_to_stop_is_sent_again(calling):
     stopped = b'{"done": false, "upserted": 0, "refused": 0, "problem": %s}\n'
     ended = b'{"upserted": 1, "truncated": [], "refused": []}\n{"done": true, "upserted": 1, "refused": 0}\n'
-    told = json.dumps({"status": 503, "code": "stopping", "detail": "it stops"}).encode()
-    with Scripted(Said(200, stopped % told), Said(200, ended)).running() as server:
+    problem = json.dumps({"status": 503, "code": "stopping", "detail": "it stops"}).encode()
+    with Scripted(Said(200, stopped % problem), Said(200, ended)).running() as server:
         assert calling(server.url).collection("a").upsert([{"id": "a"}]).upserted == 1
     assert len(server.heard) == 2
-    told = json.dumps({"status": 507, "code": "disk_full", "detail": "no room"}).encode()
-    with Scripted(Said(200, stopped % told)).running() as server, pytest.raises(softkv.StorageFull, match="no room"):
+    problem = json.dumps({"status": 507, "code": "disk_full", "detail": "no room"}).encode()
+    with Scripted(Said(200, stopped % problem)).running() as server, pytest.raises(softkv.StorageFull, match="no room"):
         calling(server.url).collection("a").upsert([{"id": "a"}])
 
 

@@ -116,16 +116,16 @@ def resolved(node: Any) -> Any:
 
 def request_fields(operation: dict[str, Any]) -> set[str]:
     """Return every field of any form of the body, and every parameter."""
-    found = {parameter["name"] for parameter in map(resolved, operation.get("parameters", ()))}
+    names = {parameter["name"] for parameter in map(resolved, operation.get("parameters", ()))}
     body = resolved(operation.get("requestBody", {})).get("content", {}).get("application/json")
     waiting = [body["schema"]] if body else []
     while waiting:
         schema = resolved(waiting.pop())
         waiting += schema.get("oneOf", []) + schema.get("anyOf", [])
-        found |= {
+        names |= {
             name for name, item in schema.get("properties", {}).items() if item is not False and item != {"not": {}}
         }
-    return found
+    return names
 
 
 def arguments(build: Callable[..., Any]) -> set[str]:
@@ -162,11 +162,11 @@ def test_a_document_has_every_field():
 
 @pytest.mark.parametrize("name", BUILT)
 def test_a_call_goes_where_the_description_says(name):
-    build, given = BUILT[name]
+    build, arguments = BUILT[name]
     method, path, _ = OPERATIONS[name]
-    known = ServiceCache()
-    known.limits = {"encode_texts": 10_000}
-    steps = build(CollectionRef("library", known) if name in COLLECTION else known, *given)
+    cache = ServiceCache()
+    cache.limits = {"encode_texts": 10_000}
+    steps = build(CollectionRef("library", cache) if name in COLLECTION else cache, *arguments)
     call: Call[Any] = steps.ask(None, 1) if hasattr(steps, "ask") else next(iter(steps))
     assert (call.method, call.path) == (
         method,
@@ -176,10 +176,10 @@ def test_a_call_goes_where_the_description_says(name):
 
 @pytest.mark.parametrize("name", BUILT)
 def test_only_a_write_that_a_service_does_once_has_an_idempotency_key(name):
-    build, given = BUILT[name]
-    known = ServiceCache()
-    known.limits = {"encode_texts": 10_000}
-    steps = build(CollectionRef("library", known) if name in COLLECTION else known, *given)
+    build, arguments = BUILT[name]
+    cache = ServiceCache()
+    cache.limits = {"encode_texts": 10_000}
+    steps = build(CollectionRef("library", cache) if name in COLLECTION else cache, *arguments)
     call: Call[Any] = steps.ask(None, 1) if hasattr(steps, "ask") else next(iter(steps))
     assert ("Idempotency-Key" in call.headers) == ("Idempotency-Key" in request_fields(OPERATIONS[name][2]))
     assert call.headers == call.headers
@@ -192,14 +192,14 @@ def public(kind: type) -> dict[str, Any]:
 @pytest.mark.parametrize(("waited", "awaited"), [(Client, AsyncClient), (Collection, AsyncCollection)])
 def test_both_clients_have_the_same_methods_with_the_same_arguments(waited, awaited):
     assert public(waited).keys() == public(awaited).keys()
-    for name, each in public(waited).items():
-        if inspect.isfunction(each):
+    for name, method in public(waited).items():
+        if inspect.isfunction(method):
             other = public(awaited)[name]
             assert (
-                list(inspect.signature(each).parameters.values())[1:]
+                list(inspect.signature(method).parameters.values())[1:]
                 == (list(inspect.signature(other).parameters.values())[1:])
             ), name
-            assert (each.__doc__ or "").split("\n")[0], name
+            assert (method.__doc__ or "").split("\n")[0], name
 
 
 def where_defined(function: Callable[..., Any]) -> tuple[str, int]:
@@ -219,10 +219,10 @@ def test_every_described_call_is_a_method_of_both():
     }
     for faces in ((Client, Collection), (AsyncClient, AsyncCollection)):
         described = {
-            where_defined(each.__wrapped__)
+            where_defined(method.__wrapped__)
             for face in faces
-            for each in public(face).values()
-            if inspect.isfunction(each) and hasattr(each, "__wrapped__")
+            for method in public(face).values()
+            if inspect.isfunction(method) and hasattr(method, "__wrapped__")
         }
         assert described == {where_defined(build) for build in built}
 

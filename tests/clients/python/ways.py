@@ -18,8 +18,8 @@ class Awaited:
         self._runner = runner
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._awaited, name)
-        return self._calling(found) if callable(found) else found
+        attribute = getattr(self._awaited, name)
+        return self._calling(attribute) if callable(attribute) else attribute
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._runner.run(gathered(self._awaited)))
@@ -28,8 +28,8 @@ class Awaited:
         return repr(self._awaited)
 
     def _calling(self, method: Any) -> Any:
-        def call(*given: Any, **named: Any) -> Any:
-            result = method(*given, **named)
+        def call(*arguments: Any, **named: Any) -> Any:
+            result = method(*arguments, **named)
             if inspect.iscoroutine(result):
                 return self._runner.run(result)
             if inspect.isasyncgen(result):

@@ -29,10 +29,10 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     except node.NodeMissingError as missing:
         pytest.skip(str(missing))
     build(project)
-    own = folder / HERE.relative_to(node.ROOT)
-    own.mkdir(parents=True)
+    copy_folder = folder / HERE.relative_to(node.ROOT)
+    copy_folder.mkdir(parents=True)
     for path in (*HERE.glob("*.mts"), HERE / "tsconfig.json"):
-        shutil.copy(path, own)
+        shutil.copy(path, copy_folder)
     return folder
 
 

@@ -30,7 +30,7 @@ def test_typescript_gets_what_the_service_says_and_what_python_gets(checkout, se
     came = ask(checkout, service.url, story)
     http.clear(story)
     with Client(service.url) as asking:
-        others = [asked.ask(asking, case) for case in story]
+        replies = [asked.ask(asking, case) for case in story]
     http.clear(story)
     assert unlike(story, map(bare, came), map(bare, expected)) == []
-    assert unlike(story, map(bare, came), map(bare, others)) == []
+    assert unlike(story, map(bare, came), map(bare, replies)) == []

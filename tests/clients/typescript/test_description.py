@@ -12,8 +12,8 @@ from tests.node import ROOT, node
 
 def compiled(checkout: Path) -> subprocess.CompletedProcess[str]:
     """Return the compiler's output for the TypeScript of these tests."""
-    own = checkout / HERE.relative_to(ROOT)
-    return node(checkout, "clients/typescript/node_modules/typescript/bin/tsc", "--noEmit", "--project", own)
+    copy_folder = checkout / HERE.relative_to(ROOT)
+    return node(checkout, "clients/typescript/node_modules/typescript/bin/tsc", "--noEmit", "--project", copy_folder)
 
 
 def test_calls_compile(checkout):

@@ -45,8 +45,8 @@ def said(done: subprocess.CompletedProcess[str]) -> str:
 @pytest.mark.parametrize("name", CHECKED_IN, ids=str)
 def test_what_is_checked_in_is_what_is_made(project, name):
     made = (project / name).read_text(encoding="utf-8")
-    there = CHECKED_IN[name].read_text(encoding="utf-8")
-    assert made == there, f"{CHECKED_IN[name]} is of other sources: make typescript"
+    checked_in = CHECKED_IN[name].read_text(encoding="utf-8")
+    assert made == checked_in, f"{CHECKED_IN[name]} is of other sources: make typescript"
 
 
 def test_the_bundle_is_small_and_asks_for_nothing(project):
@@ -64,8 +64,8 @@ def test_nothing_is_required_and_what_makes_it_is_pinned_and_of_no_registry():
 
 
 def test_its_version_is_that_of_the_service():
-    own = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert (PACKAGE["version"], PACKAGE["license"]) == (own["version"], own["license"])
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (PACKAGE["version"], PACKAGE["license"]) == (project["version"], project["license"])
 
 
 def test_sources_and_their_tests_compile(project):

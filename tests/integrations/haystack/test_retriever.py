@@ -28,10 +28,10 @@ BESIDES = {"where", "allow_missing", "read"}
 
 @pytest.fixture(params=["waited for", "awaited"])
 def run(request):
-    def ask(retriever, **given):
+    def ask(retriever, **arguments):
         if request.param == "waited for":
-            return retriever.run(**given)
-        return asyncio.run(retriever.run_async(**given))
+            return retriever.run(**arguments)
+        return asyncio.run(retriever.run_async(**arguments))
 
     return ask
 
@@ -62,8 +62,8 @@ def test_documents_are_handed_on_where_the_verdict_is_accepted(run):
     for accept, handed_on in (("one", 0), ("several", 10)):
         result = run(library(accept=accept, evidence=True), query=CATS, null=False, temperature=1.0)
         assert (result["verdict"], len(result["documents"])) == ("several", handed_on)
-    told = result["documents"][0].meta["softkv"]
-    assert (told["verdict"], told["verdict_certain"]) == ("several", True)
+    metadata = result["documents"][0].meta["softkv"]
+    assert (metadata["verdict"], metadata["verdict_certain"]) == ("several", True)
 
 
 def test_every_option_of_attend_is_one_of_the_retriever_and_of_each_run():
@@ -90,17 +90,17 @@ def test_every_option_of_attend_is_one_of_the_retriever_and_of_each_run():
 )
 def test_each_option_is_asked_with(client, run, options):
     expected = client.collection("library").attend(CATS, **options)
-    for found in (run(library(**options), query=CATS), run(library(top_k=7), query=CATS, **{"top_k": 10, **options})):
-        weights = {document.id: document.score for document in found["documents"]}
+    for result in (run(library(**options), query=CATS), run(library(top_k=7), query=CATS, **{"top_k": 10, **options})):
+        weights = {document.id: document.score for document in result["documents"]}
         assert weights == pytest.approx(dict(zip(expected.ids, expected.weights, strict=True)))
 
 
 def test_what_a_match_brings_along(run):
-    (found,) = run(library(top_k=1, evidence=True, include=["key_vector", "explanation"]), query=CATS)["documents"]
-    assert len(found.embedding) == 384
-    told = found.meta["softkv"]
-    assert told["weight"] == found.score
-    assert told["explanation"]["logit"] == pytest.approx(told["similarity"] / told["temperature"])
+    (document,) = run(library(top_k=1, evidence=True, include=["key_vector", "explanation"]), query=CATS)["documents"]
+    assert len(document.embedding) == 384
+    metadata = document.meta["softkv"]
+    assert metadata["weight"] == document.score
+    assert metadata["explanation"]["logit"] == pytest.approx(metadata["similarity"] / metadata["temperature"])
     (plain,) = run(library(top_k=1), query=CATS)["documents"]
     assert plain.embedding is None
     assert "softkv" not in plain.meta
@@ -109,8 +109,8 @@ def test_what_a_match_brings_along(run):
 def test_an_embedding_is_asked_as_it_is(made, run):
     store = made(settings={"encoder": None, "similarity": "dot"})
     store.write_documents([Document(id="a", embedding=[1.0, 0.0]), Document(id="b", embedding=[0.0, 1.0])])
-    found = run(SoftkvRetriever(store, null=False), query_embedding=[1.0, 0.1])["documents"]
-    assert [document.id for document in found] == ["a", "b"]
+    documents = run(SoftkvRetriever(store, null=False), query_embedding=[1.0, 0.1])["documents"]
+    assert [document.id for document in documents] == ["a", "b"]
     with pytest.raises(ValueError, match="got neither"):
         run(SoftkvRetriever(store))
 
@@ -118,8 +118,8 @@ def test_an_embedding_is_asked_as_it_is(made, run):
 def test_a_document_without_a_key_is_never_found(made, run):
     store = made()
     store.write_documents([Document(id="text", content="cats"), Document(id="picture", meta={"of": "cats"})])
-    found = run(SoftkvRetriever(store, null=False), query="cats")["documents"]
-    assert [document.id for document in found] == ["text"]
+    documents = run(SoftkvRetriever(store, null=False), query="cats")["documents"]
+    assert [document.id for document in documents] == ["text"]
     assert store.count_documents() == 2
 
 
@@ -212,6 +212,6 @@ def test_the_example_answers_what_is_known_and_says_what_is_not():
 def test_the_example_is_a_program(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [str(EXAMPLE), CATS, NONSENSE])
     runpy.run_path(str(EXAMPLE), run_name="__main__")
-    told = capsys.readouterr().out
-    assert "Old Possum" in told
-    assert told.endswith("not known here\n")
+    output = capsys.readouterr().out
+    assert "Old Possum" in output
+    assert output.endswith("not known here\n")

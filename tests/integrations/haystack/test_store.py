@@ -41,11 +41,11 @@ def where(field, operator, value):
 def test_some_of_the_suites_documents_bring_vectors_and_some_none(made):
     store, documents = made(settings={"encoder": None}), create_filterable_docs()
     store.write_documents(documents)
-    found = {document.id: document.embedding for document in store.filter_documents()}
-    assert {id_ for id_, vector in found.items() if vector} == {
+    embeddings = {document.id: document.embedding for document in store.filter_documents()}
+    assert {id_ for id_, vector in embeddings.items() if vector} == {
         document.id for document in documents if document.embedding
     }
-    assert 0 < len([document for document in documents if document.embedding]) < len(documents) == len(found)
+    assert 0 < len([document for document in documents if document.embedding]) < len(documents) == len(embeddings)
 
 
 def test_every_field_comes_back(made):
@@ -147,8 +147,8 @@ for _ in range(33):
     ],
 )
 def test_a_wrong_filter_is_a_filter_error_with_softkv_s_words(shelf, wrong, message):
-    asked = [shelf.filter_documents, shelf.delete_by_filter, shelf.count_documents_by_filter]
-    for item in (*asked, lambda filters: shelf.update_by_filter(filters, {"a": 1})):
+    methods = [shelf.filter_documents, shelf.delete_by_filter, shelf.count_documents_by_filter]
+    for item in (*methods, lambda filters: shelf.update_by_filter(filters, {"a": 1})):
         with pytest.raises(FilterError, match=message):
             item(wrong)
     assert shelf.count_documents() == 3
@@ -164,8 +164,8 @@ def test_an_empty_filter_changes_nothing(shelf):
 
 
 def test_facts_on_fields(shelf):
-    found = {name: item["type"] for name, item in shelf.get_metadata_fields_info().items()}
-    assert found == {"year": "int", "loc": "object", "loc.page": "int", "topics": "keyword", "seen": "keyword"}
+    types = {name: item["type"] for name, item in shelf.get_metadata_fields_info().items()}
+    assert types == {"year": "int", "loc": "object", "loc.page": "int", "topics": "keyword", "seen": "keyword"}
     assert shelf.get_metadata_field_min_max("seen") == {"min": "1970-05-01", "max": "1970-05-01"}
     assert shelf.get_metadata_field_unique_values("meta.topics") == (["code", "data"], 2)
     assert shelf.get_metadata_field_unique_values("year", size=0) == ([], 2)

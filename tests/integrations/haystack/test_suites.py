@@ -30,10 +30,10 @@ WIDTH = 768  # of the vectors that the suites' documents bring
 def suites() -> list[type]:
     """The classes of tests that Haystack has."""
     return [
-        each
+        member
         for module in filter(None, (waiting, awaiting))
-        for name, each in vars(module).items()
-        if inspect.isclass(each) and each.__module__ == module.__name__ and name.endswith(("Test", "Tests"))
+        for name, member in vars(module).items()
+        if inspect.isclass(member) and member.__module__ == module.__name__ and name.endswith(("Test", "Tests"))
     ]
 
 
@@ -141,5 +141,5 @@ class TestEncodedByTheService(WithoutVectors):
 def test_all_of_haystack_s_suites_are_here():
     assert set(suites()) <= set(Suites.__mro__)
     assert len(suites()) >= (20 if awaiting else 5)
-    own = {name for name in vars(Suites) if name.startswith("test_")}
-    assert own - {"test_count_not_empty_async"} == {"test_write_documents", "test_write_documents_async"}
+    names = {name for name in vars(Suites) if name.startswith("test_")}
+    assert names - {"test_count_not_empty_async"} == {"test_write_documents", "test_write_documents_async"}

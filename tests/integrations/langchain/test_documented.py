@@ -22,6 +22,6 @@ def test_python_prints_what_its_comments_say(client):
 @pytest.mark.parametrize("kind", [SoftkvEmbeddings, SoftkvRetriever, SoftkvVectorStore])
 def test_every_argument_stands_there(kind):
     words = set(re.findall(r"\w+", PAGE.text))
-    own = kind.model_fields if kind is SoftkvRetriever else inspect.signature(kind).parameters
+    arguments = kind.model_fields if kind is SoftkvRetriever else inspect.signature(kind).parameters
     theirs = {"name", "tags", "metadata", "args", "kwargs"}
-    assert set(own) - theirs - words == set()
+    assert set(arguments) - theirs - words == set()

@@ -48,11 +48,11 @@ def example() -> Any:
 async def test_it_answers_what_the_collection_knows_and_says_so_where_it_does_not(example, retriever):
     model = Repeating(asked=[])
     chain = example.answering(retriever(), model)
-    known, unknown = "pets that purr", "flurb zindle quax"
-    assert chain.invoke(known) == "Old Possum's Book of Practical Cats, T. S. Eliot"
-    assert await chain.ainvoke(known) == chain.invoke(known)
+    known_question, unknown = "pets that purr", "flurb zindle quax"
+    assert chain.invoke(known_question) == "Old Possum's Book of Practical Cats, T. S. Eliot"
+    assert await chain.ainvoke(known_question) == chain.invoke(known_question)
     system, human = model.asked[0]
-    assert human.content == known
+    assert human.content == known_question
     assert "- Old Possum's Book of Practical Cats, T. S. Eliot\n- " in system.content
     assert len(model.asked) == 3
     assert chain.invoke(unknown) == "not known here"

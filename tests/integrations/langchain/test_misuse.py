@@ -150,7 +150,7 @@ def test_a_weight_of_relevance_is_from_0_to_1(library, weight):
 
 
 @pytest.mark.parametrize(
-    ("given", "detail"),
+    ("options", "detail"),
     [
         ({}, "wanted the name of a collection, or a store, one of the two"),
         ({"collection": "a/b"}, "wanted a text of the form"),
@@ -160,25 +160,25 @@ def test_a_weight_of_relevance_is_from_0_to_1(library, weight):
         ({"store": SoftkvVectorStore("library"), "url": "http://127.0.0.1:9"}, "leave out those of the retriever"),
     ],
 )
-def test_a_retriever_that_cannot_be(given, detail):
+def test_a_retriever_that_cannot_be(options, detail):
     with pytest.raises(InvalidInput, match=re.escape(detail)):
-        SoftkvRetriever(**given)
+        SoftkvRetriever(**options)
 
 
-@pytest.mark.parametrize("given", [{"treshold": 1}, {"top_k": "four"}, {"accept": "none"}, {"filter": 3}])
-def test_fields_of_a_retriever_are_checked_as_langchain_s_are(given):
-    with pytest.raises(ValidationError, match=next(iter(given))):
-        SoftkvRetriever(collection="library", **given)
+@pytest.mark.parametrize("options", [{"treshold": 1}, {"top_k": "four"}, {"accept": "none"}, {"filter": 3}])
+def test_fields_of_a_retriever_are_checked_as_langchain_s_are(options):
+    with pytest.raises(ValidationError, match=next(iter(options))):
+        SoftkvRetriever(collection="library", **options)
 
 
 def test_a_store_that_cannot_be():
-    for given, detail in (
+    for options, detail in (
         ({"collection": ""}, "wanted a text of the form"),
         ({"collection": "library", "content": "text"}, "content: wanted 'value' or 'key', got 'text'"),
         ({"collection": "library", "url": "http://127.0.0.1:9/v1"}, "ends in /v1"),
     ):
         with pytest.raises(InvalidInput, match=re.escape(detail)):
-            SoftkvVectorStore(**given)
+            SoftkvVectorStore(**options)
 
 
 def test_an_embedding_that_cannot_be():

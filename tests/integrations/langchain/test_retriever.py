@@ -31,10 +31,10 @@ CALIBRATED = {"min_confidence", "conformal"}  # which the library is not
 
 @pytest.fixture(params=["waited for", "awaited"])
 def invoke(request: Any, runner: Any) -> Any:
-    def call(retriever: Any, *given: Any, **named: Any) -> Any:
+    def call(retriever: Any, *arguments: Any, **named: Any) -> Any:
         if request.param == "waited for":
-            return retriever.invoke(*given, **named)
-        return runner.run(retriever.ainvoke(*given, **named))
+            return retriever.invoke(*arguments, **named)
+        return runner.run(retriever.ainvoke(*arguments, **named))
 
     return call
 
@@ -46,14 +46,14 @@ def test_it_has_every_argument_of_attend():
 
 @pytest.mark.parametrize("option", sorted(GIVEN))
 def test_an_argument_is_given_to_it_or_to_invoke(invoke, client, option):
-    own = {option: GIVEN[option]} | ({"temperature": "auto"} if option == "effective_documents" else {})
-    where = {"where" if name == "filter" else name: item for name, item in own.items()}
+    options = {option: GIVEN[option]} | ({"temperature": "auto"} if option == "effective_documents" else {})
+    where = {"where" if name == "filter" else name: item for name, item in options.items()}
     expected = client.collection("library").attend(KNOWN, **where)
-    made = invoke(SoftkvRetriever(collection="library", evidence=True, accept="any", **own), KNOWN)
+    made = invoke(SoftkvRetriever(collection="library", evidence=True, accept="any", **options), KNOWN)
     retriever = SoftkvRetriever(collection="library")
-    given = invoke(retriever, KNOWN, evidence=True, accept="any", **own)
+    documents = invoke(retriever, KNOWN, evidence=True, accept="any", **options)
     assert [item.id for item in made] == expected.ids
-    assert made == given
+    assert made == documents
     assert [item.metadata[EVIDENCE_FIELD]["weight"] for item in made] == expected.weights.tolist()
     assert len(invoke(retriever, KNOWN)) == 10
 
@@ -99,8 +99,8 @@ def test_with_an_embedding_of_ones_own_it_finds_nothing_where_nothing_answers(in
 
 
 def test_its_text_is_the_value_or_the_key(invoke):
-    (found,) = invoke(SoftkvRetriever(collection="library", content="key", top_k=1), KNOWN)
-    assert found.page_content == "cats"
+    (document,) = invoke(SoftkvRetriever(collection="library", content="key", top_k=1), KNOWN)
+    assert document.page_content == "cats"
 
 
 def test_it_is_part_of_chains(invoke):

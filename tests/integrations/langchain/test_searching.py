@@ -22,10 +22,10 @@ CATS = "old-possums-book-of-practical-cats"
 def ask(request: Any, runner: Any) -> Any:
     """Calls a method by name, or the one that is awaited in its place."""
 
-    def call(asked: Any, method: str, *given: Any, **named: Any) -> Any:
+    def call(store: Any, method: str, *arguments: Any, **named: Any) -> Any:
         if request.param == "waited for":
-            return getattr(asked, method)(*given, **named)
-        return runner.run(getattr(asked, "_a" + method[1:] if method[0] == "_" else "a" + method)(*given, **named))
+            return getattr(store, method)(*arguments, **named)
+        return runner.run(getattr(store, "_a" + method[1:] if method[0] == "_" else "a" + method)(*arguments, **named))
 
     return call
 
@@ -48,27 +48,27 @@ class Angles(Embeddings):
 @pytest.fixture
 def angles(name: Any) -> SoftkvVectorStore:
     texts = ["0", "2", "4", "50", "90", "180"]
-    own = {"collection": name(), "settings": {"null": False}}  # six keys say little of what is unrelated
-    return SoftkvVectorStore.from_texts(texts, Angles(), [{"n": int(text)} for text in texts], **own)
+    options = {"collection": name(), "settings": {"null": False}}  # six keys say little of what is unrelated
+    return SoftkvVectorStore.from_texts(texts, Angles(), [{"n": int(text)} for text in texts], **options)
 
 
-def texts(found: Any) -> list[str]:
-    return [document.page_content for document in found]
+def texts(documents: Any) -> list[str]:
+    return [document.page_content for document in documents]
 
 
 def test_the_score_is_the_weight(ask, library):
     answer = library.collection.attend(KNOWN, top_k=4)
-    found = ask(library, "similarity_search_with_score", KNOWN)
-    assert [(document.id, score) for document, score in found] == list(zip(answer.ids, answer.weights, strict=True))
+    pairs = ask(library, "similarity_search_with_score", KNOWN)
+    assert [(document.id, score) for document, score in pairs] == list(zip(answer.ids, answer.weights, strict=True))
     assert [item.id for item in ask(library, "similarity_search", KNOWN)] == answer.ids
     fewer = ask(library, "similarity_search_with_score", KNOWN, k=2)
-    assert [score for _, score in fewer] == [score for _, score in found][:2]
+    assert [score for _, score in fewer] == [score for _, score in pairs][:2]
 
 
 def test_the_similarity_is_a_score_on_request(ask, library):
     answer = library.collection.attend(KNOWN, top_k=4)
-    found = ask(library, "similarity_search_with_score", KNOWN, score="similarity")
-    assert [score for _, score in found] == [match.similarity for match in answer]
+    pairs = ask(library, "similarity_search_with_score", KNOWN, score="similarity")
+    assert [score for _, score in pairs] == [match.similarity for match in answer]
 
 
 @pytest.mark.parametrize("query", [KNOWN, UNKNOWN, "?"])
@@ -152,8 +152,8 @@ def test_a_retriever_of_a_store_finds_nothing_where_nothing_is_about_the_questio
 def test_a_share_of_the_weight_is_enough(ask, library):
     answer = library.collection.attend(KNOWN, top_p=0.97)
     assert 1 < len(answer) < 10
-    found = ask(library, "similarity_search", KNOWN, k=100, top_p=0.97)
-    assert [document.id for document in found] == answer.ids
+    documents = ask(library, "similarity_search", KNOWN, k=100, top_p=0.97)
+    assert [document.id for document in documents] == answer.ids
 
 
 def test_evidence_is_in_the_metadata_on_request_only(ask, library):
@@ -161,15 +161,15 @@ def test_evidence_is_in_the_metadata_on_request_only(ask, library):
     answer = library.collection.attend(KNOWN, top_k=1, include=["metadata", *also])
     (plain,) = ask(library, "similarity_search", KNOWN, k=1)
     assert plain.metadata == answer[0].metadata
-    (told,) = ask(library, "similarity_search", KNOWN, k=1, evidence=True)
-    said = told.metadata.pop(EVIDENCE_FIELD)
-    assert told == plain
-    assert said["weight"] == answer[0].weight
-    assert said["rest_weight"] == answer.rest_weight
-    assert said["null_weight"] == answer.null_weight
-    assert (said["verdict"], said["verdict_certain"]) == ("one", True)
-    assert said["certificate"]["method"] == "exact"
-    assert said.keys() >= answer.to_dict()["evidence"].keys()
+    (document,) = ask(library, "similarity_search", KNOWN, k=1, evidence=True)
+    evidence = document.metadata.pop(EVIDENCE_FIELD)
+    assert document == plain
+    assert evidence["weight"] == answer[0].weight
+    assert evidence["rest_weight"] == answer.rest_weight
+    assert evidence["null_weight"] == answer.null_weight
+    assert (evidence["verdict"], evidence["verdict_certain"]) == ("one", True)
+    assert evidence["certificate"]["method"] == "exact"
+    assert evidence.keys() >= answer.to_dict()["evidence"].keys()
     (more,) = ask(library, "similarity_search", KNOWN, k=1, include=also)
     assert more.metadata[EVIDENCE_FIELD].keys() == set(also)
     assert more.metadata[EVIDENCE_FIELD]["explanation"]["log_weight"] == answer[0].explanation.log_weight
@@ -178,7 +178,7 @@ def test_evidence_is_in_the_metadata_on_request_only(ask, library):
 
 
 @pytest.mark.parametrize(
-    ("option", "given"),
+    ("option", "value"),
     [
         ("temperature", 0.2),
         ("temperature", "auto"),
@@ -195,16 +195,16 @@ def test_evidence_is_in_the_metadata_on_request_only(ask, library):
         ("include", ["explanation"]),
     ],
 )
-def test_every_argument_of_attend_arrives(ask, library, option, given):
-    others = {"temperature": "auto"} if option == "effective_documents" else {}
+def test_every_argument_of_attend_arrives(ask, library, option, value):
+    extra_options = {"temperature": "auto"} if option == "effective_documents" else {}
     name = "where" if option == "filter" else option
-    expected = library.collection.attend(KNOWN, **{"top_k": 5, name: given}, **others)
-    answer = ask(library, "similarity_search_with_score", KNOWN, k=5, evidence=True, **{option: given}, **others)
+    expected = library.collection.attend(KNOWN, **{"top_k": 5, name: value}, **extra_options)
+    answer = ask(library, "similarity_search_with_score", KNOWN, k=5, evidence=True, **{option: value}, **extra_options)
     assert [(document.id, score) for document, score in answer] == list(
         zip(expected.ids, expected.weights, strict=True)
     )
-    said = answer[0][0].metadata[EVIDENCE_FIELD]
-    assert (said["temperature"], said["null_weight"]) == (expected.temperature, expected.null_weight)
+    evidence = answer[0][0].metadata[EVIDENCE_FIELD]
+    assert (evidence["temperature"], evidence["null_weight"]) == (expected.temperature, expected.null_weight)
 
 
 def test_no_argument_of_attend_is_left_out():
@@ -236,8 +236,8 @@ async def test_what_is_awaited_runs_in_no_thread(angles, monkeypatch):
     assert await angles.asimilarity_search_with_score("1")
     assert await angles.asimilarity_search_with_relevance_scores("1")
     assert await angles.adelete(ids)
-    own = {name for name in dir(VectorStore) if name.startswith(("a", "_a")) and "search" in name}
-    assert {name for name in own if getattr(SoftkvVectorStore, name) is getattr(VectorStore, name)} == {
+    methods = {name for name in dir(VectorStore) if name.startswith(("a", "_a")) and "search" in name}
+    assert {name for name in methods if getattr(SoftkvVectorStore, name) is getattr(VectorStore, name)} == {
         "asearch",
         "asimilarity_search_with_relevance_scores",
     }

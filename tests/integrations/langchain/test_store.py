@@ -26,15 +26,15 @@ def store(name: Any) -> SoftkvVectorStore:
 def test_nested_metadata_comes_back_and_is_filtered_by(store):
     store.add_documents([Document("one", metadata=NESTED), Document("two", metadata={"source": "others.md"})])
     for filtering in ({"loc.lines.from": 1}, {"source": "notes.md"}, F["loc.lines.to"] > 8):
-        (found,) = store.similarity_search("one", filter=filtering)
-        assert (found.page_content, found.metadata) == ("one", NESTED)
+        (document,) = store.similarity_search("one", filter=filtering)
+        assert (document.page_content, document.metadata) == ("one", NESTED)
 
 
 @pytest.mark.parametrize("embedding", [EMBEDDING, None], ids=["own vectors", "the service's"])
 def test_an_empty_text_is_a_text(name, embedding):
     store = SoftkvVectorStore(name(), embedding)
-    (own,) = store.add_texts([""], ids=["empty"])
-    assert store.get_by_ids([own]) == [Document(id="empty", page_content="")]
+    (own_id,) = store.add_texts([""], ids=["empty"])
+    assert store.get_by_ids([own_id]) == [Document(id="empty", page_content="")]
     assert store.similarity_search("anything", k=1)[0].id == "empty"
 
 
@@ -47,14 +47,14 @@ def test_of_an_id_that_comes_twice_the_last_stays(store):
 def test_documents_come_in_the_order_asked_and_unknown_ones_are_left_out(store):
     ids = [f"n{number:03}" for number in range(300)]
     store.add_texts([f"text {document_id}" for document_id in ids], ids=ids)
-    asked = [*reversed(ids), "nobody", ids[7]]
-    assert [get_by_id.id for get_by_id in store.get_by_ids(asked)] == [*reversed(ids), ids[7]]
+    requested_ids = [*reversed(ids), "nobody", ids[7]]
+    assert [get_by_id.id for get_by_id in store.get_by_ids(requested_ids)] == [*reversed(ids), ids[7]]
 
 
 def test_texts_without_ids_get_some_beside_those_that_have(store):
-    own, made = store.add_documents([Document("one", id="mine"), Document("two")])
-    assert own == "mine"
-    assert [get_by_id.page_content for get_by_id in store.get_by_ids([made, own])] == ["two", "one"]
+    own_id, made = store.add_documents([Document("one", id="mine"), Document("two")])
+    assert own_id == "mine"
+    assert [get_by_id.page_content for get_by_id in store.get_by_ids([made, own_id])] == ["two", "one"]
 
 
 async def test_10_001_at_once(name):
@@ -105,11 +105,11 @@ def test_an_embedding_in_the_place_of_the_name_is_told_of(name):
 
 @pytest.mark.parametrize("was", [False, "strict"])
 async def test_a_collection_that_is_there_keeps_its_null_key(client, name, was):
-    kept = client.collection(name())
-    kept.create(encoder=None, null=was)
-    SoftkvVectorStore.from_texts(["one"], EMBEDDING, collection=kept.name)
-    await SoftkvVectorStore.afrom_texts(["two"], EMBEDDING, collection=kept.name)
-    assert (kept.info().null, kept.count()) == (was, 2)
+    collection = client.collection(name())
+    collection.create(encoder=None, null=was)
+    SoftkvVectorStore.from_texts(["one"], EMBEDDING, collection=collection.name)
+    await SoftkvVectorStore.afrom_texts(["two"], EMBEDDING, collection=collection.name)
+    assert (collection.info().null, collection.count()) == (was, 2)
 
 
 def test_a_store_of_no_texts_is_an_empty_collection(name):
@@ -179,9 +179,9 @@ def test_a_text_that_is_cut_is_warned_of_and_one_that_is_split_is_not(name):
 
 
 def test_a_store_s_text_is_the_value_or_the_key():
-    asked = {"k": 1, "filter": F.id == "old-possums-book-of-practical-cats"}
-    (value,) = SoftkvVectorStore("library").similarity_search("cats", **asked)
-    (key,) = SoftkvVectorStore("library", content="key").similarity_search("cats", **asked)
+    options = {"k": 1, "filter": F.id == "old-possums-book-of-practical-cats"}
+    (value,) = SoftkvVectorStore("library").similarity_search("cats", **options)
+    (key,) = SoftkvVectorStore("library", content="key").similarity_search("cats", **options)
     assert (value.page_content, key.page_content) == ("Old Possum's Book of Practical Cats, T. S. Eliot", "cats")
     assert SoftkvVectorStore("library", content="key").get_by_ids([key.id]) == [key]
 

@@ -99,9 +99,9 @@ def test_filters_say_which_nodes_are_attended_to(films, retrieve):
 
 
 def test_a_model_of_the_index_may_embed_the_question(retrieve):
-    own, theirs = (retrieve(library(embed_model=model), CATS) for model in (SoftkvEmbedding(), None))
-    assert [item.node_id for item in own] == [their.node_id for their in theirs]
-    assert [item.score for item in own] == pytest.approx([their.score for their in theirs], abs=1e-6)
+    own_nodes, theirs = (retrieve(library(embed_model=model), CATS) for model in (SoftkvEmbedding(), None))
+    assert [item.node_id for item in own_nodes] == [their.node_id for their in theirs]
+    assert [item.score for item in own_nodes] == pytest.approx([their.score for their in theirs], abs=1e-6)
 
 
 def test_a_varied_choice(retrieve):
@@ -159,6 +159,6 @@ def test_the_example_answers_what_is_known_and_says_what_is_not():
 def test_the_example_is_a_program(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [str(EXAMPLE), CATS, NONSENSE])
     runpy.run_path(str(EXAMPLE), run_name="__main__")
-    told = capsys.readouterr().out
-    assert "Old Possum" in told
-    assert told.endswith("not known here\n")
+    output = capsys.readouterr().out
+    assert "Old Possum" in output
+    assert output.endswith("not known here\n")

@@ -9,7 +9,7 @@ import pytest
 from softkv.answers.answer import Answer
 
 
-def answer(*, verdict="one", certain=True, question="who <wrote> it?", null_similarity=0.3, **others):
+def answer(*, verdict="one", certain=True, question="who <wrote> it?", null_similarity=0.3, **fields):
     content = {
         "matches": [
             {"id": "<b>", "similarity": 0.6, "logit": 12.0, "weight": 0.5, "key": "a key", "value": "<script>alert(1)",
@@ -24,22 +24,22 @@ def answer(*, verdict="one", certain=True, question="who <wrote> it?", null_simi
                      "log_partition": 1.0, "entropy": 1.0, "effective_documents": 2.7},
         "certificate": {"method": "exact", "total_variation": 1e-12, "output_error": None},
         "temperature": 0.05, "documents": 1200, "keys": 1300, "took_ms": 1.5, "a field of the future": 1,
-        **others,
+        **fields,
     }  # fmt: skip
     return Answer(content, question=question, request_id="named")
 
 
 @pytest.mark.parametrize("verdict", ["one", "several", "none"])
 def test_it_is_true_where_one_document_stands_out_and_that_is_the_best(verdict):
-    found = answer(verdict=verdict)
-    assert found.verdict == found.evidence.verdict == verdict
-    assert bool(found) is (verdict == "one")
-    assert found.best == (found[0] if verdict == "one" else None)
+    result = answer(verdict=verdict)
+    assert result.verdict == result.evidence.verdict == verdict
+    assert bool(result) is (verdict == "one")
+    assert result.best == (result[0] if verdict == "one" else None)
 
 
 def test_there_is_no_best_where_no_match_was_asked_for():
-    found = answer(matches=[])
-    assert (bool(found), found.best) == (True, None)
+    result = answer(matches=[])
+    assert (bool(result), result.best) == (True, None)
 
 
 @pytest.mark.parametrize("of", [lambda found: found, lambda found: found.evidence])
@@ -63,8 +63,8 @@ def test_what_other_libraries_call_otherwise_says_what_to_write_of_a_match(name,
 
 def test_it_says_of_how_much_it_was_made_where_that_was_asked():
     assert answer().coverage is None
-    found = answer(coverage={"documents": 1200, "total": 1500, "max_missing_weight": 0.25}).coverage
-    assert (found.documents, found.total, found.max_missing_weight) == (1200, 1500, 0.25)
+    result = answer(coverage={"documents": 1200, "total": 1500, "max_missing_weight": 0.25}).coverage
+    assert (result.documents, result.total, result.max_missing_weight) == (1200, 1500, 0.25)
 
 
 @pytest.mark.parametrize(("old", "new"), [("of", "total"), ("max_missing_weight", "max_missing_weight")])
@@ -75,15 +75,15 @@ def test_an_old_name_in_the_coverage_is_refused_with_the_new_one(old, new):
 
 
 def test_it_is_a_sequence_of_its_matches():
-    found = answer()
-    assert len(found) == 2
-    assert [document.id for document in found] == found.ids == ["<b>", "c"]
-    assert found[0].weight == 0.5
-    assert found[-1] == found[1]
-    assert [document.id for document in found[:1]] == ["<b>"]
-    assert found.values == ["<script>alert(1)", {"any": ["JSON"]}]
+    result = answer()
+    assert len(result) == 2
+    assert [document.id for document in result] == result.ids == ["<b>", "c"]
+    assert result[0].weight == 0.5
+    assert result[-1] == result[1]
+    assert [document.id for document in result[:1]] == ["<b>"]
+    assert result.values == ["<script>alert(1)", {"any": ["JSON"]}]
     with pytest.raises(IndexError):
-        found[2]
+        result[2]
 
 
 def test_what_is_above_none_of_these():

@@ -12,7 +12,7 @@ SETTLED = "That is within its error; a smaller max_error settles it."
 FIRST = {"id": "a", "similarity": 0.6, "logit": 12.0, "weight": 0.625, "confidence": 0.875}
 
 
-def answer(matches=(), *, null_weight=0.25, verdict="one", certain=True, null_similarity=0.3, sure=None, **others):
+def answer(matches=(), *, null_weight=0.25, verdict="one", certain=True, null_similarity=0.3, sure=None, **fields):
     content = {
         "matches": list(matches),
         "rest_weight": 0.0,
@@ -20,13 +20,13 @@ def answer(matches=(), *, null_weight=0.25, verdict="one", certain=True, null_si
         "evidence": {"verdict": verdict, "verdict_certain": certain, "null_weight": null_weight,
                      "null_similarity": null_similarity, "log_partition": 1.0, "entropy": 1.0,
                      "effective_documents": 2.7},
-        "temperature": 0.05, "documents": 2, "keys": 2, "took_ms": 1.5, **others,
+        "temperature": 0.05, "documents": 2, "keys": 2, "took_ms": 1.5, **fields,
     }  # fmt: skip
     return Answer(content, min_confidence=sure)
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("fields", "expected"),
     [
         ({"matches": [FIRST]}, f"{ONE} The first has 62.5%, “none of these” 25.0%."),
         ({"matches": [FIRST], "null_similarity": None}, f"{ONE} The first has 62.5%."),
@@ -53,10 +53,10 @@ def answer(matches=(), *, null_weight=0.25, verdict="one", certain=True, null_si
         ({"null_similarity": None}, ONE),
     ],
 )
-def test_it_says_its_verdict_and_why(told, expected):
-    found = answer(**told)
-    assert found.explain().splitlines()[-1].endswith(f"  {expected}")
-    assert expected in found._repr_html_()
+def test_it_says_its_verdict_and_why(fields, expected):
+    result = answer(**fields)
+    assert result.explain().splitlines()[-1].endswith(f"  {expected}")
+    assert expected in result._repr_html_()
 
 
 def test_what_was_added_stands_below_a_match():
@@ -70,8 +70,8 @@ def test_what_was_added_stands_below_a_match():
     how = {"similarity": 0.6, "temperature": 0.05, "logit": 13.0, "log_partition": 1.0, "log_weight": -0.3}
     one = {"id": "a", "similarity": 0.6, "logit": 13.0, "weight": 0.5, "confidence": 0.875, "key": "cats"}
     matches = [one | {"explanation": how | {"addends": addends}}, one | {"id": "b", "weight": 0.25, "explanation": how}]
-    told = answer(matches, full_text={"weight": 0.1, "ranking": "bm25", "documents": 1}).explain()
-    assert told.splitlines() == [
+    text = answer(matches, full_text={"weight": 0.1, "ranking": "bm25", "documents": 1}).explain()
+    assert text.splitlines() == [
         "  0.5000  a              confidence 0.8750  cats",
         "          added +0.6451 (of full_text, rank 6.4514), -0.8664 (of metadata.year, 1995), "
         '+0.5000 (of metadata.shelf, "QA"), +1.0000 (of a filter, passes), +0.0000 (of a filter, passes not)',

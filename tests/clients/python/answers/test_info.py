@@ -18,5 +18,5 @@ def test_a_service_that_holds_its_keys_has_no_shards(more):
 
 def test_slots_are_records():
     shards = {"copies": 2, "ranges": 3, "whole": None, "unheld": 0, "slots": [SLOT, SLOT | {"of a later one": 1}]}
-    found = parse_service_info(ALONE | {"shards": shards}).shards
-    assert found == ShardsInfo(2, 3, None, 0, [SlotInfo(**SLOT)] * 2)
+    cluster = parse_service_info(ALONE | {"shards": shards}).shards
+    assert cluster == ShardsInfo(2, 3, None, 0, [SlotInfo(**SLOT)] * 2)

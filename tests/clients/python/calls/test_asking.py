@@ -20,8 +20,8 @@ def test_an_answer_names_the_matches_and_what_the_rest_weighs(shelf):
     assert (answer.documents, answer.keys, answer.temperature, answer.complete) == (3, 3, 1.0, True)
     assert answer[0].metadata == {"year": 1970, "topics": ["data"]}
     assert [match.id for match in answer[1:]] == ["hopper"]
-    told = answer[0].explanation
-    assert told.logit - told.log_partition == pytest.approx(told.log_weight)
+    explanation = answer[0].explanation
+    assert explanation.logit - explanation.log_partition == pytest.approx(explanation.log_weight)
     assert answer.certificate.method == "exact"
     assert answer.output is None
     assert answer.request_id
@@ -75,8 +75,8 @@ def test_texts_are_questions_too(made):
     answer = library.attend("a kitten", include=["value"])
     assert answer[0].value == "Old Possum"
     assert answer.question == "a kitten"
-    assert [found.question for found in library.attend(pd.Series(["cats", "dogs"]))] == ["cats", "dogs"]
-    assert [found.question for found in library.attend(np.array(["cats", "dogs"]), top_k=1)] == ["cats", "dogs"]
+    assert [answers.question for answers in library.attend(pd.Series(["cats", "dogs"]))] == ["cats", "dogs"]
+    assert [answers.question for answers in library.attend(np.array(["cats", "dogs"]), top_k=1)] == ["cats", "dogs"]
     yes, no = library.attend(["cats that purr", "flurb zindle quax"], null=0.5)
     assert yes
     assert yes.best.id == "cats"
@@ -140,15 +140,15 @@ def labelled(shelf):
 def test_a_calibration_is_shown_as_a_table_and_says_what_keeps_it(shelf, labelled):
     result = shelf.calibrate(labelled)
     assert (result.applied, result.would_apply) == (False, True)
-    head, *table, fell, kept = result.explain().splitlines()
+    head, *table, fell, last_line = result.explain().splitlines()
     assert head.split() == ["before", "after"]
     assert [line.split()[0] for line in table] == list(result.before)
     loss = result.before["label_loss"]
     (line,) = [line for line in table if line.startswith("label_loss")]
     assert line.split()[1:4] == [f"{loss['value']:.3f}", "±", f"{loss['error']:.3f}"]
     assert fell.startswith(f"label_loss fell by {result.gained['label_loss']['value']:.3f} ± ")
-    assert kept == "not applied: apply=True keeps it"
-    assert repr(result) == f"<Calibration of 60 questions, {fell}, {kept}>"
+    assert last_line == "not applied: apply=True keeps it"
+    assert repr(result) == f"<Calibration of 60 questions, {fell}, {last_line}>"
     assert repr(shelf.calibrate(labelled, apply=True)).endswith(", applied>")
     again = shelf.calibrate(labelled)
     assert (again.would_apply, again.explain().endswith(f"not applied: {again.reason}")) == (False, True)
@@ -160,8 +160,12 @@ def test_a_calibration_is_told_kept_and_taken_away(shelf, labelled):
     assert result.labels == {"present": 31, "absent": 30}
     assert result.gained["label_loss"]["error"] > 0
     assert result.applied
-    kept = shelf.info().calibration
-    assert (kept.temperature, kept.documents, kept.outgrown) == (result.temperature, result.documents, False)
+    calibration = shelf.info().calibration
+    assert (calibration.temperature, calibration.documents, calibration.outgrown) == (
+        result.temperature,
+        result.documents,
+        False,
+    )
     answer = shelf.attend([1.0, 0.0], top_k=2, min_confidence=0.01)
     assert 0 < answer[0].confidence <= 1
     sure, less = (shelf.attend([6.0, 0.0], min_confidence=least) for least in (0.01, 1.0))
@@ -170,8 +174,8 @@ def test_a_calibration_is_told_kept_and_taken_away(shelf, labelled):
     assert sum(item.confidence for item in answer) <= 1
     assert shelf.attend([1.0, 0.0], conformal=0.9).ids[0] == "codd"
     with pytest.raises(softkv.Invalid, match="wanted None, which takes it away"):
-        shelf.change(calibration=kept)
-    assert shelf.info().calibration == kept
+        shelf.change(calibration=calibration)
+    assert shelf.info().calibration == calibration
     assert shelf.change(calibration=None).calibration is None
     assert shelf.attend([1.0, 0.0])[0].confidence is None
 

@@ -53,8 +53,8 @@ def frame() -> pd.DataFrame:
     return pd.DataFrame(FLAT | {"year": [1970, 1980, pd.NA], "key_vector": list(VECTORS)})
 
 
-def table(**others: Any) -> pa.Table:
-    return pa.table(FLAT | {"key_vector": matrix()} | others)
+def table(**columns: Any) -> pa.Table:
+    return pa.table(FLAT | {"key_vector": matrix()} | columns)
 
 
 KINDS = {
@@ -78,13 +78,15 @@ def test_they_are_the_same_documents(made, kind):
     seen = []
     report = collection.upsert(**KINDS[kind](), progress=lambda report: seen.append(report.acknowledged))
     assert (report.upserted, report.refused, seen) == (3, [], [3])
-    found = list(collection.find(include=["key", "value", "metadata", "key_vector"]))
-    assert [document.id for document in found] == ["a", "b", "c"]
-    assert np.array_equal([document.key_vector for document in found], VECTORS)
-    assert [document.key for document in found] == ["one", "two", None]
-    assert [document.metadata for document in found] == [{"year": 1970}, {"year": 1980, "open": True}, {}]
+    documents = list(collection.find(include=["key", "value", "metadata", "key_vector"]))
+    assert [document.id for document in documents] == ["a", "b", "c"]
+    assert np.array_equal([document.key_vector for document in documents], VECTORS)
+    assert [document.key for document in documents] == ["one", "two", None]
+    assert [document.metadata for document in documents] == [{"year": 1970}, {"year": 1980, "open": True}, {}]
     with_values = kind in ("a list", "a generator", "columns")
-    assert [document.value for document in found] == ([{"n": 1}, [2], None] if with_values else ["one", "two", None])
+    assert [document.value for document in documents] == (
+        [{"n": 1}, [2], None] if with_values else ["one", "two", None]
+    )
 
 
 def test_awaited_rows(softkv_client, made):
@@ -98,7 +100,7 @@ def test_awaited_rows(softkv_client, made):
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("rows_argument", "words"),
     [
         ({}, "wanted rows, or columns that begin with ids="),
         ({"rows": FULL, "ids": ["a"]}, "send one of them"),
@@ -114,6 +116,6 @@ def test_awaited_rows(softkv_client, made):
         ({"rows": pa.table({"name": ["a"]})}, "the table has no column 'id', its columns are name"),
     ],
 )
-def test_what_are_no_rows(silent, given, words):
+def test_what_are_no_rows(silent, rows_argument, words):
     with pytest.raises(softkv.Invalid, match=words):
-        silent().collection("a").upsert(**given)
+        silent().collection("a").upsert(**rows_argument)

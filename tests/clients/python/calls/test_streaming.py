@@ -64,9 +64,9 @@ def test_an_awaited_one_stops_in_the_middle_and_the_client_goes_on(large, servic
         async with AsyncClient(service.url) as client:
             collection = client.collection("streamed")
             async for item in collection.attend_stream([1.0, 0.0, 0.5], **ASKED):
-                found = item.final
+                answer = item.final
                 break
-            return found, (await collection.attend([1.0, 0.0, 0.5])).documents
+            return answer, (await collection.attend([1.0, 0.0, 0.5])).documents
 
     if not isinstance(service_of(large), str):
         pytest.skip("a service in this process has no address")

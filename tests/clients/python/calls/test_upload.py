@@ -112,10 +112,10 @@ def name(service: RunningService) -> Iterator[str]:
 @pytest.mark.parametrize("dimension", [2, None])
 def test_a_width_that_is_not_the_keys_is_refused_wherever_it_comes(made, on_conflict, dimension):
     collection = made(encoder=None, dimension=dimension)
-    given = list(rows(2500))
+    documents = list(rows(2500))
     for position in (700, 1500, 2499):
-        given[position]["key_vector"] = [1, 2, 3]
-    report = collection.upsert(given, on_conflict=on_conflict)
+        documents[position]["key_vector"] = [1, 2, 3]
+    report = collection.upsert(documents, on_conflict=on_conflict)
     assert words(report) == dict.fromkeys((700, 1500, 2499), WIDE.format(collection.name))
     assert all(refusal.errors[0].pointer == "/key_vector" for refusal in report.refused)
     assert (report.upserted, collection.count()) == (2497, 2497)
@@ -185,12 +185,12 @@ def test_an_answer_that_was_lost_leaves_a_report_to_go_on_from(losing, name, on_
 def test_refused_rows_and_those_before_them_are_told_once(losing, name, on_conflict):
     client, _ = losing("row-03005")
     collection = client.collection(name)
-    given = list(rows(3500))
+    documents = list(rows(3500))
     for position in (5, 1005, 2005, 3005):
-        given[position]["colour"] = "red"
+        documents[position]["colour"] = "red"
     with pytest.raises(softkv.Unreachable) as broken:
-        collection.upsert(given, on_conflict=on_conflict)
-    done = collection.upsert(given, on_conflict=on_conflict, resume=broken.value.report)
+        collection.upsert(documents, on_conflict=on_conflict)
+    done = collection.upsert(documents, on_conflict=on_conflict, resume=broken.value.report)
     assert list(words(done)) == [5, 1005, 2005, 3005]
     assert (done.upserted, done.skipped, collection.count()) == (3496, [], 3496)
 
@@ -208,13 +208,13 @@ def test_an_id_that_is_taken_ends_all_that_comes_after_it(made):
 
 def test_rows_that_break_off_have_what_was_sent_of_them_in_a_report_of_one_s_own(made):
     collection = made(encoder=None, dimension=2)
-    own = Report()
+    report = Report()
     with pytest.raises(BrokenRowsError) as broken:
-        collection.upsert(breaking(3500), resume=own)
+        collection.upsert(breaking(3500), resume=report)
     assert "3,000 of 3,500 rows written" in broken.value.__notes__[0]
-    assert (own.rows, own.acknowledged, own.upserted) == (3500, 3000, 3000)
+    assert (report.rows, report.acknowledged, report.upserted) == (3500, 3000, 3000)
     assert collection.count() == 3000
-    assert collection.upsert(rows(4000), resume=own).upserted == 4000
+    assert collection.upsert(rows(4000), resume=report).upserted == 4000
     assert collection.count() == 4000
 
 
@@ -233,9 +233,9 @@ def test_a_row_that_the_service_does_not_take_keeps_no_other_back(tmp_path, on_c
     ):
         collection = client.collection("a")
         collection.create(encoder=None)
-        given = [{"id": f"{number:04}", "key": "word " * 20} for number in range(1500)]
-        given[700]["key"] = "word " * 20_000
-        report = collection.upsert(given, on_conflict=on_conflict)
+        documents = [{"id": f"{number:04}", "key": "word " * 20} for number in range(1500)]
+        documents[700]["key"] = "word " * 20_000
+        report = collection.upsert(documents, on_conflict=on_conflict)
         assert [refusal.row for refusal in report.refused] == [700]
         assert "shorten it" in report.refused[0].detail
         assert (report.upserted, collection.count()) == (1499, 1499)

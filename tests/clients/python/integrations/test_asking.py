@@ -106,14 +106,14 @@ def test_the_evidence_is_in_the_metadata_where_it_was_asked_for(source):
         top_k=1, temperature=0, evidence=True, include=["explanation", "value_vector", "key_vector", "output"]
     )
     answer = asked(source, asking, where={"field": "metadata.year", "operator": "!=", "value": 1904})
-    told = asking.metadata(answer, answer[0])["softkv"]
-    assert json.loads(json.dumps(told)) == told
-    assert told["weight"] == asking.score_of(answer[0]) == 1.0
-    assert (told["verdict"], told["verdict_certain"]) == ("one", True)
-    assert told["documents"] == answer.documents == 4
-    assert told["certificate"]["method"] == "exact"
-    assert {"explanation", "value_vector"} <= told.keys()
-    assert evidence_fields(answer).items() <= told.items()
+    metadata = asking.metadata(answer, answer[0])["softkv"]
+    assert json.loads(json.dumps(metadata)) == metadata
+    assert metadata["weight"] == asking.score_of(answer[0]) == 1.0
+    assert (metadata["verdict"], metadata["verdict_certain"]) == ("one", True)
+    assert metadata["documents"] == answer.documents == 4
+    assert metadata["certificate"]["method"] == "exact"
+    assert {"explanation", "value_vector"} <= metadata.keys()
+    assert evidence_fields(answer).items() <= metadata.items()
     assert np.float32(key_vector_list(answer[0])) == pytest.approx(answer[0].key_vector)
     assert output_list(answer) == pytest.approx(list(answer.output))
     plain = RetrievalOptions(score="similarity")

@@ -19,10 +19,10 @@ def cosine(one, other):
 def plainly(query, keys, k, relevance):
     """The score of each choice, and the best that there was: which of those that tie is chosen is no matter."""
 
-    def score(place, chosen):
-        nearest = max(cosine(keys[place], keys[other]) for other in chosen) if chosen else 0
+    def score(index, chosen):
+        nearest = max(cosine(keys[index], keys[other]) for other in chosen) if chosen else 0
         weight = relevance if chosen else 1
-        return weight * cosine(query, keys[place]) - (1 - relevance) * nearest
+        return weight * cosine(query, keys[index]) - (1 - relevance) * nearest
 
     return score
 

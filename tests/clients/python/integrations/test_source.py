@@ -23,8 +23,8 @@ from softkv.integrations.connection import (
 def all_ids(source: CollectionSource, /, *, page: int = 2) -> Plan[list[str]]:
     """The ids of all documents."""
     yield from source.info()
-    found = yield from collect_pages(documents.find(source.place, page=page))
-    return [document.id for document in found]
+    pages = yield from collect_pages(documents.find(source.place, page=page))
+    return [document.id for document in pages]
 
 
 class Shelf:
