@@ -40,15 +40,15 @@ def views(request):
 
 def summed(owners, answer):
     """{document: (weight, similarity, part)} of an answer that names every row."""
-    found = {}
+    documents = {}
     for number, similarity, weight in sorted(
         zip(answer.numbers.tolist(), answer.similarities, answer.weights, strict=True)
     ):
-        known = found.setdefault(int(owners[number]), [0.0, -np.inf, None])
-        known[0] += weight
-        if similarity > known[1]:
-            known[1:] = similarity, number
-    return found
+        entry = documents.setdefault(int(owners[number]), [0.0, -np.inf, None])
+        entry[0] += weight
+        if similarity > entry[1]:
+            entry[1:] = similarity, number
+    return documents
 
 
 @pytest.mark.parametrize("normaliser", NORMALISERS)
@@ -59,10 +59,10 @@ def test_weights_are_sums_and_all_else_is_the_same(views, normaliser, temperatur
     documents = np.sort(RNG.choice(FIRST, 35, replace=False))
     masks = grouped.mask(documents), alone.mask(np.flatnonzero(np.isin(OWNERS, documents)))
     assert (masks[0].n, masks[0].documents) == (masks[1].n, 35)
-    asked = {"temperature": temperature, "null": null, "normaliser": normaliser, "top_k": N}
-    found = answers(grouped, [Question(query, mask=masks[0], **asked) for query in QUERIES])
-    plain = answers(alone, [Question(query, mask=masks[1], **asked) for query in QUERIES])
-    for mine, other in zip(found, plain, strict=True):
+    options = {"temperature": temperature, "null": null, "normaliser": normaliser, "top_k": N}
+    results = answers(grouped, [Question(query, mask=masks[0], **options) for query in QUERIES])
+    plain = answers(alone, [Question(query, mask=masks[1], **options) for query in QUERIES])
+    for mine, other in zip(results, plain, strict=True):
         assert mine.evidence == other.evidence
         np.testing.assert_array_equal(mine.output, other.output)
         assert mine.certificate == other.certificate
@@ -90,7 +90,7 @@ def test_weights_are_sums_and_all_else_is_the_same(views, normaliser, temperatur
 @pytest.mark.parametrize("temperature", [0, 0.05, 1, np.inf])
 def test_weights_are_those_of_attend(views, normaliser, temperature):
     grouped, _ = views
-    found = answers(grouped, [Question(query, temperature, 0.3, normaliser=normaliser, top_k=N) for query in QUERIES])
+    results = answers(grouped, [Question(query, temperature, 0.3, normaliser=normaliser, top_k=N) for query in QUERIES])
     want = attend(
         QUERIES,
         KEYS.astype(np.float64),
@@ -100,7 +100,7 @@ def test_weights_are_those_of_attend(views, normaliser, temperature):
         null=0.3,
         normaliser=normaliser,
     )
-    for row, answer in enumerate(found):
+    for row, answer in enumerate(results):
         weights = np.zeros(N)
         weights[answer.numbers] = answer.weights
         np.testing.assert_allclose(weights[FIRST], np.add.reduceat(want.weights[row], FIRST), atol=1e-9)
@@ -113,7 +113,7 @@ def test_weights_are_those_of_attend(views, normaliser, temperature):
 def test_a_head_is_the_first_of_all_documents_and_what_ties_with_the_last(views, top_k, top_p):
     grouped, _ = views
     for query in QUERIES:
-        everything, found = answers(
+        everything, results = answers(
             grouped, [Question(query, 0.3, top_k=k, top_p=p) for k, p in ((N, None), (top_k, top_p))]
         )
         order = list(zip(everything.weights.tolist(), everything.similarities.tolist(), strict=True))
@@ -121,12 +121,12 @@ def test_a_head_is_the_first_of_all_documents_and_what_ties_with_the_last(views,
         if top_p is not None:
             left = np.append(np.cumsum(everything.weights[::-1])[::-1][1:], 0.0)[:matches]
             enough = np.flatnonzero(left <= (1 - top_p) * (1 + 1e-12))
-            assert found.complete == (len(enough) > 0)
+            assert results.complete == (len(enough) > 0)
             matches = int(enough[0]) + 1 if len(enough) else matches
-        assert found.matches == matches
-        kept = [each >= order[matches - 1] for each in order] if matches else [False] * len(order)
-        np.testing.assert_array_equal(found.numbers, everything.numbers[kept])
-        np.testing.assert_array_equal(found.weights, everything.weights[kept])
+        assert results.matches == matches
+        passes = [row >= order[matches - 1] for row in order] if matches else [False] * len(order)
+        np.testing.assert_array_equal(results.numbers, everything.numbers[passes])
+        np.testing.assert_array_equal(results.weights, everything.weights[passes])
 
 
 def test_copies_of_a_document_tie_and_the_first_of_equal_keys_speaks():
@@ -156,19 +156,19 @@ def test_a_sweep_has_the_documents_of_the_best_keys(views):
     grouped, _ = views
     temperatures = [0, 0.05, 1.0, np.inf]
     for query in QUERIES:
-        found = sweep(grouped, Question(query, 1.0, 0.3, top_k=6), temperatures)
-        assert (np.diff(found.similarities) <= 0).all()
+        swept = sweep(grouped, Question(query, 1.0, 0.3, top_k=6), temperatures)
+        assert (np.diff(swept.similarities) <= 0).all()
         (everything,) = answers(grouped, [Question(query, 1.0, top_k=N)])
         best = np.sort(everything.similarities)[::-1][5]
-        assert set(found.numbers) == set(everything.numbers[everything.similarities >= best])
+        assert set(swept.numbers) == set(everything.numbers[everything.similarities >= best])
         for position, temperature in enumerate(temperatures):
             (alone,) = answers(grouped, [Question(query, temperature, 0.3, top_k=N)])
             place = {number: index for index, number in enumerate(alone.numbers.tolist())}
-            some = [place[number] for number in found.numbers.tolist()]
-            np.testing.assert_array_equal(found.weights[position], alone.weights[some])
-            np.testing.assert_array_equal(found.parts, alone.parts[some])
-            assert asdict(found.evidence[position]) == pytest.approx(asdict(alone.evidence), rel=1e-12)
-        assert (found.documents, found.keys) == (len(SIZES), N)
+            rows = [place[number] for number in swept.numbers.tolist()]
+            np.testing.assert_array_equal(swept.weights[position], alone.weights[rows])
+            np.testing.assert_array_equal(swept.parts, alone.parts[rows])
+            assert asdict(swept.evidence[position]) == pytest.approx(asdict(alone.evidence), rel=1e-12)
+        assert (swept.documents, swept.keys) == (len(SIZES), N)
 
 
 def test_nothing_passes(views):
@@ -178,6 +178,6 @@ def test_nothing_passes(views):
         (answer,) = answers(grouped, [Question(QUERIES[0], 0.3, 0.5, nothing, normaliser)])
         assert (answer.documents, answer.keys, answer.matches, answer.null_weight) == (0, 0, 0, 1)
         assert [
-            len(each) for each in (answer.numbers, answer.parts, answer.weights, answer.log_weight_of_other_parts)
+            len(array) for array in (answer.numbers, answer.parts, answer.weights, answer.log_weight_of_other_parts)
         ] == [0] * 4
     assert sweep(grouped, Question(QUERIES[0], 0.3, mask=nothing), [0, 1.0]).weights.shape == (2, 0)

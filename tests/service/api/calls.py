@@ -67,13 +67,13 @@ def examples(contract: Contract, operation: Operation) -> Iterator[Call]:
             yield from (Call(operation.id, body) for body in schema["examples"])
 
 
-def pointed(given: Any) -> Any:
+def pointed(arguments: Any) -> Any:
     """The same JSON, where every integer that a float is equal to is written with a point."""
-    if isinstance(given, dict):
-        return {name: pointed(inner) for name, inner in given.items()}
-    if isinstance(given, list):
-        return [pointed(inner) for inner in given]
-    return float(given) if type(given) is int and abs(given) < 2**53 else given
+    if isinstance(arguments, dict):
+        return {name: pointed(inner) for name, inner in arguments.items()}
+    if isinstance(arguments, list):
+        return [pointed(inner) for inner in arguments]
+    return float(arguments) if type(arguments) is int and abs(arguments) < 2**53 else arguments
 
 
 def first(contract: Contract, operation: Operation) -> Call:
@@ -85,8 +85,8 @@ def _new(**settings: Any) -> Call:
     return Call("put_collection", settings, {"name": "new"})
 
 
-def _ask(**asked: Any) -> Call:
-    return Call("attend", asked, {"name": "vectors"})
+def _ask(**arguments: Any) -> Call:
+    return Call("attend", arguments, {"name": "vectors"})
 
 
 SEVERAL: dict[str, Any] = {

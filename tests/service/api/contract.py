@@ -87,24 +87,24 @@ class Contract:
             return
         kind = answer.headers.get("content-type", "").partition(";")[0]
         is_stream = kind in ("application/x-ndjson", "text/event-stream")
-        told = f"{operation.id} → {answer.status_code}"
+        message = f"{operation.id} → {answer.status_code}"
         if not is_stream:
             answer.read()
-            told += f": {answer.text[:500]}"
-        assert answer.status_code in operation.statuses, f"undocumented status, {told}"
+            message += f": {answer.text[:500]}"
+        assert answer.status_code in operation.statuses, f"undocumented status, {message}"
         documented = operation.described["responses"][str(answer.status_code)]
         for name, header in documented["headers"].items():
-            assert not header.get("required", True) or name.lower() in answer.headers, f"no {name}, {told}"
+            assert not header.get("required", True) or name.lower() in answer.headers, f"no {name}, {message}"
         if "content" not in documented:
-            assert not answer.content, told
+            assert not answer.content, message
             return
-        assert kind in documented["content"], f"undocumented {kind}, {told}"
+        assert kind in documented["content"], f"undocumented {kind}, {message}"
         if kind.endswith("json") and not is_stream:
             content = answer.json()
             flaws = self.flaws(documented["content"][kind]["schema"], content)
-            assert not flaws, f"{flaws} in {told}"
+            assert not flaws, f"{flaws} in {message}"
             if kind == "application/problem+json":
-                assert content["code"] in documented["content"][kind]["examples"], f"undocumented code, {told}"
+                assert content["code"] in documented["content"][kind]["examples"], f"undocumented code, {message}"
 
     def flaws(self, schema: dict[str, Any], instance: Any) -> list[str]:
         """What is wrong with an instance of a schema."""
@@ -121,38 +121,38 @@ class Contract:
         name = schema["$ref"].removeprefix(PREFIX)
         return name, self.schemas[name]
 
-    def fields(self, schema: dict[str, Any], place: str = "", seen: frozenset[str] = frozenset()) -> set[str]:
+    def fields(self, schema: dict[str, Any], path: str = "", seen: frozenset[str] = frozenset()) -> set[str]:
         """Every field that an instance may have, and every choice of each, as `Component.field = choice`."""
         name, schema = self.resolved(schema)
         if name is not None and name in seen:
             return set()
-        place, seen = self._place(name, place), seen | ({name} if name else set())
-        found = {f"{place} = {choice}" for choice in schema.get("enum", ())}
+        path, seen = self._place(name, path), seen | ({name} if name else set())
+        names = {f"{path} = {choice}" for choice in schema.get("enum", ())}
         for field, inner in self.properties(schema):
-            found |= {f"{place}.{field}"} | self.fields(inner, f"{place}.{field}", seen)
+            names |= {f"{path}.{field}"} | self.fields(inner, f"{path}.{field}", seen)
         for inner in self._inner(schema):
-            found |= self.fields(inner, place, seen)
-        return found
+            names |= self.fields(inner, path, seen)
+        return names
 
-    def used(self, schema: dict[str, Any], instance: Any, place: str = "") -> set[str]:
+    def used(self, schema: dict[str, Any], instance: Any, path: str = "") -> set[str]:
         """Which of them an instance has."""
         name, schema = self.resolved(schema)
-        place = self._place(name, place)
-        found = {f"{place} = {choice}" for choice in schema.get("enum", ()) if choice == instance}
+        path = self._place(name, path)
+        names = {f"{path} = {choice}" for choice in schema.get("enum", ()) if choice == instance}
         if isinstance(instance, dict):
             for field, inner in self.properties(schema):
                 if field in instance:
-                    found |= {f"{place}.{field}"} | self.used(inner, instance[field], f"{place}.{field}")
+                    names |= {f"{path}.{field}"} | self.used(inner, instance[field], f"{path}.{field}")
         for branch in (*schema.get("anyOf", ()), *schema.get("oneOf", ())):
             if not self.flaws(branch, instance):
-                found |= self.used(branch, instance, place)
+                names |= self.used(branch, instance, path)
         if isinstance(instance, list) and isinstance(schema.get("items"), dict):
             for item in instance:
-                found |= self.used(schema["items"], item, place)
-        return found
+                names |= self.used(schema["items"], item, path)
+        return names
 
-    def _place(self, name: str | None, place: str) -> str:
-        return place if name is None else self.forms.get(name, name)
+    def _place(self, name: str | None, path: str) -> str:
+        return path if name is None else self.forms.get(name, name)
 
     @staticmethod
     def properties(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -48,36 +48,36 @@ def test_models_stay_as_they_are_however_often_they_are_looked_at():
     assert str(AttendRequest.__pydantic_core_schema__) == before
 
 
-def schemas(node: Any, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def schemas(node: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every schema in a schema, with its place."""
     if not isinstance(node, dict):
         return
-    yield place, node
+    yield path, node
     for name, inner in node.get("properties", {}).items():
-        yield from schemas(inner, f"{place}.{name}")
+        yield from schemas(inner, f"{path}.{name}")
     for word in ("items", "additionalProperties"):
-        yield from schemas(node.get(word), place)
+        yield from schemas(node.get(word), path)
     for word in ("anyOf", "oneOf"):
         for inner in node.get(word, ()):
-            yield from schemas(inner, place)
+            yield from schemas(inner, path)
 
 
 EVERY_SCHEMA = [found for name, schema in DESCRIBED.schemas.items() for found in schemas(schema, name)]
 
 
 def test_a_schema_has_only_words_of_json_schema():
-    assert {(place, word) for place, schema in EVERY_SCHEMA for word in schema.keys() - KEYWORDS} == set()
+    assert {(path, word) for path, schema in EVERY_SCHEMA for word in schema.keys() - KEYWORDS} == set()
 
 
 def test_null_is_a_type_only_where_it_says_something():
-    asked = {
+    fields = {
         field.rpartition(" = ")[0] or field
         for operation in OPERATIONS
         for media in operation.contents.values()
         for field in DESCRIBED.fields(media["schema"])
     }
-    nullable = {place for place, schema in EVERY_SCHEMA if schema.get("type") == "null"}
-    assert nullable & asked == SAYING | COMPARED
+    nullable = {path for path, schema in EVERY_SCHEMA if schema.get("type") == "null"}
+    assert nullable & fields == SAYING | COMPARED
     parameters = [parameter["schema"] for operation in OPERATIONS for parameter in operation.parameters]
     assert "null" not in json.dumps(parameters)
 
@@ -98,8 +98,8 @@ def forms() -> Iterator[tuple[str, list[str]]]:
         reference = operation.contents.get("application/json", {}).get("schema", {}).get("$ref", "")
         _, schema = DESCRIBED.resolved({"$ref": reference}) if reference else (None, {})
         if "oneOf" in schema:
-            found = [DESCRIBED.resolved(branch)[1] for branch in schema["oneOf"]]
-            yield operation.id, [next(field for field in form["required"] if field != "patch") for form in found]
+            branches = [DESCRIBED.resolved(branch)[1] for branch in schema["oneOf"]]
+            yield operation.id, [next(field for field in form["required"] if field != "patch") for form in branches]
 
 
 def test_requests_that_have_forms():
@@ -137,29 +137,29 @@ def test_an_integer_may_be_written_with_a_point(stocked, call):
     assert 200 <= answer.status_code < 300, answer.text
 
 
-def integers(schema: dict[str, Any], instance: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+def integers(schema: dict[str, Any], instance: Any, schema_path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """The places of an instance where its schema wants an integer and nothing else."""
     _, schema = DESCRIBED.resolved(schema)
     if schema.get("type") == "integer":
-        yield at
+        yield schema_path
     for branch in schema.get("oneOf", ()):
         if not DESCRIBED.flaws(branch, instance):
-            yield from integers(branch, instance, at)
+            yield from integers(branch, instance, schema_path)
     if isinstance(instance, dict):
         for field, inner in DESCRIBED.properties(schema):
             if field in instance:
-                yield from integers(inner, instance[field], (*at, field))
+                yield from integers(inner, instance[field], (*schema_path, field))
     elif isinstance(instance, list) and "items" in schema:
         for i, item in enumerate(instance):
-            yield from integers(schema["items"], item, (*at, i))
+            yield from integers(schema["items"], item, (*schema_path, i))
 
 
-def with_other(body: Any, at: tuple[Any, ...], other: Any) -> Any:
+def with_other(body: Any, schema_path: tuple[Any, ...], other: Any) -> Any:
     """The body with something else at a place."""
-    if not at:
+    if not schema_path:
         return other
     changed = body.copy()
-    changed[at[0]] = with_other(body[at[0]], at[1:], other)
+    changed[schema_path[0]] = with_other(body[schema_path[0]], schema_path[1:], other)
     return changed
 
 
@@ -171,14 +171,16 @@ PLACES = [
 
 
 def test_integers_are_found_in_every_room():
-    fields = {at[-1] if isinstance(at[-1], str) else at[-2] for _, at in PLACES}
+    fields = {schema_path[-1] if isinstance(schema_path[-1], str) else schema_path[-2] for _, schema_path in PLACES}
     assert fields >= {"top_k", "limit", "dimension", "value_dimension", "layers", "heads", "n_heads", "hopfield_steps"}
 
 
-@pytest.mark.parametrize(("call", "at"), PLACES, ids=lambda each: told(each) if isinstance(each, Call) else str(each))
-def test_what_is_no_whole_number_is_no_integer(stocked, call, at):
+@pytest.mark.parametrize(
+    ("call", "schema_path"), PLACES, ids=lambda each: told(each) if isinstance(each, Call) else str(each)
+)
+def test_what_is_no_whole_number_is_no_integer(stocked, call, schema_path):
     for other in (470.5, True, "470", [470]):
-        answer = Call(call.operation, with_other(call.body, at, other), call.values).send(stocked, DESCRIBED)
+        answer = Call(call.operation, with_other(call.body, schema_path, other), call.values).send(stocked, DESCRIBED)
         assert answer.status_code in (400, 422), answer.text  # OpenAI's calls say 400
         assert "wanted a whole number" in answer.text
 

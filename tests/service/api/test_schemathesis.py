@@ -47,13 +47,13 @@ def refuses_what_is_wrong(ctx: Any, response: Any, case: Any) -> bool | None:
     return rejected
 
 
-def without_nulls(given: Any) -> Any:
+def without_nulls(body: Any) -> Any:
     """The same JSON without the fields that are null."""
-    if isinstance(given, list):
-        return [without_nulls(inner) for inner in given]
-    if not isinstance(given, dict):
-        return given
-    return {name: without_nulls(inner) for name, inner in given.items() if inner is not None}
+    if isinstance(body, list):
+        return [without_nulls(inner) for inner in body]
+    if not isinstance(body, dict):
+        return body
+    return {name: without_nulls(inner) for name, inner in body.items() if inner is not None}
 
 
 HEALTH = [HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]

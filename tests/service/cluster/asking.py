@@ -64,12 +64,12 @@ class Told:
     @property
     def wrong(self) -> list[str]:
         """What was wrong in answers; what else was said than an answer or one of REFUSALS; and these, where late."""
-        others = [str(each) for each in (*self.refused, *self.write_refusals) if each not in REFUSALS]
+        problems = [str(refusal) for refusal in (*self.refused, *self.write_refusals) if refusal not in REFUSALS]
         late = [
             answer for answer in self.answers if answer.said[0] != 200 and answer.ended - answer.began > LATE_SECONDS
         ]
-        others += [f"{each.said} after {each.ended - each.began:.1f} s" for each in late]
-        return [*others, *(answer.wrong for answer in self.answers if answer.wrong is not None)]
+        problems += [f"{refusal.said} after {refusal.ended - refusal.began:.1f} s" for refusal in late]
+        return [*problems, *(answer.wrong for answer in self.answers if answer.wrong is not None)]
 
     @property
     def refused(self) -> Counter[tuple[int, str]]:
@@ -126,24 +126,24 @@ class Asking(Meanwhile):
             self._failed.append(error)
 
     def _ask(self, client: httpx.Client, seed: int) -> None:
-        random, at = np.random.default_rng(seed), seed
+        random, turn = np.random.default_rng(seed), seed
         while not self.stop.is_set():
             row, before = int(random.integers(DOCUMENTS)), list(self._shelf.acknowledged)
             began, moved = time.monotonic(), 0
             while True:
-                client.base_url = self._urls[at % len(self._urls)]
+                client.base_url = self._urls[turn % len(self._urls)]
                 try:
                     answer = self._shelf.ask(client, row, self._temperature)
                     break
                 except httpx.TransportError as error:
-                    at, moved = at + 1, moved + 1
+                    turn, moved = turn + 1, moved + 1
                     if time.monotonic() - began > 60:
                         raise AssertionError(f"no service answers: {error}") from None
                     time.sleep(0.01)
-            ended, said, wrong = time.monotonic(), (answer.status_code, _code(answer)), None
+            ended, outcome, wrong = time.monotonic(), (answer.status_code, _code(answer)), None
             if answer.status_code == 200:
                 wrong = self._shelf.wrong(answer.json(), row, self._temperature, before)
-            self._answers.append(Answer(began, ended, said, wrong, moved))
+            self._answers.append(Answer(began, ended, outcome, wrong, moved))
             self.stop.wait(PAUSE_SECONDS)
 
     def _write(self, client: httpx.Client, at: int) -> None:

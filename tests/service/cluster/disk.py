@@ -17,9 +17,11 @@ QUERIES = np.random.default_rng(9).standard_normal((4, WIDTH))
 
 def told(views, mask, view, message, arrays):
     """What the lookup answers, and the rows that it is made of."""
-    found = [answer(view, Question(query, 0.5, mask=mask, top_k=12)) for query in QUERIES]
+    outcomes = [answer(view, Question(query, 0.5, mask=mask, top_k=12)) for query in QUERIES]
     names = ("numbers", "weights", "output")
-    return {}, {"rows": view.numbers()} | {name: np.array([getattr(each, name) for each in found]) for name in names}
+    return {}, {"rows": view.numbers()} | {
+        name: np.array([getattr(outcome, name) for outcome in outcomes]) for name in names
+    }
 
 
 class Machine:
@@ -69,15 +71,15 @@ class Machine:
 
     def ask(self, shard: Node) -> tuple[dict[str, Any], dict[str, Any]]:
         _, extent = self.store.extent(self.number)
-        there = list(shard_starts(extent.next_row))
-        question = {"collection": self.number, "version": extent.version, "ranges": there}
+        first_rows = list(shard_starts(extent.next_row))
+        question = {"collection": self.number, "version": extent.version, "ranges": first_rows}
         return of_bytes(shard.answer(to_bytes({**question, "condition": None, "seconds": 0.0}, {})))
 
     def answers(self, name: str, *, files: bool = True) -> dict[str, Any]:
         """Of a slot that is started for that, and gone afterwards."""
         shard = self.slot(name, files=files)
-        said, arrays = self.ask(shard)
-        assert "rows" in arrays, said
+        reply, arrays = self.ask(shard)
+        assert "rows" in arrays, reply
         self.leave(shard)
         return arrays
 
@@ -91,5 +93,5 @@ class Machine:
         return sorted(self.disk.glob(f"softkv.slot-{name}/*"))
 
     def close(self) -> None:
-        for each in reversed(self._opened):
-            each.close()
+        for resource in reversed(self._opened):
+            resource.close()

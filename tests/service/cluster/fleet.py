@@ -140,10 +140,10 @@ class Moving(Meanwhile):
     def told(self, before: set[tuple[str, int]], after: set[tuple[str, int]]) -> str:
         """How many copies of ranges were read, and how many had to be, by where they belonged before and afterwards."""
         first_rows = {first_row for _, first_row in self.begun}
-        least = {each for each in after - before if each[1] in first_rows}
+        least = {replica for replica in after - before if replica[1] in first_rows}
         return f"{len(self.taken)} of {len(self.begun)} copies of ranges, {len(least)} had to be"
 
     def _look(self) -> None:
         first_rows = {first_row for _, first_row in self.begun}
         while not self.stop.wait(LOOK_SECONDS):
-            self.taken |= {each for each in self._shelf.held() - self.begun if each[1] in first_rows}
+            self.taken |= {replica for replica in self._shelf.held() - self.begun if replica[1] in first_rows}

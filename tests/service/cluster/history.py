@@ -36,8 +36,8 @@ class History:
     def chance(self, of: float) -> bool:
         return not getattr(self, "quiet", False) and self.random.random() < of
 
-    def count(self, what: str) -> None:
-        self.counts[what] = self.counts.get(what, 0) + 1
+    def count(self, event: str) -> None:
+        self.counts[event] = self.counts.get(event, 0) + 1
 
     def meanwhile(self) -> None:
         if self._depth < 3 and self.chance(0.12):
@@ -52,8 +52,8 @@ class History:
             (self.create, 0.4), (self.delete, 0.2), (self.join, 0.7), (self.leave, 0.5), (self.die, 0.4),
             (self.restart, 1), (self.cut, 0.6),
         ]  # fmt: skip
-        (what,) = self.random.choices([each for each, _ in happenings], [weight for _, weight in happenings])
-        what()
+        (event,) = self.random.choices([name for name, _ in happenings], [weight for _, weight in happenings])
+        event()
 
     def _some(self) -> Running:
         return self.slots[self.random.choice(sorted(self.slots))]
@@ -150,44 +150,46 @@ class History:
             return
         collection = self.store.collections[number]
         version = max(0, collection.version - self.random.choice([0, 0, 0, 1, 1, 2, 5, 70, -1]))
-        there = list(shard_starts(collection.next_row)) or [0]
+        first_rows = list(shard_starts(collection.next_row)) or [0]
         running = self._some()
-        if held := sorted({row for each, row in running.held if each == number and self.chance(0.8)}):
-            there = held
-        expected = self.random.sample(there, self.random.randint(1, len(there)))
+        if held_rows := sorted(
+            {row for collection_number, row in running.held if collection_number == number and self.chance(0.8)}
+        ):
+            first_rows = held_rows
+        expected = self.random.sample(first_rows, self.random.randint(1, len(first_rows)))
         self.asked(running, number, version, expected, self.random.choice([None, ODD]))
 
     def asked(self, running: Running, number: int, version: int, expected: list[int], condition: str | None) -> Any:
         collection = self.store.collections[number]
         question = {"collection": number, "version": version, "ranges": expected, "condition": condition, "seconds": 0}
-        said, arrays = of_bytes(running.shard.answer(to_bytes(question, {})))
+        reply, arrays = of_bytes(running.shard.answer(to_bytes(question, {})))
         if "rows" in arrays:
             assert version <= collection.version
             rows = [
                 row
-                for each in collection.ever
-                if each.lives(version)
-                and each.row - each.row % SHARD_ROWS in expected
-                and (condition is None or each.odd)
-                for row in each.rows
+                for document in collection.ever
+                if document.lives(version)
+                and document.row - document.row % SHARD_ROWS in expected
+                and (condition is None or document.odd)
+                for row in document.rows
             ]
             assert arrays["rows"].tolist() == rows
             self.count("answered")
-        elif "missing" in said:
-            assert set(said["missing"]) <= set(expected)
+        elif "missing" in reply:
+            assert set(reply["missing"]) <= set(expected)
             self.count("missing")
-        elif "behind" in said:
-            assert said["behind"] < version
+        elif "behind" in reply:
+            assert reply["behind"] < version
             self.count("behind")
         else:
-            assert said == {"gone": True} or "Down" in said["failed"] or "CollectionMissing" in said["failed"], said
-            self.count("gone" if "gone" in said else "failed")
+            assert reply == {"gone": True} or "Down" in reply["failed"] or "CollectionMissing" in reply["failed"], reply
+            self.count("gone" if "gone" in reply else "failed")
         return arrays.get("rows")
 
     def check_given_up(self, number: int, first_row: int) -> None:
         """As many others as there have to be told that they hold it, and those of them that are between looks do."""
         members = {member.name for member in self.store.members()}
-        telling = {slot for slot, *each in self.store.held if each == [number, first_row] and slot in members}
+        telling = {slot for slot, *shard in self.store.held if shard == [number, first_row] and slot in members}
         assert len(telling) >= min(COPIES, len(members)) > 0
         for name in telling & self.slots.keys():
             running = self.slots[name]
@@ -234,8 +236,8 @@ class History:
                     for condition in (None, ODD):
                         result = self.asked(self.slots[name], number, collection.version, [first_row], condition)
                         assert result is not None
-        there = set(self.store.collections)
-        assert all(number in there for slot in self.slots.values() for number, _ in slot.held)
+        existing = set(self.store.collections)
+        assert all(number in existing for slot in self.slots.values() for number, _ in slot.held)
 
 
 def lived(seed: int) -> History:

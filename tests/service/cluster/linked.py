@@ -81,19 +81,19 @@ class Link:
         with self._call() as store:
             if collection not in store.collections:
                 raise CollectionMissing(collection)
-            found = store.collections[collection]
-            return found.record, Extent(found.version, found.next_row)
+            stored = store.collections[collection]
+            return stored.record, Extent(stored.version, stored.next_row)
 
     def change_log(self, collection: int, after: int) -> list[VersionChange] | None:
         with self._call() as store:
-            there = store.collections.get(collection)
-            found = [] if there is None else [each for each in there.log if each[0] > after]
-            if [each[0] for each in found] != list(range(after + 1, after + 1 + len(found))):
+            stored = store.collections.get(collection)
+            entries = [] if stored is None else [entry for entry in stored.log if entry[0] > after]
+            if [entry[0] for entry in entries] != list(range(after + 1, after + 1 + len(entries))):
                 return None
             now = store.clock()
             return [
-                VersionChange(version, first, count, np.array(removed, np.int64), now - at)
-                for version, first, count, removed, at in found
+                VersionChange(version, first, count, np.array(removed, np.int64), now - time)
+                for version, first, count, removed, time in entries
             ]
 
     @contextmanager
@@ -113,9 +113,9 @@ class Link:
     def join(self, name: str, node: str) -> None:
         with self._call() as store:
             store.register = {
-                each: told for each, told in store.register.items() if told[1] > store.clock() - KEPT_SECONDS
+                member: entry for member, entry in store.register.items() if entry[1] > store.clock() - KEPT_SECONDS
             }
-            store.held = {each for each in store.held if each[0] != name and each[0] in store.register}
+            store.held = {member for member in store.held if member[0] != name and member[0] in store.register}
             store.register[name] = (node, store.clock(), False)
 
     def beat(self, name: str) -> bool:
@@ -135,7 +135,7 @@ class Link:
     def remove(self, name: str) -> None:
         with self._call() as store:
             store.register.pop(name, None)
-            store.held = {each for each in store.held if each[0] != name}
+            store.held = {holding_entry for holding_entry in store.held if holding_entry[0] != name}
 
     def members(self) -> list[NodeRecord]:
         with self._call() as store:
@@ -161,8 +161,8 @@ class Link:
         with self._call() as store:
             members = {member.name for member in store.members()}
             holding = sum((member, collection, first_row) in store.held for member in members & set(owners) - {name})
-            told = (name, collection, first_row) in store.held
-            if not told or not 1 <= min(copies, len(members)) <= holding:
+            holds_it = (name, collection, first_row) in store.held
+            if not holds_it or not 1 <= min(copies, len(members)) <= holding:
                 return False
             store.held.discard((name, collection, first_row))
             self._gave_up(collection, first_row)
@@ -175,15 +175,15 @@ class Link:
 
 def told(views, mask, view, message, arrays):
     """The oracle: which rows pass, once their keys were held against what was written."""
-    assert view.n == sum(each.n for each in views)
-    assert [segment for each in views for segment in each.segments] == list(view.segments)
-    found = [np.empty(0, np.int64)]
+    assert view.n == sum(segment_view.n for segment_view in views)
+    assert [segment for segment_view in views for segment in segment_view.segments] == list(view.segments)
+    owners = [np.empty(0, np.int64)]
     for segment, passing in view.passing(mask):
         rows = segment.numbers if passing is None else segment.numbers[passing]
         keys = segment.keys if passing is None else segment.keys[passing]
         assert np.array_equal(keys, np.array([key_of(row) for row in rows.tolist()]).reshape(keys.shape))
-        found.append(rows)
-    return {}, {"rows": np.sort(np.concatenate(found))}
+        owners.append(rows)
+    return {}, {"rows": np.sort(np.concatenate(owners))}
 
 
 class Running:

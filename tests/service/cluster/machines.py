@@ -30,9 +30,9 @@ class Machine:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         assert line, "the machine ended; its errors are above"
-        said = json.loads(line)
-        self.node: str = said["node"]
-        self.address: str = said["address"]
+        message = json.loads(line)
+        self.node: str = message["node"]
+        self.address: str = message["address"]
 
     def asks(self, slot: str, message: str) -> dict[str, str]:
         """Have it ask a slot → its answer, or its error."""
@@ -53,8 +53,8 @@ class Machine:
 
     def node_process(self) -> int:
         """Its `ray start`, whose process group are all that Ray started for it, but for the slots."""
-        [found] = children_of(self._process.pid, module="ray.scripts.scripts")
-        return found
+        [pid] = children_of(self._process.pid, module="ray.scripts.scripts")
+        return pid
 
     def kill_node(self) -> None:
         """SIGKILL to all of its node, as where a machine loses its power."""
@@ -93,10 +93,10 @@ def _serve(address: str, folder: str, *slots: str) -> None:
         for line in sys.stdin:
             slot, _, message = line.rstrip("\n").partition(" ")
             try:
-                said = {"answer": asking.send(slot, message.encode()).result(30).decode()}
+                reply = {"answer": asking.send(slot, message.encode()).result(30).decode()}
             except (ClusterError, TimeoutError) as error:
-                said = {"error": f"{type(error).__name__}: {error}"}
-            _say(said)
+                reply = {"error": f"{type(error).__name__}: {error}"}
+            _say(reply)
     finally:
         membership.close()
 

@@ -41,8 +41,8 @@ class InPart:
     def cells(self) -> list[str]:
         """How many, how many of them in per cent were right, and medians."""
         right = 100 * (1 - len(self.wrong) / max(1, len(self.wrong), len(self.true)))
-        true, said = (median(each) if each else float("nan") for each in (self.true, self.said))
-        return [str(self.answers), f"{right:g} %", f"{true:.3g}", f"{said:.3g}"]
+        true, claimed = (median(values) if values else float("nan") for values in (self.true, self.said))
+        return [str(self.answers), f"{right:g} %", f"{true:.3g}", f"{claimed:.3g}"]
 
 
 class Parts:
@@ -58,9 +58,9 @@ class Parts:
 
     def lose(self, machine: Machine) -> None:
         """Kill it, once sums of its ranges are kept; until others take its ranges over there are thirty seconds."""
-        held = self._fleet.shelf.held()
+        shards = self._fleet.shelf.held()
         self._gone = {name for name in self._fleet.members() if name.startswith(f"{machine.name}-")}
-        gone = {first_row for name, first_row in held if name in self._gone}
+        gone = {first_row for name, first_row in shards if name in self._gone}
         self.missing = np.isin(np.arange(DOCUMENTS) // IN_RANGE * SHARD_ROWS, list(gone))
         assert 0 < self.missing.sum() < DOCUMENTS
         with self._client() as client:
@@ -74,28 +74,28 @@ class Parts:
 
         What is asked when others begin to take the ranges over does not count, and is the end of it.
         """
-        random, found = np.random.default_rng(0), {each: InPart() for each in TEMPERATURES}
+        random, by_temperature = np.random.default_rng(0), {t: InPart() for t in TEMPERATURES}
         with ThreadPoolExecutor(AT_ONCE) as pool, self._client() as client:
             for _ in range(rounds):
-                asked = [(int(random.integers(DOCUMENTS)), each) for each in TEMPERATURES for _ in range(AT_ONCE)]
-                answers = list(pool.map(lambda each: self._ask(client, *each), asked))
+                pairs = [(int(random.integers(DOCUMENTS)), t) for t in TEMPERATURES for _ in range(AT_ONCE)]
+                answers = list(pool.map(lambda each: self._ask(client, *each), pairs))
                 if not self._gone <= self._fleet.members():
                     break
-                for (row, temperature), answer in zip(asked, answers, strict=True):
-                    self._see(found[temperature], row, temperature, answer)
-        return found
+                for (row, temperature), answer in zip(pairs, answers, strict=True):
+                    self._see(by_temperature[temperature], row, temperature, answer)
+        return by_temperature
 
-    def _see(self, found: InPart, row: int, temperature: float, answer: httpx.Response) -> None:
+    def _see(self, part: InPart, row: int, temperature: float, answer: httpx.Response) -> None:
         if answer.status_code != 200:
-            found.wrong.append(f"{answer.status_code} {answer.text}")
+            part.wrong.append(f"{answer.status_code} {answer.text}")
             return
         content, shelf = answer.json(), self._fleet.shelf
         wrong = shelf.wrong(content, row, temperature, [0] * DOCUMENTS, self.missing)
         if wrong is not None:
-            found.wrong.append(f"T {temperature:g}: {wrong}")
-        found.answers += content["coverage"]["documents"] < DOCUMENTS
-        found.true.append(float(shelf.weights(row, temperature)[self.missing].sum()))
-        found.said.append(content["coverage"]["max_missing_weight"])
+            part.wrong.append(f"T {temperature:g}: {wrong}")
+        part.answers += content["coverage"]["documents"] < DOCUMENTS
+        part.true.append(float(shelf.weights(row, temperature)[self.missing].sum()))
+        part.said.append(content["coverage"]["max_missing_weight"])
 
     def _ask(self, client: httpx.Client, row: int, temperature: float) -> httpx.Response:
         return self._fleet.shelf.ask(client, row, temperature, allow_missing=True)

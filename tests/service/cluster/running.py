@@ -33,7 +33,11 @@ class _Process:
 
     def __init__(self, name: str, folder: Path, command: str, options: Mapping[str, str]) -> None:
         self.name, self._log = name, folder / f"{name}.log"
-        self._command = [*COMMAND, command, *(part for each, value in options.items() for part in (f"--{each}", value))]
+        self._command = [
+            *COMMAND,
+            command,
+            *(part for option, value in options.items() for part in (f"--{option}", value)),
+        ]
 
     def __enter__(self) -> Self:
         self.start()
@@ -94,9 +98,15 @@ class Machine(_Process):
 
     def __init__(self, name: str, address: str, head: str, folder: Path, *, slots: int = 2, copies: int = 2) -> None:
         self._ready = folder / f"{name}.ready"
-        given = {"store": address, "shards": f"ray://{head}", "slots": str(slots), "copies": str(copies), "name": name}
-        given |= {"data-dir": str(folder / f"{name}-data"), "ready-file": str(self._ready)}
-        super().__init__(name, folder, "shard", given)
+        options = {
+            "store": address,
+            "shards": f"ray://{head}",
+            "slots": str(slots),
+            "copies": str(copies),
+            "name": name,
+        }
+        options |= {"data-dir": str(folder / f"{name}-data"), "ready-file": str(self._ready)}
+        super().__init__(name, folder, "shard", options)
 
     def start(self) -> None:
         """Begin; who was killed has left the file there."""
@@ -110,7 +120,7 @@ class Machine(_Process):
     def slots(self) -> list[int]:
         """The processes of its slots."""
         node = self._node()
-        return [each for each in slots_running(os.environ["RAY_AUTH_TOKEN"]) if _group_of(_parent_of(each)) == node]
+        return [slot for slot in slots_running(os.environ["RAY_AUTH_TOKEN"]) if _group_of(_parent_of(slot)) == node]
 
     def kill(self) -> None:
         """SIGKILL to all of it at once, node and slots too, as where a machine loses its power."""
@@ -137,8 +147,8 @@ class Api(_Process):
     def __init__(self, name: str, address: str, head: str, folder: Path, *, copies: int = 2) -> None:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        given = {"store": address, "shards": f"ray://{head}", "copies": str(copies), "port": str(port)}
-        super().__init__(name, folder, "serve", {**given, "encoder": "none", "data-dir": str(folder / name)})
+        options = {"store": address, "shards": f"ray://{head}", "copies": str(copies), "port": str(port)}
+        super().__init__(name, folder, "serve", {**options, "encoder": "none", "data-dir": str(folder / name)})
 
     def wait_until_ready(self) -> None:
         """Until /readyz says so."""
@@ -152,15 +162,15 @@ class Api(_Process):
 
 def slots_running(token: str) -> list[int]:
     """The processes of the slots of a cluster, which have its token."""
-    found = []
+    running = []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if (
                 b"ray::_NodeActor" in (folder / "cmdline").read_bytes()
                 and token.encode() in (folder / "environ").read_bytes()
             ):
-                found.append(int(folder.name))
-    return found
+                running.append(int(folder.name))
+    return running
 
 
 def _parent_of(process: int) -> int:

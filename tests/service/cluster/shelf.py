@@ -90,10 +90,10 @@ class Shelf:
         finally:
             store.close()
 
-    def ask(self, client: httpx.Client, row: int, temperature: float, **given: Any) -> httpx.Response:
+    def ask(self, client: httpx.Client, row: int, temperature: float, **options: Any) -> httpx.Response:
         """What is near a document?"""
         body = {"query": self.keys[row].tolist(), "temperature": temperature, "top_k": 12, "null": False}
-        return client.post(f"{PATH}/attend", json={**body, "include": ["value", "output"], **given})
+        return client.post(f"{PATH}/attend", json={**body, "include": ["value", "output"], **options})
 
     def wrong(
         self, answer: dict[str, Any], row: int, temperature: float, before: list[int], missing: np.ndarray | None = None
@@ -107,32 +107,32 @@ class Shelf:
         similarities = self._similarities(row)
         log_partition = float(np.logaddexp.reduce(similarities / temperature))
         weights = self.weights(row, temperature)
-        there = np.ones(DOCUMENTS, dtype=bool) if missing is None else ~missing
-        if answer["documents"] != there.sum():
-            return f"{answer['documents']} documents, and there are {there.sum()}"
-        best = np.argsort(-np.where(there, similarities, -np.inf), kind="stable")[:12]
+        present = np.ones(DOCUMENTS, dtype=bool) if missing is None else ~missing
+        if answer["documents"] != present.sum():
+            return f"{answer['documents']} documents, and there are {present.sum()}"
+        best = np.argsort(-np.where(present, similarities, -np.inf), kind="stable")[:12]
         if [match["id"] for match in answer["matches"]] != [str(each) for each in best]:
             return "other matches, or in another order"
         variation = answer["certificate"]["total_variation"]
         apart = np.abs(np.array([match["weight"] for match in answer["matches"]]) - weights[best]).sum() / 2
-        if max(apart, weights[~there].sum()) > variation + 1e-12:
+        if max(apart, weights[~present].sum()) > variation + 1e-12:
             return f"weights are {apart:g} off, and {variation:g} is certain"
         output = float(np.linalg.norm(np.array(answer["output"]) - weights @ self.values.astype(np.float64)))
         bound = answer["certificate"]["output_error"]
         if output > (NOTHING_SAID if bound is None else bound) + 1e-6:
             return f"the output is {output:g} off, and {bound:g} is certain"
         least, slack = answer["evidence"]["log_partition"], 1e-6
-        most = least
+        highest = least
         if missing is not None:
             coverage = answer["coverage"]
-            if (coverage["documents"], coverage["total"]) != (there.sum(), DOCUMENTS):
-                return f"{coverage} of {there.sum()}"
+            if (coverage["documents"], coverage["total"]) != (present.sum(), DOCUMENTS):
+                return f"{coverage} of {present.sum()}"
             at_most = coverage["max_missing_weight"]
-            if weights[~there].sum() > at_most + 1e-12:
-                return f"missing ones weigh {weights[~there].sum():g}, and {at_most:g} is said"
-            most = least - math.log1p(-at_most) if at_most < 1 else math.inf
-        if not least - slack <= log_partition <= most + slack:
-            return f"the logarithm of all mass is {log_partition:g}, and {least:g} to {most:g} is said"
+            if weights[~present].sum() > at_most + 1e-12:
+                return f"missing ones weigh {weights[~present].sum():g}, and {at_most:g} is said"
+            highest = least - math.log1p(-at_most) if at_most < 1 else math.inf
+        if not least - slack <= log_partition <= highest + slack:
+            return f"the logarithm of all mass is {log_partition:g}, and {least:g} to {highest:g} is said"
         return self._mixed(answer, before)
 
     def weights(self, row: int, temperature: float) -> np.ndarray:

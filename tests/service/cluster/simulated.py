@@ -84,14 +84,14 @@ class StoredCollection:
 
     def clear(self, now: float) -> None:
         """What is gone for long is deleted, and the log of that; `cleared` says that there was some."""
-        horizon = max((each[0] for each in self.log[:-1] if each[4] < now - KEPT_SECONDS), default=0)
+        horizon = max((entry[0] for entry in self.log[:-1] if entry[4] < now - KEPT_SECONDS), default=0)
         self.documents = [document for document in self.documents if document.died > horizon]
-        self.cleared = self.cleared or any(each[0] <= horizon for each in self.log)
-        self.log = [each for each in self.log if each[0] > horizon]
+        self.cleared = self.cleared or any(entry[0] <= horizon for entry in self.log)
+        self.log = [entry for entry in self.log if entry[0] > horizon]
 
     def living(self, version: int) -> list[int]:
         """The row numbers of what a version has, of all that there ever was."""
-        return [row for each in self.ever if each.lives(version) for row in each.rows]
+        return [row for document in self.ever if document.lives(version) for row in document.rows]
 
 
 class SimulatedReader:
@@ -110,12 +110,12 @@ class SimulatedReader:
         self._store.called()
         if self._state is not None:
             return True
-        if (there := self._store.collections.get(collection)) is None:
+        if (stored := self._store.collections.get(collection)) is None:
             raise CollectionMissing(collection)
         assert self._version is not None
         since = self._store.clock() - KEPT_SECONDS
-        return there.version <= self._version or any(
-            version == self._version + 1 and at > since for version, *_, at in there.log
+        return stored.version <= self._version or any(
+            version == self._version + 1 and time > since for version, *_, time in stored.log
         )
 
     def _there(self, collection: int) -> tuple[int, list[Stored]]:
@@ -123,35 +123,42 @@ class SimulatedReader:
         if self._state is not None:
             return self._state.get(collection, (0, []))
         assert self._version is not None
-        there = self._store.collections.get(collection)
-        return self._version, [] if there is None else there.documents
+        stored = self._store.collections.get(collection)
+        return self._version, [] if stored is None else stored.documents
 
     def _living(self, collection: int, first: int, last: int | None) -> list[Stored]:
         self._store.called()
-        version, found = self._there(collection)
-        return [each for each in found if each.lives(version) and first <= each.row <= (last or 2**62)]
+        version, documents = self._there(collection)
+        return [
+            document for document in documents if document.lives(version) and first <= document.row <= (last or 2**62)
+        ]
 
     def vectors(self, collection, batch=4096, *, among=None, damaged=None, first=0, last=None) -> Iterator[KeyRows]:
         result = self._living(collection, first, last)
-        result = [each for each in result if among is None or each.row in among]
+        result = [document for document in result if among is None or document.row in among]
         if result:
-            numbers = np.array([row for each in result for row in each.rows], np.int64)
-            owners = np.array([each.row for each in result for _ in each.rows], np.int64)
+            numbers = np.array([row for document in result for row in document.rows], np.int64)
+            owners = np.array([document.row for document in result for _ in document.rows], np.int64)
             yield KeyRows(numbers, owners, np.array([key_of(row) for row in numbers.tolist()]), None)
 
     def rows_where(self, collection, condition=None, *, first=0, last=None) -> np.ndarray:
         result = self._living(collection, first, last)
         if condition is not None:
             assert condition == Comparison("metadata.odd", "==", True)
-            result = [each for each in result if each.odd]
-        return np.array([each.row for each in result], np.int64)
+            result = [document for document in result if document.odd]
+        return np.array([document.row for document in result], np.int64)
 
     def key_checksums(self, collection, first, last) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of documents that died as well, as long as they are there."""
         self._store.called()
-        found = [(row, each.row) for each in self._there(collection)[1] for row in each.rows if first <= row <= last]
-        numbers, owners = np.array(found, np.int64).reshape(-1, 2).T
-        return numbers, owners, np.array([tie_of(row) for row, _ in found], np.int64)
+        rows = [
+            (row, document.row)
+            for document in self._there(collection)[1]
+            for row in document.rows
+            if first <= row <= last
+        ]
+        numbers, owners = np.array(rows, np.int64).reshape(-1, 2).T
+        return numbers, owners, np.array([tie_of(row) for row, _ in rows], np.int64)
 
     def key_sums(self, collection, document, first, last) -> KeySums:
         _, _, ties = self.key_checksums(collection, first, last)
@@ -189,10 +196,10 @@ class SimulatedStore:
 
     def delete(self, collection: int) -> None:
         del self.collections[collection]
-        self.held = {each for each in self.held if each[1] != collection}
+        self.held = {replica for replica in self.held if replica[1] != collection}
 
     def members(self) -> list[NodeRecord]:
-        return [each for each in self.live() if not each.leaving]
+        return [member for member in self.live() if not member.leaving]
 
     def live(self) -> list[NodeRecord]:
         since = self.clock() - PRESENT_SECONDS
@@ -201,9 +208,9 @@ class SimulatedStore:
         ]
 
     def holders(self, collection: int | None = None) -> list[ShardReplica]:
-        there = {each.name: each for each in self.live()}
+        members = {member.name: member for member in self.live()}
         return [
-            ShardReplica(number, first_row, there[slot])
+            ShardReplica(number, first_row, members[slot])
             for slot, number, first_row in sorted(self.held)
-            if slot in there and collection in (None, number)
+            if slot in members and collection in (None, number)
         ]

@@ -26,9 +26,9 @@ SLOTS = ["a", "b", "c"]
 BELOW_1050 = {"field": "metadata.seed", "operator": "<", "value": 1050}
 
 
-def document(identity: str, seed: int, **given: Any) -> DocumentRecord:
+def document(identity: str, seed: int, **fields: Any) -> DocumentRecord:
     key = np.random.default_rng(seed).standard_normal((1, WIDTH)).astype(np.float32)
-    return DocumentRecord(identity, None, seed, key, metadata={"seed": seed}, **given)
+    return DocumentRecord(identity, None, seed, key, metadata={"seed": seed}, **fields)
 
 
 @pytest.fixture
@@ -48,10 +48,10 @@ def slots(address: str, ranges_of_16_rows: None) -> Iterator[LocalNodes]:
 def catalogue(address: str, slots: LocalNodes) -> Iterator[ShardedCatalogue]:
     store = open_shared(address)
     until(lambda: len(store.nodes.members()) == len(SLOTS))
-    found = ShardedCatalogue(store, None, Router(slots, store.nodes, 2, seconds=5.0))
-    found.rebuild()
-    yield found
-    found.close()
+    sharded = ShardedCatalogue(store, None, Router(slots, store.nodes, 2, seconds=5.0))
+    sharded.rebuild()
+    yield sharded
+    sharded.close()
     store.close()
 
 
@@ -59,9 +59,9 @@ def catalogue(address: str, slots: LocalNodes) -> Iterator[ShardedCatalogue]:
 def alone(address: str) -> Iterator[SharedCatalogue]:
     """The same store, with all keys in one process."""
     store = open_shared(address)
-    found = SharedCatalogue(store, None)
-    found.rebuild()
-    yield found
+    shared = SharedCatalogue(store, None)
+    shared.rebuild()
+    yield shared
     store.close()
 
 
@@ -87,7 +87,7 @@ def test_answers_are_those_of_a_process_with_all_keys(catalogue: ShardedCatalogu
     alone.look()
     for seed, condition in ((7, None), (1003, Comparison("metadata.seed", "<", 50)), (3, Comparison("id", "==", "55"))):
         (actual, values, version), (expected, same, newest) = (
-            answer(each.collection("c"), seed, condition) for each in (catalogue, alone)
+            answer(process.collection("c"), seed, condition) for process in (catalogue, alone)
         )
         assert (version, values) == (newest, same)
         np.testing.assert_array_equal(actual.numbers, expected.numbers)
@@ -110,8 +110,8 @@ def test_a_field_is_read_as_where_one_process_has_all_keys(catalogue: ShardedCat
         for how in ("mean", "vote", "quantile"):
             options = Options(temperature=0.2, read=Aggregation("metadata.seed", how), filter=BELOW_1050)
             (actual,), (expected,) = (
-                asyncio.run(attend_collection(each.collection("c"), [query], options, ["/query"]))
-                for each in (catalogue, alone)
+                asyncio.run(attend_collection(process.collection("c"), [query], options, ["/query"]))
+                for process in (catalogue, alone)
             )
             assert actual.read["value"] == pytest.approx(expected.read["value"], rel=1e-12)
             assert actual.read["weight"] == pytest.approx(1)
@@ -175,11 +175,11 @@ def test_an_answer_without_lost_ranges_is_true_of_all_rows(
         answer(collection, 6)
     question = Question(document("", 6).keys[0], temperature, null=0.1, top_k=200)
     with collection.snapshot() as snapshot:
-        (found,) = answers(snapshot.view, [question])
-        told, coverage = cover_missing_rows(found, question, snapshot.view.facts, snapshot.missing)
+        (result,) = answers(snapshot.view, [question])
+        told, coverage = cover_missing_rows(result, question, snapshot.view.facts, snapshot.missing)
     with alone.collection("c").snapshot() as snapshot:
         (whole,) = answers(snapshot.view, [question])
-    assert (coverage.documents, coverage.total) == (found.documents, whole.documents)
+    assert (coverage.documents, coverage.total) == (result.documents, whole.documents)
     assert coverage.documents < coverage.total
     weights = dict(zip(whole.numbers.tolist(), whole.weights.tolist(), strict=True))
     own = np.array([weights[number] for number in told.numbers.tolist()])
@@ -201,17 +201,17 @@ def test_a_slow_slot_is_not_waited_for(catalogue: ShardedCatalogue, slots: Local
         answer(collection, seed)
     slots.slow = {"a": 4.0}
     began = threading.Event()
-    found: list[Any] = []
+    result: list[Any] = []
 
     def ask() -> None:
         began.set()
-        found.append(answer(collection, 5))
+        result.append(answer(collection, 5))
 
     asking = threading.Thread(target=ask)
     asking.start()
     asking.join(2.0)
-    assert found
-    assert found[0][0].keys == 200
+    assert result
+    assert result[0][0].keys == 200
 
 
 def test_ranges_move_while_answers_go_on(catalogue: ShardedCatalogue, slots: LocalNodes) -> None:
@@ -224,9 +224,9 @@ def test_ranges_move_while_answers_go_on(catalogue: ShardedCatalogue, slots: Loc
         while not stop.is_set():
             seed = (seed + 1) % 200
             try:
-                found, values, _ = answer(collection, seed, temperature=0.0)
-                if values[0] != str(seed) or found.keys != 200:
-                    wrong.append((seed, values[0], found.keys))
+                result, values, _ = answer(collection, seed, temperature=0.0)
+                if values[0] != str(seed) or result.keys != 200:
+                    wrong.append((seed, values[0], result.keys))
             except Exception as error:
                 wrong.append(error)
 

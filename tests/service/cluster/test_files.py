@@ -136,32 +136,32 @@ def test_files_of_another_state_of_the_database_are_not_used(machine, read):
 def test_an_original_that_is_wrong_is_in_no_answer(machine, unhurried):
     machine.write(documents(0, 200))
     machine.answers("a")
-    (path, *others) = machine.files()
+    (path, *other_paths) = machine.files()
     for position in range(0, BLOCK * WIDTH * 4 - 24, 4 * WIDTH):
         flipped(path, place=position)
     shard = machine.slot("a")
-    said, arrays = machine.ask(shard)
-    assert path.name in said["failed"]
+    reply, arrays = machine.ask(shard)
+    assert path.name in reply["failed"]
     assert not arrays
     assert not path.exists()
     assert "missing" in machine.ask(shard)[0]
     machine.look(shard)
     assert machine.ask(shard)[1]["rows"].tolist() == list(range(1, 201))
     machine.leave(shard)
-    assert len(machine.files()) == len(others) + 1
+    assert len(machine.files()) == len(other_paths) + 1
     machine.same()
 
 
 def test_all_originals_are_checked_soon_after_a_start(machine, read):
     machine.write(documents(0, 200))
     machine.answers("a")
-    (path, *others) = machine.files()
+    (path, *other_paths) = machine.files()
     flipped(path, place=70)
     read.clear()
     machine.answers("a")
     assert not path.exists()
     assert set(range(1, BLOCK)) <= set(read)
-    assert len(machine.files()) == len(others) + 1
+    assert len(machine.files()) == len(other_paths) + 1
 
 
 @pytest.mark.parametrize("running", [False, True], ids=["a start", "a slot that follows"])

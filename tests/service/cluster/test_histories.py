@@ -28,24 +28,24 @@ PARTS = 2
 def of_all(seeds: Sequence[int]) -> dict[str, int]:
     counts: dict[str, int] = {}
     for seed in seeds:
-        for what, count in lived(seed).counts.items():
-            counts[what] = counts.get(what, 0) + count
+        for event, count in lived(seed).counts.items():
+            counts[event] = counts.get(event, 0) + count
     return counts
 
 
 @pytest.fixture(autouse=True)
 def read(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often a range was read, and with rows from files: a block of any size has one."""
-    found = Counter[str]()
+    counts = Counter[str]()
 
-    def counted(memory: Any, files: Any, *others: Any) -> None:
-        found["from files" if files is not None else "from the store"] += 1
-        fill_memory(memory, files, *others)
+    def counted(memory: Any, files: Any, *other_events: Any) -> None:
+        counts["from files" if files is not None else "from the store"] += 1
+        fill_memory(memory, files, *other_events)
 
     monkeypatch.setattr(replica, "fill_memory", counted)
     monkeypatch.setattr(block_file, "BLOCK_ROWS", 16)
     monkeypatch.setattr(sealed, "_PAUSE_SECONDS", 0)
-    return found
+    return counts
 
 
 def test_some_histories(read: Counter[str]) -> None:

@@ -16,8 +16,8 @@ names = st.text("abcdefgh0123456789", min_size=1, max_size=6)
 
 
 @st.composite
-def clusters(draw: st.DrawFn, most: int = 9) -> list[NodeRecord]:
-    result = draw(st.lists(names, min_size=1, max_size=most, unique=True))
+def clusters(draw: st.DrawFn, limit: int = 9) -> list[NodeRecord]:
+    result = draw(st.lists(names, min_size=1, max_size=limit, unique=True))
     return [NodeRecord(name, draw(st.sampled_from("xyz"))) for name in result]
 
 
@@ -73,7 +73,7 @@ def test_who_goes_moves_what_it_had_alone(slots, copies, data):
 @pytest.mark.parametrize(("nodes", "copies"), list(product((4, 8), (1, 2, 3))))
 def test_slots_have_as_many_ranges_each_as_chance_gives(nodes, copies):
     slots = [NodeRecord(f"slot-{i}", f"node-{i}") for i in range(nodes)]
-    actual = [name for each in placed(slots, copies, FIRST_ROWS).values() for name in each]
+    actual = [name for names in placed(slots, copies, FIRST_ROWS).values() for name in names]
     expected = len(FIRST_ROWS) * copies / nodes
     for slot in slots:
         assert abs(actual.count(slot.name) - expected) < 5 * expected**0.5
@@ -87,5 +87,5 @@ def test_a_machine_more_and_one_less_move_about_the_least_possible(copies):
     least = len(FIRST_ROWS) * copies / 9  # what the new one is to have
     assert least * 0.8 < more < least * 1.2
     less = moved(before, placed(slots[1:], copies, FIRST_ROWS))
-    had = sum("slot-0" in each for each in before.values())  # what has to go somewhere
+    had = sum("slot-0" in names for names in before.values())  # what has to go somewhere
     assert less == had

@@ -60,7 +60,7 @@ def address(head: RayNode) -> str:
 
 
 @pytest.fixture(scope="module")
-def here(address: str, folder: Path) -> Iterator[Membership]:
+def this_machine(address: str, folder: Path) -> Iterator[Membership]:
     """This process, with a node and two slots: `a-0` and `a-1`."""
     membership = join_cluster(address, folder)
     try:
@@ -72,14 +72,14 @@ def here(address: str, folder: Path) -> Iterator[Membership]:
 
 
 @pytest.fixture(scope="module")
-def there(address: str, folder: Path) -> Iterator[Machine]:
+def other_machine(address: str, folder: Path) -> Iterator[Machine]:
     """Another one, with `b-0`."""
     with machine(address, folder, "b-0") as made:
         yield made
 
 
 @pytest.fixture
-def asking(here: Membership) -> Iterator[RayTransport]:
+def asking(this_machine: Membership) -> Iterator[RayTransport]:
     asking = open_transport()
     yield asking
     asking.close()
@@ -100,10 +100,10 @@ def lost(asking: RayTransport, slot: str) -> bool:
     return False
 
 
-def test_slots_of_several_machines_are_asked(asking, there):
-    assert there.node not in (process_of(asking, "a-0"), None)
+def test_slots_of_several_machines_are_asked(asking, other_machine):
+    assert other_machine.node not in (process_of(asking, "a-0"), None)
     assert len({process_of(asking, slot) for slot in ("a-0", "a-1", "b-0")} | {os.getpid()}) == 4
-    assert there.asks("a-1", "")["answer"].startswith("a-1 ")
+    assert other_machine.asks("a-1", "")["answer"].startswith("a-1 ")
 
 
 def test_a_slot_answers_several_at_once_and_who_asks_does_not_wait(asking):
@@ -122,31 +122,31 @@ def test_large_messages_come_as_they_are(asking):
     assert asking.send("b-0", b"back " + content).result(SECONDS) == content
 
 
-def test_what_a_slot_holds_may_fail_and_be_told_something(asking, here):
+def test_what_a_slot_holds_may_fail_and_be_told_something(asking, this_machine):
     with pytest.raises(KeyError, match="no such thing"):
         asking.send("a-0", b"fail").result(SECONDS)
-    assert here.call("a-0", "tell", number=7) == 8
+    assert this_machine.call("a-0", "tell", number=7) == 8
     assert asking.send("a-0", b"").result(SECONDS).endswith(b" 7")
 
 
-def test_nobody_of_that_name_is_lost_at_once_the_second_time(asking, here):
+def test_nobody_of_that_name_is_lost_at_once_the_second_time(asking, this_machine):
     assert lost(asking, "nobody")
     began = time.monotonic()
     assert lost(asking, "nobody")
     assert time.monotonic() - began < 0.5
     with pytest.raises(NodeLost, match="nobody"):
-        here.call("nobody", "tell", number=1)
-    here.end("nobody")
+        this_machine.call("nobody", "tell", number=1)
+    this_machine.end("nobody")
 
 
-def test_a_slot_that_cannot_be_made_says_why(here):
+def test_a_slot_that_cannot_be_made_says_why(this_machine):
     with pytest.raises(NodeLost, match="a-9 could not be started: ValueError: wanted an Echo that can be made"):
-        here.start("a-9", HOLDER, {"name": "a-9", "refuses": True})
+        this_machine.start("a-9", HOLDER, {"name": "a-9", "refuses": True})
 
 
-def test_a_name_is_taken_while_its_machine_is_there(here, there):
+def test_a_name_is_taken_while_its_machine_is_there(this_machine, other_machine):
     with pytest.raises(NodeNameTaken, match="another machine has a node b-0"):
-        here.start("b-0", HOLDER, {"name": "b-0"})
+        this_machine.start("b-0", HOLDER, {"name": "b-0"})
 
 
 def test_a_killed_slot_is_lost_soon_then_at_once_and_comes_back(asking):
@@ -166,14 +166,14 @@ def test_a_killed_slot_is_lost_soon_then_at_once_and_comes_back(asking):
     assert process_of(asking, "a-0") != killed
 
 
-def test_a_slot_is_made_anew_by_its_machine(asking, here):
+def test_a_slot_is_made_anew_by_its_machine(asking, this_machine):
     before = process_of(asking, "a-0")
-    here.start("a-0", HOLDER, {"name": "a-0"})
+    this_machine.start("a-0", HOLDER, {"name": "a-0"})
     until(lambda: not lost(asking, "a-0"), SECONDS)
     assert process_of(asking, "a-0") != before
-    here.end("a-0")
+    this_machine.end("a-0")
     until(lambda: lost(asking, "a-0"), SECONDS)
-    here.start("a-0", HOLDER, {"name": "a-0"})
+    this_machine.start("a-0", HOLDER, {"name": "a-0"})
     until(lambda: not lost(asking, "a-0"), SECONDS)
 
 
@@ -202,13 +202,13 @@ def test_who_is_killed_takes_its_node_along(asking, address, folder):
         until(lambda: lost(asking, "d-0"), SECONDS)
 
 
-def test_a_wrong_token_is_refused(address, folder, monkeypatch, here):
+def test_a_wrong_token_is_refused(address, folder, monkeypatch, this_machine):
     monkeypatch.setenv("RAY_AUTH_TOKEN", "another one altogether")
     with pytest.raises(TokenRefused, match="refused the token"):
         join_cluster(address, folder)
 
 
-def test_without_a_token_it_says_how_one_is_named(address, folder, monkeypatch, here, tmp_path):
+def test_without_a_token_it_says_how_one_is_named(address, folder, monkeypatch, this_machine, tmp_path):
     monkeypatch.delenv("RAY_AUTH_TOKEN")
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(TokenRefused, match="RAY_AUTH_TOKEN_PATH"):
@@ -252,7 +252,7 @@ def test_without_its_head_for_longer_than_ray_waits_by_itself_calls_go_on(folder
                 time.sleep(0.5)
             assert asks.runs()
             assert asks.busy_seconds() - busy < 25  # what listens to the head alone would take all of it
-            for each in (asks, other):
-                each.kill()
+            for transport in (asks, other):
+                transport.kill()
     finally:
         head.close()

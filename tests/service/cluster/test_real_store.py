@@ -31,8 +31,8 @@ def told(views, mask, view, message, arrays):
     """The oracle where that is asked for; else what the lookup answers."""
     if message["call"] != "rows":
         return respond(views, mask, view, message, arrays)
-    found = [segment.owners if some is None else segment.owners[some] for segment, some in view.passing(mask)]
-    return {}, {"rows": np.unique(np.concatenate([np.empty(0, np.int64), *found]))}
+    owners = [segment.owners if passing is None else segment.owners[passing] for segment, passing in view.passing(mask)]
+    return {}, {"rows": np.unique(np.concatenate([np.empty(0, np.int64), *owners]))}
 
 
 class Cluster:
@@ -63,8 +63,8 @@ class Cluster:
     def ask(
         self, slot: str, number: int, version: int, ranges: list[int], condition: Any = None, call: str = "rows"
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        said = {"collection": number, "version": version, "ranges": ranges, "seconds": 10.0, "call": call}
-        sent = to_bytes({**said, "condition": None if condition is None else json.dumps(condition)}, {})
+        reply = {"collection": number, "version": version, "ranges": ranges, "seconds": 10.0, "call": call}
+        sent = to_bytes({**reply, "condition": None if condition is None else json.dumps(condition)}, {})
         return of_bytes(self.shards[slot].answer(sent))
 
     def wanted(self, number: int, version: int, ranges: list[int], condition: Any) -> list[int]:
@@ -142,9 +142,11 @@ def test_every_answer_is_of_its_version_whoever_writes(cluster: Cluster) -> None
         while time.monotonic() < until:
             number = chosen.choice(numbers)
             with store.writing(collection=number) as writer:
-                some = {str(chosen.randrange(40)) for _ in range(chosen.randint(1, 4))}
+                ids = {str(chosen.randrange(40)) for _ in range(chosen.randint(1, 4))}
                 keys = np.ones((chosen.choice([1, 1, 3]), 3), np.float32)
-                writer.upsert(number, [document(each, chosen.randrange(1000), keys=keys) for each in sorted(some)])
+                writer.upsert(
+                    number, [document(identity, chosen.randrange(1000), keys=keys) for identity in sorted(ids)]
+                )
                 if chosen.random() < 0.5:
                     writer.delete_ids(number, [str(chosen.randrange(40))])
             if chosen.random() < 0.05:
@@ -154,8 +156,8 @@ def test_every_answer_is_of_its_version_whoever_writes(cluster: Cluster) -> None
         store = cluster.open()
         while time.monotonic() < until:
             number = collection(store, [document("x", 1)], "short")
-            said, arrays = cluster.ask("a", number, 1, [0])
-            assert arrays["rows"].tolist() == [1] if arrays else said == {"missing": [0]}
+            reply, arrays = cluster.ask("a", number, 1, [0])
+            assert arrays["rows"].tolist() == [1] if arrays else reply == {"missing": [0]}
             with store.writing() as writer:
                 writer.delete_collection("short")
 
@@ -166,15 +168,15 @@ def test_every_answer_is_of_its_version_whoever_writes(cluster: Cluster) -> None
             _, extent = cluster.store.extent(number)
             version = extent.version - chosen.choice([0, 0, 1, 3])
             members = cluster.store.nodes.members()
-            there = list(shard_starts(extent.next_row))
+            first_rows = list(shard_starts(extent.next_row))
             slot = chosen.choice("abc")
-            ranges = [each for each in there if slot in place_shard(number, each, members, COPIES)]
-            said, arrays = cluster.ask(slot, number, version, ranges, condition)
+            ranges = [first_row for first_row in first_rows if slot in place_shard(number, first_row, members, COPIES)]
+            reply, arrays = cluster.ask(slot, number, version, ranges, condition)
             if "rows" in arrays:
                 assert arrays["rows"].tolist() == cluster.wanted(number, version, ranges, condition)
                 counts["answered"] += 1
             else:
-                assert said.keys() & {"gone", "missing"}, said
+                assert reply.keys() & {"gone", "missing"}, reply
                 counts["refused"] += 1
 
     beside([lambda: write(1), lambda: write(2), make_and_delete, lambda: ask(3), lambda: ask(4), lambda: ask(5)])
@@ -184,8 +186,8 @@ def test_every_answer_is_of_its_version_whoever_writes(cluster: Cluster) -> None
         _, extent = cluster.store.extent(number)
         for first_row in shard_starts(extent.next_row):
             for slot in place_shard(number, first_row, cluster.store.nodes.members(), COPIES):
-                said, arrays = cluster.ask(slot, number, extent.version, [first_row], LARGE)
-                assert arrays["rows"].tolist() == cluster.wanted(number, extent.version, [first_row], LARGE), said
+                reply, arrays = cluster.ask(slot, number, extent.version, [first_row], LARGE)
+                assert arrays["rows"].tolist() == cluster.wanted(number, extent.version, [first_row], LARGE), reply
                 n = cluster.ask(slot, number, extent.version, [first_row], call="facts")[0]
                 assert n
 
@@ -197,7 +199,7 @@ def test_a_slot_more_and_one_less_while_questions_are_answered(cluster: Cluster)
         with cluster.store.writing() as writer:
             writer.upsert(number, [document(f"more {i}", i)])
     cluster.settle()
-    stop, failed, asked = threading.Event(), list[Any](), [0]
+    stop, failed, count = threading.Event(), list[Any](), [0]
 
     def ask() -> None:
         chosen = random.Random(1)
@@ -210,15 +212,15 @@ def test_a_slot_more_and_one_less_while_questions_are_answered(cluster: Cluster)
                 if len(holding.get(first_row, ())) < COPIES:
                     failed.append((first_row, holding))
                     continue
-                found: list[Any] = []
+                rows: list[Any] = []
                 for slot in chosen.sample(holding[first_row], len(holding[first_row])):  # who gave it up says so
-                    said, arrays = cluster.ask(slot, number, extent.version, [first_row])
-                    found = [arrays["rows"].tolist()] if "rows" in arrays else []
-                    if found:
+                    reply, arrays = cluster.ask(slot, number, extent.version, [first_row])
+                    rows = [arrays["rows"].tolist()] if "rows" in arrays else []
+                    if rows:
                         break
-                if found != [cluster.wanted(number, extent.version, [first_row], None)]:
-                    failed.append((first_row, said))
-                asked[0] += 1
+                if rows != [cluster.wanted(number, extent.version, [first_row], None)]:
+                    failed.append((first_row, reply))
+                count[0] += 1
 
     asking = threading.Thread(target=ask)
     asking.start()
@@ -234,7 +236,7 @@ def test_a_slot_more_and_one_less_while_questions_are_answered(cluster: Cluster)
     stop.set()
     asking.join()
     assert failed == []
-    assert asked[0] > 30
+    assert count[0] > 30
     cluster.store.nodes.remove("a")
     assert {holder.node.name for holder in cluster.store.nodes.holders()} == {"b", "c", "d"}
 

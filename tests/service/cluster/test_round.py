@@ -37,8 +37,8 @@ class Slots:
         self.says, self.said = says, list[tuple[str, tuple[int, ...]]]()
 
     def send(self, node: str, message: bytes) -> Future[bytes]:
-        said, _ = of_bytes(message)
-        self.said.append((node, tuple(said["ranges"])))
+        fields, _ = of_bytes(message)
+        self.said.append((node, tuple(fields["ranges"])))
         answer: Future[bytes] = Future()
         says = self.says.get(node, {"slot": node})
         if says == "lost":
@@ -96,8 +96,8 @@ class Apart(Register):
     """One range that a and b hold, and one that a and c hold."""
 
     def holders(self, collection: int | None = None) -> list[ShardReplica]:
-        held = ((0, "a"), (0, "b"), (131_072, "a"), (131_072, "c"))
-        return [ShardReplica(1, first_row, NodeRecord(name, name)) for first_row, name in held]
+        shards = ((0, "a"), (0, "b"), (131_072, "a"), (131_072, "c"))
+        return [ShardReplica(1, first_row, NodeRecord(name, name)) for first_row, name in shards]
 
     def members(self) -> list[NodeRecord]:
         return []

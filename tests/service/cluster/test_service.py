@@ -37,8 +37,8 @@ def fill(client: httpx.Client) -> None:
         assert client.post(f"/v1/collections/{name}/documents", json={"documents": documents}).status_code < 300
 
 
-def attend(client: httpx.Client, name: str, row: int, **given: Any) -> httpx.Response:
-    question = {"query": KEYS[row].tolist(), "temperature": T, "top_k": 5, **given}
+def attend(client: httpx.Client, name: str, row: int, **options: Any) -> httpx.Response:
+    question = {"query": KEYS[row].tolist(), "temperature": T, "top_k": 5, **options}
     return client.post(f"/v1/collections/{name}/attend", json=question)
 
 

@@ -30,8 +30,8 @@ class Slots:
         def told(views, mask, view, message, arrays):
             self.seen.append((view, mask))
             self.now += self.takes
-            found = [s.numbers if some is None else s.numbers[some] for s, some in view.passing(mask)]
-            return {}, {"rows": np.concatenate([np.empty(0, np.int64), *found])}
+            numbers = [s.numbers if passing is None else s.numbers[passing] for s, passing in view.passing(mask)]
+            return {}, {"rows": np.concatenate([np.empty(0, np.int64), *numbers])}
 
         link = Link(self.store, lambda: None, lambda *_: None, lambda *_: None)
         return Node(name, name, link, copies, respond=told, clock=lambda: self.now, submit=lambda work: work())
@@ -40,10 +40,10 @@ class Slots:
         self.store.collections[self.number].write([1] * count, removed, skipped=skipped, now=self.now)
 
     def ask(self, shard: Node, version: int, *ranges: int, condition=None, seconds=0.0):
-        said = {"collection": self.number, "version": version, "ranges": ranges or (0,)}
-        message = to_bytes({**said, "condition": condition, "seconds": seconds}, {})
-        told, arrays = of_bytes(shard.answer(message))
-        return arrays["rows"].tolist() if "rows" in arrays else told
+        message_fields = {"collection": self.number, "version": version, "ranges": ranges or (0,)}
+        message = to_bytes({**message_fields, "condition": condition, "seconds": seconds}, {})
+        reply, arrays = of_bytes(shard.answer(message))
+        return arrays["rows"].tolist() if "rows" in arrays else reply
 
 
 @pytest.fixture
@@ -75,8 +75,8 @@ def test_the_same_filter_of_the_same_views_is_the_same_mask(slots):
     for version in (2, 2, 2):
         slots.ask(shard, version, 0, SHARD_ROWS, condition=ODD)
     slots.ask(shard, 2, SHARD_ROWS, 0, condition=ODD)
-    (view, mask), *others, (other, _) = slots.seen
-    assert all(each == (view, mask) for each in others)
+    (view, mask), *middle, (other, _) = slots.seen
+    assert all(pair == (view, mask) for pair in middle)
     assert other is not view
     slots.store.collections[slots.number].write([], [], skipped=0, now=0.0)
     shard.step()
@@ -86,12 +86,12 @@ def test_the_same_filter_of_the_same_views_is_the_same_mask(slots):
 
 def test_a_filter_is_evaluated_for_new_rows_and_a_range_without_any_not_again(slots, monkeypatch):
     read = []
-    found = SimulatedReader.rows_where
+    rows_where = SimulatedReader.rows_where
 
-    def counted(self, collection, condition=None, **some):
+    def counted(self, collection, condition=None, **arguments):
         if condition is not None:
-            read.append(some["first"])
-        return found(self, collection, condition, **some)
+            read.append(arguments["first"])
+        return rows_where(self, collection, condition, **arguments)
 
     monkeypatch.setattr(SimulatedReader, "rows_where", counted)
     shard = slots.slot("a")
@@ -164,10 +164,10 @@ def test_it_says_what_it_has_to_whoever_asks_for_that_alone(slots):
     slots.write(3)
     slots.write(2, skipped=SHARD_ROWS)
     shard.step()
-    said, arrays = of_bytes(shard.answer(to_bytes({"call": "standing"}, {})))
-    assert (said["slot"], said["ranges"], said["rows"], said["versions"]) == ("a", 2, 5, [[slots.number, 2]])
+    reply, arrays = of_bytes(shard.answer(to_bytes({"call": "standing"}, {})))
+    assert (reply["slot"], reply["ranges"], reply["rows"], reply["versions"]) == ("a", 2, 5, [[slots.number, 2]])
     assert not arrays
-    assert NodeReport.of({**said, "of a later slot": 1}) == shard.report
+    assert NodeReport.of({**reply, "of a later slot": 1}) == shard.report
     shard.leave()
     assert of_bytes(shard.answer(to_bytes({"call": "standing"}, {})))[0]["leaving"]
 
@@ -221,10 +221,10 @@ def test_what_comes_takes_its_part_and_nothing_is_held_twice(slots):
 
 def test_a_damaged_document_is_named_until_it_is_gone(slots, monkeypatch):
     shard = slots.slot("a")
-    found = SimulatedReader.vectors
+    read_vectors = SimulatedReader.vectors
 
-    def vectors(self, collection, batch=4096, *, damaged=None, **some):
-        for rows in found(self, collection, batch, **some):
+    def vectors(self, collection, batch=4096, *, damaged=None, **arguments):
+        for rows in read_vectors(self, collection, batch, **arguments):
             if 2 in rows.numbers:
                 damaged(DocumentDamaged(2, "two", vectors=True))
             yield rows

@@ -22,13 +22,13 @@ pytestmark = pytest.mark.postgres
 
 def of_slots(text: str) -> dict[str, dict[str, float]]:
     """The series that have slots or copies for labels: name → label's value → number."""
-    found: dict[str, dict[str, float]] = {}
+    by_slot: dict[str, dict[str, float]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if sample.labels.keys() & {"slot", "copies"}:
                 (label,) = sample.labels.values()
-                found.setdefault(sample.name.removeprefix("softkv_"), {})[label] = sample.value
-    return found
+                by_slot.setdefault(sample.name.removeprefix("softkv_"), {})[label] = sample.value
+    return by_slot
 
 
 def test_it_says_what_slots_hold(

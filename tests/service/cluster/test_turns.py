@@ -35,8 +35,8 @@ def test_what_reads_all_rows_waits_for_its_turn_and_no_longer_than_it_may():
             begun.append(2)
         next_one = threads.submit(scan)
         go.set()
-        for each in [*first, next_one]:
-            each.result(60)
+        for caller in [*first, next_one]:
+            caller.result(60)
     assert begun.count(1) == MAX_SCANS + 1
     assert begun.count(2) == 1
 

@@ -74,9 +74,9 @@ def test_a_key_that_may_read_sees_and_does_nothing_that_writes(keyed: RunningSer
     reader, writer = (Way(keyed.url, mode, as_(name)) for name in ("reader", "all"))
     assert not WRITING & set(reader.tools())
     assert set(writer.tools()) >= WRITING
-    told = reader.refused("forget", collection="other", ids=["a"])
-    assert "may only read" in told
-    assert "tell the user that the key does not allow it" in told
+    message = reader.refused("forget", collection="other", ids=["a"])
+    assert "may only read" in message
+    assert "tell the user that the key does not allow it" in message
 
 
 def test_a_key_for_some_collections_sees_these_alone(keyed: RunningService) -> None:
@@ -174,11 +174,11 @@ def test_a_tool_s_call_is_one_as_any_other(keyed: RunningService, caplog: pytest
 def metrics(running: RunningService) -> dict[str, float]:
     with running.client() as client:
         lines = client.get("/metrics").text.splitlines()
-    found: dict[str, float] = {}
+    values: dict[str, float] = {}
     for line in lines:
         if line.startswith("softkv_http_requests_total") and (route := re.search(r'route="([^"]+)"', line)):
-            found[route[1]] = found.get(route[1], 0) + float(line.rpartition(" ")[2])
-    return found
+            values[route[1]] = values.get(route[1], 0) + float(line.rpartition(" ")[2])
+    return values
 
 
 def test_it_has_its_request_s_name_and_key_in_the_log(tmp_path, capfd: pytest.CaptureFixture[str]) -> None:

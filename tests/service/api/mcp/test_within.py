@@ -81,28 +81,28 @@ def stalled(tmp_path) -> Iterator[Stalled]:
 
 @pytest.mark.parametrize("version", ["2026-07-28", "2025-11-25"])
 def test_who_hangs_up_gives_the_place_back_but_a_write_goes_on(stalled: Stalled, version: str) -> None:
-    places = stalled.running.app.state.admission
+    admission = stalled.running.app.state.admission
     with stalled.post(LIST, version):
-        until(lambda: places.slots_in_use["read"] == 1)
+        until(lambda: admission.slots_in_use["read"] == 1)
     until(lambda: stalled.events == ["find begun", "find ended"])
-    until(lambda: places.slots_in_use["read"] == 0)
+    until(lambda: admission.slots_in_use["read"] == 0)
     with stalled.post(STORE, version):
-        until(lambda: places.slots_in_use["write"] == 1)
+        until(lambda: admission.slots_in_use["write"] == 1)
     with stalled.running.client() as client:
         client.get("/livez")
         stalled.running.call_soon(stalled.go_on.set)
         until(lambda: stalled.events[2:] == ["put begun", "put done"])
-    until(lambda: places.slots_in_use["write"] == 0)
+    until(lambda: admission.slots_in_use["write"] == 0)
     until(lambda: stalled.running.app.state.shutdown.calls == 0)
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 def test_a_service_that_stops_ends_the_call_of_a_tool_and_the_model_hears_why(stalled: Stalled, mode: str) -> None:
-    told: list[str] = []
+    messages: list[str] = []
 
     async def talking(speaker: Speaker) -> None:
-        told.append(await speaker.refused("find", collection="c"))
-        told.append(await speaker.refused("remember", collection="c", text="a"))
+        messages.append(await speaker.refused("find", collection="c"))
+        messages.append(await speaker.refused("remember", collection="c", text="a"))
 
     speaking = threading.Thread(target=Way(stalled.running.url, mode).speak, args=(talking,), daemon=True)
     speaking.start()
@@ -114,6 +114,6 @@ def test_a_service_that_stops_ends_the_call_of_a_tool_and_the_model_hears_why(st
             stalled.running.call_soon(lambda: [call.stop() for call in list(draining._calls)])
             until(lambda begun=begun: begun.replace("begun", "ended") in stalled.events)
     speaking.join(30)
-    assert "this request took too long" in told[0]
-    assert "It may or may not have been written" in told[1]
+    assert "this request took too long" in messages[0]
+    assert "It may or may not have been written" in messages[1]
     until(lambda: draining.calls == 0)

@@ -151,13 +151,13 @@ PLACES = ["/", "/docs", "/openapi.json", "/livez", "/readyz", "/metrics", "/v1/c
 def test_every_place_keeps_the_rule_where_no_key_is_needed(tmp_path, settings: dict[str, Any]):
     with RunningService(data_dir=tmp_path, encoder="none", **settings) as running, running.client() as client:
         running.wait_until_ready()
-        for place in PLACES:
-            found = client.get(place).status_code
+        for route in PLACES:
+            status = client.get(route).status_code
             for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT"):
-                refused = client.request(method, place, headers=FOREIGN)
-                assert refused.status_code == 403, (method, place)
+                refused = client.request(method, route, headers=FOREIGN)
+                assert refused.status_code == 403, (method, route)
             for host in ("localhost:80", "192.168.1.5", "[::1]:1", socket.gethostname().upper()):
-                assert client.get(place, headers={"host": host}).status_code == found, (host, place)
+                assert client.get(route, headers={"host": host}).status_code == status, (host, route)
         problem = client.put("/v1/collections/a", json={}, headers=FOREIGN).json()
         assert problem["code"] == "host_refused"
         assert client.get("/v1/collections", headers={"host": "127.0.0.1:80@evil"}).status_code == 400

@@ -44,12 +44,12 @@ def keyed(tmp_path_factory):
 @pytest.mark.parametrize("host", ["localhost", "kb.example"])
 def test_a_preflight_of_a_listed_origin_needs_no_key(keyed, origin, method, host):
     """Nor a name of the service: the call that follows has a key, and with one any Host will do."""
-    asked = "authorization,content-type,idempotency-key,x-api-key,x-stainless-lang"
-    answer = preflight(keyed, origin, method, access_control_request_headers=asked, host=host)
+    headers = "authorization,content-type,idempotency-key,x-api-key,x-stainless-lang"
+    answer = preflight(keyed, origin, method, access_control_request_headers=headers, host=host)
     assert answer.status_code == 200
     assert answer.headers[ALLOW] == origin
     assert answer.headers["access-control-allow-methods"].split(", ") == list(METHODS)
-    assert answer.headers["access-control-allow-headers"] == asked
+    assert answer.headers["access-control-allow-headers"] == headers
     assert "Origin" in answer.headers["vary"]
     assert "access-control-allow-credentials" not in answer.headers
     assert answer.headers["x-request-id"]
@@ -142,8 +142,8 @@ def test_the_host_rule_holds_for_a_page_without_a_key(tmp_path):
 
 
 def test_origins_are_as_a_browser_sends_them(monkeypatch):
-    given = " https://App.example:443, http://localhost:3000,http://[::1]:80,chrome-extension://abc,http://a:443 "
-    monkeypatch.setenv("SOFTKV_CORS_ORIGINS", given)
+    origins = " https://App.example:443, http://localhost:3000,http://[::1]:80,chrome-extension://abc,http://a:443 "
+    monkeypatch.setenv("SOFTKV_CORS_ORIGINS", origins)
     sent = ("https://app.example", "http://localhost:3000", "http://[::1]", "chrome-extension://abc", "http://a:443")
     assert Settings().cors_origins == sent
     assert Settings(cors_origins="").cors_origins == ()

@@ -31,10 +31,10 @@ def test_a_slow_question_says_where_its_time_went(tmp_path, capfd):
         running.wait_until_ready()
         client.put("/v1/collections/notes", json={})
         client.put("/v1/collections/notes/documents/a", json={"key": TEXT})
-        asked = client.post("/v1/collections/notes/attend", json={"query": f"what is {TEXT}"})
+        response = client.post("/v1/collections/notes/attend", json={"query": f"what is {TEXT}"})
         counted = client.get("/metrics").text
-    told = lines(capfd.readouterr().err, "slow request")
-    (slow,) = [line for line in told if line["request_id"] == asked.headers["x-request-id"]]
+    slow_lines = lines(capfd.readouterr().err, "slow request")
+    (slow,) = [line for line in slow_lines if line["request_id"] == response.headers["x-request-id"]]
     stages = slow.pop("stages_ms")
     assert stages.keys() == {"wait for encode", "encode", "wait for scan", "scan", "finish"}
     assert 0 < sum(stages.values()) <= slow.pop("took_ms") * 1.01
@@ -48,7 +48,7 @@ def test_a_slow_question_says_where_its_time_went(tmp_path, capfd):
         "collection": "notes",
         "documents": 1,
         "key": "API_KEYS#1",
-        "request_id": asked.headers["x-request-id"],
+        "request_id": response.headers["x-request-id"],
     }
     assert "softkv_slow_requests_total 0.0" not in counted
 
@@ -133,7 +133,7 @@ def test_no_line_has_a_text_or_a_key(tmp_path, monkeypatch):
         log: list[str] = []
         reading = threading.Thread(target=log.extend, args=(running.process.stderr,))
         reading.start()
-        while any("encoder" in each for each in httpx.get(f"{running.url}/readyz", timeout=60).json()["loading"]):
+        while any("encoder" in name for name in httpx.get(f"{running.url}/readyz", timeout=60).json()["loading"]):
             time.sleep(0.1)
         port = int(running.url.rpartition(":")[2])
         with ThreadPoolExecutor(2) as callers:

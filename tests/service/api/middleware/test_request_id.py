@@ -84,7 +84,7 @@ def test_whoever_may_frame_the_page_is_a_setting(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("sources", "expected"),
     [
         ("", "'self'"),
         ("  ", "'self'"),
@@ -95,8 +95,8 @@ def test_whoever_may_frame_the_page_is_a_setting(tmp_path):
         ("https://*.school.example:8443 lms:* localhost:3000", "https://*.school.example:8443 lms:* localhost:3000"),
     ],
 )
-def test_sources_are_kept(given, kept):
-    assert Settings(frame_ancestors=given).frame_ancestors == kept
+def test_sources_are_kept(sources, expected):
+    assert Settings(frame_ancestors=sources).frame_ancestors == expected
 
 
 @pytest.mark.parametrize(

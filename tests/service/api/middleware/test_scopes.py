@@ -54,13 +54,13 @@ def client(tmp_path_factory):
 
 
 def routes() -> dict[str, GuardedRoute]:
-    found = {}
+    by_name = {}
     for context in iter_route_contexts(create_app(Settings(encoder="none")).routes):
         route = context.original_route
         if not isinstance(route, PageMount) and context.path != "/openapi.json":
             assert isinstance(route, GuardedRoute), context.path
-            found[route.name] = route
-    return found
+            by_name[route.name] = route
+    return by_name
 
 
 ROUTES = routes()
@@ -93,20 +93,20 @@ def test_a_key_for_some_collections_is_kept_to_them(client, name):
                 refused = call(client, route, collection, key)
                 assert (refused.status_code, refused.json()["code"]) == (403, "forbidden"), (key, collection)
                 assert not may or "begin with 'docs-'" in refused.json()["detail"]
-        own = call(client, route, "docs-missing" if route.required_level == "write" else "docs-a", key)
-        assert (own.status_code == 403) == (name in EVERYTHING or not may), (key, own.text)
-        assert own.status_code not in (401, 500)
+        own_status = call(client, route, "docs-missing" if route.required_level == "write" else "docs-a", key)
+        assert (own_status.status_code == 403) == (name in EVERYTHING or not may), (key, own_status.text)
+        assert own_status.status_code not in (401, 500)
 
 
 def test_what_another_key_may_see_is_the_same_whether_it_exists_or_not(client):
-    there, missing = (client.get(f"/v1/collections/{name}", headers=as_("docs")) for name in ("other", "nosuch"))
-    assert there.status_code == missing.status_code == 403
-    assert there.json()["detail"].replace("other", "nosuch") == missing.json()["detail"]
+    existing, missing = (client.get(f"/v1/collections/{name}", headers=as_("docs")) for name in ("other", "nosuch"))
+    assert existing.status_code == missing.status_code == 403
+    assert existing.json()["detail"].replace("other", "nosuch") == missing.json()["detail"]
 
 
 @pytest.mark.parametrize("key", ["docs", "docs-reader"])
 @pytest.mark.parametrize(
-    ("asked", "listed"),
+    ("prefix", "listed"),
     [
         ({}, ["docs-a", "docs-b"]),
         ({"prefix": "d"}, ["docs-a", "docs-b"]),
@@ -116,12 +116,14 @@ def test_what_another_key_may_see_is_the_same_whether_it_exists_or_not(client):
         ({"limit": 1}, ["docs-a"]),
     ],
 )
-def test_it_lists_only_its_own(client, key, asked, listed):
-    answer = client.get("/v1/collections", params=asked, headers=as_(key)).json()
+def test_it_lists_only_its_own(client, key, prefix, listed):
+    answer = client.get("/v1/collections", params=prefix, headers=as_(key)).json()
     assert [collection["name"] for collection in answer["collections"]] == listed
     assert answer["access"] == ("write" if key == "docs" else "read")
-    if asked == {"limit": 1}:
-        after = client.get("/v1/collections", params=asked | {"cursor": answer["next_cursor"]}, headers=as_(key)).json()
+    if prefix == {"limit": 1}:
+        after = client.get(
+            "/v1/collections", params=prefix | {"cursor": answer["next_cursor"]}, headers=as_(key)
+        ).json()
         assert ([collection["name"] for collection in after["collections"]], after["next_cursor"]) == (["docs-b"], None)
 
 
@@ -208,6 +210,6 @@ def test_the_log_names_who_called_and_has_no_key(tmp_path, capfd):
         client.get("/v1/backup", headers=as_("docs-reader"))
     log = capfd.readouterr().err
     named = [re.search(r"\bkey=(\S+)", line) for line in log.splitlines() if " request " in line]
-    assert [found and found[1] for found in named] == ["docs", "API_KEYS#1", None, "docs-reader"]
+    assert [line and line[1] for line in named] == ["docs", "API_KEYS#1", None, "docs-reader"]
     for secret in ("the-key-of", "given-key", "unknown-key"):
         assert secret not in log

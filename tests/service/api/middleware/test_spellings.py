@@ -106,7 +106,7 @@ def send_all(data: Path, settings: dict[str, Any], keys: list[Key], sent: Iterab
             while await call(app, Spelling("GET", "/readyz", (), b""), []) != 200:
                 await asyncio.sleep(0.01)
             with unchanged(data):
-                return Counter([await call(app, each, keys[i % len(keys)]) for i, each in enumerate(sent)])
+                return Counter([await call(app, target, keys[i % len(keys)]) for i, target in enumerate(sent)])
 
     return asyncio.run(run())
 

@@ -83,7 +83,9 @@ def test_a_control_character_in_a_path_is_a_400(client, control):
         assert f"U+{ord(control):04X}" in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("operation", [each for each in OPERATIONS if "{" in each.path], ids=lambda each: each.id)
+@pytest.mark.parametrize(
+    "operation", [described for described in OPERATIONS if "{" in described.path], ids=lambda each: each.id
+)
 def test_it_is_an_answer_of_every_call_with_a_name_or_an_id_in_its_path(client, operation):
     for name in ("a\nb", "a\x85", "a\n"):
         path = operation.to(name=name, id=name, code=name)

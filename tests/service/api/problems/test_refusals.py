@@ -81,7 +81,9 @@ def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
         yield running
 
 
-@pytest.mark.parametrize("operation", [each for each in OPERATIONS if each.contents], ids=lambda each: each.id)
+@pytest.mark.parametrize(
+    "operation", [described for described in OPERATIONS if described.contents], ids=lambda each: each.id
+)
 @pytest.mark.parametrize("body", [b"", b"{", b"NaN", b"\xff", b'{"a": 1} {}', b"[" * 5000])
 def test_what_is_not_json_is_a_400(client, operation, body):
     path = operation.to(name="library", id="a", code="NONE")
@@ -179,21 +181,21 @@ def test_a_patch_that_others_keep_overtaking_is_a_409(service, client, monkeypat
     stop = threading.Event()
 
     def overtake() -> None:
-        with service.client() as own:
+        with service.client() as client_of_thread:
             for i in itertools.count():
                 if stop.is_set():
                     return
-                own.put(f"{path}/documents/a", json={"key_vector": [1], "metadata": {"i": i}})
+                client_of_thread.put(f"{path}/documents/a", json={"key_vector": [1], "metadata": {"i": i}})
 
-    others = [threading.Thread(target=overtake) for _ in range(2)]
-    for other in others:
+    threads = [threading.Thread(target=overtake) for _ in range(2)]
+    for other in threads:
         other.start()
     try:
         patches = (client.patch(f"{path}/documents/a", json={"metadata": {"x": 1}}) for _ in range(1000))
         refused(next(answer for answer in patches if answer.status_code != 200), 409)
     finally:
         stop.set()
-        for other in others:
+        for other in threads:
             other.join()
         client.delete(path)
 

@@ -38,9 +38,9 @@ NOT_OVER_HTTP = {
 
 
 def below(kind: type[Exception]) -> Iterator[type[Exception]]:
-    for each in kind.__subclasses__():
-        yield each
-        yield from below(each)
+    for subclass in kind.__subclasses__():
+        yield subclass
+        yield from below(subclass)
 
 
 ERRORS = {each for root in ROOTS for each in below(root)}
@@ -69,7 +69,7 @@ def test_every_error_of_the_table_is_made_somewhere():
     names = made()
     # The interpreter makes this one.
     for kind in CODES.keys() - {MemoryError}:
-        assert names & {each.__name__ for each in (kind, *below(kind))}, f"nothing raises {kind.__name__}"
+        assert names & {class_.__name__ for class_ in (kind, *below(kind))}, f"nothing raises {kind.__name__}"
 
 
 def test_an_error_has_one_code():

@@ -212,7 +212,7 @@ def test_text_is_found_by_meaning_and_nonsense_is_not_answered(client, collectio
 
 
 @pytest.mark.parametrize(
-    ("asked", "pointer"),
+    ("options", "pointer"),
     [
         ({}, ""),
         ({"query": [1] * D, "queries": [[1] * D]}, ""),
@@ -247,22 +247,22 @@ def test_text_is_found_by_meaning_and_nonsense_is_not_answered(client, collectio
         ({"query": {"base64": "AAAA!"}}, "/query"),
     ],
 )
-def test_what_cannot_be_asked_is_pointed_at(client, collection, asked, pointer):
+def test_what_cannot_be_asked_is_pointed_at(client, collection, options, pointer):
     path = fill(client, collection(encoder=None))
-    answer = client.post(f"{path}/attend", json=asked)
+    answer = client.post(f"{path}/attend", json=options)
     assert answer.status_code == 422, answer.text
     assert answer.json()["errors"][0]["pointer"] == pointer
 
 
 def test_of_how_much_an_answer_was_made_is_said_where_it_was_asked(client, collection):
     path = fill(client, collection(encoder=None))
-    plain, asked = (
+    plain, with_coverage = (
         client.post(f"{path}/attend", json={"queries": [QUERY.tolist()] * 2, **more}).json()["results"]
         for more in ({}, {"allow_missing": True, "filter": {"field": "metadata.i", "operator": "<", "value": 6}})
     )
     assert all("coverage" not in answer for answer in plain)
     whole = {"documents": plain[0]["documents"], "total": plain[0]["documents"], "max_missing_weight": 0.0}
-    assert [answer["coverage"] for answer in asked] == [whole] * 2
-    assert asked[0]["documents"] < whole["documents"]
+    assert [answer["coverage"] for answer in with_coverage] == [whole] * 2
+    assert with_coverage[0]["documents"] < whole["documents"]
     refused = client.post(f"{path}/attend", json={"query": QUERY.tolist(), "allow_missing": "yes"})
     assert refused.json()["errors"][0]["pointer"] == "/allow_missing"

@@ -43,12 +43,12 @@ def asked(client, path, **options):
     return answer.json()
 
 
-@pytest.mark.parametrize("kept", [None, {"field": "metadata.year", "operator": "<", "value": 2000}])
+@pytest.mark.parametrize("document_filter", [None, {"field": "metadata.year", "operator": "<", "value": 2000}])
 @pytest.mark.parametrize(("full_text", "bias"), [(0.5, None), (None, BIAS), (0.1, BIAS), (2, BIAS[0])])
-def test_what_is_added_is_in_the_softmax(client, path, full_text, bias, kept):
-    options = {"filter": kept} if kept else {}
+def test_what_is_added_is_in_the_softmax(client, path, full_text, bias, document_filter):
+    options = {"filter": document_filter} if document_filter else {}
     plain = asked(client, path, **options)
-    given = {name: each for name, each in {"full_text": full_text, "bias": bias}.items() if each is not None}
+    given = {name: term for name, term in {"full_text": full_text, "bias": bias}.items() if term is not None}
     result = asked(client, path, **options, **given)
     ranks = bm25(dict(enumerate(TEXTS)), WORDS)
     terms = bias if isinstance(bias, list) else [bias]
@@ -65,31 +65,33 @@ def test_what_is_added_is_in_the_softmax(client, path, full_text, bias, kept):
     assert result["evidence"]["null_weight"] == pytest.approx(math.exp(null) / total, abs=1e-6)
     assert result["evidence"]["log_partition"] == pytest.approx(math.log(total), abs=1e-9)
     for match in result["matches"]:
-        told = match["explanation"]
-        added = sum(line["addend"] for line in told["addends"])
-        assert told["similarity"] / told["temperature"] + added == pytest.approx(told["logit"], abs=1e-9)
-        assert told["logit"] - told["log_partition"] == pytest.approx(told["log_weight"], abs=1e-9)
+        explanation = match["explanation"]
+        added = sum(line["addend"] for line in explanation["addends"])
+        assert explanation["similarity"] / explanation["temperature"] + added == pytest.approx(
+            explanation["logit"], abs=1e-9
+        )
+        assert explanation["logit"] - explanation["log_partition"] == pytest.approx(explanation["log_weight"], abs=1e-9)
     if full_text:
         holding = sum(i in ranks for i in (int(match["id"][1:]) for match in result["matches"]))
         assert result["full_text"] == {"weight": full_text, "ranking": "bm25", "documents": holding}
 
 
 def test_a_sweep_adds_the_same_and_several_queries_each_their_own_words(client, path):
-    given = {"full_text": 0.2, "bias": BIAS}
+    terms = {"full_text": 0.2, "bias": BIAS}
     temperatures = [0, 0.05, 0.5, 10]
-    swept = client.post(f"{path}/sweep", json={"query": QUERY, "temperatures": temperatures, **given}).json()
+    swept = client.post(f"{path}/sweep", json={"query": QUERY, "temperatures": temperatures, **terms}).json()
     assert swept["full_text"] == {"weight": 0.2, "ranking": "bm25", "documents": 5}
     for temperature in swept["temperatures"]:
-        alone = asked(client, path, temperature=temperature["temperature"], **given)
+        alone = asked(client, path, temperature=temperature["temperature"], **terms)
         weights = {match["id"]: match["weight"] for match in alone["matches"]}
         np.testing.assert_allclose(
             temperature["weights"], [weights[match["id"]] for match in swept["matches"]], atol=1e-9
         )
         assert temperature["evidence"]["null_weight"] == pytest.approx(alone["evidence"]["null_weight"], abs=1e-9)
-    body = {"queries": [QUERY, "bread", "of"], **EXPLAINED, **given}
+    body = {"queries": [QUERY, "bread", "of"], **EXPLAINED, **terms}
     several = client.post(f"{path}/attend", json=body).json()["results"]
-    assert [each["full_text"]["documents"] for each in several] == [5, 1, 0]
-    assert several[0]["matches"] == asked(client, path, **given)["matches"]
+    assert [answer["full_text"]["documents"] for answer in several] == [5, 1, 0]
+    assert several[0]["matches"] == asked(client, path, **terms)["matches"]
 
 
 def test_nothing_that_was_not_asked_is_told(client, path):
@@ -101,7 +103,7 @@ def test_nothing_that_was_not_asked_is_told(client, path):
 
 
 @pytest.mark.parametrize(
-    ("given", "pointer"),
+    ("terms", "pointer"),
     [
         ({"full_text": -0.1}, "/full_text"),
         ({"full_text": "0.1"}, "/full_text"),
@@ -112,7 +114,7 @@ def test_nothing_that_was_not_asked_is_told(client, path):
         ({"bias": {"filter": {"field": "year", "operator": "==", "value": 1}, "addend": 1}}, "/bias/filter/field"),
     ],
 )
-def test_what_cannot_be_added_is_pointed_at(client, path, given, pointer):
-    answer = client.post(f"{path}/attend", json={"query": QUERY, **given})
+def test_what_cannot_be_added_is_pointed_at(client, path, terms, pointer):
+    answer = client.post(f"{path}/attend", json={"query": QUERY, **terms})
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]

@@ -84,7 +84,7 @@ def test_top_k_zero_gives_the_evidence_alone(client, path):
 
 
 @pytest.mark.parametrize(
-    ("asked", "pointer"),
+    ("options", "pointer"),
     [
         ({"top_p": 0}, "/top_p"),
         ({"top_p": 1.1}, "/top_p"),
@@ -92,7 +92,7 @@ def test_top_k_zero_gives_the_evidence_alone(client, path):
         ({"temperature": "auto", "normaliser": "sparsemax"}, ""),
     ],
 )
-def test_options_out_of_range_are_pointed_at(client, path, asked, pointer):
-    answer = client.post(f"{path}/attend", json={"query": [1] * D, **asked})
+def test_options_out_of_range_are_pointed_at(client, path, options, pointer):
+    answer = client.post(f"{path}/attend", json={"query": [1] * D, **options})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == pointer

@@ -13,8 +13,8 @@ QUERY, KEY, VALUE = RNG.normal(size=(2, 3, 5)), RNG.normal(size=(2, 7, 5)), RNG.
 ASKED = {"query": QUERY.tolist(), "key": KEY.tolist(), "value": VALUE.tolist()}
 
 
-def post(client, **asked):
-    answer = client.post("/v1/attend", json=asked)
+def post(client, **body):
+    answer = client.post("/v1/attend", json=body)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -68,8 +68,8 @@ def test_projections_and_heads(client):
     x = RNG.normal(size=(4, 6))
     matrices = {name: RNG.normal(size=(6, 6)) for name in ("W_Q", "W_K", "W_V", "W_O")}
     sent = {name: matrix.tolist() for name, matrix in matrices.items()}
-    asked = {"query": x.tolist(), "key": x.tolist(), "value": x.tolist(), "intermediates": True}
-    got = post(client, **asked, projections={**sent, "n_heads": 2})
+    body = {"query": x.tolist(), "key": x.tolist(), "value": x.tolist(), "intermediates": True}
+    got = post(client, **body, projections={**sent, "n_heads": 2})
     want = Heads(**matrices, n_heads=2).steps(x, x, x)
     np.testing.assert_allclose(got["output"], want.output, rtol=1e-10)
     np.testing.assert_allclose(got["intermediates"]["query"], want.query, rtol=1e-10)
@@ -81,8 +81,8 @@ def test_projections_and_heads(client):
 def test_hopfield_steps_clean_up_a_noisy_pattern_and_the_energy_falls(client):
     patterns = np.sign(RNG.normal(size=(5, 32)))
     noisy = patterns[2] * np.where(np.arange(32) < 6, -1, 1)
-    asked = {"query": [noisy.tolist()], "key": patterns.tolist(), "value": patterns.tolist()}
-    got = post(client, **asked, similarity="dot", temperature=2, hopfield_steps=3, intermediates=True)
+    body = {"query": [noisy.tolist()], "key": patterns.tolist(), "value": patterns.tolist()}
+    got = post(client, **body, similarity="dot", temperature=2, hopfield_steps=3, intermediates=True)
     np.testing.assert_allclose(got["output"][0], patterns[2], atol=1e-3)
     energies = np.array(got["intermediates"]["energies"])[:, 0]
     assert len(energies) == 4
@@ -96,9 +96,9 @@ def test_masked_rows_come_back_as_zeros_and_nulls(client):
 
 def test_matrices_come_where_they_are_asked_for(client):
     whole = post(client, **ASKED)
-    for wanted in ([], ["weights"], ["logits"], ["logits", "weights"]):
-        got = post(client, **ASKED, include=wanted)
-        assert got == {name: array for name, array in whole.items() if name not in {"weights", "logits"} - set(wanted)}
+    for include in ([], ["weights"], ["logits"], ["logits", "weights"]):
+        got = post(client, **ASKED, include=include)
+        assert got == {name: array for name, array in whole.items() if name not in {"weights", "logits"} - set(include)}
 
 
 def test_base64_answers_carry_their_shape(client):

@@ -17,7 +17,7 @@ from tests.running import RunningService
 
 
 @pytest.fixture
-def own(tmp_path: Path):
+def own_service(tmp_path: Path):
     """A service of its own, with some documents."""
     with RunningService(data_dir=tmp_path / "data", encoder="none", api_keys="writer", read_keys="reader") as running:
         with running.client(headers={"X-API-Key": "writer"}) as client:
@@ -27,8 +27,8 @@ def own(tmp_path: Path):
         yield running
 
 
-def test_it_is_a_line_that_says_what_follows_and_the_database(own, tmp_path):
-    with own.client(headers={"X-API-Key": "writer"}) as client:
+def test_it_is_a_line_that_says_what_follows_and_the_database(own_service, tmp_path):
+    with own_service.client(headers={"X-API-Key": "writer"}) as client:
         answer = client.get("/v1/backup")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/vnd.softkv.backup"
@@ -43,16 +43,16 @@ def test_it_is_a_line_that_says_what_follows_and_the_database(own, tmp_path):
 
 
 @pytest.mark.parametrize(("headers", "status"), [({}, 401), ({"X-API-Key": "reader"}, 403)])
-def test_it_is_for_those_who_may_write(own, headers, status):
-    with own.client(headers=headers) as client:
+def test_it_is_for_those_who_may_write(own_service, headers, status):
+    with own_service.client(headers=headers) as client:
         assert client.get("/v1/backup").status_code == status
 
 
-def test_one_at_a_time_and_one_that_is_given_up_leaves_nothing(own, tmp_path):
+def test_one_at_a_time_and_one_that_is_given_up_leaves_nothing(own_service, tmp_path):
     def copies() -> list[Path]:
         return list((tmp_path / "data").glob("softkv.copy-*"))
 
-    with own.client(headers={"X-API-Key": "writer"}) as client:
+    with own_service.client(headers={"X-API-Key": "writer"}) as client:
         with client.stream("GET", "/v1/backup") as first:
             assert first.status_code == 200
             assert len(copies()) == 1
@@ -68,14 +68,14 @@ def test_one_at_a_time_and_one_that_is_given_up_leaves_nothing(own, tmp_path):
         assert client.get("/v1/backup").status_code == 200
 
 
-def test_writes_go_on_while_it_is_read(own):
+def test_writes_go_on_while_it_is_read(own_service):
     done = []
 
     def write() -> None:
-        with own.client(headers={"X-API-Key": "writer"}) as client:
+        with own_service.client(headers={"X-API-Key": "writer"}) as client:
             done.append(client.put("/v1/collections/vectors/documents/new", json={"key_vector": [0, 1]}).status_code)
 
-    with own.client(headers={"X-API-Key": "writer"}) as client, client.stream("GET", "/v1/backup") as answer:
+    with own_service.client(headers={"X-API-Key": "writer"}) as client, client.stream("GET", "/v1/backup") as answer:
         writing = threading.Thread(target=write)
         writing.start()
         writing.join(60)

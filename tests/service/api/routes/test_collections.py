@@ -142,16 +142,16 @@ def test_without_a_limit_all_collections_are_listed(named):
 
 def test_pages_of_collections_meet_without_gap_or_overlap(named):
     for prefix, limit in product(["", "a", "a-1", "b", "none", "ü%", "a_"], range(1, 8)):
-        seen, asked = [], {"prefix": prefix, "limit": limit}
+        seen, parameters = [], {"prefix": prefix, "limit": limit}
         while len(seen) <= len(BY_NAME):
-            page = named.get("/v1/collections", params=asked)
+            page = named.get("/v1/collections", params=parameters)
             assert len(names(page)) <= limit
             seen += names(page)
             if (cursor := page.json()["next_cursor"]) is None:
                 break
             assert len(names(page)) == limit
-            asked["cursor"] = cursor
-        assert seen == [name for name in BY_NAME if name.startswith(prefix)], asked
+            parameters["cursor"] = cursor
+        assert seen == [name for name in BY_NAME if name.startswith(prefix)], parameters
 
 
 def test_a_page_goes_on_behind_a_collection_that_is_gone(named):
@@ -167,10 +167,12 @@ def test_a_limit_of_0_lists_no_collections_and_leads_nowhere(named):
 
 
 @pytest.mark.parametrize(
-    "asked", [{"limit": -1}, {"limit": 10_001}, {"limit": "x"}, {"limit": ""}, {"limit": 1.5}, {"cursor": "?"}], ids=str
+    "parameters",
+    [{"limit": -1}, {"limit": 10_001}, {"limit": "x"}, {"limit": ""}, {"limit": 1.5}, {"cursor": "?"}],
+    ids=str,
 )
-def test_what_is_no_page_of_collections(named, asked):
-    refused = named.get("/v1/collections", params=asked)
+def test_what_is_no_page_of_collections(named, parameters):
+    refused = named.get("/v1/collections", params=parameters)
     assert refused.status_code == 422
     assert [flaw["pointer"] for flaw in refused.json()["errors"]] == [""]
     assert named.get("/v1/collections", params={"limit": 10_000}).status_code == 200

@@ -73,11 +73,11 @@ def test_numbers_beyond_64_bits_are_shown_as_the_bytes_that_sql_compares(client,
     answer = client.post(f"{stored}/compare", json={"query": "what's a cat?", "filter": keep})
     assert answer.status_code == 200, answer.text
     shown = [str(parameter) for parameter in answer.json()["sql"]["parameters"].values()]
-    written = [each for each in shown if each.startswith("X'")]
+    written = [shown_value for shown_value in shown if shown_value.startswith("X'")]
     assert len(written) == 1
     assert bytes.fromhex(written[0][2:-1])
-    found = [row["id"] for row in answer.json()["sql"]["rows"]]
-    assert found == (["cat", "same"] if operator in ("!=", "not in") else [])
+    ids = [row["id"] for row in answer.json()["sql"]["rows"]]
+    assert ids == (["cat", "same"] if operator in ("!=", "not in") else [])
 
 
 def test_attention_is_what_attend_answers(client, stored):
@@ -91,13 +91,13 @@ def test_attention_is_what_attend_answers(client, stored):
 @pytest.mark.parametrize("null", ["auto", "lenient", "strict"])
 def test_a_null_with_a_name_shows_what_it_stands_on(client, stored, null):
     for path, sent in ((stored, {}), ("/v1", {"rows": ROWS})):
-        at = {}
+        temperatures = {}
         for temperature in (0.3, 0.6):
             body = {"query": "kitten", "null": null, "temperature": temperature} | sent
             compared = client.post(f"{path}/compare", json=body).json()
-            at[temperature] = compared["attention"]["evidence"]["null_similarity"]
+            temperatures[temperature] = compared["attention"]["evidence"]["null_similarity"]
         background = compared["background"]
-        for temperature, level in at.items():
+        for temperature, level in temperatures.items():
             warm = background["mean"] + background["deviation"] ** 2 / (2 * temperature)
             assert level == pytest.approx(warm + temperature * math.log(len(ROWS)), rel=1e-9)
         assert background["of"] == ("encoder" if null == "lenient" else "both")
@@ -133,7 +133,7 @@ def test_no_rows_at_all(client):
 
 
 @pytest.mark.parametrize(
-    ("asked", "pointer"),
+    ("options", "pointer"),
     [
         ({"rows": []}, "/query"),
         ({"query": [1, 2], "rows": []}, "/query"),
@@ -143,7 +143,7 @@ def test_no_rows_at_all(client):
         ({"query": "a", "rows": [], "temperature": -1}, "/temperature"),
     ],
 )
-def test_what_cannot_be_compared_is_pointed_at(client, asked, pointer):
-    answer = client.post("/v1/compare", json=asked)
+def test_what_cannot_be_compared_is_pointed_at(client, options, pointer):
+    answer = client.post("/v1/compare", json=options)
     assert answer.status_code == 422, answer.text
     assert answer.json()["errors"][0]["pointer"] == pointer

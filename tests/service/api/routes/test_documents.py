@@ -34,9 +34,9 @@ def test_nested_metadata_comes_back_as_it_was_sent_and_is_found_by_its_paths(cli
     assert client.get(f"{path}/documents/a").json()["metadata"] == nested
 
     def found(field, operator, value):
-        asked = {"field": field, "operator": operator, "value": value}
-        page = client.post(f"{path}/documents/query", json={"filter": asked, "include": []}).json()
-        matches = client.post(f"{path}/attend", json={"query": "k", "filter": asked}).json()["matches"]
+        condition = {"field": field, "operator": operator, "value": value}
+        page = client.post(f"{path}/documents/query", json={"filter": condition, "include": []}).json()
+        matches = client.post(f"{path}/attend", json={"query": "k", "filter": condition}).json()["matches"]
         assert sorted(match["id"] for match in matches) == [document["id"] for document in page["documents"]]
         return [document["id"] for document in page["documents"]]
 
@@ -120,8 +120,8 @@ def test_pages_are_in_id_order_and_meet_without_gap_or_overlap(client, collectio
         if cursor is None:
             break
     assert seen == ids
-    some = {"ids": ["003", "unknown", "001"], "include": []}
-    assert client.post(f"{path}/documents/query", json=some).json()["documents"] == [
+    selection = {"ids": ["003", "unknown", "001"], "include": []}
+    assert client.post(f"{path}/documents/query", json=selection).json()["documents"] == [
         {"id": "001"},
         {"id": "003"},
     ]
@@ -138,8 +138,8 @@ def test_a_limit_of_0_counts_and_leads_nowhere(client, collection):
     client.post(path, json={"documents": documents})
     cursor = client.post(f"{path}/query", json={"limit": 1}).json()["next_cursor"]
     above = {"field": "metadata.i", "operator": ">", "value": 2}
-    for asked, count in (({}, 5), ({"cursor": cursor}, 5), ({"filter": above}, 2), ({"ids": ["4", "unknown"]}, 1)):
-        page = client.post(f"{path}/query", json={"limit": 0, "count": True, **asked}).json()
+    for parameters, count in (({}, 5), ({"cursor": cursor}, 5), ({"filter": above}, 2), ({"ids": ["4", "unknown"]}, 1)):
+        page = client.post(f"{path}/query", json={"limit": 0, "count": True, **parameters}).json()
         assert page == nothing | {"count": count}
     refused = client.post(f"{path}/query", json={"limit": -1})
     assert refused.json()["detail"] == "/limit: wanted a number from 0 on, got -1"

@@ -133,7 +133,7 @@ def test_an_empty_stream_is_its_last_line(client):
 
 
 @pytest.mark.parametrize(
-    ("asked", "pointer"),
+    ("body", "pointer"),
     [
         ({}, "/texts"),
         ({"texts": "one text"}, "/texts"),
@@ -145,8 +145,8 @@ def test_an_empty_stream_is_its_last_line(client):
         ({"texts": ["a"], "text": "b"}, "/text"),
     ],
 )
-def test_what_cannot_be_encoded_is_pointed_at(client, asked, pointer):
-    answer = client.post("/v1/encode", json=asked)
+def test_what_cannot_be_encoded_is_pointed_at(client, body, pointer):
+    answer = client.post("/v1/encode", json=body)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == pointer
 

@@ -18,13 +18,13 @@ def path(client, collection):
         {"mark": True, "year": None},
         {},
     ]
-    documents = [{"id": str(i), "key_vector": [1, i], "metadata": each} for i, each in enumerate(metadata)]
+    documents = [{"id": str(i), "key_vector": [1, i], "metadata": value} for i, value in enumerate(metadata)]
     assert client.post(f"{made}/documents", json={"documents": documents}).status_code == 200
     return made
 
 
-def facts(client, path, **asked):
-    answer = client.post(f"{path}/documents/fields", json=asked)
+def facts(client, path, **parameters):
+    answer = client.post(f"{path}/documents/fields", json=parameters)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -76,11 +76,11 @@ def test_a_filter_narrows_the_documents(client, path):
 
 
 def test_cursors_lead_through_the_values_of_each_field(client, path):
-    asked = {"values": True, "limit": 1}
-    for name, first in facts(client, path, **asked)["fields"].items():
+    parameters = {"values": True, "limit": 1}
+    for name, first in facts(client, path, **parameters)["fields"].items():
         seen, cursor = first["values"], first["next_cursor"]
         while cursor is not None:
-            fields = facts(client, path, **asked, cursor=cursor)["fields"]
+            fields = facts(client, path, **parameters, cursor=cursor)["fields"]
             assert list(fields) == [name]
             seen, cursor = seen + fields[name]["values"], fields[name]["next_cursor"]
         assert seen == facts(client, path, fields=[name], values=True)["fields"][name]["values"]
@@ -103,7 +103,7 @@ def of(parts):
 
 
 @pytest.mark.parametrize(
-    ("asked", "pointer"),
+    ("parameters", "pointer"),
     [
         ({"fields": ["metadata.year", "id", "year"]}, "/fields/1"),
         ({"fields": ["metadata.x"] * 101}, "/fields"),
@@ -115,8 +115,8 @@ def of(parts):
         *(({"cursor": of(["a", 1, value])}, "/cursor") for value in ([], {}, "\ud800", float("inf"))),
     ],
 )
-def test_what_cannot_be_asked_is_pointed_at(client, path, asked, pointer):
-    answer = client.post(f"{path}/documents/fields", json=asked)
+def test_what_cannot_be_asked_is_pointed_at(client, path, parameters, pointer):
+    answer = client.post(f"{path}/documents/fields", json=parameters)
     assert answer.status_code == 422, answer.text
     assert answer.json()["errors"][0]["pointer"] == pointer
 

@@ -82,16 +82,16 @@ def test_keyless_is_masked_is_absent(
         assert response.status_code == 200, response.text
         return {field: content for field, content in response.json().items() if field not in TIMES}
 
-    found = answer("keyless", null=null)
-    assert found == answer("absent", null=null)
-    assert found["documents"] == found["keys"] == 12 - len(keyless)
-    assert not {match["id"] for match in found["matches"]} & {f"{i:02}" for i in keyless}
+    result = answer("keyless", null=null)
+    assert result == answer("absent", null=null)
+    assert result["documents"] == result["keys"] == 12 - len(keyless)
+    assert not {match["id"] for match in result["matches"]} & {f"{i:02}" for i in keyless}
     if not isinstance(null, str):  # a named one stands on a sample of all that can be attended to, masked or not
         only = {"field": "metadata.i", "operator": "not in", "value": sorted(keyless)}
         masked = answer("masked", null=null, filter=only)
-        assert (masked["matches"], masked["evidence"]) == (found["matches"], found["evidence"])
+        assert (masked["matches"], masked["evidence"]) == (result["matches"], result["evidence"])
         if len(keyless) < 12:
-            assert masked["output"] == found["output"]
+            assert masked["output"] == result["output"]
 
 
 def test_a_keyless_document_is_like_any_other_but_for_its_weight(
@@ -115,9 +115,9 @@ def test_a_keyless_document_is_like_any_other_but_for_its_weight(
     facts = client.post(f"{path}/documents/fields", json={}).json()["fields"]["metadata.n"]
     assert (facts["count"], facts["max"]) == (2, 2)
 
-    asked = client.post(f"{path}/attend", json={"query": "thing", "filter": only, "null": False}).json()
-    assert (asked["matches"], asked["documents"], asked["rest_weight"]) == ([], 0, 0)
-    assert asked["evidence"]["verdict"] == "none"
+    response = client.post(f"{path}/attend", json={"query": "thing", "filter": only, "null": False}).json()
+    assert (response["matches"], response["documents"], response["rest_weight"]) == ([], 0, 0)
+    assert response["evidence"]["verdict"] == "none"
     for call, body in (("attend", {"query": "a cat"}), ("sweep", {"query": "a cat", "temperatures": [0, 1, 1e30]})):
         result = client.post(f"{path}/{call}", json=body).json()
         assert ([match["id"] for match in result["matches"]], result["documents"]) == (["keyed"], 1)

@@ -18,8 +18,8 @@ PAIRS = [{"query": "an animal that purrs", "key": "cat"}, {"query": "it barks", 
 def events(answer) -> list[tuple[str, dict]]:
     """Those of a whole answer, without the comments between them."""
     assert answer.headers["content-type"].startswith("text/event-stream")
-    told = [event for event in answer.text.split("\n\n") if event.startswith("event: ")]
-    return [(event.split("\n")[0][7:], json.loads(event.split("\n")[1][6:])) for event in told]
+    blocks = [event for event in answer.text.split("\n\n") if event.startswith("event: ")]
+    return [(event.split("\n")[0][7:], json.loads(event.split("\n")[1][6:])) for event in blocks]
 
 
 def train(client, **body) -> list[tuple[str, dict]]:
@@ -28,14 +28,14 @@ def train(client, **body) -> list[tuple[str, dict]]:
 
 @pytest.fixture(scope="module")
 def trained(client):
-    told = train(client, task="dates", steps=3, seed=2)
-    return told, told[-1][1]
+    events = train(client, task="dates", steps=3, seed=2)
+    return events, events[-1][1]
 
 
 def test_a_training_tells_of_itself_and_its_model_is_kept(client, trained):
-    told, last = trained
-    assert (told[0][0], told[-1][0]) == ("begun", "trained")
-    assert {name for name, _ in told[1:-1]} <= {"step", "tested"}
+    events, last = trained
+    assert (events[0][0], events[-1][0]) == ("begun", "trained")
+    assert {name for name, _ in events[1:-1]} <= {"step", "tested"}
     assert last["step"] == 3
     assert 0 <= last["accuracy"] <= 1
     assert 0 <= last["aligned"] <= 1
@@ -43,7 +43,7 @@ def test_a_training_tells_of_itself_and_its_model_is_kept(client, trained):
     lab = client.get("/v1/lab").json()
     assert (lab["open"], lab["training"]) == (True, False)
     kept = next(model for model in lab["models"] if model["id"] == last["id"])
-    assert kept["parameters"] == told[0][1]["parameters"]
+    assert kept["parameters"] == events[0][1]["parameters"]
     assert (kept["task"], kept["model"], kept["seed"]) == ("dates", "transformer", 2)
 
 
@@ -62,9 +62,9 @@ def test_each_token_that_is_written_has_weights_over_the_source(client, trained)
 
 
 def test_pairs_are_told_with_their_weights(client):
-    told = train(client, task="pairs", pairs=PAIRS * 3, steps=20)
-    assert told[0] == ("begun", {"parameters": 2 * 384 * 32, "held_out": [4]})
-    first, last = told[1][1], told[-1][1]
+    events = train(client, task="pairs", pairs=PAIRS * 3, steps=20)
+    assert events[0] == ("begun", {"parameters": 2 * 384 * 32, "held_out": [4]})
+    first, last = events[1][1], events[-1][1]
     assert (first["step"], last["step"]) == (0, 20)
     np.testing.assert_allclose(np.sum(first["weights"], axis=1), 1, atol=1e-5)
     assert client.get("/v1/lab").json()["training"] is False

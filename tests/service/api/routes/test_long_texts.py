@@ -25,8 +25,8 @@ def write(client: httpx.Client, path: str, documents: list[dict[str, Any]]) -> d
     return answer.json()
 
 
-def ask(client: httpx.Client, path: str, call: str = "attend", **asked: Any) -> dict[str, Any]:
-    answer = client.post(f"{path}/{call}", json={"query": QUERY, "top_k": 100} | asked)
+def ask(client: httpx.Client, path: str, call: str = "attend", **options: Any) -> dict[str, Any]:
+    answer = client.post(f"{path}/{call}", json={"query": QUERY, "top_k": 100} | options)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -56,8 +56,8 @@ def apart() -> list[dict[str, Any]]:
 def close(evidence: dict[str, Any], relative: float = 1e-12) -> dict[str, Any]:
     """The same but for rounding of its numbers."""
     return {
-        name: pytest.approx(found, rel=relative, abs=1e-15) if isinstance(found, float) else found
-        for name, found in evidence.items()
+        name: pytest.approx(value, rel=relative, abs=1e-15) if isinstance(value, float) else value
+        for name, value in evidence.items()
     }
 
 
@@ -88,9 +88,9 @@ def test_its_weight_is_the_sum_of_what_its_parts_would_weigh(
     one, other = both(similarity=similarity)
     for null in (False, 0.1):
         for more in ({}, {"filter": {"field": "metadata.i", "operator": "in", "value": [0, 1, 4]}}):
-            asked = {"temperature": temperature, "normaliser": normaliser, "null": null, **more}
-            asked["include"] = ["output", "value"]
-            whole, parts = ask(client, one, **asked), ask(client, other, **asked)
+            options = {"temperature": temperature, "normaliser": normaliser, "null": null, **more}
+            options["include"] = ["output", "value"]
+            whole, parts = ask(client, one, **options), ask(client, other, **options)
             verdict = {"verdict": verdict_of(whole), "verdict_certain": whole["evidence"]["verdict_certain"]}
             assert whole["evidence"] == close(parts["evidence"]) | verdict
             assert whole["keys"] == parts["keys"] == parts["documents"]
@@ -128,9 +128,9 @@ def test_many_small_parts_outweigh_one_that_is_nearer(client: httpx.Client, coll
     path = collection(encoder=None)
     crowd = [[0.8, 0.6]] * 50
     write(client, path, [{"id": "near", "key_vector": [1, 0]}, {"id": "crowd", "key_vectors": crowd}])
-    asked = {"query": [1, 0], "null": False, "temperature": 0.1, "top_k": 1}
-    assert [match["id"] for match in ask(client, path, **asked)["matches"]] == ["crowd"]
-    assert [match["id"] for match in ask(client, path, **asked | {"temperature": 0})["matches"]] == ["near"]
+    options = {"query": [1, 0], "null": False, "temperature": 0.1, "top_k": 1}
+    assert [match["id"] for match in ask(client, path, **options)["matches"]] == ["crowd"]
+    assert [match["id"] for match in ask(client, path, **options | {"temperature": 0})["matches"]] == ["near"]
     swept = ask(client, path, "sweep", query=[1, 0], temperatures=[0, 0.1], null=False, top_k=1)
     assert [match["id"] for match in swept["matches"]] == ["near"]
     assert swept["temperatures"][1]["rest_weight"] > 0.5
@@ -146,9 +146,9 @@ def test_a_sweep_agrees_with_attend_at_each_temperature(
     for position, temperature in enumerate(temperatures):
         answer = ask(client, one, temperature=temperature, null=0.2)
         weights = {match["id"]: match["weight"] for match in answer["matches"]}
-        at = swept["temperatures"][position]
-        assert at["evidence"] == close(answer["evidence"], 1e-9)
-        for match, weight in zip(swept["matches"], at["weights"], strict=True):
+        row = swept["temperatures"][position]
+        assert row["evidence"] == close(answer["evidence"], 1e-9)
+        for match, weight in zip(swept["matches"], row["weights"], strict=True):
             assert weight == pytest.approx(weights[match["id"]], abs=1e-12)
     parts = {match["id"]: match.get("part") for match in swept["matches"]}
     assert parts == {match["id"]: match.get("part") for match in ask(client, one)["matches"]}

@@ -26,8 +26,8 @@ def samples(client: httpx.Client) -> Samples:
     }
 
 
-def value(found: Samples, name: str, **labels: str) -> float:
-    return found.get((f"softkv_{name}", tuple(sorted(labels.items()))), 0.0)
+def value(series: Samples, name: str, **labels: str) -> float:
+    return series.get((f"softkv_{name}", tuple(sorted(labels.items()))), 0.0)
 
 
 @pytest.fixture
@@ -44,12 +44,12 @@ def test_calls_are_counted_by_route(client, collection):
     assert answer.headers["content-type"].startswith("text/plain")
     assert "some-id" not in answer.text
     assert path.rpartition("/")[2] not in answer.text
-    found, about = samples(client), {"method": "PUT", "route": "/v1/collections/{name}/documents/{id:path}"}
-    assert value(found, "http_requests_total", **about, status="201") >= 1
-    assert value(found, "http_request_duration_seconds_count", **about) >= 1
-    assert value(found, "http_requests_in_progress") >= 1
-    assert value(found, "documents") >= 1
-    assert value(found, "document_keys") >= value(found, "documents")
+    series, about = samples(client), {"method": "PUT", "route": "/v1/collections/{name}/documents/{id:path}"}
+    assert value(series, "http_requests_total", **about, status="201") >= 1
+    assert value(series, "http_request_duration_seconds_count", **about) >= 1
+    assert value(series, "http_requests_in_progress") >= 1
+    assert value(series, "documents") >= 1
+    assert value(series, "document_keys") >= value(series, "documents")
 
 
 def test_a_question_moves_what_it_goes_through(client, collection, moved):
@@ -87,24 +87,24 @@ def test_a_refusal_is_counted_by_its_code(client, moved):
 def test_the_disk_is_weighed(client, service):
     database, size = service.settings.data_dir / "softkv.sqlite3", 0
     while size != database.stat().st_size:  # what was deleted before goes back to the disk meanwhile
-        size, found = database.stat().st_size, samples(client)
-    assert value(found, "storage_bytes", part="database") == size > 0
-    assert 0 < value(found, "disk_free_bytes") < value(found, "disk_size_bytes")
-    assert ("softkv_storage_bytes", (("part", "log"),)) in found
+        size, series = database.stat().st_size, samples(client)
+    assert value(series, "storage_bytes", part="database") == size > 0
+    assert 0 < value(series, "disk_free_bytes") < value(series, "disk_size_bytes")
+    assert ("softkv_storage_bytes", (("part", "log"),)) in series
 
 
 def test_it_says_what_readyz_says(tmp_path):
     with RunningService(data_dir=tmp_path, encoder="nothing-of-this-name") as running, running.client() as client:
         while client.get("/readyz").json()["status"] == "loading":
             pass
-        found = samples(client)
+        series = samples(client)
         assert client.get("/readyz").status_code == 503
-        assert (value(found, "ready"), value(found, "damage")) == (0, len(client.get("/readyz").json()["failed"]))
-        assert value(found, "damage") == 1
+        assert (value(series, "ready"), value(series, "damage")) == (0, len(client.get("/readyz").json()["failed"]))
+        assert value(series, "damage") == 1
     with RunningService(data_dir=tmp_path, encoder="none") as running, running.client() as client:
         running.wait_until_ready()
-        found = samples(client)
-        assert (value(found, "ready"), value(found, "damage"), value(found, "keys_file_usable")) == (1, 0, 1)
+        series = samples(client)
+        assert (value(series, "ready"), value(series, "damage"), value(series, "keys_file_usable")) == (1, 0, 1)
 
 
 def test_whatever_comes_it_stays_small(tmp_path):
@@ -122,8 +122,8 @@ def test_whatever_comes_it_stays_small(tmp_path):
         text = client.get("/metrics").text
         assert len(text) < 100_000
         assert not re.search(r"c49|document-49|made-up|caller-|M49|request-49|key-49", text)
-        found = [(name, dict(labels)) for name, labels in samples(client)]
-        codes = {labels["code"] for name, labels in found if name == "softkv_refusals_total"}
+        series = [(name, dict(labels)) for name, labels in samples(client)]
+        codes = {labels["code"] for name, labels in series if name == "softkv_refusals_total"}
         assert codes == {*TABLE, *OF_STATUS.values()}
-        assert {labels["kind"] for name, labels in found if name == "softkv_places_taken"} == set(KINDS)
+        assert {labels["kind"] for name, labels in series if name == "softkv_places_taken"} == set(KINDS)
         assert 'method="other"' in text

@@ -71,8 +71,8 @@ def test_a_question_with_nothing_to_read_is_refused_and_told_what_was_seen(clien
 )
 def test_every_call_of_a_collection_refuses_it(client, short, call, options):
     for query in ("", "😺", "[PAD]"):
-        found = refusal(client.post(f"{short}/{call}", json={"query": query, **options}))
-        assert found == {"/query": said(NOTHING[query])}
+        problem = refusal(client.post(f"{short}/{call}", json={"query": query, **options}))
+        assert problem == {"/query": said(NOTHING[query])}
 
 
 def test_so_does_a_comparison_of_rows_that_come_with_it(client):
@@ -84,17 +84,17 @@ def test_so_does_a_comparison_of_rows_that_come_with_it(client):
 
 def test_one_of_several_refuses_all_and_each_is_pointed_at(client, short):
     queries = ["cats", "", "dogs", "😺", "birds?", " "]
-    found = refusal(client.post(f"{short}/attend", json={"queries": queries}))
-    assert list(found) == ["/queries/1", "/queries/3", "/queries/5"]
+    problem = refusal(client.post(f"{short}/attend", json={"queries": queries}))
+    assert list(problem) == ["/queries/1", "/queries/3", "/queries/5"]
     # They were read before, and are remembered: the answer stays the same.
-    assert refusal(client.post(f"{short}/attend", json={"queries": queries})) == found
+    assert refusal(client.post(f"{short}/attend", json={"queries": queries})) == problem
 
 
 def test_labels_are_refused_by_pointer(client, short):
     questions = [{"query": f"cats {i}", "id": KEYS[0] if i % 2 else None} for i in range(60)]
     questions[7]["query"], questions[30]["query"] = "[UNK]", "\u200b"
-    found = refusal(client.post(f"{short}/calibrate", json={"questions": questions}))
-    assert found == {"/questions/7/query": said(NOTHING["[UNK]"]), "/questions/30/query": said(NOTHING["\u200b"])}
+    problem = refusal(client.post(f"{short}/calibrate", json={"questions": questions}))
+    assert problem == {"/questions/7/query": said(NOTHING["[UNK]"]), "/questions/30/query": said(NOTHING["\u200b"])}
 
 
 def test_a_room_is_not_asked_it(client):
@@ -102,11 +102,11 @@ def test_a_room_is_not_asked_it(client):
     path, presents = f"/v1/rooms/{opened['code']}", {SECRET: opened["secret"]}
     try:
         for headers in ({}, presents):
-            found = refusal(client.post(f"{path}/questions", json={"query": "猫"}, headers=headers))
-            assert found == {"/query": said(NOTHING["猫"])}
+            problem = refusal(client.post(f"{path}/questions", json={"query": "猫"}, headers=headers))
+            assert problem == {"/query": said(NOTHING["猫"])}
         assert client.post(f"{path}/questions", json={"query": "猫"}, headers={SECRET: "no"}).status_code == 403
-        told = client.get(path).json()
-        assert (told["waiting"], told.get("question")) == ([], None)
+        state = client.get(path).json()
+        assert (state["waiting"], state.get("question")) == ([], None)
     finally:
         client.delete(path, headers=presents)
 
@@ -120,8 +120,8 @@ def test_what_can_be_read_is_answered_and_told_what_is_unknown(client, short, qu
     assert answer["unknown_tokens"] == swept["unknown_tokens"] == compared["unknown_tokens"] == unknown
     events = client.post(f"{short}/attend", json=body | {"stream": True}).text.splitlines()
     streamed = [json.loads(line.removeprefix("data: ")) for line in events if line.startswith("data: ")]
-    assert {each["unknown_tokens"] for each in streamed} == {unknown}
-    verdicts = [each["evidence"]["verdict"] for each in (answer, swept["temperatures"][0], compared, *streamed)]
+    assert {result["unknown_tokens"] for result in streamed} == {unknown}
+    verdicts = [result["evidence"]["verdict"] for result in (answer, swept["temperatures"][0], compared, *streamed)]
     assert len(set(verdicts)) == 1
 
 
@@ -130,7 +130,7 @@ def test_for_words_that_are_all_unknown_no_document_stands_out(client, short, qu
     vector = client.post("/v1/encode", json={"texts": [query], "purpose": "query"}).json()["embeddings"][0]
     cold = {"temperature": 0.001, "null": False}
     of_text, of_vector = (
-        client.post(f"{short}/attend", json={"query": each, **cold}).json() for each in (query, vector)
+        client.post(f"{short}/attend", json={"query": result, **cold}).json() for result in (query, vector)
     )
     assert of_vector["matches"][0]["weight"] == pytest.approx(of_text["matches"][0]["weight"], abs=1e-3)
     assert (of_vector["evidence"]["verdict"], of_vector.get("unknown_tokens")) == ("one", None)
@@ -138,7 +138,7 @@ def test_for_words_that_are_all_unknown_no_document_stands_out(client, short, qu
     assert (of_text["evidence"]["verdict"], of_text["evidence"]["verdict_certain"]) == (stands, True)
     body = {"query": query, "temperatures": [0.001, 1], "null": False}
     swept = client.post(f"{short}/sweep", json=body).json()["temperatures"]
-    assert [each["evidence"]["verdict"] for each in swept] == [stands, "several"]
+    assert [result["evidence"]["verdict"] for result in swept] == [stands, "several"]
     compared = client.post(f"{short}/compare", json={"query": query, **cold}).json()
     assert compared["attention"]["evidence"]["verdict"] == stands
 
@@ -152,5 +152,5 @@ def test_documents_and_embeddings_may_be_of_nothing(client, collection):
     assert client.post(f"{path}/attend", json={"query": "cats"}).json()["documents"] == len(texts)
     encoded = client.post("/v1/encode", json={"texts": texts}).json()
     assert len(encoded["embeddings"]) == len(texts)
-    asked = client.post("/v1/embeddings", json={"input": texts, "model": "all-MiniLM-L6-v2"}).json()
-    assert len(asked["data"]) == len(texts)
+    response = client.post("/v1/embeddings", json={"input": texts, "model": "all-MiniLM-L6-v2"}).json()
+    assert len(response["data"]) == len(texts)

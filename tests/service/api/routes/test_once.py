@@ -185,8 +185,8 @@ def test_of_many_at_once_one_writes_and_all_are_answered_alike(service, client, 
     key, answers = new(), list[httpx.Response]()
 
     def send() -> None:
-        with service.client() as own:
-            answers.append(write.send(own, path, key))
+        with service.client() as own_client:
+            answers.append(write.send(own_client, path, key))
 
     threads = [threading.Thread(target=send) for _ in range(6)]
     with service.app.state.parts.catalogue.store.writing():
@@ -205,8 +205,8 @@ def age(service: RunningService, key: str, seconds: int) -> int:
     with service.app.state.parts.catalogue.store.writing() as writer:
         aged = "UPDATE answered_writes SET at = at - ? WHERE idempotency_key = ?"
         assert writer._connection.execute(aged, (seconds, key)).rowcount == 1
-        (kept,) = writer._connection.execute("SELECT count(*) FROM answered_writes").fetchone()
-        return int(kept)
+        (count,) = writer._connection.execute("SELECT count(*) FROM answered_writes").fetchone()
+        return int(count)
 
 
 def test_after_a_day_it_is_a_new_write(service, client, path):
@@ -217,10 +217,10 @@ def test_after_a_day_it_is_a_new_write(service, client, path):
     age(service, key, 60)
     again = write.send(client, path, key)
     assert (again.status_code, "idempotency-replayed" in again.headers) == (200, False)
-    kept = age(service, key, DAY)
+    count = age(service, key, DAY)
     other = new()
     assert Write("DELETE", "/documents/c").send(client, path, other).status_code == 204
-    assert age(service, other, 0) == kept  # one more, one less
+    assert age(service, other, 0) == count  # one more, one less
 
 
 @pytest.mark.parametrize("key", ["k", "x" * 255, '"8e03978e-40d5-43dd-bc93-6894a57f9324"', "a key, with: = signs~!"])

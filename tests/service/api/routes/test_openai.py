@@ -23,7 +23,7 @@ def api(service):
 
 
 @pytest.fixture(scope="module")
-def wanted(client):
+def expected(client):
     return np.asarray(client.post("/v1/encode", json={"texts": TEXTS}).json()["embeddings"], dtype=np.float32)
 
 
@@ -40,37 +40,37 @@ def ask(client, **body):
 
 
 @pytest.mark.parametrize("options", [{}, {"encoding_format": "float"}, {"encoding_format": "base64"}])
-def test_the_official_client_gets_the_services_vectors(api, wanted, options):
+def test_the_official_client_gets_the_services_vectors(api, expected, options):
     answer = api.embeddings.create(model=MODEL, input=TEXTS, **options)
     vectors = [item.embedding for item in answer.data]
     if options.get("encoding_format") == "base64":
         vectors = [np.frombuffer(base64.b64decode(vector), dtype="<f4") for vector in vectors]
-    np.testing.assert_allclose(vectors, wanted, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(vectors, expected, rtol=0, atol=1e-6)
     assert [item.index for item in answer.data] == [0, 1, 2, 3]
     assert (answer.model, answer.object, answer.data[0].object) == (MODEL, "list", "embedding")
     assert answer.usage.prompt_tokens == answer.usage.total_tokens == 4 + 2 + 8 + 256
     assert answer.truncated == [3]
 
 
-def test_one_text_is_one_embedding(api, wanted):
+def test_one_text_is_one_embedding(api, expected):
     answer = api.embeddings.create(model=f"sentence-transformers/{MODEL}", input=TEXTS[0], user="someone")
-    np.testing.assert_allclose(answer.data[0].embedding, wanted[0], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(answer.data[0].embedding, expected[0], rtol=0, atol=1e-6)
 
 
-def test_token_arrays_are_the_texts_they_stand_for(api, wanted, tokenizer):
+def test_token_arrays_are_the_texts_they_stand_for(api, expected, tokenizer):
     ids = [tokenizer.encode(text).ids for text in TEXTS]
     many = api.embeddings.create(model=MODEL, input=ids)
-    np.testing.assert_allclose([item.embedding for item in many.data], wanted, rtol=0, atol=1e-6)
+    np.testing.assert_allclose([item.embedding for item in many.data], expected, rtol=0, atol=1e-6)
     one = api.embeddings.create(model=MODEL, input=ids[2])
-    np.testing.assert_allclose(one.data[0].embedding, wanted[2], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(one.data[0].embedding, expected[2], rtol=0, atol=1e-6)
 
 
-def test_fewer_dimensions_are_the_first_ones_at_length_one(api, wanted):
+def test_fewer_dimensions_are_the_first_ones_at_length_one(api, expected):
     answer = api.embeddings.create(model=MODEL, input=TEXTS, dimensions=100)
     vectors = np.asarray([item.embedding for item in answer.data])
     assert vectors.shape == (4, 100)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
-    cut = wanted[:, :100] / np.linalg.norm(wanted[:, :100], axis=1, keepdims=True)
+    cut = expected[:, :100] / np.linalg.norm(expected[:, :100], axis=1, keepdims=True)
     np.testing.assert_allclose(vectors, cut, rtol=0, atol=1e-6)
 
 

@@ -46,7 +46,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def own(model: Path, data_dir: Path) -> Iterator[httpx.Client]:
+def own_client(model: Path, data_dir: Path) -> Iterator[httpx.Client]:
     with RunningService(data_dir=data_dir, encoder=str(model)) as running:
         running.wait_until_ready()
         with running.client() as client:
@@ -55,11 +55,11 @@ def own(model: Path, data_dir: Path) -> Iterator[httpx.Client]:
             yield client
 
 
-def test_a_new_collection_is_compared_as_its_maker_does(own: httpx.Client) -> None:
-    made = own.put("/v1/collections/mine", json={}).json()
+def test_a_new_collection_is_compared_as_its_maker_does(own_client: httpx.Client) -> None:
+    made = own_client.put("/v1/collections/mine", json={}).json()
     assert (made["similarity"], made["dimension"], made["temperature"]) == ("dot", 64, 1 / 32)
-    assert own.put("/v1/collections/mine", json={"similarity": None}).status_code == 200
-    assert own.put("/v1/collections/mine", json={"similarity": "cosine"}).status_code == 409
+    assert own_client.put("/v1/collections/mine", json={"similarity": None}).status_code == 200
+    assert own_client.put("/v1/collections/mine", json={"similarity": "cosine"}).status_code == 409
 
 
 @pytest.mark.parametrize(
@@ -76,24 +76,24 @@ def test_a_new_collection_is_compared_as_its_maker_does(own: httpx.Client) -> No
         ({"encoder": None, "similarity": "dot"}, "dot", 1),
     ],
 )
-def test_what_is_asked_for_goes_first(own, settings, similarity, temperature) -> None:
-    made = own.put("/v1/collections/asked", json=settings).json()
-    own.delete("/v1/collections/asked")
+def test_what_is_asked_for_goes_first(own_client, settings, similarity, temperature) -> None:
+    made = own_client.put("/v1/collections/asked", json=settings).json()
+    own_client.delete("/v1/collections/asked")
     assert made["similarity"] == similarity
     assert made["temperature"] == pytest.approx(temperature, rel=1e-12)
 
 
-def test_the_model_says_how_it_is_run(own: httpx.Client, model: Path) -> None:
-    (told,) = own.get("/v1/models").json()["data"]
+def test_the_model_says_how_it_is_run(own_client: httpx.Client, model: Path) -> None:
+    (told,) = own_client.get("/v1/models").json()["data"]
     assert told["id"] == str(model)
     assert (told["dimension"], told["similarity"]) == (64, "dot")
     assert (told["temperature"], told["temperature_source"]) == (1 / 32, "model card")
     assert (told["batched"], told["notes"]) == (True, [])
 
 
-def test_embeddings_can_be_cut_further(own: httpx.Client, model: Path) -> None:
+def test_embeddings_can_be_cut_further(own_client: httpx.Client, model: Path) -> None:
     def embed(**options: object) -> httpx.Response:
-        return own.post("/v1/embeddings", json={"model": str(model), "input": "a red house", **options})
+        return own_client.post("/v1/embeddings", json={"model": str(model), "input": "a red house", **options})
 
     whole = np.array(embed().json()["data"][0]["embedding"])
     assert whole.shape == (64,)
@@ -105,9 +105,9 @@ def test_embeddings_can_be_cut_further(own: httpx.Client, model: Path) -> None:
     assert "64 dimensions, got 65" in refused.json()["error"]["message"]
 
 
-def test_rows_that_come_with_a_question_are_compared_alike(own: httpx.Client) -> None:
+def test_rows_that_come_with_a_question_are_compared_alike(own_client: httpx.Client) -> None:
     rows = [{"key": "cat", "value": "meows"}, {"key": "dog", "value": "barks"}]
-    answer = own.post("/v1/compare", json={"query": "kitten", "rows": rows}).json()["attention"]
+    answer = own_client.post("/v1/compare", json={"query": "kitten", "rows": rows}).json()["attention"]
     assert answer["temperature"] == 1 / 32
     assert answer["matches"][0]["value"] == "meows"
 
@@ -140,8 +140,8 @@ def test_a_folder_that_was_cut_later_is_refused_where_its_longer_vectors_are(mod
     (changed / "config_sentence_transformers.json").write_text(json.dumps({"truncate_dim": 48}))
     with RunningService(**options) as running, running.client() as client:
         running.wait_until_ready()
-        asked = client.post("/v1/collections/longer/attend", json={"query": "kitten"})
+        response = client.post("/v1/collections/longer/attend", json={"query": "kitten"})
         written = client.post("/v1/collections/longer/documents", json=document)
-        assert (asked.status_code, written.status_code) == (422, 422)
-        assert "query has width 48, the keys of 'longer' have width 64" in asked.json()["detail"]
+        assert (response.status_code, written.status_code) == (422, 422)
+        assert "query has width 48, the keys of 'longer' have width 64" in response.json()["detail"]
         assert "key_vector has width 48, collection 'longer' holds width 64" in written.json()["detail"]

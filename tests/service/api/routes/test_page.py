@@ -61,9 +61,9 @@ def test_another_content_or_another_name_is_another_digest(tmp_path):
             (folder / name).write_text(text)
         return Assets(folder).digest
 
-    found = [digest(a="1", b="2"), digest(a="1", b="3"), digest(a="1", c="2"), digest(a="12", b=""), digest(a="1")]
-    assert len(set(found)) == len(found)
-    assert digest(a="1", b="2") == found[0]
+    digests = [digest(a="1", b="2"), digest(a="1", b="3"), digest(a="1", c="2"), digest(a="12", b=""), digest(a="1")]
+    assert len(set(digests)) == len(digests)
+    assert digest(a="1", b="2") == digests[0]
 
 
 def test_texts_are_compressed_for_who_takes_that_and_the_same(client):
@@ -181,10 +181,10 @@ def test_what_is_not_there_is_a_problem(client):
 
 
 def test_a_file_is_sent_without_its_comments_in_the_lines_that_it_has():
-    own = [path for path in WEB.rglob("*") if path.suffix in {".css", ".js"} and "vendor" not in path.parts]
+    files = [path for path in WEB.rglob("*") if path.suffix in {".css", ".js"} and "vendor" not in path.parts]
     sent = Assets(WEB)
     left_out = 0
-    for path in own:
+    for path in files:
         before = path.read_text(encoding="utf-8").splitlines()
         after = sent.text(path.relative_to(WEB).as_posix()).splitlines()
         assert len(after) == len(before)

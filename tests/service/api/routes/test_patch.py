@@ -150,8 +150,8 @@ def test_what_does_not_fit_changes_nothing(client, document, change, pointer):
 
 def test_patches_at_once_are_all_kept(service, client, document):
     def patch(i):
-        with service.client() as own:
-            assert own.patch(document, json={"metadata": {f"field{i}": i}}).status_code == 200
+        with service.client() as own_client:
+            assert own_client.patch(document, json={"metadata": {f"field{i}": i}}).status_code == 200
 
     threads = [threading.Thread(target=patch, args=(i,)) for i in range(6)]
     for thread in threads:
@@ -164,24 +164,24 @@ def test_patches_at_once_are_all_kept(service, client, document):
 def test_what_leaves_a_split_text_leaves_what_the_output_blends(client, collection):
     path = collection()
     text, _ = essay(300)
-    asked = {"query": "an insect", "include": ["output"], "null": False, "temperature": 0.05}
+    body = {"query": "an insect", "include": ["output"], "null": False, "temperature": 0.05}
     document = {"id": "essay", "key": text, "split": {"tokens": 64}}
     write(client, path, [document])
-    blended = ask(client, path, **asked)["output"]
+    blended = ask(client, path, **body)["output"]
     include = {"include": ["key", "value", "key_vector"]}
     read_back = client.get(f"{path}/documents/essay", params=include).json()
     for patch in ({"metadata": {"n": 1}}, {"value": text}, {"value": None}, {"value_vector": None}, {"key": text}):
         assert client.patch(f"{path}/documents/essay", json=patch).json() == {"upserted": 1, "truncated": []}
-        assert ask(client, path, **asked)["output"] == blended, patch
+        assert ask(client, path, **body)["output"] == blended, patch
     assert write(client, path, [read_back]) == {"upserted": 1, "truncated": []}
-    assert ask(client, path, **asked)["output"] == blended
+    assert ask(client, path, **body)["output"] == blended
 
     update = {"ids": ["essay"], "patch": {"value": "of its own"}}
     assert client.post(f"{path}/documents/update", json=update).json() == {"updated": 1}
-    assert ask(client, path, **asked)["output"] != blended
+    assert ask(client, path, **body)["output"] != blended
     update = {"ids": ["essay"], "patch": {"value": text}}
     assert client.post(f"{path}/documents/update", json=update).json() == {"updated": 1}
-    assert ask(client, path, **asked)["output"] == blended
+    assert ask(client, path, **body)["output"] == blended
 
 
 def test_parts_alone_are_those_of_the_stored_keys(client, collection):

@@ -28,42 +28,42 @@ def weights(query):
     return masses / masses.sum(), having, masses[having] / masses[having].sum()
 
 
-def read(client, shelf, **asked):
-    sent = {"query": QUERY, "read": {"field": "metadata.at.year", **asked}}
+def read(client, shelf, **options):
+    sent = {"query": QUERY, "read": {"field": "metadata.at.year", **options}}
     return client.post(f"{shelf}/attend", json=sent).json()["read"]
 
 
 def test_a_mean(client, shelf):
-    everything, having, own = weights(QUERY)
+    everything, having, own_weights = weights(QUERY)
     years = np.array([year for year in YEARS if year is not None])
     result = read(client, shelf, **{"as": "mean"})
     assert result.keys() == {"field", "as", "value", "weight", "deviation", "error"}
     assert (result["field"], result["as"]) == ("metadata.at.year", "mean")
-    assert result["value"] == pytest.approx(own @ years, rel=1e-12)
+    assert result["value"] == pytest.approx(own_weights @ years, rel=1e-12)
     assert result["weight"] == pytest.approx(everything[having].sum())
-    assert result["deviation"] == pytest.approx(np.sqrt(own @ (years - own @ years) ** 2))
+    assert result["deviation"] == pytest.approx(np.sqrt(own_weights @ (years - own_weights @ years) ** 2))
     assert 0 < result["error"] < 1e-8
 
 
 def test_a_vote(client, shelf):
     everything, _, _ = weights(QUERY)
     sent = {"query": QUERY, "read": {"field": "metadata.odd", "as": "vote"}}
-    found = client.post(f"{shelf}/attend", json=sent).json()["read"]
-    assert found.keys() == {"field", "as", "value", "weight", "votes", "rest_weight", "error"}
+    reading = client.post(f"{shelf}/attend", json=sent).json()["read"]
+    assert reading.keys() == {"field", "as", "value", "weight", "votes", "rest_weight", "error"}
     odd = everything[1::2].sum()
-    assert found["value"] is bool(odd > 0.5)
-    told = {vote["value"]: vote["weight"] for vote in found["votes"]}
-    assert told == {True: pytest.approx(odd), False: pytest.approx(1 - odd)}
+    assert reading["value"] is bool(odd > 0.5)
+    votes = {vote["value"]: vote["weight"] for vote in reading["votes"]}
+    assert votes == {True: pytest.approx(odd), False: pytest.approx(1 - odd)}
 
 
 def test_quantiles(client, shelf):
-    _, _, own = weights(QUERY)
+    _, _, own_weights = weights(QUERY)
     years = np.array([year for year in YEARS if year is not None])
     result = read(client, shelf, **{"as": "quantile", "quantiles": [0.9, 0.25]})
     assert result.keys() == {"field", "as", "value", "weight", "quantiles"}
-    expected = [float(years[np.searchsorted(np.cumsum(own), level)]) for level in (0.9, 0.25)]
-    assert [each["value"] for each in result["quantiles"]] == expected
-    assert [each["quantile"] for each in result["quantiles"]] == [0.9, 0.25]
+    expected = [float(years[np.searchsorted(np.cumsum(own_weights), level)]) for level in (0.9, 0.25)]
+    assert [answer["value"] for answer in result["quantiles"]] == expected
+    assert [answer["quantile"] for answer in result["quantiles"]] == [0.9, 0.25]
     assert result["value"] == expected[0]
     for quantile in result["quantiles"]:
         assert quantile["at_least"] <= quantile["value"] <= quantile["at_most"]
@@ -76,7 +76,7 @@ def test_each_of_several_queries_has_its_own(client, shelf):
     alone = [
         client.post(f"{shelf}/attend", json={**sent, "queries": [query]}).json()["results"][0] for query in queries
     ]
-    assert [result["read"] for result in results] == [each["read"] for each in alone]
+    assert [result["read"] for result in results] == [answer["read"] for answer in alone]
     assert results[0]["read"]["value"] != results[1]["read"]["value"]
 
 

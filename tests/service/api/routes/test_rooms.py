@@ -93,23 +93,23 @@ def test_what_is_sent_is_told_to_who_listens_and_the_answer_is_compare_s(client,
             assert next(heard) == ("row", row)
         assert client.post(f"{path}/questions", json={"query": "kitten"}).json()["guesses"] == 0
         assert next(heard) == ("waiting", {"waiting": [{"number": 1, "query": "kitten"}]})
-        asked = {"query": "kitten", "temperature": 0.2}
-        assert client.post(f"{path}/questions", json=asked, headers=presents).json()["number"] == 2
+        question = {"query": "kitten", "temperature": 0.2}
+        assert client.post(f"{path}/questions", json=question, headers=presents).json()["number"] == 2
         assert [next(heard)[0] for _ in range(2)] == ["waiting", "question"]
-        for who, guessed in {"a": "1", "b": None, "c": "2"}.items():
-            client.put(f"{path}/guesses/{who}", json={"question": 2, "row": guessed})
+        for participant, guessed in {"a": "1", "b": None, "c": "2"}.items():
+            client.put(f"{path}/guesses/{participant}", json={"question": 2, "row": guessed})
         assert [next(heard)[1]["guesses"] for _ in range(3)] == [1, 2, 3]
-        told = client.post(f"{path}/reveal", json={"question": 2}, headers=presents).json()
-        assert next(heard) == ("answer", told)
+        revealed = client.post(f"{path}/reveal", json={"question": 2}, headers=presents).json()
+        assert next(heard) == ("answer", revealed)
         client.delete(path, headers=presents)
         assert next(heard)[0] == "over"
         assert list(heard) == []
-    attention = client.post("/v1/compare", json={**asked, "rows": rows}).json()["attention"]
+    attention = client.post("/v1/compare", json={**question, "rows": rows}).json()["attention"]
     matches = [{"id": match["id"], "weight": match["weight"]} for match in attention["matches"]]
-    assert [{"id": match["id"], "weight": match["weight"]} for match in told["answer"]["matches"]] == matches
-    assert told["answer"]["null_weight"] == attention["evidence"]["null_weight"]
-    assert [match["guesses"] for match in told["answer"]["matches"]] == [1, 1]
-    assert told["answer"]["null_guesses"] == 1
+    assert [{"id": match["id"], "weight": match["weight"]} for match in revealed["answer"]["matches"]] == matches
+    assert revealed["answer"]["null_weight"] == attention["evidence"]["null_weight"]
+    assert [match["guesses"] for match in revealed["answer"]["matches"]] == [1, 1]
+    assert revealed["answer"]["null_guesses"] == 1
 
 
 def test_only_who_presents_asks_at_once_shows_answers_removes_and_closes(client, opened):
@@ -164,8 +164,8 @@ def test_others_come_in_by_an_address_of_the_network_and_its_code(tmp_path, monk
         expected = [[bool(module) for module in row] for row in qr.matrix_iter(border=4)]
         assert modules(joining["path"], joining["size"]) == expected
         names = {"host": "10.1.2.3:8443", "origin": "https://10.1.2.3:8443"}
-        there = client.post("/v1/rooms", json={"code": "ARTS"}, headers=names).json()["joining"]
-        assert there["address"] == "https://10.1.2.3:8443/room?code=ARTS"
+        response = client.post("/v1/rooms", json={"code": "ARTS"}, headers=names).json()["joining"]
+        assert response["address"] == "https://10.1.2.3:8443/room?code=ARTS"
         other = client.post(
             "/v1/rooms", json={"code": "GEOG"}, headers=names | {"origin": "https://evil.example"}
         ).json()
@@ -241,8 +241,8 @@ def test_a_flood_of_listeners_takes_no_place_of_those_who_ask(tmp_path):
         assert client.put("/v1/rooms/MATH/rows/a", json={"key": "k"}).status_code == 200
         assert client.get("/v1/collections").status_code == 200
         stack.close()
-        places = running.app.state.admission
-        until(lambda: not client.get("/v1/rooms/MATH").json()["listeners"] and not places.slots_in_use["listen"])
+        admission = running.app.state.admission
+        until(lambda: not client.get("/v1/rooms/MATH").json()["listeners"] and not admission.slots_in_use["listen"])
         with listening(client, "/v1/rooms/MATH") as heard:
             assert next(heard)[0] == "room"
 
@@ -253,9 +253,9 @@ def test_who_listens_is_told_within_two_seconds_that_the_service_stops(tmp_path)
         with listening(client, "/v1/rooms/MATH") as heard:
             next(heard)
             running.process.send_signal(signal.SIGTERM)
-            told = time.monotonic()
+            stop_time = time.monotonic()
             *_, (name, problem) = heard
-            assert time.monotonic() - told < 2 + BUSY
+            assert time.monotonic() - stop_time < 2 + BUSY
             assert (name, problem["code"]) == ("problem", "stopping")
 
 

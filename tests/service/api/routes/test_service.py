@@ -145,21 +145,21 @@ def test_every_limit_is_met_by_a_call():
 
 @pytest.mark.parametrize("limit", MET)
 def test_at_a_limit_is_taken_and_above_it_refused(small, limit):
-    most, met = small.get("/v1").json()["limits"][limit], MET[limit]
-    taken = met.send(small, most)
+    limit_value, met = small.get("/v1").json()["limits"][limit], MET[limit]
+    taken = met.send(small, limit_value)
     assert taken.status_code == met.inside, taken.text[:500]
-    refused = met.send(small, most + 1)
+    refused = met.send(small, limit_value + 1)
     assert refused.status_code == met.above, refused.text[:500]
-    said = most - 1 if limit == "name_characters" else most  # the pattern's, of what follows the first
-    assert str(said) in refused.text.replace(",", ""), refused.text[:500]
-    assert taken.status_code < 400 or str(most) not in taken.text, taken.text[:500]
+    length = limit_value - 1 if limit == "name_characters" else limit_value  # the pattern's, of what follows the first
+    assert str(length) in refused.text.replace(",", ""), refused.text[:500]
+    assert taken.status_code < 400 or str(limit_value) not in taken.text, taken.text[:500]
 
 
 def test_a_trace_takes_so_many_characters(client):
-    most = client.get("/v1").json()["limits"]["trace_characters"]
-    assert "characters came" not in client.post("/v1/trace", json={"text": "a" * (most - 1), "pair": "b"}).text
-    refused = client.post("/v1/trace", json={"text": "a" * most, "pair": "b"})
-    assert f"a trace takes {most}" in refused.json()["detail"]
+    limit_value = client.get("/v1").json()["limits"]["trace_characters"]
+    assert "characters came" not in client.post("/v1/trace", json={"text": "a" * (limit_value - 1), "pair": "b"}).text
+    refused = client.post("/v1/trace", json={"text": "a" * limit_value, "pair": "b"})
+    assert f"a trace takes {limit_value}" in refused.json()["detail"]
 
 
 @pytest.mark.parametrize(

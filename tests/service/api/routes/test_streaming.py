@@ -36,15 +36,15 @@ def shelf(client, collection, monkeypatch):
     return path
 
 
-def streamed(client, path, **asked):
+def streamed(client, path, **body):
     """(event, data) of each event."""
-    answer = client.post(f"{path}/attend", json={"query": QUERY.tolist(), "stream": True, **asked})
+    answer = client.post(f"{path}/attend", json={"query": QUERY.tolist(), "stream": True, **body})
     assert answer.headers["content-type"].startswith("text/event-stream")
-    found = []
+    parts = []
     for block in answer.text.strip().split("\n\n"):
         lines = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
-        found.append((lines["event"], json.loads(lines["data"])))
-    return found
+        parts.append((lines["event"], json.loads(lines["data"])))
+    return parts
 
 
 def exact(temperature, passing):
@@ -124,11 +124,11 @@ def test_who_hangs_up_frees_his_place_and_others_are_answered(client, shelf):
 
 def test_a_service_that_stops_ends_a_stream_with_a_problem(client, shelf, service, monkeypatch):
     draining = service.app.state.shutdown
-    told = streaming.stream_collection
+    weights = streaming.stream_collection
 
     async def slow(*given):
-        async for each in told(*given):
-            yield each
+        async for part in weights(*given):
+            yield part
             draining.begun.set()
             await asyncio.sleep(5)
 

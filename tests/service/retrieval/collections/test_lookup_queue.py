@@ -34,7 +34,7 @@ def catalogue(tmp_path):
 
 
 @pytest.fixture
-def held(monkeypatch):
+def held_scan(monkeypatch):
     """Holds the first scan until told; counts how many questions each scan answers."""
     gate, sizes, real = threading.Event(), [], lookups.answers
 
@@ -55,10 +55,10 @@ def ask_for(catalogue, finish):
     return catalogue.collection("c").lookups.ask(lambda snapshot: [Question(KEYS[0], 1.0)], finish, size=1)
 
 
-async def scanning(held, asking):
+async def scanning(held_scan, asking):
     """Who asked, once the scan for it holds."""
     first = asyncio.create_task(asking)
-    while not held[1]:
+    while not held_scan[1]:
         await asyncio.sleep(0.001)
     return first
 
@@ -68,20 +68,20 @@ async def waiting(collection, count):
         await asyncio.sleep(0.001)
 
 
-def test_those_who_wait_are_answered_together_and_as_if_alone(catalogue, held):
-    gate, sizes = held
+def test_those_who_wait_are_answered_together_and_as_if_alone(catalogue, held_scan):
+    gate, sizes = held_scan
     queries = RNG.normal(size=(20, 4)).astype(np.float32)
 
     async def run():
-        first = await scanning(held, ask(catalogue, queries[0]))
+        first = await scanning(held_scan, ask(catalogue, queries[0]))
         rest = [asyncio.create_task(ask(catalogue, query)) for query in queries[1:]]
         await waiting(catalogue.collection("c"), 19)
         gate.set()
         return await asyncio.gather(first, *rest)
 
-    found = asyncio.run(run())
+    all_results = asyncio.run(run())
     assert sizes == [1, 19]
-    for query, (result,) in zip(queries, found, strict=True):
+    for query, (result,) in zip(queries, all_results, strict=True):
         logits = KEYS.astype(np.float64) @ query.astype(np.float64)
         weights = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
         best = np.argsort(-logits)[:10]
@@ -89,8 +89,8 @@ def test_those_who_wait_are_answered_together_and_as_if_alone(catalogue, held):
         np.testing.assert_allclose([match.weight for match in result.matches], weights[best], rtol=1e-9)
 
 
-def test_one_that_cannot_be_answered_fails_alone(catalogue, held):
-    gate, _ = held
+def test_one_that_cannot_be_answered_fails_alone(catalogue, held_scan):
+    gate, _ = held_scan
 
     async def run():
         asked = [
@@ -99,7 +99,7 @@ def test_one_that_cannot_be_answered_fails_alone(catalogue, held):
             ask(catalogue, KEYS[1], filter={"field": "id", "operator": "??", "value": 1}),
             ask(catalogue, KEYS[2], top_k=3),
         ]
-        tasks = [await scanning(held, asked[0]), *map(asyncio.create_task, asked[1:])]
+        tasks = [await scanning(held_scan, asked[0]), *map(asyncio.create_task, asked[1:])]
         await waiting(catalogue.collection("c"), 1)
         gate.set()
         return await asyncio.gather(*tasks, return_exceptions=True)
@@ -111,11 +111,11 @@ def test_one_that_cannot_be_answered_fails_alone(catalogue, held):
     assert len(short[0].matches) == 3
 
 
-def test_a_cancelled_question_leaves_the_batch(catalogue, held):
-    gate, sizes = held
+def test_a_cancelled_question_leaves_the_batch(catalogue, held_scan):
+    gate, sizes = held_scan
 
     async def run():
-        first = await scanning(held, ask(catalogue, KEYS[0]))
+        first = await scanning(held_scan, ask(catalogue, KEYS[0]))
         leaver, stayer = (asyncio.create_task(ask(catalogue, key)) for key in KEYS[1:3])
         await waiting(catalogue.collection("c"), 2)
         leaver.cancel()
@@ -127,11 +127,11 @@ def test_a_cancelled_question_leaves_the_batch(catalogue, held):
     assert sizes == [1, 1]
 
 
-def test_a_question_sees_every_write_that_was_acknowledged_before_it(catalogue, held):
-    gate, _ = held
+def test_a_question_sees_every_write_that_was_acknowledged_before_it(catalogue, held_scan):
+    gate, _ = held_scan
 
     async def run():
-        first = await scanning(held, ask(catalogue, KEYS[0]))
+        first = await scanning(held_scan, ask(catalogue, KEYS[0]))
         new = DocumentRecord("new", None, "new", 100 * KEYS[:1])
         await asyncio.to_thread(catalogue.collection("c").write, [new])
         second = asyncio.create_task(ask(catalogue, KEYS[0]))
@@ -146,9 +146,9 @@ def test_a_question_sees_every_write_that_was_acknowledged_before_it(catalogue, 
 
 
 def test_a_sweep_a_comparison_and_a_question_that_wait_share_a_version_its_masks_and_a_scan(
-    tmp_path, encoder, held, monkeypatch
+    tmp_path, encoder, held_scan, monkeypatch
 ):
-    gate, sizes = held
+    gate, sizes = held_scan
     seen, real = [], lookups.Snapshot.mask
 
     def watched(snapshot, condition):
@@ -160,7 +160,7 @@ def test_a_sweep_a_comparison_and_a_question_that_wait_share_a_version_its_masks
 
     async def run():
         async with texts(tmp_path, encoder, "a cat", "a dog", "a boat") as collection:
-            first = await scanning(held, attend_collection(collection, ["cat"], Options(), ["/query"]))
+            first = await scanning(held_scan, attend_collection(collection, ["cat"], Options(), ["/query"]))
             rest = [
                 asyncio.create_task(attend_collection(collection, ["cat"], options, ["/query"])),
                 asyncio.create_task(sweep_collection(collection, "cat", [0.0, 0.05], options)),
@@ -177,8 +177,8 @@ def test_a_sweep_a_comparison_and_a_question_that_wait_share_a_version_its_masks
     ids = [match.id for match in attended.matches]
     assert len(ids) == 2
     assert [match.document.id for match in swept.matches] == [match.id for match in compared.attention.matches] == ids
-    at = swept.temperatures[1]
-    np.testing.assert_allclose([match.weight for match in attended.matches], at.weights, rtol=1e-9)
+    temperature = swept.temperatures[1]
+    np.testing.assert_allclose([match.weight for match in attended.matches], temperature.weights, rtol=1e-9)
     np.testing.assert_array_equal(compared.attention.output, attended.output)
 
 
@@ -195,11 +195,11 @@ def wide(snapshot):
     ],
     ids=["made", "finished", "scanned"],
 )
-def test_what_the_core_refuses_is_invalid_content_for_who_asked_it(catalogue, held, refused):
-    gate, _ = held
+def test_what_the_core_refuses_is_invalid_content_for_who_asked_it(catalogue, held_scan, refused):
+    gate, _ = held_scan
 
     async def run():
-        first = await scanning(held, ask(catalogue, KEYS[0]))
+        first = await scanning(held_scan, ask(catalogue, KEYS[0]))
         collection = catalogue.collection("c")
         rest = [asyncio.create_task(refused(collection)), asyncio.create_task(ask(catalogue, KEYS[1]))]
         await waiting(collection, 2)
@@ -213,17 +213,17 @@ def test_what_the_core_refuses_is_invalid_content_for_who_asked_it(catalogue, he
 
 
 @pytest.mark.parametrize("error", [MemoryError(), DocumentDamaged(7, None, vectors=False)])
-def test_whatever_else_goes_wrong_with_one_is_its_own_and_damage_is_noted(catalogue, held, error):
-    gate, _ = held
+def test_whatever_else_goes_wrong_with_one_is_its_own_and_damage_is_noted(catalogue, held_scan, error):
+    gate, _ = held_scan
     collection = catalogue.collection("c")
 
-    def fail(snapshot, found):
+    def fail(snapshot, outcomes):
         raise error
 
     async def run():
-        first = await scanning(held, ask(catalogue, KEYS[0]))
-        asked = [collection.lookups.ask(lambda snapshot: [], fail, size=1), ask(catalogue, KEYS[1])]
-        rest = [asyncio.create_task(each) for each in asked]
+        first = await scanning(held_scan, ask(catalogue, KEYS[0]))
+        tasks = [collection.lookups.ask(lambda snapshot: [], fail, size=1), ask(catalogue, KEYS[1])]
+        rest = [asyncio.create_task(task) for task in tasks]
         await waiting(collection, 2)
         gate.set()
         return await asyncio.gather(first, *rest, return_exceptions=True)
@@ -234,12 +234,12 @@ def test_whatever_else_goes_wrong_with_one_is_its_own_and_damage_is_noted(catalo
     assert len(collection.damage.report()) == isinstance(error, DocumentDamaged)
 
 
-def test_those_who_wait_for_a_collection_that_is_deleted_are_told_so(catalogue, held):
-    gate, _ = held
+def test_those_who_wait_for_a_collection_that_is_deleted_are_told_so(catalogue, held_scan):
+    gate, _ = held_scan
 
     async def run():
         collection = catalogue.collection("c")
-        tasks = [await scanning(held, ask(catalogue, KEYS[0]))]
+        tasks = [await scanning(held_scan, ask(catalogue, KEYS[0]))]
         tasks.append(asyncio.create_task(ask(catalogue, KEYS[0])))
         tasks.append(asyncio.create_task(sweep_collection(collection, KEYS[0], [1.0], Options())))
         await waiting(collection, 2)
@@ -258,17 +258,17 @@ def test_a_deleted_collection_is_let_go_though_it_was_asked(catalogue):
         await attend_collection(collection, [KEYS[0]], Options(), ["/query"])
         return weakref.ref(collection)
 
-    kept = asyncio.run(run())
+    references = asyncio.run(run())
     catalogue.delete("passing")
-    wait_until_gone(kept)
+    wait_until_gone(references)
 
 
-def test_a_batch_is_scanned_while_the_documents_of_the_one_before_are_read(catalogue, held):
-    gate, sizes = held
+def test_a_batch_is_scanned_while_the_documents_of_the_one_before_are_read(catalogue, held_scan):
+    gate, sizes = held_scan
     scanned = threading.Event()
 
     async def run():
-        first = await scanning(held, ask_for(catalogue, lambda snapshot, found: scanned.wait(PATIENCE)))
+        first = await scanning(held_scan, ask_for(catalogue, lambda snapshot, found: scanned.wait(PATIENCE)))
         second = asyncio.create_task(ask_for(catalogue, lambda snapshot, found: scanned.set()))
         await waiting(catalogue.collection("c"), 1)
         gate.set()
@@ -278,14 +278,14 @@ def test_a_batch_is_scanned_while_the_documents_of_the_one_before_are_read(catal
     assert sizes == [1, 1]
 
 
-def test_what_fails_unexpectedly_as_it_is_read_is_asked_again_alone(catalogue, held):
-    gate, sizes = held
+def test_what_fails_unexpectedly_as_it_is_read_is_asked_again_alone(catalogue, held_scan):
+    gate, sizes = held_scan
 
-    def breaks(snapshot, found):
+    def breaks(snapshot, outcomes):
         raise ZeroDivisionError
 
     async def run():
-        first = await scanning(held, ask_for(catalogue, lambda snapshot, found: 1))
+        first = await scanning(held_scan, ask_for(catalogue, lambda snapshot, found: 1))
         rest = [asyncio.create_task(ask_for(catalogue, finish)) for finish in (breaks, lambda snapshot, found: 1)]
         await waiting(catalogue.collection("c"), 2)
         gate.set()

@@ -33,13 +33,13 @@ def by_definition(similarity: str, keys: dict[str, np.ndarray]) -> tuple[float, 
     pairs: Iterable[tuple[np.ndarray, np.ndarray]] = itertools.combinations(sample, 2)
     if len(sample) == SAMPLE_DOCUMENTS:
         pairs = itertools.product(sample[: SAMPLE_DOCUMENTS // 2], sample[SAMPLE_DOCUMENTS // 2 :])
-    found = []
+    similarities = []
     for one, other in pairs:
         lengths = math.sqrt(one @ one) * math.sqrt(other @ other)
         cosine = one @ other / lengths if lengths else 0.0
         if cosine < 0.8:
             apart = one - other
-            found.append(
+            similarities.append(
                 {
                     "cosine": cosine,
                     "dot": one @ other,
@@ -47,7 +47,7 @@ def by_definition(similarity: str, keys: dict[str, np.ndarray]) -> tuple[float, 
                     "gaussian": -0.5 * (apart @ apart),
                 }[similarity]
             )
-    return (float(np.mean(found)), float(np.std(found)), len(found)) if found else None
+    return (float(np.mean(similarities)), float(np.std(similarities)), len(similarities)) if similarities else None
 
 
 class Histories(RuleBasedStateMachine):
@@ -94,12 +94,12 @@ class Histories(RuleBasedStateMachine):
     @invariant()
     def it_is_that_of_the_stored_documents(self):
         with self.collection.snapshot() as snapshot:
-            own = snapshot.own()
+            own_background = snapshot.own()
         expected = by_definition(self.similarity, self.keys)
         if expected is None:
-            assert own is None
+            assert own_background is None
         else:
-            actual = own.background.mean, own.background.deviation, own.pairs
+            actual = own_background.background.mean, own_background.background.deviation, own_background.pairs
             assert actual == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
 
@@ -147,14 +147,14 @@ def record(similarity: str, documents: int, keyless: int = 0) -> CollectionRecor
 
 
 def test_each_name_stands_on_its_own():
-    own = KeyBackground(Background(0.14, 0.18), 65_536, unit=True)
-    found = {
-        name: choose_background(name, record("cosine", 1000), own, ENCODER).background
+    own_background = KeyBackground(Background(0.14, 0.18), 65_536, unit=True)
+    backgrounds = {
+        name: choose_background(name, record("cosine", 1000), own_background, ENCODER).background
         for name in ("auto", "lenient", "strict")
     }
-    assert found["lenient"] == ENCODER.texts
-    assert found["strict"] == own.background
-    assert (found["auto"].mean, found["auto"].deviation) == pytest.approx((0.09, 0.13))
+    assert backgrounds["lenient"] == ENCODER.texts
+    assert backgrounds["strict"] == own_background.background
+    assert (backgrounds["auto"].mean, backgrounds["auto"].deviation) == pytest.approx((0.09, 0.13))
 
 
 def test_a_short_question_of_short_keys_stands_on_what_short_texts_are_like():
@@ -162,38 +162,42 @@ def test_a_short_question_of_short_keys_stands_on_what_short_texts_are_like():
     assert KeyBackground.measure("cosine", unrelated(3), texts).short
     assert not KeyBackground.measure("cosine", unrelated(3), ["cats", "a cat that purrs at night"]).short
     assert not KeyBackground.measure("cosine", unrelated(3)).short
-    own = KeyBackground(Background(0.14, 0.18), 65_536, unit=True, short=True)
+    own_background = KeyBackground(Background(0.14, 0.18), 65_536, unit=True, short=True)
     for name, mean, deviation in (("auto", 0.18, 0.09), ("lenient", 0.18, 0.09), ("strict", 0.14, 0.18)):
-        found = NullKey(None, choose_background(name, record("cosine", 1000), own, ENCODER))
-        short = found.of("flurb zindle quax")
+        null_key = NullKey(None, choose_background(name, record("cosine", 1000), own_background, ENCODER))
+        short = null_key.of("flurb zindle quax")
         assert (short.mean, short.deviation) == pytest.approx((mean, deviation))
-        assert found.of("what is a soft lookup?") == found.of(np.ones(64)) == found.standing.background
-    of_few = choose_background("auto", record("cosine", 15), own, ENCODER)
+        assert null_key.of("what is a soft lookup?") == null_key.of(np.ones(64)) == null_key.standing.background
+    of_few = choose_background("auto", record("cosine", 15), own_background, ENCODER)
     assert of_few.short == ENCODER.short
-    alike = replace(own, background=Background(0.5, 0.1))
+    alike = replace(own_background, background=Background(0.5, 0.1))
     assert choose_background("auto", record("cosine", 15), alike, ENCODER).short.mean == pytest.approx(0.18 + 0.32 / 4)
-    assert choose_background("auto", record("cosine", 1000), replace(own, short=False), ENCODER).short is None
-    assert choose_background("auto", record("cosine", 1000), own, None).short is None
+    assert (
+        choose_background("auto", record("cosine", 1000), replace(own_background, short=False), ENCODER).short is None
+    )
+    assert choose_background("auto", record("cosine", 1000), own_background, None).short is None
     assert NullKey(0.3, None).of("cats") == 0.3
     assert NullKey(None, None).of("cats") is None
 
 
 @pytest.mark.parametrize("keys", [0, 3, 12, 29, 30, 31])
 def test_of_few_keys_the_own_one_counts_in_part(keys):
-    own = KeyBackground(Background(0.14, 0.18), 9, unit=True)
+    own_background = KeyBackground(Background(0.14, 0.18), 9, unit=True)
     share = min(1.0, keys / 30)
-    strict = choose_background("strict", record("cosine", keys + 5, keyless=5), own, ENCODER)
+    strict = choose_background("strict", record("cosine", keys + 5, keyless=5), own_background, ENCODER)
     assert strict.background.mean == pytest.approx(0.04 + 0.1 * share)
     assert strict.of == ("keys" if share == 1 else "both")
-    assert choose_background("auto", record("cosine", keys), own, ENCODER).background.mean == pytest.approx(
+    assert choose_background("auto", record("cosine", keys), own_background, ENCODER).background.mean == pytest.approx(
         0.04 + 0.05 * share
     )
 
 
 def test_where_one_is_missing_all_stand_on_the_other():
-    own = KeyBackground(Background(0.14, 0.18), 9, unit=True)
+    own_background = KeyBackground(Background(0.14, 0.18), 9, unit=True)
     for name in ("auto", "lenient", "strict"):
-        assert choose_background(name, record("cosine", 5), own, None).background == own.background
+        assert (
+            choose_background(name, record("cosine", 5), own_background, None).background == own_background.background
+        )
         assert choose_background(name, record("cosine", 5), None, ENCODER).background == ENCODER.texts
         assert choose_background(name, record("cosine", 2), None, None) is None
 
@@ -201,9 +205,9 @@ def test_where_one_is_missing_all_stand_on_the_other():
 def test_the_encoders_cosines_become_other_similarities_of_vectors_of_length_one():
     keys = unrelated(300)
     for similarity, mean, deviation in (("dot", 0.04, 0.08), ("scaled_dot", 0.005, 0.01), ("gaussian", -0.96, 0.08)):
-        own = KeyBackground.measure(similarity, keys)
-        found = choose_background("lenient", record(similarity, 300), own, ENCODER).background
-        assert (found.mean, found.deviation) == pytest.approx((mean, deviation))
+        own_background = KeyBackground.measure(similarity, keys)
+        background = choose_background("lenient", record(similarity, 300), own_background, ENCODER).background
+        assert (background.mean, background.deviation) == pytest.approx((mean, deviation))
         longer = KeyBackground.measure(similarity, 3 * keys)
         assert choose_background("lenient", record(similarity, 300), longer, ENCODER).of == "keys"
     assert (
@@ -214,20 +218,23 @@ def test_the_encoders_cosines_become_other_similarities_of_vectors_of_length_one
 
 @pytest.mark.parametrize("similarity", ["cosine", "dot", "scaled_dot", "gaussian"])
 def test_a_thousand_copies_among_a_thousand_others_leave_right_matches_answered(similarity):
-    others = unrelated(1000)
-    keys = np.concatenate([others, np.repeat(others[:1], 1000, axis=0)])
+    other_vectors = unrelated(1000)
+    keys = np.concatenate([other_vectors, np.repeat(other_vectors[:1], 1000, axis=0)])
     order = np.random.default_rng(1).permutation(2000)[:SAMPLE_DOCUMENTS]
-    own = KeyBackground.measure(similarity, keys[order])
+    own_background = KeyBackground.measure(similarity, keys[order])
     memory = Memory(similarity)
     view = memory.publish(add=Rows(np.arange(2000), keys))
     temperature = 0.05 / math.sqrt(64) if similarity == "scaled_dot" else 0.05
     noise = unrelated(300, seed=2)
     questions = [
-        Question(0.8 * others[i] + 0.6 * noise[i], temperature, own.background, output=False) for i in range(300)
+        Question(0.8 * other_vectors[i] + 0.6 * noise[i], temperature, own_background.background, output=False)
+        for i in range(300)
     ]
-    found = answers(view, questions)
-    kept = [a.verdict.stands != "none" for i, a in enumerate(found) if a.numbers[0] == i or i == 0]
-    assert len(kept) > 290
-    assert np.mean(kept) >= 0.9
-    beside = [Question(vector, temperature, own.background, output=False) for vector in unrelated(300, seed=3)]
+    results = answers(view, questions)
+    answered = [a.verdict.stands != "none" for i, a in enumerate(results) if a.numbers[0] == i or i == 0]
+    assert len(answered) > 290
+    assert np.mean(answered) >= 0.9
+    beside = [
+        Question(vector, temperature, own_background.background, output=False) for vector in unrelated(300, seed=3)
+    ]
     assert np.mean([a.verdict.stands != "none" for a in answers(view, beside)]) < 0.2

@@ -51,13 +51,13 @@ def opened(directory: Path, file: bytes) -> Iterator[SQLiteStore]:
         yield store
 
 
-def flipped(file: bytes, at: int, bit: int) -> bytes:
-    return file[:at] + bytes([file[at] ^ (1 << bit)]) + file[at + 1 :]
+def flipped(file: bytes, offset: int, bit: int) -> bytes:
+    return file[:offset] + bytes([file[offset] ^ (1 << bit)]) + file[offset + 1 :]
 
 
 def read_everything(store: SQLiteStore) -> dict[str, Any]:
     """Every document as each way of reading gives it; what is damaged must raise."""
-    given: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     with store.reading() as reader:
         number = reader.collection("c").id
         ways = [
@@ -67,30 +67,30 @@ def read_everything(store: SQLiteStore) -> dict[str, Any]:
         ]
         for way in ways:
             try:
-                for each in way():
-                    given[each.id] = plain(each)
-                    assert given[each.id] == WANTED.get(each.id), "something else was served"
+                for result in way():
+                    results[result.id] = plain(result)
+                    assert results[result.id] == WANTED.get(result.id), "something else was served"
             except StorageError:
-                given["damaged"] = True
+                results["damaged"] = True
         try:
             assert set(reader.ids(number, reader.rows_where(number))) <= WANTED.keys()
         except StorageError:
-            given["damaged"] = True
+            results["damaged"] = True
         for i in range(N):
             try:
                 for row in reader.search(number).equal(f"unmistakable text {i:03}", 5).rows:
                     assert (row.key, row.value) == WANTED[row.id][1:3]
             except StorageError:
-                given["damaged"] = True
+                results["damaged"] = True
         try:
-            told: list[DocumentDamaged] = []
-            rows = [vector.numbers for vector in reader.vectors(number, batch=7, damaged=told.append)]
-            given["attended"] = sum(map(len, rows))
-            if told:
-                given["damaged"] = True
+            errors: list[DocumentDamaged] = []
+            rows = [vector.numbers for vector in reader.vectors(number, batch=7, damaged=errors.append)]
+            results["attended"] = sum(map(len, rows))
+            if errors:
+                results["damaged"] = True
         except StorageError:
-            given["damaged"] = True
-    return given
+            results["damaged"] = True
+    return results
 
 
 # Which bytes of a document's rows: its texts in `documents`, its numbers in `vectors`.
@@ -111,16 +111,16 @@ def test_one_bit_in_each_row_is_never_served_and_always_named(tmp_path: Path, so
     for i in range(N):
         content = CONTENT[part](i)
         assert sound.count(content) == 1
-        at = sound.index(content) + chosen.randrange(len(content))
-        with opened(tmp_path, flipped(sound, at, chosen.randrange(8))) as store:
+        offset = sound.index(content) + chosen.randrange(len(content))
+        with opened(tmp_path, flipped(sound, offset, chosen.randrange(8))) as store:
             assert read_everything(store).get("damaged"), f"{part} of document {i} was served"
             named = " ".join(store.check())
             assert f"row {i + 1} " in named or f"row {i + 1}," in named
 
 
 def test_the_other_documents_are_served_and_the_damaged_one_can_be_replaced(tmp_path: Path, sound: bytes) -> None:
-    at = sound.index(CONTENT["value"](5)) + 3
-    with opened(tmp_path, flipped(sound, at, 0)) as store:
+    offset = sound.index(CONTENT["value"](5)) + 3
+    with opened(tmp_path, flipped(sound, offset, 0)) as store:
         with store.reading() as reader:
             number = reader.collection("c").id
             with pytest.raises(DocumentDamaged, match="'id-005-of-it', row 6"):
@@ -133,8 +133,8 @@ def test_the_other_documents_are_served_and_the_damaged_one_can_be_replaced(tmp_
 
 
 def test_a_damaged_key_text_does_not_stay_in_the_full_text_index(tmp_path: Path, sound: bytes) -> None:
-    at = sound.index(CONTENT["id"](5)) + len("id-005-of-it") + 3
-    with opened(tmp_path, flipped(sound, at, 1)) as store:
+    offset = sound.index(CONTENT["id"](5)) + len("id-005-of-it") + 3
+    with opened(tmp_path, flipped(sound, offset, 1)) as store:
         with store.writing() as writer:
             number = writer.collection("c").id
             writer.delete_ids(number, ["id-005-of-it"])
@@ -144,9 +144,9 @@ def test_a_damaged_key_text_does_not_stay_in_the_full_text_index(tmp_path: Path,
 
 
 def test_a_key_that_is_no_text_any_more_can_be_compared_and_is_not_served(tmp_path: Path, sound: bytes) -> None:
-    at = sound.index(CONTENT["id"](5)) + len("id-005-of-it") + 3
+    offset = sound.index(CONTENT["id"](5)) + len("id-005-of-it") + 3
     comparison = Comparison("key", "contains", "TEXT 0", ignore_case=True)
-    with opened(tmp_path, flipped(sound, at, 7)) as store, store.reading() as reader:
+    with opened(tmp_path, flipped(sound, offset, 7)) as store, store.reading() as reader:
         number = reader.collection("c").id
         assert reader.count(number, condition=comparison) == N
         assert reader.count(number, condition=Comparison("key", "<", "z")) == N
@@ -163,10 +163,10 @@ def test_a_bit_anywhere_in_the_file(tmp_path: Path, sound: bytes) -> None:
         file = flipped(sound, chosen.randrange(100, len(sound)), chosen.randrange(8))
         try:
             with opened(tmp_path, file) as store:
-                given, findings = read_everything(store), list(store.check())
+                results, findings = read_everything(store), list(store.check())
                 named += bool(findings)
                 if not findings:
-                    assert given == {**WANTED, "attended": N}
+                    assert results == {**WANTED, "attended": N}
                     with store.reading() as reader:
                         number = reader.collection("c").id
                         for i in range(0, N, 9):
@@ -187,10 +187,12 @@ def test_doctor_names_a_bit_in_what_filters_read(tmp_path: Path, sound: bytes) -
     for i in range(0, N, 5):
         content = f"shelf number {i:03}".encode()
         # In the metadata it is a JSON text, in `fields` it stands alone.
-        places = [m.start() for m in re.finditer(content, sound) if sound[m.start() - 1 : m.start()] != b'"']
-        assert len(places) == 2  # the table, and its index
-        for at in places:
-            with opened(tmp_path, flipped(sound, at + chosen.randrange(len(content)), chosen.randrange(8))) as store:
+        offsets = [m.start() for m in re.finditer(content, sound) if sound[m.start() - 1 : m.start()] != b'"']
+        assert len(offsets) == 2  # the table, and its index
+        for offset in offsets:
+            with opened(
+                tmp_path, flipped(sound, offset + chosen.randrange(len(content)), chosen.randrange(8))
+            ) as store:
                 assert list(store.check()), f"a bit in the field of document {i} was not named"
 
 
@@ -206,6 +208,6 @@ def test_doctor_names_a_bit_in_the_full_text_index(tmp_path: Path, sound: bytes)
     assert pages
     for _ in range(30):
         content = chosen.choice(pages)
-        at = sound.index(content) + chosen.randrange(len(content))
-        with opened(tmp_path, flipped(sound, at, chosen.randrange(8))) as store:
-            assert list(store.check()), f"a bit at {at} was not named"
+        offset = sound.index(content) + chosen.randrange(len(content))
+        with opened(tmp_path, flipped(sound, offset, chosen.randrange(8))) as store:
+            assert list(store.check()), f"a bit at {offset} was not named"

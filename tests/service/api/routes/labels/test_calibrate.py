@@ -18,14 +18,14 @@ def vectors(n: int, seed: int) -> np.ndarray:
 
 def labelled(n: int, noise: float = 0.45) -> list[dict]:
     """Half near a document, half near one that is not there."""
-    kept, gone = vectors(N, 0), vectors(N, 1)
+    stored_vectors, gone = vectors(N, 0), vectors(N, 1)
     random = np.random.default_rng(2)
-    asked = []
+    questions = []
     for i in range(n):
-        key = (kept if i % 2 else gone)[i % N]
+        key = (stored_vectors if i % 2 else gone)[i % N]
         query = key + noise * random.normal(size=D) / np.sqrt(D) * 2
-        asked.append({"query": query.tolist(), "id": f"{i % N}" if i % 2 else None})
-    return asked
+        questions.append({"query": query.tolist(), "id": f"{i % N}" if i % 2 else None})
+    return questions
 
 
 @pytest.fixture
@@ -41,23 +41,23 @@ def test_it_is_kept_where_it_gains_and_then_answers_say_how_sure_they_are(client
     body = client.post(f"{path}/calibrate", json={"questions": questions}).json()
     assert not body["applied"]
     assert client.get(path).json()["calibration"] is None
-    kept = client.post(f"{path}/calibrate", json={"questions": questions, "apply": True}).json()
-    assert kept["applied"], kept
-    assert {k: v for k, v in kept.items() if k not in ("applied", "took_ms")} == {
+    calibrated = client.post(f"{path}/calibrate", json={"questions": questions, "apply": True}).json()
+    assert calibrated["applied"], calibrated
+    assert {k: v for k, v in calibrated.items() if k not in ("applied", "took_ms")} == {
         k: v for k, v in body.items() if k not in ("applied", "took_ms")
     }
-    assert kept["gained"]["label_loss"]["value"] > kept["gained"]["label_loss"]["error"]
-    assert kept["after"]["log_loss"]["value"] < kept["before"]["log_loss"]["value"]
-    assert kept["labels"] == {"present": 120, "absent": 120}
+    assert calibrated["gained"]["label_loss"]["value"] > calibrated["gained"]["label_loss"]["error"]
+    assert calibrated["after"]["log_loss"]["value"] < calibrated["before"]["log_loss"]["value"]
+    assert calibrated["labels"] == {"present": 120, "absent": 120}
     now = client.get(path).json()
-    assert (now["temperature"], now["null"]) == (kept["temperature"], "calibrated")
-    assert now["background"] == {"mean": kept["level"], "deviation": 0, "of": "labels", "pairs": 0, "short": None}
+    assert (now["temperature"], now["null"]) == (calibrated["temperature"], "calibrated")
+    assert now["background"] == {"mean": calibrated["level"], "deviation": 0, "of": "labels", "pairs": 0, "short": None}
     assert now["calibration"] == {
         "version": 2,
         "documents": N,
         "encoder": None,
-        "temperature": kept["temperature"],
-        "level": kept["level"],
+        "temperature": calibrated["temperature"],
+        "level": calibrated["level"],
         "full_text": 0,
         "labels": {"present": 120, "absent": 120},
         "outgrown": False,
@@ -68,24 +68,24 @@ def test_it_is_kept_where_it_gains_and_then_answers_say_how_sure_they_are(client
     # curve.
     unit = np.array(query) / np.linalg.norm(query)
     keys = vectors(N, 0).astype(np.float32).astype(np.float64)
-    logits = keys @ unit / np.linalg.norm(keys, axis=1) / kept["temperature"]
+    logits = keys @ unit / np.linalg.norm(keys, axis=1) / calibrated["temperature"]
     weights = np.exp(logits - logits.max())
     weights /= weights.sum()
     x = np.log(weights.max() / (1 - weights.max()))
-    curve = kept["confidence"]
-    z = np.logaddexp.reduce(logits) - np.log(N) - kept["level"] / kept["temperature"]
-    at = curve["slope"] * min(x, 0) + curve["slope_above"] * max(x, 0) + curve["offset"]
-    at += curve["lead_slope"] * min(z, 0) + curve["lead_slope_above"] * max(z, 0)
-    first = 1 / (1 + np.exp(-at))
+    curve = calibrated["confidence"]
+    z = np.logaddexp.reduce(logits) - np.log(N) - calibrated["level"] / calibrated["temperature"]
+    logit = curve["slope"] * min(x, 0) + curve["slope_above"] * max(x, 0) + curve["offset"]
+    logit += curve["lead_slope"] * min(z, 0) + curve["lead_slope_above"] * max(z, 0)
+    first = 1 / (1 + np.exp(-logit))
     confidences = [match["confidence"] for match in answer["matches"]]
     assert confidences[0] == pytest.approx(first, rel=1e-6)
     assert sum(confidences) <= 1
-    with_null = np.append(logits, np.log(N) + kept["level"] / kept["temperature"])
+    with_null = np.append(logits, np.log(N) + calibrated["level"] / calibrated["temperature"])
     shares = np.exp(with_null - with_null.max())
     shares = np.sort(shares[:-1] / shares.sum())[::-1]
     assert confidences[1] == pytest.approx((1 - first) * shares[1] / (1 - shares[0]), rel=1e-6)
     assert answer["evidence"]["verdict"] == ("one" if first >= 0.2 else "several")
-    threshold = next(each["weight"] for each in kept["conformal"] if each["conformal"] == 0.9)
+    threshold = next(label["weight"] for label in calibrated["conformal"] if label["conformal"] == 0.9)
     inside = client.post(f"{path}/attend", json={"query": query, "conformal": 0.87}).json()
     assert len(inside["matches"]) == np.count_nonzero(weights >= threshold)
     assert inside["complete"]
@@ -109,19 +109,19 @@ def test_what_it_has_outgrown_is_said(client, path):
     assert client.post(f"{path}/calibrate", json={"questions": labelled(240), "apply": True}).json()["applied"]
     client.patch(path, json={"temperature": 0.3})
     assert client.get(path).json()["calibration"]["outgrown"]
-    asked = client.post(f"{path}/attend", json={"query": [1] * D, "conformal": 0.9})
-    assert asked.status_code == 422
-    assert "0.3" in asked.json()["detail"]
+    response = client.post(f"{path}/attend", json={"query": [1] * D, "conformal": 0.9})
+    assert response.status_code == 422
+    assert "0.3" in response.json()["detail"]
 
 
 def test_a_fit_that_gains_nothing_is_not_kept(client, path):
     # The labels have nothing to do with the questions: no confidence can be better than a constant one.
-    questions = [each | {"id": None if i % 2 else "7"} for i, each in enumerate(labelled(60, noise=5.0))]
+    questions = [label | {"id": None if i % 2 else "7"} for i, label in enumerate(labelled(60, noise=5.0))]
     first = client.post(f"{path}/calibrate", json={"questions": questions, "apply": True}).json()
     if first["applied"]:  # a constant is a gain over what is served; over itself it is none
         first = client.post(f"{path}/calibrate", json={"questions": questions, "apply": True}).json()
     before = client.get(path).json()
-    assert not first["applied"] or any(each["value"] > each["error"] for each in first["gained"].values())
+    assert not first["applied"] or any(label["value"] > label["error"] for label in first["gained"].values())
     if not first["applied"]:
         assert "standard error" in first["reason"]
         assert client.get(path).json() == before
@@ -138,7 +138,7 @@ def test_a_collection_without_keys_has_nothing_to_fit(client, collection):
     [
         (labelled(40), "/questions", "20 questions with an answer came and 20 without one: wanted at least 50"),
         (
-            [each for each in labelled(240) if each["id"]],
+            [label for label in labelled(240) if label["id"]],
             "/questions",
             "120 questions with an answer came and 0",
         ),
@@ -172,8 +172,8 @@ def test_keeping_it_wants_a_key_that_may_write(tmp_path):
     with RunningService(data_dir=tmp_path, **settings) as running, running.client() as client:
         client.put("/v1/collections/own", json={"dimension": D}, headers={"x-api-key": "w"})
         sent = {"questions": labelled(60)}
-        asked = [
-            client.post("/v1/collections/own/calibrate", json=sent | {"apply": each}, headers={"x-api-key": "r"})
-            for each in (False, True)
+        responses = [
+            client.post("/v1/collections/own/calibrate", json=sent | {"apply": label}, headers={"x-api-key": "r"})
+            for label in (False, True)
         ]
-    assert [each.status_code for each in asked] == [422, 403]
+    assert [label.status_code for label in responses] == [422, 403]

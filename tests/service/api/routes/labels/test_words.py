@@ -59,21 +59,21 @@ def test_auto_is_what_was_fitted_and_has_a_null_key_and_a_curve_of_its_own(clien
         weight = answer["matches"][0]["weight"] / (1 - answer["evidence"]["null_weight"])
         x = np.log(weight / (1 - weight))
         z = np.log(1 / answer["evidence"]["null_weight"] - 1)
-        at = curve["slope"] * min(x, 0) + curve["slope_above"] * max(x, 0) + curve["offset"]
-        at += curve["lead_slope"] * min(z, 0) + curve["lead_slope_above"] * max(z, 0)
-        assert answer["matches"][0]["confidence"] == pytest.approx(1 / (1 + np.exp(-at)), rel=1e-5)
+        logit = curve["slope"] * min(x, 0) + curve["slope_above"] * max(x, 0) + curve["offset"]
+        logit += curve["lead_slope"] * min(z, 0) + curve["lead_slope_above"] * max(z, 0)
+        assert answer["matches"][0]["confidence"] == pytest.approx(1 / (1 + np.exp(-logit)), rel=1e-5)
     swept = client.post(f"{path}/sweep", json={"query": "where is it", "temperatures": [1], "full_text": "auto"}).json()
     assert swept["full_text"]["weight"] == result["full_text"]
 
 
 def test_a_vector_or_a_long_text_among_them_has_no_words_and_leaves_the_others_theirs(client, path):
     (vector,) = client.post("/v1/encode", json={"texts": ["where is it"]}).json()["embeddings"]
-    others = [{"query": vector, "id": None}, {"query": "folder " * 501, "id": "3"}]
+    mixed = [{"query": vector, "id": None}, {"query": "folder " * 501, "id": "3"}]
     questions = [
         {"query": f"where is {numbered(i)[:16]}", "id": f"{i}"} if i < N else {"query": numbered(i), "id": None}
         for i in range(2 * N)
     ]
-    body = client.post(f"{path}/calibrate", json={"questions": [*questions, *others]}).json()
+    body = client.post(f"{path}/calibrate", json={"questions": [*questions, *mixed]}).json()
     assert body["full_text"] > 0
     assert body["labels"] == {"present": N + 1, "absent": N + 1}
 
@@ -86,9 +86,9 @@ def test_asked_otherwise_there_is_no_confidence(client, path, otherwise):
     answer = asked(client, path, **otherwise).json()
     assert answer["matches"]
     assert not any("confidence" in match for match in answer["matches"])
-    for wanted in ({"min_confidence": 0.5}, {"conformal": 0.9}):
-        refused = asked(client, path, **otherwise, **wanted)
-        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, f"/{next(iter(wanted))}")
+    for option in ({"min_confidence": 0.5}, {"conformal": 0.9}):
+        refused = asked(client, path, **otherwise, **option)
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, f"/{next(iter(option))}")
 
 
 def test_auto_without_a_calibration_is_refused(client, path):
