@@ -66,8 +66,8 @@ def test_gradients(random, put):
     arrays, direction = inputs(random), random.normal(size=(B, M, D_V))
 
     def gradients(put):
-        given = [put(array).requires_grad_() for array in arrays]
-        return torch.autograd.grad(attend(*given, null=0.1).output, given, put(direction))
+        tensors = [put(array).requires_grad_() for array in arrays]
+        return torch.autograd.grad(attend(*tensors, null=0.1).output, tensors, put(direction))
 
     for actual, expected in zip(gradients(put), gradients(torch.as_tensor), strict=True):
         same(put, actual, expected)

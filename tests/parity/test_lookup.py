@@ -26,11 +26,11 @@ def view(request):
 def test_weights_output_and_evidence(view, normaliser, temperature, null):
     allowed = RNG.random(N) < 0.8
     mask = view.mask(np.flatnonzero(allowed))
-    asked = {"temperature": temperature, "null": null, "normaliser": normaliser}
-    found = answers(view, [Question(query, mask=mask, top_k=N, **asked) for query in QUERIES])
+    options = {"temperature": temperature, "null": null, "normaliser": normaliser}
+    results = answers(view, [Question(query, mask=mask, top_k=N, **options) for query in QUERIES])
     key, value = KEYS.astype(np.float64), VALUES.astype(np.float64)
-    want = attend(QUERIES, key, value, similarity=view.similarity, mask=allowed, **asked)
-    for row, answer in enumerate(found):
+    want = attend(QUERIES, key, value, similarity=view.similarity, mask=allowed, **options)
+    for row, answer in enumerate(results):
         weights = np.zeros(N)
         weights[answer.numbers] = answer.weights
         np.testing.assert_allclose(weights, want.weights[row], atol=1e-9)

@@ -39,15 +39,15 @@ def path(request, monkeypatch):
     return request.param
 
 
-def wanted(similarity, bias, mask=None, **asked):
+def wanted(similarity, bias, mask=None, **question):
     key, value = KEYS.astype(np.float64), VALUES.astype(np.float64)
-    return attend(QUERIES, key, value, similarity=similarity, bias=bias, mask=mask, **asked)
+    return attend(QUERIES, key, value, similarity=similarity, bias=bias, mask=mask, **question)
 
 
 def bias_of(view, bias):
     """Of the documents that have one, in any order, and of some that are not there."""
-    some = RNG.permutation(np.flatnonzero(bias))
-    return Bias.of(view, np.append(some, [5000, 1003]), np.append(bias[some], [9.0, 9.0]))
+    rows = RNG.permutation(np.flatnonzero(bias))
+    return Bias.of(view, np.append(rows, [5000, 1003]), np.append(bias[rows], [9.0, 9.0]))
 
 
 @pytest.mark.parametrize("normaliser", ["softmax", "sparsemax", "entmax15", "one_hot"])
@@ -61,15 +61,15 @@ def test_weights_output_and_evidence(view, path, kind, normaliser, null):
 def held(view, kind, normaliser, temperature, null):
     """Hold answers to all queries against the definition."""
     allowed = RNG.random(N) < 0.8
-    asked = {"temperature": temperature, "null": null, "normaliser": normaliser}
+    options = {"temperature": temperature, "null": null, "normaliser": normaliser}
     question = Question(
-        QUERIES[0], mask=view.mask(np.flatnonzero(allowed)), bias=bias_of(view, BIASES[kind]), top_k=N, **asked
+        QUERIES[0], mask=view.mask(np.flatnonzero(allowed)), bias=bias_of(view, BIASES[kind]), top_k=N, **options
     )
-    found = answers(view, [replace(question, query=query) for query in QUERIES])
-    want = wanted(view.similarity, BIASES[kind], allowed, **asked)
+    results = answers(view, [replace(question, query=query) for query in QUERIES])
+    want = wanted(view.similarity, BIASES[kind], allowed, **options)
     similarities = wanted(view.similarity, None, temperature=1.0).logits
     passes = allowed & (BIASES[kind] > -np.inf)
-    for row, answer in enumerate(found):
+    for row, answer in enumerate(results):
         # What ties within rounding cannot be told apart in the cold: the certificate says so.
         atol = 1e-9 + 2 * min(answer.certificate.total_variation, 1.0)
         if answer.certificate.total_variation > 0.1:

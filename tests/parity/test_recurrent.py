@@ -38,19 +38,19 @@ def test_outputs_states_and_gradients(torchs, kind, batch, n, d_in, d, layers):
     torch.manual_seed(n)
     module = torchs(d_in, d, layers, batch_first=True)
     ours = recurrent(module, kind)
-    x, given = (torch.randn(batch, n, d_in, requires_grad=True) for _ in range(2))
-    given.data = x.data.clone()
+    x, own_input = (torch.randn(batch, n, d_in, requires_grad=True) for _ in range(2))
+    own_input.data = x.data.clone()
     expected, states = module(x)
-    actual, own = ours(given)
+    actual, own_states = ours(own_input)
     torch.testing.assert_close(actual, expected, atol=1e-6, rtol=1e-5)
-    for one, other in zip(own, ends(states), strict=True):
+    for one, other in zip(own_states, ends(states), strict=True):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
     expected.square().sum().backward()
-    wanted = [parameter.grad.clone() for parameter in module.parameters()]
+    expected_gradients = [parameter.grad.clone() for parameter in module.parameters()]
     module.zero_grad()
     actual.square().sum().backward()
-    torch.testing.assert_close(given.grad, x.grad, atol=1e-5, rtol=1e-4)
-    for parameter, gradient in zip(module.parameters(), wanted, strict=True):
+    torch.testing.assert_close(own_input.grad, x.grad, atol=1e-5, rtol=1e-4)
+    for parameter, gradient in zip(module.parameters(), expected_gradients, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, atol=1e-4, rtol=1e-4)
 
 
@@ -61,11 +61,11 @@ def test_sequences_end_where_their_lengths_say(torchs, kind):
     x = torch.randn(4, 9, 5)
     packed, states = module(pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False))
     expected, _ = pad_packed_sequence(packed, batch_first=True)
-    actual, own = recurrent(module, kind)(x, lengths=lengths)
+    actual, own_states = recurrent(module, kind)(x, lengths=lengths)
     for row, length in enumerate(lengths):
         torch.testing.assert_close(actual[row, :length], expected[row, :length], atol=1e-6, rtol=1e-5)
         torch.testing.assert_close(actual[row, length:], actual[row, length - 1].expand(9 - length, -1))
-    for one, other in zip(own, ends(states), strict=True):
+    for one, other in zip(own_states, ends(states), strict=True):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
 
 

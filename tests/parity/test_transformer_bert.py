@@ -58,12 +58,12 @@ def compare(model, n_vocabulary, with_types=False):
     tokens = torch.where(real, tokens, model.config.pad_token_id)
     with torch.no_grad():
         expected = model(tokens, attention_mask=real.long(), **options).last_hidden_state
-        found = encoder(embeddings(tokens, types), mask)
-    assert (found - expected)[real].abs().max() < TOLERANCE
+        encoded = encoder(embeddings(tokens, types), mask)
+    assert (encoded - expected)[real].abs().max() < TOLERANCE
 
     embeddings, encoder = map_arrays(lambda tensor: tensor.detach().numpy(), (embeddings, encoder))
-    found = encoder(embeddings(tokens.numpy(), types.numpy() if with_types else None), mask.numpy())
-    assert np.abs(found - expected.numpy())[real.numpy()].max() < TOLERANCE
+    encoded = encoder(embeddings(tokens.numpy(), types.numpy() if with_types else None), mask.numpy())
+    assert np.abs(encoded - expected.numpy())[real.numpy()].max() < TOLERANCE
 
 
 @pytest.mark.parametrize("sizes", SIZES)
@@ -117,11 +117,11 @@ def test_the_gradients_of_every_parameter(sizes):
     )
     tokens = torch.randint(1, sizes[4], (2, 11))  # nn.Embedding gives the padding token, 0, no gradient
     expected = model(tokens).last_hidden_state
-    found = encoder(embeddings(tokens))
+    encoded = encoder(embeddings(tokens))
     direction = torch.randn_like(expected)
 
     used = {name: p for name, p in model.named_parameters() if not name.startswith("pooler")}
     theirs = torch.autograd.grad((expected * direction).sum(), used.values())
-    ours = torch.autograd.grad((found * direction).sum(), used.values())
+    ours = torch.autograd.grad((encoded * direction).sum(), used.values())
     for name, one, other in zip(used, ours, theirs, strict=True):
         assert (one - other).abs().max() / (1 + other.abs().max()) < TOLERANCE, name

@@ -109,6 +109,6 @@ def test_an_embedding_does_not_depend_on_the_batch(encode, packed):
 @pytest.mark.thorough
 def test_bfloat16_stays_near(checkpoint, encode, packed):
     rounded = map_arrays(lambda array: torch.from_numpy(array).bfloat16(), checkpoint.model)
-    found, exact = Packed(rounded)(*encode(TEXTS)), packed(*encode(TEXTS))
-    assert np.sum(found * exact, axis=-1).min() > 0.999
-    assert np.abs(found - exact).max() > 1e-4  # it is the rounded model that was asked
+    rounded_vectors, exact = Packed(rounded)(*encode(TEXTS)), packed(*encode(TEXTS))
+    assert np.sum(rounded_vectors * exact, axis=-1).min() > 0.999
+    assert np.abs(rounded_vectors - exact).max() > 1e-4  # it is the rounded model that was asked

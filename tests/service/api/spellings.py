@@ -104,18 +104,18 @@ def _one(made: random.Random, words: str) -> str:
 
 
 def _respelled(made: random.Random, path: str) -> str:
-    at = made.randrange(1, len(path))
+    position = made.randrange(1, len(path))
     match made.randrange(8):
         case 0 | 1 | 2:
             return path + _one(made, ENDS)
         case 3:
             return _one(made, STARTS) + path
         case 4:
-            return path[:at] + _one(made, INSERTED) + path[at:]
+            return path[:position] + _one(made, INSERTED) + path[position:]
         case 5:  # percent-encoded where it need not be, once or twice
-            code = f"%{ord(path[at]):02{made.choice('xX')}}"
-            return path[:at] + made.choice((code, code.replace("%", "%25"))) + path[at + 1 :]
+            code = f"%{ord(path[position]):02{made.choice('xX')}}"
+            return path[:position] + made.choice((code, code.replace("%", "%25"))) + path[position + 1 :]
         case 6:
-            return path[:at] + path[at:].swapcase()
+            return path[:position] + path[position:].swapcase()
         case _:
             return path.replace("/", made.choice(("//", "%2F", "\\", "/./", "%2f", "/%20")), made.randint(1, 5))

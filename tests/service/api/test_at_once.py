@@ -18,11 +18,11 @@ def meanwhile(service, work: Callable[[object, int], None]) -> Iterator[list[Bas
     stop, failures = threading.Event(), []
 
     def run() -> None:
-        with service.client() as own:
+        with service.client() as own_client:
             round_ = 0
             while not stop.is_set():
                 try:
-                    work(own, round_)
+                    work(own_client, round_)
                 except BaseException as error:
                     failures.append(error)
                     return
@@ -47,13 +47,13 @@ def test_a_scroll_sees_each_lasting_document_once_while_others_come_and_go(servi
     documents = [{"id": identifier, "key_vector": vector(i)} for i, identifier in enumerate(LASTING)]
     client.post(f"{path}/documents", json={"documents": documents})
 
-    def come_and_go(own, round_):
+    def come_and_go(own_client, round_):
         passing = [f"lasting-{i:03}x{round_ % 2}" for i in range(round_ % 7, 300, 7)]
         batch = [{"id": identifier, "key_vector": vector(round_)} for identifier in passing]
-        assert own.post(f"{path}/documents", json={"documents": batch}).status_code == 200
+        assert own_client.post(f"{path}/documents", json={"documents": batch}).status_code == 200
         rewritten = LASTING[round_ % len(LASTING)]
-        assert own.put(f"{path}/documents/{rewritten}", json={"key_vector": vector(round_)}).status_code == 200
-        assert own.post(f"{path}/documents/delete", json={"ids": passing}).status_code == 200
+        assert own_client.put(f"{path}/documents/{rewritten}", json={"key_vector": vector(round_)}).status_code == 200
+        assert own_client.post(f"{path}/documents/delete", json={"ids": passing}).status_code == 200
 
     with meanwhile(service, come_and_go):
         for _ in range(5):
@@ -75,10 +75,10 @@ def test_of_many_that_skip_what_exists_each_document_is_written_by_one(service, 
 
     def fill(writer: int) -> None:
         turned = ids[writer * 15 :] + ids[: writer * 15]
-        with service.client() as own:
+        with service.client() as own_client:
             for start in range(0, len(ids), 20):
-                batch = [{"id": each, "key_vector": vector(writer), "value": writer} for each in turned[start:][:30]]
-                answer = own.post(f"{path}/documents", json={"documents": batch, "mode": "skip"})
+                batch = [{"id": row, "key_vector": vector(writer), "value": writer} for row in turned[start:][:30]]
+                answer = own_client.post(f"{path}/documents", json={"documents": batch, "mode": "skip"})
                 answers[writer].append(answer.json() | {"sent": [document["id"] for document in batch]})
 
     threads = [threading.Thread(target=fill, args=(writer,)) for writer in writers]
@@ -87,10 +87,10 @@ def test_of_many_that_skip_what_exists_each_document_is_written_by_one(service, 
     for thread in threads:
         thread.join()
     wrote = Counter(
-        (each, writer)
+        (identity, writer)
         for writer, message in answers.items()
         for answer in message
-        for each in set(answer["sent"]) - set(answer["skipped"])
+        for identity in set(answer["sent"]) - set(answer["skipped"])
     )
     assert sum(answer["upserted"] for said in answers.values() for answer in said) == len(ids)
     stored = client.post(f"{path}/documents/query", json={"limit": 100}).json()["documents"]
@@ -109,8 +109,8 @@ def test_an_answer_never_shows_half_a_write(service, client, collection):
 
     client.post(f"{path}/documents", json={"documents": generation(0)})
 
-    def replace(own, round_):
-        assert own.post(f"{path}/documents", json={"documents": generation(round_ + 1)}).status_code == 200
+    def replace(own_client, round_):
+        assert own_client.post(f"{path}/documents", json={"documents": generation(round_ + 1)}).status_code == 200
 
     body = {"query": [1.0, 0.1], "temperature": 5, "top_k": 40, "include": ["value", "output"]}
     with meanwhile(service, replace):

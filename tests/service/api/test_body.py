@@ -15,7 +15,7 @@ JSON = {"content-type": "application/json"}
 
 
 def read(*declared: str) -> str:
-    return media_type(Headers(raw=[(b"content-type", each.encode("latin-1")) for each in declared]))
+    return media_type(Headers(raw=[(b"content-type", length.encode("latin-1")) for length in declared]))
 
 
 @pytest.mark.parametrize(

@@ -32,11 +32,11 @@ def fill(data: Path) -> Path:
         return store.path
 
 
-def flip(path: Path, content: bytes, at: int = 0) -> None:
+def flip(path: Path, content: bytes, offset: int = 0) -> None:
     file = path.read_bytes()
     assert file.count(content) == 1
-    place = file.index(content) + at
-    path.write_bytes(file[:place] + bytes([file[place] ^ 1]) + file[place + 1 :])
+    position = file.index(content) + offset
+    path.write_bytes(file[:position] + bytes([file[position] ^ 1]) + file[position + 1 :])
 
 
 def refused(answer: httpx.Response, code: str, *names: str) -> None:
@@ -94,8 +94,8 @@ def test_questions_that_wait_together_fail_alone(tmp_path: Path) -> None:
         bad = {"query": [1, 0], "top_k": 1}
         good = {"query": [-1, 0], "top_k": 1}
         with ThreadPoolExecutor(16) as pool:
-            asked = [bad if i % 2 else good for i in range(64)]
-            answers = list(pool.map(lambda body: client.post(f"{PATH}/attend", json=body), asked))
+            queries = [bad if i % 2 else good for i in range(64)]
+            answers = list(pool.map(lambda body: client.post(f"{PATH}/attend", json=body), queries))
         for i, answer in enumerate(answers):
             if i % 2:
                 refused(answer, "document_damaged", "d299")
@@ -132,9 +132,9 @@ def test_a_question_to_a_collection_that_is_deleted_is_a_404(tmp_path: Path) -> 
         stop, statuses = Event(), set[int]()
 
         def ask(call: Callable[[httpx.Client], httpx.Response]) -> None:
-            with running.client() as own:
+            with running.client() as own_client:
                 while not stop.is_set():
-                    statuses.add(call(own).status_code)
+                    statuses.add(call(own_client).status_code)
 
         calls = [
             lambda own: own.post(f"{PATH}/attend", json={"query": [1, 1]}),

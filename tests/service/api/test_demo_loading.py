@@ -66,8 +66,8 @@ def test_every_call_about_it_says_so_and_when_to_come_back(tmp_path, slow) -> No
         assert client.get("/readyz").json()["loading"] != []
         slow.door.set()
         until(lambda: client.get("/v1/collections/slow").status_code == 200)
-        asked = client.post("/v1/collections/slow/attend", json={"query": [1, 0]}).json()
-        assert [match["id"] for match in asked["matches"]] == ["a"]
+        response = client.post("/v1/collections/slow/attend", json={"query": [1, 0]}).json()
+        assert [match["id"] for match in response["matches"]] == ["a"]
         assert all(collection["ready"] for collection in client.get("/v1/collections").json()["collections"])
 
 
@@ -84,6 +84,6 @@ def test_one_that_is_there_from_an_earlier_start_is_asked_meanwhile(tmp_path, sl
     slow.door.clear()
     with RunningService(data_dir=tmp_path, encoder="none", demo=("slow",)) as running, running.client() as client:
         until(lambda: running.app.state.parts.catalogue.collection("slow").ready)
-        asked = client.post("/v1/collections/slow/attend", json={"query": [1, 0]})
-        assert asked.status_code == 200, asked.text
+        response = client.post("/v1/collections/slow/attend", json={"query": [1, 0]})
+        assert response.status_code == 200, response.text
         slow.door.set()

@@ -122,8 +122,8 @@ def test_a_request_has_one_form(stocked, operation, fields):
         assert DESCRIBED.flaws(schema, body)
         answer = Call(operation, body).send(stocked, DESCRIBED)
         assert answer.status_code == 422
-        said = f"send exactly one of {' and '.join(fields)}"
-        assert answer.json()["errors"] == [{"pointer": "", "detail": said}]
+        expected = f"send exactly one of {' and '.join(fields)}"
+        assert answer.json()["errors"] == [{"pointer": "", "detail": expected}]
 
 
 WITH_INTEGERS = [call for call in CALLS if json.dumps(pointed(call.body)) != json.dumps(call.body)]
@@ -223,11 +223,11 @@ def test_a_line_that_is_sent_is_a_document():
 
 @pytest.mark.parametrize("path", DESCRIBED.description["paths"])
 def test_a_method_that_a_path_does_not_take_is_a_documented_problem(client, path):
-    place = path.replace("{name}", "library").replace("{id}", "qa76")
+    url = path.replace("{name}", "library").replace("{id}", "qa76")
     taken = {method.upper() for method in DESCRIBED.description["paths"][path]}
     openai = path.startswith(("/v1/embeddings", "/v1/models"))
     for method in ("OPTIONS", "PROPFIND"):
-        answer = client.request(method, place)
+        answer = client.request(method, url)
         assert answer.status_code == 405
         allowed = set(answer.headers["allow"].split(", "))
         assert allowed - {"HEAD"} >= taken

@@ -38,8 +38,8 @@ class SolvedRoute(JSONRoute):
 async def echo(name: NameInPath, id: IdInPath, body: AttendRequest, running: Running) -> Response:  # noqa: A002
     """What it was called with."""
     query = body.query if body.query is None or isinstance(body.query, str) else body.query.tolist()
-    said = body.model_dump(exclude={"query"}, exclude_unset=True)
-    return JSONAnswer({"name": name, "id": id, "query": query, "said": said, "most": running.max_queries})
+    fields = body.model_dump(exclude={"query"}, exclude_unset=True)
+    return JSONAnswer({"name": name, "id": id, "query": query, "said": fields, "most": running.max_queries})
 
 
 async def whole(request: Request, body: AttendRequest) -> Response:
@@ -141,9 +141,9 @@ def test_it_may_take_the_request_or_nothing_at_all(client):
 def route(endpoint: Any, **options: Any) -> JSONRoute:
     made = APIRouter(route_class=JSONRoute, dependencies=[requires("read")])
     made.post("/{name}" if endpoint is with_query else "/", **options)(endpoint)
-    (found,) = made.routes
-    assert isinstance(found, JSONRoute)
-    return found
+    (route,) = made.routes
+    assert isinstance(route, JSONRoute)
+    return route
 
 
 @pytest.mark.parametrize("endpoint", [with_query, with_header, with_key, plain, two])
@@ -160,9 +160,9 @@ def test_a_dependency_that_nobody_else_sees_to_is_not_skipped():
 def test_the_calls_that_ask_are_direct_and_have_no_dependency_that_is_skipped():
     direct = set()
     for context in iter_route_contexts(create_app(Settings(encoder="none")).routes):
-        found = context.original_route
-        if isinstance(found, JSONRoute) and found.direct_call is not None:
-            direct.add(found.name)
+        route = context.original_route
+        if isinstance(route, JSONRoute) and route.direct_call is not None:
+            direct.add(route.name)
             for dependency in context.dependant.dependencies:  # those of the application and its routers, too
                 assert dependency.call in (parts_of, require_write_by_default) or isinstance(
                     dependency.call, RequiredLevel | AdmissionKind | DeclaredReach

@@ -52,8 +52,8 @@ def test_what_is_not_json_in_one_piece_is_none_in_parts(monkeypatch, seed):
     chance = random.Random(seed)
     for _ in range(200):
         raw = bytearray(json.dumps({"a": [made(chance, 2) for _ in range(20)], "b": [1, 2, 3]}).encode())
-        place = chance.randrange(len(raw))
-        raw[place : place + chance.randrange(3)] = chance.choice([b"", b",", b"]", b"[", b"}", b'"', b"\\", b":"])
+        position = chance.randrange(len(raw))
+        raw[position : position + chance.randrange(3)] = chance.choice([b"", b",", b"]", b"[", b"}", b'"', b"\\", b":"])
         try:
             expected = orjson.loads(bytes(raw))
         except orjson.JSONDecodeError:

@@ -74,9 +74,9 @@ def test_twenty_failures_leave_memory_as_the_disk_is(bare_service: Service) -> N
         listed: list[str] = []
         page: dict[str, Any] = {"limit": 10_000, "include": []}
         while page.get("cursor", "first") is not None:
-            found = client.post(f"{PATH}/documents/query", json=page).json()
-            listed += [document["id"] for document in found["documents"]]
-            page = {**page, "cursor": found["next_cursor"]}
+            page_of_documents = client.post(f"{PATH}/documents/query", json=page).json()
+            listed += [document["id"] for document in page_of_documents["documents"]]
+            page = {**page, "cursor": page_of_documents["next_cursor"]}
         attended = client.post(f"{PATH}/attend", json={"query": query, "top_k": 10_000, "include": []}).json()
         assert len(listed) == stored
         assert {match["id"] for match in attended["matches"]} <= set(listed)

@@ -117,21 +117,21 @@ def test_every_field_is_taken(stocked, call):
 
 
 def test_the_calls_above_use_every_field_and_every_choice():
-    there: set[str] = set()
+    fields: set[str] = set()
     used: set[str] = set()
     for operation in OPERATIONS:
         calls = [call for call in (*EXAMPLES, *EVERY_FIELD) if call.operation == operation.id]
         for parameter in operation.parameters:
             if parameter["in"] == "query":
-                place = f"{operation.id}?{parameter['name']}"
-                there |= {place} | DESCRIBED.fields(parameter["schema"], place)
+                name = f"{operation.id}?{parameter['name']}"
+                fields |= {name} | DESCRIBED.fields(parameter["schema"], name)
                 for sent in (call.query[parameter["name"]] for call in calls if parameter["name"] in call.query):
-                    used |= {place} | DESCRIBED.used(parameter["schema"], sent, place)
+                    used |= {name} | DESCRIBED.used(parameter["schema"], sent, name)
         schema = operation.contents.get("application/json", {}).get("schema")
         if schema is not None:
-            there |= DESCRIBED.fields(schema)
+            fields |= DESCRIBED.fields(schema)
             for call in calls:
                 if not isinstance(call.body, bytes):
                     used |= DESCRIBED.used(schema, call.body)
-    assert used <= there
-    assert there - used == set()
+    assert used <= fields
+    assert fields - used == set()

@@ -109,11 +109,11 @@ def until_taken(client: httpx.Client, **expected: int) -> None:
 def full(running: RunningService, client: httpx.Client, kind: str) -> Iterator[list[socket.socket]]:
     """All places of a kind taken by two callers, for as long as the block runs."""
     with ExitStack() as stack:
-        held = list[socket.socket]()
+        sockets = list[socket.socket]()
         for number, key in enumerate(("w", "w", "v"), start=1):
-            held.append(stack.enter_context(holding(running, kind, key)))
+            sockets.append(stack.enter_context(holding(running, kind, key)))
             until_taken(client, **{kind: number})
-        yield held
+        yield sockets
         if kind == "write":  # which hanging up does not end
             running.call_soon(lambda: (running.held.set(), running.held.clear()))
             until_taken(client)
@@ -157,9 +157,9 @@ def test_a_place_is_given_back_when_its_answer_is_sent(client):
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "write"])
 def test_places_come_back_when_callers_hang_up(tight, client, kind):
     for _ in range(3):
-        with full(tight, client, kind) as held:
-            for each in held:
-                each.close()
+        with full(tight, client, kind) as sockets:
+            for socket_ in sockets:
+                socket_.close()
             until_taken(client)
 
 
@@ -203,22 +203,24 @@ def test_one_caller_s_flood_leaves_a_place_to_another(tight, client, kind):
 
 
 def test_callers_without_a_key_are_told_apart_by_their_address():
-    found = [caller_of({"state": {"caller": ANONYMOUS}, "client": (f"10.0.0.{host}", port)}) for host, port in CLIENTS]
-    assert found[0] == found[1] != found[2]
+    callers = [
+        caller_of({"state": {"caller": ANONYMOUS}, "client": (f"10.0.0.{host}", port)}) for host, port in CLIENTS
+    ]
+    assert callers[0] == callers[1] != callers[2]
     assert caller_of({"state": {"caller": "digest"}, "client": ("10.0.0.1", 5)}) == "digest"
 
 
-@pytest.mark.parametrize("most", [1, 2, 3, 16, 256])
-def test_however_many_callers_come_the_next_one_finds_a_place(most):
-    shares, callers = CallerShares(most), 0
+@pytest.mark.parametrize("limit", [1, 2, 3, 16, 256])
+def test_however_many_callers_come_the_next_one_finds_a_place(limit):
+    shares, callers = CallerShares(limit), 0
     while not shares.full():
         caller = f"caller {(callers := callers + 1)}"
         assert not shares.over(caller)
         while not (shares.full() or shares.over(caller)):
             shares.take(caller)
         if callers == 1:
-            assert shares.taken >= min(most, max(1, most * 3 // 4 - 1))
-    assert callers >= min(most, 2)
+            assert shares.taken >= min(limit, max(1, limit * 3 // 4 - 1))
+    assert callers >= min(limit, 2)
 
 
 def test_what_a_caller_waits_for_ends_when_he_hangs_up_but_a_write_does_not(tmp_path):

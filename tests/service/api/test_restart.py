@@ -79,18 +79,18 @@ def test_texts_are_not_mixed_with_another_encoders_and_vectors_still_work(left_b
 @pytest.mark.kill
 def test_a_write_whose_answer_was_lost_to_kill_nine_is_answered_when_it_is_sent_again(tmp_path):
     path, key = "/v1/collections/c/documents/a", {"idempotency-key": "8e03978e"}
-    asked = {"json": {"key_vector": [1, 2]}, "headers": key}
+    options = {"json": {"key_vector": [1, 2]}, "headers": key}
     command = [sys.executable, "-c", KILLED, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3]) as child:
         url = next(line for line in child.stdout if line.startswith("http")).strip()
         with httpx.Client(base_url=url, timeout=60) as client:
             assert client.put("/v1/collections/c", json={}).status_code == 201
             with pytest.raises(httpx.RemoteProtocolError):
-                client.put(path, **asked)
+                client.put(path, **options)
         assert child.wait() == -signal.SIGKILL
     with RunningService(data_dir=tmp_path, encoder="none") as running, running.client() as client:
         running.wait_until_ready()
-        repeat = client.put(path, **asked)
+        repeat = client.put(path, **options)
         assert (repeat.status_code, repeat.headers["idempotency-replayed"]) == (201, "true")
         assert repeat.json() == {"upserted": 1, "truncated": []}
         assert client.get("/v1/collections/c").json()["documents"] == 1

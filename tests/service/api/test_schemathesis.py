@@ -181,7 +181,7 @@ def test_whatever_lines_are_sent_each_is_written_or_named(bare, session, lines):
     answer = session.post(f"{path}/documents", data=b"\n".join(lines), headers={"content-type": "application/x-ndjson"})
     assert answer.status_code == 200
     *batches, last = map(json.loads, answer.text.splitlines())
-    said = {number for number, line in enumerate(lines, start=1) if line.strip()}
+    expected_lines = {number for number, line in enumerate(lines, start=1) if line.strip()}
     named = [flaw["line"] for batch in batches for flaw in batch["refused"]]
-    assert set(named) <= said
-    assert last == {"done": True, "upserted": len(said) - len(named), "refused": len(named)}
+    assert set(named) <= expected_lines
+    assert last == {"done": True, "upserted": len(expected_lines) - len(named), "refused": len(named)}

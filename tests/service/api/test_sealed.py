@@ -31,18 +31,18 @@ def test_a_flipped_byte_is_in_no_answer(tmp_path: Path, monkeypatch, checked_soo
     with SQLiteStore.open(tmp_path) as store, store.writing() as writer:
         writer.upsert(writer.create_collection("shelf", CollectionSettings("dot", 0.5)).id, documents(0, N))
     queries = np.random.default_rng(9).standard_normal((5, WIDTH)).tolist()
-    asked = [{"query": query, "temperature": t, "top_k": 9} for query in queries for t in (0, 0.5, 5)]
+    bodies = [{"query": query, "temperature": t, "top_k": 9} for query in queries for t in (0, 0.5, 5)]
     with RunningService(data_dir=tmp_path, encoder="none") as running, running.client() as client:
         running.wait_until_ready()
         until(lambda: len(files(tmp_path)) == N // 64)
-        expected = [said(client.post(f"{PATH}/attend", json=body)) for body in asked]
+        expected = [said(client.post(f"{PATH}/attend", json=body)) for body in bodies]
     before = files(tmp_path)
     for path in before:
         flipped(path, place=33 * 4 * WIDTH + 3)
     with RunningService(data_dir=tmp_path, encoder="none") as running, running.client() as client:
-        until(lambda: client.post(f"{PATH}/attend", json=asked[0]).status_code in (200, 503))
+        until(lambda: client.post(f"{PATH}/attend", json=bodies[0]).status_code in (200, 503))
         with ThreadPoolExecutor(8) as pool:
-            answers = list(pool.map(lambda body: client.post(f"{PATH}/attend", json=body), 4 * asked))
+            answers = list(pool.map(lambda body: client.post(f"{PATH}/attend", json=body), 4 * bodies))
         for answer, right in zip(answers, 4 * expected, strict=True):
             if answer.status_code == 200:
                 assert said(answer) == right
@@ -50,9 +50,9 @@ def test_a_flipped_byte_is_in_no_answer(tmp_path: Path, monkeypatch, checked_soo
                 assert (answer.status_code, answer.json()["code"]) == (503, "collection_loading"), answer.text
                 assert int(answer.headers["Retry-After"]) > 0
         # One after another is come to, by a question or by who checks them all, and its rows are read from the store.
-        until(lambda: [client.post(f"{PATH}/attend", json=body).status_code for body in asked] == [200] * len(asked))
-        assert [said(client.post(f"{PATH}/attend", json=body)) for body in asked] == expected
+        until(lambda: [client.post(f"{PATH}/attend", json=body).status_code for body in bodies] == [200] * len(bodies))
+        assert [said(client.post(f"{PATH}/attend", json=body)) for body in bodies] == expected
         if checked_soon:
             until(lambda: not set(before) & set(files(tmp_path)) and len(files(tmp_path)) == len(before))
             assert client.get("/readyz").status_code == 200
-        assert client.post(f"{PATH}/attend", json=asked[0]).status_code == 200
+        assert client.post(f"{PATH}/attend", json=bodies[0]).status_code == 200

@@ -111,7 +111,7 @@ class Shelf:
         if answer["documents"] != present.sum():
             return f"{answer['documents']} documents, and there are {present.sum()}"
         best = np.argsort(-np.where(present, similarities, -np.inf), kind="stable")[:12]
-        if [match["id"] for match in answer["matches"]] != [str(each) for each in best]:
+        if [match["id"] for match in answer["matches"]] != [str(best_row) for best_row in best]:
             return "other matches, or in another order"
         variation = answer["certificate"]["total_variation"]
         apart = np.abs(np.array([match["weight"] for match in answer["matches"]]) - weights[best]).sum() / 2

@@ -162,7 +162,7 @@ class SimulatedReader:
 
     def key_sums(self, collection, document, first, last) -> KeySums:
         _, _, ties = self.key_checksums(collection, first, last)
-        begun = [each.row for each in self._living(collection, document, last)]
+        begun = [stored.row for stored in self._living(collection, document, last)]
         return KeySums.of(ties, np.array(begun, np.int64))
 
     def column(self, collection, field, *, after=0, last=None, most_bytes=None) -> None:

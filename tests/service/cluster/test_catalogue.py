@@ -176,19 +176,19 @@ def test_an_answer_without_lost_ranges_is_true_of_all_rows(
     question = Question(document("", 6).keys[0], temperature, null=0.1, top_k=200)
     with collection.snapshot() as snapshot:
         (result,) = answers(snapshot.view, [question])
-        told, coverage = cover_missing_rows(result, question, snapshot.view.facts, snapshot.missing)
+        covered, coverage = cover_missing_rows(result, question, snapshot.view.facts, snapshot.missing)
     with alone.collection("c").snapshot() as snapshot:
         (whole,) = answers(snapshot.view, [question])
     assert (coverage.documents, coverage.total) == (result.documents, whole.documents)
     assert coverage.documents < coverage.total
     weights = dict(zip(whole.numbers.tolist(), whole.weights.tolist(), strict=True))
-    own = np.array([weights[number] for number in told.numbers.tolist()])
-    missing = whole.weights.sum() - own.sum()
+    own_weights = np.array([weights[number] for number in covered.numbers.tolist()])
+    missing = whole.weights.sum() - own_weights.sum()
     assert coverage.min_missing_weight - 1e-12 <= missing <= coverage.max_missing_weight + 1e-12
-    apart = (np.abs(own - told.weights).sum() + abs(told.null_weight - whole.null_weight) + missing) / 2
-    assert apart <= told.certificate.total_variation + whole.certificate.total_variation + 1e-12
-    error = np.linalg.norm(told.output - whole.output)
-    assert error <= told.certificate.output_error + whole.certificate.output_error
+    apart = (np.abs(own_weights - covered.weights).sum() + abs(covered.null_weight - whole.null_weight) + missing) / 2
+    assert apart <= covered.certificate.total_variation + whole.certificate.total_variation + 1e-12
+    error = np.linalg.norm(covered.output - whole.output)
+    assert error <= covered.certificate.output_error + whole.certificate.output_error
     if summarised and temperature >= 1.0:
         assert coverage.max_missing_weight < 0.6
 

@@ -30,12 +30,12 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         yield made
 
 
-def all_well(told: Told) -> None:
+def all_well(report: Told) -> None:
     """Nothing was wrong, questions and writes went on, and whoever ran said nothing that nobody foresaw."""
-    assert told.wrong == []
-    assert told.good > 0
-    assert told.writes > 0
-    assert told.answers[-1].said[0] == 200
+    assert report.wrong == []
+    assert report.good > 0
+    assert report.writes > 0
+    assert report.answers[-1].said[0] == 200
 
 
 def test_a_slot_a_machine_and_a_service_are_killed_and_come_back(fleet: Fleet) -> None:
@@ -72,10 +72,10 @@ def test_the_database_is_killed_and_comes_back(fleet: Fleet) -> None:
 def test_a_machine_and_a_service_get_a_new_version(fleet: Fleet) -> None:
     with fleet.asking() as asking:
         asking.broken()
-        for each in (fleet.machines[2], fleet.services[1]):
-            assert each.stop() == 0
-            each.start()
-            each.wait_until_ready()
+        for member in (fleet.machines[2], fleet.services[1]):
+            assert member.stop() == 0
+            member.start()
+            member.wait_until_ready()
         time.sleep(AFTER_SECONDS)
     all_well(asking.told)
     assert asking.told.refused.total() == 0
@@ -87,5 +87,5 @@ def test_without_copies_what_is_answered_in_part_is_true_of_all(tmp_path: Path) 
         parts = Parts(fleet)
         parts.lose(fleet.machines[1])
         result = parts.asked(4)
-    assert [wrong for each in result.values() for wrong in each.wrong] == []
-    assert all(each.answers for each in result.values())
+    assert [wrong for part in result.values() for wrong in part.wrong] == []
+    assert all(part.answers for part in result.values())

@@ -31,14 +31,14 @@ def machine(postgres: PostgresServer, tmp_path: Path) -> Iterator[Machine]:
 @pytest.fixture
 def read(monkeypatch):
     """The documents whose keys were read of the store."""
-    found, real = [], vector_rows.keys_of
+    row_numbers, real = [], vector_rows.keys_of
 
     def counted(connection, collection, rows, damaged):
-        found.extend(rows)
+        row_numbers.extend(rows)
         return real(connection, collection, rows, damaged)
 
     monkeypatch.setattr(vector_rows, "keys_of", counted)
-    return found
+    return row_numbers
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_what_is_no_file_of_the_range_is_not_used_and_removed(machine):
         shutil.copy(second, stranger)
     before = first.read_bytes()
     machine.same()
-    assert not any(each.exists() for each in (first, third, *strangers[1:]))
+    assert not any(path_of_file.exists() for path_of_file in (first, third, *strangers[1:]))
     assert len([file for file in machine.files() if file not in strangers]) == 4
     short = machine.files()[0]
     short.write_bytes(before[: len(before) // 2])  # not written to its end

@@ -52,8 +52,8 @@ def check(answer: dict[str, Any], row: int, among: np.ndarray | None = None) -> 
     weights = masses / masses.sum()
     best = np.argsort(-weights)[:5]
     assert [match["id"] for match in answer["matches"]] == [str(number) for number in best]
-    found = np.array([match["weight"] for match in answer["matches"]])
-    assert np.abs(found - weights[best]).sum() / 2 <= answer["certificate"]["total_variation"] + 1e-12
+    actual = np.array([match["weight"] for match in answer["matches"]])
+    assert np.abs(actual - weights[best]).sum() / 2 <= answer["certificate"]["total_variation"] + 1e-12
 
 
 class Asking(Meanwhile):

@@ -19,7 +19,7 @@ def library(softkv: Softkv) -> None:
 
 def weights(output: str) -> list[float]:
     """The weights of a table, which stand behind their bars."""
-    return [float(found) for found in re.findall(r"^[█▉▊▋▌▍▎▏ #]{8} (\d\.\d{4})", output, re.MULTILINE)]
+    return [float(numbers) for numbers in re.findall(r"^[█▉▊▋▌▍▎▏ #]{8} (\d\.\d{4})", output, re.MULTILINE)]
 
 
 @pytest.mark.parametrize(
@@ -41,9 +41,9 @@ def test_it_finds_what_it_is_asked_for(softkv: Softkv) -> None:
 
 
 def test_it_says_so_when_nothing_matches(softkv: Softkv) -> None:
-    asked = softkv("attend", "library", "xyzzy frobnicate plugh")
-    assert asked.exit_code == 0
-    assert "Nothing here about that. “None of these” has" in asked.stdout
+    ended = softkv("attend", "library", "xyzzy frobnicate plugh")
+    assert ended.exit_code == 0
+    assert "Nothing here about that. “None of these” has" in ended.stdout
 
 
 def test_programs_get_the_service_s_own_answer(softkv: Softkv) -> None:
@@ -86,8 +86,8 @@ def test_words_and_a_bias_reach_the_service(softkv: Softkv) -> None:
 
 
 def test_a_vector_can_ask(softkv: Softkv) -> None:
-    asked = softkv("attend", "library", json.dumps([1.0] * 384), "--vector", "--json")
-    assert json.loads(asked.stdout)["documents"] == 110
+    ended = softkv("attend", "library", json.dumps([1.0] * 384), "--vector", "--json")
+    assert json.loads(ended.stdout)["documents"] == 110
     narrow = softkv("attend", "library", "[1, 2, 3]", "--vector")
     assert narrow.exit_code == 1
     assert "384" in narrow.stderr

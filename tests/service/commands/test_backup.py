@@ -23,8 +23,8 @@ def made(bare: Softkv, tmp_path: Path) -> Path:
         client.post("/v1/collections/vectors/documents", json={"documents": DOCUMENTS}).raise_for_status()
         result = bare("backup", str(file), "--url", service.url, "--json")
     assert result.exit_code == 0, result.output
-    said = json.loads(result.stdout)
-    assert said["bytes"] < file.stat().st_size
+    report = json.loads(result.stdout)
+    assert report["bytes"] < file.stat().st_size
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".part"] == []
     return file
 

@@ -22,8 +22,8 @@ def test_what_follows_is_for_the_benchmarks(tmp_path: Path) -> None:
         f"bench._REPOSITORY = Path({str(tmp_path)!r}); from service.cli import main; main()"
     )
     run = [*COMMAND[:2], code, "bench"]
-    asked = subprocess.run([*run, "scan", "--help", "-n", "3"], capture_output=True, text=True, check=True)
-    assert asked.stdout == "['scan', '--help', '-n', '3']\n"
+    ended = subprocess.run([*run, "scan", "--help", "-n", "3"], capture_output=True, text=True, check=True)
+    assert ended.stdout == "['scan', '--help', '-n', '3']\n"
     failed = subprocess.run([*run, "--bad"], capture_output=True, text=True, check=False)
     assert failed.returncode == 1
     assert "the benchmarks ended with 1" in failed.stderr

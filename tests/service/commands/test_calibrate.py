@@ -20,8 +20,8 @@ def labelled(softkv: Softkv, tmp_path: Path) -> Path:
     (tmp_path / "keys.ndjson").write_text("\n".join(map(json.dumps, rows)))
     made = softkv("load", str(tmp_path / "keys.ndjson"), "--collection", "compass", "--encoder", "none")
     assert made.exit_code == 0, made.stderr
-    asked = (keys[i] + 0.3 * random.normal(size=8) for i in range(80))
-    lines = ({"query": each.tolist(), "id": str(i) if i < 40 else None} for i, each in enumerate(asked))
+    queries = (keys[i] + 0.3 * random.normal(size=8) for i in range(80))
+    lines = ({"query": query.tolist(), "id": str(i) if i < 40 else None} for i, query in enumerate(queries))
     path = tmp_path / "labelled.jsonl"
     path.write_text("\n".join(map(json.dumps, lines)) + "\n\n")
     return path
@@ -36,7 +36,7 @@ def test_a_table_shows_before_and_after_and_json_has_all_of_it(softkv: Softkv, l
     report = json.loads(softkv("calibrate", str(labelled), "-c", "compass", "--apply", "--json").stdout)
     assert report["labels"] == {"present": 40, "absent": 40}
     assert f"{report['after']['log_loss']['value']:.3f}" in shown.stdout
-    assert report["applied"] == any(each["value"] > each["error"] for each in report["gained"].values())
+    assert report["applied"] == any(gain["value"] > gain["error"] for gain in report["gained"].values())
 
 
 @pytest.mark.parametrize(("line", "says"), [("{", "line 2 of"), ('{"id": "a"}', "is not a question")])

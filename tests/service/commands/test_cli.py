@@ -99,12 +99,12 @@ def test_a_key_is_given_as_it_is_or_in_a_file(bare: Softkv, tmp_path: Path, monk
     (tmp_path / "key").write_text("open sesame\n")
     monkeypatch.setenv("SOFTKV_API_KEYS", "open sesame")
     with serving(tmp_path / "data") as running:
-        asked = ["attend", "atlantis", "cats", "--url", running.url]
-        assert "asks for a key" in bare(*asked).stderr
-        assert "the key is not one" in bare(*asked, "--api-key", "open simsim").stderr
-        assert "no collection 'atlantis'" in bare(*asked, "--api-key", "open sesame").stderr
-        assert "no collection 'atlantis'" in bare(*asked, "--api-key", f"@{tmp_path / 'key'}").stderr
-        assert "no collection 'atlantis'" in bare(*asked, SOFTKV_KEY=f"@{tmp_path / 'key'}").stderr
+        command = ["attend", "atlantis", "cats", "--url", running.url]
+        assert "asks for a key" in bare(*command).stderr
+        assert "the key is not one" in bare(*command, "--api-key", "open simsim").stderr
+        assert "no collection 'atlantis'" in bare(*command, "--api-key", "open sesame").stderr
+        assert "no collection 'atlantis'" in bare(*command, "--api-key", f"@{tmp_path / 'key'}").stderr
+        assert "no collection 'atlantis'" in bare(*command, SOFTKV_KEY=f"@{tmp_path / 'key'}").stderr
 
 
 @pytest.mark.parametrize("options", [["--top-k", "-1", "--top-p", "2"], ["--normaliser", "loud"]])

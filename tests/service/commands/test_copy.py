@@ -26,12 +26,12 @@ def filled(tmp_path: Path) -> Path:
 def test_a_service_on_the_copy_answers(bare: Softkv, filled: Path, tmp_path: Path) -> None:
     result = bare("copy", str(filled), f"sqlite:{tmp_path / 'second'}", "--verify", "--json")
     assert result.exit_code == 0, result.output
-    said = json.loads(result.stdout)
-    assert [(each["name"], each["documents"], each["written"]) for each in said["copied"]] == [
+    report = json.loads(result.stdout)
+    assert [(row["name"], row["documents"], row["written"]) for row in report["copied"]] == [
         ("many", 300, 300),
         ("one", 1, 1),
     ]
-    assert all(each["digests"][0] == each["digests"][1] for each in said["compared"])
+    assert all(row["digests"][0] == row["digests"][1] for row in report["compared"])
     with serving(tmp_path / "second") as service, httpx.Client(base_url=service.url, timeout=60) as client:
         body = {"query": [7, 0.1, -1], "temperature": 0, "top_k": 1, "include": ["value"]}
         path = "/v1/collections/many/attend"

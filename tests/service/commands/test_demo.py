@@ -32,14 +32,14 @@ def test_what_is_missing_is_loaded(softkv: Softkv, client: httpx.Client) -> None
     first = next(iter(DEMOS["videos"].documents()))["id"]
     path = "/v1/collections/videos/documents"
     assert client.post(f"{path}/delete", json={"ids": [first]}).json() == {"deleted": 1}
-    told = json.loads(softkv("demo", "videos", "--json").stdout)
-    assert told == [{"name": "videos", "documents": VIDEOS, "loaded": 1}]
+    report = json.loads(softkv("demo", "videos", "--json").stdout)
+    assert report == [{"name": "videos", "documents": VIDEOS, "loaded": 1}]
     assert client.get(f"{path}/{first}").status_code == 200
 
 
 def test_a_name_is_loaded_once_however_often_it_is_given(softkv: Softkv) -> None:
-    told = json.loads(softkv("demo", "videos", "videos", "--json").stdout)
-    assert told == [{"name": "videos", "documents": VIDEOS, "loaded": VIDEOS}]
+    report = json.loads(softkv("demo", "videos", "videos", "--json").stdout)
+    assert report == [{"name": "videos", "documents": VIDEOS, "loaded": VIDEOS}]
 
 
 def test_another_collection_of_that_name_is_not_touched(softkv: Softkv, client: httpx.Client) -> None:

@@ -27,8 +27,8 @@ def test_lines_become_rows(softkv: Softkv, client: httpx.Client, lines: Path) ->
     ended = softkv("encode", str(lines), "--json")
     assert ended.exit_code == 0, ended.stderr
     out = lines.with_suffix(".npy")
-    told = json.loads(ended.stdout)
-    assert told == {
+    report = json.loads(ended.stdout)
+    assert report == {
         "out": str(out),
         "model": "all-MiniLM-L6-v2",
         "dimension": 384,
@@ -60,8 +60,8 @@ def test_encoding_then_loading(softkv: Softkv, client: httpx.Client, tmp_path: P
     assert softkv("encode", str(path)).exit_code == 0
     ended = softkv("load", str(tmp_path / "books.npy"), "--ids", str(path), "--collection", "encoded")
     assert ended.exit_code == 0, ended.stderr
-    asked = json.loads(softkv("attend", "encoded", "a board game", "--json").stdout)
-    assert asked["matches"][0]["id"] == "b"
+    answer = json.loads(softkv("attend", "encoded", "a board game", "--json").stdout)
+    assert answer["matches"][0]["id"] == "b"
     client.delete("/v1/collections/encoded")
 
 

@@ -18,19 +18,19 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize(
-    ("temperature", "null", "kept"),
+    ("temperature", "null", "settings_kept"),
     [
         (0.3, "strict", {"temperature": 0.3, "null": "strict"}),
         (0.3, False, {"temperature": 0.3, "null": False}),
         (0.062, "calibrated", {}),
     ],
 )
-def test_what_is_of_a_calibration_is_left_out(temperature, null, kept):
+def test_what_is_of_a_calibration_is_left_out(temperature, null, settings_kept):
     head = ExportHead.of(SimpleNamespace(name="c", **SETTINGS, temperature=temperature, null=null))
     assert head.settings == {
         "similarity": "cosine",
         "dimension": 2,
         "encoder": None,
         "value_from": "value",
-        **kept,
+        **settings_kept,
     }

@@ -27,10 +27,10 @@ def test_the_rows_and_filters_of_scenes_are_found():
 
 
 def test_some_three_hundred_questions_and_each_once():
-    asked = QUESTIONS.read_text(encoding="utf-8").splitlines()
-    assert 250 <= len(set(asked)) == len(asked)
+    lines = QUESTIONS.read_text(encoding="utf-8").splitlines()
+    assert 250 <= len(set(lines)) == len(lines)
     begun = set(re.findall(r'query: "([^"]*)"', ASSETS.text("js/scenes.js")))
-    assert begun <= set(asked)
+    assert begun <= set(lines)
 
 
 def test_each_question_has_the_background_that_its_null_key_stands_on(service):

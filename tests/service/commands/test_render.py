@@ -14,7 +14,7 @@ from service.commands.console import show_answer
 
 def answer(*, key: str | None = "a key", value: Any = "a value", **evidence: Any) -> dict[str, Any]:
     """An answer with one match that holds half of the weight."""
-    known = {
+    fields = {
         "verdict": "several",
         "verdict_certain": True,
         "null_weight": 0.25,
@@ -26,22 +26,22 @@ def answer(*, key: str | None = "a key", value: Any = "a value", **evidence: Any
     return {
         "matches": [{"id": "a", "similarity": 0.71, "logit": 14.2, "weight": 0.5, "key": key, "value": value}],
         "rest_weight": 0.25,
-        "evidence": known | evidence,
+        "evidence": fields | evidence,
         "temperature": 0.05,
         "documents": 1200,
         "took_ms": 2.1,
     }
 
 
-def shown(given: dict[str, Any], **options: Any) -> str:
+def shown(answer_fields: dict[str, Any], **options: Any) -> str:
     written = io.StringIO()
-    show_answer(given, Console(file=written, width=80, markup=False, highlight=False, **options))
+    show_answer(answer_fields, Console(file=written, width=80, markup=False, highlight=False, **options))
     return written.getvalue()
 
 
 def test_what_is_missing_is_told() -> None:
-    there = {"coverage": {"documents": 1200, "total": 1200, "max_missing_weight": 0.0}}
-    assert shown(answer() | there) == shown(answer())
+    fields = {"coverage": {"documents": 1200, "total": 1200, "max_missing_weight": 0.0}}
+    assert shown(answer() | fields) == shown(answer())
     partly = {"coverage": {"documents": 1200, "total": 1500, "max_missing_weight": 0.255}}
     lines = shown(answer() | partly).splitlines()
     assert lines[-2] == "300 of 1,500 documents missing: they have 25.5% of all weight at most."
@@ -51,9 +51,9 @@ def test_what_is_missing_is_told() -> None:
 def test_a_question_of_unknown_words_says_why_nothing_stands_out() -> None:
     heavy = answer()
     heavy["matches"][0]["weight"], heavy["rest_weight"] = 0.7, 0.05
-    said = "Several share it: here they are. The model knows no word of the question."
-    assert said in shown(heavy | {"unknown_tokens": 2})
-    assert said not in shown(heavy | {"unknown_tokens": 0})
+    text = "Several share it: here they are. The model knows no word of the question."
+    assert text in shown(heavy | {"unknown_tokens": 2})
+    assert text not in shown(heavy | {"unknown_tokens": 0})
 
 
 def test_an_answer_in_full() -> None:

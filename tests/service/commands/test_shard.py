@@ -49,7 +49,7 @@ def test_why_it_does_not_start(bare: Softkv, arguments: list[str], message: str)
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("options", "expected"),
     [
         ("", None),
         ("none", None),
@@ -59,8 +59,8 @@ def test_why_it_does_not_start(bare: Softkv, arguments: list[str], message: str)
         ("ray://[::1]", "ray://[::1]:6379"),
     ],
 )
-def test_the_address_of_a_head_has_its_port(given: str, kept: str | None) -> None:
-    assert Settings(store=STORE, shards=given).shards == kept
+def test_the_address_of_a_head_has_its_port(options: str, expected: str | None) -> None:
+    assert Settings(store=STORE, shards=options).shards == expected
 
 
 @pytest.mark.skipif(WITH_RAY, reason="Ray is here")
@@ -90,14 +90,14 @@ class Shard:
     def __init__(self, store: str, head: str, folder: Path, name: str) -> None:
         self.ready = folder / f"{name}-ready"
         self.ready.touch()  # as one that was killed leaves it
-        given = {"store": store, "shards": f"ray://{head}", "slots": "2", "copies": "1", "name": name}
-        given |= {
+        options = {"store": store, "shards": f"ray://{head}", "slots": "2", "copies": "1", "name": name}
+        options |= {
             "data-dir": str(folder / "data"),
             "leave-seconds": "60",
             "log-format": "json",
             "ready-file": str(self.ready),
         }
-        command = [*COMMAND, "shard", *(part for key, value in given.items() for part in (f"--{key}", value))]
+        command = [*COMMAND, "shard", *(part for key, value in options.items() for part in (f"--{key}", value))]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.lines: list[dict[str, Any]] = []
         self.others: list[str] = []

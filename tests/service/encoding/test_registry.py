@@ -94,7 +94,7 @@ def test_a_prompt_is_read_and_counted(model_copy, encoder):
     replace(model_copy / "config_sentence_transformers.json", json.dumps({"prompts": prompts}).encode())
     prompted = load_encoder(str(model_copy))
     for purpose, prompt in prompts.items():
-        given = prompted.encode(["a red bicycle"], purpose)
+        encoded = prompted.encode(["a red bicycle"], purpose)
         expected = encoder.encode([prompt + "a red bicycle"], purpose)
-        np.testing.assert_array_equal(given.vectors, expected.vectors)
-        np.testing.assert_array_equal(given.token_counts, expected.token_counts)
+        np.testing.assert_array_equal(encoded.vectors, expected.vectors)
+        np.testing.assert_array_equal(encoded.token_counts, expected.token_counts)

@@ -56,7 +56,7 @@ def unit(random, n, d, spread):
     """n questions and their texts: directions that differ by `spread`; float32 [n, d] each."""
     centres = random.standard_normal((n, d))
     both = [centres + spread * random.standard_normal((n, d)) for _ in range(2)]
-    return [(each / np.linalg.norm(each, axis=1, keepdims=True)).astype(np.float32) for each in both]
+    return [(vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32) for vectors in both]
 
 
 @pytest.mark.thorough
@@ -107,8 +107,8 @@ def test_a_dot_of_long_vectors_has_a_temperature_of_its_size():
 
 def test_the_makers_temperature_is_taken_before_a_measured_one():
     questions, texts = unit(np.random.default_rng(7), 53, 31, 1.0)
-    known = temperatures(questions, texts, similarity="cosine", declared=("cosine", 0.013))
-    assert known["cosine"] == known["dot"] == Temperature(0.013, "model card")
+    from_card = temperatures(questions, texts, similarity="cosine", declared=("cosine", 0.013))
+    assert from_card["cosine"] == from_card["dot"] == Temperature(0.013, "model card")
     # A scale of cosines says nothing of dots of other lengths.
     longer = temperatures(10 * questions, texts, similarity="dot", declared=("cosine", 0.013))
     assert longer["cosine"] == Temperature(0.013, "model card")
@@ -152,14 +152,14 @@ def test_what_a_card_says_in_words_is_not_read(tmp_path):
 
 
 def test_losses_that_disagree_say_nothing(tmp_path):
-    told = [
+    cards = [
         CARD.format(
             loss="MultipleNegativesRankingLoss", parameters=f'{{"scale": {scale}, "similarity_fct": "cos_sim"}}'
         )
         for scale in (20.0, 20, 50.0)
     ]
-    assert card(tmp_path, "".join(told[:2])) == ("cosine", 0.05)
-    assert card(tmp_path, "".join(told)) is None
+    assert card(tmp_path, "".join(cards[:2])) == ("cosine", 0.05)
+    assert card(tmp_path, "".join(cards)) is None
 
 
 def test_the_card_that_the_library_itself_writes_is_read(bare_model, tmp_path):

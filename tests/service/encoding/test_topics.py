@@ -44,8 +44,8 @@ def test_no_question_is_related_to_another_topics_text(vectors):
     np.fill_diagonal(similarity, -1)
     question, text = np.unravel_index(similarity.argmax(), similarity.shape)
     assert similarity.max() < 0.45, (TOPICS[question].question, TOPICS[text].text)
-    for name, each in (("question", questions), ("text", texts)):
-        among = each @ each.T
+    for name, column in (("question", questions), ("text", texts)):
+        among = column @ column.T
         np.fill_diagonal(among, -1)
         first, second = np.unravel_index(among.argmax(), among.shape)
         assert among.max() < 0.55, (getattr(TOPICS[first], name), getattr(TOPICS[second], name))

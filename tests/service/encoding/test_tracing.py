@@ -28,9 +28,11 @@ def test_models_without_two_types_take_pairs_too(random_model, config):
 @needs_bfloat16
 def test_a_model_in_bfloat16_is_looked_into_in_float32(encoder):
     rough = load_encoder("all-MiniLM-L6-v2", precision="bfloat16")
-    (given,), (expected,) = (
-        trace_layers(traceable(each), read_pair(each, "a dog", None), layers=[0], heads=None, causal=False)
-        for each in (rough, encoder)
+    (traced,), (expected,) = (
+        trace_layers(
+            traceable(model_encoder), read_pair(model_encoder, "a dog", None), layers=[0], heads=None, causal=False
+        )
+        for model_encoder in (rough, encoder)
     )
-    assert given.value.dtype == np.float32
-    np.testing.assert_array_equal(given.weights, expected.weights)
+    assert traced.value.dtype == np.float32
+    np.testing.assert_array_equal(traced.weights, expected.weights)

@@ -70,12 +70,12 @@ def run(script, *arguments):
     [("", "float32"), (BLOCKED, "float32"), pytest.param(BLOCKED, "bfloat16", marks=needs_bfloat16)],
 )
 def test_the_default_model_is_encoded_with_and_looked_into_without_torch(encoder, begin, precision):
-    told = json.loads(run(begin + ENCODED, json.dumps(TEXTS), precision))
-    assert "attention.transformer" in told["loaded"]
-    assert not {"torch", "transformers", "sentence_transformers"} & set(told["loaded"])
+    report = json.loads(run(begin + ENCODED, json.dumps(TEXTS), precision))
+    assert "attention.transformer" in report["loaded"]
+    assert not {"torch", "transformers", "sentence_transformers"} & set(report["loaded"])
     expected = encoder.encode(TEXTS, "document").vectors
-    np.testing.assert_allclose(told["vectors"], expected, rtol=0, atol={"float32": 1e-6, "bfloat16": 2e-3}[precision])
-    np.testing.assert_allclose(told["weights"], 1, atol=1e-6)
+    np.testing.assert_allclose(report["vectors"], expected, rtol=0, atol={"float32": 1e-6, "bfloat16": 2e-3}[precision])
+    np.testing.assert_allclose(report["weights"], 1, atol=1e-6)
 
 
 @pytest.mark.thorough
@@ -86,11 +86,11 @@ def test_a_service_without_torch_serves_the_default_model():
 def test_a_model_of_the_family_without_machine_code_is_computed_by_its_definition(random_model):
     directory = str(random_model("BertConfig"))
     script = ENCODED.replace('"all-MiniLM-L6-v2"', repr(directory))
-    told = json.loads(run(BLOCKED + script, json.dumps(TEXTS), "float32"))
+    report = json.loads(run(BLOCKED + script, json.dumps(TEXTS), "float32"))
     expected = load_encoder(directory).encode(TEXTS, "document").vectors
-    np.testing.assert_allclose(told["vectors"], expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(report["vectors"], expected, rtol=0, atol=1e-5)
 
 
 def test_a_model_of_another_kind_says_what_is_missing_and_what_to_do(random_model):
-    said = run(BLOCKED + OTHER, str(random_model("MPNetConfig")))
-    assert "computed by sentence-transformers and torch, and this installation has no torch: take all-MiniLM" in said
+    message = run(BLOCKED + OTHER, str(random_model("MPNetConfig")))
+    assert "computed by sentence-transformers and torch, and this installation has no torch: take all-MiniLM" in message

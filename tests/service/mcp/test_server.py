@@ -23,14 +23,14 @@ def test_every_way_in_answers_alike(way: Way, library: str) -> None:
         assert "never follow instructions" in client.instructions
         tools = await speaker.tools()
         assert list(tools) == READING + WRITING
-        known = await speaker.call("ask", collection=library, question="pets that purr", top_k=2)
-        assert known["verdict"] == "one"
-        assert known["none_of_these"] < 0.05
-        assert known["matches"][0]["id"] == "old-possums-book-of-practical-cats"
-        assert len(known["matches"]) == 2
-        weights = [match["weight"] for match in known["matches"]]
-        assert sum(weights) + known["rest_weight"] + known["none_of_these"] == pytest.approx(1)
-        assert known["summary"].startswith("One document stands out:")
+        answer = await speaker.call("ask", collection=library, question="pets that purr", top_k=2)
+        assert answer["verdict"] == "one"
+        assert answer["none_of_these"] < 0.05
+        assert answer["matches"][0]["id"] == "old-possums-book-of-practical-cats"
+        assert len(answer["matches"]) == 2
+        weights = [match["weight"] for match in answer["matches"]]
+        assert sum(weights) + answer["rest_weight"] + answer["none_of_these"] == pytest.approx(1)
+        assert answer["summary"].startswith("One document stands out:")
         unknown = await speaker.call("ask", collection=library, question="flurb zindle quax")
         assert unknown["verdict"] == "none"
         assert unknown["none_of_these"] > 0.5
@@ -56,14 +56,14 @@ def test_schemas_are_plain_and_every_field_is_described(http: Way) -> None:
 
     def plain(schema: object) -> None:
         if isinstance(schema, list):
-            for each in schema:
-                plain(each)
+            for field in schema:
+                plain(field)
         if isinstance(schema, dict):
             assert not {"$ref", "$defs", "anyOf", "oneOf", "allOf", "not"} & schema.keys()
             assert isinstance(schema.get("type", ""), str | dict)  # the latter a field that is called so
             assert "null" not in schema.values()
-            for each in schema.values():
-                plain(each)
+            for field in schema.values():
+                plain(field)
 
     async def talking(speaker: Speaker) -> None:
         for tool in (await speaker.tools()).values():
@@ -71,16 +71,16 @@ def test_schemas_are_plain_and_every_field_is_described(http: Way) -> None:
                 plain(schema)
                 assert schema["type"] == "object"
                 assert schema["additionalProperties"] is False
-            for name, each in tool.input_schema["properties"].items():
-                assert each["description"], (tool.name, name)
-                assert ("default" in each) != (name in tool.input_schema["required"])
+            for name, field in tool.input_schema["properties"].items():
+                assert field["description"], (tool.name, name)
+                assert ("default" in field) != (name in tool.input_schema["required"])
 
     http.speak(talking)
 
 
 def test_the_page_names_every_tool_and_its_arguments() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", Page("docs/mcp.md").sections["the-tools"], re.MULTILINE)
-    assert {name: re.findall(r"`(\w+)`", given) for name, given in rows} == {
+    assert {name: re.findall(r"`(\w+)`", arguments) for name, arguments in rows} == {
         name: list(tool.input["properties"]) for name, tool in TOOLS.items()
     }
 

@@ -90,8 +90,8 @@ def test_options_leave_only_some_collections_and_nothing_that_writes(service: Ru
         assert [collection["name"] for collection in listed["collections"]] == [library]
         assert [resource.name for resource in (await speaker.client.list_resources()).resources] == [library]
         assert (await speaker.call("ask", collection=library, question="pets that purr"))["verdict"] == "one"
-        told = await speaker.refused("ask", collection="mcp-other", question="cats")
-        assert told == f"there is no collection 'mcp-other': use one of these names: {library}, mcp-gone"
+        message = await speaker.refused("ask", collection="mcp-other", question="cats")
+        assert message == f"there is no collection 'mcp-other': use one of these names: {library}, mcp-gone"
         for name, arguments in (("remember", {"text": "a"}), ("forget", {"ids": ["dune"]})):
             assert "--read-only" in await speaker.refused(name, collection=library, **arguments)
         assert (await speaker.call("get", collection=library, ids=["dune"]))["missing"] == []

@@ -55,8 +55,8 @@ async def texts(directory: Path, encoder: Encoder, *keys: str) -> AsyncIterator[
 
 
 def rows(mask):
-    found = [segment.numbers[allowed] for segment, allowed in mask.view.passing(mask)]
-    return np.sort(np.concatenate(found)) if found else np.empty(0, np.int64)
+    numbers = [segment.numbers[allowed] for segment, allowed in mask.view.passing(mask)]
+    return np.sort(np.concatenate(numbers)) if numbers else np.empty(0, np.int64)
 
 
 def ids(snapshot: Snapshot, condition) -> list[str]:
@@ -75,10 +75,10 @@ def lacking(collection: Collection, missing: KeySummary) -> None:
     collection.lookups._snapshot = without
 
 
-def wait_until_gone(*kept: weakref.ref) -> None:
+def wait_until_gone(*references: weakref.ref) -> None:
     """A thread lets go of what it worked on a moment after it is done."""
     deadline = time.monotonic() + 60
-    while any(each() is not None for each in kept):
+    while any(reference() is not None for reference in references):
         assert time.monotonic() < deadline
         gc.collect()
 

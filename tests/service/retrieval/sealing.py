@@ -104,13 +104,13 @@ def files(directory):
 
 def asked(collection, questions):
     """The answers of a collection that may be read anew meanwhile; how often one was told to try again."""
-    told, deadline = 0, time.monotonic() + 60
+    count, deadline = 0, time.monotonic() + 60
     while True:
         try:
             with collection.snapshot() as snapshot:
-                return snapshot.view, [answer(snapshot.view, question) for question in questions], told
+                return snapshot.view, [answer(snapshot.view, question) for question in questions], count
         except CollectionLoading:
-            told += 1
+            count += 1
             assert time.monotonic() < deadline
             time.sleep(0.01)
 
@@ -119,8 +119,8 @@ def said(directory, *, files=True):
     """What a start answers, and which rows it has."""
     with opened(directory, files=files) as made:
         queries = np.random.default_rng(9).standard_normal((5, WIDTH))
-        view, found, _ = asked(made.collection("c"), [Question(query, 0.5, top_k=12) for query in queries])
-        return view.numbers(), [(each.numbers, each.weights, each.output) for each in found], view.documents
+        view, results, _ = asked(made.collection("c"), [Question(query, 0.5, top_k=12) for query in queries])
+        return view.numbers(), [(result.numbers, result.weights, result.output) for result in results], view.documents
 
 
 def same(directory, tmp_path_factory):

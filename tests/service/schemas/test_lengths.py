@@ -35,17 +35,17 @@ def flaws(model: type[BaseModel], content: Any) -> list[Any]:
 
 @pytest.mark.parametrize(("model", "field", "wrong", "besides"), LISTS)
 def test_a_list_of_wrong_elements_is_refused_by_its_first_part(model, field, wrong, besides):
-    found = flaws(model, besides | {field: [wrong] * MANY})
-    assert 1 <= len(found) <= 2 * PART
-    assert found[0]["loc"][0] == field
+    problems = flaws(model, besides | {field: [wrong] * MANY})
+    assert 1 <= len(problems) <= 2 * PART
+    assert problems[0]["loc"][0] == field
 
 
 @pytest.mark.parametrize(("model", "field", "wrong", "besides"), [each for each in LISTS if each[1] in GOOD])
-@pytest.mark.parametrize("at", [0, PART - 1, PART, MANY - 3])
-def test_a_flaw_is_said_to_be_where_it_is(model, field, wrong, besides, at):
-    given = [GOOD[field]] * MANY
-    given[at] = wrong
-    assert {flaw["loc"][:2] for flaw in flaws(model, besides | {field: given})} == {(field, at)}
+@pytest.mark.parametrize("position", [0, PART - 1, PART, MANY - 3])
+def test_a_flaw_is_said_to_be_where_it_is(model, field, wrong, besides, position):
+    elements = [GOOD[field]] * MANY
+    elements[position] = wrong
+    assert {flaw["loc"][:2] for flaw in flaws(model, besides | {field: elements})} == {(field, position)}
 
 
 @pytest.mark.parametrize("length", [1, PART, PART + 1, MANY])
@@ -58,9 +58,9 @@ def test_what_is_right_is_taken_in_its_order(length):
 
 def test_of_very_many_unknown_fields_some_are_named():
     unknown = {f"field {number}": 1 for number in range(MANY)}
-    found = flaws(Document, {"id": "a", **unknown})
-    assert [flaw["type"] for flaw in found] == ["extra_forbidden"] * PART
-    assert {flaw["loc"][0] for flaw in found} <= unknown.keys()
+    problems = flaws(Document, {"id": "a", **unknown})
+    assert [flaw["type"] for flaw in problems] == ["extra_forbidden"] * PART
+    assert {flaw["loc"][0] for flaw in problems} <= unknown.keys()
     (deeper,) = {flaw["loc"][:2] for flaw in flaws(DocumentBatch, {"documents": [{"id": "a", **unknown}]})}
     assert deeper == ("documents", 0)
     assert {flaw["type"] for flaw in flaws(Document, unknown)} == {"extra_forbidden", "missing"}

@@ -100,10 +100,10 @@ def test_the_code_is_the_first_address(networks: list[str]) -> None:
     assert modules(drawn) == [[bool(module) for module in row] for row in expected]
 
 
-@pytest.mark.parametrize("given", [{"width": 20}, {"colours": None}, {"encoding": "latin-1"}])
-def test_a_terminal_that_cannot_show_a_code_gets_none(networks: list[str], given: dict[str, Any]) -> None:
+@pytest.mark.parametrize("encoding", [{"width": 20}, {"colours": None}, {"encoding": "latin-1"}])
+def test_a_terminal_that_cannot_show_a_code_gets_none(networks: list[str], encoding: dict[str, Any]) -> None:
     networks += ["192.168.1.20"]
-    assert startup.announcement("0.0.0.0", 8000, terminal(**given)).count("\n") == 1
+    assert startup.announcement("0.0.0.0", 8000, terminal(**encoding)).count("\n") == 1
 
 
 def test_without_a_network_and_in_a_container_it_says_so(networks: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,12 +100,12 @@ def test_ctrl_c_has_no_moment_and_a_second_signal_no_patience(tmp_path: Path) ->
 @pytest.mark.thorough
 def test_threads_that_compute_do_not_keep_it(tmp_path: Path) -> None:
     with stoppable(tmp_path) as running:
-        askeds = [Asked("POST", f"{running.url}/v1/attend", json=SLOW) for _ in range(3)]
+        calls = [Asked("POST", f"{running.url}/v1/attend", json=SLOW) for _ in range(3)]
         time.sleep(1)
         running.tell()
         assert running.gone() < IN_TIME
     # Cut, where an answer was being written as the time was over.
-    assert all(each.status() in (200, None) or each.refused() for each in askeds)
+    assert all(call.status() in (200, None) or call.refused() for call in calls)
 
 
 @pytest.mark.thorough
@@ -178,10 +178,10 @@ def test_a_start_after_an_unclean_stop_says_what_it_found(tmp_path: Path) -> Non
         running.process.kill()
         running.process.wait()
     with stoppable(tmp_path, "--log-format", "json") as again:
-        said = json.loads(again.before[0])
+        event = json.loads(again.before[0])
         again.tell(signal.SIGINT)
         again.gone()
-    assert (said["process"], said["collections"], said["documents"]) == (running.process.pid, 1, 1)
-    assert said["log_bytes"] > 0 < said["seconds"]
+    assert (event["process"], event["collections"], event["documents"]) == (running.process.pid, 1, 1)
+    assert event["log_bytes"] > 0 < event["seconds"]
     with stoppable(tmp_path, "--log-format", "json") as once_more:
         assert "not closed" not in "".join(once_more.before)

@@ -14,7 +14,7 @@ WIDTH = 3
 SETTINGS = CollectionSettings(similarity="cosine", temperature=0.05)
 
 
-def document(identity: str, seed: int = 0, **given: Any) -> DocumentRecord:
+def document(identity: str, seed: int = 0, **fields: Any) -> DocumentRecord:
     """A document whose every part follows from its seed, but for what is given."""
     made = DocumentRecord(
         id=identity,
@@ -24,7 +24,7 @@ def document(identity: str, seed: int = 0, **given: Any) -> DocumentRecord:
         value_vector=np.array([seed, 7], np.float32),
         metadata={"seed": seed},
     )
-    return replace(made, **given)
+    return replace(made, **fields)
 
 
 def plain(record: DocumentRecord) -> tuple[Any, ...]:

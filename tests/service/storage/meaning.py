@@ -13,18 +13,18 @@ from service.storage import Combination, Comparison, Condition, DocumentRecord
 ORDERS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 
-def passes(each: DocumentRecord, condition: Condition) -> bool:
+def passes(document: DocumentRecord, condition: Condition) -> bool:
     """The meaning of a filter, in Python's own comparisons."""
     if isinstance(condition, Combination):
-        results = [passes(each, inner) for inner in condition.conditions]
+        results = [passes(document, inner) for inner in condition.conditions]
         return {"AND": all(results), "OR": any(results), "NOT": not all(results)}[condition.operator]
     if condition.field in ("id", "key"):
-        found = getattr(each, condition.field)
+        value = getattr(document, condition.field)
     else:
-        found = at(each.metadata, condition.field.removeprefix("metadata."))
+        value = at(document.metadata, condition.field.removeprefix("metadata."))
     if condition.ignore_case:
-        return compare(folded(found), condition.operator, folded(condition.value))
-    return compare(found, condition.operator, condition.value)
+        return compare(folded(value), condition.operator, folded(condition.value))
+    return compare(value, condition.operator, condition.value)
 
 
 def at(value: Any, path: str) -> Any:
@@ -54,7 +54,7 @@ def compare(found: Any, how: str, value: Any) -> bool:
 
 def folded(value: Any) -> Any:
     if isinstance(value, list):
-        return [folded(each) for each in value]
+        return [folded(element) for element in value]
     return value.casefold() if isinstance(value, str) else value
 
 

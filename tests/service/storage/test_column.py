@@ -40,15 +40,15 @@ def test_a_column_keeps_what_a_comparison_says(
             assert column is not None
             inside = [(row, document) for row, document in zip(rows, documents, strict=True) if row > start]
             assert column.present.tolist() == [row for row, each in inside if each.metadata["x"] is not None]
-            for each in asked:
-                expected = [row for row, one in inside if one.metadata["x"] is not None and passes(one, each)]
-                assert np.unique(column.rows(each)).tolist() == expected, each
+            for element in asked:
+                expected = [row for row, one in inside if one.metadata["x"] is not None and passes(one, element)]
+                assert np.unique(column.rows(element)).tolist() == expected, element
     with shared.writing() as writer:
         writer.delete_collection("c")
 
 
 def test_a_column_of_everything_and_one_of_nothing(shared: Store) -> None:
-    documents = [document(str(i), metadata={"x": each}) for i, each in enumerate([*SCALARS, SCALARS])]
+    documents = [document(str(i), metadata={"x": element}) for i, element in enumerate([*SCALARS, SCALARS])]
     number = collection(shared, documents)
     with shared.reading() as reader:
         full, empty = reader.column(number, "x"), reader.column(number, "no such field")
@@ -67,7 +67,7 @@ def test_a_column_of_everything_and_one_of_nothing(shared: Store) -> None:
 
 @pytest.mark.parametrize("ignore_case", [False, True])
 def test_every_text_is_looked_for_in_every_other(shared: Store, ignore_case: bool) -> None:
-    values = [*TEXTS, *([each] for each in TEXTS), ["a", "SS"], [1, None, "Ab"], 1, True, None]
+    values = [*TEXTS, *([element] for element in TEXTS), ["a", "SS"], [1, None, "Ab"], 1, True, None]
     documents = [document(f"{i:03}", metadata={"x": value}) for i, value in enumerate(values)]
     number = collection(shared, documents)
     with shared.reading() as reader:
@@ -96,11 +96,11 @@ def test_no_column_that_would_take_more_than_it_may(shared: Store, value: Any) -
         writer.delete_collection("c")
 
 
-def nearest(given: float) -> float:
+def nearest(number: float) -> float:
     try:
-        return float(given)
+        return float(number)
     except OverflowError:
-        return math.inf if given > 0 else -math.inf
+        return math.inf if number > 0 else -math.inf
 
 
 @settings(max_examples=40, deadline=None)
@@ -115,12 +115,12 @@ def test_a_column_gives_back_the_numbers_and_the_scalars_that_it_holds(shared: S
     distinct, codes = column.field.distinct, column.field.codes.tolist()
     numbers = distinct.numbers()
     held = [each for each in given if each is not None]
-    for code, each in zip(codes, held, strict=True):
-        is_number = isinstance(each, int | float) and not isinstance(each, bool)
+    for code, element in zip(codes, held, strict=True):
+        is_number = isinstance(element, int | float) and not isinstance(element, bool)
         assert np.isnan(numbers[code]) != is_number
         if is_number:
-            assert numbers[code] == nearest(each)
-        assert (distinct.scalars().start <= code < distinct.scalars().stop) == (not isinstance(each, list))
-        if not isinstance(each, list):
-            assert distinct.value(code) == encode_value(each)
-            assert decode_scalar(*distinct.value(code)) == distinct.scalar(code) == each
+            assert numbers[code] == nearest(element)
+        assert (distinct.scalars().start <= code < distinct.scalars().stop) == (not isinstance(element, list))
+        if not isinstance(element, list):
+            assert distinct.value(code) == encode_value(element)
+            assert decode_scalar(*distinct.value(code)) == distinct.scalar(code) == element

@@ -21,7 +21,7 @@ from tests.service.storage.meaning import NAMES, NUMBERS, ORDERS, SCALARS, TEXTS
 def test_a_filter_keeps_what_it_says(
     shared: Store, given: list[tuple[str | None, dict[str, Any]]], filters: list[Condition]
 ) -> None:
-    documents = [document(str(i), key=key, metadata=each) for i, (key, each) in enumerate(given)]
+    documents = [document(str(i), key=key, metadata=value) for i, (key, value) in enumerate(given)]
     number = collection(shared, documents)
     other = collection(shared, [document(str(i), metadata=dict.fromkeys(NAMES, 1)) for i in range(3)], "other")
     with shared.reading() as reader:
@@ -54,7 +54,7 @@ def test_every_number_orders_with_every_other(shared: Store, number: float) -> N
 
 @pytest.mark.parametrize("how", ["==", "!=", *ORDERS, "contains", "in", "not in"])
 def test_every_key_is_compared_with_every_text(shared: Store, how: str) -> None:
-    documents = [document(f"{i:03}", key=each) for i, each in enumerate([None, *TEXTS])]
+    documents = [document(f"{i:03}", key=value) for i, value in enumerate([None, *TEXTS])]
     number = collection(shared, documents)
     with shared.reading() as reader:
         for text in [None, *TEXTS] if how in ("==", "!=", "in", "not in") else TEXTS:
@@ -77,8 +77,8 @@ def test_a_thousand_conditions_side_by_side(store: Store, how: str) -> None:
     number = collection(store, documents)
     condition = Combination(how, tuple(leaf(i) for i in range(1000)))
     with store.reading() as reader:
-        found = sorted(reader.ids(number, reader.rows_where(number, condition)))
-    assert found == sorted(document.id for document in documents if passes(document, condition))
+        matching = sorted(reader.ids(number, reader.rows_where(number, condition)))
+    assert matching == sorted(document.id for document in documents if passes(document, condition))
 
 
 def test_conditions_as_deep_as_they_may_be_and_broad_at_the_bottom(store: Store) -> None:
@@ -92,8 +92,8 @@ def test_conditions_as_deep_as_they_may_be_and_broad_at_the_bottom(store: Store)
         )
     assert tree.depth == MAX_DEPTH
     with store.reading() as reader:
-        found = sorted(reader.ids(number, reader.rows_where(number, tree)))
-    assert found == sorted(document.id for document in documents if passes(document, tree))
+        matching = sorted(reader.ids(number, reader.rows_where(number, tree)))
+    assert matching == sorted(document.id for document in documents if passes(document, tree))
     with pytest.raises(InvalidCondition, match="deep"):
         Combination("AND", (tree,))
 
@@ -153,8 +153,8 @@ def test_what_is_no_comparison_is_pointed_at(field: Any, how: Any, value: Any, p
         *((how, "a", True, "ignore_case") for how in ("==", "!=", "<", ">=")),
         ("in", ["a"], True, "ignore_case"),
         ("not in", ["a"], True, "ignore_case"),
-        *(("contains", "a", given, "ignore_case") for given in (None, 1, "true")),
-        *(("contains", given, True, "value") for given in (None, 1, True, ["a"])),
+        *(("contains", "a", values, "ignore_case") for values in (None, 1, "true")),
+        *(("contains", values, True, "value") for values in (None, 1, True, ["a"])),
     ],
 )
 def test_case_is_ignored_in_parts_of_texts_only(how: str, value: Any, ignore_case: Any, pointer: str) -> None:
@@ -177,7 +177,7 @@ def test_case_is_ignored_as_unicode_folds_it(store: Store) -> None:
                 "4",
             ]
             page = reader.page(number, condition=parse_condition(tree | {"ignore_case": False}))
-            assert [each.id for each in page] == (["1", "4"] if part == "STRASSE" else [])
+            assert [value.id for value in page] == (["1", "4"] if part == "STRASSE" else [])
     same = Comparison("metadata.x", "==", 1)
     assert parse_condition({"field": "metadata.x", "operator": "==", "value": 1, "ignore_case": False}) == same
 

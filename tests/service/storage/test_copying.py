@@ -48,8 +48,8 @@ def everything(store: Store, name: str = "c") -> list[tuple]:
 
 
 def verdict(store: Store, other: Store):
-    with store.reading() as reader, other.reading() as there:
-        return compare_collection(reader, there, "c")
+    with store.reading() as reader, other.reading() as target:
+        return compare_collection(reader, target, "c")
 
 
 def test_every_kind_of_document_arrives_as_it_was(store, other):
@@ -67,8 +67,8 @@ def test_a_collection_keeps_its_settings(store, other):
         writer.create_collection("c", settings)
     with store.reading() as reader:
         copy_collection(reader, other, "c")
-    with other.reading() as there:
-        assert there.collection("c").settings == settings
+    with other.reading() as target:
+        assert target.collection("c").settings == settings
 
 
 def test_what_was_stopped_goes_on_where_it_was(store, other):
@@ -87,16 +87,16 @@ def test_what_was_stopped_goes_on_where_it_was(store, other):
 
 def test_what_differs_is_named_and_copied_again(store, other):
     number = collection(store, [document("a"), document("b"), document("c"), document("d")])
-    there = collection(other, [document("b"), document("c", value="c"), document("e")])
+    target = collection(other, [document("b"), document("c", value="c"), document("e")])
     result = verdict(store, other)
     assert (result.missing, result.other, result.added) == (("a", "d"), ("c",), ("e",))
     assert not result.same
     with store.reading() as reader:
         assert copy_collection(reader, other, "c").written == 3
-    assert [each[0] for each in everything(other)] == ["a", "b", "c", "d", "e"]
+    assert [document[0] for document in everything(other)] == ["a", "b", "c", "d", "e"]
     assert verdict(store, other).added == ("e",)
     with other.writing() as writer:
-        writer.delete_ids(there, ["e"])
+        writer.delete_ids(target, ["e"])
         writer.update_collection("c", replace(writer.collection("c").settings, temperature=9))
     assert verdict(store, other).settings == ("temperature",)
     with store.reading() as reader:
@@ -120,7 +120,7 @@ def test_another_collection_of_that_name_is_left_alone(store, other):
 
 
 @pytest.mark.parametrize(
-    "given",
+    "texts",
     [
         {"key": None}, {"key": ""}, {"value": 0}, {"value": False}, {"metadata": {"seed": 0.0}}, {"value_vector": None},
         {"keys": np.zeros((0, 3), np.float32)}, {"keys": np.array([[-0.0, 0.1, -1]], np.float32)},
@@ -128,8 +128,8 @@ def test_another_collection_of_that_name_is_left_alone(store, other):
     ],
     ids=repr,
 )  # fmt: skip
-def test_no_other_document_has_its_digest(given):
-    assert digest(document("a", **given)) != digest(document("a"))
+def test_no_other_document_has_its_digest(texts):
+    assert digest(document("a", **texts)) != digest(document("a"))
 
 
 def test_a_digest_does_not_hang_on_where_a_document_lies():

@@ -29,9 +29,9 @@ def from_another_process(directory: Path) -> str:
 
 def test_a_second_process_is_told_directory_and_process(tmp_path: Path) -> None:
     with SQLiteStore.open(tmp_path):
-        said = from_another_process(tmp_path)
-    assert str(tmp_path) in said
-    assert str(os.getpid()) in said
+        message = from_another_process(tmp_path)
+    assert str(tmp_path) in message
+    assert str(os.getpid()) in message
     assert from_another_process(tmp_path) == ""
 
 

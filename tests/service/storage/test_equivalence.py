@@ -40,12 +40,12 @@ def test_only_what_means_the_same_has_one_name() -> None:
         assert condition_digest(left) == condition_digest(right)
     different = [
         *(
-            Comparison(x, "==", each)
-            for each in (True, False, None, 0, 1, "1", "", "a", "null", [], [1], ["1"], [None])
+            Comparison(x, "==", value)
+            for value in (True, False, None, 0, 1, "1", "", "a", "null", [], [1], ["1"], [None])
         ),
-        *(Comparison(x, "==", each) for each in (0.5, 2**53, 2**53 + 1, 2**70, 2**70 + 1, [1, 2], [2, 1])),
+        *(Comparison(x, "==", value) for value in (0.5, 2**53, 2**53 + 1, 2**70, 2**70 + 1, [1, 2], [2, 1])),
         *(Comparison(x, how, 1) for how in ("!=", "<", "<=", ">", ">=", "contains")),
-        *(Comparison(x, "in", each) for each in ([], [None], [1], [1, 2], ["1"], ["1', '2"], ["1", "2"])),
+        *(Comparison(x, "in", value) for value in ([], [None], [1], [1, 2], ["1"], ["1', '2"], ["1", "2"])),
         Comparison(x, "not in", [1]),
         Comparison(x, "contains", "a"),
         Comparison(x, "contains", "A"),
@@ -61,4 +61,4 @@ def test_only_what_means_the_same_has_one_name() -> None:
         Combination("OR", ()),
         Combination("NOT", ()),
     ]
-    assert len({condition_digest(each) for each in different}) == len(different)
+    assert len({condition_digest(value) for value in different}) == len(different)

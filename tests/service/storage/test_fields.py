@@ -45,9 +45,9 @@ def counted(given: list[dict[str, Any]], name: str) -> tuple[FieldFacts, Counter
         count += 1
         nested |= {meaning.sort(field)} & {"list", "object"}
         distinct: list[Any] = []
-        for each in field if isinstance(field, list) else [field]:
-            if not isinstance(each, list | dict) and not any(meaning.equal(each, one) for one in distinct):
-                distinct.append(each)
+        for element in field if isinstance(field, list) else [field]:
+            if not isinstance(element, list | dict) and not any(meaning.equal(element, one) for one in distinct):
+                distinct.append(element)
         documents.update(map(told, distinct))
     numbers = [value for sort, value in documents if sort in ("integer", "number")]
     ordered = numbers or [value for sort, value in documents if sort == "text"]
@@ -73,7 +73,9 @@ def test_facts_are_what_a_plain_count_says(store: Store, given, condition, size)
     passing = [document.metadata for document in documents if condition is None or meaning.passes(document, condition)]
     with store.reading() as reader:
         names = reader.field_names(number, limit=1000)
-        assert names == sorted({path for each in given for path in paths(each) if meaning.at(each, path) is not None})
+        assert names == sorted(
+            {path for element in given for path in paths(element) if meaning.at(element, path) is not None}
+        )
         assert [field_name for i in range(len(names)) for field_name in reader.field_names(
             number, after=names[i - 1] if i else None, limit=1)] == names  # fmt: skip
         for name, facts in zip(names, reader.field_facts(number, names, condition=condition), strict=True):
@@ -86,15 +88,15 @@ def test_facts_are_what_a_plain_count_says(store: Store, given, condition, size)
                 )
                 assert 0 < len(actual.values) <= size
                 paged += actual.values
-            assert Counter({told(each.value): each.count for each in paged}) == values
+            assert Counter({told(element.value): element.count for element in paged}) == values
             assert paged == sorted(paged, key=place)
 
 
-def place(each: FieldValue) -> tuple[Any, ...]:
+def place(element: FieldValue) -> tuple[Any, ...]:
     """Where it stands among the values: by count, then null, booleans, numbers, texts, an integer before its float."""
-    sort, value = told(each.value)
+    sort, value = told(element.value)
     kind = {"null": 0, "boolean": 1, "text": 3}.get(sort, 2)
-    return (-each.count, kind, 0 if value is None else value, sort == "number")
+    return (-element.count, kind, 0 if value is None else value, sort == "number")
 
 
 def paths(value: Any) -> set[str]:
@@ -152,7 +154,7 @@ def test_any_name_of_a_field_is_told(store: Store, name: str) -> None:
 
 def test_kinds_are_those_of_documents_that_are_there(store: Store) -> None:
     metadata = [{"a": 1, "b": ["x", None, True]}, {"a": 2**70, "b": 0.5, "c": {"d": "x"}}, {"a": None, "gone": "x"}]
-    number = collection(store, [document(str(i), metadata=each) for i, each in enumerate(metadata)])
+    number = collection(store, [document(str(i), metadata=element) for i, element in enumerate(metadata)])
     with store.writing() as writer:
         writer.upsert(number, [document("2", metadata={"a": None})])
     with store.reading() as reader:

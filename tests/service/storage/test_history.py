@@ -55,7 +55,7 @@ class StoreMachine(RuleBasedStateMachine):
         try:
             with self.store.writing() as writer:
                 number = writer.collection(name).id
-                change = writer.upsert(number, [document(each, seed) for each, seed in batch.items()])
+                change = writer.upsert(number, [document(identity, seed) for identity, seed in batch.items()])
                 new = {(number, row) for row in change.added.tolist()}
                 writer.after_commit(lambda: self._published(name, change.added, change.removed, new))
                 if fails:
@@ -70,8 +70,8 @@ class StoreMachine(RuleBasedStateMachine):
             with self.store.writing() as writer:
                 removed = writer.delete_ids(writer.collection(name).id, expected)
                 writer.after_commit(lambda: self._published(name, np.array([], np.int64), removed))
-            for each in expected:
-                self.model[name].pop(each, None)
+            for identity in expected:
+                self.model[name].pop(identity, None)
 
     @rule(name=names, seed=st.integers(0, 5))
     def delete_where(self, name: str, seed: int) -> None:
@@ -80,7 +80,9 @@ class StoreMachine(RuleBasedStateMachine):
                 number = writer.collection(name).id
                 removed = writer.delete_where(number, Comparison("metadata.seed", ">", seed))
                 writer.after_commit(lambda: self._published(name, np.array([], np.int64), removed))
-            self.model[name] = {each: held for each, held in self.model[name].items() if held <= seed}
+            self.model[name] = {
+                identity: stored_seed for identity, stored_seed in self.model[name].items() if stored_seed <= seed
+            }
 
     @rule()
     def reopen(self) -> None:
@@ -95,7 +97,7 @@ class StoreMachine(RuleBasedStateMachine):
                 number = reader.collection(name).id
                 assert reader.count(number) == len(expected)
                 assert [plain(document) for document in reader.page(number)] == [
-                    plain(document(each, seed)) for each, seed in sorted(expected.items())
+                    plain(document(identity, seed)) for identity, seed in sorted(expected.items())
                 ]
                 assert set(reader.rows_where(number).tolist()) == self.rows[name]
                 words = reader.search(number).full_text("key", 10)

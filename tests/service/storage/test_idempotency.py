@@ -89,10 +89,10 @@ def test_a_write_that_fails_keeps_no_answer(store: Store) -> None:
     def refuse(_: int) -> WriteAnswer:
         raise LookupError("in the answer")
 
-    def write_and_refuse(asked: IdempotentWrite[int]) -> None:
-        with store.writing(asked) as writer:
+    def write_and_refuse(write_request: IdempotentWrite[int]) -> None:
+        with store.writing(write_request) as writer:
             writer.upsert(number, [document("a")])
-            writer.keep_answer(asked, 1)
+            writer.keep_answer(write_request, 1)
             raise KeyError
 
     with pytest.raises(LookupError, match="in the answer"):

@@ -86,10 +86,10 @@ def test_kill_nine_at_random_moments(tmp_path: Path) -> None:
             first = child.stdout.readline()
             time.sleep(moments.uniform(0, 0.15))
             child.kill()
-            said = [
+            numbers = [
                 int(line) for line in (first + child.stdout.read()).splitlines(keepends=True) if line.endswith("\n")
             ]
-        assert said
+        assert numbers
         with SQLiteStore.open(tmp_path) as store, store.reading() as reader:
             number = reader.collection("c").id
             documents = {document.id: document.metadata["seed"] for document in reader.page(number, limit=10**6)}
@@ -97,9 +97,9 @@ def test_kill_nine_at_random_moments(tmp_path: Path) -> None:
             assert list(store.check()) == []
         # The last commit may have reached the disk without having been acknowledged.
         written = documents["a"]
-        assert said[-1] <= written <= said[-1] + 1
+        assert numbers[-1] <= written <= numbers[-1] + 1
         assert documents["a"] == documents["b"] == documents["c"]
-        own = {f"own {turn:06}": turn for turn in range(1, written + 1)}
-        assert {each: seed for each, seed in documents.items() if each.startswith("own")} == own
+        own_documents = {f"own {turn:06}": turn for turn in range(1, written + 1)}
+        assert {identity: seed for identity, seed in documents.items() if identity.startswith("own")} == own_documents
         assert rows == len(documents)
         acknowledged = written

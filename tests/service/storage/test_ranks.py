@@ -24,13 +24,13 @@ questions = st.lists(st.sampled_from([*WORDS, "the", "cow"]), min_size=1, max_si
 def bm25(texts: dict[int, str | None], question: list[str]) -> dict[int, float]:
     """Of those that hold any of the words, by its formula; FTS5 has a least weight for what most of them hold."""
     k1, b, least = 1.2, 0.75, 1e-6
-    held = {row: Counter((text or "").split()) for row, text in texts.items()}
-    mean = sum(count.total() for count in held.values()) / max(len(held), 1)
+    counts = {row: Counter((text or "").split()) for row, text in texts.items()}
+    mean = sum(count.total() for count in counts.values()) / max(len(counts), 1)
     ranks: dict[int, float] = {}
     for word in question:
-        n = sum(word in count for count in held.values())
-        idf = max(math.log((len(held) - n + 0.5) / (n + 0.5)), least)
-        for row, count in held.items():
+        n = sum(word in count for count in counts.values())
+        idf = max(math.log((len(counts) - n + 0.5) / (n + 0.5)), least)
+        for row, count in counts.items():
             if tf := count[word]:
                 part = tf * (k1 + 1) / (tf + k1 * (1 - b + b * count.total() / mean))
                 ranks[row] = ranks.get(row, 0.0) + idf * part
@@ -44,21 +44,21 @@ def test_ranks_are_of_all_that_hold_a_word_as_the_store_ranks_them(
 ) -> None:
     number = collection(shared, [document("d0", key="the cat and the dog")])
     collection(shared, [document(f"d{i}", key="cat " * i) for i in range(5)], "other")
-    kept: dict[str, str | None] = {"d0": "the cat and the dog"}
+    expected_texts: dict[str, str | None] = {"d0": "the cat and the dog"}
     for identity, key in history:
         with shared.writing() as writer:
             if key == "(delete)":
                 writer.delete_ids(number, [identity])
-                kept.pop(identity, None)
+                expected_texts.pop(identity, None)
             else:
                 writer.upsert(number, [document(identity, key=key)])
-                kept[identity] = key
+                expected_texts[identity] = key
     with shared.reading() as reader:
         search = reader.search(number)
         rows, ranks = search.ranks(" ".join(question))
-        existing = reader.existing(number, list(kept))
+        existing = reader.existing(number, list(expected_texts))
         result = search.full_text(" ".join(question), 100)
-    expected = bm25({existing[identity]: key for identity, key in kept.items()}, question)
+    expected = bm25({existing[identity]: key for identity, key in expected_texts.items()}, question)
     assert rows.tolist() == sorted(expected)
     assert rows.dtype == np.int64
     assert ranks.dtype == np.float64
@@ -69,7 +69,10 @@ def test_ranks_are_of_all_that_hold_a_word_as_the_store_ranks_them(
         np.testing.assert_allclose(ranks, [expected[row] for row in rows.tolist()], rtol=1e-9)
     else:  # as often as the words stand there, weighed alike
         assert search.ranking == "ts_rank_cd"
-        times = {identity: sum((kept[identity] or "").split().count(word) for word in question) for identity in by_id}
+        times = {
+            identity: sum((expected_texts[identity] or "").split().count(word) for word in question)
+            for identity in by_id
+        }
         assert all(rank == pytest.approx(0.1 * times[identity], rel=1e-6) for identity, rank in by_id.items())
     with shared.writing() as writer:
         writer.delete_collection("c")

@@ -28,7 +28,7 @@ def test_what_is_not_json_is_refused(store: Store, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "given",
+    "values",
     [
         {"key": "\ud800"},
         {"metadata": {"a": "\ud800"}},
@@ -36,14 +36,14 @@ def test_what_is_not_json_is_refused(store: Store, value: Any) -> None:
         {"metadata": {"a": {"b": "\ud800"}}},
     ],
 )
-def test_texts_that_are_not_utf8_are_refused(store: Store, given: dict[str, Any]) -> None:
+def test_texts_that_are_not_utf8_are_refused(store: Store, values: dict[str, Any]) -> None:
     number = collection(store)
     with store.writing() as writer, pytest.raises(Unstorable):
-        writer.upsert(number, [document("a", **given)])
+        writer.upsert(number, [document("a", **values)])
 
 
 @pytest.mark.parametrize(
-    ("given", "where"),
+    ("values", "where"),
     [
         ({"identity": "a\0"}, "id"),
         ({"key": "\0"}, "key"),
@@ -52,10 +52,10 @@ def test_texts_that_are_not_utf8_are_refused(store: Store, given: dict[str, Any]
         ({"metadata": {"x": [{"y": [["\0"]]}]}}, "metadata"),
     ],
 )
-def test_a_nul_is_refused_but_in_a_value(store: Store, given: dict[str, Any], where: str) -> None:
+def test_a_nul_is_refused_but_in_a_value(store: Store, values: dict[str, Any], where: str) -> None:
     number = collection(store, [document("a", value={"\0": ["\0"]}, metadata={"\\u0000": "\\u0000"})])
     with store.writing() as writer, pytest.raises(Unstorable, match=f"the {where} of document .* holds a NUL"):
-        writer.upsert(number, [document(**{"identity": "b", **given})])
+        writer.upsert(number, [document(**{"identity": "b", **values})])
     with store.reading() as reader:
         assert [(document.id, document.value) for document in reader.page(number)] == [("a", {"\0": ["\0"]})]
         assert reader.page(number, ids=["a\0"]) == reader.search(number).equal("\0", 1).rows == []
@@ -73,12 +73,12 @@ def deep(levels: int) -> dict[str, Any]:
 
 def test_metadata_comes_back_as_it_went_in_and_has_limits(store: Store) -> None:
     listed = [1, [2, {"x": [None, 2.0, True]}], {}]
-    given = [deep(6), deep(32), {"": {"": {"": listed}}, "a.b": {}, "a": {"b": [[]], "c": None}}]
-    given.append({"x" * 70_000: 1} | {str(i): i for i in range(5000)})  # names that are not nested have no limit
-    given.append({"many": [{"page": i} for i in range(20_000)]})
-    number = collection(store, [document(str(i), metadata=each) for i, each in enumerate(given)])
+    all_metadata = [deep(6), deep(32), {"": {"": {"": listed}}, "a.b": {}, "a": {"b": [[]], "c": None}}]
+    all_metadata.append({"x" * 70_000: 1} | {str(i): i for i in range(5000)})  # names that are not nested have no limit
+    all_metadata.append({"many": [{"page": i} for i in range(20_000)]})
+    number = collection(store, [document(str(i), metadata=each) for i, each in enumerate(all_metadata)])
     with store.reading() as reader:
-        assert [document.metadata for document in reader.page(number)] == given
+        assert [document.metadata for document in reader.page(number)] == all_metadata
         assert reader.count(number, condition=Comparison("metadata." + ".".join("x" * 6), "==", 1)) == 1
         assert reader.count(number, condition=Comparison("metadata." + ".".join("x" * 32), "==", 1)) == 1
     if isinstance(store, SQLiteStore):
@@ -98,15 +98,15 @@ nested = st.recursive(
 @settings(max_examples=300, deadline=None)
 @given(st.dictionaries(inner, nested, max_size=4))
 def test_a_path_leads_where_its_names_lead_the_longer_ones_first(metadata: dict[str, Any]) -> None:
-    found = paths(metadata)
-    expected = [".".join(each) for n in range(1, 4) for each in product(["a", "b", ""], repeat=n)]
-    assert {path: found[path] for path in expected if path in found} == {
+    paths_found = paths(metadata)
+    expected = [".".join(value) for n in range(1, 4) for value in product(["a", "b", ""], repeat=n)]
+    assert {path: paths_found[path] for path in expected if path in paths_found} == {
         path: value for path in expected for value in islice(readings(metadata, path), 1)
     }
 
 
 def test_a_path_and_a_name_with_a_dot_are_told_apart(store: Store) -> None:
-    given = [
+    all_metadata = [
         {"loc": {"page": 1}},
         {"loc.page": 1},
         {"loc.page": 2, "loc": {"page": 1}},
@@ -115,7 +115,7 @@ def test_a_path_and_a_name_with_a_dot_are_told_apart(store: Store) -> None:
         {"a.b": {"c": 2}, "a": {"b.c": 1}},
         {"a": {"b.c": 1}},
     ]
-    number = collection(store, [document(str(i), metadata=each) for i, each in enumerate(given)])
+    number = collection(store, [document(str(i), metadata=metadata) for i, metadata in enumerate(all_metadata)])
 
     def found(field: str, how: str, value: Any) -> str:
         with store.reading() as reader:
@@ -158,17 +158,17 @@ def test_widths_come_from_the_first_write_that_commits(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "expected", "came"),
+    ("vectors", "expected", "came"),
     [
         ({"keys": np.ones((1, 4))}, 3, 4),
         ({"value_vector": np.ones(5)}, 2, 5),
         ({"value_vector": None}, 2, 3),  # the key vector stands in
     ],
 )
-def test_another_width_writes_nothing(store: Store, given: dict[str, Any], expected: int, came: int) -> None:
+def test_another_width_writes_nothing(store: Store, vectors: dict[str, Any], expected: int, came: int) -> None:
     number = collection(store, [document("a", 1)])
     with store.writing() as writer, pytest.raises(WidthMismatch) as refused:
-        writer.upsert(number, [document("a", 2), document("b", **given)])
+        writer.upsert(number, [document("a", 2), document("b", **vectors)])
     assert (refused.value.document, refused.value.wanted, refused.value.given) == ("b", expected, came)
     with store.reading() as reader:
         assert [plain(document) for document in reader.page(number)] == [plain(document("a", 1))]

@@ -48,8 +48,8 @@ def asked(client, path, **options):
 def test_what_is_added_is_in_the_softmax(client, path, full_text, bias, document_filter):
     options = {"filter": document_filter} if document_filter else {}
     plain = asked(client, path, **options)
-    given = {name: term for name, term in {"full_text": full_text, "bias": bias}.items() if term is not None}
-    result = asked(client, path, **options, **given)
+    added_terms = {name: term for name, term in {"full_text": full_text, "bias": bias}.items() if term is not None}
+    result = asked(client, path, **options, **added_terms)
     ranks = bm25(dict(enumerate(TEXTS)), WORDS)
     terms = bias if isinstance(bias, list) else [bias]
     logits = {}

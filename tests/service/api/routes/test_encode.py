@@ -113,10 +113,10 @@ def test_the_first_lines_come_while_the_last_texts_wait(service, client, monkeyp
     encoder = service.app.state.parts.catalogue.encoder.encoder
     encoded, came, real = [], threading.Event(), encoder.encode
 
-    def behind_the_first(some, purpose):
+    def behind_the_first(some_texts, purpose):
         assert len(encoded) < len(texts) / 2 or came.wait(60), "no line came while texts were waiting"
-        encoded.extend(some)
-        return real(some, purpose)
+        encoded.extend(some_texts)
+        return real(some_texts, purpose)
 
     monkeypatch.setattr(encoder, "encode", behind_the_first)
     with client.stream("POST", "/v1/encode", json={"texts": texts}, headers=NDJSON) as answer:

@@ -42,9 +42,9 @@ def test_a_training_tells_of_itself_and_its_model_is_kept(client, trained):
     assert {length["length"] for length in last["lengths"]} <= set(range(1, 13))
     lab = client.get("/v1/lab").json()
     assert (lab["open"], lab["training"]) == (True, False)
-    kept = next(model for model in lab["models"] if model["id"] == last["id"])
-    assert kept["parameters"] == events[0][1]["parameters"]
-    assert (kept["task"], kept["model"], kept["seed"]) == ("dates", "transformer", 2)
+    kept_model = next(model for model in lab["models"] if model["id"] == last["id"])
+    assert kept_model["parameters"] == events[0][1]["parameters"]
+    assert (kept_model["task"], kept_model["model"], kept_model["seed"]) == ("dates", "transformer", 2)
 
 
 def test_each_token_that_is_written_has_weights_over_the_source(client, trained):

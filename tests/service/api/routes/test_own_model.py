@@ -84,11 +84,11 @@ def test_what_is_asked_for_goes_first(own_client, settings, similarity, temperat
 
 
 def test_the_model_says_how_it_is_run(own_client: httpx.Client, model: Path) -> None:
-    (told,) = own_client.get("/v1/models").json()["data"]
-    assert told["id"] == str(model)
-    assert (told["dimension"], told["similarity"]) == (64, "dot")
-    assert (told["temperature"], told["temperature_source"]) == (1 / 32, "model card")
-    assert (told["batched"], told["notes"]) == (True, [])
+    (description,) = own_client.get("/v1/models").json()["data"]
+    assert description["id"] == str(model)
+    assert (description["dimension"], description["similarity"]) == (64, "dot")
+    assert (description["temperature"], description["temperature_source"]) == (1 / 32, "model card")
+    assert (description["batched"], description["notes"]) == (True, [])
 
 
 def test_embeddings_can_be_cut_further(own_client: httpx.Client, model: Path) -> None:

@@ -61,23 +61,23 @@ def exact(temperature, passing):
 @pytest.mark.parametrize("temperature", [0.5, 3.0, 100.0])
 @pytest.mark.parametrize("filtered", [False, True])
 def test_parts_are_true_of_all_and_the_last_is_the_answer(client, shelf, temperature, filtered):
-    asked = {"temperature": temperature, "top_k": 300, "include": ["metadata", "output"]}
+    body = {"temperature": temperature, "top_k": 300, "include": ["metadata", "output"]}
     if filtered:
-        asked["filter"] = {"field": "metadata.i", "operator": "<", "value": 200}
+        body["filter"] = {"field": "metadata.i", "operator": "<", "value": 200}
     weights = exact(temperature, lambda i: i < 200 or not filtered)
     for _ in range(2):  # before and after the sums are there
-        *parts, (name, last) = streamed(client, shelf, **asked)
+        *parts, (name, last) = streamed(client, shelf, **body)
         assert name == "answer"
-        whole = client.post(f"{shelf}/attend", json={"query": QUERY.tolist(), **asked}).json()
+        whole = client.post(f"{shelf}/attend", json={"query": QUERY.tolist(), **body}).json()
         assert {**last, "took_ms": 0} == {**whole, "took_ms": 0}
-        assert [each for each, _ in parts] == ["partial"] * len(parts)
+        assert [streamed_part for streamed_part, _ in parts] == ["partial"] * len(parts)
         assert parts
         bounds = [part["certificate"]["total_variation"] for _, part in parts]
         assert bounds == sorted(bounds, reverse=True)
         for _, part in parts:
-            told = {match["id"]: match["weight"] for match in part["matches"]}
-            missing = sum(weight for name, weight in weights.items() if name not in told)
-            apart = sum(abs(weight - told.get(name, 0.0)) for name, weight in weights.items())
+            part_weights = {match["id"]: match["weight"] for match in part["matches"]}
+            missing = sum(weight for name, weight in weights.items() if name not in part_weights)
+            apart = sum(abs(weight - part_weights.get(name, 0.0)) for name, weight in weights.items())
             null = 1 - sum(weights.values())
             apart = (apart + abs(part["evidence"]["null_weight"] - null)) / 2
             assert apart <= part["certificate"]["total_variation"] + 1e-12
@@ -126,8 +126,8 @@ def test_a_service_that_stops_ends_a_stream_with_a_problem(client, shelf, servic
     draining = service.app.state.shutdown
     weights = streaming.stream_collection
 
-    async def slow(*given):
-        async for part in weights(*given):
+    async def slow(*arguments):
+        async for part in weights(*arguments):
             yield part
             draining.begun.set()
             await asyncio.sleep(5)

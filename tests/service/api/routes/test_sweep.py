@@ -15,7 +15,7 @@ def test_every_temperature_answers_as_attend_does(client, collection, null):
     path = fill(client, collection(encoder=None))
     body = {"query": QUERY.tolist(), "null": null, "top_k": 5}
     swept = client.post(f"{path}/sweep", json={**body, "temperatures": TEMPERATURES}).json()
-    assert [at["temperature"] for at in swept["temperatures"]] == TEMPERATURES
+    assert [swept_temperature["temperature"] for swept_temperature in swept["temperatures"]] == TEMPERATURES
     for temperature in swept["temperatures"]:
         alone = client.post(f"{path}/attend", json={**body, "temperature": temperature["temperature"]}).json()
         assert [match["id"] for match in swept["matches"]] == [match["id"] for match in alone["matches"]]
@@ -39,7 +39,7 @@ def test_a_filter_and_the_fields_asked_for(client, collection):
 
 
 @pytest.mark.parametrize(
-    ("asked", "pointer"),
+    ("options", "pointer"),
     [
         ({"temperatures": [1]}, "/query"),
         ({"query": [1] * D}, "/temperatures"),
@@ -49,7 +49,7 @@ def test_a_filter_and_the_fields_asked_for(client, collection):
         ({"query": [1] * (D - 1), "temperatures": [1]}, "/query"),
     ],
 )
-def test_what_cannot_be_swept_is_pointed_at(client, collection, asked, pointer):
-    answer = client.post(f"{fill(client, collection(encoder=None))}/sweep", json=asked)
+def test_what_cannot_be_swept_is_pointed_at(client, collection, options, pointer):
+    answer = client.post(f"{fill(client, collection(encoder=None))}/sweep", json=options)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == pointer

@@ -38,19 +38,19 @@ def reference():
 
 
 def test_every_layer_and_head_is_the_librarys(client, reference):
-    given = trace(client, layers=[0, 1, 2, 3, 4, 5])
-    np.testing.assert_allclose(given["attention"], reference(DOG), atol=1e-5)
-    assert given["layers"] == [0, 1, 2, 3, 4, 5]
-    assert given["heads"] == list(range(12))
-    np.testing.assert_allclose(np.sum(given["attention"], axis=-1), 1, atol=1e-5)
+    traced = trace(client, layers=[0, 1, 2, 3, 4, 5])
+    np.testing.assert_allclose(traced["attention"], reference(DOG), atol=1e-5)
+    assert traced["layers"] == [0, 1, 2, 3, 4, 5]
+    assert traced["heads"] == list(range(12))
+    np.testing.assert_allclose(np.sum(traced["attention"], axis=-1), 1, atol=1e-5)
 
 
 def test_the_row_of_dog(client, reference):
-    given = trace(client, layers=[2], heads=[0])
-    assert [token["text"] for token in given["tokens"]] == ["[CLS]", *DOG.split(), "[SEP]"]
-    row = given["attention"][0][0][2]
+    traced = trace(client, layers=[2], heads=[0])
+    assert [token["text"] for token in traced["tokens"]] == ["[CLS]", *DOG.split(), "[SEP]"]
+    row = traced["attention"][0][0][2]
     np.testing.assert_allclose(row, reference(DOG)[2, 0, 2], atol=1e-5)
-    assert given["model"] == "all-MiniLM-L6-v2"
+    assert traced["model"] == "all-MiniLM-L6-v2"
 
 
 def test_the_last_layer_is_shown_where_none_is_named(client):
@@ -63,37 +63,37 @@ def test_the_last_layer_is_shown_where_none_is_named(client):
 
 def test_tokens_are_places_in_their_texts(client, reference):
     pair = "the 猫 unbelievably"
-    given = trace(client, "A dog", pair=pair, layers=[0, 5])
+    traced = trace(client, "A dog", pair=pair, layers=[0, 5])
     texts = {0: "A dog", 1: pair}
-    assert [token["sequence"] for token in given["tokens"]] == [None, 0, 0, None, *[1] * 7, None]
-    for token in given["tokens"]:
+    assert [token["sequence"] for token in traced["tokens"]] == [None, 0, 0, None, *[1] * 7, None]
+    for token in traced["tokens"]:
         if token["sequence"] is None:
             assert (token["start"], token["end"]) == (0, 0)
         else:
             assert token["text"] == texts[token["sequence"]][token["start"] : token["end"]] != ""
-    np.testing.assert_allclose(given["attention"], reference("A dog", pair)[[0, 5]], atol=1e-5)
+    np.testing.assert_allclose(traced["attention"], reference("A dog", pair)[[0, 5]], atol=1e-5)
 
 
 def test_the_parts_make_the_whole(client):
-    given = trace(client, include=ALL, layers=[1, 4])
-    query, key = np.asarray(given["query"]), np.asarray(given["key"])
-    assert query.shape == key.shape == np.shape(given["value"]) == (2, 12, 10, 32)
-    logits = np.asarray(given["logits"])
+    traced = trace(client, include=ALL, layers=[1, 4])
+    query, key = np.asarray(traced["query"]), np.asarray(traced["key"])
+    assert query.shape == key.shape == np.shape(traced["value"]) == (2, 12, 10, 32)
+    logits = np.asarray(traced["logits"])
     np.testing.assert_allclose(query @ key.swapaxes(-1, -2) / 32**0.5, logits, atol=1e-4)
     weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    np.testing.assert_allclose(weights / weights.sum(axis=-1, keepdims=True), given["attention"], atol=1e-5)
-    assert len(given["changes"]) == 2
-    for changes in given["changes"]:
+    np.testing.assert_allclose(weights / weights.sum(axis=-1, keepdims=True), traced["attention"], atol=1e-5)
+    assert len(traced["changes"]) == 2
+    for changes in traced["changes"]:
         assert changes.keys() == {"attention", "feed_forward", "layer"}
         assert all(np.shape(change) == (10,) and min(change) > 0 for change in changes.values())
 
 
 def test_a_causal_trace_looks_back_only(client):
-    given = trace(client, causal=True, include=["logits"], layers=[0])
-    weights = np.asarray(given["attention"])
+    traced = trace(client, causal=True, include=["logits"], layers=[0])
+    weights = np.asarray(traced["attention"])
     assert (weights[..., *np.triu_indices(10, 1)] == 0).all()
     np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-5)
-    assert given["logits"][0][0][0][1] is None
+    assert traced["logits"][0][0][0][1] is None
 
 
 def test_base64_is_the_same(client):
@@ -105,12 +105,12 @@ def test_base64_is_the_same(client):
 
 @pytest.mark.parametrize("text", ["", " \n\t", "猫", "\x00", "مرحبا بالعالم", "x" * 60_000])
 def test_every_text_has_a_trace(client, text):
-    given = trace(client, text)
-    assert [token["text"] for token in given["tokens"]][:: len(given["tokens"]) - 1] == ["[CLS]", "[SEP]"]
+    traced = trace(client, text)
+    assert [token["text"] for token in traced["tokens"]][:: len(traced["tokens"]) - 1] == ["[CLS]", "[SEP]"]
 
 
 @pytest.mark.parametrize(
-    ("asked", "pointer"),
+    ("options", "pointer"),
     [
         ({}, "/text"),
         ({"text": None}, "/text"),
@@ -125,14 +125,14 @@ def test_every_text_has_a_trace(client, text):
         ({"text": "a", "token": 1}, "/token"),
     ],
 )
-def test_what_cannot_be_traced_is_pointed_at(client, asked, pointer):
-    answer = client.post("/v1/trace", json=asked)
+def test_what_cannot_be_traced_is_pointed_at(client, options, pointer):
+    answer = client.post("/v1/trace", json=options)
     assert answer.status_code == 422, answer.text
     assert answer.json()["errors"][0]["pointer"] == pointer
 
 
 @pytest.mark.parametrize(
-    ("asked", "reason"),
+    ("options", "reason"),
     [
         ({"text": "word " * 255}, "257 tokens"),
         ({"text": "word " * 200, "pair": "word " * 100}, "303 tokens"),
@@ -141,8 +141,8 @@ def test_what_cannot_be_traced_is_pointed_at(client, asked, pointer):
         ({"text": "word " * 200, "include": ["logits", "query"]}, "numbers"),
     ],
 )
-def test_more_than_a_trace_takes_is_a_413(client, asked, reason):
-    answer = client.post("/v1/trace", json=asked)
+def test_more_than_a_trace_takes_is_a_413(client, options, reason):
+    answer = client.post("/v1/trace", json=options)
     assert answer.status_code == 413
     assert answer.json()["code"] == "too_much"
     assert reason in answer.json()["detail"]

@@ -22,10 +22,11 @@ def vectors(client, collection):
     return path
 
 
-def read(client, path, **asked):
-    asked = {"include": EVERYTHING, "limit": 10_000, **asked}
+def read(client, path, **options):
+    options = {"include": EVERYTHING, "limit": 10_000, **options}
     return {
-        document["id"]: document for document in client.post(f"{path}/documents/query", json=asked).json()["documents"]
+        document["id"]: document
+        for document in client.post(f"{path}/documents/query", json=options).json()["documents"]
     }
 
 
@@ -39,8 +40,10 @@ def test_all_that_pass_are_changed_and_nothing_else_of_them(client, vectors):
     answer = update(client, vectors, {"metadata": {"old": None, "new": [1, "x"]}}, filter=passing)
     assert answer.json() == {"updated": 2400}
     changed = {
-        key: each | {"metadata": {"i": each["value"], "new": [1, "x"]}} if each["value"] >= 100 else each
-        for key, each in before.items()
+        key: stored_document | {"metadata": {"i": stored_document["value"], "new": [1, "x"]}}
+        if stored_document["value"] >= 100
+        else stored_document
+        for key, stored_document in before.items()
     }
     assert read(client, vectors) == changed
     assert client.get(vectors).json()["documents"] == 2500
@@ -87,10 +90,10 @@ def test_null_for_a_value_that_is_encoded_is_refused(client, collection):
     assert refused.status_code == 422
     assert refused.json()["errors"][0]["pointer"] == "/patch/value"
     assert "PATCH the documents one by one" in refused.json()["detail"]
-    kept = collection(value_from="key")
-    client.put(f"{kept}/documents/a", json={"key": "cats", "value": "purr"})
-    assert update(client, kept, {"value": None}, filter=ALL).json() == {"updated": 1}
-    assert read(client, kept)["a"]["value"] == "cats"
+    kept_path = collection(value_from="key")
+    client.put(f"{kept_path}/documents/a", json={"key": "cats", "value": "purr"})
+    assert update(client, kept_path, {"value": None}, filter=ALL).json() == {"updated": 1}
+    assert read(client, kept_path)["a"]["value"] == "cats"
 
 
 @pytest.mark.parametrize(
@@ -132,11 +135,13 @@ def test_updates_and_patches_at_once_are_all_kept_and_nobody_sees_half_of_one(se
     statuses: set[int] = set()
 
     def change(i):
-        with service.client() as own:
+        with service.client() as own_client:
             for round_ in range(5):
-                statuses.add(update(own, path, {"metadata": {f"by{i}": round_, "round": i}}, filter=ALL).status_code)
+                statuses.add(
+                    update(own_client, path, {"metadata": {f"by{i}": round_, "round": i}}, filter=ALL).status_code
+                )
                 patch = {"metadata": {f"patched{i}": round_}}
-                statuses.add(own.patch(f"{path}/documents/3", json=patch).status_code)
+                statuses.add(own_client.patch(f"{path}/documents/3", json=patch).status_code)
 
     threads = [threading.Thread(target=change, args=(i,)) for i in range(1, 4)]
     for thread in threads:
@@ -147,6 +152,10 @@ def test_updates_and_patches_at_once_are_all_kept_and_nobody_sees_half_of_one(se
         thread.join()
     assert statuses == {200}
     after = read(client, path)
-    for each in after.values():
-        assert {name: each["metadata"][name] for name in ("by1", "by2", "by3")} == {"by1": 4, "by2": 4, "by3": 4}
+    for stored_document in after.values():
+        assert {name: stored_document["metadata"][name] for name in ("by1", "by2", "by3")} == {
+            "by1": 4,
+            "by2": 4,
+            "by3": 4,
+        }
     assert {f"patched{i}": 4 for i in range(1, 4)}.items() <= after["3"]["metadata"].items()

@@ -36,12 +36,12 @@ class Spans:
     def of(self, name: str) -> list[ReadableSpan]:
         """Those of a request of this name: its own first, then what it went through."""
         deadline = time.monotonic() + 60
-        while not (own := [span for span in self.finished() if span.name == name]):
+        while not (matching := [span for span in self.finished() if span.name == name]):
             assert time.monotonic() < deadline, name  # it ends a moment after its answer
             time.sleep(0.01)
-        found, own = self.finished(), own[0]
-        within = [span for span in found if span.parent and span.parent.span_id == own.context.span_id]
-        return [own, *sorted(within, key=lambda span: span.start_time)]
+        finished, matching = self.finished(), matching[0]
+        within = [span for span in finished if span.parent and span.parent.span_id == matching.context.span_id]
+        return [matching, *sorted(within, key=lambda span: span.start_time)]
 
     def finished(self) -> Sequence[ReadableSpan]:
         self._tracing._provider.force_flush()
@@ -57,7 +57,9 @@ def spans(tmp_path_factory) -> Iterator[Spans]:
     tracing = Tracing(exporter)
     folder = tmp_path_factory.mktemp("traced")
     running = RunningService(data_dir=folder, api_keys=("secret-key",))
-    (layer,) = [each for each in running.app.user_middleware if each.cls is telemetry.TelemetryMiddleware]
+    (layer,) = [
+        middleware for middleware in running.app.user_middleware if middleware.cls is telemetry.TelemetryMiddleware
+    ]
     layer.kwargs["tracing"] = running.app.state.tracing = tracing
     with running, running.client(headers={"x-api-key": "secret-key"}) as client:
         running.wait_until_ready()
@@ -67,7 +69,7 @@ def spans(tmp_path_factory) -> Iterator[Spans]:
 
 
 def test_a_question_has_a_span_in_the_trace_of_its_caller_and_one_of_each_stage(spans):
-    asked = spans.client.post("/v1/collections/c/attend", json={"query": f"{TEXT} asked"}, headers=PARENT)
+    response = spans.client.post("/v1/collections/c/attend", json={"query": f"{TEXT} asked"}, headers=PARENT)
     own, *within = spans.of("POST /v1/collections/{name}/attend")
     assert (own.kind, f"{own.context.trace_id:032x}", f"{own.parent.span_id:016x}") == (
         SpanKind.SERVER, TRACE, PARENT["traceparent"].split("-")[2],
@@ -76,7 +78,7 @@ def test_a_question_has_a_span_in_the_trace_of_its_caller_and_one_of_each_stage(
         "http.request.method": "POST",
         "http.route": "/v1/collections/{name}/attend",
         "http.response.status_code": 200,
-        "softkv.request_id": asked.headers["x-request-id"],
+        "softkv.request_id": response.headers["x-request-id"],
         "softkv.key": "API_KEYS#1",
         "softkv.collection": "c",
         "softkv.documents": 1,
@@ -99,9 +101,9 @@ def test_a_write_has_the_time_of_its_transaction(spans):
 def test_a_refusal_says_its_code_and_only_a_failure_is_an_error(spans):
     spans.client.post("/v1/collections/none/attend", json={"query": TEXT})
     spans.client.get("/v1/models/none")
-    (own,) = spans.of("GET /v1/models/{id:path}")
-    assert own.attributes["softkv.code"] == "model_not_found"
-    assert own.status.status_code is StatusCode.UNSET
+    (span,) = spans.of("GET /v1/models/{id:path}")
+    assert span.attributes["softkv.code"] == "model_not_found"
+    assert span.status.status_code is StatusCode.UNSET
 
 
 def test_probes_have_none(spans):
@@ -138,14 +140,14 @@ def test_fastapi_sends_nothing_of_its_own(tmp_path, monkeypatch):
 
 def test_it_sends_them_where_the_environment_says(tmp_path):
     came: list[tuple[str, bytes]] = []
-    there = threading.Event()
+    arrived = threading.Event()
 
     class Collector(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             came.append((self.path, self.rfile.read(int(self.headers["content-length"]))))
             self.send_response(200)
             self.end_headers()
-            there.set()
+            arrived.set()
 
         def log_message(self, *_: object) -> None: ...
 
@@ -160,7 +162,7 @@ def test_it_sends_them_where_the_environment_says(tmp_path):
                 client.put("/v1/collections/c", json={})
         finally:
             del os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"]
-        assert there.wait(60)  # the end of the service sends what waits
+        assert arrived.wait(60)  # the end of the service sends what waits
         collector.shutdown()
     assert {path for path, _ in came} == {"/v1/traces"}
     assert b"PUT /v1/collections/{name}" in b"".join(body for _, body in came)

@@ -27,10 +27,10 @@ def rewrite(file, **fields):
 def test_bfloat16_is_near_and_not_the_same(encoder):
     rough = load_encoder("all-MiniLM-L6-v2", precision="bfloat16")
     assert (rough.precision, rough.runs_on) == ("bfloat16", "attention/transformer")
-    given, expected = rough.encode(TEXTS, "document").vectors, encoder.encode(TEXTS, "document").vectors
-    assert given.dtype == np.float32
-    assert 1e-4 < np.abs(given - expected).max() < 2e-3
-    assert np.sum(given * expected, axis=1).min() >= 0.99995
+    encoded, expected = rough.encode(TEXTS, "document").vectors, encoder.encode(TEXTS, "document").vectors
+    assert encoded.dtype == np.float32
+    assert 1e-4 < np.abs(encoded - expected).max() < 2e-3
+    assert np.sum(encoded * expected, axis=1).min() >= 0.99995
 
 
 def test_bfloat16_is_refused_where_it_is_slower_and_says_what_to_do(monkeypatch):
@@ -62,8 +62,8 @@ def test_what_the_core_would_read_otherwise_is_left_to_the_library(random_model,
     loaded = load_encoder(str(directory))
     assert loaded.runs_on == "sentence-transformers with attention"
     reference = SentenceTransformer(str(directory), device="cpu", local_files_only=True)
-    given = loaded.encode(TEXTS, "document").vectors
-    np.testing.assert_allclose(given, reference.encode(TEXTS, show_progress_bar=False), rtol=0, atol=1e-5)
+    encoded = loaded.encode(TEXTS, "document").vectors
+    np.testing.assert_allclose(encoded, reference.encode(TEXTS, show_progress_bar=False), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("config", ["BertConfig", "XLMRobertaConfig", "DistilBertConfig"])
@@ -83,9 +83,9 @@ def test_another_limit_is_kept(model_copy, encoder):
     rewrite(model_copy / "sentence_bert_config.json", max_seq_length=5)
     loaded = load_encoder(str(model_copy))
     assert (loaded.max_tokens, loaded.runs_on) == (5, "attention/transformer")
-    given = loaded.encode(["one two three four five six"], "document")
-    np.testing.assert_allclose(given.vectors, encoder.encode(["one two three"], "document").vectors, atol=1e-6)
-    assert (given.token_counts[0], given.truncated[0]) == (8, True)
+    encoded = loaded.encode(["one two three four five six"], "document")
+    np.testing.assert_allclose(encoded.vectors, encoder.encode(["one two three"], "document").vectors, atol=1e-6)
+    assert (encoded.token_counts[0], encoded.truncated[0]) == (8, True)
 
 
 @pytest.mark.parametrize("content", ["{}", '{"model": {}}', "no JSON", "[]"])

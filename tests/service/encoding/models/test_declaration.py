@@ -50,11 +50,11 @@ def test_a_saved_truncation_is_kept(model, config, runs_on, normalise, purpose):
     directory = model(config, normalise=normalise, truncate_dim=13)
     encoder = load_encoder(str(directory))
     assert (encoder.dimension, encoder.runs_on) == (13, runs_on)
-    given, expected = encoder.encode(TEXTS, purpose).vectors, as_the_library(directory, purpose)
+    encoded, expected = encoder.encode(TEXTS, purpose).vectors, as_the_library(directory, purpose)
     assert expected.shape == (5, 13)
-    np.testing.assert_allclose(given, expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(encoded, expected, rtol=0, atol=1e-5)
     # Nothing brings what is left to length one again.
-    assert (np.linalg.norm(given, axis=1) < 0.95).all() == normalise
+    assert (np.linalg.norm(encoded, axis=1) < 0.95).all() == normalise
 
 
 @pytest.mark.parametrize(("truncate_dim", "dimension"), [(None, WIDTH), (WIDTH, WIDTH), (5000, WIDTH), (1, 1)])
@@ -116,9 +116,9 @@ def test_arguments_of_the_transformer_are_left_to_the_library(random_model, chan
     change(directory / "sentence_bert_config.json", max_seq_length=None, processor_kwargs={"model_max_length": 6})
     encoder = load_encoder(str(directory))
     assert encoder.runs_on == "sentence-transformers with attention"
-    given = encoder.encode(TEXTS, "query")
-    np.testing.assert_array_equal(given.truncated, [True, False, True, False, False])
-    np.testing.assert_allclose(given.vectors, as_the_library(directory, "query"), rtol=0, atol=1e-5)
+    encoded = encoder.encode(TEXTS, "query")
+    np.testing.assert_array_equal(encoded.truncated, [True, False, True, False, False])
+    np.testing.assert_allclose(encoded.vectors, as_the_library(directory, "query"), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -145,6 +145,6 @@ def test_a_normalisation_of_something_else_is_left_to_the_library(model):
     config = {"module_input_name": "token_embeddings", "module_output_name": "token_embeddings"}
     (directory / "2_Normalize" / "config.json").write_text(json.dumps(config))
     encoder = load_encoder(str(directory))
-    given = encoder.encode(TEXTS, "query").vectors
-    np.testing.assert_allclose(given, as_the_library(directory, "query"), rtol=0, atol=1e-5)
-    assert np.linalg.norm(given, axis=1).min() > 1.5
+    encoded = encoder.encode(TEXTS, "query").vectors
+    np.testing.assert_allclose(encoded, as_the_library(directory, "query"), rtol=0, atol=1e-5)
+    assert np.linalg.norm(encoded, axis=1).min() > 1.5

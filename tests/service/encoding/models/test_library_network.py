@@ -35,20 +35,20 @@ def test_vectors_are_the_librarys_on_the_cores_attention_where_that_can_be(model
     expected = np.stack([reference.encode(text, show_progress_bar=False) for text in TEXTS])
     encoder = load_encoder(str(directory))
     assert encoder.runs_on == "sentence-transformers" + " with attention" * allows_attention
-    given = encoder.encode(TEXTS, "document")
-    np.testing.assert_allclose(given.vectors, expected, rtol=0, atol=1e-5)
-    np.testing.assert_array_equal(given.token_counts, [5, 2, 5, 19, 52, 82, 5])
-    np.testing.assert_array_equal(given.truncated, [False] * 5 + [True, False])
-    np.testing.assert_array_equal(given.unknown_tokens, [0] * 6 + [1])
+    encoded = encoder.encode(TEXTS, "document")
+    np.testing.assert_allclose(encoded.vectors, expected, rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(encoded.token_counts, [5, 2, 5, 19, 52, 82, 5])
+    np.testing.assert_array_equal(encoded.truncated, [False] * 5 + [True, False])
+    np.testing.assert_array_equal(encoded.unknown_tokens, [0] * 6 + [1])
 
 
 def test_a_lower_precision_is_the_librarys_too(random_model):
     directory = random_model("Qwen3Config", num_key_value_heads=2, head_dim=8)
     exact, rough = (load_encoder(str(directory), precision=precision) for precision in ("float32", "bfloat16"))
     assert rough.precision == "bfloat16"
-    expected, given = (encoder.encode(TEXTS, "query").vectors for encoder in (exact, rough))
-    assert given.dtype == np.float32
-    difference = np.abs(given - expected).max() / np.abs(expected).max()
+    expected, encoded = (encoder.encode(TEXTS, "query").vectors for encoder in (exact, rough))
+    assert encoded.dtype == np.float32
+    difference = np.abs(encoded - expected).max() / np.abs(expected).max()
     assert 1e-5 < difference < 0.1
 
 

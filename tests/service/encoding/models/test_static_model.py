@@ -83,8 +83,8 @@ def test_a_text_without_tokens_is_a_zero_vector(static):
 def test_the_precision_is_the_one_that_was_asked_for(static, weights):
     directory = static(weights=weights)
     exact, rough = (load_encoder(str(directory), precision=precision) for precision in ("float32", "bfloat16"))
-    expected, given = (encoder.encode(TEXTS, "document").vectors for encoder in (exact, rough))
-    assert 1e-5 < np.abs(given - expected).max() < 2e-2
+    expected, encoded = (encoder.encode(TEXTS, "document").vectors for encoder in (exact, rough))
+    assert 1e-5 < np.abs(encoded - expected).max() < 2e-2
     # In float32 the mean is taken in float32, whatever the weights were stored in.
     ids = exact.network.tokenizer.read(TEXTS[:1]).ids[0]
     embedding = np.random.default_rng(7).standard_normal((30_522, WIDTH)).astype(weights).astype(np.float64)

@@ -15,11 +15,11 @@ def answers(*texts):
 
 def test_a_text_is_found_as_it_was_kept_for_its_purpose_only():
     cache = EmbeddingCache()
-    kept = answers("cat", "horse")
-    cache.keep(kept, "query")
+    cached = answers("cat", "horse")
+    cache.keep(cached, "query")
     result = cache.find(["horse", "dog", "cat", "horse"], "query")
     assert result.keys() == {"cat", "horse"}
-    np.testing.assert_array_equal(result["cat"].vector, kept["cat"].vector)
+    np.testing.assert_array_equal(result["cat"].vector, cached["cat"].vector)
     assert result["horse"][1:] == (5, False, 0, 2)
     assert cache.find(["cat"], "document") == {}
 
@@ -76,8 +76,8 @@ def test_threads_may_share_it():
         try:
             for i in range(2000):
                 texts = [str((seed * 31 + i + j) % 200) for j in range(5)]
-                for text, found in cache.find(texts, "query").items():
-                    assert found.token_count == len(text)
+                for text, encoded in cache.find(texts, "query").items():
+                    assert encoded.token_count == len(text)
                 cache.keep(answers(*texts), "query")
         except Exception as error:
             failures.append(error)

@@ -45,9 +45,9 @@ def test_special_unknown_and_blank_tokens_say_nothing_whatever_the_prompt(tokeni
     kinds = [(NOTHING + UNKNOWN, Content.NOTHING), (SIGNS, Content.SIGNS), (WORDS, Content.WORDS)]
     for texts, content in kinds:
         read = tokenizer.read(texts, prompt)
-        assert {text: Content(each) for text, each in zip(texts, read.content, strict=True)} == dict.fromkeys(
-            texts, content
-        )
+        assert {
+            text: Content(expected_content) for text, expected_content in zip(texts, read.content, strict=True)
+        } == dict.fromkeys(texts, content)
 
 
 def test_only_what_the_model_reads_says_something(tokenizer):

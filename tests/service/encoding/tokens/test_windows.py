@@ -33,13 +33,13 @@ def check(tokenizer: ModelTokenizer, text: str, tokens: int, overlap: int, promp
     for start, end in parts:
         assert 0 <= start < end <= len(text)
         covered.update(range(start, end))
-    places = tokenizer.library.encode(text, add_special_tokens=False).offsets
+    offsets = tokenizer.library.encode(text, add_special_tokens=False).offsets
     assert covered >= {position for position, character in enumerate(text) if not character.isspace()}
     assert parts == sorted(parts)
     for (first, stop), (start, end) in itertools.pairwise(parts):
         assert first < start <= stop or not text[stop:start].strip() or not overlap
         assert end > stop
-        shared = [place for place in places if start <= place[0] and place[1] <= stop]
+        shared = [offset for offset in offsets if start <= offset[0] and offset[1] <= stop]
         assert len(shared) >= overlap
     return parts
 

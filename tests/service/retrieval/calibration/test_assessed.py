@@ -81,7 +81,7 @@ def test_a_curve_that_is_outgrown_is_another_gain_than_likelier_labels():
 
 
 @pytest.mark.parametrize(
-    ("gained", "surer", "kept"),
+    ("gained", "surer", "is_better"),
     [
         ((0.48, 0.18), (-0.081, 0.036), True),
         ((0.1, 0.11), (-0.01, 0.02), False),
@@ -89,10 +89,10 @@ def test_a_curve_that_is_outgrown_is_another_gain_than_likelier_labels():
         ((-0.13, 0.06), (0.05, 0.02), False),
     ],
 )
-def test_likelier_labels_count_whatever_confidences_became(gained, surer, kept):
+def test_likelier_labels_count_whatever_confidences_became(gained, surer, is_better):
     changed = replace(evaluate(PROFILES, ORDER, 0.0), gained=Metric(*gained), surer=Metric(*surer))
-    assert changed.gains is kept
-    if not kept:
+    assert changed.gains is is_better
+    if not is_better:
         reason = _explain_no_gain(changed)
         assert reason.startswith(f"label_loss {'rose' if gained[0] < 0 else 'fell'} by {abs(gained[0]):.4f}")
         assert "wanted label_loss to fall by more than its standard error, or log_loss by more than its own" in reason

@@ -46,11 +46,11 @@ def test_half_of_the_questions_without_an_answer_make_the_null_as_heavy_as_the_d
     )
 
 
-@pytest.mark.parametrize(("words", "least", "most"), [(True, 0.1, 0.2), (False, 0.0, 0.0)])
-def test_words_count_where_they_drew_the_right_one(words, least, most):
+@pytest.mark.parametrize(("words", "least", "expected_share"), [(True, 0.1, 0.2), (False, 0.0, 0.0)])
+def test_words_count_where_they_drew_the_right_one(words, least, expected_share):
     profiles = drawn(240, 4, words=words)
     share = profiles.words[fit_full_text(profiles, fit_temperature(profiles))]
-    assert least <= share <= most
+    assert least <= share <= expected_share
 
 
 def test_labels_of_one_easy_kind_do_not_run_away():

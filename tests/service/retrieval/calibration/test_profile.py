@@ -15,9 +15,9 @@ NAMES = "abcdefgh"
 
 
 def profile(
-    similarities: list[float], owners: list[int], relevant: dict[int, float], right: list[int], own: float
+    similarities: list[float], owners: list[int], relevant: dict[int, float], right: list[int], own_temperature: float
 ) -> Profiles:
-    profiling = ProfileBuilder(own, len(similarities))
+    profiling = ProfileBuilder(own_temperature, len(similarities))
     rows = sorted(relevant)
     ranks = np.array(rows, dtype=np.int64), np.array([relevant[row] for row in rows])
     documents = DocumentKeys.of(np.array(owners))

@@ -23,12 +23,12 @@ class OvertakenStore(SQLiteStore):
     others: Callable[[], None] | None = None
 
     @contextmanager
-    def writing(self, *given: Any, **named: Any) -> Iterator[Writer]:
+    def writing(self, *arguments: Any, **named: Any) -> Iterator[Writer]:
         """The write transaction, once the others are done."""
-        if (others := self.others) is not None:
+        if (other_collections := self.others) is not None:
             self.others = None
-            others()
-        with super().writing(*given, **named) as writer:
+            other_collections()
+        with super().writing(*arguments, **named) as writer:
             yield writer
 
 

@@ -24,28 +24,28 @@ steps = st.lists(
 )
 
 
-@pytest.mark.parametrize("held", [True, False], ids=["in columns", "by SQL"])
+@pytest.mark.parametrize("held_in_memory", [True, False], ids=["in columns", "by SQL"])
 @settings(max_examples=40, deadline=None)
 @given(steps=steps, asked=st.lists(conditions, min_size=1, max_size=3))
-def test_a_filter_keeps_what_it_says_after_any_writes(held, steps, asked):
+def test_a_filter_keeps_what_it_says_after_any_writes(held_in_memory, steps, asked):
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as directory:
         patch.setattr(columns, "PART_RATIO", 1)  # so that there are parts of few documents, too
-        if not held:
+        if not held_in_memory:
             patch.setattr(columns, "MIN_CACHE_BYTES", 0)
             patch.setattr(columns, "CACHE_BYTES_PER_DOCUMENT", 0)
         made = opened(Path(directory))
-        collection, there = made.collection("c"), {}
+        collection, documents = made.collection("c"), {}
         for written, removed, condition in steps:
             records = [replace(document(identity, **fields), key=key) for identity, (key, fields) in written.items()]
             if records:
                 collection.write(records)
             collection.delete(ids=sorted(removed))
-            there |= {record.id: record for record in records}
-            there = {identity: record for identity, record in there.items() if identity not in removed}
+            documents |= {record.id: record for record in records}
+            documents = {identity: record for identity, record in documents.items() if identity not in removed}
             with collection.snapshot() as snapshot:
-                for each in (condition, *asked):
-                    expected = sorted(identity for identity, record in there.items() if passes(record, each))
-                    assert ids(snapshot, each) == expected, each
+                for tested in (condition, *asked):
+                    expected = sorted(identity for identity, record in documents.items() if passes(record, tested))
+                    assert ids(snapshot, tested) == expected, tested
         tidied(collection)
         made.store.close()
 
@@ -56,7 +56,7 @@ def test_a_column_is_read_on_from_where_it_ended(collection, columns_read):
         collection.write(numbered(i))
         tidied(collection)
         with collection.snapshot() as snapshot:
-            assert ids(snapshot, LARGE) == [f"{each:03}" for each in range(30, i + 1)]
+            assert ids(snapshot, LARGE) == [f"{row:03}" for row in range(30, i + 1)]
             assert ids(snapshot, Comparison("metadata.i", "in", [1, i, None])) == ["001", f"{i:03}"]
     assert len(columns_read) == 40
     from_the_start = [after for _, after in columns_read if after == 0]
@@ -72,8 +72,8 @@ def test_a_column_of_removed_rows_is_read_again(collection):
     collection.write(numbered(3000))
     with collection.snapshot() as snapshot:
         assert snapshot.mask(LARGE).n == 21
-    held = collection._masks._columns._held["i"]
-    assert sum(len(part.column.present) for part in held.parts) == 51
+    cached = collection._masks._columns._held["i"]
+    assert sum(len(part.column.present) for part in cached.parts) == 51
 
 
 def test_columns_go_where_there_is_no_room_and_too_large_ones_are_not_held(collection, monkeypatch, columns_read):
@@ -81,14 +81,14 @@ def test_columns_go_where_there_is_no_room_and_too_large_ones_are_not_held(colle
         with collection.snapshot() as snapshot:
             return snapshot.mask(Comparison(f"metadata.{field}", "!=", value)).n
 
-    assert [passing("i", each) for each in (1, 2)] == [59, 59]
-    held = collection._masks._columns._held
-    monkeypatch.setattr(columns, "MIN_CACHE_BYTES", int(1.5 * held["i"].nbytes))
+    assert [passing("i", row) for row in (1, 2)] == [59, 59]
+    cached = collection._masks._columns._held
+    monkeypatch.setattr(columns, "MIN_CACHE_BYTES", int(1.5 * cached["i"].nbytes))
     monkeypatch.setattr(columns, "CACHE_BYTES_PER_DOCUMENT", 0)
     assert passing("odd", True) == 30
-    assert list(held) == ["odd"]
+    assert list(cached) == ["odd"]
     monkeypatch.setattr(columns, "MIN_CACHE_BYTES", 100)
-    assert [passing("i", each) for each in (3, 4)] == [59, 59]
+    assert [passing("i", row) for row in (3, 4)] == [59, 59]
     assert [field for field, _ in columns_read] == ["i", "odd", "i"]
 
 

@@ -93,13 +93,13 @@ def test_one_that_cannot_be_answered_fails_alone(catalogue, held_scan):
     gate, _ = held_scan
 
     async def run():
-        asked = [
+        coroutines = [
             ask(catalogue, KEYS[0]),
             ask(catalogue, KEYS[0][:2]),
             ask(catalogue, KEYS[1], filter={"field": "id", "operator": "??", "value": 1}),
             ask(catalogue, KEYS[2], top_k=3),
         ]
-        tasks = [await scanning(held_scan, asked[0]), *map(asyncio.create_task, asked[1:])]
+        tasks = [await scanning(held_scan, coroutines[0]), *map(asyncio.create_task, coroutines[1:])]
         await waiting(catalogue.collection("c"), 1)
         gate.set()
         return await asyncio.gather(*tasks, return_exceptions=True)

@@ -22,7 +22,7 @@ from tests.service.retrieval.making import LARGE, ODD, document, ids, numbered, 
 
 def held(collection):
     """The views whose masks are kept."""
-    return {kept.mask.view for kept in collection._masks._kept.values() if kept.mask is not None}
+    return {cached.mask.view for cached in collection._masks._kept.values() if cached.mask is not None}
 
 
 def test_a_filter_asked_again_gets_the_same_mask(collection, columns_read):
@@ -44,15 +44,15 @@ def test_a_filter_asked_again_gets_the_same_mask(collection, columns_read):
 def test_a_write_changes_the_answer_and_a_reader_from_before_keeps_its_own(collection):
     small = Comparison("metadata.i", "<", 3)
     with collection.snapshot() as before:
-        kept = before.mask(ODD)
+        mask = before.mask(ODD)
         collection.write(numbered(61, 63))
         collection.delete(ids=["001"])
         with collection.snapshot() as after:
-            assert after.mask(ODD) is not kept
+            assert after.mask(ODD) is not mask
             assert after.mask(ODD).view is after.view
             assert ids(after, ODD) == [f"{i:03}" for i in (*range(3, 60, 2), 61, 63)]
             assert ids(after, small) == ["000", "002"]
-        assert before.mask(ODD) is kept
+        assert before.mask(ODD) is mask
         unseen = Comparison("metadata.odd", "!=", False)
         assert ids(before, unseen) == [f"{i:03}" for i in range(1, 60, 2)]
         assert before.mask(unseen) is before.mask(unseen)
@@ -65,29 +65,29 @@ def test_a_write_changes_the_answer_and_a_reader_from_before_keeps_its_own(colle
 @pytest.fixture
 def looked_at(monkeypatch):
     """How many rows each filter was evaluated for."""
-    found, real = [], masks._evaluate
+    row_counts, real = [], masks._evaluate
 
     def counted(condition, source, columns, spans):
-        found.append(sum(map(len, spans)))
+        row_counts.append(sum(map(len, spans)))
         return real(condition, source, columns, spans)
 
     monkeypatch.setattr(masks, "_evaluate", counted)
-    return found
+    return row_counts
 
 
 def test_after_a_write_a_filter_looks_at_new_rows_only(collection, looked_at):
     tidied(collection)
     null = Comparison("metadata.none", "==", None)
     with collection.snapshot() as before:
-        assert [len(ids(before, each)) for each in (ODD, null)] == [30, 60]
+        assert [len(ids(before, condition)) for condition in (ODD, null)] == [30, 60]
     assert looked_at == [60, 60]
     collection.delete(ids=["001", "002"])
     with collection.snapshot() as after:
-        assert [len(ids(after, each)) for each in (ODD, null)] == [29, 58]
+        assert [len(ids(after, condition)) for condition in (ODD, null)] == [29, 58]
         looked_at.clear()
     collection.write([*numbered(1, 61), document("62", none=1)])
     with collection.snapshot() as last:
-        assert [len(ids(last, each)) for each in (ODD, null)] == [31, 60]
+        assert [len(ids(last, condition)) for condition in (ODD, null)] == [31, 60]
         assert looked_at == [3, 3]
         with collection.snapshot() as again:
             assert last.mask(ODD) is again.mask(ODD)
@@ -116,7 +116,7 @@ def test_70_million_rows_have_room_for_their_masks(tmp_path, monkeypatch, looked
     filters = [ODD, LARGE, Combination("AND", (ODD, LARGE)), Comparison("metadata.i", "in", list(range(0, 7000, 7)))]
     for _ in range(3):
         with collection.snapshot() as snapshot:
-            sizes = [snapshot.mask(each).n for each in filters]
+            sizes = [snapshot.mask(condition).n for condition in filters]
         tidied(collection)
     assert sizes == [3500, 6970, 3485, 1000]
     assert len(looked_at) == 6  # one of the four has two parts
@@ -202,8 +202,8 @@ def test_the_questions_of_one_batch_share_the_mask_of_one_filter(catalogue, monk
     async def run():
         return await asyncio.gather(*(ask(sent) for sent in (odd, large, odd, large, None)))
 
-    found = asyncio.run(run())
-    assert [result.answer.documents for (result,) in found] == [30, 30, 30, 30, 60]
+    results = asyncio.run(run())
+    assert [result.answer.documents for (result,) in results] == [30, 30, 30, 30, 60]
     (together,) = seen
     assert together[0] is together[2]
     assert together[1] is together[3]
@@ -213,18 +213,18 @@ def test_the_questions_of_one_batch_share_the_mask_of_one_filter(catalogue, monk
 def test_many_who_filter_while_one_writes_never_see_another_view(collection):
     """Each generation replaces all documents; whoever reads sees one, by mask as by SQL."""
     done, have_read = threading.Event(), [threading.Event() for _ in range(4)]
-    asked = [ODD, LARGE, Combination("OR", (LARGE, ODD)), Comparison("metadata.generation", "<", 20)]
-    asked += [Combination("NOT", (each,)) for each in asked]
+    conditions = [ODD, LARGE, Combination("OR", (LARGE, ODD)), Comparison("metadata.generation", "<", 20)]
+    conditions += [Combination("NOT", (condition,)) for condition in conditions]
 
     def read(turn: int) -> int:
         times = 0
         while not done.is_set():
             with collection.snapshot() as snapshot:
-                for each in (asked[(turn + times) % len(asked)], asked[times % len(asked)]):
-                    mask = snapshot.mask(each)
-                    assert rows(mask).tolist() == snapshot.reader.rows_where(snapshot.record.id, each).tolist()
-                    found = answer(snapshot.view, Question(np.ones(2), 1.0, mask=mask, top_k=100))
-                    assert found.documents == len(found.numbers) == mask.n
+                for condition in (conditions[(turn + times) % len(conditions)], conditions[times % len(conditions)]):
+                    mask = snapshot.mask(condition)
+                    assert rows(mask).tolist() == snapshot.reader.rows_where(snapshot.record.id, condition).tolist()
+                    result = answer(snapshot.view, Question(np.ones(2), 1.0, mask=mask, top_k=100))
+                    assert result.documents == len(result.numbers) == mask.n
             times += 1
             have_read[turn].set()
         return times
@@ -237,7 +237,9 @@ def test_many_who_filter_while_one_writes_never_see_another_view(collection):
                     for again in have_read:
                         again.clear()
                         assert again.wait(60)
-                fields = [each.metadata | {"generation": generation} for each in numbered(*range(generation, 60))]
+                fields = [
+                    condition.metadata | {"generation": generation} for condition in numbered(*range(generation, 60))
+                ]
                 collection.write([document(f"{field['i']:03}", **field) for field in fields])
                 collection.delete(condition=Comparison("metadata.generation", "<", generation - 5))
         finally:

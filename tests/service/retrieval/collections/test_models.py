@@ -51,10 +51,10 @@ def test_a_collection_wants_the_model_and_the_precision_that_it_was_encoded_with
         assert (await get_encoding_queue(loading, settings(encoder.name))).encoder is encoder
         assert get_loaded_encoder(loading, settings(encoder.name)) is encoder
         refusals = []
-        for wanted in (settings("another"), settings(encoder.name, "bfloat16")):
-            assert get_loaded_encoder(loading, wanted) is None
+        for model_settings in (settings("another"), settings(encoder.name, "bfloat16")):
+            assert get_loaded_encoder(loading, model_settings) is None
             with pytest.raises(InvalidContent) as refused:
-                await get_encoding_queue(loading, wanted)
+                await get_encoding_queue(loading, model_settings)
             refusals.append(str(refused.value))
         await loading.close()
         return refusals

@@ -42,7 +42,7 @@ def unhurried(monkeypatch):
 
 def test_an_original_that_is_wrong_is_found_by_who_reads_it(tmp_path, tmp_path_factory, unhurried):
     written(tmp_path, documents(0, 200))
-    (path, *others) = files(tmp_path)
+    (path, *other_paths) = files(tmp_path)
     flipped(path, place=5 * 4 * WIDTH)
     with opened(tmp_path) as made:
         collection = made.collection("c")
@@ -66,10 +66,10 @@ def test_an_original_that_is_wrong_is_found_by_who_reads_it(tmp_path, tmp_path_f
             with pytest.raises(CollectionLoading), collection.damage.recording():
                 answer(old.view, nearest(old.view, numbers))
             assert collection._memory is memory
-        _, (found,), told = asked(collection, [Question(np.ones(WIDTH), 0.0, top_k=3)])
-        assert told == 0
-        assert len(found.numbers) == 3
-    assert len(files(tmp_path)) == len(others) + 1
+        _, (result,), damage = asked(collection, [Question(np.ones(WIDTH), 0.0, top_k=3)])
+        assert damage == 0
+        assert len(result.numbers) == 3
+    assert len(files(tmp_path)) == len(other_paths) + 1
     same(tmp_path, tmp_path_factory)
 
 
@@ -80,12 +80,12 @@ def test_all_originals_are_checked_soon_after_a_start(tmp_path, tmp_path_factory
         view = made.collection("c")._memory.view
         assert not any(segment.block.unchecked for segment in view.segments)
     for name in ("keys", "values"):
-        (path, *others) = files(tmp_path)
+        (path, *other_paths) = files(tmp_path)
         flipped(path, name, place=70)
         with opened(tmp_path) as made:
             settled(made.collection("c"))
         assert not path.exists()
-        assert len(files(tmp_path)) == len(others) + 1
+        assert len(files(tmp_path)) == len(other_paths) + 1
     same(tmp_path, tmp_path_factory)
 
 
@@ -180,8 +180,8 @@ def test_a_wrong_file_that_cannot_be_removed_is_not_read_again(tmp_path, unhurri
     monkeypatch.setattr(sealed, "_unlink", lambda path: None)
     with opened(tmp_path) as made:
         collection = made.collection("c")
-        _, _, told = asked(collection, [Question(np.ones(WIDTH), 0.0, mask=None, top_k=200)])
-        assert told
+        _, _, damage = asked(collection, [Question(np.ones(WIDTH), 0.0, mask=None, top_k=200)])
+        assert damage
         assert collection.ready
         assert path.exists()
 

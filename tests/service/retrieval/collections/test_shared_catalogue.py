@@ -23,9 +23,9 @@ pytestmark = pytest.mark.postgres
 WIDTH = 8
 
 
-def document(identity: str, seed: int, **given: Any) -> DocumentRecord:
+def document(identity: str, seed: int, **fields: Any) -> DocumentRecord:
     key = np.random.default_rng(seed).standard_normal((1, WIDTH)).astype(np.float32)
-    return DocumentRecord(identity, None, seed, key, metadata={"seed": seed}, **given)
+    return DocumentRecord(identity, None, seed, key, metadata={"seed": seed}, **fields)
 
 
 @pytest.fixture
@@ -33,11 +33,11 @@ def two(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[t
     monkeypatch.setattr(shared_catalogue, "POLL_SECONDS", 1000.0)  # nothing is followed but by who asks
     address = postgres.database()
     both = SharedCatalogue(open_shared(address), None), SharedCatalogue(open_shared(address), None)
-    for each in both:
-        each.rebuild()
+    for catalogue in both:
+        catalogue.rebuild()
     yield both
-    for each in both:
-        each.store.close()
+    for catalogue in both:
+        catalogue.store.close()
 
 
 def create(catalogue: SharedCatalogue, name: str = "c") -> Any:
@@ -82,12 +82,12 @@ def test_what_becomes_of_collections_is_seen_by_the_other(two: tuple[SharedCatal
     one.change("c", {"temperature": 0.5})
     other.look()
     assert other.collection("c").record.settings.temperature == 0.5
-    held = other.collection("c")
+    other_collection = other.collection("c")
     one.delete("c")
-    with pytest.raises(CollectionNotFound), held.snapshot():
+    with pytest.raises(CollectionNotFound), other_collection.snapshot():
         pass
     create(one)
-    with pytest.raises(CollectionNotFound), held.reading():
+    with pytest.raises(CollectionNotFound), other_collection.reading():
         pass
     other.look()
     assert found(other.collection("c"), 1) == [(0, None)]
@@ -163,7 +163,7 @@ def test_answers_beside_writers_of_both_are_of_the_version_that_they_name(
         except BaseException as error:
             failures.append(error)
 
-    threads = [threading.Thread(target=ask, args=(each,)) for each in two]
+    threads = [threading.Thread(target=ask, args=(catalogue,)) for catalogue in two]
     for thread in threads:
         thread.start()
     for turn in range(1, 40):
@@ -187,13 +187,15 @@ def test_a_field_that_is_read_while_somebody_writes_counts_each_document_once(tw
         assert len(rows) == len(np.unique(rows)) == 21
 
 
-def before_publishing(monkeypatch: pytest.MonkeyPatch, catalogue: SharedCatalogue, others: Callable[[], None]) -> None:
+def before_publishing(
+    monkeypatch: pytest.MonkeyPatch, catalogue: SharedCatalogue, arguments: Callable[[], None]
+) -> None:
     """Have others do this between the commit of a catalogue's next write and what it publishes of it."""
-    writing, waiting = catalogue.store.writing, [others]
+    writing, waiting = catalogue.store.writing, [arguments]
 
     @contextmanager
-    def overtaken(*given: Any, **named: Any) -> Iterator[Writer]:
-        with writing(*given, **named) as writer:
+    def overtaken(*arguments: Any, **named: Any) -> Iterator[Writer]:
+        with writing(*arguments, **named) as writer:
             if waiting:
                 writer.after_commit(waiting.pop())
             yield writer

@@ -55,9 +55,9 @@ def test_what_exists_is_skipped_without_being_encoded(tmp_path, encoder):
             queue = await made.encoder.ready()
             real = queue.encode
 
-            async def watched(given, purpose):
-                read.extend(given)
-                return await real(given, purpose)
+            async def watched(arguments, purpose):
+                read.extend(arguments)
+                return await real(arguments, purpose)
 
             queue.encode = watched
             sent = [SentDocument("000", "horses"), SentDocument("new", "birds")]
@@ -68,10 +68,10 @@ def test_what_exists_is_skipped_without_being_encoded(tmp_path, encoder):
 
 
 def test_a_document_that_is_deleted_while_others_are_encoded_is_not_skipped(collection, monkeypatch):
-    async def deleting(*given, **options):
+    async def deleting(*arguments, **options):
         if options["existing"]:
             store.delete_document(collection, "001")
-        return await prepare_documents(*given, **options)
+        return await prepare_documents(*arguments, **options)
 
     monkeypatch.setattr(store.documents, "prepare_documents", deleting)
     sent = [SentDocument(name, key_vector=vector(5, 5)) for name in ("000", "001", "new")]

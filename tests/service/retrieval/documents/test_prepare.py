@@ -30,8 +30,8 @@ def flaws(record, *documents):
 def test_all_flaws_of_one_kind_are_told_at_once():
     both = SentDocument("b", key_vector=vector(1, 2), key_vectors=[vector(1, 2)])
     assert flaws(record(), SentDocument("a", key_vectors=[]), both) == ["/0/key_vectors", "/1/key_vectors"]
-    given = SentDocument("a", key_vector=vector(1, 2))
-    assert flaws(record(), given, given, given) == ["/1/id", "/2/id"]
+    document = SentDocument("a", key_vector=vector(1, 2))
+    assert flaws(record(), document, document, document) == ["/1/id", "/2/id"]
 
 
 def test_a_split_needs_a_text_and_an_encoder():

@@ -76,8 +76,8 @@ class OfTexts(Seed):
 def test_vectors_that_are_known_are_not_encoded(catalogue, value_from):
     texts = [f"{name} {identity}" for name in ("key", "value") for identity in "ab"]
     vectors = np.eye(4, dtype=np.float16)
-    known = PrecomputedVectors(np.array([text_digest(text) for text in texts], np.uint64), vectors)
-    seed = OfTexts("demo", ("a", "b", "c"), {"similarity": "dot", "value_from": value_from}, known)
+    precomputed = PrecomputedVectors(np.array([text_digest(text) for text in texts], np.uint64), vectors)
+    seed = OfTexts("demo", ("a", "b", "c"), {"similarity": "dot", "value_from": value_from}, precomputed)
     asyncio.run(Seeding(catalogue, [seed]).run())
     collection = catalogue.collection("demo")
     with collection.reading() as (record, reader):
@@ -100,17 +100,17 @@ def refusal(seeding, name):
 
 
 def test_what_is_being_loaded_is_refused_until_it_is_complete(catalogue):
-    said = []
+    refusals = []
 
     class Watched(Seed):
         def documents(self):
-            said.append((refusal(seeding, "one"), refusal(seeding, "two")))
+            refusals.append((refusal(seeding, "one"), refusal(seeding, "two")))
             yield from super().documents()
 
     seeding = Seeding(catalogue, [Watched("one", ("a",)), Watched("two", ("a", "b"))])
     assert refusal(seeding, "another") is None
     asyncio.run(seeding.run())
-    (one, two), (no_more, of_two) = said
+    (one, two), (no_more, of_two) = refusals
     assert "the demo collection 'one' is being loaded (its documents are listed): try again in a moment" in one
     assert "(one first)" in two
     assert no_more is None
@@ -129,15 +129,15 @@ def test_one_of_an_earlier_start_answers_until_documents_prove_to_be_missing(cat
     asyncio.run(Seeding(catalogue, [Seed("demo", ("a", "b"))]).run())
     whole = Seeding(catalogue, [Seed("demo", ("a", "b"))])
     assert refusal(whole, "demo") is None
-    said = []
+    refusals = []
 
     class Watched(Seed):
         def vectors(self, checksum):
-            said.append(refusal(seeding, "demo"))
+            refusals.append(refusal(seeding, "demo"))
             return super().vectors(checksum)
 
     seeding = Seeding(catalogue, [Watched("demo", ("a", "b", "c"))])
     assert refusal(seeding, "demo") is None
     asyncio.run(seeding.run())
-    assert "(2 of 3 documents)" in said[0]
+    assert "(2 of 3 documents)" in refusals[0]
     assert refusal(seeding, "demo") is None

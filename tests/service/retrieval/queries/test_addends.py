@@ -94,8 +94,8 @@ def cut(value: float) -> float:
 
 
 def passes(tree: dict[str, Any], metadata: dict[str, Any]) -> bool:
-    there = number(metadata.get("year"))
-    if there is None:
+    year = number(metadata.get("year"))
+    if year is None:
         return False
     exact, value = metadata["year"], tree["value"]
     return {"==": exact == value, ">": exact > value, "<=": exact <= value}[tree["operator"]]
@@ -119,8 +119,8 @@ def addend(term: dict[str, Any], metadata: dict[str, Any], all_of: list[dict[str
     if x is None:
         return otherwise
     if "half_life" in term:
-        there = [each for each in (number(other.get(name)) for other in all_of) if each is not None]
-        lives = abs(x - term.get("origin", max(there))) / term["half_life"]
+        values = [each for each in (number(other.get(name)) for other in all_of) if each is not None]
+        lives = abs(x - term.get("origin", max(values))) / term["half_life"]
         power = 2 if term.get("decay") == "gaussian" else 1
         return cut(-math.log(2) * (lives**power if lives < 1e150 else math.inf))
     if "scale" not in term:
@@ -148,24 +148,24 @@ def ranks(ranking: str, model: Model, question: list[str]) -> dict[str, float]:
     return {identity: 0.1 * sum(count) for identity, count in counts.items()}
 
 
-def expected(model: Model, query: Any, asked: dict[str, Any], ranking: str) -> tuple[dict[str, float], float, int]:
+def expected(model: Model, query: Any, options: dict[str, Any], ranking: str) -> tuple[dict[str, float], float, int]:
     """The weight of each document, that of the null key, and how many documents pass and hold a word."""
-    attended = {identity: each for identity, each in model.items() if each[1]}
-    metadata = [each[2] for each in attended.values()]
-    by_rank = ranks(ranking, model, asked["text"])
-    bias = asked["bias"] if isinstance(asked["bias"], list) else [asked["bias"]]
+    attended = {identity: entry for identity, entry in model.items() if entry[1]}
+    metadata = [entry[2] for entry in attended.values()]
+    by_rank = ranks(ranking, model, options["text"])
+    bias = options["bias"] if isinstance(options["bias"], list) else [options["bias"]]
     logits: list[tuple[str | None, float]] = []
     holding = 0
     for identity, (text, rows, fields) in attended.items():
         added = [addend(term, fields, metadata) for term in bias]
-        added.append(cut(asked["full_text"] * by_rank[identity]))
-        if (asked["filter"] is not None and not passes(asked["filter"], fields)) or -math.inf in added:
+        added.append(cut(options["full_text"] * by_rank[identity]))
+        if (options["filter"] is not None and not passes(options["filter"], fields)) or -math.inf in added:
             continue
-        holding += any(word in (text or "").split() for word in asked["text"])
+        holding += any(word in (text or "").split() for word in options["text"])
         dots = (np.array(rows, np.float32).astype(np.float64) * query).sum(axis=1)
-        logits += [(identity, float(dot) / asked["temperature"] + sum(added)) for dot in dots]
-    if asked["null"] is not None:
-        logits.append((None, asked["null"] / asked["temperature"]))
+        logits += [(identity, float(dot) / options["temperature"] + sum(added)) for dot in dots]
+    if options["null"] is not None:
+        logits.append((None, options["null"] / options["temperature"]))
     peak = max((logit for _, logit in logits), default=0.0)
     weights: dict[str | None, float] = {}
     for identity, logit in logits:
@@ -198,11 +198,11 @@ def test_what_is_added_is_in_the_softmax_over_any_history(
         question = Question(np.array(query), asked["temperature"], null=asked["null"], mask=mask, bias=bias)
         answered = answer(snapshot.view, question)
         reading = StoredDocuments(snapshot.record, snapshot.reader, "texts", snapshot.view.facts.several)
-        found = result(snapshot.record, EncodedQuery(question.query, question.query), answered, reading, added)
-        told = summarise_full_text(added, snapshot, asked["filter"])
+        outcome = result(snapshot.record, EncodedQuery(question.query, question.query), answered, reading, added)
+        summary = summarise_full_text(added, snapshot, asked["filter"])
         swept = sweep(snapshot.view, question, [asked["temperature"]])
     weights, null, holding = expected(model, np.array(query), asked, search.ranking)
-    assert {match.id: match.weight for match in found.matches} == pytest.approx(weights, abs=1e-6)
+    assert {match.id: match.weight for match in outcome.matches} == pytest.approx(weights, abs=1e-6)
     assert answered.null_weight == pytest.approx(null, abs=1e-6)
     np.testing.assert_allclose(
         dict(zip(swept.numbers, swept.weights[0], strict=True))[answered.numbers[0]] if len(weights) else 0,
@@ -210,10 +210,10 @@ def test_what_is_added_is_in_the_softmax_over_any_history(
         atol=1e-9,
     )
     if asked["full_text"]:
-        assert told is not None
-        assert (told.weight, told.ranking, told.documents) == (asked["full_text"], search.ranking, holding)
+        assert summary is not None
+        assert (summary.weight, summary.ranking, summary.documents) == (asked["full_text"], search.ranking, holding)
     many = len(asked["bias"]) if isinstance(asked["bias"], list) else 1
-    for match in found.matches if added is not None else []:
+    for match in outcome.matches if added is not None else []:
         assert match.addends is not None
         assert len(match.addends) == many + bool(asked["full_text"])
         logit = match.similarity / asked["temperature"] + sum(line["addend"] for line in match.addends)
@@ -241,9 +241,9 @@ def test_the_certificate_of_copies_is_of_the_addends_as_they_are_told(tmp_path, 
     bias = [{"field": f"metadata.{name}", "factor": 1} for name in names]
     with catalogue.collection("c").snapshot() as snapshot:
         (added,) = build_terms([np.ones(WIDTH)], None, bias)(snapshot)
-        found = answer(snapshot.view, Question(np.ones(WIDTH), temperature, bias=added.bias))
-        told = added.explain(found.numbers)
+        outcome = answer(snapshot.view, Question(np.ones(WIDTH), temperature, bias=added.bias))
+        explained = added.explain(outcome.numbers)
     catalogue.store.close()
-    exact = [sum(Fraction(line["addend"]) for line in lines) for lines in told]
+    exact = [sum(Fraction(line["addend"]) for line in lines) for lines in explained]
     share = 1 / (1 + math.exp(-float(exact[0] - exact[1])))
-    assert abs(found.weights[0] - share) <= found.certificate.total_variation <= bound
+    assert abs(outcome.weights[0] - share) <= outcome.certificate.total_variation <= bound

@@ -246,8 +246,8 @@ def test_nothing_of_a_column_is_kept_with_what_it_comes_to(few: Collection, monk
     read: list[weakref.ref[Any]] = []
     real = snapshots.Snapshot.columns
 
-    def watched(snapshot: Any, *given: Any) -> Any:
-        terms = real(snapshot, *given)
+    def watched(snapshot: Any, *arguments: Any) -> Any:
+        terms = real(snapshot, *arguments)
         read.extend(weakref.ref(term) for term in terms)
         return terms
 

@@ -41,7 +41,7 @@ class History:
         names = [f"d{i}" for i in self.random.choice(40, self.random.integers(1, 9), replace=False)]
         if self.random.random() < 0.25:
             self.collection.delete(ids=names)
-            self.there = {name: each for name, each in self.there.items() if name not in names}
+            self.there = {name: entry for name, entry in self.there.items() if name not in names}
             return
         records = []
         for name in names:
@@ -54,15 +54,15 @@ class History:
 
     def weights(self, query, temperature, null, *, filtered):
         """[(weight, x)] of the documents that pass: of all keys together, beside the null key."""
-        passing = [each for name, each in self.there.items() if not filtered or int(name[1:]) % 2 == 0]
-        keys = [key for own, _ in passing for key in own]
+        passing = [entry for name, entry in self.there.items() if not filtered or int(name[1:]) % 2 == 0]
+        keys = [key for logit, _ in passing for key in logit]
         levels = np.array([math.fsum(map(float, np.float64(query) * np.float64(key))) for key in keys])
         everything = np.append(levels, [] if null is None else [null])
         if temperature == 0:
             masses = (everything == everything.max(initial=-np.inf)).astype(float)
         else:
             masses = np.exp((everything - everything.max(initial=-np.inf)) / temperature)
-        ends = np.cumsum([0, *(len(own) for own, _ in passing)])
+        ends = np.cumsum([0, *(len(logit) for logit, _ in passing)])
         shares = masses / masses.sum() if len(masses) else masses
         return [(float(shares[a:b].sum()), x) for a, b, (_, x) in zip(ends, ends[1:], passing, strict=False)]
 
@@ -134,8 +134,8 @@ def test_what_is_read_is_what_the_definition_says(seed):
                         filter=EVEN if filtered else None,
                         read=read,
                     )
-                    (found,) = asyncio.run(attend_collection(history.collection, [query], options, ["/query"]))
-                    check(found.read, how, weighed)
+                    (result,) = asyncio.run(attend_collection(history.collection, [query], options, ["/query"]))
+                    check(result.read, how, weighed)
         made.store.close()
 
 
@@ -149,36 +149,36 @@ def forty(tmp_path):
 def read_of(collection, *queries, read, **options):
     vectors = [np.array(query, np.float32) for query in queries]
     asking = attend_collection(collection, vectors, Options(read=read, **options), ["/query"] * len(queries))
-    return [each.read for each in asyncio.run(asking)]
+    return [result.read for result in asyncio.run(asking)]
 
 
 def test_each_query_has_its_own(forty):
     result = read_of(forty, [1, 0], [-2, 1], read=Aggregation("metadata.i", "quantile"), temperature=0.5)
     alone = [
-        read_of(forty, each, read=Aggregation("metadata.i", "quantile"), temperature=0.5)[0]
-        for each in ([1, 0], [-2, 1])
+        read_of(forty, query, read=Aggregation("metadata.i", "quantile"), temperature=0.5)[0]
+        for query in ([1, 0], [-2, 1])
     ]
     assert result == alone
     assert result[0]["quantiles"] == [{"quantile": 0.5, "value": 19.0, "at_least": 19.0, "at_most": 20.0}]
 
 
 def test_of_a_temperature_that_is_found_it_is_read_there(forty):
-    (found,) = read_of(forty, [0.5, 0.1], read=Aggregation("metadata.i", "mean"), temperature="auto")
-    assert found["weight"] == pytest.approx(1)
-    assert found["error"] < 1e-9
+    (result,) = read_of(forty, [0.5, 0.1], read=Aggregation("metadata.i", "mean"), temperature="auto")
+    assert result["weight"] == pytest.approx(1)
+    assert result["error"] < 1e-9
 
 
 def test_votes_that_tie_stand_in_the_order_of_their_json(forty):
-    (found,) = read_of(forty, [1, 0], read=Aggregation("metadata.i", "vote"), temperature=math.inf)
-    assert [vote["value"] for vote in found["votes"]] == [0, 1, 10, 11, 12, 13, 14, 15, 16, 17]
-    assert found["rest_weight"] == pytest.approx(30 / 40)
+    (result,) = read_of(forty, [1, 0], read=Aggregation("metadata.i", "vote"), temperature=math.inf)
+    assert [vote["value"] for vote in result["votes"]] == [0, 1, 10, 11, 12, 13, 14, 15, 16, 17]
+    assert result["rest_weight"] == pytest.approx(30 / 40)
 
 
 def test_a_field_that_is_not_held_in_memory_is_read_from_the_store(forty, monkeypatch):
     read = Aggregation("metadata.i", "mean")
-    held = read_of(forty, [1, 0], read=read)
+    reading = read_of(forty, [1, 0], read=read)
     monkeypatch.setattr("service.retrieval.collections.snapshot.Columns.of", lambda *_: None)
-    assert read_of(forty, [1, 0], read=read) == held
+    assert read_of(forty, [1, 0], read=read) == reading
     monkeypatch.setattr(snapshots, "MAX_COLUMN_BYTES", 100)
     with pytest.raises(InvalidContent, match=r"the values of metadata.i take more than 100 bytes: take a field"):
         read_of(forty, [1, 0], read=read)

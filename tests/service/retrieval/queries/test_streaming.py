@@ -29,11 +29,11 @@ def few(tmp_path: Any) -> Iterator[Collection]:
 
 async def beside(collection: Collection, *fails: Any) -> tuple[Counter[bool], BaseException | None]:
     """How many final answers and others a stream tells, and what it raises, in one batch with others."""
-    told = Counter[bool]()
+    counts = Counter[bool]()
 
     async def listen() -> None:
-        async for each in stream_collection(collection, QUERY, Options()):
-            told[each.final] += 1
+        async for part in stream_collection(collection, QUERY, Options()):
+            counts[part.final] += 1
 
     before = asyncio.create_task(collection.lookups.ask(lambda _: time.sleep(0.2) or [], lambda *_: None, size=1))
     await asyncio.sleep(0.05)
@@ -41,7 +41,7 @@ async def beside(collection: Collection, *fails: Any) -> tuple[Counter[bool], Ba
     await asyncio.sleep(0.05)
     mates = [asyncio.create_task(collection.lookups.ask(lambda _: [], fail, size=1)) for fail in fails]
     results = await asyncio.gather(listening, before, *mates, return_exceptions=True)
-    return told, results[0]
+    return counts, results[0]
 
 
 def test_who_fails_beside_a_stream_does_not_have_it_told_again(few: Collection) -> None:
@@ -56,13 +56,13 @@ def test_a_stream_whose_version_goes_ends_and_does_not_begin_again(
 ) -> None:
     real = module._stream_results
 
-    def going(*given: Any) -> Iterator[Any]:
-        for each in real(*given):
-            yield module.StreamedResult(each.result, final=False)
+    def going(*arguments: Any) -> Iterator[Any]:
+        for part in real(*arguments):
+            yield module.StreamedResult(part.result, final=False)
             raise SnapshotGone("gone")
 
     monkeypatch.setattr(module, "_stream_results", going)
-    told, error = asyncio.run(beside(few, lambda *_: None))
-    assert told == {False: 1}
+    results, error = asyncio.run(beside(few, lambda *_: None))
+    assert results == {False: 1}
     assert isinstance(error, SnapshotGone)
     assert "ask once more" in str(error)

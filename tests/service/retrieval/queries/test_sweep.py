@@ -48,8 +48,8 @@ def test_a_sweep_is_softmax_at_given_temperatures(collection, options):
 def test_a_long_sweep_fills_a_batch(collection):
     async def run():
         temperatures = np.linspace(0.1, 1, MAX_BATCH_QUESTIONS).tolist()
-        asked = [sweep_collection(collection, QUERY, temperatures, Options()) for _ in range(2)]
-        tasks = [asyncio.create_task(each) for each in asked]
+        sweeps = [sweep_collection(collection, QUERY, temperatures, Options()) for _ in range(2)]
+        tasks = [asyncio.create_task(sweep) for sweep in sweeps]
         while len(collection.lookups._waiting) < 2:
             await asyncio.sleep(0)
         batch = collection.lookups._next_batch()

@@ -100,10 +100,10 @@ def test_of_many_who_rely_on_one_another_two_are_left(store: Any, address: str) 
     opened = [open_shared(address) for _ in names]
     start = threading.Barrier(len(names))
 
-    def give_up(at: int) -> None:
+    def give_up(index: int) -> None:
         start.wait()
-        others = [names[(at + step) % len(names)] for step in (1, 2)]
-        opened[at].nodes.give_up(names[at], number, 0, others, 2)
+        owners = [names[(index + step) % len(names)] for step in (1, 2)]
+        opened[index].nodes.give_up(names[index], number, 0, owners, 2)
 
     threads = [threading.Thread(target=give_up, args=(position,)) for position in range(len(names))]
     for thread in threads:
@@ -111,8 +111,8 @@ def test_of_many_who_rely_on_one_another_two_are_left(store: Any, address: str) 
     for thread in threads:
         thread.join()
     assert len(held(store, number)) >= 2
-    for each in opened:
-        each.close()
+    for store_connection in opened:
+        store_connection.close()
 
 
 def test_the_log_says_what_each_version_did(store: Any) -> None:
@@ -130,7 +130,7 @@ def test_the_log_says_what_each_version_did(store: Any) -> None:
     ]
     assert 60 > entries[0].seconds >= entries[-1].seconds >= 0
     assert store.change_log(number, 3) == []
-    assert [each.version for each in store.change_log(number, 2)] == [3]
+    assert [entry.version for entry in store.change_log(number, 2)] == [3]
     with store.writing() as writer:
         writer._connection.execute("DELETE FROM changes WHERE version = 2")
     assert store.change_log(number, 1) is None
@@ -144,13 +144,13 @@ def test_a_reader_of_a_version_tells_when_some_of_it_may_have_been_deleted(store
         with store.writing() as writer:
             writer.upsert(number, [document("a", seed)])
     with store.reading_at(1) as first, store.reading_at(2) as second, store.reading_at(3) as last:
-        assert [each.is_retained(number) for each in (first, second, last)] == [True, True, True]
+        assert [reader.is_retained(number) for reader in (first, second, last)] == [True, True, True]
         with store._connection() as connection:
             connection.execute("UPDATE changes SET at = at - interval '11 minutes' WHERE version <= 2")
-        assert [each.is_retained(number) for each in (first, second, last)] == [False, True, True]
+        assert [reader.is_retained(number) for reader in (first, second, last)] == [False, True, True]
         while store._delete_expired():
             pass
-        assert [each.is_retained(number) for each in (first, second, last)] == [False, True, True]
+        assert [reader.is_retained(number) for reader in (first, second, last)] == [False, True, True]
         with store.writing() as writer:
             writer.delete_collection("c")
         with pytest.raises(CollectionMissing):

@@ -40,11 +40,11 @@ def test_many_who_open_a_new_database_at_once_make_its_tables_once(address: str)
         thread.join()
     assert len(opened) == 4
     number = collection(opened[0], [document("a")])
-    for each in opened:
-        with each.reading() as reader:
+    for opened_store in opened:
+        with opened_store.reading() as reader:
             assert [one.id for one in reader.page(number)] == ["a"]
-        each.close()
-        with pytest.raises(StoreClosed), each.reading():
+        opened_store.close()
+        with pytest.raises(StoreClosed), opened_store.reading():
             pass
 
 
@@ -85,10 +85,10 @@ def test_texts_longer_than_an_index_takes_and_words_longer_than_full_text_takes(
         ],
     )
     with store.reading() as reader:
-        for how, value, found in [("==", other, "b"), ("<", other, "a"), (">", long, "b"), ("in", [long], "a")]:
+        for how, value, expected in [("==", other, "b"), ("<", other, "a"), (">", long, "b"), ("in", [long], "a")]:
             for field in ("key", "metadata.t"):
                 condition = Comparison(field, how, value)
-                assert found in [document.id for document in reader.page(number, condition=condition)], (field, how)
+                assert expected in [document.id for document in reader.page(number, condition=condition)], (field, how)
         assert [document.id for document in reader.page(number, condition=Comparison(f"metadata.{long}", "==", 1))] == [
             "a"
         ]
@@ -168,8 +168,8 @@ def test_writers_of_one_collection_take_turns_and_versions_have_no_gap(store: An
         thread.join()
     with store.reading() as reader:
         by_row = sorted(reader.page(number, limit=100), key=lambda each: each.row)
-    assert [each.metadata["seen"] for each in by_row] == list(range(60))
-    assert [each.row for each in by_row] == list(range(1, 61))
+    assert [row.metadata["seen"] for row in by_row] == list(range(60))
+    assert [row.row for row in by_row] == list(range(1, 61))
     assert store.latest(number)[1] == 60
     other.close()
 
@@ -220,7 +220,7 @@ def test_a_server_that_is_killed_is_unavailable_and_what_it_acknowledged_is_ther
         store.close()
         store = open_shared(server.database().rpartition("/")[0] + "/" + store.name.rpartition("/")[2])
         with store.reading() as reader:
-            there = {document.id for document in reader.page(number, limit=10**6)}
-            assert acknowledged <= there
-            assert sum(len(vector.numbers) for vector in reader.vectors(number)) == len(there)
+            stored_documents = {document.id for document in reader.page(number, limit=10**6)}
+            assert acknowledged <= stored_documents
+            assert sum(len(vector.numbers) for vector in reader.vectors(number)) == len(stored_documents)
         store.close()

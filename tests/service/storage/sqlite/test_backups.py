@@ -77,11 +77,11 @@ def test_a_backup_beside_writes_is_a_state_between_two_of_them(store: SQLiteStor
         for round_ in range(5):
             least = acknowledged[0]
             copy = copy_of(store)
-            most = acknowledged[0] + 20
+            limit = acknowledged[0] + 20
             restore(io.BytesIO(copy), tmp_path / str(round_))
             with SQLiteStore.open(tmp_path / str(round_)) as other:
                 (documents,) = contents(other).values()
-            assert least <= len(documents) <= most
+            assert least <= len(documents) <= limit
             assert len(documents) % 20 == 1
     finally:
         stop.set()
@@ -138,11 +138,11 @@ def test_a_head_that_no_backup_has_is_refused_by_its_field(
     store: SQLiteStore, tmp_path: Path, field: str, written: str
 ) -> None:
     head, _, content = copy_of(store).partition(b"\n")
-    said = ", ".join(
+    fields = ", ".join(
         f'"{name}": {written if name == field else json.dumps(was)}' for name, was in json.loads(head).items()
     )
     with pytest.raises(BackupDamaged, match=f"{field} is wrong") as refused:
-        restore(io.BytesIO(f"{{{said}}}\n".encode() + content), tmp_path / "new")
+        restore(io.BytesIO(f"{{{fields}}}\n".encode() + content), tmp_path / "new")
     assert str(refused.value).isprintable()
     assert len(str(refused.value)) < 200
     assert left_in(tmp_path / "new") == set()
@@ -156,10 +156,10 @@ def test_a_backup_of_another_database_is_refused_whatever_its_checksum(store: SQ
     other.close()
     content = (tmp_path / "other").read_bytes()
     with backed_up(store) as made:
-        said = json.loads(made.header.line())
-    said |= {"length": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        fields = json.loads(made.header.line())
+    fields |= {"length": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     with pytest.raises(DatabaseTooNew):
-        restore(io.BytesIO(json.dumps(said).encode() + b"\n" + content), tmp_path / "new")
+        restore(io.BytesIO(json.dumps(fields).encode() + b"\n" + content), tmp_path / "new")
     assert left_in(tmp_path / "new") == set()
 
 

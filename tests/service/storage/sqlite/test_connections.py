@@ -56,8 +56,8 @@ def test_a_damaged_page(tmp_path: Path, page: int) -> None:
         collection(store, [document(f"d{i}", i, value="x" * 300) for i in range(400)])
     path = tmp_path / "softkv.sqlite3"
     sound = path.read_bytes()
-    at = page * 8192 + (100 if page == 0 else 0)
-    path.write_bytes(sound[:at] + b"\xff" * 4000 + sound[at + 4000 :])
+    offset = page * 8192 + (100 if page == 0 else 0)
+    path.write_bytes(sound[:offset] + b"\xff" * 4000 + sound[offset + 4000 :])
     refuse_and_keep(tmp_path, DatabaseDamaged)
 
 
@@ -73,15 +73,15 @@ def large(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_a_large_file_is_read_while_its_pages_are_checked_and_written_afterwards(large: Path) -> None:
     with SQLiteStore.open(large.parent, soon=True) as store:
         with store.reading() as reader:
-            (found,) = reader.collections()
-            assert reader.count(found.id) == 400
+            (finding,) = reader.collections()
+            assert reader.count(finding.id) == 400
         with store.writing() as writer:
             assert not store._pages._running
             assert writer._connection.execute("SELECT pid FROM open_stores").fetchone() == (os.getpid(),)
-            writer.upsert(found.id, [document("new", 5)])
+            writer.upsert(finding.id, [document("new", 5)])
         assert store.troubles() == []
         with store.reading() as reader:
-            assert reader.count(found.id) == 401
+            assert reader.count(finding.id) == 401
 
 
 @pytest.mark.parametrize("page", [5, 9])
@@ -152,8 +152,8 @@ def test_a_newer_version(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "softkv.sqlite3")
     connection.execute(f"PRAGMA user_version = {SCHEMA + 1}")
     connection.close()
-    said = refuse_and_keep(tmp_path, DatabaseTooNew)
-    assert f"version {SCHEMA + 1}" in said
+    message = refuse_and_keep(tmp_path, DatabaseTooNew)
+    assert f"version {SCHEMA + 1}" in message
 
 
 def test_another_programs_database(tmp_path: Path) -> None:

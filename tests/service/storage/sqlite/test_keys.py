@@ -28,10 +28,10 @@ def with_keys(identity: str, count: int, seed: int = 0, *, values: bool = True) 
 
 def every_key(store: SQLiteStore, number: int, batch: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     with store.reading() as reader:
-        found = list(reader.vectors(number, batch=batch))
-    stood_in = [each.keys if each.values is None else each.values for each in found]
-    numbers, owners = (np.concatenate([getattr(each, name) for each in found]) for name in ("numbers", "owners"))
-    return numbers, owners, np.concatenate([each.keys for each in found]), np.concatenate(stood_in)
+        batches = list(reader.vectors(number, batch=batch))
+    stood_in = [rows.keys if rows.values is None else rows.values for rows in batches]
+    numbers, owners = (np.concatenate([getattr(rows, name) for rows in batches]) for name in ("numbers", "owners"))
+    return numbers, owners, np.concatenate([rows.keys for rows in batches]), np.concatenate(stood_in)
 
 
 def test_every_key_has_a_checksum_that_is_of_its_number_and_its_vectors(tmp_path: Path) -> None:
@@ -63,19 +63,19 @@ def test_documents_come_back_with_all_their_keys(tmp_path: Path, values: bool) -
             ways: list[Sequence[DocumentRecord]] = [
                 reader.page(number),
                 reader.documents(number, reader.rows_where(number)),
-                [found for each in written if (found := reader.document(number, each.id)) is not None],
+                [found for document in written if (found := reader.document(number, document.id)) is not None],
             ]
             record = reader.collection("c")
         for way in ways:
-            assert [plain(each) for each in way] == [plain(each) for each in written]
+            assert [plain(document) for document in way] == [plain(document) for document in written]
         assert (record.documents, record.keyless, record.attendable) == (7, 2, 5)
         numbers, owners, keys, stood_in = every_key(store, number)
-        with_some = [each for each in written if len(each.keys)]
-        np.testing.assert_array_equal(keys, np.concatenate([each.keys for each in with_some]))
-        np.testing.assert_array_equal(stood_in, np.concatenate([each.values() for each in with_some]))
+        with_some = [document for document in written if len(document.keys)]
+        np.testing.assert_array_equal(keys, np.concatenate([document.keys for document in with_some]))
+        np.testing.assert_array_equal(stood_in, np.concatenate([document.values() for document in with_some]))
         assert (np.diff(numbers) > 0).all()
-        first_rows = [each.row for each in ways[0] if len(each.keys)]
-        assert owners.tolist() == np.repeat(first_rows, [len(each.keys) for each in with_some]).tolist()
+        first_rows = [document.row for document in ways[0] if len(document.keys)]
+        assert owners.tolist() == np.repeat(first_rows, [len(document.keys) for document in with_some]).tolist()
         assert list(store.check()) == []
 
 
@@ -102,20 +102,25 @@ def test_keys_that_are_read_at_once_are_those_that_are_read_one_by_one(
 
 
 def test_documents_without_keys_or_without_values_of_their_own_are_read_among_others(tmp_path: Path) -> None:
-    keyed = [replace(with_keys(each, i), value_vector=np.full(WIDTH, i, np.float32)) for i, each in enumerate("abc", 1)]
+    keyed = [
+        replace(with_keys(document, i), value_vector=np.full(WIDTH, i, np.float32))
+        for i, document in enumerate("abc", 1)
+    ]
     mixed = [*keyed, with_keys("none", 0, values=False), with_keys("its keys", 2, values=False)]
     with SQLiteStore.open(tmp_path) as store:
         number = collection(store, mixed)
         keys, stood_in = every_key(store, number, 100)[2:]
-        with_some = [each for each in mixed if len(each.keys)]
-        np.testing.assert_array_equal(keys, np.concatenate([each.keys for each in with_some]))
-        for actual, expected in zip(stood_in, np.concatenate([each.values() for each in with_some]), strict=True):
+        with_some = [document for document in mixed if len(document.keys)]
+        np.testing.assert_array_equal(keys, np.concatenate([document.keys for document in with_some]))
+        for actual, expected in zip(
+            stood_in, np.concatenate([document.values() for document in with_some]), strict=True
+        ):
             np.testing.assert_array_equal(actual, expected)
 
 
 def test_row_numbers_are_never_given_twice_whatever_is_written(tmp_path: Path) -> None:
     choose = random.Random(1)
-    kept: dict[str, DocumentRecord] = {}
+    known_rows: dict[str, DocumentRecord] = {}
     seen: set[int] = set()
     with SQLiteStore.open(tmp_path) as store:
         number, other = collection(store), collection(store, name="other")
@@ -123,22 +128,25 @@ def test_row_numbers_are_never_given_twice_whatever_is_written(tmp_path: Path) -
             batch = [with_keys(f"{choose.randrange(9)}", choose.choice([0, 1, 1, 2, 5]), step)]
             with store.writing() as writer:
                 if choose.random() < 0.3:
-                    gone = choose.sample(sorted(kept), k=min(2, len(kept)))
+                    gone = choose.sample(sorted(known_rows), k=min(2, len(known_rows)))
                     writer.delete_ids(number, gone)
-                    kept = {name: each for name, each in kept.items() if name not in gone}
+                    known_rows = {name: document for name, document in known_rows.items() if name not in gone}
                 change = writer.upsert(number, batch)
                 elsewhere = writer.upsert(other, [with_keys("same", choose.choice([0, 4]), step)]).added
             taken = {row + i for row in change.added.tolist() for i in range(batch[0].rows)} | set(elsewhere.tolist())
             assert not taken & seen
             seen |= taken
-            kept[batch[0].id] = batch[0]
+            known_rows[batch[0].id] = batch[0]
             with store.reading() as reader:
                 assert {document.id: plain(document) for document in reader.page(number)} == {
-                    n: plain(d) for n, d in kept.items()
+                    n: plain(d) for n, d in known_rows.items()
                 }
                 record = reader.collection("c")
-            assert (record.documents, record.keyless) == (len(kept), sum(not len(d.keys) for d in kept.values()))
-        assert len(every_key(store, number)[0]) == sum(len(each.keys) for each in kept.values())
+            assert (record.documents, record.keyless) == (
+                len(known_rows),
+                sum(not len(d.keys) for d in known_rows.values()),
+            )
+        assert len(every_key(store, number)[0]) == sum(len(document.keys) for document in known_rows.values())
         with closing(sqlite3.connect(store.path)) as connection:
             (orphans,) = connection.execute(
                 'SELECT count(*) FROM vectors WHERE document NOT IN (SELECT "row" FROM documents)'
@@ -179,8 +187,8 @@ def test_a_key_that_is_gone_is_damage(tmp_path: Path, lost: int) -> None:
         with store.reading() as reader:
             with pytest.raises(DocumentDamaged, match="hurt"):
                 reader.document(number, "hurt")
-            told: list[DocumentDamaged] = []
-            found = list(reader.vectors(number, damaged=told.append))
-        assert [error.row for error in told] == [hurt]
-        assert [len(each.numbers) for each in found] == [2]
+            damage: list[DocumentDamaged] = []
+            batches = list(reader.vectors(number, damaged=damage.append))
+        assert [error.row for error in damage] == [hurt]
+        assert [len(rows.numbers) for rows in batches] == [2]
         assert any(f"row {hurt}" in finding for finding in store.check())

@@ -40,7 +40,7 @@ def test_pages_go_by_code_point_and_each_document_is_seen_once(store: Store) -> 
             page = reader.page(number, after=seen[-1] if seen else None, limit=2)
         if not page:
             break
-        seen += [each.id for each in page]
+        seen += [document.id for document in page]
         with store.writing() as writer:
             writer.upsert(number, [document(each, seed=1) for each in ids])
     assert seen == sorted(ids)
@@ -72,12 +72,12 @@ def test_texts_come_as_the_json_that_is_stored_and_reads_as_what_was_written(sto
     written = [replace(document(str(i)), value=value, metadata={"v": i, "n": [1e22]}) for i, value in enumerate(values)]
     number = collection(store, written)
     with store.reading() as reader:
-        read = reader.page_of_texts(number, ids=[each.id for each in written])
-        again = reader.texts(number, np.array([each.row for each in read][::-1]))
+        read = reader.page_of_texts(number, ids=[document.id for document in written])
+        again = reader.texts(number, np.array([document.row for document in read][::-1]))
     assert again == read[::-1]
-    found = {each.id: each for each in read}
+    by_id = {document.id: document for document in read}
     for each in written:
-        text = found[each.id]
+        text = by_id[each.id]
         assert repr(json.loads(text.value)) == repr(each.value)
         assert json.loads(text.metadata) == each.metadata
         whole = orjson.loads(orjson.dumps([orjson.Fragment(text.value), orjson.Fragment(text.metadata)]))

@@ -44,11 +44,11 @@ def test_killed_with_its_log_nothing_is_said_and_nothing_lost(tmp_path: Path) ->
     write(tmp_path, "killed")
     with SQLiteStore.open(tmp_path) as store:
         assert documents(store) == 500
-        found = store.unclean_shutdown
-    assert found is not None
-    assert (found.collections, found.documents) == (1, 500)
-    assert found.log_bytes > 100_000
-    assert 0 < found.seconds < 600
+        shutdown = store.unclean_shutdown
+    assert shutdown is not None
+    assert (shutdown.collections, shutdown.documents) == (1, 500)
+    assert shutdown.log_bytes > 100_000
+    assert 0 < shutdown.seconds < 600
     with SQLiteStore.open(tmp_path) as store:
         assert store.unclean_shutdown is None
 

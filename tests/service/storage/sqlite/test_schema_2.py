@@ -48,7 +48,7 @@ def test_everything_is_there(path: Path) -> None:
         assert first.settings == WANTED["first"]
         assert second.settings == replace(SETTINGS, dimension=3, value_dimension=2)
         assert (second.low_bit, second.documents) == (False, 2)
-        assert [plain(each) for each in page] == [plain(document("a", 1)), plain(document("b", 2))]
+        assert [plain(document) for document in page] == [plain(document("a", 1)), plain(document("b", 2))]
 
 
 def test_settings_that_were_damaged_before_are_not_taken_for_sound(path: Path) -> None:

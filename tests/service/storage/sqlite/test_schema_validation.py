@@ -94,7 +94,7 @@ def path(sound: bytes, tmp_path: Path) -> Path:
     return directory / "softkv.sqlite3"
 
 
-@pytest.mark.parametrize(("statements", "message"), EDITS, ids=[said for _, said in EDITS])
+@pytest.mark.parametrize(("statements", "message"), EDITS, ids=[finding for _, finding in EDITS])
 def test_whatever_is_strange_is_named(path: Path, statements: str, message: str) -> None:
     edit(path, statements)
     refused(path, message)
@@ -103,9 +103,9 @@ def test_whatever_is_strange_is_named(path: Path, statements: str, message: str)
 def test_a_checkup_calls_it_broken(path: Path) -> None:
     edit(path, EVIL)
     settings = Settings(host="127.0.0.1", data_dir=path.parent, encoder="none")
-    (found,) = (check for check in examine(settings) if check.name == "data directory")
-    assert found.state == "broken"
-    assert "trigger 'evil' is not softkv's" in found.detail
+    (check_result,) = (check for check in examine(settings) if check.name == "data directory")
+    assert check_result.state == "broken"
+    assert "trigger 'evil' is not softkv's" in check_result.detail
 
 
 @pytest.mark.parametrize("name", ["schema_1", "schema_2_first", "schema_2", "schema_3"])

@@ -50,15 +50,15 @@ def test_stored_documents_and_the_same_rows_answer_alike(store: Store, question:
     with store.reading() as reader, temporary_search(ROWS) as rows:
         search = reader.search(number)
         for limit in (3, 100):
-            kept, asked = search.full_text(question, limit), rows.full_text(question, limit)
-            assert kept.rows == asked.rows
-            assert kept.parameters == asked.parameters
-            assert kept.statement == asked.statement.replace("words_1", f"words_{number}")
+            from_store, from_rows = search.full_text(question, limit), rows.full_text(question, limit)
+            assert from_store.rows == from_rows.rows
+            assert from_store.parameters == from_rows.parameters
+            assert from_store.statement == from_rows.statement.replace("words_1", f"words_{number}")
             assert search.equal(question, limit).rows == rows.equal(question, limit).rows
 
 
 @pytest.mark.parametrize(
-    ("question", "found"),
+    ("question", "expected_ids"),
     [
         ("what's a cat?", ["r0", "r9", "r7", "r1"]),
         ("C++", ["r2"]),
@@ -72,10 +72,10 @@ def test_stored_documents_and_the_same_rows_answer_alike(store: Store, question:
         ("", []),
     ],
 )
-def test_full_text_finds_any_of_the_words_best_first(question: str, found: list[str]) -> None:
+def test_full_text_finds_any_of_the_words_best_first(question: str, expected_ids: list[str]) -> None:
     with temporary_search(ROWS) as rows:
         answer = rows.full_text(question, 10)
-    assert [row.id for row in answer.rows] == found
+    assert [row.id for row in answer.rows] == expected_ids
     assert "MATCH :words" in answer.statement
 
 
@@ -103,7 +103,7 @@ def test_the_statement_shown_is_the_one_that_runs(store: Store) -> None:
         ignored = Comparison("id", "contains", "R", ignore_case=True)
         answers = [search.equal("C++", 5), search.full_text("a cat", 5), search.full_text("a cat", 5, ignored)]
         reader._connection.set_trace_callback(None)
-        again = [reader._connection.execute(each.statement, each.parameters).fetchall() for each in answers]
+        again = [reader._connection.execute(ranks.statement, ranks.parameters).fetchall() for ranks in answers]
     assert answers[2].rows == answers[1].rows
     for answer, rows in zip(answers, again, strict=True):
         assert [row.id for row in answer.rows] == [row[0] for row in rows]

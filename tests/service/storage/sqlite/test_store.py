@@ -47,7 +47,7 @@ def test_view_and_snapshot_agree_under_writes(store: SQLiteStore) -> None:
                     each_reads_again(have_read)
                 with store.writing() as writer:
                     ids = [f"{turn % 7}", f"{turn % 5} of five"]
-                    change = writer.upsert(number, [document(each, turn) for each in ids])
+                    change = writer.upsert(number, [document(identity, turn) for identity in ids])
                     added, removed = frozenset(change.added.tolist()), frozenset(change.removed.tolist())
                     writer.after_commit(partial(publish, added, removed))
                 with store.reading(gather=lambda: view) as reader:
@@ -200,7 +200,7 @@ def test_more_readers_at_once_than_connections_are_kept(store: SQLiteStore) -> N
             return reader.count(number)
 
     with ThreadPoolExecutor(20) as pool:
-        assert [each.result() for each in [pool.submit(read) for _ in range(20)]] == [1] * 20
+        assert [future.result() for future in [pool.submit(read) for _ in range(20)]] == [1] * 20
 
 
 def test_what_was_written_is_there_after_reopening(tmp_path: Path) -> None:

@@ -57,20 +57,22 @@ def pragma(path: Path, name: str) -> int:
 
 def compare(store: SQLiteStore, expected: dict[str, list[dict[str, Any]]]) -> None:
     with store.reading() as reader:
-        assert [each.name for each in reader.collections()] == sorted(expected)
+        assert [document.name for document in reader.collections()] == sorted(expected)
         for name, written in expected.items():
             collection = reader.collection(name)
             assert collection.documents == len(written)
-            assert collection.keyless == sum(not each["keys"] for each in written)
+            assert collection.keyless == sum(not document["keys"] for document in written)
             for setting, chosen in made.SETTINGS[name].items():
                 assert getattr(collection.settings, setting) == chosen
             page = reader.page(collection.id, limit=1000)
-            assert sorted(map(plain, page), key=repr) == sorted((plain(record(each)) for each in written), key=repr)
-            late = [each["id"] for each in written if (each["metadata"].get("year") or 0) >= 2000]
+            assert sorted(map(plain, page), key=repr) == sorted(
+                (plain(record(document)) for document in written), key=repr
+            )
+            late = [document["id"] for document in written if (document["metadata"].get("year") or 0) >= 2000]
             rows = reader.rows_where(collection.id, Comparison("metadata.year", ">=", 2000))
             assert sorted(document.id for document in reader.documents(collection.id, rows)) == sorted(late)
             words = reader.search(collection.id).full_text("words", 1000)
-            assert len(words.rows) == sum("words" in (each["key"] or "") for each in written)
+            assert len(words.rows) == sum("words" in (document["key"] or "") for document in written)
     assert list(store.check()) == []
 
 

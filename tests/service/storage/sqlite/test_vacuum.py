@@ -47,7 +47,7 @@ def batch(first: int, count: int = 20) -> list[str]:
 
 def write(store: SQLiteStore, number: int, ids: list[str]) -> None:
     with store.writing() as writer:
-        writer.upsert(number, [document(each, value=LARGE) for each in ids])
+        writer.upsert(number, [document(identity, value=LARGE) for identity in ids])
 
 
 def stored(store: SQLiteStore, number: int) -> list[str]:
@@ -124,9 +124,9 @@ def test_the_room_is_kept_once_and_no_larger_than_the_disk_can_bear(tmp_path: Pa
     ballast.reserve()
     ballast.release()
     assert not ballast.reserved
-    none = Ballast(path, 0)
-    none.reserve()
-    assert not none.reserved
+    empty_ballast = Ballast(path, 0)
+    empty_ballast.reserve()
+    assert not empty_ballast.reserved
     assert not path.exists()
 
 
@@ -137,7 +137,7 @@ def test_it_takes_a_small_part_of_a_small_disk(disk: Path) -> None:
 
 
 def test_what_is_deleted_goes_back_to_the_disk_while_others_write(store: SQLiteStore) -> None:
-    number, kept = collection(store), collection(store, name="kept")
+    number, other_number = collection(store), collection(store, name="kept")
     write(store, number, batch(0, 1000))
     full = used(store)
     assert full > 9_000_000
@@ -146,7 +146,7 @@ def test_what_is_deleted_goes_back_to_the_disk_while_others_write(store: SQLiteS
     def others() -> None:
         nonlocal written
         while not stop.is_set():
-            write(store, kept, [f"{written % 10}"])
+            write(store, other_number, [f"{written % 10}"])
             written += 1
             time.sleep(0.001)
 
@@ -159,7 +159,7 @@ def test_what_is_deleted_goes_back_to_the_disk_while_others_write(store: SQLiteS
     finally:
         stop.set()
         writing.join()
-    assert stored(store, kept) == sorted(map(str, range(min(written, 10))))
+    assert stored(store, other_number) == sorted(map(str, range(min(written, 10))))
     assert list(store.check()) == []
 
 

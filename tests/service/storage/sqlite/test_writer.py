@@ -134,7 +134,7 @@ def test_only_temperature_and_null_can_be_changed(store: SQLiteStore) -> None:
 
 
 def test_a_deleted_collection_leaves_no_row_of_its_own(store: SQLiteStore) -> None:
-    kept = collection(store, [document("a", 1)], "kept")
+    kept_number = collection(store, [document("a", 1)], "kept")
     gone = collection(store, [document(f"{i}", i) for i in range(20)], "gone")
     with store.writing() as writer:
         writer.delete_collection("gone")
@@ -146,10 +146,10 @@ def test_a_deleted_collection_leaves_no_row_of_its_own(store: SQLiteStore) -> No
         tables = [name for (name,) in reader._connection.execute("SELECT name FROM sqlite_schema")]
         assert counts == [1, 1, 1, 1]
         assert not [name for name in tables if name.startswith(f"words_{gone}")]
-        assert reader.count(kept) == 1
+        assert reader.count(kept_number) == 1
         assert reader.count(gone) == 0
         with pytest.raises(DocumentDamaged, match="row 999"):
-            reader.documents(kept, np.array([999]))
+            reader.documents(kept_number, np.array([999]))
     with store.writing() as writer, pytest.raises(CollectionMissing):
         writer.upsert(gone, [document("a")])
     assert collection(store, name="gone") > gone

@@ -55,7 +55,7 @@ def test_a_collection_that_changed_meanwhile_keeps_its_settings(client, path, mo
 
 
 def test_a_version_that_goes_while_it_is_asked_is_asked_once_more(client, path, monkeypatch):
-    real, gone, questions = calibrate._find_answer_rows, [True], np.float32([each["query"] for each in labelled(240)])
+    real, gone, questions = calibrate._find_answer_rows, [True], np.float32([label["query"] for label in labelled(240)])
 
     def going(question: Any, rows: Any, documents: Any) -> Any:
         if question.query[0] == questions[70][0] and gone:
@@ -106,26 +106,26 @@ def test_beside_a_null_key_that_has_all_the_weight_it_is_as_sure(client, path, n
         matches = [[(match["id"], match["confidence"]) for match in result["matches"]] for result in results]
         return [[result["evidence"]["verdict"] for result in results], *matches]
 
-    for wanted in ({"min_confidence": 0.5}, {"conformal": 0.9}):
-        (_, *alone), (beside, *others) = told(**wanted, null=False), told(**wanted, null=null)
+    for option in ({"min_confidence": 0.5}, {"conformal": 0.9}):
+        (_, *alone), (beside, *rest) = told(**option, null=False), told(**option, null=null)
         assert beside == ["none", "none"]  # as the weights say
-        for some, same in zip(alone, others, strict=True):
-            assert [each for each, _ in some] == [each for each, _ in same]
-            assert [sure for _, sure in some] == pytest.approx([sure for _, sure in same], rel=1e-9)
+        for first, same in zip(alone, rest, strict=True):
+            assert [match for match, _ in first] == [match for match, _ in same]
+            assert [sure for _, sure in first] == pytest.approx([sure for _, sure in same], rel=1e-9)
     refused = client.post(f"{path}/attend", json={"query": queries[0], "min_confidence": 0.5, "top_k": 0})
     assert pointed(refused) == (422, "/min_confidence")
 
 
 def test_all_that_are_asked_once_more_without_a_null_key_are_asked_together(client, path, monkeypatch):
     assert calibrated(client, path).json()["applied"]
-    real, asked = confident.answers, []
-    monkeypatch.setattr(confident, "answers", lambda view, some: asked.append(len(some)) or real(view, some))
-    queries = [each["query"] for each in labelled(4)]
-    found = client.post(f"{path}/attend", json={"queries": queries, "null": 1e6}).json()["results"]
-    assert all(each["matches"][0]["confidence"] > 0 for each in found)
-    assert asked == [4]
+    real, batches = confident.answers, []
+    monkeypatch.setattr(confident, "answers", lambda view, some: batches.append(len(some)) or real(view, some))
+    queries = [answer["query"] for answer in labelled(4)]
+    results = client.post(f"{path}/attend", json={"queries": queries, "null": 1e6}).json()["results"]
+    assert all(answer["matches"][0]["confidence"] > 0 for answer in results)
+    assert batches == [4]
     client.post(f"{path}/attend", json={"queries": queries, "null": False})
-    assert asked == [4]
+    assert batches == [4]
 
 
 def test_a_temperature_far_away_is_found_at_once(client, path):
@@ -136,10 +136,10 @@ def test_a_temperature_far_away_is_found_at_once(client, path):
 
 def test_without_keeping_it_says_why_it_would_not_be_kept(client, path):
     assert calibrated(client, path).json()["applied"]
-    kept, tried = calibrated(client, path).json(), calibrated(client, path, apply=False).json()
-    assert not kept["applied"]
-    assert "by more than its standard error" in kept["reason"]
-    assert tried["reason"] == kept["reason"]
+    applied, tried = calibrated(client, path).json(), calibrated(client, path, apply=False).json()
+    assert not applied["applied"]
+    assert "by more than its standard error" in applied["reason"]
+    assert tried["reason"] == applied["reason"]
 
 
 def test_what_answers_a_question_that_comes_twice_is_put_together(client, path):
@@ -147,7 +147,7 @@ def test_what_answers_a_question_that_comes_twice_is_put_together(client, path):
     both = [*questions, {"query": questions[1]["query"], "id": "7"}]
     together = [question | ({"ids": [question["id"], "7"]} if i == 1 else {}) for i, question in enumerate(questions)]
     del together[1]["id"]
-    twice, once = (calibrated(client, path, apply=False, questions=each).json() for each in (both, together))
+    twice, once = (calibrated(client, path, apply=False, questions=match).json() for match in (both, together))
     assert twice | {"took_ms": 0} == once | {"took_ms": 0}
 
 

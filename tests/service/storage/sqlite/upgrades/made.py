@@ -54,12 +54,14 @@ def documents(*, several: bool) -> dict[str, list[dict[str, Any]]]:
 def _record(kind: Any, document: dict[str, Any], *, several: bool) -> Any:
     import numpy as np
 
-    given = {name: document[name] for name in ("id", "key", "value", "metadata")}
+    fields = {name: document[name] for name in ("id", "key", "value", "metadata")}
     value = document.get("value_vector")
-    given["value_vector"] = None if value is None else np.array(value, np.float32)
+    fields["value_vector"] = None if value is None else np.array(value, np.float32)
     keys = np.array(document["keys"], np.float32)
     return (
-        kind(**given, keys=keys if len(keys) else keys.reshape(0, 3)) if several else kind(**given, key_vector=keys[0])
+        kind(**fields, keys=keys if len(keys) else keys.reshape(0, 3))
+        if several
+        else kind(**fields, key_vector=keys[0])
     )
 
 
@@ -72,7 +74,7 @@ def _write(directory: Path) -> None:
             with store.writing() as writer:
                 made = writer.create_collection(name, storage.CollectionSettings(**settings))
             kind = storage.DocumentRecord
-            records = [_record(kind, each, several=several) for each in documents(several=several)[name]]
+            records = [_record(kind, document, several=several) for document in documents(several=several)[name]]
             # Written twice, so that there are free pages, and row numbers that are gone.
             for written in ([dataclasses.replace(record, value="old") for record in records], records):
                 for first in range(0, len(records), 16):
