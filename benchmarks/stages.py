@@ -29,7 +29,7 @@ from benchmarks.keys import BLOCK, gathered, near
 
 LOOKUP = "attention.lookup."
 STAGES = {
-    "query codes": ("shards.shard", "code_queries"),
+    "query codes": ("shards.local", "code_queries"),
     "threshold from a sample": ("scan.scan", "initial_thresholds"),
     "scan, to begin it": ("shards.local", "scan"),
     "quantisation errors": ("shards.local", "quantisation_errors"),

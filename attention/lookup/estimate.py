@@ -24,8 +24,8 @@ from attention.lookup.question import Auto, Question
 from attention.lookup.rescoring.candidates import RescoredQueries, RescoredQuery
 from attention.lookup.scan.accumulator import ERROR_DEGREES, MASS, VALUE_ERRORS
 from attention.lookup.shards import Shard
+from attention.lookup.shards.local import TILE_ROWS
 from attention.lookup.shards.scan_result import ScanRequest, ScanResult
-from attention.lookup.shards.uncoded import TILE_ROWS
 from attention.lookup.softmax.distribution import SUPPORT, one_hot, sparse
 from attention.lookup.softmax.mixture import Mixture, Mixtures, mix_cases, mixture_without_tail
 

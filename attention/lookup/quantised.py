@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from enum import Enum
 
 import numpy as np
@@ -21,6 +22,7 @@ from attention.lookup.memory.view import AnyView
 from attention.lookup.question import Auto, Question, group_by_logits
 from attention.lookup.shards import Shard, open_shard
 from attention.lookup.shards.documents import find_answer_rows
+from attention.lookup.softmax.distribution import restore_evidence
 
 BATCH_SIZE = 64
 """The most queries of one scan."""
@@ -40,7 +42,7 @@ def quantised_answers(view: AnyView, questions: Sequence[Question]) -> list[Answ
     for group in group_by_logits(questions):
         shard = shard_of(view, questions[group[0]])
         pending = [index for index in group if fits_scan(shard, questions[index])]
-        scanned = {index: shard.scan_question(questions[index]) for index in pending}
+        scanned = {index: scan_question(shard, questions[index]) for index in pending}
         for width in SCAN_WIDTHS:
             wider: list[int] = []
             for fine in (False, True):
@@ -50,7 +52,7 @@ def quantised_answers(view: AnyView, questions: Sequence[Question]) -> list[Answ
                     results = _answer_batch(shard, [scanned[index] for index in batch], width, fine)
                     for index, result in zip(batch, results, strict=True):
                         if isinstance(result, Answer):
-                            answers[index] = shard.restore(questions[index], result)
+                            answers[index] = _restore(shard, questions[index], result)
                         elif result is not NextStep.EXACT:
                             (finer if result is NextStep.FINER else wider).append(index)
                 pending = finer
@@ -72,6 +74,21 @@ def fits_scan(shard: Shard, question: Question) -> bool:
     return shard.fits(question.vector) and not all_tie and not isinstance(question.temperature, Auto)
 
 
+def scan_question(shard: Shard, question: Question) -> Question:
+    """Return the question as a scan answers it: in logits if the shard compares rows by logits."""
+    return question.in_logits(shard.keys) if shard.in_logits else question
+
+
+def _restore(shard: Shard, question: Question, answer: Answer) -> Answer:
+    """Convert the answer to `scan_question` into the answer to the question."""
+    if not shard.in_logits:
+        return answer
+    temperature = question.temperature
+    assert not isinstance(temperature, Auto)
+    null = question.null_key(temperature, shard.keys)
+    return replace(answer, evidence=restore_evidence(answer.evidence, null, temperature))
+
+
 class NextStep(Enum):
     """The step that answers a question if a scan cannot."""
 
@@ -84,7 +101,8 @@ def _answer_batch(
     shard: Shard, questions: Sequence[Question], width: ScanWidth, fine: bool
 ) -> Iterator[Answer | NextStep]:
     estimates = estimate_weights(shard, questions, width, fine=fine)
-    outputs = estimate_outputs(shard, estimates, [index for index, question in enumerate(questions) if question.output])
+    with_output = [index for index, question in enumerate(questions) if question.output]
+    outputs = estimate_outputs(shard, estimates, with_output) if with_output else {}
     answers = answer_together(shard, questions, estimates, outputs)
     for index, question in enumerate(questions):
         answer, output = answers.get(index), outputs.get(index)

@@ -186,7 +186,7 @@ def estimate_alone(view, options, allowed, biased):
     """What one scan of the first width tells: an answer may be of a wider one, where that does not decide its head."""
     (question,) = mask_forbidden([asked_of(view, options, allowed, biased)])
     part = quantised.shard_of(view, question)
-    return estimate.estimate_weights(part, [part.scan_question(question)], quantised.SCAN_WIDTHS[0])[0]
+    return estimate.estimate_weights(part, [quantised.scan_question(part, question)], quantised.SCAN_WIDTHS[0])[0]
 
 
 def check(split, questions=4):

@@ -8,31 +8,16 @@ from dataclasses import replace
 import numpy as np
 
 from attention.dtypes import F64, I64, Index
-from attention.lookup.answer import Answer
 from attention.lookup.bounds.similarities import Slack, widen_for_addends
 from attention.lookup.codes.quantisation import QueryCodes
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.memory.view import Mask, View
-from attention.lookup.question import Auto, Question
 from attention.lookup.shards.local import LocalShard
 from attention.lookup.shards.scan_result import ScanRequest
-from attention.lookup.softmax.distribution import restore_evidence
 
 MAX_LOGIT, MIN_QUERY_LENGTH = 1e30, 1e-30
 """The largest logit that float32 adds safely; and the least length of a query over its temperature that has codes."""
-
-
-def restore_similarities(question: Question, answer: Answer, keys: int) -> Answer:
-    """Convert an answer in logits to the answer to a question with a bias.
-
-    Args:
-        keys: how many rows pass.
-    """
-    temperature = question.temperature
-    assert not isinstance(temperature, Auto)
-    null = question.null_key(temperature, keys)
-    return replace(answer, evidence=restore_evidence(answer.evidence, null, temperature))
 
 
 class BiasedShard(LocalShard):
@@ -58,14 +43,6 @@ class BiasedShard(LocalShard):
         reach = self._reach(query) / self._temperature + self._addends.largest
         return length / self._temperature >= MIN_QUERY_LENGTH and reach <= MAX_LOGIT
 
-    def scan_question(self, question: Question) -> Question:
-        """See `Shard`."""
-        return question.in_logits(self.keys)
-
-    def restore(self, question: Question, answer: Answer) -> Answer:
-        """See `Shard`."""
-        return restore_similarities(question, answer, self.keys)
-
     def raw(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
         """See `Shard`."""
 
@@ -80,7 +57,7 @@ class BiasedShard(LocalShard):
         return super().slack(query).in_logits(self._temperature, self._reach(query))
 
     def codes(self, request: ScanRequest) -> QueryCodes:
-        """See `Shard`; the queries are divided by the temperature."""
+        """See `LocalShard`; the queries are divided by the temperature."""
         temperatures = np.full(len(request.vectors), self._temperature)
         return super().codes(replace(request, temperatures=temperatures)).over(self._temperature)
 

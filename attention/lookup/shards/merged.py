@@ -16,18 +16,13 @@ import numpy as np
 
 from attention.dtypes import F64, I64, Bools, Index
 from attention.kernels import kernels
-from attention.lookup.answer import Answer
 from attention.lookup.bounds.similarities import Slack
 from attention.lookup.codes.moments import Residuals
-from attention.lookup.codes.quantisation import QueryCodes
 from attention.lookup.memory.view import Mask, View
-from attention.lookup.question import Question
 from attention.lookup.rescoring.candidates import Candidates, count_heavy
 from attention.lookup.scan.thresholds import ThresholdSample, merge_thresholds
-from attention.lookup.shards.biased import restore_similarities
-from attention.lookup.shards.local import MAX_HISTOGRAM_LOOKUPS, LocalShard
+from attention.lookup.shards.local import MAX_HISTOGRAM_LOOKUPS, LocalShard, StoredRows
 from attention.lookup.shards.scan_result import ScanRequest, ScanResult, Sums, merge_sums
-from attention.lookup.shards.stored import StoredRows
 
 MERGED_LIST_FACTOR = 2
 """Lists are this many times as long as those of one shard. A sample tells only roughly how many rows lie above a
@@ -65,21 +60,9 @@ class MergedShards(StoredRows):
         """See `Shard`; the shards agree, because all know the largest key norm of the view."""
         return self._first.fits(query)
 
-    def scan_question(self, question: Question) -> Question:
-        """See `Shard`."""
-        return question.in_logits(self.keys) if self.in_logits else question
-
-    def restore(self, question: Question, answer: Answer) -> Answer:
-        """See `Shard`."""
-        return restore_similarities(question, answer, self.keys) if self.in_logits else answer
-
     def slack(self, query: F64) -> Slack:
         """See `Shard`."""
         return self._first.slack(query)
-
-    def codes(self, request: ScanRequest) -> QueryCodes:
-        """See `Shard`."""
-        return self._first.codes(request)
 
     def gather(self, request: ScanRequest) -> ScanResult:
         """See `Shard`."""

@@ -6,10 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from attention.dtypes import F64, I64, Index
-from attention.lookup.answer import Answer
-from attention.lookup.bounds.similarities import Slack, similarity_slack
+from attention.lookup.bounds.similarities import Slack
 from attention.lookup.codes.moments import Residuals
-from attention.lookup.codes.quantisation import QueryCodes, code_queries
 from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.question import Question
 from attention.lookup.rescoring.ranking import DocumentGrouping
@@ -62,20 +60,11 @@ class Shard(Protocol):
     def fits(self, query: F64) -> bool:
         """Return whether float32 can hold the products of a query and the keys."""
 
-    def scan_question(self, question: Question) -> Question:
-        """Return the question as a scan answers it: in logits if `in_logits`."""
-
-    def restore(self, question: Question, answer: Answer) -> Answer:
-        """Convert the answer to `scan_question` back to similarities."""
-
     def raw(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
         """Return a function that computes similarities at positions of `rows`; None unless `in_logits`."""
 
     def slack(self, query: F64) -> Slack:
         """Return how far float64 rounding can move what `similarities_at` computes."""
-
-    def codes(self, request: ScanRequest) -> QueryCodes:
-        """Return the queries in codes."""
 
     def gather(self, request: ScanRequest) -> ScanResult:
         """Scan every passing row, and look up in float64 the candidates that weigh most."""
@@ -122,41 +111,3 @@ class Shard(Protocol):
 
     def weighted_sums(self, weights: F64) -> F64:
         """Return float64[q, d_v], the sum of all values, weighted by float64[q, keys]."""
-
-
-class SimilarityShard:
-    """Defaults of a `Shard` whose rows are compared by similarity.
-
-    Attributes:
-        facts, in_logits: see `Shard`.
-    """
-
-    in_logits = False
-    facts: BlockStatistics
-
-    def scan_question(self, question: Question) -> Question:
-        """See `Shard`."""
-        return question
-
-    def restore(self, question: Question, answer: Answer) -> Answer:
-        """See `Shard`."""
-        return answer
-
-    def raw(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
-        """See `Shard`."""
-        return None
-
-    def slack(self, query: F64) -> Slack:
-        """See `Shard`."""
-        return similarity_slack(self.facts.similarity, query, self.facts.key_norm)
-
-    def codes(self, request: ScanRequest) -> QueryCodes:
-        """See `Shard`."""
-        return code_queries(
-            self.facts.similarity,
-            request.vectors,
-            outputs=request.outputs,
-            temperatures=None if request.fine else request.temperatures,
-            key_norm=self.facts.key_norm,
-            fine=request.fine,
-        )

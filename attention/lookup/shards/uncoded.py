@@ -18,10 +18,8 @@ from attention.lookup.memory.tiles import PassingRows, Tile
 from attention.lookup.rescoring.originals import compute_all_similarities
 from attention.lookup.scan.accumulator import NO_THRESHOLD, VALUE_ERRORS
 from attention.lookup.scan.thresholds import ThresholdSample, merge_thresholds
-from attention.lookup.shards.local import LocalShard
+from attention.lookup.shards.local import TILE_ROWS, LocalShard
 from attention.lookup.shards.scan_result import RawScan, ScanRequest, Sums
-
-TILE_ROWS = 2_048
 
 MAX_TILES_PER_SUM = 64
 """The most tiles whose outputs are added one after another; these sums are then added in pairs."""
@@ -61,7 +59,7 @@ class UncodedShard(LocalShard):
         return ascending[:, -sampling.count :].astype(np.float32), seen
 
     def codes(self, request: ScanRequest) -> QueryCodes:
-        """See `Shard`: the queries without codes, which leave out nothing."""
+        """See `LocalShard`: the queries without codes, which leave out nothing."""
         vectors = request.vectors
         count, zeros = len(vectors), np.zeros(len(vectors))
         return QueryCodes(np.zeros((count, 0), np.int16), zeros, zeros, np.zeros_like(vectors), zeros, fine=True)

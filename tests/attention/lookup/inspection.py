@@ -9,8 +9,9 @@ import numpy as np
 from attention.dtypes import F64, I64
 from attention.lookup.estimate import estimate_weights, request_scan
 from attention.lookup.memory.view import View
-from attention.lookup.quantised import SCAN_WIDTHS, shard_of
+from attention.lookup.quantised import SCAN_WIDTHS, scan_question, shard_of
 from attention.lookup.question import Question
+from attention.lookup.shards.local import LocalShard
 
 
 def similarities_seen(view: View, questions: Sequence[Question]) -> tuple[I64, list[F64 | None]]:
@@ -26,7 +27,8 @@ def similarities_seen(view: View, questions: Sequence[Question]) -> tuple[I64, l
             logits at temperature 1.
     """
     part, bias = shard_of(view, questions[0]), questions[0].bias
-    questions = [part.scan_question(question) for question in questions]
+    questions = [scan_question(part, question) for question in questions]
+    assert isinstance(part, LocalShard)
     queries = part.codes(request_scan(part, questions, SCAN_WIDTHS[0]))
     estimates = estimate_weights(part, questions, SCAN_WIDTHS[0])
     numbers, seen = [], []

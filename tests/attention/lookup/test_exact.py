@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from attention.lookup import Bias, Memory, Question, Rows, answer, answers, exact, sweep
 from attention.lookup.bounds.similarities import UNIT_ROUNDOFF
 from attention.lookup.exact import exact_answers
-from attention.lookup.shards.stored import TILE_ROWS
+from attention.lookup.shards.local import TILE_ROWS
 
 SIMILARITIES = ["cosine", "dot", "scaled_dot", "gaussian"]
 

@@ -10,7 +10,14 @@ import pytest
 from attention.kernels import dispatch
 from attention.lookup import Background, Bias, Memory, Question, Rows
 from attention.lookup.estimate import OutputEstimate, estimate_weights
-from attention.lookup.quantised import SCAN_WIDTHS, answer_alone, answer_together, quantised_answers, shard_of
+from attention.lookup.quantised import (
+    SCAN_WIDTHS,
+    answer_alone,
+    answer_together,
+    quantised_answers,
+    scan_question,
+    shard_of,
+)
 
 RANDOM = np.random.default_rng(8)
 
@@ -111,7 +118,7 @@ def test_documents_of_several_keys_and_logits_are_for_others(running, clusters):
     for view, more in ((pairs, {}), (alone, {"bias": bias})):
         question = Question(queries[0], 0.3, output=False, **more)
         part = shard_of(view, question)
-        asked = [part.scan_question(question)]
+        asked = [scan_question(part, question)]
         assert answer_together(part, asked, estimate_weights(part, asked, SCAN_WIDTHS[0]), {}) == {}
 
 

@@ -14,12 +14,11 @@ from attention.lookup.memory.tiles import PassingRows
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.rescoring.originals import compute_all_sums
 from attention.lookup.scan.thresholds import ThresholdSample
-from attention.lookup.shards.local import LocalShard
+from attention.lookup.shards.local import TILE_ROWS, LocalShard
 from attention.lookup.shards.remote.shard import relative_weights
 from attention.lookup.shards.remote.summaries import summary_of
 from attention.lookup.shards.remote.wire import OwnMessage, join_record, pack_messages, split_result, split_statistics
 from attention.lookup.shards.scan_result import ScanRequest, ScanResult
-from attention.lookup.shards.stored import TILE_ROWS
 from attention.lookup.shards.uncoded import UncodedShard
 from attention.shared_memory import Array
 

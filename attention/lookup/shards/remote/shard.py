@@ -14,18 +14,17 @@ from typing import Any
 import numpy as np
 
 from attention.dtypes import F32, F64, I64, Index
-from attention.lookup.bounds.similarities import UNIT_ROUNDOFF
+from attention.lookup.bounds.similarities import UNIT_ROUNDOFF, Slack, similarity_slack
 from attention.lookup.codes.moments import Residuals
 from attention.lookup.question import Question
 from attention.lookup.rescoring.ranking import DocumentGrouping
 from attention.lookup.scan.scan import fits_float32
 from attention.lookup.scan.thresholds import ThresholdSample, merge_thresholds
+from attention.lookup.shards.local import TILE_ROWS
 from attention.lookup.shards.merged import MERGED_LIST_FACTOR, candidate_similarities, merge_results
 from attention.lookup.shards.remote.view import Message, RemoteMask, RemoteView, condition_of, residuals_of
 from attention.lookup.shards.remote.wire import join_result, split_record
 from attention.lookup.shards.scan_result import ScanRequest, ScanResult
-from attention.lookup.shards.shard import SimilarityShard
-from attention.lookup.shards.stored import TILE_ROWS
 from attention.shared_memory import Array
 
 LOOKUP_FACTOR = 4
@@ -53,7 +52,7 @@ class HostBlend:
     sums: F64
 
 
-class RemoteShard(SimilarityShard):
+class RemoteShard:
     """The rows of a `RemoteView` that a mask lets through.
 
     Attributes:
@@ -61,6 +60,7 @@ class RemoteShard(SimilarityShard):
     """
 
     beyond_memory = False
+    in_logits = False
 
     def __init__(self, view: RemoteView, mask: RemoteMask | None) -> None:
         self._view, self._mask, self._hosts = view, mask, view.hosts
@@ -122,6 +122,14 @@ class RemoteShard(SimilarityShard):
     def fits(self, query: F64) -> bool:
         """See `Shard`."""
         return not self._view.coded or fits_float32(self.facts, query)
+
+    def raw(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
+        """See `Shard`."""
+        return None
+
+    def slack(self, query: F64) -> Slack:
+        """See `Shard`."""
+        return similarity_slack(self.facts.similarity, query, self.facts.key_norm)
 
     def gather(self, request: ScanRequest) -> ScanResult:
         """See `Shard`; each host looks up somewhat more rows than it would as the only one."""

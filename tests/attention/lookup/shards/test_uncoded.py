@@ -74,7 +74,7 @@ def test_nothing_as_long_as_the_rows_is_held(monkeypatch):
     def refused(*_, **__):
         raise AssertionError("all similarities at once")
 
-    monkeypatch.setattr("attention.lookup.shards.stored.compute_all_similarities", refused)
+    monkeypatch.setattr("attention.lookup.shards.local.compute_all_similarities", refused)
     view, _ = bare("gaussian")
     found = answers(view, [Question(query, 0.05) for query in QUERIES])
     assert [each.certificate.method for each in found] == ["exact"] * 3
