@@ -15,10 +15,10 @@ import numpy as np
 
 from attention.dtypes import F64, I64
 from attention.kernels import kernels
-from attention.lookup.bounds.certificate import TIGHT, tail_bound, tail_variation, total_variation
+from attention.lookup.bounds.certificate import TIGHT, total_variation
 from attention.lookup.bounds.output import bound_quantised_output
 from attention.lookup.bounds.similarities import UNIT_ROUNDOFF, QuantisationError, Slack
-from attention.lookup.bounds.weights import bound_exact_documents, bound_rounding
+from attention.lookup.bounds.weights import bound_exact_documents, bound_quantisation, bound_rounding, tail_variation
 from attention.lookup.codes.moments import Residuals, Spread
 from attention.lookup.question import Auto, Question
 from attention.lookup.rescoring.candidates import RescoredQueries, RescoredQuery
@@ -129,7 +129,7 @@ class WeightEstimates:
             question, error = self._questions[index], QuantisationError(*errors[index])
             slack = self._shard.slack(question.vector)
             rounding = bound_rounding(slack, totals.best, temperature, totals.mean_gap, keys)
-            tail = tail_bound(totals, temperature, error)
+            tail = bound_quantisation(totals, temperature, error)
             if rounding > TIGHT:
                 rescored = self.rescored.of(index)
                 assert rescored is not None
@@ -181,7 +181,8 @@ def scan_and_look_up(
     The first rows that were looked up show which other candidates may be as good. A second round looks these up.
     """
     scan = shard.gather(request)
-    candidates, counts, known = scan.candidates(questions), np.diff(scan.known_starts), scan.known
+    candidates = scan.candidates(request.ks, [question.support for question in questions])
+    counts, known = np.diff(scan.known_starts), scan.known
     needed = candidates.decisive_counts(known, counts, request.most)
     missing = needed - counts
     if (missing > 0).any():

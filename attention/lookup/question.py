@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import cast
 
 import numpy as np
@@ -113,24 +114,24 @@ class Question:
                 f"bias must be a Bias, got {type(self.bias).__name__}: make it with Bias.of(view, numbers, addends)"
             )
 
-    @property
+    @cached_property
     def vector(self) -> F64:
         """The query as float64[d]."""
         return cast("F64", self.query)
 
-    @property
+    @cached_property
     def cap(self) -> int:
         """The most documents that count as matches."""
         if self.top_k is not None:
             return self.top_k
         return TOP_K if self.top_p is None else TOP_K_WITH_TOP_P
 
-    @property
+    @cached_property
     def weighs_all(self) -> bool:
         """Whether every row that passes has a weight."""
         return self.normaliser == "softmax" and self.temperature != 0
 
-    @property
+    @cached_property
     def support(self) -> float:
         """The distance below the best row within which a row can have weight; 0 for softmax and one_hot."""
         if self.normaliser not in SUPPORT:
@@ -216,22 +217,21 @@ def _is_finite(value: object) -> bool:
         return False
 
 
-def group_by_mask(questions: Sequence[Question]) -> Iterator[tuple[AnyMask | None, list[int]]]:
-    """Yield each mask, and the indices of the questions that share it."""
+def group_by_mask(questions: Sequence[Question]) -> list[tuple[AnyMask | None, list[int]]]:
+    """Return each mask, and the indices of the questions that share it."""
     groups: dict[int, list[int]] = {}
     for index, question in enumerate(questions):
         groups.setdefault(id(question.mask), []).append(index)
-    for group in groups.values():
-        yield questions[group[0]].mask, group
+    return [(questions[group[0]].mask, group) for group in groups.values()]
 
 
-def group_by_logits(questions: Sequence[Question]) -> Iterator[list[int]]:
-    """Yield the indices of questions that one scan answers: they share mask, bias, and with a bias the temperature."""
+def group_by_logits(questions: Sequence[Question]) -> list[list[int]]:
+    """Return the indices of questions that one scan answers: they share mask, bias, and with a bias the temperature."""
     groups: dict[tuple[object, ...], list[int]] = {}
     for index, question in enumerate(questions):
         biased = () if question.bias is None else (id(question.bias), question.temperature)
         groups.setdefault((id(question.mask), *biased), []).append(index)
-    yield from groups.values()
+    return list(groups.values())
 
 
 def mask_forbidden(questions: Sequence[Question]) -> list[Question]:

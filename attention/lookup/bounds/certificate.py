@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from attention.dtypes import F64
-from attention.kernels import Totals
-from attention.lookup.bounds.similarities import QuantisationError, Slack
-from attention.lookup.bounds.weights import bound_rounding, bound_separated, bound_sparse, bound_tail
+from attention.lookup.bounds.similarities import Slack
+from attention.lookup.bounds.weights import bound_rounding, bound_separated, bound_sparse
 from attention.lookup.softmax.distribution import SUPPORT, Distribution
 from attention.lookup.softmax.mixture import Mixture
 
@@ -68,43 +66,3 @@ def total_variation(
         separated = bound_separated(similarities, null, slack, 0.0 if cold else temperature, alike=alike())
         bound = min(bound, separated)
     return bound
-
-
-def tail_variation(mixture: Mixture, error: QuantisationError) -> float:
-    """Bound the total variation that quantisation causes in a tail.
-
-    By the triangle inequality it is added to the bound for rounding, `total_variation`.
-
-    Args:
-        mixture: the distribution.
-        error: bounds on the error of similarities that were only scanned.
-    """
-    return tail_bound(mixture, mixture.evidence.temperature, error)
-
-
-def tail_bound(tail_totals: Mixture | Totals, temperature: float, error: QuantisationError) -> float:
-    """Return the bound of `tail_variation` from the tail's totals alone."""
-    if tail_totals.log_tail == -math.inf:
-        return 0.0
-    mean = error.mean(tail_totals.tail, tail_totals.tail_square)
-    mean_error = mean / temperature if math.isfinite(mean) else math.inf
-    return bound_tail(error.largest, temperature, tail_totals.log_tail, tail_totals.tail_gap, mean_error)
-
-
-def least_variation(mixture: Mixture, error: QuantisationError, keys: int, rows: int) -> float:
-    """Estimate the smallest `tail_variation` that a scan which looks more rows up can reach.
-
-    If even this is too large, no such scan suffices. A row in the tail weighs at most as much as a row at the
-    threshold. And errors matter least if all rows that stay in the tail have the same weight.
-
-    Args:
-        mixture: the distribution after a scan that looked up fewer rows.
-        error: bounds on the error of similarities that were only scanned.
-        keys: the number of rows that pass.
-        rows: the number of rows that may be looked up.
-    """
-    tail = mixture.tail - float(mixture.candidates.sum()) - rows * float(mixture.factors.max(initial=0.0))
-    if tail <= 0:
-        return 0.0
-    uniform = replace(mixture, tail=tail, log_tail=math.log(tail), tail_gap=0.0, tail_square=tail * tail / keys)
-    return tail_variation(uniform, error)

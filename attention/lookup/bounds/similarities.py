@@ -107,7 +107,7 @@ def quantisation_errors(view: View, queries: QueryCodes) -> F64:
     lengths = (queries.norms + queries.residuals_norm) * (1 + 1e-9)
     uniform = 2.0**-20 * lengths * (key + residual)
     largest = (lengths * residual + queries.residuals_norm * key) * (1 + 1e-9) + uniform
-    squares = np.full(queries.count, np.inf)
+    squares = np.full(len(lengths), np.inf)
     if (grams := view.grams) is not None:
         decoded = queries.codes * queries.scales[:, None]
         lost = sum(segment.block.capacity for segment in view.segments) * decoded.shape[1] * 2.0**-125

@@ -104,7 +104,7 @@ class Segment:
         made = _samples[self.block] = SegmentSample(positions, codes, self.block.codes.scales[positions])
         return made
 
-    @property
+    @cached_property
     def sample_stride(self) -> int:
         """The sample has one row in this many."""
         return max(1, min(SAMPLE_STRIDE, self.count // MIN_SAMPLED))

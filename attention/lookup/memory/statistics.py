@@ -88,7 +88,7 @@ class BlockStatistics:
             value_spreads=spreads if all(shard.value_spreads for shard in shards) else (),
         )
 
-    @property
+    @cached_property
     def several(self) -> bool:
         """Whether a document has more than one row."""
         return self.documents < self.n

@@ -173,12 +173,12 @@ class View:
             return BlockStatistics.merge(self.similarity, self.value_dimension, [part.facts for part in self.parts])
         return BlockStatistics.of(self.similarity, self.value_dimension, self.segments)
 
-    @property
+    @cached_property
     def n(self) -> int:
         """The number of live rows."""
         return self.facts.n
 
-    @property
+    @cached_property
     def documents(self) -> int:
         """The number of live documents; equal to `n` if every row is a document."""
         return self.facts.documents

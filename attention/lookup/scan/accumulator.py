@@ -119,6 +119,18 @@ class Accumulator:
         thresholds[query] = threshold
 
 
+def make_accumulators(
+    workers: int, thresholds: F32, inverse: F32, capacity: int, value_dimension: int | None, limit: F32 | None
+) -> tuple[CandidateLists, list[Accumulator]]:
+    """Return an accumulator for each worker, and the lists of all, whose arrays have one more axis for the workers."""
+    lists = empty_lists(workers, thresholds, capacity)
+    accumulators = [
+        Accumulator(thresholds, inverse, capacity, value_dimension, limit, CandidateLists(*arrays))
+        for arrays in zip(*lists, strict=True)
+    ]
+    return lists, accumulators
+
+
 def empty_lists(workers: int, thresholds: F32, capacity: int) -> CandidateLists:
     """Return empty lists for `workers` workers; the first axis of each array is the worker."""
     q = len(thresholds)

@@ -17,7 +17,7 @@ from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.memory.tiles import RowIndices, Tile
 from attention.lookup.memory.view import Mask, View
-from attention.lookup.scan.accumulator import Accumulator, empty_lists
+from attention.lookup.scan.accumulator import Accumulator, make_accumulators
 from attention.lookup.scan.thresholds import EVERY_ROW, addends_for, initial_thresholds
 
 TILE_CELLS = 131_072
@@ -91,25 +91,29 @@ def scan(
         key_norm: the largest ‖k‖ of all parts, if this view is one of several: their histograms have the same bins.
         thresholds: float32[q], the lists' initial thresholds from a sample of all parts; None to sample this view.
     """
-    running = kernels()
+    running, query_count = kernels(), queries.count
     packed = running.pack_queries(queries.codes, queries.scales.astype(np.float32), fine=queries.fine)
-    inverse = np.ones(queries.count) if temperatures is None else 1 / np.maximum(temperatures, 1e-30)
-    limit = max_similarities(queries, view.similarity, view.facts.key_norm if key_norm is None else key_norm)
     if thresholds is None:
-        thresholds = initial_thresholds(view, mask, bias, running, packed, queries.count, listed)
+        thresholds = initial_thresholds(view, mask, bias, running, packed, query_count, listed)
     # Small enough for the cache, and for every worker to have several to take; a power of 2, to keep step with chunks.
-    max_height = min(TILE_CELLS // queries.count, view.n // (workers() * TILES_PER_WORKER), MAX_TILE_ROWS)
+    max_height = min(TILE_CELLS // query_count, view.n // (workers() * TILES_PER_WORKER), MAX_TILE_ROWS)
     height = max(MIN_TILE_ROWS, 2 ** (max(max_height, 1).bit_length() - 1))
-    alone = view.n * (queries.count + 16) * (3 if outputs else 1) <= SINGLE_WORKER_PRODUCTS
-    lists = empty_lists(1 if alone else workers(), thresholds, max(8 * listed, MIN_LIST_CAPACITY))
-    width, capacity = view.value_dimension if outputs else None, lists.places.shape[2]
-    tops, colds = limit.astype(np.float32) if temperatures is None else None, inverse.astype(np.float32)
-    accumulators = [
-        Accumulator(thresholds, colds, capacity, width, tops, CandidateLists(*arrays))
-        for arrays in zip(*lists, strict=True)
-    ]
+    alone = view.n * (query_count + 16) * (3 if outputs else 1) <= SINGLE_WORKER_PRODUCTS
+    inverse, limit = np.ones(query_count), None
+    if temperatures is not None:
+        inverse = 1 / np.maximum(temperatures, 1e-30)
+    else:
+        limit = max_similarities(queries, view.similarity, view.facts.key_norm if key_norm is None else key_norm)
+    lists, accumulators = make_accumulators(
+        1 if alone else workers(),
+        thresholds,
+        inverse.astype(np.float32),
+        max(8 * listed, MIN_LIST_CAPACITY),
+        view.value_dimension if outputs else None,
+        None if limit is None else limit.astype(np.float32),
+    )
     # Weights a little wider than a power of 2: rows a power of 2 apart would share the same few lines of a cache.
-    room = (queries.count, height + PANEL) if outputs else (0, 0)
+    room = (query_count, height + PANEL) if outputs else (0, 0)
     tiles = iter(list(_tiles(view, mask, rows, height)))
     return ScanState(partial(_work, tiles, bias, running, packed, queries.fine, room, rows), accumulators, lists)
 

@@ -49,7 +49,12 @@ class ThresholdSample:
 
 def sample_stride(view: View, mask: Mask | None) -> int:
     """Return the largest stride: every segment with rows that pass samples one row in this many, or more."""
-    return max((segment.sample_stride for segment, _ in view.passing(mask)), default=1)
+    if mask is None:
+        strides = [segment.sample_stride for segment in view.segments if segment.n]
+    else:
+        passing = zip(view.segments, mask.bits, strict=True)
+        strides = [segment.sample_stride for segment, bits in passing if bits is not None]
+    return max(strides, default=1)
 
 
 def sample_best(

@@ -10,7 +10,6 @@ import numpy as np
 
 from attention.dtypes import F32, F64, I64
 from attention.lookup.bounds.similarities import QuantisationError
-from attention.lookup.question import Question
 from attention.lookup.rescoring.candidates import SCANNED_SQUARES_SHARE, Candidates
 from attention.lookup.scan.accumulator import ERROR_DEGREES, NO_THRESHOLD, Accumulator, shift_sums
 
@@ -94,13 +93,17 @@ class ScanResult:
         """Return float64[h], the exact similarities of a query's first candidates."""
         return self.known[self.known_starts[query] : self.known_starts[query + 1]]
 
-    def candidates(self, questions: Sequence[Question]) -> Candidates:
-        """Return the candidates of the scanned questions, in the same order."""
+    def candidates(self, head_sizes: Sequence[int], supports: Sequence[float]) -> Candidates:
+        """Return the candidates of all queries.
+
+        Args:
+            head_sizes: how many rows the head of each query has, if each row is a document.
+            supports: see `Candidates`.
+        """
         # If documents have several keys, rows do not form a head: it is enough to know the best row.
-        rows_are_documents = self.documents == self.keys
         return Candidates(
-            np.array([question.head_size(self.keys) if rows_are_documents else 1 for question in questions]),
-            np.array([question.support for question in questions]),
+            np.array(head_sizes if self.documents == self.keys else [1] * len(head_sizes)),
+            np.array(supports),
             self.starts,
             self.places,
             self.similarities,

@@ -144,11 +144,12 @@ def mix_cases(
         nulls: the null key of each case, or None.
         temperatures: float64[c], above 0.
     """
-    running, thresholds, sums = kernels(), np.ascontiguousarray(thresholds), np.ascontiguousarray(sums)
+    thresholds, sums = np.ascontiguousarray(thresholds), np.ascontiguousarray(sums)
     weights, factors = np.empty(len(runs.values)), np.empty(thresholds.shape)
     totals = np.empty((len(nulls), TOTALS))
     null_keys = np.array([NO_NULL if null is None else (null.similarity, null.log_count) for null in nulls])
     null_keys = null_keys.reshape(-1, 2)  # even for zero cases
+    running = kernels()
 
     def weigh(first: int, last: int) -> None:
         running.softmax_weights(

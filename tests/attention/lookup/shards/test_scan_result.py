@@ -166,7 +166,9 @@ def test_each_query_has_its_own_candidates_known_rows_and_error(clusters, view):
         Question(query, 0.25, normaliser=normaliser, top_k=4 + reach)
         for query, (normaliser, reach) in zip(clusters[2], normalisers, strict=False)
     ]
-    candidates = gathered.candidates(questions)
+    candidates = gathered.candidates(
+        [question.cap for question in questions], [question.support for question in questions]
+    )
     np.testing.assert_array_equal(candidates.places, gathered.places)
     np.testing.assert_array_equal(candidates.thresholds, gathered.thresholds)
     assert candidates.ks.tolist() == [4, 5, 6]
