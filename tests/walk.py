@@ -50,12 +50,13 @@ def walk(*, output: bool) -> Walk:
     keys = random.standard_normal((ROWS, WIDTH), dtype=np.float32)
     memory = Memory.of(keys, random.standard_normal((ROWS, 64), dtype=np.float32) if output else None)
     question = Question(keys[7].astype(np.float64), 0.05, output=output)
+    view = memory.view
     for _ in range(3):
-        answers(memory.view, [question])
+        answers(view, [question])
     recorded = Walk()
     sys.setprofile(recorded.record)
     try:
-        answers(memory.view, [question])
+        answers(view, [question])
     finally:
         sys.setprofile(None)
     return recorded

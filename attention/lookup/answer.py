@@ -142,7 +142,7 @@ class Sweep:
 
 
 class Head(NamedTuple):
-    """The best documents of one question; the attributes of `Answer` that tell about documents."""
+    """The best documents of one question, and their evidence; attributes as in `Answer`."""
 
     numbers: I64
     parts: I64
@@ -152,13 +152,12 @@ class Head(NamedTuple):
     log_weight_of_other_parts: F64
     matches: int
     complete: bool
+    evidence: Evidence
     heaviest: float
     best_similarity: float | None
 
 
-def build_answer(
-    head: Head, evidence: Evidence, certificate: Certificate, *, documents: int, keys: int, output: F64 | None
-) -> Answer:
+def build_answer(head: Head, certificate: Certificate, *, documents: int, keys: int, output: F64 | None) -> Answer:
     """Return the answer with this head.
 
     Args:
@@ -174,7 +173,7 @@ def build_answer(
         log_weight_of_other_parts=head.log_weight_of_other_parts,
         matches=head.matches,
         complete=head.complete,
-        evidence=evidence,
+        evidence=head.evidence,
         heaviest=head.heaviest,
         best_similarity=head.best_similarity,
         output=output,
@@ -256,6 +255,7 @@ def select_head(
         log_weight_of_other_parts=head_log_weights,
         matches=top.matches,
         complete=top.complete,
+        evidence=evidence,
         heaviest=float(document_weights.max(initial=0.0)),
         best_similarity=best_similarity,
     )
@@ -304,6 +304,7 @@ def select_heads(
             log_weight_of_other_parts=zeros[span],
             matches=matches[index],
             complete=True,
+            evidence=mixtures.evidence(case),
             heaviest=float(mixtures.runs.of(mixtures.weights, case)[0].max()),
             best_similarity=mixtures.totals[case].best,
         )

@@ -188,10 +188,10 @@ def _answer(shard: Shard, weighting: Weighting, output: F64 | None) -> Answer:
         biased=weighting.biases is not None and not weighting.in_logits,
     )
     if weighting.in_logits:
-        head = head._replace(logits=head.logits + document_weighting.peak / weighting.temperature)
+        logits = head.logits + document_weighting.peak / weighting.temperature
+        head = head._replace(logits=logits, evidence=weighting.evidence)
     return build_answer(
         head,
-        weighting.evidence,
         Certificate(METHOD, variation, error),
         documents=_document_count(shard),
         keys=shard.keys,

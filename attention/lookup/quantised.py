@@ -153,7 +153,6 @@ def answer_alone(
     )
     return build_answer(
         head,
-        estimate.mixture.evidence,
         certificate,
         documents=shard.documents,
         keys=shard.keys,
@@ -192,7 +191,6 @@ def answer_together(
     return {
         index: build_answer(
             head,
-            mixtures.evidence(estimates.cases[index]),
             certificates[index],
             documents=shard.documents,
             keys=shard.keys,

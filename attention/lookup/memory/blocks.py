@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -136,7 +136,7 @@ class Block:
             layout.similarity == "cosine",
         )
 
-    @property
+    @cached_property
     def capacity(self) -> int:
         """The number of rows that fit into the block."""
         return len(self.numbers)

@@ -10,7 +10,17 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from attention.dtypes import F32, F64, Bools, Index
-from attention.kernels import ABOVE_MEAN, CandidateLists, CodedKeys, CodedValues, Kernels, kernels, pool, workers
+from attention.kernels import (
+    ABOVE_MEAN,
+    NO_ADDENDS,
+    CandidateLists,
+    CodedKeys,
+    CodedValues,
+    Kernels,
+    kernels,
+    pool,
+    workers,
+)
 from attention.kernels.layout import CHUNK, LANES, PANEL
 from attention.lookup.codes.quantisation import QueryCodes
 from attention.lookup.memory.bias import Bias
@@ -91,7 +101,7 @@ def scan(
         key_norm: the largest ‖k‖ of all parts, if this view is one of several: their histograms have the same bins.
         thresholds: float32[q], the lists' initial thresholds from a sample of all parts; None to sample this view.
     """
-    running, query_count = kernels(), queries.count
+    running, query_count = kernels(), len(queries.scales)
     packed = running.pack_queries(queries.codes, queries.scales.astype(np.float32), fine=queries.fine)
     if thresholds is None:
         thresholds = initial_thresholds(view, mask, bias, running, packed, query_count, listed)
@@ -145,11 +155,12 @@ def _work(
     for tile, allowed in tiles:
         codes = tile.segment.block.codes
         assert codes is not None
-        start, stop = tile.span
-        addends = addends_for(bias, tile.segment, slice(start, stop))
-        keys = CodedKeys(codes.codes[start // LANES :], codes.scales[start:stop], allowed, tile.start, addends)
+        span, row_count = tile.rows, tile.stop - tile.start
+        assert isinstance(span, slice)
+        addends = NO_ADDENDS if bias is None else addends_for(bias, tile.segment, span)
+        keys = CodedKeys(codes.codes[span.start // LANES :], codes.scales[span], allowed, tile.start, addends)
         done = 0
-        while (done := _run_pass(running, accumulator, keys, done, packed, weights)) < stop - start:
+        while (done := _run_pass(running, accumulator, keys, done, packed, weights)) < row_count:
             accumulator.raise_thresholds(PANEL, rows, weights[:, :done])
         if accumulator.outputs is not None:
             add_values(running, tile, weights, accumulator, fine=fine)

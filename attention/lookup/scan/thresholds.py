@@ -99,12 +99,12 @@ def _sample_best(
         count = len(positions)
         allowed = EVERY_ROW[:count] if passes is None else passes[positions]
         seen += int(np.count_nonzero(allowed))
-        addends = addends_for(bias, segment, positions)
+        addends = NO_ADDENDS if bias is None else addends_for(bias, segment, positions)
         running.sample_top(CodedKeys(sample.codes, sample.scales[:count], allowed, 0, addends), packed, best)
     return best, seen
 
 
-def addends_for(bias: Bias | None, segment: Segment, rows: slice | I64) -> F32:
-    """Return float32[r], the addends of these rows of a segment; float32[0] without a bias, or if all are 0."""
-    addends = NO_ADDENDS if bias is None else bias.scan_addends(segment)
+def addends_for(bias: Bias, segment: Segment, rows: slice | I64) -> F32:
+    """Return float32[r], the addends of these rows of a segment; float32[0] if all addends of the segment are 0."""
+    addends = bias.scan_addends(segment)
     return addends[rows] if len(addends) else addends

@@ -65,7 +65,7 @@ def made(top_k, *, top_p=None, temperature=0.5, null=None, elsewhere=0.0):
     question = Question(np.ones(2), temperature, top_k=top_k, top_p=top_p)
     certificate = Certificate("exact", 1e-15, None)
     head = select_head(question, numbers, SIMILARITIES, WEIGHTS, evidence, unlisted_weight=elsewhere)
-    return build_answer(head, evidence, certificate, documents=9, keys=9, output=None)
+    return build_answer(head, certificate, documents=9, keys=9, output=None)
 
 
 def test_an_answer_is_about_the_best_of_the_known_rows_in_one_order():
