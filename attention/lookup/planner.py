@@ -129,8 +129,6 @@ def attend(
         flags = np.asarray(mask)
         if flags.dtype != np.bool_:
             raise ParameterError(f"mask must be a Mask or booleans, got {flags.dtype}: view.mask(numbers) makes one")
-        if isinstance(view, RemoteView):
-            raise ParameterError("A remote view has no mask of booleans. Use view.where(condition).")
         mask = view.mask(flags)
     options = (temperature, null, mask, normaliser, top_k, top_p, output, max_error, bias)
     if np.ndim(query) != 2:

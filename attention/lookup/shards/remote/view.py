@@ -9,7 +9,8 @@ from typing import Any, Protocol, final
 
 import numpy as np
 
-from attention.dtypes import I64, Index
+from attention.dtypes import I64, Bools, Index
+from attention.errors import ParameterError
 from attention.lookup.codes.moments import Residuals
 from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.shards.remote.sample import SampleKeys
@@ -80,6 +81,14 @@ class RemoteView:
     def value_residuals(self) -> Residuals:
         """The residuals of the values of all rows."""
         return residuals_of(self, None)
+
+    def mask(self, numbers: I64 | Bools) -> RemoteMask:
+        """Raise an error, because the hosts know rows by conditions only.
+
+        Raises:
+            ParameterError: always.
+        """
+        raise ParameterError("A remote view has no mask of numbers or booleans. Use view.where(condition).")
 
     def where(self, condition: str) -> RemoteMask:
         """Return the mask of the documents that pass a condition, as the hosts understand it."""

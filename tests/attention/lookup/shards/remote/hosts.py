@@ -62,6 +62,8 @@ class ByNumbers(RemoteView):
     """A view whose masks can be made of numbers, for its holders understand these as a condition."""
 
     def mask(self, numbers):
+        if np.asarray(numbers).dtype == np.bool_:
+            return super().mask(numbers)
         return self.where(json.dumps(np.asarray(numbers).tolist()))
 
 
