@@ -23,8 +23,8 @@ class Elsewhere(Split):
         self.many = afar(views, sampled=sampled)
 
     def question(self, filtered):
-        asked, allowed, _ = super().question(filtered)
-        return asked, allowed, None
+        options, allowed, _ = super().question(filtered)
+        return options, allowed, None
 
 
 CASES = {**{name: some for name, some in SPLITS.items() if name != "parts"}, "split": SPLITS["parts"]}

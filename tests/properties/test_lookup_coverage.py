@@ -155,9 +155,9 @@ def check(collection, seed):
     random = np.random.default_rng(seed)
     questions, masks = [], {None: np.ones(len(collection.keys), dtype=bool)}
     for query in collection.queries(8):
-        some = np.isin(collection.owners, random.permutation(len(collection.keys))[: len(collection.keys) // 2])
-        mask = collection.view.mask(collection.owners[some]) if random.random() < 0.3 else None
-        masks[mask] = some if mask is not None else masks[None]
+        missing_rows = np.isin(collection.owners, random.permutation(len(collection.keys))[: len(collection.keys) // 2])
+        mask = collection.view.mask(collection.owners[missing_rows]) if random.random() < 0.3 else None
+        masks[mask] = missing_rows if mask is not None else masks[None]
         similarities = collection.similarities(query)
         normaliser = str(random.choice(["softmax", "softmax", "softmax", "sparsemax", "entmax15", "one_hot"]))
         temperature = float(random.choice(TEMPERATURES))
@@ -178,14 +178,14 @@ def check(collection, seed):
                 output=bool(random.random() < 0.6),
             )
         )
-    known = []
-    for question, found in zip(questions, answers(collection.view, questions), strict=True):
-        answer, coverage = covered(found, question, collection.view.facts, collection.missing)
-        known.append(coverage.max_missing_weight < 1)
+    answered = []
+    for question, result in zip(questions, answers(collection.view, questions), strict=True):
+        answer, coverage = covered(result, question, collection.view.facts, collection.missing)
+        answered.append(coverage.max_missing_weight < 1)
         held(collection, question, masks[question.mask], answer, coverage)
         if not len(collection.away):
-            assert answer is found
-    return known
+            assert answer is result
+    return answered
 
 
 def held(collection, question, passing, answer, coverage):
@@ -197,19 +197,19 @@ def held(collection, question, passing, answer, coverage):
     assert coverage.min_missing_weight <= missing * (1 + 1e-9) + 1e-300
     assert missing <= coverage.max_missing_weight * (1 + 1e-9) + 1e-15
     by_document = np.bincount(collection.owners, weights, minlength=len(weights))
-    own, truth = answer.weights, by_document[answer.numbers]
+    own_weights, truth = answer.weights, by_document[answer.numbers]
     elsewhere = by_document.sum() - truth.sum()
-    there = bool(len(answer.numbers)) or answer.documents
-    rest = max(0.0, 1 - own.sum() - answer.null_weight) if there else 0.0
-    apart = np.abs(own - truth).sum() + abs(answer.null_weight - null_weight) + abs(rest - elsewhere)
+    has_answer = bool(len(answer.numbers)) or answer.documents
+    rest = max(0.0, 1 - own_weights.sum() - answer.null_weight) if has_answer else 0.0
+    apart = np.abs(own_weights - truth).sum() + abs(answer.null_weight - null_weight) + abs(rest - elsewhere)
     # float64's own sums, which the certificates of the lookup count for its side only.
     assert apart / 2 <= answer.certificate.total_variation + 1e-11
     if answer.output is not None:
         stored = collection.keys if collection.values is None else collection.values
         true = weights @ stored.astype(np.float64)
-        found = answer.output if answer.output.size else np.zeros_like(true)
+        output = answer.output if answer.output.size else np.zeros_like(true)
         longest = np.linalg.norm(stored.astype(np.float64), axis=1).max()
-        assert np.linalg.norm(found - true) <= answer.certificate.output_error + 1e-11 * longest
+        assert np.linalg.norm(output - true) <= answer.certificate.output_error + 1e-11 * longest
     heaviest = by_document.max(initial=0.0)
     edge = min(abs(null_weight - 0.5), abs(heaviest - 0.5))
     if answer.verdict.certain and edge > 1e-9:

@@ -44,9 +44,9 @@ class Histories(RuleBasedStateMachine):
         owners = np.repeat(numbers[np.cumsum([0, *sizes[:-1]])] if sizes else numbers, sizes)
         keys = random.integers(-9, 10, (len(numbers), 3)).astype(np.float32)
         order = random.permutation(len(numbers))
-        there = sorted(self.documents)
-        gone = [there[at % len(there)] for at in removed] if there else []
-        parts = [number for document in there for number in self.documents[document] if number != document]
+        documents = sorted(self.documents)
+        gone = [documents[index % len(documents)] for index in removed] if documents else []
+        parts = [number for document in documents for number in self.documents[document] if number != document]
         names = np.array([*gone, *parts[:20], 10**9], dtype=np.int64)  # parts are no documents, and so stay
         view = self.memory.publish(add=Rows(numbers[order], keys[order], owners=owners[order]), remove=names)
         self.next += step * len(numbers)
@@ -65,8 +65,10 @@ class Histories(RuleBasedStateMachine):
         view, documents = seen
         self.compare(view, documents, None)
         if documents:
-            kept = [document for document in documents if np.random.default_rng([seed, document]).random() < share]
-            self.compare(view, {document: documents[document] for document in kept}, view.mask(np.array(kept, int)))
+            passing = [document for document in documents if np.random.default_rng([seed, document]).random() < share]
+            self.compare(
+                view, {document: documents[document] for document in passing}, view.mask(np.array(passing, int))
+            )
 
     @invariant()
     def the_current_view_is_the_dictionary(self):
@@ -77,8 +79,8 @@ class Histories(RuleBasedStateMachine):
         assert (size.n, size.documents) == (sum(map(len, documents.values())), len(documents))
         if view.dimension is None:
             return
-        found = answer(view, Question(QUERY, 0.5, top_k=10**6, mask=mask))
-        assert (found.keys, found.documents) == (size.n, size.documents)
+        result = answer(view, Question(QUERY, 0.5, top_k=10**6, mask=mask))
+        assert (result.keys, result.documents) == (size.n, size.documents)
         similarities = {
             document: {number: math.fsum(QUERY * key) for number, key in rows.items()}
             for document, rows in documents.items()
@@ -89,14 +91,14 @@ class Histories(RuleBasedStateMachine):
             for document, rows in similarities.items()
         }
         whole = math.fsum(masses.values())
-        assert set(found.numbers.tolist()) == set(documents)
-        for number, part, weight in zip(found.numbers.tolist(), found.parts.tolist(), found.weights, strict=True):
+        assert set(result.numbers.tolist()) == set(documents)
+        for number, part, weight in zip(result.numbers.tolist(), result.parts.tolist(), result.weights, strict=True):
             rows = similarities[number]
             assert weight == pytest.approx(masses[number] / whole, rel=1e-11)
             assert rows[part] == pytest.approx(max(rows.values()), abs=1e-13)
         facts = view.facts
-        others = [len(rows) for document, rows in documents.items() if document not in facts.longest]
-        assert mask is not None or max(others, default=0) <= facts.most_keys
+        other_lengths = [len(rows) for document, rows in documents.items() if document not in facts.longest]
+        assert mask is not None or max(other_lengths, default=0) <= facts.most_keys
 
 
 def test_histories(monkeypatch):

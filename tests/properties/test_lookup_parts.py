@@ -82,9 +82,9 @@ class Split:
     def view(self, similarity, rows, **how):
         memory = Memory(similarity, **how)
         half = np.searchsorted(rows, self.owners[rows[len(rows) // 2]]) if len(rows) else 0
-        for some in (rows[:half], rows[half:]):
-            values = None if self.values is None else self.values[some]
-            memory.publish(add=Rows(some, self.keys[some], values, self.owners[some]))
+        for part in (rows[:half], rows[half:]):
+            values = None if self.values is None else self.values[part]
+            memory.publish(add=Rows(part, self.keys[part], values, self.owners[part]))
         return memory.publish(remove=self.gone)
 
     def question(self, filtered):
@@ -95,7 +95,7 @@ class Split:
         query = near + random.choice([0, 0.5]) * random.standard_normal(near.shape)
         size = 1.0 if self.one.similarity == "cosine" else float(np.linalg.norm(query)) + 0.1
         warmth = random.choice([0, 1e-30, 0.01, 0.05, 0.2, 1, 1e6, np.inf])
-        asked = {
+        options = {
             "query": query,
             "temperature": float(warmth) if warmth == 1e-30 else float(size * warmth),
             "normaliser": str(random.choice(["softmax", "softmax", "softmax", "sparsemax", "entmax15", "one_hot"])),
@@ -113,9 +113,9 @@ class Split:
                 allowed = np.flatnonzero(self.whose == random.integers(0, self.whose.max() + 1))
         biased = None
         if random.random() < 0.2 and warmth != 1e-30:  # addends are lost in logits of 1e30, and the certificate says 1
-            some = np.flatnonzero(random.random(rows) < 0.5)
-            biased = some, random.choice([-np.inf, -2.0, 0.0, 1.0], len(some), p=[0.1, 0.3, 0.3, 0.3])
-        return asked, allowed, biased
+            biased_rows = np.flatnonzero(random.random(rows) < 0.5)
+            biased = biased_rows, random.choice([-np.inf, -2.0, 0.0, 1.0], len(biased_rows), p=[0.1, 0.3, 0.3, 0.3])
+        return options, allowed, biased
 
 
 def asked_of(view, options, allowed, biased):
@@ -163,11 +163,11 @@ def true_of(split, options, allowed, biased):
     return dict(zip(documents.tolist(), sums.tolist(), strict=True)), null_weight, output
 
 
-def apart(found, weights, null_weight, whole):
+def apart(result, weights, null_weight, whole):
     """Total variation over the answer's documents, the null key and all others together."""
-    own = np.array([weights[number] for number in found.numbers.tolist()])
-    rest = abs((whole - own.sum() - null_weight) - (1 - found.weights.sum() - found.null_weight))
-    return (np.abs(own - found.weights).sum() + abs(found.null_weight - null_weight) + rest) / 2
+    own_weights = np.array([weights[number] for number in result.numbers.tolist()])
+    rest = abs((whole - own_weights.sum() - null_weight) - (1 - result.weights.sum() - result.null_weight))
+    return (np.abs(own_weights - result.weights).sum() + abs(result.null_weight - null_weight) + rest) / 2
 
 
 def same_head(actual, expected, top_p):
@@ -193,10 +193,10 @@ def check(split, questions=4):
     """Whether the bound of each scanned question is looser than it should be."""
     looser = []
     options = [split.question(filtered=index % 2 == 1) for index in range(questions)]
-    one, many = (answers(view, [asked_of(view, *each) for each in options]) for view in (split.one, split.many))
+    one, many = (answers(view, [asked_of(view, *chosen) for chosen in options]) for view in (split.one, split.many))
     for option, expected, actual in zip(options, one, many, strict=True):
-        asked = option[0]
-        same_head(actual, expected, asked["top_p"])
+        first_option = option[0]
+        same_head(actual, expected, first_option["top_p"])
         bound, other = actual.certificate.total_variation, expected.certificate.total_variation
         size = min(len(actual.numbers), len(expected.numbers))
         apart_here = np.abs(actual.weights[:size] - expected.weights[:size]).sum() / 2
@@ -206,15 +206,15 @@ def check(split, questions=4):
             of_one, of_many = (estimate_alone(view, *option) for view in (split.one, split.many))
             if of_one is not None and of_many is not None:
                 looser.append(of_many.total_variation > LOOSER * of_one.total_variation + 1e-12)
-        if asked["max_error"] is not None and actual.certificate.method == "quantised":
-            assert bound <= asked["max_error"]
-        if asked["output"] and actual.keys:
+        if first_option["max_error"] is not None and actual.certificate.method == "quantised":
+            assert bound <= first_option["max_error"]
+        if first_option["output"] and actual.keys:
             together = actual.certificate.output_error + expected.certificate.output_error
             assert np.linalg.norm(actual.output - expected.output) <= together
-        if asked["normaliser"] == "softmax" and asked["temperature"] > 1e-20 and actual.keys:
+        if first_option["normaliser"] == "softmax" and first_option["temperature"] > 1e-20 and actual.keys:
             weights, null_weight, output = true_of(split, *option)
             assert apart(actual, weights, null_weight, 1.0) <= bound + 1e-15
-            if asked["output"]:
+            if first_option["output"]:
                 assert np.linalg.norm((actual.output - output).astype(np.float64)) <= actual.certificate.output_error
     return looser
 
@@ -234,12 +234,12 @@ def check_temperatures(split):
     for position in range(len(temperatures)):
         bounds = many.certificates[position].total_variation + one.certificates[position].total_variation
         assert np.abs(many.weights[position] - one.weights[position]).sum() / 2 <= bounds + 1e-15
-    found = [
+    results = [
         answers(view, [Question(options["query"], Auto(4.0), mask=view.mask(allowed))])[0]
         for view in (split.one, split.many)
     ]
-    np.testing.assert_array_equal(found[0].numbers, found[1].numbers)
-    assert found[1].temperature == pytest.approx(found[0].temperature, rel=0.02, abs=1e-12)
+    np.testing.assert_array_equal(results[0].numbers, results[1].numbers)
+    assert results[1].temperature == pytest.approx(results[0].temperature, rel=0.02, abs=1e-12)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))

@@ -86,12 +86,12 @@ class Histories(RuleBasedStateMachine):
     @rule(shelf=st.integers(0, 2), lent=st.none() | st.integers(0, 9))
     def update_where(self, shelf, lent):
         body = {"filter": on_shelf("==", shelf), "patch": {"metadata": {"lent": lent}}}
-        there = [i for i, document in self.model.items() if document["metadata"]["shelf"] == shelf]
-        assert self.client.post(f"{PATH}/documents/update", json=body).json() == {"updated": len(there)}
-        for identifier in there:
+        matching = [i for i, document in self.model.items() if document["metadata"]["shelf"] == shelf]
+        assert self.client.post(f"{PATH}/documents/update", json=body).json() == {"updated": len(matching)}
+        for identifier in matching:
             changed = {**self.model[identifier]["metadata"], "lent": lent}
-            held = {name: value for name, value in changed.items() if value is not None}
-            self.model[identifier] = {**self.model[identifier], "metadata": held}
+            stored_values = {name: value for name, value in changed.items() if value is not None}
+            self.model[identifier] = {**self.model[identifier], "metadata": stored_values}
 
     @rule(identifier=identifiers, document=documents)
     def create_only(self, identifier, document):
@@ -108,17 +108,17 @@ class Histories(RuleBasedStateMachine):
 
     @rule(wanted=st.lists(identifiers, max_size=3))
     def delete_ids(self, expected):
-        there = set(expected) & set(self.model)
-        assert self.client.post(f"{PATH}/documents/delete", json={"ids": expected}).json() == {"deleted": len(there)}
-        for identifier in there:
+        existing = set(expected) & set(self.model)
+        assert self.client.post(f"{PATH}/documents/delete", json={"ids": expected}).json() == {"deleted": len(existing)}
+        for identifier in existing:
             del self.model[identifier]
 
     @rule(shelf=st.integers(0, 2))
     def delete_where(self, shelf):
-        there = [i for i, document in self.model.items() if document["metadata"]["shelf"] == shelf]
+        matching = [i for i, document in self.model.items() if document["metadata"]["shelf"] == shelf]
         answer = self.client.post(f"{PATH}/documents/delete", json={"filter": on_shelf("==", shelf)})
-        assert answer.json() == {"deleted": len(there)}
-        for identifier in there:
+        assert answer.json() == {"deleted": len(matching)}
+        for identifier in matching:
             del self.model[identifier]
 
     @rule(query=vectors, temperature=st.sampled_from([0, 1e-30, 0.1, 1, 1e6]), shelf=st.none() | st.integers(0, 2))
@@ -138,10 +138,12 @@ class Histories(RuleBasedStateMachine):
         order = [(-match["weight"], -match["similarity"], match["id"]) for match in answer["matches"]]
         assert order == sorted(order)
         for match in answer["matches"]:
-            own = {n: similarity[i, n] for i, n in every if i == match["id"]}
-            assert math.isclose(match["similarity"], max(own.values()), abs_tol=1e-12)
-            assert math.isclose(match["weight"], sum(weights[match["id"], n] for n in own), abs_tol=1e-6)
-            assert len(own) == 1 or math.isclose(own[match["part"]["index"]], max(own.values()), abs_tol=1e-12)
+            own_similarities = {n: similarity[i, n] for i, n in every if i == match["id"]}
+            assert math.isclose(match["similarity"], max(own_similarities.values()), abs_tol=1e-12)
+            assert math.isclose(match["weight"], sum(weights[match["id"], n] for n in own_similarities), abs_tol=1e-6)
+            assert len(own_similarities) == 1 or math.isclose(
+                own_similarities[match["part"]["index"]], max(own_similarities.values()), abs_tol=1e-12
+            )
         got = [match["weight"] for match in answer["matches"]]
         assert math.isclose(answer["evidence"]["null_weight"], null_weight, abs_tol=1e-6)
         assert math.isclose(sum(got) + answer["rest_weight"] + answer["evidence"]["null_weight"], 1, abs_tol=1e-6)
@@ -162,9 +164,9 @@ class Histories(RuleBasedStateMachine):
     def the_collection_holds_what_the_dictionary_holds(self):
         listed = self.client.post(f"{PATH}/documents/query", json={"include": ["key_vector", "metadata"]}).json()
         for document in listed["documents"]:
-            found = document.pop("key_vectors", None) or [document.pop("key_vector")]
+            key_vectors = document.pop("key_vectors", None) or [document.pop("key_vector")]
             # Written in the fewest digits that say the float32.
-            document["keys"] = [[float(np.float32(number)) for number in key] for key in found if key is not None]
+            document["keys"] = [[float(np.float32(number)) for number in key] for key in key_vectors if key is not None]
         assert listed["documents"] == [{"id": i, **self.model[i]} for i in sorted(self.model)]
         counts = self.client.get(PATH).json()
         keyless = sum(not document["keys"] for document in self.model.values())

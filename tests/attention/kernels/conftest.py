@@ -52,12 +52,12 @@ def panels() -> Callable[[int, int], Panels]:
 
     def make(width, queries):
         random = np.random.default_rng([width, queries])
-        codes, asked = (random.integers(-127, 128, (n, width)).astype(np.int8) for n in (192, queries))
-        codes[70], asked[0] = 127, -127
+        codes, queries_codes = (random.integers(-127, 128, (n, width)).astype(np.int8) for n in (192, queries))
+        codes[70], queries_codes[0] = 127, -127
         stored = rows_room(192, width)
         put_rows(stored, 0, codes)
-        products = asked.astype(np.int64) @ (codes[64:128].astype(np.int64) + INSTRUCTION.offset).T
-        return Panels(stored, 64 // LANES, INSTRUCTION.pack(asked.astype(np.int16), fine=False), products)
+        products = queries_codes.astype(np.int64) @ (codes[64:128].astype(np.int64) + INSTRUCTION.offset).T
+        return Panels(stored, 64 // LANES, INSTRUCTION.pack(queries_codes.astype(np.int16), fine=False), products)
 
     return make
 

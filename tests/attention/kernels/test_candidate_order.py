@@ -29,13 +29,16 @@ def descending(seed, counts, step=0.0):
     return random, values, starts
 
 
-def put_in_order(twin, places, similarities, counts, part=None):
+def put_in_order(twin, positions, similarities, counts, part=None):
     """Runs of (place, similarity) of the questions of a part, all of them where None."""
     first, last = part or (0, counts.shape[1])
     starts = np.append(0, counts.sum(axis=0).cumsum())
-    ordered, found = np.full(starts[-1], -1), np.full(starts[-1], np.nan)
-    twin.sort_candidates(places, similarities, counts, starts, first, last, ordered, found)
-    return [list(zip(ordered[a:b].tolist(), found[a:b].tolist(), strict=True)) for a, b in pairwise(starts.tolist())]
+    ordered, ordered_values = np.full(starts[-1], -1), np.full(starts[-1], np.nan)
+    twin.sort_candidates(positions, similarities, counts, starts, first, last, ordered, ordered_values)
+    return [
+        list(zip(ordered[a:b].tolist(), ordered_values[a:b].tolist(), strict=True))
+        for a, b in pairwise(starts.tolist())
+    ]
 
 
 @TWINS
@@ -49,23 +52,23 @@ def test_each_run_descends_and_what_is_level_stays_as_it_stands(twin, seed, work
         similarities = np.round(similarities / step) * step
     similarities = similarities.astype(np.float32)
     similarities[random.random(shape) < 0.1] = -0.0  # level with 0
-    places, counts = random.permutation(similarities.size).reshape(shape), random.integers(0, 41, shape[:2])
+    positions, counts = random.permutation(similarities.size).reshape(shape), random.integers(0, 41, shape[:2])
     expected = []
     for query in range(queries):
-        own = [(w, position) for w in range(workers) for position in range(counts[w, query])]
-        own.sort(key=lambda one, query=query: -similarities[one[0], query, one[1]])
-        expected.append([(places[w, query, at], similarities[w, query, at]) for w, at in own])
-    assert put_in_order(twin, places, similarities, counts) == expected
-    first, *others = put_in_order(twin, places, similarities, counts, (1, queries))
-    assert others == expected[1:]
-    assert [place for place, _ in first] == [-1] * len(expected[0])  # which was not to be touched
+        own_run = [(w, position) for w in range(workers) for position in range(counts[w, query])]
+        own_run.sort(key=lambda one, query=query: -similarities[one[0], query, one[1]])
+        expected.append([(positions[w, query, index], similarities[w, query, index]) for w, index in own_run])
+    assert put_in_order(twin, positions, similarities, counts) == expected
+    first, *other_runs = put_in_order(twin, positions, similarities, counts, (1, queries))
+    assert other_runs == expected[1:]
+    assert [number for number, _ in first] == [-1] * len(expected[0])  # which was not to be touched
 
 
 @TWINS
 def test_numbers_at_float32_s_ends_are_in_order(twin):
     ends = np.array([1e-45, -1e-45, 3e38, -3e38, 0.0, 1e-38, -1e-38, np.inf, -np.inf], dtype=np.float32)
-    (found,) = put_in_order(twin, np.arange(9)[None, None], ends[None, None], np.array([[9]]))
-    assert [place for place, _ in found] == [7, 2, 5, 0, 4, 1, 6, 3, 8]
+    (run,) = put_in_order(twin, np.arange(9)[None, None], ends[None, None], np.array([[9]]))
+    assert [number for number, _ in run] == [7, 2, 5, 0, 4, 1, 6, 3, 8]
 
 
 @TWINS
@@ -74,17 +77,17 @@ def test_numbers_at_float32_s_ends_are_in_order(twin):
 def test_first_ones_stand_one_run_after_another(twin, seed, counts):
     random = np.random.default_rng(seed)
     starts, firsts = np.append(0, np.cumsum(counts)), random.integers(0, np.array(counts) + 1)
-    edges, places, runs = twin.first_rows(starts, firsts)
+    edges, positions, runs = twin.first_rows(starts, firsts)
     assert edges.tolist() == [0, *np.cumsum(firsts)]
     pairs = [(start + position, run) for run, start in enumerate(starts[:-1]) for position in range(firsts[run])]
-    assert list(zip(places.tolist(), runs.tolist(), strict=True)) == pairs
+    assert list(zip(positions.tolist(), runs.tolist(), strict=True)) == pairs
 
 
-def at_first_of(run, heavy, k, margin, most, times):
+def at_first_of(run, heavy, k, margin, limit, times):
     if len(run) < k:
         return 0
-    least = min(run[min(max(k, heavy), len(run), most) - 1], run[k - 1] - margin)
-    return min(int((run >= least).sum()), max(times * most, 2 * k))
+    least = min(run[min(max(k, heavy), len(run), limit) - 1], run[k - 1] - margin)
+    return min(int((run >= least).sum()), max(times * limit, 2 * k))
 
 
 @TWINS
@@ -93,18 +96,20 @@ def at_first_of(run, heavy, k, margin, most, times):
 def test_at_first_come_the_heavy_ones_and_those_near_the_kth(twin, seed, counts, most, margin):
     random, values, starts = descending(seed, counts, 0.25)
     heavy, ks = random.integers(0, 40, len(counts)), random.integers(1, 20, len(counts))
-    found = twin.initial_counts(values, starts, heavy, ks, np.full(len(counts), margin), most, 4)
-    asked = zip(pairwise(starts.tolist()), heavy.tolist(), ks.tolist(), strict=True)
-    assert found.tolist() == [at_first_of(values[a:b], own, k, margin, most, 4) for (a, b), own, k in asked]
+    actual = twin.initial_counts(values, starts, heavy, ks, np.full(len(counts), margin), most, 4)
+    queries = zip(pairwise(starts.tolist()), heavy.tolist(), ks.tolist(), strict=True)
+    assert actual.tolist() == [
+        at_first_of(values[a:b], own_values, k, margin, most, 4) for (a, b), own_values, k in queries
+    ]
 
 
-def decided(run, known, k, support, threshold, error, limit):
+def decided(run, known_values, k, support, threshold, error, limit):
     """How many have to be known: all that are no worse than the k-th best of those that are, by more than the error."""
-    if len(known) < k:
+    if len(known_values) < k:
         return -1
-    for level in (known[:k].min(), np.sort(known)[-k]):
-        least = (min(level, known.max() - support) if support else level) - error
-        reached = max(int((run >= least).sum()), len(known))
+    for level in (known_values[:k].min(), np.sort(known_values)[-k]):
+        least = (min(level, known_values.max() - support) if support else level) - error
+        reached = max(int((run >= least).sum()), len(known_values))
         if threshold <= least and reached <= limit:
             return reached
     return -1
@@ -119,15 +124,15 @@ def test_what_decides_follows_from_the_kth_of_those_known(twin, seed, counts, mo
     firsts, ks = random.integers(0, np.array(counts) + 1), random.integers(1, 12, q)
     supports, thresholds = random.choice([0.0, 0.6], q), random.choice([-9.0, -1.0, 0.0], q)
     errors = random.choice([0.0, 0.1, 0.7], q)
-    known = np.concatenate([values[a : a + n] for a, n in zip(starts, firsts, strict=False)])
-    known = known + random.choice([0.0, 0.2, -0.2], len(known))
-    found = twin.decisive_counts(values, starts, known, firsts, ks, supports, thresholds, errors, most, 4)
-    own = np.split(known, firsts.cumsum()[:-1])
+    known_values = np.concatenate([values[a : a + n] for a, n in zip(starts, firsts, strict=False)])
+    known_values = known_values + random.choice([0.0, 0.2, -0.2], len(known_values))
+    actual = twin.decisive_counts(values, starts, known_values, firsts, ks, supports, thresholds, errors, most, 4)
+    own_values = np.split(known_values, firsts.cumsum()[:-1])
     expected = [
-        decided(values[a:b], own[i], ks[i], supports[i], thresholds[i], errors[i], max(4 * most, 2 * ks[i]))
+        decided(values[a:b], own_values[i], ks[i], supports[i], thresholds[i], errors[i], max(4 * most, 2 * ks[i]))
         for i, (a, b) in enumerate(pairwise(starts.tolist()))
     ]
-    assert found.tolist() == expected
+    assert actual.tolist() == expected
 
 
 @settings(deadline=None)
@@ -137,12 +142,12 @@ def test_what_decides_follows_from_the_kth_of_those_known(twin, seed, counts, mo
 def test_twins_leave_the_same_squares(seed, counts, least, few):
     random, values, starts = descending(seed, counts)
     inverse, levels = random.choice([0.1, 3.0, 300.0, 1e30], len(counts)), random.standard_normal(len(counts))
-    found = []
+    outputs = []
     for twin in (in_machine_code, in_numpy):
         heavy = np.full(len(counts), -9)
         twin.heavy_counts(values, starts, inverse, levels, 10**levels, few, least, 0, len(counts), heavy)
-        found.append(heavy.tolist())
-    assert found[0] == found[1]
+        outputs.append(heavy.tolist())
+    assert outputs[0] == outputs[1]
 
 
 @settings(deadline=None)

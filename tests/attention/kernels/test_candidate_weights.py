@@ -21,22 +21,22 @@ def weighed(twin, values, starts, counts, temperature, thresholds, sums, nulls, 
     weights, factors = np.full(len(values), np.nan), np.full(thresholds.shape, np.nan)
     totals, temperatures = np.full((len(counts), TOTALS), np.nan), np.full(len(counts), temperature)
     first, last = part or (0, len(counts))
-    asked = (values, starts, counts, temperatures, thresholds, sums, nulls, first, last)
-    twin.softmax_weights(*asked, weights, factors, totals)
+    arguments = (values, starts, counts, temperatures, thresholds, sums, nulls, first, last)
+    twin.softmax_weights(*arguments, weights, factors, totals)
     return weights, factors, totals
 
 
-def cases(seed, known, behind, parts):
+def cases(seed, counts_known, behind, parts):
     """Runs of similarities, each descending, sums below thresholds beside them, and null keys for every other case."""
     random = np.random.default_rng(seed)
-    lengths = [count + behind * (position % 2) for position, count in enumerate(known)]
+    lengths = [count + behind * (position % 2) for position, count in enumerate(counts_known)]
     values, starts = random.standard_normal(sum(lengths)), np.append(0, np.cumsum(lengths))
     for first, last in pairwise(starts.tolist()):
         values[first:last] = -np.sort(-values[first:last])
-    sums = np.stack([random.random((len(known), parts)) * 9, *np.zeros((2, len(known), parts))], axis=2)
+    sums = np.stack([random.random((len(counts_known), parts)) * 9, *np.zeros((2, len(counts_known), parts))], axis=2)
     sums[..., 1], sums[..., 2] = -0.3 * sums[..., 0], 0.7 * sums[..., 0]
-    nulls = np.array([(-np.inf, 0.0) if position % 2 else (0.5, 2.0) for position in range(len(known))])
-    return values, starts, np.array(known), random.standard_normal((len(known), parts)) - 3, sums, nulls
+    nulls = np.array([(-np.inf, 0.0) if position % 2 else (0.5, 2.0) for position in range(len(counts_known))])
+    return values, starts, np.array(counts_known), random.standard_normal((len(counts_known), parts)) - 3, sums, nulls
 
 
 @TWINS
@@ -61,22 +61,22 @@ def test_weights_and_what_they_add_up_to(twin, seed, known, behind, parts, tempe
         documents = math.fsum([*masses, *mass])
         np.testing.assert_allclose(weights[first:last], masses / whole, rtol=1e-12, atol=1e-300)
         np.testing.assert_allclose(factors[case], np.exp(levels) / whole, rtol=1e-12, atol=1e-300)
-        found, middle = Totals(*totals[case]), counts[case]
-        assert found.best == values[first]
-        assert found.null_weight == pytest.approx(null / whole, rel=1e-12)
-        assert found.log_partition == pytest.approx(peak + math.log(whole), rel=1e-12, abs=1e-12)
+        total, middle = Totals(*totals[case]), counts[case]
+        assert total.best == values[first]
+        assert total.null_weight == pytest.approx(null / whole, rel=1e-12)
+        assert total.log_partition == pytest.approx(peak + math.log(whole), rel=1e-12, abs=1e-12)
         gaps = math.fsum([*(masses * (logits - peak)), *(gap + levels * mass)]) / documents
-        assert found.entropy == pytest.approx(math.log(documents) - gaps, rel=1e-10, abs=1e-12)
+        assert total.entropy == pytest.approx(math.log(documents) - gaps, rel=1e-10, abs=1e-12)
         above = 0.0 if case % 2 else max(math.log(null), 0.0)
         below = 0.0 if case % 2 else max(-math.log(null), 0.0)
         mean_gap = documents / whole * (above - gaps) + null / whole * below
-        assert found.mean_gap == pytest.approx(mean_gap, rel=1e-10, abs=1e-12)
+        assert total.mean_gap == pytest.approx(mean_gap, rel=1e-10, abs=1e-12)
         tail = math.fsum([*masses[middle:], *mass]) / whole
-        assert found.tail == pytest.approx(tail, rel=1e-12)
-        assert found.log_tail == pytest.approx(math.log(tail) if tail else -math.inf, rel=1e-10, abs=1e-12)
+        assert total.tail == pytest.approx(tail, rel=1e-12)
+        assert total.log_tail == pytest.approx(math.log(tail) if tail else -math.inf, rel=1e-10, abs=1e-12)
         squares = math.fsum(np.exp(levels) * square) / whole**2
-        assert found.summed_square == pytest.approx(squares, rel=1e-12)
-        assert found.tail_square == pytest.approx(math.fsum(masses[middle:] ** 2) / whole**2 + squares, rel=1e-12)
+        assert total.summed_square == pytest.approx(squares, rel=1e-12)
+        assert total.tail_square == pytest.approx(math.fsum(masses[middle:] ** 2) / whole**2 + squares, rel=1e-12)
 
 
 @TWINS
@@ -84,8 +84,8 @@ def test_weights_and_what_they_add_up_to(twin, seed, known, behind, parts, tempe
 def test_the_logarithm_of_a_tail_outlasts_its_weight(twin, temperature):
     values, starts, counts = np.array([1.0, 0.5, 0.25]), np.array([0, 3]), np.array([1])
     sums = np.array([[[4.0, 0.0, 4.0], [0.0, 0.0, 0.0]]])
-    asked = (values, starts, counts, temperature, np.array([[0.2, -3e38]]), sums, np.array([[-np.inf, 0.0]]))
-    _, _, totals = weighed(twin, *asked)
+    arguments = (values, starts, counts, temperature, np.array([[0.2, -3e38]]), sums, np.array([[-np.inf, 0.0]]))
+    _, _, totals = weighed(twin, *arguments)
     logits = [(0.5 - 1) / temperature, (0.25 - 1) / temperature, (0.2 - 1) / temperature + math.log(4)]
     together = np.logaddexp.reduce([0.0, *logits])
     assert Totals(*totals[0]).log_tail == pytest.approx(np.logaddexp.reduce(logits) - together, rel=1e-12)
@@ -94,14 +94,14 @@ def test_the_logarithm_of_a_tail_outlasts_its_weight(twin, temperature):
 
 @TWINS
 def test_the_questions_of_others_are_left_alone(twin):
-    asked = cases(3, [4, 5, 6], 7, 1)
-    values, starts, counts, *rest = asked
+    arguments = cases(3, [4, 5, 6], 7, 1)
+    values, starts, counts, *rest = arguments
     whole = weighed(twin, values, starts, counts, 0.3, *rest)
     part = weighed(twin, values, starts, counts, 0.3, *rest, part=(1, 2))
-    here = slice(starts[1], starts[2])
-    for one, other, own in zip(part, whole, (here, slice(1, 2), slice(1, 2)), strict=True):
-        np.testing.assert_array_equal(one[own], other[own])
-        assert np.isnan(np.delete(one, range(own.start, own.stop), axis=0)).all()
+    own_slice = slice(starts[1], starts[2])
+    for one, other, part_slice in zip(part, whole, (own_slice, slice(1, 2), slice(1, 2)), strict=True):
+        np.testing.assert_array_equal(one[part_slice], other[part_slice])
+        assert np.isnan(np.delete(one, range(part_slice.start, part_slice.stop), axis=0)).all()
 
 
 @TWINS
@@ -118,11 +118,11 @@ def test_a_head_is_the_k_best_and_all_that_tie_with_the_last(twin, seed, counts,
     values = random.standard_normal(starts[-1])
     if step:
         values = np.round(values / step) * step
-    places, ks = random.permutation(len(values)), random.integers(0, k + 1, len(counts))
-    edges, rows, runs = twin.top_rows(values, places, starts, np.array(counts), ks)
+    positions, ks = random.permutation(len(values)), random.integers(0, k + 1, len(counts))
+    edges, rows, runs = twin.top_rows(values, positions, starts, np.array(counts), ks)
     for query, (first, last) in enumerate(pairwise(edges.tolist())):
         own = range(starts[query], starts[query] + counts[query])
-        own = sorted(own, key=lambda row: (-values[row], places[row]))
+        own = sorted(own, key=lambda row: (-values[row], positions[row]))
         few = min(int(ks[query]), len(own))
         assert rows[first:last].tolist() == [row for row in own if few and values[row] >= values[own[few - 1]]]
     assert edges[-1] == len(rows)

@@ -21,9 +21,9 @@ class Pair(NamedTuple):
 @pytest.fixture(autouse=True)
 def kernels(monkeypatch):
     """A list of kernels of this test's own."""
-    kept = []
-    monkeypatch.setattr(cpu, "KERNELS", kept)
-    return kept
+    libraries = []
+    monkeypatch.setattr(cpu, "KERNELS", libraries)
+    return libraries
 
 
 def test_a_compiled_function_is_kept_with_its_types_and_compiled_by_its_first_call(kernels):
@@ -67,12 +67,12 @@ def test_what_a_processor_has_is_asked_by_the_compiler_s_names():
 def test_a_line_that_is_fetched_is_as_it_was():
     @numba.njit
     def total(values):
-        found = 0.0
+        sum_of_values = 0.0
         for position in range(len(values)):
             # Behind the end there is nothing, and bringing it is no error.
             fetch(values.ctypes.data + np.uintp(8 * (position + 50)))
-            found += values[position]
-        return found
+            sum_of_values += values[position]
+        return sum_of_values
 
     assert total(np.arange(100.0)) == 4950
 
@@ -81,9 +81,9 @@ def test_arrays_of_code_being_built_have_their_data_and_shape():
     @numba.extending.intrinsic
     def rows_of(typing_context, by, values):
         def build(context, builder, signature, arguments):
-            (found,) = cpu.arrays(context, builder, signature, arguments, 1)
-            cpu.prefetch(builder, found.data)
-            return builder.mul(arguments[0], numba.core.cgutils.unpack_tuple(builder, found.shape)[0])
+            (array,) = cpu.arrays(context, builder, signature, arguments, 1)
+            cpu.prefetch(builder, array.data)
+            return builder.mul(arguments[0], numba.core.cgutils.unpack_tuple(builder, array.shape)[0])
 
         return types.int64(types.int64, values), build
 

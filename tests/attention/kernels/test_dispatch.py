@@ -110,10 +110,10 @@ def test_there_is_a_thread_for_each_core_and_one_pool_of_them(monkeypatch):
 def test_questions_of_many_rows_are_shared_by_the_cores(monkeypatch, count, cores, rows, parts):
     monkeypatch.setattr(dispatch, "workers", lambda: cores)
     monkeypatch.setattr(dispatch, "ROWS_A_THREAD", 10)
-    asked = []
-    dispatch.run_in_parallel(lambda first, last: asked.append(range(first, last)), count, rows)
-    assert len(asked) == parts
-    assert sorted(at for part in asked for at in part) == list(range(count))
+    ranges = []
+    dispatch.run_in_parallel(lambda first, last: ranges.append(range(first, last)), count, rows)
+    assert len(ranges) == parts
+    assert sorted(index for part in ranges for index in part) == list(range(count))
 
 
 def test_what_fails_in_another_thread_fails_here(monkeypatch):

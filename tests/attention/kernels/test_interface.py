@@ -61,8 +61,10 @@ def coded(random, rows, width, queries, fine, addends=False):
     put_rows(stored, 0, random.integers(-127, 128, (rows, width)).astype(np.int8))
     keys = CodedKeys(stored, random.random(rows, dtype=f32) / 1000, random.random(rows) < 0.8, 7)
     if addends:
-        own = np.where(random.random(rows) < 0.5, 0, random.standard_normal(rows) * random.choice([0.01, 1.0, 1e4]))
-        keys = keys._replace(addends=own.astype(f32))
+        residuals = np.where(
+            random.random(rows) < 0.5, 0, random.standard_normal(rows) * random.choice([0.01, 1.0, 1e4])
+        )
+        keys = keys._replace(addends=residuals.astype(f32))
     top = FINE_LEVELS if fine else LEVELS
     codes = random.integers(-top, top + 1, (queries, width)).astype(np.int16)
     return keys, codes, (random.random(queries) / top).astype(f32)
@@ -75,8 +77,10 @@ def drained(thresholds, rows, step):
     listed = [[] for _ in range(q)]
     while done < rows:
         done = step(done, lists)
-        for own, places, similarity, count in zip(listed, lists.places, lists.similarities, lists.counts, strict=True):
-            own += zip(places[:count].tolist(), similarity[:count].tolist(), strict=True)
+        for row_numbers, positions, similarity, count in zip(
+            listed, lists.places, lists.similarities, lists.counts, strict=True
+        ):
+            row_numbers += zip(positions[:count].tolist(), similarity[:count].tolist(), strict=True)
         lists.counts[:] = 0
     return listed
 
@@ -120,16 +124,16 @@ def test_they_list_the_same_to_the_bit_and_sum_the_same_to_the_last_digits(seed,
 def test_they_make_the_same_of_the_originals(seed, rows, width, queries):
     random = np.random.default_rng(seed)
     vectors = random.standard_normal((rows, width)).astype(f32)
-    asked, some = random.standard_normal((queries, width)), random.integers(0, rows, PICKED)
+    queries_given, rows_chosen = random.standard_normal((queries, width)), random.integers(0, rows, PICKED)
     of = random.integers(0, queries, PICKED)
     weights, shares = random.random(PICKED), random.random((queries, PICKED))
     found = []
     for twin in TWINS:
         products, sums, outputs = np.empty((queries, PICKED)), np.ones((queries, width)), np.ones((queries, width))
-        twin.all_products(vectors, some, asked, products)
-        twin.all_sums(vectors, some, shares, sums)
-        twin.add_rows(vectors, some, of, weights, outputs)
-        row_products = twin.row_products(vectors, some, asked, of)
+        twin.all_products(vectors, rows_chosen, queries_given, products)
+        twin.all_sums(vectors, rows_chosen, shares, sums)
+        twin.add_rows(vectors, rows_chosen, of, weights, outputs)
+        row_products = twin.row_products(vectors, rows_chosen, queries_given, of)
         found.append((products, sums, outputs, row_products))
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-11)

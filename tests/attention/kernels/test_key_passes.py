@@ -45,8 +45,8 @@ def asked(queries, width, *, fine, seed=0):
 
 def lists_of(thresholds, capacity):
     q = len(thresholds)
-    places, similarities = np.full((q, capacity), -1), np.full((q, capacity), np.nan, dtype=f32)
-    return CandidateLists(np.array(thresholds, dtype=f32), places, similarities, np.zeros(q, dtype=np.int64))
+    positions, similarities = np.full((q, capacity), -1), np.full((q, capacity), np.nan, dtype=f32)
+    return CandidateLists(np.array(thresholds, dtype=f32), positions, similarities, np.zeros(q, dtype=np.int64))
 
 
 def similarities_of(keys, codes, query_codes, steps):
@@ -68,29 +68,29 @@ queries_of = pytest.mark.parametrize(("queries", "fine"), [(1, True), (3, True),
 
 @passes
 @queries_of
-@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("mask", [True, False])
 @pytest.mark.parametrize("addends", [True, False])
 @pytest.mark.parametrize("temperature", [0.5, 20.0, np.inf])
 def test_what_reaches_the_threshold_is_listed_and_the_rest_summed(
-    rows, width, queries, fine, kept, addends, temperature
+    rows, width, queries, fine, mask, addends, temperature
 ):
     keys, codes = keys_of(rows, width, addends=addends)
     packed, query_codes, steps = asked(queries, width, fine=fine)
     similarities = similarities_of(keys, codes, query_codes, steps)
     lists, inverse = lists_of(middle(similarities), 1100), np.full(queries, 1 / temperature, dtype=f32)
-    sums, weights = np.ones((queries, 3)), np.full((queries, rows + 70) if kept else (0, 0), 9, dtype=f32)
+    sums, weights = np.ones((queries, 3)), np.full((queries, rows + 70) if mask else (0, 0), 9, dtype=f32)
     assert accumulate(keys, 0, packed, lists, inverse, sums, weights) == rows
     for query in range(queries):
-        own = similarities[query]
-        hits = np.flatnonzero((own >= lists.thresholds[query]) & keys.allowed)
+        row_similarities = similarities[query]
+        hits = np.flatnonzero((row_similarities >= lists.thresholds[query]) & keys.allowed)
         result = slice(0, lists.counts[query])
         np.testing.assert_array_equal(lists.places[query, result], BASE + hits)
-        np.testing.assert_array_equal(lists.similarities[query, result], own[hits])
-        x = np.clip((own - float(lists.thresholds[query])) / temperature, -87, 0)
-        terms = np.where((own < lists.thresholds[query]) & keys.allowed, np.exp(x), 0)
+        np.testing.assert_array_equal(lists.similarities[query, result], row_similarities[hits])
+        x = np.clip((row_similarities - float(lists.thresholds[query])) / temperature, -87, 0)
+        terms = np.where((row_similarities < lists.thresholds[query]) & keys.allowed, np.exp(x), 0)
         expected = 1 + np.array([terms.sum(), (terms * x).sum(), (terms * terms).sum()])
         np.testing.assert_allclose(sums[query], expected, rtol=2e-5, atol=1e-5)
-        if kept:
+        if mask:
             np.testing.assert_allclose(weights[query, :rows], terms, rtol=2e-5)
             assert (weights[query, rows:] == 9).all()
 
@@ -110,12 +110,14 @@ def test_what_does_not_reach_it_is_counted_in_its_bin(rows, width, queries, fine
     histogram = np.ones((queries, bins, 2))
     assert fill_histogram(keys, 0, packed, lists, lows, finer, histogram) == rows
     for query in range(queries):
-        own = similarities[query]
-        assert lists.counts[query] == np.count_nonzero((own >= lists.thresholds[query]) & keys.allowed)
-        below = own[(own < lists.thresholds[query]) & keys.allowed]
-        at = np.clip(np.floor((below + 4) * 4), 0, bins - 1).astype(int)
-        np.testing.assert_array_equal(histogram[query, :, 0], 1 + np.bincount(at, minlength=bins))
-        np.testing.assert_allclose(histogram[query, :, 1], 1 + np.bincount(at, below, bins), rtol=1e-6, atol=1e-6)
+        row_similarities = similarities[query]
+        assert lists.counts[query] == np.count_nonzero((row_similarities >= lists.thresholds[query]) & keys.allowed)
+        below = row_similarities[(row_similarities < lists.thresholds[query]) & keys.allowed]
+        bin_numbers = np.clip(np.floor((below + 4) * 4), 0, bins - 1).astype(int)
+        np.testing.assert_array_equal(histogram[query, :, 0], 1 + np.bincount(bin_numbers, minlength=bins))
+        np.testing.assert_allclose(
+            histogram[query, :, 1], 1 + np.bincount(bin_numbers, below, bins), rtol=1e-6, atol=1e-6
+        )
 
 
 @settings(deadline=None, max_examples=40)

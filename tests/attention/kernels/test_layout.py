@@ -42,13 +42,13 @@ def test_sixteen_rows_lie_side_by_side_four_components_at_a_time_and_128_higher(
     codes, stored = bytes_of(0, 64, width), rows_room(64, width)
     put_rows(stored, 0, codes)
     for row, component in ((0, 0), (17, width - 1), (63, width // 2)):
-        found = stored[row // LANES, component // DEEP, row % LANES, component % DEEP]
-        assert found == int(codes[row, component]) + OFFSET
+        lane = stored[row // LANES, component // DEEP, row % LANES, component % DEEP]
+        assert lane == int(codes[row, component]) + OFFSET
     turned = columns_room(1, 64, width)[0]
     put_columns(turned, 0, codes)
     for row, component in ((0, 0), (17, width - 1), (63, width // 2)):
-        found = turned[component // LANES, row // DEEP, component % LANES, row % DEEP]
-        assert found == int(codes[row, component]) + OFFSET
+        lane = turned[component // LANES, row // DEEP, component % LANES, row % DEEP]
+        assert lane == int(codes[row, component]) + OFFSET
 
 
 @pytest.mark.parametrize("width", [1, 3, 4, 5, 64])

@@ -39,8 +39,8 @@ def kept(directory, target=""):
     run = subprocess.run(
         [sys.executable, "-c", TELL, str(directory), target], capture_output=True, text=True, check=True, cwd=ROOT
     )
-    found, made, name = run.stdout.splitlines()
-    return int(found), int(made), name
+    source, made, name = run.stdout.splitlines()
+    return int(source), int(made), name
 
 
 def test_after_preparing_nothing_is_left_to_compile(tmp_path):
@@ -71,9 +71,9 @@ def test_after_preparing_nothing_is_left_to_compile(tmp_path):
 
 @pytest.mark.thorough
 def test_a_process_of_its_own_makes_it_and_the_next_one_finds_it(tmp_path):
-    found, made, name = kept(tmp_path)
-    assert (found > 8, made) == (True, 0)
-    assert kept(tmp_path) == (found, 0, name)
+    source, made, name = kept(tmp_path)
+    assert (source > 8, made) == (True, 0)
+    assert kept(tmp_path) == (source, 0, name)
 
 
 @pytest.mark.thorough
@@ -215,5 +215,5 @@ def test_a_stop_ends_the_preparing_with_an_error_and_makes_nothing_here(tmp_path
 def test_where_nothing_can_be_written_it_is_made_in_a_temporary_directory(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("not a directory")
-    found, made, _ = kept(blocked / "cache")
-    assert (found > 8, made) == (True, 0)
+    source, made, _ = kept(blocked / "cache")
+    assert (source > 8, made) == (True, 0)

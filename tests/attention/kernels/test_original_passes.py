@@ -47,10 +47,10 @@ def test_all_sums_are_weights_times_rows_added_to_what_is_there(width, count):
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 59])
 def test_a_row_is_multiplied_with_the_query_that_asks_for_it(width, count):
     random, vectors, queries = data_of(width)
-    rows, asked = random.integers(0, N, count), random.integers(0, 3, count)
-    products = original_passes.row_products(vectors, rows, queries, asked)
+    rows, query_numbers = random.integers(0, N, count), random.integers(0, 3, count)
+    products = original_passes.row_products(vectors, rows, queries, query_numbers)
     np.testing.assert_allclose(
-        products, (vectors[rows].astype(np.float64) * queries[asked]).sum(axis=1), rtol=1e-12, atol=1e-13
+        products, (vectors[rows].astype(np.float64) * queries[query_numbers]).sum(axis=1), rtol=1e-12, atol=1e-13
     )
 
 
@@ -68,11 +68,11 @@ def test_copies_of_a_row_have_the_same_product_to_the_bit(width):
 @pytest.mark.parametrize("count", [0, 1, 40])
 def test_rows_are_added_one_by_one_to_the_output_of_their_query(width, count):
     random, vectors, _ = data_of(width)
-    rows, asked, weights = random.integers(0, N, count), random.integers(0, 3, count), random.random(count)
+    rows, query_numbers, weights = random.integers(0, N, count), random.integers(0, 3, count), random.random(count)
     outputs = random.standard_normal((4, width))
     expected = outputs.copy()
-    np.add.at(expected, asked, weights[:, None] * vectors[rows])
-    original_passes.add_rows(vectors, rows, asked, weights, outputs)
+    np.add.at(expected, query_numbers, weights[:, None] * vectors[rows])
+    original_passes.add_rows(vectors, rows, query_numbers, weights, outputs)
     np.testing.assert_allclose(outputs, expected, rtol=1e-12, atol=1e-13)
 
 

@@ -23,5 +23,5 @@ def test_each_vector_has_its_own_form(twin, width, count):
     sizes, wide = np.abs(units), matrix.astype(np.float64)
     squares, forms = twin.quadratic_forms(vectors, matrix)
     np.testing.assert_allclose(squares, lengths**2, rtol=1e-12)
-    most = ((sizes @ np.abs(wide)) * sizes).sum(axis=1)
-    assert (np.abs(forms - ((units @ wide) * units).sum(axis=1)) <= (width + 8) * 2.0**-24 * most).all()
+    bound = ((sizes @ np.abs(wide)) * sizes).sum(axis=1)
+    assert (np.abs(forms - ((units @ wide) * units).sum(axis=1)) <= (width + 8) * 2.0**-24 * bound).all()

@@ -51,13 +51,13 @@ def compiled(kind, operations):
 
 def one_or_none(condition):
     """Of bool[16]: 1 where true, 0 where not."""
-    one, none = (Lanes.everywhere(condition.builder, number) for number in (1.0, 0.0))
-    return condition.choose(one, none)
+    one, zero = (Lanes.everywhere(condition.builder, number) for number in (1.0, 0.0))
+    return condition.choose(one, zero)
 
 
 def one_or_none_of_all(condition):
-    one, none = (ir.Constant(ir.FloatType(), number) for number in (1.0, 0.0))
-    return condition.builder.select(condition.any(), one, none)
+    one, zero = (ir.Constant(ir.FloatType(), number) for number in (1.0, 0.0))
+    return condition.builder.select(condition.any(), one, zero)
 
 
 FLOATS = {
@@ -135,6 +135,6 @@ def test_a_sum_is_off_by_a_few_roundings(a, b):
 
 def test_an_exponential_is_off_by_2e_7_and_by_what_rounding_does_to_its_argument():
     for x in np.linspace(-87, 0, 50_000, dtype=np.float32).reshape(-1, LANES):
-        found, true = summed(x, x, np.float32)[1].astype(np.float64), np.exp(x.astype(np.float64))
-        assert (np.abs(found / true - 1) <= 2e-7 + 2.0**-23 * np.abs(x)).all()
+        actual, true = summed(x, x, np.float32)[1].astype(np.float64), np.exp(x.astype(np.float64))
+        assert (np.abs(actual / true - 1) <= 2e-7 + 2.0**-23 * np.abs(x)).all()
     assert (summed(np.zeros(LANES, np.float32), np.zeros(LANES, np.float32), np.float32)[1] == 1).all()

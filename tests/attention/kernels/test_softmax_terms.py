@@ -29,9 +29,9 @@ def test_rows_without_leave_and_rows_that_are_not_there_are_far_below(rows, firs
     scales, allowed = random.random(rows, dtype=f32), random.random(rows) < 0.7
     factors, terms = np.zeros(PANEL, f32), np.full(PANEL, softmax_terms.FAR_BELOW)
     part = slice(first, min(first + PANEL, rows))
-    here = part.stop - part.start
-    factors[:here] = np.where(allowed[part], scales[part], 0)
-    terms[:here] = np.where(allowed[part], 0, softmax_terms.FAR_BELOW)
+    count = part.stop - part.start
+    factors[:count] = np.where(allowed[part], scales[part], 0)
+    terms[:count] = np.where(allowed[part], 0, softmax_terms.FAR_BELOW)
     np.testing.assert_array_equal(scaling_of(scales, allowed, first), [factors, terms])
 
 

@@ -17,9 +17,9 @@ AT, FIRST, PLACE = 5, 17, 40
 
 
 @numba.njit
-def leveled(weights, scales, inverse, most):
+def leveled(weights, scales, inverse, limit):
     coarse, fine = np.full(PANEL, np.int8(9)), np.full((2, PANEL), np.int8(9))
-    total, above = value_passes.coarse_levels(weights, 0, scales, 0, inverse, most, coarse, 0)
+    total, above = value_passes.coarse_levels(weights, 0, scales, 0, inverse, limit, coarse, 0)
     return coarse, total, above, fine, value_passes.fine_levels(weights, 0, scales, 0, inverse, fine, 0, PANEL)
 
 
@@ -35,9 +35,9 @@ def test_levels_are_whole_numbers_in_one_byte_or_two():
 
 
 @numba.njit
-def elsewhere(weights, scales, inverse, most, packed):
+def elsewhere(weights, scales, inverse, limit, packed):
     """The same of arrays of which the panel is a part."""
-    total, above = value_passes.coarse_levels(weights, AT, scales, FIRST, inverse, most, packed[0], PLACE)
+    total, above = value_passes.coarse_levels(weights, AT, scales, FIRST, inverse, limit, packed[0], PLACE)
     fine = value_passes.fine_levels(weights, AT, scales, FIRST, inverse, packed[1], PLACE, PLACE + PANEL)
     return total, above, fine, value_passes.sum_and_largest(weights, AT)
 
@@ -50,8 +50,8 @@ def test_levels_are_of_the_panel_s_own_weights_and_scales_and_go_to_its_own_plac
     weights[AT : AT + PANEL] *= f32(top) / (weights[AT : AT + PANEL] * scales[FIRST : FIRST + PANEL]).max()
     packed = np.full((2, 300), 9, dtype=np.int8)
     total, above, fine_total, (mass, largest) = elsewhere(weights, scales, f32(1), f32(LEVELS), packed)
-    own = weights[AT : AT + PANEL]
-    exact = own.astype(float) * scales[FIRST : FIRST + PANEL]
+    own_weights = weights[AT : AT + PANEL]
+    exact = own_weights.astype(float) * scales[FIRST : FIRST + PANEL]
     coarse = packed[0, PLACE : PLACE + PANEL].astype(int)
     high, low = packed[1, PLACE : PLACE + 2 * PANEL].reshape(2, PANEL).astype(int)
     assert (np.abs(256 * high + low - exact) <= 0.5 + 1e-6 * exact).all()
@@ -61,8 +61,8 @@ def test_levels_are_of_the_panel_s_own_weights_and_scales_and_go_to_its_own_plac
     assert (packed[:, :PLACE] == 9).all()
     assert (packed[0, PLACE + PANEL :] == 9).all()
     assert (packed[1, PLACE + 2 * PANEL :] == 9).all()
-    assert mass == pytest.approx(own.sum(dtype=float), rel=1e-6)
-    assert largest == own.max()
+    assert mass == pytest.approx(own_weights.sum(dtype=float), rel=1e-6)
+    assert largest == own_weights.max()
 
 
 @numba.njit
@@ -97,12 +97,16 @@ def test_products_are_added_as_steps_of_what_lies_above_the_offset(seed, row, fi
     random = np.random.default_rng(seed)
     products = random.integers(-(2**31), 2**31, (5, PANEL)).astype(np.int32)
     coarse, fine = random.standard_normal((2, 130))
-    offset, step, here = int(random.integers(-(2**31), 2**31)), float(f32(random.random())), slice(first, first + PANEL)
+    offset, step, rows_in_chunk = (
+        int(random.integers(-(2**31), 2**31)),
+        float(f32(random.random())),
+        slice(first, first + PANEL),
+    )
     expected_coarse, expected_fine = coarse.copy(), fine.copy()
     # Products wrap round at 32 bits, and so does what lies above the offset.
     whole = products.astype(np.int64)
-    expected_coarse[here] += step * (whole[row] - offset).astype(np.int32)
-    expected_fine[here] += step * (256 * whole[row] + whole[row + 1] - offset).astype(np.int32)
+    expected_coarse[rows_in_chunk] += step * (whole[row] - offset).astype(np.int32)
+    expected_fine[rows_in_chunk] += step * (256 * whole[row] + whole[row + 1] - offset).astype(np.int32)
     added(products, row, offset, step, coarse, fine, first)
     np.testing.assert_allclose(coarse, expected_coarse, rtol=1e-12, atol=1e-4)
     np.testing.assert_allclose(fine, expected_fine, rtol=1e-12, atol=1e-4)

@@ -23,16 +23,16 @@ def turned(codes):
     return room
 
 
-@pytest.mark.parametrize("most", MOST)
+@pytest.mark.parametrize("limit", MOST)
 @pytest.mark.parametrize("queries", [1, 3, 16, 17, 40])
 @pytest.mark.parametrize(
     ("rows", "width"), [(1, 1), (63, 3), (64, 64), (65, 65), (CHUNK - 1, 2), (CHUNK, 63), (CHUNK + 1, 130), (2300, 5)]
 )
-def test_a_blend_of_weights_that_are_whole_levels_is_exact(rows, width, queries, most):
+def test_a_blend_of_weights_that_are_whole_levels_is_exact(rows, width, queries, limit):
     random = np.random.default_rng([rows, width, queries])
     codes = random.integers(-127, 128, (rows, width)).astype(np.int8)
-    levels = random.integers(0, most + 1, (queries, rows))
-    levels[:, rows // 2] = most
+    levels = random.integers(0, limit + 1, (queries, rows))
+    levels[:, rows // 2] = limit
     scales = f32(2.0) ** random.integers(-3, 4, rows).astype(f32)
     steps = f32(2.0) ** random.integers(-9, -5, queries).astype(f32)
     weights = np.full((queries, rows + 70), f32(np.nan))  # what is behind the rows must not be read
@@ -42,25 +42,25 @@ def test_a_blend_of_weights_that_are_whole_levels_is_exact(rows, width, queries,
     expected = before + steps[:, None].astype(np.float64) * (levels @ codes.astype(np.int64))
     for unit in {False, dot_amx.amx_usable()}:
         result = before.copy()
-        value_passes.blend(turned(codes), weights, scales, steps, most, nowhere, result, unit)
+        value_passes.blend(turned(codes), weights, scales, steps, limit, nowhere, result, unit)
         np.testing.assert_array_equal(result, expected)
 
 
-@pytest.mark.parametrize("most", MOST)
-def test_a_chunk_without_weights_is_left_out(most):
+@pytest.mark.parametrize("limit", MOST)
+def test_a_chunk_without_weights_is_left_out(limit):
     random = np.random.default_rng(3)
     rows, width = 3 * CHUNK - 5, 9
     codes = random.integers(-127, 128, (rows, width)).astype(np.int8)
-    levels = random.integers(0, most + 1, (2, rows))
+    levels = random.integers(0, limit + 1, (2, rows))
     levels[:, CHUNK : 2 * CHUNK] = 0
     levels[1, CHUNK + 7] = 1  # of the second query alone
     nowhere, steps = np.full((rows, width), np.nan, dtype=f32), np.full(2, 0.5, f32)
     for chunks in ((0, 1, 2), (1,), (2,)):
-        some = np.where(np.isin(np.arange(rows) // CHUNK, chunks), levels, 0)
+        weights_given = np.where(np.isin(np.arange(rows) // CHUNK, chunks), levels, 0)
         output = np.zeros((2, width))
-        weights = np.ascontiguousarray(some * f32(0.5), dtype=f32)
-        value_passes.blend(turned(codes), weights, np.ones(rows, f32), steps, most, nowhere, output, False)
-        np.testing.assert_array_equal(output, 0.5 * (some @ codes.astype(np.int64)))
+        weights = np.ascontiguousarray(weights_given * f32(0.5), dtype=f32)
+        value_passes.blend(turned(codes), weights, np.ones(rows, f32), steps, limit, nowhere, output, False)
+        np.testing.assert_array_equal(output, 0.5 * (weights_given @ codes.astype(np.int64)))
 
 
 @in_bytes
@@ -95,15 +95,15 @@ def test_a_weight_at_the_edge_of_one_byte_is_counted_once():
         assert (np.abs(output - weights.astype(float) @ values) <= 0.51 * step * np.abs(codes).sum(axis=0)).all()
 
 
-@pytest.mark.parametrize("most", MOST)
+@pytest.mark.parametrize("limit", MOST)
 @pytest.mark.parametrize("width", [1, 64, 67])
-def test_a_chunk_of_the_largest_weights_and_codes_is_exact(most, width):
+def test_a_chunk_of_the_largest_weights_and_codes_is_exact(limit, width):
     codes = np.full((CHUNK, width), 127, dtype=np.int8)
     codes[:, ::2] = -127
-    weights, nowhere = np.full((3, CHUNK), f32(most)), np.full((CHUNK, width), np.nan, dtype=f32)
+    weights, nowhere = np.full((3, CHUNK), f32(limit)), np.full((CHUNK, width), np.nan, dtype=f32)
     output = np.zeros((3, width))
-    value_passes.blend(turned(codes), weights, np.ones(CHUNK, f32), np.ones(3, f32), most, nowhere, output, False)
-    np.testing.assert_array_equal(output, np.full((3, 1), CHUNK * most) * codes[0].astype(np.int64))
+    value_passes.blend(turned(codes), weights, np.ones(CHUNK, f32), np.ones(3, f32), limit, nowhere, output, False)
+    np.testing.assert_array_equal(output, np.full((3, 1), CHUNK * limit) * codes[0].astype(np.int64))
 
 
 @pytest.mark.parametrize("rows", [1, 63, 64, 65, 128, 1000])

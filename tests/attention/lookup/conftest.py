@@ -112,12 +112,12 @@ def coded() -> Callable[..., np.ndarray]:
     """float64[q, n]: what codes alone make of the similarity of queries in codes with all rows of a view, by place."""
 
     def products(view, queries):
-        found = []
+        computed = []
         for segment in view.segments:
             codes = segment.block.codes
             rows = codes.at(np.arange(segment.count), view.dimension).astype(np.float64)
-            found.append((queries.codes.astype(np.float64) @ rows.T) * codes.scales[: segment.count])
-        return np.concatenate(found, axis=1) * queries.scales[:, None]
+            computed.append((queries.codes.astype(np.float64) @ rows.T) * codes.scales[: segment.count])
+        return np.concatenate(computed, axis=1) * queries.scales[:, None]
 
     return products
 
@@ -126,27 +126,27 @@ def coded() -> Callable[..., np.ndarray]:
 def agrees() -> Callable[..., None]:
     """Holds a scanned answer against the exact one: head and best to the bit, every number within its bound."""
 
-    def check(view, question, found):
+    def check(view, question, result):
         exact = exact_answers(view, [replace(question, top_k=view.n)])[0]
         head = exact_answers(view, [question])[0]
-        np.testing.assert_array_equal(found.numbers, head.numbers)
-        np.testing.assert_array_equal(found.similarities, head.similarities)
-        np.testing.assert_array_equal(found.logits, head.logits)
-        place = {int(number): index for index, number in enumerate(exact.numbers)}
-        true = exact.weights[[place[int(number)] for number in found.numbers]]
-        rest = abs((true.sum() + exact.null_weight) - (found.weights.sum() + found.null_weight))
-        apart = (np.abs(true - found.weights).sum() + abs(exact.null_weight - found.null_weight) + rest) / 2
-        assert apart <= found.certificate.total_variation + exact.certificate.total_variation
-        assert found.certificate.method == "quantised"
+        np.testing.assert_array_equal(result.numbers, head.numbers)
+        np.testing.assert_array_equal(result.similarities, head.similarities)
+        np.testing.assert_array_equal(result.logits, head.logits)
+        index_of = {int(number): index for index, number in enumerate(exact.numbers)}
+        true = exact.weights[[index_of[int(number)] for number in result.numbers]]
+        rest = abs((true.sum() + exact.null_weight) - (result.weights.sum() + result.null_weight))
+        apart = (np.abs(true - result.weights).sum() + abs(exact.null_weight - result.null_weight) + rest) / 2
+        assert apart <= result.certificate.total_variation + exact.certificate.total_variation
+        assert result.certificate.method == "quantised"
         if question.output:
-            bound = found.certificate.output_error + exact.certificate.output_error
-            assert np.linalg.norm(found.output - exact.output) <= bound
-        assert found.entropy == pytest.approx(exact.entropy, rel=1e-2, abs=1e-6)
-        assert (found.documents, found.best_similarity) == (exact.documents, exact.best_similarity)
-        assert found.verdict.stands == exact.verdict.stands or not found.verdict.certain
+            bound = result.certificate.output_error + exact.certificate.output_error
+            assert np.linalg.norm(result.output - exact.output) <= bound
+        assert result.entropy == pytest.approx(exact.entropy, rel=1e-2, abs=1e-6)
+        assert (result.documents, result.best_similarity) == (exact.documents, exact.best_similarity)
+        assert result.verdict.stands == exact.verdict.stands or not result.verdict.certain
         if exact.log_partition is None:
-            assert found.log_partition is None
+            assert result.log_partition is None
         else:
-            assert found.log_partition == pytest.approx(exact.log_partition, rel=1e-2, abs=1e-3)
+            assert result.log_partition == pytest.approx(exact.log_partition, rel=1e-2, abs=1e-3)
 
     return check

@@ -46,9 +46,9 @@ def similarities_seen(view: View, questions: Sequence[Question]) -> tuple[I64, l
         numbers.append(segment.numbers)
     everything = np.concatenate(seen, axis=1)
     lives = np.concatenate([np.ones(s.count, dtype=np.bool_) if s.live is None else s.live for s in view.segments])
-    found: list[F64 | None] = []
+    similarities: list[F64 | None] = []
     for row, estimate in zip(everything, estimates, strict=True):
         if estimate is not None:
             row[estimate.rescored.places] = estimate.rescored.similarities
-        found.append(None if estimate is None else row[lives])
-    return np.concatenate(numbers)[lives], found
+        similarities.append(None if estimate is None else row[lives])
+    return np.concatenate(numbers)[lives], similarities

@@ -12,20 +12,20 @@ from attention.lookup.answer import build_answer, build_sweep, select_head
 @pytest.mark.parametrize("temperature", [0.05, 1.0, 100.0])
 def test_evidence_is_that_of_the_definition(data, filled, oracle, temperature):
     keys, values, queries = data
-    found = answer(filled("cosine", keys, values), Question(queries[0], temperature, null=0.6))
+    result = answer(filled("cosine", keys, values), Question(queries[0], temperature, null=0.6))
     logits = oracle("cosine", queries[0], keys.astype(np.float32)) / temperature
-    assert found.log_partition == pytest.approx(np.logaddexp.reduce([*logits, 0.6 / temperature]), abs=1e-10)
+    assert result.log_partition == pytest.approx(np.logaddexp.reduce([*logits, 0.6 / temperature]), abs=1e-10)
     weights = np.exp(logits - np.logaddexp.reduce(logits))
-    assert found.entropy == pytest.approx(-(weights * np.log(weights)).sum(), abs=1e-10)
-    assert found.effective_documents == pytest.approx(np.exp(found.entropy))
-    np.testing.assert_allclose(found.logits, found.similarities / temperature)
+    assert result.entropy == pytest.approx(-(weights * np.log(weights)).sum(), abs=1e-10)
+    assert result.effective_documents == pytest.approx(np.exp(result.entropy))
+    np.testing.assert_allclose(result.logits, result.similarities / temperature)
 
 
 def test_the_head_holds_every_tie_of_its_last_row(filled):
     view = filled("dot", [[1.0], [3.0], [2.0], [2.0], [2.0], [1.0]])
-    found = answer(view, Question(np.ones(1), 1.0, top_k=2))
-    assert list(found.numbers) == [101, 102, 103, 104]
-    assert found.matches == 2
+    result = answer(view, Question(np.ones(1), 1.0, top_k=2))
+    assert list(result.numbers) == [101, 102, 103, 104]
+    assert result.matches == 2
     assert answer(view, Question(np.ones(1), 1.0, top_k=0)).numbers.size == 0
     assert len(answer(view, Question(np.ones(1), 1.0, top_k=10_000)).numbers) == 6
 
@@ -45,11 +45,11 @@ def test_one_hot_is_temperature_0_at_any_temperature(data, filled):
     keys, values, queries = data
     view = filled("cosine", keys, values)
     cold = answer(view, Question(queries[0], 0))
-    found = answer(view, Question(queries[0], 0.7, normaliser="one_hot"))
-    np.testing.assert_array_equal(found.weights, cold.weights)
-    np.testing.assert_array_equal(found.output, cold.output)
-    assert found.log_partition is None
-    np.testing.assert_allclose(found.logits, found.similarities / 0.7)
+    result = answer(view, Question(queries[0], 0.7, normaliser="one_hot"))
+    np.testing.assert_array_equal(result.weights, cold.weights)
+    np.testing.assert_array_equal(result.output, cold.output)
+    assert result.log_partition is None
+    np.testing.assert_allclose(result.logits, result.similarities / 0.7)
 
 
 SIMILARITIES = np.array([0.25, 0.75, -0.5, 0.75, 0.5])

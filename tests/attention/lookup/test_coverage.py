@@ -56,9 +56,9 @@ def test_an_eighth_is_an_eighth_at_high_temperatures_and_anything_at_low_ones(ke
     view, missing = filled(keys[:3500]), KeySummary.of("cosine", keys[3500:])
     said = {}
     for temperature in (math.inf, 10.0, 1.0, 0.2, 0.05, 0.01):
-        found, coverage = asked(view, missing, keys[7].astype(float), temperature)
+        result, coverage = asked(view, missing, keys[7].astype(float), temperature)
         said[temperature] = coverage
-        assert found.certificate.total_variation == pytest.approx(coverage.max_missing_weight, abs=1e-3)
+        assert result.certificate.total_variation == pytest.approx(coverage.max_missing_weight, abs=1e-3)
         assert (coverage.documents, coverage.total) == (3500, 4000)
     assert said[math.inf].max_missing_weight == pytest.approx(1 / 8, abs=1e-9)
     assert said[10.0].max_missing_weight == pytest.approx(1 / 8, abs=1e-4)
@@ -73,10 +73,10 @@ def test_a_null_key_of_all_documents_is_counted_and_costs_little(keys):
     """It weighs more beside more keys, but so do they."""
     view, missing = filled(keys[:3500]), KeySummary.of("cosine", keys[3500:])
     background = Background(0.0, 0.17)
-    found, coverage = asked(view, missing, keys[7].astype(float), 1.0, null=background)
-    assert 0.4 < found.null_weight < 0.6
+    result, coverage = asked(view, missing, keys[7].astype(float), 1.0, null=background)
+    assert 0.4 < result.null_weight < 0.6
     assert coverage.max_missing_weight == pytest.approx(0.5 / 8, rel=0.2)
-    assert found.certificate.total_variation < 0.08
+    assert result.certificate.total_variation < 0.08
 
 
 def test_only_what_is_near_the_best_matters_to_cold_and_sparse_answers(keys):
@@ -84,12 +84,12 @@ def test_only_what_is_near_the_best_matters_to_cold_and_sparse_answers(keys):
     view, missing = filled(keys), KeySummary.of("cosine", np.tile(-keys[:1], (5, 1)))
     for options in ({"temperature": 0.0}, {"temperature": 0.01, "normaliser": "sparsemax"}):
         temperature = options.pop("temperature")
-        found, coverage = asked(view, missing, keys[0].astype(float), temperature, **options)
+        result, coverage = asked(view, missing, keys[0].astype(float), temperature, **options)
         assert coverage.max_missing_weight == 0
-        assert found.certificate.total_variation < 1e-9
-        found, coverage = asked(view, missing, -keys[0].astype(float), temperature, **options)
+        assert result.certificate.total_variation < 1e-9
+        result, coverage = asked(view, missing, -keys[0].astype(float), temperature, **options)
         assert coverage.max_missing_weight == 1
-        assert found.certificate.total_variation == 1
+        assert result.certificate.total_variation == 1
     # All of them lie 2 below the best, and that is within the reach of sparsemax at T = 3, of entmax15 at 1.5.
     for normaliser, temperature, known in (
         *(("sparsemax", 1.9, True), ("sparsemax", 3.0, False)),
@@ -110,10 +110,10 @@ def test_where_nothing_is_known_nothing_is_said(keys):
     query = keys[0].astype(float)
     bias = Bias.of(view, np.array([3]), np.array([1.0]))
     for options in ({"bias": bias}, {"normaliser": "one_hot"}, {"normaliser": "entmax15"}):
-        found, coverage = asked(view, missing, query, 0.5, **options)
-        assert found.certificate.total_variation == coverage.max_missing_weight == 1
+        result, coverage = asked(view, missing, query, 0.5, **options)
+        assert result.certificate.total_variation == coverage.max_missing_weight == 1
         assert coverage.min_missing_weight == 0
-        assert found.certificate.output_error <= 2.001
+        assert result.certificate.output_error <= 2.001
     _, coverage = asked(filled(keys[:0]), missing, query, 0.5)
     assert (coverage.max_missing_weight, coverage.documents) == (1.0, 0)
 
@@ -141,7 +141,7 @@ def test_auto_is_certain_at_the_temperature_that_was_found(keys):
 def test_a_set_that_may_miss_documents_is_not_complete(keys):
     view, missing = filled(keys[:3500]), KeySummary.of("cosine", keys[3500:])
     query = keys[0].astype(float)
-    found, _ = asked(view, missing, query, 0.05, top_p=0.2)
-    assert not found.complete
+    result, _ = asked(view, missing, query, 0.05, top_p=0.2)
+    assert not result.complete
     assert asked(view, None, query, 0.05, top_p=0.2)[0].complete
     assert asked(view, missing, query, 0.05)[0].complete

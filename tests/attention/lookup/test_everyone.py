@@ -31,7 +31,7 @@ def written(similarity, seed=3):
         The views, and by the row's number its document's and its key.
     """
     random = np.random.default_rng(seed)
-    there = {}
+    rows = {}
     memories = [Memory(similarity) for _ in range(3)]
     first = 0
     for step in range(30):
@@ -39,13 +39,13 @@ def written(similarity, seed=3):
         numbers = first + np.arange(len(owners))
         keys = random.standard_normal((len(numbers), D)).astype(np.float32)
         memories[step % 3].publish(add=Rows(numbers, keys, keys[:, :2].copy(), owners))
-        there |= {int(n): (int(o), k) for n, o, k in zip(numbers, owners, keys, strict=True)}
+        rows |= {int(n): (int(o), k) for n, o, k in zip(numbers, owners, keys, strict=True)}
         first = int(numbers[-1]) + 1
         if step % 3 == 2:
             gone = random.choice(np.unique(owners), 3, replace=False)
             memories[step % 3].publish(remove=gone)
-            there = {n: row for n, row in there.items() if row[0] not in gone}
-    return [memory.view for memory in memories], there
+            rows = {n: row for n, row in rows.items() if row[0] not in gone}
+    return [memory.view for memory in memories], rows
 
 
 def ways(views):
@@ -74,8 +74,8 @@ def test_all_similarities_of_rows_that_pass(oracle, similarity, way, masked):
 
 def test_nothing_has_none_and_what_does_not_fit_is_refused():
     empty = Memory("cosine").view
-    numbers, owners, found = similarities_of(empty, np.ones((2, D)))
-    assert (len(numbers), len(owners), found.shape) == (0, 0, (2, 0))
+    numbers, owners, result = similarities_of(empty, np.ones((2, D)))
+    assert (len(numbers), len(owners), result.shape) == (0, 0, (2, 0))
     view = Memory.of(np.eye(D, dtype=np.float32)).view
     with pytest.raises(ShapeError, match="query has width 4"):
         similarities_of(view, np.ones((1, 4)))
@@ -129,8 +129,8 @@ def test_among_themselves_documents_are_as_certain_beside_a_heavy_null_key():
     views, _ = written("dot")
     view = View.merged(views)
     question = Question(np.ones(D), 0.1, null=100.0)
-    found, alone = weights_without_null(view, question), weights_of(view, replace(question, null=None))
+    result, alone = weights_without_null(view, question), weights_of(view, replace(question, null=None))
     assert weights_of(view, question).weights.sum() < 1e-300
-    np.testing.assert_array_equal(found.weights, alone.weights)
-    assert found.total_variation < 1e-9
+    np.testing.assert_array_equal(result.weights, alone.weights)
+    assert result.total_variation < 1e-9
     assert not weights_without_null(view, replace(question, temperature=0.0)).weights.any()

@@ -46,8 +46,8 @@ def test_equals_the_definition(data, filled, oracle, oracle_weights, similarity,
 
 def test_the_values_are_the_keys_where_none_are_given(data, filled):
     keys, _, queries = data
-    found = answer(filled("dot", keys), Question(queries[0], np.inf))
-    np.testing.assert_allclose(found.output, keys.astype(np.float32).astype(np.float64).mean(axis=0), atol=1e-14)
+    result = answer(filled("dot", keys), Question(queries[0], np.inf))
+    np.testing.assert_allclose(result.output, keys.astype(np.float32).astype(np.float64).mean(axis=0), atol=1e-14)
 
 
 @settings(deadline=None)
@@ -63,11 +63,11 @@ def test_copies_of_a_vector_tie_wherever_they_stand(shape, seed, similarity):
     for first in range(0, 701, 233):
         memory.publish(add=Rows(np.arange(first, min(first + 233, 701)), keys[first : first + 233]))
     query = random.standard_normal(shape[1])
-    found = answer(memory.view, Question(query, 0, top_k=1))
-    copies = np.flatnonzero((keys == keys[found.numbers[0]]).all(axis=1))
-    assert set(copies) <= set(found.numbers)
-    assert found.weights.sum() == pytest.approx(1)
-    assert len(set(found.weights)) == 1
+    result = answer(memory.view, Question(query, 0, top_k=1))
+    copies = np.flatnonzero((keys == keys[result.numbers[0]]).all(axis=1))
+    assert set(copies) <= set(result.numbers)
+    assert result.weights.sum() == pytest.approx(1)
+    assert len(set(result.weights)) == 1
 
 
 @pytest.mark.parametrize("null", [None, 0.7])
@@ -85,27 +85,27 @@ def test_sparse_normalisers_solve_for_their_threshold(data, filled, oracle, norm
         low, high = (middle, high) if (np.maximum(logits - middle, 0) ** power).sum() > 1 else (low, middle)
     weights = np.maximum(logits - low, 0) ** power
     question = Question(queries[2], temperature, null, normaliser=normaliser, top_k=len(keys))
-    found = answer(filled("cosine", keys, values), question)
-    places = found.numbers - 100
-    np.testing.assert_allclose(found.weights, weights[places], atol=1e-9)
-    assert np.abs(found.weights - weights[places]).sum() / 2 <= found.certificate.total_variation + 1e-12
-    assert found.null_weight == pytest.approx(0 if null is None else weights[-1], abs=1e-9)
-    assert found.log_partition is None
-    held = weights[: len(s)][weights[: len(s)] > 0]
-    if len(held):
-        held = held / held.sum()
-        assert found.effective_documents == pytest.approx(np.exp(-(held * np.log(held)).sum()), abs=1e-6)
-    np.testing.assert_allclose(found.output, weights[: len(s)] @ values.astype(np.float32), atol=1e-8)
+    result = answer(filled("cosine", keys, values), question)
+    positions = result.numbers - 100
+    np.testing.assert_allclose(result.weights, weights[positions], atol=1e-9)
+    assert np.abs(result.weights - weights[positions]).sum() / 2 <= result.certificate.total_variation + 1e-12
+    assert result.null_weight == pytest.approx(0 if null is None else weights[-1], abs=1e-9)
+    assert result.log_partition is None
+    positive = weights[: len(s)][weights[: len(s)] > 0]
+    if len(positive):
+        positive = positive / positive.sum()
+        assert result.effective_documents == pytest.approx(np.exp(-(positive * np.log(positive)).sum()), abs=1e-6)
+    np.testing.assert_allclose(result.output, weights[: len(s)] @ values.astype(np.float32), atol=1e-8)
 
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)
 def test_extreme_vectors_stay_finite(filled, similarity):
     keys = np.array([[1e-45, 0], [3e38, 3e38], [-3e38, 1e-45]])
     for temperature in (0, 1e-30, 1.0, np.inf):
-        found = answer(filled(similarity, keys), Question(np.array([3e38, 1e-45]), temperature, null=0.5))
-        assert np.isfinite(found.weights).all()
-        assert np.isfinite(found.output).all()
-        assert found.weights.sum() + found.null_weight == pytest.approx(1)
+        result = answer(filled(similarity, keys), Question(np.array([3e38, 1e-45]), temperature, null=0.5))
+        assert np.isfinite(result.weights).all()
+        assert np.isfinite(result.output).all()
+        assert result.weights.sum() + result.null_weight == pytest.approx(1)
 
 
 def test_a_sweep_is_many_answers(filled):
@@ -113,14 +113,14 @@ def test_a_sweep_is_many_answers(filled):
     view = filled("scaled_dot", random.standard_normal((600, 7)), random.standard_normal((600, 3)))
     question = Question(random.standard_normal(7), 1.0, null=0.3, top_k=5, mask=view.mask(np.arange(100, 650)))
     temperatures = [0, 0.01, 0.3, 5.0, np.inf]
-    found = sweep(view, question, temperatures)
+    swept = sweep(view, question, temperatures)
     for index, temperature in enumerate(temperatures):
         alone = answer(view, Question(question.query, temperature, 0.3, question.mask, top_k=5))
-        np.testing.assert_array_equal(found.numbers, alone.numbers)
-        np.testing.assert_array_equal(found.weights[index], alone.weights)
-        assert found.evidence[index] == alone.evidence
-        assert found.certificates[index].total_variation == alone.certificate.total_variation
-        assert found.documents == alone.documents == 550
+        np.testing.assert_array_equal(swept.numbers, alone.numbers)
+        np.testing.assert_array_equal(swept.weights[index], alone.weights)
+        assert swept.evidence[index] == alone.evidence
+        assert swept.certificates[index].total_variation == alone.certificate.total_variation
+        assert swept.documents == alone.documents == 550
 
 
 @pytest.mark.parametrize("rows", [1, 2047, 2048, 2049, 4096])
@@ -167,12 +167,12 @@ def test_a_sweep_with_a_bias_holds_one_temperature_at_a_time():
     sweep(view, question, temperatures[:2])
     tracemalloc.start()
     try:
-        found = sweep(view, question, temperatures)
-        _, most = tracemalloc.get_traced_memory()
+        swept = sweep(view, question, temperatures)
+        _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert found.weights.shape == (300, 3)
-    assert most < 40 * keys.shape[0] * 8
+    assert swept.weights.shape == (300, 3)
+    assert peak < 40 * keys.shape[0] * 8
 
 
 @pytest.mark.parametrize(("temperature", "addend"), [(1.0, 0.0), (1.0, 1e18), (1e15, 3.0), (1e15, -1e25), (0, 1e18)])

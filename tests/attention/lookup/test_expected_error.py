@@ -49,8 +49,8 @@ def asked_of(kind, width, similarity, passing, temperature, **options):
     return view, [Question(query, temperature, mask=mask, **options) for query in queries]
 
 
-def off(found, true):
-    return np.linalg.norm(found.output - true.output) / np.linalg.norm(true.output)
+def off(result, true):
+    return np.linalg.norm(result.output - true.output) / np.linalg.norm(true.output)
 
 
 @pytest.mark.parametrize("temperature", [0.02, 0.03, 0.05, 0.1, 0.3, 1.0, 10.0, np.inf])
@@ -59,10 +59,10 @@ def off(found, true):
 def test_an_answer_is_right_to_a_thousandth_of_its_own_length(monkeypatch, kind, width, passing, temperature):
     monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", -1)
     for similarity in ("cosine", "dot"):
-        view, asked = asked_of(kind, width, similarity, passing, temperature)
-        exact = exact_answers(view, asked)
-        for some in (asked[:2], asked):  # in 16 bits at once, and in 8 first
-            for answer, true in zip(answers(view, some), exact[: len(some)], strict=True):
+        view, questions = asked_of(kind, width, similarity, passing, temperature)
+        exact = exact_answers(view, questions)
+        for batch in (questions[:2], questions):  # in 16 bits at once, and in 8 first
+            for answer, true in zip(answers(view, batch), exact[: len(batch)], strict=True):
                 assert off(answer, true) <= 1e-3
                 assert kind not in ORDINARY or answer.certificate.method == "quantised"
 
@@ -70,10 +70,10 @@ def test_an_answer_is_right_to_a_thousandth_of_its_own_length(monkeypatch, kind,
 def test_where_values_have_nothing_to_do_with_keys_the_exact_path_answers_until_they_are_nearly_even(monkeypatch):
     monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", -1)
     for temperature, method in ((0.3, "exact"), (10.0, "quantised"), (np.inf, "quantised")):
-        view, asked = asked_of("random, other values", 64, "cosine", "all", temperature)
-        assert {answer.certificate.method for answer in answers(view, asked)} == {method}
-        view, asked = asked_of("random, other values", 64, "cosine", "all", temperature, output=False)
-        assert {answer.certificate.method for answer in answers(view, asked)} == {"quantised"}
+        view, questions = asked_of("random, other values", 64, "cosine", "all", temperature)
+        assert {answer.certificate.method for answer in answers(view, questions)} == {method}
+        view, questions = asked_of("random, other values", 64, "cosine", "all", temperature, output=False)
+        assert {answer.certificate.method for answer in answers(view, questions)} == {"quantised"}
 
 
 def test_a_bias_a_temperature_that_is_found_and_documents_of_several_keys_keep_to_it_too(monkeypatch):
@@ -94,10 +94,10 @@ def test_a_bias_a_temperature_that_is_found_and_documents_of_several_keys_keep_t
 
 
 def test_originals_that_memory_does_not_hold_are_not_read_for_it(monkeypatch):
-    view, asked = asked_of("random, other values", 64, "cosine", "all", 0.3)
-    assert quantised_answers(view, asked) == [None] * COUNT
+    view, questions = asked_of("random, other values", 64, "cosine", "all", 0.3)
+    assert quantised_answers(view, questions) == [None] * COUNT
     monkeypatch.setitem(vars(view), "beyond_memory", True)
-    for quantised_answer, true in zip(quantised_answers(view, asked), exact_answers(view, asked), strict=True):
+    for quantised_answer, true in zip(quantised_answers(view, questions), exact_answers(view, questions), strict=True):
         assert off(quantised_answer, true) > 1e-3
         assert np.linalg.norm(quantised_answer.output - true.output) <= quantised_answer.certificate.output_error
 
@@ -113,10 +113,10 @@ def test_what_is_expected_is_about_what_is_true(monkeypatch, kind, fine):
     for temperature in (0.02, 0.03, 0.05) if not fine else (0.03, 0.05, 0.1, 0.3, 1.0):
         for passing in PASSING:
             seen.clear()
-            view, asked = asked_of(kind, 64, "dot", passing, temperature)
-            part = shard_of(view, asked[0])
-            blends = estimate_outputs(part, estimate_weights(part, asked, SCAN_WIDTHS[0], fine=fine), range(COUNT))
-            for index, (true, expected) in enumerate(zip(exact_answers(view, asked), seen, strict=True)):
+            view, questions = asked_of(kind, 64, "dot", passing, temperature)
+            part = shard_of(view, questions[0])
+            blends = estimate_outputs(part, estimate_weights(part, questions, SCAN_WIDTHS[0], fine=fine), range(COUNT))
+            for index, (true, expected) in enumerate(zip(exact_answers(view, questions), seen, strict=True)):
                 distance = np.linalg.norm(blends[index].output - true.output)
                 if distance > 2e-4 * np.linalg.norm(true.output):
                     ratios.append(distance / expected)
@@ -128,8 +128,8 @@ def test_what_is_expected_is_about_what_is_true(monkeypatch, kind, fine):
 
 
 def noted(function, seen):
-    def asked(*given):
-        seen.append(function(*given))
+    def asked(*arguments):
+        seen.append(function(*arguments))
         return seen[-1]
 
     return asked
@@ -139,9 +139,11 @@ def test_nothing_is_expected_where_there_is_no_tail_and_of_what_is_not_known():
     moments = Moments.empty(3).merge(Moments.of(*np.ones((2, 4, 3), dtype=np.float32), np.ones(3)))
     spread = Spread.of([moments])
     evidence = SimpleNamespace(temperature=0.5)
-    none = SimpleNamespace(tail=0.0, tail_square=0.0, summed_square=0.0, candidates=np.zeros(0), evidence=evidence)
-    some = SimpleNamespace(tail=0.5, tail_square=0.1, summed_square=0.1, candidates=np.zeros(0), evidence=evidence)
-    for found, squares in ((none, 1.0), (some, np.inf)):
-        known = (found, QuantisationError(0.1, squares, 0.0), (0.0,) * 5, spread, spread.residuals, 0.1)
-        assert expected_error_16_bits(*known) == 0
-        assert expected_error_8_bits(*known, 0.1, 4) == 0
+    without_tail = SimpleNamespace(
+        tail=0.0, tail_square=0.0, summed_square=0.0, candidates=np.zeros(0), evidence=evidence
+    )
+    batch = SimpleNamespace(tail=0.5, tail_square=0.1, summed_square=0.1, candidates=np.zeros(0), evidence=evidence)
+    for output, squares in ((without_tail, 1.0), (batch, np.inf)):
+        arguments = (output, QuantisationError(0.1, squares, 0.0), (0.0,) * 5, spread, spread.residuals, 0.1)
+        assert expected_error_16_bits(*arguments) == 0
+        assert expected_error_8_bits(*arguments, 0.1, 4) == 0

@@ -27,11 +27,11 @@ def passing(numbers):
     return numbers[numbers * 2654435761 % 97 < 40]
 
 
-def asked(known, view):
+def asked(filtered, view):
     """What is known after the view was asked of, and how many rows were looked at."""
-    spans = known.unseen(view)
+    spans = filtered.unseen(view)
     numbers = np.concatenate([*spans, np.empty(0, np.int64)])
-    return known.with_more(view, RowSelection.of(spans, passing(np.unique(numbers)))), len(numbers)
+    return filtered.with_more(view, RowSelection.of(spans, passing(np.unique(numbers)))), len(numbers)
 
 
 steps = st.lists(
@@ -44,7 +44,7 @@ steps = st.lists(
 @settings(deadline=None, max_examples=60)
 @given(steps=steps, several=st.booleans())
 def test_it_says_what_a_mask_made_anew_says(steps, several):
-    memory, known, number = Memory("dot"), Filtered(), 0
+    memory, filtered, number = Memory("dot"), Filtered(), 0
     for count, removed, compacts, asks in steps:
         numbers = np.arange(number, number + count)
         owners = numbers // 3 * 3 if several else None
@@ -57,8 +57,8 @@ def test_it_says_what_a_mask_made_anew_says(steps, several):
             view = memory.view
         if not asks:
             continue
-        known, _ = asked(known, view)
-        mask, anew = known.mask(view), view.mask(passing(np.arange(number)))
+        filtered, _ = asked(filtered, view)
+        mask, anew = filtered.mask(view), view.mask(passing(np.arange(number)))
         for one, other in zip(mask.bits, anew.bits, strict=True):
             assert (one is None) == (other is None)
             if one is not None:
@@ -67,22 +67,22 @@ def test_it_says_what_a_mask_made_anew_says(steps, several):
 
 
 def test_a_row_is_looked_at_once():
-    memory, known = Memory("dot"), Filtered()
+    memory, filtered = Memory("dot"), Filtered()
     memory.publish(add=Rows(np.arange(100), np.ones((100, 2))))
-    known, looked_at = asked(known, memory.view)
+    filtered, looked_at = asked(filtered, memory.view)
     assert looked_at == 100
-    first = known.mask(memory.view)
-    known, looked_at = asked(known, memory.publish(remove=np.array([3, 40])))
+    first = filtered.mask(memory.view)
+    filtered, looked_at = asked(filtered, memory.publish(remove=np.array([3, 40])))
     assert looked_at == 0
-    again = known.mask(memory.view)
+    again = filtered.mask(memory.view)
     assert [one is other for one, other in zip(first.bits, again.bits, strict=True)] == [False, False, True, True]
-    known, looked_at = asked(known, memory.publish(add=Rows(np.arange(100, 150), np.ones((50, 2)))))
+    filtered, looked_at = asked(filtered, memory.publish(add=Rows(np.arange(100, 150), np.ones((50, 2)))))
     assert looked_at == 50
-    assert known.nbytes == 4 * 4 + 3 + 2 * 4  # five blocks in bits, and once more what lives of two
+    assert filtered.nbytes == 4 * 4 + 3 + 2 * 4  # five blocks in bits, and once more what lives of two
     memory.publish(remove=np.arange(64, 90))
     assert memory.compact()
     blocks = {segment.block for segment in memory.view.segments}
-    known, looked_at = asked(known, memory.view)
+    filtered, looked_at = asked(filtered, memory.view)
     assert 0 < looked_at < 130
     assert len(blocks) == len(memory.view.segments)
 
@@ -90,13 +90,13 @@ def test_a_row_is_looked_at_once():
 def test_it_holds_no_block():
     memory = Memory("dot")
     memory.publish(add=Rows(np.arange(100), np.ones((100, 2))))
-    known, _ = asked(Filtered(), memory.view)
+    filtered, _ = asked(Filtered(), memory.view)
     view = Memory("dot").publish(add=Rows(np.arange(100), np.ones((100, 2))))
-    held = [block.block for block in known._blocks.values()]
+    blocks = [block.block for block in filtered._blocks.values()]
     del memory
     gc.collect()
-    assert [each() for each in held] == [None] * 4
-    known, looked_at = asked(known, view)
+    assert [block() for block in blocks] == [None] * 4
+    filtered, looked_at = asked(filtered, view)
     assert looked_at == 100
 
 
@@ -107,18 +107,18 @@ def test_what_values_leave_out_is_read_of_rows_that_came_or_went(monkeypatch):
     )
     keys = np.random.default_rng(0).standard_normal((150, 4)).astype(np.float32)
     left = quantise(keys)[2]
-    memory, known = Memory("dot"), Filtered()
+    memory, filtered = Memory("dot"), Filtered()
     memory.publish(add=Rows(np.arange(100), keys[:100]))
     gone = np.empty(0, np.int64)
-    for removed, upto, most in (([], 100, 60), ([5, 70], 100, 2), ([], 103, 3), ([6, 101], 150, 50), ([], 150, 0)):
+    for removed, upto, limit in (([], 100, 60), ([5, 70], 100, 2), ([], 103, 3), ([6, 101], 150, 50), ([], 150, 0)):
         before = len(memory.view.numbers()) + len(gone)
         add = Rows(np.arange(before, upto), keys[before:upto]) if upto > before else None
         view = memory.publish(add=add, remove=np.array(removed, dtype=np.int64))
         gone = np.union1d(gone, removed)
-        known, _ = asked(known, view)
+        filtered, _ = asked(filtered, view)
         read.clear()
         expected = np.setdiff1d(passing(np.arange(upto)), gone)
-        actual = known.mask(view).value_residuals
+        actual = filtered.mask(view).value_residuals
         np.testing.assert_allclose(actual.total, left[expected].sum(axis=0), rtol=1e-9, atol=1e-12)
         assert actual.count == len(expected)
-        assert sum(read) <= most
+        assert sum(read) <= limit

@@ -41,12 +41,12 @@ def test_softmax_of_what_was_seen_is_the_answer(running, clusters, view):
         for query, temperature in zip(clusters[2], (0.05, 0.3, 9.0), strict=False)
     ]
     numbers, seen = similarities_seen(view, questions)
-    place = {number: position for position, number in enumerate(numbers.tolist())}
+    index_of = {number: position for position, number in enumerate(numbers.tolist())}
     for question, similarities, quantised_answer in zip(
         questions, seen, quantised_answers(view, questions), strict=True
     ):
         weights = np.exp((similarities - similarities.max()) / question.temperature)
-        head = [place[number] for number in quantised_answer.numbers.tolist()]
+        head = [index_of[number] for number in quantised_answer.numbers.tolist()]
         np.testing.assert_allclose(quantised_answer.weights, (weights / weights.sum())[head], rtol=1e-5)
         np.testing.assert_array_equal(quantised_answer.similarities, similarities[head])  # these were looked up
 
@@ -54,6 +54,6 @@ def test_softmax_of_what_was_seen_is_the_answer(running, clusters, view):
 def test_a_question_that_the_exact_path_answers_was_not_weighed_by_codes(clusters, in_pieces):
     keys, _, queries = clusters
     questions = [Question(queries[0], 0.05), Question(queries[0], 9.0, normaliser="sparsemax")]
-    some, none = similarities_seen(in_pieces("cosine", keys), questions)[1]
-    assert some is not None
-    assert none is None
+    seen, unseen = similarities_seen(in_pieces("cosine", keys), questions)[1]
+    assert seen is not None
+    assert unseen is None

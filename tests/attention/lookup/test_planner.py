@@ -17,13 +17,13 @@ def test_a_batch_answers_as_one_by_one(data, filled):
     view = filled("cosine", keys, values)
     mask = view.mask(np.arange(100, 400))
     questions = [Question(query, 0.1, mask=mask if index % 2 else None) for index, query in enumerate(queries)]
-    for question, found in zip(questions, answers(view, questions), strict=True):
+    for question, result in zip(questions, answers(view, questions), strict=True):
         alone = answer(view, question)
-        np.testing.assert_array_equal(found.numbers, alone.numbers)
-        np.testing.assert_array_equal(found.similarities, alone.similarities)
-        np.testing.assert_allclose(found.weights, alone.weights, rtol=1e-12)
-        np.testing.assert_allclose(found.output, alone.output, atol=1e-12)
-        assert found.documents == (300 if question.mask else view.n)
+        np.testing.assert_array_equal(result.numbers, alone.numbers)
+        np.testing.assert_array_equal(result.similarities, alone.similarities)
+        np.testing.assert_allclose(result.weights, alone.weights, rtol=1e-12)
+        np.testing.assert_allclose(result.output, alone.output, atol=1e-12)
+        assert result.documents == (300 if question.mask else view.n)
 
 
 @pytest.mark.parametrize("normaliser", ["softmax", "sparsemax", "entmax15", "one_hot"])
@@ -31,12 +31,12 @@ def test_a_batch_answers_as_one_by_one(data, filled):
 def test_nothing_passes(filled, normaliser, temperature):
     view = filled("cosine", np.eye(3), np.ones((3, 2)))
     nothing = view.mask(np.array([7, 8]))
-    for mask, asked in ((nothing, view), (None, Memory("cosine").view)):
-        alone = answer(asked, Question(np.ones(3), temperature, mask=mask, normaliser=normaliser))
+    for mask, asked_view in ((nothing, view), (None, Memory("cosine").view)):
+        alone = answer(asked_view, Question(np.ones(3), temperature, mask=mask, normaliser=normaliser))
         assert (alone.null_weight, alone.documents, alone.verdict.stands) == (0, 0, "none")
         assert alone.log_partition == (-np.inf if normaliser == "softmax" else None)
         assert alone.best_similarity is None
-        with_null = answer(asked, Question(np.ones(3), temperature, 0.25, mask, normaliser))
+        with_null = answer(asked_view, Question(np.ones(3), temperature, 0.25, mask, normaliser))
         assert (with_null.null_weight, with_null.verdict.stands, with_null.effective_documents) == (1, "none", 0)
         assert with_null.log_partition == ((0.5 if temperature else 0) if normaliser == "softmax" else None)
         assert not with_null.output.any()
@@ -46,32 +46,32 @@ def test_nothing_passes(filled, normaliser, temperature):
 def test_masking_equals_deleting(data, filled):
     keys, values, queries = data
     numbers = np.arange(len(keys))
-    kept = numbers[numbers % 3 > 0]
+    remaining = numbers[numbers % 3 > 0]
     memory = Memory("cosine")
     whole = memory.publish(add=Rows(numbers, keys, values))
-    masked = answer(whole, Question(queries[1], 0.05, null=0.4, mask=whole.mask(kept)))
+    masked = answer(whole, Question(queries[1], 0.05, null=0.4, mask=whole.mask(remaining)))
     fewer = memory.publish(remove=numbers[numbers % 3 == 0])
     deleted = answer(fewer, Question(queries[1], 0.05, null=0.4))
     np.testing.assert_array_equal(masked.numbers, deleted.numbers)
     np.testing.assert_array_equal(masked.weights, deleted.weights)
     np.testing.assert_allclose(masked.output, deleted.output, atol=1e-14)
-    assert masked.documents == deleted.documents == fewer.n == whole.mask(kept).n == len(kept)
+    assert masked.documents == deleted.documents == fewer.n == whole.mask(remaining).n == len(remaining)
 
 
 def test_auto_is_answered_as_the_temperature_that_it_comes_to(filled):
     random = np.random.default_rng(1)
     view = filled("cosine", random.standard_normal((500, 11)))
-    found = answer(view, Question(random.standard_normal(11), Auto(20), null=0.2))
-    assert found.effective_documents == pytest.approx(20, rel=1e-2)
-    again = answer(view, Question(random.standard_normal(11), found.temperature, null=0.2))
-    assert again.temperature == found.temperature
+    result = answer(view, Question(random.standard_normal(11), Auto(20), null=0.2))
+    assert result.effective_documents == pytest.approx(20, rel=1e-2)
+    again = answer(view, Question(random.standard_normal(11), result.temperature, null=0.2))
+    assert again.temperature == result.temperature
 
 
 def test_a_sweep_over_nothing(filled):
     view = filled("cosine", np.eye(3))
-    found = sweep(view, Question(np.ones(3), 1.0, mask=view.mask(np.array([], dtype=np.int64))), [0, 1.0])
-    assert found.weights.shape == (2, 0)
-    assert [evidence.log_partition for evidence in found.evidence] == [-np.inf, -np.inf]
+    swept = sweep(view, Question(np.ones(3), 1.0, mask=view.mask(np.array([], dtype=np.int64))), [0, 1.0])
+    assert swept.weights.shape == (2, 0)
+    assert [evidence.log_partition for evidence in swept.evidence] == [-np.inf, -np.inf]
     with pytest.raises(ParameterError, match="from 1e-30 to infinity"):
         sweep(view, Question(np.ones(3), 1.0), [1e-40])
     with pytest.raises(ParameterError, match="softmax"):
@@ -82,8 +82,8 @@ def method_of(view, question):
     """Which path answers, with whatever company, and the same for a sweep."""
     alone = answer(view, question).certificate.method
     company = [question, Question(question.query, 0.3, mask=question.mask), question, Question(question.query, 0)]
-    found = answers(view, company)
-    assert [found[0].certificate.method, found[2].certificate.method] == [alone, alone]
+    results = answers(view, company)
+    assert [results[0].certificate.method, results[2].certificate.method] == [alone, alone]
     assert {certificate.method for certificate in sweep(view, question, [0.05, 1.0]).certificates} == {alone}
     return alone
 
@@ -118,11 +118,11 @@ def test_rows_that_a_scan_would_read_beside_those_that_pass_count_for_the_exact_
     monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 1000 * keys.shape[1])
     monkeypatch.setattr(planner, "ROWS_SCANNED_PER_EXACT_ROW", 4)
     view = filled("cosine", keys)
-    own = view.numbers()
+    own_numbers = view.numbers()
     # 1,250 rows that stand together are read alone; 1,250 of 2,500 with as many others, which is worth 312 rows more.
-    assert method_of(view, Question(queries[0], 0.05, mask=view.mask(own[:1250]))) == "quantised"
-    assert method_of(view, Question(queries[0], 0.05, mask=view.mask(own[:2500:2]))) == "exact"
-    assert method_of(view, Question(queries[0], 0.05, mask=view.mask(own[:3000:2]))) == "quantised"
+    assert method_of(view, Question(queries[0], 0.05, mask=view.mask(own_numbers[:1250]))) == "quantised"
+    assert method_of(view, Question(queries[0], 0.05, mask=view.mask(own_numbers[:2500:2]))) == "exact"
+    assert method_of(view, Question(queries[0], 0.05, mask=view.mask(own_numbers[:3000:2]))) == "quantised"
 
 
 def test_a_sweep_and_attend_agree_to_their_certificates(clusters, in_pieces, oracle, oracle_weights, monkeypatch):
@@ -135,13 +135,13 @@ def test_a_sweep_and_attend_agree_to_their_certificates(clusters, in_pieces, ora
     for weights, evidence, proof, temperature in zip(
         swept.weights, swept.evidence, swept.certificates, temperatures, strict=True
     ):
-        found = answer(view, Question(queries[0], temperature, null=0.3))
-        assert (found.certificate.method, proof.method) == ("quantised", "quantised")
-        np.testing.assert_array_equal(found.numbers, swept.numbers)
+        result = answer(view, Question(queries[0], temperature, null=0.3))
+        assert (result.certificate.method, proof.method) == ("quantised", "quantised")
+        np.testing.assert_array_equal(result.numbers, swept.numbers)
         exact, null = oracle_weights(true, temperature, 0.3)
         for mine, mine_null, bound in (
             (weights, evidence.null_weight, proof.total_variation),
-            (found.weights, found.null_weight, found.certificate.total_variation),
+            (result.weights, result.null_weight, result.certificate.total_variation),
         ):
             rest = abs(exact[swept.numbers].sum() + null - mine.sum() - mine_null)
             apart = (np.abs(exact[swept.numbers] - mine).sum() + abs(null - mine_null) + rest) / 2
@@ -176,20 +176,20 @@ def test_what_no_scan_can_prove_is_not_scanned_for_twice(clusters, in_pieces, mo
         monkeypatch.setattr(quantised, "SCAN_WIDTHS", (width,))
         proven.append(answer(view, question).certificate.total_variation)
     monkeypatch.setattr(quantised, "SCAN_WIDTHS", (narrow, wide))
-    for asked, expected, method in (
+    for changed, expected, method in (
         (replace(question, max_error=sum(proven) / 2), [narrow, wide], "quantised"),
         (replace(question, max_error=1e-9, temperature=1.0), [narrow], "exact"),
     ):
         scans.clear()
-        assert answer(view, asked).certificate.method == method
+        assert answer(view, changed).certificate.method == method
         assert scans == expected
 
 
 def test_rows_without_codes_are_answered_exactly(clusters, in_pieces, monkeypatch):
     monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
     keys, _, queries = clusters
-    found = answer(in_pieces("gaussian", keys), Question(queries[0], 3.0))
-    assert found.certificate.method == "exact"
+    result = answer(in_pieces("gaussian", keys), Question(queries[0], 3.0))
+    assert result.certificate.method == "exact"
 
 
 def test_what_a_scan_cannot_decide_is_answered_exactly_in_its_turn(clusters, in_pieces, monkeypatch):
@@ -203,10 +203,10 @@ def test_what_a_scan_cannot_decide_is_answered_exactly_in_its_turn(clusters, in_
         Question(queries[2], Auto(30), output=False, max_error=1e-12),
         Question(queries[3], Auto(30)),
     ]
-    found = answers(view, questions)
-    assert [each.certificate.method for each in found] == ["exact", "quantised", "exact", "quantised"]
-    for question, each in zip(questions, found, strict=True):
-        assert each.numbers[0] == answer(view, Question(question.query, 0, top_k=1)).numbers[0]
+    results = answers(view, questions)
+    assert [each.certificate.method for each in results] == ["exact", "quantised", "exact", "quantised"]
+    for question, result in zip(questions, results, strict=True):
+        assert result.numbers[0] == answer(view, Question(question.query, 0, top_k=1)).numbers[0]
 
 
 @pytest.mark.parametrize("refused", [{"normaliser": "sparsemax"}, {"temperature": Auto()}, {"top_p": 0.5}])

@@ -32,8 +32,8 @@ def test_every_bound_holds(running, clusters, in_pieces, agrees, similarity, tem
         questions = [Question(query, temperature * scale, null=0.5 * scale) for query in queries[:count]]
         answers = quantised_answers(view, questions)
         assert all(answers)
-        for question, found in list(zip(questions, answers, strict=True))[:3]:
-            agrees(view, question, found)
+        for question, result in list(zip(questions, answers, strict=True))[:3]:
+            agrees(view, question, result)
 
 
 @pytest.mark.parametrize("normaliser", ["one_hot", "sparsemax", "entmax15"])
@@ -67,10 +67,10 @@ def test_top_k_and_top_p(running, clusters, in_pieces, agrees):
     view = in_pieces("cosine", keys, values)
     for top_k, top_p in ((0, None), (1500, None), (None, 0.5), (3, 0.9)):
         question = Question(queries[0], 0.1, top_k=top_k, top_p=top_p, output=False)
-        found = quantised_answers(view, [question])[0]
+        result = quantised_answers(view, [question])[0]
         exact = exact_answers(view, [question])[0]
-        agrees(view, question, found)
-        assert (found.matches, found.complete) == (exact.matches, exact.complete)
+        agrees(view, question, result)
+        assert (result.matches, result.complete) == (exact.matches, exact.complete)
 
 
 def test_rows_that_the_codes_cannot_tell_apart_go_to_the_exact_path(running, clusters, in_pieces):
@@ -118,9 +118,9 @@ def test_max_error_is_kept_or_refused(running, clusters, in_pieces):
     keys, values, queries = clusters
     view = in_pieces("cosine", keys, values)
     loose, tight = Question(queries[0], 0.05, max_error=0.9), Question(queries[0], 1.0, max_error=1e-9)
-    found, none = quantised_answers(view, [loose, tight])
-    assert found.certificate.total_variation <= 0.9
-    assert none is None
+    result, refused = quantised_answers(view, [loose, tight])
+    assert result.certificate.total_variation <= 0.9
+    assert refused is None
 
 
 @pytest.mark.parametrize("scale", [1e-17, 1e19])
@@ -137,10 +137,10 @@ def test_next_to_nothing_passes(running, clusters, in_pieces, monkeypatch, passi
     view = in_pieces("cosine", keys, values)
     mask = view.mask(np.arange(passing))
     for question in (Question(queries[0], Auto(), None, mask), Question(queries[0], 0.1, 0.2, mask)):
-        found, exact = answers(view, [question])[0], exact_answers(view, [question])[0]
-        np.testing.assert_array_equal(found.numbers, exact.numbers)
-        np.testing.assert_allclose(found.weights, exact.weights, atol=1e-9)
-        assert (found.documents, found.verdict.stands) == (passing, exact.verdict.stands)
+        result, exact = answers(view, [question])[0], exact_answers(view, [question])[0]
+        np.testing.assert_array_equal(result.numbers, exact.numbers)
+        np.testing.assert_allclose(result.weights, exact.weights, atol=1e-9)
+        assert (result.documents, result.verdict.stands) == (passing, exact.verdict.stands)
     assert sweep(view, question, [0.0, 1.0]).documents == passing
 
 

@@ -118,8 +118,8 @@ def test_what_a_bias_forbids_its_mask_leaves_out():
     view = Memory.of(np.eye(3)).view
     odd, bias = view.mask(np.array([1, 2])), Bias.of(view, [0, 1], [2.0, -np.inf])
     plain = Question(np.ones(3), 1.0)
-    asked = [plain, *(Question(np.ones(3), 1.0, mask=mask, bias=bias) for mask in (None, odd, odd))]
-    result = mask_forbidden(asked)
+    questions = [plain, *(Question(np.ones(3), 1.0, mask=mask, bias=bias) for mask in (None, odd, odd))]
+    result = mask_forbidden(questions)
     assert result[0] is plain
     assert [each.mask.n for each in result[1:]] == [2, 1, 1]
     assert result[2].mask is result[3].mask
@@ -175,10 +175,10 @@ def test_what_cannot_be_asked_is_said_in_a_sentence(ask, words):
 def test_a_memory_is_asked_as_its_view_is():
     memory = Memory.of([[1, 0], [0, 1]])
     question = Question([1, 0], 0.5)
-    (found,), swept = answers(memory, [question]), sweep(memory, question, [0.5])
-    assert found.numbers.tolist() == answer(memory, question).numbers.tolist() == swept.numbers.tolist() == [0, 1]
+    (result,), swept = answers(memory, [question]), sweep(memory, question, [0.5])
+    assert result.numbers.tolist() == answer(memory, question).numbers.tolist() == swept.numbers.tolist() == [0, 1]
     assert repr(memory) == "<Memory 2 keys of width 2, cosine>"
-    assert repr(found) == "<Answer 2 of 2 documents, null 0.000>"
+    assert repr(result) == "<Answer 2 of 2 documents, null 0.000>"
 
 
 @pytest.mark.parametrize("owners", [None, np.array([10, 10, 12, 13])])

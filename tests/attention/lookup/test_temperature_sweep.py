@@ -25,8 +25,10 @@ def small_tiles_and_short_lists(monkeypatch):
 
 def histogram_of(similarities, bins):
     """float64[bins, 2], count and sum of similarities from 0 to 1."""
-    at = np.minimum((similarities * bins).astype(int), bins - 1)
-    return np.stack([np.bincount(at, minlength=bins), np.bincount(at, similarities, bins)], axis=1).astype(float)
+    bin_numbers = np.minimum((similarities * bins).astype(int), bins - 1)
+    return np.stack(
+        [np.bincount(bin_numbers, minlength=bins), np.bincount(bin_numbers, similarities, bins)], axis=1
+    ).astype(float)
 
 
 @settings(deadline=None)
@@ -46,10 +48,10 @@ def test_a_tail_of_rows_in_bins_of_their_own_is_these_rows():
     similarities, temperatures = np.array([0.05, 0.35, 0.35, 0.85]), np.array([1e-30, 0.1, 2.0])
     sums = Tail(histogram_of(similarities, 10)).sums(temperatures)
     assert sums.thresholds == pytest.approx([0.85])
-    for found, temperature in zip(sums.sums[:, 0], temperatures, strict=True):
+    for result, temperature in zip(sums.sums[:, 0], temperatures, strict=True):
         logits = np.maximum((similarities - 0.85) / temperature, -700)  # from where on nothing weighs anything
         terms = np.exp(logits)
-        assert found == pytest.approx([terms.sum(), (terms * logits).sum(), (terms * terms).sum()], rel=1e-12)
+        assert result == pytest.approx([terms.sum(), (terms * logits).sum(), (terms * terms).sum()], rel=1e-12)
 
 
 def test_a_tail_of_no_rows_weighs_nothing():
@@ -61,16 +63,16 @@ def test_a_quantised_sweep_is_many_answers(running, clusters, in_pieces):
     view = in_pieces("cosine", keys, values)
     temperatures = [0, 1e-4, 0.01, 0.05, 0.3, 2.0, np.inf]
     question = Question(queries[0], 1.0, null=0.4, mask=view.mask(np.arange(0, len(keys), 2)), top_k=7)
-    found, exact = quantised_sweep(view, question, temperatures), exact_sweep(view, question, temperatures)
-    np.testing.assert_array_equal(found.numbers, exact.numbers)
-    np.testing.assert_array_equal(found.similarities, exact.similarities)
-    assert (found.documents, found.matches) == (exact.documents, exact.matches)
-    for index, (mine, true) in enumerate(zip(found.evidence, exact.evidence, strict=True)):
+    result, exact = quantised_sweep(view, question, temperatures), exact_sweep(view, question, temperatures)
+    np.testing.assert_array_equal(result.numbers, exact.numbers)
+    np.testing.assert_array_equal(result.similarities, exact.similarities)
+    assert (result.documents, result.matches) == (exact.documents, exact.matches)
+    for index, (mine, true) in enumerate(zip(result.evidence, exact.evidence, strict=True)):
         apart = (
-            np.abs(found.weights[index] - exact.weights[index]).sum() + abs(mine.null_weight - true.null_weight)
+            np.abs(result.weights[index] - exact.weights[index]).sum() + abs(mine.null_weight - true.null_weight)
         ) / 2
-        assert apart <= found.certificates[index].total_variation
-        stands, truly = found.verdicts[index], exact.verdicts[index]
+        assert apart <= result.certificates[index].total_variation
+        stands, truly = result.verdicts[index], exact.verdicts[index]
         assert stands.stands == truly.stands or not stands.certain
         assert mine.log_partition == pytest.approx(true.log_partition, rel=1e-2, abs=1e-2)
         assert mine.effective_documents == pytest.approx(true.effective_documents, rel=2e-2)
@@ -83,8 +85,8 @@ def test_few_rows_are_looked_up_for_a_histogram_and_the_rest_is_in_the_bound(clu
     monkeypatch.setattr(local, "compute_similarities", lambda *asked: looked_up.append(len(asked[3])) or read(*asked))
     monkeypatch.setattr(temperature_sweep, "SCAN_WIDTHS", (ScanWidth(2048, 512),))
     exact, counts = exact_sweep(view, question, temperatures), []
-    for most in (10, 400):
-        monkeypatch.setattr(local, "MAX_HISTOGRAM_LOOKUPS", most)
+    for limit in (10, 400):
+        monkeypatch.setattr(local, "MAX_HISTOGRAM_LOOKUPS", limit)
         looked_up.clear()
         result = quantised_sweep(view, question, temperatures)
         counts.append(sum(looked_up))
@@ -139,11 +141,11 @@ def test_what_a_histogram_cannot_decide_is_left_to_the_exact_path(running, clust
     assert solve_temperatures(far, [Question(queries[0] * 1e19, Auto())]) == [None]
     assert quantised_sweep(far, Question(queries[0] * 1e19, 1.0), [0.1]) is None
     # An error that bins are too wide for is not promised, though the temperature is known.
-    (found,) = solve_temperatures(
+    (result,) = solve_temperatures(
         in_pieces("cosine", keys), [Question(queries[0], Auto(500), output=False, max_error=1e-9)]
     )
-    assert found.temperature > 0
-    assert found.answer is None
+    assert result.temperature > 0
+    assert result.answer is None
 
 
 def test_auto_reaches_its_effective_documents(running, clusters, in_pieces, agrees, monkeypatch):

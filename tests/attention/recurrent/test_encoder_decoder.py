@@ -47,8 +47,8 @@ def test_the_alignment_is_attention_by_the_last_output(random):
     weights = model.steps(source, target).weights
     first = attend(states[0][:, None], memory, memory, similarity=model.alignment)
     np.testing.assert_allclose(weights[:, 0], first.weights[:, 0], atol=1e-6)
-    given = np.concatenate([model.target[target[:, 0]], first.output[:, 0]], axis=-1)
-    (second,) = model.decoder(given[:, None], states)[1]
+    decoder_input = np.concatenate([model.target[target[:, 0]], first.output[:, 0]], axis=-1)
+    (second,) = model.decoder(decoder_input[:, None], states)[1]
     np.testing.assert_allclose(
         weights[:, 1], attend(second[:, None], memory, memory, similarity=model.alignment).weights[:, 0], atol=1e-6
     )
@@ -60,8 +60,8 @@ def test_what_it_writes_is_what_follows_on_it(random, library):
     model = map_arrays(library, model_of(random, "lstm"))
     source, lengths = library(random.integers(0, 9, (4, 5))), library(np.array([5, 1, 3, 2]))
     written = model.generate(source, lengths, begin=BEGIN, end=END, limit=6)
-    given = np.concatenate([np.full((4, 1), BEGIN), np.asarray(written)[:, :-1]], axis=1)
-    logits = np.asarray(model(source, library(given), lengths))
+    decoder_input = np.concatenate([np.full((4, 1), BEGIN), np.asarray(written)[:, :-1]], axis=1)
+    logits = np.asarray(model(source, library(decoder_input), lengths))
     for row, tokens in enumerate(np.asarray(written).tolist()):
         length = tokens.index(END) + 1 if END in tokens else len(tokens)
         assert tokens[:length] == logits[row, :length].argmax(axis=-1).tolist()

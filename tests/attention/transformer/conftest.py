@@ -115,7 +115,7 @@ def change() -> Callable[..., None]:
     """Sets fields of a JSON file; those that are None go."""
 
     def change(path: Path, **fields: object) -> None:
-        known = json.loads(path.read_text()) | fields
-        path.write_text(json.dumps({name: value for name, value in known.items() if value is not None}))
+        fields_of_file = json.loads(path.read_text()) | fields
+        path.write_text(json.dumps({name: value for name, value in fields_of_file.items() if value is not None}))
 
     return change

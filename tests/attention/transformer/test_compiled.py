@@ -175,13 +175,13 @@ def test_models_that_it_does_not_compute(random, monkeypatch):
     model = model_of(random)
     assert compiles(model)
     plain = replace(model, embeddings=replace(model.embeddings, norm=None))
-    others = {
+    unsupported = {
         "post-norm layers": unfit(random, norm_first=True),
         "multiples of 32, not \\(16, 64, 96\\)": unfit(random, n_heads=4),
         "multiples of 32, not \\(32, 64, 90\\)": unfit(random, d_ff=90),
         "behind normalised embeddings": plain,
     }
-    for reason, other in others.items():
+    for reason, other in unsupported.items():
         if reason == "post-norm layers":
             other = replace(other, encoder=replace(other.encoder, norm=None))
         assert not compiles(other)

@@ -20,14 +20,14 @@ def memory(random, library):
 
 
 def in_steps(decoder, x, memory, sizes, mask=None, memory_mask=None):
-    state, found = decoder.start(memory, memory_mask), []
+    state, outputs = decoder.start(memory, memory_mask), []
     for size in sizes:
         first, last = state.length, state.length + size
         part = None if mask is None else mask[..., :last]
         y, state = decoder.step(x[:, first:last], state, part)
-        found.append(np.asarray(y))
+        outputs.append(np.asarray(y))
     assert state.length == M
-    return np.concatenate(found, axis=1)
+    return np.concatenate(outputs, axis=1)
 
 
 @pytest.mark.parametrize("steps", [[1] * M, [3, 1, 7], [10, 1], [M]])

@@ -33,8 +33,8 @@ def lengths(library):
 
 def test_written_tokens_are_the_likeliest_at_every_position(model, source, lengths, library):
     written = np.asarray(model.generate(source, lengths, begin=BEGIN, end=END, limit=LIMIT))
-    given = np.concatenate([np.full((5, 1), BEGIN), written[:, :-1]], axis=1)
-    best = np.asarray(model(source, library(given), lengths)).argmax(-1)
+    decoder_input = np.concatenate([np.full((5, 1), BEGIN), written[:, :-1]], axis=1)
+    best = np.asarray(model(source, library(decoder_input), lengths)).argmax(-1)
     for row, likeliest in zip(written, best, strict=True):
         ended = row.tolist().index(END) + 1 if END in row else len(row)
         np.testing.assert_array_equal(row[:ended], likeliest[:ended])

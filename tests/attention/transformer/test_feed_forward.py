@@ -44,7 +44,7 @@ def test_erf_in_float32_is_right_to_the_last_digit():
     ends = [0.0, -0.0, 1e-30, 3.9, 3.99999, 4.0, 4.1, 1e30, math.inf]
     x = np.concatenate([np.linspace(-6, 6, 100_003), np.geomspace(1e-12, 6, 10_007), ends, np.negative(ends)])
     x = x.astype(np.float32)
-    expected = np.array([math.erf(each) for each in x.astype(np.float64)])
+    expected = np.array([math.erf(number) for number in x.astype(np.float64)])
     np.testing.assert_allclose(erf(x).astype(np.float64), expected, rtol=2**-23, atol=0)
     np.testing.assert_array_equal(np.signbit(erf(x)), np.signbit(x))
     assert np.isnan(erf(np.array([math.nan], np.float32))).all()

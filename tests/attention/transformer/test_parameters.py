@@ -39,11 +39,11 @@ def test_mapped_reaches_every_array_and_leaves_the_original():
 
 
 def test_to_torch_and_back():
-    there = map_arrays(torch.from_numpy, model())
-    assert all(isinstance(tensor, torch.Tensor) for _, tensor in arrays(there))
+    in_torch = map_arrays(torch.from_numpy, model())
+    assert all(isinstance(tensor, torch.Tensor) for _, tensor in arrays(in_torch))
     tokens = np.array([[3, 1, 4]])
     np.testing.assert_allclose(
-        model()(tokens, tokens), there(torch.from_numpy(tokens), torch.from_numpy(tokens)), atol=1e-5
+        model()(tokens, tokens), in_torch(torch.from_numpy(tokens), torch.from_numpy(tokens)), atol=1e-5
     )
 
 

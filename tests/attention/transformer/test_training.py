@@ -69,8 +69,8 @@ def test_it_learns_to_read_dates():
 
     for _ in range(STEPS):
         source, lengths, target = task(random.choice(seen, BATCH))
-        given = functional.pad(target[:, :-1], (1, 0), value=BEGIN)
-        loss = functional.cross_entropy(model(source, given, lengths).flatten(0, 1), target.flatten())
+        decoder_input = functional.pad(target[:, :-1], (1, 0), value=BEGIN)
+        loss = functional.cross_entropy(model(source, decoder_input, lengths).flatten(0, 1), target.flatten())
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)

@@ -46,12 +46,12 @@ def example(instruction, queries, width, fine):
     top = min(FINE_LEVELS, (2**31 - 1) // (LEVELS * width)) if fine else LEVELS
     codes = random.integers(-LEVELS, LEVELS + 1, (rows, width)).astype(np.int8)
     codes[0], codes[1] = LEVELS, -LEVELS
-    asked = random.integers(-top, top + 1, (queries, width)).astype(np.int16)
-    asked[0] = random.choice(np.array([-top, top]), width)
+    queries_of_codes = random.integers(-top, top + 1, (queries, width)).astype(np.int16)
+    queries_of_codes[0] = random.choice(np.array([-top, top]), width)
     stored = rows_room(rows, width)
     put_rows(stored, 0, codes)
-    products = asked.astype(np.int64) @ (codes.astype(np.int64) + instruction.offset).T
-    return stored, instruction.pack(asked, fine=fine and instruction.wide), products.astype(np.int32)
+    products = queries_of_codes.astype(np.int64) @ (codes.astype(np.int64) + instruction.offset).T
+    return stored, instruction.pack(queries_of_codes, fine=fine and instruction.wide), products.astype(np.int32)
 
 
 def examples(instruction):
@@ -124,16 +124,16 @@ def test_a_body_for_arm_is_exact_in_an_emulator(feature, tmp_path):
     (tmp_path / "main.c").write_text(MAIN)
     link = "aarch64-linux-gnu-gcc -static -O1 main.c bodies.o -o bodies"
     subprocess.run(link.split(), check=True, cwd=tmp_path)
-    asked, wanted = b"", []
+    inputs, all_expected = b"", []
     for queries, stored, packed, expected in examples(instruction):
         header = np.array([queries, stored.shape[1], stored.nbytes, packed.nbytes], dtype=np.int64)
-        asked += header.tobytes() + stored.tobytes() + packed.tobytes()
-        wanted.append(expected)
+        inputs += header.tobytes() + stored.tobytes() + packed.tobytes()
+        all_expected.append(expected)
     command = ["qemu-aarch64", "-cpu", processor, str(tmp_path / "bodies")]
-    answer = subprocess.run(command, input=asked, capture_output=True, check=True).stdout
+    answer = subprocess.run(command, input=inputs, capture_output=True, check=True).stdout
     products = np.frombuffer(answer, dtype=np.int32).reshape(-1, 64)
-    assert len(products) == sum(map(len, wanted))
-    for expected in wanted:
+    assert len(products) == sum(map(len, all_expected))
+    for expected in all_expected:
         np.testing.assert_array_equal(products[: len(expected), : expected.shape[1]], expected)
         products = products[len(expected) :]
 

@@ -68,6 +68,6 @@ OTHERS = {"generic": ({"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}, "
 @pytest.mark.parametrize("kind", OTHERS)
 def test_code_for_every_lesser_kind_of_processor_gives_the_same_answers(answered, kind):
     environment, name = OTHERS[kind]
-    found, engine = answered(**environment)
-    np.testing.assert_allclose(found, answered()[0], rtol=1e-5, atol=1e-5)
+    products, engine = answered(**environment)
+    np.testing.assert_allclose(products, answered()[0], rtol=1e-5, atol=1e-5)
     assert engine.removesuffix(" + AMX") == name

@@ -22,11 +22,11 @@ def bend_all(typing_context, x, bent):
     def build(context, builder, signature, arguments):
         x, bent = arrays(context, builder, signature, arguments, 0, 1)
         width = builder.extract_value(bent.shape, 1)
-        with numba.core.cgutils.for_range_slice(builder, ir.IntType(64)(0), width, ir.IntType(64)(LANES)) as (at, _):
-            given = Lanes.load(builder, REALS, builder.gep(x.data, [at]))
+        with numba.core.cgutils.for_range_slice(builder, ir.IntType(64)(0), width, ir.IntType(64)(LANES)) as (index, _):
+            lanes = Lanes.load(builder, REALS, builder.gep(x.data, [index]))
             for number, bend in BY_NUMBER:
                 row = builder.mul(width, ir.IntType(64)(number))
-                bend(given).store(builder.gep(bent.data, [builder.add(row, at)]))
+                bend(lanes).store(builder.gep(bent.data, [builder.add(row, index)]))
         return context.get_dummy_value()
 
     return types.void(x, bent), build
@@ -46,8 +46,8 @@ def test_a_curve_is_that_of_its_name(curves, name):
     x, bent = curves
     with np.errstate(over="ignore"):
         expected = ACTIVATIONS[name](x.astype(np.float64))
-    some = np.abs(x) <= 200
-    off = np.abs(bent[CURVES[name]] - expected)[some] / np.maximum(1, x[some])
+    in_range = np.abs(x) <= 200
+    off = np.abs(bent[CURVES[name]] - expected)[in_range] / np.maximum(1, x[in_range])
     assert off.max() < 8e-7
     assert bent[CURVES[name]][x == np.float32(1e30)] == np.float32(1e30)
     np.testing.assert_allclose(bent[CURVES[name]][x == np.float32(-1e30)], 0, atol=1e-6)

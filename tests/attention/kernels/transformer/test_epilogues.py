@@ -12,10 +12,10 @@ from tests.attention.kernels.transformer.kept import kept, numbers_of
 
 
 @numba.njit
-def call_all(way, sums, n, bias, layer, at, columns, curve, x, y, words, factors, scaled):
-    epilogues.finish(way, sums, n, bias, layer, at, columns, curve, words, 2, 32)
+def call_all(way, sums, n, bias, layer, offset, columns, curve, x, y, words, factors, scaled):
+    epilogues.finish(way, sums, n, bias, layer, offset, columns, curve, words, 2, 32)
     epilogues.add(y, n, bias, layer, x, 2)
-    epilogues.scale(way, sums, n, columns, factors, scaled, 2, at)
+    epilogues.scale(way, sums, n, columns, factors, scaled, 2, offset)
 
 
 def test_biases_residuals_and_factors(way):
@@ -25,10 +25,10 @@ def test_biases_residuals_and_factors(way):
     before = y.copy()
     factors = np.array([1, 0.5, -2, 3], np.float32)
     call_all(way, sums, 4, bias, 1, 64, 32, NONE, x, y, words, factors, scaled)
-    places = (slice(2, 6), slice(64, 96))
+    slices = (slice(2, 6), slice(64, 96))
     np.testing.assert_array_equal(numbers_of(words, way)[2:6, 32:64], kept(sums + bias[1, 64:], way))
     np.testing.assert_array_equal(y[:4], before[:4] + bias[1] + x[2:])
     np.testing.assert_array_equal(y[4], before[4])
-    np.testing.assert_array_equal(numbers_of(scaled, way)[places], kept(sums * factors[:, None], way))
+    np.testing.assert_array_equal(numbers_of(scaled, way)[slices], kept(sums * factors[:, None], way))
     for written in (numbers_of(words, way), numbers_of(scaled, way)):
         assert np.count_nonzero(written) == 4 * 32

@@ -47,8 +47,8 @@ def test_sums_that_go_on_are_those_of_one_product(way):
     sums = np.full((2 * PANEL, PANEL), np.nan, np.float32)
     for begin, end in ((0, depth // 3), (depth // 3, depth)):
         start = begin * across
-        some = np.ascontiguousarray(words[:, :, begin:end])
-        multiply(way, len(a), some, 0, 0, flat, start, across, part, end - begin, sums, 0, begin > 0)
+        first_words = np.ascontiguousarray(words[:, :, begin:end])
+        multiply(way, len(a), first_words, 0, 0, flat, start, across, part, end - begin, sums, 0, begin > 0)
     if way == THREE:  # its three products are added in another order
         np.testing.assert_allclose(sums[: len(a), :across], product(way, a, b)[: len(a), :across], rtol=1e-5, atol=1e-5)
     else:

@@ -104,14 +104,14 @@ def test_who_comes_late_leaves(crew):
 
 
 @pytest.mark.parametrize("failing", ["here", "there"])
-@pytest.mark.parametrize("at", [0, 1])
-def test_an_error_is_told_and_nobody_waits_for_who_failed(crew, failing, at):
-    here, both = threading.get_ident(), threading.Barrier(2, timeout=PATIENCE)
+@pytest.mark.parametrize("index", [0, 1])
+def test_an_error_is_told_and_nobody_waits_for_who_failed(crew, failing, index):
+    thread_id, both = threading.get_ident(), threading.Barrier(2, timeout=PATIENCE)
 
     def stage(number, first, last):
         if number == 0:
             both.wait()  # both have come
-        if number == at and (threading.get_ident() == here) == (failing == "here"):
+        if number == index and (threading.get_ident() == thread_id) == (failing == "here"):
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

@@ -43,17 +43,17 @@ def test_a_blend_moves_no_further_than_its_bound(seed, temperature, error, head,
     seen, values = random.random(200), random.standard_normal((200, 5)) + random.standard_normal(5)
     noise = error * np.sign(values @ random.standard_normal(5)) if along else random.uniform(-error, error, 200)
     noise[np.argsort(seen)[200 - head :]] = 0  # those the scan has no part in
-    known, true = softmax(seen, null, temperature), softmax(seen + noise, null, temperature)
-    output, pushed = known.weights @ values, known.weights * np.abs(noise) / temperature
-    tail = float(known.weights[noise != 0].sum())
+    known_weights, true = softmax(seen, null, temperature), softmax(seen + noise, null, temperature)
+    output, pushed = known_weights.weights @ values, known_weights.weights * np.abs(noise) / temperature
+    tail = float(known_weights.weights[noise != 0].sum())
     centres = [
         Centre(length(pushed) * np.linalg.norm(values - centre, ord=2), length(centre - output))
         for centre in (output, values.mean(axis=0))
     ]
     longest = float(np.linalg.norm(values, axis=1).max())
     bound, plain = (
-        bound_blend(error / temperature, tail, 0.0, float(pushed.sum()), some, longest, length(output))
-        for some in (centres, [])
+        bound_blend(error / temperature, tail, 0.0, float(pushed.sum()), summary, longest, length(output))
+        for summary in (centres, [])
     )
     assert length(true.weights @ values - output) <= bound + 1e-13
     assert bound <= plain
@@ -69,19 +69,19 @@ def test_what_a_tail_can_turn(seed, temperature, listed, most):
     parts, thresholds = np.array_split(below, 2), below[0] + np.array([0.0, 0.05])
     terms = [np.exp((part - threshold) / temperature) for part, threshold in zip(parts, thresholds, strict=True)]
     tail_sums = TailSums(thresholds, np.array([[(t.sum(), (t * np.log(t)).sum(), (t * t).sum()) for t in terms]]))
-    (found,) = mix(head, rows, tail_sums, [None], np.array([temperature]))
-    weights = np.concatenate([found.candidates, *(f * t for f, t in zip(found.factors, terms, strict=True))])
+    (mixed,) = mix(head, rows, tail_sums, [None], np.array([temperature]))
+    weights = np.concatenate([mixed.candidates, *(f * t for f, t in zip(mixed.factors, terms, strict=True))])
     heaviest = np.cumsum(np.sort(weights**2)[::-1])
     for count in (1, 7, 50, len(weights)):
-        assert heaviest[count - 1] <= found.heaviest(count) * (1 + 1e-12)
-    assert found.heaviest(len(weights)) <= found.tail_square * (1 + 1e-12)
+        assert heaviest[count - 1] <= mixed.heaviest(count) * (1 + 1e-12)
+    assert mixed.heaviest(len(weights)) <= mixed.tail_square * (1 + 1e-12)
     errors, seen = (np.clip(random.standard_normal(len(weights)), -most, most) for _ in range(2))
     for _ in range(2):
         pushes = (errors * errors).sum(), (seen * seen).sum()
         error = QuantisationError(float(np.abs(errors).max()), float(pushes[0]), 0.0)
-        bound = bound_turn(found, error, float(pushes[1]), float(np.abs(seen).max()))
+        bound = bound_turn(mixed, error, float(pushes[1]), float(np.abs(seen).max()))
         assert (weights * np.abs(errors * seen)).sum() <= bound
-        wide = bound_turn(found, replace(error, squares=np.inf), float(pushes[1]), float(np.abs(seen).max()))
+        wide = bound_turn(mixed, replace(error, squares=np.inf), float(pushes[1]), float(np.abs(seen).max()))
         assert bound <= wide < np.inf
         order = np.argsort(np.argsort(-weights))  # the largest errors and projections on the heaviest rows
         errors, seen = -np.sort(-np.abs(errors))[order], -np.sort(-np.abs(seen))[order]
@@ -90,23 +90,23 @@ def test_what_a_tail_can_turn(seed, temperature, listed, most):
 def values_of(kind, random, keys, query, width):
     """float32[n, width] that are hard on one bound or another; None for the keys themselves."""
     n = len(keys)
-    some = random.standard_normal((n, width))
+    values = random.standard_normal((n, width))
     unit = keys / np.linalg.norm(keys, axis=1, keepdims=True)
     made = {
         "keys": lambda: None,
-        "few": lambda: some[random.integers(0, 3, n)],
-        "equal": lambda: np.tile(some[0], (n, 1)),
-        "zero": lambda: 0 * some,
-        "one huge": lambda: some * np.where(np.arange(n) == n // 2, 1e6, 1.0)[:, None],
-        "one beyond squares": lambda: some * np.where(np.arange(n) == n // 2, 1e30, 1.0)[:, None],
-        "of all lengths": lambda: some * np.exp(3 * random.standard_normal((n, 1))),
-        "squares vanish": lambda: 1e-25 * some,
-        "hardly any": lambda: 1e-40 * some,
-        "far from 0": lambda: 5 + 1e-3 * some,
+        "few": lambda: values[random.integers(0, 3, n)],
+        "equal": lambda: np.tile(values[0], (n, 1)),
+        "zero": lambda: 0 * values,
+        "one huge": lambda: values * np.where(np.arange(n) == n // 2, 1e6, 1.0)[:, None],
+        "one beyond squares": lambda: values * np.where(np.arange(n) == n // 2, 1e30, 1.0)[:, None],
+        "of all lengths": lambda: values * np.exp(3 * random.standard_normal((n, 1))),
+        "squares vanish": lambda: 1e-25 * values,
+        "hardly any": lambda: 1e-40 * values,
+        "far from 0": lambda: 5 + 1e-3 * values,
         # Every error of a similarity pushes the same way.
-        "with the errors": lambda: np.sign(quantise(unit.astype(np.float32))[2] @ query)[:, None] * some[0],
+        "with the errors": lambda: np.sign(quantise(unit.astype(np.float32))[2] @ query)[:, None] * values[0],
         # Every value is rounded the same way.
-        "with one residual": lambda: np.where(np.arange(width) > 0, np.round(9 * some) + 0.49, 127.0),
+        "with one residual": lambda: np.where(np.arange(width) > 0, np.round(9 * values) + 0.49, 127.0),
     }[kind]()
     return None if made is None else made.astype(np.float32)
 
@@ -169,8 +169,8 @@ def test_the_bound_is_not_far_off(temperature, times):
     ratios = []
     for row in random.integers(0, 20_000, 11):
         question = Question(keys[row] + random.standard_normal(64) / 8, temperature, top_k=1)
-        (found,), (true,) = quantised_answers(view, [question]), exact_answers(view, [question])
-        ratios.append(found.certificate.output_error / length(found.output - true.output))
+        (result,), (true,) = quantised_answers(view, [question]), exact_answers(view, [question])
+        ratios.append(result.certificate.output_error / length(result.output - true.output))
     assert 1 < np.median(ratios) < times
 
 

@@ -39,10 +39,10 @@ def quantile(numbers, weights, level):
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.sampled_from([0.0, 1e-12, 1e-3, 0.1, 0.6]))
 def test_bounds_hold_whatever_weights_are_moved(seed, n, apart):
     random = np.random.default_rng(seed)
-    true, found, having = moved(random, n, apart)
+    true, moved_weights, having = moved(random, n, apart)
     numbers = np.round(random.standard_normal(n) * 10.0 ** random.integers(-3, 12), 2)[having]
-    variation = np.abs(true - found).sum() / 2 * (1 + 1e-9) + 1e-15
-    exact, weights = true[having], found[having]
+    variation = np.abs(true - moved_weights).sum() / 2 * (1 + 1e-9) + 1e-15
+    exact, weights = true[having], moved_weights[having]
     mean = weighted_mean(numbers, weights, variation)
     truly = math.fsum(exact * numbers) / math.fsum(exact)
     assert mean.value == pytest.approx(np.average(numbers, weights=weights), rel=1e-9, abs=1e-9)
@@ -51,9 +51,9 @@ def test_bounds_hold_whatever_weights_are_moved(seed, n, apart):
         assert abs(mean.value - truly) <= mean.error * (1 + 1e-12) + 1e-300
     error = share_error(weights, variation)
     assert (error is None) == (mean.error is None)
-    some = numbers <= np.median(numbers)
+    mask = numbers <= np.median(numbers)
     if error is not None:
-        shares = [math.fsum(each[some]) / math.fsum(each) for each in (exact, weights)]
+        shares = [math.fsum(weighting[mask]) / math.fsum(weighting) for weighting in (exact, weights)]
         assert abs(shares[0] - shares[1]) <= error
     for level, weighted_quantile in zip(AT, weighted_quantiles(numbers, weights, AT, variation), strict=True):
         assert weighted_quantile.at_least <= weighted_quantile.value <= weighted_quantile.at_most
@@ -66,8 +66,8 @@ def test_bounds_say_something():
     assert mean.value == pytest.approx(50)
     assert mean.deviation == pytest.approx(np.sqrt(850))
     assert mean.error == pytest.approx(100e-6, rel=1e-4)
-    (found,) = weighted_quantiles(numbers, weights, np.array([0.5]), 0.02)
-    assert (found.value, found.at_least, found.at_most) == (50, 48, 52)
+    (quantile,) = weighted_quantiles(numbers, weights, np.array([0.5]), 0.02)
+    assert (quantile.value, quantile.at_least, quantile.at_most) == (50, 48, 52)
     assert share_error(weights / 2, 0.1) == pytest.approx(0.25)
 
 
@@ -75,8 +75,8 @@ def test_where_the_weights_may_be_nothing_nothing_is_certain():
     numbers, weights = np.array([1.0, 2.0]), np.array([0.1, 0.1])
     assert weighted_mean(numbers, weights, 0.3).error is None
     assert share_error(weights, 0.3) is None
-    (found,) = weighted_quantiles(numbers, weights, np.array([0.9]), 0.3)
-    assert (found.at_least, found.at_most) == (1, 2)
+    (quantile,) = weighted_quantiles(numbers, weights, np.array([0.9]), 0.3)
+    assert (quantile.at_least, quantile.at_most) == (1, 2)
 
 
 def test_numbers_at_the_end_of_float64_have_a_mean_and_a_deviation():

@@ -44,8 +44,8 @@ def test_no_similarity_that_is_computed_is_further_from_the_true_one(running, fi
         bound = similarity_slack(similarity, query, view.facts.key_norm)
         for row, key in enumerate(keys):
             true = true_similarity(similarity, query, key)
-            for found in (computed[row], alike[row]):
-                assert abs(Decimal(float(found)) - true) <= Decimal(bound.at(float(found)))
+            for similarities in (computed[row], alike[row]):
+                assert abs(Decimal(float(similarities)) - true) <= Decimal(bound.at(float(similarities)))
 
 
 @pytest.mark.parametrize("width", [2, 10, 1000])

@@ -28,8 +28,8 @@ def distribution(normaliser, similarities, null, temperature):
     return sparse(similarities, null, temperature, normaliser)
 
 
-def apart(weights, others, null_weight, other_null):
-    return (np.abs(weights - others).sum() + abs(null_weight - other_null)) / 2
+def apart(weights, other_weights, null_weight, other_null):
+    return (np.abs(weights - other_weights).sum() + abs(null_weight - other_null)) / 2
 
 
 @settings(deadline=None, max_examples=300)
@@ -53,17 +53,17 @@ def test_rounding_moves_no_distribution_further(seed, normaliser, temperature, e
     def alike():
         return len(set(vectors[seen == seen.max()])) == 1
 
-    found, real = (distribution(normaliser, similarities, null, temperature) for similarities in (seen, true))
-    bound = total_variation(found, normaliser, seen, seen.max(), Slack(error, 0.0), len(seen), alike)
-    moved = apart(found.weights, real.weights, found.evidence.null_weight, real.evidence.null_weight)
+    result, real = (distribution(normaliser, similarities, null, temperature) for similarities in (seen, true))
+    bound = total_variation(result, normaliser, seen, seen.max(), Slack(error, 0.0), len(seen), alike)
+    moved = apart(result.weights, real.weights, result.evidence.null_weight, real.evidence.null_weight)
     assert 0 < bound <= 1
     assert moved <= bound + 1e-12
 
 
 @pytest.mark.parametrize("normaliser", NORMALISERS)
 def test_nothing_is_not_moved(normaliser):
-    found = distribution(normaliser, np.empty(0), NullKey(0.5), 1.0)
-    assert total_variation(found, normaliser, np.empty(0), -np.inf, Slack(1.0, 0.0), 0, lambda: True) == 0
+    result = distribution(normaliser, np.empty(0), NullKey(0.5), 1.0)
+    assert total_variation(result, normaliser, np.empty(0), -np.inf, Slack(1.0, 0.0), 0, lambda: True) == 0
 
 
 def test_whether_rows_are_copies_is_asked_only_where_it_matters():
@@ -72,16 +72,16 @@ def test_whether_rows_are_copies_is_asked_only_where_it_matters():
 
     similarities, slack = np.array([0.1, 0.9, 0.9]), Slack(1e-15, 0.0)
     for normaliser, temperature in (("softmax", 0.1), ("sparsemax", 0.1), ("entmax15", 1e-3)):
-        found = distribution(normaliser, similarities, None, temperature)
-        assert total_variation(found, normaliser, similarities, similarities.max(), slack, 3, never) < 1e-6
+        result = distribution(normaliser, similarities, None, temperature)
+        assert total_variation(result, normaliser, similarities, similarities.max(), slack, 3, never) < 1e-6
 
 
 @pytest.mark.parametrize(("normaliser", "temperature"), [("softmax", 0), ("softmax", 1e-30), ("one_hot", 1.0)])
 def test_rows_that_tie_without_being_copies_may_all_be_wrong(normaliser, temperature):
     similarities, slack = np.array([0.1, 0.9, 0.9]), Slack(1e-15, 0.0)
-    found = distribution(normaliser, similarities, None, temperature)
-    assert total_variation(found, normaliser, similarities, similarities.max(), slack, 3, lambda: False) == 1
-    assert total_variation(found, normaliser, similarities, similarities.max(), slack, 3, lambda: True) < 1e-14
+    result = distribution(normaliser, similarities, None, temperature)
+    assert total_variation(result, normaliser, similarities, similarities.max(), slack, 3, lambda: False) == 1
+    assert total_variation(result, normaliser, similarities, similarities.max(), slack, 3, lambda: True) < 1e-14
 
 
 @settings(deadline=None)
@@ -103,13 +103,13 @@ def test_quantisation_moves_no_distribution_further(seed, temperature, error, li
     level = summed.max()
     x = (summed - level) / temperature
     tail_sums = TailSums(np.array([level]), np.array([[[np.exp(x).sum(), (np.exp(x) * x).sum(), np.exp(2 * x).sum()]]]))
-    (found,) = mix(head, rows, tail_sums, [null], np.array([temperature]))
-    weights = np.concatenate([found.known, found.candidates, found.factors[0] * np.exp(x)])
+    (result,) = mix(head, rows, tail_sums, [null], np.array([temperature]))
+    weights = np.concatenate([result.known, result.candidates, result.factors[0] * np.exp(x)])
     squares = float((off * off).sum()) if known_squares else np.inf
-    bound = tail_variation(found, QuantisationError(error, squares, 0.0))
+    bound = tail_variation(result, QuantisationError(error, squares, 0.0))
     real = softmax(true, null, temperature)
-    assert apart(weights, real.weights, found.evidence.null_weight, real.evidence.null_weight) <= bound + 1e-12
-    assert bound <= tail_variation(found, QuantisationError(error, np.inf, 0.0)) < 1.001
+    assert apart(weights, real.weights, result.evidence.null_weight, real.evidence.null_weight) <= bound + 1e-12
+    assert bound <= tail_variation(result, QuantisationError(error, np.inf, 0.0)) < 1.001
 
 
 @settings(deadline=None)
@@ -123,8 +123,8 @@ def test_quantisation_moves_no_distribution_further(seed, temperature, error, li
 def test_looking_so_many_rows_up_proves_no_less(seed, temperature, error, listed, more):
     similarities = np.sort(np.random.default_rng(seed).random(200))[::-1]
 
-    def mixture(known, candidates):
-        head, rows, summed = np.split(similarities, [known, known + candidates])
+    def mixture(known_weights, candidates):
+        head, rows, summed = np.split(similarities, [known_weights, known_weights + candidates])
         level = summed.max()
         x = (summed - level) / temperature
         sums = np.array([[[np.exp(x).sum(), (np.exp(x) * x).sum(), np.exp(2 * x).sum()]]])

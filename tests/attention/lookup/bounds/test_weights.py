@@ -50,14 +50,14 @@ def test_a_tail_that_is_off_by_at_most_the_error(seed, temperature, error, head,
     tail = np.argsort(true)[:-head]
     seen = true.copy()
     seen[tail] += noise[tail]
-    known, real = softmax(seen, null, temperature), softmax(true, null, temperature)
-    weight = known.weights[tail].sum()
+    known_weights, real = softmax(seen, null, temperature), softmax(true, null, temperature)
+    weight = known_weights.weights[tail].sum()
     bound = bound_tail(error, temperature, float(np.log(weight)) if weight > 0 else -np.inf, 0.0)
-    assert apart(known, real) <= bound + 1e-13
+    assert apart(known_weights, real) <= bound + 1e-13
     # Cauchy–Schwarz over the tail, with the squares as they are, is a bound too, and often the better one.
-    square = np.sqrt((known.weights[tail] ** 2).sum() * (noise[tail] ** 2).sum()) / temperature
+    square = np.sqrt((known_weights.weights[tail] ** 2).sum() * (noise[tail] ** 2).sum()) / temperature
     sharper = bound_tail(error, temperature, float(np.log(weight)) if weight > 0 else -np.inf, 0.0, float(square))
-    assert apart(known, real) <= sharper + 1e-13 <= bound + 2e-13
+    assert apart(known_weights, real) <= sharper + 1e-13 <= bound + 2e-13
 
 
 @settings(deadline=None)
@@ -71,13 +71,15 @@ def test_every_similarity_off_by_at_most_the_slack(seed, temperature, error, nul
     random = np.random.default_rng(seed)
     true = random.random(50)
     seen = true + random.uniform(-error, error, 50)
-    known, real = softmax(seen, null, temperature), softmax(true, null, temperature)
+    known_weights, real = softmax(seen, null, temperature), softmax(true, null, temperature)
     slack, level = Slack(error, 0.0), None if null is None else null.similarity
-    assert apart(known, real) <= bound_rounding(slack, float(seen.max()), temperature, known.mean_gap, 50)
-    assert apart(known, real) <= bound_separated(seen, level, slack, temperature, alike=True) + 1e-13
+    assert apart(known_weights, real) <= bound_rounding(
+        slack, float(seen.max()), temperature, known_weights.mean_gap, 50
+    )
+    assert apart(known_weights, real) <= bound_separated(seen, level, slack, temperature, alike=True) + 1e-13
     for normaliser, reach in SUPPORT.items():
-        known, real = (sparse(s, null, temperature, normaliser) for s in (seen, true))
-        assert apart(known, real) <= bound_sparse(seen, level, slack, temperature, reach)
+        known_weights, real = (sparse(s, null, temperature, normaliser) for s in (seen, true))
+        assert apart(known_weights, real) <= bound_sparse(seen, level, slack, temperature, reach)
 
 
 def test_the_bound_is_never_zero_while_two_documents_hold_weight():
@@ -107,13 +109,13 @@ def test_one_query_s_bound_is_of_the_error_s_size(temperature):
     ratios = []
     for _ in range(11):
         query = random.standard_normal(64)
-        found = quantised_answers(view, [Question(query, temperature, top_k=1, output=False)])[0]
+        results = quantised_answers(view, [Question(query, temperature, top_k=1, output=False)])[0]
         unit = keys.astype(np.float64) / np.linalg.norm(keys.astype(np.float64), axis=1, keepdims=True)
         true = unit @ (query / np.linalg.norm(query))
         (seen,) = similarities_seen(view, [Question(query, temperature, top_k=1, output=False)])[1]
         distance = apart(softmax(seen, None, temperature), softmax(true, None, temperature))
-        assert distance <= found.certificate.total_variation
-        ratios.append(found.certificate.total_variation / distance)
+        assert distance <= results.certificate.total_variation
+        ratios.append(results.certificate.total_variation / distance)
     assert np.median(ratios) < 10
 
 
@@ -179,8 +181,8 @@ def test_ties_that_share_by_a_bias_are_sure_only_where_they_are_copies_and_alone
 
 
 def test_copies_whose_biases_were_rounded_alike_are_within_what_is_told():
-    told = np.array([1e15 + 0.05, 1e15])  # equal in float64
+    addends = np.array([1e15 + 0.05, 1e15])  # equal in float64
     exact = 1 / (1 + math.exp(-0.05))
-    assert told[0] == told[1]
-    assert abs(exact - 0.5) <= bound_bias_rounding(told) <= 1
-    assert bound_bias_rounding(told[:1]) == 0
+    assert addends[0] == addends[1]
+    assert abs(exact - 0.5) <= bound_bias_rounding(addends) <= 1
+    assert bound_bias_rounding(addends[:1]) == 0

@@ -19,9 +19,9 @@ class Counted(np.ndarray):
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
         Counted.added += ufunc is np.add and method == "__call__"
-        plain = [each.view(np.ndarray) if isinstance(each, Counted) else each for each in inputs]
-        found = getattr(ufunc, method)(*plain, **options)
-        return found.view(Counted) if ufunc is np.add else found
+        plain = [operand.view(np.ndarray) if isinstance(operand, Counted) else operand for operand in inputs]
+        output = getattr(ufunc, method)(*plain, **options)
+        return output.view(Counted) if ufunc is np.add else output
 
 
 def matrices(seed, width=3):
@@ -33,10 +33,10 @@ def matrices(seed, width=3):
 def test_the_sum_is_that_of_the_arrays_in_their_order(asked):
     arrays, running = [matrices(seed) for seed in range(6)], RunningGrams()
     for some in asked:
-        result = running.of([arrays[each] for each in some])
-        expected = sum((arrays[each] for each in some[1:]), arrays[some[0]])
+        result = running.of([arrays[array] for array in some])
+        expected = sum((arrays[array] for array in some[1:]), arrays[some[0]])
         np.testing.assert_array_equal(result.total, expected)
-        np.testing.assert_allclose(result.traces, [np.trace(each) for each in expected.view(np.ndarray)])
+        np.testing.assert_allclose(result.traces, [np.trace(array) for array in expected.view(np.ndarray)])
 
 
 def test_a_write_to_the_last_block_takes_one_sum_and_a_removal_none():

@@ -60,9 +60,9 @@ def test_what_values_spread_in_the_usual_direction_is_between_the_mean_and_the_m
 def test_more_values_never_make_it_smaller():
     random = np.random.default_rng(1)
     vectors = random.standard_normal((500, 7)).astype(np.float32)
-    some, more = moments_of(vectors[:100]), moments_of(vectors)
+    first, more = moments_of(vectors[:100]), moments_of(vectors)
     for from_mean in (0.0, 1.0):
-        assert Spread.of([some]).around(from_mean) < Spread.of([more]).around(from_mean)
+        assert Spread.of([first]).around(from_mean) < Spread.of([more]).around(from_mean)
 
 
 @pytest.mark.parametrize("scale", [1e20, 1e38])
@@ -82,13 +82,13 @@ def test_values_beyond_float32_have_no_spread(scale):
 def test_what_came_since_is_bounded_whether_it_was_looked_at_or_not(seed, scale, shift, more, far):
     random = np.random.default_rng(seed)
     pieces = [random.standard_normal((300, 5)) + shift, *(random.standard_normal((n, 5)) * far for n in more)]
-    pieces = [(each * scale).astype(np.float32) for each in pieces]
-    sealed, found = moments_of(pieces[0] * 3), moments_of(pieces[0])
-    assert Spread.of([sealed, found]) is not None
+    pieces = [(part * scale).astype(np.float32) for part in pieces]
+    sealed, joined = moments_of(pieces[0] * 3), moments_of(pieces[0])
+    assert Spread.of([sealed, joined]) is not None
     for position, piece in enumerate(pieces[1:], start=2):
         left = quantise(piece)[2]
-        found = found.merge(Moments.of(piece, left.astype(np.float32), left.sum(axis=0)))
-        spread = Spread.of([sealed, found])
+        joined = joined.merge(Moments.of(piece, left.astype(np.float32), left.sum(axis=0)))
+        spread = Spread.of([sealed, joined])
         vectors = np.concatenate([pieces[0] * 3, *pieces[:position]])
         left = quantise(vectors)[2]
         assert around(vectors, vectors.mean(axis=0, dtype=np.float64)) <= spread.around_mean * (1 + 1e-12)
@@ -99,21 +99,21 @@ def test_what_came_since_is_bounded_whether_it_was_looked_at_or_not(seed, scale,
 
 
 def test_a_few_more_values_take_no_eigenvalues(monkeypatch):
-    random, asked, real = np.random.default_rng(5), [], np.linalg.eigvalsh
-    monkeypatch.setattr(np.linalg, "eigvalsh", lambda matrix: asked.append(len(matrix)) or real(matrix))
+    random, new_values, real = np.random.default_rng(5), [], np.linalg.eigvalsh
+    monkeypatch.setattr(np.linalg, "eigvalsh", lambda matrix: new_values.append(len(matrix)) or real(matrix))
 
     def some(count):
         return random.standard_normal((count, 6)).astype(np.float32)
 
-    sealed, found = [moments_of(some(1000)) for _ in range(3)], moments_of(some(500))
-    Spread.of([*sealed, found])
-    assert len(asked) == 8
+    sealed, joined = [moments_of(some(1000)) for _ in range(3)], moments_of(some(500))
+    Spread.of([*sealed, joined])
+    assert len(new_values) == 8
     for _ in range(4):
         piece = some(1)
         left = quantise(piece)[2]
-        found = found.merge(Moments.of(piece, left.astype(np.float32), left.sum(axis=0)))
-        Spread.of([*sealed, found])
-    assert len(asked) == 8
-    found = found.merge(moments_of(some(200)))
-    Spread.of([*sealed, found])
-    assert len(asked) == 10
+        joined = joined.merge(Moments.of(piece, left.astype(np.float32), left.sum(axis=0)))
+        Spread.of([*sealed, joined])
+    assert len(new_values) == 8
+    joined = joined.merge(moments_of(some(200)))
+    Spread.of([*sealed, joined])
+    assert len(new_values) == 10

@@ -24,9 +24,9 @@ def write(stored, start, vectors, norms=None):
     """Keep vectors from row `start` on, those of each chunk by themselves."""
     positions = np.arange(start, start + len(vectors))
     for chunk in np.unique(positions // CHUNK):
-        some = positions // CHUNK == chunk
-        coded = CodedVectors.of(vectors[some], None if norms is None else norms[some])
-        stored.add_sums(stored.write(int(positions[some][0]), coded))
+        in_chunk = positions // CHUNK == chunk
+        coded = CodedVectors.of(vectors[in_chunk], None if norms is None else norms[in_chunk])
+        stored.add_sums(stored.write(int(positions[in_chunk][0]), coded))
 
 
 def moved(vectors, codes, scales):
@@ -120,10 +120,10 @@ def test_directions_of_vectors_as_good_as_unit_ones_cost_no_sums_of_their_own():
     unit = vectors_of(5, 40, 3, 1.0)
     unit[:, 0] += 1
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
-    for scale, own in ((1.0, False), (1.0005, False), (1.01, True), (1e-30, True)):
+    for scale, has_own_sums in ((1.0, False), (1.0005, False), (1.01, True), (1e-30, True)):
         vectors = (unit * scale).astype(np.float32)
         coded = CodedVectors.of(vectors, np.linalg.norm(vectors.astype(np.float64), axis=1))
-        assert (coded.directions is not None) == own
+        assert (coded.directions is not None) == has_own_sums
 
 
 def test_vectors_too_wide_for_them_have_no_grams():

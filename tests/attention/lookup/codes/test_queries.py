@@ -35,16 +35,16 @@ COMPARED = {
 )
 def test_code_times_scale_and_residual_are_the_query_that_is_compared(seed, count, width, scale, similarity):
     vectors = np.random.default_rng(seed).standard_normal((count, width)) * scale
-    found, compared = code_queries(similarity, vectors, outputs=False), COMPARED[similarity](vectors)
-    seen = found.codes * found.scales[:, None]
-    np.testing.assert_allclose(seen + found.residuals, compared, rtol=1e-12, atol=1e-13 * np.abs(compared).max())
-    assert (np.abs(found.residuals) <= 0.5001 * found.scales[:, None]).all()
+    coded, compared = code_queries(similarity, vectors, outputs=False), COMPARED[similarity](vectors)
+    seen = coded.codes * coded.scales[:, None]
+    np.testing.assert_allclose(seen + coded.residuals, compared, rtol=1e-12, atol=1e-13 * np.abs(compared).max())
+    assert (np.abs(coded.residuals) <= 0.5001 * coded.scales[:, None]).all()
     residuals = np.linalg.norm(compared - seen, axis=1)
-    assert (found.residuals_norm >= residuals * (1 - 1e-12)).all()
-    np.testing.assert_allclose(found.residuals_norm, residuals, rtol=1e-8)
-    np.testing.assert_allclose(found.norms, np.linalg.norm(compared, axis=1))
-    assert (found.count, found.codes.dtype, found.fine) == (count, np.int16, kernels().WIDE or count <= FINE_QUERIES)
-    assert np.abs(found.codes).max() == (FINE_LEVELS if found.fine else LEVELS)
+    assert (coded.residuals_norm >= residuals * (1 - 1e-12)).all()
+    np.testing.assert_allclose(coded.residuals_norm, residuals, rtol=1e-8)
+    np.testing.assert_allclose(coded.norms, np.linalg.norm(compared, axis=1))
+    assert (coded.count, coded.codes.dtype, coded.fine) == (count, np.int16, kernels().WIDE or count <= FINE_QUERIES)
+    assert np.abs(coded.codes).max() == (FINE_LEVELS if coded.fine else LEVELS)
 
 
 def test_a_zero_query_has_a_code_of_zeros():

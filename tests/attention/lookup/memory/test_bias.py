@@ -33,22 +33,22 @@ def by_number(view, bias):
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 1.0])
 def test_each_document_has_its_own_and_all_others_the_same(view, share, elsewhere):
     live = view.numbers()
-    some = RANDOM.permutation(live[RANDOM.random(len(live)) < share])
-    addends = np.where(RANDOM.random(len(some)) < 0.1, -np.inf, RANDOM.standard_normal(len(some)))
-    given = dict(zip(some.tolist(), addends.tolist(), strict=True))
+    rows_chosen = RANDOM.permutation(live[RANDOM.random(len(live)) < share])
+    addends = np.where(RANDOM.random(len(rows_chosen)) < 0.1, -np.inf, RANDOM.standard_normal(len(rows_chosen)))
+    expected_addends = dict(zip(rows_chosen.tolist(), addends.tolist(), strict=True))
     bias = Bias.of(
-        view, np.concatenate([some, [11, 9_999_999, 10]]), np.concatenate([addends, [7.0, 7.0, 7.0]]), elsewhere
+        view, np.concatenate([rows_chosen, [11, 9_999_999, 10]]), np.concatenate([addends, [7.0, 7.0, 7.0]]), elsewhere
     )
-    expected = {number: given.get(number, elsewhere) for number in live.tolist()}
+    expected = {number: expected_addends.get(number, elsewhere) for number in live.tolist()}
     expected = {number: addend for number, addend in expected.items() if addend > -np.inf}
     assert by_number(view, bias) == expected
     assert (bias.mask is None) == (len(expected) == len(live))
     assert bias.mask is None or bias.mask.n == len(expected)
     assert bias.largest >= max((abs(addend) for addend in expected.values()), default=0.0)
     rows = all_rows(view)
-    places = RANDOM.integers(0, rows.tiles[-1].stop, 50)
-    places = places[[int(number) in expected for number in rows.numbers(places)]]
-    assert bias.at(rows, places).tolist() == [expected[int(number)] for number in rows.numbers(places)]
+    positions = RANDOM.integers(0, rows.tiles[-1].stop, 50)
+    positions = positions[[int(number) in expected for number in rows.numbers(positions)]]
+    assert bias.at(rows, positions).tolist() == [expected[int(number)] for number in rows.numbers(positions)]
     for segment in view.segments:
         scanned = bias.scan_addends(segment)
         assert scanned.dtype == np.float32
@@ -63,8 +63,8 @@ def test_where_nothing_is_added_nothing_is_kept():
     view = Memory.of(vectors).view
     assert len(view.segments) > 1
     bias = Bias.of(view, [3, 5], [0.5, -0.25])
-    kept = [addends is not None for addends in bias.addends]
-    assert (sum(kept), bias.largest, bias.mask) == (1, 0.5, None)
+    has_addends = [addends is not None for addends in bias.addends]
+    assert (sum(has_addends), bias.largest, bias.mask) == (1, 0.5, None)
     assert Bias.of(view, np.arange(len(vectors)), np.zeros(len(vectors))).addends == (None,) * len(view.segments)
 
 

@@ -36,12 +36,12 @@ def test_bits_are_what_was_packed(passes, start, more, dense):
 )
 def test_picked_rows_are_sets(numbers, left, right, cut):
     owners = np.array(sorted(numbers), dtype=np.int64)
-    spans = [each for each in (owners[:cut], owners[cut:]) if len(each)]
+    spans = [part for part in (owners[:cut], owners[cut:]) if len(part)]
 
     def rows(picked):
         return np.concatenate([span[passes] for span, passes in zip(spans, picked.passes, strict=True)]).tolist()
 
-    one, other = (RowSelection.of(spans, np.array(each, dtype=np.int64)) for each in (left, right))
+    one, other = (RowSelection.of(spans, np.array(part, dtype=np.int64)) for part in (left, right))
     assert rows(one) == sorted(numbers & set(left))
     assert rows(~one) == sorted(numbers - set(left))
     assert rows(one & other) == sorted(numbers & set(left) & set(right))

@@ -56,9 +56,9 @@ def test_a_block_that_has_grown_holds_what_one_written_at_once_does(rows_of, seg
     np.testing.assert_array_equal(grown.block.codes.at(positions, WIDTH), at_once.block.codes.at(positions, WIDTH))
     for mine, other in zip(grown.block.codes.grams, at_once.block.codes.grams, strict=True):
         np.testing.assert_allclose(mine, other, atol=2.0**-13 * np.trace(other))  # summed in float32
-    moments, others = grown.block.value_codes.moments, at_once.block.value_codes.moments
-    assert moments.count == others.count == 3000
-    np.testing.assert_allclose(moments.total, others.total)
+    moments, other_moments = grown.block.value_codes.moments, at_once.block.value_codes.moments
+    assert moments.count == other_moments.count == 3000
+    np.testing.assert_allclose(moments.total, other_moments.total)
 
 
 def test_an_append_leaves_what_others_see_as_it_was(rows_of, segment_of):
@@ -79,8 +79,8 @@ def test_originals_in_files_leave_nothing_behind(small_blocks, tmp_path):
     keys = np.random.default_rng(0).standard_normal((500, 7)).astype(np.float32)
     memory.publish(add=Rows(np.arange(500), keys))
     assert all(isinstance(segment.block.keys, np.memmap) for segment in memory.view.segments)
-    found = answer(memory.view, Question(keys[33], 0, top_k=1))
-    assert found.numbers[0] == 33
+    result = answer(memory.view, Question(keys[33], 0, top_k=1))
+    assert result.numbers[0] == 33
     assert not list(tmp_path.iterdir())
 
 

@@ -25,9 +25,12 @@ def test_every_row_is_written_once_in_runs_of_one_chunk(monkeypatch, start, end,
 
 
 def test_few_rows_are_written_in_the_thread_that_has_them_and_many_in_others():
-    for end, here in ((chunks.SINGLE_THREAD_CHUNKS * CHUNK, True), ((chunks.SINGLE_THREAD_CHUNKS + 1) * CHUNK, False)):
+    for end, in_this_thread in (
+        (chunks.SINGLE_THREAD_CHUNKS * CHUNK, True),
+        ((chunks.SINGLE_THREAD_CHUNKS + 1) * CHUNK, False),
+    ):
         threads = set(write_chunks(lambda *_: threading.current_thread(), 0, end))
-        assert (threads == {threading.current_thread()}) == here
+        assert (threads == {threading.current_thread()}) == in_this_thread
 
 
 def test_where_a_chunk_cannot_be_written_no_other_is_being_written_any_more(monkeypatch):

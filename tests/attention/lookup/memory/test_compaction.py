@@ -38,8 +38,8 @@ def of_blocks(*sizes, own_values=()):
 
 def replaced(view):
     """The places of the segments that are written anew, group by group."""
-    place = {id(segment): position for position, segment in enumerate(view.segments)}
-    return [[place[id(old)] for old in each.old] for each in compact(view, DOT)]
+    index_of = {id(segment): position for position, segment in enumerate(view.segments)}
+    return [[index_of[id(old)] for old in block.old] for block in compact(view, DOT)]
 
 
 def test_full_blocks_and_the_last_one_are_left_alone():

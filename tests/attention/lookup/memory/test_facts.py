@@ -96,8 +96,8 @@ def test_the_longest_documents_are_known_by_name_and_of_the_others_how_long_they
     named = np.isin(documents, facts.longest)
     assert (named & gone).sum() == 0
     assert named.sum() == 3
-    others = sizes[~named & ~gone]
-    assert facts.most_keys >= others.max()
+    other_sizes = sizes[~named & ~gone]
+    assert facts.most_keys >= other_sizes.max()
     assert facts.most_keys <= np.sort(alive)[-4]
 
 

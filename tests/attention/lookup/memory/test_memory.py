@@ -83,13 +83,13 @@ class Histories(RuleBasedStateMachine):
         self.compare(self.memory.view, self.rows)
 
     @rule(seen=views, kept=st.sets(st.integers(0, 400)))
-    def a_mask_keeps_what_is_named_and_there(self, seen, kept):
+    def a_mask_keeps_what_is_named_and_there(self, seen, ids):
         view, rows = seen
         if view.dimension is None:
             return
-        found = answer(view, Question(np.ones(3), 1.0, mask=view.mask(np.array(sorted(kept))), top_k=10_000))
-        assert set(found.numbers) == kept & set(rows)
-        assert found.documents == len(kept & set(rows))
+        result = answer(view, Question(np.ones(3), 1.0, mask=view.mask(np.array(sorted(ids))), top_k=10_000))
+        assert set(result.numbers) == ids & set(rows)
+        assert result.documents == len(ids & set(rows))
 
     def compare(self, view, rows):
         assert view.n == len(rows)
@@ -97,9 +97,9 @@ class Histories(RuleBasedStateMachine):
         if not rows:
             return
         query = np.array([1.0, 20.0, 400.0])
-        found = answer(view, Question(query, 1.0, top_k=len(rows)))
-        assert set(found.numbers) == set(rows)
-        for number, similarity in zip(found.numbers, found.similarities, strict=True):
+        result = answer(view, Question(query, 1.0, top_k=len(rows)))
+        assert set(result.numbers) == set(rows)
+        for number, similarity in zip(result.numbers, result.similarities, strict=True):
             assert similarity == np.dot(query, rows[int(number)][0])
         mean = answer(view, Question(query, np.inf)).output
         np.testing.assert_allclose(mean, np.mean([value for _, value in rows.values()], axis=0), atol=1e-9)
@@ -135,11 +135,11 @@ def test_readers_see_whole_writes_while_a_writer_writes():
         while not done.is_set():
             memory.compact()
             view = memory.view
-            found = answer(view, Question(np.ones(5), 1.0, top_k=1))
+            result = answer(view, Question(np.ones(5), 1.0, top_k=1))
             generation = view.numbers()[0] // 100
-            whole = found.documents == 100 and len(set(view.numbers() // 100)) == 1
-            if not whole or found.similarities[0] != 5 * (generation + 1):
-                failures.append((found.documents, generation, found.similarities[0]))
+            whole = result.documents == 100 and len(set(view.numbers() // 100)) == 1
+            if not whole or result.similarities[0] != 5 * (generation + 1):
+                failures.append((result.documents, generation, result.similarities[0]))
 
     readers = [threading.Thread(target=read) for _ in range(3)]
     for reader in readers:

@@ -13,7 +13,7 @@ from attention.lookup.memory.originals import allocate_originals, bytes_in_file,
 def test_a_small_original_is_kept_in_memory_and_a_large_one_in_a_file(tmp_path, monkeypatch):
     monkeypatch.setattr(originals_module, "MIN_FILE_BYTES", 400)
     small, large = allocate_originals(9, 11, tmp_path), allocate_originals(10, 10, tmp_path)
-    assert [type(each) for each in (small, large, allocate_originals(10, 10, None))] == [
+    assert [type(array) for array in (small, large, allocate_originals(10, 10, None))] == [
         np.ndarray,
         np.memmap,
         np.ndarray,
@@ -25,22 +25,22 @@ def test_a_small_original_is_kept_in_memory_and_a_large_one_in_a_file(tmp_path, 
 
 def test_only_what_lies_in_a_file_is_read_ahead(tmp_path, monkeypatch):
     monkeypatch.setattr(originals_module, "MIN_FILE_BYTES", 0)
-    kept, filed = allocate_originals(900, 384, None), allocate_originals(900, 384, tmp_path)
-    assert (bytes_in_file(kept), bytes_in_file(filed)) == (0, 900 * 384 * 4)
-    kept[:] = filed[:] = np.arange(900, dtype=np.float32)[:, None]
-    asked = []
+    in_memory, filed = allocate_originals(900, 384, None), allocate_originals(900, 384, tmp_path)
+    assert (bytes_in_file(in_memory), bytes_in_file(filed)) == (0, 900 * 384 * 4)
+    in_memory[:] = filed[:] = np.arange(900, dtype=np.float32)[:, None]
+    reads = []
 
     class Mapped(mmap.mmap):
         def madvise(self, option, start, length):
-            asked.append((start, length))
+            reads.append((start, length))
             return super().madvise(option, start, length)
 
     watched = np.ndarray((900, 384), np.float32, Mapped(-1, 900 * 384 * 4))
     rows = np.array([0, 2, 3, 899])
-    for vectors in (kept, filed, watched):
+    for vectors in (in_memory, filed, watched):
         read_ahead(vectors, rows)
-    np.testing.assert_array_equal(filed[rows], kept[rows])
-    for row, (start, length) in zip(rows.tolist(), asked, strict=True):
+    np.testing.assert_array_equal(filed[rows], in_memory[rows])
+    for row, (start, length) in zip(rows.tolist(), reads, strict=True):
         assert start % mmap.PAGESIZE == 0
         assert start <= row * 1536 < start + mmap.PAGESIZE
         assert start + length == (row + 1) * 1536
@@ -48,11 +48,11 @@ def test_only_what_lies_in_a_file_is_read_ahead(tmp_path, monkeypatch):
 
 def test_rows_are_read_ahead_that_lie_behind_others_in_one_map(tmp_path):
     (tmp_path / "some").write_bytes(bytes(1 << 20))
-    asked = []
+    reads = []
 
     class Mapped(mmap.mmap):
         def madvise(self, option, start, length):
-            asked.append((start, length))
+            reads.append((start, length))
             return super().madvise(option, start, length)
 
     with (tmp_path / "some").open("rb") as file:
@@ -61,7 +61,7 @@ def test_rows_are_read_ahead_that_lie_behind_others_in_one_map(tmp_path):
     assert bytes_in_file(vectors) == vectors.nbytes
     read_ahead(vectors, np.array([0, 99]))
     starts = [3 * mmap.PAGESIZE + 128, 3 * mmap.PAGESIZE + 128 + 99 * 128]
-    for expected, (start, length) in zip(starts, asked, strict=True):
+    for expected, (start, length) in zip(starts, reads, strict=True):
         assert start % mmap.PAGESIZE == 0
         assert start <= expected < start + mmap.PAGESIZE
         assert start + length == expected + 128

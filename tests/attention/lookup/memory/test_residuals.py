@@ -26,9 +26,9 @@ def gathered(values=VALUES):
 @pytest.mark.parametrize("passing", [np.arange(0, N, 5), np.arange(7, N), np.array([0]), np.arange(N)])
 def test_a_mask_knows_those_of_the_rows_that_pass(running, passing):
     view = gathered().view
-    found = view.mask(passing).value_residuals
-    assert found.count == len(passing)
-    np.testing.assert_allclose(found.total, LEFT[passing].sum(axis=0), rtol=1e-9, atol=1e-12)
+    residuals = view.mask(passing).value_residuals
+    assert residuals.count == len(passing)
+    np.testing.assert_allclose(residuals.total, LEFT[passing].sum(axis=0), rtol=1e-9, atol=1e-12)
     assert view.value_residuals.count == N
     np.testing.assert_allclose(view.value_residuals.total, LEFT.sum(axis=0), rtol=1e-9, atol=1e-12)
 
@@ -40,11 +40,11 @@ def test_the_fewer_rows_are_read(monkeypatch):
         residuals, "sum_row_residuals", lambda values, rows: read.append(len(rows)) or reading(values, rows)
     )
     view = gathered().view
-    for passing, others in ((np.arange(200), 200), (np.arange(200, N), 200), (np.arange(N), 0)):
+    for passing, n_others in ((np.arange(200), 200), (np.arange(200, N), 200), (np.arange(N), 0)):
         read.clear()
         mask = view.mask(passing)
         assert mask.value_residuals is mask.value_residuals
-        assert sum(read) == others
+        assert sum(read) == n_others
 
 
 def test_removed_rows_are_taken_off_and_rows_written_since_do_no_harm(running):

@@ -22,7 +22,7 @@ WIDTH = 5
 )
 def test_positions_are_those_of_the_rows_that_live(rows_of, segment_of, numbers, asked, removed):
     segment = segment_of(rows_of(sorted(numbers))) if numbers else Segment(segment_of(rows_of([1])).block, 0)
-    gone = np.array(sorted(place for place in removed if place < len(numbers)), dtype=np.intp)
+    gone = np.array(sorted(position for position in removed if position < len(numbers)), dtype=np.intp)
     segment = segment.without(gone)
     positions = segment.positions(np.array(sorted(asked), dtype=np.int64))
     live = set(numbers) - set(segment.numbers[gone].tolist())

@@ -40,16 +40,16 @@ def test_every_row_that_passes_stands_in_one_tile_in_one_order(n, removed, wante
     )
     expected = sorted((set(range(n)) - removed) & (set(range(n)) if wanted is None else wanted))
     assert passing.n == len(expected)
-    actual, place = [], 0
+    actual, position = [], 0
     for tile in passing.tiles:
-        assert (tile.start, 0 < tile.stop - tile.start <= tile_rows) == (place, True)
+        assert (tile.start, 0 < tile.stop - tile.start <= tile_rows) == (position, True)
         numbers = tile.segment.numbers[tile.rows].tolist()
         assert len(numbers) == tile.stop - tile.start
         np.testing.assert_array_equal(tile.keys(), [[number, 1] for number in numbers])
         np.testing.assert_array_equal(tile.values(), [[-number] for number in numbers])
         np.testing.assert_allclose(tile.norms, [np.hypot(number, 1) for number in numbers])
         actual += numbers
-        place = tile.stop
+        position = tile.stop
     assert actual == expected
 
 
@@ -69,12 +69,12 @@ def test_rows_side_by_side_are_read_without_gathering_them():
 def test_places_find_their_rows_however_they_are_asked_for(data, n, removed, tile_rows):
     view = filled(n, removed)
     passing = PassingRows(view, None, tile_rows)
-    places = np.array(data.draw(st.lists(st.integers(0, max(view.n - 1, 0)), max_size=40)), dtype=np.intp)[
+    positions = np.array(data.draw(st.lists(st.integers(0, max(view.n - 1, 0)), max_size=40)), dtype=np.intp)[
         : 40 * view.n
     ]
-    np.testing.assert_array_equal(passing.places.numbers(places), view.numbers()[places])
-    ascending = np.sort(places)
-    answered = np.zeros(len(places), dtype=int)
+    np.testing.assert_array_equal(passing.places.numbers(positions), view.numbers()[positions])
+    ascending = np.sort(positions)
+    answered = np.zeros(len(positions), dtype=int)
     for part, tile in passing.places.iterate_ascending(ascending):
         assert (tile.start, tile.stop) == (0, part.stop - part.start)
         np.testing.assert_array_equal(tile.segment.numbers[tile.rows], view.numbers()[ascending[part]])
@@ -85,8 +85,8 @@ def test_places_find_their_rows_however_they_are_asked_for(data, n, removed, til
 def test_some_rows_of_a_tile_are_a_tile_of_these():
     (segment,) = filled(32).segments
     for tile in (Tile(segment, slice(10, 20), 100, 110), Tile(segment, np.arange(10, 20), 100, 110)):
-        some = tile.select(np.array([0, 9, 3]))
-        assert (some.start, some.stop, some.segment.numbers[some.rows].tolist()) == (0, 3, [10, 19, 13])
+        selected = tile.select(np.array([0, 9, 3]))
+        assert (selected.start, selected.stop, selected.segment.numbers[selected.rows].tolist()) == (0, 3, [10, 19, 13])
 
 
 def test_rows_are_alike_where_every_key_is_a_copy_of_the_first():

@@ -30,8 +30,8 @@ def filled(numbers, removed=()):
 
 
 def rows(mask: Mask):
-    found = [s.numbers[passes] for s, passes in mask.view.passing(mask)]
-    return np.concatenate(found).tolist() if found else []
+    numbers = [s.numbers[passes] for s, passes in mask.view.passing(mask)]
+    return np.concatenate(numbers).tolist() if numbers else []
 
 
 def test_a_scan_reads_the_panels_in_which_a_row_passes(monkeypatch):
@@ -117,12 +117,15 @@ def test_a_mask_names_documents_and_takes_all_of_their_rows(sizes, far, removed,
     owners = np.repeat(documents, sizes)
     memory = Memory("dot")
     memory.publish(add=Rows(numbers, np.ones((len(numbers), 3)), owners=owners))
-    gone, kept = (np.array([documents[at] for at in some if at < len(sizes)], np.int64) for some in (removed, wanted))
+    gone, remaining = (
+        np.array([documents[index] for index in numbers_of if index < len(sizes)], np.int64)
+        for numbers_of in (removed, wanted)
+    )
     view = memory.publish(remove=gone)
     live = ~np.isin(owners, gone)
     for mask, expected in (
-        (view.mask(kept), np.isin(owners, kept) & live),
-        (~view.mask(kept), ~np.isin(owners, kept) & live),
+        (view.mask(remaining), np.isin(owners, remaining) & live),
+        (~view.mask(remaining), ~np.isin(owners, remaining) & live),
         (view.mask(numbers[owners != numbers]), np.zeros(len(numbers), bool)),  # which are no documents
     ):
         assert rows(mask) == numbers[expected].tolist()

@@ -17,31 +17,33 @@ FOUND = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
 def listed(k, threshold=0.35, support=0.0):
     """The candidates of three questions: the one in the middle is asked about, the others have some as well."""
     similarities = np.concatenate([[0.95, 0.3], FOUND, [0.2]])
-    places = np.concatenate([[7, 8], np.arange(6)[::-1] * 10, [9]])
+    positions = np.concatenate([[7, 8], np.arange(6)[::-1] * 10, [9]])
     return Candidates(
         np.array([1, k, 1]),
         np.array([0.0, support, 0.0]),
         np.array([0, 2, 8, 9]),
-        places,
+        positions,
         similarities,
         np.array([0.0, threshold, 0.0]),
         np.array([0.01, 0.15, 0.01]),
     )
 
 
-def heavies(similarities, starts, *asked):
+def heavies(similarities, starts, *arguments):
     counts = np.full(len(starts) - 1, -9)
-    count_heavy(kernels(), similarities, starts, *asked, 0, len(counts), counts)
+    count_heavy(kernels(), similarities, starts, *arguments, 0, len(counts), counts)
     return counts.tolist()
 
 
-def at_first(candidates, heavy, most):
-    return candidates.initial_counts(np.array([0, heavy, 0]), most).tolist()
+def at_first(candidates, heavy, limit):
+    return candidates.initial_counts(np.array([0, heavy, 0]), limit).tolist()
 
 
-def deciding(candidates, known, most):
+def deciding(candidates, known_values, limit):
     """What the middle question needs; None where that is not told. The others know their best."""
-    counts = candidates.decisive_counts(np.concatenate([[0.95], known, [0.2]]), np.array([1, len(known), 1]), most)
+    counts = candidates.decisive_counts(
+        np.concatenate([[0.95], known_values, [0.2]]), np.array([1, len(known_values), 1]), limit
+    )
     assert counts[[0, 2]].tolist() == [1, 1]
     return None if counts[1] < 0 else counts[1]
 
@@ -63,7 +65,7 @@ def test_where_nothing_is_listed_nothing_is_looked_up():
 
 
 @pytest.mark.parametrize(
-    ("known", "count"),
+    ("known_values", "count"),
     [
         ([0.9, 0.86], 2),  # 0.7 is 0.85 at most
         ([0.9, 0.8], 3),
@@ -76,8 +78,8 @@ def test_where_nothing_is_listed_nothing_is_looked_up():
         ([0.9], None),
     ],
 )
-def test_all_are_needed_that_may_be_as_good_as_the_kth_of_the_known(known, count):
-    assert deciding(listed(2), known, 100) == count
+def test_all_are_needed_that_may_be_as_good_as_the_kth_of_the_known(known_values, count):
+    assert deciding(listed(2), known_values, 100) == count
 
 
 def test_a_normaliser_that_reaches_further_needs_more():
@@ -126,9 +128,9 @@ def test_heavy_are_as_many_as_leave_the_squares_of_the_others_few_beside_the_sum
 def counted(similarities, inverse, level, summed):
     """`count_heavy` of one question beside another one."""
     together, starts = np.append(similarities, 0.5), np.array([0, len(similarities), len(similarities) + 1])
-    found = heavies(together, starts, np.array([inverse, 1.0]), np.array([level, 0.0]), np.array([summed, 0.0]))
-    assert found[1] == 1
-    return found[0]
+    actual = heavies(together, starts, np.array([inverse, 1.0]), np.array([level, 0.0]), np.array([summed, 0.0]))
+    assert actual[1] == 1
+    return actual[0]
 
 
 def test_in_the_cold_only_the_best_are_heavy():

@@ -26,17 +26,20 @@ def test_a_document_s_rows_are_taken_together(rows, ascending):
     assert grouping.numbers.tolist() == documents
     np.testing.assert_array_equal(grouping.numbers[grouping.index], owners)
     for position, document in enumerate(documents):
-        own = values[owners == document]
-        assert grouping.counts[position] == len(own)
-        assert grouping.sums(values)[position] == pytest.approx(math.fsum(own), abs=1e-15)
-        assert grouping.best(values)[position] == own.max()
-        assert grouping.best_rows(values)[position] == np.flatnonzero((owners == document) & (values == own.max()))[0]
-        assert grouping.log_sums(values)[position] == pytest.approx(math.log(math.fsum(np.exp(own))), abs=1e-14)
+        own_values = values[owners == document]
+        assert grouping.counts[position] == len(own_values)
+        assert grouping.sums(values)[position] == pytest.approx(math.fsum(own_values), abs=1e-15)
+        assert grouping.best(values)[position] == own_values.max()
+        assert (
+            grouping.best_rows(values)[position]
+            == np.flatnonzero((owners == document) & (values == own_values.max()))[0]
+        )
+        assert grouping.log_sums(values)[position] == pytest.approx(math.log(math.fsum(np.exp(own_values))), abs=1e-14)
 
 
 def test_of_no_rows_there_are_no_documents():
     grouping, nothing = DocumentGrouping(np.empty(0, np.int64)), np.empty(0)
-    found = [
+    arrays = [
         grouping.numbers,
         grouping.counts,
         grouping.index,
@@ -47,7 +50,7 @@ def test_of_no_rows_there_are_no_documents():
         log_weight_of_other_parts(grouping, nothing, 1.0),
         log_weight_of_other_parts(grouping, nothing, 0.0),
     ]
-    assert [len(each) for each in found] == [0] * len(found)
+    assert [len(array) for array in arrays] == [0] * len(arrays)
 
 
 def test_logarithms_of_sums_neither_overflow_nor_vanish():
@@ -63,8 +66,13 @@ def test_log_parts_are_what_the_other_keys_add_to_the_best(temperature):
         np.array([0.5, 0.4, 0.5, 0.9, -0.3, -0.30001]),
     )
     parts = log_weight_of_other_parts(grouping, similarities, temperature)
-    for position, own in enumerate((similarities[:3], similarities[3:4], similarities[4:])):
-        expected = math.log(sum(math.exp((each - own.max()) / temperature) for each in own))
+    for position, similarities_of_document in enumerate((similarities[:3], similarities[3:4], similarities[4:])):
+        expected = math.log(
+            sum(
+                math.exp((similarity - similarities_of_document.max()) / temperature)
+                for similarity in similarities_of_document
+            )
+        )
         assert parts[position] == pytest.approx(expected, abs=1e-15)
 
 
@@ -75,8 +83,8 @@ def test_at_temperature_0_only_keys_that_tie_for_the_best_of_all_count():
 
 def test_documents_of_equal_rows_add_up_to_equal_sums_wherever_they_stand():
     random = np.random.default_rng(0)
-    own = random.random(1001)
+    own_values = random.random(1001)
     owners = np.repeat([1, 2, 3, 4], [1001, 7, 1001, 1001])
-    values = np.concatenate([own, random.random(7), own, own])
+    values = np.concatenate([own_values, random.random(7), own_values, own_values])
     sums = DocumentGrouping(owners).sums(values)
     assert sums[0] == sums[2] == sums[3]

@@ -65,34 +65,34 @@ def test_some_similarities_are_those_of_each_query_and_its_row(running, oracle, 
     passing, numbers = passing_of(view, "all")
     random = np.random.default_rng(2)
     for count in (0, 1, 500):
-        places, asked = random.integers(0, passing.n, count), random.integers(0, 4, count)
-        similarities = compute_similarities(view.similarity, passing.places, QUERIES, places, asked)
+        positions, query_numbers = random.integers(0, passing.n, count), random.integers(0, 4, count)
+        similarities = compute_similarities(view.similarity, passing.places, QUERIES, positions, query_numbers)
         table = np.array([oracle(view.similarity, query, KEYS[numbers]) for query in QUERIES])
-        np.testing.assert_allclose(similarities, table[asked, places], rtol=1e-11, atol=1e-13)
+        np.testing.assert_allclose(similarities, table[query_numbers, positions], rtol=1e-11, atol=1e-13)
 
 
 def test_copies_of_a_row_have_one_similarity_wherever_they_stand(running, view):
     copies = np.repeat(KEYS[:5], 60, axis=0)
     view = Memory(view.similarity).publish(add=Rows(np.arange(300), copies))
-    places = np.random.default_rng(3).permutation(300)
+    positions = np.random.default_rng(3).permutation(300)
     similarities = compute_similarities(
-        view.similarity, PassingRows(view, None, 37).places, QUERIES, places, np.full(300, 2)
+        view.similarity, PassingRows(view, None, 37).places, QUERIES, positions, np.full(300, 2)
     )
     for copy in range(5):
-        assert len(set(similarities[places // 60 == copy])) == 1
+        assert len(set(similarities[positions // 60 == copy])) == 1
 
 
 def test_rows_are_added_to_the_output_of_their_query(running, view):
     passing, numbers = passing_of(view, "some")
     random = np.random.default_rng(4)
     for count in (0, 1, 200):
-        places, asked, weights = (
+        positions, query_numbers, weights = (
             random.integers(0, passing.n, count),
             random.integers(0, 3, count),
             random.random(count),
         )
         outputs = np.ones((4, 3))
-        add_rows(passing.places, places, asked, weights, outputs)
+        add_rows(passing.places, positions, query_numbers, weights, outputs)
         expected = np.ones((4, 3))
-        np.add.at(expected, asked, weights[:, None] * VALUES[numbers[places]])
+        np.add.at(expected, query_numbers, weights[:, None] * VALUES[numbers[positions]])
         np.testing.assert_allclose(outputs, expected, rtol=1e-12)

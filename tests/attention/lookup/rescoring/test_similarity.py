@@ -32,9 +32,9 @@ def test_products_become_the_similarity_in_their_own_place():
     products = np.array([[6.0, -3.0, 0.0]])
     for name, expected in (("dot", [6, -3, 0]), ("scaled_dot", [2, -1, 0]), ("cosine", [1, -0.25, 0])):
         made = products.copy()
-        found = scale_products(name, made, np.array([[2.0]]), np.array([3.0, 6.0, 1.0]), 9)
-        assert found is made
-        np.testing.assert_allclose(found, [expected])
+        actual = scale_products(name, made, np.array([[2.0]]), np.array([3.0, 6.0, 1.0]), 9)
+        assert actual is made
+        np.testing.assert_allclose(actual, [expected])
 
 
 def test_no_cosine_leaves_its_range():

@@ -19,7 +19,7 @@ def test_the_head_is_the_best_rows_in_order_and_all_that_tie_with_the_last(simil
     head, k = select_top(similarities, cap), min(cap, len(similarities))
     order = np.argsort(-similarities, kind="stable")
     last = similarities[order[k - 1]] if k else np.inf
-    assert head.places.tolist() == [place for place in order if similarities[place] >= last]
+    assert head.places.tolist() == [row for row in order if similarities[row] >= last]
     assert (head.matches, head.complete) == (k, True)
 
 
@@ -30,8 +30,8 @@ def test_a_share_takes_the_fewest_of_the_best_that_hold_it(similarities, cap, to
     elsewhere = data.draw(st.sampled_from([0.0, 0.5]))
     head = select_top(similarities, cap)
     result = truncate_top_p(head, similarities, weights, top_p, elsewhere)
-    held = np.cumsum(weights[head.places[: head.matches]])
-    enough = np.flatnonzero(held >= top_p * (weights.sum() + elsewhere) - 1e-12)
+    share = np.cumsum(weights[head.places[: head.matches]])
+    enough = np.flatnonzero(share >= top_p * (weights.sum() + elsewhere) - 1e-12)
     if head.matches == 0:
         assert (result.matches, result.complete) == (0, not weights.any() and elsewhere == 0)
     elif not len(enough):
@@ -78,20 +78,20 @@ def test_top_p_is_the_smallest_set_that_holds_the_share(filled, p):
     query = random.standard_normal(5)
     everything = answer(view, Question(query, 0.1, null=0.9, top_k=700))
     shares = np.cumsum(everything.weights) / everything.weights.sum()
-    found = answer(view, Question(query, 0.1, null=0.9, top_p=p))
-    assert found.complete
-    assert shares[found.matches - 1] >= p - 1e-12
-    assert found.matches == 1 or shares[found.matches - 2] < p
+    result = answer(view, Question(query, 0.1, null=0.9, top_p=p))
+    assert result.complete
+    assert shares[result.matches - 1] >= p - 1e-12
+    assert result.matches == 1 or shares[result.matches - 2] < p
     capped = answer(view, Question(query, 0.1, null=0.9, top_p=p, top_k=2))
-    assert capped.matches == min(2, found.matches)
-    assert capped.complete == (found.matches <= 2)
+    assert capped.matches == min(2, result.matches)
+    assert capped.complete == (result.matches <= 2)
 
 
 def test_top_p_of_equal_weights(filled):
     view = filled("dot", np.ones((10, 2)))
-    found = answer(view, Question(np.ones(2), 1.0, top_p=0.9))
-    assert found.matches == 9
-    assert len(found.numbers) == 10
+    result = answer(view, Question(np.ones(2), 1.0, top_p=0.9))
+    assert result.matches == 9
+    assert len(result.numbers) == 10
     assert answer(view, Question(np.ones(2), 1.0, top_p=1.0)).matches == 10
     assert answer(filled("dot", np.ones((1200, 2))), Question(np.ones(2), 1.0, top_p=1.0)).matches == 1000
 
@@ -107,12 +107,12 @@ def test_by_weight_the_head_is_the_heaviest_then_the_most_similar_and_all_that_t
     k = min(cap, len(documents))
     if top_p is not None:
         head = truncate_top_p(head, similarities, weights, top_p, by_weight=True)
-        held = np.cumsum([documents[at][0] for at in order])[:k]
-        enough = np.flatnonzero(held >= top_p * weights.sum() - 1e-12)
+        share = np.cumsum([documents[row][0] for row in order])[:k]
+        enough = np.flatnonzero(share >= top_p * weights.sum() - 1e-12)
         assert head.complete == (len(enough) > 0 if k else not weights.any())
         k = int(enough[0]) + 1 if len(enough) else k
     assert head.matches == k
-    kept = [documents[at] for at in order if documents[at] >= documents[order[k - 1]]] if k else []
-    assert [documents[at] for at in head.places] == kept
-    assert len(set(head.places.tolist())) == len(kept)
+    remaining = [documents[row] for row in order if documents[row] >= documents[order[k - 1]]] if k else []
+    assert [documents[row] for row in head.places] == remaining
+    assert len(set(head.places.tolist())) == len(remaining)
     assert all(a < b for a, b in zip(head.places, head.places[1:], strict=False) if documents[a] == documents[b])

@@ -38,12 +38,12 @@ def fed(accumulator, rows, similarities):
         assert (lists.counts + STEP <= CAPACITY).all()
         assert (lists.thresholds >= before).all()
         for query in range(QUERIES):
-            here = similarities[query, start : start + STEP]
-            hits = np.flatnonzero(here >= lists.thresholds[query])
+            step_similarities = similarities[query, start : start + STEP]
+            hits = np.flatnonzero(step_similarities >= lists.thresholds[query])
             used = slice(lists.counts[query], lists.counts[query] + len(hits))
-            lists.places[query, used], lists.similarities[query, used] = start + hits, here[hits]
+            lists.places[query, used], lists.similarities[query, used] = start + hits, step_similarities[hits]
             lists.counts[query] += len(hits)
-            below = np.delete(here, hits).astype(np.float64)
+            below = np.delete(step_similarities, hits).astype(np.float64)
             if accumulator.histogram is not None:
                 bins = ((below - accumulator.lows[query]) * accumulator.finer[query]).astype(int)
                 np.add.at(
@@ -52,7 +52,7 @@ def fed(accumulator, rows, similarities):
                 continue
             x = (below - float(lists.thresholds[query])) * float(accumulator.inverse[query])
             accumulator.sums[query] += np.exp(x).sum(), (np.exp(x) * x).sum(), np.exp(2 * x).sum()
-            weights[query, start + np.delete(np.arange(len(here)), hits)] = np.exp(x)
+            weights[query, start + np.delete(np.arange(len(step_similarities)), hits)] = np.exp(x)
     if accumulator.outputs is not None:
         accumulator.outputs += weights.astype(np.float64) @ VALUES.astype(np.float64)
     return accumulator
@@ -72,9 +72,9 @@ def test_every_row_is_listed_or_summed(rows, order, temperature):
     opening = np.array([NO_THRESHOLD, -0.5, 0.9], dtype=np.float32)
     result = fed(Accumulator(opening, inverse, CAPACITY, 4, None), rows, similarities)
     for query in range(QUERIES):
-        threshold, (places, scanned) = float(result.lists.thresholds[query]), listed(result, query)
-        np.testing.assert_array_equal(similarities[query, places], scanned)
-        assert sorted(places) == np.flatnonzero(similarities[query] >= threshold).tolist()
+        threshold, (positions, scanned) = float(result.lists.thresholds[query]), listed(result, query)
+        np.testing.assert_array_equal(similarities[query, positions], scanned)
+        assert sorted(positions) == np.flatnonzero(similarities[query] >= threshold).tolist()
         below = similarities[query] < threshold
         x = (similarities[query, below].astype(np.float64) - threshold) * float(inverse[query])
         expected = [np.exp(x).sum(), (np.exp(x) * x).sum(), np.exp(2 * x).sum()]
@@ -90,8 +90,8 @@ def test_a_histogram_counts_what_is_not_listed(rows, order):
     thresholds, limit = np.full(QUERIES, NO_THRESHOLD), np.array([1.0, 2.0, 0.5], dtype=np.float32)
     result = fed(Accumulator(thresholds, np.ones(QUERIES, np.float32), CAPACITY, None, limit), rows, similarities)
     for query in range(QUERIES):
-        places, _ = listed(result, query)
-        below = np.delete(similarities[query], places).astype(np.float64)
+        positions, _ = listed(result, query)
+        below = np.delete(similarities[query], positions).astype(np.float64)
         width = 2 * limit[query] / BINS
         bins = np.clip(np.floor((below + limit[query]) / width).astype(int), 0, BINS - 1)
         counts, sums = result.histogram[query].T

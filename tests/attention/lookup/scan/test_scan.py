@@ -44,18 +44,18 @@ def asked(view, count, outputs=False):
 
 def passes(view, mask):
     """bool by place: which rows may be attended to."""
-    found = [np.zeros(segment.count, dtype=bool) for segment in view.segments]
-    place = {id(segment): position for position, segment in enumerate(view.segments)}
+    masks = [np.zeros(segment.count, dtype=bool) for segment in view.segments]
+    index_of = {id(segment): position for position, segment in enumerate(view.segments)}
     for segment, allowed in view.passing(mask):
-        found[place[id(segment)]][:] = True if allowed is None else allowed
-    return np.concatenate(found) if found else np.zeros(0, dtype=bool)
+        masks[index_of[id(segment)]][:] = True if allowed is None else allowed
+    return np.concatenate(masks) if masks else np.zeros(0, dtype=bool)
 
 
 def all_listed(accumulators, query):
     """(places, similarities) of the rows that any worker listed."""
     lists = [accumulator.lists for accumulator in accumulators]
-    places = np.concatenate([each.places[query, : each.counts[query]] for each in lists])
-    return places, np.concatenate([each.similarities[query, : each.counts[query]] for each in lists])
+    positions = np.concatenate([part.places[query, : part.counts[query]] for part in lists])
+    return positions, np.concatenate([part.similarities[query, : part.counts[query]] for part in lists])
 
 
 def summed(accumulators, query, level, inverse):
@@ -80,18 +80,18 @@ def test_every_row_that_passes_is_listed_or_summed(running, workers, coded, n, k
     result = scan(view, mask, all_rows(view), queries, 10, temperatures).finish()
     similarities, allowed = coded(view, queries), passes(view, mask)
     for query in range(count):
-        places, scanned = all_listed(result, query)
-        assert len(set(places)) == len(places)
-        assert allowed[places].all()
-        np.testing.assert_allclose(scanned, similarities[query, places], atol=1e-6)
-        rest = np.setdiff1d(np.flatnonzero(allowed), places)
+        positions, scanned = all_listed(result, query)
+        assert len(set(positions)) == len(positions)
+        assert allowed[positions].all()
+        np.testing.assert_allclose(scanned, similarities[query, positions], atol=1e-6)
+        rest = np.setdiff1d(np.flatnonzero(allowed), positions)
         if len(rest):
             level = float(similarities[query, rest].max())
             x = (similarities[query, rest] - level) / temperature
             expected = np.exp(x).sum(), (np.exp(x) * x).sum(), np.exp(2 * x).sum()
             np.testing.assert_allclose(summed(result, query, level, 1 / temperature), expected, rtol=1e-4)
         else:
-            assert not any(each.sums[query].any() for each in result)
+            assert not any(part.sums[query].any() for part in result)
 
 
 @pytest.mark.parametrize("temperature", [0, 1e-30, np.inf])
@@ -99,7 +99,7 @@ def test_at_the_limits_the_others_weigh_nothing_or_one_each(running, workers, te
     view = view_of(4000)
     result = scan(view, None, all_rows(view), asked(view, 2), 10, np.full(2, temperature)).finish()
     for query in range(2):
-        mass = sum(each.sums[query, 0] for each in result)
+        mass = sum(part.sums[query, 0] for part in result)
         rest = 4000 - len(all_listed(result, query)[0])
         assert rest > 1000
         assert mass == (rest if temperature == np.inf else pytest.approx(0, abs=1e-30))
@@ -113,7 +113,7 @@ def test_a_histogram_holds_what_is_not_listed(running, workers, coded):
     for query in range(3):
         rest = np.setdiff1d(np.flatnonzero(allowed), all_listed(result, query)[0])
         below = similarities[query, rest]
-        counts, sums = np.sum([each.histogram[query] for each in result], axis=0).T
+        counts, sums = np.sum([part.histogram[query] for part in result], axis=0).T
         assert (counts.sum(), sums.sum()) == (len(rest), pytest.approx(below.sum(), rel=1e-4))
         edges = result[0].lows[query] + np.arange(len(counts) + 1) / result[0].finer[query]
         assert edges[0] <= below.min() <= below.max() <= edges[-1]
@@ -130,7 +130,7 @@ def test_opening_thresholds_leave_about_as_many_rows_as_are_to_be_listed(running
     assert (result[0].lists.thresholds > NO_THRESHOLD).all()
     # Too few to tell are all listed.
     few = scan(view, view.mask(np.arange(100)), all_rows(view), asked(view, 3), 300, np.ones(3)).finish()
-    assert all((each.lists.thresholds == NO_THRESHOLD).all() for each in few)
+    assert all((part.lists.thresholds == NO_THRESHOLD).all() for part in few)
     assert len(all_listed(few, 0)[0]) == 100
 
 
@@ -142,13 +142,13 @@ def test_lists_that_run_over_and_over_lose_nothing(running, workers, coded):
     view = Memory("dot").publish(add=Rows(np.arange(n), keys, values))
     queries = code_queries("dot", np.ones((1, WIDTH)), outputs=True)
     result = scan(view, None, all_rows(view), queries, 8, np.array([50.0]), outputs=True).finish()
-    places, _ = all_listed(result, 0)
-    assert len(places) < n / 2
-    similarities, rest = coded(view, queries)[0], np.setdiff1d(np.arange(n), places)
+    positions, _ = all_listed(result, 0)
+    assert len(positions) < n / 2
+    similarities, rest = coded(view, queries)[0], np.setdiff1d(np.arange(n), positions)
     level = similarities[rest].max()
     terms = np.exp((similarities[rest] - level) / 50)
     np.testing.assert_allclose(summed(result, 0, level, 1 / 50)[0], terms.sum(), rtol=1e-4)
-    parts = [np.exp((float(each.lists.thresholds[0]) - level) / 50) * each.outputs[0] for each in result]
+    parts = [np.exp((float(part.lists.thresholds[0]) - level) / 50) * part.outputs[0] for part in result]
     np.testing.assert_allclose(np.sum(parts, axis=0), terms @ values[rest], atol=1e-2 * terms.sum())
 
 
@@ -162,9 +162,9 @@ def test_values_are_summed_with_the_weights_of_the_rows_that_are(running, worker
         for query in range(count):
             rest = np.setdiff1d(np.flatnonzero(passes(view, None)), all_listed(result, query)[0])
             terms = np.exp(similarities[query, rest] / 0.5)
-            back = [np.exp(float(each.lists.thresholds[query]) / 0.5) for each in result]
-            output = sum(each.outputs[query] * factor for each, factor in zip(result, back, strict=True))
-            bound = sum(each.value_errors[query, :3].sum() * factor for each, factor in zip(result, back, strict=True))
+            back = [np.exp(float(part.lists.thresholds[query]) / 0.5) for part in result]
+            output = sum(part.outputs[query] * factor for part, factor in zip(result, back, strict=True))
+            bound = sum(part.value_errors[query, :3].sum() * factor for part, factor in zip(result, back, strict=True))
             assert np.linalg.norm(output - terms @ values[rest].astype(np.float64)) <= bound
 
 

@@ -68,22 +68,22 @@ def test_a_blend_is_off_by_no_more_than_is_said(running, n, span, width, kind, f
     masses = weights[:, :rows].sum(axis=1, dtype=np.float64)
     np.testing.assert_allclose(result.value_errors[:, RESIDUAL], masses * segment.value_residual, rtol=1e-5)
     added_one_by_one = weights[:, :rows].max(axis=1) > ABOVE_MEAN * masses / rows
-    known = masses if fine or running.WIDE else np.where(added_one_by_one, 0, masses)
-    np.testing.assert_allclose(result.value_errors[:, MASS], known, rtol=1e-5)
+    known_weights = masses if fine or running.WIDE else np.where(added_one_by_one, 0, masses)
+    np.testing.assert_allclose(result.value_errors[:, MASS], known_weights, rtol=1e-5)
     assert (result.value_errors[:, LEFT_OUT] == 0).all()
 
 
 def test_the_square_of_the_rounding_is_at_least_what_levels_leave_out(running):
     segment, weights = segment_of(2000, 5, spread=0.1), np.random.default_rng(0).random((QUERIES, 2000), np.float32)
     scales = segment.block.value_codes.scales[:2000].astype(np.float64)
-    for fine, most in ((True, WEIGHT_LEVELS), (False, LEVELS))[: 1 if running.WIDE else 2]:
+    for fine, limit in ((True, WEIGHT_LEVELS), (False, LEVELS))[: 1 if running.WIDE else 2]:
         result = blended(running, segment, (0, 2000), weights, fine)
         top = weights.max(axis=1)
         if not fine:
             top = np.minimum(top, ABOVE_MEAN * weights.mean(axis=1))
-        step = (top * scales.max() / most)[:, None]
+        step = (top * scales.max() / limit)[:, None]
         levels = np.rint(weights * scales / step)
-        left = np.where(levels > most, 0, weights - levels * step / scales)
+        left = np.where(levels > limit, 0, weights - levels * step / scales)
         squares = (left * left).sum(axis=1)
         assert (squares <= result.value_errors[:, ROUNDING_SQUARE]).all()
         assert (result.value_errors[:, ROUNDING_SQUARE] <= 5 * squares).all()

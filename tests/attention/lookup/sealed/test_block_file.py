@@ -34,31 +34,33 @@ def filled(similarity, *, own=False, several=False, keys=KEYS):
 
 
 @pytest.mark.parametrize(
-    ("similarity", "own", "several"),
+    ("similarity", "own_values", "several"),
     [("cosine", False, True), ("dot", True, False)],
     ids=["three keys a document", "values of their own"],
 )
-def test_it_answers_as_before(tmp_path, running, similarity, own, several):
-    memory = filled(similarity, own=own, several=several)
+def test_it_answers_as_before(tmp_path, running, similarity, own_values, several):
+    memory = filled(similarity, own=own_values, several=several)
     before = memory.view
-    found = []
+    results = []
     for position, segment in enumerate(sealable_segments(before)):
         seal(tmp_path / f"{position}.block", before, segment, segment.numbers * 7)
-        found.append(unseal(tmp_path / f"{position}.block"))
-        np.testing.assert_array_equal(found[-1].ties, segment.numbers * 7)
-        np.testing.assert_array_equal(found[-1].owners, segment.owners)
-        assert found[-1].similarity == similarity
-    assert [each.count for each in found] == [4096] * 2
+        results.append(unseal(tmp_path / f"{position}.block"))
+        np.testing.assert_array_equal(results[-1].ties, segment.numbers * 7)
+        np.testing.assert_array_equal(results[-1].owners, segment.owners)
+        assert results[-1].similarity == similarity
+    assert [memory_view.count for memory_view in results] == [4096] * 2
     again = Memory(similarity)
-    again.adopt([each.segment(np.ones(each.count, dtype=bool)) for each in found])
+    again.adopt([memory_view.segment(np.ones(memory_view.count, dtype=bool)) for memory_view in results])
     rest = before.segments[-1]
-    again.publish(add=Rows.without_checks(rest.numbers, rest.keys, rest.values if own else None, rest.owners))
+    again.publish(add=Rows.without_checks(rest.numbers, rest.keys, rest.values if own_values else None, rest.owners))
     after = again.view
     assert (after.n, after.documents, after.facts.several) == (before.n, before.documents, several)
     np.testing.assert_array_equal(after.grams.total, before.grams.total)
     assert after.facts.value_spread.around_mean == before.facts.value_spread.around_mean
     for temperature in (0.02, 0.05) if similarity == "cosine" else (0.5, 2.0):
-        one, other = (answer(each, Question(KEYS[5] + 1, temperature, top_k=9)) for each in (before, after))
+        one, other = (
+            answer(memory_view, Question(KEYS[5] + 1, temperature, top_k=9)) for memory_view in (before, after)
+        )
         np.testing.assert_array_equal(one.numbers, other.numbers)
         # Which core takes which rows, and so the order of sums, is not the same each time.
         for name in ("weights", "output"):
@@ -66,12 +68,12 @@ def test_it_answers_as_before(tmp_path, running, similarity, own, several):
         assert one.certificate.total_variation == pytest.approx(other.certificate.total_variation, rel=1e-6)
         assert one.certificate.method == ("quantised" if running.SCANS else "exact")
     after = again.publish(
-        add=Rows(np.arange(N, N + 3), KEYS[:3], VALUES[:3] if own else None), remove=np.arange(0, 99, 3)
+        add=Rows(np.arange(N, N + 3), KEYS[:3], VALUES[:3] if own_values else None), remove=np.arange(0, 99, 3)
     )
     before = memory.publish(
-        add=Rows(np.arange(N, N + 3), KEYS[:3], VALUES[:3] if own else None), remove=np.arange(0, 99, 3)
+        add=Rows(np.arange(N, N + 3), KEYS[:3], VALUES[:3] if own_values else None), remove=np.arange(0, 99, 3)
     )
-    one, other = (answer(each, Question(KEYS[5] + 1, 0.5, top_k=9)) for each in (before, after))
+    one, other = (answer(memory_view, Question(KEYS[5] + 1, 0.5, top_k=9)) for memory_view in (before, after))
     np.testing.assert_allclose(one.output, other.output, rtol=1e-6, atol=1e-6)
 
 
@@ -84,8 +86,8 @@ def test_a_wrong_original_is_in_no_answer_and_no_copy(tmp_path, monkeypatch, nam
     path = tmp_path / "a"
     seal(path, memory.view, first, first.numbers)
     content = path.read_bytes()
-    at = content.index((NARROW if name == "keys" else VALUES)[700:701].tobytes())
-    path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+    offset = content.index((NARROW if name == "keys" else VALUES)[700:701].tobytes())
+    path.write_bytes(content[:offset] + bytes([content[offset] ^ 1]) + content[offset + 1 :])
     segment = unseal(path).segment(np.ones(first.count, dtype=bool))
     layout = BlockFormat("dot")
     whole = slice(0, segment.count)

@@ -19,14 +19,14 @@ PATH = Path("a.block")
 @pytest.fixture
 def read(monkeypatch):
     """The bytes that were read to be checked, one number for each piece."""
-    found, real = [], pieces.checksum
+    numbers, real = [], pieces.checksum
 
     def counted(content):
-        found.append(len(content))
+        numbers.append(len(content))
         return real(content)
 
     monkeypatch.setattr(pieces, "checksum", counted)
-    return found
+    return numbers
 
 
 def vectors(n, width, seed=0):
@@ -44,51 +44,51 @@ def vectors(n, width, seed=0):
 def test_rows_are_refused_where_a_byte_of_their_piece_is_another_one(n, width, flips, rows, span):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pieces, "PIECE_BYTES", 128)
-        each = max(1, 128 // (4 * width))
-        found = vectors(n, width)
-        expected = checksums(found)
-        assert len(expected) == -(-n // each)
+        rows_per_piece = max(1, 128 // (4 * width))
+        array = vectors(n, width)
+        expected = checksums(array)
+        assert len(expected) == -(-n // rows_per_piece)
         wrong = set()
         for flip in flips if n else ():
-            at = flip % found.nbytes
-            if at not in wrong:
-                found.reshape(-1).view(np.uint8)[at] ^= 1 << flip % 8
-                wrong.add(at)
-        wrong_pieces = {at // (4 * width) // each for at in wrong}
-        some = CheckedPieces(PATH, "keys", found, expected)
+            offset = flip % array.nbytes
+            if offset not in wrong:
+                array.reshape(-1).view(np.uint8)[offset] ^= 1 << flip % 8
+                wrong.add(offset)
+        wrong_pieces = {at // (4 * width) // rows_per_piece for at in wrong}
+        checked = CheckedPieces(PATH, "keys", array, expected)
         picked = np.array([row % n for row in rows] if n else [], dtype=np.int64)
         here = slice(min(*span, n), min(max(span), n))
-        for asked, those in ((picked, picked), (here, np.arange(here.start, here.stop))):
-            if wrong_pieces & set((those // each).tolist()):
+        for picked_rows, expected_rows in ((picked, picked), (here, np.arange(here.start, here.stop))):
+            if wrong_pieces & set((expected_rows // rows_per_piece).tolist()):
                 with pytest.raises(SealedError, match="keys"):
-                    some.check(asked)
+                    checked.check(picked_rows)
             else:
-                some.check(asked)
+                checked.check(picked_rows)
         if wrong_pieces:
             with pytest.raises(SealedError):
-                some.check(slice(0, n))
+                checked.check(slice(0, n))
         else:
-            some.check(slice(0, n))
-        assert some.done != bool(wrong_pieces)
+            checked.check(slice(0, n))
+        assert checked.done != bool(wrong_pieces)
 
 
 def test_what_was_checked_is_not_read_again(read):
     keys = vectors(5 * PIECE_BYTES // 256, 64)
-    some = CheckedPieces(PATH, "keys", keys, checksums(keys))
+    checked = CheckedPieces(PATH, "keys", keys, checksums(keys))
     read.clear()
-    each = PIECE_BYTES // 256
-    some.check(np.array([each - 1, 3 * each, 0]))
+    rows_per_piece = PIECE_BYTES // 256
+    checked.check(np.array([rows_per_piece - 1, 3 * rows_per_piece, 0]))
     assert read == [PIECE_BYTES, PIECE_BYTES]
-    some.check(slice(0, 2 * each))
+    checked.check(slice(0, 2 * rows_per_piece))
     assert read == [PIECE_BYTES] * 3
-    some.check(slice(0, 2 * each))
-    some.check(np.empty(0, dtype=np.int64))
+    checked.check(slice(0, 2 * rows_per_piece))
+    checked.check(np.empty(0, dtype=np.int64))
     assert len(read) == 3
-    assert not some.done
-    assert some.check_next(1) == PIECE_BYTES
-    assert some.check_next(2**30) == PIECE_BYTES
-    assert some.done
-    some.check(slice(0, len(keys)))
+    assert not checked.done
+    assert checked.check_next(1) == PIECE_BYTES
+    assert checked.check_next(2**30) == PIECE_BYTES
+    assert checked.done
+    checked.check(slice(0, len(keys)))
     assert len(read) == 5
 
 
@@ -97,10 +97,10 @@ def test_rows_wider_than_a_piece_are_pieces_by_themselves():
     assert len(checksums(wide)) == 3
     expected = checksums(wide)
     wide[1, 0] += 1
-    some = CheckedPieces(PATH, "keys", wide, expected)
-    some.check(np.array([0, 2]))
+    checked = CheckedPieces(PATH, "keys", wide, expected)
+    checked.check(np.array([0, 2]))
     with pytest.raises(SealedError, match="is not what was written: keys 1 to 1") as caught:
-        some.check(np.array([1]))
+        checked.check(np.array([1]))
     assert caught.value.path == PATH
 
 
@@ -110,22 +110,22 @@ def test_other_checksums_than_pieces_are_refused():
         CheckedPieces(PATH, "keys", keys, np.zeros(2, dtype=np.uint64))
 
 
-@pytest.mark.parametrize("own", [False, True], ids=["keys alone", "values of their own"])
-def test_keys_and_values_are_checked_apart_and_all_of_them_in_turn(own, read):
+@pytest.mark.parametrize("originals", [False, True], ids=["keys alone", "values of their own"])
+def test_keys_and_values_are_checked_apart_and_all_of_them_in_turn(originals, read):
     keys, values = vectors(3 * PIECE_BYTES // 64, 16), vectors(3 * PIECE_BYTES // 64, 8, seed=1)
     of_keys, of_values = (
-        CheckedPieces(PATH, name, each, checksums(each)) for name, each in (("k", keys), ("v", values))
+        CheckedPieces(PATH, name, array, checksums(array)) for name, array in (("k", keys), ("v", values))
     )
     read.clear()
-    both = SealedOriginals(of_keys, of_values if own else None)
+    both = SealedOriginals(of_keys, of_values if originals else None)
     both.check_values(slice(0, 1))
     both.check_keys(slice(0, 1))
-    assert len(read) == 1 + own
+    assert len(read) == 1 + originals
     steps = 0
     while not both.done:
         both.check_next(PIECE_BYTES)
         steps += 1
-    assert len(read) == (5 if own else 3)
-    assert steps == (3 if own else 2)
+    assert len(read) == (5 if originals else 3)
+    assert steps == (3 if originals else 2)
     both.check_next(PIECE_BYTES)
-    assert len(read) == (5 if own else 3)
+    assert len(read) == (5 if originals else 3)

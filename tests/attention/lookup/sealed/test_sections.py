@@ -28,15 +28,15 @@ def path(tmp_path):
 
 
 def test_what_comes_out_is_what_went_in(path):
-    said, found = read(path)
-    assert said == SAID
-    assert found.keys() == ARRAYS.keys()
+    fields, sections = read(path)
+    assert fields == SAID
+    assert sections.keys() == ARRAYS.keys()
     for name, array in ARRAYS.items():
-        np.testing.assert_array_equal(found[name], array)
-        assert found[name].dtype == array.dtype
-    assert isinstance(found["keys"].base, mmap.mmap)  # so that the system can be asked to read ahead
-    assert {id(each.base) for name, each in found.items() if name != "nothing"} == {id(found["keys"].base)}
-    found["keys"][:] = 0  # a copy of the pages, not the file
+        np.testing.assert_array_equal(sections[name], array)
+        assert sections[name].dtype == array.dtype
+    assert isinstance(sections["keys"].base, mmap.mmap)  # so that the system can be asked to read ahead
+    assert {id(each.base) for name, each in sections.items() if name != "nothing"} == {id(sections["keys"].base)}
+    sections["keys"][:] = 0  # a copy of the pages, not the file
     np.testing.assert_array_equal(read(path)[1]["keys"], ARRAYS["keys"])
     assert [each.name for each in path.parent.iterdir()] == ["one.block"]
 
@@ -44,14 +44,14 @@ def test_what_comes_out_is_what_went_in(path):
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="only Linux says which descriptors are open")
 def test_a_file_keeps_two_descriptors_of_its_own_map_and_for_other_processes(path):
     before = len(os.listdir("/proc/self/fd"))
-    found = [read(path) for _ in range(20)]
-    assert len(os.listdir("/proc/self/fd")) - before <= 2 * len(found)
+    maps = [read(path) for _ in range(20)]
+    assert len(os.listdir("/proc/self/fd")) - before <= 2 * len(maps)
 
 
 def test_a_flipped_bit_anywhere_is_found(path):
     content = path.read_bytes()
-    places = np.random.default_rng(0).choice(len(content), 300, replace=False).tolist()
-    for i in (*range(40), *places, len(content) - 1):
+    offsets = np.random.default_rng(0).choice(len(content), 300, replace=False).tolist()
+    for i in (*range(40), *offsets, len(content) - 1):
         changed = bytearray(content)
         changed[i] ^= 1 << i % 8
         path.write_bytes(changed)
@@ -106,4 +106,4 @@ def test_a_disk_that_is_full_keeps_what_was_there(path, monkeypatch, call):
     with pytest.raises(OSError, match="space"):
         write(path, SAID, {"keys": np.zeros(7)})
     assert path.read_bytes() == before
-    assert [each.name for each in path.parent.iterdir()] == ["one.block"]
+    assert [file.name for file in path.parent.iterdir()] == ["one.block"]

@@ -42,15 +42,18 @@ def test_scanned_logits_lie_within_their_errors(running, clusters, in_pieces, or
     gathered = part.gather(ScanRequest(vectors, KS, listed=128, most=30, temperatures=np.ones(3)))
     for query, vector in enumerate(vectors):
         true = oracle(similarity, vector, keys) / temperature + addends
-        own = slice(gathered.starts[query], gathered.starts[query + 1])
-        places, scanned = gathered.places[own], gathered.similarities[own]
-        numbers = part.numbers(places)
+        own_slice = slice(gathered.starts[query], gathered.starts[query + 1])
+        positions, scanned = gathered.places[own_slice], gathered.similarities[own_slice]
+        numbers = part.numbers(positions)
         assert (np.abs(scanned - true[numbers]) <= gathered.errors[query, 0]).all()
         rest = np.delete(true, numbers)
         assert rest.max() <= gathered.thresholds[query] + gathered.errors[query, 0]
-        known = gathered.exact_similarities(query)
+        exact_similarities = gathered.exact_similarities(query)
         slack = part.slack(vector)
-        assert all(abs(z - t) <= 2 * slack.at(z) for z, t in zip(known, true[numbers[: len(known)]], strict=True))
+        assert all(
+            abs(z - t) <= 2 * slack.at(z)
+            for z, t in zip(exact_similarities, true[numbers[: len(exact_similarities)]], strict=True)
+        )
         best = float(true.max())
         mass = float(np.exp(gathered.levels[query] - best) * gathered.sums[query, 0])
         width = min(gathered.errors[query, 0], 100.0)  # beyond which nothing is said
@@ -77,26 +80,26 @@ def softmax_with(logits, null):
     return masses[:-1] / masses.sum(), masses[-1] / masses.sum()
 
 
-def held(view, question, found, seen, values):
+def held(view, question, result, seen, values):
     """Hold one answer against float64: its head, and total variation and output against what its certificate says."""
     exact, everything = exact_answers(view, [question, replace(question, top_k=view.n)])
-    np.testing.assert_array_equal(found.numbers, exact.numbers)
-    np.testing.assert_array_equal(found.similarities, exact.similarities)
-    np.testing.assert_allclose(found.logits, exact.logits, rtol=1e-12, atol=1e-9)
-    assert (found.documents, found.keys, found.temperature) == (exact.documents, exact.keys, question.temperature)
-    assert found.best_similarity == exact.best_similarity
-    assert found.evidence.null_similarity == exact.evidence.null_similarity
+    np.testing.assert_array_equal(result.numbers, exact.numbers)
+    np.testing.assert_array_equal(result.similarities, exact.similarities)
+    np.testing.assert_allclose(result.logits, exact.logits, rtol=1e-12, atol=1e-9)
+    assert (result.documents, result.keys, result.temperature) == (exact.documents, exact.keys, question.temperature)
+    assert result.best_similarity == exact.best_similarity
+    assert result.evidence.null_similarity == exact.evidence.null_similarity
     true = np.zeros(view.n)
     true[everything.numbers] = everything.weights
     null = None if question.null is None else question.in_logits(view.n).null
     weights, null_weight = softmax_with(seen, null)
     apart = (np.abs(weights - true).sum() + abs(null_weight - everything.null_weight)) / 2
-    assert apart <= found.certificate.total_variation + everything.certificate.total_variation
-    np.testing.assert_allclose(found.weights, weights[found.numbers], rtol=1e-3, atol=1e-5)
-    blended = np.linalg.norm(found.output - true @ values.astype(np.float64))
-    assert blended <= found.certificate.output_error + everything.certificate.output_error
-    assert found.log_partition == pytest.approx(everything.log_partition, rel=1e-2, abs=1e-2)
-    assert found.entropy == pytest.approx(everything.entropy, rel=2e-2, abs=1e-3)
+    assert apart <= result.certificate.total_variation + everything.certificate.total_variation
+    np.testing.assert_allclose(result.weights, weights[result.numbers], rtol=1e-3, atol=1e-5)
+    blended = np.linalg.norm(result.output - true @ values.astype(np.float64))
+    assert blended <= result.certificate.output_error + everything.certificate.output_error
+    assert result.log_partition == pytest.approx(everything.log_partition, rel=1e-2, abs=1e-2)
+    assert result.entropy == pytest.approx(everything.entropy, rel=2e-2, abs=1e-3)
 
 
 @SMALL
@@ -139,11 +142,11 @@ def test_other_normalisers_come_from_the_head(running, clusters, in_pieces, norm
     view = in_pieces("cosine", keys, values)
     bias = Bias.of(view, np.arange(N), WORDS)
     question = Question(queries[0], 0.02, normaliser=normaliser, bias=bias, null=0.1)
-    (found,), (exact,) = quantised_answers(view, [question]), exact_answers(view, [question])
-    np.testing.assert_array_equal(found.numbers, exact.numbers)
-    np.testing.assert_allclose(found.weights, exact.weights, atol=1e-9)
-    np.testing.assert_allclose(found.output, exact.output, atol=1e-9)
-    assert found.verdict.stands == exact.verdict.stands or not found.verdict.certain
+    (result,), (exact,) = quantised_answers(view, [question]), exact_answers(view, [question])
+    np.testing.assert_array_equal(result.numbers, exact.numbers)
+    np.testing.assert_allclose(result.weights, exact.weights, atol=1e-9)
+    np.testing.assert_allclose(result.output, exact.output, atol=1e-9)
+    assert result.verdict.stands == exact.verdict.stands or not result.verdict.certain
 
 
 @SMALL
@@ -196,6 +199,6 @@ def test_beside_a_large_addend_a_document_shows_its_most_similar_key(running, cl
     view = Memory("cosine").publish(add=Rows(np.arange(N), keys, owners=np.arange(N) // 3 * 3))
     question = Question(queries[0], 1.0, top_k=1, bias=Bias.of(view, [300], [1e18]))
     (answer,) = quantised_answers(view, [question])
-    own = keys[300:303] @ queries[0] / np.linalg.norm(keys[300:303], axis=1) / np.linalg.norm(queries[0])
-    assert (answer.numbers[0], answer.parts[0]) == (300, 300 + own.argmax())
-    assert answer.similarities[0] == pytest.approx(own.max())
+    own_slice = keys[300:303] @ queries[0] / np.linalg.norm(keys[300:303], axis=1) / np.linalg.norm(queries[0])
+    assert (answer.numbers[0], answer.parts[0]) == (300, 300 + own_slice.argmax())
+    assert answer.similarities[0] == pytest.approx(own_slice.max())

@@ -64,27 +64,30 @@ def queries_of(view, count):
     return [keys[row] + random.standard_normal(WIDTH) for row in random.integers(0, len(keys), count)]
 
 
-def holds(view, question, found):
+def holds(view, question, result):
     """That a scanned answer tells of the exact answer's documents, within its certificate; matches and rest and null
     are one.
     """
     head, everything = exact_answers(view, [question, replace(question, top_k=view.n, top_p=None)])
     for name in ("numbers", "parts", "similarities", "logits", "matches", "complete", "documents", "keys"):
-        np.testing.assert_array_equal(getattr(found, name), getattr(head, name), err_msg=name)
-    np.testing.assert_allclose(found.log_weight_of_other_parts, head.log_weight_of_other_parts, atol=1e-12)
-    assert found.best_similarity == head.best_similarity
-    assert found.verdict.stands == head.verdict.stands or not found.verdict.certain
+        np.testing.assert_array_equal(getattr(result, name), getattr(head, name), err_msg=name)
+    np.testing.assert_allclose(result.log_weight_of_other_parts, head.log_weight_of_other_parts, atol=1e-12)
+    assert result.best_similarity == head.best_similarity
+    assert result.verdict.stands == head.verdict.stands or not result.verdict.certain
     weight = dict(zip(everything.numbers.tolist(), everything.weights.tolist(), strict=True))
-    true = np.array([weight[number] for number in found.numbers.tolist()])
-    rests = [1 - each.null_weight - weights.sum() for each, weights in ((found, found.weights), (everything, true))]
+    true = np.array([weight[number] for number in result.numbers.tolist()])
+    rests = [
+        1 - candidate.null_weight - weights.sum()
+        for candidate, weights in ((result, result.weights), (everything, true))
+    ]
     assert rests[0] >= -1e-12
-    apart = (np.abs(true - found.weights).sum() + abs(found.null_weight - everything.null_weight)) / 2
+    apart = (np.abs(true - result.weights).sum() + abs(result.null_weight - everything.null_weight)) / 2
     apart += abs(rests[0] - rests[1]) / 2
-    assert apart <= found.certificate.total_variation + everything.certificate.total_variation + 1e-15
-    assert found.certificate.method == "quantised"
+    assert apart <= result.certificate.total_variation + everything.certificate.total_variation + 1e-15
+    assert result.certificate.method == "quantised"
     if question.output:
-        bound = found.certificate.output_error + everything.certificate.output_error
-        assert np.linalg.norm(found.output - everything.output) <= bound
+        bound = result.certificate.output_error + everything.certificate.output_error
+        assert np.linalg.norm(result.output - everything.output) <= bound
 
 
 @pytest.mark.parametrize("temperature", [0, 1e-30, 1e-4, 0.01, 0.03, 0.1])
@@ -93,9 +96,9 @@ def test_every_bound_holds(running, view, temperature, null):
     questions = [Question(query, temperature, null=null) for query in queries_of(view, 6)]
     answers = quantised_answers(view, questions)
     assert sum(answer is not None for answer in answers) >= 4
-    for question, each in zip(questions, answers, strict=True):
-        if each is not None:
-            holds(view, question, each)
+    for question, candidate in zip(questions, answers, strict=True):
+        if candidate is not None:
+            holds(view, question, candidate)
 
 
 @pytest.mark.parametrize("normaliser", ["one_hot", "sparsemax", "entmax15"])
@@ -103,10 +106,10 @@ def test_other_normalisers(view, normaliser):
     questions = [Question(query, 0.05, normaliser=normaliser, top_k=5) for query in queries_of(view, 6)]
     answers = quantised_answers(view, questions)
     assert sum(answer is not None for answer in answers) >= 4
-    for question, each in zip(questions, answers, strict=True):
-        if each is not None:
-            holds(view, question, each)
-            assert not each.log_weight_of_other_parts.any()
+    for question, candidate in zip(questions, answers, strict=True):
+        if candidate is not None:
+            holds(view, question, candidate)
+            assert not candidate.log_weight_of_other_parts.any()
 
 
 @pytest.mark.parametrize(("top_k", "top_p"), [(0, None), (1, None), (40, None), (None, 0.5), (3, 0.9), (40, 1.0)])
@@ -119,9 +122,9 @@ def test_top_k_top_p_and_masks(view, top_k, top_p):
     ]
     answers = quantised_answers(view, questions)
     assert sum(answer is not None for answer in answers) >= 3
-    for question, each in zip(questions, answers, strict=True):
-        if each is not None:
-            holds(view, question, each)
+    for question, candidate in zip(questions, answers, strict=True):
+        if candidate is not None:
+            holds(view, question, candidate)
 
 
 def crowd(mediocre, count):
@@ -129,9 +132,9 @@ def crowd(mediocre, count):
     random = np.random.default_rng(4)
     keys = random.standard_normal((N, WIDTH)) * (np.arange(WIDTH) > 0)
     keys /= np.linalg.norm(keys, axis=1, keepdims=True)
-    at = np.append(0.9, np.full(count, mediocre))
-    keys[: count + 1] *= np.sqrt(1 - at * at)[:, None]
-    keys[: count + 1, 0] = at
+    cosines = np.append(0.9, np.full(count, mediocre))
+    keys[: count + 1] *= np.sqrt(1 - cosines * cosines)[:, None]
+    keys[: count + 1, 0] = cosines
     owners = np.arange(N)
     owners[1 : count + 1] = 1
     return Memory.of(keys.astype(np.float32), owners=owners).view, np.eye(WIDTH)[0]
@@ -189,19 +192,19 @@ def test_a_sweep_has_the_documents_of_the_best_keys_and_all_that_these_weigh(run
     decided = 0
     for query in queries_of(view, 6):
         question = Question(query, 1.0, null=0.4, top_k=7)
-        found, exact = quantised_sweep(view, question, temperatures), exact_sweep(view, question, temperatures)
-        if found is None:
+        result, exact = quantised_sweep(view, question, temperatures), exact_sweep(view, question, temperatures)
+        if result is None:
             continue
         decided += 1
         for name in ("numbers", "parts", "similarities", "matches", "documents", "keys", "best_similarity"):
-            np.testing.assert_array_equal(getattr(found, name), getattr(exact, name), err_msg=name)
+            np.testing.assert_array_equal(getattr(result, name), getattr(exact, name), err_msg=name)
         for position in range(len(temperatures)):
             pairs = (
-                (found.weights[position], found.evidence[position]),
+                (result.weights[position], result.evidence[position]),
                 (exact.weights[position], exact.evidence[position]),
             )
             mine, true = (np.append(w, [e.null_weight, 1 - e.null_weight - w.sum()]) for w, e in pairs)
-            assert np.abs(mine - true).sum() / 2 <= found.certificates[position].total_variation + 1e-12
+            assert np.abs(mine - true).sum() / 2 <= result.certificates[position].total_variation + 1e-12
     assert decided >= 4
 
 
@@ -236,17 +239,19 @@ def test_documents_never_weigh_more_than_there_is():
         np.array([0, 1]), np.array([1.0, 0.5]), np.array([2, 3]), np.array([0.2, 0.1]), -9.0, 1.0, 0.0
     )
     factor = 0.4
-    known = np.exp(rescored.similarities - 1.0) * factor
-    found = Mixture(known, np.array([0.1, 0.05]), np.zeros(0), evidence, 0.0, 0.15, np.log(0.15), 0.0, 0.0, 0.0)
+    weights_known = np.exp(rescored.similarities - 1.0) * factor
+    result = Mixture(
+        weights_known, np.array([0.1, 0.05]), np.zeros(0), evidence, 0.0, 0.15, np.log(0.15), 0.0, 0.0, 0.0
+    )
     part = LocalShard(Memory.of(np.eye(5)).view, None)
     question = Question(np.ones(5), 1.0)
     rows = AnswerRows(np.array([0, 2, 3]), np.array([1.0, 0.6, 0.4]), DocumentGrouping(np.array([0, 2, 2])))
-    weights, elsewhere = rows.weights(part, question, rescored, found)
+    weights, elsewhere = rows.weights(part, question, rescored, result)
     exact = np.exp(rows.similarities - 1.0) * factor
-    assert exact.sum() > known.sum() + 0.15
-    np.testing.assert_allclose(weights, exact / exact.sum() * (known.sum() + 0.15))
+    assert exact.sum() > weights_known.sum() + 0.15
+    np.testing.assert_allclose(weights, exact / exact.sum() * (weights_known.sum() + 0.15))
     assert 0 <= elsewhere < 1e-300  # though there are other rows
     fewer = AnswerRows(np.array([0, 3]), np.array([1.0, 0.4]), DocumentGrouping(np.array([0, 3])))
-    weights, elsewhere = fewer.weights(part, question, rescored, found)
+    weights, elsewhere = fewer.weights(part, question, rescored, result)
     np.testing.assert_allclose(weights, exact[[0, 2]])
-    assert elsewhere == pytest.approx(known.sum() + 0.15 - weights.sum())
+    assert elsewhere == pytest.approx(weights_known.sum() + 0.15 - weights.sum())

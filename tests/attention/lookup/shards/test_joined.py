@@ -46,26 +46,26 @@ def joined_of(many, question=None):
 
 def test_places_go_through_the_parts_one_after_another(views):
     part = joined_of(views[1])
-    places = np.array([0, N - 1, 2_000, 1_999, 3_009, 3_010])
-    np.testing.assert_array_equal(part.numbers(places), [0, 5_989, 2_000, 1_999, 5_999, 3_000])
-    np.testing.assert_array_equal(part.order(places), part.numbers(places))
-    np.testing.assert_array_equal(part.owners(places), part.numbers(places))
+    positions = np.array([0, N - 1, 2_000, 1_999, 3_009, 3_010])
+    np.testing.assert_array_equal(part.numbers(positions), [0, 5_989, 2_000, 1_999, 5_999, 3_000])
+    np.testing.assert_array_equal(part.order(positions), part.numbers(positions))
+    np.testing.assert_array_equal(part.owners(positions), part.numbers(positions))
     np.testing.assert_array_equal(part.rows_of(np.array([1_999, 3_000, 5_999])), [1_999, 3_009, 3_010])
     np.testing.assert_array_equal(part.key_counts(np.array([7_000, 3_000])), [0, 1])
 
 
 def test_originals_are_read_of_the_part_that_has_them(views):
     one, many = LocalShard(views[0], None), joined_of(views[1])
-    places, queries = np.array([5, 4_000, 2_990, 3_005]), np.array([0, 0, 1, 2])
-    numbers = many.numbers(places)
-    result = many.similarities_at(QUERIES, places, queries)
+    positions, queries = np.array([5, 4_000, 2_990, 3_005]), np.array([0, 0, 1, 2])
+    numbers = many.numbers(positions)
+    result = many.similarities_at(QUERIES, positions, queries)
     np.testing.assert_array_equal(result, one.similarities_at(QUERIES, numbers, queries))
     outputs, expected = np.zeros((3, 6)), np.zeros((3, 6))
     weights = np.array([0.5, 0.1, 2.0, 1.0])
-    many.add_values(places, queries, weights, outputs)
+    many.add_values(positions, queries, weights, outputs)
     one.add_values(numbers, queries, weights, expected)
     np.testing.assert_allclose(outputs, expected, rtol=1e-14)
-    left_out, of_one = many.residuals_at(places), one.residuals_at(numbers)
+    left_out, of_one = many.residuals_at(positions), one.residuals_at(numbers)
     assert left_out.count == of_one.count == 4
     np.testing.assert_allclose(left_out.total, of_one.total, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(many.value_residuals.total, one.value_residuals.total, rtol=1e-6, atol=1e-9)
@@ -73,10 +73,10 @@ def test_originals_are_read_of_the_part_that_has_them(views):
 
 def test_copies_are_alike_in_whichever_parts_they_stand(views):
     part = joined_of(views[1])
-    places = {number: int(part.rows_of(np.array([number]))[0]) for number in (5, 2_500, 2_501, 5_999)}
-    assert part.alike(np.sort([places[5], places[2_500], places[5_999]]))
-    assert not part.alike(np.sort([places[5], places[2_501]]))
-    assert not part.alike(np.sort([places[2_500], places[2_501], places[5]]))  # not even those of one part
+    positions = {number: int(part.rows_of(np.array([number]))[0]) for number in (5, 2_500, 2_501, 5_999)}
+    assert part.alike(np.sort([positions[5], positions[2_500], positions[5_999]]))
+    assert not part.alike(np.sort([positions[5], positions[2_501]]))
+    assert not part.alike(np.sort([positions[2_500], positions[2_501], positions[5]]))  # not even those of one part
 
 
 def test_copies_are_alike_where_they_have_one_bias():
@@ -96,24 +96,24 @@ def test_what_parts_gather_is_what_one_gathers(running, views, temperature):
     expected, results = one.gather(request), many.gather(request)
     assert (results.documents, results.keys) == (N, N)
     for query in range(3):
-        own = slice(results.starts[query], results.starts[query + 1])
-        numbers, known = many.numbers(results.places[own]), results.exact_similarities(query)
-        assert (np.diff(results.similarities[own]) <= 0).all()
+        own_slice = slice(results.starts[query], results.starts[query + 1])
+        numbers, exact_numbers = many.numbers(results.places[own_slice]), results.exact_similarities(query)
+        assert (np.diff(results.similarities[own_slice]) <= 0).all()
         assert len(set(numbers.tolist())) == len(numbers)
-        exact = many.similarities_at(QUERIES, results.places[own], np.full(len(numbers), query))
-        np.testing.assert_array_equal(known, exact[: len(known)])
+        exact = many.similarities_at(QUERIES, results.places[own_slice], np.full(len(numbers), query))
+        np.testing.assert_array_equal(exact_numbers, exact[: len(exact_numbers)])
         error = results.error(query)
-        assert (np.abs(results.similarities[own] - exact) <= error.largest).all()
-        others = np.setdiff1d(np.arange(N), numbers)
-        rest = one.similarities_at(QUERIES, others, np.full(len(others), query))
+        assert (np.abs(results.similarities[own_slice] - exact) <= error.largest).all()
+        other_rows = np.setdiff1d(np.arange(N), numbers)
+        rest = one.similarities_at(QUERIES, other_rows, np.full(len(other_rows), query))
         assert rest.max() <= results.thresholds[query] + error.largest
         if temperature is None:
-            assert results.histogram[query, :, 0].sum() == len(others)
+            assert results.histogram[query, :, 0].sum() == len(other_rows)
         else:
             terms = np.exp((rest - results.levels[query]) / temperature)
             assert abs(np.log(results.sums[query, 0] / terms.sum())) <= error.largest / temperature
             off = np.expm1(2 * error.largest / temperature) * terms.sum() * views[0].facts.value_norm
-            assert np.linalg.norm(results.outputs[query] - terms @ VALUES[others]) <= off
+            assert np.linalg.norm(results.outputs[query] - terms @ VALUES[other_rows]) <= off
         assert error.largest == expected.error(query).largest
         assert error.squares <= 1.01 * expected.error(query).squares
 
@@ -131,12 +131,12 @@ def test_what_parts_looked_up_is_not_looked_up_again(views, monkeypatch):
 def test_a_part_whose_rows_do_not_pass_is_not_asked(views, monkeypatch):
     one, many = views
     allowed = np.flatnonzero(WHOSE == 2)
-    asked = []
+    calls = []
     gather = LocalShard.gather
-    monkeypatch.setattr(LocalShard, "gather", lambda part, *a, **k: asked.append(part) or gather(part, *a, **k))
+    monkeypatch.setattr(LocalShard, "gather", lambda part, *a, **k: calls.append(part) or gather(part, *a, **k))
     question = Question(QUERIES[0], 0.05, mask=many.mask(allowed))
     actual = answers(many, [question])[0]
-    assert len(asked) == 1
+    assert len(calls) == 1
     expected = answers(one, [Question(QUERIES[0], 0.05, mask=one.mask(allowed))])[0]
     np.testing.assert_array_equal(actual.numbers, expected.numbers)
 
@@ -145,17 +145,17 @@ def test_where_copies_tie_across_parts_the_bound_is_that_of_one_part(views):
     query = KEYS[5].astype(np.float64)
     for normaliser, temperature in (("softmax", 0.0), ("softmax", 1e-30), ("one_hot", 1.0)):
         for view in views:
-            found = answers(view, [Question(query, temperature, normaliser=normaliser, top_k=2)])[0]
-            assert found.certificate.method == "quantised"
-            np.testing.assert_array_equal(found.numbers, [5, 2_500, 5_999])
-            np.testing.assert_allclose(found.weights, 1 / 3, atol=1e-15)
-            assert found.certificate.total_variation < 1e-14
+            result = answers(view, [Question(query, temperature, normaliser=normaliser, top_k=2)])[0]
+            assert result.certificate.method == "quantised"
+            np.testing.assert_array_equal(result.numbers, [5, 2_500, 5_999])
+            np.testing.assert_allclose(result.weights, 1 / 3, atol=1e-15)
+            assert result.certificate.total_variation < 1e-14
 
 
 def test_a_list_of_views_is_asked_as_one():
     views = [view_of(np.flatnonzero(part == WHOSE)) for part in range(3)]
-    found = answers(views, [Question(query, 0.05) for query in QUERIES])
+    result = answers(views, [Question(query, 0.05) for query in QUERIES])
     expected = answers(View.merged(views), [Question(query, 0.05) for query in QUERIES])
-    for mine, theirs in zip(found, expected, strict=True):
+    for mine, theirs in zip(result, expected, strict=True):
         np.testing.assert_array_equal(mine.numbers, theirs.numbers)
         np.testing.assert_array_equal(mine.weights, theirs.weights)

@@ -52,8 +52,8 @@ def test_it_says_how_many_rows_pass_and_which_they_are(view, mask):
     part = LocalShard(view, mask)
     assert part.documents == len(passing(view, mask))
     assert part.facts is view.facts
-    places = np.array([2999, 0, 1024, 1023, 20])
-    np.testing.assert_array_equal(part.numbers(places), places)  # removed rows have places too
+    positions = np.array([2999, 0, 1024, 1023, 20])
+    np.testing.assert_array_equal(part.numbers(positions), positions)  # removed rows have places too
     assert part.fits(QUERIES[0])
     assert part.fits(1e35 * QUERIES[0]) == (view.similarity == "cosine")
 
@@ -65,13 +65,15 @@ def test_rows_are_alike_where_they_are_copies(view):
 
 
 def test_similarities_and_values_are_those_of_the_originals(running, oracle, view):
-    part, places, asked = LocalShard(view, None), np.array([2999, 20, 1500, 20]), np.array([0, 1, 1, 2])
-    result = part.similarities_at(QUERIES, places, asked)
-    expected = [oracle(view.similarity, QUERIES[q], KEYS[[row]])[0] for row, q in zip(places, asked, strict=True)]
+    part, positions, query_numbers = LocalShard(view, None), np.array([2999, 20, 1500, 20]), np.array([0, 1, 1, 2])
+    result = part.similarities_at(QUERIES, positions, query_numbers)
+    expected = [
+        oracle(view.similarity, QUERIES[q], KEYS[[row]])[0] for row, q in zip(positions, query_numbers, strict=True)
+    ]
     np.testing.assert_allclose(result, expected, rtol=1e-12)
     assert result[1] == result[2]
     outputs = np.ones((3, 5))
-    part.add_values(places, asked, np.array([1.0, 2.0, 3.0, 4.0]), outputs)
+    part.add_values(positions, query_numbers, np.array([1.0, 2.0, 3.0, 4.0]), outputs)
     np.testing.assert_allclose(outputs[1], 1 + np.array([2.0, 3.0]) @ VALUES[[20, 1500]], rtol=1e-12)
 
 
@@ -85,14 +87,18 @@ def test_every_row_that_passes_is_gathered_once(running, monkeypatch, oracle, vi
     assert gathered.documents == len(expected)
     assert (gathered.starts[0], gathered.starts[-1]) == (0, len(gathered.places))
     for query, k in enumerate(KS):
-        own = slice(gathered.starts[query], gathered.starts[query + 1])
-        places, similarities, error = gathered.places[own], gathered.similarities[own], gathered.error(query)
-        assert len(set(places)) == len(places)
-        assert np.isin(places, expected).all()
+        own_slice = slice(gathered.starts[query], gathered.starts[query + 1])
+        positions, similarities, error = (
+            gathered.places[own_slice],
+            gathered.similarities[own_slice],
+            gathered.error(query),
+        )
+        assert len(set(positions)) == len(positions)
+        assert np.isin(positions, expected).all()
         assert (np.diff(similarities) <= 0).all()
         true = oracle(view.similarity, QUERIES[query], KEYS[expected])
-        place = {row: position for position, row in enumerate(expected)}
-        listed = np.array([place[row] for row in places], dtype=np.intp)
+        index_of = {row: position for position, row in enumerate(expected)}
+        listed = np.array([index_of[row] for row in positions], dtype=np.intp)
         assert (np.abs(similarities - true[listed]) <= error.largest).all()
         rest = np.delete(true, listed)
         assert not len(rest) or rest.max() <= gathered.thresholds[query] + error.largest
@@ -102,11 +108,11 @@ def test_every_row_that_passes_is_gathered_once(running, monkeypatch, oracle, vi
             mass = np.exp((rest - gathered.levels[query]) / temperature).sum()
             assert abs(np.log(gathered.sums[query, 0] / mass)) <= error.largest / temperature
         # The best of those listed are known: at least k, and not all.
-        known = gathered.exact_similarities(query)
-        np.testing.assert_allclose(known, true[listed[: len(known)]], rtol=1e-11, atol=1e-13)
-        assert (len(known) >= k) == (len(places) >= k)
+        exact_similarities = gathered.exact_similarities(query)
+        np.testing.assert_allclose(exact_similarities, true[listed[: len(exact_similarities)]], rtol=1e-11, atol=1e-13)
+        assert (len(exact_similarities) >= k) == (len(positions) >= k)
         if mask is None:
-            assert k <= len(known) < len(places)
+            assert k <= len(exact_similarities) < len(positions)
     assert gathered.outputs.shape == (3, 5)
 
 
@@ -116,8 +122,8 @@ def test_a_row_is_no_further_from_its_bin_s_mean_than_is_said(running, coded, vi
     assert gathered.outputs is None
     for query in range(3):
         counts, sums = gathered.histogram[query].T
-        own = slice(gathered.starts[query], gathered.starts[query + 1])
-        rest = np.setdiff1d(view.numbers(), gathered.places[own])
+        own_slice = slice(gathered.starts[query], gathered.starts[query + 1])
+        rest = np.setdiff1d(view.numbers(), gathered.places[own_slice])
         scanned = np.sort(similarities[query, rest])
         assert counts.sum() == len(scanned)
         means = np.repeat(sums[counts > 0] / counts[counts > 0], counts[counts > 0].astype(int))
@@ -133,13 +139,13 @@ def test_a_document_s_rows_are_found_across_blocks(masked):
     owners = np.repeat(documents, sizes)
     keys = RANDOM.standard_normal((len(owners), WIDTH))
     view = Memory.of(keys, owners=owners).publish(remove=documents[:2])
-    kept = documents[[0, 3, 5, 6]] if masked else documents
-    part = LocalShard(view, view.mask(kept) if masked else None)
-    passing = np.isin(documents, kept) & (np.arange(12) >= 2)
+    remaining = documents[[0, 3, 5, 6]] if masked else documents
+    part = LocalShard(view, view.mask(remaining) if masked else None)
+    passing = np.isin(documents, remaining) & (np.arange(12) >= 2)
     assert (part.documents, part.keys) == (passing.sum(), sizes[passing].sum())
     np.testing.assert_array_equal(part.key_counts(documents[::-1]), (sizes * passing)[::-1])
-    places = part.rows_of(documents)
-    np.testing.assert_array_equal(places, np.flatnonzero(np.isin(owners, documents[passing])))
-    np.testing.assert_array_equal(part.owners(places), owners[places])
-    np.testing.assert_array_equal(part.numbers(places), places)
+    positions = part.rows_of(documents)
+    np.testing.assert_array_equal(positions, np.flatnonzero(np.isin(owners, documents[passing])))
+    np.testing.assert_array_equal(part.owners(positions), owners[positions])
+    np.testing.assert_array_equal(part.numbers(positions), positions)
     assert len(view.segments) > 1

@@ -127,10 +127,10 @@ def test_logistic_neither_overflows_nor_loses_its_small_side(x):
 
 
 def test_entropy_survives_a_null_that_has_all_the_weight(filled):
-    found = answer(filled("dot", np.eye(3)), Question(np.zeros(3), 1e-3, null=5.0))
-    assert found.null_weight == 1
-    assert found.effective_documents == pytest.approx(3)
-    assert found.verdict.stands == "none"
+    result = answer(filled("dot", np.eye(3)), Question(np.zeros(3), 1e-3, null=5.0))
+    assert result.null_weight == 1
+    assert result.effective_documents == pytest.approx(3)
+    assert result.verdict.stands == "none"
 
 
 @pytest.mark.parametrize("below", [0.0, 1e3, 1e20])

@@ -75,19 +75,19 @@ def test_each_temperature_of_a_sweep_has_its_own(rows):
 def test_hot_it_has_half_of_the_weight_and_no_number_says_its_similarity(filled):
     view = filled("dot", np.eye(3))
     for temperature in (1.5e308, math.inf):
-        found = answer(view, Question(np.ones(3), temperature, Background(0.2, 0.1)))
-        assert found.null_weight == pytest.approx(0.5, abs=1e-12)
-        assert found.log_partition == pytest.approx(math.log(6))
-        np.testing.assert_allclose(found.weights, 1 / 6)
-        assert found.evidence.null_similarity is not None
-    assert math.isinf(found.evidence.null_similarity)
+        result = answer(view, Question(np.ones(3), temperature, Background(0.2, 0.1)))
+        assert result.null_weight == pytest.approx(0.5, abs=1e-12)
+        assert result.log_partition == pytest.approx(math.log(6))
+        np.testing.assert_allclose(result.weights, 1 / 6)
+        assert result.evidence.null_similarity is not None
+    assert math.isinf(result.evidence.null_similarity)
 
 
 def test_it_counts_the_documents_that_pass(filled):
     view = filled("cosine", np.random.default_rng(1).standard_normal((500, 7)))
     some = view.mask(np.arange(100, 120))
-    found = answer(view, Question(np.ones(7), 0.5, Background(0, 0.3), mask=some))
-    assert found.evidence.null_similarity == pytest.approx(0.3**2 / (2 * 0.5) + 0.5 * math.log(20))
+    result = answer(view, Question(np.ones(7), 0.5, Background(0, 0.3), mask=some))
+    assert result.evidence.null_similarity == pytest.approx(0.3**2 / (2 * 0.5) + 0.5 * math.log(20))
     none = answer(view, Question(np.ones(7), 0.5, Background(0, 0.3), mask=view.mask(np.empty(0, np.int64))))
     assert (none.null_weight, none.verdict.stands) == (1, "none")
 
@@ -97,11 +97,11 @@ def test_other_normalisers_have_that_of_the_cold(filled, normaliser):
     view = filled("cosine", np.random.default_rng(2).standard_normal((500, 7)))
     cold = Background(0.1, 0.3).null_key(0, 500).similarity
     for query in np.random.default_rng(3).standard_normal((20, 7)):
-        found = answer(view, Question(query, 0.4, Background(0.1, 0.3), normaliser=normaliser))
+        result = answer(view, Question(query, 0.4, Background(0.1, 0.3), normaliser=normaliser))
         same = answer(view, Question(query, 0.4, cold, normaliser=normaliser))
-        assert found.evidence == same.evidence
-        assert found.evidence.null_similarity == pytest.approx(0.1 + 0.3 / 0.9 + 0.135 * math.log(500))
-        assert found.verdict == same.verdict
+        assert result.evidence == same.evidence
+        assert result.evidence.null_similarity == pytest.approx(0.1 + 0.3 / 0.9 + 0.135 * math.log(500))
+        assert result.verdict == same.verdict
 
 
 @pytest.mark.parametrize("given_", [(math.nan, 1.0), (0.0, -0.1), (0.0, math.inf)])

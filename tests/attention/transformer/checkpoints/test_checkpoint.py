@@ -27,9 +27,9 @@ def test_it_gives_the_embeddings_of_sentence_transformers(folder):
     tokenizer.no_padding()
     tokenizer.enable_truncation(checkpoint.max_tokens)
     ids = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
-    found = Packed(checkpoint.model)(np.concatenate(ids), np.array([len(row) for row in ids]))
-    assert found.shape == (4, 30)
-    assert np.abs(found - reference.encode(texts)).max() < 1e-5
+    vectors = Packed(checkpoint.model)(np.concatenate(ids), np.array([len(row) for row in ids]))
+    assert vectors.shape == (4, 30)
+    assert np.abs(vectors - reference.encode(texts)).max() < 1e-5
 
 
 def test_prompts(folder, change):
@@ -75,10 +75,10 @@ def test_parameters_are_float32_of_numpy_and_torch_is_left_out(folder):
         "from attention.transformer import Packed; print(Packed.__module__, 'torch' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
-    loaded, asked = run.stdout.splitlines()
+    loaded, imported = run.stdout.splitlines()
     assert "attention.transformer.sentence" in loaded.split()
     assert not {"torch", "transformers"} & set(loaded.split())
-    assert asked == "attention.transformer.packed True"
+    assert imported == "attention.transformer.packed True"
 
 
 def test_a_name_that_the_room_has_not():
@@ -134,10 +134,10 @@ def test_weights_of_another_type_are_converted_and_none_is_changed(folder, store
     tensors = {name: tensor.to(stored) for name, tensor in load_file(path).items()}
     tensors[name].view(-1)[: len(extremes)] = extremes.to(stored)
     save_file(tensors, path)
-    given = load(folder).model.embeddings.tokens
-    assert given.dtype == np.float32
-    np.testing.assert_array_equal(given, tensors[name].float().numpy())
-    np.testing.assert_array_equal(np.signbit(given), torch.signbit(tensors[name]).numpy())
+    loaded = load(folder).model.embeddings.tokens
+    assert loaded.dtype == np.float32
+    np.testing.assert_array_equal(loaded, tensors[name].float().numpy())
+    np.testing.assert_array_equal(np.signbit(loaded), torch.signbit(tensors[name]).numpy())
 
 
 def test_names_of_2018_are_understood(folder):

@@ -32,11 +32,11 @@ class Holder:
         self.calls = []
 
     def answer(self, message):
-        said, arrays = of_bytes(message)
-        self.calls.append(said["call"])
-        condition = said.get("condition")
+        fields, arrays = of_bytes(message)
+        self.calls.append(fields["call"])
+        condition = fields.get("condition")
         mask = None if condition is None else self.view.mask(np.array(json.loads(condition), dtype=np.int64))
-        return to_bytes(*respond(self.views, mask, self.view, said, arrays))
+        return to_bytes(*respond(self.views, mask, self.view, fields, arrays))
 
 
 class InHand:
@@ -49,12 +49,12 @@ class InHand:
         return [of_bytes(holder.answer(to_bytes(*message))) for holder in self.holders]
 
     def ask_about(self, numbers, message):
-        found = []
+        replies = []
         for holder in self.holders:
-            at = np.flatnonzero(np.isin(numbers, holder.numbers))
-            if len(at):
-                found.append((at, of_bytes(holder.answer(to_bytes(*message(at))))))
-        return found
+            indices = np.flatnonzero(np.isin(numbers, holder.numbers))
+            if len(indices):
+                replies.append((indices, of_bytes(holder.answer(to_bytes(*message(indices))))))
+        return replies
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,13 +77,13 @@ def afar(views, *, sampled):
     groups = [group.tolist() for group in np.split(np.arange(len(views)), edges) if len(group)]
     holders = [Holder([views[i] for i in group]) for group in groups]
     hands = InHand(holders)
-    told = [
+    statistics = [
         (join_statistics(message["facts"], arrays), message)
         for reply in hands.ask_all(({"call": "facts"}, {}))
         for message, arrays in unpack_messages(*reply)
     ]
     first = views[0]
-    facts = BlockStatistics.merge(first.similarity, first.value_dimension, [facts for facts, _ in told])
+    facts = BlockStatistics.merge(first.similarity, first.value_dimension, [facts for facts, _ in statistics])
     keys = [arrays["keys"] for _, arrays in hands.ask_all(({"call": "sample", "stride": 2}, {}))]
     return ByNumbers(
         first.similarity,
@@ -91,6 +91,6 @@ def afar(views, *, sampled):
         first.value_dimension,
         hosts=hands,
         facts=facts,
-        coded=all(message["coded"] for _, message in told),
+        coded=all(message["coded"] for _, message in statistics),
         sample=SampleKeys(first.similarity, np.concatenate(keys)) if sampled else None,
     )

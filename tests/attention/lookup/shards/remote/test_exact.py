@@ -17,12 +17,12 @@ OWNERS = np.arange(400) // 3 * 3
 
 
 def views(similarity, owners):
-    found = []
+    segments = []
     whose = owners % 4
     for part in range(4):
         memory, rows = Memory(similarity), np.flatnonzero(whose == part)
-        found.append(memory.publish(add=Rows(rows, KEYS[rows], VALUES[rows], owners[rows])))
-    return found
+        segments.append(memory.publish(add=Rows(rows, KEYS[rows], VALUES[rows], owners[rows])))
+    return segments
 
 
 @pytest.mark.parametrize("owners", [np.arange(400), OWNERS], ids=["rows", "documents"])

@@ -29,9 +29,9 @@ def calls(elsewhere, questions):
     """How often each call was made of a holder, and the answers."""
     for holder in elsewhere.hosts.holders:
         holder.calls.clear()
-    found = answers(elsewhere, questions)
+    results = answers(elsewhere, questions)
     holders = elsewhere.hosts.holders
-    return {call: n / len(holders) for call, n in Counter(c for h in holders for c in h.calls).items()}, found
+    return {call: n / len(holders) for call, n in Counter(c for h in holders for c in h.calls).items()}, results
 
 
 def query():
@@ -46,12 +46,12 @@ def test_most_answers_take_one_message_to_each_holder(elsewhere, monkeypatch, ou
         questions = [Question(query(), temperature, null=0.4, output=output) for _ in range(4)]
         made, actual = calls(elsewhere, questions)
         rounds.append(sum(made.values()))
-        for each, expected in zip(actual, answers(whole, questions), strict=True):
-            np.testing.assert_array_equal(each.numbers, expected.numbers)
-            np.testing.assert_array_equal(each.similarities, expected.similarities)
+        for result, expected in zip(actual, answers(whole, questions), strict=True):
+            np.testing.assert_array_equal(result.numbers, expected.numbers)
+            np.testing.assert_array_equal(result.similarities, expected.similarities)
             if output:
-                together = each.certificate.output_error + expected.certificate.output_error
-                assert np.linalg.norm(each.output - expected.output) <= together
+                together = result.certificate.output_error + expected.certificate.output_error
+                assert np.linalg.norm(result.output - expected.output) <= together
     assert np.mean(rounds) < 1.2
     assert max(rounds) <= 2
 

@@ -34,10 +34,10 @@ def test_it_tells_of_all_rows_what_one_view_would():
 
 def test_a_condition_lets_through_what_the_holders_find():
     result = afar(views(), sampled=False)
-    some = RANDOM.choice(600, 200, replace=False)
-    mask = result.where(json.dumps(some.tolist()))
+    passing = RANDOM.choice(600, 200, replace=False)
+    mask = result.where(json.dumps(passing.tolist()))
     whole = Memory.of(KEYS, VALUES).view
-    expected = whole.mask(some)
+    expected = whole.mask(passing)
     assert (mask.n, mask.documents, mask.scanned >= mask.n) == (200, 200, True)
     np.testing.assert_allclose(mask.value_residuals.total, expected.value_residuals.total, atol=1e-12)
 

@@ -29,8 +29,8 @@ ARRAYS = st.one_of(
 
 @given(st.dictionaries(st.text(max_size=4), ARRAYS, max_size=4))
 def test_arrays_come_back_as_they_were(arrays):
-    said, found = of_bytes(to_bytes({"call": "x", "none": None}, arrays))
-    assert said == {"call": "x", "none": None}
+    fields, found = of_bytes(to_bytes({"call": "x", "none": None}, arrays))
+    assert fields == {"call": "x", "none": None}
     assert list(found) == list(arrays)
     for name, array in arrays.items():
         np.testing.assert_array_equal(found[name], array)
@@ -56,9 +56,9 @@ def test_a_number_takes_the_bytes_that_it_needs(array, size):
 
 def test_nan_and_ends_of_the_numbers_come_back():
     array = np.array([np.nan, np.inf, -np.inf, 1e300, 5e-324, -0.0])
-    _, found = of_bytes(to_bytes({}, {"a": array, "b": np.array([-(2**63), 2**63 - 1])}))
-    assert found["a"].tobytes() == array.tobytes()
-    assert found["b"].tolist() == [-(2**63), 2**63 - 1]
+    _, arrays = of_bytes(to_bytes({}, {"a": array, "b": np.array([-(2**63), 2**63 - 1])}))
+    assert arrays["a"].tobytes() == array.tobytes()
+    assert arrays["b"].tolist() == [-(2**63), 2**63 - 1]
 
 
 def _memory(rows=3000):
@@ -91,14 +91,16 @@ def test_what_was_gathered_comes_back_with_what_was_looked_up():
     memory, keys = _memory()
     request = ScanRequest(keys[:3].astype(np.float64), [5, 5, 5], 64, 64, np.array([0.05, 0.2, 1.0]), outputs=True)
     gathered = LocalShard(memory.view, None).gather(request)
-    said, arrays = split_result(gathered)
-    result = join_result(*of_bytes(to_bytes(said, arrays)))
+    fields, arrays = split_result(gathered)
+    result = join_result(*of_bytes(to_bytes(fields, arrays)))
     for query in range(3):
         first, last = gathered.starts[query : query + 2]
-        known = len(gathered.exact_similarities(query))
-        np.testing.assert_array_equal(result.similarities[first : first + known], gathered.exact_similarities(query))
+        exact_count = len(gathered.exact_similarities(query))
         np.testing.assert_array_equal(
-            result.similarities[first + known : last], gathered.similarities[first + known : last]
+            result.similarities[first : first + exact_count], gathered.exact_similarities(query)
+        )
+        np.testing.assert_array_equal(
+            result.similarities[first + exact_count : last], gathered.similarities[first + exact_count : last]
         )
     for name in ("places", "starts", "sums", "errors", "outputs", "thresholds", "levels", "value_errors", "known"):
         np.testing.assert_array_equal(getattr(result, name), getattr(gathered, name))
