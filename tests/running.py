@@ -84,11 +84,11 @@ class RunningService:
 
 def children_of(process: int | None = None, *, module: str) -> list[int]:
     """The processes that run a module for a process, and have not ended; this one's without a number."""
-    own = process or os.getpid()
+    own_pid = process or os.getpid()
     children = []
     for status in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             state, parent = status.read_text().rpartition(")")[2].split()[:2]
-            if int(parent) == own and state != "Z" and module in (status.parent / "cmdline").read_text():
+            if int(parent) == own_pid and state != "Z" and module in (status.parent / "cmdline").read_text():
                 children.append(int(status.parent.name))
     return children

@@ -56,10 +56,10 @@ def serving(reply):
 
 
 def test_every_request_has_its_turn_and_its_own_answer():
-    asked = []
+    sent_requests = []
 
     def reply(body):
-        asked.append(body)
+        sent_requests.append(body)
         return answer(b"to " + body)
 
     with serving(reply) as address:
@@ -67,37 +67,37 @@ def test_every_request_has_its_turn_and_its_own_answer():
     assert {number: body_of(answer) for number, answer in calls.answers.items()} == {
         position: f"to {position}".encode() for position in range(5)
     }
-    counts = [asked.count(str(number).encode()) for number in range(5)]
+    counts = [sent_requests.count(str(number).encode()) for number in range(5)]
     assert max(counts) - min(counts) <= 1
-    assert calls.next == (3 + len(asked)) % 5
+    assert calls.next == (3 + len(sent_requests)) % 5
     assert calls.errors == 0
 
 
 def test_the_turns_begin_where_they_are_told_to():
-    asked = []
+    sent_requests = []
 
     def reply(body):
-        asked.append(int(body))
+        sent_requests.append(int(body))
         return answer(body)
 
     with serving(reply) as address:
         call(address, Http(), requests(5), 1, Span(0.05, least=6), first=3)  # several callers may overtake each other
-    assert asked[:6] == [3, 4, 0, 1, 2, 3]
+    assert sent_requests[:6] == [3, 4, 0, 1, 2, 3]
 
 
 def test_what_comes_in_the_time_is_counted_and_what_is_under_way_is_waited_for():
-    asked = []
+    sent_requests = []
 
     def reply(body):
-        asked.append(time.perf_counter())
+        sent_requests.append(time.perf_counter())
         time.sleep(0.05)
         return answer(body)
 
     with serving(reply) as address:
         calls = call(address, Http(), requests(1), 4, Span(0.2, settling=0.1))
-        under_way = len(asked)
+        under_way = len(sent_requests)
         time.sleep(0.1)
-    assert len(asked) == under_way  # nothing is sent any more
+    assert len(sent_requests) == under_way  # nothing is sent any more
     assert 0 < calls.answered <= len(calls.milliseconds) <= under_way
     assert min(calls.milliseconds) >= 50
     assert calls.seconds >= 0.2

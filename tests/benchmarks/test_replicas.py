@@ -49,8 +49,8 @@ def test_an_answer_of_two_writes_or_of_half_of_one_is_seen() -> None:
         group.begin(deletes=deletes)
         group.end()
     assert (group.begun, group.acknowledged) == (4, 4)
-    for found, since, until in ((4, 4, 4), (2, 2, 4), (4, 2, 4), (1, 0, 4)):
-        assert group.refused(matches(*[found] * TOGETHER), since, until=until) is None
+    for found_numbers, since, until in ((4, 4, 4), (2, 2, 4), (4, 2, 4), (1, 0, 4)):
+        assert group.refused(matches(*[found_numbers] * TOGETHER), since, until=until) is None
     assert group.refused([], 0, until=0) is None
     assert group.refused([], 2, until=3) is None
     for numbers, since, until, why in (

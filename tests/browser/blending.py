@@ -46,14 +46,16 @@ def memory(page: Any) -> dict[str, Any]:
     return {"query": page.locator("#question").input_value(), "rows": rows}
 
 
-def compared(origin: str, asked: dict[str, Any], temperature: float, null: Any = "auto") -> dict[str, Any]:
-    body = {**asked, "temperature": temperature, "null": null, "top_k": 100}
+def compared(origin: str, question: dict[str, Any], temperature: float, null: Any = "auto") -> dict[str, Any]:
+    body = {**question, "temperature": temperature, "null": null, "top_k": 100}
     answer = httpx.post(f"{origin}/v1/compare", json=body, timeout=60)
     assert answer.status_code == 200, answer.text
     return dict(answer.json()["attention"])
 
 
-def attended(origin: str, asked: dict[str, Any], values: list[list[float]], attention: dict[str, Any]) -> list[float]:
+def attended(
+    origin: str, question: dict[str, Any], values: list[list[float]], attention: dict[str, Any]
+) -> list[float]:
     """The output over the texts' own vectors, with the numbers as values."""
 
     def encoded(texts: list[str], purpose: str) -> Any:
@@ -63,8 +65,8 @@ def attended(origin: str, asked: dict[str, Any], values: list[list[float]], atte
     answer = httpx.post(
         f"{origin}/v1/attend",
         json={
-            "query": encoded([asked["query"]], "query"),
-            "key": encoded([row["key"] for row in asked["rows"]], "document"),
+            "query": encoded([question["query"]], "query"),
+            "key": encoded([row["key"] for row in question["rows"]], "document"),
             "value": values,
             "similarity": "cosine",
             "temperature": attention["temperature"],

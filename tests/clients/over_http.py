@@ -173,7 +173,11 @@ class OverHttp:
             raise RefusedError(came.json())
         *parts, last = map(json.loads, came.text.splitlines())
         assert last["done"]
-        refused = [refusal(each["line"] - 1, rows, each["errors"]) for part in parts for each in part["refused"]]
+        refused = [
+            refusal(refused_row["line"] - 1, rows, refused_row["errors"])
+            for part in parts
+            for refused_row in part["refused"]
+        ]
         truncated = [name for part in parts for name in part["truncated"]]
         return WROTE | read | {"upserted": last["upserted"], "truncated": truncated, "refused": refused}
 

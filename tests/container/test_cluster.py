@@ -152,9 +152,9 @@ def test_workers_are_as_many_as_copies_and_keep_their_names(options):
         command, *arguments = worker["command"]
         assert command == "shard"
         assert set(arguments[::2]) <= options
-        said = dict(zip(arguments[::2], arguments[1::2], strict=True))
-        assert int(worker["stop_grace_period"].removesuffix("s")) > int(said["--leave-seconds"])
-        assert worker["healthcheck"]["test"][-1] == said["--ready-file"]
+        flags = dict(zip(arguments[::2], arguments[1::2], strict=True))
+        assert int(worker["stop_grace_period"].removesuffix("s")) > int(flags["--leave-seconds"])
+        assert worker["healthcheck"]["test"][-1] == flags["--ready-file"]
 
 
 def test_callers_have_keys():
@@ -244,9 +244,9 @@ def test_workers_run_our_command_and_have_the_time_to_leave(options):
     command, *arguments = main_container["args"]
     assert (main_container["command"], command) == (["softkv"], "shard")
     assert set(arguments[::2]) <= options
-    said = dict(zip(arguments[::2], arguments[1::2], strict=True))
-    assert TEMPLATES["shards"]["spec"]["terminationGracePeriodSeconds"] > int(said["--leave-seconds"])
-    assert main_container["readinessProbe"]["exec"]["command"][-1] == said["--ready-file"]
+    flags = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    assert TEMPLATES["shards"]["spec"]["terminationGracePeriodSeconds"] > int(flags["--leave-seconds"])
+    assert main_container["readinessProbe"]["exec"]["command"][-1] == flags["--ready-file"]
 
 
 def test_one_worker_and_one_process_at_a_time_are_taken_away():

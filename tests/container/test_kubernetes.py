@@ -51,8 +51,8 @@ def test_its_settings_are_settings_of_the_service_and_have_values_it_takes(monke
 
 def test_callers_have_keys_from_a_secret_that_is_mounted_as_a_folder():
     folder, _, _ = ENVIRONMENT["SOFTKV_KEYS_FILE"].rpartition("/")
-    [mount] = [each for each in CONTAINER["volumeMounts"] if each["mountPath"] == folder]
-    [volume] = [each for each in POD["volumes"] if each["name"] == mount["name"]]
+    [mount] = [entry for entry in CONTAINER["volumeMounts"] if entry["mountPath"] == folder]
+    [volume] = [entry for entry in POD["volumes"] if entry["name"] == mount["name"]]
     assert volume["secret"]["secretName"] == "softkv-keys"
     assert "subPath" not in mount
     assert mount["readOnly"] is True

@@ -31,7 +31,7 @@ def project(folder: str = "") -> dict[str, list[str]]:
 def closure(begin: list[str], machine: str) -> set[str]:
     """What these require, and what that requires, for such a machine, by the versions that are installed here."""
     image = IMAGE | {"platform_machine": machine}
-    actual, waiting = set[tuple[str, str]](), [(Requirement(each), "") for each in begin]
+    actual, waiting = set[tuple[str, str]](), [(Requirement(line), "") for line in begin]
     while waiting:
         requirement, extra = waiting.pop()
         if requirement.marker is not None and not requirement.marker.evaluate(image | {"extra": extra}):

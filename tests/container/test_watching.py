@@ -47,21 +47,21 @@ def exported(service, client) -> Exported:
         assert client.post("/v1/collections/watched/attend", json={"query": "watched"}).status_code == 200
     client.delete("/v1/collections/watched")
     client.get("/v1/collections/watched")
-    found: Exported = defaultdict(lambda: defaultdict(set))
+    labels_of: Exported = defaultdict(lambda: defaultdict(set))
     with_slots = Meters()
     with_slots.set_cluster(ClusterStatus(2, 3, 1, 1, (NodeStatus("a", "n", False, 2, 7, 0, 0, None),)))
     for text in (client.get("/metrics").text, generate_latest(with_slots.registry).decode()):
         for sample in (sample for family in text_string_to_metric_families(text) for sample in family.samples):
-            found[sample.name]
+            labels_of[sample.name]
             for label, value in sample.labels.items():
-                found[sample.name][label].add(value)
-    found["up"]  # Prometheus' own
-    for labels in found.values():
+                labels_of[sample.name][label].add(value)
+    labels_of["up"]  # Prometheus' own
+    for labels in labels_of.values():
         if "status" in labels:
             labels["status"] |= STATUSES
         for metric in PROMETHEUS_OWN:
             labels[metric]
-    return found
+    return labels_of
 
 
 def meets(matcher: Matcher, values: set[str]) -> bool:
@@ -77,13 +77,15 @@ def test_it_asks_for_what_there_is(expression, exported):
     labels = set[str]()
     for selector in query.selectors:
         assert selector.metric in exported, f"no {selector.metric} is exported"
-        own = exported[selector.metric]
-        labels |= own.keys()
+        metric_labels = exported[selector.metric]
+        labels |= metric_labels.keys()
         for matcher in selector.matchers:
-            assert matcher.label in own, f"{selector.metric} has no label {matcher.label}"
+            assert matcher.label in metric_labels, f"{selector.metric} has no label {matcher.label}"
             if matcher.label in PROMETHEUS_OWN:
                 continue
-            assert meets(matcher, own[matcher.label]), f"{matcher} fits none of {sorted(own[matcher.label])}"
+            assert meets(matcher, metric_labels[matcher.label]), (
+                f"{matcher} fits none of {sorted(metric_labels[matcher.label])}"
+            )
     assert query.grouped <= labels
 
 

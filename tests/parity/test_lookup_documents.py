@@ -163,8 +163,8 @@ def test_a_sweep_has_the_documents_of_the_best_keys(views):
         assert set(swept.numbers) == set(everything.numbers[everything.similarities >= best])
         for position, temperature in enumerate(temperatures):
             (alone,) = answers(grouped, [Question(query, temperature, 0.3, top_k=N)])
-            place = {number: index for index, number in enumerate(alone.numbers.tolist())}
-            rows = [place[number] for number in swept.numbers.tolist()]
+            index_of = {number: index for index, number in enumerate(alone.numbers.tolist())}
+            rows = [index_of[number] for number in swept.numbers.tolist()]
             np.testing.assert_array_equal(swept.weights[position], alone.weights[rows])
             np.testing.assert_array_equal(swept.parts, alone.parts[rows])
             assert asdict(swept.evidence[position]) == pytest.approx(asdict(alone.evidence), rel=1e-12)

@@ -29,7 +29,7 @@ def recurrent(module, kind):
 def ends(states):
     """Of torch's module: a state [..., state_width] of each layer."""
     parts = states if isinstance(states, tuple) else (states,)
-    return [torch.cat(each, dim=-1) for each in zip(*parts, strict=True)]
+    return [torch.cat(pair, dim=-1) for pair in zip(*parts, strict=True)]
 
 
 @pytest.mark.parametrize(("torchs", "kind"), KINDS)

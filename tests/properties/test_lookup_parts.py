@@ -138,8 +138,8 @@ def true_of(split, options, allowed, biased):
     if allowed is not None:
         passes &= np.isin(split.owners, allowed)
     if biased is not None:
-        documents, given = biased
-        for document, addend in zip(documents, given, strict=True):
+        documents, bias_given = biased
+        for document, addend in zip(documents, bias_given, strict=True):
             addends[split.owners == document] = addend
         passes &= addends > -np.inf
     rows = np.flatnonzero(passes)

@@ -149,7 +149,9 @@ class Histories(RuleBasedStateMachine):
         assert math.isclose(sum(got) + answer["rest_weight"] + answer["evidence"]["null_weight"], 1, abs_tol=1e-6)
         output = sum((weights[key] * np.float64(vector) for key, vector in every.items()), np.zeros(D))
         np.testing.assert_allclose(answer["output"], output, atol=1e-6)
-        heaviest = max((sum(w for (i, _), w in weights.items() if i == own) for own, _ in weights), default=0.0)
+        heaviest = max(
+            (sum(w for (i, _), w in weights.items() if i == own_weight) for own_weight, _ in weights), default=0.0
+        )
         if min(abs(null_weight - 0.5), abs(heaviest - 0.5)) > 1e-6:
             stands = "none" if null_weight > 0.5 else "one" if heaviest > 0.5 else "several"
             assert answer["evidence"]["verdict"] == stands

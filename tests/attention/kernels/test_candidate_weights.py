@@ -121,9 +121,11 @@ def test_a_head_is_the_k_best_and_all_that_tie_with_the_last(twin, seed, counts,
     positions, ks = random.permutation(len(values)), random.integers(0, k + 1, len(counts))
     edges, rows, runs = twin.top_rows(values, positions, starts, np.array(counts), ks)
     for query, (first, last) in enumerate(pairwise(edges.tolist())):
-        own = range(starts[query], starts[query] + counts[query])
-        own = sorted(own, key=lambda row: (-values[row], positions[row]))
-        few = min(int(ks[query]), len(own))
-        assert rows[first:last].tolist() == [row for row in own if few and values[row] >= values[own[few - 1]]]
+        query_rows = range(starts[query], starts[query] + counts[query])
+        query_rows = sorted(query_rows, key=lambda row: (-values[row], positions[row]))
+        few = min(int(ks[query]), len(query_rows))
+        assert rows[first:last].tolist() == [
+            row for row in query_rows if few and values[row] >= values[query_rows[few - 1]]
+        ]
     assert edges[-1] == len(rows)
     assert runs.tolist() == np.repeat(np.arange(len(counts)), np.diff(edges)).tolist()

@@ -127,15 +127,15 @@ def test_they_make_the_same_of_the_originals(seed, rows, width, queries):
     queries_given, rows_chosen = random.standard_normal((queries, width)), random.integers(0, rows, PICKED)
     of = random.integers(0, queries, PICKED)
     weights, shares = random.random(PICKED), random.random((queries, PICKED))
-    found = []
+    results = []
     for twin in TWINS:
         products, sums, outputs = np.empty((queries, PICKED)), np.ones((queries, width)), np.ones((queries, width))
         twin.all_products(vectors, rows_chosen, queries_given, products)
         twin.all_sums(vectors, rows_chosen, shares, sums)
         twin.add_rows(vectors, rows_chosen, of, weights, outputs)
         row_products = twin.row_products(vectors, rows_chosen, queries_given, of)
-        found.append((products, sums, outputs, row_products))
-    for one, other in zip(*found, strict=True):
+        results.append((products, sums, outputs, row_products))
+    for one, other in zip(*results, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-11)
 
 

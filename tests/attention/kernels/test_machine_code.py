@@ -79,10 +79,10 @@ def test_a_process_of_its_own_makes_it_and_the_next_one_finds_it(tmp_path):
 @pytest.mark.thorough
 @pytest.mark.skipif(this_target() is None, reason="this processor is of no common kind")
 def test_it_can_be_made_for_another_kind_of_processor(tmp_path):
-    own = this_target()
-    other = next(target for target in TARGETS.values() if target.machine == own.machine and target != own)
+    own_target = this_target()
+    other = next(target for target in TARGETS.values() if target.machine == own_target.machine and target != own_target)
     command = [sys.executable, "-m", "attention.kernels.machine_code", str(tmp_path), "--part", "lookup"]
-    for target in (other, own):
+    for target in (other, own_target):
         subprocess.run([*command, "--target", target.name], check=True, cwd=ROOT)
     folders = list((tmp_path / "kernels").iterdir())
     assert len(folders) == 2

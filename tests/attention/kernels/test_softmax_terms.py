@@ -56,9 +56,9 @@ def test_similarities_are_products_times_scales(planes):
 
 
 @numba.njit
-def terms_of(found, threshold, inverse, first):
+def terms_of(packed, threshold, inverse, first):
     terms = np.full(2 * PANEL, np.float32(-1.0))
-    return softmax_terms.terms_of(found, threshold, inverse, terms, first), terms
+    return softmax_terms.terms_of(packed, threshold, inverse, terms, first), terms
 
 
 @settings(deadline=None)

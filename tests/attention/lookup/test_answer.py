@@ -56,8 +56,8 @@ SIMILARITIES = np.array([0.25, 0.75, -0.5, 0.75, 0.5])
 WEIGHTS = np.array([0.1, 0.3, 0.05, 0.3, 0.15])
 
 
-def numbers(places):
-    return np.asarray(places) * 7 + 100
+def numbers(positions):
+    return np.asarray(positions) * 7 + 100
 
 
 def made(top_k, *, top_p=None, temperature=0.5, null=None, elsewhere=0.0):
@@ -69,12 +69,12 @@ def made(top_k, *, top_p=None, temperature=0.5, null=None, elsewhere=0.0):
 
 
 def test_an_answer_is_about_the_best_of_the_known_rows_in_one_order():
-    for top_k, places in ((0, []), (1, [1, 3]), (2, [1, 3]), (3, [1, 3, 4]), (99, [1, 3, 4, 0, 2])):
+    for top_k, positions in ((0, []), (1, [1, 3]), (2, [1, 3]), (3, [1, 3, 4]), (99, [1, 3, 4, 0, 2])):
         result = made(top_k)
-        np.testing.assert_array_equal(result.numbers, numbers(places))
-        np.testing.assert_array_equal(result.similarities, SIMILARITIES[places])
-        np.testing.assert_array_equal(result.weights, WEIGHTS[places])
-        np.testing.assert_array_equal(result.logits, SIMILARITIES[places] / 0.5)
+        np.testing.assert_array_equal(result.numbers, numbers(positions))
+        np.testing.assert_array_equal(result.similarities, SIMILARITIES[positions])
+        np.testing.assert_array_equal(result.weights, WEIGHTS[positions])
+        np.testing.assert_array_equal(result.logits, SIMILARITIES[positions] / 0.5)
         assert (result.matches, result.complete) == (min(top_k, 5), True)
         assert (result.best_similarity, result.documents, result.output) == (0.75, 9, None)
 

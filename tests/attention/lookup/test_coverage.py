@@ -54,19 +54,19 @@ def test_with_nothing_missing_an_answer_is_as_it_was(keys):
 
 def test_an_eighth_is_an_eighth_at_high_temperatures_and_anything_at_low_ones(keys):
     view, missing = filled(keys[:3500]), KeySummary.of("cosine", keys[3500:])
-    said = {}
+    coverages = {}
     for temperature in (math.inf, 10.0, 1.0, 0.2, 0.05, 0.01):
         result, coverage = asked(view, missing, keys[7].astype(float), temperature)
-        said[temperature] = coverage
+        coverages[temperature] = coverage
         assert result.certificate.total_variation == pytest.approx(coverage.max_missing_weight, abs=1e-3)
         assert (coverage.documents, coverage.total) == (3500, 4000)
-    assert said[math.inf].max_missing_weight == pytest.approx(1 / 8, abs=1e-9)
-    assert said[10.0].max_missing_weight == pytest.approx(1 / 8, abs=1e-4)
-    assert said[1.0].max_missing_weight == pytest.approx(1 / 8, abs=1e-2)
-    assert said[1.0].min_missing_weight == pytest.approx(1 / 8, abs=1e-2)
-    assert said[0.01].max_missing_weight > 0.9
-    most = [each.max_missing_weight for each in said.values()]
-    assert most[1:] == sorted(most[1:])
+    assert coverages[math.inf].max_missing_weight == pytest.approx(1 / 8, abs=1e-9)
+    assert coverages[10.0].max_missing_weight == pytest.approx(1 / 8, abs=1e-4)
+    assert coverages[1.0].max_missing_weight == pytest.approx(1 / 8, abs=1e-2)
+    assert coverages[1.0].min_missing_weight == pytest.approx(1 / 8, abs=1e-2)
+    assert coverages[0.01].max_missing_weight > 0.9
+    highest = [each.max_missing_weight for each in coverages.values()]
+    assert highest[1:] == sorted(highest[1:])
 
 
 def test_a_null_key_of_all_documents_is_counted_and_costs_little(keys):
@@ -91,18 +91,18 @@ def test_only_what_is_near_the_best_matters_to_cold_and_sparse_answers(keys):
         assert coverage.max_missing_weight == 1
         assert result.certificate.total_variation == 1
     # All of them lie 2 below the best, and that is within the reach of sparsemax at T = 3, of entmax15 at 1.5.
-    for normaliser, temperature, known in (
+    for normaliser, temperature, is_known in (
         *(("sparsemax", 1.9, True), ("sparsemax", 3.0, False)),
         *(("entmax15", 0.9, True), ("entmax15", 1.5, False)),
     ):
         _, coverage = asked(view, missing, keys[0].astype(float), temperature, normaliser=normaliser)
-        assert (coverage.max_missing_weight == 0) is known
+        assert (coverage.max_missing_weight == 0) is is_known
     # The level of a null key rises with the keys; where it stays the same, or far below, nothing changes.
     level = Background(0.0, 0.04).null_key(0.0, N).similarity
     barely = Background(1 - level - 1e-6, 0.04)
-    for null, known in ((0.5, True), (1.5, True), (Background(0.0, 0.01), True), (barely, False)):
+    for null, is_known in ((0.5, True), (1.5, True), (Background(0.0, 0.01), True), (barely, False)):
         _, coverage = asked(view, missing, keys[0].astype(float), 0.0, null=null)
-        assert (coverage.max_missing_weight == 0) is known
+        assert (coverage.max_missing_weight == 0) is is_known
 
 
 def test_where_nothing_is_known_nothing_is_said(keys):

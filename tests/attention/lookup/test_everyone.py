@@ -56,18 +56,18 @@ def ways(views):
 @pytest.mark.parametrize("way", ["parts", "elsewhere"])
 @pytest.mark.parametrize("similarity", ["cosine", "dot", "scaled_dot", "gaussian"])
 def test_all_similarities_of_rows_that_pass(oracle, similarity, way, masked):
-    views, there = written(similarity)
+    views, stored = written(similarity)
     view = ways(views)[way]
-    documents = sorted({owner for owner, _ in there.values()})
+    documents = sorted({owner for owner, _ in stored.values()})
     picked = documents[::3] if masked else documents
     mask = view.mask(np.array(picked)) if masked else None
     queries = np.random.default_rng(1).standard_normal((3, D))
     numbers, owners, actual = similarities_of(view, queries, mask)
-    expected = [n for n, (owner, _) in sorted(there.items()) if owner in picked]
+    expected = [n for n, (owner, _) in sorted(stored.items()) if owner in picked]
     order = np.argsort(numbers)
     assert numbers[order].tolist() == expected
-    assert owners[order].tolist() == [there[n][0] for n in expected]
-    keys = [there[n][1] for n in expected]
+    assert owners[order].tolist() == [stored[n][0] for n in expected]
+    keys = [stored[n][1] for n in expected]
     for query, similarities in zip(queries, actual, strict=True):
         np.testing.assert_allclose(similarities[order], oracle(similarity, query, keys), rtol=1e-12, atol=1e-13)
 
@@ -87,12 +87,12 @@ def test_nothing_has_none_and_what_does_not_fit_is_refused():
 @pytest.mark.parametrize("normaliser", ["softmax", "sparsemax", "entmax15", "one_hot"])
 @pytest.mark.parametrize("null", [None, 0.6, 100.0])
 def test_weights_are_those_of_an_answer_that_names_every_document(oracle, oracle_weights, normaliser, null, way):
-    views, there = written("dot")
+    views, stored = written("dot")
     view = ways(views)[way]
-    documents = sorted({owner for owner, _ in there.values()})[::2]
+    documents = sorted({owner for owner, _ in stored.values()})[::2]
     query = np.random.default_rng(8).standard_normal(D)
-    rows = [n for n, (owner, _) in sorted(there.items()) if owner in documents]
-    similarities = oracle("dot", query, [there[n][1] for n in rows])
+    rows = [n for n, (owner, _) in sorted(stored.items()) if owner in documents]
+    similarities = oracle("dot", query, [stored[n][1] for n in rows])
     for temperature in (0.0, 0.05, 1.0, np.inf):
         question = Question(query, temperature, null=null, mask=view.mask(np.array(documents)), normaliser=normaliser)
         result = weights_of(view, question)
@@ -103,22 +103,22 @@ def test_weights_are_those_of_an_answer_that_names_every_document(oracle, oracle
         assert result.weights.sum() + named.null_weight == pytest.approx(1)
         if normaliser == "softmax":
             weights, _ = oracle_weights(similarities, temperature, null)
-            expected = [weights[[there[n][0] == document for n in rows]].sum() for document in documents]
+            expected = [weights[[stored[n][0] == document for n in rows]].sum() for document in documents]
             assert np.abs(result.weights - expected).sum() / 2 <= result.total_variation + 1e-15
             assert result.total_variation < 1e-9
 
 
 def test_weights_with_a_bias_leave_out_what_it_forbids(oracle, oracle_weights):
-    views, there = written("cosine")
+    views, stored = written("cosine")
     view = View.merged(views)
-    documents = np.array(sorted({owner for owner, _ in there.values()}))
+    documents = np.array(sorted({owner for owner, _ in stored.values()}))
     addends = np.random.default_rng(2).standard_normal(len(documents))
     addends[::5] = -np.inf
     query = np.ones(D)
     result = weights_of(view, Question(query, 0.3, bias=Bias.of(view, documents, addends), null=0.1))
     assert result.numbers.tolist() == documents[np.isfinite(addends)].tolist()
     by_document = dict(zip(documents.tolist(), addends.tolist(), strict=True))
-    rows = [(owner, key) for owner, key in there.values() if np.isfinite(by_document[owner])]
+    rows = [(owner, key) for owner, key in stored.values() if np.isfinite(by_document[owner])]
     logits = oracle("cosine", query, [key for _, key in rows]) / 0.3 + [by_document[owner] for owner, _ in rows]
     weights, _ = oracle_weights(logits, 1.0, 0.1 / 0.3)
     expected = [weights[[owner == document for owner, _ in rows]].sum() for document in result.numbers]

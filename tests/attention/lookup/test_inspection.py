@@ -30,8 +30,8 @@ def test_every_row_that_lives_is_seen_within_the_error_of_its_codes(running, clu
     np.testing.assert_array_equal(np.sort(numbers), view.numbers())
     codes = code_queries("scaled_dot", np.array(queries[:count]), outputs=True)
     largest = quantisation_errors(view, codes)[:, 0]
-    for query, found, error in zip(queries, seen, largest, strict=False):
-        off = np.abs(found - oracle("scaled_dot", query, keys[numbers]))
+    for query, values_seen, error in zip(queries, seen, largest, strict=False):
+        off = np.abs(values_seen - oracle("scaled_dot", query, keys[numbers]))
         assert 0 < off.max() <= error
 
 

@@ -204,7 +204,7 @@ def test_what_a_scan_cannot_decide_is_answered_exactly_in_its_turn(clusters, in_
         Question(queries[3], Auto(30)),
     ]
     results = answers(view, questions)
-    assert [each.certificate.method for each in results] == ["exact", "quantised", "exact", "quantised"]
+    assert [one.certificate.method for one in results] == ["exact", "quantised", "exact", "quantised"]
     for question, result in zip(questions, results, strict=True):
         assert result.numbers[0] == answer(view, Question(question.query, 0, top_k=1)).numbers[0]
 

@@ -121,7 +121,7 @@ def test_what_a_bias_forbids_its_mask_leaves_out():
     questions = [plain, *(Question(np.ones(3), 1.0, mask=mask, bias=bias) for mask in (None, odd, odd))]
     result = mask_forbidden(questions)
     assert result[0] is plain
-    assert [each.mask.n for each in result[1:]] == [2, 1, 1]
+    assert [masked.mask.n for masked in result[1:]] == [2, 1, 1]
     assert result[2].mask is result[3].mask
 
 

@@ -100,8 +100,8 @@ def test_the_homework_can_be_done_without_a_service(visit: Any) -> None:
     for plan in (english, chinese):
         _, answers = plan["after"]["homework"]
         numbers = [float(number) for number in re.findall(r"\d+\.\d+", answers)]
-        for wanted in (*blended((1, 0, 1), 2**0.5, (10, 20, 40)), *blended((2, 1, 0), 1, (10, 20, 30))):
-            assert any(math.isclose(number, wanted, abs_tol=0.051) for number in numbers), wanted
+        for value in (*blended((1, 0, 1), 2**0.5, (10, 20, 40)), *blended((2, 1, 0), 1, (10, 20, 30))):
+            assert any(math.isclose(number, value, abs_tol=0.051) for number in numbers), value
 
 
 def blended(products: tuple[float, ...], width: float, values: tuple[float, ...]) -> tuple[float, ...]:

@@ -71,9 +71,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, Swept):
         names = ("temperature", "weights", "rest_weight", "evidence")
         columns = zip(value.temperatures, value.weights, value.rest_weights, value.evidence, strict=True)
-        at = [dict(zip(names, map(plain, column), strict=True)) for column in columns]
+        records = [dict(zip(names, map(plain, column), strict=True)) for column in columns]
         alike = ("matches", "documents", "keys", "unknown_tokens", "full_text")
-        return {"temperatures": at} | {name: plain(getattr(value, name)) for name in alike}
+        return {"temperatures": records} | {name: plain(getattr(value, name)) for name in alike}
     if isinstance(value, Document):
         return {"id": value.id} | {name: plain(field) for name, field in value.fields.items()}
     if isinstance(value, Report):

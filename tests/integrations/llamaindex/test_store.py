@@ -222,10 +222,10 @@ def test_what_others_wrote_is_read_as_text(call_store):
 def test_everything_is_implemented_and_awaited():
     for name, method in vars(BasePydanticVectorStore).items():
         if inspect.isfunction(method) and not name.startswith("_") and name != "persist":
-            own = getattr(SoftkvVectorStore, name)
-            assert own is not method
-            assert inspect.iscoroutinefunction(own) == inspect.iscoroutinefunction(method)
-            assert list(inspect.signature(own).parameters)[1:] == list(inspect.signature(method).parameters)[1:]
+            own_method = getattr(SoftkvVectorStore, name)
+            assert own_method is not method
+            assert inspect.iscoroutinefunction(own_method) == inspect.iscoroutinefunction(method)
+            assert list(inspect.signature(own_method).parameters)[1:] == list(inspect.signature(method).parameters)[1:]
 
 
 async def test_awaited_calls_run_side_by_side(films):

@@ -70,7 +70,7 @@ def narrowed(description: dict[str, Any], *, encoder: bool) -> dict[str, Any]:
     for calls in narrow["paths"].values():
         for call in calls.values():
             # A write that is answered once more, as it was, makes or deletes nothing; the walk takes it for done.
-            call["parameters"] = [each for each in call.get("parameters", ()) if each["name"] != "Idempotency-Key"]
+            call["parameters"] = [entry for entry in call.get("parameters", ()) if entry["name"] != "Idempotency-Key"]
             for parameter in call["parameters"]:
                 if parameter["name"] == "name":
                     parameter["schema"] = {"enum": NAMES}

@@ -92,7 +92,7 @@ def test_of_many_that_skip_what_exists_each_document_is_written_by_one(service, 
         for answer in message
         for identity in set(answer["sent"]) - set(answer["skipped"])
     )
-    assert sum(answer["upserted"] for said in answers.values() for answer in said) == len(ids)
+    assert sum(answer["upserted"] for reply in answers.values() for answer in reply) == len(ids)
     stored = client.post(f"{path}/documents/query", json={"limit": 100}).json()["documents"]
     assert wrote == Counter((document["id"], document["value"]) for document in stored)
     assert len(wrote) == len(ids)

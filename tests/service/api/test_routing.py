@@ -87,7 +87,7 @@ def test_what_declares_no_kind_takes_the_place_of_a_write_and_a_probe_none():
     @bare.get("/d", dependencies=[requires("none")])
     async def route() -> None: ...
 
-    kinds = {each.path: each.kind for each in (*router.routes, *bare.routes)}
+    kinds = {declared.path: declared.kind for declared in (*router.routes, *bare.routes)}
     assert kinds == {"/a": "lookup", "/b": "read", "/c": "write", "/d": None}
 
 
@@ -109,7 +109,11 @@ def test_the_highest_declaration_holds():
     @router.get("/c")
     async def route() -> None: ...
 
-    assert {each.path: declared_level(each) for each in router.routes} == {"/a": "write", "/b": "read", "/c": "read"}
+    assert {declared.path: declared_level(declared) for declared in router.routes} == {
+        "/a": "write",
+        "/b": "read",
+        "/c": "read",
+    }
 
 
 @pytest.mark.parametrize("route_class", [None, GuardedRoute])

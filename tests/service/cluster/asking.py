@@ -146,13 +146,13 @@ class Asking(Meanwhile):
             self._answers.append(Answer(began, ended, outcome, wrong, moved))
             self.stop.wait(PAUSE_SECONDS)
 
-    def _write(self, client: httpx.Client, at: int) -> None:
+    def _write(self, client: httpx.Client, next_number: int) -> None:
         number = max(self._shelf.acknowledged)
         while not self.stop.is_set():
             number, group = number + 1, number % GROUPS
             rows = np.flatnonzero(self._shelf.groups == group)
             while not self.stop.is_set():  # the same again, until somebody says that it is done
-                client.base_url = self._urls[at % len(self._urls)]
+                client.base_url = self._urls[next_number % len(self._urls)]
                 try:
                     answer = self._shelf.write(client, rows, number)
                     if answer.is_success:
@@ -162,7 +162,7 @@ class Asking(Meanwhile):
                     self._write_refusals[answer.status_code, _code(answer)] += 1
                 except httpx.TransportError:
                     pass
-                at += 1
+                next_number += 1
                 self.stop.wait(PAUSE_SECONDS)
             if number % TURN_OVER_WRITES == 0:
                 with suppress(psycopg.Error):  # the database is away: the next time

@@ -82,6 +82,6 @@ def test_there_and_back_nothing_has_changed(
         SQLiteStore.open(filled) as first,
         SQLiteStore.open(tmp_path / "back") as last,
         first.reading() as reader,
-        last.reading() as there,
+        last.reading() as target_reader,
     ):
-        assert all(compare_collection(reader, there, name).same for name in ("many", "one"))
+        assert all(compare_collection(reader, target_reader, name).same for name in ("many", "one"))

@@ -116,8 +116,8 @@ class Shard:
 
     def ranges(self) -> int | None:
         """Return the number of ranges in its last log line."""
-        told = self.said("slots hold")
-        return told[-1]["ranges"] if told else None
+        line = self.said("slots hold")
+        return line[-1]["ranges"] if line else None
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)

@@ -29,11 +29,11 @@ def encoder():
 @pytest.mark.parametrize("name", DEMOS)
 def test_some_of_them_are_the_encoders_but_for_rounding(name, encoder):
     texts = [text for text in encoded_texts(DEMOS[name]) if len(text) < 200]
-    known = load_vectors(name, encoder.checksum)
-    sample = [text for text in texts[:: len(texts) // SOME] if known.of(text) is not None]
+    precomputed = load_vectors(name, encoder.checksum)
+    sample = [text for text in texts[:: len(texts) // SOME] if precomputed.of(text) is not None]
     assert len(sample) >= SOME / 2
     expected = encoder.encode(sample, "document").vectors
-    stored = np.stack([known.of(text) for text in sample])
+    stored = np.stack([precomputed.of(text) for text in sample])
     # Bringing the stored ones to length one moves them by as much again.
     rounding = {"rtol": 2 * ROUNDING, "atol": FLOAT32 + SMALLEST} if name in LARGE else {"rtol": 0, "atol": FLOAT32}
     np.testing.assert_allclose(stored, expected, **rounding)
@@ -41,8 +41,8 @@ def test_some_of_them_are_the_encoders_but_for_rounding(name, encoder):
 
 @pytest.mark.parametrize("name", ["library", "videos", "unicode"])
 def test_every_text_has_one(name, encoder):
-    known = load_vectors(name, encoder.checksum)
-    unknown = [text for text in encoded_texts(DEMOS[name]) if known.of(text) is None]
+    precomputed = load_vectors(name, encoder.checksum)
+    unknown = [text for text in encoded_texts(DEMOS[name]) if precomputed.of(text) is None]
     if name == "unicode":  # whose names are this Python's
         assert len(unknown) < 500
     else:

@@ -18,12 +18,12 @@ def test_order_is_that_of_the_names(documents):
 
 
 def test_key_is_name_and_first_sentence_and_value_signature_and_docstring(by_id):
-    found = by_id["shutil.rmtree"]
-    assert found["key"] == "shutil.rmtree: Recursively delete a directory tree."
-    signature, rest = found["value"].split("\n\n", 1)
+    document = by_id["shutil.rmtree"]
+    assert document["key"] == "shutil.rmtree: Recursively delete a directory tree."
+    signature, rest = document["value"].split("\n\n", 1)
     assert signature == f"shutil.rmtree{inspect.signature(shutil.rmtree)}"
     assert inspect.getdoc(shutil.rmtree).startswith(rest.removesuffix("…"))
-    assert found["metadata"] == {"module": "shutil", "kind": "function"}
+    assert document["metadata"] == {"module": "shutil", "kind": "function"}
 
 
 @pytest.mark.parametrize(
@@ -74,8 +74,8 @@ def test_values_are_what_the_encoder_reads(by_id, encoder):
 @pytest.mark.thorough
 def test_a_temporary_directory_is_found(by_id, encoder):
     near = {"tempfile", "os", "shutil"}
-    found = [document for document in by_id.values() if document["metadata"]["module"] in near]
-    keys = encoder.encode([document["key"] for document in found], "document").vectors
+    matching = [document for document in by_id.values() if document["metadata"]["module"] in near]
+    keys = encoder.encode([document["key"] for document in matching], "document").vectors
     query = encoder.encode(["make a temporary directory"], "query").vectors[0]
     best = np.argsort(-(keys @ query) / np.linalg.norm(keys, axis=1))[:3]
-    assert "tempfile.mkdtemp" in [found[i]["id"] for i in best]
+    assert "tempfile.mkdtemp" in [matching[i]["id"] for i in best]

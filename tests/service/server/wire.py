@@ -54,7 +54,7 @@ def _answers(received: bytes, methods: str) -> Iterator[Answer]:
         line, *lines = head.decode("latin-1").split("\r\n")
         version, status, _ = line.split(" ", 2)
         assert version == "HTTP/1.1"
-        headers = {name.lower(): value.strip() for name, _, value in (each.partition(":") for each in lines)}
+        headers = {name.lower(): value.strip() for name, _, value in (entry.partition(":") for entry in lines)}
         assert len(headers) == len(lines), lines
         if int(status) == 100:
             content = b""

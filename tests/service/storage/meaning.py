@@ -40,16 +40,16 @@ def readings(value: Any, path: str) -> Iterator[Any]:
             yield from readings(value.get(path[:i]), path[i + 1 :])
 
 
-def compare(found: Any, how: str, value: Any) -> bool:
+def compare(stored: Any, how: str, value: Any) -> bool:
     if how in ("==", "!="):
-        return equal(found, value) == (how == "==")
+        return equal(stored, value) == (how == "==")
     if how in ("in", "not in"):
-        return any(equal(found, one) for one in value) == (how == "in")
+        return any(equal(stored, one) for one in value) == (how == "in")
     if how == "contains":
-        if isinstance(found, list):
-            return any(equal(one, value) for one in found)
-        return isinstance(found, str) and isinstance(value, str) and value in found
-    return sort(found) == sort(value) in ("number", "text") and ORDERS[how](found, value)
+        if isinstance(stored, list):
+            return any(equal(one, value) for one in stored)
+        return isinstance(stored, str) and isinstance(value, str) and value in stored
+    return sort(stored) == sort(value) in ("number", "text") and ORDERS[how](stored, value)
 
 
 def folded(value: Any) -> Any:

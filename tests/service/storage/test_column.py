@@ -30,7 +30,7 @@ asked = (
 def test_a_column_keeps_what_a_comparison_says(
     shared: Store, given: list[Any], asked: list[Comparison], first: int
 ) -> None:
-    documents = [document(str(i), metadata={"x": each, "y": 1}) for i, each in enumerate(given)]
+    documents = [document(str(i), metadata={"x": value, "y": 1}) for i, value in enumerate(given)]
     number = collection(shared, documents)
     with shared.reading() as reader:
         rows = reader.rows_where(number)
@@ -39,7 +39,7 @@ def test_a_column_keeps_what_a_comparison_says(
         for start, column in zip((0, after), parts, strict=True):
             assert column is not None
             inside = [(row, document) for row, document in zip(rows, documents, strict=True) if row > start]
-            assert column.present.tolist() == [row for row, each in inside if each.metadata["x"] is not None]
+            assert column.present.tolist() == [row for row, value in inside if value.metadata["x"] is not None]
             for element in asked:
                 expected = [row for row, one in inside if one.metadata["x"] is not None and passes(one, element)]
                 assert np.unique(column.rows(element)).tolist() == expected, element
@@ -106,7 +106,7 @@ def nearest(number: float) -> float:
 @settings(max_examples=40, deadline=None)
 @given(st.lists(scalars | lists, min_size=1, max_size=12))
 def test_a_column_gives_back_the_numbers_and_the_scalars_that_it_holds(shared: Store, given: list[Any]) -> None:
-    number = collection(shared, [document(str(i), metadata={"x": each}) for i, each in enumerate(given)])
+    number = collection(shared, [document(str(i), metadata={"x": value}) for i, value in enumerate(given)])
     with shared.reading() as reader:
         column = reader.column(number, "x")
     with shared.writing() as writer:
@@ -114,8 +114,8 @@ def test_a_column_gives_back_the_numbers_and_the_scalars_that_it_holds(shared: S
     assert column is not None
     distinct, codes = column.field.distinct, column.field.codes.tolist()
     numbers = distinct.numbers()
-    held = [each for each in given if each is not None]
-    for code, element in zip(codes, held, strict=True):
+    expected_scalars = [value for value in given if value is not None]
+    for code, element in zip(codes, expected_scalars, strict=True):
         is_number = isinstance(element, int | float) and not isinstance(element, bool)
         assert np.isnan(numbers[code]) != is_number
         if is_number:

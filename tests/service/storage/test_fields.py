@@ -54,7 +54,7 @@ def counted(given: list[dict[str, Any]], name: str) -> tuple[FieldFacts, Counter
     types = {sort for sort, _ in documents} | nested
     return (
         FieldFacts(
-            tuple(each for each in ("integer", "number", "text", "boolean", "null", "list", "object") if each in types),
+            tuple(kind for kind in ("integer", "number", "text", "boolean", "null", "list", "object") if kind in types),
             count,
             len(documents),
             min(ordered, default=None),

@@ -147,14 +147,14 @@ def test_history_in_postgresql(postgres: PostgresServer) -> None:
         @invariant()
         def a_follower_holds_what_the_model_holds(self) -> None:
             for number, version in self.store.versions().items():
-                at, rows = self.followed.get(number, (0, set()))
-                if (done := self.store.changes_since(number, at)) is not None:
+                followed_version, rows = self.followed.get(number, (0, set()))
+                if (done := self.store.changes_since(number, followed_version)) is not None:
                     with self.store.reading_at(done.version) as reader:
                         new = {row for vector in reader.vectors(number, first=done.first) for row in vector.numbers}
                     rows = rows - set(done.removed.tolist()) | {int(row) for row in new}
-                    at = done.version
-                assert at == version
-                self.followed[number] = at, rows
+                    followed_version = done.version
+                assert followed_version == version
+                self.followed[number] = followed_version, rows
                 with self.store.reading() as reader:
                     assert rows == set(reader.rows_where(number).tolist())
 

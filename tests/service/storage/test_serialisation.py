@@ -76,7 +76,7 @@ def test_metadata_comes_back_as_it_went_in_and_has_limits(store: Store) -> None:
     all_metadata = [deep(6), deep(32), {"": {"": {"": listed}}, "a.b": {}, "a": {"b": [[]], "c": None}}]
     all_metadata.append({"x" * 70_000: 1} | {str(i): i for i in range(5000)})  # names that are not nested have no limit
     all_metadata.append({"many": [{"page": i} for i in range(20_000)]})
-    number = collection(store, [document(str(i), metadata=each) for i, each in enumerate(all_metadata)])
+    number = collection(store, [document(str(i), metadata=fields) for i, fields in enumerate(all_metadata)])
     with store.reading() as reader:
         assert [document.metadata for document in reader.page(number)] == all_metadata
         assert reader.count(number, condition=Comparison("metadata." + ".".join("x" * 6), "==", 1)) == 1

@@ -32,9 +32,9 @@ def matrices(seed, width=3):
 @given(st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=7), min_size=1, max_size=12))
 def test_the_sum_is_that_of_the_arrays_in_their_order(asked):
     arrays, running = [matrices(seed) for seed in range(6)], RunningGrams()
-    for some in asked:
-        result = running.of([arrays[array] for array in some])
-        expected = sum((arrays[array] for array in some[1:]), arrays[some[0]])
+    for list_of_arrays in asked:
+        result = running.of([arrays[array] for array in list_of_arrays])
+        expected = sum((arrays[array] for array in list_of_arrays[1:]), arrays[list_of_arrays[0]])
         np.testing.assert_array_equal(result.total, expected)
         np.testing.assert_allclose(result.traces, [np.trace(array) for array in expected.view(np.ndarray)])
 

@@ -31,7 +31,7 @@ def vectors(similarity, keys):
 @pytest.mark.parametrize("similarity", SIMILARITIES)
 def test_sums_are_those_of_all_rows_however_they_are_added_up(similarity, keys, monkeypatch):
     monkeypatch.setattr(summary, "BATCH_ROWS", 64)
-    parts = [KeySummary.of(similarity, some, documents=len(some) // 2) for some in np.split(keys, [1, 200, 430])]
+    parts = [KeySummary.of(similarity, chunk, documents=len(chunk) // 2) for chunk in np.split(keys, [1, 200, 430])]
     output = KeySummary.empty(similarity, 12)
     for part in parts:
         output += part

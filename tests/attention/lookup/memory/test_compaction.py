@@ -133,12 +133,12 @@ def test_a_document_that_lies_in_two_blocks_stays_one():
     now = memory.publish(remove=documents[[0, 7, 25]])
     segments = apply_replacements(made, now.segments, DOT)
     live = ~np.isin(owners, documents[[1, 4, 7, 10, 13, 16, 0, 25]])
-    found = [
+    numbers_of_blocks = [
         (s.numbers if s.live is None else s.numbers[s.live], s.owners if s.live is None else s.owners[s.live])
         for s in segments
     ]
-    np.testing.assert_array_equal(np.concatenate([numbers for numbers, _ in found]), numbers[live])
-    np.testing.assert_array_equal(np.concatenate([owners for _, owners in found]), owners[live])
+    np.testing.assert_array_equal(np.concatenate([numbers for numbers, _ in numbers_of_blocks]), numbers[live])
+    np.testing.assert_array_equal(np.concatenate([owners for _, owners in numbers_of_blocks]), owners[live])
     assert sum(s.documents for s in segments) == len(documents) - 8
     assert all(s.several == bool((s.owners != s.numbers).any()) for s in segments)
     assert any(s.owners[0] != s.numbers[0] for s in now.segments)  # a document is cut

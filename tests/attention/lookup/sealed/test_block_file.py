@@ -91,10 +91,10 @@ def test_a_wrong_original_is_in_no_answer_and_no_copy(tmp_path, monkeypatch, nam
     segment = unseal(path).segment(np.ones(first.count, dtype=bool))
     layout = BlockFormat("dot")
     whole = slice(0, segment.count)
-    here = np.array([3, 700])
+    wrong_rows = np.array([3, 700])
     wrong = [
         lambda: getattr(segment, name),
-        lambda: getattr(Tile(segment, here, 0, 2), name)(),
+        lambda: getattr(Tile(segment, wrong_rows, 0, 2), name)(),
         lambda: getattr(Tile(segment, whole, 0, 4096), f"load_{name}")(),
         lambda: segment.block.reallocate(segment.count, 5000, layout),
         lambda: segment.block.with_codes(segment.count, layout),

@@ -54,11 +54,11 @@ def test_rows_are_refused_where_a_byte_of_their_piece_is_another_one(n, width, f
             if offset not in wrong:
                 array.reshape(-1).view(np.uint8)[offset] ^= 1 << flip % 8
                 wrong.add(offset)
-        wrong_pieces = {at // (4 * width) // rows_per_piece for at in wrong}
+        wrong_pieces = {byte // (4 * width) // rows_per_piece for byte in wrong}
         checked = CheckedPieces(PATH, "keys", array, expected)
         picked = np.array([row % n for row in rows] if n else [], dtype=np.int64)
-        here = slice(min(*span, n), min(max(span), n))
-        for picked_rows, expected_rows in ((picked, picked), (here, np.arange(here.start, here.stop))):
+        row_slice = slice(min(*span, n), min(max(span), n))
+        for picked_rows, expected_rows in ((picked, picked), (row_slice, np.arange(row_slice.start, row_slice.stop))):
             if wrong_pieces & set((expected_rows // rows_per_piece).tolist()):
                 with pytest.raises(SealedError, match="keys"):
                     checked.check(picked_rows)

@@ -35,10 +35,10 @@ def test_what_comes_out_is_what_went_in(path):
         np.testing.assert_array_equal(sections[name], array)
         assert sections[name].dtype == array.dtype
     assert isinstance(sections["keys"].base, mmap.mmap)  # so that the system can be asked to read ahead
-    assert {id(each.base) for name, each in sections.items() if name != "nothing"} == {id(sections["keys"].base)}
+    assert {id(entry.base) for name, entry in sections.items() if name != "nothing"} == {id(sections["keys"].base)}
     sections["keys"][:] = 0  # a copy of the pages, not the file
     np.testing.assert_array_equal(read(path)[1]["keys"], ARRAYS["keys"])
-    assert [each.name for each in path.parent.iterdir()] == ["one.block"]
+    assert [entry.name for entry in path.parent.iterdir()] == ["one.block"]
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="only Linux says which descriptors are open")

@@ -125,8 +125,8 @@ def test_every_bound_holds(running, clusters, in_pieces, similarity, temperature
 def test_a_bias_of_nothing_changes_nothing(running, clusters, in_pieces):
     keys, values, queries = clusters
     view = in_pieces("cosine", keys, values)
-    nothing, none = Bias.of(view, [], []), Question(queries[0], 0.05, null=Background(0.1, 0.2))
-    plain, biased = quantised_answers(view, [none, replace(none, bias=nothing)])
+    nothing, unbiased = Bias.of(view, [], []), Question(queries[0], 0.05, null=Background(0.1, 0.2))
+    plain, biased = quantised_answers(view, [unbiased, replace(unbiased, bias=nothing)])
     np.testing.assert_array_equal(plain.numbers, biased.numbers)
     np.testing.assert_array_equal(plain.similarities, biased.similarities)
     np.testing.assert_allclose(plain.weights, biased.weights, rtol=1e-3)

@@ -28,11 +28,11 @@ def test_lists_are_in_order_and_what_was_looked_up_is_not_asked_for_again():
     queries = RANDOM.standard_normal((4, 16))
     request = ScanRequest(queries, [5] * 4, 200, 512, np.full(4, 0.1))
     actual = list(gathered(request))
-    asked = []
+    calls = []
 
-    def looked_up(places, whose):
-        asked.extend(zip(places.tolist(), whose.tolist(), strict=True))
-        unit = KEYS[places].astype(np.float64)
+    def looked_up(positions, whose):
+        calls.extend(zip(positions.tolist(), whose.tolist(), strict=True))
+        unit = KEYS[positions].astype(np.float64)
         unit /= np.linalg.norm(unit, axis=1)[:, None]
         return np.einsum("id,id->i", unit, queries[whose]) / np.linalg.norm(queries[whose], axis=1)
 
@@ -41,22 +41,26 @@ def test_lists_are_in_order_and_what_was_looked_up_is_not_asked_for_again():
     for query in range(4):
         first, last = one.starts[query : query + 2]
         assert (np.diff(one.similarities[first:last]) <= 0).all()
-        known = {}
-        for each in placed:
-            begin = each.starts[query]
-            own = each.exact_similarities(query)
-            known |= dict(zip(each.places[begin : begin + len(own)].tolist(), own.tolist(), strict=True))
-        places = one.places[first:last].tolist()
-        for place, similar in zip(places, one.exact_similarities(query).tolist(), strict=False):
-            assert (place, query) in asked or known[place] == similar
-        assert not {place for place, whose in asked if whose == query} & known.keys()
+        known_rows = {}
+        for list_ in placed:
+            begin = list_.starts[query]
+            own_similarities = list_.exact_similarities(query)
+            known_rows |= dict(
+                zip(
+                    list_.places[begin : begin + len(own_similarities)].tolist(), own_similarities.tolist(), strict=True
+                )
+            )
+        positions = one.places[first:last].tolist()
+        for position, similar in zip(positions, one.exact_similarities(query).tolist(), strict=False):
+            assert (position, query) in calls or known_rows[position] == similar
+        assert not {place for place, whose in calls if whose == query} & known_rows.keys()
     assert one.sums[:, 0].sum() > 0
     np.testing.assert_allclose(one.errors[:, 1], np.sum([each.errors[:, 1] for each in actual], axis=0))
 
 
 def test_a_row_that_was_looked_up_stands_by_what_it_is():
     request = ScanRequest(RANDOM.standard_normal((1, 16)), [5], 200, 512, np.array([0.1]))
-    (each, *_) = gathered(request)
-    actual, count = candidate_similarities(each), len(each.exact_similarities(0))
-    np.testing.assert_array_equal(actual[:count], each.exact_similarities(0))
-    np.testing.assert_array_equal(actual[count:], each.similarities[count:])
+    (result, *_) = gathered(request)
+    actual, count = candidate_similarities(result), len(result.exact_similarities(0))
+    np.testing.assert_array_equal(actual[:count], result.exact_similarities(0))
+    np.testing.assert_array_equal(actual[count:], result.similarities[count:])

@@ -42,8 +42,8 @@ def test_what_cannot_be_one_is_refused():
 def test_a_mask_of_all_is_cut_into_those_of_the_parts(merged):
     mask = merged.mask(np.array([2, 3, 10]))
     masks = mask.runs
-    assert [own.n for own in masks] == [1, 1, 1]
-    assert all(own.view is part for own, part in zip(masks, merged.parts, strict=True))
+    assert [part_mask.n for part_mask in masks] == [1, 1, 1]
+    assert all(part_mask.view is part for part_mask, part in zip(masks, merged.parts, strict=True))
     np.testing.assert_array_equal(masks[0].bits[0].passes(), [False, True, False])
     assert mask.runs is masks
     with pytest.raises(ParameterError, match="another view"):
@@ -62,11 +62,11 @@ def test_a_bias_of_all_is_cut_into_those_of_the_parts(merged):
 
 
 def test_facts_are_those_of_all_parts():
-    some, others = view_of([0, 1, 2, 5], owners=np.array([0, 0, 0, 5])), view_of([7, 8], owners=np.array([7, 7]))
-    facts = View.merged([some, others]).facts
+    first, second = view_of([0, 1, 2, 5], owners=np.array([0, 0, 0, 5])), view_of([7, 8], owners=np.array([7, 7]))
+    facts = View.merged([first, second]).facts
     assert (facts.n, facts.documents, facts.several, facts.most_keys) == (6, 3, True, 1)
     np.testing.assert_array_equal(facts.longest, [0, 5, 7])
-    assert facts.key_norm == max(some.facts.key_norm, others.facts.key_norm)
+    assert facts.key_norm == max(first.facts.key_norm, second.facts.key_norm)
     assert facts.blocks == 2
     whole = np.concatenate([KEYS[[0, 1, 2, 5]], KEYS[[7, 8]]]).astype(np.float64)
     np.testing.assert_allclose(facts.value_spread.mean, whole.mean(axis=0), rtol=1e-12)

@@ -25,7 +25,7 @@ def any_size():
 def blocks(seed, similarity, *, sizes=(120, 40, 90, 33, 300)):
     """A view of blocks of these sizes, rows of documents of one to three keys, after some were removed."""
     random = np.random.default_rng(seed)
-    segments, there, first = [], {}, 0
+    segments, rows, first = [], {}, 0
     for size in sizes:
         memory = Memory(similarity)
         counts = random.integers(1, 4, size)
@@ -36,9 +36,9 @@ def blocks(seed, similarity, *, sizes=(120, 40, 90, 33, 300)):
         memory.publish(add=Rows(numbers, keys, values, owners))
         gone = random.choice(np.unique(owners), size // 10, replace=False)
         segments += memory.publish(remove=gone).segments
-        there |= {n: (o, k, v) for n, o, k, v in zip(numbers, owners, keys, values, strict=True) if o not in gone}
+        rows |= {n: (o, k, v) for n, o, k, v in zip(numbers, owners, keys, values, strict=True) if o not in gone}
         first = int(numbers[-1]) + 1
-    return View(similarity, tuple(segments), 6, 3), there
+    return View(similarity, tuple(segments), 6, 3), rows
 
 
 def truth(oracle, oracle_weights, view, there, question, documents):
@@ -71,25 +71,25 @@ def truth(oracle, oracle_weights, view, there, question, documents):
     summed=st.booleans(),
 )
 def test_every_part_is_true_of_all_rows(oracle, oracle_weights, seed, similarity, null, filtered, summed):
-    view, there = blocks(seed, similarity)
+    view, rows = blocks(seed, similarity)
     random = np.random.default_rng(seed)
-    owners = np.array(sorted({int(owner) for owner, _, _ in there.values()}))
+    owners = np.array(sorted({int(owner) for owner, _, _ in rows.values()}))
     documents = set(random.choice(owners, len(owners) // 2, replace=False).tolist()) if filtered else None
     mask = None if documents is None else view.mask(np.array(sorted(documents)))
     query = random.standard_normal(6)
     for temperature in TEMPERATURES:
         question = Question(query, temperature, null=null, mask=mask, top_k=len(owners))
-        weights, null_weight, blend = truth(oracle, oracle_weights, view, there, question, documents)
+        weights, null_weight, blend = truth(oracle, oracle_weights, view, rows, question, documents)
         seen = 0
         for grown in view_prefixes(view):
             if summed:
                 grown.sum_up()
-            asked = grown.restrict(question)
-            (answer,) = answers(grown.view, [asked])
-            answer, coverage = cover_missing_rows(answer, asked, grown.view.facts, grown.summarise_rest())
-            told = dict(zip(answer.numbers.tolist(), answer.weights.tolist(), strict=True))
-            missing = sum(weight for name, weight in weights.items() if name not in told)
-            apart = sum(abs(weight - weights[name]) for name, weight in told.items())
+            restricted = grown.restrict(question)
+            (answer,) = answers(grown.view, [restricted])
+            answer, coverage = cover_missing_rows(answer, restricted, grown.view.facts, grown.summarise_rest())
+            weights_by_number = dict(zip(answer.numbers.tolist(), answer.weights.tolist(), strict=True))
+            missing = sum(weight for name, weight in weights.items() if name not in weights_by_number)
+            apart = sum(abs(weight - weights[name]) for name, weight in weights_by_number.items())
             apart = (apart + missing + abs(answer.null_weight - null_weight)) / 2
             assert apart <= answer.certificate.total_variation + 1e-12
             assert np.linalg.norm(answer.output - blend) <= answer.certificate.output_error + 1e-9
@@ -115,12 +115,12 @@ def test_sums_are_made_once_and_until_then_only_lengths_are_known():
     assert not np.isfinite(first.summarise_rest().gram).any()
     first.sum_up()
     assert first.is_known
-    known = first.summarise_rest()
-    assert known is first.summarise_rest()
-    assert known.n == sum(segment.count for segment in first.rest.segments)
+    rest = first.summarise_rest()
+    assert rest is first.summarise_rest()
+    assert rest.n == sum(segment.count for segment in first.rest.segments)
     question = Question(np.ones(6), 1.0)
     (answer,) = answers(first.view, [first.restrict(question)])
-    bound = cover_missing_rows(answer, question, first.view.facts, known)[1].max_missing_weight
+    bound = cover_missing_rows(answer, question, first.view.facts, rest)[1].max_missing_weight
     assert bound < 0.99
 
 

@@ -48,7 +48,10 @@ def test_workers_add_up_to_what_one_would_have_summed(seed, workers, temperature
         [random.uniform(-2, 0, count) + thresholds[w, q] for q, count in enumerate(counts[2 * w : 2 * w + 2])]
         for w in range(workers)
     ]
-    values = [[random.standard_normal((len(own), 3)) for own in similarity] for similarity in similarities]
+    values = [
+        [random.standard_normal((len(own_similarities), 3)) for own_similarities in similarity]
+        for similarity in similarities
+    ]
     parts = [worker(thresholds[w], inverse, similarities[w], values[w]) for w in range(workers)]
     accumulators = add_accumulators(parts)
     np.testing.assert_array_equal(accumulators.thresholds, thresholds.max(axis=0))
@@ -140,9 +143,9 @@ def test_an_answer_is_the_same_to_the_bit_when_it_was_sent(clusters, view, monke
     questions = [Question(clusters[2][0], 0.1, null=0.4), Question(clusters[2][1], 0.01, normaliser="entmax15")]
     gathered = gathered_of(view, clusters[2][:2], np.array([0.1, 0.0]))
     monkeypatch.setattr(LocalShard, "gather", lambda *_, **__: gathered)
-    here = quantised_answers(view, questions)
+    local = quantised_answers(view, questions)
     monkeypatch.setattr(LocalShard, "gather", lambda *_, **__: sent(gathered))
-    for actual, expected in zip(quantised_answers(view, questions), here, strict=True):
+    for actual, expected in zip(quantised_answers(view, questions), local, strict=True):
         assert expected is not None
         same(actual, expected)
 
@@ -153,9 +156,9 @@ def test_every_temperature_is_the_same_when_a_histogram_was_sent(clusters, view,
     gathered = gathered_of(view, clusters[2][:1], None, outputs=False)
     auto = Question(clusters[2][0], planner.Auto(30), output=False)
     monkeypatch.setattr(LocalShard, "gather", lambda *_, **__: gathered)
-    here, at = quantised_sweep(view, question, temperatures), solve_temperatures(view, [auto])
+    local, at = quantised_sweep(view, question, temperatures), solve_temperatures(view, [auto])
     monkeypatch.setattr(LocalShard, "gather", lambda *_, **__: sent(gathered))
-    same(quantised_sweep(view, question, temperatures), here)
+    same(quantised_sweep(view, question, temperatures), local)
     assert solve_temperatures(view, [auto])[0].temperature == at[0].temperature
 
 
@@ -175,8 +178,8 @@ def test_each_query_has_its_own_candidates_known_rows_and_error(clusters, view):
     for query, (_, reach) in enumerate(normalisers):
         assert candidates.supports[query] == pytest.approx(0.25 * reach, rel=1e-5)
         assert candidates.supports[query] >= 0.25 * reach
-        own = gathered.similarities[gathered.starts[query] : gathered.starts[query + 1]]
-        assert (np.diff(own) <= 0).all()
+        own_similarities = gathered.similarities[gathered.starts[query] : gathered.starts[query + 1]]
+        assert (np.diff(own_similarities) <= 0).all()
         error = gathered.error(query)
         assert [error.largest, error.squares, error.uniform] == gathered.errors[query].tolist()
         assert candidates.errors[query] == error.largest

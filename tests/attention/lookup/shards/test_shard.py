@@ -18,11 +18,11 @@ KEYS = (3 * RANDOM.standard_normal((500, 12))).astype(np.float32)
 @pytest.mark.parametrize("similarity", ["cosine", "dot", "scaled_dot"])
 def test_both_kinds_of_parts_say_the_same(similarity):
     view = Memory.of(KEYS, similarity=similarity).view
-    here, there = LocalShard(view, None), RemoteShard(afar([view], sampled=False), None)
+    local, remote = LocalShard(view, None), RemoteShard(afar([view], sampled=False), None)
     query = RANDOM.standard_normal(12)
     question = Question(query, 0.1)
-    for part in (here, there):
+    for part in (local, remote):
         assert scan_question(part, question) is question
         assert part.raw(query, np.arange(3)) is None
-        assert part.slack(query).at(1.0) == here.slack(query).at(1.0) > 0
+        assert part.slack(query).at(1.0) == local.slack(query).at(1.0) > 0
         assert not part.in_logits

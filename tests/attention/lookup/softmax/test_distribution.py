@@ -26,16 +26,16 @@ def definition(similarities, null, temperature):
 
 
 def entropy(weights):
-    held = weights[weights > 0] / weights.sum()
-    return -(held * np.log(held)).sum()
+    shares = weights[weights > 0] / weights.sum()
+    return -(shares * np.log(shares)).sum()
 
 
 @given(similarities=SIMILARITIES, null=NULLS, temperature=st.sampled_from([0.02, 0.3, 1.0, 50.0]))
 def test_softmax_is_the_definition(similarities, null, temperature):
     weights, log_partition = definition(similarities, null, temperature)
-    found = softmax(similarities, null, temperature)
-    evidence = found.evidence
-    np.testing.assert_allclose(found.weights, weights[:-1], rtol=1e-12, atol=1e-300)
+    result = softmax(similarities, null, temperature)
+    evidence = result.evidence
+    np.testing.assert_allclose(result.weights, weights[:-1], rtol=1e-12, atol=1e-300)
     assert evidence.null_weight == pytest.approx(weights[-1], rel=1e-12)
     assert evidence.log_partition == pytest.approx(log_partition, rel=1e-12, abs=1e-12)
     documents, _ = definition(similarities, None, temperature)
@@ -43,7 +43,7 @@ def test_softmax_is_the_definition(similarities, null, temperature):
     assert evidence.effective_documents == pytest.approx(np.exp(evidence.entropy))
     logits = np.append(similarities / temperature, [] if null is None else null.logit(0.0, temperature))
     gaps = (logits.max() - logits) @ weights[: len(logits)]
-    assert found.mean_gap == pytest.approx(gaps, rel=1e-9, abs=1e-12)
+    assert result.mean_gap == pytest.approx(gaps, rel=1e-9, abs=1e-12)
 
 
 @given(similarities=SIMILARITIES, null=PLAIN_NULLS)
@@ -106,14 +106,14 @@ def test_sparse_at_temperature_0_is_one_hot(normaliser):
 @pytest.mark.parametrize("null", [None, NullKey(0.25)])
 def test_without_documents_the_null_key_has_all_the_weight(null, temperature):
     nothing = np.empty(0)
-    for found in (
+    for result in (
         softmax(nothing, null, temperature),
         one_hot(nothing, null, temperature),
         sparse(nothing, null, temperature, "sparsemax"),
     ):
-        assert found.weights.shape == (0,)
-        assert found.evidence.null_weight == (null is not None)
-        assert (found.evidence.effective_documents, found.mean_gap) == (0, 0)
+        assert result.weights.shape == (0,)
+        assert result.evidence.null_weight == (null is not None)
+        assert (result.evidence.effective_documents, result.mean_gap) == (0, 0)
     logit = 0.25 / temperature if temperature else 0.0  # at 0 it ties with itself alone
     assert softmax(nothing, null, temperature).evidence.log_partition == (-np.inf if null is None else logit)
     assert one_hot(nothing, null, temperature).evidence.log_partition is None

@@ -54,6 +54,6 @@ def test_ties_share_by_their_bias_and_a_null_key_beside_them(null):
     np.testing.assert_allclose(result.weights, np.append(0.0, np.append(masses[:3] / masses.sum(), 0.0)))
     assert result.evidence.null_weight == pytest.approx(masses[3] / masses.sum())
     assert result.evidence.log_partition == pytest.approx(np.log(masses.sum()))
-    own = masses[:3] / masses[:3].sum()
-    assert result.evidence.entropy == pytest.approx(-(own * np.log(own)).sum())
+    shares = masses[:3] / masses[:3].sum()
+    assert result.evidence.entropy == pytest.approx(-(shares * np.log(shares)).sum())
     assert one_hot_with_bias(similarities, biases, key, log_partition=False).evidence.log_partition is None

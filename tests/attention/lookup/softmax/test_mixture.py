@@ -26,26 +26,26 @@ def _parts(seed):
 def test_parts_weigh_what_all_rows_weigh_together(null):
     similarities, head, listed, tail_sums = _parts(1)
     nulls = [None if null is None else NullKey(null)] * len(TEMPERATURES)
-    for found, temperature in zip(mix(head, listed, tail_sums, nulls, TEMPERATURES), TEMPERATURES, strict=True):
+    for mixed, temperature in zip(mix(head, listed, tail_sums, nulls, TEMPERATURES), TEMPERATURES, strict=True):
         logits = np.append(similarities, -np.inf if null is None else null) / temperature
         weights = np.exp(logits - np.logaddexp.reduce(logits))
         documents = weights[:-1] / weights[:-1].sum()
-        held = documents[documents > 0]
-        assert found.known == pytest.approx(weights[:7], rel=1e-12)
-        assert found.candidates == pytest.approx(weights[7:40], rel=1e-12)
-        assert found.evidence.null_weight == pytest.approx(weights[-1], rel=1e-12)
-        assert found.evidence.log_partition == pytest.approx(np.logaddexp.reduce(logits), rel=1e-12)
-        assert found.evidence.entropy == pytest.approx(-(held * np.log(held)).sum(), rel=1e-10)
-        assert found.tail == pytest.approx(weights[7:-1].sum(), rel=1e-12)
-        assert found.log_tail == pytest.approx(np.log(weights[7:-1].sum()), abs=1e-10)
-        assert found.tail_square == pytest.approx((weights[7:-1] ** 2).sum(), rel=1e-12)
-        assert found.summed_square == pytest.approx((weights[40:-1] ** 2).sum(), rel=1e-12)
+        positive = documents[documents > 0]
+        assert mixed.known == pytest.approx(weights[:7], rel=1e-12)
+        assert mixed.candidates == pytest.approx(weights[7:40], rel=1e-12)
+        assert mixed.evidence.null_weight == pytest.approx(weights[-1], rel=1e-12)
+        assert mixed.evidence.log_partition == pytest.approx(np.logaddexp.reduce(logits), rel=1e-12)
+        assert mixed.evidence.entropy == pytest.approx(-(positive * np.log(positive)).sum(), rel=1e-10)
+        assert mixed.tail == pytest.approx(weights[7:-1].sum(), rel=1e-12)
+        assert mixed.log_tail == pytest.approx(np.log(weights[7:-1].sum()), abs=1e-10)
+        assert mixed.tail_square == pytest.approx((weights[7:-1] ** 2).sum(), rel=1e-12)
+        assert mixed.summed_square == pytest.approx((weights[40:-1] ** 2).sum(), rel=1e-12)
 
 
 def test_each_temperature_is_mixed_as_if_it_were_the_only_one():
     _, head, listed, tail_sums = _parts(2)
     together = mix(head, listed, tail_sums, [NullKey(0.1)] * len(TEMPERATURES), TEMPERATURES)
-    for position, found in enumerate(together):
+    for position, mixed in enumerate(together):
         (alone,) = mix(
             head,
             listed,
@@ -53,14 +53,14 @@ def test_each_temperature_is_mixed_as_if_it_were_the_only_one():
             [NullKey(0.1)],
             TEMPERATURES[position : position + 1],
         )
-        assert found.evidence == alone.evidence
-        assert np.array_equal(found.known, alone.known)
-        assert (found.tail, found.log_tail, found.tail_square) == (alone.tail, alone.log_tail, alone.tail_square)
+        assert mixed.evidence == alone.evidence
+        assert np.array_equal(mixed.known, alone.known)
+        assert (mixed.tail, mixed.log_tail, mixed.tail_square) == (alone.tail, alone.log_tail, alone.tail_square)
 
 
 def test_a_tail_too_light_for_a_float_keeps_its_logarithm():
     head, listed = np.array([1.0]), np.array([0.0, -0.5])
     tail_sums = TailSums(np.array([-1.0]), np.array([[(3.0, -1.0, 2.0)]]))
-    (found,) = mix(head, listed, tail_sums, [None], np.array([1e-3]))
-    assert found.tail < 1e-320
-    assert found.log_tail == pytest.approx(-1000.0, rel=1e-12)
+    (mixed,) = mix(head, listed, tail_sums, [None], np.array([1e-3]))
+    assert mixed.tail < 1e-320
+    assert mixed.log_tail == pytest.approx(-1000.0, rel=1e-12)

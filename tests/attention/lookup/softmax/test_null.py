@@ -36,10 +36,10 @@ def test_its_similarity_is_continuous_in_the_temperature(mean, deviation, docume
     background = Background(mean, deviation)
     for temperature in (at, 0.45 * deviation):
         near = [temperature * (1 - 1e-9), temperature, temperature * (1 + 1e-9)]
-        low, here, high = (background.null_key(t, documents).level(t) for t in near)
+        low, middle, high = (background.null_key(t, documents).level(t) for t in near)
         steps = 1e-7 * (temperature * math.log(max(documents, 2)) + deviation**2 / temperature)
-        assert abs(low - here) <= steps
-        assert abs(high - here) <= steps
+        assert abs(low - middle) <= steps
+        assert abs(high - middle) <= steps
     assert background.null_key(0, documents) == background.null_key(1e-30, documents)
 
 
@@ -62,11 +62,11 @@ def test_each_temperature_of_a_sweep_has_its_own(rows):
     view = memory.publish(add=Rows(np.arange(rows), random.standard_normal((rows, 320), dtype=np.float32)))
     question = Question(random.standard_normal(320), 1.0, Background(0.01, 0.05), output=False)
     temperatures = [0, 1e-3, 0.0225, 0.05, 1.0, 1e6, math.inf]
-    for temperature, found in zip(temperatures, sweep(view, question, temperatures).evidence, strict=True):
+    for temperature, result in zip(temperatures, sweep(view, question, temperatures).evidence, strict=True):
         alone = answer(view, replace(question, temperature=temperature)).evidence
-        assert found.null_similarity == alone.null_similarity
-        assert found.null_similarity == Background(0.01, 0.05).null_key(temperature, rows).level(temperature)
-        assert found.null_weight == pytest.approx(alone.null_weight, abs=1e-4)
+        assert result.null_similarity == alone.null_similarity
+        assert result.null_similarity == Background(0.01, 0.05).null_key(temperature, rows).level(temperature)
+        assert result.null_weight == pytest.approx(alone.null_weight, abs=1e-4)
     solved = answer(view, replace(question, temperature=Auto(12))).evidence
     level = Background(0.01, 0.05).null_key(solved.temperature, rows).level(solved.temperature)
     assert solved.null_similarity == pytest.approx(level)
@@ -85,11 +85,11 @@ def test_hot_it_has_half_of_the_weight_and_no_number_says_its_similarity(filled)
 
 def test_it_counts_the_documents_that_pass(filled):
     view = filled("cosine", np.random.default_rng(1).standard_normal((500, 7)))
-    some = view.mask(np.arange(100, 120))
-    result = answer(view, Question(np.ones(7), 0.5, Background(0, 0.3), mask=some))
+    mask = view.mask(np.arange(100, 120))
+    result = answer(view, Question(np.ones(7), 0.5, Background(0, 0.3), mask=mask))
     assert result.evidence.null_similarity == pytest.approx(0.3**2 / (2 * 0.5) + 0.5 * math.log(20))
-    none = answer(view, Question(np.ones(7), 0.5, Background(0, 0.3), mask=view.mask(np.empty(0, np.int64))))
-    assert (none.null_weight, none.verdict.stands) == (1, "none")
+    unmasked = answer(view, Question(np.ones(7), 0.5, Background(0, 0.3), mask=view.mask(np.empty(0, np.int64))))
+    assert (unmasked.null_weight, unmasked.verdict.stands) == (1, "none")
 
 
 @pytest.mark.parametrize("normaliser", NORMALISERS)

@@ -10,7 +10,7 @@ RUNS = RaggedRows(np.arange(10.0), np.array([0, 4, 5, 10]), np.array([3, 1, 2]))
 
 
 def lists(runs):
-    return [tuple(each.tolist() for each in runs.of(runs.values, case)) for case in range(len(runs.counts))]
+    return [tuple(value.tolist() for value in runs.of(runs.values, case)) for case in range(len(runs.counts))]
 
 
 def test_each_case_has_known_rows_and_others_behind_them():

@@ -27,8 +27,8 @@ def test_auto_reaches_its_effective_documents(n, target, seed, scale, steep):
         return
     logits = (similarities - similarities.max()) / temperature
     weights = np.exp(logits) / np.exp(logits).sum()
-    held = np.exp(-(weights[weights > 0] * np.log(weights[weights > 0])).sum())
-    assert held == pytest.approx(target, rel=1e-2)
+    effective = np.exp(-(weights[weights > 0] * np.log(weights[weights > 0])).sum())
+    assert effective == pytest.approx(target, rel=1e-2)
 
 
 def test_auto_is_zero_where_more_tie_than_are_wanted():

@@ -72,9 +72,9 @@ def test_a_weight_within_the_bound_of_a_half_leaves_the_verdict_open(null_weight
 
 
 def test_a_heaviest_document_that_is_not_known_may_be_heavier():
-    known = Verdict.of(evidence(0.1), 0.3, 0.0, documents=5)
+    verdict = Verdict.of(evidence(0.1), 0.3, 0.0, documents=5)
     open_ = Verdict.of(evidence(0.1), 0.3, 0.0, documents=5, at_most=0.51)
-    assert (known.stands, known.certain, open_.stands, open_.certain) == ("several", True, "several", False)
+    assert (verdict.stands, verdict.certain, open_.stands, open_.certain) == ("several", True, "several", False)
 
 
 @given(

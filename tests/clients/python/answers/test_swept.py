@@ -10,12 +10,12 @@ from softkv.answers.answer import Swept
 def swept(temperatures=(0.1, 1.0)):
     evidence = {"verdict": "several", "verdict_certain": True, "null_weight": 0.25, "null_similarity": 0.3,
                 "log_partition": 1.0, "entropy": 1.0, "effective_documents": 2.0}  # fmt: skip
-    at = [
+    entries = [
         {"temperature": temperature, "weights": [0.5, 0.125], "rest_weight": 0.125, "evidence": evidence}
         for temperature in temperatures
     ]
     matches = [{"id": "a", "similarity": 0.6}, {"id": "b", "similarity": 0.2}]
-    content = {"matches": matches, "temperatures": at, "documents": 9, "keys": 9, "took_ms": 1.0}
+    content = {"matches": matches, "temperatures": entries, "documents": 9, "keys": 9, "took_ms": 1.0}
     return Swept(content, question="cats")
 
 

@@ -67,6 +67,6 @@ def test_attention_on_patches_is_non_local_means_and_repairs_a_picture(client):
         assert answer.status_code == 200, answer.text
         assert "weights" not in answer.json()
         repaired += answer.json()["output"]
-    found = np.array(repaired).reshape(clean.shape) / LEVELS
-    np.testing.assert_allclose(found, non_local_means(levels), atol=1e-6)
-    assert psnr(found, clean) - psnr(levels / LEVELS, clean) >= LEAST_GAIN
+    repaired_pixels = np.array(repaired).reshape(clean.shape) / LEVELS
+    np.testing.assert_allclose(repaired_pixels, non_local_means(levels), atol=1e-6)
+    assert psnr(repaired_pixels, clean) - psnr(levels / LEVELS, clean) >= LEAST_GAIN

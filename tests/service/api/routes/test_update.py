@@ -147,7 +147,7 @@ def test_updates_and_patches_at_once_are_all_kept_and_nobody_sees_half_of_one(se
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
-        assert len({each["metadata"]["round"] for each in read(client, path).values()}) == 1
+        assert len({updated["metadata"]["round"] for updated in read(client, path).values()}) == 1
     for thread in threads:
         thread.join()
     assert statuses == {200}

@@ -70,11 +70,11 @@ def spans(tmp_path_factory) -> Iterator[Spans]:
 
 def test_a_question_has_a_span_in_the_trace_of_its_caller_and_one_of_each_stage(spans):
     response = spans.client.post("/v1/collections/c/attend", json={"query": f"{TEXT} asked"}, headers=PARENT)
-    own, *within = spans.of("POST /v1/collections/{name}/attend")
-    assert (own.kind, f"{own.context.trace_id:032x}", f"{own.parent.span_id:016x}") == (
+    request_span, *within = spans.of("POST /v1/collections/{name}/attend")
+    assert (request_span.kind, f"{request_span.context.trace_id:032x}", f"{request_span.parent.span_id:016x}") == (
         SpanKind.SERVER, TRACE, PARENT["traceparent"].split("-")[2],
     )  # fmt: skip
-    assert dict(own.attributes) == {
+    assert dict(request_span.attributes) == {
         "http.request.method": "POST",
         "http.route": "/v1/collections/{name}/attend",
         "http.response.status_code": 200,
@@ -84,11 +84,11 @@ def test_a_question_has_a_span_in_the_trace_of_its_caller_and_one_of_each_stage(
         "softkv.documents": 1,
     }
     assert [span.name for span in within] == ["wait for encode", "encode", "wait for scan", "scan", "finish"]
-    assert all(own.start_time <= span.start_time <= span.end_time <= own.end_time for span in within)
+    assert all(request_span.start_time <= span.start_time <= span.end_time <= request_span.end_time for span in within)
     assert {span.attributes["softkv.times"] for span in within} == {1}
     took = sum(span.end_time - span.start_time for span in within)
-    assert took <= own.end_time - own.start_time
-    assert own.resource.attributes["service.name"] == "softkv"
+    assert took <= request_span.end_time - request_span.start_time
+    assert request_span.resource.attributes["service.name"] == "softkv"
 
 
 def test_a_write_has_the_time_of_its_transaction(spans):

@@ -143,8 +143,8 @@ def test_answers_beside_writers_of_both_are_of_the_version_that_they_name(
     """Each write replaces all documents by those of one more turn: an answer has one turn's only."""
     create(two[0])
     two[1].look()
-    for each in two:
-        each.collection("c").follow()
+    for service in two:
+        service.collection("c").follow()
     two[0].collection("c").write([document(str(i), 0) for i in range(4)])
     stop = threading.Event()
     failures: list[BaseException] = []

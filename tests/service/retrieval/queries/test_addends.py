@@ -119,7 +119,11 @@ def addend(term: dict[str, Any], metadata: dict[str, Any], all_of: list[dict[str
     if x is None:
         return otherwise
     if "half_life" in term:
-        values = [each for each in (number(other.get(name)) for other in all_of) if each is not None]
+        values = [
+            number_of_other
+            for number_of_other in (number(other.get(name)) for other in all_of)
+            if number_of_other is not None
+        ]
         lives = abs(x - term.get("origin", max(values))) / term["half_life"]
         power = 2 if term.get("decay") == "gaussian" else 1
         return cut(-math.log(2) * (lives**power if lives < 1e150 else math.inf))

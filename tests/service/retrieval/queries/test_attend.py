@@ -25,9 +25,9 @@ def asked(names: str, **options):
     view = (
         memory.publish(add=Rows(np.arange(len(names)), np.ones((len(names), 2), np.float32))) if names else memory.view
     )
-    found = answer(view, Question(ONES, 1.0, **options))
+    outcome = answer(view, Question(ONES, 1.0, **options))
     documents = MemoryDocuments([DocumentRecord(name, None, None, np.ones((1, 2))) for name in names])
-    return result(RECORD, EncodedQuery(ONES, ONES), found, documents)
+    return result(RECORD, EncodedQuery(ONES, ONES), outcome, documents)
 
 
 def test_of_those_that_tie_at_the_cut_the_first_ids_are_taken():

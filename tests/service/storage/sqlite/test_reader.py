@@ -33,7 +33,7 @@ def test_vectors_stream_in_row_order_and_keys_stand_in_for_missing_values(store:
 
 def test_pages_go_by_code_point_and_each_document_is_seen_once(store: Store) -> None:
     ids = ["a", "B", "é", "猫", "😺", "z/1", "10", "9", "\uffff"]
-    number = collection(store, [document(each) for each in ids])
+    number = collection(store, [document(identity) for identity in ids])
     seen: list[str] = []
     while True:
         with store.reading() as reader:
@@ -42,7 +42,7 @@ def test_pages_go_by_code_point_and_each_document_is_seen_once(store: Store) -> 
             break
         seen += [document.id for document in page]
         with store.writing() as writer:
-            writer.upsert(number, [document(each, seed=1) for each in ids])
+            writer.upsert(number, [document(identity, seed=1) for identity in ids])
     assert seen == sorted(ids)
     expected = [f"n{i}" for i in range(3000)] + ["z/1", "a", "a", "\ud800"]
     with store.reading() as reader:
@@ -76,13 +76,13 @@ def test_texts_come_as_the_json_that_is_stored_and_reads_as_what_was_written(sto
         again = reader.texts(number, np.array([document.row for document in read][::-1]))
     assert again == read[::-1]
     by_id = {document.id: document for document in read}
-    for each in written:
-        text = by_id[each.id]
-        assert repr(json.loads(text.value)) == repr(each.value)
-        assert json.loads(text.metadata) == each.metadata
+    for stored in written:
+        text = by_id[stored.id]
+        assert repr(json.loads(text.value)) == repr(stored.value)
+        assert json.loads(text.metadata) == stored.metadata
         whole = orjson.loads(orjson.dumps([orjson.Fragment(text.value), orjson.Fragment(text.metadata)]))
-        assert repr(whole[0]) == repr(each.value)
-        assert whole[1] == each.metadata
+        assert repr(whole[0]) == repr(stored.value)
+        assert whole[1] == stored.metadata
 
 
 def test_documents_are_looked_up_by_row_and_not_searched_for(store: Store) -> None:

@@ -17,19 +17,19 @@ VALUES = RANDOM.standard_normal((600, 3)).astype(np.float32)
 
 
 def views(parts=3):
-    found = []
+    views_of_parts = []
     for rows in np.array_split(np.arange(len(KEYS)), parts):
         memory = Memory("cosine")
-        found.append(memory.publish(add=Rows(rows, KEYS[rows], VALUES[rows])))
-    return found
+        views_of_parts.append(memory.publish(add=Rows(rows, KEYS[rows], VALUES[rows])))
+    return views_of_parts
 
 
 def test_it_tells_of_all_rows_what_one_view_would():
-    whole, found = Memory.of(KEYS, VALUES).view, afar(views(), sampled=True)
-    assert (found.n, found.documents, found.dimension, found.value_dimension) == (600, 600, 8, 3)
-    assert found.facts.key_norm == whole.facts.key_norm
-    np.testing.assert_allclose(found.value_residuals.total, whole.value_residuals.total, atol=1e-12)
-    assert not found.bare
+    whole, remote = Memory.of(KEYS, VALUES).view, afar(views(), sampled=True)
+    assert (remote.n, remote.documents, remote.dimension, remote.value_dimension) == (600, 600, 8, 3)
+    assert remote.facts.key_norm == whole.facts.key_norm
+    np.testing.assert_allclose(remote.value_residuals.total, whole.value_residuals.total, atol=1e-12)
+    assert not remote.bare
 
 
 def test_a_condition_lets_through_what_the_holders_find():

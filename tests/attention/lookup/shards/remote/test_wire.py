@@ -29,15 +29,15 @@ ARRAYS = st.one_of(
 
 @given(st.dictionaries(st.text(max_size=4), ARRAYS, max_size=4))
 def test_arrays_come_back_as_they_were(arrays):
-    fields, found = of_bytes(to_bytes({"call": "x", "none": None}, arrays))
+    fields, received = of_bytes(to_bytes({"call": "x", "none": None}, arrays))
     assert fields == {"call": "x", "none": None}
-    assert list(found) == list(arrays)
+    assert list(received) == list(arrays)
     for name, array in arrays.items():
-        np.testing.assert_array_equal(found[name], array)
-        assert found[name].dtype == array.dtype
-        assert np.array_equal(np.signbit(found[name]), np.signbit(array)) or array.dtype.kind != "f"
-        assert found[name].flags.aligned
-        assert found[name].flags.writeable or not array.size
+        np.testing.assert_array_equal(received[name], array)
+        assert received[name].dtype == array.dtype
+        assert np.array_equal(np.signbit(received[name]), np.signbit(array)) or array.dtype.kind != "f"
+        assert received[name].flags.aligned
+        assert received[name].flags.writeable or not array.size
 
 
 @pytest.mark.parametrize(
@@ -108,9 +108,9 @@ def test_what_was_gathered_comes_back_with_what_was_looked_up():
 
 def test_several_messages_are_one_and_several_again():
     messages = [({"a": 1}, {"x": np.arange(3)}), ({"a": 2}, {}), ({}, {"y z": np.ones(2)})]
-    found = unpack_messages(*of_bytes(to_bytes(*pack_messages(messages))))
-    assert [message for message, _ in found] == [message for message, _ in messages]
-    for (_, arrays), (_, expected) in zip(found, messages, strict=True):
+    received = unpack_messages(*of_bytes(to_bytes(*pack_messages(messages))))
+    assert [message for message, _ in received] == [message for message, _ in messages]
+    for (_, arrays), (_, expected) in zip(received, messages, strict=True):
         assert list(arrays) == list(expected)
         for name, array in expected.items():
             np.testing.assert_array_equal(arrays[name], array)
