@@ -15,9 +15,9 @@ BINS = 4096
 VALUE_ERRORS = ("left_out", "residual", "rounding", "mass", "rounding_square")
 """Columns that bound the error from coding weights a, relative to the threshold, and values v.
 
-left_out is the norm of the sum that was left out. The others are sums over the coded rows, with δ the rounding of a:
-residual is Σ a·‖v − v̂‖, rounding is Σ |δ|·‖v̂‖, mass is Σ a over the tiles where it is known, and rounding_square is
-Σ δ².
+left_out bounds the norm of the sum over omitted tiles. The others are sums over the coded rows, with δ the rounding of
+a: residual is Σ a·‖v − v̂‖, rounding is Σ |δ|·‖v̂‖ and rounding_square is Σ δ². mass is Σ a over the tiles that have no
+rows added one by one.
 """
 
 MASS = VALUE_ERRORS.index("mass")
