@@ -1,7 +1,7 @@
 """Estimates of weights and outputs from one scan, each with a bound on its error.
 
 A scan knows some rows in float64, and the others by sums over their codes. `estimate_weights` returns a distribution
-for each question, `estimate_outputs` a blended value. `expected_error_8_bits` and `expected_error_16_bits` are not
+for each question, `estimate_outputs` a blended value. `predict_error_8_bits` and `predict_error_16_bits` are not
 bounds: they say whether a more precise way is worth its time.
 """
 
@@ -44,7 +44,7 @@ ROUNDING_SQUARE = VALUE_ERRORS.index("rounding_square")
 
 @dataclass(frozen=True)
 class ScanWidth:
-    """How many rows a query looks up in float64 at most, and about how many it lists."""
+    """The most rows that a query looks up in float64, and about the number of rows that it lists."""
 
     lookups: int
     listed: int
@@ -182,18 +182,18 @@ def scan_and_look_up(
     """
     scan = shard.gather(request)
     candidates = scan.candidates(request.ks, [question.support for question in questions])
-    counts, known = np.diff(scan.known_starts), scan.known
-    needed = candidates.decisive_counts(known, counts, request.most)
+    counts, exact = np.diff(scan.known_starts), scan.known
+    needed = candidates.decisive_counts(exact, counts, request.most)
     missing = needed - counts
     if (missing > 0).any():
         missing = np.maximum(missing, 0)
         _, positions, queries = kernels().first_rows(candidates.starts[:-1] + counts, missing)
         similarities = shard.similarities_at(request.vectors, candidates.places[positions], queries)
-        known = np.insert(known, np.repeat(scan.known_starts[1:], missing), similarities)
+        exact = np.insert(exact, np.repeat(scan.known_starts[1:], missing), similarities)
         counts = counts + missing
     if (needed < 0).any():
-        known = known[np.repeat(needed >= 0, counts)]
-    return scan, candidates.rescore(known, np.where(needed < 0, -1, counts))
+        exact = exact[np.repeat(needed >= 0, counts)]
+    return scan, candidates.rescore(exact, np.where(needed < 0, -1, counts))
 
 
 def bound_weights(
@@ -278,7 +278,7 @@ def estimate_outputs(shard: Shard, estimates: WeightEstimates, questions: Sequen
     facts, spread, indices = shard.facts, shard.facts.value_spread, np.array(list(weighted))
     rescored = [estimate.rescored for estimate in weighted.values()]
     mixtures = [estimate.mixture for estimate in weighted.values()]
-    rows = np.concatenate([places for query in rescored for places in (query.places, query.candidate_places)])
+    rows = np.concatenate([part for query in rescored for part in (query.places, query.candidate_places)])
     weights = np.concatenate([part for mixture in mixtures for part in (mixture.known, mixture.candidates)])
     counts = [len(query.places) + len(query.candidate_places) for query in rescored]
     listed_sums = np.zeros((len(scan.outputs), facts.value_dimension or 0))
@@ -321,10 +321,10 @@ def estimate_outputs(shard: Shard, estimates: WeightEstimates, questions: Sequen
         if spread is not None and residual is not None:
             arguments = (mixture, error, errors, spread, residual, distance)
             if shift_lengths is not None:
-                expected = expected_error_8_bits(*arguments, shift_lengths[position], shard.keys)
+                expected = predict_error_8_bits(*arguments, shift_lengths[position], shard.keys)
                 coarse = expected > MAX_EXPECTED_ERROR_8_BITS * length
             elif not shard.beyond_memory:
-                coarse = expected_error_16_bits(*arguments) > MAX_EXPECTED_ERROR_16_BITS * length
+                coarse = predict_error_16_bits(*arguments) > MAX_EXPECTED_ERROR_16_BITS * length
         output_estimates[index] = OutputEstimate(outputs[position], bound, coarse)
     return output_estimates
 
@@ -385,7 +385,7 @@ def _lengths(vectors: F64) -> F64:
 # needed, except the values of single rows; the means over all values stand for these.
 
 
-def expected_error_16_bits(
+def predict_error_16_bits(
     mixture: Mixture,
     error: QuantisationError,
     value_errors: Sequence[float],
@@ -410,7 +410,7 @@ def expected_error_16_bits(
     return _finite(_row_error(mixture, deviation, value_errors, spread, residuals, from_mean))
 
 
-def expected_error_8_bits(
+def predict_error_8_bits(
     mixture: Mixture,
     error: QuantisationError,
     value_errors: Sequence[float],
@@ -420,7 +420,7 @@ def expected_error_8_bits(
     shift_length: float,
     keys: int,
 ) -> float:
-    """Return about ‖o − ô‖ as `expected_error_16_bits` does, for queries and weights in 8 bits.
+    """Return about ‖o − ô‖ as `predict_error_16_bits` does, for queries and weights in 8 bits.
 
     A query's code leaves out about as much as all codes of the keys. That turns the output along what keys and values
     have in common, at most by the spread of each. If the keys share a direction, it multiplies all that was summed by

@@ -151,7 +151,7 @@ def _answer_batch(shard: Shard, questions: Sequence[Question]) -> Iterator[Answe
     outputs: dict[int, F64] = {}
     if with_output:
         weights = np.array([weightings[index].distribution.weights for index in with_output])
-        outputs = dict(zip(with_output, shard.weighted_sums(weights), strict=True))
+        outputs = dict(zip(with_output, shard.sum_values(weights), strict=True))
     for index, weighting in enumerate(weightings):
         yield _answer(shard, weighting, outputs.get(index))
 

@@ -42,23 +42,23 @@ class Filtered:
 
     def unseen(self, view: View) -> Sequence[I64]:
         """Return the owners of the rows that were not evaluated, see `RowSelection`."""
-        spans = (segment.owners[self._seen_count(segment) :] for segment in view.segments)
+        spans = (segment.owners[self._count_seen(segment) :] for segment in view.segments)
         return [owners for owners in spans if len(owners)]
 
     def with_more(self, view: View, picked: RowSelection) -> Filtered:
         """Return the filter with those rows of `unseen` that pass, for the blocks of this view only."""
         spans, blocks = iter(picked.passes), {}
         for segment in view.segments:
-            count, live = self._seen_count(segment), segment.live_bits
-            known = self._blocks.get(id(segment.block)) if count else None
-            seen = Bitmap.of(next(spans)) if known is None else known.seen
-            if known is not None and count < segment.count:
+            count, live = self._count_seen(segment), segment.live_bits
+            bits = self._blocks.get(id(segment.block)) if count else None
+            seen = Bitmap.of(next(spans)) if bits is None else bits.seen
+            if bits is not None and count < segment.count:
                 seen = seen.append(next(spans))
-            if known is not None and seen is known.seen and live is known.live:
-                passing = known.passing
+            if bits is not None and seen is bits.seen and live is bits.live:
+                passing = bits.passing
             else:
                 passing = seen.among(live)
-                passing.follow(None if known is None else known.passing)
+                passing.follow(None if bits is None else bits.passing)
             blocks[id(segment.block)] = _BlockBits(ref(segment.block), seen, live, passing)
         return Filtered(blocks)
 
@@ -74,8 +74,8 @@ class Filtered:
             bits.seen.nbytes + (bits.passing is not bits.seen) * bits.passing.nbytes for bits in self._blocks.values()
         )
 
-    def _seen_count(self, segment: Segment) -> int:
-        known = self._blocks.get(id(segment.block))
-        if known is None or known.block() is not segment.block or known.seen.count > segment.count:
+    def _count_seen(self, segment: Segment) -> int:
+        bits = self._blocks.get(id(segment.block))
+        if bits is None or bits.block() is not segment.block or bits.seen.count > segment.count:
             return 0
-        return known.seen.count
+        return bits.seen.count

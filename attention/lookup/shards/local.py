@@ -117,7 +117,7 @@ class StoredRows:
             refine_similarities(self._passing, self._view.similarity, question.vector, refined, self._passing.n, 0.0)
         return refined
 
-    def weighted_sums(self, weights: F64) -> F64:
+    def sum_values(self, weights: F64) -> F64:
         """See `Shard`."""
         view = self._view
         return compute_all_sums(

@@ -186,10 +186,10 @@ def merge_results(
     )
     counts = np.maximum(candidates.initial_counts(heavy_counts, request.most), _leading_counts(starts, is_exact))
     known_starts, positions, queries = candidates.first_rows(counts)
-    known = similarities[positions]
+    exact = similarities[positions]
     missing = np.flatnonzero(~is_exact[positions])
     if len(missing):
-        known[missing] = compute_similarities(rows[positions[missing]], queries[missing])
+        exact[missing] = compute_similarities(rows[positions[missing]], queries[missing])
     histograms = [result.histogram for result in results if result.histogram is not None]
     return ScanResult(
         documents=documents,
@@ -201,7 +201,7 @@ def merge_results(
         places=rows,
         similarities=similarities,
         known_starts=known_starts,
-        known=known,
+        known=exact,
         errors=errors,
         outputs=totals.outputs,
         value_errors=totals.value_errors,

@@ -37,7 +37,7 @@ class Shard(Protocol):
 
     @property
     def term_count(self) -> int:
-        """The most numbers that are added one by one in a component of `weighted_sums`."""
+        """The most numbers that are added one by one in a component of `sum_values`."""
 
     @property
     def value_residuals(self) -> Residuals:
@@ -109,5 +109,5 @@ class Shard(Protocol):
     def recompute(self, question: Question, similarities: F64) -> F64:
         """Return a copy of the similarities float64[keys] in which every one is summed alike."""
 
-    def weighted_sums(self, weights: F64) -> F64:
+    def sum_values(self, weights: F64) -> F64:
         """Return float64[q, d_v], the sum of all values, weighted by float64[q, keys]."""

@@ -33,7 +33,7 @@ MIN_LOGIT = -700.0
 
 
 class UncodedShard(LocalShard):
-    """The rows of a view that a mask lets through, which do not need codes.
+    """The rows of a view that a mask lets through, read without codes.
 
     Scanned similarities are off only by rounding in float64. There is no histogram.
     """

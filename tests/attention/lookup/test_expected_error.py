@@ -11,7 +11,7 @@ import pytest
 from attention.lookup import Auto, Bias, Memory, Question, Rows, answers, planner
 from attention.lookup.bounds.similarities import QuantisationError
 from attention.lookup.codes.moments import Moments, Spread
-from attention.lookup.estimate import estimate_outputs, estimate_weights, expected_error_8_bits, expected_error_16_bits
+from attention.lookup.estimate import estimate_outputs, estimate_weights, predict_error_8_bits, predict_error_16_bits
 from attention.lookup.exact import exact_answers
 from attention.lookup.quantised import SCAN_WIDTHS, quantised_answers, shard_of
 
@@ -107,7 +107,7 @@ def test_originals_that_memory_does_not_hold_are_not_read_for_it(monkeypatch):
 def test_what_is_expected_is_about_what_is_true(monkeypatch, kind, fine):
     """In 16 bits within a third; in 8, where one vector for all rows matters most, seldom more than half of it."""
     seen = []
-    for function in (expected_error_16_bits, expected_error_8_bits):
+    for function in (predict_error_16_bits, predict_error_8_bits):
         monkeypatch.setattr(f"attention.lookup.estimate.{function.__name__}", noted(function, seen))
     ratios = []
     for temperature in (0.02, 0.03, 0.05) if not fine else (0.03, 0.05, 0.1, 0.3, 1.0):
@@ -145,5 +145,5 @@ def test_nothing_is_expected_where_there_is_no_tail_and_of_what_is_not_known():
     batch = SimpleNamespace(tail=0.5, tail_square=0.1, summed_square=0.1, candidates=np.zeros(0), evidence=evidence)
     for output, squares in ((without_tail, 1.0), (batch, np.inf)):
         arguments = (output, QuantisationError(0.1, squares, 0.0), (0.0,) * 5, spread, spread.residuals, 0.1)
-        assert expected_error_16_bits(*arguments) == 0
-        assert expected_error_8_bits(*arguments, 0.1, 4) == 0
+        assert predict_error_16_bits(*arguments) == 0
+        assert predict_error_8_bits(*arguments, 0.1, 4) == 0

@@ -112,7 +112,7 @@ class RemoteShard:
         """See `Shard`; they are summed alike already."""
         return similarities
 
-    def weighted_sums(self, weights: F64) -> F64:
+    def sum_values(self, weights: F64) -> F64:
         """See `Shard`."""
         total = np.zeros((len(weights), self._view.value_dimension or 0))
         for _, arrays in self._ask_about("sums", self._numbers, lambda positions: {"weights": weights[:, positions]}):

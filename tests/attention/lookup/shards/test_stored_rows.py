@@ -22,7 +22,7 @@ def test_it_reads_those_that_pass(masked):
     np.testing.assert_array_equal(shard.numbers(shard.rows), at)
     (similarities,) = shard.read_similarities([Question(KEYS[9], 0.1)], [None])
     assert int(similarities.argmax()) == at.tolist().index(9)
-    np.testing.assert_allclose(shard.weighted_sums(np.ones((1, shard.keys)))[0], VALUES[at].sum(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(shard.sum_values(np.ones((1, shard.keys)))[0], VALUES[at].sum(axis=0), rtol=1e-5)
     assert shard.grouping is None
     np.testing.assert_array_equal(shard.order(shard.rows), at)
 
