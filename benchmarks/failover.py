@@ -192,7 +192,7 @@ class Failover:
 
 def pair(directory: Path, address: str) -> list[Service]:
     """Two services, not started yet, on the database at an address; each logs into a file of the directory."""
-    options = ("--encoder", "none", "--slow-ms", "0", "--store", address)
+    options = ("--encoder", "none", "--slow-request-ms", "0", "--store", address)
     return [Service(directory / name, *options, log=directory / f"{name}.log") for name in ("one", "two")]
 
 

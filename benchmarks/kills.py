@@ -33,7 +33,7 @@ def main() -> int:
     began = time.monotonic()
     print(f"seed {arguments.seed}, float32 vectors in {arguments.originals}")
     with tempfile.TemporaryDirectory() as directory:
-        killed = Killed(Path(directory), random.Random(arguments.seed), "--originals", arguments.originals)
+        killed = Killed(Path(directory), random.Random(arguments.seed), "--vector-storage", arguments.originals)
         for number in range(1, arguments.kills + 1):
             killed.once()
             if number % CHECK_EVERY == 0:

@@ -94,10 +94,10 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     app.state.tracing = Tracing.with_otlp() if settings.traces == "otlp" else None
     app.state.connection_limits = ConnectionLimits(
         settings.max_connections,
-        settings.head_seconds,
-        settings.body_seconds,
-        settings.body_rate,
-        settings.idle_seconds,
+        settings.header_timeout,
+        settings.body_timeout,
+        settings.min_transfer_rate,
+        settings.keepalive_timeout,
     )
     app.state.admission = Admission(settings.max_queue)
     app.state.backup = asyncio.Lock()
@@ -119,5 +119,8 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(RequestValidationMiddleware)
     app.add_middleware(ShutdownMiddleware, shutdown=app.state.shutdown)
     app.add_middleware(
-        TelemetryMiddleware, meters=app.state.meters, slow_ms=settings.slow_ms, tracing=app.state.tracing
+        TelemetryMiddleware,
+        meters=app.state.meters,
+        slow_request_ms=settings.slow_request_ms,
+        tracing=app.state.tracing,
     )

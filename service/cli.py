@@ -6,12 +6,12 @@ from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from service.commands.attend import attend
 from service.commands.bench import bench
 from service.commands.calibrate import calibrate
-from service.commands.command_line import CommandError
+from service.commands.command_line import CommandError, Misused
 from service.commands.demo import demo
 from service.commands.doctor import doctor
 from service.commands.encode import encode
@@ -35,6 +35,20 @@ class Commands(TyperGroup):
         except CommandError as error:
             typer.echo(f"softkv: {error}", err=True)
             raise typer.Exit(error.exit_code) from None
+
+
+class ServiceCommand(TyperCommand):
+    """A command with the service's settings as options; an old name is refused with the new one."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the options."""
+        from service.settings import RENAMED
+
+        for argument in args:
+            option = argument.partition("=")[0]
+            if option.startswith("--") and (new := RENAMED.get(option[2:].replace("-", "_"))):
+                raise Misused(f"{option} is called --{new.replace('_', '-')} now: write that")
+        return super().parse_args(ctx, args)
 
 
 app = typer.Typer(
@@ -63,7 +77,9 @@ def _softkv(
     """Handle the options before a command."""
 
 
-for command in (serve, shard, demo, load, export, attend, calibrate, encode, mcp, key, backup, restore, copy, doctor):
+for command in (serve, shard):
+    app.command(cls=ServiceCommand)(command)
+for command in (demo, load, export, attend, calibrate, encode, mcp, key, backup, restore, copy, doctor):
     app.command()(command)
 app.add_typer(page, name="page")
 # All options belong to the benchmarks, including --help.

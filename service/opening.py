@@ -59,7 +59,7 @@ def _open(settings: Settings) -> Catalogue:
             return _open_sharded(settings, settings.shards, shared)
         from service.retrieval.collections import SharedCatalogue
 
-        if settings.originals == "files":
+        if settings.vector_storage == "files":
             settings.data_dir.mkdir(parents=True, exist_ok=True)
         return SharedCatalogue(shared, _encoder(settings), _originals(settings))
     store = SQLiteStore.open(settings.data_dir, logs.progress("rewriting the store"), BALLAST_BYTES, soon=True)
@@ -83,7 +83,7 @@ def _open_sharded(settings: Settings, address: str, store: SharedStore) -> Catal
 
 
 def _originals(settings: Settings) -> Path | None:
-    return settings.data_dir if settings.originals == "files" else None
+    return settings.data_dir if settings.vector_storage == "files" else None
 
 
 def _encoder(settings: Settings) -> LoadingEncoder | None:

@@ -28,6 +28,15 @@ RAY_ADDRESS = re.compile(r"ray://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(?:\.[A-Za-z0
 RAY_PORT = 6379
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 Names = Annotated[tuple[str, ...], NoDecode]
+RENAMED = {
+    "head_seconds": "header_timeout",
+    "body_seconds": "body_timeout",
+    "body_rate": "min_transfer_rate",
+    "idle_seconds": "keepalive_timeout",
+    "originals": "vector_storage",
+    "slow_ms": "slow_request_ms",
+}
+"""New names of settings by their old ones, which are refused."""
 
 
 class Settings(BaseSettings):
@@ -54,21 +63,30 @@ class Settings(BaseSettings):
     max_documents: int = Field(10_000, ge=1)
     max_queue: int = Field(256, ge=1)
     max_connections: int = Field(1000, ge=1)
-    head_seconds: float = Field(10, gt=0)
-    body_seconds: float = Field(30, gt=0)
-    body_rate: int = Field(1024, ge=1)
-    idle_seconds: float = Field(30, gt=0)
+    header_timeout: float = Field(10, gt=0)
+    body_timeout: float = Field(30, gt=0)
+    min_transfer_rate: int = Field(1024, ge=1)
+    keepalive_timeout: float = Field(30, gt=0)
     drain_seconds: float = Field(1.0, ge=0, le=3600)
     shards: str | None = None
     slots: int = Field(4, ge=1, le=MAX_SLOTS)
     copies: int = Field(2, ge=1, le=MAX_COPIES)
-    originals: Literal["memory", "files"] = "memory"
+    vector_storage: Literal["memory", "files"] = "memory"
     cache_dir: Path = Field(default_factory=lambda: _user_cache())
     lab: Literal["writers", "readers"] = "writers"
     log_format: Literal["console", "json"] = "console"
-    slow_ms: float = Field(1000, ge=0)
+    slow_request_ms: float = Field(1000, ge=0)
     traces: Literal["none", "otlp"] = "none"
     demo: Names = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_old_names(cls, values: Any) -> Any:
+        for name in os.environ:
+            prefix, _, old = name.upper().partition("_")
+            if prefix == "SOFTKV" and (new := RENAMED.get(old.lower())):
+                raise ValueError(f"{name} is called SOFTKV_{new.upper()} now: set that instead")
+        return values
 
     @field_validator("api_keys", "read_keys", "allowed_hosts", "cors_origins", "demo", mode="before")
     @classmethod

@@ -21,17 +21,17 @@ class ConnectionLimits:
 
     Attributes:
         connections: the maximum number of open connections.
-        head_seconds: time limit for the request line and the headers.
-        body_seconds: how far a request body or a reader of a response may fall behind `rate`.
+        header_timeout: time limit for the request line and the headers.
+        body_timeout: how far a request body or a reader of a response may fall behind `rate`.
         rate: minimum transfer rate of bodies and responses, in bytes per second.
-        idle_seconds: how long an idle connection stays open after a response.
+        keepalive_timeout: how long an idle connection stays open after a response.
     """
 
     connections: int = 1000
-    head_seconds: float = 10
-    body_seconds: float = 30
+    header_timeout: float = 10
+    body_timeout: float = 30
     rate: int = 1024
-    idle_seconds: float = 30
+    keepalive_timeout: float = 30
 
 
 ON_DISCONNECT = "on_disconnect"

@@ -53,7 +53,7 @@ class Meters:
         self.seconds = histogram("http_request_duration_seconds", "The duration of requests.", "method", "route")
         self.under_way = gauge("http_requests_in_progress", "Requests in progress.")
         self.refusals = counter("refusals", "Requests refused, by the code of the problem.", "code")
-        self.slow = counter("slow_requests", "Requests that took longer than SOFTKV_SLOW_MS.")
+        self.slow = counter("slow_requests", "Requests that took longer than SOFTKV_SLOW_REQUEST_MS.")
         self.places = gauge("places_taken", "Admission slots in use, by kind.", "kind")
 
         self.depth = gauge("queue_depth", "Items that wait: texts to encode, questions to scan for.", "queue")
@@ -251,14 +251,14 @@ class TelemetryMiddleware:
     """A middleware that counts, times and traces requests by route. Ids and names get no series or span of their own.
 
     Args:
-        slow_ms: slower requests are logged with their stage timings, never with their content.
+        slow_request_ms: slower requests are logged with their stage timings, never with their content.
         tracing: records spans; None for no spans.
     """
 
-    def __init__(self, app: ASGIApp, *, meters: Meters, slow_ms: float, tracing: Tracing | None) -> None:
+    def __init__(self, app: ASGIApp, *, meters: Meters, slow_request_ms: float, tracing: Tracing | None) -> None:
         self._app = app
         self._meters = meters
-        self._slow_ms = slow_ms
+        self._slow_request_ms = slow_request_ms
         self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -295,7 +295,7 @@ class TelemetryMiddleware:
             self._meters.refusals.labels(code).inc()
         about = {"collection": scope.get("path_params", {}).get("name"), "documents": trace.documents}
         details = {name: value for name, value in about.items() if value is not None}
-        if not lasts and 0 < self._slow_ms < (ended - started) * 1e3:
+        if not lasts and 0 < self._slow_request_ms < (ended - started) * 1e3:
             self._meters.slow.inc()
             _log_slow(scope, route, status, trace, ended - started, details)
         if self._tracing is not None:

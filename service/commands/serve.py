@@ -81,17 +81,19 @@ def serve(
     max_connections: Annotated[
         int | None, typer.Option(help="The limit of open connections.", show_default="1000")
     ] = None,
-    head_seconds: Annotated[
+    header_timeout: Annotated[
         float | None, typer.Option(help="Timeout for the head of a request.", show_default="10")
     ] = None,
-    body_seconds: Annotated[
+    body_timeout: Annotated[
         float | None, typer.Option(help="Timeout for slow request bodies and slow readers.", show_default="30")
     ] = None,
-    body_rate: Annotated[
+    min_transfer_rate: Annotated[
         int | None, typer.Option(help="Minimum transfer rate, in bytes per second.", show_default="1024")
     ] = None,
-    idle_seconds: Annotated[float | None, typer.Option(help="Timeout for idle connections.", show_default="30")] = None,
-    originals: Annotated[
+    keepalive_timeout: Annotated[
+        float | None, typer.Option(help="Timeout for idle connections.", show_default="30")
+    ] = None,
+    vector_storage: Annotated[
         str | None, typer.Option(help="Storage of float32 vectors of large collections: memory or files.")
     ] = None,
     cache_dir: Annotated[
@@ -106,7 +108,7 @@ def serve(
         typer.Option(help="Callers that may train small models: writers or readers.", show_default="writers"),
     ] = None,
     log_format: Annotated[str | None, typer.Option(help="console or json.", show_default="console")] = None,
-    slow_ms: Annotated[
+    slow_request_ms: Annotated[
         float | None,
         typer.Option(min=0, help="Log requests that take longer, in milliseconds; 0 logs none.", show_default="1000"),
     ] = None,

@@ -54,7 +54,7 @@ def shard(
     data_dir: Annotated[
         Path | None, typer.Option(help="The directory for files from which slots restart.", show_default="data")
     ] = None,
-    originals: Annotated[
+    vector_storage: Annotated[
         str | None, typer.Option(help="Storage of float32 vectors of large collections: memory or files.")
     ] = None,
     cache_dir: Annotated[
@@ -103,7 +103,7 @@ def _hold(
     from service.storage import StorageError, open_shared
 
     leaving = threading.Event()
-    folder = _prepare_folder(settings.data_dir, needed=settings.originals == "files")
+    folder = _prepare_folder(settings.data_dir, needed=settings.vector_storage == "files")
     _clear_ready(ready_file)  # a killed process may have left it
     try:
         require_ray()
@@ -138,8 +138,8 @@ def _prepare_folder(folder: Path, *, needed: bool) -> str | None:
     except OSError as error:
         if needed:
             raise CommandError(
-                f"--originals files needs a writable directory, which {folder} is not ({error.strerror}): name another "
-                "with --data-dir"
+                f"--vector-storage files needs a writable directory, which {folder} is not ({error.strerror}): "
+                "name another with --data-dir"
             ) from None
         structlog.get_logger("softkv").warning(
             "without files, each start reads all keys from the database: name a writable directory with --data-dir",
@@ -183,7 +183,7 @@ class _Slots:
             "node": node,
             "store": address,
             "copies": settings.copies,
-            "originals": folder if settings.originals == "files" else None,
+            "originals": folder if settings.vector_storage == "files" else None,
             "sealed": folder,
             # All slots of a machine scan a query at the same time.
             "threads": max(1, (settings.threads or cores) // settings.slots),

@@ -60,10 +60,10 @@ class ConnectionTimeouts:
     def __init__(self, bounds: ConnectionLimits) -> None:
         self.bounds = bounds
         self._seconds: dict[WaitReason, float] = {
-            "request": bounds.head_seconds,
-            "head": bounds.head_seconds,
-            "body": bounds.body_seconds,
-            "answer": bounds.body_seconds,
+            "request": bounds.header_timeout,
+            "head": bounds.header_timeout,
+            "body": bounds.body_timeout,
+            "answer": bounds.body_timeout,
         }
         self._interval = min(MAX_CHECK_SECONDS, min(self._seconds.values()) / CHECKS_PER_TIMEOUT)
         self._open: dict[TrackedConnection, _Deadline] = {}
@@ -107,12 +107,12 @@ class ConnectionTimeouts:
         bounds = self.bounds
         if reason == "head":
             return TooSlow(
-                f"The request line and its headers did not arrive within {bounds.head_seconds:g} seconds. Send them "
+                f"The request line and its headers did not arrive within {bounds.header_timeout:g} seconds. Send them "
                 "in one piece."
             )
         if reason == "body":
             return TooSlow(
-                f"The body fell {bounds.body_seconds:g} seconds behind {bounds.rate} bytes per second, the minimum "
+                f"The body fell {bounds.body_timeout:g} seconds behind {bounds.rate} bytes per second, the minimum "
                 "rate of this service. Send it right after its head, and send large content in several requests."
             )
         return None
@@ -172,7 +172,7 @@ class TrackedProtocol:
     def start_tracking(self, timeouts: ConnectionTimeouts) -> None:
         """Prepare the counters before a connection is made."""
         self._timeouts = timeouts
-        self.timeout_keep_alive = timeouts.bounds.idle_seconds
+        self.timeout_keep_alive = timeouts.bounds.keepalive_timeout
         self.last_received = self.loop.time()
         self.app = partial(self._call_app, self.app)
 

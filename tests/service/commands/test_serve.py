@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.service.commands.conftest import COMMAND, serving
+from tests.service.commands.conftest import COMMAND, Softkv, serving
 
 
 def refused(*options: str, **environment: str) -> str:
@@ -30,6 +30,12 @@ def refused(*options: str, **environment: str) -> str:
     lines = [line for line in ended.stderr.splitlines() if not line.startswith("20")]  # without the log
     assert len(lines) == 1, ended.stderr
     return lines[0]
+
+
+def test_an_old_name_of_a_setting_is_refused_with_the_new_one(bare: Softkv) -> None:
+    assert "SOFTKV_ORIGINALS is called SOFTKV_VECTOR_STORAGE now" in refused(SOFTKV_ORIGINALS="files")
+    ended = bare("serve", "--slow-ms=5")
+    assert (ended.exit_code, ended.stderr) == (2, "softkv: --slow-ms is called --slow-request-ms now: write that\n")
 
 
 @pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.thorough), signal.SIGTERM])

@@ -74,11 +74,11 @@ def test_without_ray_it_says_what_to_install(bare: Softkv) -> None:
 @pytest.mark.parametrize("originals", ["files", "memory"])
 def test_a_directory_that_cannot_be_written_is_named(bare: Softkv, tmp_path: Path, originals: str) -> None:
     (tmp_path / "file").touch()
-    where = ("--originals", originals, "--data-dir", str(tmp_path / "file"))
+    where = ("--vector-storage", originals, "--data-dir", str(tmp_path / "file"))
     ended = bare("shard", "--store", STORE, "--shards", "ray://127.0.0.1:1", *where)
     assert ended.exit_code == 1
     if originals == "files":
-        assert ended.stderr.startswith("softkv: --originals files needs a writable directory")
+        assert ended.stderr.startswith("softkv: --vector-storage files needs a writable directory")
         assert ended.stderr.count("\n") == 1
     else:
         assert "without files, each start reads all keys" in ended.stderr

@@ -30,10 +30,10 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     with RunningService(
         data_dir=tmp_path_factory.mktemp("hasty"),
         encoder="none",
-        head_seconds=SOON,
-        body_seconds=SOON,
-        body_rate=1000,
-        idle_seconds=SOON,
+        header_timeout=SOON,
+        body_timeout=SOON,
+        min_transfer_rate=1000,
+        keepalive_timeout=SOON,
         max_connections=300,
     ) as running:
         running.wait_until_ready()

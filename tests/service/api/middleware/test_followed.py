@@ -26,7 +26,7 @@ def lines(log: str, event: str) -> list[dict]:
 
 
 def test_a_slow_question_says_where_its_time_went(tmp_path, capfd):
-    settings = {"api_keys": (KEY,), "slow_ms": 0.001, "log_format": "json"}
+    settings = {"api_keys": (KEY,), "slow_request_ms": 0.001, "log_format": "json"}
     with RunningService(data_dir=tmp_path, **settings) as running, running.client(headers={"x-api-key": KEY}) as client:
         running.wait_until_ready()
         client.put("/v1/collections/notes", json={})
@@ -53,9 +53,9 @@ def test_a_slow_question_says_where_its_time_went(tmp_path, capfd):
     assert "softkv_slow_requests_total 0.0" not in counted
 
 
-@pytest.mark.parametrize("slow_ms", [0, 60_000])
-def test_what_is_not_slow_is_no_such_line(tmp_path, capfd, slow_ms):
-    settings = {"encoder": "none", "slow_ms": slow_ms, "log_format": "json"}
+@pytest.mark.parametrize("slow_request_ms", [0, 60_000])
+def test_what_is_not_slow_is_no_such_line(tmp_path, capfd, slow_request_ms):
+    settings = {"encoder": "none", "slow_request_ms": slow_request_ms, "log_format": "json"}
     with RunningService(data_dir=tmp_path, **settings) as running, running.client() as client:
         client.put("/v1/collections/c", json={})
         assert "softkv_slow_requests_total 0.0" in client.get("/metrics").text
@@ -65,7 +65,10 @@ def test_what_is_not_slow_is_no_such_line(tmp_path, capfd, slow_ms):
 
 
 def test_how_long_somebody_listened_is_nobodys_slowness(tmp_path, capfd):
-    with RunningService(data_dir=tmp_path, encoder="none", slow_ms=0.001) as running, running.client() as client:
+    with (
+        RunningService(data_dir=tmp_path, encoder="none", slow_request_ms=0.001) as running,
+        running.client() as client,
+    ):
         code = client.post("/v1/rooms", json={}).json()["code"]
         with client.stream("GET", f"/v1/rooms/{code}/events") as heard:
             next(events := heard.iter_raw())
@@ -128,7 +131,7 @@ def hostile(url: str, port: int) -> None:
 @pytest.mark.thorough
 def test_no_line_has_a_text_or_a_key(tmp_path, monkeypatch):
     monkeypatch.setenv("SOFTKV_API_KEYS", KEY)
-    monkeypatch.setenv("SOFTKV_SLOW_MS", "0.001")
+    monkeypatch.setenv("SOFTKV_SLOW_REQUEST_MS", "0.001")
     with serving(tmp_path, "--encoder", DEFAULT_MODEL, "--log-format", "json") as running:
         log: list[str] = []
         reading = threading.Thread(target=log.extend, args=(running.process.stderr,))

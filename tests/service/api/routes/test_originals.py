@@ -1,4 +1,4 @@
-"""`ORIGINALS=files`: a large collection's vectors lie in files without a name, and answers stay what they are."""
+"""`VECTOR_STORAGE=files`: a large collection's vectors lie in files without a name, and answers stay what they are."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ def test_originals_in_files_answer_the_same_and_leave_nothing(tmp_path: Path) ->
         orjson.dumps({"id": str(i), "key_vector": {"base64": base64.b64encode(key.tobytes()).decode()}})
         for i, key in enumerate(keys)
     ]
-    with RunningService(data_dir=tmp_path, encoder="none", originals="files") as running, running.client() as client:
+    with (
+        RunningService(data_dir=tmp_path, encoder="none", vector_storage="files") as running,
+        running.client() as client,
+    ):
         before = mapped()
         client.put(
             "/v1/collections/many", json={"encoder": None, "dimension": WIDTH, "temperature": 0.1}
