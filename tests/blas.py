@@ -1,4 +1,4 @@
-"""What code finds of the BLAS of NumPy, in a process that has it to itself."""
+"""The parts of NumPy's BLAS that code finds, in a separate process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of the TypeScript client is made and checked in: its types, and its bundle for the page; `make typescript`."""
+"""The generated parts of the TypeScript client: its types and its bundle for the page; `make typescript`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.node import CLIENT, ROOT, checked, client, npm
 TYPES = Path("src", "generated", "api.ts")
 BUILT = Path("dist", "softkv.js")
 CHECKED_IN = {TYPES: ROOT / CLIENT / TYPES, BUILT: ROOT / "service" / "web" / "vendor" / "softkv" / "softkv.js"}
-"""Where a file of the project is checked in."""
+"""The path at which each generated file is checked in."""
 
 
 def build(project: Path) -> None:

@@ -59,7 +59,7 @@ def client(service: RunningService) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL server; where there is none, who asks for it skips."""
+    """Yield a PostgreSQL server; tests that need one skip on a machine without PostgreSQL."""
     with running() as server:
         yield server
 

@@ -28,7 +28,7 @@ class Page:
 
     @property
     def text(self) -> str:
-        """What it says."""
+        """Return the text of the page."""
         return (ROOT / self.name).read_text(encoding="utf-8")
 
     @property
@@ -43,7 +43,7 @@ class Page:
 
     @property
     def sections(self) -> dict[str, str]:
-        """What stands under each heading, by the name that links give it: lower case, dashes, no other punctuation."""
+        """Return the text under each heading, by the name that links use: lower case, dashes, no other punctuation."""
         headings = set(re.findall(r"^#+ .+$", self.prose, re.MULTILINE))
         texts: dict[str, str] = {}
         name = ""
@@ -55,9 +55,9 @@ class Page:
 
 
 def run_commands(page: Page, url: str) -> int:
-    """Run each sh block that calls curl; compare what came last with the json block below it → how many such pairs.
+    """Run each sh block with curl; compare the last answer with the json block below it; return the number of pairs.
 
-    A problem is no answer, unless it is what the json block shows.
+    A problem fails, unless the json block shows it.
     """
     came: list[Any] | None = None
     compared = 0

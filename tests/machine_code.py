@@ -11,7 +11,7 @@ from attention.kernels import prepare, prepare_transformer
 from service.settings import Settings
 
 KEPT = Settings().cache_dir
-"""Where this user's services keep it."""
+"""The directory in which this user's services keep it."""
 
 
 def main() -> None:

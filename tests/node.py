@@ -21,7 +21,7 @@ class NodeMissingError(Exception):
 
 
 def home() -> Path:
-    """Where the package has Node.js: `bin/node`, and npm as a module of it.
+    """Return the package's folder of Node.js: it has `bin/node`, and npm as a module.
 
     Raises:
         NodeMissingError: it is not installed.
@@ -50,15 +50,15 @@ def node(
 
 
 def npm(folder: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run npm in a folder. `bin/npm` of the package looks for the module in a place of its own, where it is not."""
+    """Run npm in a folder. The package's own `bin/npm` looks for its module in the wrong folder."""
     return node(folder, home() / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js", *words)
 
 
 def checked(done: subprocess.CompletedProcess[str]) -> str:
-    """What a process wrote that ended well.
+    """Return the output of a process that ended well.
 
     Raises:
-        AssertionError: it did not, with all that it wrote.
+        AssertionError: it failed; the message has all of its output.
     """
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return done.stdout

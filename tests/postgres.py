@@ -26,7 +26,7 @@ _numbers = itertools.count()
 
 
 def programs() -> Path | None:
-    """Where `initdb` and `postgres` of a version that will do are; None where there are none."""
+    """Return the folder with `initdb` and `postgres` of a supported version; None without one."""
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
     result = shutil.which("postgres")
     for folder in [*([Path(result).resolve().parent] if result else []), *debian]:

@@ -144,7 +144,7 @@ COMPILED = {
 
 @dataclass
 class Counts:
-    """What was counted in some files."""
+    """The counts of some files."""
 
     files: int = 0
     all_lines: int = 0

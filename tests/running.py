@@ -54,7 +54,7 @@ class RunningService:
         return httpx.Client(base_url=self.url, timeout=120, **options)
 
     def wait_until_ready(self, seconds: float = 900) -> None:
-        """Block until /readyz says so."""
+        """Block until /readyz reports that the service is ready."""
         deadline = time.monotonic() + seconds
         with self.client() as client:
             while (answer := client.get("/readyz")).status_code != 200:
@@ -74,7 +74,7 @@ class RunningService:
             yield
 
     def open_connections(self) -> set[Any]:
-        """Those of its callers, as the server has them."""
+        """Return the connections of its callers, as the server knows them."""
         return set(self._server.server_state.connections)
 
     def call_soon(self, call: Callable[[], object]) -> None:

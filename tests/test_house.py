@@ -1,4 +1,4 @@
-"""The house's invariants that no linter checks: names, and who reads the environment."""
+"""Invariants that no linter checks: names, and the modules that read the environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make kernels`: machine code in a wheel, which softkv loads where it fits and ignores where it does not."""
+"""`make kernels`: machine code in a wheel, which softkv loads on a matching machine and ignores on others."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def kept(tmp_path, monkeypatch):
 
 @pytest.fixture
 def site(tmp_path, kept, monkeypatch):
-    """A directory of packages into which the wheel of it is installed, for a user who keeps nothing yet."""
+    """A directory of packages with the wheel of it installed, for a user with an empty cache."""
     dist, site = tmp_path / "dist", tmp_path / "site"
     kernels_wheel.pack(kept, dist, ["--no-build-isolation", "--no-index"])
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index", "--no-deps"]

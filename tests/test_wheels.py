@@ -63,7 +63,7 @@ print(json.dumps({"modules": len(names)}))
 
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `make wheels` makes of a copy of the checkout, with the setuptools that is here."""
+    """Return the output of `make wheels` in a copy of the checkout, with the setuptools that is installed here."""
     checkout = tmp_path_factory.mktemp("checkout")
     for name in BUILT_OF:
         source, target = ROOT / name, checkout / name
@@ -98,7 +98,7 @@ def test_both_are_built_of_what_is_there_now(dist: Path) -> None:
 @pytest.mark.thorough
 @pytest.mark.timeout(500)
 def test_pip_installs_it_into_a_bare_environment_and_nothing_for_tests(dist: Path, tmp_path: Path) -> None:
-    """What pip finds where it looks on this machine, at the versions that are tested: minutes, most of them torch's."""
+    """pip uses the packages on this machine at the tested versions; this takes minutes, most of them torch's."""
     venv.create(tmp_path / "bare", with_pip=False)
     bare = tmp_path / "bare" / "bin"
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(bare / "python")]
@@ -135,7 +135,7 @@ def test_pip_installs_it_into_a_bare_environment_and_nothing_for_tests(dist: Pat
 
 
 def test_a_bare_environment_takes_both_and_asks(dist: Path, tmp_path: Path) -> None:
-    """What they need besides is taken from the environment of these tests; that pip would find it is no matter here."""
+    """Other requirements come from the environment of these tests; whether pip would find them is not tested here."""
     venv.create(tmp_path / "bare", with_pip=False)
     python = tmp_path / "bare" / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--python", str(python), "install"]

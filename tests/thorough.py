@@ -8,5 +8,5 @@ import pytest
 
 
 def thorough(*values: Any) -> Any:
-    """What `pytest.mark.parametrize` takes for these values, marked."""
+    """Return these values with the mark for `pytest.mark.parametrize`."""
     return pytest.param(*values, marks=pytest.mark.thorough)

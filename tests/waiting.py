@@ -10,10 +10,10 @@ def until(condition: Callable[[], object], seconds: float = 60, told: Callable[[
     """Wait until a condition holds.
 
     Args:
-        told: what to say, beside how long was waited, where it never does.
+        told: returns a text for the error, beside the time.
 
     Raises:
-        AssertionError: it does not within so many seconds.
+        AssertionError: it does not hold within `seconds`.
     """
     end = time.monotonic() + seconds
     while not condition():

@@ -1,4 +1,4 @@
-"""What goes in comes out: library, type, device and shape."""
+"""Outputs have the library, type, device and shape of the inputs."""
 
 from __future__ import annotations
 

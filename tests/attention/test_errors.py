@@ -1,4 +1,4 @@
-"""What the core refuses, and that it says what to do."""
+"""Arguments that the core refuses, and the advice in each message."""
 
 from __future__ import annotations
 

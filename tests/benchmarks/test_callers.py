@@ -17,7 +17,7 @@ from benchmarks.contenders.store import Way
 from benchmarks.contenders.wire import Http, body_of, request_of
 
 BRIEFLY = Span(0.2, least=60)
-"""However busy the machine is, so many answers and refusals are waited for."""
+"""Wait for this number of answers and refusals, however busy the machine is."""
 
 
 def answer(body: bytes, status: str = "200 OK") -> bytes:

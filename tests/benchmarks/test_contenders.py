@@ -1,4 +1,4 @@
-"""Contenders hold the same documents and are asked for the same; the right answers, and what PostgreSQL is told."""
+"""Contenders hold the same documents and get the same queries; the right answers, and PostgreSQL's settings."""
 
 from __future__ import annotations
 

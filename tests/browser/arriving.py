@@ -1,4 +1,4 @@
-"""How the opening scene arrives: when its first answer is drawn, and what came before that, by the browser's clock."""
+"""The opening scene's arrival: the time of its first answer and of the steps before, by the browser's clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What values that can be seen blend to, written once more; and what the page shows of it."""
+"""A second implementation of blends of visible values, and the page's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page in a real browser, on the real service. Skips where there is no browser."""
+"""The page in a real browser, on the real service. Tests skip without a browser."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def browser_path() -> str:
-    """Where this machine's browser is."""
+    """Return the path of this machine's browser."""
     pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     if path is None:
@@ -82,7 +82,7 @@ class Visit:
             self.strangers.append(url)
 
     def asked(self) -> list[str]:
-        """What the service was asked; files of the page may still come."""
+        """Return the calls to the service so far; the page may still load files."""
         return [url for url in self.requests if "/v1/" in url]
 
     def go(self, where: str, *, covered: bool = False) -> Page:

@@ -1,4 +1,4 @@
-"""What the page shows, read back from it."""
+"""Readers of the page's contents."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def share(text: str) -> float:
 
 
 def sideways(page: Page) -> float:
-    """How many pixels the page is wider than the screen."""
+    """Return by how many pixels the page is wider than the screen."""
     return cast(float, page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
 

@@ -34,7 +34,7 @@ def frames_a_second(page: Page, seconds: float = 3.0) -> float:
 
 
 def many_rows(page: Page, count: int = 1000) -> None:
-    """Paste so many rows of one's own, and wait for their weights."""
+    """Paste `count` rows, and wait for their weights."""
     page.click(".all summary")
     page.fill("#paste", "\n".join(f"number {i} of a thousand things | thing {i}" for i in range(count)))
     page.click("#use-paste")

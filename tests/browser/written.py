@@ -1,4 +1,4 @@
-"""How the page writes numbers and verdicts, written once more: what it shows is compared with the API's by these."""
+"""A second implementation of the page's numbers and verdicts, to compare the page with the API."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def fixed(number: float, decimals: int = 2) -> str:
 
 
 def percent(share: float) -> str:
-    """A share of one; 0 % and 100 % only where it is just that."""
+    """Format a share of one in per cent; 0 % and 100 % only if it is exact."""
     if share in (0, 1):
         return f"{share:.0%}"
     hundredths = share * 100
@@ -30,7 +30,7 @@ def percent(share: float) -> str:
 
 
 def effective(documents: float) -> str:
-    """How many documents an answer rests on."""
+    """Format the effective number of documents of an answer."""
     return fixed(documents, 1 if documents < 10 else 0)
 
 

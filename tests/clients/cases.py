@@ -28,8 +28,8 @@ class Case(_Told):
     """A call.
 
     Attributes:
-        collection: left out, it is the client's own.
-        error: the `code` of the refusal, and the `pointer` of its first flaw where it has one.
+        collection: the client's own if left out.
+        error: the `code` of the refusal, and the `pointer` of its first flaw, if any.
     """
 
     name: str

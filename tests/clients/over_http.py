@@ -50,7 +50,7 @@ class OverHttp:
             self._client.delete(f"/v1/collections/{quote(name, safe='')}")
 
     def ask(self, case: Case) -> dict[str, Any]:
-        """What came: an `answer` or an `error`."""
+        """Send a call; return its `answer` or its `error`."""
         call, arguments = case["call"], dict(case["arguments"])
         path = f"/v1/collections/{quote(case['collection'], safe='')}" if "collection" in case else "/v1"
         try:

@@ -26,7 +26,7 @@ LIMITS = {"cpus": "--cpus", "mem_limit": "--memory", "pids_limit": "--pids-limit
 
 
 def build_options() -> list[str]:
-    """What follows `build`: the build arguments, the Dockerfile and the context."""
+    """Return the arguments after `build`: the build arguments, the Dockerfile and the context."""
     build = SERVICE["build"]
     arguments = [option for name in build["args"] for option in ("--build-arg", name)]
     context = (FOLDER / build["context"]).resolve()
@@ -40,9 +40,9 @@ def run_options(
     service: dict[str, Any] = SERVICE,
     secrets: dict[str, str] | None = None,
 ) -> list[str]:
-    """What follows `run`, with this port, volume and secrets in place of the file's; no port: no network at all.
+    """Return the arguments after `run`, with this port, volume and secrets for the file's; no port means no network.
 
-    A key that this does not know is an error, so that the tests cannot run something else than the file says.
+    An unknown key is an error, so that the tests cannot run anything else than the file describes.
     """
     options: list[str] = ["--network", "none"] if port is None else []
     for key, value in service.items():

@@ -37,7 +37,7 @@ class Selector:
 
 @dataclass(frozen=True)
 class Expression:
-    """What it asks for, and the labels that it groups by."""
+    """The metrics of an expression, and the labels that it groups by."""
 
     selectors: tuple[Selector, ...]
     grouped: frozenset[str]

@@ -1,4 +1,4 @@
-"""docker/compose.cluster.yaml and docker/kuberay, read: what runs there finds one another, and nobody else does."""
+"""docker/compose.cluster.yaml and docker/kuberay: the members of the cluster find each other, and others do not."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def environment(of: str) -> dict[str, Any]:
 
 
 def taken(names: set[str]) -> set[str]:
-    """Those that are neither settings of ours nor Ray's."""
+    """Return the names that are neither settings of softkv nor Ray's."""
     ours = {f"SOFTKV_{name.upper()}" for name in Settings.model_fields}
     return names - ours - RAY_NAMES
 
@@ -218,7 +218,7 @@ def test_the_head_has_no_slots_and_outlives_itself():
 
 
 def test_the_command_that_the_operator_writes_is_read_as_a_shell_reads_it():
-    """It names the password of Redis by its variable, as in what it would run by itself."""
+    """It names the password of Redis by its variable, as in the command that the operator would run by itself."""
     main_container = container("head")
     written = "printf %s --redis-password=$REDIS_PASSWORD"
     variables = {"KUBERAY_GEN_RAY_START_CMD": written, "REDIS_PASSWORD": "known", "PATH": os.environ["PATH"]}

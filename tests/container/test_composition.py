@@ -1,4 +1,4 @@
-"""What the files of docker/ promise, without building anything."""
+"""The promises of the files in docker/, without a build."""
 
 from __future__ import annotations
 

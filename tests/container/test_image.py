@@ -1,4 +1,4 @@
-"""What is in the image, and what is not."""
+"""The contents of the image."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def inside(tool: Tool, image: str, *command: str) -> str:
 
 @pytest.fixture(scope="module")
 def looked(tool: Tool, image: str) -> dict[str, Any]:
-    """What `LOOK` finds."""
+    """Return the report of `LOOK`."""
     report: dict[str, Any] = json.loads(inside(tool, image, "python", "-c", LOOK))
     return report
 

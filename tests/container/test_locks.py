@@ -29,7 +29,7 @@ def project(folder: str = "") -> dict[str, list[str]]:
 
 
 def closure(begin: list[str], machine: str) -> set[str]:
-    """What these require, and what that requires, for such a machine, by the versions that are installed here."""
+    """Return the names of these requirements and of theirs, for such a machine, at the versions installed here."""
     image = IMAGE | {"platform_machine": machine}
     actual, waiting = set[tuple[str, str]](), [(Requirement(line), "") for line in begin]
     while waiting:

@@ -1,4 +1,4 @@
-"""The dashboard and the alerts of docker/ ask for nothing but what a service exports, and each alert is told of."""
+"""Dashboard and alerts of docker/ query only metrics that a service exports, and the page explains each alert."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Tool:
 
     @classmethod
     def find(cls) -> Self | None:
-        """The one that is installed and answers, podman first; None where neither does."""
+        """Return the installed tool that answers, podman first; None without one."""
         for name in ("podman", "docker"):
             if shutil.which(name) and cls(name).run("version").returncode == 0:
                 return cls(name)
@@ -50,12 +50,12 @@ class Tool:
         self("build", *flags, "-t", image, *options)
 
     def inspect(self, name: str) -> dict[str, Any]:
-        """What the tool knows of an image or a container."""
+        """Return the tool's description of an image or a container."""
         answer: list[dict[str, Any]] = json.loads(self("inspect", name))
         return answer[0]
 
     def strict(self, options: list[str]) -> list[str]:
-        """Options whose read-only root has no exceptions, which podman makes unless it is told."""
+        """Return options whose read-only root has no exceptions, which podman otherwise makes."""
         return [*options, "--read-only-tmpfs=false"] if self.name == "podman" and "--read-only" in options else options
 
     @contextmanager
@@ -89,12 +89,12 @@ class Container:
         return self._tool("exec", self.name, *command)
 
     def log(self) -> str:
-        """What it wrote so far, on both streams."""
+        """Return the output so far, on both streams."""
         done = self._tool.run("logs", self.name)
         return done.stdout + done.stderr
 
     def healthy(self) -> bool:
-        """What the image's HEALTHCHECK says now, run now where the tool can."""
+        """Return the result of the image's HEALTHCHECK, which runs now if the tool can run it."""
         if self._tool.name == "podman":
             return self._tool.run("healthcheck", "run", self.name).returncode == 0
         return str(self._tool.inspect(self.name)["State"]["Health"]["Status"]) == "healthy"

@@ -24,7 +24,7 @@ def wanted(client):
 
 
 def embedded(script, service, **asked):
-    """What a script of this folder makes of the texts, in the environment of other libraries."""
+    """Run a script of this folder on texts, in the environment of other libraries; return its output."""
     if not PYTHON.exists():
         pytest.skip("there is no .venv-integrations: make test-long makes it")
     asked = {"url": service.url, "model": MODEL, "texts": TEXTS} | asked

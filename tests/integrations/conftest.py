@@ -29,7 +29,7 @@ def runner() -> Iterator[asyncio.Runner]:
 
 @pytest.fixture
 def name(client: Client) -> Iterator[Callable[[], str]]:
-    """Makes names of collections, which are dropped after the test where it has made them."""
+    """Yield a function that makes names of collections, which are dropped after the test if it created them."""
     made: list[str] = []
 
     def make() -> str:

@@ -32,7 +32,7 @@ def view(request):
 
 @pytest.fixture(params=["exact", "quantised"])
 def path(request, monkeypatch):
-    """Which path is asked first; the quantised one leaves to the other what it cannot tell."""
+    """Set which path is tried first; the quantised path leaves to the other what it cannot decide."""
     if request.param == "quantised":
         monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
         monkeypatch.setattr(planner, "ROWS_SCANNED_PER_EXACT_ROW", np.inf)
@@ -45,7 +45,7 @@ def wanted(similarity, bias, mask=None, **question):
 
 
 def bias_of(view, bias):
-    """Of the documents that have one, in any order, and of some that are not there."""
+    """Return the bias of the documents that have one, in any order, and of some unknown documents."""
     rows = RNG.permutation(np.flatnonzero(bias))
     return Bias.of(view, np.append(rows, [5000, 1003]), np.append(bias[rows], [9.0, 9.0]))
 

@@ -12,7 +12,7 @@ D_MODEL, D_KEY, D_VALUE = HEADS * D_HEAD, 13, 17
 
 
 def heads_of(theirs):
-    """The same parameters, still the module's own for the gradient."""
+    """Return the same parameters, still the module's own for the gradient."""
     W_Q, W_K, W_V = (
         theirs.in_proj_weight.chunk(3)
         if theirs.in_proj_weight is not None

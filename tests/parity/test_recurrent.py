@@ -16,7 +16,7 @@ KINDS = [(nn.GRU, GRU), (nn.LSTM, LSTM)]
 
 
 def recurrent(module, kind):
-    """The same parameters."""
+    """Return a recurrent layer with the same parameters."""
     cells = []
     for layer in range(module.num_layers):
         W_x, W_h, b_x, b_h = (
@@ -27,7 +27,7 @@ def recurrent(module, kind):
 
 
 def ends(states):
-    """Of torch's module: a state [..., state_width] of each layer."""
+    """Return the final states of torch's module: [..., state_width] of each layer."""
     parts = states if isinstance(states, tuple) else (states,)
     return [torch.cat(pair, dim=-1) for pair in zip(*parts, strict=True)]
 

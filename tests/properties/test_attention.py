@@ -1,4 +1,4 @@
-"""What attention is, whatever the numbers: each test is one sentence about it."""
+"""Properties of attention for any numbers: each test is one sentence about it."""
 
 from __future__ import annotations
 

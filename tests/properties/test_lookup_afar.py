@@ -15,7 +15,7 @@ small_blocks_and_short_lists = parts.small_blocks_and_short_lists
 
 
 class Elsewhere(Split):
-    """The same rows as one view, and with holders."""
+    """The same rows as one view, and on holders."""
 
     def __init__(self, seed, rows, split, similarity, several, sampled):
         super().__init__(seed, rows, split, similarity, several)

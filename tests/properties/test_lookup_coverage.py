@@ -1,4 +1,4 @@
-"""Rows that did not answer: float64 over all of them lies within the certificate of what those that did came to."""
+"""Missing rows: float64 over all rows lies within the certificate of an answer from the others."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class Partly:
         return products / math.sqrt(query.size) if self.similarity == "scaled_dot" else products
 
     def documents(self):
-        """How many are there, and how many there are."""
+        """Return how many documents answered, and how many exist."""
         return len(np.unique(self.owners[self.here])), len(np.unique(self.owners))
 
 

@@ -21,7 +21,7 @@ QUERY = np.array([1.0, 20.0, 400.0]) / 1000
 
 
 class Histories(RuleBasedStateMachine):
-    """What a memory answers of documents, whatever was written, removed and compacted before."""
+    """The answers of a memory about documents, after any history of writes, removals and compactions."""
 
     views = Bundle("views")
 

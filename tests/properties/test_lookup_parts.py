@@ -124,7 +124,7 @@ def asked_of(view, options, allowed, biased):
 
 
 def true_of(split, options, allowed, biased):
-    """(documents, weights of each, null weight, output) in extended precision; None where nothing passes."""
+    """Return (documents, weights of each, null weight, output) in extended precision; None if nothing passes."""
     keys, query = split.keys.astype(np.longdouble), options["query"].astype(np.longdouble)
     products = keys @ query
     similarities = {
@@ -183,7 +183,7 @@ def same_head(actual, expected, top_p):
 
 
 def estimate_alone(view, options, allowed, biased):
-    """What one scan of the first width tells: an answer may be of a wider one, where that does not decide its head."""
+    """Return the estimate of one scan of the first width; an answer may use a wider one if its head is undecided."""
     (question,) = mask_forbidden([asked_of(view, options, allowed, biased)])
     part = quantised.shard_of(view, question)
     return estimate.estimate_weights(part, [quantised.scan_question(part, question)], quantised.SCAN_WIDTHS[0])[0]

@@ -31,7 +31,7 @@ PATH = "/v1/collections/history"
 
 
 class Histories(RuleBasedStateMachine):
-    """What the service answers is what the dictionary says."""
+    """The answers of the service equal those of a dictionary."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Turns between callers, and threads that nobody has all of."""
+"""Turns between callers, and shared threads."""
 
 from __future__ import annotations
 

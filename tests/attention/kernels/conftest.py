@@ -48,7 +48,7 @@ class Panels(NamedTuple):
 
 @pytest.fixture(scope="session")
 def panels() -> Callable[[int, int], Panels]:
-    """Of so many components and queries, the largest there are among them."""
+    """Return a function that builds random panels of components and queries, with the largest values among them."""
 
     def make(width, queries):
         random = np.random.default_rng([width, queries])

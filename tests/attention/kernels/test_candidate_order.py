@@ -18,7 +18,7 @@ seeds = st.integers(0, 999)
 
 
 def descending(seed, counts, step=0.0):
-    """(a generator, float64[m] of so many runs, each descending, where they start)."""
+    """Return a generator, float64[m] of runs that each descend, and the positions at which they start."""
     random = np.random.default_rng(seed)
     values = random.standard_normal(sum(counts))
     if step:
@@ -30,7 +30,7 @@ def descending(seed, counts, step=0.0):
 
 
 def put_in_order(twin, positions, similarities, counts, part=None):
-    """Runs of (place, similarity) of the questions of a part, all of them where None."""
+    """Return runs of (position, similarity) for the questions of a part; part None means all questions."""
     first, last = part or (0, counts.shape[1])
     starts = np.append(0, counts.sum(axis=0).cumsum())
     ordered, ordered_values = np.full(starts[-1], -1), np.full(starts[-1], np.nan)
@@ -104,7 +104,7 @@ def test_at_first_come_the_heavy_ones_and_those_near_the_kth(twin, seed, counts,
 
 
 def decided(run, known_values, k, support, threshold, error, limit):
-    """How many have to be known: all that are no worse than the k-th best of those that are, by more than the error."""
+    """Return how many values are needed: all that are below the k-th best known value by at most the error."""
     if len(known_values) < k:
         return -1
     for level in (known_values[:k].min(), np.sort(known_values)[-k]):

@@ -1,4 +1,4 @@
-"""Which kernels an answer is made by: one kind from beginning to end, and one that multiplies exactly."""
+"""The choice of kernels for an answer: one kind from beginning to end, and one that multiplies exactly."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_thread_that_was_not_given_them_has_those_that_are_chosen():
 
 
 def test_an_answer_is_made_by_one_engine():
-    """One that begins before another is chosen goes on with its own, in every thread that takes part in it."""
+    """An answer that began before another engine was chosen keeps its own, in every thread that works on it."""
     begun, chosen = Event(), Event()
 
     def make():

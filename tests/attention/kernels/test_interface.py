@@ -71,7 +71,7 @@ def coded(random, rows, width, queries, fine, addends=False):
 
 
 def drained(thresholds, rows, step):
-    """What a pass lists of each query in all, where lists are emptied whenever it stops: [(place, similarity), …]."""
+    """Return all that a pass lists for each query, with lists emptied at each stop: [(position, similarity), …]."""
     q, done = len(thresholds), 0
     lists = CandidateLists(thresholds, np.empty((q, 90), np.int64), np.empty((q, 90), f32), np.zeros(q, np.int64))
     listed = [[] for _ in range(q)]

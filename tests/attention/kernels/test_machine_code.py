@@ -92,7 +92,7 @@ def test_it_can_be_made_for_another_kind_of_processor(tmp_path):
 
 
 def test_for_every_kind_of_this_family_a_process_is_run(tmp_path, monkeypatch):
-    """As `python -m` has it, where the module goes by another name."""
+    """The module goes by another name here, as under `python -m`."""
     commands = []
     monkeypatch.setattr(sys, "argv", [machine_code.__file__, str(tmp_path), "--every-target"])
     monkeypatch.setattr(subprocess, "run", lambda command, check: commands.append(command))

@@ -20,7 +20,7 @@ SOME_INTEGERS = hnp.arrays(np.int32, LANES, elements=st.integers(-(2**15), 2**15
 
 
 def compiled(kind, operations):
-    """A function of two times 16 numbers that writes what each operation makes of them into a row of its own."""
+    """Compile a function of two times 16 numbers that writes the result of each operation into its own row."""
 
     @intrinsic
     def fill(typing_context, left, right, made):
@@ -50,7 +50,7 @@ def compiled(kind, operations):
 
 
 def one_or_none(condition):
-    """Of bool[16]: 1 where true, 0 where not."""
+    """Convert bool[16] to 1 for True and 0 for False."""
     one, zero = (Lanes.everywhere(condition.builder, number) for number in (1.0, 0.0))
     return condition.choose(one, zero)
 

@@ -13,7 +13,7 @@ from attention.kernels.layout import FINE_LEVELS, LEVELS, PANEL
 
 f32 = np.float32
 AT, FIRST, PLACE = 5, 17, 40
-"""Where weights, scales and bytes begin in their arrays."""
+"""The positions at which weights, scales and bytes begin in their arrays."""
 
 
 @numba.njit
@@ -36,7 +36,7 @@ def test_levels_are_whole_numbers_in_one_byte_or_two():
 
 @numba.njit
 def elsewhere(weights, scales, inverse, limit, packed):
-    """The same of arrays of which the panel is a part."""
+    """Return the same results for larger arrays that contain the panel."""
     total, above = value_passes.coarse_levels(weights, AT, scales, FIRST, inverse, limit, packed[0], PLACE)
     fine = value_passes.fine_levels(weights, AT, scales, FIRST, inverse, packed[1], PLACE, PLACE + PANEL)
     return total, above, fine, value_passes.sum_and_largest(weights, AT)

@@ -109,7 +109,7 @@ def running(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def coded() -> Callable[..., np.ndarray]:
-    """float64[q, n]: what codes alone make of the similarity of queries in codes with all rows of a view, by place."""
+    """Return a function: the similarity by codes alone of each query with all rows of a view, float64[q, n]."""
 
     def products(view, queries):
         computed = []

@@ -1,4 +1,4 @@
-"""What comes back: the head with its ties, its logits, the evidence, and what all of it adds up to."""
+"""The parts of an answer: the head with its ties, its logits, the evidence, and their sum."""
 
 from __future__ import annotations
 

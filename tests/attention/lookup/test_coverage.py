@@ -1,4 +1,4 @@
-"""What a part's absence leaves certain, case by case; that it is true is `tests/properties/test_lookup_coverage.py`."""
+"""The certainty that remains without a part, case by case; tests/properties/test_lookup_coverage.py proves it true."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_an_eighth_is_an_eighth_at_high_temperatures_and_anything_at_low_ones(ke
 
 
 def test_a_null_key_of_all_documents_is_counted_and_costs_little(keys):
-    """It weighs more beside more keys, but so do they."""
+    """The null key weighs more beside more keys, but so do the missing rows."""
     view, missing = filled(keys[:3500]), KeySummary.of("cosine", keys[3500:])
     background = Background(0.0, 0.17)
     result, coverage = asked(view, missing, keys[7].astype(float), 1.0, null=background)
@@ -80,7 +80,7 @@ def test_a_null_key_of_all_documents_is_counted_and_costs_little(keys):
 
 
 def test_only_what_is_near_the_best_matters_to_cold_and_sparse_answers(keys):
-    """Missing rows that all point one way have no weight for who asks the other way, and the upper end says so."""
+    """Missing rows that all point one way have no weight for a query the other way; the upper end shows it."""
     view, missing = filled(keys), KeySummary.of("cosine", np.tile(-keys[:1], (5, 1)))
     for options in ({"temperature": 0.0}, {"temperature": 0.01, "normaliser": "sparsemax"}):
         temperature = options.pop("temperature")

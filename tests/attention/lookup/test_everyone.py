@@ -1,4 +1,4 @@
-"""What every row has to say, against NumPy in float64: after writes and removals, of parts, and of rows elsewhere."""
+"""The similarity of every row, against NumPy in float64: after writes and removals, of parts, and of rows elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a filter from view to view: the same mask as one made anew, looked at row by row only once."""
+"""A filter's state from view to view: the same mask as a new one, with each row evaluated once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def passing(numbers):
 
 
 def asked(filtered, view):
-    """What is known after the view was asked of, and how many rows were looked at."""
+    """Return the filter's state for a view, and how many rows it evaluated."""
     spans = filtered.unseen(view)
     numbers = np.concatenate([*spans, np.empty(0, np.int64)])
     return filtered.with_more(view, RowSelection.of(spans, passing(np.unique(numbers)))), len(numbers)

@@ -1,4 +1,4 @@
-"""What each row was weighed by: within the quantisation error of the truth, and what an answer's weights come from."""
+"""The similarity that weighed each row: within the quantisation error of the truth, and the base of weights."""
 
 from __future__ import annotations
 

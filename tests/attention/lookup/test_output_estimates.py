@@ -48,7 +48,7 @@ def test_those_that_are_not_asked_for_are_not_made(running):
 
 
 def test_a_short_average_that_8_bits_would_be_seen_in_is_coarse_and_with_16_bits_is_not(running):
-    """Of values around nothing, where the average is short and any error is long beside it."""
+    """The values lie around zero, so their average is short, and any error is large relative to it."""
     values = np.random.default_rng(7).standard_normal((4 * N, WIDTH)).astype(np.float32)
     view = Memory.of(values - values.mean(axis=0)).view
     questions = [Question(query, 0.06) for query in QUERIES]

@@ -79,7 +79,7 @@ def test_a_sweep_over_nothing(filled):
 
 
 def method_of(view, question):
-    """Which path answers, with whatever company, and the same for a sweep."""
+    """Return the path that answers a question, the same in any batch and in a sweep."""
     alone = answer(view, question).certificate.method
     company = [question, Question(question.query, 0.3, mask=question.mask), question, Question(question.query, 0)]
     results = answers(view, company)

@@ -1,4 +1,4 @@
-"""Every temperature from one scan: a sweep is many answers, and `Auto` the one that holds so many documents."""
+"""Every temperature from one scan: a sweep is many answers, and `Auto` finds the one for a number of documents."""
 
 from __future__ import annotations
 

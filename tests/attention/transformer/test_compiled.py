@@ -111,7 +111,7 @@ def test_threads_that_share_a_text_change_nothing(model, texts, way, monkeypatch
 
 
 def in_turns(stage, stages, rows, threads, multiple):
-    """As if each of the threads had come, with parts of their own."""
+    """Run the stages as if each of the threads had come in turn, with its own parts."""
     edges = [rows * part // threads // multiple * multiple for part in range(threads)] + [rows]
     for number in range(stages):
         for first, last in reversed(list(pairwise(edges))):

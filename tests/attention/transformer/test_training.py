@@ -1,4 +1,4 @@
-"""An encoder–decoder of these layers learns to read dates, so nobody need doubt that the layers learn."""
+"""An encoder–decoder of these layers learns to read dates, which shows that the layers learn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A service with keys: the page asks for one; with a key that may only read it says so and still does everything."""
+"""A service with keys: the page asks for one; with a read-only key it says so and still does everything."""
 
 from __future__ import annotations
 

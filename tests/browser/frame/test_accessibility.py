@@ -1,4 +1,4 @@
-"""What axe finds: nothing, on any screen; the keyboard and a screen reader: where the focus goes, and what is said."""
+"""No finding of axe on any screen; the focus of the keyboard, and the texts of a screen reader."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_reduced_motion_is_respected(visit: Any) -> None:
 
 
 def stops(page: Any) -> list[str]:
-    """What Tab walks through, once."""
+    """Return the elements at which Tab stops, once each."""
     seen: list[str] = []
     page.evaluate("document.activeElement.blur()")
     for _ in range(300):

@@ -1,4 +1,4 @@
-"""What the page asks: the same thing never twice."""
+"""The page never sends the same request twice."""
 
 from __future__ import annotations
 

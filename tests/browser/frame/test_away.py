@@ -1,4 +1,4 @@
-"""The service goes and comes back under an open page, which says so, shows nothing old as current, and recovers."""
+"""The service goes and returns under an open page, which reports that, marks old results, and recovers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def restarting(chromium: Any, tmp_path: Path) -> Iterator[Restarting]:
 
 
 def forgive(opened: Any) -> None:
-    """A browser logs each request that reaches nobody; those are the point of the test."""
+    """Ignore the browser's log lines of unanswered requests, which this test causes."""
     opened.errors[:] = [error for error in opened.errors if "ERR_" not in error and "503" not in error]
 
 

@@ -70,7 +70,7 @@ def page(chromium: Any, site: RunningService) -> Iterator[Any]:
 
 @pytest.fixture
 def module(site: RunningService) -> str:
-    """Where the bundle is."""
+    """Return the path of the bundle."""
     with site.client() as client:
         (digest,) = set(re.findall(r'"assets/(\w+)/', client.get("/").text))
         path = f"/assets/{digest}/vendor/softkv/softkv.js"

@@ -28,7 +28,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory, site: RunningService) -> Iterator[tuple[str, str]]:
-    """Where the exported page is, and the service that it was made of, which it must not need."""
+    """Yield the exported page, and the service that it was made from, which it must not need."""
     folder: Path = tmp_path_factory.mktemp("exported") / "public"
     questions = tmp_path_factory.mktemp("questions") / "questions.txt"
     questions.write_text("books about felines\na story about a dog\nanimals in the wild\n", encoding="utf-8")

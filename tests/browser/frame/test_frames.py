@@ -1,4 +1,4 @@
-"""The page in a frame of another site: not unless the setting says so, since whoever frames it could lead a click."""
+"""The page in a frame of another site: forbidden without the setting, because the site could redirect a click."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.running import RunningService
 
 @contextmanager
 def framing(url: str, attributes: str = "") -> Iterator[str]:
-    """Another site, whose page shows `url` in a frame with more attributes → where it is."""
+    """Serve another site whose page shows `url` in a frame with more attributes; yield its address."""
 
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -65,7 +65,7 @@ def test_the_page_may_frame_itself(chromium: Any, tmp_path) -> None:
 
 
 def test_it_works_in_a_frame_that_may_run_scripts_and_nothing_else(chromium: Any, tmp_path) -> None:
-    """As notebooks show their outputs: the document's origin is null there, of which not even its own files are."""
+    """Notebooks show their outputs so: the document's origin is null, and even its own files have another origin."""
     open_to_all = {"frame_ancestors": "*", "cors_origins": ("*",), "demo": ("library",)}
     with RunningService(data_dir=tmp_path, **open_to_all) as running:
         running.wait_until_ready()

@@ -1,4 +1,4 @@
-"""What a projector, a phone and paper show: nothing shorter than it must be, the slider beside what it moves."""
+"""The page on a projector, a phone and paper: minimal heights, and the slider beside the part that it moves."""
 
 from __future__ import annotations
 

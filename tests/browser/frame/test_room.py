@@ -1,4 +1,4 @@
-"""A room played: a presenter and a phone in browsers, thirty who listen, and a restart of the service in the middle."""
+"""A room in use: a presenter and a phone in browsers, thirty listeners, and a restart of the service in the middle."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ENCODER = ("--encoder", "all-MiniLM-L6-v2", "--allow-anonymous", "read")
 
 
 class Class(threading.Thread):
-    """Thirty who listen, and when each of them heard of each row; ends when all have heard the last event."""
+    """Thirty listeners, and when each of them heard of each row; it ends when all have heard the last event."""
 
     def __init__(self, url: str) -> None:
         super().__init__(daemon=True)

@@ -1,4 +1,4 @@
-"""Where slots hold the keys, the foot of the page says so, in its language; else it says nothing of it."""
+"""If slots hold the keys, the foot of the page says so in its language; otherwise it says nothing."""
 
 from __future__ import annotations
 

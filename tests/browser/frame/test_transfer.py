@@ -1,4 +1,4 @@
-"""What the page weighs, and how soon and how smoothly it draws."""
+"""The size of the page, and how soon and how smoothly it draws."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A collection that labelled questions were fitted to: its null key is offered, asked and told of as what it is."""
+"""A collection with a calibration: the page offers, requests and names its calibrated null key."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ ASKED = "where is invoice qz3928x"
 
 
 def numbered(i: int) -> str:
-    """What an encoder hardly tells from its neighbours, and one word does."""
+    """Return a text that an encoder hardly distinguishes from its neighbours, and one word does."""
     return f"invoice qz{i * 7919 % 9973}x of the red folder"
 
 
 @pytest.fixture
 def fitted(site: Any) -> Iterator[dict[str, Any]]:
-    """What was fitted to the labels of the collection `invoices`."""
+    """Yield the calibration of the collection `invoices`."""
     path = "/v1/collections/invoices"
     documents = [{"id": f"{i}", "key": numbered(i)} for i in range(N)]
     questions = [

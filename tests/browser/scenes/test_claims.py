@@ -1,4 +1,4 @@
-"""What the page says is so: limits, settling, what a model can read, and what became of rows that were left out."""
+"""The page's claims are true: limits, settling, a model's longest text, and the rows that were left out."""
 
 from __future__ import annotations
 

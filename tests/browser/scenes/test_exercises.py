@@ -1,4 +1,4 @@
-"""What to try in each scene: each exercise can be fulfilled, and ticks itself then and not before."""
+"""The exercises of each scene: each can be completed, and is ticked exactly then."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ FULFILLED = [
 
 
 def ticked(page: Any, scene: str) -> dict[str, bool]:
-    """Which exercises of the scene are ticked, by their names."""
+    """Return which exercises of the scene are ticked, by name."""
     page.wait_for_selector("#exercises summary:not(:empty)")
     words = dict(module(page, "/js/words/en/practice.js", "(words) => words.default"))
     prefix = f"exercise.{scene}."

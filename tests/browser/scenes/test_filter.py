@@ -1,4 +1,4 @@
-"""Which rows may be attended to: the filter and its control, masks, and what an empty scene says."""
+"""The rows that may be attended to: the filter and its control, masks, and the text of an empty scene."""
 
 from __future__ import annotations
 

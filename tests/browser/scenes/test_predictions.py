@@ -41,7 +41,7 @@ TOLD = """() => {
 
 
 def compared(origin: str, scene: str) -> dict[str, Any]:
-    """What the service answers to a lookup scene as it begins."""
+    """Return the service's answer to a lookup scene in its initial state."""
     sent: dict[str, Any] = {"query": ASKED[scene], "temperature": 0.05, "top_k": 1000}
     path = "/v1/collections/videos/compare" if scene == "videos" else "/v1/collections/library/compare"
     if scene == "filter":
@@ -63,7 +63,7 @@ TOPICS = {
 
 
 def words(page: Any, language: str = "en", topic: str | None = None) -> dict[str, str]:
-    """What the page says, with what it says of a topic."""
+    """Return the page's texts in a language, with those of a topic."""
     files = [f"/js/words/{language}.js", *([f"/js/words/{language}/{topic}.js"] if topic else [])]
     return {name: text for file in files for name, text in module(page, file, "(words) => words.default").items()}
 

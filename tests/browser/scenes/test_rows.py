@@ -156,7 +156,7 @@ def learner(i: int) -> list[dict[str, str]]:
 
 
 def ask_as(origin: str, i: int) -> list[str]:
-    """What the page of learner i asks the service, without a browser; the keys that came back."""
+    """Send the requests of learner i's page without a browser; return the keys of the answer."""
     body = {"query": "secret", "rows": learner(i), "temperature": 0.1, "top_k": 1000, "null": "auto"}
     answer = httpx.post(f"{origin}/v1/compare", json=body, timeout=60)
     assert answer.status_code == 200, answer.text

@@ -1,4 +1,4 @@
-"""How sure is it: the labels are the learner's, every weight the service's, every score NumPy's."""
+"""Calibration in the page: the labels are the learner's, every weight the service's, every score NumPy's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What kind the values of rows are, and what an edit, a mask and a screen make of those that can be seen."""
+"""The kinds of rows' values, and the effect of an edit, a mask and a screen on visible ones."""
 
 from __future__ import annotations
 

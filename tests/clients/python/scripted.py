@@ -14,7 +14,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Said:
-    """One answer; without a status the connection is closed instead, and with `after` only so many seconds later."""
+    """One answer. Without a status the connection closes instead; `after` delays it by so many seconds."""
 
     status: int | None = 200
     content: Any = None

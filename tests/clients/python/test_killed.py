@@ -25,7 +25,7 @@ def rows(many: int) -> Iterator[dict[str, Any]]:
 
 
 def killing(service: Service, delay: int, moment: float) -> Callable[[Report], None]:
-    """A progress function that has the service killed so many seconds after so many rows are acknowledged."""
+    """Return a progress function that kills the service `delay` after a number of rows is acknowledged."""
     started = threading.Event()
 
     def watch(report: Report) -> None:

@@ -22,7 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As the repository: the client with its packages, what is made of it, and the TypeScript of these tests."""
+    """Return a folder like the repository: client, packages and generated files, and these tests' TypeScript."""
     folder = tmp_path_factory.mktemp("typescript")
     try:
         project = node.client(folder)

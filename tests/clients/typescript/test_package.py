@@ -28,7 +28,7 @@ export async function weights(client: Client): Promise<readonly number[]> {
 
 @pytest.fixture(scope="module")
 def packed(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What npm would publish."""
+    """Return the folder that npm would publish."""
     folder = tmp_path_factory.mktemp("packed")
     made = json.loads(checked(npm(project, "pack", "--json", "--pack-destination", folder)))
     assert [item["filename"] for item in made] == ["softkv-0.1.0.tgz"]

@@ -20,7 +20,7 @@ ELSEWHERE = {("GET", "/v1/backup")}
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """A service that nobody else asks, for it counts what it is asked."""
+    """Yield a service with no other caller, because it counts its requests."""
     with RunningService(data_dir=tmp_path_factory.mktemp("sources")) as running:
         running.wait_until_ready()
         yield running

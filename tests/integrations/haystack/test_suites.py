@@ -38,7 +38,7 @@ def suites() -> list[type]:
 
 
 class Suites(*(suite for suite in suites() if not any(suite in other.__mro__[1:] for other in suites()))):  # type: ignore[misc]
-    """What all three ways have in common, and what the suites leave to a store."""
+    """The common part of all three suites, and the parts that the suites leave to a store."""
 
     @staticmethod
     def assert_documents_are_equal(received: list[Document], expected: list[Document]) -> None:
@@ -122,7 +122,7 @@ class TestDocumentsThatBringVectors(Suites):
 class WithoutVectors(Suites):
     @pytest.fixture
     def filterable_docs(self) -> list[Document]:
-        """Reason: those of the suites bring vectors of 768 numbers, which are no encoder's that a service has."""
+        """Return documents; those of the suites have vectors of 768 numbers, which fit no encoder of a service."""
         return [dataclasses.replace(document, embedding=None) for document in waiting.create_filterable_docs()]
 
 

@@ -116,7 +116,7 @@ def test_diversity_fetches_no_fewer_than_it_gives(ask, angles):
 
 
 def test_diversity_of_texts_that_the_service_encodes(ask, library, client):
-    """The same by the vector of the text, and with relevance alone the order of similarity."""
+    """The result is the same by the text's vector, and with relevance alone it is the order of similarity."""
     (vector,) = client.encode([KNOWN], purpose="query")
     answer = ask(library, "max_marginal_relevance_search", KNOWN, k=5)
     assert answer == library.max_marginal_relevance_search_by_vector(vector.tolist(), k=5)

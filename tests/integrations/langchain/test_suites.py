@@ -37,7 +37,7 @@ class TestGaussian(Stores):
 
 
 class TestEncoder(VectorStoreIntegrationTests):
-    """The same where the service makes the vectors."""
+    """The same suite with vectors that the service makes."""
 
     @pytest.fixture
     def vectorstore(self, name: Any) -> VectorStore:

@@ -56,7 +56,7 @@ def in_path(contract: Contract, operation: Operation) -> dict[str, str]:
 
 
 def examples(contract: Contract, operation: Operation) -> Iterator[Call]:
-    """What the documentation shows; a call without a body is one example."""
+    """Yield the examples of the documentation; a call without a body is one example."""
     if not operation.contents:
         yield Call(operation.id)
     for media, content in operation.contents.items():
@@ -68,7 +68,7 @@ def examples(contract: Contract, operation: Operation) -> Iterator[Call]:
 
 
 def pointed(arguments: Any) -> Any:
-    """The same JSON, where every integer that a float is equal to is written with a point."""
+    """Return the same JSON with a decimal point in every integer that equals a float."""
     if isinstance(arguments, dict):
         return {name: pointed(inner) for name, inner in arguments.items()}
     if isinstance(arguments, list):

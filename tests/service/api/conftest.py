@@ -29,7 +29,7 @@ def untrained(task: str) -> TrainedModel:
 
 @pytest.fixture(scope="session")
 def contract(service: RunningService) -> Contract:
-    """What the service promises."""
+    """Return the contract of the service."""
     with service.client() as client:
         return Contract(client.get("/openapi.json").json())
 

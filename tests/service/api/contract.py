@@ -1,4 +1,4 @@
-"""What /openapi.json promises, and whether an answer keeps it."""
+"""The contract in /openapi.json, and checks of answers against it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Operation:
         return parameters
 
     def to(self, **values: str) -> str:
-        """Its path, with values for the parameters in it."""
+        """Return its path, with values for the parameters in it."""
         return re.sub(r"\{(\w+)\}", lambda found: quote(values[found[1]], safe="/"), self.path)
 
     def takes(self, path: str) -> bool:
@@ -81,7 +81,7 @@ class Contract:
         return min(fitting, key=lambda operation: operation.path.count("{"), default=None)
 
     def keeps(self, answer: httpx.Response) -> None:
-        """Fail where the answer is none that is documented: by status, media type, headers or content."""
+        """Fail if an answer is not documented: by status, media type, headers or content."""
         operation = self.find(answer.request.method, unquote(answer.request.url.path))
         if operation is None:
             return
@@ -107,7 +107,7 @@ class Contract:
                 assert content["code"] in documented["content"][kind]["examples"], f"undocumented code, {message}"
 
     def flaws(self, schema: dict[str, Any], instance: Any) -> list[str]:
-        """What is wrong with an instance of a schema."""
+        """Return the flaws of an instance of a schema."""
         key = json.dumps(schema)
         if key not in self._validators:
             whole = {"allOf": [schema], "components": {"schemas": self.schemas}}
@@ -115,7 +115,7 @@ class Contract:
         return [f"{error.instance_path}: {error.message}" for error in self._validators[key].iter_errors(instance)]
 
     def resolved(self, schema: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
-        """A schema and, where it is a component, its name."""
+        """Return a schema, and its name if it is a component."""
         if "$ref" not in schema:
             return None, schema
         name = schema["$ref"].removeprefix(PREFIX)
@@ -135,7 +135,7 @@ class Contract:
         return names
 
     def used(self, schema: dict[str, Any], instance: Any, path: str = "") -> set[str]:
-        """Which of them an instance has."""
+        """Return which of these fields an instance has."""
         name, schema = self.resolved(schema)
         path = self._place(name, path)
         names = {f"{path} = {choice}" for choice in schema.get("enum", ()) if choice == instance}

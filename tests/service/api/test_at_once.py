@@ -1,4 +1,4 @@
-"""Many callers at once: nobody sees half a write, and a scroll sees each lasting document exactly once."""
+"""Many concurrent callers: no caller sees half a write, and a scroll sees each lasting document exactly once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a body is read: one reading of its media type for everyone, and strict JSON."""
+"""The reading of a body: one interpretation of its media type everywhere, and strict JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a disk has changed: never served, named where it is asked for and by /readyz, and healed by writing it anew."""
+"""Bytes that a disk has changed: never served, named on access and by /readyz, and repaired by a new write."""
 
 from __future__ import annotations
 

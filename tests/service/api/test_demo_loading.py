@@ -1,4 +1,4 @@
-"""A demo collection that is being loaded: every call about it is a 503 that says so, until all of it is there."""
+"""A demo collection that is being loaded: every call about it is a 503 with that reason, until all of it is stored."""
 
 from __future__ import annotations
 

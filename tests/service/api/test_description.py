@@ -1,4 +1,4 @@
-"""What clients are generated from: a file that is up to date, whose types say what the service takes and answers."""
+"""The source of generated clients: an up-to-date file, whose types match what the service accepts and answers."""
 
 from __future__ import annotations
 

@@ -30,20 +30,20 @@ ASKING = {"attend", "sweep", "compare", "query_documents", "describe_fields", "e
 
 
 class SolvedRoute(JSONRoute):
-    """As FastAPI calls it."""
+    """A route as FastAPI calls it."""
 
     direct_call = None
 
 
 async def echo(name: NameInPath, id: IdInPath, body: AttendRequest, running: Running) -> Response:  # noqa: A002
-    """What it was called with."""
+    """Return the arguments of the call."""
     query = body.query if body.query is None or isinstance(body.query, str) else body.query.tolist()
     fields = body.model_dump(exclude={"query"}, exclude_unset=True)
     return JSONAnswer({"name": name, "id": id, "query": query, "said": fields, "most": running.max_queries})
 
 
 async def whole(request: Request, body: AttendRequest) -> Response:
-    """What the request says besides."""
+    """Return the remaining facts of the request."""
     return JSONAnswer({"method": request.method, "top_k": body.top_k, "again": (await request.json())["top_k"]})
 
 
@@ -78,7 +78,7 @@ async def two(body: AttendRequest, other: AttendRequest) -> Response:
 
 
 async def forbidding() -> None:
-    """What a router may ask of all its routes."""
+    """A dependency that a router may add to all its routes."""
 
 
 @pytest.fixture(scope="module")

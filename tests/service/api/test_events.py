@@ -77,7 +77,7 @@ def test_what_ends_it_early_is_its_last_event(stops: bool, code: str):
 
 @pytest.mark.parametrize("error", [StopAsyncIteration, QueueFull("too late")])
 def test_who_hangs_up_while_the_last_one_comes_hears_no_more(error: type[StopAsyncIteration] | QueueFull):
-    """As a generator's end: what was to be cancelled comes to its end, or fails, instead."""
+    """Like the end of a generator: the work to cancel ends or fails instead."""
     closed = []
 
     class Told:

@@ -27,7 +27,7 @@ def put(client: httpx.Client, identity: str, **headers: str) -> httpx.Response:
 
 
 def ids(client: httpx.Client) -> list[str]:
-    """What is stored; and as many are attended to."""
+    """Return the stored ids; check that as many documents are attended to."""
     listed = [document["id"] for document in client.post(f"{PATH}/documents/query", json={}).json()["documents"]]
     attended = client.post(f"{PATH}/attend", json={"query": [1, 2], "top_k": 100}).json()
     assert sorted(match["id"] for match in attended["matches"]) == listed

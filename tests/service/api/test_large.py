@@ -1,4 +1,4 @@
-"""What is read and written in parts is what would be read and written at once."""
+"""Bodies read and written in parts equal those read and written at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What /docs says is there, and is true: every call, example, field and status."""
+"""Everything that /docs describes exists and is true: every call, example, field and status."""
 
 from __future__ import annotations
 

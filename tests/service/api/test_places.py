@@ -1,4 +1,4 @@
-"""Places by kind: a flood of one takes none of another, and who hangs up gives his back."""
+"""Places by kind: a flood of one kind takes no place of another, and a caller that hangs up releases its place."""
 
 from __future__ import annotations
 

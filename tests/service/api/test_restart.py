@@ -1,4 +1,4 @@
-"""What a service finds when it starts on data that another one wrote."""
+"""The start of a service on data that another one wrote."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a route may do is declared on the route: every one declares it, and one that did not would be for writers."""
+"""Each route declares its permissions; one without a declaration would be for writers."""
 
 from __future__ import annotations
 

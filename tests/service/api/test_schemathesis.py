@@ -48,7 +48,7 @@ def refuses_what_is_wrong(ctx: Any, response: Any, case: Any) -> bool | None:
 
 
 def without_nulls(body: Any) -> Any:
-    """The same JSON without the fields that are null."""
+    """Return the same JSON without the fields that are null."""
     if isinstance(body, list):
         return [without_nulls(inner) for inner in body]
     if not isinstance(body, dict):

@@ -23,17 +23,17 @@ TURN_OVER_WRITES = 16
 LATE_SECONDS = 11.0
 """Ten are the deadline, and some time goes by on the way."""
 REFUSALS = frozenset({(503, "shards_missing"), (503, "store_unavailable"), (503, "stopping")})
-"""What may be said instead of an answer."""
+"""The refusals that may replace an answer."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """How one question ended; its times are of time.monotonic().
+    """The end of one question; its times are of time.monotonic().
 
     Attributes:
-        said: the status, and the code where that is none of success.
-        wrong: what was, in an answer.
-        moved: how often another service was asked, since one could not be connected to.
+        said: the status, and the code if the call failed.
+        wrong: the error in an answer.
+        moved: how often the caller turned to another service, because one was unreachable.
     """
 
     began: float
@@ -63,7 +63,7 @@ class Told:
 
     @property
     def wrong(self) -> list[str]:
-        """What was wrong in answers; what else was said than an answer or one of REFUSALS; and these, where late."""
+        """Return the errors in answers, the refusals outside of REFUSALS, and late refusals."""
         problems = [str(refusal) for refusal in (*self.refused, *self.write_refusals) if refusal not in REFUSALS]
         late = [
             answer for answer in self.answers if answer.said[0] != 200 and answer.ended - answer.began > LATE_SECONDS
@@ -113,7 +113,7 @@ class Asking(Meanwhile):
 
     @property
     def told(self) -> Told:
-        """What was answered, once the block has ended."""
+        """Return the answers, once the block has ended."""
         if self._failed:
             raise self._failed[0]
         return Told(self._fault, self._answers, self._writes, self._write_refusals)

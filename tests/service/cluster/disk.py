@@ -16,7 +16,7 @@ QUERIES = np.random.default_rng(9).standard_normal((4, WIDTH))
 
 
 def told(views, mask, view, message, arrays):
-    """What the lookup answers, and the rows that it is made of."""
+    """Return the lookup's answers, and the rows behind them."""
     outcomes = [answer(view, Question(query, 0.5, mask=mask, top_k=12)) for query in QUERIES]
     names = ("numbers", "weights", "output")
     return {}, {"rows": view.numbers()} | {
@@ -76,7 +76,7 @@ class Machine:
         return of_bytes(shard.answer(to_bytes({**question, "condition": None, "seconds": 0.0}, {})))
 
     def answers(self, name: str, *, files: bool = True) -> dict[str, Any]:
-        """Of a slot that is started for that, and gone afterwards."""
+        """Return the answers of a slot that starts for that and ends afterwards."""
         shard = self.slot(name, files=files)
         reply, arrays = self.ask(shard)
         assert "rows" in arrays, reply

@@ -1,4 +1,4 @@
-"""What a slot of these tests holds: it says who it is, in which process."""
+"""The object of a slot in these tests: it reports its name and process."""
 
 from __future__ import annotations
 

@@ -25,14 +25,14 @@ LOOK_SECONDS = 0.1
 
 
 class Fleet:
-    """Starts all of it and fills it; leaving the block ends it.
+    """A fleet; it starts and fills everything, and the end of the block ends it.
 
     Args:
-        machines: how many, each with so many slots.
-        services: how many `softkv serve`.
+        machines: the number of machines, each with the same number of slots.
+        services: the number of `softkv serve` processes.
 
     Attributes:
-        shelf: what it holds.
+        shelf: its documents.
     """
 
     postgres: PostgresServer
@@ -81,7 +81,7 @@ class Fleet:
         self._open.close()
 
     def another(self, name: str) -> Machine:
-        """A machine that is not started yet; who starts it also closes it."""
+        """Return a machine that is not started yet; the caller that starts it also closes it."""
         return Machine(name, self._address, self.head.address, self._folder, slots=self._slots, copies=self._copies)
 
     def asking(self, *, writes: bool = True, temperature: float = 0.2) -> Asking:
@@ -97,7 +97,7 @@ class Fleet:
             return {name for (name,) in result}
 
     def placed(self) -> set[tuple[str, int]]:
-        """Which slots are to hold which ranges, by who is there now."""
+        """Return which slots should hold which ranges, given the live slots."""
         number, first_rows = self.shelf.ranges()
         store = open_shared(self._address)
         try:
@@ -120,11 +120,11 @@ class Fleet:
 
 
 class Moving(Meanwhile):
-    """Sees which slots come to hold which ranges, as long as the block runs.
+    """A record of ranges that slots take over during the block.
 
     Attributes:
-        begun: what was held before.
-        taken: what slots came to hold that they did not hold before, of ranges that were there.
+        begun: the ranges that each slot held before.
+        taken: the existing ranges that slots took over since.
     """
 
     def __init__(self, fleet: Fleet) -> None:
@@ -138,7 +138,7 @@ class Moving(Meanwhile):
         return super().__enter__()
 
     def told(self, before: set[tuple[str, int]], after: set[tuple[str, int]]) -> str:
-        """How many copies of ranges were read, and how many had to be, by where they belonged before and afterwards."""
+        """Describe how many copies of ranges were read, and how many had to be, by placement before and afterwards."""
         first_rows = {first_row for _, first_row in self.begun}
         least = {replica for replica in after - before if replica[1] in first_rows}
         return f"{len(self.taken)} of {len(self.begun)} copies of ranges, {len(least)} had to be"

@@ -1,4 +1,4 @@
-"""What can happen to slots over a simulated store, drawn from a number: one happening in the middle of another."""
+"""Random events of slots over a simulated store, drawn from a seed: one event may interrupt another."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class History:
             self.pass_long()
 
     def pass_long(self) -> None:
-        """So long that what is gone is cleared, and one who heard nothing meanwhile cannot follow."""
+        """Let enough time pass that deleted rows are cleared, and a slot that was offline cannot follow."""
         self._some().down_until = self.now + 690.0
         for _ in range(3):
             self.write()
@@ -187,7 +187,7 @@ class History:
         return arrays.get("rows")
 
     def check_given_up(self, number: int, first_row: int) -> None:
-        """As many others as there have to be told that they hold it, and those of them that are between looks do."""
+        """Check that enough other slots have announced the range, and that those between two looks hold it."""
         members = {member.name for member in self.store.members()}
         telling = {slot for slot, *shard in self.store.held if shard == [number, first_row] and slot in members}
         assert len(telling) >= min(COPIES, len(members)) > 0
@@ -199,7 +199,7 @@ class History:
         self.count("given up")
 
     def check_lost(self, number: int, first_row: int) -> None:
-        """A slot lets go of a range, whoever else has it, only where it could not follow the log of what is there."""
+        """Check that a slot loses a range only if it could not follow the log."""
         assert self.store.collections[number].cleared
         self.count("lost")
 

@@ -1,4 +1,4 @@
-"""What one slot reaches of a simulated store, over a line that may be down; and a slot that tells what it holds."""
+"""The connection of one slot to a simulated store, over a line that may be down; and a slot that reports its ranges."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class Down(StoreUnavailable):
 
 
 class Link:
-    """What one slot reaches of the store, over a line that may be down, or slow: a `SourceStore` and a register.
+    """A slot's connection to the store, over a line that may be down or slow: a `SourceStore` and a register.
 
     Args:
-        between: is called at the beginning and at the end of each call, and may raise StoreUnavailable: at the end, the
-            call was done and nobody heard of it.
-        gave_up: is told of each range that the slot let go of, since others have it.
-        lost: is told of each range that the slot lost.
+        between: called at the beginning and at the end of each call; it may raise StoreUnavailable. At the end, the
+            call was done, but its answer is lost.
+        gave_up: called with each range that the slot gave up, because others have it.
+        lost: called with each range that the slot lost.
     """
 
     def __init__(

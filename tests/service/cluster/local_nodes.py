@@ -36,7 +36,7 @@ class LocalNodes:
         self.shards[name].start()
 
     def remove(self, name: str) -> None:
-        """It is gone, and says nothing to anybody."""
+        """Remove a slot without any notice to others."""
         self.shards.pop(name).close()
         self._stores.pop(name).close()
 

@@ -1,7 +1,7 @@
-"""Machines of a cluster, each a process with a node of its own, as `softkv shard` is one.
+"""Machines of a cluster, each a process with its own Ray node, like `softkv shard`.
 
-`python -m tests.service.cluster.machines ADDRESS FOLDER SLOT…` joins, starts slots that hold an `Echo`, and says so in
-a line. What comes on its standard input are questions, `SLOT MESSAGE` a line, each answered by a line.
+`python -m tests.service.cluster.machines ADDRESS FOLDER SLOT…` joins, starts slots with an `Echo`, and reports that in
+a line. Each line of its standard input is a question, `SLOT MESSAGE`, and each gets a line as its answer.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ class Machine:
         return self._process.poll() is None
 
     def busy_seconds(self) -> float:
-        """Of a processor, that it took for itself until now."""
+        """Return the processor seconds that it has used so far."""
         user, system = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     def node_process(self) -> int:
-        """Its `ray start`, whose process group are all that Ray started for it, but for the slots."""
+        """Return the pid of its `ray start`, whose process group has all processes of Ray except the slots."""
         [pid] = children_of(self._process.pid, module="ray.scripts.scripts")
         return pid
 
@@ -61,7 +61,7 @@ class Machine:
         os.killpg(self.node_process(), signal.SIGKILL)
 
     def close(self) -> None:
-        """Have it leave, or end it where it does not."""
+        """Let it leave, or end it if it does not."""
         with suppress(BrokenPipeError):
             self._process.communicate(timeout=30)
 

@@ -25,12 +25,12 @@ SUMMED_SECONDS = 2.4 * SUMMARY_SECONDS
 
 @dataclass
 class InPart:
-    """What was answered at one temperature.
+    """The answers at one temperature.
 
     Attributes:
-        answers: how many were in part.
-        true, said: what missing documents weigh in float64, and at most as each answer says.
-        wrong: what was not as it has to be.
+        answers: the number of partial answers.
+        true, said: the weight of missing documents in float64, and the limit in each answer.
+        wrong: the errors.
     """
 
     answers: int = 0
@@ -39,17 +39,17 @@ class InPart:
     wrong: list[str] = field(default_factory=list)
 
     def cells(self) -> list[str]:
-        """How many, how many of them in per cent were right, and medians."""
+        """Return the number of answers, the share of right ones in per cent, and medians."""
         right = 100 * (1 - len(self.wrong) / max(1, len(self.wrong), len(self.true)))
         true, claimed = (median(values) if values else float("nan") for values in (self.true, self.said))
         return [str(self.answers), f"{right:g} %", f"{true:.3g}", f"{claimed:.3g}"]
 
 
 class Parts:
-    """A machine of a fleet without copies is lost, and questions are asked of the others.
+    """A fleet without copies that loses a machine; the others answer.
 
     Attributes:
-        missing: bool[documents], whose range nobody has.
+        missing: bool[documents], the documents of lost ranges.
     """
 
     def __init__(self, fleet: Fleet) -> None:

@@ -52,7 +52,7 @@ class _Process:
             self.process = subprocess.Popen(self._command, stdout=log, stderr=log)
 
     def stop(self) -> int:
-        """As SIGTERM has it end → its exit code."""
+        """End it by SIGTERM; return its exit code."""
         self.process.terminate()
         return self.process.wait(STOP_SECONDS)
 
@@ -70,7 +70,7 @@ class _Process:
         self.kill()
 
     def _wait(self, ready: Callable[[], bool]) -> None:
-        """Until it is ready; where it ends before, it is begun again, as whoever looks after it would do."""
+        """Wait until it is ready; if it ends before, start it again, as its supervisor would."""
         for _ in range(TRIES):
             until(lambda: ready() or not self.runs, START_SECONDS, lambda: self.said)
             if self.runs:
@@ -109,7 +109,7 @@ class Machine(_Process):
         super().__init__(name, folder, "shard", options)
 
     def start(self) -> None:
-        """Begin; who was killed has left the file there."""
+        """Start it; a killed process has left its file."""
         self._ready.unlink(missing_ok=True)
         super().start()
 
@@ -151,7 +151,7 @@ class Api(_Process):
         super().__init__(name, folder, "serve", {**options, "encoder": "none", "data-dir": str(folder / name)})
 
     def wait_until_ready(self) -> None:
-        """Until /readyz says so."""
+        """Wait until /readyz reports that it is ready."""
         self._wait(self._answers)
 
     def _answers(self) -> bool:

@@ -1,10 +1,10 @@
-"""Documents whose answers show what they were made of: an exact answer is known, and a mixture of versions is seen.
+"""Documents whose answers reveal their rows: the exact answer is known, and a mixture of versions is visible.
 
-Each document's key and value vector stay as they are, so that softmax in float64 says what has to come back at any
-version. Sixteen documents with near keys, from as many ranges, are written together, their value always one number:
-who names two of them names that number twice, and not a smaller one than was acknowledged before it was asked.
-Documents that are written anew get row numbers of another range: an answer that has one range as it was before and
-the other one as it was afterwards has too many documents, or too few.
+Each document's key and value vector stay as they are, so softmax in float64 gives the right answer at any version.
+Sixteen documents with near keys, from sixteen ranges, are written together with one number as their value. An answer
+with two of them must have that number twice, and none smaller than the one acknowledged before the question.
+A rewritten document gets row numbers of another range. So an answer that mixes an old and a new range has too many
+or too few documents.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Shelf:
         self._address = address
 
     def fill(self, client: httpx.Client) -> None:
-        """Write all of them, so many in a range."""
+        """Write all documents, the same number in each range."""
         made = client.put(PATH, json={"similarity": "cosine", "dimension": WIDTH})
         assert made.status_code == 201, made.text
         for first in range(0, DOCUMENTS, IN_RANGE):
@@ -77,7 +77,7 @@ class Shelf:
             )
 
     def held(self) -> set[tuple[str, int]]:
-        """Which slots have which ranges ready, as the database knows it."""
+        """Return which slots have which ranges ready, according to the database."""
         with psycopg.connect(self._address, autocommit=True) as connection:
             return set(connection.execute("SELECT slot, first_row FROM held").fetchall())
 
@@ -91,18 +91,18 @@ class Shelf:
             store.close()
 
     def ask(self, client: httpx.Client, row: int, temperature: float, **options: Any) -> httpx.Response:
-        """What is near a document?"""
+        """Ask for the documents near one document."""
         body = {"query": self.keys[row].tolist(), "temperature": temperature, "top_k": 12, "null": False}
         return client.post(f"{PATH}/attend", json={**body, "include": ["value", "output"], **options})
 
     def wrong(
         self, answer: dict[str, Any], row: int, temperature: float, before: list[int], missing: np.ndarray | None = None
     ) -> str | None:
-        """What an answer has that is not as it has to be.
+        """Return the errors of an answer.
 
         Args:
-            before: what was acknowledged of each group before it was asked.
-            missing: bool[documents], those that cannot be asked; None where all can.
+            before: the numbers of each group that were acknowledged before the question.
+            missing: bool[documents], the unreachable ones; None if all are reachable.
         """
         similarities = self._similarities(row)
         log_partition = float(np.logaddexp.reduce(similarities / temperature))
@@ -136,7 +136,7 @@ class Shelf:
         return self._mixed(answer, before)
 
     def weights(self, row: int, temperature: float) -> np.ndarray:
-        """Those of all documents in float64, float64[documents]."""
+        """Return the weights of all documents in float64, float64[documents]."""
         logits = self._similarities(row) / temperature
         return np.exp(logits - np.logaddexp.reduce(logits))
 

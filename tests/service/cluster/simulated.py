@@ -1,4 +1,4 @@
-"""A store that slots follow, in memory: what it promises and no more. Time passes only where it is told to."""
+"""A simulated store in memory with exactly the store's promises. Time passes only on command."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class StoredCollection:
     cleared: bool = False
 
     def write(self, keys: Sequence[int], removed: Sequence[int], *, skipped: int, now: float) -> None:
-        """A version that adds documents with so many keys, behind so many row numbers that have none."""
+        """Write a version that adds documents with these numbers of keys, after `skipped` row numbers without keys."""
         self.version += 1
         first = self.next_row
         self.next_row += skipped
@@ -83,7 +83,7 @@ class StoredCollection:
         self.log.append((self.version, first, self.next_row - first, sorted(removed), now))
 
     def clear(self, now: float) -> None:
-        """What is gone for long is deleted, and the log of that; `cleared` says that there was some."""
+        """Delete old removed rows and their log; `cleared` records that there were some."""
         horizon = max((entry[0] for entry in self.log[:-1] if entry[4] < now - KEPT_SECONDS), default=0)
         self.documents = [document for document in self.documents if document.died > horizon]
         self.cleared = self.cleared or any(entry[0] <= horizon for entry in self.log)
@@ -95,7 +95,7 @@ class StoredCollection:
 
 
 class SimulatedReader:
-    """Of one state of a collection, or of what is stored at the moment and lives at a version."""
+    """A reader of one state of a collection, or of the rows stored now that live at a version."""
 
     def __init__(self, store: SimulatedStore, version: int | None, state: dict[int, Any] | None) -> None:
         self._store, self._version, self._state = store, version, state
@@ -149,7 +149,7 @@ class SimulatedReader:
         return np.array([document.row for document in result], np.int64)
 
     def key_checksums(self, collection, first, last) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of documents that died as well, as long as they are there."""
+        """Return checksums of removed documents too, until they are deleted."""
         self._store.called()
         rows = [
             (row, document.row)
@@ -166,7 +166,7 @@ class SimulatedReader:
         return KeySums.of(ties, np.array(begun, np.int64))
 
     def column(self, collection, field, *, after=0, last=None, most_bytes=None) -> None:
-        """It is too large to hold: each filter asks `rows_where`, of the version that it is about."""
+        """Return None, as if the column were too large: each filter calls `rows_where` for its version."""
 
 
 class SimulatedStore:
@@ -186,7 +186,7 @@ class SimulatedStore:
         self._made = 0
 
     def called(self) -> None:
-        """Of the store itself nothing comes between."""
+        """Do nothing: a local store has no interruptions."""
 
     def create(self) -> int:
         self._made += 1

@@ -57,7 +57,7 @@ def catalogue(address: str, slots: LocalNodes) -> Iterator[ShardedCatalogue]:
 
 @pytest.fixture
 def alone(address: str) -> Iterator[SharedCatalogue]:
-    """The same store, with all keys in one process."""
+    """Yield a catalogue of the same store, with all keys in one process."""
     store = open_shared(address)
     shared = SharedCatalogue(store, None)
     shared.rebuild()

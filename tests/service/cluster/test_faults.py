@@ -1,4 +1,4 @@
-"""Machines, services and the database killed under sixteen clients and a writer: nobody is told anything wrong."""
+"""Machines, services and the database killed under sixteen clients and a writer: no answer is wrong."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 
 def all_well(report: Told) -> None:
-    """Nothing was wrong, questions and writes went on, and whoever ran said nothing that nobody foresaw."""
+    """Check that nothing was wrong, that questions and writes went on, and that logs have no unexpected line."""
     assert report.wrong == []
     assert report.good > 0
     assert report.writes > 0

@@ -116,7 +116,7 @@ def test_what_is_no_file_of_the_range_is_not_used_and_removed(machine):
 
 
 def test_files_of_another_state_of_the_database_are_not_used(machine, read):
-    """As after a database was put back: all rows have the same numbers, and some have other keys."""
+    """This is the state after a restore of the database: all rows have the same numbers, and some have other keys."""
     changed = documents(0, 200)
     changed[100] = documents(100, 101, seed=5)[0]
     machine.write(documents(0, 200))
@@ -166,7 +166,7 @@ def test_all_originals_are_checked_soon_after_a_start(machine, read):
 
 @pytest.mark.parametrize("running", [False, True], ids=["a start", "a slot that follows"])
 def test_what_is_written_behind_a_wrong_original_has_its_range_read_anew(machine, unhurried, running):
-    """As where the database was put back to when the range had fewer rows: those of the file are copied then."""
+    """The database was restored to a time when the range had fewer rows: then those of the file are copied."""
     machine.write(documents(0, 40))
     with machine.store._connection() as connection:
         connection.execute("UPDATE collections SET next_row = %s", (2 * BLOCK,))

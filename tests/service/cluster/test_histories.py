@@ -35,7 +35,7 @@ def of_all(seeds: Sequence[int]) -> dict[str, int]:
 
 @pytest.fixture(autouse=True)
 def read(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often a range was read, and with rows from files: a block of any size has one."""
+    """Count how often a range was read, and how often with rows from files: a block of any size has a file."""
     counts = Counter[str]()
 
     def counted(memory: Any, files: Any, *other_events: Any) -> None:

@@ -26,7 +26,7 @@ def placed(slots: list[NodeRecord], copies: int, first_rows: list[int]) -> dict[
 
 
 def moved(before: dict[int, tuple[str, ...]], after: dict[int, tuple[str, ...]]) -> int:
-    """How many ranges some slot has to read."""
+    """Return how many ranges some slot has to read."""
     return sum(len(set(after[first_row]) - set(before[first_row])) for first_row in after)
 
 

@@ -31,7 +31,7 @@ SECONDS = 30
 
 @pytest.fixture(scope="module", autouse=True)
 def token() -> Iterator[str]:
-    """That of every cluster here."""
+    """Yield the token of every cluster here."""
     with pytest.MonkeyPatch.context() as patch:
         chosen = secrets.token_hex(16)
         patch.setenv("RAY_AUTH_TOKEN", chosen)
@@ -235,7 +235,7 @@ def test_the_cluster_of_a_machine_is_started_by_the_first_and_found_by_others(tm
 
 
 def test_without_its_head_for_longer_than_ray_waits_by_itself_calls_go_on(folder):
-    """Ray ends a driver whose head is away for 60 s, with the process that it is in, where nobody says otherwise."""
+    """By default, Ray ends a driver whose head is away for 60 s, and the driver's process."""
     head = RayNode(None)
     try:
         with (

@@ -76,7 +76,7 @@ class Cluster:
             return [row for row in rows.tolist() if row - row % SHARD_ROWS in ranges]
 
     def settled(self) -> bool:
-        """Whether each range is held by those who are to hold it, and by no others."""
+        """Return whether exactly the assigned slots hold each range."""
         members = self.store.nodes.members()
         expected = {
             (number, first_row, name)
@@ -108,7 +108,7 @@ def address(postgres: PostgresServer) -> str:
 
 
 def skip(store: Any, number: int, rows: int) -> None:
-    """As if so many more had been written and were gone."""
+    """Skip row numbers as if that many rows had been written and removed."""
     with store._connection() as connection:
         connection.execute("UPDATE collections SET next_row = next_row + %s WHERE id = %s", (rows, number))
 

@@ -1,4 +1,4 @@
-"""One question to some slots, of whom some are lost, slow, or do not have what they should."""
+"""One question to several slots, some of which are lost, slow, or lack ranges."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Register:
 
 
 class Slots:
-    """What each slot says to anything, or nothing; `said` has the ranges that each was asked for."""
+    """The answer of each slot to any message, or silence; `said` has the ranges in each message."""
 
     def __init__(self, **says: Any) -> None:
         self.says, self.said = says, list[tuple[str, tuple[int, ...]]]()
@@ -49,7 +49,7 @@ class Slots:
 
 
 def asked(slots: Slots, seconds: float = 0.5) -> dict[int, str]:
-    """Who answered for each range."""
+    """Return the slot that answered for each range."""
     calling = Router(slots, Register(), 2, seconds=seconds)  # type: ignore[arg-type]
     answer = calling.ask(CollectionVersion(1, 7), [0, 131_072, 262_144], lambda _: ({"call": "x"}, {}))
     rows = [row for rows, _ in answer for row in rows]
@@ -104,7 +104,7 @@ class Apart(Register):
 
 
 class Late(Slots):
-    """Says each thing so many seconds later."""
+    """A transport that answers some seconds later."""
 
     def send(self, node: str, message: bytes) -> Future[bytes]:
         seconds, says = self.says[node]

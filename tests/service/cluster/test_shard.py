@@ -17,9 +17,9 @@ from tests.service.cluster.simulated import ODD, SimulatedReader, SimulatedStore
 
 
 class Slots:
-    """Slots over one store, whose looks are asked for; `seen` has the views and the mask of each answer.
+    """Slots over one store, which look on command; `seen` has the views and the mask of each answer.
 
-    An answer `takes` so many seconds.
+    An answer `takes` some seconds.
     """
 
     def __init__(self) -> None:
@@ -182,7 +182,7 @@ def test_an_answer_says_how_long_it_took(slots):
 
 
 def test_it_is_closed_once_the_look_has_ended_that_was_begun(slots):
-    """Else it might join again after others were told that it is gone."""
+    """Otherwise it might join again after others heard that it is gone."""
     shard, begun, go, ended = slots.slot("a"), threading.Event(), threading.Event(), []
 
     def look():

@@ -1,4 +1,4 @@
-"""Scans take turns: two at a time, and none for an asker who has given up."""
+"""Scans take turns: two at a time, and none for a caller that has given up."""
 
 from __future__ import annotations
 

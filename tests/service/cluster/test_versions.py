@@ -1,4 +1,4 @@
-"""Which versions of a range are kept, and for how long."""
+"""The versions of a range that are kept, and their lifetime."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of documents: each kind read as the same documents, and refused with a reason where it is not that kind."""
+"""Files of documents: each kind gives the same documents, and another kind is refused with a reason."""
 
 from __future__ import annotations
 

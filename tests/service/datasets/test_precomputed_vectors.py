@@ -12,13 +12,13 @@ from tests.bfloat16 import ROUGH
 from tests.demo_vectors import DIRECTORY, encoded_texts
 
 ROUNDING = 2.0**-11
-"""Of float16, relative to each component."""
+"""The rounding error of float16, relative to each component."""
 SMALLEST = 2.0**-25
 FLOAT32 = 1e-5
-"""What two ways of computing a vector differ by."""
+"""The difference between two ways of computing a vector."""
 SOME = 6
 LARGE = ("python", "unicode")
-"""Those whose vectors are float16."""
+"""The collections whose vectors are float16."""
 
 
 @pytest.fixture(scope="module")

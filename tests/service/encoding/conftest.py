@@ -21,7 +21,7 @@ def encoder() -> Encoder:
 
 @pytest.fixture
 def machine_code() -> None:
-    """What encodes is compiled, as in a service that has run for a minute, whatever stood in for it before."""
+    """Wait until machine code encodes, as in a service that has run for a minute."""
     prepare_transformer()
 
 

@@ -1,4 +1,4 @@
-"""What a process pays for the names of this room, before it loads a model."""
+"""The cost of importing the names of this room, before a model loads."""
 
 from __future__ import annotations
 

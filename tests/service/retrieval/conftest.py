@@ -28,7 +28,7 @@ def collection(catalogue):
 
 @pytest.fixture
 def columns_read(monkeypatch):
-    """Of which field and from which row on every column was read."""
+    """Return the field and the first row of every column that was read."""
     read, real = [], Reader.column
 
     def watched(reader, number, field, *, after=0, most_bytes=None):

@@ -60,7 +60,7 @@ def opened(directory, *, files=True):
 
 
 def settled(collection):
-    """Its keys read, and nothing left to be done."""
+    """Wait until its keys are read and all work is done."""
     until(lambda: collection.ready and not collection._compaction.running)
 
 
@@ -103,7 +103,7 @@ def files(directory):
 
 
 def asked(collection, questions):
-    """The answers of a collection that may be read anew meanwhile; how often one was told to try again."""
+    """Return the answers of a collection that may reload meanwhile, and how often it asked to try again."""
     count, deadline = 0, time.monotonic() + 60
     while True:
         try:
@@ -116,7 +116,7 @@ def asked(collection, questions):
 
 
 def said(directory, *, files=True):
-    """What a start answers, and which rows it has."""
+    """Return the answers after a start, and the rows of the collection."""
     with opened(directory, files=files) as made:
         queries = np.random.default_rng(9).standard_normal((5, WIDTH))
         view, results, _ = asked(made.collection("c"), [Question(query, 0.5, top_k=12) for query in queries])

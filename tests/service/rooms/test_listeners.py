@@ -1,4 +1,4 @@
-"""Listeners: each hears all, who is too slow is dropped and nobody else, and there are only so many."""
+"""Listeners: each hears everything, only a slow one is dropped, and their number is limited."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.rooms.listeners import Listener, Listeners
 
 
 async def heard(listener: Listener) -> list[int]:
-    """Versions of all that it is told until nothing comes any more."""
+    """Return the versions of all events until no more come."""
     updates = []
     async with asyncio.timeout(60):
         while (update := await listener.next()) is not None:

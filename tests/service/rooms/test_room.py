@@ -1,4 +1,4 @@
-"""One room: whose a row is, what a question goes through, what does not fit, and what listeners are told of it."""
+"""One room: the owners of rows, the course of a question, limits, and the events for listeners."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_guesses_are_taken_while_the_question_is_open_and_for_rows_that_are_ther
 
 
 def fail(open_room: Room, number: int) -> None:
-    """As where there is no encoder."""
+    """Fail a question as a service without an encoder does."""
     with open_room.revealing(number, open_room.secret):
         with pytest.raises(QuestionOver):
             open_room.guess("me", number, None)

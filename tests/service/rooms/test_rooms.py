@@ -1,4 +1,4 @@
-"""All rooms: codes, how many there may be, and that they end when nobody uses them."""
+"""All rooms: codes, their limit, and their end after disuse."""
 
 from __future__ import annotations
 

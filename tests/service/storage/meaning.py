@@ -1,4 +1,4 @@
-"""What a filter means, in Python's own comparisons, and any filters and metadata to try it on."""
+"""The meaning of filters in Python's own comparisons, and random filters and metadata."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def passes(document: DocumentRecord, condition: Condition) -> bool:
 
 
 def at(value: Any, path: str) -> Any:
-    """What stands at a path of an object; of two ways to read it, that with the longer first name. Else None."""
+    """Return the value at a path of an object; of two readings, that with the longer first name. None if missing."""
     return next(readings(value, path), None)
 
 

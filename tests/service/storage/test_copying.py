@@ -1,4 +1,4 @@
-"""What is copied is the same, whatever it was, and what stopped half way goes on."""
+"""A copy equals its source, and an interrupted copy resumes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ KINDS = [
 
 @pytest.fixture(params=STORES)
 def other(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    """Where to: an empty store of each kind, another one than `store`."""
+    """Yield the target: an empty store of each kind, another one than `store`."""
     if request.param == "sqlite":
         opened: Store = SQLiteStore.open(tmp_path / "other")
     else:

@@ -1,4 +1,4 @@
-"""Who may open a data directory."""
+"""The processes that may open a data directory."""
 
 from __future__ import annotations
 

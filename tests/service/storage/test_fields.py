@@ -93,7 +93,7 @@ def test_facts_are_what_a_plain_count_says(store: Store, given, condition, size)
 
 
 def place(element: FieldValue) -> tuple[Any, ...]:
-    """Where it stands among the values: by count, then null, booleans, numbers, texts, an integer before its float."""
+    """Return the sort key of a value: count, then null, booleans, numbers, texts, an integer before its float."""
     sort, value = told(element.value)
     kind = {"null": 0, "boolean": 1, "text": 3}.get(sort, 2)
     return (-element.count, kind, 0 if value is None else value, sort == "number")

@@ -1,4 +1,4 @@
-"""What many keys come to: equal sums of what is told one by one, and other sums where anything is another."""
+"""Sums over many keys: equal for keys given one by one, and different after any change."""
 
 from __future__ import annotations
 

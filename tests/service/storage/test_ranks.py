@@ -1,4 +1,4 @@
-"""What full text finds has a rank: of all documents, over random histories of writes."""
+"""The rank of full-text matches: over all documents, after random histories of writes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ questions = st.lists(st.sampled_from([*WORDS, "the", "cow"]), min_size=1, max_si
 
 
 def bm25(texts: dict[int, str | None], question: list[str]) -> dict[int, float]:
-    """Of those that hold any of the words, by its formula; FTS5 has a least weight for what most of them hold."""
+    """Return BM25 scores of documents with any of the words, by the formula; FTS5 has a minimum for frequent words."""
     k1, b, least = 1.2, 0.75, 1e-6
     counts = {row: Counter((text or "").split()) for row, text in texts.items()}
     mean = sum(count.total() for count in counts.values()) / max(len(counts), 1)

@@ -1,4 +1,4 @@
-"""What cannot be stored is refused, and leaves nothing behind."""
+"""Values that cannot be stored are refused, and leave nothing behind."""
 
 from __future__ import annotations
 

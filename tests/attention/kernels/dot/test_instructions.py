@@ -18,7 +18,7 @@ from attention.kernels.layout import FINE_LEVELS, LANES, LEVELS, put_rows, rows_
 BLOCKS = (1, 2, 4)
 FEATURES = llvm.get_host_cpu_features()
 ARM = {"i8mm": ("+dotprod,+i8mm", "max"), "dotprod": ("+dotprod", "neoverse-n1"), "none": ("", "cortex-a72")}
-"""What the compiler may use, and which processor is emulated."""
+"""The instructions that the compiler may use, and the emulated processor."""
 
 has_emulator = pytest.mark.skipif(
     not (shutil.which("qemu-aarch64") and shutil.which("aarch64-linux-gnu-gcc")),

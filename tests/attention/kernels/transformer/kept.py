@@ -7,7 +7,7 @@ import numpy as np
 from attention.kernels.transformer.packing import BFLOAT16, FLOAT32, THREE, TILES, bfloat16, widen, zero_rows
 
 OFF_BY = {FLOAT32: 3e-7, BFLOAT16: 1e-6, TILES: 1e-6, THREE: 2e-5}
-"""Of a sum of products of what is kept, relative to the sum of their sizes; the low parts' product is left out."""
+"""The error of a sum of products of stored numbers, relative to the sum of their sizes; low parts are omitted."""
 
 
 def words_of(numbers, way, spare=0):

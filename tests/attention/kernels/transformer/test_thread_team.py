@@ -18,7 +18,7 @@ PATIENCE = 60
 
 
 class Log:
-    """Which rows were done in which stage by whom, in the order in which they were begun."""
+    """The rows, stages and threads of the work, in the order in which it began."""
 
     def __init__(self, seconds=0.0, meeting=None):
         self.seconds = seconds

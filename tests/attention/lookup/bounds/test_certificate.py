@@ -1,4 +1,4 @@
-"""What `max_error` holds a certificate to."""
+"""The limit that `max_error` puts on a certificate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far scanned similarities are from the true ones, beside what is said of it."""
+"""The error of scanned similarities, beside its bound."""
 
 from __future__ import annotations
 

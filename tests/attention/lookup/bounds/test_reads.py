@@ -1,4 +1,4 @@
-"""What is read by weights that are a little wrong stays within its bounds of what the true ones say."""
+"""A reading with slightly wrong weights stays within its bounds of the reading with the true weights."""
 
 from __future__ import annotations
 

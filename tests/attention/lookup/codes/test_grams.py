@@ -1,4 +1,4 @@
-"""What all blocks add up to: the same to the last bit however it was come by, and each sum taken once."""
+"""Sums over all blocks: the same to the last bit however they are computed, and each sum computed once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is kept of many values: their spread in any direction, never below what it is."""
+"""Summaries of many values: their spread in any direction, never below the true one."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def keys():
 
 
 def vectors(similarity, keys):
-    """What similarities are products with."""
+    """Return the vectors whose products are the similarities."""
     keys = keys.astype(np.float64)
     if similarity == "cosine":
         return keys / np.linalg.norm(keys, axis=1, keepdims=True)

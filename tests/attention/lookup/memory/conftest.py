@@ -14,7 +14,7 @@ from attention.lookup.memory.segments import Segment
 
 @pytest.fixture(scope="session")
 def rows_of() -> Callable[..., Rows]:
-    """Of these numbers, with keys of width 5; values of their own have width 2."""
+    """Return a function that makes rows with these numbers and keys of width 5; separate values have width 2."""
 
     def make(numbers, own_values=False, seed=0):
         numbers = np.asarray(numbers)
@@ -26,7 +26,7 @@ def rows_of() -> Callable[..., Rows]:
 
 @pytest.fixture(scope="session")
 def segment_of() -> Callable[..., Segment]:
-    """Of some rows, in a block with just so much room or more."""
+    """Return a function that makes a segment of some rows, in a block with exactly the given capacity or more."""
 
     def make(rows, similarity="dot", room=None):
         width = None if rows.values is None else rows.values.shape[1]

@@ -1,4 +1,4 @@
-"""What a block has room for."""
+"""The capacity of a block."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows are written a chunk at a time, each once, and nobody writes any more when a write has failed."""
+"""Rows are written a chunk at a time, each once, and no thread writes after a write has failed."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def at_once(**settings):
 
 
 def same(actual, expected):
-    """The same codes, to the last bit, and the same answers."""
+    """Compare codes to the last bit, and answers."""
     assert [s.count for s in actual.segments] == [s.count for s in expected.segments]
     for one, other in zip(actual.segments, expected.segments, strict=True):
         everywhere = np.arange(one.count)

@@ -26,7 +26,7 @@ def keys_of(numbers):
 
 
 def of_blocks(*sizes, own_values=()):
-    """A memory of blocks with so many rows each; those whose index is in `own_values` have values of their own."""
+    """Return a memory of blocks with these numbers of rows; blocks in `own_values` have separate values."""
     memory, first = Memory("dot"), sum(sizes)
     for index, size in enumerate(sizes):
         first -= size  # smaller numbers than before, so that every write begins a block

@@ -1,4 +1,4 @@
-"""What an answer needs to know of a whole view: sizes, the longest key and value, and how far values spread."""
+"""Facts about a whole view that an answer needs: sizes, the longest key and value, and the spread of values."""
 
 from __future__ import annotations
 

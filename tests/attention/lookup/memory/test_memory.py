@@ -115,7 +115,7 @@ def small_blocks(monkeypatch):
 
 
 class HistoriesInFiles(Histories):
-    """The same, with the originals in files."""
+    """The same histories, with the originals in files."""
 
     directory = Path(tempfile.gettempdir())
 

@@ -1,4 +1,4 @@
-"""Where the originals of a block lie: in memory, or in a file without a name."""
+"""The location of a block's originals: memory, or a file without a name."""
 
 from __future__ import annotations
 

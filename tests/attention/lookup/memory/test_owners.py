@@ -1,4 +1,4 @@
-"""Which rows belong to one document, found in ascending owners."""
+"""The rows of one document, found in ascending owners."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIZES = st.lists(st.integers(1, 6), min_size=1, max_size=12)
 
 
 def owners_of(sizes):
-    """(numbers, owners) of documents of so many rows each, with numbers from 100 on."""
+    """Return (numbers, owners) of documents with these numbers of rows; numbers start at 100."""
     first = 100 + np.cumsum([0, *sizes[:-1]])
     return np.arange(100, 100 + sum(sizes)), np.repeat(first, sizes)
 

@@ -1,4 +1,4 @@
-"""What the codes of values leave out together: of rows that pass, by whichever of them are fewer."""
+"""The part of values that their codes leave out, summed over the rows that pass or the others, whichever are fewer."""
 
 from __future__ import annotations
 

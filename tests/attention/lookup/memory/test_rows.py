@@ -1,4 +1,4 @@
-"""Rows on their way in: put in order, cut into parts, and refused where they are none."""
+"""Rows on their way in: sorted, cut into parts, and refused if they are invalid."""
 
 from __future__ import annotations
 

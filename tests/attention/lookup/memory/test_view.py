@@ -1,4 +1,4 @@
-"""Masks: which rows they let through, and what and, or and not make of them."""
+"""Masks: the rows that pass, and the operations and, or and not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which listed rows have to be looked up for a head of k, and when a list does not say."""
+"""The listed rows to look up for a head of k, and lists that are too short to decide it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def at_first(candidates, heavy, limit):
 
 
 def deciding(candidates, known_values, limit):
-    """What the middle question needs; None where that is not told. The others know their best."""
+    """Return the rows that the middle question needs; None without known values. The others know their best."""
     counts = candidates.decisive_counts(
         np.concatenate([[0.95], known_values, [0.2]]), np.array([1, len(known_values), 1]), limit
     )

@@ -1,4 +1,4 @@
-"""Where lists open: what samples of several parts say together is what one of all rows would."""
+"""Opening thresholds: samples of several parts together give the threshold of one sample of all rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows compared by logits: what a scan makes of them lies within its errors of the true ones, whatever a bias is."""
+"""Rows compared by logits: scanned logits lie within their errors of the true ones for any bias."""
 
 from __future__ import annotations
 

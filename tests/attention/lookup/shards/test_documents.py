@@ -32,7 +32,7 @@ def small_tiles_and_short_lists(monkeypatch):
 
 
 def rows_of(sizes, seed=3):
-    """(keys, values, owners): documents of so many keys around one of 40 centres, each key nearer to another.
+    """Return (keys, values, owners): documents with these numbers of keys near 40 centres, each key nearer to another.
 
     The values lie around one vector, so that no average of them is too short for a scan.
     """
@@ -65,9 +65,7 @@ def queries_of(view, count):
 
 
 def holds(view, question, result):
-    """That a scanned answer tells of the exact answer's documents, within its certificate; matches and rest and null
-    are one.
-    """
+    """Check a scanned answer against the exact one: within its certificate, and matches, rest and null sum to one."""
     head, everything = exact_answers(view, [question, replace(question, top_k=view.n, top_p=None)])
     for name in ("numbers", "parts", "similarities", "logits", "matches", "complete", "documents", "keys"):
         np.testing.assert_array_equal(getattr(result, name), getattr(head, name), err_msg=name)
@@ -128,7 +126,7 @@ def test_top_k_top_p_and_masks(view, top_k, top_p):
 
 
 def crowd(mediocre, count):
-    """Two documents that answer a query e₁: one with a single key at 0.9, one with so many keys at `mediocre`."""
+    """Return two documents for a query e₁: one with a single key at 0.9, one with `count` keys at `mediocre`."""
     random = np.random.default_rng(4)
     keys = random.standard_normal((N, WIDTH)) * (np.arange(WIDTH) > 0)
     keys /= np.linalg.norm(keys, axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""What several parts gathered as one: lists in order, and what is known kept."""
+"""The results of several parts gathered as one: lists in order, and known similarities kept."""
 
 from __future__ import annotations
 

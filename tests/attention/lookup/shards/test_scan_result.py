@@ -1,4 +1,4 @@
-"""What a scan brings home: workers add up to one, and it can be sent, for it is arrays and numbers and no more."""
+"""A scan's result: workers add up to one, and it can be sent, because it has only arrays and numbers."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def gathered_of(view, queries, temperatures, outputs=True):
 
 
 def sent(gathered):
-    """The same after a journey as bytes that may hold no Python objects."""
+    """Return the result after a round trip as bytes that may hold no Python objects."""
     file = io.BytesIO()
     np.savez(file, **{name: value for name, value in vars(gathered).items() if value is not None})
     arrays = np.load(io.BytesIO(file.getvalue()), allow_pickle=False)

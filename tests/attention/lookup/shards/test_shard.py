@@ -1,4 +1,4 @@
-"""What follows from the facts alone is the same of rows that lie here and of rows that others hold."""
+"""Results that follow from facts alone are the same for rows here and for rows on other nodes."""
 
 from __future__ import annotations
 

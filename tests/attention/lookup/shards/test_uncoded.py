@@ -97,7 +97,7 @@ def test_many_tiles_are_blended_in_few_runs(monkeypatch):
 
 
 def test_while_codes_are_made_some_rows_are_scanned_and_the_others_read(monkeypatch):
-    """And where there is no room for more codes it stays so."""
+    """Without memory for more codes this stays so."""
     view, memory = bare("cosine")
     expected = exact_answers(view, [Question(query, 0.05, null=0.3) for query in QUERIES])
     coded, made = Block.with_codes, []

@@ -11,7 +11,7 @@ from attention.lookup import Evidence, Verdict
 
 
 def evidence(null_weight: float, *, null: bool = True) -> Evidence:
-    """What a verdict reads of it; the other numbers are as good as any."""
+    """Return the evidence that a verdict reads; its other numbers are arbitrary."""
     return Evidence(
         temperature=1.0,
         null_weight=null_weight,

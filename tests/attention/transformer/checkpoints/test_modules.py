@@ -1,4 +1,4 @@
-"""Which modules of sentence-transformers are computed here, and what they may be asked for."""
+"""The modules of sentence-transformers that the core computes, and their options."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ ASKED = {"temperature": 3.0, "null": False, "top_k": 2}
 
 @pytest.fixture
 def large(softkv_client, monkeypatch):
-    """Two hundred documents in blocks of 32, of which parts are told."""
+    """Return a collection of two hundred documents in blocks of 32, whose parts are streamed."""
     for module in (blocks, compaction, memory, segments):
         if hasattr(module, "BLOCK_ROWS"):
             monkeypatch.setattr(module, "BLOCK_ROWS", 32)

@@ -29,7 +29,7 @@ def words(report: Report) -> dict[int, str]:
 
 
 class BrokenRowsError(Exception):
-    """What a generator of the caller's raises."""
+    """The error that a caller's generator raises."""
 
 
 def breaking(many: int) -> Iterator[dict[str, Any]]:
@@ -59,7 +59,7 @@ class Losing(httpx2.HTTPTransport):
 
 
 class AsyncLosing(httpx2.AsyncHTTPTransport):
-    """The same, awaited."""
+    """The asynchronous form of `Losing`."""
 
     def __init__(self, lost: str) -> None:
         super().__init__()

@@ -17,7 +17,7 @@ def cosine(one, other):
 
 
 def plainly(query, keys, k, relevance):
-    """The score of each choice, and the best that there was: which of those that tie is chosen is no matter."""
+    """Return the score of each choice, and the best possible score; the choice among ties is arbitrary."""
 
     def score(index, chosen):
         nearest = max(cosine(keys[index], keys[other]) for other in chosen) if chosen else 0

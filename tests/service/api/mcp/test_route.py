@@ -1,4 +1,4 @@
-"""`/mcp` of the service: who is let in, what is refused and how, and that each tool's call is one as any other."""
+"""`/mcp` of the service: callers that may use it, refusals, and each tool's call as a normal call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of a tool's call when the service stops, or whoever waits for it hangs up."""
+"""A tool's call when the service stops, or when its caller hangs up."""
 
 from __future__ import annotations
 

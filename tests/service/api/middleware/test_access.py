@@ -1,4 +1,4 @@
-"""Who may do what: keys, and the Host rule. Without a key, an address or a name of this service; with one, any."""
+"""Permissions: keys, and the Host rule. Without a key, an address or a name of this service; with one, any name."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_a_valid_key_is_never_refused_for_its_host(tmp_path):
 
 @pytest.mark.parametrize("key", [{}, {"x-api-key": "x"}], ids=["none", "unknown"])
 def test_where_keys_are_needed_the_rest_is_answered_under_our_names(tmp_path, key):
-    """Of /v1 a caller hears first that a key is missing, under whatever name it called."""
+    """A caller of /v1 without a key hears that first, under any host name."""
     names = {"allowed_hosts": "kb.example"}
     with (
         RunningService(data_dir=tmp_path, encoder="none", api_keys=("w",), **names) as running,

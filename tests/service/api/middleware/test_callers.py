@@ -1,4 +1,4 @@
-"""Callers are told apart by their keys, and no key is kept."""
+"""Callers are distinguished by their keys, and no key is stored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.service.api.repeats import Write, new, same
 
 @pytest.fixture(scope="module")
 def keyed(tmp_path_factory):
-    """A service that two keys may write to, and whoever has none."""
+    """Yield a service that callers with two keys may write to, and callers without a key."""
     with RunningService(
         data_dir=tmp_path_factory.mktemp("keyed"),
         encoder="none",

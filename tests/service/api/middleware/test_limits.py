@@ -1,4 +1,4 @@
-"""How much a request may be: no media type lifts the limit of another, and a stream of lines has one a line."""
+"""Size limits of a request: no media type lifts another's limit, and a stream of lines has a limit per line."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
 
 
 def documents(size: int) -> bytes:
-    """A document of so many bytes."""
+    """Return a document of `size` bytes."""
     empty = json.dumps({"documents": [{"id": "big", "key_vector": [1, 2], "value": ""}]})
     body = empty.replace('""', '"' + "x" * (size - len(empty)) + '"').encode()
     assert len(body) == size

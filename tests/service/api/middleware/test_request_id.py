@@ -1,4 +1,4 @@
-"""What every answer carries, whatever it answers: its request's id, and what a browser may do with it."""
+"""Headers of every answer: its request's id, and the permissions of a browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever the spelling, who may only read writes nothing: 20,000 requests with a key for it, as many without one."""
+"""In any spelling, a read-only caller writes nothing: 20,000 requests with a read-only key, and as many without one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests that two readers could take for two different ones: refused whoever sends them, and nothing done."""
+"""Requests that two readers could understand differently: refused from every caller, without any effect."""
 
 from __future__ import annotations
 

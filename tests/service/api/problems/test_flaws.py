@@ -1,4 +1,4 @@
-"""What is wrong with a request's content is said in words: what was wanted, and what came."""
+"""Flaws of a request's content are sentences: the expected value, and the value that came."""
 
 from __future__ import annotations
 

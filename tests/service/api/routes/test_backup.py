@@ -1,4 +1,4 @@
-"""GET /v1/backup: who gets it, what it is, and what becomes of one that nobody waits for."""
+"""GET /v1/backup: its callers, its contents, and a backup whose caller hangs up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lab over HTTP: what is told of a training, what a trained model answers, who may."""
+"""The lab over HTTP: the events of a training, the answers of a trained model, and the callers that may train."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PAIRS = [{"query": "an animal that purrs", "key": "cat"}, {"query": "it barks", 
 
 
 def events(answer) -> list[tuple[str, dict]]:
-    """Those of a whole answer, without the comments between them."""
+    """Return the events of a whole answer, without the comments between them."""
     assert answer.headers["content-type"].startswith("text/event-stream")
     blocks = [event for event in answer.text.split("\n\n") if event.startswith("event: ")]
     return [(event.split("\n")[0][7:], json.loads(event.split("\n")[1][6:])) for event in blocks]

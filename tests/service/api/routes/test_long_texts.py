@@ -54,7 +54,7 @@ def apart() -> list[dict[str, Any]]:
 
 
 def close(evidence: dict[str, Any], relative: float = 1e-12) -> dict[str, Any]:
-    """The same but for rounding of its numbers."""
+    """Return a comparison that ignores rounding of its numbers."""
     return {
         name: pytest.approx(value, rel=relative, abs=1e-15) if isinstance(value, float) else value
         for name, value in evidence.items()

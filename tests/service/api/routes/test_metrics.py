@@ -32,7 +32,7 @@ def value(series: Samples, name: str, **labels: str) -> float:
 
 @pytest.fixture
 def moved(client):
-    """How far a series moved since."""
+    """Yield a function that returns the change of a series since the start."""
     before = samples(client)
     return lambda name, **labels: value(samples(client), name, **labels) - value(before, name, **labels)
 

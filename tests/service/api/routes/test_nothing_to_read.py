@@ -43,7 +43,7 @@ def short(client):
 
 
 def refusal(answer: httpx.Response) -> dict[str, str]:
-    """What was seen, by pointer."""
+    """Return the flaws by pointer."""
     assert answer.headers["content-type"] == "application/problem+json", answer.text
     problem = answer.json()
     assert (answer.status_code, problem["code"]) == (422, "nothing_to_read"), answer.text

@@ -14,7 +14,7 @@ N, WIDTH = 9_000, 512
 
 
 def mapped() -> int:
-    """How many of this process's mapped files hold originals."""
+    """Return how many of this process's mapped files hold originals."""
     return sum("originals-" in line or "(deleted)" in line for line in Path("/proc/self/maps").read_text().splitlines())
 
 

@@ -12,7 +12,7 @@ from service.api.routes.page import LEAST_BYTES, WEB, Assets, render_page
 
 
 def linked(page: httpx.Response) -> list[str]:
-    """What a document links to or loads, as paths."""
+    """Return the paths that a document links to or loads."""
     return [f"/{path}" for path in re.findall(r'(?:href|src)="(assets/[^"]+)"', page.text)]
 
 

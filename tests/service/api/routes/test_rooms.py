@@ -1,4 +1,4 @@
-"""Rooms over HTTP: who may, how others come in, that an answer is compare's, and that each limit is a clear refusal."""
+"""Rooms over HTTP: permissions, joining, answers equal to those of compare, and a clear refusal at each limit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Heard = tuple[str, Any]
 
 @pytest.fixture
 def opened(client: httpx.Client) -> Iterator[tuple[str, dict[str, str]]]:
-    """A room's path, and the header of who presents."""
+    """Yield a room's path, and the header of its presenter."""
     body = client.post("/v1/rooms", json={}).json()
     path, presents = f"/v1/rooms/{body['code']}", {SECRET: body["secret"]}
     yield path, presents
@@ -37,7 +37,7 @@ def opened(client: httpx.Client) -> Iterator[tuple[str, dict[str, str]]]:
 
 @contextmanager
 def listening(client: httpx.Client, path: str) -> Iterator[Iterator[Heard]]:
-    """What is told in a room, as it is told."""
+    """Yield the events of a room, as they arrive."""
     with client.stream("GET", f"{path}/events") as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         yield events(answer)

@@ -1,4 +1,4 @@
-"""Where keys are words, what means nothing is not answered, and what does is."""
+"""If keys are words, meaningless queries get no answer, and meaningful ones do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts that are longer than the encoder reads: their parts are keys, and a match says where it was found."""
+"""Texts that are longer than the encoder reads: their parts are keys, and a match names the matching part."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TOPICS = {
 
 
 def essay(words: int) -> tuple[str, str]:
-    """A text of so many words on four subjects, and its last sentence, which is on a fifth."""
+    """Return a text of `words` words on four subjects, and its last sentence, which is on a fifth."""
     choose = random.Random(5)
     sentences, count = [], 0
     subjects = [TOPICS[name] for name in ("glaciers", "bread", "orchestra", "tax")]

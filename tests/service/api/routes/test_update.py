@@ -116,7 +116,7 @@ def test_what_does_not_fit_changes_nothing(client, vectors, body):
 
 
 def test_one_that_cannot_be_stored_leaves_all_as_they_were(client, collection):
-    """The value vector of a value that is no text is the key vector, which is too narrow here."""
+    """A value that is not a text gets the key vector as its value vector, which is too narrow here."""
     path = collection(value_dimension=3)
     vector = [0.0, 1.0, 0.0]
     for i in range(3):

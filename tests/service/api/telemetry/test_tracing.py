@@ -28,13 +28,13 @@ TEXT = "unmistakable words"
 
 
 class Spans:
-    """What a service with tracing has sent so far."""
+    """The spans that a service with tracing has sent so far."""
 
     def __init__(self, running: RunningService, client: httpx.Client, tracing: Tracing, exporter: InMemorySpanExporter):
         self.running, self.client, self._tracing, self._exporter = running, client, tracing, exporter
 
     def of(self, name: str) -> list[ReadableSpan]:
-        """Those of a request of this name: its own first, then what it went through."""
+        """Return the spans of a request of this name: its own first, then those of its stages."""
         deadline = time.monotonic() + 60
         while not (matching := [span for span in self.finished() if span.name == name]):
             assert time.monotonic() < deadline, name  # it ends a moment after its answer
@@ -126,7 +126,7 @@ def test_no_span_has_a_text_a_key_an_id_or_a_query(spans):
 
 
 def test_fastapi_sends_nothing_of_its_own(tmp_path, monkeypatch):
-    """It can, of itself, and then it tells of bodies that are refused."""
+    """FastAPI could, and would then report refused bodies."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))

@@ -1,4 +1,4 @@
-"""What computes a model of the core, and that all that may do so agree."""
+"""The ways to compute a model of the core agree."""
 
 from __future__ import annotations
 

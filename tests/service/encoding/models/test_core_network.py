@@ -1,4 +1,4 @@
-"""Which models run on the core, and what they compute there."""
+"""The models that run on the core, and their results there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a folder says of its vectors: how many numbers of each, and what they are compared by."""
+"""The declarations of a folder: the width of its vectors, and their similarity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is no dense sentence encoder is refused from its small files, before any weights are read."""
+"""A folder without a dense sentence encoder is refused by its small files, before any weights are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How large batches become on machines of any speed; the seconds are made up."""
+"""The size of batches on machines of any speed; the seconds are invented."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a tokeniser's tokens say of a text: nothing, signs alone, or words."""
+"""The content of a text by its tokens: nothing, signs alone, or words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told of a fit is of questions that it has not seen, and does not depend on chance."""
+"""The figures of a fit are for questions that it has not seen, and do not depend on chance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is fitted is what the labels were drawn by, and nothing near it is likelier."""
+"""The fit finds the parameters that drew the labels, and nothing near them is likelier."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def create(catalogue: Catalogue, temperature: float) -> None:
 
 
 def replaced(catalogue: Catalogue) -> Callable[[], None]:
-    """What deletes the collection and creates another one of that name."""
+    """Return a function that deletes the collection and creates another one of that name."""
 
     def replace() -> None:
         catalogue.delete("q")

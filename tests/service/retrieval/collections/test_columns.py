@@ -1,4 +1,4 @@
-"""What a filter reads of the disk: each field once, then only what was written since, as far as there is room."""
+"""A filter's reads from disk: each field once, then only later writes, as far as there is room."""
 
 from __future__ import annotations
 

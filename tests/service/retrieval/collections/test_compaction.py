@@ -1,4 +1,4 @@
-"""The thread that tidies up: whoever asks for it while it ends is not forgotten."""
+"""The compaction thread: a request while it ends is not lost."""
 
 from __future__ import annotations
 

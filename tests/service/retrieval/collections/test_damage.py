@@ -1,4 +1,4 @@
-"""What of a collection is damaged, as one line, until it is written anew."""
+"""The damage of a collection, as one line, until it is repaired by a write."""
 
 from __future__ import annotations
 

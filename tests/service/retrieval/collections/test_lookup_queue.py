@@ -56,7 +56,7 @@ def ask_for(catalogue, finish):
 
 
 async def scanning(held_scan, asking):
-    """Who asked, once the scan for it holds."""
+    """Start a question, and return its task once its scan waits."""
     first = asyncio.create_task(asking)
     while not held_scan[1]:
         await asyncio.sleep(0.001)

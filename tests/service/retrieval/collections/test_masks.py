@@ -64,7 +64,7 @@ def test_a_write_changes_the_answer_and_a_reader_from_before_keeps_its_own(colle
 
 @pytest.fixture
 def looked_at(monkeypatch):
-    """How many rows each filter was evaluated for."""
+    """Return how many rows each filter was evaluated for."""
     row_counts, real = [], masks._evaluate
 
     def counted(condition, source, columns, spans):
@@ -211,7 +211,7 @@ def test_the_questions_of_one_batch_share_the_mask_of_one_filter(catalogue, monk
 
 
 def test_many_who_filter_while_one_writes_never_see_another_view(collection):
-    """Each generation replaces all documents; whoever reads sees one, by mask as by SQL."""
+    """Each generation replaces all documents; every reader sees one generation, by mask as by SQL."""
     done, have_read = threading.Event(), [threading.Event() for _ in range(4)]
     conditions = [ODD, LARGE, Combination("OR", (LARGE, ODD)), Comparison("metadata.generation", "<", 20)]
     conditions += [Combination("NOT", (condition,)) for condition in conditions]

@@ -1,4 +1,4 @@
-"""Which model is meant by a name, and which one a collection's texts need."""
+"""The model that a name means, and the model that a collection's texts need."""
 
 from __future__ import annotations
 

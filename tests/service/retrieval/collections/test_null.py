@@ -1,4 +1,4 @@
-"""What the null key stands on: measured right after every write, and the same after a restart."""
+"""The base of the null key: measured right after every write, and the same after a restart."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def test_what_changed_while_there_were_no_files_is_noticed(tmp_path, tmp_path_fa
 
 
 def test_a_store_that_was_put_back_gives_the_same_numbers_to_other_rows(tmp_path, tmp_path_factory):
-    """The worst case: all rows are told by the same numbers, and some have other keys."""
+    """The worst case: all rows have the same numbers, and some have other keys."""
     written(tmp_path, documents(0, 100))
     shutil.copy(tmp_path / "softkv.sqlite3", tmp_path / "kept")
     written(tmp_path, documents(100, 300))
@@ -108,7 +108,7 @@ def test_a_removed_row_that_comes_back_with_a_store_is_there_again(tmp_path, tmp
 
 
 def test_a_flipped_byte_is_in_no_answer_and_the_file_is_made_anew(tmp_path, tmp_path_factory):
-    """A byte of every array that a file has, and of its head; those of the originals are found by who reads them."""
+    """A byte of every array in a file, and of its head; a reader finds those of the originals."""
     written(tmp_path, valued(0, 200))
     random = np.random.default_rng(0)
     content = files(tmp_path)[0].read_bytes()

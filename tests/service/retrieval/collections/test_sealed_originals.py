@@ -1,4 +1,4 @@
-"""Originals in files are checked by who reads them, and all of them soon after a start: no answer has a wrong one."""
+"""Originals in files are checked when they are read, and all of them soon after a start: no answer has a wrong one."""
 
 from __future__ import annotations
 
@@ -187,5 +187,5 @@ def test_a_wrong_file_that_cannot_be_removed_is_not_read_again(tmp_path, unhurri
 
 
 def nearest(view, numbers):
-    """What reads the originals of two of these rows at least."""
+    """Ask a question that reads the originals of at least two of these rows."""
     return Question(np.ones(WIDTH), 0.0, mask=view.mask(np.asarray(numbers)), top_k=len(numbers))

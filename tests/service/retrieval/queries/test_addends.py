@@ -102,7 +102,7 @@ def passes(tree: dict[str, Any], metadata: dict[str, Any]) -> bool:
 
 
 def addend(term: dict[str, Any], metadata: dict[str, Any], all_of: list[dict[str, Any]]) -> float:
-    """What one term adds, by its definition."""
+    """Return the addend of one term, by its definition."""
     if "filter" in term:
         return term["addend"] if passes(term["filter"], metadata) else 0.0
     name = term["field"].removeprefix("metadata.")
@@ -141,7 +141,7 @@ Model = dict[str, tuple[str | None, list[list[float]], dict[str, Any]]]
 
 
 def ranks(ranking: str, model: Model, question: list[str]) -> dict[str, float]:
-    """Of each document; of those that full text does not find 0."""
+    """Return the rank of each document; 0 for documents that full text does not find."""
     if ranking == "bm25":
         named = dict(enumerate(model))
         result = bm25({row: model[identity][0] for row, identity in named.items()}, question)

@@ -1,4 +1,4 @@
-"""How much arrays of a request may ask for, and which of their fields go together."""
+"""The limits of arrays in a request, and the fields that go together."""
 
 from __future__ import annotations
 

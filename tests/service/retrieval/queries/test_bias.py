@@ -1,4 +1,4 @@
-"""What a bias may say, where the others are pointed at, and what a term adds to values at the edges."""
+"""The terms of a bias, pointers to invalid ones, and the addends of values at the edges."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def distinct(*values: Any) -> DistinctValues:
 
 
 def added(term: dict[str, Any], *values: Any, largest: float = 0.0) -> list[float]:
-    """What a term adds to documents with these values, in the order of values; NaN of none."""
+    """Return the addend of a term for documents with these values, in their order; NaN for none."""
     (parsed,) = parse_bias(term)
     assert not hasattr(parsed, "condition")
     return list(parsed.of(distinct(*values), largest))

@@ -72,7 +72,7 @@ def is_number(x):
 
 
 def check(actual, how, weighed):
-    """What was read, and what follows from [(weight, x)]."""
+    """Check a reading against [(weight, x)]."""
     having = [(w, x) for w, x in weighed if (is_number(x) if how != "vote" else isinstance(x, str | int | float))]
     total = math.fsum(w for w, _ in having)
     everything = math.fsum(w for w, _ in weighed)

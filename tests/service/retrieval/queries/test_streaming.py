@@ -1,4 +1,4 @@
-"""A stream is told once, whoever fails beside it."""
+"""A stream is sent once, even if others fail beside it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def few(tmp_path: Any) -> Iterator[Collection]:
 
 
 async def beside(collection: Collection, *fails: Any) -> tuple[Counter[bool], BaseException | None]:
-    """How many final answers and others a stream tells, and what it raises, in one batch with others."""
+    """Count the final answers and others of a stream in one batch with failing ones; return its error too."""
     counts = Counter[bool]()
 
     async def listen() -> None:

@@ -1,4 +1,4 @@
-"""What a trace may ask for."""
+"""The options of a trace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is tried here is PostgreSQL's own."""
+"""Fixtures for PostgreSQL alone."""
 
 from __future__ import annotations
 

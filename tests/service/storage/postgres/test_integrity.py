@@ -1,4 +1,4 @@
-"""What is not as it was written is named by who looks, each kind of it; and what is sound is not."""
+"""Integrity checks name each kind of difference from what was written, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which slots there are and what they have ready; and the log, one version at a time, that they follow."""
+"""The registry of slots and their ready ranges; and the log that they follow, one version at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.postgres
 
 
 def aged(store: Any, slot: str, seconds: int) -> None:
-    """As if it had been seen so much earlier."""
+    """Make a slot's last heartbeat earlier by so many seconds."""
     with store._connection() as connection:
         connection.execute("UPDATE slots SET seen = seen - make_interval(secs => %s) WHERE name = %s", (seconds, slot))
 

@@ -1,4 +1,4 @@
-"""The store in PostgreSQL: its schema, what it refuses, its log, and what it says while there is no server."""
+"""The store in PostgreSQL: its schema, its refusals, its log, and its errors without a server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is tried here is SQLite's own."""
+"""Fixtures for SQLite alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a file is opened, and which files are refused and left alone."""
+"""Opening files, and files that are refused and left alone."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_damaged_page(tmp_path: Path, page: int) -> None:
 
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A store whose pages are checked beside who reads it, as those of a large file."""
+    """Return a store whose pages are checked while readers use it, like a large file."""
     monkeypatch.setattr(connections, "CHECKED_AT_OPEN", 0)
     with SQLiteStore.open(tmp_path) as store:
         collection(store, [document(f"d{i}", i, value="x" * 300) for i in range(400)])

@@ -11,7 +11,7 @@ from tests.service.storage.making import collection, document
 
 
 def fill(store: SQLiteStore, number: int) -> int:
-    """Write until there is no room; how many writes were acknowledged."""
+    """Write until the disk is full; return the number of acknowledged writes."""
     for turn in range(1000):
         try:
             with store.writing() as writer:

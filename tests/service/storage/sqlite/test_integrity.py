@@ -1,4 +1,4 @@
-"""A bit that a disk has changed is never given out as content, and is named by who looks for it."""
+"""A bit that a disk has changed is never served, and the integrity check names it."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from tests.service.storage.making import WIDTH, collection, document, plain
 
 
 def with_keys(identity: str, count: int, seed: int = 0, *, values: bool = True) -> DocumentRecord:
-    """A document of so many keys, of parts of its text where they are several."""
+    """Return a document with `count` keys; several keys are parts of its text."""
     keys = np.random.default_rng([seed, count]).normal(size=(count, WIDTH)).astype(np.float32)
     key = " ".join(f"word{i}" for i in range(count)) if count else None
     parts = tuple(TextSpan(6 * i, 6 * i + 5) for i in range(count)) if count > 1 else ()

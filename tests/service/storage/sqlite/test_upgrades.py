@@ -39,7 +39,7 @@ def unpacked(name: str, directory: Path) -> Path:
 
 
 def record(written: dict[str, Any]) -> DocumentRecord:
-    """As this version has it; a single key stands for all of a text, which `parts` says nothing of."""
+    """Return the record in this version's form; a single key stands for the whole text, so `parts` is empty."""
     keys = np.array(written["keys"], np.float32)
     value = written.get("value_vector")
     return DocumentRecord(

@@ -1,4 +1,4 @@
-"""What is deleted gives its space back; on a full disk there is room to delete, and to write again after that."""
+"""Deletion returns space to the disk; a full disk keeps room to delete, and to write again after that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is written comes back as it was, and a write that fails leaves nothing behind."""
+"""Written documents read back unchanged, and a failed write leaves nothing behind."""
 
 from __future__ import annotations
 

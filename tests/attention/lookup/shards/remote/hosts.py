@@ -1,4 +1,4 @@
-"""ShardHosts of rows in this process, who are asked with bytes and answer with bytes."""
+"""ShardHosts of rows in this process, which receive and answer bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a holder answers to one message."""
+"""A holder's answer to one message."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def elsewhere():
 
 
 def calls(elsewhere, questions):
-    """How often each call was made of a holder, and the answers."""
+    """Return how often each call reached a holder, and the answers."""
     for holder in elsewhere.hosts.holders:
         holder.calls.clear()
     results = answers(elsewhere, questions)

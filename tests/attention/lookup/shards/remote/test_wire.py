@@ -1,4 +1,4 @@
-"""What travels comes back as it was, in no more bytes than it needs."""
+"""Messages arrive as they were sent, in the fewest bytes."""
 
 from __future__ import annotations
 

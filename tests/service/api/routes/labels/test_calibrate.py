@@ -1,4 +1,4 @@
-"""Labelled questions are fitted to, kept, told of, and taken away again."""
+"""A calibration from labelled questions is fitted, kept, reported, and removed again."""
 
 from __future__ import annotations
 

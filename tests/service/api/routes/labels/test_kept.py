@@ -1,4 +1,4 @@
-"""What a calibration does to its collection, and what happens to either meanwhile."""
+"""The effect of a calibration on its collection, and changes of either during a fit."""
 
 from __future__ import annotations
 

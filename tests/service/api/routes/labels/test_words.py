@@ -14,7 +14,7 @@ SHELVES = ("red", "green", "blue", "white", "black", "grey")
 
 
 def numbered(i: int) -> str:
-    """What an encoder hardly tells from its neighbours, and one word does."""
+    """Return a text that an encoder hardly distinguishes from its neighbours, and one word does."""
     return f"invoice qz{i * 7919 % 9973}x of the {SHELVES[i % 6]} folder"
 
 

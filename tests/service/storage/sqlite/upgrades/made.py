@@ -32,7 +32,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def documents(*, several: bool) -> dict[str, list[dict[str, Any]]]:
-    """By collection; with documents of `several` keys and of none, where there were such."""
+    """Return the documents by collection; with documents of `several` keys and of none, if the schema had them."""
     books: list[dict[str, Any]] = [
         {
             "id": f"id {i} 猫",
