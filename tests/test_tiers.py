@@ -210,9 +210,9 @@ def test_every_mark_has_a_tier():
 
 
 def test_the_tiers_of_a_landing_have_budgets_that_fit_into_it():
-    landing = [line.split() for line in (ROOT / ".ci" / "run").read_text().splitlines() if line.startswith(".ci/tier")]
-    assert [target for _, _, target in landing] == TIERS
-    assert sum(float(minutes) for _, minutes, _ in landing) <= LANDING_MINUTES * PROCESSORS
+    landing = re.findall(r"^\.ci/tier (\d+) ([\w-]+)", (ROOT / ".ci" / "run").read_text(), flags=re.MULTILINE)
+    assert sorted(target for _, target in landing) == sorted(TIERS)
+    assert sum(float(minutes) for minutes, _ in landing) <= LANDING_MINUTES * PROCESSORS
 
 
 @pytest.mark.parametrize(
@@ -242,19 +242,28 @@ def test_the_workflow_runs_the_same_tiers_side_by_side_and_the_nightly_one_by_ni
     assert nightly[True]["schedule"]  # YAML 1.1 reads `on` as true
 
 
-def test_what_a_landing_takes_from_outside_may_be_missing(tmp_path):
-    """A fork: no folder beside it, no root, no browser, no package manager."""
+def fork(tmp_path: Path, tier: str) -> subprocess.CompletedProcess[str]:
+    """Run a landing in a fork, with this script as the tier: no folder beside it, no root, no package manager."""
     clone, path = tmp_path / "clone", tmp_path / "bin"
     (clone / ".ci").mkdir(parents=True)
     path.mkdir()
     shutil.copy(ROOT / ".ci" / "run", clone / ".ci")
-    for name in ("bash", "dirname", "id", "echo", "env"):
+    for name in ("bash", "cat", "dirname", "echo", "env", "id", "mktemp"):
         (path / name).symlink_to(shutil.which(name))
-    (clone / ".ci" / "tier").write_text('#!/bin/sh\necho "make $2"\n')
+    (clone / ".ci" / "tier").write_text(f"#!/bin/sh\n{tier}\n")
     (clone / ".ci" / "tier").chmod(0o755)
-    done = subprocess.run(
-        ["bash", clone / ".ci" / "run"], env={"PATH": str(path)}, capture_output=True, text=True, check=True
-    )
+    command, environment = ["bash", clone / ".ci" / "run"], {"PATH": str(path)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_what_a_landing_takes_from_outside_may_be_missing(tmp_path):
+    done = fork(tmp_path, 'echo "make $2"')
+    assert done.returncode == 0
     assert done.stdout.splitlines() == [f"make {tier}" for tier in TIERS]
     missing = "chromium fonts-wqy-microhei postgresql qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
     assert f"no {missing}, and no right to install" in done.stderr
+
+
+@pytest.mark.parametrize("target", TIERS)
+def test_a_landing_fails_if_any_of_its_tiers_does(tmp_path, target):
+    assert fork(tmp_path, f'[ "$2" != {target} ] || exit 3').returncode == 3
