@@ -106,10 +106,10 @@ class Histories(RuleBasedStateMachine):
         sent = [*on_the_wire(batch), {"id": "short", "key_vector": [1.0] * (D - 1)}]
         assert self.client.post(f"{PATH}/documents", json={"documents": sent}).status_code == 422
 
-    @rule(wanted=st.lists(identifiers, max_size=3))
-    def delete_ids(self, expected):
-        existing = set(expected) & set(self.model)
-        assert self.client.post(f"{PATH}/documents/delete", json={"ids": expected}).json() == {"deleted": len(existing)}
+    @rule(unwanted=st.lists(identifiers, max_size=3))
+    def delete_ids(self, unwanted):
+        existing = set(unwanted) & set(self.model)
+        assert self.client.post(f"{PATH}/documents/delete", json={"ids": unwanted}).json() == {"deleted": len(existing)}
         for identifier in existing:
             del self.model[identifier]
 

@@ -64,13 +64,13 @@ class StoreMachine(RuleBasedStateMachine):
             return
         self.model[name] |= batch
 
-    @rule(name=names, wanted=st.lists(ids))
-    def delete_ids(self, name: str, expected: list[str]) -> None:
+    @rule(name=names, identities=st.lists(ids))
+    def delete_ids(self, name: str, identities: list[str]) -> None:
         if name in self.model:
             with self.store.writing() as writer:
-                removed = writer.delete_ids(writer.collection(name).id, expected)
+                removed = writer.delete_ids(writer.collection(name).id, identities)
                 writer.after_commit(lambda: self._published(name, np.array([], np.int64), removed))
-            for identity in expected:
+            for identity in identities:
                 self.model[name].pop(identity, None)
 
     @rule(name=names, seed=st.integers(0, 5))

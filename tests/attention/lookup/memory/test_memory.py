@@ -82,7 +82,7 @@ class Histories(RuleBasedStateMachine):
     def the_current_view_is_the_dictionary(self):
         self.compare(self.memory.view, self.rows)
 
-    @rule(seen=views, kept=st.sets(st.integers(0, 400)))
+    @rule(seen=views, ids=st.sets(st.integers(0, 400)))
     def a_mask_keeps_what_is_named_and_there(self, seen, ids):
         view, rows = seen
         if view.dimension is None:
