@@ -17,7 +17,7 @@ from attention.lookup import (
     Question,
     Rows,
     answers,
-    covered,
+    cover_missing_rows,
     estimate,
     planner,
     quantised,
@@ -180,7 +180,7 @@ def check(collection, seed):
         )
     answered = []
     for question, result in zip(questions, answers(collection.view, questions), strict=True):
-        answer, coverage = covered(result, question, collection.view.facts, collection.missing)
+        answer, coverage = cover_missing_rows(result, question, collection.view.facts, collection.missing)
         answered.append(coverage.max_missing_weight < 1)
         held(collection, question, masks[question.mask], answer, coverage)
         if not len(collection.away):
