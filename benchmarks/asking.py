@@ -32,7 +32,7 @@ Array = np.ndarray[Any, Any]
 
 
 class Vectors:
-    """What an encoder makes of texts, each encoded once."""
+    """The vectors of texts, each text encoded once."""
 
     def __init__(self, encoder: Encoder) -> None:
         self.encoder = encoder
@@ -63,7 +63,7 @@ class Collection:
 
 
 def collections(labels: Labels, size: int, asked: int) -> Iterator[Collection]:
-    """As many collections of one size as it takes to ask so many questions of either kind; none of a small set."""
+    """Yield enough collections of one size for `asked` questions of either kind; none if the set is too small."""
     by_chance = sorted(labels.keys, key=order_of)
     for draw in range(max(1, round(2 * asked / size))):
         wanted = min(asked, size // 2)
@@ -80,12 +80,12 @@ def collections(labels: Labels, size: int, asked: int) -> Iterator[Collection]:
 
 @dataclass(frozen=True)
 class Said:
-    """What was said of q questions under one null key.
+    """The results of q questions under one null key.
 
     Attributes:
         verdicts: <U7[q].
         first: <U[q], the id of the first match.
-        cosines: float64[q], of the first match.
+        cosines: float64[q], the cosine of the first match.
         nulls: float64[q], the null key's weight.
     """
 
@@ -95,16 +95,16 @@ class Said:
     nulls: Array
 
     def share(self, verdict: str) -> float:
-        """Of the questions, that had this verdict."""
+        """Return the share of the questions with this verdict."""
         return float(np.mean(self.verdicts == verdict)) if len(self.verdicts) else float("nan")
 
     def of(self, chosen: Array) -> Said:
-        """Of some of the questions, bool[q]."""
+        """Return the results of some of the questions, bool[q]."""
         return Said(**{name: column[chosen] for name, column in vars(self).items()})
 
     @classmethod
     def together(cls, parts: Sequence[Said]) -> Said:
-        """Of the questions to several collections, one after another."""
+        """Concatenate the results of several collections."""
         return cls(**{name: np.concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0])})
 
 
@@ -136,7 +136,7 @@ class Asking:
         return np.array([key.logit(0.0, temperature) for key in keys])
 
     def ask(self, questions: Sequence[str], choice: NullChoice) -> Said:
-        """What the service says of questions under the null key of a name."""
+        """Return the service's results under the null key of this name."""
         null = self.null(choice)
         found = []
         for start in range(0, len(questions), TOGETHER):

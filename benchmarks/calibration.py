@@ -1,13 +1,13 @@
-"""Is a confidence of 0.7 right seven times of ten? What 200 labelled questions make of a collection, on others.
+"""Is a confidence of 0.7 right seven times of ten? A calibration from 200 labelled questions, judged on others.
 
     python -m benchmarks.calibration [--labels 200] [--draws 50]
 
-Of `python` and `unicode` some 6,000 questions are made as this runs, and of half of them every right document is taken
-out. 100 of those with an answer and 100 of those without are drawn, as often as `--draws` says; what is fitted to them
-is judged on all others. Beside it: the weights as served, and a fit to all questions, judged on the same; as served,
-"none of these" is `auto`. The exit code is 1 where, on either collection, the mean calibration error is above 0.05, the
-mean coverage of the sets of 0.9 is off by more than 0.02 or the fitted λ loses mean reciprocal rank, or where fewer
-than 95 % of the draws of both together are within 0.06 of 0.9.
+The run makes some 6,000 questions from `python` and `unicode`, and removes every right document of half of them. Each
+of `--draws` draws takes 100 questions with an answer and 100 without; its fit is judged on all other questions. Beside
+it: the weights without a calibration, with `auto` for "none of these", and a fit to all questions, judged on the same
+ones. The exit code is 1 if, on either collection, the mean calibration error is above 0.05, the mean coverage of the
+sets of 0.9 is off by more than 0.02, or the fitted λ loses mean reciprocal rank. It is also 1 if fewer than 95 % of the
+draws of both together are within 0.06 of 0.9.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ MOST_ERROR, NEAR, WITHIN, KEPT = 0.05, 0.02, 0.06, 0.95
 
 @dataclass(frozen=True)
 class Draw:
-    """What was fitted to some questions, judged on the others; of no words, and of the λ that was fitted.
+    """A fit to some questions, judged on the others; without full text, and with the fitted λ.
 
     Attributes:
-        gained: by how much the labels' loss fell, each question held out.
+        gained: the decrease of the labels' loss, each question held out.
         gains: whether the service would keep the fit.
     """
 
@@ -73,7 +73,7 @@ def profiles_of(given: Asked, vectors: Vectors) -> tuple[Profiles, Array]:
 
 
 def drawn(profiles: Profiles, null: Array, labels: int, draw: int) -> Draw:
-    """Fit to so many labels, half of each kind."""
+    """Fit to `labels` labels, half of each kind."""
     random = np.random.default_rng(draw)
     kinds = (np.flatnonzero(profiles.present), np.flatnonzero(~profiles.present))
     chosen = np.concatenate([random.choice(kind, labels // 2, replace=False) for kind in kinds])

@@ -25,17 +25,17 @@ class CallRefused(RuntimeError):
 
 @dataclass
 class Calls:
-    """What came of some seconds of calling.
+    """The results of some seconds of calls.
 
     Attributes:
         milliseconds: of every call that was sent in that time and answered, then or later.
-        answered: how many answers came in that time.
-        seconds: how long that time was.
-        processor: the share of one core that the callers themselves took.
-        answers: the first answer to each request, as it came over the wire, by the request's place.
-        errors: how many calls were refused or lost, at any time.
-        error: what the first of these was.
-        next: the place of the request that would have been the next.
+        answered: the number of answers in that time.
+        seconds: the length of that time.
+        processor: the share of one core that the callers used.
+        answers: the first answer to each request, as bytes, by the request's index.
+        errors: the number of refused and lost calls, at any time.
+        error: the first of these errors.
+        next: the index of the next request.
     """
 
     milliseconds: list[float] = field(default_factory=list)
@@ -55,13 +55,13 @@ class Calls:
 
 @dataclass(frozen=True)
 class Span:
-    """How long to call.
+    """The duration of calls.
 
     Attributes:
-        seconds: that are counted, at least.
-        settling: seconds before that, which are not.
-        least: answers or refusals to wait for, though it take longer.
-        most: seconds after which these are no longer waited for.
+        seconds: the minimum time that counts.
+        settling: seconds before that, which do not count.
+        least: answers or refusals to wait for, even if this takes longer.
+        most: the limit of that wait in seconds.
     """
 
     seconds: float
@@ -71,11 +71,11 @@ class Span:
 
 
 def ask(address: Address, wire: Wire, request: bytes, patience: float = PATIENCE) -> bytes:
-    """One call over a connection of its own → the answer as it came.
+    """Send one request over a new connection; return the answer as bytes.
 
     Raises:
         CallRefused: refused, or no answer in `patience` seconds.
-        OSError: nobody listens.
+        OSError: no server listens.
     """
     connection = _connected(address, wire, patience)
     try:
@@ -87,18 +87,18 @@ def ask(address: Address, wire: Wire, request: bytes, patience: float = PATIENCE
 def call(
     address: Address, wire: Wire, requests: Sequence[bytes], connections: int, span: Span, first: int = 0
 ) -> Calls:
-    """Ask over so many connections at once, each the next of the requests when its last is answered, round and round.
+    """Send requests over several connections at once; each sends the next request when its last is answered, in rounds.
 
-    What is under way at the end is waited for, so that it is no burden to whoever is called next; what has no answer in
+    Calls in progress at the end are awaited, so that they do not burden the next server; one without an answer in
     `PATIENCE` seconds is an error.
 
     Args:
-        address: where the server listens.
-        wire: what it speaks.
-        requests: what to ask.
-        connections: how many.
-        span: how long.
-        first: the place of the first request to send.
+        address: of the server.
+        wire: its protocol.
+        requests: the requests as bytes.
+        connections: the number of connections.
+        span: the duration.
+        first: the index of the first request to send.
 
     Raises:
         CallRefused: a connection could not be made.
@@ -192,7 +192,7 @@ class _Caller:
             self.connection.sendall(self._requests[self._place])
 
     def receive(self) -> bool | None:
-        """Read on → None where the answer is not whole, else whether it was a good one."""
+        """Read more; return None if the answer is incomplete, else whether it is a success."""
         try:
             data = self.connection.recv(AT_ONCE)
         except OSError as error:

@@ -34,7 +34,7 @@ MANY, FEW = 16, 2
 
 @dataclass(frozen=True)
 class Distance:
-    """How far an answer was from the truth, and how far at most it said it was."""
+    """The distance of an answer from the truth, and its bound in the certificate."""
 
     weights: float
     weights_bound: float
@@ -50,7 +50,7 @@ def softmax(similarities: Array, temperature: float) -> Array:
 
 
 def distances(view: View, keys: Array, values: Array, queries: Array) -> Iterator[tuple[float, Distance | None]]:
-    """Each query at each temperature, all asked together; None where the exact path has to answer."""
+    """Yield each query at each temperature, all in one batch; None if the exact path has to answer."""
     asked = [Question(query, temperature) for query in queries for temperature in TEMPERATURES]
     found = quantised_answers(view, asked)
     seen = similarities_seen(view, asked)[1]

@@ -133,7 +133,7 @@ def uploads(
 
 
 def attends(service: Service, keys: Array, many: int, threads: int, rounds: int) -> dict[str, list[float]]:
-    """Seconds that many questions take by bare httpx2 and by the client, each from so many threads."""
+    """Return the seconds of `many` questions by bare httpx2 and by the client, from this number of threads each."""
     queries = keys[np.arange(many) % len(keys)]
     limits = httpx2.Limits(max_connections=threads, max_keepalive_connections=threads)
     with (
@@ -166,14 +166,14 @@ def imports(rounds: int) -> dict[str, list[float]]:
 
 
 def python(program: str, *arguments: str) -> str:
-    """What a program prints that has the client beside it."""
+    """Return the output of a program that can import the client."""
     environment = os.environ | {"PYTHONPATH": str(ROOT / "clients" / "python")}
     command = [sys.executable, "-c", program, *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
 
 
 def memory(service: Service, client: Client, rows: int) -> float:
-    """The most MiB that a process had that uploaded so many rows."""
+    """Return the peak memory in MiB of a process that uploads `rows` rows."""
     collection = client.collection(next(_names))
     collection.create(encoder=None, dimension=DIMENSION)
     most = int(python(MEMORY, service.url, collection.name, str(rows), str(DIMENSION))) / 1024

@@ -1,11 +1,11 @@
-"""Many clients at once over HTTP, beside one client, who has a scan of the keys for each of its questions.
+"""Many concurrent clients over HTTP, beside a single client, whose questions each have their own scan of the keys.
 
     python -m benchmarks.clients [--rows 1000000] [--clients 64] [--seconds 10] [--rounds 3]
 
-Each client asks the next of as many questions as there are clients when its last is answered: the weights of all
-documents at T = 0.05, the ten best with their ids, the evidence and the certificate. One client and many take turns.
-A batch scan is what the many would have without HTTP: all their questions answered together, in this process, over the
-same keys, before the service starts. Data are 2,000 clusters of unit vectors.
+Each client sends its next question when the last one is answered; there are as many different questions as clients. An
+answer has the weights of all documents at T = 0.05, the ten best with their ids, the evidence and the certificate. One
+client and many take turns. A batch scan shows the limit without HTTP: all questions of the many answered together in
+this process, over the same keys, before the service starts. Data are 2,000 clusters of unit vectors.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SETTLING = 2.0  # seconds until the batches have found their size
 
 @dataclass(frozen=True)
 class Found:
-    """What was measured; `one` and `many` hold a round each."""
+    """The measurements; `one` and `many` have an entry per round."""
 
     one: list[Calls]
     many: list[Calls]
@@ -51,7 +51,7 @@ class Found:
 
     @property
     def ratio(self) -> float:
-        """How many times as many answers a second the many get together."""
+        """Return the ratio of answers a second: many clients to one."""
         return median(many.a_second / one.a_second for one, many in zip(self.one, self.many, strict=True))
 
 
@@ -73,7 +73,7 @@ def batch_scan(keys: Array, queries: Array, repeats: int = 7) -> tuple[float, fl
 
 
 def ndjson(keys: Array) -> Iterator[bytes]:
-    """The documents, a thousand lines at a time; how far they are is told on standard error."""
+    """Yield the documents, a thousand lines at a time; report progress on standard error."""
     starts = range(0, len(keys), LINES_AT_ONCE)
     for start in track(starts, "sending the documents", console=Console(stderr=True)):
         yield b"".join(line(start + i, key) for i, key in enumerate(keys[start : start + LINES_AT_ONCE]))

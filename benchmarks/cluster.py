@@ -55,7 +55,7 @@ COLUMNS = (
 )
 WAIT_SECONDS = 1800.0
 LEAST_TURNS, LONGEST_SECONDS = len(TEMPERATURES), 60.0
-"""Of a row of the table: turns that there are at least, and after how long no more are begun."""
+"""For each row of the table: the minimum number of turns, and the seconds after which no new one begins."""
 PATIENCE_SECONDS = 120.0
 """For an answer: a processor without products of bytes takes ten times as long as others for a scan."""
 
@@ -93,7 +93,7 @@ def check(expected: Sequence[Answer], found: Sequence[Answer]) -> None:
 def measured(
     view: View, memory: Memory, counted: Counted, queries: Array, count: int, output: bool, turns: int
 ) -> Measured:
-    """The same questions to one process and to slots, in turn."""
+    """Ask one process and the slots the same questions, in turn."""
     found, random = Measured(), np.random.default_rng(3)
     began = time.monotonic()
     for turn in range(turns):

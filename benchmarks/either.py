@@ -1,4 +1,4 @@
-"""One of several replicas for each request, and another one where that does not answer."""
+"""A transport that sends each request to one of several replicas, and to another one if that does not answer."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Either(httpx.BaseTransport):
         self.last = self.repeated = 0
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """The answer of whoever gives one; raises AssertionError where one takes longer than a minute."""
+        """Return the answer of the first replica that gives one; raise AssertionError if none does within a minute."""
         if self._repeats:
             request.headers[KEY] = str(uuid.UUID(int=self._chosen.getrandbits(128)))
         replica = self._chosen.randrange(len(self._urls))

@@ -1,22 +1,22 @@
-"""The sentence encoder beside whatever else runs it on a CPU from Python: texts a second, fidelity, first embedding.
+"""The sentence encoder beside other engines on a CPU from Python: texts a second, fidelity, first embedding.
 
     python -m benchmarks.encoder [--engines softkv,openvino] [--rounds 7] [--texts 500] [--starts 5]
                                  [--threads 1,2] [--target avx2]
 
-All engines have the same model, texts and threads, and are asked in turns by one process: one query of some ten tokens
-(another one each call), 64 of them, one passage of some 145 tokens, 64. Tokenising counts. sentence-transformers is as
-it comes, with batches of 32; softkv packs texts; the others get texts of like length, as many as they are fast with.
-ONNX Runtime has what torch exports, fused by its optimiser, OpenVINO the same before that, CTranslate2 what its own
-converter makes; the exports have the pooling in them. int8 is dynamic. How far an engine is off is told beside the
+All engines have the same model, texts and threads, and one process calls them in turns: one query of some ten tokens
+(another one each call), 64 of them, one passage of some 145 tokens, 64. Tokenising counts. sentence-transformers has
+its defaults, with batches of 32; softkv packs texts; the others get texts of similar length in their best batch size.
+ONNX Runtime has torch's export, fused by its optimiser, OpenVINO the same before fusion, CTranslate2 the output of its
+own converter; the exports include the pooling. int8 is dynamic. The error of an engine is measured against the
 definition in float64.
 
-Each number of threads of `--threads` has a process of its own, in which every engine and the tokeniser take as many:
-by default one, then as many as there are cores. `--target` measures softkv's machine code for another kind of
-processor than this one, which has to have all that the kind has.
+Each number of threads in `--threads` has its own process, in which every engine and the tokeniser use that number: by
+default one, then all cores. `--target` measures softkv's machine code for another kind of processor, which this one has
+to support.
 
-`--engines` takes parts of names. Who is not installed (`pip install 'softkv[bench]'`) or refuses this processor is left
-out with the reason. Where the machine multiplies matrices by a fifth faster or slower afterwards than before, somebody
-else was at work, and there are no ratios.
+`--engines` takes parts of names. An engine that is not installed (`pip install 'softkv[bench]'`) or refuses this
+processor is left out with the reason. If the machine multiplies matrices by a fifth faster or slower after the run than
+before, other work disturbed it, and there are no ratios.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from benchmarks.results import machine
 from service.encoding import default_checkpoint
 
 STARTED = {"softkv": "softkv", "sentence-transformers": "sentence-transformers", "ONNX Runtime float32": "onnxruntime"}
-"""Who is started anew where an engine takes part whose name begins so."""
+"""The engine to restart for each beginning of an engine's name."""
 
 
 def main() -> None:
@@ -111,7 +111,7 @@ def counts(text: str) -> list[int]:
 
 
 def in_a_process(arguments: Sequence[str], threads: int) -> int:
-    """Measure with so many threads, the tokeniser's too → the process's exit status."""
+    """Measure with this number of threads, the tokeniser's too; return the process's exit status."""
     command = [sys.executable, "-m", "benchmarks.encoder", *arguments, "--threads", str(threads)]
     return subprocess.run(command, env=os.environ | {"RAYON_NUM_THREADS": str(threads)}, check=False).returncode
 
@@ -133,13 +133,13 @@ def compile_for(target: Target) -> None:
 
 
 def described(column: texts.Column, model: Path) -> str:
-    """How many tokens its texts have."""
+    """Describe the token counts of its texts."""
     lengths = [len(each.ids) for each in tokenizer(model).encode_batch(list(column.texts))]
     return f"{column.name}: {sum(lengths) / len(lengths):.1f} tokens, from {min(lengths)} to {max(lengths)}"
 
 
 def distances(engines: Mapping[str, Engine], model: Path, count: int) -> dict[str, fidelity.Fidelity]:
-    """How far each is from the definition, over all questions and so many texts."""
+    """Return the distance of each engine from the definition, over all questions and `count` texts."""
     asked, written = texts.questions(), texts.mixture(count)
     wanted = fidelity.definition(model, asked), fidelity.definition(model, written)
     return {

@@ -28,15 +28,15 @@ _WHOLE = ["key", "value", "metadata", "key_vector"]
 
 
 class Failover:
-    """Kills, and sees what is left; leaving the block stops the services.
+    """A run that kills services and checks the remaining data; the end of the block stops the services.
 
-    Half of the writers repeat a write that nobody answered, under its Idempotency-Key, until it is answered, and go on;
-    the others leave it as it is, so that one sees whether it was done as a whole or not at all.
+    Half of the writers repeat an unanswered write under its Idempotency-Key until it is answered, and go on. The others
+    leave it, which shows whether it was done as a whole or not at all.
 
     Args:
-        directory: for what the services write.
-        server: is killed in its turn.
-        most_seconds: before a kill.
+        directory: for the services' files.
+        server: the database, which is killed in its turn.
+        most_seconds: the longest time before a kill.
     """
 
     def __init__(
@@ -171,11 +171,11 @@ class Failover:
 
     @property
     def acknowledged(self) -> int:
-        """How many writes were."""
+        """Return the number of acknowledged writes."""
         return sum(sum(each.acknowledged.values()) for each in self._writers)
 
     def report(self) -> str:
-        """What was done so far, and after how many seconds each kind of kill was got over."""
+        """Describe the work so far, and the seconds of recovery from each kind of kill."""
         total = sum((each.acknowledged for each in self._writers), Counter[str]())
         kinds = ", ".join(f"{count:,} {name}" for name, count in sorted(total.items()))
         lines = [
@@ -210,7 +210,7 @@ def _first_through_both(acknowledged: list[Acknowledged], killed: float, writing
 
 
 def _held_at_last(client: httpx.Client) -> State:
-    """What a service holds, once it has its database again."""
+    """Return the contents of a service, once it has its database again."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while put_off(answer := client.get(PATH)):
         assert time.monotonic() < deadline, answer.text

@@ -1,14 +1,13 @@
-"""A cluster of several machines, whatever of it is killed under sixteen clients and a writer; what the clients see.
+"""A cluster of several machines, whose parts are killed one by one under sixteen clients and a writer.
 
     python -m benchmarks.faults [--head-seconds 120] [--only NAME …]
 
-Three `softkv shard` with a slot each, two `softkv serve` in front of them, on a PostgreSQL 15 or later of this
-machine's, and a head of Ray's: processes of this machine, of which one after another gets SIGKILL. Two copies of each
-range. Every answer is compared with softmax in float64, and shows whether it was made of two versions
-(`tests/service/cluster/shelf.py`). "full after" are the seconds from the kill to the end of the last question that was
-not answered. Who is not connected to is left for the other one, as a proxy would do it; "moved" counts that. Then, with
-one copy, a machine is killed, and answers in part are held against float64 over all rows at six temperatures. The exit
-code is 1 where anything was wrong.
+The parts are processes of this machine: three `softkv shard` with a slot each, two `softkv serve` in front of them, a
+PostgreSQL 15 or later, and a head of Ray. One after another gets SIGKILL. Each range has two copies. Every answer is
+compared with softmax in float64, and shows whether it mixes two versions (`tests/service/cluster/shelf.py`). "full
+after" are the seconds from the kill to the end of the last unanswered question. A client that cannot connect to a
+service turns to the other one, as a proxy would do; "moved" counts that. Then, with one copy, a machine is killed, and
+partial answers are compared with float64 over all rows at six temperatures. The exit code is 1 if anything was wrong.
 """
 
 from __future__ import annotations
@@ -35,14 +34,14 @@ from tests.service.cluster.running import Api, Machine
 
 BEFORE_SECONDS, AFTER_SECONDS = 3.0, 10.0
 AWAY_SECONDS = 2.0
-"""Of the database, until it is started again."""
+"""Seconds until the database starts again."""
 ROUNDS = 16
-"""Of four questions at each temperature."""
+"""The number of rounds of four questions at each temperature."""
 Fault = Callable[[Fleet], str]
 
 
 def slot(fleet: Fleet) -> str:
-    """Of one machine; Ray starts it again."""
+    """Kill a slot of one machine; Ray starts it again."""
     os.kill(fleet.machines[0].slots()[0], signal.SIGKILL)
     fleet.wait_until_slots()
     fleet.wait_until_whole()
@@ -99,7 +98,7 @@ def upgrade(fleet: Fleet) -> str:
 
 
 def head(seconds: float) -> Fault:
-    """For so many seconds; nothing comes back."""
+    """Kill the head for so many seconds; nothing returns."""
 
     def kill(fleet: Fleet) -> str:
         fleet.head.kill()
@@ -111,7 +110,7 @@ def head(seconds: float) -> Fault:
 
 
 def under(fleet: Fleet, fault: Fault) -> tuple[Told, str]:
-    """What clients are told while something breaks, and what is to be said of it."""
+    """Run clients while something breaks; return their answers, and a description."""
     with fleet.asking() as asking:
         time.sleep(BEFORE_SECONDS)
         asking.broken()

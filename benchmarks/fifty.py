@@ -33,7 +33,7 @@ SURE = 2
 
 
 def asked_of(name: str, collection: Collection) -> Asked:
-    """The same collection as `benchmarks.calibration` takes it."""
+    """Return the collection of `benchmarks.calibration`."""
     questions = [Labelled(text, answers) for text, answers in collection.present]
     questions += [Labelled(text, ()) for text in collection.absent]
     return Asked(name, [{"id": identity, "key": key} for identity, key in collection.keys.items()], questions)
@@ -46,7 +46,7 @@ def falls(draw: Draw) -> bool:
 
 
 def mean(figures: list[Metrics], name: str) -> str:
-    """Of a figure, over fits."""
+    """Format the mean of a figure over fits."""
     return f"{np.mean([getattr(each, name).value for each in figures]):.3f}"
 
 

@@ -1,4 +1,4 @@
-"""The largest requests that a service's limits allow, and callers who send nothing else, or who stall."""
+"""The largest requests that a service's limits allow, from callers that send nothing else, or that stall."""
 
 from __future__ import annotations
 

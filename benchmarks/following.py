@@ -1,4 +1,4 @@
-"""What one replica was told, asked of the other at once; and answers beside writers, each of one version."""
+"""Reads of a write through the other replica at once; and answers beside writers, each of one version."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Group:
         self.acknowledged = self.begun
 
     def refused(self, matches: list[dict[str, Any]], since: int, *, until: int) -> str | None:
-        """Why an answer to "all of this group" is of no version from `since` to `until`; None where it is of one."""
+        """Return why an answer about all of the group fits no version from `since` to `until`; else None."""
         numbers = {each["value"] for each in matches} | {each["metadata"]["number"] for each in matches}
         if len(numbers) > 1:
             return f"{self.name}: a mixture of the writes {sorted(numbers)}"
@@ -79,7 +79,7 @@ class Following:
         self.beside = 0
 
     def run(self, questions: int, seed: int) -> None:
-        """Write and ask so many times."""
+        """Write and ask `questions` times."""
         for service in self._services:
             wait_for_keys(service)
         with self._services[0].client() as client:

@@ -3,15 +3,15 @@
     python -m benchmarks.http [--size 1000 10000 100000] [--seconds 0.6] [--rounds 3]
     python -m benchmarks.http --size 1000000 --seconds 5 --data DIR
 
-An answer is the ten nearest of clustered unit vectors of width 384, with their texts and metadata; of softkv the
-weights of all, evidence and certificate besides. All servers run; one process calls them in turns, with 1, 16 and 64
-connections, without a filter and with filters that 1 % and 50 % pass. Recall is of the answers that were measured,
-against NumPy's ten nearest. softkv is asked with texts too, over fewer documents; chroma's own encoder is another
-model, so it is not. A cell in which not every connection has an answer within ten times its seconds has one round.
+An answer is the ten nearest of clustered unit vectors of width 384, with their texts and metadata; softkv's also has
+the weights of all, evidence and certificate. All servers run; one process calls them in turns, with 1, 16 and 64
+connections, without a filter and with filters that 1 % and 50 % pass. Recall compares the measured answers with NumPy's
+ten nearest. softkv also answers texts, over fewer documents; chroma's own encoder is another model, so it does not. A
+cell has one round if some connection has no answer within ten times its seconds.
 
-With --data, what was loaded is kept for the next run. chroma and pgvector stand in an environment of their own,
-.venv-contenders, which `make bench` makes; who is not there is left out. The exit code is 1 where a contender that is
-there gave no answer at all.
+With --data, the loaded data are kept for the next run. chroma and pgvector are in their own environment,
+.venv-contenders, which `make bench` makes; a missing contender is left out. The exit code is 1 if an installed
+contender gave no answer at all.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ pgvector: prepared statements, the query in binary, an index on the filtered col
 
 
 def makers(others: Path) -> tuple[dict[str, Maker], dict[str, str]]:
-    """How to make each store in a directory; and why some cannot be had, by name."""
+    """Return functions that make each store in a directory; and the reasons for missing ones, by name."""
     found: dict[str, Maker] = {"softkv": lambda directory: Softkv(directory / "data")}
     missing, programs = {}, others / "bin"
     if (programs / "chroma").exists():
@@ -67,7 +67,7 @@ def makers(others: Path) -> tuple[dict[str, Maker], dict[str, str]]:
 
 
 def said_by(python: Path, code: str) -> str:
-    """What that interpreter prints; nothing where it is not there or fails."""
+    """Return the output of that interpreter; "" if it is missing or fails."""
     if not python.exists():
         return ""
     return subprocess.run([python, "-c", code], capture_output=True, text=True, check=False).stdout.strip()

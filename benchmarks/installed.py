@@ -28,7 +28,7 @@ GENERATED = "gcloud"
 """Thousands of pages whose description says the same as their name."""
 
 UNRELATED = ("05", "13", "20")
-"""Of WordNet's lexicographers: the files of animals, of food and of plants, which no computer is about."""
+"""WordNet's files of animals, of food and of plants, which are unrelated to computers."""
 
 _NAME_SECTION = re.compile(r"^\.SH\s+\"?NAMES?\"?\s*\n(.*?)^\.S[HS]\b", re.MULTILINE | re.DOTALL | re.IGNORECASE)
 _DESCRIPTION = re.compile(r"^\.SH\s+\"?DESCRIPTION\"?\s*\n(.*?)(?:^\.SH\b|\Z)", re.MULTILINE | re.DOTALL)
@@ -46,7 +46,7 @@ _ESCAPES = (
 
 
 def debian() -> Labels | None:
-    """Debian's packages, or None where their long descriptions are not on this machine."""
+    """Return Debian's packages; None if their long descriptions are not on this machine."""
     files = sorted(LISTS.glob("*_i18n_Translation-en*"))
     if not files or not READS_LISTS.exists():
         return None
@@ -68,7 +68,7 @@ def packages(text: str) -> Iterator[Pair]:
 
 
 def manual() -> Labels | None:
-    """Manual pages, or None where there are none."""
+    """Return manual pages; None if this machine has none."""
     pages = [page for section in "1245678" for page in sorted((PAGES / f"man{section}").glob("*.gz"))]
     pairs = []
     for page in pages:
@@ -79,7 +79,7 @@ def manual() -> Labels | None:
 
 
 def pair_of_page(name: str, source: str) -> Pair | None:
-    """What NAME and DESCRIPTION say, or None where the page has not both, written with the macros of `man`."""
+    """Return the texts of NAME and DESCRIPTION; None unless the page has both, in the macros of `man`."""
     source = re.sub(r"\\\n", "", re.sub(r"^[.']?\\\".*\n", "", source, flags=re.MULTILINE))
     said, told = _NAME_SECTION.search(source), _DESCRIPTION.search(source)
     if said is None or told is None:
@@ -98,7 +98,7 @@ def plain(source: str) -> str:
 
 
 def question(paragraph: str, names: Iterable[str]) -> str:
-    """Its first sentence without names; the empty text where that is no sentence of a usual length."""
+    """Return its first sentence without names; "" unless it is a sentence of a usual length."""
     text, *_ = SENTENCES.split(" ".join(paragraph.split()))
     for name in names:
         if len(name) > 1:
@@ -109,7 +109,7 @@ def question(paragraph: str, names: Iterable[str]) -> str:
 
 
 def wordnet(files: Iterable[str] | None = None) -> Labels | None:
-    """WordNet's meanings, those of some lexicographers' files or all; None where it is not installed."""
+    """Return WordNet's meanings, from some lexicographers' files or all; None if it is not installed."""
     sources = [DICTIONARY / f"data.{part}" for part in ("noun", "verb", "adj", "adv")]
     if not all(source.exists() for source in sources):
         return None

@@ -14,7 +14,7 @@ BLOCK = 65_536
 
 
 def clustered(rows: int, seed: int = 0, width: int = WIDTH) -> Iterator[Array]:
-    """Blocks of float32[≤ 65,536, width], so many rows in all: unit vectors around 2,000 centres, in random order."""
+    """Yield blocks float32[≤ 65,536, width], `rows` rows in all: unit vectors around 2,000 centres, in random order."""
     random = np.random.default_rng(seed)
     centres = random.standard_normal((CLUSTERS, width), dtype=np.float32)
     for start in range(0, rows, BLOCK):

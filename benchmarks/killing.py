@@ -91,7 +91,7 @@ class Killed:
         self._documents = len(found)
 
     def _restore(self, client: httpx.Client) -> Path:
-        """What a backup holds, in a directory of its own, to stand in the store's place from now on."""
+        """Restore a backup into a new directory, which replaces the store from now on."""
         copy = self._directory / "copy"
         copy.write_bytes(client.get("/v1/backup").raise_for_status().content)
         restored = self._directory / "restored"
@@ -107,11 +107,11 @@ class Killed:
 
     @property
     def acknowledged(self) -> int:
-        """How many writes were."""
+        """Return the number of acknowledged writes."""
         return sum(sum(each.acknowledged.values()) for each in self._writers)
 
     def report(self) -> str:
-        """What was done so far."""
+        """Describe the work so far."""
         total = sum((each.acknowledged for each in self._writers), Counter[str]())
         kinds = ", ".join(f"{count:,} {name}" for name, count in sorted(total.items()))
         return (

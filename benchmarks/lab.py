@@ -34,10 +34,10 @@ COMPARED = ("dates",)
 
 
 class Learned(NamedTuple):
-    """What came of a training.
+    """The result of a training.
 
     Attributes:
-        task, model, seed: what was trained.
+        task, model, seed: the network.
         told: the data of `trained`.
         step_ms: the median time of a step.
     """
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def wanted(seeds: Sequence[int]) -> Iterator[tuple[str, str, int]]:
-    """What is trained: task, model, seed."""
+    """Yield the networks to train: task, model, seed."""
     for seed in seeds:
         yield from ((task, "transformer", seed) for task in TASKS)
     yield from ((task, model, seeds[0]) for task in COMPARED for model in RECURRENT)

@@ -70,7 +70,7 @@ class Labels:
 
     @classmethod
     def of(cls, pairs: Iterable[Pair]) -> Labels:
-        """Of documents of which the first of each key is taken."""
+        """Make labels from pairs; of equal keys, the first counts."""
         documents = {pair.key: pair for pair in reversed(list(pairs)) if pair.key}
         asked = _by_question((pair.question, pair.id) for pair in documents.values() if pair.question)
         return cls({pair.id: key for key, pair in documents.items()}, asked)
@@ -86,7 +86,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class Labelled:
-    """A question, and the ids that answer it; none where they were taken out."""
+    """A question, and the ids that answer it; empty if these were removed."""
 
     question: str
     answers: tuple[str, ...]
@@ -102,7 +102,7 @@ class Asked:
 
 
 def asked(name: str, most: int) -> Asked:
-    """Questions to `python` or `unicode`, at most so many, and what is left of it; the same every time."""
+    """Return at most `most` questions to `python` or `unicode`, and the remaining documents; the same every time."""
     documents = list(DEMOS[name].documents())
     # A document answers one question, so that one's absence takes no other's answer.
     answers = dict(islice(labels_of(name, documents).apart(), most))
@@ -158,5 +158,5 @@ def _other_names(documents: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str
 
 
 def order_of(text: str) -> int:
-    """Where a text stands in an order that means nothing and is the same everywhere."""
+    """Return a text's position in an arbitrary order, which is the same everywhere."""
     return int(xxh3_64_intdigest(text.encode()))

@@ -30,7 +30,7 @@ COUNTS = (1, 8, 64)
 
 
 def built(rows: int, directory: Path) -> tuple[View, Array]:
-    """A view of so many clustered rows, and queries near some of the first."""
+    """Return a view of `rows` clustered rows, and queries near some of the first ones."""
     memory, start, queries = Memory("cosine", directory), 0, None
     for block in clustered(rows):
         memory.publish(add=Rows(np.arange(start, start + len(block)), block))

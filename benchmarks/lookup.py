@@ -54,7 +54,7 @@ def collect(keys: Array) -> Collection:
 
 
 def softkv(collection: Collection, queries: Array, *, output: bool) -> Callable[[], object]:
-    """Weights, the ten best, evidence and certificate; with the blended value where it is wanted."""
+    """Compute weights, the ten best, evidence and certificate; with the output on request."""
     asked = [Question(query, 0.05, output=output) for query in queries]
     return lambda: answers(collection.view, asked)
 
@@ -62,7 +62,7 @@ def softkv(collection: Collection, queries: Array, *, output: bool) -> Callable[
 def contenders(
     collection: Collection, queries: Array, skipped: list[str], *, output: bool
 ) -> Iterator[tuple[str, Callable[[], object]]]:
-    """What is installed and not skipped, each ready to be called."""
+    """Yield the installed contenders that are not skipped, ready to be called."""
     yield "softkv", softkv(collection, queries, output=output)
     keys, values = collection.keys, collection.values
     yield "NumPy", lambda: _numpy(keys, values, queries, output)

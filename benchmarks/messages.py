@@ -1,4 +1,4 @@
-"""What goes to slots and comes back: how many messages, how long they are, and how long the slots took."""
+"""The messages to slots and back: their number, their length, and the time of the slots."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Counted:
         return answered
 
     def taken(self) -> list[Call]:
-        """What went through it since it was asked for this the last time."""
+        """Return the calls since the last call of this function."""
         kept, self.kept = self.kept, []
         found = []
         for slot, message, answered in kept:
@@ -59,16 +59,16 @@ class Counted:
 
 @dataclass
 class Measured:
-    """What was measured of so many questions together, turn by turn.
+    """The measurements of a number of questions together, turn by turn.
 
     Attributes:
-        alone, slots, slowest: seconds of the one process, of the slots with all that is done around them, and of the
-            slowest slot for itself.
-        calls: how many the slot had that had most.
+        alone, slots, slowest: seconds of the one process, of the slots with everything around them, and of the
+            slowest slot by itself.
+        calls: the number of calls of the busiest slot.
         sizes: bytes a slot and question.
         listed, listed_alone: rows a question, by all slots in each turn, and by one holder of all in the first ones.
-        rates: products of bytes a second, of all slots that scan at the same time; of one question as many as bytes of
-            codes are read.
+        rates: products of bytes a second, of all slots that scan at the same time; for one question, the bytes of codes
+            that are read.
     """
 
     alone: list[float] = field(default_factory=list)
@@ -81,7 +81,7 @@ class Measured:
     rates: list[float] = field(default_factory=list)
 
     def note(self, calls: Sequence[Call], count: int, view: View) -> None:
-        """What slots were asked for so many questions, and the view of all rows."""
+        """Record the slots' calls for a number of questions, and the view of all rows."""
         each = defaultdict[str, list[Call]](list)
         for call in calls:
             each[call.slot].append(call)
@@ -97,7 +97,7 @@ class Measured:
         self.rates.append(view.n * (view.dimension or 0) * count / seconds)
 
     def cells(self, count: int) -> list[str]:
-        """Of a row of the table."""
+        """Return the cells of a row of the table."""
         beyond = [all_of_it - slot for all_of_it, slot in zip(self.slots, self.slowest, strict=True)]
         times = [1000 * median(each) for each in (self.alone, self.slots, self.slowest, beyond)]
         once = 100 * sum(each == 1 for each in self.calls) / len(self.calls)

@@ -1,11 +1,11 @@
-"""What stays certain where a part of a collection does not answer, beside what is true of all rows.
+"""The certainty that remains when a part of a collection does not answer, beside the truth over all rows.
 
     python -m benchmarks.missing [--rows 64000] [--missing 8] [--queries 40]
 
-Clustered keys, one in so many of them missing. For each temperature, medians over the queries: what the missing rows
-weigh in float64 over all rows; what the answer says they weigh at most, by mean and spread, and what could be said by
-the upper end alone; half of the room between the bounds; and the certificate. The exit code is 1 where one of them
-does not hold.
+The keys are clustered, and every `--missing`-th one is missing. For each temperature, medians over the queries: the
+weight of the missing rows in float64 over all rows; its limit in the answer, by mean and spread, and the limit by the
+upper end alone; half of the distance between the bounds; and the certificate. The exit code is 1 if one of them is
+violated.
 """
 
 from __future__ import annotations

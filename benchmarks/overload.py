@@ -1,10 +1,10 @@
-"""What one caller's flood leaves to another, and what is answered where far too many ask.
+"""The effect of one caller's flood on another, and the answers under far too many requests.
 
     python -m benchmarks.overload [--seconds 6] [--overload 60] [--only NAME …]
 
-One service on 20,000 documents of width 384, its callers in processes of their own and each with a key of his own. One
-sends the largest requests that the limits allow, over eight connections; the other asks a small question and /livez ten
-times a second. Then 200 connections ask for a little of everything, as fast as they are answered.
+One service has 20,000 documents of width 384; its callers are separate processes with separate keys. One sends the
+largest requests that the limits allow, over eight connections; the other sends a small question and /livez ten times a
+second. Then 200 connections send a mixture of requests, as fast as they are answered.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def _times(taken: list[float]) -> list[str]:
 
 
 def crowd(url: str, connections: int, seconds: float, key: str, said: Any) -> None:
-    """In a process: so many connections, each asking for anything, one after another."""
+    """Send requests of any kind over `connections` connections, one after another; runs in a process."""
     calls = list(small_calls().items())
 
     def ask(number: int) -> list[tuple[str, int, float, float]]:

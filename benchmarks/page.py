@@ -1,11 +1,11 @@
-"""The workshop page: how soon a browser draws its first answer, what that takes, how smoothly it moves; and a class.
+"""The workshop page: how soon a browser draws its first answer, the cost of that, how smoothly it moves; and a class.
 
     python -m benchmarks.page [--rows 1000] [--rounds 3] [--learners 30] [--pasted 10] [--only opening|moving|class]
 
-The opening scene is timed from the request for the page to its first answer, drawn, in a browser that has seen nothing
-of it and in one that was there before; on loopback, and with 400 ms of latency at 50 kB/s. A class pastes rows that
-nobody has seen, all at the same moment: each learner's page compares them, and encodes their values. First paint and
-frames are read from the browser's own tracing. It needs chromium on PATH.
+The opening scene is timed from the request for the page to its first answer, drawn, in a browser without a cache and in
+one with it; on loopback, and with 400 ms of latency at 50 kB/s. A class pastes new rows, all at the same moment: each
+learner's page compares them, and encodes their values. First paint and frames come from the browser's own tracing. It
+needs chromium on PATH.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Labelled questions over the demo collections: is the answer found, and is it known when there is none?
+"""Labelled questions over the demo collections: does it find the answer, and does it know when there is none?
 
     python -m benchmarks.questions [--url http://127.0.0.1:8000]
 
 Without a URL it starts the service itself, on a free port, with a temporary directory for its data.
-The questions stand in questions.jsonl: natural wordings with the ids of every acceptable answer, or
-none where the collection holds nothing on what is asked. The exit code is 1 if the verdict is "none" for more
-than 4 % of the good questions (10 % of a collection's), or another one for more than 6 % of the others (14 %).
+The questions are in questions.jsonl: natural wordings with the ids of every acceptable answer, or
+an empty list if no document answers. The exit code is 1 if the verdict is "none" for more than 4 % of the
+good questions (10 % of a collection's), or another one for more than 6 % of the others (14 %).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the service said: the place of the first acceptable answer (from 1; None: not in ten), and the verdict."""
+    """The service's result: the rank of the first acceptable answer (from 1; None: not in ten), and the verdict."""
 
     question: Question
     rank: int | None
@@ -55,7 +55,7 @@ class Outcome:
 
     @property
     def right(self) -> bool:
-        """Whether the verdict is "none" just where the label says so."""
+        """Return whether the verdict is "none" exactly if the label has no answer."""
         return (self.verdict != "none") == bool(self.question.answers)
 
 

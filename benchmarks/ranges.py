@@ -26,7 +26,7 @@ from tests.postgres import running
 WIDTH = 384
 BATCH = 4096
 ROWS = SHARD_ROWS + 2000
-"""As many as make a range complete, and some after it."""
+"""The rows of a complete range, and some after it."""
 
 
 def main() -> int:
@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def filled(store: SharedStore, rows: int) -> CollectionRecord:
-    """A collection of so many rows."""
+    """Return a collection of `rows` rows."""
     with store.writing() as writer:
         number = writer.create_collection("c", CollectionSettings("cosine", 0.05, dimension=WIDTH)).id
     first = 0

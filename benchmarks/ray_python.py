@@ -11,10 +11,10 @@ PYTHON = Path(__file__).parents[1] / ".venv-cluster" / "bin" / "python"
 
 
 def with_ray(module: str) -> bool:
-    """Go on with Ray: begin the module anew with the Python that has it, where this one has not.
+    """Continue with Ray: restart the module with the Python that has it, if this one lacks it.
 
     Returns:
-        False where there is neither, with a word of what to do.
+        False if neither has it, after a message with advice.
     """
     if find_spec("ray") is not None:
         return True

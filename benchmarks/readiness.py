@@ -1,9 +1,9 @@
-"""What the first answer costs after /readyz turned green, against those that follow.
+"""The cost of the first answer after /readyz turned green, against the following ones.
 
     python -m benchmarks.readiness [--url http://127.0.0.1:8000] [--starts 3]
 
-Each start is a process of its own with an empty folder for machine code, and one whose folder the first one has filled.
-With a URL that service is asked once, as soon as it is ready; it must have answered nobody yet.
+Each start is a new process with an empty folder for machine code, and one whose folder the first one has filled. With a
+URL that service is asked once, as soon as it is ready; it must not have answered any question before.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def first_and_following(client: httpx.Client) -> dict[str, tuple[float, float]]:
 
 
 def wait_until_ready(client: httpx.Client, seconds: float = 600) -> None:
-    """Until /readyz says so of a service that may not listen yet."""
+    """Wait until /readyz reports that a service is ready, which may not listen yet."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with contextlib.suppress(httpx.TransportError):

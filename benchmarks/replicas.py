@@ -1,16 +1,16 @@
-"""`kill -9` of services and of their PostgreSQL under writers; what one was told, asked of the other at once.
+"""`kill -9` of services and of their PostgreSQL under writers; reads through the other replica at once.
 
     python -m benchmarks.replicas [--kills 200] [--reads 10000] [--seed 1]
 
-Two `softkv serve --store postgresql://…` in processes of their own, on a PostgreSQL 15 or later of this machine's, with
-eight writers at both. Killed by turns, at random moments: one of the two, the other one, both, PostgreSQL with all of
-its processes, and one process of PostgreSQL that answers a service. Everything is started again at once, as a
-supervisor would. After each kill both services and the database hold the same: every document whose write was
-acknowledged, as it was written, no write done by half, and as many keys attended to as documents are there. Writers
-also ask the other service for what was acknowledged to them, while whatever is killed comes back.
+Two processes of `softkv serve --store postgresql://…` run on a PostgreSQL 15 or later of this machine, with eight
+writers at both. At random moments these are killed by turns: one of the two, the other one, both, PostgreSQL with all
+of its processes, and one process of PostgreSQL that serves a service. Everything restarts at once, as under a
+supervisor. After each kill both services and the database have the same contents: every acknowledged document as it was
+written, no half write, and as many attended keys as documents. While killed processes return, writers also read their
+acknowledged writes from the other service.
 
-Then nothing is killed. Eight writers rewrite or delete five documents each as a whole, and ask the other service at
-once for what they wrote; beside that they ask for what another one may be writing, and that answer is of one write.
+Then nothing is killed. Eight writers rewrite or delete five documents each as a whole, and read them from the other
+service at once. They also read documents that another writer may be writing, and such an answer is of one write.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def main() -> int:
 
 
 def kill(kills: int, seed: int) -> None:
-    """Kill so many times, and print what was done; raises AssertionError at the first thing that was not to be."""
+    """Kill `kills` times, and print the work done; raise AssertionError at the first error."""
     with (
         tempfile.TemporaryDirectory() as directory,
         running(durable=True) as server,
@@ -66,7 +66,7 @@ def kill(kills: int, seed: int) -> None:
 
 
 def follow(reads: int, seed: int) -> int:
-    """Write and ask so many times, and print how many answers were as they have to be → the exit code."""
+    """Write and ask `reads` times, and print how many answers were right; return the exit code."""
     # Nothing is killed here, so nobody waits for a disk.
     with tempfile.TemporaryDirectory() as directory, running() as server, ExitStack() as stack:
         began = time.monotonic()

@@ -1,14 +1,13 @@
-"""What a restart costs: seconds until the first right answer, with sealed files of blocks and without.
+"""The cost of a restart: seconds until the first right answer, with sealed files of blocks and without.
 
     python -m benchmarks.restart [--rows 10000000] [--width 64] [--starts 3] [--pairs 50] [--directory .]
 
-Fills a store with documents of an id, a small value and a clustered vector, and starts `softkv serve` on it, each time
-in a process of its own. The first start finds no sealed files: it reads and codes every key, as every start did before
-there were any, and seals them. The next ones find them: with the files in the system's memory, as after a restart of
-the service alone, and read from disk, as far as the system can be told to forget them. An answer is right where its
-best match is the one that a scan of all keys named while the store was filled. Then a document is written, and the
-first question after it is timed against the next one, pair by pair. A store that --keep leaves behind is filled no
-second time.
+It fills a store with documents of an id, a small value and a clustered vector, and starts `softkv serve` on it, each
+time in a new process. The first start has no sealed files: it reads and codes every key, and seals them. The next
+starts use the files: from the system's memory, as after a restart of the service alone, and from disk, as far as the
+system can drop its cache. An answer is right if its best match is that of a scan of all keys while the store was
+filled. Then a document is written, and the first question after it is timed against the next one, pair by pair. With
+--keep, the store stays and is not filled again.
 
 At 10,000,000 rows of width 64 the store and the files take 10 GB of disk, and filling it a quarter of an hour.
 """
@@ -50,7 +49,7 @@ CACHE = "PRAGMA cache_size = -1000000"  # a gigabyte: what is written in random 
 
 
 def filled(directory: Path, rows: int, width: int) -> None:
-    """A store of so many rows, and what is asked of it with the right answers, in `questions.json`."""
+    """Fill a store with `rows` rows, and write questions with their right answers to `questions.json`."""
     directory.mkdir(parents=True)
     with SQLiteStore.open(directory) as store:
         asyncio.run(Catalogue(store, None).create(COLLECTION, {"similarity": "cosine", "dimension": width}))
@@ -176,7 +175,7 @@ def wait_until_sealed(directory: Path, rows: int, seconds: float) -> None:
 
 
 def sealed(directory: Path) -> tuple[int, float]:
-    """How many sealed files there are, and their bytes in GB."""
+    """Return the number of sealed files, and their bytes in GB."""
     sizes = [each.stat().st_size for each in directory.glob("softkv.sealed-*.block")]
     return len(sizes), sum(sizes) / 1e9
 

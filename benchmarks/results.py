@@ -17,13 +17,13 @@ INSTRUCTIONS = {"amx_int8": "AMX", "avx512_vnni": "VNNI", "avx_vnni": "AVX-VNNI"
 
 @dataclass(frozen=True)
 class Figures:
-    """What one benchmark printed.
+    """The output of one benchmark.
 
     Attributes:
         name: of the benchmark.
         machine: cores and processor, see `machine`.
         commit: see `commit`.
-        printed: as it stood on the terminal.
+        printed: its text on the terminal.
     """
 
     name: str

@@ -59,7 +59,7 @@ class Service:
         return httpx.Client(base_url=self.url, timeout=600, trust_env=False)
 
     def wait_until_ready(self, seconds: float = 600) -> None:
-        """Until /readyz says so."""
+        """Wait until /readyz reports that the service is ready."""
         deadline = time.monotonic() + seconds
         with self.client() as client:
             while time.monotonic() < deadline:
@@ -84,7 +84,7 @@ class Service:
         raise TimeoutError(f"the service was still at work after {seconds} s")
 
     def processor_seconds(self) -> float:
-        """What its threads have taken of the cores since it started, in seconds."""
+        """Return the processor seconds of its threads since it started."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

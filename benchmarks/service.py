@@ -30,7 +30,7 @@ PATH = "/v1/collections/bench"
 
 
 def keys_of(documents: int) -> np.ndarray:
-    """The same keys as the upload's, float32 [n, d]."""
+    """Return the keys of the upload, float32 [n, d]."""
     import json
 
     vectors = (json.loads(line)["key_vector"]["base64"] for block in lines(documents) for line in block.splitlines())

@@ -37,7 +37,7 @@ KINDS = ("texts", "vectors")
 
 @dataclass(frozen=True)
 class Cell:
-    """What is asked: with texts or vectors, over how many connections, of the service with so many threads."""
+    """A cell of the table: texts or vectors, the number of connections, and the threads of the service."""
 
     threads: int
     kind: str

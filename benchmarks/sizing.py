@@ -1,9 +1,9 @@
-"""What an operator sizes by: memory and disk a document, and how much of each kind a core does.
+"""Figures for sizing: memory and disk per document, and the rate of each kind of call per core.
 
     python -m benchmarks.sizing [--documents 100000] [--seconds 8]
 
-Documents have a vector of width 384, a text of 200 characters and one field of metadata. A rate is a second of the
-service's own processor time, of all its threads together, whatever else the machine does.
+Documents have a vector of width 384, a text of 200 characters and one field of metadata. A rate is per second of the
+service's own processor time, over all its threads, whatever else the machine does.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def vector(number: int) -> dict[str, str]:
 
 
 def sentence(letters: int) -> str:
-    """A text that nobody has sent before."""
+    """Return a text that no call has sent before."""
     number = next(NUMBERS)
     words = (f"word{number * 31 + place} of a text" for place in itertools.count())
     text = ""
@@ -76,7 +76,7 @@ def kinds() -> dict[str, tuple[Callable[[], Call], int]]:
 
 
 def rate(service: Service, made: Callable[[], Call], each: int, callers: int, seconds: float) -> float:
-    """How much is done in a second of the service's processor time."""
+    """Return how many calls are done in a second of the service's processor time."""
 
     def ask(_: int) -> int:
         done, until = 0, time.perf_counter() + seconds

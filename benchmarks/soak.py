@@ -1,10 +1,10 @@
-"""A service under mixed load for an hour, at about half of what it can do: memory and disk stay where they were.
+"""A service under mixed load for an hour, at about half of its capacity: memory and disk do not grow.
 
     python -m benchmarks.soak [--minutes 60] [--share 0.5]
 
-First the same requests are sent as fast as they are answered, which says what it can do. Then so many are sent evenly.
-The same ids are replaced, deleted and written anew all the time, so that neither memory nor disk has a reason to grow:
-the last tenth of the time may have five in a hundred more than the second.
+First the same requests are sent as fast as they are answered, which measures the capacity. Then `--share` of that rate
+is sent evenly. The same ids are replaced, deleted and written again all the time, so neither memory nor disk has a
+reason to grow: the last tenth of the time may have five per cent more than the second.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def disk(data: Path) -> float:
 
 
 def main() -> int:
-    """Load, measure, print; 1 where something grew, or an answer was none."""
+    """Load, measure, print; return 1 if something grew, or a call failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--share", type=float, default=0.5, help="of what the service can do")

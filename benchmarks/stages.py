@@ -1,10 +1,10 @@
-"""Where the time of an answer goes: each stage of the quantised path in microseconds.
+"""The time of an answer by stage: each stage of the quantised path in microseconds.
 
     python -m benchmarks.stages [--rows 5000 20000 100000] [--queries 1 64] [--seconds 2]
 
-Asked without and with the blended value, and with a filter that passes half of the rows. A stage's time is that of the
-thread that asked, without the stages within it: the scan's is what is left to do, or to wait for, once what needs
-nothing of it is done. Means over the faster fifth of the runs, so that columns add up. The last line is the exact path.
+Questions are with and without the output, and with a filter that passes half of the rows. A stage's time is that of the
+calling thread, without the stages within it: the scan's is the work or the wait that remains when other work is done.
+Figures are means over the faster fifth of the runs, so that columns add up. The last line is the exact path.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ STAGES = {
 """Each stage with the function that takes it: a module of the lookup, and a name in it or in a class of it."""
 
 FASTER = 5
-"""One in so many runs counts."""
+"""The divisor of the runs that count: the fastest fifth."""
 
 
 class Clock:
-    """How long each stage took since it was last asked, the stages within it left out."""
+    """The time of each stage since the last reading, without the stages within it."""
 
     def __init__(self) -> None:
         self._spent: dict[str, float] = {}

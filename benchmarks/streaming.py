@@ -1,10 +1,10 @@
-"""How soon a part of a collection answers, and what it says of all, beside the whole answer.
+"""How soon a part of a collection answers, and its bounds for all rows, beside the whole answer.
 
     python -m benchmarks.streaming [--rows 1000000] [--queries 20]
 
-Clustered keys. For each temperature, medians over the queries, part and whole asked in turns: milliseconds of each part
-with its certificate, and of the whole; the share of documents that were asked, what the others weigh at most and truly,
-and the certificate. The exit code is 1 where one of them does not hold.
+The keys are clustered. For each temperature, medians over the queries, part and whole in turns: milliseconds of each
+part with its certificate, and of the whole; the share of documents in the part, the limit and the true weight of the
+others, and the certificate. The exit code is 1 if one of them is violated.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ TEMPERATURES = (10.0, 1.0, 0.5, 0.2, 0.1, 0.05)
 
 
 Told = tuple[list[list[float]], float, bool]
-"""Of each part what a row tells, the milliseconds of the whole, and whether everything said was true."""
+"""For each part the figures of a row; the milliseconds of the whole; and whether all bounds were true."""
 
 
 def asked(view: View, parts: tuple[Prefix, ...], query: F64) -> list[Told]:

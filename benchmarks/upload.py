@@ -45,9 +45,9 @@ def line(number: int, key: np.ndarray) -> bytes:
 
 
 def upload(service: Service, collection: str, documents: int, content: Iterable[bytes] | None = None) -> float:
-    """Fill a collection without an encoder; seconds it took.
+    """Fill a collection without an encoder; return the seconds.
 
-    `content` is the NDJSON of so many documents; None for that of `lines`.
+    `content` is the NDJSON of the documents; None for that of `lines`.
     """
     with service.client() as client:
         client.put(f"/v1/collections/{collection}", json={"encoder": None, "dimension": DIMENSION}).raise_for_status()

@@ -1,17 +1,17 @@
-"""Is it right to say that one document stands out? On labelled questions, of which half have no document any more.
+"""Is it right to say that one document stands out? On labelled questions, half of which have lost their document.
 
     python -m benchmarks.verdict [--questions 600] [--sizes 300 1000 3000 12000]
 
 The sets are `python` and `unicode` of `benchmarks.labelled`, and those of `benchmarks.installed` that are on this
-machine. Of each size so many collections are made that 600 questions have their document there, and 600 have not; the
-null keys and the temperature are those that the service would have. Off-topic questions come from another set, and 21
-strings mean nothing at all.
+machine. For each size there are enough collections that 600 questions have their document there, and 600 have not; the
+null keys and the temperature are those of the service. Off-topic questions come from another set, and 21 strings are
+meaningless.
 
-A question is decided rightly where the verdict is "one" and the first match is right, and where it is not "one" and
-nothing right is first: the mean of the shares of questions whose document is there, and of those whose document is not.
-Beside it stand what "not none" decides, which is what `answered` once said, and the best threshold on the cosine of the
-first match, chosen with the labels in hand. The exit code is 1 where, with `auto`, less than 73 % are decided rightly
-in any set, or more than 2 % of off-topic questions are told that one document stands out.
+A decision is right if the verdict is "one" and the first match is right, or if it is not "one" and the first match is
+wrong. The figure is the mean of two shares: of questions whose document is there, and of those whose document is not.
+Beside it are the share for "not none", and that for the best threshold on the cosine of the first match, chosen with
+the labels. The exit code is 1 if, with `auto`, less than 73 % are right in any set, or if the verdict is "one" for
+more than 2 % of off-topic questions.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ NULLS: tuple[NullChoice, ...] = ("auto", "strict", "lenient")
 VERDICTS = ("one", "several", "none")
 LEAST, MOST_OFF_TOPIC = 0.73, 0.02
 SMALL, OF_SMALL, OF_LARGE = 1000, 0.80, 0.73
-"""What is wanted: in collections of at most so many documents this share decided rightly, in larger ones that share."""
+"""The required share of right decisions in collections of at most SMALL documents, and in larger ones."""
 WANTED_OFF_TOPIC, WANTED_NONE, WANTED_STRINGS = 0.01, 0.18, (1, 2)
 
 MEANINGLESS = (
@@ -55,12 +55,12 @@ FIVE = ("cats purr", "dogs bark", "trains", "bread", "violin")
 
 @dataclass(frozen=True)
 class Told:
-    """What was said of the questions to all collections of one size, under one null key.
+    """The results of the questions to all collections of one size, under one null key.
 
     Attributes:
         present, absent: of questions whose document is there, and is not.
         right: bool[q], of the former, whether the first match is right.
-        off_topic: of another set's; None where there is none.
+        off_topic: of another set's questions; None without another set.
         meaningless: of strings without a meaning, one for each collection.
     """
 
@@ -71,7 +71,7 @@ class Told:
     meaningless: list[Said]
 
     def decided(self, present: Array, absent: Array) -> float:
-        """The share decided rightly where these questions, bool[q], are told that one document stands out."""
+        """Return the share of right decisions if "one document stands out" is said of these questions, bool[q]."""
         return float(np.mean(present == self.right) + np.mean(~absent)) / 2
 
     @property
@@ -94,7 +94,7 @@ class Told:
 
     @property
     def strings(self) -> tuple[int, int]:
-        """Of the meaningless strings, how many are "one" and how many are not "none", in the worst collection."""
+        """Return how many meaningless strings get "one", and how many do not get "none", in the worst collection."""
         return (
             max(int(np.count_nonzero(said.verdicts == "one")) for said in self.meaningless),
             max(int(np.count_nonzero(said.verdicts != "none")) for said in self.meaningless),
@@ -104,7 +104,7 @@ class Told:
 def told(
     labels: Labels, size: int, questions: int, off_topic: Sequence[str], strings: Sequence[str], vectors: Vectors
 ) -> dict[NullChoice, Told]:
-    """What each null key says of collections of one size; empty where the set has too few documents."""
+    """Return the results of each null key on collections of one size; empty if the set has too few documents."""
     made = list(collections(labels, size, questions))
     asked = [Asking(collection.keys, vectors) for collection in made]
     found = dict[NullChoice, Told]()
@@ -149,7 +149,7 @@ def _shares(said: Said) -> str:
 
 
 def missed(name: str, size: int, one: Told) -> list[str]:
-    """What is wanted of `auto`, and is not so."""
+    """Return the requirements that `auto` misses."""
     least = OF_SMALL if size <= SMALL else OF_LARGE
     none, (ones, others) = one.present.of(one.right).share("none"), one.strings
     flaws = [f"{one.by_verdict:.3f} decided rightly, wanted {least:.2f}"] if one.by_verdict < least else []

@@ -24,13 +24,13 @@ State = dict[str, int | None]  # id → the number of the write that it is of; N
 
 
 def vector(number: int) -> list[float]:
-    """Which follows from the number of the write."""
+    """Return a vector that follows from the number of the write."""
     chosen = random.Random(number)
     return [chosen.uniform(-1, 1) for _ in range(WIDTH)]
 
 
 def document(identity: str, number: int) -> dict[str, Any]:
-    """As it is sent; every part says of which write it is."""
+    """Return a document whose parts all show the number of the write."""
     return {
         "id": identity,
         "key": f"key {number}",
@@ -52,11 +52,11 @@ def number_of(found: dict[str, Any]) -> int:
 
 @dataclass
 class Writer:
-    """One that writes its own documents until the service is gone.
+    """A writer of its own documents until the service is gone.
 
     Attributes:
-        known: what was acknowledged.
-        under_way: what the write that was not answered would make of it; each a state that may be found.
+        known: the acknowledged documents.
+        under_way: the possible results of the unanswered write.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Writer:
                 pass
 
     def once(self, client: httpx.Client, *, streams: bool = True) -> bool:
-        """One write of any kind → whether it was answered; `streams`: those that are no one request are among them."""
+        """Do one write of any kind; return whether it was answered. `streams` includes writes in several requests."""
         ways = [self._batch, self._batch, self._patch, self._delete, self._delete_where, self._one]
         way = self.chosen.choice([*ways, self._lines] if streams else ways)
         try:

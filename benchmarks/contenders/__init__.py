@@ -1,4 +1,4 @@
-"""Who is asked over a network, each in a process of its own: what they are given, how they start, what they speak.
+"""The servers in the comparison, each in its own process: their data, their start and their protocols.
 
-`documents.py` has what all of them hold and the right answers; `store.py` what each of them can do; then one each.
+`documents.py` has the common documents and the right answers; `store.py` the interface of a server; then one file each.
 """

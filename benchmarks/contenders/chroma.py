@@ -90,7 +90,7 @@ class Chroma(Store):
 
 
 def body_for(query: Sequence[float], below: int | None) -> dict[str, object]:
-    """What `Collection.query` of its client sends."""
+    """Return the body that its client's `Collection.query` sends."""
     return {
         "ids": None,
         "query_embeddings": [query],
@@ -102,6 +102,6 @@ def body_for(query: Sequence[float], below: int | None) -> dict[str, object]:
 
 
 def ids(answer: bytes) -> list[str]:
-    """Of the one query's results."""
+    """Return the ids of the one query's results."""
     found: list[str] = json.loads(body_of(answer))["ids"][0]
     return found

@@ -55,13 +55,13 @@ class Holding:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one size came to.
+    """The results for one size.
 
     Attributes:
-        size: documents.
+        size: the number of documents.
         measured: all cells.
-        recalls: by the way's name and filter; none where nothing was answered.
-        holdings: of each store.
+        recalls: by the way's name and filter; empty without answers.
+        holdings: the resources of each store.
     """
 
     size: int
@@ -71,14 +71,14 @@ class Outcome:
 
     @property
     def ways(self) -> list[Way]:
-        """That were asked, of all stores."""
+        """Return the ways of all stores that answered."""
         return [way for holding in self.holdings for way in holding.ways]
 
 
 def compared(
     size: int, makers: Mapping[str, Maker], data: Path, connections: Sequence[int], starts: int, callers: Callers
 ) -> Outcome:
-    """Load so many documents into each store, call all in turns, start each anew so many times."""
+    """Load `size` documents into each store, call all in turns, and restart each `starts` times."""
     documents = Documents.of(count=size)
     queries = near(documents.keys, QUERIES, 7)
     with ExitStack() as running:
@@ -152,7 +152,7 @@ def by_text(size: int, connections: Sequence[int], callers: Callers) -> Outcome:
 
 
 def ceilings(outcome: Outcome, connections: Sequence[int], callers: Callers) -> Measured:
-    """The same requests to servers that give the same bytes back at once: what the callers could take."""
+    """Send the same requests to servers that return the same bytes at once: the limit of the callers."""
     with ExitStack() as running:
         bare = []
         for way in outcome.ways:

@@ -1,4 +1,4 @@
-"""What every contender holds: clustered keys with a text and some metadata, and the ten nearest by NumPy."""
+"""The data of every contender: clustered keys with a text and some metadata, and the ten nearest by NumPy."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Documents:
 
 
 def id_of(place: int) -> str:
-    """Of the document in that place."""
+    """Return the id of the document with this index."""
     return f"{place:08}"
 
 

@@ -121,7 +121,7 @@ class Pgvector(Store):
 
 
 def name_of(below: int | None) -> str:
-    """Of the prepared statement."""
+    """Return the name of the prepared statement."""
     return "all" if below is None else f"below{below}"
 
 

@@ -81,12 +81,12 @@ def execute(name: str, query: Array) -> bytes:
 
 
 def vector(values: Array) -> bytes:
-    """As `vector_recv` reads it."""
+    """Encode a vector in the format of `vector_recv`."""
     return pack("!hh", len(values), 0) + values.astype(">f4").tobytes()
 
 
 def first_columns(answer: bytes) -> list[str]:
-    """Of each row of an answer."""
+    """Return the first column of each row of an answer."""
     found, at = [], 0
     while at + 5 <= len(answer):
         if answer[at] == ord("D"):

@@ -19,13 +19,13 @@ SLOW = 10
 
 @dataclass
 class Cell:
-    """What one way, filter and number of connections came to, round by round.
+    """The results of one way, filter and number of connections, round by round.
 
     Attributes:
         a_second: answers a second.
         p50: milliseconds, of the calls of a round.
         p99: the same.
-        processor: the share of a core that the callers took.
+        processor: the share of a core that the callers used.
         answered: in all rounds.
         errors: in all rounds.
         seconds: of the longest round.
@@ -58,12 +58,12 @@ class Cell:
 
 @dataclass
 class Measured:
-    """What all cells came to.
+    """The results of all cells.
 
     Attributes:
         cells: by the way's name, filter and connections.
-        answers: the first answer to each query, by the way's name and filter, and the query's place.
-        error: the first that each way and filter was answered with.
+        answers: the first answer to each query, by the way's name and filter, and the query's index.
+        error: the first error of each way and filter.
     """
 
     cells: dict[tuple[str, int | None, int], Cell] = field(default_factory=dict)
@@ -85,7 +85,7 @@ class Callers:
         self._next: dict[tuple[str, int | None], int] = {}
 
     def measure(self, ways: Sequence[Way], connections: Sequence[int]) -> Measured:
-        """Every way under every filter that it has, in rounds: with so many connections, the ways in turns."""
+        """Measure every way under each of its filters, in rounds: for each number of connections, the ways in turns."""
         measured = Measured()
         filters = list(dict.fromkeys(below for way in ways for below in way.requests))
         for way in ways:  # caches and plans

@@ -18,7 +18,7 @@ NOT_ROOT = "nobody"  # who runs what refuses to be run by root
 
 
 def free_port() -> int:
-    """One that nobody listens on, below those that systems give away: nobody else is given it before it is used."""
+    """Return a free port below the ephemeral ones, so that the system gives it to no other process meanwhile."""
     while True:
         port = 10_000 + secrets.randbelow(20_000)
         with contextlib.suppress(OSError), socket.create_server((HOST, port)):
@@ -26,7 +26,7 @@ def free_port() -> int:
 
 
 class Server:
-    """A command that serves until it is told to end."""
+    """A command that serves until it is stopped."""
 
     def __init__(self, command: Sequence[str | Path], log: Path, user: str | None = None, **environment: str) -> None:
         self._command, self._log, self._user = command, log, user
@@ -50,7 +50,7 @@ class Server:
 
 
 def as_user(name: str | None) -> dict[str, object]:
-    """What `subprocess` wants to be told to run a command as that user; None: as oneself."""
+    """Return the arguments of `subprocess` to run a command as that user; None for the current user."""
     if name is None:
         return {}
     user = pwd.getpwnam(name)
@@ -81,7 +81,7 @@ def memory(pid: int) -> float:
 
 
 def processor_seconds(pid: int) -> float:
-    """What a process and those it started have taken of the cores."""
+    """Return the processor seconds of a process and its children."""
     ticks = 0
     for each in family(pid):
         with contextlib.suppress(OSError):

@@ -59,11 +59,11 @@ class Softkv(Store):
         return [self._way(self.name, vectors, filters)]
 
     def asked_with(self, texts: Sequence[str]) -> Way:
-        """The same with texts, which it encodes."""
+        """Return the way with texts, which the service encodes."""
         return self._way("softkv, texts", texts, [None])
 
     def encoded(self, texts: Sequence[str]) -> Array:
-        """float32[n, d]: what its encoder makes of texts."""
+        """Return float32[n, d], the vectors of texts by its encoder."""
         found = []
         with self.server.client() as client:
             for start in range(0, len(texts), ENCODED_AT_ONCE):
@@ -83,12 +83,12 @@ class Softkv(Store):
 
 
 def passing(below: int | None) -> dict[str, object]:
-    """The filter, where there is one."""
+    """Return the filter as part of a body; empty without a filter."""
     return {} if below is None else {"filter": {"field": "metadata.percent", "operator": "<", "value": below}}
 
 
 def ids(answer: bytes) -> list[str]:
-    """Of the matches."""
+    """Return the ids of the matches."""
     return [match["id"] for match in json.loads(body_of(answer))["matches"]]
 
 

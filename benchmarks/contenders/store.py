@@ -1,4 +1,4 @@
-"""What a contender can do: start, be filled, and be asked in one or several ways."""
+"""The interface of a contender: start, fill, and query in one or several ways."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Store(ABC):
 
     @abstractmethod
     def ways(self, queries: Array, filters: Sequence[int | None]) -> list[Way]:
-        """How to ask it; it runs."""
+        """Return the ways to query it while it runs."""
 
     @abstractmethod
     def wait_until_started(self) -> None:
@@ -57,7 +57,7 @@ class Store(ABC):
 
     @property
     def pid(self) -> int:
-        """Of its first process."""
+        """Return the pid of its first process."""
         pid: int = self.server.process.pid
         return pid
 

@@ -1,4 +1,4 @@
-"""What was measured, as tables."""
+"""Tables of the measurements."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def latency(cell: Cell) -> str:
 
 
 def refused(row: Sequence[Cell]) -> str:
-    """The share of the calls that were, where there are any."""
+    """Return the share of refused calls; "" without any."""
     errors, answered = sum(cell.errors for cell in row), sum(cell.answered for cell in row)
     return f"{errors / (errors + answered):.1%}" if errors else "0"
 
@@ -81,7 +81,7 @@ def holdings(outcomes: Sequence[Outcome]) -> Table:
 
 
 def ceilings(measured: Measured, connections: Sequence[int]) -> Table:
-    """What the callers could have taken of each contender's answers."""
+    """Return the table of the callers' limits for each contender's answers."""
     table = Table(title="the callers' ceiling: the same bytes from a server that does nothing", box=box.MARKDOWN)
     for name in ("", *(part for count in connections for part in (f"{count}: a second", "p50 / p99 ms", "of a core"))):
         table.add_column(name, justify="right" if name else "left", no_wrap=True)

@@ -1,4 +1,4 @@
-"""What callers and servers say to each other: where a request and an answer end, and whether it is a refusal."""
+"""The protocols of callers and servers: the ends of requests and answers, and refusals."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Wire(Protocol):
     hello: Sequence[bytes]
 
     def verdict(self, received: bytes) -> str | None:
-        """None while the answer is not whole; "" where it is and is good; else what was refused."""
+        """Return None while the answer is incomplete, "" for a success, else the refusal."""
 
     def asked(self, received: bytes) -> bool:
         """Whether a request is whole, for a server that looks no further."""
@@ -55,7 +55,7 @@ class Http:
 
 
 def address_of(url: str) -> Address:
-    """Of http://host:port."""
+    """Return the address of http://host:port."""
     host, _, port = url.removeprefix("http://").partition(":")
     return host, int(port)
 
@@ -70,5 +70,5 @@ def request_of(address: Address, path: str, body: bytes) -> bytes:
 
 
 def body_of(answer: bytes) -> bytes:
-    """What follows the head of an answer over HTTP."""
+    """Return the body of an answer over HTTP."""
     return answer.partition(END_OF_HEAD)[2]

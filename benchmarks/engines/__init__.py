@@ -1,4 +1,4 @@
-"""Who runs the same sentence encoder on this machine, all in one process: how each is made, asked and compared.
+"""Engines that run the same sentence encoder on this machine, all in one process: building, calling, comparing.
 
-`contest.py` lists them, `texts.py` has what they are asked; then one each.
+`contest.py` lists them, `texts.py` has their texts; then one file each.
 """

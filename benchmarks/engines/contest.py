@@ -50,7 +50,7 @@ def chosen(words: Iterable[str]) -> list[str]:
 
 
 def made(names: Sequence[str], setting: Setting) -> tuple[dict[str, Engine], dict[str, str]]:
-    """Those of them that can be had here, ready; and why the others cannot."""
+    """Return the available engines, ready to use; and the reason for each unavailable one."""
     engines, left_out = {}, {}
     for name in names:
         began = time.perf_counter()
@@ -64,7 +64,7 @@ def made(names: Sequence[str], setting: Setting) -> tuple[dict[str, Engine], dic
 
 
 def timed(engines: Mapping[str, Engine], columns: Sequence[Column], rounds: int) -> Rates:
-    """All columns of all engines in turns, so many rounds after one that does not count."""
+    """Time all columns of all engines in turns, in `rounds` rounds after a warm-up."""
     rates: dict[str, dict[str, list[float]]] = {column.name: {name: [] for name in engines} for column in columns}
     names = list(engines)
     for turn in range(rounds + 1):

@@ -11,7 +11,7 @@ from benchmarks.engines.reading import in_batches
 
 
 def encoder(precision: str) -> Callable[[Setting], Engine]:
-    """How to make one, by its own name of a number format."""
+    """Return a function that builds one, given its own name of a number format."""
 
     def make(setting: Setting) -> Engine:
         require("ctranslate2")

@@ -1,4 +1,4 @@
-"""What an engine is: texts → vectors, tokenising included."""
+"""The interface of an engine: texts → vectors, tokenising included."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Setting:
-    """What every engine is given.
+    """The common arguments of engines.
 
     Attributes:
         model: the directory of the model.
-        folder: for what an engine wants written, as an exported model.
-        threads: for its arithmetic.
+        folder: a folder for files, such as an exported model.
+        threads: the number of threads of its arithmetic.
     """
 
     model: Path
@@ -36,11 +36,11 @@ class Setting:
 
 @dataclass(frozen=True)
 class Engine:
-    """One that is ready.
+    """An engine that is ready.
 
     Attributes:
-        encode: what it does.
-        said: what it says of itself: the threads that it has, and how it computes.
+        encode: returns the vectors of texts.
+        said: its own description: its threads, and its way of computing.
     """
 
     encode: Encode

@@ -35,7 +35,7 @@ class Pooled(torch.nn.Module):
 
 @cache
 def exported(model: Path, folder: Path) -> Path:
-    """It as ONNX, for any number of texts and tokens."""
+    """Export the model to ONNX, for any number of texts and tokens."""
     file = folder / "model.onnx"
     tokens = torch.randint(1000, 2000, (2, 12))
     with warnings.catch_warnings(action="ignore"):  # the older exporter, which needs onnx alone
@@ -54,7 +54,7 @@ def exported(model: Path, folder: Path) -> Path:
 
 @cache
 def fused(model: Path, folder: Path) -> Path:
-    """The same with ONNX Runtime's own operations, which it finds by itself only in part."""
+    """Return the model with ONNX Runtime's own operations, which it finds only in part by itself."""
     from onnxruntime.transformers import optimizer
 
     settings = json.loads((model / "config.json").read_text(encoding="utf-8"))
@@ -72,7 +72,7 @@ def fused(model: Path, folder: Path) -> Path:
 
 @cache
 def in_bytes(model: Path, folder: Path) -> Path:
-    """That with int8 weights, whose activations are quantised as they come."""
+    """Return the fused model with int8 weights; activations are quantised at run time."""
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 

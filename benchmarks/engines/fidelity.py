@@ -1,4 +1,4 @@
-"""How far an engine's vectors are from the definition: the layers as `SentenceEncoder` has them, in float64."""
+"""The error of an engine's vectors: their distance from the layers of `SentenceEncoder` in float64."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BEST = 10
 
 
 class Grade(IntEnum):
-    """What an engine can stand in for."""
+    """The precision that an engine can replace."""
 
     LESS = 0
     BFLOAT16 = 1
@@ -81,6 +81,6 @@ def compared(
 
 
 def nearest(questions: NDArray[np.floating], texts: NDArray[np.floating]) -> list[list[int]]:
-    """The texts that are nearest to each question, ten of them where there are so many."""
+    """Return the nearest texts of each question, ten of them if there are enough."""
     similarities = questions.astype(np.float64) @ texts.astype(np.float64).T
     return np.argsort(-similarities, axis=1, kind="stable")[:, :BEST].tolist()

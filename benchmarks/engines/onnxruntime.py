@@ -12,7 +12,7 @@ FUSED = "fused.onnx"
 
 
 def session(precision: str) -> Callable[[Setting], Engine]:
-    """How to make one, of "float32" or "int8"."""
+    """Return a function that builds one in "float32" or "int8"."""
 
     def make(setting: Setting) -> Engine:
         require("onnx", "onnxruntime")

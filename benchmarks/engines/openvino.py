@@ -12,7 +12,7 @@ CAPABILITIES = {"float32": "FP32", "bfloat16": "BF16"}
 
 
 def compiled(precision: str) -> Callable[[Setting], Engine]:
-    """How to make one, of "float32" or "bfloat16"."""
+    """Return a function that builds one in "float32" or "bfloat16"."""
 
     def make(setting: Setting) -> Engine:
         require("onnx", "openvino")

@@ -1,4 +1,4 @@
-"""How fast this machine multiplies matrices just now: what a run's ratios may be told by, before and after it."""
+"""The current speed of this machine's matrix products, before and after a run; a change makes ratios invalid."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def rates() -> dict[str, float]:
 
 
 def rate(product: Callable[[], object]) -> float:
-    """Of one product of two such matrices."""
+    """Return the rate of one product of two such matrices."""
     taken = []
     product()
     end = time.perf_counter() + SECONDS

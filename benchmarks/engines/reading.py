@@ -1,4 +1,4 @@
-"""How texts are read for an engine that has no tokeniser of its own: the model's, in batches of like length."""
+"""Tokenising for an engine without its own tokeniser: by the model's, in batches of similar length."""
 
 from __future__ import annotations
 

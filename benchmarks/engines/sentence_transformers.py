@@ -12,7 +12,7 @@ from service.encoding.models.network import Precision
 
 
 def library(precision: Precision) -> Callable[[Setting], Engine]:
-    """How to make it."""
+    """Return a function that builds it."""
 
     def make(setting: Setting) -> Engine:
         from sentence_transformers import SentenceTransformer  # seconds to import

@@ -49,7 +49,7 @@ class Network:
 
 
 def packed(precision: Precision) -> Callable[[Setting], Engine]:
-    """How to make the one on torch."""
+    """Return a function that builds the one on torch."""
     number_format = {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
 
     def make(setting: Setting) -> Engine:
@@ -60,12 +60,12 @@ def packed(precision: Precision) -> Callable[[Setting], Engine]:
 
 
 def on_torch(model: SentenceEncoder, number_format: torch.dtype) -> SentenceEncoder:
-    """The same with parameters of torch's."""
+    """Return the model with parameters of torch."""
     return map_arrays(lambda array: torch.as_tensor(np.array(array)).to(number_format), model)
 
 
 def compiled(precision: Precision) -> Callable[[Setting], Engine]:
-    """How to make the one in machine code."""
+    """Return a function that builds the one in machine code."""
 
     def make(setting: Setting) -> Engine:
         from attention.kernels.machine_code import prepare_transformer
@@ -93,6 +93,6 @@ def compiled_for() -> str:
 
 
 def encoder(network: Network, setting: Setting, said: str) -> Engine:
-    """It through the service's own `Encoder`."""
+    """Return an engine that uses the service's own `Encoder`."""
     ready = Encoder(setting.model.name, network, Declaration.read(setting.model))
     return Engine(lambda texts: ready.encode(texts, "document").vectors, said)

@@ -51,7 +51,7 @@ STARTS: Mapping[str, Callable[[str, str, int], Sequence[float]]] = {
 
 
 def seconds_to_first(names: Sequence[str], model: Path, file: Path, threads: int, count: int) -> dict[str, list[float]]:
-    """Of each, so many times in turns, after one that does not count."""
+    """Return the seconds of each until its first vector, `count` times in turns after a warm-up."""
     taken: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(count + 1):
         for name in names:

@@ -1,4 +1,4 @@
-"""What was measured, as tables; ratios are of medians."""
+"""Tables of the measurements; ratios are of medians."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def speed(engines: Mapping[str, Engine], rates: Rates, *, ratios: bool) -> Table
 
 
 def times(found: Mapping[str, Sequence[float]], name: str, other: str) -> str:
-    """The ratio of two medians; nothing where the other was not there."""
+    """Return the ratio of two medians; "" if the other engine was absent."""
     return f" {median(found[name]) / median(found[other]):.2f}×" if other in found else ""
 
 
@@ -53,7 +53,7 @@ def against_best(rates: Rates, fidelities: Mapping[str, Fidelity]) -> Table:
 
 
 def distances(fidelities: Mapping[str, Fidelity], texts: int, questions: int) -> Table:
-    """How far each is from the definition."""
+    """Return the table of distances from the definition."""
     table = titled(
         f"distance to the definition in float64: {texts} texts, {questions} questions",
         *(
@@ -90,7 +90,7 @@ def starts(taken: Mapping[str, Sequence[float]], *, ratios: bool) -> Table:
 
 
 def products(moments: Mapping[str, Mapping[str, float]]) -> Table:
-    """What the machine multiplied at, moment by moment."""
+    """Return the table of the machine's matrix products, moment by moment."""
     table = titled("products of matrices, GFLOP/s", "", *moments)
     for name in next(iter(moments.values())):
         table.add_row(name, *(f"{rates[name]:,.0f}" for rates in moments.values()))

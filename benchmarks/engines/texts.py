@@ -1,4 +1,4 @@
-"""What is encoded: questions, passages and a mixture, of the house's own texts; the same every time.
+"""The texts to encode: questions, passages and a mixture, from the project's own texts; the same every time.
 
 The pieces are texts of `service.encoding.background` and the keys of the demo collections, among them docstrings of the
 standard library.
@@ -22,7 +22,7 @@ DOCSTRINGS = 2_000
 
 @dataclass(frozen=True)
 class Column:
-    """What is timed: texts, encoded so many at a time."""
+    """A column of the table: texts, and the number of texts per call."""
 
     name: str
     texts: Sequence[str]
@@ -30,13 +30,13 @@ class Column:
 
 
 def questions() -> list[str]:
-    """Of about ten tokens, no two alike."""
+    """Return questions of about ten tokens, all different."""
     return [topic.question for topic in TOPICS]
 
 
 @cache
 def pieces() -> Sequence[str]:
-    """Of about 25 tokens each, in an order that means nothing."""
+    """Return pieces of about 25 tokens each, in an arbitrary order."""
     keys = [str(document["key"]) for name in ("library", "videos") for document in DEMOS[name].documents()]
     docstrings = [str(document["key"]) for document in islice(DEMOS["python"].documents(), DOCSTRINGS)]
     found = list(dict.fromkeys([topic.text for topic in TOPICS] + keys + docstrings))
@@ -45,17 +45,17 @@ def pieces() -> Sequence[str]:
 
 
 def passages(count: int) -> list[str]:
-    """Of about 145 tokens each, some of 80 and some of 200."""
+    """Return passages of about 145 tokens each, some of 80 and some of 200."""
     return in_turns(PIECES, count)
 
 
 def mixture(count: int) -> list[str]:
-    """Of one piece up to more than the model reads."""
+    """Return texts from one piece up to more than the model reads."""
     return in_turns(range(1, MOST_PIECES + 1), count)
 
 
 def in_turns(sizes: Sequence[int], count: int) -> list[str]:
-    """So many texts of so many pieces each, the sizes in turns; the pieces go round and round."""
+    """Return `count` texts with these numbers of pieces in turns; the pieces repeat in a cycle."""
     following = cycle(pieces())
     return [" ".join(islice(following, sizes[place % len(sizes)])) for place in range(count)]
 
