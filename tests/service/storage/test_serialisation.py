@@ -169,6 +169,6 @@ def test_another_width_writes_nothing(store: Store, vectors: dict[str, Any], exp
     number = collection(store, [document("a", 1)])
     with store.writing() as writer, pytest.raises(WidthMismatch) as refused:
         writer.upsert(number, [document("a", 2), document("b", **vectors)])
-    assert (refused.value.document, refused.value.wanted, refused.value.given) == ("b", expected, came)
+    assert (refused.value.document, refused.value.expected, refused.value.width) == ("b", expected, came)
     with store.reading() as reader:
         assert [plain(document) for document in reader.page(number)] == [plain(document("a", 1))]

@@ -67,7 +67,7 @@ def test_it_says_of_how_much_it_was_made_where_that_was_asked():
     assert (result.documents, result.total, result.max_missing_weight) == (1200, 1500, 0.25)
 
 
-@pytest.mark.parametrize(("old", "new"), [("of", "total"), ("max_missing_weight", "max_missing_weight")])
+@pytest.mark.parametrize(("old", "new"), [("of", "total"), ("missing_weight_at_most", "max_missing_weight")])
 def test_an_old_name_in_the_coverage_is_refused_with_the_new_one(old, new):
     coverage = answer(coverage={"documents": 2, "total": 3, "max_missing_weight": 0.5}).coverage
     with pytest.raises(AttributeError, match=f"write coverage.{new}"):

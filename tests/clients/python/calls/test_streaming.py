@@ -21,7 +21,7 @@ def large(softkv_client, monkeypatch):
     for module in (blocks, compaction, memory, segments):
         if hasattr(module, "BLOCK_ROWS"):
             monkeypatch.setattr(module, "BLOCK_ROWS", 32)
-    monkeypatch.setattr(prefixes, "LEAST_ROWS", 100)
+    monkeypatch.setattr(prefixes, "MIN_ROWS", 100)
     collection = softkv_client.collection("streamed")
     collection.create(encoder=None, similarity="dot", dimension=3)
     collection.write([Document(f"d{i}", key_vector=key) for i, key in enumerate(KEYS)])

@@ -24,7 +24,7 @@ def shelf(client, collection, monkeypatch):
     for module in (blocks, compaction, memory, segments):
         if hasattr(module, "BLOCK_ROWS"):
             monkeypatch.setattr(module, "BLOCK_ROWS", 48)
-    monkeypatch.setattr(prefixes, "LEAST_ROWS", 100)
+    monkeypatch.setattr(prefixes, "MIN_ROWS", 100)
     path = collection(encoder=None, similarity="dot", temperature=1.0, null=0.2)
     documents = [
         {"id": f"d{i:03}", "key_vectors": (key * np.arange(1, 2 + i % 3)[:, None]).tolist(), "metadata": {"i": i}}
@@ -88,7 +88,7 @@ def test_parts_are_true_of_all_and_the_last_is_the_answer(client, shelf, tempera
 
 
 def test_a_small_collection_has_no_parts(client, shelf, monkeypatch):
-    monkeypatch.setattr(prefixes, "LEAST_ROWS", 10**6)
+    monkeypatch.setattr(prefixes, "MIN_ROWS", 10**6)
     assert [name for name, _ in streamed(client, shelf, top_k=1)] == ["answer"]
 
 
