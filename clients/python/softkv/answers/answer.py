@@ -38,7 +38,7 @@ REMOVED_ATTRIBUTES = {
 """Messages for attributes that were removed."""
 RENAMED_IN_COVERAGE = {
     "of": "coverage.of is called total now: write coverage.total",
-    "missing_weight_at_most": "missing_weight_at_most is called max_missing_weight now: write coverage.max_missing_weight",
+    "missing_weight_at_most": "it is called max_missing_weight now: write coverage.max_missing_weight",
 }
 """Messages for attributes of the coverage that were renamed."""
 
