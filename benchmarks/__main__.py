@@ -61,15 +61,15 @@ def main() -> int:
     parser.add_argument("--record", action="store_true", help="keep what they print in RESULTS.md")
     parser.add_argument("--target", choices=TARGETS, help="the kind of processor to compile for")
     options = parser.parse_args()
-    wanted = options.names or list(NAMES)
-    if unknown := [name for name in wanted if name not in NAMES]:
+    expected = options.names or list(NAMES)
+    if unknown := [name for name in expected if name not in NAMES]:
         print(f"there is no benchmark {unknown[0]!r}; there are:", file=sys.stderr)
         print("\n".join(f"  {name:10} {what}" for name, what in NAMES.items()), file=sys.stderr)
         return 2
     if options.target:
         os.environ.update(TARGETS[options.target].environment)
     run = partial(recorded, target=options.target) if options.record else ran
-    failed = [name for name in wanted if not run(name)]
+    failed = [name for name in expected if not run(name)]
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0

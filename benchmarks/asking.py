@@ -66,13 +66,13 @@ def collections(labels: Labels, size: int, asked: int) -> Iterator[Collection]:
     """Yield enough collections of one size for `asked` questions of either kind; none if the set is too small."""
     by_chance = sorted(labels.keys, key=order_of)
     for draw in range(max(1, round(2 * asked / size))):
-        wanted = min(asked, size // 2)
-        chosen = list(islice(labels.apart(f"{draw} "), 2 * wanted))
-        absent, present = chosen[:wanted], chosen[wanted:]
+        expected = min(asked, size // 2)
+        chosen = list(islice(labels.apart(f"{draw} "), 2 * expected))
+        absent, present = chosen[:expected], chosen[expected:]
         gone = {identity for _, answers in absent for identity in answers}
         there = dict.fromkeys(identity for _, answers in present for identity in answers)
         there |= dict.fromkeys(identity for identity in by_chance if identity not in gone)
-        if len(present) < wanted or len(there) < size:
+        if len(present) < expected or len(there) < size:
             return
         keys = {identity: labels.keys[identity] for identity in islice(there, size)}
         yield Collection(keys, [pair for pair in present if keys.keys() >= set(pair[1])], [each for each, _ in absent])
@@ -132,7 +132,11 @@ class Asking:
         """float64[q], of the null key `auto` beside each question."""
         temperature, null = self.record.settings.temperature, self.null("auto")
         backgrounds = [null.of(question) for question in questions]
-        keys = [each.null_key(temperature, len(self.ids)) for each in backgrounds if isinstance(each, Background)]
+        keys = [
+            background.null_key(temperature, len(self.ids))
+            for background in backgrounds
+            if isinstance(background, Background)
+        ]
         return np.array([key.logit(0.0, temperature) for key in keys])
 
     def ask(self, questions: Sequence[str], choice: NullChoice) -> Said:

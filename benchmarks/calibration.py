@@ -62,10 +62,10 @@ def profiles_of(given: Asked, vectors: Vectors) -> tuple[Profiles, Array]:
     searched = [SearchRow(document["id"], document["key"], None) for document in given.documents]
     with temporary_search(searched) as search:
         for start in range(0, len(queries), TOGETHER):
-            found = similarities_of(asking.memory.view, queries[start : start + TOGETHER].astype(np.float64))
-            order = np.argsort(found.numbers)
-            for question, row in zip(given.questions[start:], found.similarities, strict=False):
-                right = np.array([places[each] for each in question.answers if each in places], dtype=np.int64)
+            result = similarities_of(asking.memory.view, queries[start : start + TOGETHER].astype(np.float64))
+            order = np.argsort(result.numbers)
+            for question, row in zip(given.questions[start:], result.similarities, strict=False):
+                right = np.array([places[answer] for answer in question.answers if answer in places], dtype=np.int64)
                 ranks = search.ranks(question.question)
                 by_id = documents.by_id(row[order], right, lambda rows: [asking.ids[each - 1] for each in rows])
                 profiling.add(row[order], documents, ranks, right, by_id)
@@ -78,12 +78,12 @@ def drawn(profiles: Profiles, null: Array, labels: int, draw: int) -> Draw:
     kinds = (np.flatnonzero(profiles.present), np.flatnonzero(~profiles.present))
     chosen = np.concatenate([random.choice(kind, labels // 2, replace=False) for kind in kinds])
     others = np.setdiff1d(np.arange(len(profiles.present)), chosen)
-    found = evaluate(profiles.of(chosen), random.permutation(len(chosen)), null[chosen])
+    value = evaluate(profiles.of(chosen), random.permutation(len(chosen)), null[chosen])
     held = profiles.of(others)
-    plain = Metrics.of(found.plain.predict(held, COVERAGE))
-    with_words = plain if found.words is None else Metrics.of(found.words.predict(held, COVERAGE))
-    share = 0.0 if found.words is None else profiles.words[found.words.cell[0]]
-    return Draw(float(profiles.temperatures[found.plain.cell[1]]), share, found.gained, found.gains, plain, with_words)
+    plain = Metrics.of(value.plain.predict(held, COVERAGE))
+    with_words = plain if value.words is None else Metrics.of(value.words.predict(held, COVERAGE))
+    share = 0.0 if value.words is None else profiles.words[value.words.cell[0]]
+    return Draw(float(profiles.temperatures[value.plain.cell[1]]), share, value.gained, value.gains, plain, with_words)
 
 
 def report(name: str, profiles: Profiles, null: Array, draws: list[Draw], table: Table) -> bool:
@@ -116,12 +116,12 @@ def report(name: str, profiles: Profiles, null: Array, draws: list[Draw], table:
 
 def _cells(figures: Metrics) -> list[str]:
     return [
-        f"{getattr(figures, each).value:.3f}" for each in ("ece", "log_loss", "label_loss", "recall", "mrr", "coverage")
+        f"{getattr(figures, name).value:.3f}" for name in ("ece", "log_loss", "label_loss", "recall", "mrr", "coverage")
     ]
 
 
 def _of(figures: list[Metrics], name: str) -> np.ndarray:
-    return np.array([getattr(each, name).value for each in figures])
+    return np.array([getattr(figure, name).value for figure in figures])
 
 
 def main() -> int:

@@ -51,13 +51,13 @@ def softmax(similarities: Array, temperature: float) -> Array:
 
 def distances(view: View, keys: Array, values: Array, queries: Array) -> Iterator[tuple[float, Distance | None]]:
     """Yield each query at each temperature, all in one batch; None if the exact path has to answer."""
-    asked = [Question(query, temperature) for query in queries for temperature in TEMPERATURES]
-    found = quantised_answers(view, asked)
-    seen = similarities_seen(view, asked)[1]
+    questions = [Question(query, temperature) for query in queries for temperature in TEMPERATURES]
+    answers = quantised_answers(view, questions)
+    seen = similarities_seen(view, questions)[1]
     true = queries @ keys.T / np.linalg.norm(queries, axis=1)[:, None]
-    weights = np.array([softmax(true[i // len(TEMPERATURES)], q.temperature) for i, q in enumerate(asked)])
+    weights = np.array([softmax(true[i // len(TEMPERATURES)], q.temperature) for i, q in enumerate(questions)])
     outputs = weights @ values
-    for question, answer, mine, truth, output in zip(asked, found, seen, weights, outputs, strict=True):
+    for question, answer, mine, truth, output in zip(questions, answers, seen, weights, outputs, strict=True):
         if answer is None or mine is None:
             yield question.temperature, None
             continue

@@ -145,8 +145,8 @@ def attends(service: Service, keys: Array, many: int, threads: int, rounds: int)
 
         def ask_barely(query: Array) -> Any:
             vector = {"base64": base64.b64encode(query.data).decode()}
-            asked = {"query": vector, "top_k": 10, "vector_format": "base64"}
-            return bare.post(f"/v1/collections/{ASKED}/attend", json=asked).raise_for_status().json()
+            body = {"query": vector, "top_k": 10, "vector_format": "base64"}
+            return bare.post(f"/v1/collections/{ASKED}/attend", json=body).raise_for_status().json()
 
         ways = {
             "httpx2": lambda: taken(lambda: list(pool.map(ask_barely, queries))),

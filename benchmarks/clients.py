@@ -88,11 +88,11 @@ def measure(service: Service, queries: Array, seconds: float, rounds: int) -> Fo
         for turn in range(rounds + 1):
             for asked, calls in ((requests[:1], one), (requests, many)):
                 span = Span(seconds if turn else 1.0, SETTLING)
-                found = callers.submit(call, address, Http(), asked, len(asked), span).result()
-                if found.errors:
-                    raise CallRefused(found.error)
+                result = callers.submit(call, address, Http(), asked, len(asked), span).result()
+                if result.errors:
+                    raise CallRefused(result.error)
                 if turn:  # the first round only warms up
-                    calls.append(found)
+                    calls.append(result)
     return Found(one, many, service.memory())
 
 
@@ -130,19 +130,19 @@ def main() -> int:
         service.wait_until_ready()
         upload(service, NAME, len(keys), ndjson(keys))
         service.wait_until_idle()
-        found = measure(service, queries, options.seconds, options.rounds)
+        result = measure(service, queries, options.seconds, options.rounds)
     console = Console(width=120)
-    console.print(table_of(found, options.rows, options.clients))
-    answer = json.loads(body_of(found.many[0].answers[0]))
-    slowest = median(float(np.quantile(calls.milliseconds, 0.99)) for calls in found.many)
+    console.print(table_of(result, options.rows, options.clients))
+    answer = json.loads(body_of(result.many[0].answers[0]))
+    slowest = median(float(np.quantile(calls.milliseconds, 0.99)) for calls in result.many)
     console.print(
         f"in this process one question takes {single:.1f} ms, {options.clients} together {together:.1f} ms: the p99 is "
         f"{slowest / together:.2f} batch scans"
     )
     console.print(
-        f"the {answer['certificate']['method']} path answers; memory {found.memory:,.0f} MiB with "
+        f"the {answer['certificate']['method']} path answers; memory {result.memory:,.0f} MiB with "
         f"{keys.nbytes / 2**20:,.0f} MiB of keys; the callers took "
-        f"{median(calls.processor for calls in found.many):.0%} of a core"
+        f"{median(calls.processor for calls in result.many):.0%} of a core"
     )
     return 0
 

@@ -83,9 +83,9 @@ def filled(store: SharedStore, rows: int, memory: Memory) -> tuple[int, Array]:
     return number, queries
 
 
-def check(expected: Sequence[Answer], found: Sequence[Answer]) -> None:
+def check(expected: Sequence[Answer], actual: Sequence[Answer]) -> None:
     """Whether both have the same heads, to the bit."""
-    for one, other in zip(expected, found, strict=True):
+    for one, other in zip(expected, actual, strict=True):
         np.testing.assert_array_equal(one.numbers, other.numbers)
         np.testing.assert_array_equal(one.similarities, other.similarities)
 
@@ -94,23 +94,23 @@ def measured(
     view: View, memory: Memory, counted: Counted, queries: Array, count: int, output: bool, turns: int
 ) -> Measured:
     """Ask one process and the slots the same questions, in turn."""
-    found, random = Measured(), np.random.default_rng(3)
+    actual, random = Measured(), np.random.default_rng(3)
     began = time.monotonic()
     for turn in range(turns):
         if turn >= LEAST_TURNS and time.monotonic() - began > LONGEST_SECONDS:
             break
         temperature = TEMPERATURES[turn % len(TEMPERATURES)]
         chosen = random.permutation(len(queries))[:count]
-        asked = [Question(query, temperature, output=output) for query in queries[chosen]]
+        questions = [Question(query, temperature, output=output) for query in queries[chosen]]
         start = time.perf_counter()
-        expected = answers(memory.view, asked)
-        found.alone.append(time.perf_counter() - start)
+        expected = answers(memory.view, questions)
+        actual.alone.append(time.perf_counter() - start)
         start = time.perf_counter()
-        together = answers(view, asked)
-        found.slots.append(time.perf_counter() - start)
+        together = answers(view, questions)
+        actual.slots.append(time.perf_counter() - start)
         check(expected, together)
-        found.note(counted.taken(), count, memory.view)
-    return found
+        actual.note(counted.taken(), count, memory.view)
+    return actual
 
 
 def compared(view: View, memory: Memory, counted: Counted, queries: Array, turns: int) -> Table:
@@ -128,10 +128,10 @@ def wait_for(store: SharedStore, number: int, slots: int, copies: int) -> None:
     """Until all ranges have their copies."""
     deadline = time.monotonic() + WAIT_SECONDS
     _, extent = store.extent(number)
-    wanted = len(shard_starts(extent.next_row)) * copies
-    while len(store.nodes.members()) < slots or len(store.nodes.holders(number)) < wanted:
+    expected = len(shard_starts(extent.next_row)) * copies
+    while len(store.nodes.members()) < slots or len(store.nodes.holders(number)) < expected:
         if time.monotonic() > deadline:
-            raise TimeoutError(f"the slots hold {len(store.nodes.holders(number))} of {wanted} ranges")
+            raise TimeoutError(f"the slots hold {len(store.nodes.holders(number))} of {expected} ranges")
         time.sleep(0.5)
 
 
@@ -171,7 +171,7 @@ def main() -> int:
         stack.callback(store.close)
         memory = Memory("cosine", expected=given.rows)
         number, queries = filled(store, given.rows, memory)
-        for name in (f"m{each}" for each in range(given.machines)):
+        for name in (f"m{i}" for i in range(given.machines)):
             machine = Machine(name, address, head.address, folder, slots=given.slots, copies=given.copies)
             machine.start()
             stack.callback(machine.kill)

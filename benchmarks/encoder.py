@@ -88,10 +88,10 @@ def main() -> None:
         again = [name for begins, name in STARTED.items() if any(engine.startswith(begins) for engine in engines)]
         if options.starts and again:
             moments["before starts"] = products.rates()
-            found = starts.seconds_to_first(again, setting.model, setting.folder / FUSED, threads, options.starts)
+            result = starts.seconds_to_first(again, setting.model, setting.folder / FUSED, threads, options.starts)
             moments["after starts"] = products.rates()
             unmoved = products.steady(moments["before starts"], moments["after starts"])
-            console.print(tables.starts(found, ratios=unmoved))
+            console.print(tables.starts(result, ratios=unmoved))
     console.print(tables.products(moments))
     console.print("no ratios stand where a rate after is by more than a fifth another than before")
     for name, reason in left_out.items():
@@ -141,9 +141,9 @@ def described(column: texts.Column, model: Path) -> str:
 def distances(engines: Mapping[str, Engine], model: Path, count: int) -> dict[str, fidelity.Fidelity]:
     """Return the distance of each engine from the definition, over all questions and `count` texts."""
     asked, written = texts.questions(), texts.mixture(count)
-    wanted = fidelity.definition(model, asked), fidelity.definition(model, written)
+    expected = fidelity.definition(model, asked), fidelity.definition(model, written)
     return {
-        name: fidelity.compared((engine.encode(asked), engine.encode(written)), wanted)
+        name: fidelity.compared((engine.encode(asked), engine.encode(written)), expected)
         for name, engine in engines.items()
     }
 

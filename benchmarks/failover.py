@@ -103,10 +103,10 @@ class Failover:
             self._server.kill_connection(self._chosen)
             return
         victims = {"one replica": self.services[:1], "the other replica": self.services[1:]}.get(kind, self.services)
-        for each in victims:
-            each.kill()
-        for each in victims:
-            each.start()
+        for victim in victims:
+            victim.kill()
+        for victim in victims:
+            victim.start()
 
     def _write(self, writer: Writer, stop: threading.Event, acknowledged: list[Acknowledged], *, repeats: bool) -> None:
         """Write until the end, or until a write is not answered, and ask the other replica for what was written."""
@@ -125,17 +125,17 @@ class Failover:
         there = {each: number for each, number in writer.known.items() if number is not None}
         own = {"field": "metadata.writer", "operator": "==", "value": writer.name}
         way = writer.chosen.choice(("documents", "attended", "attended", "one", "one"))
-        asked: dict[str, Any] = {"filter": own, "limit": 1000, "include": _WHOLE}
+        body: dict[str, Any] = {"filter": own, "limit": 1000, "include": _WHOLE}
         if way == "attended":
-            asked = {"filter": own, "query": vector(0), "top_k": 1000, "include": _WHOLE, "null": False}
+            body = {"filter": own, "query": vector(0), "top_k": 1000, "include": _WHOLE, "null": False}
         elif way == "one":
             if not writer.known:
                 return
             identity = writer.chosen.choice(list(writer.known))
-            asked = {"ids": [identity], "include": _WHOLE}
+            body = {"ids": [identity], "include": _WHOLE}
             there = {identity: there[identity]} if identity in there else {}
         try:
-            answer = other.post(f"{PATH}/attend" if way == "attended" else f"{PATH}/documents/query", json=asked)
+            answer = other.post(f"{PATH}/attend" if way == "attended" else f"{PATH}/documents/query", json=body)
         except httpx.TimeoutException:
             raise AssertionError(f"a replica did not answer {way} in time") from None
         except httpx.TransportError:
@@ -161,7 +161,7 @@ class Failover:
         with self._store.reading() as reader:
             record = reader.collection("c")
             rows = reader.rows_where(record.id)
-            assert record.documents == len(rows) == sum(len(each.numbers) for each in reader.vectors(record.id))
+            assert record.documents == len(rows) == sum(len(vector.numbers) for vector in reader.vectors(record.id))
             assert set(reader.ids(record.id, rows)) == found.keys()
         self._documents = len(found)
 
@@ -172,11 +172,11 @@ class Failover:
     @property
     def acknowledged(self) -> int:
         """Return the number of acknowledged writes."""
-        return sum(sum(each.acknowledged.values()) for each in self._writers)
+        return sum(sum(writer.acknowledged.values()) for writer in self._writers)
 
     def report(self) -> str:
         """Describe the work so far, and the seconds of recovery from each kind of kill."""
-        total = sum((each.acknowledged for each in self._writers), Counter[str]())
+        total = sum((writer.acknowledged for writer in self._writers), Counter[str]())
         kinds = ", ".join(f"{count:,} {name}" for name, count in sorted(total.items()))
         lines = [
             f"{self.acknowledged:,} writes acknowledged ({kinds}); {self._repeated:,} sent again after no answer; "

@@ -89,11 +89,11 @@ def more_and_fewer(fleet: Fleet) -> str:
 
 def upgrade(fleet: Fleet) -> str:
     """Each machine is stopped, waited for, started under its name, and waited for; then each service."""
-    for each in (*fleet.machines, *fleet.services):
-        if code := each.stop():
-            return f"{each.name} ended with exit code {code}"
-        each.start()
-        each.wait_until_ready()
+    for machine in (*fleet.machines, *fleet.services):
+        if code := machine.stop():
+            return f"{machine.name} ended with exit code {code}"
+        machine.start()
+        machine.wait_until_ready()
     return ""
 
 
@@ -103,7 +103,7 @@ def head(seconds: float) -> Fault:
     def kill(fleet: Fleet) -> str:
         fleet.head.kill()
         time.sleep(seconds)
-        ended = [each.name for each in (*fleet.machines, *fleet.services) if not each.runs]
+        ended = [machine.name for machine in (*fleet.machines, *fleet.services) if not machine.runs]
         return f"dead {seconds:g} s; " + (f"ended: {ended}" if ended else "no process ended")
 
     return kill
@@ -120,7 +120,7 @@ def under(fleet: Fleet, fault: Fault) -> tuple[Told, str]:
     return asking.told, said
 
 
-def cells(name: str, told: Told, said: str) -> list[str]:
+def cells(name: str, told: Told, message: str) -> list[str]:
     """A row of the table."""
     refused = told.refused + told.write_refusals
     return [
@@ -132,7 +132,7 @@ def cells(name: str, told: Told, said: str) -> list[str]:
         str(told.moved),
         f"{told.longest:.2f}",
         f"{told.full_after:.1f}",
-        "; ".join(filter(None, [said, ", ".join(f"{status} {code}" for status, code in sorted(refused))])),
+        "; ".join(filter(None, [message, ", ".join(f"{status} {code}" for status, code in sorted(refused))])),
     ]
 
 
@@ -166,12 +166,12 @@ def one_copy(console: Console, folder: Path) -> bool:
             box=box.MARKDOWN,
             title=f"one copy, one of three machines killed: {parts.missing.sum()} of {len(parts.missing)} documents",
         )
-        found = parts.asked(ROUNDS)
-    for temperature, each in found.items():
+        result = parts.asked(ROUNDS)
+    for temperature, each in result.items():
         table.add_row(f"{temperature:g}", *each.cells())
     console.print(table)
-    wrong = [each for one in found.values() for each in one.wrong]
-    wrong += [f"nothing was answered at T = {each:g}" for each, one in found.items() if not one.answers]
+    wrong = [each for one in result.values() for each in one.wrong]
+    wrong += [f"nothing was answered at T = {each:g}" for each, one in result.items() if not one.answers]
     for each in wrong[:10]:
         print(each, file=sys.stderr)
     return not wrong
@@ -198,12 +198,12 @@ def main() -> int:
         "the head": head(arguments.head_seconds),  # the last: no cluster outlives it here
     }
     console, good = Console(width=240), True
-    wanted = {name: each for name, each in faults.items() if not arguments.only or name in arguments.only}
+    expected = {name: fault for name, fault in faults.items() if not arguments.only or name in arguments.only}
     with tempfile.TemporaryDirectory() as directory:
         for folder in ("two", "one"):
             (Path(directory) / folder).mkdir()
-        if wanted:
-            good &= two_copies(console, Path(directory) / "two", wanted)
+        if expected:
+            good &= two_copies(console, Path(directory) / "two", expected)
         if not arguments.only or "one copy" in arguments.only:
             good &= one_copy(console, Path(directory) / "one")
     return 0 if good else 1

@@ -47,7 +47,7 @@ def falls(draw: Draw) -> bool:
 
 def mean(figures: list[Metrics], name: str) -> str:
     """Format the mean of a figure over fits."""
-    return f"{np.mean([getattr(each, name).value for each in figures]):.3f}"
+    return f"{np.mean([getattr(figure, name).value for figure in figures]):.3f}"
 
 
 def main() -> int:

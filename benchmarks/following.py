@@ -47,7 +47,7 @@ class Group:
 
     def refused(self, matches: list[dict[str, Any]], since: int, *, until: int) -> str | None:
         """Return why an answer about all of the group fits no version from `since` to `until`; else None."""
-        numbers = {each["value"] for each in matches} | {each["metadata"]["number"] for each in matches}
+        numbers = {match["value"] for match in matches} | {match["metadata"]["number"] for match in matches}
         if len(numbers) > 1:
             return f"{self.name}: a mixture of the writes {sorted(numbers)}"
         if matches and len(matches) != TOGETHER:
@@ -128,18 +128,18 @@ class Following:
             answer = reader.get(f"{PATH}/documents/{group.name}-{part}")
             sound = answer.status_code == 200 and answer.json()["value"] == number
         else:
-            asked: dict[str, Any] = {"query": keys[part], "temperature": 0, "top_k": 1}
+            body: dict[str, Any] = {"query": keys[part], "temperature": 0, "top_k": 1}
             if way != "nearest":
                 name, value = ("group", group.name) if way == "all" else ("number", number)
                 same = {"field": f"metadata.{name}", "operator": "==", "value": value}
                 both = {"operator": "AND", "conditions": [same, of_group]}
-                asked |= {"temperature": 1, "top_k": 1000, "filter": both}
-            answer = reader.post(f"{PATH}/attend", json=asked)
+                body |= {"temperature": 1, "top_k": 1000, "filter": both}
+            answer = reader.post(f"{PATH}/attend", json=body)
             matches = answer.json().get("matches", []) if answer.status_code == 200 else None
             if matches is None:
                 sound = False
             elif way == "nearest":
-                sound = [(each["id"], each["value"]) for each in matches] == [(f"{group.name}-{part}", number)]
+                sound = [(match["id"], match["value"]) for match in matches] == [(f"{group.name}-{part}", number)]
             else:
                 sound = group.refused(matches, number, until=number) is None
         if written.status_code != 200 or not sound:
@@ -150,13 +150,13 @@ class Following:
         """Two questions in one request about a group that somebody may be writing; how many answers there were."""
         since = group.acknowledged
         same = {"field": "metadata.group", "operator": "==", "value": group.name}
-        asked = {"queries": [_vector(chosen), _vector(chosen)], "temperature": 1, "top_k": 1000, "filter": same}
-        answer = reader.post(f"{PATH}/attend", json=asked)
+        body = {"queries": [_vector(chosen), _vector(chosen)], "temperature": 1, "top_k": 1000, "filter": same}
+        answer = reader.post(f"{PATH}/attend", json=body)
         until = group.begun
         if answer.status_code != 200:
             self.mixed.append(f"beside writers: {answer.text}")
             return 0
-        first, second = (each["matches"] for each in answer.json()["results"])
+        first, second = (result["matches"] for result in answer.json()["results"])
         for matches in (first, second):
             if (why := group.refused(matches, since, until=until)) is not None:
                 self.mixed.append(f"beside writers: {why}")

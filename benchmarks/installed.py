@@ -113,19 +113,19 @@ def wordnet(files: Iterable[str] | None = None) -> Labels | None:
     sources = [DICTIONARY / f"data.{part}" for part in ("noun", "verb", "adj", "adv")]
     if not all(source.exists() for source in sources):
         return None
-    wanted = None if files is None else set(files)
+    expected = None if files is None else set(files)
     lines = (line for source in sources for line in source.read_text(encoding="utf-8").splitlines())
-    return Labels.of(meanings(lines, wanted))
+    return Labels.of(meanings(lines, expected))
 
 
-def meanings(lines: Iterable[str], wanted: set[str] | None = None) -> Iterator[Pair]:
+def meanings(lines: Iterable[str], expected: set[str] | None = None) -> Iterator[Pair]:
     """The meanings on lines as WordNet's data files have them."""
     for line in lines:
         if line.startswith(" "):
             continue
         data, _, gloss = line.partition(" | ")
         number, lexicographer, kind, count, *rest = data.split()
-        if wanted is not None and lexicographer not in wanted:
+        if expected is not None and lexicographer not in expected:
             continue
         words = [re.sub(r"\(\w+\)$", "", word).replace("_", " ") for word in rest[: 2 * int(count, 16) : 2]]
         definition, *_ = re.split(r';\s*"', gloss.strip())

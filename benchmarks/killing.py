@@ -75,7 +75,7 @@ class Killed:
         self.check_rows()
 
     def _write_and_kill(self, service: Service) -> None:
-        threads = [threading.Thread(target=each.run, args=(service.url,)) for each in self._writers]
+        threads = [threading.Thread(target=writer.run, args=(service.url,)) for writer in self._writers]
         threads.append(threading.Thread(target=_back_up, args=(service.url,)))
         for thread in threads:
             thread.start()
@@ -85,10 +85,10 @@ class Killed:
             thread.join()
 
     def _see(self, client: httpx.Client) -> None:
-        found = held(client)
+        result = held(client)
         for writer in self._writers:
-            writer.settle(found)
-        self._documents = len(found)
+            writer.settle(result)
+        self._documents = len(result)
 
     def _restore(self, client: httpx.Client) -> Path:
         """Restore a backup into a new directory, which replaces the store from now on."""
@@ -108,11 +108,11 @@ class Killed:
     @property
     def acknowledged(self) -> int:
         """Return the number of acknowledged writes."""
-        return sum(sum(each.acknowledged.values()) for each in self._writers)
+        return sum(sum(writer.acknowledged.values()) for writer in self._writers)
 
     def report(self) -> str:
         """Describe the work so far."""
-        total = sum((each.acknowledged for each in self._writers), Counter[str]())
+        total = sum((writer.acknowledged for writer in self._writers), Counter[str]())
         kinds = ", ".join(f"{count:,} {name}" for name, count in sorted(total.items()))
         return (
             f"{self.acknowledged:,} writes acknowledged ({kinds}); restored {self._restored} times; "
@@ -126,12 +126,12 @@ def held(client: httpx.Client) -> State:
     page: dict[str, Any] = {"limit": 10_000, "include": ["key", "value", "metadata", "key_vector"]}
     while True:
         answer = client.post(f"{PATH}/documents/query", json=page).raise_for_status().json()
-        found |= {each["id"]: number_of(each) for each in answer["documents"]}
+        found |= {document["id"]: number_of(document) for document in answer["documents"]}
         if answer["next_cursor"] is None:
             break
         page["cursor"] = answer["next_cursor"]
-    asked = {"query": vector(0), "top_k": 10_000, "include": [], "null": False}
-    attended = client.post(f"{PATH}/attend", json=asked).raise_for_status().json()
+    body = {"query": vector(0), "top_k": 10_000, "include": [], "null": False}
+    attended = client.post(f"{PATH}/attend", json=body).raise_for_status().json()
     stored = client.get(PATH).raise_for_status().json()
     assert attended["documents"] == stored["documents"] == stored["keys"] == len(found)
     assert {match["id"] for match in attended["matches"]} == found.keys()

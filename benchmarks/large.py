@@ -41,11 +41,11 @@ def built(rows: int, directory: Path) -> tuple[View, Array]:
 
 def milliseconds(view: View, queries: Array, repeats: int, *, output: bool) -> float:
     """The median time of asking all queries together."""
-    asked = [Question(query, 0.05, output=output) for query in queries]
+    questions = [Question(query, 0.05, output=output) for query in queries]
     times = []
     for _ in range(repeats + 1):
         start = time.perf_counter()
-        answers(view, asked)
+        answers(view, questions)
         times.append(1000 * (time.perf_counter() - start))
     return median(times[1:])
 

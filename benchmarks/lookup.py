@@ -55,8 +55,8 @@ def collect(keys: Array) -> Collection:
 
 def softkv(collection: Collection, queries: Array, *, output: bool) -> Callable[[], object]:
     """Compute weights, the ten best, evidence and certificate; with the output on request."""
-    asked = [Question(query, 0.05, output=output) for query in queries]
-    return lambda: answers(collection.view, asked)
+    questions = [Question(query, 0.05, output=output) for query in queries]
+    return lambda: answers(collection.view, questions)
 
 
 def contenders(
@@ -127,7 +127,7 @@ def interleaved(calls: dict[str, Callable[[], object]], repeats: int) -> dict[st
             call()
             if turn:
                 times[name].append(1000 * (time.perf_counter() - start))
-    return {name: median(found) for name, found in times.items()}
+    return {name: median(time) for name, time in times.items()}
 
 
 def speed(collection: Collection, counts: list[int], repeats: int, skipped: list[str], console: Console) -> None:

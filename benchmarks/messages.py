@@ -100,9 +100,9 @@ class Measured:
         """Return the cells of a row of the table."""
         beyond = [all_of_it - slot for all_of_it, slot in zip(self.slots, self.slowest, strict=True)]
         times = [1000 * median(each) for each in (self.alone, self.slots, self.slowest, beyond)]
-        once = 100 * sum(each == 1 for each in self.calls) / len(self.calls)
+        once = 100 * sum(call == 1 for call in self.calls) / len(self.calls)
         return [
-            *(f"{each:.1f}" for each in times),
+            *(f"{time:.1f}" for time in times),
             f"{times[-1] / count:.2f}",
             f"{max(self.calls)} at most, 1 in {once:.0f} %",
             f"{median(self.sizes):,.0f}",

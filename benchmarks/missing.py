@@ -34,10 +34,10 @@ def row(
     """The cells of one temperature; whether everything said of it was true."""
     found: list[list[float]] = []
     held = True
-    asked = [Question(query, temperature) for query in queries]
-    for question, answer, own in zip(asked, answers(view, asked), similarities, strict=True):
+    questions = [Question(query, temperature) for query in queries]
+    for question, answer, similarity in zip(questions, answers(view, questions), similarities, strict=True):
         answer, coverage = cover_missing_rows(answer, question, view.facts, missing)
-        weights = np.exp((own - own.max()) / temperature)
+        weights = np.exp((similarity - similarity.max()) / temperature)
         weights /= weights.sum()
         weight, output = float(weights[view.n :].sum()), weights @ keys.astype(np.float64)
         assert answer.output is not None
@@ -47,7 +47,7 @@ def row(
         # Of the total variation the missing rows' own weight is the least there is.
         held &= weight <= answer.certificate.total_variation and apart <= answer.certificate.output_error
         # 1 − ln Z is that of the upper end alone, for unit vectors.
-        ends = math.log(missing.n) + 1 / temperature - float(np.logaddexp.reduce(own[: view.n] / temperature))
+        ends = math.log(missing.n) + 1 / temperature - float(np.logaddexp.reduce(similarity[: view.n] / temperature))
         room = (coverage.max_missing_weight - coverage.min_missing_weight) / 2
         said = [weight, coverage.max_missing_weight, 1 / (1 + math.exp(-ends)), room]
         found.append([*said, answer.certificate.total_variation, answer.certificate.output_error, apart])
@@ -79,12 +79,12 @@ def main() -> int:
         cells, true = row(view, missing, queries, similarities, keys, temperature)
         table.add_row(*cells)
         held &= true
-    asked = [Question(query, 1.0) for query in queries]
-    found = answers(view, asked)
+    questions = [Question(query, 1.0) for query in queries]
+    results = answers(view, questions)
     started = time.perf_counter()
-    for question, answer in zip(asked, found, strict=True):
+    for question, answer in zip(questions, results, strict=True):
         cover_missing_rows(answer, question, view.facts, missing)
-    taken = (time.perf_counter() - started) / len(asked)
+    taken = (time.perf_counter() - started) / len(questions)
     print(f"{arguments.rows:,} rows, one in {arguments.missing} missing, {arguments.queries} queries")
     Console(width=120).print(table)
     print(f"every bound held: {'yes' if held else 'NO'}")

@@ -49,8 +49,8 @@ def mean_null_weight(memory: Memory, background: Background, temperature: float,
     """Over all queries."""
     weights = []
     for start in range(0, len(queries), TOGETHER):
-        asked = [Question(q, temperature, background, output=False) for q in queries[start : start + TOGETHER]]
-        weights += [answer.null_weight for answer in answers(memory.view, asked)]
+        questions = [Question(q, temperature, background, output=False) for q in queries[start : start + TOGETHER]]
+        weights += [answer.null_weight for answer in answers(memory.view, questions)]
     return float(np.mean(weights))
 
 

@@ -73,12 +73,12 @@ def asked(url: str, call: Call, seconds: float) -> tuple[list[float], Counter[in
     return taken, statuses
 
 
-def victim(url: str, seconds: float, said: Any) -> None:
+def victim(url: str, seconds: float, message: Any) -> None:
     """In a process: what a small question and /livez take meanwhile."""
     livez: Call = ("GET", "/livez", None)
     with ThreadPoolExecutor(2) as threads:
         both = [threads.submit(asked, url, call, seconds) for call in (small_calls()["lookup"], livez)]
-        said.put([each.result() for each in both])
+        message.put([each.result() for each in both])
 
 
 def under(service: Service, attack: Callable[..., None] | None, name: str, seconds: float) -> list[str]:
@@ -87,16 +87,16 @@ def under(service: Service, attack: Callable[..., None] | None, name: str, secon
     processes = multiprocessing.get_context("spawn")
     said, over = processes.Queue(), processes.Event()
     attackers = [processes.Process(target=attack, args=(service.url, name, over))] if attack else []
-    for each in attackers:
-        each.start()
+    for attacker in attackers:
+        attacker.start()
     time.sleep(2.0 if attackers else 0.0)
     watching = processes.Process(target=victim, args=(service.url, seconds, said))
     watching.start()
     (questions, statuses), (probes, _) = said.get()
     over.set()
-    for each in (watching, *attackers):
-        each.join(20)
-        each.kill()
+    for attacker in (watching, *attackers):
+        attacker.join(20)
+        attacker.kill()
     refused = sum(count for status, count in statuses.items() if status != 200)
     return [name, *_times(questions), str(refused), *_times(probes), f"{service.memory('VmHWM'):.0f}"]
 
@@ -106,7 +106,7 @@ def _times(taken: list[float]) -> list[str]:
     return [f"{ordered[len(ordered) // 2]:.1f}", f"{ordered[int(0.99 * (len(ordered) - 1))]:.0f}", f"{ordered[-1]:.0f}"]
 
 
-def crowd(url: str, connections: int, seconds: float, key: str, said: Any) -> None:
+def crowd(url: str, connections: int, seconds: float, key: str, message: Any) -> None:
     """Send requests of any kind over `connections` connections, one after another; runs in a process."""
     calls = list(small_calls().items())
 
@@ -124,7 +124,7 @@ def crowd(url: str, connections: int, seconds: float, key: str, said: Any) -> No
         return found
 
     with ThreadPoolExecutor(connections) as threads:
-        said.put([each for found in threads.map(ask, range(connections)) for each in found])
+        message.put([each for found in threads.map(ask, range(connections)) for each in found])
 
 
 def overload(service: Service, seconds: float, console: Console) -> None:

@@ -92,9 +92,9 @@ def opening(browser: Browser, url: str, rounds: int) -> Table:
     for column in ("line", "visit", "answer drawn", "slowest", "requests", "transferred before"):
         table.add_column(column, justify="right")
     for (line, visit), arrivals in found.items():
-        times = [each.milliseconds / 1e3 for each in arrivals]
-        requests = np.median([len(each.before) for each in arrivals])
-        size = np.median([each.transferred for each in arrivals]) / 1e3
+        times = [arrival.milliseconds / 1e3 for arrival in arrivals]
+        requests = np.median([len(arrival.before) for arrival in arrivals])
+        size = np.median([arrival.transferred for arrival in arrivals]) / 1e3
         table.add_row(
             line, visit, f"{np.median(times):.2f} s", f"{max(times):.2f} s", f"{requests:.0f}", f"{size:.1f} kB"
         )
@@ -130,9 +130,9 @@ def new_texts(seed: int) -> Iterator[str]:
 async def pasted(client: httpx.AsyncClient, texts: Callable[[], str], rows: int) -> tuple[float, float]:
     """One learner's paste → seconds until the comparison is there, and until the values' vectors are."""
     sent = [{"id": f"row-{i}", "key": texts(), "value": texts()} for i in range(rows)]
-    asked = {"query": texts(), "temperature": 0.05, "null": "auto", "rows": sent, "top_k": 1000}
+    body = {"query": texts(), "temperature": 0.05, "null": "auto", "rows": sent, "top_k": 1000}
     began = time.perf_counter()
-    (await client.post("/v1/compare", json=asked)).raise_for_status()
+    (await client.post("/v1/compare", json=body)).raise_for_status()
     compared = time.perf_counter() - began
     values = {"texts": [row["value"] for row in sent], "purpose": "document"}
     (await client.post("/v1/encode", json=values)).raise_for_status()
@@ -154,8 +154,8 @@ def classroom(url: str, learners: int, rows: int, rounds: int) -> Table:
     table = Table(title=f"{learners} learners paste {rows} new rows each at once, {rounds} rounds, seconds")
     for column in ("until", "median", "slowest of a round, median", "slowest of all"):
         table.add_column(column, justify="right")
-    for place, until in enumerate(("compared", "values encoded, too")):
-        times = np.array([[each[place] for each in one] for one in rounds_of])
+    for position, until in enumerate(("compared", "values encoded, too")):
+        times = np.array([[each[position] for each in one] for one in rounds_of])
         slowest = times.max(axis=1)
         table.add_row(until, f"{np.median(times):.2f}", f"{np.median(slowest):.2f}", f"{slowest.max():.2f}")
     alone, beside = asyncio.run(held_up(url, source.__next__, rounds))

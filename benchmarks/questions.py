@@ -76,7 +76,7 @@ def ask(client: httpx.Client, questions: list[Question]) -> Iterator[Outcome]:
             answer.raise_for_status()
             for question, result in zip(batch, answer.json()["results"], strict=True):
                 found = [match["id"] for match in result["matches"]]
-                rank = next((place for place, name in enumerate(found, 1) if name in question.answers), None)
+                rank = next((position for position, name in enumerate(found, 1) if name in question.answers), None)
                 yield Outcome(question, rank, result["evidence"]["verdict"], found[0])
 
 

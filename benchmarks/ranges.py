@@ -54,7 +54,8 @@ def filled(store: SharedStore, rows: int) -> CollectionRecord:
         for begin in range(0, len(keys), BATCH):
             batch = keys[begin : begin + BATCH]
             documents = [
-                DocumentRecord(str(first + begin + at), None, at, key[np.newaxis]) for at, key in enumerate(batch)
+                DocumentRecord(str(first + begin + position), None, position, key[np.newaxis])
+                for position, key in enumerate(batch)
             ]
             with store.writing() as writer:
                 writer.upsert(number, documents)
@@ -68,8 +69,8 @@ def compare(store: SharedStore, record: CollectionRecord, folder: Path, repeats:
 
     def held(chosen: ReplicaFiles) -> tuple[Replica, float]:
         begun = time.perf_counter()
-        found = Replica.read(store, record, 0, None, chosen.of(store, record.id, 0))
-        return found, time.perf_counter() - begun
+        result = Replica.read(store, record, 0, None, chosen.of(store, record.id, 0))
+        return result, time.perf_counter() - begun
 
     first, _ = held(files)
     while first.compact():

@@ -176,7 +176,7 @@ def wait_until_sealed(directory: Path, rows: int, seconds: float) -> None:
 
 def sealed(directory: Path) -> tuple[int, float]:
     """Return the number of sealed files, and their bytes in GB."""
-    sizes = [each.stat().st_size for each in directory.glob("softkv.sealed-*.block")]
+    sizes = [path.stat().st_size for path in directory.glob("softkv.sealed-*.block")]
     return len(sizes), sum(sizes) / 1e9
 
 

@@ -50,7 +50,7 @@ def keep(path: Path, figures: Figures, names: Sequence[str]) -> None:
     _, *entries = re.split(r"^(?=### )", kept.get(figures.name, ""), flags=re.MULTILINE)
     others = [entry.strip() + "\n" for entry in entries if not entry.startswith(f"### {figures.machine}, commit ")]
     kept[figures.name] = "\n".join([f"## {figures.name}\n", *others, str(figures)])
-    order = {name: place for place, name in enumerate(names)}
+    order = {name: position for position, name in enumerate(names)}
     sections = [kept[name].strip() + "\n" for name in sorted(kept, key=lambda name: order.get(name, len(order)))]
     path.write_text("\n".join([head.strip() + "\n", *sections]), encoding="utf-8")
 

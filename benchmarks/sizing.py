@@ -33,8 +33,8 @@ Call = tuple[str, str, dict[str, Any]]
 
 def vector(number: int) -> dict[str, str]:
     """A vector of unit length, as base64."""
-    found = np.random.default_rng(number).standard_normal(WIDTH, dtype=np.float32)
-    return {"base64": base64.b64encode(found / np.linalg.norm(found)).decode()}
+    result = np.random.default_rng(number).standard_normal(WIDTH, dtype=np.float32)
+    return {"base64": base64.b64encode(result / np.linalg.norm(result)).decode()}
 
 
 def sentence(letters: int) -> str:
@@ -114,7 +114,7 @@ def main() -> None:
             fill(client, chosen.documents)
         service.wait_until_idle()
         memory = (service.memory() - empty) * 1024 / chosen.documents
-        disk = sum(each.stat().st_size for each in Path(folder).glob("softkv.sqlite3*")) / 1000 / chosen.documents
+        disk = sum(path.stat().st_size for path in Path(folder).glob("softkv.sqlite3*")) / 1000 / chosen.documents
         size.add_row(f"{empty / 1024:.1f} GiB", f"{memory:.1f} KiB", f"{disk:.1f} kB")
         for name, (made, each) in kinds().items():
             found = [rate(service, made, each, callers, chosen.seconds) for callers in (1, CALLERS)]

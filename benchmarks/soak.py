@@ -73,8 +73,8 @@ class Caller:
             answer = self._client.post(f"{PATH}/documents/delete", json={"ids": ids})
         elif kind < 14:
             shelf = {"field": "metadata.shelf", "operator": "==", "value": chosen.randrange(20)}
-            asked = {"query": vector(chosen), "top_k": 10, "include": ["value"]}
-            answer = self._client.post(f"{PATH}/attend", json=asked if kind < 10 else asked | {"filter": shelf})
+            body = {"query": vector(chosen), "top_k": 10, "include": ["value"]}
+            answer = self._client.post(f"{PATH}/attend", json=body if kind < 10 else body | {"filter": shelf})
         elif kind < 18:
             answer = self._client.get(f"{PATH}/documents/{chosen.randrange(DOCUMENTS)}")
         else:

@@ -115,10 +115,10 @@ def report(view: View, keys: Any, counts: list[int], seconds: float, console: Co
     for count in counts:
         queries = near(keys, count, 7)
         for name, options in (("", {}), (" + output", {"output": True}), (", half pass", {"mask": mask})):
-            asked = [Question(query, 0.05, **{"output": False, **options}) for query in queries]
+            questions = [Question(query, 0.05, **{"output": False, **options}) for query in queries]
             with watched() as clock:
-                found = stages(clock, lambda asked=asked: quantised_answers(view, asked), seconds)
-            exact = stages(Clock(), lambda asked=asked: exact_answers(view, asked), seconds / 4)
+                found = stages(clock, lambda asked=questions: quantised_answers(view, asked), seconds)
+            exact = stages(Clock(), lambda asked=questions: exact_answers(view, asked), seconds / 4)
             columns[f"{count}{name}"] = {**found, "the exact path": exact["together"]}
     table = Table(title=f"{len(keys):,} rows of width {keys.shape[1]}, T = 0.05: microseconds", box=box.MARKDOWN)
     table.add_column("queries")

@@ -58,10 +58,10 @@ def timed(view: View, parts: tuple[Prefix, ...], question: Question, away: list[
     told, held = [], True
     for grown, true in zip(parts, away, strict=True):
         started = time.perf_counter()
-        (found,) = answers(grown.view, [grown.restrict(question)])
-        found, coverage = cover_missing_rows(found, question, grown.view.facts, grown.summarise_rest())
+        (answer,) = answers(grown.view, [grown.restrict(question)])
+        answer, coverage = cover_missing_rows(answer, question, grown.view.facts, grown.summarise_rest())
         taken = 1e3 * (time.perf_counter() - started)
-        bound = found.certificate.total_variation
+        bound = answer.certificate.total_variation
         held &= true <= min(bound, coverage.max_missing_weight) + 1e-12
         told.append([taken, coverage.documents / coverage.total, true, coverage.max_missing_weight, bound])
     started = time.perf_counter()
@@ -92,9 +92,11 @@ def main() -> int:
     held = all(true for each in everything for _, _, true in each)
     for temperature, found in zip(TEMPERATURES, zip(*everything, strict=True), strict=True):
         whole = median(taken for _, taken, _ in found)
-        for place in range(len(parts)):
-            taken, share, away, most, bound = (median(each) for each in zip(*(f[0][place] for f in found), strict=True))
-            ratio = median(told[place][0] / all_of_it for told, all_of_it, _ in found)
+        for position in range(len(parts)):
+            taken, share, away, most, bound = (
+                median(each) for each in zip(*(f[0][position] for f in found), strict=True)
+            )
+            ratio = median(told[position][0] / all_of_it for told, all_of_it, _ in found)
             numbers = (f"{temperature:g}", f"{share:.3f}", f"{taken:.1f}", f"{whole:.1f}", f"{ratio:.2f}")
             table.add_row(*numbers, f"{away:.3g}", f"{most:.3g}", f"{bound:.3g}")
     print(f"{arguments.rows:,} rows in {len(view.segments)} blocks, {arguments.queries} queries")

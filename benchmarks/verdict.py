@@ -89,7 +89,8 @@ class Told:
         """By the best threshold on the cosine, which knows the labels; and that threshold."""
         thresholds = np.unique(np.concatenate([self.present.cosines, self.absent.cosines]))
         return max(
-            (self.decided(self.present.cosines > each, self.absent.cosines > each), float(each)) for each in thresholds
+            (self.decided(self.present.cosines > threshold, self.absent.cosines > threshold), float(threshold))
+            for threshold in thresholds
         )
 
     @property
@@ -106,20 +107,22 @@ def told(
 ) -> dict[NullChoice, Told]:
     """Return the results of each null key on collections of one size; empty if the set has too few documents."""
     made = list(collections(labels, size, questions))
-    asked = [Asking(collection.keys, vectors) for collection in made]
+    askings = [Asking(collection.keys, vectors) for collection in made]
     found = dict[NullChoice, Told]()
     for choice in NULLS if made else ():
-        present = [each.ask([text for text, _ in one.present], choice) for each, one in zip(asked, made, strict=True)]
+        present = [
+            asking.ask([text for text, _ in one.present], choice) for asking, one in zip(askings, made, strict=True)
+        ]
         right = [
-            [first in answers for first, (_, answers) in zip(said.first, one.present, strict=True)]
-            for said, one in zip(present, made, strict=True)
+            [first in answers for first, (_, answers) in zip(message.first, one.present, strict=True)]
+            for message, one in zip(present, made, strict=True)
         ]
         found[choice] = Told(
             Said.together(present),
             np.concatenate(right).astype(np.bool_),
-            Said.together([each.ask(one.absent, choice) for each, one in zip(asked, made, strict=True)]),
-            Said.together([each.ask(off_topic, choice) for each in asked]) if off_topic else None,
-            [each.ask(strings, choice) for each in asked],
+            Said.together([asking.ask(one.absent, choice) for asking, one in zip(askings, made, strict=True)]),
+            Said.together([asking.ask(off_topic, choice) for asking in askings]) if off_topic else None,
+            [asking.ask(strings, choice) for asking in askings],
         )
     return found
 
@@ -144,8 +147,8 @@ def rows(table: Table, name: str, size: int, found: dict[NullChoice, Told]) -> N
         )
 
 
-def _shares(said: Said) -> str:
-    return " ".join(f"{said.share(verdict):.3f}".removeprefix("0") for verdict in VERDICTS)
+def _shares(message: Said) -> str:
+    return " ".join(f"{message.share(verdict):.3f}".removeprefix("0") for verdict in VERDICTS)
 
 
 def missed(name: str, size: int, one: Told) -> list[str]:
@@ -197,10 +200,10 @@ def main() -> int:
     for name, labels in labelled.items():
         for size in () if labels is None else arguments.sizes:
             assert labels is not None
-            found = told(labels, size, arguments.questions, off_topic[name], strings, vectors)
-            rows(table, name, size, found)
-            if found:
-                auto = found["auto"]
+            result = told(labels, size, arguments.questions, off_topic[name], strings, vectors)
+            rows(table, name, size, result)
+            if result:
+                auto = result["auto"]
                 flaws += missed(name, size, auto)
                 off = 0.0 if auto.off_topic is None else auto.off_topic.share("one")
                 kept &= auto.by_verdict >= LEAST and off <= MOST_OFF_TOPIC

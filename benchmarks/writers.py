@@ -40,13 +40,13 @@ def document(identity: str, number: int) -> dict[str, Any]:
     }
 
 
-def number_of(found: dict[str, Any]) -> int:
+def number_of(actual: dict[str, Any]) -> int:
     """The write that a stored document is of, all of its parts."""
-    number: int = found["metadata"]["write"]
-    wanted = document(found["id"], number)
-    close = [abs(a - b) < 1e-6 for a, b in zip(found["key_vector"], wanted["key_vector"], strict=True)]
-    whole = all(found[name] == wanted[name] for name in ("key", "value", "metadata")) and all(close)
-    assert whole, f"{found['id']} is of several writes: {found['metadata']}"
+    number: int = actual["metadata"]["write"]
+    expected = document(actual["id"], number)
+    close = [abs(a - b) < 1e-6 for a, b in zip(actual["key_vector"], expected["key_vector"], strict=True)]
+    whole = all(actual[name] == expected[name] for name in ("key", "value", "metadata")) and all(close)
+    assert whole, f"{actual['id']} is of several writes: {actual['metadata']}"
     return number
 
 

@@ -58,12 +58,14 @@ class Chroma(Store):
         with self._client() as client:
             path = self._collection(client)
             for start in range(0, len(documents), ADDED_AT_ONCE):
-                places = range(start, min(start + ADDED_AT_ONCE, len(documents)))
+                positions = range(start, min(start + ADDED_AT_ONCE, len(documents)))
                 body = {
-                    "ids": [id_of(place) for place in places],
-                    "embeddings": [base64.b64encode(documents.keys[place].tobytes()).decode() for place in places],
-                    "documents": [documents.texts[place] for place in places],
-                    "metadatas": [documents.metadata(place) for place in places],
+                    "ids": [id_of(position) for position in positions],
+                    "embeddings": [
+                        base64.b64encode(documents.keys[position].tobytes()).decode() for position in positions
+                    ],
+                    "documents": [documents.texts[position] for position in positions],
+                    "metadatas": [documents.metadata(position) for position in positions],
                     "uris": None,
                 }
                 client.post(f"{path}/add", json=body).raise_for_status()

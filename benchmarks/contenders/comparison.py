@@ -145,10 +145,10 @@ def by_text(size: int, connections: Sequence[int], callers: Callers) -> Outcome:
             way = store.asked_with(asked)
             measured = callers.measure([way], connections)
             answers = dict(list(measured.answers[way.name, None].items())[:QUERIES])
-            nearest = documents.nearest(store.encoded([asked[place] for place in answers]), None)
+            nearest = documents.nearest(store.encoded([asked[answer] for answer in answers]), None)
             holding = Holding(store, [way], seconds, memory(store.pid))
-    found = recall([way.ids(answer) for answer in answers.values()], nearest)
-    return Outcome(size, measured, {(way.name, None): found}, [holding])
+    result = recall([way.ids(answer) for answer in answers.values()], nearest)
+    return Outcome(size, measured, {(way.name, None): result}, [holding])
 
 
 def ceilings(outcome: Outcome, connections: Sequence[int], callers: Callers) -> Measured:

@@ -59,7 +59,7 @@ class Documents:
             kept = np.argpartition(-best, min(TOP, best.shape[1]) - 1, axis=1)[:, :TOP]
             best, places = np.take_along_axis(best, kept, axis=1), np.take_along_axis(places, kept, axis=1)
         return [
-            {id_of(place) for place, found in zip(row, similarities, strict=True) if found > -np.inf}
+            {id_of(place) for place, similarity in zip(row, similarities, strict=True) if similarity > -np.inf}
             for row, similarities in zip(places.tolist(), best.tolist(), strict=True)
         ]
 
@@ -84,9 +84,9 @@ def questions(count: int) -> list[str]:
     ]
 
 
-def recall(found: Iterable[Sequence[str]], nearest: Iterable[set[str]]) -> float:
+def recall(actual: Iterable[Sequence[str]], nearest: Iterable[set[str]]) -> float:
     """The share of the nearest that were found, over all queries that have any; 1 where none has."""
-    right = wanted = 0
-    for ids, best in zip(found, nearest, strict=True):
-        right, wanted = right + len(best.intersection(ids)), wanted + len(best)
-    return right / wanted if wanted else 1.0
+    right = expected = 0
+    for ids, best in zip(actual, nearest, strict=True):
+        right, expected = right + len(best.intersection(ids)), expected + len(best)
+    return right / expected if expected else 1.0

@@ -101,10 +101,10 @@ def copied(documents: Documents) -> Iterator[bytes]:
     yield b"PGCOPY\n\xff\r\n\x00" + pack("!ii", 0, 0)
     for start in range(0, len(documents), COPIED_AT_ONCE):
         rows = []
-        for place in range(start, min(start + COPIED_AT_ONCE, len(documents))):
-            metadata = b"\x01" + json.dumps(documents.metadata(place)).encode()  # version 1 of jsonb
-            percent, body = pack("!i", documents.percent[place]), documents.texts[place].encode()
-            fields = (id_of(place).encode(), body, metadata, percent, vector(documents.keys[place]))
+        for position in range(start, min(start + COPIED_AT_ONCE, len(documents))):
+            metadata = b"\x01" + json.dumps(documents.metadata(position)).encode()  # version 1 of jsonb
+            percent, body = pack("!i", documents.percent[position]), documents.texts[position].encode()
+            fields = (id_of(position).encode(), body, metadata, percent, vector(documents.keys[position]))
             rows.append(pack("!h", len(fields)) + b"".join(pack("!i", len(field)) + field for field in fields))
         yield b"".join(rows)
     yield pack("!h", -1)

@@ -97,11 +97,11 @@ def ndjson(documents: Documents) -> Iterator[bytes]:
     for start in range(0, len(documents), LINES_AT_ONCE):
         lines = [
             {
-                "id": id_of(place),
-                "key_vector": {"base64": base64.b64encode(documents.keys[place].astype("<f4").tobytes()).decode()},
-                "value": documents.texts[place],
-                "metadata": documents.metadata(place),
+                "id": id_of(position),
+                "key_vector": {"base64": base64.b64encode(documents.keys[position].astype("<f4").tobytes()).decode()},
+                "value": documents.texts[position],
+                "metadata": documents.metadata(position),
             }
-            for place in range(start, min(start + LINES_AT_ONCE, len(documents)))
+            for position in range(start, min(start + LINES_AT_ONCE, len(documents)))
         ]
         yield b"".join(json.dumps(line).encode() + b"\n" for line in lines)

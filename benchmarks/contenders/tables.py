@@ -29,12 +29,12 @@ def calls(outcome: Outcome, connections: Sequence[int], title: str) -> Table:
             for count, cell in zip(connections, row, strict=True):
                 first = None if name.startswith(FIRST) else cells.get((FIRST, below, count))
                 shown += [rate(cell, first), latency(cell)]
-            found = outcome.recalls.get((name, below))
+            result = outcome.recalls.get((name, below))
             table.add_row(
                 "all" if below is None else f"{below} %",
                 name,
                 *shown,
-                "none" if found is None else f"{found:.3f}",
+                "none" if result is None else f"{result:.3f}",
                 refused(row),
             )
     return table
@@ -51,7 +51,7 @@ def rate(cell: Cell, first: Cell | None) -> str:
 def latency(cell: Cell) -> str:
     """Medians of the rounds."""
     medians = [median(found) for found in (cell.p50, cell.p99) if found]
-    return " / ".join(f"{each:.2f}" if each < 10 else f"{each:,.0f}" for each in medians) or "none"
+    return " / ".join(f"{median:.2f}" if median < 10 else f"{median:,.0f}" for median in medians) or "none"
 
 
 def refused(row: Sequence[Cell]) -> str:

@@ -28,7 +28,7 @@ def encoder(precision: str) -> Callable[[Setting], Engine]:
 
         def run(ids: list[list[int]]) -> Vectors:
             states = np.asarray(ready.forward_batch(ids).last_hidden_state)  # [b, t, d]
-            means = np.stack([states[place, : len(each)].mean(0) for place, each in enumerate(ids)])
+            means = np.stack([states[position, : len(each)].mean(0) for position, each in enumerate(ids)])
             return means / np.linalg.norm(means, axis=1, keepdims=True)
 
         return Engine(in_batches(setting.model, run), f"{setting.threads} threads, {ctranslate2.__version__}")

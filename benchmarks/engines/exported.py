@@ -60,13 +60,13 @@ def fused(model: Path, folder: Path) -> Path:
     settings = json.loads((model / "config.json").read_text(encoding="utf-8"))
     heads, width = settings["num_attention_heads"], settings["hidden_size"]
     file = folder / FUSED
-    found = optimizer.optimize_model(
+    result = optimizer.optimize_model(
         str(exported(model, folder)), model_type="bert", num_heads=heads, hidden_size=width
     )
-    counted = found.get_fused_operator_statistics()
+    counted = result.get_fused_operator_statistics()
     if counted["Attention"] != settings["num_hidden_layers"]:
         raise RuntimeError(f"ONNX Runtime's optimiser made one operation of {counted['Attention']} layers' attention")
-    found.save_model_to_file(str(file))
+    result.save_model_to_file(str(file))
     return file
 
 

@@ -69,13 +69,13 @@ def definition(model: Path, texts: Sequence[str]) -> NDArray[np.float64]:
 
 
 def compared(
-    found: tuple[NDArray[np.float32], NDArray[np.float32]], wanted: tuple[NDArray[np.float64], NDArray[np.float64]]
+    actual: tuple[NDArray[np.float32], NDArray[np.float32]], expected: tuple[NDArray[np.float64], NDArray[np.float64]]
 ) -> Fidelity:
     """An engine's vectors of questions and texts, and the definition's of the same."""
-    both, wants = (np.concatenate(each).astype(np.float64) for each in (found, wanted))
+    both, wants = (np.concatenate(each).astype(np.float64) for each in (actual, expected))
     lengths = np.linalg.norm(both, axis=1) * np.linalg.norm(wants, axis=1)
     cosines = (both * wants).sum(axis=1) / lengths
-    pairs = zip(nearest(*found), nearest(*wanted), strict=True)
+    pairs = zip(nearest(*actual), nearest(*expected), strict=True)
     agreement = np.mean([len(set(some) & set(others)) / len(others) for some, others in pairs])
     return Fidelity(float(cosines.min()), float(cosines.mean()), float(np.abs(both - wants).max()), float(agreement))
 

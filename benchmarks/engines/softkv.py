@@ -92,7 +92,7 @@ def compiled_for() -> str:
     return next(kinds, "this processor alone")
 
 
-def encoder(network: Network, setting: Setting, said: str) -> Engine:
+def encoder(network: Network, setting: Setting, message: str) -> Engine:
     """Return an engine that uses the service's own `Encoder`."""
     ready = Encoder(setting.model.name, network, Declaration.read(setting.model))
-    return Engine(lambda texts: ready.encode(texts, "document").vectors, said)
+    return Engine(lambda texts: ready.encode(texts, "document").vectors, message)

@@ -18,8 +18,8 @@ def speed(engines: Mapping[str, Engine], rates: Rates, *, ratios: bool) -> Table
     table = titled("texts a second, median (best), times sentence-transformers float32", "", *rates, "says of itself")
     for name, engine in engines.items():
         cells = [
-            f"{number(median(found[name]))} ({number(max(found[name]))}){times(found, name, PEER) if ratios else ''}"
-            for found in rates.values()
+            f"{number(median(rate[name]))} ({number(max(rate[name]))}){times(rate, name, PEER) if ratios else ''}"
+            for rate in rates.values()
         ]
         table.add_row(name, *cells, engine.said)
     return table
@@ -45,9 +45,9 @@ def against_best(rates: Rates, fidelities: Mapping[str, Fidelity]) -> Table:
             if not other.startswith(OWN) and fidelities[other].grade >= fidelities[name].grade
         ]
         cells = []
-        for found in rates.values():
-            best = max(peers, key=lambda other: median(found[other]), default=None)
-            cells.append("nobody" if best is None else f"{times(found, name, best).strip()} {best}")
+        for rate in rates.values():
+            best = max(peers, key=lambda other: median(rate[other]), default=None)
+            cells.append("nobody" if best is None else f"{times(rate, name, best).strip()} {best}")
         table.add_row(name, *cells)
     return table
 
@@ -67,13 +67,13 @@ def distances(fidelities: Mapping[str, Fidelity], texts: int, questions: int) ->
             "stands in for",
         ),
     )
-    for name, found in fidelities.items():
+    for name, fidelity in fidelities.items():
         table.add_row(
             name,
-            *(part for cosine in (found.least, found.mean) for part in (f"{cosine:.6f}", f"{1 - cosine:.1e}")),
-            f"{found.component:.1e}",
-            f"{found.agreement:.4f}",
-            str(found.grade),
+            *(part for cosine in (fidelity.least, fidelity.mean) for part in (f"{cosine:.6f}", f"{1 - cosine:.1e}")),
+            f"{fidelity.component:.1e}",
+            f"{fidelity.agreement:.4f}",
+            str(fidelity.grade),
         )
     return table
 

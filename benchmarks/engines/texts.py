@@ -57,7 +57,7 @@ def mixture(count: int) -> list[str]:
 def in_turns(sizes: Sequence[int], count: int) -> list[str]:
     """Return `count` texts with these numbers of pieces in turns; the pieces repeat in a cycle."""
     following = cycle(pieces())
-    return [" ".join(islice(following, sizes[place % len(sizes)])) for place in range(count)]
+    return [" ".join(islice(following, sizes[position % len(sizes)])) for position in range(count)]
 
 
 def columns() -> list[Column]:
