@@ -44,7 +44,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """A service with the real encoder and no collections of its own."""
+    """Yield a service with the real encoder and no collections."""
     with RunningService(data_dir=tmp_path_factory.mktemp("data")) as running:
         running.wait_until_ready()
         yield running
@@ -69,7 +69,7 @@ _numbers = itertools.count()
 
 @pytest.fixture
 def collection(client: httpx.Client) -> Iterator[Callable[..., str]]:
-    """Makes collections that are gone after the test; answers their path."""
+    """Yield a function that makes collections, which are deleted after the test; it returns their path."""
     made: list[str] = []
 
     def make(**settings: object) -> str:
@@ -85,7 +85,7 @@ def collection(client: httpx.Client) -> Iterator[Callable[..., str]]:
 
 @pytest.fixture
 def head(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of a head of the test's own."""
+    """Yield the address of a head for this test alone."""
     monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(16))
     prepare()
     node = RayNode(None)

@@ -106,7 +106,7 @@ def answers(printed: str) -> list[Any]:
 
 
 def same(shown: Any, came: Any, name: str = "") -> None:
-    """Equal, numbers to the digits that a page shows; timings and bounds only in kind."""
+    """Compare two values: numbers to the digits that a page shows, timings and bounds only by type."""
     if isinstance(shown, dict):
         assert shown.keys() == came.keys()
         for field in shown:

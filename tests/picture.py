@@ -25,7 +25,7 @@ COLOURS = 160
 
 
 def drawn(url: str, browser: str) -> bytes:
-    """The scene as a PNG, once its numbers are checked against the service's and its fonts are there."""
+    """Return the scene as a PNG, after its numbers equal the service's and its fonts are loaded."""
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=browser, args=FLAGS)
         page = chromium.new_page(viewport={"width": PROJECTOR[0], "height": PROJECTOR[1]}, locale="en-GB")

@@ -85,13 +85,13 @@ class PostgresServer:
             time.sleep(0.05)
 
     def kill(self) -> None:
-        """SIGKILL, as from the kernel; its own children end by themselves."""
+        """Send SIGKILL; its children end by themselves."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
 
     def crash(self) -> None:
-        """SIGKILL to it and to all of its children, as where a machine goes; they are gone when this returns."""
+        """Send SIGKILL to it and all of its children, like a power failure; wait until they are gone."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)  # so that it makes no more of them
         children = self._children()
@@ -103,7 +103,7 @@ class PostgresServer:
             time.sleep(0.005)
 
     def kill_connection(self, chosen: random.Random) -> None:
-        """SIGKILL to one of the processes that answer a client: the others are ended, and the log is read back."""
+        """Send SIGKILL to a process that serves a client: PostgreSQL ends the others and recovers from its log."""
         serving = [child for child in self._children() if b" 127.0.0.1" in Path(f"/proc/{child}/cmdline").read_bytes()]
         os.kill(chosen.choice(serving), signal.SIGKILL)
 
@@ -150,13 +150,13 @@ def running(*, durable: bool = False) -> Iterator[PostgresServer]:
 
 
 def _end_with_the_tests() -> None:
-    """Have Linux stop this process where the tests are killed."""
+    """Let Linux stop this process when the tests are killed."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
 
 
 def _runs(pid: int) -> bool:
-    """Whether there is such a process, and not only what is left until it is waited for."""
+    """Return whether the process exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):

@@ -78,12 +78,12 @@ class RunningService:
         return set(self._server.server_state.connections)
 
     def call_soon(self, call: Callable[[], object]) -> None:
-        """Have it called in the service's loop."""
+        """Call a function in the service's event loop."""
         next(iter(self.open_connections())).loop.call_soon_threadsafe(call)
 
 
 def children_of(process: int | None = None, *, module: str) -> list[int]:
-    """The processes that run a module for a process, and have not ended; this one's without a number."""
+    """Return the processes that run a module as children of a process, by default this one."""
     own_pid = process or os.getpid()
     children = []
     for status in Path("/proc").glob("[0-9]*/stat"):

@@ -77,7 +77,7 @@ def test_every_path_in_the_docstring_of_a_package_exists(package):
 
 
 def exists(path):
-    """Whether there is such a file or folder; a name without a folder may be anywhere in the house."""
+    """Return whether the file or folder exists; a name without a folder may be anywhere in the repository."""
     anywhere = [] if "/" in path else [folder.rglob(path) for folder in HOUSE]
     return any(any(candidates) for candidates in (ROOT.glob(path), *anywhere))
 

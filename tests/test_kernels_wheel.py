@@ -21,7 +21,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 
 def doubled():
-    """A kernel as a process has it that has just begun."""
+    """Return a kernel in the state of a new process."""
 
     @cpu.kernel(int64, float64, fastmath=False)
     def doubled(number, by):

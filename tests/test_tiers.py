@@ -62,7 +62,7 @@ TEST_CLUSTER = f"{PYTEST} -m (ray) and not (thorough)"
 
 @pytest.fixture
 def make(tmp_path):
-    """Runs make in a clone with nothing installed → what was run."""
+    """Run make in a clone with nothing installed; return the commands."""
     for name in (
         "Makefile",
         "pyproject.toml",

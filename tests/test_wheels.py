@@ -80,7 +80,7 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def plain_environment() -> dict[str, str]:
-    """This one without what would lead Python, or make, back to the checkout."""
+    """Return this environment without variables that lead Python or make back to the checkout."""
     hidden = ("PYTHONPATH", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "VENV", "WHEEL_FLAGS", "DIST")
     return {name: value for name, value in os.environ.items() if name not in hidden}
 

@@ -30,7 +30,7 @@ def requests(count: int) -> list[bytes]:
 
 @contextmanager
 def serving(reply):
-    """A server that answers a request's body with `reply(body)`; nothing: it hangs up → where it listens."""
+    """Serve `reply(body)` for each request, or hang up if it returns nothing; yield the address."""
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self):

@@ -38,7 +38,7 @@ def rows(table):
 
 
 def spread(angle: float, count: int = 40):
-    """Unit vectors, and the same turned by an angle towards directions that no two share."""
+    """Return unit vectors, and the same vectors turned by an angle, each in a different direction."""
     straight = np.eye(2 * count)[:count]
     return straight, np.cos(angle) * straight + np.sin(angle) * np.eye(2 * count)[count:]
 

@@ -67,7 +67,7 @@ def test_an_answer_of_two_writes_or_of_half_of_one_is_seen() -> None:
 
 @contextmanager
 def replica(status: int, log: list[str], *, again: bool = True) -> Iterator[str]:
-    """A server that answers so, and notes under which key it was asked."""
+    """Serve this status, and log the idempotency key of each request."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

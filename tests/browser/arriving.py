@@ -39,7 +39,7 @@ class Arrival:
 
 
 def slowly(context: BrowserContext, page: Page) -> None:
-    """From now on each answer takes 400 ms to begin, and all of them come at 50 kB/s together."""
+    """From now on, delay each answer by 400 ms, and limit all of them together to 50 kB/s."""
     session = context.new_cdp_session(page)
     session.send("Network.enable")
     rates = {"downloadThroughput": BYTES_A_SECOND, "uploadThroughput": BYTES_A_SECOND}

@@ -12,7 +12,7 @@ from tests.browser.reading import checked
 
 
 def light(colour: str) -> list[float]:
-    """#rrggbb → linear light, written once more: IEC 61966-2-1."""
+    """Convert #rrggbb to linear light: a second implementation of IEC 61966-2-1."""
     shares = [int(colour[position : position + 2], 16) / 255 for position in (1, 3, 5)]
     return [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
 
@@ -23,7 +23,7 @@ def colour(components: list[float]) -> str:
 
 
 def near(one: str, other: str) -> bool:
-    """Whether no component differs by more than what rounding may turn."""
+    """Return whether all components differ by at most a rounding error."""
     return all(
         abs(int(one[position : position + 2], 16) - int(other[position : position + 2], 16)) <= 1
         for position in (1, 3, 5)
@@ -38,7 +38,7 @@ def own(values: list[str], **more: str) -> str:
 
 
 def memory(page: Any) -> dict[str, Any]:
-    """The rows and the question that the page shows."""
+    """Return the rows and the question on the page."""
     pairs = zip(
         *([f.input_value() for f in page.locator(f".rows .{n}-text").all()] for n in ("key", "value")), strict=True
     )
@@ -56,7 +56,7 @@ def compared(origin: str, question: dict[str, Any], temperature: float, null: An
 def attended(
     origin: str, question: dict[str, Any], values: list[list[float]], attention: dict[str, Any]
 ) -> list[float]:
-    """The output over the texts' own vectors, with the numbers as values."""
+    """Return the output over the texts' vectors, with the numbers as values."""
 
     def encoded(texts: list[str], purpose: str) -> Any:
         body = {"texts": texts, "purpose": purpose}
@@ -80,18 +80,18 @@ def attended(
 
 
 def shown(page: Any) -> list[float]:
-    """The output's numbers, as the node has them."""
+    """Return the numbers of the output in the page."""
     return [float(part) for part in (page.get_attribute("#output-node", "data-vector") or "").split()]
 
 
 def roomy(page: Any) -> bool:
-    """Whether the picture is as wide as values.css wants it for a map beside the rows: 45 rem."""
+    """Return whether the picture has the width that values.css requires for a map beside the rows: 45 rem."""
     rem = page.evaluate("parseFloat(getComputedStyle(document.documentElement).fontSize)")
     return bool(page.locator(".picture").bounding_box()["width"] >= 45 * rem)
 
 
 def switched(opened: Any, kind: str) -> Any:
-    """The scene with the rows of a kind, compared with the service."""
+    """Switch the scene to rows of a kind, and compare it with the service."""
     opened.page.click(f"#set-{kind}")
     opened.page.wait_for_selector(f"#set-{kind}[aria-pressed=true]")
     opened.settle()

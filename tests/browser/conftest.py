@@ -105,7 +105,7 @@ class Visit:
 
 
 def uncovered(where: str) -> str:
-    """The address of a scene, with its picture open: what says nothing of it may open on a question."""
+    """Return the address of a scene with its picture open; without that, a scene may open on a question."""
     if (where and not where.startswith("#")) or "revealed=" in where or "packed=" in where:
         return where
     return f"{where or '#'}&revealed=1"
@@ -116,7 +116,7 @@ Open = Callable[..., Visit]
 
 @pytest.fixture
 def visit(chromium: Browser, site: RunningService) -> Iterator[Open]:
-    """Opens pages; after the test none of them may have logged an error or asked another host."""
+    """Yield a function that opens pages; after the test none may have logged an error or called another host."""
     visits: list[Visit] = []
     contexts: list[Any] = []
 

@@ -15,12 +15,12 @@ OUTPUT = """() => [...document.querySelectorAll('.arithmetic tr.sum td.number')]
 
 
 def weights(page: Page) -> dict[str, str]:
-    """Key → the share that the table of all rows shows, e.g. '76%'."""
+    """Return the share of each key in the table of all rows, e.g. '76%'."""
     return cast(dict[str, str], page.evaluate(WEIGHTS))
 
 
 def logits(page: Page) -> dict[str, str]:
-    """Key → the logit that the table of all rows shows, e.g. '9.17'."""
+    """Return the logit of each key in the table of all rows, e.g. '9.17'."""
     return cast(dict[str, str], page.evaluate(LOGITS))
 
 
@@ -36,7 +36,7 @@ def checked(page: Page) -> float:
 
 
 def share(text: str) -> float:
-    """'5.2%' → 0.052."""
+    """Convert '5.2%' to 0.052."""
     return float(text.strip("<>%")) / 100
 
 

@@ -12,7 +12,7 @@ VERDICTS = {
 
 
 def fixed(number: float, decimals: int = 2) -> str:
-    """With a real minus, and none before a zero; a half goes away from it, as in `toFixed`."""
+    """Format a number with a real minus sign, and none before zero; a half rounds away from zero, as in `toFixed`."""
     text = str(abs(Decimal(number)).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP))
     return f"−{text}" if number < 0 and float(text) else text
 

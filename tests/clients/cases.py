@@ -44,7 +44,7 @@ def cases(file: str) -> list[Case]:
 
 
 def bare(answer: Any) -> Any:
-    """An answer without what differs each time and without nulls, which Python's classes say of what is not there."""
+    """Return an answer without the parts that vary, and without nulls, which Python adds for missing fields."""
     if isinstance(answer, dict):
         fields = {name: bare(match) for name, match in answer.items() if match is not None and name not in UNLIKE}
         if "statement" in fields:  # of SQL, which names a collection by its number
@@ -55,18 +55,18 @@ def bare(answer: Any) -> Any:
 
 
 def jsonable(value: Any) -> Any:
-    """A number, or lists of them, as JSON has them: what is not finite, as the logit of a masked key, is null."""
+    """Convert a number, or lists of them, to JSON: infinite ones, such as a masked key's logit, are null."""
     if isinstance(value, list):
         return [jsonable(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def unlike(story: Sequence[Case], came: Iterable[Any], expected_answers: Iterable[Any]) -> list[tuple[str, Any, Any]]:
-    """The cases of which other things came than were wanted: name, what came, what was wanted."""
+    """Return the cases with an unexpected answer: name, answer, expected answer."""
     triple = zip(story, came, expected_answers, strict=True)
     return [(case["name"], got, expected) for case, got, expected in triple if got != expected]
 
 
 def _written_out(value: dict[str, Any]) -> Any:
-    """`{"times": 3, "of": 0}` is a list of three zeros, or what is asked for that often."""
+    """Expand `{"times": 3, "of": 0}` to a list of three zeros, and other values likewise."""
     return [value["of"]] * value["times"] if value.keys() == {"times", "of"} else value

@@ -191,14 +191,14 @@ class OverHttp:
 
 
 def refusal(row: int, documents: Sequence[dict[str, Any]], errors: Sequence[dict[str, str]]) -> dict[str, Any]:
-    """A row that was refused, as a report says it: its detail names the field."""
+    """Return a refused row in the form of a report: its detail names the field."""
     pointer, detail = errors[0]["pointer"], errors[0]["detail"]
     named = detail if pointer.lstrip("/") in detail else f"{pointer}: {detail}"
     return {"row": row, "id": documents[row]["id"], "detail": named, "errors": errors}
 
 
 def decoded(answer: Any) -> Any:
-    """An answer with its vectors as the numbers that float32 has."""
+    """Return an answer with its vectors as float32 numbers."""
     if isinstance(answer, dict):
         if isinstance(answer.get("base64"), str):
             numbers = np.frombuffer(base64.b64decode(answer["base64"]), "<f4")

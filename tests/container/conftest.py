@@ -17,7 +17,7 @@ IMAGE = "softkv:test"
 
 @pytest.fixture(scope="session")
 def tool() -> Tool:
-    """podman or docker; without either the tests are skipped, but not where a build was prepared for."""
+    """Return podman or docker; without either the tests skip, unless a build was prepared for them."""
     tool = Tool.find()
     if tool is None:
         assert "CONTAINER_BUILD_FLAGS" not in os.environ, "this machine was prepared, and no container tool answers"
@@ -27,7 +27,7 @@ def tool() -> Tool:
 
 @pytest.fixture(scope="session")
 def image(tool: Tool) -> str:
-    """The image; minutes the first time, then the layers that did not change are there."""
+    """Build the image and return its name; this takes minutes the first time, and later only changed layers."""
     try:
         tool.build(IMAGE, *build_options())
     except RuntimeError as error:

@@ -39,7 +39,7 @@ Exported = dict[str, dict[str, set[str]]]
 
 @pytest.fixture(scope="module")
 def exported(service, client) -> Exported:
-    """metric → label → the values it had, of a service that has answered and refused."""
+    """Return metric → label → its values, from a service that has answered and refused."""
     service.wait_until_ready()
     client.put("/v1/collections/watched", json={})
     client.put("/v1/collections/watched/documents/a", json={"key": "a watched text", "value": "b"})
@@ -65,7 +65,7 @@ def exported(service, client) -> Exported:
 
 
 def meets(matcher: Matcher, values: set[str]) -> bool:
-    """Whether there is a value that it lets through, or for a negative one a value that it leaves out."""
+    """Return whether some value passes a matcher, or for a negative matcher, some value fails."""
     pattern = matcher.value if "~" in matcher.sign else re.escape(matcher.value)
     return any(re.fullmatch(pattern, value) for value in values)
 
@@ -142,7 +142,7 @@ def test_every_series_of_ours_is_on_the_page_and_watched(exported):
 
 
 def family(name: str) -> str:
-    """The name under which a histogram stands on the page."""
+    """Return the name of a histogram on the page."""
     return re.sub(r"_(bucket|count|sum)$", "", name)
 
 

@@ -116,7 +116,7 @@ class Container:
             time.sleep(0.3)
 
     def stop(self) -> tuple[int, float]:
-        """SIGTERM, as every tool stops a container → the exit code, and the seconds it took."""
+        """Stop by SIGTERM, like every tool; return the exit code and the seconds."""
         began = time.monotonic()
         self._tool("stop", "--time", str(STOP_SECONDS), self.name)
         return int(self._tool.inspect(self.name)["State"]["ExitCode"]), time.monotonic() - began

@@ -22,7 +22,7 @@ def client() -> Iterator[Client]:
 
 @pytest.fixture(scope="session")
 def runner() -> Iterator[asyncio.Runner]:
-    """An event loop for tests that wait for what is awaited."""
+    """Yield an event loop for tests of coroutines."""
     with asyncio.Runner() as runner:
         yield runner
 

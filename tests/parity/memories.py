@@ -8,7 +8,7 @@ from attention.lookup import Memory, Rows
 
 
 def piecemeal(similarity, keys, values):
-    """Numbered from 0, written in three parts, with rows in between that are gone."""
+    """Return a view with rows from 0, written in three parts, with removed rows between them."""
     memory = Memory(similarity)
     for part in np.array_split(np.arange(len(keys)), 3):
         memory.publish(add=Rows(part, keys[part], values[part]))

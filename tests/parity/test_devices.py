@@ -18,7 +18,7 @@ LENGTHS = np.array([N, 3])
 
 @pytest.fixture(params=["cpu", "cuda"])
 def put(request):
-    """Takes arrays of NumPy to a device."""
+    """Return a function that moves NumPy arrays to a device."""
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("torch finds no accelerator here")
     return lambda array: torch.as_tensor(array, device=request.param)
@@ -38,12 +38,12 @@ def tokens(random, n):
 
 
 def shaken(random, parameters):
-    """In float64, each array moved a little: biases begin at 0 and scales at 1, where a mistake would not show."""
+    """Change every array a little in float64: biases begin at 0 and scales at 1, which would hide a mistake."""
     return map_arrays(lambda array: array + 0.2 * random.standard_normal(array.shape), parameters)
 
 
 def same(put, actual, expected):
-    """Whether an array lies on the device, and has the numbers of another one."""
+    """Return whether an array is on the device and equals another one."""
     assert actual.device == put(0.0).device
     np.testing.assert_allclose(actual.detach().cpu(), expected, rtol=1e-11, atol=1e-12)
 

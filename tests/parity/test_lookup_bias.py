@@ -59,7 +59,7 @@ def test_weights_output_and_evidence(view, path, kind, normaliser, null):
 
 
 def held(view, kind, normaliser, temperature, null):
-    """Hold answers to all queries against the definition."""
+    """Compare answers to all queries with the definition."""
     allowed = RNG.random(N) < 0.8
     options = {"temperature": temperature, "null": null, "normaliser": normaliser}
     question = Question(

@@ -23,7 +23,7 @@ NORMALISERS = ["softmax", "sparsemax", "entmax15", "one_hot"]
 
 
 def written(similarity, owners):
-    """In four writes, with documents of several keys in between that are gone."""
+    """Return a view of four writes, with removed documents of several keys between them."""
     memory = Memory(similarity)
     for part in np.split(np.arange(N), FIRST[[9, 20, 40]]):
         memory.publish(add=Rows(part, KEYS[part], VALUES[part], None if owners is None else owners[part]))

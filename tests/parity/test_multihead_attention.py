@@ -32,7 +32,7 @@ def reference(bias=True, **widths):
 
 
 def compare(theirs, query, key, value, mask):
-    """Output, weights and all gradients; the mask is ours, True where a query may attend."""
+    """Compare output, weights and all gradients; the mask is ours, True if a query may attend."""
     ours = heads_of(theirs)
     leaves = [*{id(array): array for array in (query, key, value)}.values(), *theirs.parameters()]
     hidden = None if mask is None else ~mask.expand(BATCH, M, key.shape[1]).repeat_interleave(HEADS, 0)

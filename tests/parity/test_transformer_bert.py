@@ -31,7 +31,7 @@ def bert(d_model, n_heads, d_ff, n_layers, n_vocabulary, n_positions, **more):
 
 
 def reference(config, seed):
-    """A random model; its norms and biases too, which otherwise begin at 1 and 0."""
+    """Return a random model, with random norms and biases, which otherwise begin at 1 and 0."""
     torch.manual_seed(seed)
     model = transformers.AutoModel.from_config(config).eval()
     with torch.no_grad():
@@ -46,7 +46,7 @@ def parameters(model):
 
 
 def compare(model, n_vocabulary, with_types=False):
-    """Every token that is not padding, in torch and in NumPy."""
+    """Compare every token except padding, in torch and in NumPy."""
     embeddings, encoder = parameters(model)
     tokens = torch.randint(3, n_vocabulary, (3, 13))  # the first ids are special in some models
     types = torch.randint(0, 2, (3, 13)) if with_types else None

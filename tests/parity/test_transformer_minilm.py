@@ -49,7 +49,7 @@ def reference(folder):
 
 @pytest.fixture(scope="module")
 def encode(folder, checkpoint):
-    """Texts → packed tokens and their lengths."""
+    """Return packed tokens of texts, and their lengths."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(checkpoint.max_tokens)

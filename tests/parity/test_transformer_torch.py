@@ -66,7 +66,7 @@ def decoder_layer(module: nn.TransformerDecoderLayer, norm_first: bool, activati
 
 
 def randomised(module: nn.Module) -> nn.Module:
-    """Every parameter random: torch begins with biases of 0 and scales of 1, where a mistake would not show."""
+    """Make every parameter random: torch begins with biases of 0 and scales of 1, which would hide a mistake."""
     with torch.no_grad():
         for parameter in module.parameters():
             parameter += 0.3 * torch.randn_like(parameter)
@@ -90,7 +90,7 @@ def torch_decoder(d_model, n_heads, d_ff, norm_first, activation, seed):
 
 
 def same_gradients(ours, theirs, inputs, parameters):
-    """The gradients of a random direction of the output, by all inputs and parameters."""
+    """Compare the gradients of a random direction of the output, for all inputs and parameters."""
     direction = torch.randn_like(theirs)
     expected = torch.autograd.grad((theirs * direction).sum(), [*inputs, *parameters], retain_graph=True)
     result = torch.autograd.grad((ours * direction).sum(), [*inputs, *parameters])

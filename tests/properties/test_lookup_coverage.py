@@ -40,7 +40,7 @@ COLLECTIONS = {
 
 @pytest.fixture(scope="module", autouse=True)
 def scanned():
-    """However few rows there are, in short lists."""
+    """Force scans with short lists, also for few rows."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(estimate, "MIN_ROWS_PER_CANDIDATE", 16)
         patch.setattr(scan_module, "MAX_TILE_ROWS", 1024)
@@ -97,7 +97,7 @@ class Partly:
         return memory
 
     def queries(self, count):
-        """Near some key, there or not, or anywhere."""
+        """Return queries near some key, present or missing, or anywhere."""
         near = self.keys[self.random.integers(0, len(self.keys), count)].astype(np.float64)
         scale = np.abs(near).mean() * self.random.choice([0.0, 0.1, 1.0, 5.0], (count, 1))
         queries = near + scale * self.random.standard_normal(near.shape)
@@ -105,7 +105,7 @@ class Partly:
         return queries
 
     def similarities(self, query):
-        """float64[n], of all rows, each summed alike."""
+        """Return float64[n], the similarity of all rows, each summed in the same order."""
         keys = self.keys.astype(np.float64)
         if self.similarity == "gaussian":
             return -0.5 * ((query - keys) ** 2).sum(axis=1)
@@ -120,7 +120,7 @@ class Partly:
 
 
 def all_weights(similarities, passing, temperature, normaliser, null):
-    """float64[n] and the null key's, over all rows that pass; `null` is the similarity of one, or a background."""
+    """Return float64[n] and the null key's weight, over all rows that pass; `null` is a similarity or a background."""
     n, columns = int(passing.sum()), np.zeros(len(similarities))
     if isinstance(null, Background):
         null = null.null_key(temperature if normaliser == "softmax" else 0.0, n)
@@ -146,7 +146,7 @@ def all_weights(similarities, passing, temperature, normaliser, null):
 
 
 def nulls(random, similarities):
-    """None, one similarity, or a background, near what there is."""
+    """Return None, a similarity, or a background, near existing similarities."""
     mean, deviation = float(similarities.mean()), float(similarities.std())
     return [None, mean + float(random.normal()) * deviation, Background(mean, deviation)][random.integers(3)]
 
@@ -189,7 +189,7 @@ def check(collection, seed):
 
 
 def held(collection, question, passing, answer, coverage):
-    """Whether all that is said of it is true of all rows."""
+    """Return whether all bounds of the answer hold for all rows."""
     similarities = collection.similarities(question.vector)
     weights, null_weight = all_weights(similarities, passing, answer.temperature, question.normaliser, question.null)
     missing = float(weights[collection.away].sum())

@@ -88,7 +88,7 @@ class Split:
         return memory.publish(remove=self.gone)
 
     def question(self, filtered):
-        """(the options of a question that any view can be asked, numbers that pass or None, addends or None)."""
+        """Return (options of a question for any view, numbers that pass or None, addends or None)."""
         random, rows = self.random, len(self.keys)
         near = self.keys[random.choice(self.copies) if random.random() < 0.4 else random.integers(0, rows)]
         near = near.astype(np.float64)
@@ -164,14 +164,14 @@ def true_of(split, options, allowed, biased):
 
 
 def apart(result, weights, null_weight, whole):
-    """Total variation over the answer's documents, the null key and all others together."""
+    """Return the total variation over the answer's documents, the null key and all others together."""
     own_weights = np.array([weights[number] for number in result.numbers.tolist()])
     rest = abs((whole - own_weights.sum() - null_weight) - (1 - result.weights.sum() - result.null_weight))
     return (np.abs(own_weights - result.weights).sum() + abs(result.null_weight - null_weight) + rest) / 2
 
 
 def same_head(actual, expected, top_p):
-    """The head to the bit; where `top_p` cuts it, as far as both go, for weights are equal but for their bounds."""
+    """Compare the head to the bit; if `top_p` cuts it, only the common part, because weights differ within bounds."""
     size = min(len(actual.numbers), len(expected.numbers)) if top_p else None
     np.testing.assert_array_equal(actual.numbers[:size], expected.numbers[:size])
     np.testing.assert_array_equal(actual.parts[:size], expected.parts[:size])
@@ -190,7 +190,7 @@ def estimate_alone(view, options, allowed, biased):
 
 
 def check(split, questions=4):
-    """Whether the bound of each scanned question is looser than it should be."""
+    """Compare answers of both views; return for each scanned question whether its bound is too loose."""
     looser = []
     options = [split.question(filtered=index % 2 == 1) for index in range(questions)]
     one, many = (answers(view, [asked_of(view, *chosen) for chosen in options]) for view in (split.one, split.many))
@@ -220,7 +220,7 @@ def check(split, questions=4):
 
 
 def check_temperatures(split):
-    """Every temperature from one reading, and the one that `Auto` finds."""
+    """Check every temperature of one scan, and the one that `Auto` finds."""
     options, allowed, _ = split.question(filtered=True)
     plain = {"query": options["query"], "null": options["null"], "top_k": 5, "output": False}
     size = float(np.linalg.norm(options["query"])) + 0.1

@@ -191,7 +191,7 @@ def on_shelf(operator: str, shelf: int) -> dict[str, Any]:
 
 
 def softmax(similarity: dict[Any, float], null: float, temperature: float) -> tuple[dict[Any, float], float]:
-    """The textbook's weights of the keys, and of the null key."""
+    """Return the weights of the keys and of the null key by the textbook formula."""
     best = max([*similarity.values(), null])
     if temperature == 0:
         ties = [s == best for s in similarity.values()] + [null == best]

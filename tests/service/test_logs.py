@@ -18,7 +18,7 @@ WHEN = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
 
 @pytest.fixture
 def log():
-    """A logger that nothing was configured for before, as those of a service that starts are."""
+    """Return a logger in the state of a new service."""
     logs.configure("console")
     return structlog.get_logger("softkv")
 

@@ -22,7 +22,7 @@ ASKED = {"query": KEYS[17].tolist(), "top_k": 3, "include": ["output"]}
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory):
-    """A stopped service's, with a collection that is large enough to be read by its codes."""
+    """Return the directory of a stopped service, with a collection that is large enough for scans by codes."""
     data_dir = tmp_path_factory.mktemp("data")
     with RunningService(data_dir=data_dir, encoder="none") as running, running.client() as client:
         client.put("/v1/collections/many", json={"encoder": None, "dimension": WIDTH}).raise_for_status()

@@ -64,9 +64,9 @@ def panels() -> Callable[[int, int], Panels]:
 
 @pytest.fixture(scope="session")
 def answered() -> Callable[..., tuple[np.ndarray, str]]:
-    """Numbers of some answers, and the kernels' name, from a process of its own.
+    """Return a function that runs answers in a new process; it returns their numbers and the kernels' name.
 
-    It may do something first, and compute on a processor as settings describe it.
+    The process may do something first, and compute for a processor that settings describe.
     """
 
     def ask(first="", **settings):

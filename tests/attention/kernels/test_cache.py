@@ -23,7 +23,7 @@ def directory(tmp_path, monkeypatch):
 
 
 def kernel(monkeypatch):
-    """A kernel as a process has it that has just begun."""
+    """Return a kernel in the state of a new process."""
     monkeypatch.setattr(cpu, "KERNELS", [])
 
     @cpu.kernel(int64, float64, fastmath=False)

@@ -17,7 +17,7 @@ seeds = st.integers(0, 999)
 
 
 def weighed(twin, values, starts, counts, temperature, thresholds, sums, nulls, part=None):
-    """(weights, factors, totals); NaN where nothing was to be written."""
+    """Return (weights, factors, totals); NaN for values that the kernel must not write."""
     weights, factors = np.full(len(values), np.nan), np.full(thresholds.shape, np.nan)
     totals, temperatures = np.full((len(counts), TOTALS), np.nan), np.full(len(counts), temperature)
     first, last = part or (0, len(counts))

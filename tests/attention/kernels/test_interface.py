@@ -37,7 +37,7 @@ PICKED = 300
 
 @pytest.fixture(scope="module", autouse=True)
 def small_steps():
-    """So that 300 rows are several steps of NumPy's."""
+    """Set small steps, so that 300 rows are several steps of NumPy's."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(in_numpy, "STEP", 100)
         yield
@@ -56,7 +56,7 @@ def test_each_has_a_name_and_every_kernel_with_the_interface_s_arguments(twin):
 
 
 def coded(random, rows, width, queries, fine, addends=False):
-    """(keys, codes and steps of queries) with float scales, as a memory has them, and addends, as a bias has them."""
+    """Return (keys, codes and steps of queries), with float scales as in a memory, and addends as in a bias."""
     stored = rows_room(rows, width)
     put_rows(stored, 0, random.integers(-127, 128, (rows, width)).astype(np.int8))
     keys = CodedKeys(stored, random.random(rows, dtype=f32) / 1000, random.random(rows) < 0.8, 7)

@@ -19,9 +19,9 @@ BASE = 1000
 
 
 def keys_of(rows, width, *, share=0.8, seed=0, addends=False):
-    """Coded keys at random, and their codes; scales are powers of 2, so that similarities are exact.
+    """Return random keys in codes, and the codes; scales are powers of 2, so that similarities are exact.
 
-    Of the second panel none may be attended to. Addends are sixteenths, −2 to 2, and exact as well.
+    No row of the second panel may be attended to. Addends are sixteenths, −2 to 2, and exact as well.
     """
     random = np.random.default_rng([rows, width, seed])
     codes = random.integers(-127, 128, (rows, width)).astype(np.int8)
@@ -35,7 +35,7 @@ def keys_of(rows, width, *, share=0.8, seed=0, addends=False):
 
 
 def asked(queries, width, *, fine, seed=0):
-    """(what a pass reads, codes int16[q, d], steps float32[q])."""
+    """Return (the input of a pass, codes int16[q, d], steps float32[q])."""
     random = np.random.default_rng([queries, width, seed])
     top = min(FINE_LEVELS, 2**23 // (LEVELS * width)) if fine else min(LEVELS, 2**23 // (LEVELS * width))
     codes = random.integers(-top, top + 1, (queries, width)).astype(np.int16)
@@ -50,14 +50,14 @@ def lists_of(thresholds, capacity):
 
 
 def similarities_of(keys, codes, query_codes, steps):
-    """float64[q, r], exactly."""
+    """Return the exact similarities, float64[q, r]."""
     products = query_codes.astype(np.int64) @ codes.T.astype(np.int64)
     similarities = products * keys.scales.astype(float) * steps[:, None].astype(float)
     return (similarities + keys.addends.astype(float)).astype(f32).astype(float) if len(keys.addends) else similarities
 
 
 def middle(similarities):
-    """A threshold for each query that some row has exactly."""
+    """Return a threshold for each query that equals the similarity of some row."""
     return np.sort(similarities, axis=1)[:, similarities.shape[1] // 2]
 
 

@@ -35,7 +35,7 @@ print(dispatch.kernels().NAME)
 
 
 def kept(directory, target=""):
-    """(found, made, engine) of a process of its own."""
+    """Return (found, made, engine) from a new process."""
     run = subprocess.run(
         [sys.executable, "-c", TELL, str(directory), target], capture_output=True, text=True, check=True, cwd=ROOT
     )

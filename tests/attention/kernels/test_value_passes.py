@@ -16,7 +16,7 @@ in_bytes = pytest.mark.skipif(WIDE, reason="every level has 16 bits here, so non
 
 
 def turned(codes):
-    """Codes int8[r, d_v] as a blend reads them."""
+    """Return codes int8[r, d_v] in the layout of a blend."""
     room = columns_room(-(-len(codes) // CHUNK), CHUNK, codes.shape[1])
     for chunk, first in enumerate(range(0, len(codes), CHUNK)):
         put_columns(room[chunk], 0, codes[first : first + CHUNK])

@@ -124,7 +124,7 @@ def coded() -> Callable[..., np.ndarray]:
 
 @pytest.fixture(scope="session")
 def agrees() -> Callable[..., None]:
-    """Holds a scanned answer against the exact one: head and best to the bit, every number within its bound."""
+    """Return a function that compares a scanned answer with the exact one: head and best to the bit, and all bounds."""
 
     def check(view, question, result):
         exact = exact_answers(view, [replace(question, top_k=view.n)])[0]

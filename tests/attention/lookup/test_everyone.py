@@ -25,10 +25,10 @@ D = 5
 
 
 def written(similarity, seed=3):
-    """Memories of documents of one to four keys, some of them removed: rows 0, 2, 4, … in one and the others in two.
+    """Return memories of documents of one to four keys, some of them removed: even rows in one, the others in two.
 
     Returns:
-        The views, and by the row's number its document's and its key.
+        The views, and by the row's number its document's number and its key.
     """
     random = np.random.default_rng(seed)
     rows = {}

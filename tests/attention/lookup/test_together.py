@@ -39,7 +39,7 @@ def same(actual, expected):
 
 
 def asked_of(clusters, count, **options):
-    """So many questions, of temperatures and null keys of their own; the first one is nearest to forty copies."""
+    """Return `count` questions with different temperatures and null keys; the first is nearest to forty copies."""
     keys = clusters[0]
     near = [
         keys[7],

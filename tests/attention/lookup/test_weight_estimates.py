@@ -19,7 +19,7 @@ def view(clusters):
 
 
 def asked_of(queries):
-    """Some of which all rows have weight, from one that is all but certain on, and others between them."""
+    """Return questions: in some all rows have weight, in some the answer is almost certain, and others lie between."""
     temperatures = [3.0, 0, 40.0, 9.0, 1e-12, 6.0]
     normalisers = ["softmax", "softmax", "softmax", "one_hot", "softmax", "entmax15"]
     return [

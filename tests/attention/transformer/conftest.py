@@ -18,7 +18,7 @@ LIBRARIES: dict[str, Callable] = {"numpy": np.asarray, "torch": torch.as_tensor}
 
 @pytest.fixture(params=list(LIBRARIES))
 def library(request) -> Callable:
-    """Takes NumPy arrays to the library under test."""
+    """Return a function that converts NumPy arrays to the library under test."""
     return LIBRARIES[request.param]
 
 
@@ -33,7 +33,7 @@ def sizes(request) -> Architecture:
 
 
 def shaken(random, parameters):
-    """Every array moved a little: biases begin at 0 and scales at 1, where a mistake would not show."""
+    """Change every array a little: biases begin at 0 and scales at 1, which would hide a mistake."""
     return map_arrays(lambda array: array + 0.2 * random.standard_normal(array.shape).astype(array.dtype), parameters)
 
 
@@ -112,7 +112,7 @@ def folder(written, tmp_path) -> Path:
 
 @pytest.fixture
 def change() -> Callable[..., None]:
-    """Sets fields of a JSON file; those that are None go."""
+    """Return a function that sets fields of a JSON file; a value of None removes the field."""
 
     def change(path: Path, **fields: object) -> None:
         fields_of_file = json.loads(path.read_text()) | fields

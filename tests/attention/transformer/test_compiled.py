@@ -55,7 +55,7 @@ def texts(random):
 
 
 def defined(model, tokens, lengths):
-    """By the definition, in float64, each text alone."""
+    """Return the vectors by the definition in float64, each text alone."""
     exact = map_arrays(lambda array: array.astype(np.float64), model)
     texts = np.split(tokens, np.cumsum(lengths)[:-1])
     return np.concatenate([exact(text[None], np.array([len(text)])) for text in texts])

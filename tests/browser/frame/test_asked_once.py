@@ -12,7 +12,7 @@ from tests.browser.reading import checked, slide, weights
 
 
 def posts(page: Any) -> list[str]:
-    """From now on, what is posted: path and body."""
+    """Return the paths and bodies of all POST requests from now on."""
     requests: list[str] = []
     page.on("request", lambda one: requests.append(f"{one.url} {one.post_data}") if one.method == "POST" else None)
     return requests

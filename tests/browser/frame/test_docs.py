@@ -13,7 +13,7 @@ from tests.running import RunningService
 
 @pytest.fixture
 def docs(chromium: Any, site: RunningService) -> Iterator[Any]:
-    """The open page; nothing may go wrong on it, and no other host be asked."""
+    """Yield the open page; it may log no error and call no other host."""
     page = chromium.new_page()
     wrong: list[str] = []
     page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)

@@ -55,7 +55,7 @@ class Class(threading.Thread):
         asyncio.run(all_of_them())
 
     async def _listen(self, i: int) -> None:
-        """Without a library, so that this process has time for all of them."""
+        """Listen without a library, so that this process has time for all listeners."""
         reader, writer = await asyncio.open_connection(self._url.hostname, self._url.port)
         writer.write(f"GET {self._url.path} HTTP/1.1\r\nHost: {self._url.netloc}\r\nConnection: close\r\n\r\n".encode())
         async for sent in reader:
@@ -76,7 +76,7 @@ def axe() -> Any:
 
 @pytest.fixture
 def started(tmp_path: Path, chromium: Any) -> Iterator[Any]:
-    """Starts the service; again it is on the same port."""
+    """Yield a function that starts the service, each time on the same port."""
     with ExitStack() as stack:
         port = "0"
 

@@ -32,7 +32,7 @@ WIDE = [(1280, 800), (1280, 720), (1920, 1080)]
 
 
 def answered(opened: Any, **more: Any) -> list[dict[str, Any]]:
-    """Every match of the opening question, with its explanation."""
+    """Return every match of the opening question, with its explanation."""
     path = f"{opened.origin}/v1/collections/library/attend"
     return list(httpx.post(path, json=ASKED | more, timeout=60).json()["matches"])
 

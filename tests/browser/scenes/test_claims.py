@@ -113,7 +113,7 @@ def test_what_it_can_read_stays_asked(visit: Any, text: str) -> None:
 
 @pytest.fixture(scope="module")
 def large(site: RunningService) -> Iterator[int]:
-    """A collection of which the page holds the nearest rows alone; how many it has."""
+    """Yield the size of a collection of which the page loads only the nearest rows."""
     keys = [
         f"a {one} {other}, number {i}"
         for i in range(30)

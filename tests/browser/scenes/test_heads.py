@@ -24,7 +24,7 @@ def traced(origin: str, **body: Any) -> dict[str, Any]:
 
 
 def close(text: str, expected: float) -> bool:
-    """Whether a percentage as the page writes it, "44%" or "<0.1%", is of this share."""
+    """Return whether a percentage on the page, "44%" or "<0.1%", shows this share."""
     return abs(share(text) - expected) <= (0.001 if expected < 0.1 or expected > 0.99 else 0.0051)
 
 

@@ -27,7 +27,7 @@ POINTS = "(kind) => document.querySelector(`.curves .lines .${kind}`).getAttribu
 
 
 def trained(page: Any, button: str) -> dict[str, list[dict[str, Any]]]:
-    """Press, and wait until it is trained: all that the service told, by the events' names."""
+    """Press the button and wait until the model is trained; return all events by name."""
     page.evaluate(HEARD)
     page.click(button)
     page.wait_for_selector("#stop:disabled")

@@ -105,7 +105,7 @@ def test_the_homework_can_be_done_without_a_service(visit: Any) -> None:
 
 
 def blended(products: tuple[float, ...], width: float, values: tuple[float, ...]) -> tuple[float, ...]:
-    """The weights, and the output."""
+    """Return the weights and, at the end, the output."""
     terms = [math.exp(product / width) for product in products]
     weights = [term / sum(terms) for term in terms]
     return (*weights, sum(weight * value for weight, value in zip(weights, values, strict=True)))

@@ -21,7 +21,7 @@ RESULTS = Path(__file__).parents[3] / "benchmarks" / "RESULTS.md"
 
 @pytest.fixture(scope="module")
 def large(site: RunningService) -> Iterator[str]:
-    """More rows than are answered exactly; the largest collection there is."""
+    """Yield the largest collection, which has too many rows for the exact path."""
     vectors = np.random.default_rng(4).normal(size=(ROWS, 384)).round(3)
     with site.client() as client:
         client.put("/v1/collections/largest", json={"value_from": "key"}).raise_for_status()

@@ -39,7 +39,7 @@ def asked(origin: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def compare(page: Any, attention: dict[str, Any], temperature: float) -> None:
-    """Everything on a lookup's page against the API's answer with all of its matches."""
+    """Compare everything on a lookup's page with the API's answer with all of its matches."""
     evidence = attention["evidence"]
     matches = {match["key"]: match for match in attention["matches"]}
     weights = {key: percent(match["weight"]) for key, match in matches.items()}

@@ -107,7 +107,7 @@ def test_a_covered_view_is_its_question_alone(visit: Any, scene: str) -> None:
 
 
 def expected(origin: str, scene: str) -> str:
-    """The right choice, worked out from the service's answer: a choice's name, or a key."""
+    """Return the right choice by the service's answer: a choice's name, or a key."""
     if scene in ("videos", "guess"):
         return str(compared(origin, scene)["top_k"]["matches"][0]["key"])
     if scene in ("library", "nothing", "share", "filter"):
@@ -156,7 +156,7 @@ def test_the_right_choice_is_the_services(visit: Any, scene: str) -> None:
 
 
 def repaired_in_one(opened: Any) -> bool:
-    """Whether the service's first step has every cell right, and the query had not."""
+    """Return whether the service's first step repairs every cell, and the query has wrong cells."""
     use = "({PATTERNS, damaged}) => ({stored: PATTERNS, noisy: damaged(PATTERNS[0], 20, 3)})"
     patterns = module(opened.page, "/js/patterns.js", use)
     keys = {"query": [patterns["noisy"]], "key": patterns["stored"], "value": patterns["stored"]}

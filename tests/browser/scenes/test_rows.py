@@ -27,7 +27,7 @@ def opened_rows(visit: Any) -> Any:
 
 
 def after(opened: Any) -> None:
-    """Typing has been taken up, asked and compared."""
+    """Wait until the page has sent and compared the typed text."""
     opened.page.wait_for_timeout(450)
     opened.settle()
     checked(opened.page)

@@ -18,7 +18,7 @@ PANELS = """() => [...document.querySelectorAll('.panel')].map((panel) => ({
 
 
 def compare(opened: Any, spots: list[list[float]], temperature: float) -> list[int]:
-    """The panels against the service, asked anew; which key wins in each."""
+    """Compare the panels with new answers of the service; return which key wins in each."""
     page = opened.page
     opened.settle()
     measures = module(page, "/js/views/scores/measures.js", "({MEASURES}) => MEASURES")

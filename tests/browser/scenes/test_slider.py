@@ -82,7 +82,7 @@ def test_the_formula_is_the_services(visit: Any, null: Any) -> None:
 
 
 def as_the_service(opened: Any, temperature: float, null: Any) -> None:
-    """The page's formula gives what the service answers, though it has asked at another temperature alone."""
+    """Check that the page's formula gives the service's answer at a temperature that the page did not request."""
     answer = served(opened.origin, temperature, null=null)
     arguments = {
         "similarities": [match["similarity"] for match in answer["matches"]],

@@ -46,7 +46,7 @@ def evidence(origin: str, query: str, temperature: float, null: Any, collection:
 
 @pytest.fixture(scope="module")
 def large(site: RunningService) -> Iterator[str]:
-    """A collection of which the page holds the nearest rows alone."""
+    """Yield a collection of which the page loads only the nearest rows."""
     things = ("cat", "ship", "tax", "river", "song", "stone", "wheel", "letter", "tower", "bread", "clock")
     keys = [f"a {one} and a {other}, number {i}" for i in range(10) for one in things for other in things]
     with site.client() as client:

@@ -19,7 +19,7 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="package", autouse=True)
 def logged_as_before() -> Iterator[None]:
-    """A local service makes the service's log quiet, which tests of other packages read."""
+    """Restore the log's level, which a local service changes and tests of other packages read."""
     log = logging.getLogger("softkv")
     before = (log.handlers[:], log.level, log.propagate)
     yield

@@ -70,7 +70,7 @@ class Scripted:
 
     @contextmanager
     def running(self) -> Iterator[Scripted]:
-        """While it answers."""
+        """Serve while the block runs."""
         thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         thread.start()
         try:

@@ -32,7 +32,7 @@ def test_python_gets_what_the_service_says(service, client, file):
 
 
 def told(outcome: dict[str, Any]) -> dict[str, str] | None:
-    """The code of a refusal, and where its first flaw is; None of an answer."""
+    """Return the code of a refusal, and the pointer of its first flaw; None for an answer."""
     if "answer" in outcome:
         return None
     error = outcome["error"]

@@ -28,7 +28,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
 
 @pytest.fixture(scope="module")
 def passed() -> list[str]:
-    """The files that were gone through."""
+    """Return the files that were visited."""
     return []
 
 

@@ -42,7 +42,7 @@ class Suites(*(suite for suite in suites() if not any(suite in other.__mro__[1:]
 
     @staticmethod
     def assert_documents_are_equal(received: list[Document], expected: list[Document]) -> None:
-        """Reason: documents are listed by id, and a vector is kept in float32."""
+        """Compare documents by id and in float32, because the store lists them by id and keeps float32."""
         assert [item.id for item in received] == sorted(item.id for item in expected)
         for one, other in zip(received, sorted(expected, key=lambda each: each.id), strict=True):
             assert dataclasses.replace(one, embedding=None) == dataclasses.replace(other, embedding=None)

@@ -20,7 +20,7 @@ CATS = "old-possums-book-of-practical-cats"
 
 @pytest.fixture(params=["waited for", "awaited"])
 def ask(request: Any, runner: Any) -> Any:
-    """Calls a method by name, or the one that is awaited in its place."""
+    """Return a function that calls a method by name, or its asynchronous form."""
 
     def call(store: Any, method: str, *arguments: Any, **named: Any) -> Any:
         if request.param == "waited for":

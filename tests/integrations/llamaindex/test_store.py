@@ -25,7 +25,7 @@ NOLAN = MetadataFilters(filters=[MetadataFilter(key="director", value="Christoph
 
 @pytest.fixture(params=["waited for", "awaited"])
 def call_store(request):
-    """Calls a method of a store in either way; what is awaited is awaited in a loop of its own each time."""
+    """Return a function that calls a method of a store, or its asynchronous form in a new event loop."""
 
     def call(store, method, *arguments, **named):
         if request.param == "waited for":

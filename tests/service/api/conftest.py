@@ -43,7 +43,7 @@ def client(service: RunningService, contract: Contract) -> Iterator[httpx.Client
 
 @pytest.fixture
 def stocked(client: httpx.Client, contract: Contract, service: RunningService) -> Iterator[httpx.Client]:
-    """A client of a service with the collections that `calls` speaks of."""
+    """Yield a client of a service with the collections in `calls`."""
     posted = contract.schemas["DocumentBatch"]["examples"][0]
     client.put("/v1/collections/library", json={})
     client.post("/v1/collections/library/documents", json=posted)

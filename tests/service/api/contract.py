@@ -122,7 +122,7 @@ class Contract:
         return name, self.schemas[name]
 
     def fields(self, schema: dict[str, Any], path: str = "", seen: frozenset[str] = frozenset()) -> set[str]:
-        """Every field that an instance may have, and every choice of each, as `Component.field = choice`."""
+        """Return every field that an instance may have, and every choice of each, as `Component.field = choice`."""
         name, schema = self.resolved(schema)
         if name is not None and name in seen:
             return set()
@@ -156,7 +156,7 @@ class Contract:
 
     @staticmethod
     def properties(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The fields that an instance may have; `false` is one of another form of the request."""
+        """Yield the fields that an instance may have; `false` marks a field of another form of the request."""
         yield from ((field, inner) for field, inner in schema.get("properties", {}).items() if inner is not False)
 
     @staticmethod

@@ -25,7 +25,7 @@ VECTOR = {
 
 
 def without_streams(description: dict[str, Any]) -> dict[str, Any]:
-    """Without NDJSON, which no generator of JSON can make, and events, which do not end."""
+    """Remove NDJSON, which no generator of JSON can make, and events, which do not end."""
     whole = copy.deepcopy(description)
     del whole["paths"]["/v1/rooms/{code}/events"], whole["paths"]["/v1/lab/train"]
     del whole["paths"]["/v1/collections/{name}/documents"]["post"]["requestBody"]["content"]["application/x-ndjson"]
@@ -36,7 +36,7 @@ def without_streams(description: dict[str, Any]) -> dict[str, Any]:
 
 
 def narrowed(description: dict[str, Any], *, encoder: bool) -> dict[str, Any]:
-    """For a service with an encoder: documents and queries are texts; else they are vectors."""
+    """Narrow a description to a service with an encoder, where documents and queries are texts, or to one without."""
     narrow = without_streams(description)
     schemas = narrow["components"]["schemas"]
     schemas |= {
@@ -84,7 +84,7 @@ def _without(schemas: dict[str, Any], name: str, *fields: str) -> None:
 
 
 def _begin_with_a_collection(narrow: dict[str, Any]) -> None:
-    """Links out of a call that always works, since a walk begins with such a one."""
+    """Link from a call that always works, because a walk begins with such a call."""
     made = ("put_collection", "put_document", "post_documents")
     links = {
         f"{operation}_{name}": {"operationId": operation, "parameters": {"name": name}}

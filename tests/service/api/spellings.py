@@ -76,7 +76,7 @@ class Spelling:
 
 
 def spellings(number: int, seed: int = 20261120) -> Iterator[Spelling]:
-    """So many requests, each a call of the API but for one to three things."""
+    """Yield `number` requests, each a call of the API with one to three changes."""
     made = random.Random(seed)
     for _ in range(number):
         method, path, body = made.choice(CALLS)

@@ -14,7 +14,7 @@ LASTING = [f"lasting-{i:03}" for i in range(0, 300, 3)]
 
 @contextmanager
 def meanwhile(service, work: Callable[[object, int], None]) -> Iterator[list[BaseException]]:
-    """Calls `work(client, round)` in a thread of its own for as long as the block runs."""
+    """Call `work(client, round)` in a thread while the block runs."""
     stop, failures = threading.Event(), []
 
     def run() -> None:

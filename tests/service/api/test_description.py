@@ -155,7 +155,7 @@ def integers(schema: dict[str, Any], instance: Any, schema_path: tuple[Any, ...]
 
 
 def with_other(body: Any, schema_path: tuple[Any, ...], other: Any) -> Any:
-    """The body with something else at a place."""
+    """Return the body with another value at a path."""
     if not schema_path:
         return other
     changed = body.copy()

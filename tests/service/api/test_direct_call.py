@@ -48,32 +48,32 @@ async def whole(request: Request, body: AttendRequest) -> Response:
 
 
 async def nothing(running: Running) -> Response:
-    """Without a path and a body."""
+    """Answer without a path and a body."""
     return Response(str(running.max_queries), 299)
 
 
 async def with_query(name: NameInPath, running: Running, limit: int = 3) -> Response:
-    """Something of the query string."""
+    """Answer with a part of the query string."""
     return JSONAnswer([name, limit])
 
 
 async def with_header(body: AttendRequest, agent: Annotated[str, Header(alias="user-agent")]) -> Response:
-    """A header."""
+    """Answer with a header."""
     return JSONAnswer([agent])
 
 
 async def with_key(body: AttendRequest, repeatable: Idempotent) -> Response:
-    """Another dependency."""
+    """Answer with another dependency."""
     return JSONAnswer([])
 
 
 async def plain(running: Running) -> dict[str, int]:
-    """An answer that FastAPI writes."""
+    """Return an answer that FastAPI writes."""
     return {"most": running.max_queries}
 
 
 async def two(body: AttendRequest, other: AttendRequest) -> Response:
-    """Two bodies in one."""
+    """Answer with two bodies in one."""
     return JSONAnswer([])
 
 

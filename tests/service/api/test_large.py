@@ -29,7 +29,7 @@ def made(chance: random.Random, depth: int) -> Any:
 
 
 def some(fast: int, of: int) -> list[Any]:
-    """Seeds: the first ones for every run, the others for a thorough one."""
+    """Return seeds: the first ones for every run, the others for a thorough one."""
     return [*range(fast), *(pytest.param(seed, marks=pytest.mark.thorough) for seed in range(fast, of))]
 
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="
 
 @contextmanager
 def short_of_memory(pid: int, spare: int) -> Iterator[None]:
-    """While the block runs the process can have `spare` bytes of address space more, and no more than that."""
+    """Limit the process to `spare` more bytes of address space while the block runs."""
     status = Path(f"/proc/{pid}/status").read_text()
     size = 1024 * int(status.partition("VmSize:")[2].split()[0])
     resource.prlimit(pid, resource.RLIMIT_AS, (size + spare, resource.RLIM_INFINITY))

@@ -44,7 +44,7 @@ MEDIA = dict.fromkeys(PATHS, "application/json") | {"stream": "application/x-ndj
 
 @pytest.fixture(scope="module")
 def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """A service with three places of each kind, a collection, and of each kind a call that ends when it is given up."""
+    """Yield a service with three places of each kind, a collection, and for each kind a call that ends on a hang-up."""
     data = tmp_path_factory.mktemp("tight")
     running = RunningService(data_dir=data, encoder="none", max_queue=MOST, api_keys=("w", "v"), max_body_bytes=100_000)
     router = APIRouter(dependencies=[requires("read")], route_class=GuardedRoute)
@@ -76,7 +76,7 @@ def head(line: str, *headers: str) -> bytes:
 
 
 def half(running: RunningService, kind: str, key: str = "w", length: int = 99) -> socket.socket:
-    """A call whose body does not end."""
+    """Send a call whose body does not end."""
     raw = socket.create_connection(("127.0.0.1", running.port), timeout=60)
     media = f"Content-Type: {MEDIA[kind]}"
     raw.sendall(head(PATHS[kind], media, f"Content-Length: {length}", f"X-API-Key: {key}") + b"{" + b" " * (length - 2))
@@ -84,7 +84,7 @@ def half(running: RunningService, kind: str, key: str = "w", length: int = 99) -
 
 
 def holding(running: RunningService, kind: str, key: str) -> socket.socket:
-    """A call that holds its place."""
+    """Send a call that holds its place."""
     raw = socket.create_connection(("127.0.0.1", running.port), timeout=60)
     raw.sendall(head(f"GET /hold/{kind}", f"X-API-Key: {key}"))
     return raw
@@ -96,7 +96,7 @@ def ask(client: httpx.Client, kind: str) -> httpx.Response:
 
 
 def taken(client: httpx.Client) -> dict[str, int]:
-    """By kind, as /metrics has it."""
+    """Return the taken places of each kind, from /metrics."""
     lines = [line for line in client.get("/metrics").text.splitlines() if line.startswith("softkv_places_taken{")]
     return {line.split('"')[1]: int(float(line.split()[-1])) for line in lines}
 

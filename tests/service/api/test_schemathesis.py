@@ -36,7 +36,7 @@ NARROWED = CHECKS.get_one("negative_data_rejection")
 
 
 def refuses_what_is_wrong(ctx: Any, response: Any, case: Any) -> bool | None:
-    """NARROWED, but for null where a field is to be left out: it is not described, and taken all the same."""
+    """Check as in NARROWED, except null for an omitted field: it is undocumented but accepted."""
     meant = without_nulls(case.body)
     described = DESCRIPTION["paths"][case.path].get(case.method.lower())  # nothing where the method is another
     if meant != case.body and described is not None:
@@ -119,7 +119,7 @@ def test_an_integer_with_a_point_is_answered_as_one_without(case, bare, session)
 
 
 def walk(schema: Any, url: str, session: requests.Session, examples: int) -> None:
-    """Collections made, filled, asked, changed and deleted, each step with what the one before answered."""
+    """Walk: create, fill, query, change and delete collections, each step with the answer of the step before."""
     wrong: list[BaseException] = []
     walks = 0
 

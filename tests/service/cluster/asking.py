@@ -108,7 +108,7 @@ class Asking(Meanwhile):
         self._fault = time.monotonic()
 
     def broken(self) -> None:
-        """Something breaks now."""
+        """Record that something breaks now."""
         self._fault = time.monotonic()
 
     @property

@@ -84,7 +84,7 @@ class Machine:
         return arrays
 
     def same(self) -> None:
-        """A slot with these files answers what one without any does."""
+        """Check that a slot with these files answers like one without any."""
         answers, expected = self.answers("a"), self.answers("plain", files=False)
         for name, array in expected.items():
             np.testing.assert_allclose(answers[name], array, atol=1e-6, err_msg=name)

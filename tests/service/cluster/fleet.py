@@ -89,7 +89,7 @@ class Fleet:
         return Asking(self.shelf, [service.url for service in self.services], writes=writes, temperature=temperature)
 
     def members(self) -> set[str]:
-        """The names of the slots that are there and stay."""
+        """Return the names of the live slots that stay."""
         with psycopg.connect(self._address, autocommit=True) as connection:
             result = connection.execute(
                 "SELECT name FROM slots WHERE NOT leaving AND seen > clock_timestamp() - interval '30 seconds'"
@@ -111,11 +111,11 @@ class Fleet:
         }
 
     def wait_until_slots(self, seconds: float = 120) -> None:
-        """Until each machine that runs has all of its slots' processes."""
+        """Wait until each running machine has all of its slots' processes."""
         until(lambda: all(len(machine.slots()) == self._slots for machine in self.machines), seconds)
 
     def wait_until_whole(self, seconds: float = 120) -> None:
-        """Until all slots hold what is theirs, and nothing else."""
+        """Wait until all slots hold exactly their ranges."""
         until(lambda: self.shelf.held() == self.placed(), seconds, lambda: self.shelf.held() ^ self.placed())
 
 

@@ -124,14 +124,14 @@ class History:
             self._some().shard.leave()
 
     def die(self) -> None:
-        """Without a word."""
+        """Kill a slot without notice."""
         running = self._some()
         if len(self.slots) > 1 and not running.stepping:
             running.dead = True
             del self.slots[running.shard.name]
 
     def restart(self) -> None:
-        """One dies that had some time to itself, and another of its name is back at once, with its files."""
+        """Kill a slot that has run for a while; another of its name returns at once, with its files."""
         if (running := self._some()).stepping:
             return
         for _ in range(3):
@@ -145,7 +145,7 @@ class History:
         self._some().down_until = self.now + self.random.choice([1.0, 10.0, 60.0, 700.0 if self.wild else 5.0])
 
     def ask(self) -> None:
-        """Any slot about any version of any ranges; what it says is that version's, or a refusal that is true."""
+        """Ask any slot about any version of any ranges; check that it answers from that version, or refuses truly."""
         if (number := self._collection()) is None:
             return
         collection = self.store.collections[number]
@@ -204,7 +204,7 @@ class History:
         self.count("lost")
 
     def settle(self) -> None:
-        """No more happens: lines are up, and all go on until nothing changes."""
+        """Stop all events: lines are up, and all slots run until nothing changes."""
         self.quiet = True
         for running in self.slots.values():
             running.down_until = 0.0
@@ -220,7 +220,7 @@ class History:
         self.clear()
 
     def check(self) -> None:
-        """All ranges are held by exactly those that are to hold them, and answered."""
+        """Check that exactly the assigned slots hold each range, and that they answer."""
         members = [NodeRecord(name, slot.shard.node) for name, slot in self.slots.items() if not slot.shard._leaving]
         assert {member.name for member in self.store.members()} == {member.name for member in members}
         for number, collection in self.store.collections.items():

@@ -174,7 +174,7 @@ class Link:
 
 
 def told(views, mask, view, message, arrays):
-    """The oracle: which rows pass, once their keys were held against what was written."""
+    """Return which rows pass, after a check of their keys against the written ones."""
     assert view.n == sum(segment_view.n for segment_view in views)
     assert [segment for segment_view in views for segment in segment_view.segments] == list(view.segments)
     owners = [np.empty(0, np.int64)]

@@ -30,7 +30,7 @@ class LocalNodes:
             self.add(name)
 
     def add(self, name: str) -> None:
-        """A slot more, each on a node of its own."""
+        """Add a slot on a new node."""
         store = self._stores[name] = open_shared(self._address)
         self.shards[name] = Node(name, f"node of {name}", store, self._copies)
         self.shards[name].start()

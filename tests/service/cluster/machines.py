@@ -35,7 +35,7 @@ class Machine:
         self.address: str = message["address"]
 
     def asks(self, slot: str, message: str) -> dict[str, str]:
-        """Have it ask a slot → its answer, or its error."""
+        """Let it ask a slot; return the answer or the error."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{slot} {message}\n")
@@ -57,7 +57,7 @@ class Machine:
         return pid
 
     def kill_node(self) -> None:
-        """SIGKILL to all of its node, as where a machine loses its power."""
+        """Send SIGKILL to its whole node, like a power failure."""
         os.killpg(self.node_process(), signal.SIGKILL)
 
     def close(self) -> None:

@@ -57,7 +57,7 @@ class _Process:
         return self.process.wait(STOP_SECONDS)
 
     def kill(self) -> None:
-        """SIGKILL, as from the kernel."""
+        """Send SIGKILL."""
         self.process.kill()
         self.process.wait()
 
@@ -114,7 +114,7 @@ class Machine(_Process):
         super().start()
 
     def wait_until_ready(self) -> None:
-        """Until it holds all that is its own."""
+        """Wait until it holds all of its ranges."""
         self._wait(self._ready.exists)
 
     def slots(self) -> list[int]:
@@ -123,7 +123,7 @@ class Machine(_Process):
         return [slot for slot in slots_running(os.environ["RAY_AUTH_TOKEN"]) if _group_of(_parent_of(slot)) == node]
 
     def kill(self) -> None:
-        """SIGKILL to all of it at once, node and slots too, as where a machine loses its power."""
+        """Send SIGKILL to the process, its node and slots at once, like a power failure."""
         with suppress(ValueError):  # its node is gone already
             slots = self.slots()
             os.killpg(self._node(), signal.SIGKILL)

@@ -69,7 +69,7 @@ class Shelf:
         return client.post(f"{PATH}/documents", json={"documents": documents})
 
     def turn_over(self) -> None:
-        """Have what is written from now on be of another range, as where as many rows as are in one were written."""
+        """Let later writes go to another range, as after a full range of rows."""
         with psycopg.connect(self._address, autocommit=True) as connection:
             connection.execute(
                 "UPDATE collections SET next_row = next_row + %s - next_row %% %s WHERE name = %s",

@@ -90,7 +90,7 @@ class StoredCollection:
         self.log = [entry for entry in self.log if entry[0] > horizon]
 
     def living(self, version: int) -> list[int]:
-        """The row numbers of what a version has, of all that there ever was."""
+        """Return the row numbers of a version, among all rows that ever existed."""
         return [row for document in self.ever if document.lives(version) for row in document.rows]
 
 
@@ -119,7 +119,7 @@ class SimulatedReader:
         )
 
     def _there(self, collection: int) -> tuple[int, list[Stored]]:
-        """A version, and what is stored, alive or not."""
+        """Return a version, and the stored documents, alive or removed."""
         if self._state is not None:
             return self._state.get(collection, (0, []))
         assert self._version is not None

@@ -92,7 +92,7 @@ def process_of(asking: RayTransport, slot: str) -> int:
 
 
 def lost(asking: RayTransport, slot: str) -> bool:
-    """Whether it is not there now; any other error is one of the test."""
+    """Return whether the slot is lost; any other error fails the test."""
     try:
         asking.send(slot, b"").result(SECONDS)
     except NodeLost:

@@ -28,7 +28,7 @@ FILTERS = [None, LARGE, NAMED, {"operator": "NOT", "conditions": [LARGE]}]
 
 
 def told(views, mask, view, message, arrays):
-    """The oracle where that is asked for; else what the lookup answers."""
+    """Return the expected rows if a message requests them, else the lookup's answer."""
     if message["call"] != "rows":
         return respond(views, mask, view, message, arrays)
     owners = [segment.owners if passing is None else segment.owners[passing] for segment, passing in view.passing(mask)]
@@ -68,7 +68,7 @@ class Cluster:
         return of_bytes(self.shards[slot].answer(sent))
 
     def wanted(self, number: int, version: int, ranges: list[int], condition: Any) -> list[int]:
-        """By SQL."""
+        """Return the rows by SQL."""
         with self.store.reading_at(version) as reader:
             parsed = None if condition is None else parse_condition(condition)
             rows = reader.rows_where(number, parsed)
@@ -114,7 +114,7 @@ def skip(store: Any, number: int, rows: int) -> None:
 
 
 def beside(works: list[Callable[[], None]]) -> None:
-    """Each in a thread; raises what one of them did."""
+    """Run each in a thread; raise the error of any."""
     errors: list[BaseException] = []
 
     def run(work: Callable[[], None]) -> None:

@@ -43,7 +43,7 @@ def attend(client: httpx.Client, name: str, row: int, **options: Any) -> httpx.R
 
 
 def check(answer: dict[str, Any], row: int, among: np.ndarray | None = None) -> None:
-    """The weights are those of softmax in float64, within the certificate."""
+    """Check that the weights are those of softmax in float64, within the certificate."""
     keys = KEYS.astype(np.float64)
     similarities = keys @ keys[row] / np.linalg.norm(keys, axis=1) / np.linalg.norm(keys[row])
     masses = np.exp(similarities / T)

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.postgres
 
 
 def of_slots(text: str) -> dict[str, dict[str, float]]:
-    """The series that have slots or copies for labels: name → label's value → number."""
+    """Return the series with slots or copies as labels: name → label's value → number."""
     by_slot: dict[str, dict[str, float]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:

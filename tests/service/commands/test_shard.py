@@ -154,7 +154,7 @@ def test_two_hold_all_of_it_and_one_takes_over_what_the_other_leaves(
         until(lambda: len(written.nodes.members()) == 4, 120, lambda: shards[1].others)
 
         def settled() -> bool:
-            """Whether every range is where it belongs, and nowhere else."""
+            """Return whether every range is exactly where it belongs."""
             expected = {
                 (number, first_row, owner)
                 for number, extent in written.extents().items()

@@ -15,7 +15,7 @@ def cards():
 
 @pytest.fixture(scope="module")
 def look_up(cards, encoder):
-    """Weights of the cards for a query at the encoder's own temperature, and the similarity of the best."""
+    """Return weights of the cards for a query at the encoder's own temperature, and the best similarity."""
     keys = unit(encoder.encode([card["key"] for card in cards], "document").vectors)
 
     def ask(query: str) -> tuple[list[tuple[str, float]], float]:

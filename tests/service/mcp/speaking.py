@@ -29,7 +29,7 @@ class Way:
     options: tuple[str, ...] | None = None
 
     def speak(self, conversation: Callable[[Speaker], Awaitable[Any]]) -> Any:
-        """Have a conversation with the server → what comes of it."""
+        """Run a conversation with the server; return its result."""
         return asyncio.run(self._speak(conversation))
 
     async def _speak(self, conversation: Callable[[Speaker], Awaitable[Any]]) -> Any:
@@ -46,7 +46,7 @@ class Way:
             return await conversation(Speaker(client))
 
     def call(self, name: str, **arguments: Any) -> Any:
-        """One tool's result; what it structured fits its schema."""
+        """Return one tool's result; check its structured part against its schema."""
 
         async def calling(speaker: Speaker) -> Any:
             return await speaker.call(name, **arguments)

@@ -64,7 +64,7 @@ def ids(snapshot: Snapshot, condition) -> list[str]:
 
 
 def lacking(collection: Collection, missing: KeySummary) -> None:
-    """From now on questions to the collection find that these keys should be there as well, and are not."""
+    """From now on, let questions to the collection miss these keys."""
     taken = collection.lookups._snapshot
 
     @contextmanager
@@ -76,7 +76,7 @@ def lacking(collection: Collection, missing: KeySummary) -> None:
 
 
 def wait_until_gone(*references: weakref.ref) -> None:
-    """A thread lets go of what it worked on a moment after it is done."""
+    """Wait until a thread has released its objects, a moment after its work."""
     deadline = time.monotonic() + 60
     while any(reference() is not None for reference in references):
         assert time.monotonic() < deadline
@@ -84,6 +84,6 @@ def wait_until_gone(*references: weakref.ref) -> None:
 
 
 def tidied(collection):
-    """The view as compaction leaves it."""
+    """Return the view after compaction."""
     while collection._compaction.running:
         time.sleep(0.001)

@@ -25,7 +25,7 @@ WIDTH = 6
 
 
 def make_blocks_small(monkeypatch):
-    """So many rows that a collection of some hundred has several of them."""
+    """Set a block size that gives a collection of some hundred rows several blocks."""
     for module in (compaction, memory, segments, block_file):
         monkeypatch.setattr(module, "BLOCK_ROWS", BLOCK)
     monkeypatch.setattr(rows, "MAX_UNCODED_COMPONENTS", 0)
@@ -49,7 +49,7 @@ def documents(first, last, *, seed=0, keys=1):
 
 @contextmanager
 def opened(directory, *, files=True):
-    """The collection, its keys read back; without files as any start before there were any."""
+    """Open the collection and load its keys, with or without files."""
     with SQLiteStore.open(directory) as store:
         made = Catalogue(store, None, sealed=directory if files else None)
         asyncio.run(made.create("c", {"similarity": "dot"}))
@@ -73,7 +73,7 @@ def valued(first, last):
 
 
 def flipped(path, name="keys", place=0):
-    """One bit of an array of a file is another one."""
+    """Flip one bit of an array in a file."""
     content = bytearray(path.read_bytes())
     start = int.from_bytes(content[8:16], "little")
     section = json.loads(content[24:start].rstrip(b"\0"))["sections"][name]
@@ -89,7 +89,7 @@ def written(directory, *batches):
 
 
 def written_with_room_behind(directory):
-    """Files of which the last is of a block that compaction left with room: what is written stands behind a copy."""
+    """Return files of which the last has a block with room after compaction: new rows follow a copy."""
     written(directory, documents(0, 200))
     with opened(directory) as made:
         collection = made.collection("c")
@@ -124,7 +124,7 @@ def said(directory, *, files=True):
 
 
 def same(directory, tmp_path_factory):
-    """A start with files says what one without them says, of a copy of the store alone."""
+    """Check that a start with files equals one without them, on a copy of the store alone."""
     copy = tmp_path_factory.mktemp("alone")
     shutil.copy(directory / "softkv.sqlite3", copy)
     numbers, answers, count = said(directory)
@@ -138,5 +138,5 @@ def same(directory, tmp_path_factory):
 
 
 def lies_in(collection, segment, path):
-    """Whether its block is that of a file."""
+    """Return whether its block is in a file."""
     return collection._sealed._files.get(segment.block, (None, 0))[0] == path

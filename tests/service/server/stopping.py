@@ -76,7 +76,7 @@ class Stopped(Serving):
         return seconds
 
     def raw(self, data: bytes) -> socket.socket:
-        """A connection over which this was sent."""
+        """Return a connection that has sent these bytes."""
         made = socket.create_connection(("127.0.0.1", int(self.url.rpartition(":")[2])), timeout=30)
         made.sendall(data)
         return made
@@ -84,7 +84,7 @@ class Stopped(Serving):
 
 @contextmanager
 def stoppable(data: Path, *options: str) -> Iterator[Stopped]:
-    """A service that is then told to stop."""
+    """Yield a service that the test then stops."""
     with serving(data, *options) as running:
         made = Stopped(running.url, running.announced, running.process, running.before)
         with httpx.Client(base_url=made.url, timeout=60, trust_env=False) as made.client:

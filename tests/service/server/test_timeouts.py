@@ -53,7 +53,7 @@ def rest(raw: socket.socket) -> bytes:
 
 
 def refused(raw: socket.socket) -> Answer:
-    """The only answer to what was left half-way: that it came too slowly, and the end of the connection."""
+    """Return the only answer to an unfinished request: it was too slow, and the connection ends."""
     (answer,) = answers(rest(raw))
     assert (answer.status, json.loads(answer.content)["code"]) == (408, "too_slow")
     assert answer.headers["connection"] == "close"
@@ -99,7 +99,7 @@ def test_a_body_of_any_length_may_come_at_the_least_rate(hasty):
 
 
 def in_parts(hasty) -> tuple[int | None, float]:
-    """(What a body is answered with that takes four times as long as one may stall, the longest pause in it)."""
+    """Return the status of a body that takes four times the allowed stall in all, and its longest pause."""
     body, longest = DOCUMENT + b" " * 3000, 0.0
     with connected(hasty) as raw, suppress(ConnectionError):
         last = time.monotonic()

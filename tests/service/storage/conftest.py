@@ -44,7 +44,7 @@ def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def emptied(store: Any) -> Store:
-    """Without collections, and without answers to writes."""
+    """Remove all collections and all answers to writes."""
     with store.writing() as writer:
         for record in writer.collections():
             writer.delete_collection(record.name)

@@ -15,7 +15,7 @@ SETTINGS = CollectionSettings(similarity="cosine", temperature=0.05)
 
 
 def document(identity: str, seed: int = 0, **fields: Any) -> DocumentRecord:
-    """A document whose every part follows from its seed, but for what is given."""
+    """Return a document whose parts follow from its seed, except the fields that are set."""
     made = DocumentRecord(
         id=identity,
         key=f"key {seed}",
@@ -28,7 +28,7 @@ def document(identity: str, seed: int = 0, **fields: Any) -> DocumentRecord:
 
 
 def plain(record: DocumentRecord) -> tuple[Any, ...]:
-    """A record without its row number, as something that can be compared."""
+    """Return a record without its row number, in a comparable form."""
     value = None if record.value_vector is None else record.value_vector.tolist()
     return (
         record.id,

@@ -14,7 +14,7 @@ ORDERS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.
 
 
 def passes(document: DocumentRecord, condition: Condition) -> bool:
-    """The meaning of a filter, in Python's own comparisons."""
+    """Return whether a document passes a filter, by Python's own comparisons."""
     if isinstance(condition, Combination):
         results = [passes(document, inner) for inner in condition.conditions]
         return {"AND": all(results), "OR": any(results), "NOT": not all(results)}[condition.operator]

@@ -18,7 +18,7 @@ FOUR = [1, 1.0, "1", True]
 
 
 def held(value: Any) -> Any:
-    """A value as the store tells it: past 63 bits a number is only what it is worth."""
+    """Return a value as the store returns it: beyond 63 bits, a number keeps only its value."""
     if isinstance(value, bool) or not isinstance(value, int | float) or -(2**63) <= value < 2**63:
         return value
     if 0 < value < 2**64:
@@ -36,7 +36,7 @@ def told(value: Any) -> tuple[str, Any]:
 
 
 def counted(given: list[dict[str, Any]], name: str) -> tuple[FieldFacts, Counter[tuple[str, Any]]]:
-    """The facts but for the values, and how many documents have each value."""
+    """Return the facts except the values, and how many documents have each value."""
     count, nested, documents = 0, set[str](), Counter[tuple[str, Any]]()
     for metadata in given:
         field = meaning.at(metadata, name)

@@ -27,7 +27,7 @@ has_emulator = pytest.mark.skipif(
 
 
 def module_of(instruction):
-    """Code of a function for each size of block: products_1, products_2, products_4."""
+    """Return a module with a function for each size of block: products_1, products_2, products_4."""
     module = ir.Module("bodies")
     pointers = ir.IntType(8).as_pointer(), ir.IntType(32).as_pointer()
     kinds = [pointers[0], pointers[1], ir.IntType(64), pointers[1]]
@@ -40,7 +40,7 @@ def module_of(instruction):
 
 
 def example(instruction, queries, width, fine):
-    """(stored keys, packed queries, what their products have to be, in 32 bits), the largest numbers among them."""
+    """Return (stored keys, packed queries, their exact products in 32 bits), with the largest numbers among them."""
     random = np.random.default_rng([queries, width, fine])
     rows = LANES * groups_of(instruction, queries)
     top = min(FINE_LEVELS, (2**31 - 1) // (LEVELS * width)) if fine else LEVELS

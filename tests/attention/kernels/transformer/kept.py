@@ -11,7 +11,7 @@ OFF_BY = {FLOAT32: 3e-7, BFLOAT16: 1e-6, TILES: 1e-6, THREE: 2e-5}
 
 
 def words_of(numbers, way, spare=0):
-    """float32[n, d] → uint32[parts, n + spare, words]."""
+    """Convert float32[n, d] to uint32[parts, n + spare, words]."""
     rows = zero_rows(len(numbers) + spare, numbers.shape[1], way)
     rest = numbers
     for part in rows:
@@ -24,7 +24,7 @@ def words_of(numbers, way, spare=0):
 
 
 def kept(numbers, way):
-    """float64: what words of one way are worth."""
+    """Return the values of the words of one way, float64."""
     if way == FLOAT32:
         return numbers.astype(np.float64)
     near = widen(bfloat16(numbers))
@@ -32,7 +32,7 @@ def kept(numbers, way):
 
 
 def numbers_of(words, way):
-    """The way back: uint32[parts, n, words] → float64[n, d]."""
+    """Convert uint32[parts, n, words] back to float64[n, d]."""
     if way == FLOAT32:
         return words[0].view(np.float32).astype(np.float64)
     return widen(words.view(np.uint16)).astype(np.float64).sum(axis=0)

@@ -13,7 +13,7 @@ COLUMNS = 64
 
 
 def product(way, a, b):
-    """a · b, and how far behind the last row something was written."""
+    """Return a · b, and how far beyond the last row something was written."""
     across = columns_of(way)
     words, matrix = words_of(a, way, spare=PANEL), pack_panels([b], way, across)
     depth = matrix.shape[3]

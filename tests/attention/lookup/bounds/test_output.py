@@ -88,7 +88,7 @@ def test_what_a_tail_can_turn(seed, temperature, listed, most):
 
 
 def values_of(kind, random, keys, query, width):
-    """float32[n, width] that are hard on one bound or another; None for the keys themselves."""
+    """Return float32[n, width] that are hard for one bound or another; None for the keys themselves."""
     n = len(keys)
     values = random.standard_normal((n, width))
     unit = keys / np.linalg.norm(keys, axis=1, keepdims=True)

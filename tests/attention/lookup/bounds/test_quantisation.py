@@ -20,7 +20,7 @@ def view():
 
 
 def errors_of(view, vectors, queries):
-    """float64[q, n]: by how much codes times codes misses the true product."""
+    """Return float64[q, n], the error of the product of codes."""
     (segment,) = view.segments
     codes = segment.block.codes
     seen = codes.at(np.arange(len(KEYS)), KEYS.shape[1]) * codes.scales[: len(KEYS), None].astype(np.float64)

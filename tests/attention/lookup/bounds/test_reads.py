@@ -26,7 +26,7 @@ def moved(random, n, apart):
 
 
 def quantile(numbers, weights, level):
-    """By its definition, in fractions."""
+    """Return the quantile by its definition, in fractions."""
     total, below = sum(map(Fraction, weights.tolist())), Fraction(0)
     for number, weight in sorted(zip(numbers.tolist(), weights.tolist(), strict=True)):
         below += Fraction(weight)

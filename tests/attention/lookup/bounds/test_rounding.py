@@ -15,7 +15,7 @@ SIMILARITIES = ["cosine", "dot", "scaled_dot", "gaussian"]
 
 
 def true_similarity(name, query, key):
-    """To sixty digits."""
+    """Return the similarity to sixty digits."""
     with localcontext() as context:
         context.prec = 60
         q, k = ([Decimal(float(component)) for component in vector] for vector in (query, key))

@@ -29,7 +29,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 def apart(one, other):
-    """Total variation over all documents and the null key."""
+    """Return the total variation over all documents and the null key."""
     nulls = abs(one.evidence.null_weight - other.evidence.null_weight)
     return (np.abs(one.weights - other.weights).sum() + nulls) / 2
 

@@ -37,7 +37,7 @@ def of_blocks(*sizes, own_values=()):
 
 
 def replaced(view):
-    """The places of the segments that are written anew, group by group."""
+    """Return the positions of the segments that are rewritten, group by group."""
     index_of = {id(segment): position for position, segment in enumerate(view.segments)}
     return [[index_of[id(old)] for old in block.old] for block in compact(view, DOT)]
 

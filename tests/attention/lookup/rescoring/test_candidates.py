@@ -15,7 +15,7 @@ FOUND = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
 
 
 def listed(k, threshold=0.35, support=0.0):
-    """The candidates of three questions: the one in the middle is asked about, the others have some as well."""
+    """Return the candidates of three questions; the tests use the middle one."""
     similarities = np.concatenate([[0.95, 0.3], FOUND, [0.2]])
     positions = np.concatenate([[7, 8], np.arange(6)[::-1] * 10, [9]])
     return Candidates(
@@ -126,7 +126,7 @@ def test_heavy_are_as_many_as_leave_the_squares_of_the_others_few_beside_the_sum
 
 
 def counted(similarities, inverse, level, summed):
-    """`count_heavy` of one question beside another one."""
+    """Return `count_heavy` of one question beside another one."""
     together, starts = np.append(similarities, 0.5), np.array([0, len(similarities), len(similarities) + 1])
     actual = heavies(together, starts, np.array([inverse, 1.0]), np.array([level, 0.0]), np.array([summed, 0.0]))
     assert actual[1] == 1

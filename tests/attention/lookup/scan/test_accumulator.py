@@ -29,7 +29,7 @@ def rows():
 
 
 def fed(accumulator, rows, similarities):
-    """Go through all rows as a scan does, plainly: make room, list what reaches the threshold, sum the rest."""
+    """Process all rows like a scan, in plain code: make room, list rows at the threshold, sum the rest."""
     weights = np.zeros((QUERIES, N), dtype=np.float32)
     lists = accumulator.lists
     for start in range(0, N, STEP):

@@ -18,7 +18,7 @@ PATH = Path("a.block")
 
 @pytest.fixture
 def read(monkeypatch):
-    """The bytes that were read to be checked, one number for each piece."""
+    """Return the number of bytes read for each checked piece."""
     numbers, real = [], pieces.checksum
 
     def counted(content):

@@ -74,14 +74,14 @@ def small_tiles_and_short_lists(monkeypatch):
 
 
 def softmax_with(logits, null):
-    """(weights, null weight) in float64."""
+    """Return (weights, null weight) in float64."""
     everything = np.append(logits, -np.inf if null is None else null)
     masses = np.exp(everything - everything.max())
     return masses[:-1] / masses.sum(), masses[-1] / masses.sum()
 
 
 def held(view, question, result, seen, values):
-    """Hold one answer against float64: its head, and total variation and output against what its certificate says."""
+    """Compare one answer with float64: its head, and total variation and output with its certificate."""
     exact, everything = exact_answers(view, [question, replace(question, top_k=view.n)])
     np.testing.assert_array_equal(result.numbers, exact.numbers)
     np.testing.assert_array_equal(result.similarities, exact.similarities)
@@ -174,7 +174,7 @@ def test_questions_of_many_biases_and_temperatures_are_answered_together(running
 
 
 def answers_masked(question):
-    """The question with what its bias forbids left out by its mask."""
+    """Return the question in a list, with a mask that excludes the documents that its bias forbids."""
     allowed = None if question.bias is None else question.bias.mask
     return [question if allowed is None else replace(question, mask=question.mask & allowed)]
 

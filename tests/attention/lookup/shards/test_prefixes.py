@@ -42,7 +42,7 @@ def blocks(seed, similarity, *, sizes=(120, 40, 90, 33, 300)):
 
 
 def truth(oracle, oracle_weights, view, there, question, documents):
-    """By document what it weighs, the null key's weight, and the blend, in float64 over all rows that pass."""
+    """Return each document's weight, the null key's weight, and the output, in float64 over all rows that pass."""
     rows = [row for row in there.values() if documents is None or row[0] in documents]
     similarities = oracle(view.similarity, question.vector, [key for _, key, _ in rows])
     null = question.null_key(question.temperature, len(rows))

@@ -23,7 +23,7 @@ def evidence(null_weight: float, *, null: bool = True) -> Evidence:
 
 
 def rule(weights: np.ndarray, null_weight: float) -> str:
-    """The verdict as the documentation words it."""
+    """Return the verdict by the rule in the documentation."""
     if not len(weights) or null_weight >= 0.5:
         return "none"
     return "one" if weights.max() > 0.5 else "several"

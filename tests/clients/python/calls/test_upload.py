@@ -81,7 +81,7 @@ class AsyncLosing(httpx2.AsyncHTTPTransport):
 
 @pytest.fixture(params=["blocking", "awaited"])
 def losing(request: pytest.FixtureRequest, service: RunningService) -> Iterator[Callable[[str], tuple[Any, Any]]]:
-    """Makes a client whose answers are lost, and its transport."""
+    """Yield a function that makes a client whose answers are lost, and its transport."""
     with asyncio.Runner() as runner:
         made: list[Any] = []
 

@@ -46,7 +46,7 @@ class Stalled:
         return await self.wait("put")
 
     def post(self, call: dict[str, object], version: str = "2026-07-28") -> socket.socket:
-        """A message on its way, over a connection that can be closed."""
+        """Send a message over a connection that can be closed."""
         meta = {"io.modelcontextprotocol/protocolVersion": version, "io.modelcontextprotocol/clientCapabilities": {}}
         params = call | ({"_meta": meta} if version == "2026-07-28" else {})
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode()

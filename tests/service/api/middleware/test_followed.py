@@ -83,7 +83,7 @@ def test_how_long_somebody_listened_is_nobodys_slowness(tmp_path, capfd):
 
 
 def hostile(url: str, port: int) -> None:
-    """Calls that bring a text and a key to wherever they could be logged; not where ids and names belong."""
+    """Send a text and a key in every place that could be logged, except ids and names."""
     json_, documents = {"content-type": "application/json"}, "/v1/collections/c/documents"
     with httpx.Client(base_url=url, headers={"x-api-key": KEY}, timeout=60) as client:
         client.put("/v1/collections/c", json={})

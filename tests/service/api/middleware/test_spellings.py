@@ -50,7 +50,7 @@ def data(tmp_path: Path) -> Path:
 
 @contextmanager
 def unchanged(data: Path) -> Iterator[None]:
-    """Nothing is committed meanwhile, and the whole database is what it was."""
+    """Check that nothing is committed during the block, and that the whole database stays the same."""
     with closing(sqlite3.connect(f"file:{data / 'softkv.sqlite3'}?mode=ro", uri=True)) as store:
         committed, before = store.execute("PRAGMA data_version").fetchone(), contents(store)
         assert any("kept" in str(row) for row in before)
@@ -65,7 +65,7 @@ def contents(store: sqlite3.Connection) -> list[Any]:
 
 
 async def call(app: FastAPI, spelling: Spelling, key: Key) -> int:
-    """The status of a request, given to the application as the server gives it."""
+    """Return the status of a request that the application receives as from the server."""
     raw, _, query = spelling.target.partition("#")[0].partition("?")
     headers = [("host", "localhost"), *key, *spelling.headers]
     statuses: list[int] = []
@@ -98,7 +98,7 @@ async def call(app: FastAPI, spelling: Spelling, key: Key) -> int:
 
 
 def send_all(data: Path, settings: dict[str, Any], keys: list[Key], sent: Iterable[Spelling]) -> Counter[int]:
-    """Every spelling once, by turns with each form of the key → how often each status came; nothing may change."""
+    """Send every spelling once, with each form of the key in turn; count the statuses; nothing may change."""
 
     async def run() -> Counter[int]:
         app = create_app(Settings(data_dir=data, encoder="none", **settings))

@@ -23,7 +23,7 @@ TWO_LENGTHS = [
 
 
 def exchange(service: RunningService, sent: bytes) -> bytes:
-    """Everything that is answered until the service closes the connection."""
+    """Return all bytes until the service closes the connection."""
     with socket.create_connection(("127.0.0.1", service.port), timeout=60) as raw:
         raw.sendall(sent)
         return b"".join(iter(lambda: raw.recv(65536), b""))

@@ -49,7 +49,7 @@ def documenting(status: int) -> list[Operation]:
 
 
 def each(status: int) -> Any:
-    """A test for every call that documents the status."""
+    """Parametrize a test with every call that documents the status."""
     return pytest.mark.parametrize("operation", documenting(status), ids=lambda operation: operation.id)
 
 

@@ -47,7 +47,7 @@ ERRORS = {each for root in ROOTS for each in below(root)}
 
 
 def made() -> set[str]:
-    """The names of the classes that the service and the core make anything of, as `Name(…)` or `Name.at(…)`."""
+    """Return the names of the classes that the service and the core construct, as `Name(…)` or `Name.at(…)`."""
     sources = Path(service.__file__).parents[1]
     calls = (
         node.func

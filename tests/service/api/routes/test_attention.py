@@ -20,7 +20,7 @@ def post(client, **body):
 
 
 def as_json(array):
-    """Infinities become null on the wire."""
+    """Convert infinities to null, as on the wire."""
     return [as_json(a) for a in array] if array.ndim else (None if not np.isfinite(array) else float(array))
 
 

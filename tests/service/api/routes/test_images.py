@@ -37,7 +37,9 @@ def patches_of(levels):
 
 
 def non_local_means(levels):
-    """Buades, Coll and Morel, A non-local algorithm for image denoising, 2005: pixel by pixel, as it is written."""
+    """Return the picture after non-local means, pixel by pixel by the formula of Buades, Coll and Morel, A non-local
+    algorithm for image denoising, 2005.
+    """
     repaired = np.zeros((SIDE * SIDE, 3))
     pixels = levels.reshape(-1, 3) / LEVELS
     patches = patches_of(levels) / LEVELS

@@ -45,7 +45,7 @@ def together() -> list[dict[str, Any]]:
 
 
 def apart() -> list[dict[str, Any]]:
-    """Each key a document by itself."""
+    """Return each key as a separate document."""
     return [
         {"id": f"d{i}-{j}", "value": i, "metadata": {"i": i}, "key_vector": key.tolist()}
         for i, keys in enumerate(KEYS)
@@ -62,7 +62,7 @@ def close(evidence: dict[str, Any], relative: float = 1e-12) -> dict[str, Any]:
 
 
 def verdict_of(answer: dict[str, Any]) -> str:
-    """The rule of the docs, from the weights of all documents."""
+    """Return the verdict by the rule in the docs, from the weights of all documents."""
     if answer["evidence"]["null_weight"] >= 0.5:
         return "none"
     return "one" if max(match["weight"] for match in answer["matches"]) > 0.5 else "several"

@@ -64,7 +64,7 @@ def path(client, collection) -> Iterator[str]:
 
 
 def state(client: httpx.Client, path: str) -> list[Any]:
-    """All that is stored of a collection."""
+    """Return everything that is stored of a collection."""
     listed = client.post(f"{path}/documents/query", json={"include": ["key", "value", "metadata", "key_vector"]})
     return [client.get(path).json(), listed.json()]
 

@@ -144,7 +144,7 @@ def test_a_room_is_opened_again_with_its_rows(client, opened):
 
 
 def modules(path: str, size: int) -> list[list[bool]]:
-    """The modules that a path of runs makes dark."""
+    """Return the dark modules of a path of runs."""
     drawn = [[False] * size for _ in range(size)]
     for x, y, length, back in re.findall(r"M(\d+) (\d+)h(\d+)v1h-(\d+)z", path):
         assert length == back

@@ -48,7 +48,7 @@ def streamed(client, path, **body):
 
 
 def exact(temperature, passing):
-    """By id what each document weighs, beside a null key of 0.2."""
+    """Return each document's weight by id, beside a null key of 0.2."""
     masses = {}
     for i, key in enumerate(KEYS.astype(np.float64)):
         if passing(i):

@@ -8,7 +8,7 @@ from service.encoding.queue import BATCH_SECONDS, FIRST_CHARACTERS, MAX_CHARACTE
 
 
 def settled(characters_a_second, size=None, batches=20):
-    """After full batches on a machine that computes so fast."""
+    """Return the batch size after full batches on a machine of this speed."""
     size = size or BatchSize()
     for _ in range(batches):
         size.learn(size.characters, size.characters / characters_a_second)

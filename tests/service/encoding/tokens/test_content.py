@@ -21,7 +21,7 @@ def tokenizer() -> ModelTokenizer:
 
 
 def byte_level() -> ModelTokenizer:
-    """Bytes and what they merge to in a few words: no text has an unknown token."""
+    """Return a tokeniser of bytes, merged from a few words: no text has an unknown token."""
     library = Tokenizer(models.BPE())
     library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     library.decoder = decoders.ByteLevel()
@@ -32,7 +32,7 @@ def byte_level() -> ModelTokenizer:
 
 
 def metaspace() -> ModelTokenizer:
-    """Words after a mark that stands for a blank."""
+    """Return a tokeniser of words after a mark for the blank."""
     words = ["<unk>", "▁", "▁cat", "▁?", "▁!"]
     library = Tokenizer(models.WordLevel(dict(zip(words, range(5), strict=True)), unk_token="<unk>"))
     library.pre_tokenizer = pre_tokenizers.Metaspace()

@@ -21,7 +21,7 @@ def tokenizer() -> ModelTokenizer:
 
 
 def check(tokenizer: ModelTokenizer, text: str, tokens: int, overlap: int, prompt: str = "") -> list[tuple[int, int]]:
-    """The parts of a text, after all that has to hold of them."""
+    """Return the parts of a text, after checks of their properties."""
     (parts,) = windows(tokenizer, [text], tokens, overlap, 10_000, prompt)
     total = len(tokenizer.library.encode(prompt + text).ids)
     if len(parts) == 1:

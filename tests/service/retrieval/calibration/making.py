@@ -10,9 +10,9 @@ KEYS = 120
 
 
 def drawn(n: int, seed: int, *, temperature: float = 0.06, words: bool = False, own: float = 0.05) -> Profiles:
-    """Half of the questions have an answer: it is drawn by the softmax at a temperature, so the weights are the truth.
+    """Return questions, half with an answer, drawn by softmax at a temperature, so that the weights are the truth.
 
-    With `words` what draws it has 0.15·bm25 in its logits, too.
+    With `words`, the logits of that softmax include 0.15·bm25.
     """
     random = np.random.default_rng(seed)
     profiling = ProfileBuilder(own, KEYS)

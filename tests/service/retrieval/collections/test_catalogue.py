@@ -24,7 +24,7 @@ class OvertakenStore(SQLiteStore):
 
     @contextmanager
     def writing(self, *arguments: Any, **named: Any) -> Iterator[Writer]:
-        """The write transaction, once the others are done."""
+        """Begin the write transaction after other catalogues' writes."""
         if (other_collections := self.others) is not None:
             self.others = None
             other_collections()

@@ -35,7 +35,7 @@ def catalogue(tmp_path):
 
 @pytest.fixture
 def held_scan(monkeypatch):
-    """Holds the first scan until told; counts how many questions each scan answers."""
+    """Hold the first scan until a signal; count the questions of each scan."""
     gate, sizes, real = threading.Event(), [], lookups.answers
 
     def watched(view, questions):

@@ -26,7 +26,7 @@ ENCODER = Backgrounds(Background(0.04, 0.08), Background(0.18, 0.09))
 
 
 def by_definition(similarity: str, keys: dict[str, np.ndarray]) -> tuple[float, float, int] | None:
-    """(mean, deviation, pairs): of a whole sample its first half against the second, of a smaller one each pair."""
+    """Return (mean, deviation, pairs): a full sample by halves, a smaller one by every pair."""
     sample = [keys[identity].astype(np.float64) for identity in sorted(keys, key=id_hash)[:SAMPLE_DOCUMENTS]]
     if len(sample) < 3:
         return None

@@ -36,7 +36,7 @@ def small_blocks(monkeypatch):
 
 @pytest.fixture
 def unhurried(monkeypatch):
-    """Nothing is checked before it is read."""
+    """Switch off the background checks of originals."""
     monkeypatch.setattr(sealed.SealedBlocks, "check_next_originals", lambda self, view: False)
 
 

@@ -45,7 +45,7 @@ def create(catalogue: SharedCatalogue, name: str = "c") -> Any:
 
 
 def found(collection: Any, seed: int, condition: Comparison | None = None) -> list[tuple[int, Any]]:
-    """The version, and the nearest document's value with how many there are."""
+    """Return the version and the nearest document's value; check the number of documents."""
     with collection.snapshot() as snapshot:
         query = document("", seed).keys[0]
         mask = None if condition is None else snapshot.mask(condition)
@@ -190,7 +190,7 @@ def test_a_field_that_is_read_while_somebody_writes_counts_each_document_once(tw
 def before_publishing(
     monkeypatch: pytest.MonkeyPatch, catalogue: SharedCatalogue, arguments: Callable[[], None]
 ) -> None:
-    """Have others do this between the commit of a catalogue's next write and what it publishes of it."""
+    """Run a function between the commit of a catalogue's next write and its publication."""
     writing, waiting = catalogue.store.writing, [arguments]
 
     @contextmanager

@@ -20,7 +20,7 @@ RECORD = CollectionRecord(1, "c", CollectionSettings("dot", 1.0, dimension=2, va
 
 
 def asked(names: str, **options):
-    """Documents of one key, so that all tie, their ids in the order of their rows."""
+    """Return results for documents of one key that all tie, their ids in the order of their rows."""
     memory = Memory("dot")
     view = (
         memory.publish(add=Rows(np.arange(len(names)), np.ones((len(names), 2), np.float32))) if names else memory.view
@@ -60,7 +60,7 @@ def test_where_only_ids_are_wanted_no_document_is_read(tmp_path):
 
 @pytest.fixture
 def partly(tmp_path):
-    """A collection of forty documents of which fifteen are in another place, which does not answer; and all of them."""
+    """Return a collection of forty documents, fifteen of which are unreachable; and all of them."""
     catalogues = [opened(tmp_path / name, numbered(*range(n))) for name, n in (("here", 25), ("whole", 40))]
     documents, whole = (catalogue.collection("c") for catalogue in catalogues)
     away = opened(tmp_path / "away", numbered(*range(25, 40)))

@@ -33,7 +33,7 @@ def test_a_directory_is_made_and_its_file_is_durable(tmp_path: Path) -> None:
 
 
 def refuse_and_keep(directory: Path, error: type[StorageError]) -> str:
-    """Opening raises, leaves the file byte for byte, and gives the directory back."""
+    """Check that opening raises, keeps the file byte for byte, and releases the directory; return the message."""
     path = directory / "softkv.sqlite3"
     before = path.read_bytes()
     with pytest.raises(error) as refused:

@@ -56,7 +56,7 @@ def flipped(file: bytes, offset: int, bit: int) -> bytes:
 
 
 def read_everything(store: SQLiteStore) -> dict[str, Any]:
-    """Every document as each way of reading gives it; what is damaged must raise."""
+    """Return every document by each way of reading; damaged ones must raise."""
     results: dict[str, Any] = {}
     with store.reading() as reader:
         number = reader.collection("c").id

@@ -54,7 +54,7 @@ def test_killed_with_its_log_nothing_is_said_and_nothing_lost(tmp_path: Path) ->
 
 
 def refused(path: Path) -> None:
-    """With the file left as it is, so that its log can be put back."""
+    """Check that opening fails and keeps the file, so that its log can be put back."""
     before = path.read_bytes()
     for _ in range(2):  # nothing is forgotten by being said
         with pytest.raises(LogMissing, match=r"softkv.sqlite3-wal is not there.* make an empty /.*softkv.sqlite3-wal"):

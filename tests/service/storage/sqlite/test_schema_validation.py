@@ -60,14 +60,14 @@ def edit(path: Path, statements: str) -> None:
 
 
 def backup_of(path: Path) -> bytes:
-    """With a head of its own, as anybody can write it."""
+    """Return a backup with a new valid head."""
     content = path.read_bytes()
     head = {"softkv_backup": 1, "schema": SCHEMA, "made": "2026-11-24T05:00:00+00:00", "length": len(content)}
     return json.dumps(head | {"sha256": hashlib.sha256(content).hexdigest()}).encode() + b"\n" + content
 
 
 def refused(path: Path, message: str) -> None:
-    """By a start and by a restore, which leave everything as it is."""
+    """Check that a start and a restore fail and leave everything as it is."""
     before = path.read_bytes()
     with pytest.raises(DatabaseAltered, match=re.escape(message)):
         SQLiteStore.open(path.parent)

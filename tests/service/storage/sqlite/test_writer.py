@@ -30,7 +30,7 @@ json_values = st.recursive(
 
 
 def exactly(value: Any) -> str:
-    """Tells 1 from 1.0 and true, and 0.0 from -0.0, where == does not."""
+    """Return a text that distinguishes 1 from 1.0 and true, and 0.0 from -0.0, unlike ==."""
     return repr(value)
 
 

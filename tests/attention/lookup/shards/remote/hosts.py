@@ -68,7 +68,7 @@ class ByNumbers(RemoteView):
 
 
 def afar(views, *, sampled):
-    """The views as one whose rows lie elsewhere."""
+    """Return the views as one remote view."""
     views = [view for view in views if view.segments]
     if not views:
         return None

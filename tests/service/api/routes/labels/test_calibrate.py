@@ -17,7 +17,7 @@ def vectors(n: int, seed: int) -> np.ndarray:
 
 
 def labelled(n: int, noise: float = 0.45) -> list[dict]:
-    """Half near a document, half near one that is not there."""
+    """Return labelled questions: half near a document, half near a missing one."""
     stored_vectors, gone = vectors(N, 0), vectors(N, 1)
     random = np.random.default_rng(2)
     questions = []
