@@ -17,7 +17,7 @@ from attention.kernels.targets import TARGETS
 from benchmarks import results
 
 REPOSITORY = Path(__file__).parents[1]
-# in the order in which they are told of
+# in the order of the page
 NAMES = {
     "questions": "is the answer found, and is it known when there is none?",
     "verdict": "is it right to say that one document stands out?",

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from benchmarks.contenders.wire import Address, Wire
 
 AT_ONCE = 1 << 18  # bytes read from a connection at a time
-PATIENCE = 300.0  # seconds until an answer that nobody counts any more is given up
+PATIENCE = 300.0  # the limit in seconds for an answer that no longer counts
 
 
 class CallRefused(RuntimeError):

@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000)
     arguments = parser.parse_args()
     texts = list(islice(sentences(), arguments.rows))
-    # Of like length together, which an encoder is quicker with; the file keeps the order of the texts.
+    # Texts of similar length run together, which is faster; the file keeps the order of the texts.
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     encoder = load_encoder(DEFAULT_MODEL)
     vectors = np.empty((len(texts), encoder.dimension), dtype=np.float32)

@@ -16,7 +16,7 @@ from xxhash import xxh3_64_intdigest
 
 from service.datasets import DEMOS
 
-WORDS = (6, 40)  # a sentence of fewer says too little, one of more is no question
+WORDS = (6, 40)  # a shorter sentence is too vague, and a longer one is not a question
 SENTENCES = re.compile(r"(?<=[.!?])\s+(?=[A-Z])|\n\s*\n")
 _OTHER_WORDS = {
     "small": "lowercase",

@@ -44,7 +44,7 @@ def row(
         assert answer.certificate.output_error is not None
         apart = float(np.linalg.norm(answer.output - output))
         held &= coverage.min_missing_weight <= weight <= coverage.max_missing_weight
-        # Of the total variation the missing rows' own weight is the least there is.
+        # The missing rows' own weight is the minimum of the total variation.
         held &= weight <= answer.certificate.total_variation and apart <= answer.certificate.output_error
         # 1 − ln Z is that of the upper end alone, for unit vectors.
         ends = math.log(missing.n) + 1 / temperature - float(np.logaddexp.reduce(similarity[: view.n] / temperature))

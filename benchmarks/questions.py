@@ -28,7 +28,7 @@ from benchmarks.running import Service
 
 QUESTIONS = Path(__file__).with_name("questions.jsonl")
 RANKS = (1, 3, 10)
-# As many queries as the service takes in one request.
+# The limit of queries in one request.
 _BATCH = 64
 # The least share of good questions whose verdict is not "none", and the largest of the others.
 IN_ALL, OF_ONE = (0.96, 0.06), (0.90, 0.14)

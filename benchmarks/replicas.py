@@ -67,7 +67,7 @@ def kill(kills: int, seed: int) -> None:
 
 def follow(reads: int, seed: int) -> int:
     """Write and ask `reads` times, and print how many answers were right; return the exit code."""
-    # Nothing is killed here, so nobody waits for a disk.
+    # Nothing is killed here, so no write waits for a disk.
     with tempfile.TemporaryDirectory() as directory, running() as server, ExitStack() as stack:
         began = time.monotonic()
         following = Following([stack.enter_context(each) for each in pair(Path(directory), server.database())])

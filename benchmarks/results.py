@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-# What a scan's speed depends on, by the names that Linux has for them.
+# The instructions that decide a scan's speed, by Linux's names.
 INSTRUCTIONS = {"amx_int8": "AMX", "avx512_vnni": "VNNI", "avx_vnni": "AVX-VNNI", "avx2": "AVX2", "asimddp": "DotProd"}
 
 

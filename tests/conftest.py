@@ -21,7 +21,7 @@ from tests.running import RunningService
 collect_ignore = ["integrations"]  # suites of frameworks, each in an environment of its own: make integrations
 
 
-# How long an example takes is a matter of the machine, and of who else is on it.
+# The duration of an example depends on the machine and its other work.
 untimed = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.register_profile("explore", untimed)
 # A run shows what changed since the last one: it tries the same examples, until the test or what it tests is another.

@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SHOWN_URL = "http://127.0.0.1:8000"
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
-# Of another size on another machine: only whether they are null is compared.
+# These vary with the machine: only whether they are null is compared.
 VARYING = {"took_ms", "total_variation", "output_error", "error"}
 
 

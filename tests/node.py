@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 CLIENT = Path("clients", "typescript")
 DESCRIPTION = Path("docs", "openapi.json")
-# What no network changes: the lock is not of the package, or a package is not the one that was locked.
+# Errors that no network changes: the lock does not match the package, or a package does not match the lock.
 OWN_FAULTS = ("EUSAGE", "EINTEGRITY", "EJSONPARSE")
 MADE = ("node_modules", "dist")
 

@@ -20,9 +20,9 @@ HOUSE = ("attention", "service", "clients")
 PYTHON = [path for path in OWN if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in HOUSE]
 # Routes say how they succeed; commands and clients read what they are answered.
 READERS_OF_STATUSES = ("service/api/routes/", "service/commands/", "clients/")
-TELLS_RAY = "service/cluster/ray_node.py"  # by its environment: Ray takes much of what it is told in no other way
+TELLS_RAY = "service/cluster/ray_node.py"  # by its environment: Ray has no other way to set these
 REFUSING = {status.value for status in HTTPStatus if status >= 400}
-# A probe's answer is no problem; and what ends in an unexpected error has no status of its own to count or to log.
+# A probe's answer is not a problem, and an unexpected error has no separate status to count or to log.
 OWN_STATUSES = {
     "service/api/routes/service.py": {503},
     "service/api/telemetry.py": {500},
@@ -69,7 +69,7 @@ def knows_statuses(path: Path) -> bool:
     room, text = name(path), text_of(path)
     if room.startswith("service/api/problems/"):
         return False
-    # As a trace calls it, it is none.
+    # The attribute of a trace does not count.
     if "HTTPException" in text or (
         not room.startswith(READERS_OF_STATUSES) and "status_code" in text.replace('"http.response.status_code"', "")
     ):

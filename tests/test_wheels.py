@@ -18,7 +18,7 @@ import pytest
 from tests.container.locks import entries, plain
 from tests.examples import ROOT
 
-# What goes into the build, and nothing that a checkout has besides.
+# The files that go into the build, and no other files of a checkout.
 BUILT_OF = (
     "Makefile",
     "pyproject.toml",

@@ -14,7 +14,7 @@ from pathlib import Path
 
 HOST = "127.0.0.1"
 SECONDS_TO_STOP = 60
-NOT_ROOT = "nobody"  # who runs what refuses to be run by root
+NOT_ROOT = "nobody"  # the user for programs that refuse to run as root
 
 
 def free_port() -> int:

@@ -73,7 +73,7 @@ def timed(engines: Mapping[str, Engine], columns: Sequence[Column], rounds: int)
                 rate = texts_a_second(engines[name], column)
                 if turn:
                     rates[column.name][name].append(rate)
-        names = names[1:] + names[:1]  # nobody is always behind the same one
+        names = names[1:] + names[:1]  # no engine always runs after the same one
         print(f"round {turn} of {rounds}", file=sys.stderr)
     return rates
 

@@ -59,7 +59,7 @@ def test_an_answer_of_two_writes_or_of_half_of_one_is_seen() -> None:
         ([4] * (TOGETHER + 1), 4, 4, "6 of 5 documents"),
         ([2] * TOGETHER, 3, 4, "where 3 to 4 could be seen"),  # an older one
         ([3] * TOGETHER, 2, 4, "where 2 to 4 could be seen"),  # a deletion left nothing
-        ([5] * TOGETHER, 4, 4, "where 4 to 4 could be seen"),  # nobody wrote it yet
+        ([5] * TOGETHER, 4, 4, "where 4 to 4 could be seen"),  # not written yet
         ([], 4, 4, "nothing, where 4 to 4"),
     ):
         assert why in str(group.refused(matches(*numbers), since, until=until))

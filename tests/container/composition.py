@@ -20,7 +20,7 @@ def service(name: str) -> dict[str, Any]:
 
 
 SERVICE, PRODUCTION = service("compose.yaml"), service("compose.production.yaml")
-# What a compose tool does around a container, and nothing that the container can notice.
+# The parts that a compose tool handles around a container, unnoticed by the container.
 OUTSIDE = {"image", "build", "restart", "stop_grace_period", "logging"}
 LIMITS = {"cpus": "--cpus", "mem_limit": "--memory", "pids_limit": "--pids-limit"}
 

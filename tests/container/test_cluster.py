@@ -201,7 +201,7 @@ def test_a_pod_has_the_token_and_settings_that_are_ones(of, monkeypatch):
         if name.startswith("SOFTKV_") and isinstance(value, str):
             monkeypatch.setenv(name, value)
     settings = Settings()
-    # As the operator calls the head's service.
+    # The operator's name for the head's service.
     [name] = [manifest["metadata"]["name"] for manifest in KUBERAY if manifest["kind"] == "RayCluster"]
     assert settings.shards == f"ray://{name}-head-svc:6379"
     assert settings.copies <= GROUP["replicas"]

@@ -15,7 +15,7 @@ from tests.examples import ROOT
 from tests.running import RunningService
 
 HERE = "tests/integrations"
-# What a developer has set for such a library would change what is tried.
+# A developer's settings for such a library would change the test.
 THEIRS = ("HAYSTACK_", "LANGCHAIN_", "LANGSMITH_", "OPENAI_", "SOFTKV_")
 
 
@@ -30,7 +30,7 @@ def run(name: str, arguments: list[str]) -> int:
     python = str(ROOT / f".venv-{name}" / "bin" / "python")
     environment = {variable: item for variable, item in os.environ.items() if not variable.startswith(THEIRS)}
     if name == framework:
-        # Of what it imports the types are checked elsewhere: make lint.
+        # The types of imported modules are checked elsewhere: make lint.
         strict = ["--strict", "--follow-imports=silent", "--config-file=", f"--cache-dir={ROOT}/.mypy_cache/{name}"]
         types = [python, "-m", "mypy", *strict, "-p", f"softkv.{framework}"]
         checked = subprocess.run(types, cwd=ROOT / "clients" / "python", env=environment, check=False)

@@ -70,7 +70,7 @@ def held(view, kind, normaliser, temperature, null):
     similarities = wanted(view.similarity, None, temperature=1.0).logits
     passes = allowed & (BIASES[kind] > -np.inf)
     for row, answer in enumerate(results):
-        # What ties within rounding cannot be told apart in the cold: the certificate says so.
+        # At T = 0, ties within rounding cannot be distinguished: the certificate says so.
         atol = 1e-9 + 2 * min(answer.certificate.total_variation, 1.0)
         if answer.certificate.total_variation > 0.1:
             assert temperature in (0, 1e-30, 1e-6) or normaliser == "one_hot" or kind == "far"

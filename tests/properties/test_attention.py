@@ -114,7 +114,7 @@ def test_a_mask_is_a_bias_of_minus_infinity(query, key, value, mask, bias, **opt
 def test_a_null_key_is_one_more_key_with_a_zero_value(query, key, value, mask, bias, level, **options):
     query, key = np.round(query), np.round(key)
     options |= {"similarity": "dot", "null": None}
-    # The same key as a true one: it alone has a component on a sixth axis, where every query has a 1.
+    # The key as a real one: it alone has a component on a sixth axis, on which every query has a 1.
     inputs = np.concatenate([query, np.ones((BATCH, M, 1))], axis=-1)
     offered = np.zeros((BATCH, N + 1, D + 1))
     offered[:, :N, :D], offered[:, N, D] = key, level

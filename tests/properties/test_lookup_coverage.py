@@ -161,7 +161,7 @@ def check(collection, seed):
         similarities = collection.similarities(query)
         normaliser = str(random.choice(["softmax", "softmax", "softmax", "sparsemax", "entmax15", "one_hot"]))
         temperature = float(random.choice(TEMPERATURES))
-        # As spread as these similarities are: so that every case comes up whatever their size.
+        # Scaled by the spread of these similarities, so that every case occurs at any size.
         if random.random() < 0.5 and 0 < temperature < np.inf:
             temperature = max(temperature * max(float(similarities.std()), 1e-3), 1e-30)
         if normaliser == "softmax" and random.random() < 0.1:

@@ -47,7 +47,7 @@ class Histories(RuleBasedStateMachine):
         documents = sorted(self.documents)
         gone = [documents[index % len(documents)] for index in removed] if documents else []
         parts = [number for document in documents for number in self.documents[document] if number != document]
-        names = np.array([*gone, *parts[:20], 10**9], dtype=np.int64)  # parts are no documents, and so stay
+        names = np.array([*gone, *parts[:20], 10**9], dtype=np.int64)  # parts are not documents, and so stay
         view = self.memory.publish(add=Rows(numbers[order], keys[order], owners=owners[order]), remove=names)
         self.next += step * len(numbers)
         for document in gone:

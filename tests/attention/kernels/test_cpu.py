@@ -69,7 +69,7 @@ def test_a_line_that_is_fetched_is_as_it_was():
     def total(values):
         sum_of_values = 0.0
         for position in range(len(values)):
-            # Behind the end there is nothing, and bringing it is no error.
+            # A prefetch beyond the end of the array is not an error.
             fetch(values.ctypes.data + np.uintp(8 * (position + 50)))
             sum_of_values += values[position]
         return sum_of_values

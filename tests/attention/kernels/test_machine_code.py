@@ -19,7 +19,7 @@ from attention.lookup import Auto, Memory, Question, Rows, answers, prepare, swe
 
 ROOT = Path(__file__).parents[3]
 
-# What a process did to have every kernel: how many it found, and how many it made itself.
+# Counts the kernels that a process found and those that it compiled.
 TELL = """
 import sys
 from pathlib import Path
@@ -104,7 +104,7 @@ def test_for_every_kind_of_this_family_a_process_is_run(tmp_path, monkeypatch):
         subprocess.run([*command, "--help"], check=True, cwd=ROOT)
 
 
-# What is kept is waited for, and what has to be made is not: what is said, and whether it was there by then.
+# Stored code is waited for, and compilation is not: prints the result, and whether the code was ready by then.
 WAIT = """
 import os, sys
 from pathlib import Path

@@ -137,7 +137,7 @@ def test_rows_on_both_sides_of_a_tile_s_edge_count_once(filled, oracle, rows):
     np.testing.assert_allclose(answer.weights, weights[answer.numbers - 100], rtol=1e-12)
     np.testing.assert_allclose(answer.output, weights @ values.astype(np.float32), rtol=1e-9, atol=1e-12)
     assert sorted(answer.numbers) == list(range(100, 100 + rows))
-    # A component of the output is a sum of at least so many terms, each with a rounding of its own.
+    # A component of the output is a sum of at least this number of terms, each with its own rounding.
     longest = np.linalg.norm(values.astype(np.float32).astype(np.float64), axis=1).max()
     summed = min(rows, TILE_ROWS) * UNIT_ROUNDOFF
     assert answer.certificate.output_error >= 2 * (answer.certificate.total_variation + summed) * longest

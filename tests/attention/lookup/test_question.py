@@ -72,7 +72,7 @@ def test_the_null_key_is_the_number_given_or_that_of_the_background():
     assert Question(np.ones(2), 1.0).null_key(0.5, 20) is None
     assert Question(np.ones(2), 1.0, null=0.25).null_key(0.5, 20) == NullKey(0.25)
     assert Question(np.ones(2), 1.0, null=background).null_key(0.5, 20) == background.null_key(0.5, 20)
-    # What is not softmax does not count documents: the background's key is then that of the cold.
+    # Only softmax counts documents: here the background's key is that of temperature 0.
     sparse = Question(np.ones(2), 1.0, null=background, normaliser="sparsemax")
     assert sparse.null_key(0.5, 20) == background.null_key(0.0, 20) != background.null_key(0.5, 20)
 

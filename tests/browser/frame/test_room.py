@@ -174,7 +174,7 @@ def test_a_class_plays_and_the_service_is_restarted_in_the_middle(started: Any, 
     projector.click("#close")
     projector.wait_for_selector("#open")
     phone.locator("#notice", has_text="这个房间已经结束").wait_for()
-    for one in (presenting, joined):  # a browser logs what reaches nobody, and the room that is over
+    for one in (presenting, joined):  # a browser logs its unanswered requests, and the closed room
         one.errors[:] = [
             error for error in one.errors if "ERR_" not in error and "404" not in error and "503" not in error
         ]

@@ -24,7 +24,7 @@ def test_the_first_answer_needs_little_and_comes_before_the_fonts(chromium: Any,
     assert [path for path in first.before if path.endswith(".woff2")] == []
     assert any(path.endswith("/sans.woff2") for path in first.after)
     assert sum(path.startswith("/v1/") for path in first.before) == 1
-    # What was drawn first came in one wave: nothing was asked for that another file had to name before.
+    # The first drawing needed one wave: no file had to name another one first.
     html = page.request.get(site.url, headers={"accept-language": language}).text()
     modules = [path for path in first.before if path.endswith(".js")]
     assert [path for path in modules if path[1:] not in html] == []

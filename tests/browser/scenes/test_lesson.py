@@ -58,7 +58,7 @@ def test_the_minutes_follow_one_another(visit: Any) -> None:
         assert spans[0][0] == 0
         assert spans[-1][1] == 60
         assert [end for _, end in spans[:-1]] == [begin for begin, _ in spans[1:]]
-        # What the plan of 45 minutes leaves out: two parts, and steps in 6 minutes in place of 13.
+        # The plan of 45 minutes omits two parts, and has steps in 6 minutes instead of 13.
         left_out = sum(end - begin for begin, end in spans if f"{begin}–{end}" in plan["minutes"]["points"][1])
         steps = next(
             end - begin for (begin, end), part in zip(spans, plan["parts"], strict=True) if part["scenes"] == ["steps"]

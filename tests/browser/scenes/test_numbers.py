@@ -19,7 +19,7 @@ TABLE = """() => [...document.querySelectorAll('.all tbody tr')].map((row) => ({
     [name, [...row.querySelectorAll('td.number')][['similarity', 'logit', 'weight'].indexOf(name)].textContent]))}))"""
 PICTURE = """() => Object.fromEntries([...document.querySelectorAll('.rows > .row:not([hidden])')].map((row) =>
   [row.querySelector('.key-text')?.value ?? row.classList[1], row.querySelector('.share').textContent]))"""
-# As the scenes of scenes.js have them: what is asked of a collection, and at which temperatures it is looked at.
+# The requests to a collection and the temperatures, as in scenes.js.
 FILTER = {"field": "metadata.shelf", "operator": "==", "value": "fiction"}
 STORED = {
     "library": ("library", "books about felines", None),

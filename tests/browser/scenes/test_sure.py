@@ -139,7 +139,7 @@ def test_a_label_is_turned_taken_back_and_added(visit: Any) -> None:
     assert abs(page.evaluate(weighed, ADDED) - without) < 1e-12
     assert without > with_none
 
-    # A digit that is typed is no label; a question that cannot be read is not labelled, but left out.
+    # A typed digit is not a label; an unreadable question is left out.
     page.fill("#own", "1")
     assert page.locator(".dots g").count() == 11
     page.fill("#own", "关于鬼的书")

@@ -17,7 +17,7 @@ from tests.node import ROOT, checked, node, npm
 MOST_BYTES = 12_000
 PACKAGE = json.loads((ROOT / "clients" / "typescript" / "package.json").read_text(encoding="utf-8"))
 LOCK = ROOT / "clients" / "typescript" / "package-lock.json"
-# Whoever installs it writes this, and has the compiler find its types as Node.js does, or as a bundler does.
+# A program that uses the package, whose types the compiler finds as Node.js or as a bundler does.
 USED = """import { Client, type Answer } from "softkv";
 export async function weights(client: Client): Promise<readonly number[]> {
   const answer: Answer = await client.collection("library").attend("pets that purr");

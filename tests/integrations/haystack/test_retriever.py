@@ -169,7 +169,7 @@ def test_a_pipeline_is_written_down_and_read(monkeypatch):
     )
     pipeline = Pipeline()
     pipeline.add_component("retriever", retriever)
-    # Haystack reads classes of its own packages, from version 3 on others only where they are said to be trusted.
+    # Haystack loads classes of its own packages; from version 3 on, others only if they are declared as trusted.
     asks = "allowed_modules" in inspect.signature(Pipeline.loads).parameters
     trusted = {"allowed_modules": ["softkv.haystack"]} if asks else {}
     read = Pipeline.loads(pipeline.dumps(), **trusted)

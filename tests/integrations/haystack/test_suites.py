@@ -69,7 +69,7 @@ class Suites(*(suite for suite in suites() if not any(suite in other.__mro__[1:]
 
 
 if awaiting is not None:
-    # In the oldest version it is no static method, and so takes itself for the store; else this changes nothing.
+    # In the oldest version it is not static, and takes the class for the store; otherwise this changes nothing.
     COUNT = "test_count_not_empty_async"
     count_async = next(suite.__dict__[COUNT] for suite in suites() if COUNT in suite.__dict__)
     setattr(Suites, COUNT, staticmethod(getattr(count_async, "__func__", count_async)))

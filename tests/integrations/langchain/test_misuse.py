@@ -17,7 +17,7 @@ from softkv import F
 from softkv.langchain import InvalidInput, SoftkvEmbeddings, SoftkvRetriever, SoftkvVectorStore
 
 NAN = float("nan")
-# How a search is asked → what the error says.
+# The call of a search → the text of the error.
 SEARCHES = {
     "an unknown operator": ({"filter": {"year": {"$near": 1970}}}, "there is no operator '$near': there are $eq,"),
     "an unknown junction": ({"filter": {"$xor": []}}, "there is no operator '$xor'"),

@@ -56,7 +56,7 @@ COMPARISONS = [
 JOINED = [where("year", ">", 1990), where("director", "text_match", "Nolan"), where("rating", ">", 9)]
 CONDITIONS = [(AND, 2, {N, M}), (AND, 3, set()), (None, 2, {N, M}), (OR, 2, {S, N, M}), (OR, 3, EVERY)]
 CONDITIONS += [(NOT, 1, {G}), (NOT, 2, {G}), (NOT, 3, set())]
-# The one in memory has come to mean by all of them what others mean.
+# In later versions the in-memory store gives ALL the meaning of other stores.
 simple_knows_all = pytest.mark.skipif(
     tuple(map(int, llama_index.core.__version__.split(".")[:2])) < (0, 14), reason="SimpleVectorStore is too old"
 )

@@ -80,7 +80,7 @@ WRITES = {
         Call("delete_collection"),
     )
 }
-# What needs no key to write where nothing is kept.
+# Without keeping its result, this call needs no key that may write.
 KEEPS = {"calibrate": Call("calibrate", {"questions": LABELS, "apply": True})}
-# For whoever may write: a backup writes nothing, and holds more than anyone who may only read is to have.
+# For writers only: a backup writes nothing, but it has more than a reader may see.
 GUARDED = WRITES | {"get_backup": Call("get_backup")}

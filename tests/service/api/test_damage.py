@@ -63,7 +63,7 @@ def test_a_damaged_value_is_refused_and_the_rest_is_answered(tmp_path: Path) -> 
         ]
         worst = {"query": [-1, 0], "top_k": N, "include": ["value"]}
         refused(client.post(f"{PATH}/attend", json=worst), "document_damaged", "d005")
-        # Its weight is known: by id alone it may be named.
+        # Its weight is known, so the answer may have its id.
         assert len(client.post(f"{PATH}/attend", json={**worst, "include": []}).json()["matches"]) == N
         refused(client.patch(f"{PATH}/documents/d005", json={"metadata": {"a": 1}}), "document_damaged", "d005")
         assert client.put(f"{PATH}/documents/d005", json={"key_vector": [5, 7.125], "value": "new"}).status_code == 200

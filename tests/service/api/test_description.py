@@ -21,7 +21,7 @@ KEYWORDS = {
     *("examples", "exclusiveMinimum", "items", "maxItems", "maxLength", "maximum", "minItems", "minLength", "minimum"),
     *("oneOf", "pattern", "properties", "required", "type"),
 }
-# Where null in a request is another thing than nothing: no encoder, or a field that a merge patch removes.
+# null in a request with a separate meaning: no encoder, or a field that a merge patch removes.
 SAYING = {
     "CollectionSettings.encoder",
     "CollectionChange.calibration",

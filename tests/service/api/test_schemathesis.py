@@ -31,14 +31,14 @@ pytestmark = pytest.mark.thorough
 # Whether well-formed content is accepted depends on what is stored; and the ids `query`, `update` and `delete` share
 # their paths with calls of those names, so that OPTIONS there names the methods of both.
 UNDECIDED = [CHECKS.get_one("positive_data_acceptance"), CHECKS.get_one("allow_header_conformance")]
-# What a narrowed description leaves out, the service takes.
+# The service accepts more than a narrowed description.
 NARROWED = CHECKS.get_one("negative_data_rejection")
 
 
 def refuses_what_is_wrong(ctx: Any, response: Any, case: Any) -> bool | None:
     """Check as in NARROWED, except null for an omitted field: it is undocumented but accepted."""
     meant = without_nulls(case.body)
-    described = DESCRIPTION["paths"][case.path].get(case.method.lower())  # nothing where the method is another
+    described = DESCRIPTION["paths"][case.path].get(case.method.lower())  # empty for other methods
     if meant != case.body and described is not None:
         body = described["requestBody"]["content"]["application/json"]
         if not CONTRACT.flaws(body["schema"], meant):

@@ -49,7 +49,7 @@ def test_a_flipped_byte_is_in_no_answer(tmp_path: Path, monkeypatch, checked_soo
             else:
                 assert (answer.status_code, answer.json()["code"]) == (503, "collection_loading"), answer.text
                 assert int(answer.headers["Retry-After"]) > 0
-        # One after another is come to, by a question or by who checks them all, and its rows are read from the store.
+        # A question or the background check reaches each one in turn, and its rows are read from the store.
         until(lambda: [client.post(f"{PATH}/attend", json=body).status_code for body in bodies] == [200] * len(bodies))
         assert [said(client.post(f"{PATH}/attend", json=body)) for body in bodies] == expected
         if checked_soon:

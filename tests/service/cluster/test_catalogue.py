@@ -144,7 +144,7 @@ def test_where_a_slot_is_lost_the_others_answer(catalogue: ShardedCatalogue, slo
     slots.lost = {"a", "b"}
     with pytest.raises(ShardsLost, match="a is lost"):
         answer(collection, 5)
-    with collection.snapshot() as snapshot:  # what nobody answered for a moment ago is not asked about
+    with collection.snapshot() as snapshot:  # a node that was silent a moment ago is not asked
         assert snapshot.missing is not None
         assert snapshot.view.documents + snapshot.missing.documents == 200
     slots.lost = set()
@@ -267,7 +267,7 @@ def test_what_the_slots_hold_is_told(catalogue: ShardedCatalogue, slots: LocalNo
     assert time.monotonic() - began < 5.0
     assert keys()[2] > 0
     assert [slot.lag for slot in catalogue.shards().slots] == [None, None, 0]
-    assert catalogue.shards().whole == 13  # what the store says nobody has to be asked for
+    assert catalogue.shards().whole == 13  # a shard without any holder in the store is not requested
     slots.lost, slots.slow = set(), {}
 
     slots.shards["a"].close()

@@ -71,7 +71,7 @@ def test_what_was_written_and_deleted_while_it_was_away(machine, read):
     read.clear()
     machine.same()
     with machine.store.reading() as reader:
-        # Those of the plain one, the 64 that were written, and those of the range that is not complete.
+        # The rows of the plain shard, the 64 written ones, and those of the incomplete range.
         assert len(read) <= len(reader.rows_where(machine.number)) + 64 + BLOCK
     machine.same()
 

@@ -56,7 +56,7 @@ def test_who_comes_takes_ranges_and_moves_no_others(slots, copies, name, node):
         if name not in now:
             assert now == before[first_row]
     if len({slot.machine for slot in slots}) >= copies and node in {slot.machine for slot in slots}:
-        for first_row, now in after.items():  # no node is new: nobody but the new slot gets anything
+        for first_row, now in after.items():  # no node is new: only the new slot gets ranges
             assert set(now) - set(before[first_row]) <= {name}
 
 

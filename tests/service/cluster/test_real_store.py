@@ -213,7 +213,9 @@ def test_a_slot_more_and_one_less_while_questions_are_answered(cluster: Cluster)
                     failed.append((first_row, holding))
                     continue
                 rows: list[Any] = []
-                for slot in chosen.sample(holding[first_row], len(holding[first_row])):  # who gave it up says so
+                for slot in chosen.sample(
+                    holding[first_row], len(holding[first_row])
+                ):  # the slot that gave it up reports that
                     reply, arrays = cluster.ask(slot, number, extent.version, [first_row])
                     rows = [arrays["rows"].tolist()] if "rows" in arrays else []
                     if rows:

@@ -113,7 +113,7 @@ def test_it_answers_while_machines_come_go_and_break(postgres: PostgresServer, t
         assert asking.wrong == []
         assert asking.answered > 0
 
-        for process in slots_running(token):  # nobody is left, for a moment
+        for process in slots_running(token):  # no slot is left for a moment
             os.kill(process, signal.SIGKILL)
         until(lambda: attend(client, "two", 3).status_code == 503, 10)
         refused = attend(client, "two", 3)

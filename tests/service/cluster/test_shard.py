@@ -148,7 +148,7 @@ def test_what_it_has_goes_over_to_others_when_it_leaves(slots):
     for _ in range(3):
         slots.now += 2.0
         one.step()
-    assert not one.left  # there is nobody else
+    assert not one.left  # there is no other node
     assert slots.ask(one, 2, 0, SHARD_ROWS) == [1, 2, 3, 131076, 131077, 131078]
     for _ in range(3):
         slots.now += 2.0

@@ -134,7 +134,7 @@ def test_the_makers_temperature_is_taken_before_a_measured_one():
         ("MultipleNegativesRankingLoss", '{"scale": true, "similarity_fct": "cos_sim"}', None),
         ("MultipleNegativesRankingLoss", "[20.0]", None),
         ("MultipleNegativesRankingLoss", "no parameters", None),
-        # Its scale is that of differences, and a Matryoshka loss says nothing of the one inside.
+        # Its scale is that of differences, and a Matryoshka loss does not describe its inner loss.
         ("CoSENTLoss", '{"scale": 20.0, "similarity_fct": "pairwise_cos_sim"}', None),
         ("MatryoshkaLoss", '{"loss": "MultipleNegativesRankingLoss", "matryoshka_dims": [32]}', None),
     ],

@@ -23,7 +23,7 @@ def test_a_head_of_a_text(way, width):
     total, longest = sum(lengths), max(lengths)
     numbers = random.standard_normal((total, 3 * heads * width)).astype(np.float32)
     projected = words_of(numbers, way, spare=PANEL)
-    # What is not written before it is read is not a number, in every way.
+    # Unwritten memory is NaN, so reading it before writing would show in every way.
     across, parts = longest + 2 * PANEL, len(projected)
     keys, values = (empty_words(across * width * parts) for _ in range(2))
     weights = zero_rows(TILE_QUERIES, across, way)

@@ -35,7 +35,7 @@ def test_the_true_mass_lies_between(similarity, n, kind, oracle):
         assert rows.highest >= true.max()
         for temperature in TEMPERATURES:
             mass = log_mass(true, temperature)
-            # What the comparison itself rounds.
+            # The rounding error of the comparison itself.
             room = 1e-11 + 1e-14 * np.abs(true / temperature).max()
             assert rows.min_log_mass(temperature) <= mass + room
             assert mass <= rows.max_log_mass(temperature) + room

@@ -73,7 +73,7 @@ def test_a_zero_vector_has_scale_0():
 )
 def test_stored_codes_are_off_by_no_more_than_their_residual(seed, count, width, scale, cut, directions):
     vectors, cut = vectors_of(seed, count, width, scale), min(cut, count)
-    vectors[:, 0] += np.float32(scale)  # no zero vector, for which there is no direction
+    vectors[:, 0] += np.float32(scale)  # not zero, because a zero vector has no direction
     norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
     stored = Codes.allocate(count, width)
     for part in (slice(0, cut), slice(cut, count)):

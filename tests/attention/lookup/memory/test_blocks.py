@@ -85,7 +85,7 @@ def test_originals_in_files_leave_nothing_behind(small_blocks, tmp_path):
 
 
 def test_originals_stay_in_memory_where_the_disk_has_no_room(small_blocks):
-    memory = Memory("cosine", Path("/proc"))  # where nobody can write a file
+    memory = Memory("cosine", Path("/proc"))  # a folder without write permission
     keys = np.random.default_rng(0).standard_normal((500, 7)).astype(np.float32)
     memory.publish(add=Rows(np.arange(500), keys))
     assert not isinstance(memory.view.segments[0].block.keys, np.memmap)

@@ -126,7 +126,7 @@ def test_a_mask_names_documents_and_takes_all_of_their_rows(sizes, far, removed,
     for mask, expected in (
         (view.mask(remaining), np.isin(owners, remaining) & live),
         (~view.mask(remaining), ~np.isin(owners, remaining) & live),
-        (view.mask(numbers[owners != numbers]), np.zeros(len(numbers), bool)),  # which are no documents
+        (view.mask(numbers[owners != numbers]), np.zeros(len(numbers), bool)),  # these are not documents
     ):
         assert rows(mask) == numbers[expected].tolist()
         assert (mask.n, mask.documents) == (expected.sum(), len(set(owners[expected].tolist())))

@@ -131,7 +131,7 @@ def test_a_rising_threshold_makes_errors_smaller_as_it_does_weights(rows):
     accumulator.value_errors[:] = 3.0
     accumulator.outputs[:] = 5.0
     weights = np.full((QUERIES, 10), 7.0, dtype=np.float32)
-    # The first query's list is full, of similarities from 1 on; so is the third one's, who has no sums yet.
+    # The first and the third query's lists are full of similarities from 1 on; the third one has no sums yet.
     for query in (0, 2):
         accumulator.lists.counts[query] = CAPACITY
         accumulator.lists.places[query] = np.arange(CAPACITY)

@@ -117,7 +117,7 @@ def test_a_histogram_holds_what_is_not_listed(running, workers, coded):
         assert (counts.sum(), sums.sum()) == (len(rest), pytest.approx(below.sum(), rel=1e-4))
         edges = result[0].lows[query] + np.arange(len(counts) + 1) / result[0].finer[query]
         assert edges[0] <= below.min() <= below.max() <= edges[-1]
-        # What rounding carries over an edge is counted next to it.
+        # Rounding may move a similarity over an edge into the next bin.
         np.testing.assert_allclose(np.cumsum(counts), np.searchsorted(np.sort(below), edges[1:]), atol=3)
 
 

@@ -62,7 +62,7 @@ def test_it_answers_as_before(tmp_path, running, similarity, own_values, several
             answer(memory_view, Question(KEYS[5] + 1, temperature, top_k=9)) for memory_view in (before, after)
         )
         np.testing.assert_array_equal(one.numbers, other.numbers)
-        # Which core takes which rows, and so the order of sums, is not the same each time.
+        # The assignment of rows to cores varies, and with it the order of sums.
         for name in ("weights", "output"):
             np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-6, atol=1e-6)
         assert one.certificate.total_variation == pytest.approx(other.certificate.total_variation, rel=1e-6)
@@ -114,7 +114,7 @@ def test_a_wrong_original_is_in_no_answer_and_no_copy(tmp_path, monkeypatch, nam
             Question(NARROW[700], temperature, top_k=top_k, mask=again.view.mask(rows))
             for rows in (np.arange(690, 710), np.arange(50))
         )
-        # As few rows as these are read whole.
+        # A small block is read as a whole.
         with pytest.raises(SealedError):
             answer(again.view, near)
         assert np.isin(answer(again.view, far).numbers, np.arange(50)).all()

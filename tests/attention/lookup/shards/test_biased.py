@@ -186,7 +186,7 @@ def test_what_float32_cannot_add_is_read_in_float64(running, clusters, in_pieces
     huge = Bias.of(view, [5], [1e31])
     questions = [Question(queries[0], 0.05, bias=huge), Question(queries[0], np.inf, bias=Bias.of(view, [5], [1.0]))]
     assert quantised_answers(view, questions) == [None, None]
-    # Of rows that a bias has made level similarity decides, and is too little of the logit.
+    # Rows that a bias has made equal are ordered by similarity, which is too small a part of the logit.
     level = Bias.of(view, np.arange(N), KINDS["soft filter"])
     assert quantised_answers(view, [Question(queries[0], 1e6, bias=level)]) == [None]
     best = answers(view, questions)[0]

@@ -137,7 +137,7 @@ def test_a_notebook_shows_a_bar_for_each_weight():
     assert [bar.split(";")[0] for bar in bars] == ["width:50.00%", "width:25.00%", "width:12.50%", "width:12.50%"]
     assert "#8c8c8c" in bars[-1]
     assert not any("#8c8c8c" in bar for bar in bars[:-1])
-    # Of colours only those of the bars are its own, so it can be read on a light page and on a dark one.
+    # It sets only the bars' colours, so it is readable on a light and on a dark page.
     assert all(
         "color:inherit" in style for style in page.styles if style.startswith(("border", "padding:2px 8px;text"))
     )

@@ -37,7 +37,7 @@ def asked(source, asking, query=KNOWN, where=None):
 
 
 def test_every_option_of_attend_is_one():
-    # What a framework hands on are documents, which have no place to say that others were missing.
+    # Frameworks pass on documents, which cannot say that others were missing.
     assert AttendOptions.__annotations__.keys() - BESIDES <= set(RetrievalOptions._names)
 
 

@@ -40,7 +40,7 @@ REQUESTS = [
 def keyed(tmp_path_factory):
     """A service with keys, and with a route that fails."""
     data = tmp_path_factory.mktemp("keyed")
-    broken = APIRouter()  # declares nothing, so it is for who may write
+    broken = APIRouter()  # declares nothing, so it is for writers
 
     @broken.get("/v1/broken")
     async def fail() -> None:

@@ -23,7 +23,7 @@ from tests.service.api.spellings import Spelling, spellings
 
 NUMBER = 20_000
 READER = {"api_keys": ("w",), "read_keys": ("r",)}
-# what the service is set to, and the ways in which a caller that may only read says who it is
+# the service's settings, and the ways in which a read-only caller identifies itself
 CALLERS = {
     "reading-key": (READER, [[("x-api-key", "r")], [("authorization", "Bearer r")], [("authorization", "bearer  r ")]]),
     "no-key": ({"allow_anonymous": "read"}, [[], [("x-api-key", "w")], [("authorization", "Bearer w")]]),

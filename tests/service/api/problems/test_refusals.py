@@ -206,7 +206,7 @@ def test_a_second_training_is_a_409(client):
         heard = first.iter_raw()
         next(heard)
         refused(client.post("/v1/lab/train", json=body), 409)
-    while client.get("/v1/lab").json()["training"]:  # or whoever trains next could be refused
+    while client.get("/v1/lab").json()["training"]:  # or the next training could be refused
         pass
 
 
@@ -247,7 +247,7 @@ def test_a_full_disk_is_a_507_for_every_write_and_reads_go_on(tmp_path):
     with small_disk(tmp_path) as fill:
         prepare(tmp_path / "data", None)
         with RunningService(data_dir=tmp_path / "data", encoder="none") as running, running.client() as client:
-            (tmp_path / "data" / "softkv.ballast").unlink()  # so that there is no room for deletions either
+            (tmp_path / "data" / "softkv.ballast").unlink()  # so that even deletions have no room
             fill()
             for call in (GUARDED | KEEPS).values():
                 refused(call.send(client, DESCRIBED), 507)

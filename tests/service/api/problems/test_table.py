@@ -20,7 +20,7 @@ from service.storage import errors as storage
 
 ROOTS = {api.APIError, retrieval.RetrievalError, storage.StorageError, encoding.EncodingError, AttentionError}
 # The first two end `softkv restore`, the next six a start, before there are requests; the catalogue catches one and
-# never provokes the other; who meets the next is answered as the write was; and a slot tells the last by its refusal.
+# never provokes the other; the next is answered like the write; and a slot reports the last by its refusal.
 NOT_OVER_HTTP = {
     storage.BackupDamaged,
     storage.DirectoryTaken,

@@ -22,7 +22,7 @@ ALL = {"operator": "AND", "conditions": []}
 
 PUT_BACK = Write("POST", "/documents", {"documents": TWO})
 GONE = Write("DELETE", "")
-# What is asked, the status of its answer, and what happens before it is asked again.
+# The call, the status of its answer, and the event before it is sent again.
 WRITES = {
     "put_document, new": (Write("PUT", "/documents/c", VECTOR), 201, Write("DELETE", "/documents/c")),
     "put_document": (Write("PUT", "/documents/a", VECTOR), 200, PUT_BACK),

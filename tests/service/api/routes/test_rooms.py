@@ -207,7 +207,7 @@ def test_each_limit_is_a_clear_refusal(tmp_path):
         limits = Limits(rooms=1, rows=2, bytes=200, listeners=1, guesses=1, waiting=1)
         object.__setattr__(running.app.state.parts, "rooms", Rooms(limits))
         secret = client.post("/v1/rooms", json={"code": "MATH"}).json()["secret"]
-        path, presents = "/v1/rooms/MATH", {SECRET: secret}  # who presents has all of it
+        path, presents = "/v1/rooms/MATH", {SECRET: secret}  # the presenter may do everything
         assert "1 rooms are open" in refused(client.post("/v1/rooms", json={}), 429, "rooms_full")
         row = {"key": "k" * 90}
         client.put(f"{path}/rows/a", json=row, headers=presents)

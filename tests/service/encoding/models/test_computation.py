@@ -32,7 +32,7 @@ def test_until_there_is_machine_code_the_definition_answers_in_float32(
     np.testing.assert_array_equal(compute(*texts), embed_by_definition(model, *texts))
     monkeypatch.setattr(machine_code, "_numpy_encodes", False)
     np.testing.assert_array_equal(compute(*texts), Compiled(model, precision)(*texts))
-    monkeypatch.setattr(machine_code, "_numpy_encodes", True)  # whoever has it keeps it
+    monkeypatch.setattr(machine_code, "_numpy_encodes", True)  # a process that has the code keeps it
     np.testing.assert_array_equal(compute(*texts), Compiled(model, precision)(*texts))
 
 

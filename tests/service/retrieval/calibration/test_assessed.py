@@ -56,7 +56,7 @@ def test_words_are_taken_where_they_gain():
 
 
 def test_a_fit_to_what_is_calibrated_already_gains_nothing():
-    # As served the weights are the chances that the right ones were drawn by, and the null key's is a half.
+    # The current weights are the chances by which the right ones were drawn, and the null key's is a half.
     profiles = drawn(120, 9, own=0.06)
     fit = Fit.of(profiles, (0, profiles.own_index), few=False)
     assert not evaluate(profiles, ORDER[:120], fit.log_count).gains

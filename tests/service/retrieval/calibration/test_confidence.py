@@ -20,7 +20,7 @@ def test_it_finds_the_curve_that_outcomes_were_drawn_by(curve):
     fitted = Curve.fit(logits, leads, right)
     assert [*vars(fitted).values()] == pytest.approx([*vars(curve).values()], abs=0.12)
     np.testing.assert_allclose(fitted(logits, leads), curve(logits, leads), atol=0.05)
-    # What is told of curves is that of their definition.
+    # The values on the curves are those of their definition.
     x, z = logits[7], leads[7]
     points = fitted.slope * min(x, 0) + fitted.slope_above * max(x, 0) + fitted.offset
     points += fitted.lead_slope * min(z, 0) + fitted.lead_slope_above * max(z, 0)
@@ -52,13 +52,13 @@ def test_more_weight_and_more_lead_are_never_less_confidence(right):
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
 def test_where_all_weights_are_alike_it_is_the_share_that_is_right(share):
-    # As in a collection of one document: no slope says anything, and the steps to it are long.
+    # As in a collection of one document: every slope fits equally well, and the steps to it are long.
     curve = Curve.fit(np.full(200, 40.0), np.full(200, 3.0), np.arange(200) < 200 * share)
     assert float(curve(np.array([40.0]), np.array([3.0]))[0]) == pytest.approx(share, abs=0.02)
 
 
 def test_of_what_stands_out_alike_the_lead_decides():
-    # As in a collection of one document, whose weight beside no other is 1 whatever is asked.
+    # As in a collection of one document, whose weight is 1 for every question.
     leads = np.random.default_rng(2).normal(0, 6, 200)
     curve = Curve.fit(np.full(200, 40.0), leads, leads > 0)
     chances = curve(np.full(2, 40.0), np.array([-10.0, 10.0]))

@@ -58,7 +58,7 @@ def test_every_cell_is_what_the_definition_says(similarities, several, relevant,
                 above = sum(log > best + 1e-9 for log in logs.values())
                 equal = sorted(NAMES[row] for row, log in logs.items() if abs(log - best) <= 1e-9)
                 mine = min(NAMES[row] for row in right if abs(logs.get(row, -math.inf) - best) <= 1e-9)
-                # Where sums of several keys agree but for rounding, either may be first.
+                # If sums of several keys agree within rounding, either may be first.
                 assert above + 1 <= profiles.rank[cell] <= above + len(equal)
                 if not several and not relevant:
                     assert profiles.rank[cell] == above + 1 + equal.index(mine)

@@ -50,7 +50,7 @@ def test_an_original_that_is_wrong_is_found_by_who_reads_it(tmp_path, tmp_path_f
         wrong = next(s.block for s in collection._memory.view.segments if lies_in(collection, s, path))
         numbers = [int(wrong.numbers[0]), int(wrong.numbers[WIDTH])]
         other = next(s.block for s in collection._memory.view.segments if s.block is not wrong)
-        # Of the other blocks alone: nobody reads what is wrong.
+        # From the other blocks alone: the wrong one is not read.
         with collection.snapshot() as snapshot:
             mask = snapshot.view.mask(other.numbers)
             answer(snapshot.view, Question(np.ones(WIDTH), 0.5, mask=mask, top_k=3))
@@ -61,7 +61,7 @@ def test_an_original_that_is_wrong_is_found_by_who_reads_it(tmp_path, tmp_path_f
                 answer(snapshot.view, nearest(snapshot.view, numbers))
             assert not path.exists()
             settled(collection)
-            # Who is in an older view comes to it as well, and nothing is read anew for that.
+            # A reader of an older view reaches it too, and nothing is loaded again for that.
             memory = collection._memory
             with pytest.raises(CollectionLoading), collection.damage.recording():
                 answer(old.view, nearest(old.view, numbers))

@@ -30,7 +30,7 @@ def document(identity: str, seed: int, **fields: Any) -> DocumentRecord:
 
 @pytest.fixture
 def two(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[SharedCatalogue, SharedCatalogue]]:
-    monkeypatch.setattr(shared_catalogue, "POLL_SECONDS", 1000.0)  # nothing is followed but by who asks
+    monkeypatch.setattr(shared_catalogue, "POLL_SECONDS", 1000.0)  # changes are followed only at a query
     address = postgres.database()
     both = SharedCatalogue(open_shared(address), None), SharedCatalogue(open_shared(address), None)
     for catalogue in both:

@@ -23,7 +23,7 @@ class Seed:
     known: PrecomputedVectors = NO_VECTORS
 
     def vectors(self, checksum):
-        assert checksum is None  # there is no encoder
+        assert checksum is None  # the service has no encoder
         return self.known
 
     def documents(self):

@@ -89,7 +89,7 @@ def test_a_range_is_let_go_of_only_where_as_many_others_have_it(store: Any) -> N
     assert held(store, number) == [(0, "b"), (0, "c"), (0, "d")]
     store.nodes.remove("a")
     store.nodes.remove("c")
-    assert store.nodes.give_up("d", number, 0, ["b"], 2)  # there is no other
+    assert store.nodes.give_up("d", number, 0, ["b"], 2)  # no other node exists
 
 
 def test_of_many_who_rely_on_one_another_two_are_left(store: Any, address: str) -> None:

@@ -93,7 +93,7 @@ def read_everything(store: SQLiteStore) -> dict[str, Any]:
     return results
 
 
-# Which bytes of a document's rows: its texts in `documents`, its numbers in `vectors`.
+# The bytes of a document's rows: its texts in `documents`, its numbers in `vectors`.
 CONTENT = {
     "id": lambda i: f"id-{i:03}-of-it".encode() + f"unmistakable text {i:03}".encode(),
     "value": lambda i: f'"value {i:03}"'.encode(),

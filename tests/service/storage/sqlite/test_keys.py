@@ -88,7 +88,7 @@ def test_keys_that_are_read_at_once_are_those_that_are_read_one_by_one(
         number, other = collection(store), collection(store, name="other")
         for i, count in enumerate(counts):
             with store.writing() as writer:
-                # Rows of another collection in between: few, then so many that they are not walked through.
+                # Rows of another collection lie between: first few, then too many for a walk through them.
                 writer.upsert(other, [with_keys(f"{j}", 1 + j % 2, j) for j in range(12 if i > 2 else 1)])
                 writer.upsert(number, [with_keys(f"{i}", count, i, values=values)])
         with monkeypatch.context() as patched:

@@ -95,7 +95,7 @@ def test_it_is_kept_where_it_gains_and_then_answers_say_how_sure_they_are(client
     cut = client.post(f"{path}/attend", json={"query": query, "conformal": 0.9, "top_k": 2}).json()
     assert len(cut["matches"]) == 2
     assert cut["complete"] == (len(inside["matches"]) <= 2)
-    # Asked otherwise there is no confidence.
+    # With other options there is no confidence.
     assert (
         "confidence" not in client.post(f"{path}/attend", json={"query": query, "temperature": 1}).json()["matches"][0]
     )
@@ -118,7 +118,7 @@ def test_a_fit_that_gains_nothing_is_not_kept(client, path):
     # The labels have nothing to do with the questions: no confidence can be better than a constant one.
     questions = [label | {"id": None if i % 2 else "7"} for i, label in enumerate(labelled(60, noise=5.0))]
     first = client.post(f"{path}/calibrate", json={"questions": questions, "apply": True}).json()
-    if first["applied"]:  # a constant is a gain over what is served; over itself it is none
+    if first["applied"]:  # a constant is a gain over the current weights, and no gain over itself
         first = client.post(f"{path}/calibrate", json={"questions": questions, "apply": True}).json()
     before = client.get(path).json()
     assert not first["applied"] or any(label["value"] > label["error"] for label in first["gained"].values())
