@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp
@@ -27,6 +30,7 @@ from service.datasets import DEMOS
 from service.lifespan import lifespan
 from service.opening import Opening
 from service.settings import Settings
+from service.storage import StorageError
 
 
 class UnknownDemo(ValueError):
@@ -84,6 +88,27 @@ def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
     openapi.describe(app)
     _add_middleware(app, settings)
     return app
+
+
+class LocalService:
+    """The service inside another program. `Client.local` finds it by the entry point `softkv.local` of this project.
+
+    Attributes:
+        app: the application.
+        startup_errors: the exceptions of `lifespan` whose messages are for the caller.
+
+    Raises:
+        ValueError: the settings are invalid.
+    """
+
+    startup_errors: tuple[type[Exception], ...] = (StorageError,)
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self.app = create_app(Settings(**settings))
+
+    def lifespan(self) -> AbstractAsyncContextManager[Any]:
+        """Return the context in which the application can be called: it opens the store, and closes it at the end."""
+        return self.app.router.lifespan_context(self.app)
 
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:

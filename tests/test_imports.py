@@ -42,7 +42,6 @@ ONLY = {
     "service.schemas": ["service.api.**"],
     "service.settings": [
         *("service.app", "service.lifespan", "service.opening", "service.server.**", "service.commands.**"),
-        "softkv.local",  # it starts a service
     ],
     "service.storage.postgres": ["service.storage.shared"],
     "service.storage.sqlite": ["service.storage"],

@@ -11,8 +11,8 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager, suppress
-from typing import Any
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, suppress
+from typing import Any, Protocol
 from weakref import WeakSet, finalize
 
 import httpx2
@@ -25,7 +25,27 @@ NO_KEY = "local"  # sent in place of SOFTKV_KEY, which belongs to another servic
 _running_hosts: WeakSet[Host] = WeakSet()
 _CLIENT_OPTIONS = ("timeout", "retries", "connections")
 # Code in this process may read and write everything, and settings of a listening service do not apply.
+ENTRY_POINTS = "softkv.local"
+"""The group of entry points under which an installed service registers its `LocalService`."""
 _LOCAL_SETTINGS = {"host": "127.0.0.1", "api_keys": (), "read_keys": (), "allow_anonymous": "write", "demo": ()}
+
+
+class LocalService(Protocol):
+    """A service that a program runs itself.
+
+    Its class takes the settings, and raises ValueError if they are invalid.
+
+    Attributes:
+        app: the ASGI application.
+        startup_errors: the exceptions of `lifespan` whose messages are for the caller.
+    """
+
+    app: Any
+    startup_errors: tuple[type[Exception], ...]
+
+    def lifespan(self) -> AbstractAsyncContextManager[Any]:
+        """Return the context in which the application can be called."""
+        ...
 
 
 class Host:
@@ -114,14 +134,12 @@ class Host:
             self._started.set_exception(failure)
 
     async def _serve(self) -> None:
-        app = create_application(self._settings)
-        from service.storage import StorageError
-
-        self._transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+        service = create_service(self._settings)
+        self._transport = httpx2.ASGITransport(service.app, raise_app_exceptions=False)
         async with AsyncExitStack() as stack:
             try:
-                await stack.enter_async_context(app.router.lifespan_context(app))
-            except StorageError as error:
+                await stack.enter_async_context(service.lifespan())
+            except service.startup_errors as error:
                 raise Error(str(error)) from error
             self._started.set_result(None)
             await self._ended.wait()
@@ -204,30 +222,38 @@ def create_host(path: str | os.PathLike[str] | None, options: Mapping[str, Any])
     return Host(settings, directory), client_options
 
 
-def create_application(settings: Mapping[str, Any]) -> Any:
-    """Create the service's application. It logs warnings and errors, but no line per request.
+def create_service(settings: Mapping[str, Any]) -> LocalService:
+    """Create the service. It logs warnings and errors, but no line per request.
 
     Raises:
         ImportError: it is not installed.
+        Invalid: it rejects the settings.
     """
-    try:
-        with _preserve_logging():
-            from service.app import create_app
-            from service.settings import Settings
+    with _preserve_logging():
+        service_class = _load_service_class()
+        try:
+            return service_class(settings)
+        except ValueError as error:
+            raise invalid_value(
+                "", f"the service does not take these settings: {_validation_summary(error)}"
+            ) from error
 
-            try:
-                return create_app(Settings(**settings))
-            except ValueError as error:
-                raise invalid_value(
-                    "", f"the service does not take these settings: {_validation_summary(error)}"
-                ) from error
-    except ModuleNotFoundError as error:
-        if error.name != "service":
-            raise
-        raise ImportError(
-            "the service is not installed here: pip install 'softkv-client[server]', or start one elsewhere with "
-            "`softkv serve` and say Client(url)"
-        ) from error
+
+def _load_service_class() -> Callable[[Mapping[str, Any]], LocalService]:
+    """Return the class of the installed service, which its entry point names.
+
+    Raises:
+        ImportError: no service is installed.
+    """
+    from importlib.metadata import entry_points
+
+    for entry_point in entry_points(group=ENTRY_POINTS):
+        service_class: Callable[[Mapping[str, Any]], LocalService] = entry_point.load()
+        return service_class
+    raise ImportError(
+        "The service is not installed here. Install it with pip install 'softkv-client[server]', or start one with "
+        "`softkv serve` and use Client(url)."
+    )
 
 
 def _validation_summary(error: ValueError) -> str:

@@ -41,8 +41,8 @@ def test_the_service_comes_with_a_local_client_only():
 
 def test_a_local_client_without_the_service_says_what_to_install():
     program = (
-        "import softkv, sys\nsys.meta_path.insert(0, type('No', (), {'find_spec': staticmethod(lambda name, *_: "
-        "(_ for _ in ()).throw(ModuleNotFoundError(name, name=name)) if name == 'service' else None)}))\n"
+        "import importlib.metadata, softkv\n"
+        "importlib.metadata.entry_points = lambda group: {'softkv.local': ()}[group]\n"
         "try:\n    softkv.Client.local()\nexcept ImportError as error:\n    print(error)"
     )
     done = subprocess.run(
