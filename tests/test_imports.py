@@ -41,7 +41,14 @@ ONLY = {
     "ray": ["service.cluster.ray_actors"],
     "service.schemas": ["service.api.**"],
     "service.settings": [
-        *("service.app", "service.lifespan", "service.opening", "service.server.**", "service.commands.**"),
+        *(
+            "service.cli",
+            "service.app",
+            "service.lifespan",
+            "service.opening",
+            "service.server.**",
+            "service.commands.**",
+        ),
     ],
     "service.storage.postgres": ["service.storage.shared"],
     "service.storage.sqlite": ["service.storage"],

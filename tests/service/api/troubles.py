@@ -55,7 +55,7 @@ def without_its_library(data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     described.unlink()
     described.write_text(json.dumps(content))
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)  # so that importing it fails
-    monkeypatch.setattr("service.encoding.registry._cached_model", lambda name: model)
+    monkeypatch.setattr("service.encoding.registry._find_in_cache", lambda name: model)
     with without_its_encoder(data / "data") as client:
         yield client
 
