@@ -26,12 +26,6 @@ class Tile:
     start: int
     stop: int
 
-    @property
-    def span(self) -> tuple[int, int]:
-        """The first and the end position in the segment, for a tile of consecutive rows."""
-        assert isinstance(self.rows, slice)
-        return self.rows.start, self.rows.stop
-
     def select(self, offsets: Index) -> Tile:
         """Return the tile of the rows at `offsets`, counted from the start of this tile."""
         rows = offsets + self.rows.start if isinstance(self.rows, slice) else self.rows[offsets]

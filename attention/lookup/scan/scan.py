@@ -208,15 +208,16 @@ def add_values(running: Kernels, tile: Tile, weights: F32, accumulator: Accumula
         accumulator: the outputs and errors to add to.
         fine: whether weights have 16 bits.
     """
-    segment, (start, stop) = tile.segment, tile.span
+    segment, span = tile.segment, tile.rows
     codes = segment.block.value_codes
+    assert isinstance(span, slice)
     assert codes is not None
     assert accumulator.outputs is not None
-    chunks = slice(start // CHUNK, -(-stop // CHUNK))
+    chunks = slice(span.start // CHUNK, -(-span.stop // CHUNK))
     values = CodedValues(
         codes.codes[chunks],
-        codes.scales[start:stop],
-        _load_values(tile, weights, fine=fine)[start:stop],
+        codes.scales[span],
+        _load_values(tile, weights, fine=fine)[span],
         segment.inverse_scales[chunks],
         segment.value_residual,
         segment.value_norm,
