@@ -62,20 +62,22 @@ class Collection:
     absent: list[str]
 
 
-def collections(labels: Labels, size: int, asked: int) -> Iterator[Collection]:
+def collections(labels: Labels, size: int, questions: int) -> Iterator[Collection]:
     """Yield enough collections of one size for `asked` questions of either kind; none if the set is too small."""
     by_chance = sorted(labels.keys, key=order_of)
-    for draw in range(max(1, round(2 * asked / size))):
-        expected = min(asked, size // 2)
+    for draw in range(max(1, round(2 * questions / size))):
+        expected = min(questions, size // 2)
         chosen = list(islice(labels.apart(f"{draw} "), 2 * expected))
         absent, present = chosen[:expected], chosen[expected:]
         gone = {identity for _, answers in absent for identity in answers}
-        there = dict.fromkeys(identity for _, answers in present for identity in answers)
-        there |= dict.fromkeys(identity for identity in by_chance if identity not in gone)
-        if len(present) < expected or len(there) < size:
+        documents = dict.fromkeys(identity for _, answers in present for identity in answers)
+        documents |= dict.fromkeys(identity for identity in by_chance if identity not in gone)
+        if len(present) < expected or len(documents) < size:
             return
-        keys = {identity: labels.keys[identity] for identity in islice(there, size)}
-        yield Collection(keys, [pair for pair in present if keys.keys() >= set(pair[1])], [each for each, _ in absent])
+        keys = {identity: labels.keys[identity] for identity in islice(documents, size)}
+        yield Collection(
+            keys, [pair for pair in present if keys.keys() >= set(pair[1])], [question for question, _ in absent]
+        )
 
 
 @dataclass(frozen=True)
@@ -142,17 +144,17 @@ class Asking:
     def ask(self, questions: Sequence[str], choice: NullChoice) -> Said:
         """Return the service's results under the null key of this name."""
         null = self.null(choice)
-        found = []
+        results = []
         for start in range(0, len(questions), TOGETHER):
             texts = questions[start : start + TOGETHER]
-            asked = [
+            scan_questions = [
                 Question(vector, self.record.settings.temperature, null.of(text), top_k=1, output=False)
                 for text, vector in zip(texts, self.vectors.of(texts, "query"), strict=True)
             ]
-            found += answers(self.memory.view, asked)
+            results += answers(self.memory.view, scan_questions)
         return Said(
-            np.array([answer.verdict.stands for answer in found]),
-            np.array([self.ids[answer.numbers[0] - 1] for answer in found]),
-            np.array([answer.similarities[0] for answer in found]),
-            np.array([answer.null_weight for answer in found]),
+            np.array([answer.verdict.stands for answer in results]),
+            np.array([self.ids[answer.numbers[0] - 1] for answer in results]),
+            np.array([answer.similarities[0] for answer in results]),
+            np.array([answer.null_weight for answer in results]),
         )

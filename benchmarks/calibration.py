@@ -51,23 +51,25 @@ class Draw:
     with_words: Metrics
 
 
-def profiles_of(given: Asked, vectors: Vectors) -> tuple[Profiles, Array]:
+def profiles_of(labelled: Asked, vectors: Vectors) -> tuple[Profiles, Array]:
     """Every question's, by the service's own parts: its encoder, its lookup, its full text; and their null's logits."""
-    asking = Asking({document["id"]: document["key"] for document in given.documents}, vectors)
-    texts = [each.question for each in given.questions]
+    asking = Asking({document["id"]: document["key"] for document in labelled.documents}, vectors)
+    texts = [labelled_question.question for labelled_question in labelled.questions]
     queries = vectors.of(texts, "query")
-    places = dict(zip(asking.ids, asking.numbers.tolist(), strict=True))
+    row_of = dict(zip(asking.ids, asking.numbers.tolist(), strict=True))
     documents = DocumentKeys.of(asking.numbers)
     profiling = ProfileBuilder(asking.record.settings.temperature, len(asking.ids))
-    searched = [SearchRow(document["id"], document["key"], None) for document in given.documents]
+    searched = [SearchRow(document["id"], document["key"], None) for document in labelled.documents]
     with temporary_search(searched) as search:
         for start in range(0, len(queries), TOGETHER):
             result = similarities_of(asking.memory.view, queries[start : start + TOGETHER].astype(np.float64))
             order = np.argsort(result.numbers)
-            for question, row in zip(given.questions[start:], result.similarities, strict=False):
-                right = np.array([places[answer] for answer in question.answers if answer in places], dtype=np.int64)
+            for question, row in zip(labelled.questions[start:], result.similarities, strict=False):
+                right = np.array([row_of[answer] for answer in question.answers if answer in row_of], dtype=np.int64)
                 ranks = search.ranks(question.question)
-                by_id = documents.by_id(row[order], right, lambda rows: [asking.ids[each - 1] for each in rows])
+                by_id = documents.by_id(
+                    row[order], right, lambda rows: [asking.ids[labelled_question - 1] for labelled_question in rows]
+                )
                 profiling.add(row[order], documents, ranks, right, by_id)
     return profiling.build(), asking.null_logits(texts)
 
@@ -77,11 +79,11 @@ def drawn(profiles: Profiles, null: Array, labels: int, draw: int) -> Draw:
     random = np.random.default_rng(draw)
     kinds = (np.flatnonzero(profiles.present), np.flatnonzero(~profiles.present))
     chosen = np.concatenate([random.choice(kind, labels // 2, replace=False) for kind in kinds])
-    others = np.setdiff1d(np.arange(len(profiles.present)), chosen)
+    other_questions = np.setdiff1d(np.arange(len(profiles.present)), chosen)
     value = evaluate(profiles.of(chosen), random.permutation(len(chosen)), null[chosen])
-    held = profiles.of(others)
-    plain = Metrics.of(value.plain.predict(held, COVERAGE))
-    with_words = plain if value.words is None else Metrics.of(value.words.predict(held, COVERAGE))
+    held_out = profiles.of(other_questions)
+    plain = Metrics.of(value.plain.predict(held_out, COVERAGE))
+    with_words = plain if value.words is None else Metrics.of(value.words.predict(held_out, COVERAGE))
     share = 0.0 if value.words is None else profiles.words[value.words.cell[0]]
     return Draw(float(profiles.temperatures[value.plain.cell[1]]), share, value.gained, value.gains, plain, with_words)
 
@@ -90,10 +92,10 @@ def report(name: str, profiles: Profiles, null: Array, draws: list[Draw], table:
     """Lines of the table → whether the fits keep what they promise."""
     served = Metrics.of(Outcomes.current(profiles, null, COVERAGE))
     cell = (0, int(np.argmin(np.abs(np.log(profiles.temperatures / np.median([d.temperature for d in draws]))))))
-    own = Metrics.of(Fit.of(profiles, cell, few=False).predict(profiles, COVERAGE))
+    own_metrics = Metrics.of(Fit.of(profiles, cell, few=False).predict(profiles, COVERAGE))
     table.add_row(name, "as served", *_cells(served), "", "")
-    table.add_row("", "fitted to all", *_cells(own), "", "")
-    kept = True
+    table.add_row("", "fitted to all", *_cells(own_metrics), "", "")
+    passed = True
     for label, figures in (("fitted", [d.plain for d in draws]), ("and words", [d.with_words for d in draws])):
         errors, coverage = _of(figures, "ece"), _of(figures, "coverage")
         change = _of(figures, "mrr") - _of([d.plain for d in draws], "mrr")
@@ -110,8 +112,8 @@ def report(name: str, profiles: Profiles, null: Array, draws: list[Draw], table:
             f"{within:.0%}",
             f"{change.mean():+.3f}" if label == "and words" else "",
         )
-        kept &= bool(errors.mean() <= MOST_ERROR and abs(coverage.mean() - COVERAGE) <= NEAR and change.mean() >= 0)
-    return kept
+        passed &= bool(errors.mean() <= MOST_ERROR and abs(coverage.mean() - COVERAGE) <= NEAR and change.mean() >= 0)
+    return passed
 
 
 def _cells(figures: Metrics) -> list[str]:
@@ -137,16 +139,16 @@ def main() -> int:
     headings = ("", "", "ECE", "log-loss", "label loss", "recall@1", "MRR", "coverage", "within .06", "ΔMRR")
     for heading in headings:
         table.add_column(heading, no_wrap=True, justify="right" if heading else "left")
-    kept, both, lines = True, list[Draw](), list[str]()
+    passed, both, lines = True, list[Draw](), list[str]()
     for name in ("python", "unicode"):
-        given = asked(name, QUESTIONS)
-        profiles, null = profiles_of(given, vectors)
+        labelled = asked(name, QUESTIONS)
+        profiles, null = profiles_of(labelled, vectors)
         draws = [drawn(profiles, null, arguments.labels, draw) for draw in range(arguments.draws)]
-        kept &= report(name, profiles, null, draws, table)
+        passed &= report(name, profiles, null, draws, table)
         both += draws
         gains, with_words = np.mean([d.gains for d in draws]), np.mean([d.words > 0 for d in draws])
         lines.append(
-            f"{name}: {len(given.documents):,} documents, {len(profiles.present):,} questions, "
+            f"{name}: {len(labelled.documents):,} documents, {len(profiles.present):,} questions, "
             f"{np.count_nonzero(profiles.present):,} with an answer; {gains:.0%} of the fits gain more than their "
             f"standard error, {with_words:.0%} take words; T {np.mean([d.temperature for d in draws]):.3f} ± "
             f"{np.std([d.temperature for d in draws]):.3f}"
@@ -155,7 +157,7 @@ def main() -> int:
     console = Console(width=120)
     console.print(table)
     console.print("\n".join(lines), f"\nwithin six points, of all draws: {within:.0%}", soft_wrap=True)
-    return 0 if kept and within >= KEPT else 1
+    return 0 if passed and within >= KEPT else 1
 
 
 if __name__ == "__main__":

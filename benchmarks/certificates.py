@@ -68,7 +68,7 @@ def distances(view: View, keys: Array, values: Array, queries: Array) -> Iterato
         yield question.temperature, Distance(apart, bounds[0], blended, bounds[1], float(np.linalg.norm(output)))
 
 
-def report(together: int, found: dict[float, list[Distance | None]], console: Console) -> bool:
+def report(together: int, lines_of: dict[float, list[Distance | None]], console: Console) -> bool:
     """Print a table; whether every certificate held."""
     table = Table(title=f"{together} queries together", box=box.MARKDOWN)
     for name in ("T", "queries", "held", "total variation", "certificate", "ratio"):
@@ -76,10 +76,10 @@ def report(together: int, found: dict[float, list[Distance | None]], console: Co
     for name in ("‖o − ô‖", "certificate ", "ratio ", "‖o − ô‖ / ‖o‖", "exact path"):
         table.add_column(name, justify="right")
     held_all = True
-    for temperature, lines in found.items():
-        told = [line for line in lines if line is not None]
-        held = sum(d.weights <= d.weights_bound and d.output <= d.output_bound for d in told)
-        held_all = held_all and held == len(told)
+    for temperature, lines in lines_of.items():
+        distances = [line for line in lines if line is not None]
+        within = sum(d.weights <= d.weights_bound and d.output <= d.output_bound for d in distances)
+        held_all = held_all and within == len(distances)
         middle = np.median(
             [
                 (
@@ -91,12 +91,12 @@ def report(together: int, found: dict[float, list[Distance | None]], console: Co
                     d.output_bound / d.output,
                     d.output / d.length,
                 )
-                for d in told
+                for d in distances
             ],
             axis=0,
         )
         cells = [f"{value:.1f}" if index in (2, 5) else f"{value:.1e}" for index, value in enumerate(middle)]
-        table.add_row(f"{temperature:g}", str(len(told)), str(held), *cells, str(len(lines) - len(told)))
+        table.add_row(f"{temperature:g}", str(len(distances)), str(within), *cells, str(len(lines) - len(distances)))
     console.print(table)
     return held_all
 
@@ -119,16 +119,16 @@ def main() -> int:
     wide /= np.linalg.norm(wide, axis=1, keepdims=True)
     console = Console(width=200)
     console.print(f"{len(keys):,} rows, {len(queries):,} queries at each temperature; medians")
-    held = True
+    passed = True
     for together in (MANY, FEW):
         some = queries if together == MANY else queries[: len(queries) // 20]
-        found: dict[float, list[Distance | None]] = defaultdict(list)
+        lines: dict[float, list[Distance | None]] = defaultdict(list)
         for first in track(range(0, len(some), together), f"{together} together", console=Console(stderr=True)):
             batch = some[first : first + together]
             for temperature, distance in distances(memory.view, wide, values.astype(np.float64), batch):
-                found[temperature].append(distance)
-        held = report(together, found, console) and held
-    return 0 if held else 1
+                lines[temperature].append(distance)
+        passed = report(together, lines, console) and passed
+    return 0 if passed else 1
 
 
 if __name__ == "__main__":

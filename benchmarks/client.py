@@ -61,10 +61,10 @@ print(next(line for line in Path("/proc/self/status").read_text().splitlines() i
 """
 
 
-def taken(what: Callable[[], object]) -> float:
+def taken(request: Callable[[], object]) -> float:
     """Seconds that something takes."""
     started = time.perf_counter()
-    what()
+    request()
     return time.perf_counter() - started
 
 
@@ -176,26 +176,26 @@ def memory(service: Service, client: Client, rows: int) -> float:
     """Return the peak memory in MiB of a process that uploads `rows` rows."""
     collection = client.collection(next(_names))
     collection.create(encoder=None, dimension=DIMENSION)
-    most = int(python(MEMORY, service.url, collection.name, str(rows), str(DIMENSION))) / 1024
+    peak = int(python(MEMORY, service.url, collection.name, str(rows), str(DIMENSION))) / 1024
     collection.drop()
-    return most
+    return peak
 
 
-def compared(table: Table, what: str, many: int, seconds: Mapping[str, list[float]]) -> None:
+def compared(table: Table, label: str, many: int, seconds: Mapping[str, list[float]]) -> None:
     """A row for each way, beside the first."""
     first = next(iter(seconds.values()))
     for name, spent in seconds.items():
         ratio = median(own / other for own, other in zip(first, spent, strict=True))
-        each = median(spent)
-        table.add_row(what, name, f"{many / each:,.0f}", f"{1e3 * each / many:.3f}", f"{ratio:.2f}")
+        duration = median(spent)
+        table.add_row(label, name, f"{many / duration:,.0f}", f"{1e3 * duration / many:.3f}", f"{ratio:.2f}")
 
 
 def timed(service: Service, client: Client, options: argparse.Namespace, directory: Path) -> Table:
     """Everything that takes time, each way beside the others."""
     keys = np.random.default_rng(0).standard_normal((options.rows, DIMENSION), dtype=np.float32)
-    asked = client.collection(ASKED)
-    asked.create(encoder=None, dimension=DIMENSION)
-    asked.upsert(rows_of(keys[:FEWEST])).raise_for_refused()
+    collection = client.collection(ASKED)
+    collection.create(encoder=None, dimension=DIMENSION)
+    collection.upsert(rows_of(keys[:FEWEST])).raise_for_refused()
     table = Table(title="the Python client", box=box.MARKDOWN)
     for column in ("what", "by", "a second", "ms each", "rate, ratio"):
         table.add_column(column, justify="left" if column in ("what", "by") else "right")
@@ -223,12 +223,12 @@ def main() -> int:
         service.wait_until_ready()
         with Client(service.url) as client:
             table = None if options.only_memory else timed(service, client, options, Path(directory))
-            most = {rows: memory(service, client, rows) for rows in (FEWEST, options.most)}
+            peaks = {rows: memory(service, client, rows) for rows in (FEWEST, options.most)}
     console = Console(width=120)
     if table is not None:
         console.print(table)
-    told = ", ".join(f"{mebibytes:,.0f} MiB for {rows:,} rows" for rows, mebibytes in most.items())
-    console.print(f"most memory of the client: {told}")
+    description = ", ".join(f"{mebibytes:,.0f} MiB for {rows:,} rows" for rows, mebibytes in peaks.items())
+    console.print(f"most memory of the client: {description}")
     console.print(f"load of the machine: {load:.1f} before, {os.getloadavg()[0]:.1f} after, on {os.cpu_count()} cores")
     return 0
 

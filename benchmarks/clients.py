@@ -61,10 +61,10 @@ def batch_scan(keys: Array, queries: Array, repeats: int = 7) -> tuple[float, fl
     for start in range(0, len(keys), BLOCK):
         part = keys[start : start + BLOCK]
         memory.publish(add=Rows(np.arange(start, start + len(part)), part, None))
-    asked = [Question(query, TEMPERATURE, output=False) for query in queries]
+    scan_questions = [Question(query, TEMPERATURE, output=False) for query in queries]
     one, together = list[float](), list[float]()
     for turn in range(repeats + 1):
-        for questions, times in ((asked[:1], one), (asked, together)):
+        for questions, times in ((scan_questions[:1], one), (scan_questions, together)):
             started = time.perf_counter()
             answers(memory.view, questions)
             if turn:
@@ -86,9 +86,9 @@ def measure(service: Service, queries: Array, seconds: float, rounds: int) -> Fo
     one, many = list[Calls](), list[Calls]()
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as callers:
         for turn in range(rounds + 1):
-            for asked, calls in ((requests[:1], one), (requests, many)):
+            for sent, calls in ((requests[:1], one), (requests, many)):
                 span = Span(seconds if turn else 1.0, SETTLING)
-                result = callers.submit(call, address, Http(), asked, len(asked), span).result()
+                result = callers.submit(call, address, Http(), sent, len(sent), span).result()
                 if result.errors:
                     raise CallRefused(result.error)
                 if turn:  # the first round only warms up
@@ -102,15 +102,15 @@ def question(query: Array) -> dict[str, object]:
     return {"query": vector, "temperature": TEMPERATURE, "top_k": 10, "include": []}
 
 
-def table_of(found: Found, rows: int, clients: int) -> Table:
+def table_of(measurements: Found, rows: int, clients: int) -> Table:
     """A row each for one client and for many; medians of the rounds."""
     table = Table(title=f"attend over {rows:,} documents, by vector, over HTTP", box=box.MARKDOWN)
     for column in ("clients", "queries/s", "median ms", "p95 ms", "p99 ms", "queries/s, ratio"):
         table.add_column(column, justify="right")
-    for count, rounds in ((1, found.one), (clients, found.many)):
+    for count, rounds in ((1, measurements.one), (clients, measurements.many)):
         levels = [median(float(np.quantile(calls.milliseconds, q)) for calls in rounds) for q in (0.5, 0.95, 0.99)]
         cells = [f"{level:.1f}" for level in levels]
-        ratio = "1×" if rounds is found.one else f"{found.ratio:.1f}×"
+        ratio = "1×" if rounds is measurements.one else f"{measurements.ratio:.1f}×"
         table.add_row(str(count), f"{median(calls.a_second for calls in rounds):.0f}", *cells, ratio)
     return table
 

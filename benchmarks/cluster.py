@@ -69,15 +69,15 @@ def filled(store: SharedStore, rows: int, memory: Memory) -> tuple[int, Array]:
     for block in clustered(rows):
         queries = near(block, max(COUNTS), 7) if queries is None else queries
         for first in range(0, len(block), WRITTEN):
-            some = block[first : first + WRITTEN]
-            numbers = np.arange(start, start + len(some))
+            part = block[first : first + WRITTEN]
+            numbers = np.arange(start, start + len(part))
             documents = [
-                DocumentRecord(str(row), None, None, key[None]) for row, key in zip(numbers.tolist(), some, strict=True)
+                DocumentRecord(str(row), None, None, key[None]) for row, key in zip(numbers.tolist(), part, strict=True)
             ]
             with store.writing(collection=number) as writer:
                 given = writer.upsert(number, documents).added
             np.testing.assert_array_equal(given, numbers)
-            start += len(some)
+            start += len(part)
         memory.publish(add=Rows(np.arange(start - len(block), start), block))
     assert queries is not None
     return number, queries
@@ -156,7 +156,7 @@ def main() -> int:
     parser.add_argument("--slots", type=int, default=2, help="of each machine")
     parser.add_argument("--copies", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=21)
-    given = parser.parse_args()
+    options = parser.parse_args()
     if not with_ray("benchmarks.cluster"):
         return 1
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(16)
@@ -169,22 +169,26 @@ def main() -> int:
         stack.callback(head.close)
         store = open_shared(address)
         stack.callback(store.close)
-        memory = Memory("cosine", expected=given.rows)
-        number, queries = filled(store, given.rows, memory)
-        for name in (f"m{i}" for i in range(given.machines)):
-            machine = Machine(name, address, head.address, folder, slots=given.slots, copies=given.copies)
+        memory = Memory("cosine", expected=options.rows)
+        number, queries = filled(store, options.rows, memory)
+        for name in (f"m{i}" for i in range(options.machines)):
+            machine = Machine(name, address, head.address, folder, slots=options.slots, copies=options.copies)
             machine.start()
             stack.callback(machine.kill)
-        wait_for(store, number, given.machines * given.slots, given.copies)
+        wait_for(store, number, options.machines * options.slots, options.copies)
         membership = join_cluster(f"ray://{head.address}", folder)
         stack.callback(membership.close)
         counted = Counted(open_transport())
-        catalogue = ShardedCatalogue(store, None, Router(counted, store.nodes, given.copies, seconds=PATIENCE_SECONDS))
+        catalogue = ShardedCatalogue(
+            store, None, Router(counted, store.nodes, options.copies, seconds=PATIENCE_SECONDS)
+        )
         with catalogue.collection("c").snapshot() as snapshot:
             warm(snapshot.view, queries)
             counted.taken()
-            print(f"{given.rows:,} rows, {given.machines} machines of {given.slots} slots, {given.copies} copies")
-            Console(width=230).print(compared(snapshot.view, memory, counted, queries, given.repeats))
+            print(
+                f"{options.rows:,} rows, {options.machines} machines of {options.slots} slots, {options.copies} copies"
+            )
+            Console(width=230).print(compared(snapshot.view, memory, counted, queries, options.repeats))
     return 0
 
 

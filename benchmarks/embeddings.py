@@ -52,8 +52,8 @@ def main() -> None:
     encoder = load_encoder(DEFAULT_MODEL)
     vectors = np.empty((len(texts), encoder.dimension), dtype=np.float32)
     for first in track(range(0, len(order), BATCH), "encoding", console=Console(stderr=True)):
-        some = order[first : first + BATCH]
-        vectors[some] = encoder.encode([texts[index] for index in some], "document").vectors
+        batch = order[first : first + BATCH]
+        vectors[batch] = encoder.encode([texts[index] for index in batch], "document").vectors
     np.save(arguments.file, vectors)
     Console().print(f"{len(vectors):,} embeddings of width {vectors.shape[1]}")
 

@@ -55,9 +55,9 @@ def main() -> None:
     parser.add_argument("--target", choices=TARGETS, help="the kind of processor that machine code is made for")
     options = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
-    (threads, *others) = options.threads or dict.fromkeys((1, cores))
-    if others:
-        sys.exit(max(in_a_process(sys.argv[1:], count) for count in (threads, *others)))
+    (threads, *further_threads) = options.threads or dict.fromkeys((1, cores))
+    if further_threads:
+        sys.exit(max(in_a_process(sys.argv[1:], count) for count in (threads, *further_threads)))
     if options.target:
         try:
             compile_for(TARGETS[options.target])
@@ -134,16 +134,16 @@ def compile_for(target: Target) -> None:
 
 def described(column: texts.Column, model: Path) -> str:
     """Describe the token counts of its texts."""
-    lengths = [len(each.ids) for each in tokenizer(model).encode_batch(list(column.texts))]
+    lengths = [len(encoding.ids) for encoding in tokenizer(model).encode_batch(list(column.texts))]
     return f"{column.name}: {sum(lengths) / len(lengths):.1f} tokens, from {min(lengths)} to {max(lengths)}"
 
 
 def distances(engines: Mapping[str, Engine], model: Path, count: int) -> dict[str, fidelity.Fidelity]:
     """Return the distance of each engine from the definition, over all questions and `count` texts."""
-    asked, written = texts.questions(), texts.mixture(count)
-    expected = fidelity.definition(model, asked), fidelity.definition(model, written)
+    question_texts, written = texts.questions(), texts.mixture(count)
+    expected = fidelity.definition(model, question_texts), fidelity.definition(model, written)
     return {
-        name: fidelity.compared((engine.encode(asked), engine.encode(written)), expected)
+        name: fidelity.compared((engine.encode(question_texts), engine.encode(written)), expected)
         for name, engine in engines.items()
     }
 

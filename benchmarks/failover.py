@@ -88,8 +88,8 @@ class Failover:
                 first = _first_through_both(acknowledged, killed, writing)
             finally:
                 stop.set()
-            for each in writing:
-                each.result()
+            for process in writing:
+                process.result()
         self._seconds[kind].append((min(first) - killed, max(first) - killed))
         self._see()
 
@@ -114,26 +114,26 @@ class Failover:
         either = Either(urls, random.Random(writer.chosen.random()), acknowledged, stop, repeats=repeats)
         with ExitStack() as stack:
             client = stack.enter_context(httpx.Client(transport=either, base_url=urls[0], timeout=60))
-            others = [stack.enter_context(service.client()) for service in self.services]
+            clients = [stack.enter_context(service.client()) for service in self.services]
             # A stream has no Idempotency-Key.
             while not stop.is_set() and writer.once(client, streams=not repeats):
-                self._ask(writer, others[1 - either.last])
+                self._ask(writer, clients[1 - either.last])
         self._repeated += either.repeated
 
     def _ask(self, writer: Writer, other: httpx.Client) -> None:
         """Hold what the other replica has of a writer against what it was acknowledged, in one of three ways."""
-        there = {each: number for each, number in writer.known.items() if number is not None}
-        own = {"field": "metadata.writer", "operator": "==", "value": writer.name}
+        documents = {each: number for each, number in writer.known.items() if number is not None}
+        condition = {"field": "metadata.writer", "operator": "==", "value": writer.name}
         way = writer.chosen.choice(("documents", "attended", "attended", "one", "one"))
-        body: dict[str, Any] = {"filter": own, "limit": 1000, "include": _WHOLE}
+        body: dict[str, Any] = {"filter": condition, "limit": 1000, "include": _WHOLE}
         if way == "attended":
-            body = {"filter": own, "query": vector(0), "top_k": 1000, "include": _WHOLE, "null": False}
+            body = {"filter": condition, "query": vector(0), "top_k": 1000, "include": _WHOLE, "null": False}
         elif way == "one":
             if not writer.known:
                 return
             identity = writer.chosen.choice(list(writer.known))
             body = {"ids": [identity], "include": _WHOLE}
-            there = {identity: there[identity]} if identity in there else {}
+            documents = {identity: documents[identity]} if identity in documents else {}
         try:
             answer = other.post(f"{PATH}/attend" if way == "attended" else f"{PATH}/documents/query", json=body)
         except httpx.TimeoutException:
@@ -143,8 +143,10 @@ class Failover:
         if put_off(answer):
             return
         assert answer.status_code == 200, answer.text
-        found = {each["id"]: number_of(each) for each in answer.json()["matches" if way == "attended" else "documents"]}
-        assert found == there, f"{writer.name} asked the other replica: {_differing(found, there)} differ"
+        numbers = {
+            each["id"]: number_of(each) for each in answer.json()["matches" if way == "attended" else "documents"]
+        }
+        assert numbers == documents, f"{writer.name} asked the other replica: {_differing(numbers, documents)} differ"
         self._seen[way] += 1
 
     def _see(self) -> None:
@@ -155,15 +157,15 @@ class Failover:
             with service.client() as client:
                 both.append(_held_at_last(client))
         assert both[0] == both[1], f"the replicas differ in {_differing(*both)}"
-        found = both[0]
+        state = both[0]
         for writer in self._writers:
-            writer.settle(found)
+            writer.settle(state)
         with self._store.reading() as reader:
             record = reader.collection("c")
             rows = reader.rows_where(record.id)
             assert record.documents == len(rows) == sum(len(vector.numbers) for vector in reader.vectors(record.id))
-            assert set(reader.ids(record.id, rows)) == found.keys()
-        self._documents = len(found)
+            assert set(reader.ids(record.id, rows)) == state.keys()
+        self._documents = len(state)
 
     def check_rows(self) -> None:
         """Read everything that the database has, and hold it against its checksums."""
@@ -185,7 +187,7 @@ class Failover:
         ]
         for kind, seconds in self._seconds.items():
             one, two = zip(*seconds, strict=True)
-            first, both = (f"{median(each):.2f}, {max(each):.2f}" for each in (one, two))
+            first, both = (f"{median(counts):.2f}, {max(counts):.2f}" for counts in (one, two))
             lines.append(f"{kind:26} {len(seconds):5}   {first:>30}   {both:>19}")
         return "\n".join(lines)
 
@@ -199,12 +201,14 @@ def pair(directory: Path, address: str) -> list[Service]:
 def _first_through_both(acknowledged: list[Acknowledged], killed: float, writing: list[Future[None]]) -> list[float]:
     """When each replica first acknowledged a write that was sent after the kill."""
     while time.monotonic() < killed + PATIENCE_SECONDS:
-        if failed := next((each for each in writing if each.done() and each.exception()), None):
+        if failed := next((writer for writer in writing if writer.done() and writer.exception()), None):
             failed.result()
-        since = [each for each in list(acknowledged) if each.began >= killed]
-        first = [min((each.ended for each in since if each.replica == replica), default=None) for replica in (0, 1)]
-        if (found := [each for each in first if each is not None]) and len(found) == len(first):
-            return found
+        since = [writer for writer in list(acknowledged) if writer.began >= killed]
+        first = [
+            min((writer.ended for writer in since if writer.replica == replica), default=None) for replica in (0, 1)
+        ]
+        if (errors := [writer for writer in first if writer is not None]) and len(errors) == len(first):
+            return errors
         time.sleep(0.01)
     raise AssertionError(f"a replica acknowledged nothing for {PATIENCE_SECONDS} s after a kill")
 
@@ -219,4 +223,4 @@ def _held_at_last(client: httpx.Client) -> State:
 
 
 def _differing(one: State, other: State) -> set[str]:
-    return {each for each in one | other if one.get(each) != other.get(each)}
+    return {identity for identity in one | other if one.get(identity) != other.get(identity)}

@@ -77,14 +77,14 @@ def more_and_fewer(fleet: Fleet) -> str:
         try:
             more.wait_until_ready()
             fleet.wait_until_whole()
-            there = fleet.placed()
+            placement = fleet.placed()
         except BaseException:
             more.close()
             raise
     with Moving(fleet) as leaving:
         more.stop()
         fleet.wait_until_whole()
-    return f"read {coming.told(before, there)}; then {leaving.told(there, fleet.placed())}"
+    return f"read {coming.told(before, placement)}; then {leaving.told(placement, fleet.placed())}"
 
 
 def upgrade(fleet: Fleet) -> str:
@@ -114,24 +114,24 @@ def under(fleet: Fleet, fault: Fault) -> tuple[Told, str]:
     with fleet.asking() as asking:
         time.sleep(BEFORE_SECONDS)
         asking.broken()
-        said = fault(fleet)
+        description = fault(fleet)
         time.sleep(AFTER_SECONDS)
     fleet.wait_until_whole()
-    return asking.told, said
+    return asking.told, description
 
 
-def cells(name: str, told: Told, message: str) -> list[str]:
+def cells(name: str, results: Told, message: str) -> list[str]:
     """A row of the table."""
-    refused = told.refused + told.write_refusals
+    refused = results.refused + results.write_refusals
     return [
         name,
-        f"{told.good:,}",
-        str(len(told.wrong)),
-        str(told.refused.total()),
-        f"{told.writes:,}",
-        str(told.moved),
-        f"{told.longest:.2f}",
-        f"{told.full_after:.1f}",
+        f"{results.good:,}",
+        str(len(results.wrong)),
+        str(results.refused.total()),
+        f"{results.writes:,}",
+        str(results.moved),
+        f"{results.longest:.2f}",
+        f"{results.full_after:.1f}",
         "; ".join(filter(None, [message, ", ".join(f"{status} {code}" for status, code in sorted(refused))])),
     ]
 
@@ -143,15 +143,15 @@ def two_copies(console: Console, folder: Path, faults: dict[str, Fault]) -> bool
     wrong = list[str]()
     with Fleet(folder) as fleet:
         for name, fault in faults.items():
-            told, said = under(fleet, fault)
-            wrong += [f"{name}: {each}" for each in told.wrong]
-            if "ended" in said and "no process" not in said:
-                wrong.append(f"{name}: {said}")
-            table.add_row(*cells(name, told, said))
-            print(f"{name}: {told.good} answers, {len(told.wrong)} wrong", file=sys.stderr)
+            results, description = under(fleet, fault)
+            wrong += [f"{name}: {each}" for each in results.wrong]
+            if "ended" in description and "no process" not in description:
+                wrong.append(f"{name}: {description}")
+            table.add_row(*cells(name, results, description))
+            print(f"{name}: {results.good} answers, {len(results.wrong)} wrong", file=sys.stderr)
     console.print(table)
-    for each in wrong[:10]:
-        print(each, file=sys.stderr)
+    for error in wrong[:10]:
+        print(error, file=sys.stderr)
     return not wrong
 
 
@@ -167,13 +167,13 @@ def one_copy(console: Console, folder: Path) -> bool:
             title=f"one copy, one of three machines killed: {parts.missing.sum()} of {len(parts.missing)} documents",
         )
         result = parts.asked(ROUNDS)
-    for temperature, each in result.items():
-        table.add_row(f"{temperature:g}", *each.cells())
+    for temperature, part in result.items():
+        table.add_row(f"{temperature:g}", *part.cells())
     console.print(table)
     wrong = [each for one in result.values() for each in one.wrong]
     wrong += [f"nothing was answered at T = {each:g}" for each, one in result.items() if not one.answers]
-    for each in wrong[:10]:
-        print(each, file=sys.stderr)
+    for part in wrong[:10]:
+        print(part, file=sys.stderr)
     return not wrong
 
 

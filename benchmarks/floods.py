@@ -113,14 +113,14 @@ def stalled(url: str, name: str, over: Any) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
     bodies = name.startswith("256")
     begun = b"GET /livez HT" if not bodies else _sent(("POST", "/v1/attend", {"query": [1] * 5000}))[:-4000]
-    held = list[socket.socket]()
+    sockets = list[socket.socket]()
     for _ in range(256 if bodies else 2000):
         with contextlib.suppress(OSError):
             raw = socket.create_connection(_address(url), timeout=5)
             raw.sendall(begun)
-            held.append(raw)
+            sockets.append(raw)
     over.wait()
-    for raw in held:
+    for raw in sockets:
         raw.close()
 
 

@@ -54,10 +54,10 @@ class Group:
             return f"{self.name}: {len(matches)} of {TOGETHER} documents of write {numbers}"
         if matches:
             (number,) = numbers
-            known = since <= number <= until and number not in self._deletions
+            possible = since <= number <= until and number not in self._deletions
         else:
-            known = since == 0 or any(number in self._deletions for number in range(since, until + 1))
-        return None if known else f"{self.name}: {numbers or 'nothing'}, where {since} to {until} could be seen"
+            possible = since == 0 or any(number in self._deletions for number in range(since, until + 1))
+        return None if possible else f"{self.name}: {numbers or 'nothing'}, where {since} to {until} could be seen"
 
 
 class Following:
@@ -86,20 +86,20 @@ class Following:
             client.put(PATH, json={"encoder": None, "dimension": WIDTH, "null": False}).raise_for_status()
         with ThreadPoolExecutor(WRITERS) as pool:
             shares = [len(range(number, questions, WRITERS)) for number in range(WRITERS)]
-            for asked, beside in pool.map(self._follow, range(WRITERS), shares, [seed] * WRITERS):
-                self.asked += asked
+            for counts, beside in pool.map(self._follow, range(WRITERS), shares, [seed] * WRITERS):
+                self.asked += counts
                 self.beside += beside
 
     def _follow(self, worker: int, questions: int, seed: int) -> tuple[Counter[str], int]:
-        chosen, asked, beside = random.Random(f"{seed} {worker}"), Counter[str](), 0
+        chosen, counts, beside = random.Random(f"{seed} {worker}"), Counter[str](), 0
         with ExitStack() as stack:
             clients = [stack.enter_context(service.client()) for service in self._services]
             for number in range(questions):
                 writer, reader = chosen.sample(clients, 2)
-                asked[self._write_and_ask(worker, chosen, writer, reader)] += 1
+                counts[self._write_and_ask(worker, chosen, writer, reader)] += 1
                 if number % 2:
                     beside += self._ask_beside(chosen.choice(self._groups), chosen, reader)
-        return asked, beside
+        return counts, beside
 
     def _write_and_ask(self, worker: int, chosen: random.Random, writer: httpx.Client, reader: httpx.Client) -> str:
         """One write of the worker's group, and one question that it has to be in; what was asked."""
@@ -160,7 +160,7 @@ class Following:
         for matches in (first, second):
             if (why := group.refused(matches, since, until=until)) is not None:
                 self.mixed.append(f"beside writers: {why}")
-        if {each["value"] for each in first} != {each["value"] for each in second}:
+        if {match["value"] for match in first} != {match["value"] for match in second}:
             self.mixed.append(f"beside writers: two answers of one request differ: {answer.text}")
         return 2
 

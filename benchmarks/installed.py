@@ -60,11 +60,11 @@ def packages(text: str) -> Iterator[Pair]:
     """The paragraphs of apt's descriptions."""
     for paragraph in text.split("\n\n"):
         name = re.search(r"^Package: (.+)$", paragraph, re.MULTILINE)
-        told = re.search(r"^Description-en: (.+)\n((?: .*\n?)*)", paragraph, re.MULTILINE)
-        if name is None or told is None:
+        description = re.search(r"^Description-en: (.+)\n((?: .*\n?)*)", paragraph, re.MULTILINE)
+        if name is None or description is None:
             continue
-        first, *_ = re.split(r"\n \.\n", told[2])
-        yield Pair(name[1], told[1], question(first, re.split(r"[-+.]", name[1])))
+        first, *_ = re.split(r"\n \.\n", description[2])
+        yield Pair(name[1], description[1], question(first, re.split(r"[-+.]", name[1])))
 
 
 def manual() -> Labels | None:
@@ -81,10 +81,10 @@ def manual() -> Labels | None:
 def pair_of_page(name: str, source: str) -> Pair | None:
     """Return the texts of NAME and DESCRIPTION; None unless the page has both, in the macros of `man`."""
     source = re.sub(r"\\\n", "", re.sub(r"^[.']?\\\".*\n", "", source, flags=re.MULTILINE))
-    said, told = _NAME_SECTION.search(source), _DESCRIPTION.search(source)
-    if said is None or told is None:
+    name_section, told = _NAME_SECTION.search(source), _DESCRIPTION.search(source)
+    if name_section is None or told is None:
         return None
-    names, dash, description = plain(said[1]).partition(" - ")
+    names, dash, description = plain(name_section[1]).partition(" - ")
     first = next((text for part in _PARAGRAPH.split(told[1]) if (text := plain(part))), "")
     return Pair(name, description, question(first, re.split(r"[\s,]+", names))) if dash else None
 
@@ -104,8 +104,8 @@ def question(paragraph: str, names: Iterable[str]) -> str:
         if len(name) > 1:
             text = re.sub(rf"(?<!\w){re.escape(name)}(?:\(\w*\))?(?!\w)", "", text, flags=re.IGNORECASE)
     text = " ".join(text.split())
-    fewest, most = WORDS
-    return text if fewest <= len(text.split()) <= most else ""
+    fewest, longest = WORDS
+    return text if fewest <= len(text.split()) <= longest else ""
 
 
 def wordnet(files: Iterable[str] | None = None) -> Labels | None:

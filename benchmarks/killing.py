@@ -122,20 +122,20 @@ class Killed:
 
 def held(client: httpx.Client) -> State:
     """Every document that a service gives out, each whole; and they are those that it attends to and counts."""
-    found: State = {}
+    numbers: State = {}
     page: dict[str, Any] = {"limit": 10_000, "include": ["key", "value", "metadata", "key_vector"]}
     while True:
         answer = client.post(f"{PATH}/documents/query", json=page).raise_for_status().json()
-        found |= {document["id"]: number_of(document) for document in answer["documents"]}
+        numbers |= {document["id"]: number_of(document) for document in answer["documents"]}
         if answer["next_cursor"] is None:
             break
         page["cursor"] = answer["next_cursor"]
     body = {"query": vector(0), "top_k": 10_000, "include": [], "null": False}
     attended = client.post(f"{PATH}/attend", json=body).raise_for_status().json()
     stored = client.get(PATH).raise_for_status().json()
-    assert attended["documents"] == stored["documents"] == stored["keys"] == len(found)
-    assert {match["id"] for match in attended["matches"]} == found.keys()
-    return found
+    assert attended["documents"] == stored["documents"] == stored["keys"] == len(numbers)
+    assert {match["id"] for match in attended["matches"]} == numbers.keys()
+    return numbers
 
 
 def wait_for_keys(service: Service) -> None:
@@ -144,7 +144,7 @@ def wait_for_keys(service: Service) -> None:
     with service.client() as client:
         while time.monotonic() < deadline:
             try:
-                if not any(each.startswith("collection") for each in client.get("/readyz").json()["loading"]):
+                if not any(name.startswith("collection") for name in client.get("/readyz").json()["loading"]):
                     return
             except httpx.TransportError:
                 if service.process.poll() is not None:

@@ -64,7 +64,7 @@ def main() -> None:
             http.post(f"{COLLECTION}/documents", content=lines(options.documents), headers=ndjson).raise_for_status()
         service.wait_until_idle()
         with Client(service.url) as client, Asking(service.url) as asking:
-            learned = [train(client, *each, options.seconds) for each in wanted(options.seeds)]
+            learned = [train(client, *network, options.seconds) for network in wanted(options.seeds)]
             asking.during(lambda: time.sleep(3))
             alone = asking.during(lambda: time.sleep(options.seconds))
             beside = asking.during(lambda: train(client, "dates", "transformer", 0, options.seconds))
@@ -113,18 +113,18 @@ class Asking:
 def train(client: Client, task: str, model: str, seed: int, seconds: float) -> Learned:
     """Train once."""
     steps: list[float] = []
-    told: dict[str, Any] = {}
+    result: dict[str, Any] = {}
 
     def heard(name: str, data: dict[str, Any]) -> None:
         if name == "step":
             steps.append(data["step_ms"])
         elif name == "trained":
-            told.update(data)
+            result.update(data)
         elif name == "problem":
             raise RuntimeError(data["detail"])
 
     client.train(task, heard, model=model, seconds=seconds, seed=seed)
-    return Learned(task, model, seed, told, median(steps))
+    return Learned(task, model, seed, result, median(steps))
 
 
 def table(learned: Sequence[Learned]) -> Table:
@@ -132,19 +132,21 @@ def table(learned: Sequence[Learned]) -> Table:
     made = Table("task", "model", "seed", title="what is learned: shares of unseen examples, of alignments")
     for name in ("seconds", "steps", "ms a step", "unseen right", "longer right", "aligned"):
         made.add_column(name, justify="right")
-    for each in learned:
-        told = each.told
-        longer = [one["accuracy"] for one in told["lengths"] if one["length"] > 10 and each.task in ("copy", "reverse")]
+    for training in learned:
+        result = training.told
+        longer = [
+            one["accuracy"] for one in result["lengths"] if one["length"] > 10 and training.task in ("copy", "reverse")
+        ]
         made.add_row(
-            each.task,
-            each.model,
-            str(each.seed),
-            f"{told['seconds']:.1f}",
-            f"{told['step']:,}",
-            f"{each.step_ms:.1f}",
-            f"{told['accuracy']:.1%}",
+            training.task,
+            training.model,
+            str(training.seed),
+            f"{result['seconds']:.1f}",
+            f"{result['step']:,}",
+            f"{training.step_ms:.1f}",
+            f"{result['accuracy']:.1%}",
             f"{sum(longer) / len(longer):.1%}" if longer else "",
-            "" if told["aligned"] is None else f"{told['aligned']:.1%}",
+            "" if result["aligned"] is None else f"{result['aligned']:.1%}",
         )
     return made
 

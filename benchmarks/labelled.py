@@ -72,8 +72,8 @@ class Labels:
     def of(cls, pairs: Iterable[Pair]) -> Labels:
         """Make labels from pairs; of equal keys, the first counts."""
         documents = {pair.key: pair for pair in reversed(list(pairs)) if pair.key}
-        asked = _by_question((pair.question, pair.id) for pair in documents.values() if pair.question)
-        return cls({pair.id: key for key, pair in documents.items()}, asked)
+        questions = _by_question((pair.question, pair.id) for pair in documents.values() if pair.question)
+        return cls({pair.id: key for key, pair in documents.items()}, questions)
 
     def apart(self, salt: str = "") -> Iterator[tuple[str, tuple[str, ...]]]:
         """Questions in an order that means nothing, with their answers, which answer no other of them."""
@@ -101,11 +101,11 @@ class Asked:
     questions: list[Labelled]
 
 
-def asked(name: str, most: int) -> Asked:
+def asked(name: str, limit: int) -> Asked:
     """Return at most `most` questions to `python` or `unicode`, and the remaining documents; the same every time."""
     documents = list(DEMOS[name].documents())
     # A document answers one question, so that one's absence takes no other's answer.
-    answers = dict(islice(labels_of(name, documents).apart(), most))
+    answers = dict(islice(labels_of(name, documents).apart(), limit))
     gone = {id_ for question, ids in answers.items() if order_of(f"gone {question}") % 2 for id_ in ids}
     return Asked(
         name,
@@ -123,10 +123,10 @@ def labels_of(name: str, documents: Iterable[dict[str, Any]]) -> Labels:
 
 def _by_question(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
     """All that a question is right for: a docstring's sentence stands in those of many methods."""
-    found = dict[str, list[str]]()
+    answers = dict[str, list[str]]()
     for question, identity in pairs:
-        found.setdefault(question, []).append(identity)
-    return {question: tuple(ids) for question, ids in found.items() if len(ids) <= 8}
+        answers.setdefault(question, []).append(identity)
+    return {question: tuple(ids) for question, ids in answers.items() if len(ids) <= 8}
 
 
 def _sentences(documents: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str]]:

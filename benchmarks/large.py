@@ -53,14 +53,14 @@ def milliseconds(view: View, queries: Array, repeats: int, *, output: bool) -> f
 def memory_of_process() -> tuple[float, float]:
     """GiB now: the process's own, and with its mapped files."""
     lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    own, files = (int(lines[name].split()[0]) / 2**20 for name in ("RssAnon", "RssFile"))
-    return own, own + files
+    private, files = (int(lines[name].split()[0]) / 2**20 for name in ("RssAnon", "RssFile"))
+    return private, private + files
 
 
 def table_of(counts: Sequence[int], directory: Path, repeats: int) -> Table:
     """One question and many together, with and without outputs, at every number of rows."""
     table = Table(title="values = keys, width 384, T = 0.05: milliseconds", box=box.MARKDOWN)
-    for name in ("rows", "built in", *(f"{count}, {what}" for count in COUNTS for what in ("weights", "output"))):
+    for name in ("rows", "built in", *(f"{count}, {kind}" for count in COUNTS for kind in ("weights", "output"))):
         table.add_column(name, justify="right")
     for name in ("own memory", "with files", "disk"):
         table.add_column(name, justify="right")
@@ -72,13 +72,15 @@ def table_of(counts: Sequence[int], directory: Path, repeats: int) -> Table:
         seconds = time.perf_counter() - start
         os.sync()  # or the system would write the files to disk while answers are timed
         disk = (free - shutil.disk_usage(directory).free) / 2**30
-        found = [
+        times = [
             milliseconds(view, queries[:count], repeats, output=output) for count in COUNTS for output in (False, True)
         ]
-        first = first or found
-        cells = [f"{mine:.1f} ({mine / base:.1f}×)" for mine, base in zip(found, first, strict=True)]
-        own, both = memory_of_process()
-        table.add_row(f"{rows:,}", f"{seconds:.0f} s", *cells, f"{own:.1f} GiB", f"{both:.1f} GiB", f"{disk:.1f} GiB")
+        first = first or times
+        cells = [f"{mine:.1f} ({mine / base:.1f}×)" for mine, base in zip(times, first, strict=True)]
+        private, both = memory_of_process()
+        table.add_row(
+            f"{rows:,}", f"{seconds:.0f} s", *cells, f"{private:.1f} GiB", f"{both:.1f} GiB", f"{disk:.1f} GiB"
+        )
         print(f"{rows:,} rows are done", file=sys.stderr)
         del view
     return table

@@ -142,11 +142,11 @@ def speed(collection: Collection, counts: list[int], repeats: int, skipped: list
         if index == 0:
             for name in ("queries", "", *weights, "fastest exact / softkv", "SQ8 / softkv"):
                 table.add_column(name, justify="right")
-        for what, found in (("weights", weights), ("with output", outputs)):
-            fastest = min(found[name] for name in EXACT_PEERS if name in found)
-            quantised = f"{found['FAISS SQ8'] / found['softkv']:.1f}×" if "FAISS SQ8" in found else ""
-            cells = [f"{found[name]:.1f}" if name in found else "" for name in weights]
-            table.add_row(str(count), what, *cells, f"{fastest / found['softkv']:.1f}×", quantised)
+        for kind, rates in (("weights", weights), ("with output", outputs)):
+            fastest = min(rates[name] for name in EXACT_PEERS if name in rates)
+            quantised = f"{rates['FAISS SQ8'] / rates['softkv']:.1f}×" if "FAISS SQ8" in rates else ""
+            cells = [f"{rates[name]:.1f}" if name in rates else "" for name in weights]
+            table.add_row(str(count), kind, *cells, f"{fastest / rates['softkv']:.1f}×", quantised)
     console.print(table)
     question = Question(queries[0], 0.05, output=False)
     many = list(np.geomspace(1e-3, 10, 32))

@@ -47,14 +47,14 @@ class Counted:
 
     def taken(self) -> list[Call]:
         """Return the calls since the last call of this function."""
-        kept, self.kept = self.kept, []
-        found = []
-        for slot, message, answered in kept:
+        messages, self.kept = self.kept, []
+        calls = []
+        for slot, message, answered in messages:
             reply = answered.result()
-            said, arrays = of_bytes(reply)
+            fields, arrays = of_bytes(reply)
             length, listed = len(message) + len(reply), len(arrays.get("places", ()))
-            found.append(Call(slot, of_bytes(message), said["seconds"], length, listed))
-        return found
+            calls.append(Call(slot, of_bytes(message), fields["seconds"], length, listed))
+        return calls
 
 
 @dataclass
@@ -82,24 +82,24 @@ class Measured:
 
     def note(self, calls: Sequence[Call], count: int, view: View) -> None:
         """Record the slots' calls for a number of questions, and the view of all rows."""
-        each = defaultdict[str, list[Call]](list)
+        by_slot = defaultdict[str, list[Call]](list)
         for call in calls:
-            each[call.slot].append(call)
-        self.slowest.append(max(sum(call.seconds for call in some) for some in each.values()))
-        self.calls.append(max(map(len, each.values())))
-        self.sizes.append(sum(call.length for call in calls) / len(each) / count)
+            by_slot[call.slot].append(call)
+        self.slowest.append(max(sum(call.seconds for call in slot_calls) for slot_calls in by_slot.values()))
+        self.calls.append(max(map(len, by_slot.values())))
+        self.sizes.append(sum(call.length for call in calls) / len(by_slot) / count)
         self.listed.append(sum(call.listed for call in calls) / count)
         if len(self.listed_alone) < LISTED:
             gathering = next(call.message for call in calls if call.listed)
             _, arrays = respond([view], None, view, *gathering)
             self.listed_alone.append(len(arrays["places"]) / count)
-        seconds = sum(call.seconds for call in calls) / len(each)
+        seconds = sum(call.seconds for call in calls) / len(by_slot)
         self.rates.append(view.n * (view.dimension or 0) * count / seconds)
 
     def cells(self, count: int) -> list[str]:
         """Return the cells of a row of the table."""
         beyond = [all_of_it - slot for all_of_it, slot in zip(self.slots, self.slowest, strict=True)]
-        times = [1000 * median(each) for each in (self.alone, self.slots, self.slowest, beyond)]
+        times = [1000 * median(seconds) for seconds in (self.alone, self.slots, self.slowest, beyond)]
         once = 100 * sum(call == 1 for call in self.calls) / len(self.calls)
         return [
             *(f"{time:.1f}" for time in times),

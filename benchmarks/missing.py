@@ -32,8 +32,8 @@ def row(
     view: View, missing: KeySummary, queries: Array, similarities: NDArray[np.float64], keys: Array, temperature: float
 ) -> tuple[list[str], bool]:
     """The cells of one temperature; whether everything said of it was true."""
-    found: list[list[float]] = []
-    held = True
+    figures: list[list[float]] = []
+    passed = True
     questions = [Question(query, temperature) for query in queries]
     for question, answer, similarity in zip(questions, answers(view, questions), similarities, strict=True):
         answer, coverage = cover_missing_rows(answer, question, view.facts, missing)
@@ -43,15 +43,17 @@ def row(
         assert answer.output is not None
         assert answer.certificate.output_error is not None
         apart = float(np.linalg.norm(answer.output - output))
-        held &= coverage.min_missing_weight <= weight <= coverage.max_missing_weight
+        passed &= coverage.min_missing_weight <= weight <= coverage.max_missing_weight
         # The missing rows' own weight is the minimum of the total variation.
-        held &= weight <= answer.certificate.total_variation and apart <= answer.certificate.output_error
+        passed &= weight <= answer.certificate.total_variation and apart <= answer.certificate.output_error
         # 1 − ln Z is that of the upper end alone, for unit vectors.
         ends = math.log(missing.n) + 1 / temperature - float(np.logaddexp.reduce(similarity[: view.n] / temperature))
         room = (coverage.max_missing_weight - coverage.min_missing_weight) / 2
-        said = [weight, coverage.max_missing_weight, 1 / (1 + math.exp(-ends)), room]
-        found.append([*said, answer.certificate.total_variation, answer.certificate.output_error, apart])
-    return [f"{temperature:g}", *(f"{median(column):.3g}" for column in zip(*found, strict=True))], held
+        weights_and_bounds = [weight, coverage.max_missing_weight, 1 / (1 + math.exp(-ends)), room]
+        figures.append(
+            [*weights_and_bounds, answer.certificate.total_variation, answer.certificate.output_error, apart]
+        )
+    return [f"{temperature:g}", *(f"{median(column):.3g}" for column in zip(*figures, strict=True))], passed
 
 
 def main() -> int:
@@ -63,22 +65,22 @@ def main() -> int:
     arguments = parser.parse_args()
     prepare()
     keys = gathered(arguments.rows)
-    there = arguments.rows - arguments.rows // arguments.missing
+    present = arguments.rows - arguments.rows // arguments.missing
     queries = near(keys, arguments.queries, 7)
-    view = Memory("cosine").publish(add=Rows(np.arange(there), keys[:there]))
+    view = Memory("cosine").publish(add=Rows(np.arange(present), keys[:present]))
     started = time.perf_counter()
-    missing = KeySummary.of("cosine", keys[there:])
+    missing = KeySummary.of("cosine", keys[present:])
     summed = time.perf_counter() - started
     directions = queries / np.linalg.norm(queries.astype(np.float64), axis=1, keepdims=True)
     similarities = directions @ (keys / np.linalg.norm(keys.astype(np.float64), axis=1, keepdims=True)).T
     table = Table("T", "missing weight", "at most", "by the end alone", "half the room", box=box.MARKDOWN)
     for name in ("total variation at most", "‖o − ô‖ at most", "‖o − ô‖"):
         table.add_column(name)
-    held = True
+    passed = True
     for temperature in TEMPERATURES:
         cells, true = row(view, missing, queries, similarities, keys, temperature)
         table.add_row(*cells)
-        held &= true
+        passed &= true
     questions = [Question(query, 1.0) for query in queries]
     results = answers(view, questions)
     started = time.perf_counter()
@@ -87,9 +89,9 @@ def main() -> int:
     taken = (time.perf_counter() - started) / len(questions)
     print(f"{arguments.rows:,} rows, one in {arguments.missing} missing, {arguments.queries} queries")
     Console(width=120).print(table)
-    print(f"every bound held: {'yes' if held else 'NO'}")
+    print(f"every bound held: {'yes' if passed else 'NO'}")
     print(f"summed {missing.n / summed:,.0f} rows a second; {1e3 * taken:.2f} ms a question")
-    return 0 if held else 1
+    return 0 if passed else 1
 
 
 if __name__ == "__main__":

@@ -40,9 +40,9 @@ def filled(n: int, random: np.random.Generator) -> tuple[Memory, KeyBackground]:
         sample = keys[:SAMPLE_DOCUMENTS] if not len(sample) else sample
     while memory.compact():
         pass
-    own = KeyBackground.measure("cosine", sample)
-    assert own is not None
-    return memory, own
+    background = KeyBackground.measure("cosine", sample)
+    assert background is not None
+    return memory, background
 
 
 def mean_null_weight(memory: Memory, background: Background, temperature: float, queries: np.ndarray) -> float:
@@ -67,15 +67,15 @@ def main() -> int:
     for n in (size for size in SIZES if size <= arguments.most):
         random = np.random.default_rng(n)
         temperatures = np.geomspace(max(1.5 * SIGMA / math.sqrt(2 * math.log(n)), 0.45 * SIGMA), 1, TEMPERATURES)
-        found = []
+        rows = []
         for _ in range(max(1, FEW // n)):
-            memory, own = filled(n, random)
+            memory, background = filled(n, random)
             queries = random.standard_normal((QUERIES, WIDTH))
-            found.append([mean_null_weight(memory, own.background, t, queries) for t in temperatures.tolist()])
-        means = np.mean(found, axis=0)
+            rows.append([mean_null_weight(memory, background.background, t, queries) for t in temperatures.tolist()])
+        means = np.mean(rows, axis=0)
         worst = max(worst, float(np.abs(means - 0.5).max()))
         cells = [f"{t:.3f}: {mean:.3f}" for t, mean in zip(temperatures, means, strict=True)]
-        table.add_row(f"{n:,}", str(len(found)), *cells)
+        table.add_row(f"{n:,}", str(len(rows)), *cells)
     Console(width=120).print(table)
     return 1 if worst > TOLERANCE else 0
 

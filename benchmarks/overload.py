@@ -78,21 +78,21 @@ def victim(url: str, seconds: float, message: Any) -> None:
     livez: Call = ("GET", "/livez", None)
     with ThreadPoolExecutor(2) as threads:
         both = [threads.submit(asked, url, call, seconds) for call in (small_calls()["lookup"], livez)]
-        message.put([each.result() for each in both])
+        message.put([latencies.result() for latencies in both])
 
 
 def under(service: Service, attack: Callable[..., None] | None, name: str, seconds: float) -> list[str]:
     """A row: what another caller's question and /livez take under one attack, and the memory there was at most."""
     service.wait_until_idle()  # what the last one has left to do is not this one's
     processes = multiprocessing.get_context("spawn")
-    said, over = processes.Queue(), processes.Event()
+    results, over = processes.Queue(), processes.Event()
     attackers = [processes.Process(target=attack, args=(service.url, name, over))] if attack else []
     for attacker in attackers:
         attacker.start()
     time.sleep(2.0 if attackers else 0.0)
-    watching = processes.Process(target=victim, args=(service.url, seconds, said))
+    watching = processes.Process(target=victim, args=(service.url, seconds, results))
     watching.start()
-    (questions, statuses), (probes, _) = said.get()
+    (questions, statuses), (probes, _) = results.get()
     over.set()
     for attacker in (watching, *attackers):
         attacker.join(20)
@@ -111,7 +111,7 @@ def crowd(url: str, connections: int, seconds: float, key: str, message: Any) ->
     calls = list(small_calls().items())
 
     def ask(number: int) -> list[tuple[str, int, float, float]]:
-        chance, found = random.Random(number), []
+        chance, outcomes = random.Random(number), []
         with httpx.Client(base_url=url, timeout=60, trust_env=False, headers={"x-api-key": key}) as client:
             until = time.perf_counter() + seconds
             while (started := time.perf_counter()) < until:
@@ -120,35 +120,35 @@ def crowd(url: str, connections: int, seconds: float, key: str, message: Any) ->
                     status = client.request(method, path, json=body).status_code
                 except httpx.TransportError:
                     status = 0
-                found.append((kind, status, started, 1e3 * (time.perf_counter() - started)))
-        return found
+                outcomes.append((kind, status, started, 1e3 * (time.perf_counter() - started)))
+        return outcomes
 
     with ThreadPoolExecutor(connections) as threads:
-        message.put([each for found in threads.map(ask, range(connections)) for each in found])
+        message.put([outcome for outcomes in threads.map(ask, range(connections)) for outcome in outcomes])
 
 
 def overload(service: Service, seconds: float, console: Console) -> None:
     """The table of what 200 connections are answered, and how soon all is well again."""
     processes = multiprocessing.get_context("spawn")
-    said = processes.Queue()
+    results = processes.Queue()
     before, _ = asked(service.url, small_calls()["lookup"], 3)
     parts = [(key, CONNECTIONS // (2 * len(KEYS))) for key in KEYS for _ in range(2)]
-    crowds = [processes.Process(target=crowd, args=(service.url, many, seconds, key, said)) for key, many in parts]
-    for each in crowds:
-        each.start()
-    found = [each for _ in crowds for each in said.get()]
+    crowds = [processes.Process(target=crowd, args=(service.url, many, seconds, key, results)) for key, many in parts]
+    for outcome in crowds:
+        outcome.start()
+    outcomes = [each for _ in crowds for each in results.get()]
     after, _ = asked(service.url, small_calls()["lookup"], 3)
-    for each in crowds:
-        each.join(20)
+    for outcome in crowds:
+        outcome.join(20)
     by_kind: dict[str, Counter[int]] = defaultdict(Counter)
-    refusals = sorted(took for _, status, _, took in found if status == 429)
-    for kind, status, _, _ in found:
+    refusals = sorted(took for _, status, _, took in outcomes if status == 429)
+    for kind, status, _, _ in outcomes:
         by_kind[kind][status] += 1
     table = Table("kind", "200 a second", "429 a second", "others", box=box.SIMPLE, title=f"{CONNECTIONS} connections")
     for kind, statuses in sorted(by_kind.items()):
         well = statuses[200] + statuses[201]
-        others = sum(statuses.values()) - well - statuses[429]
-        table.add_row(kind, f"{well / seconds:.0f}", f"{statuses[429] / seconds:.0f}", str(others))
+        other_statuses = sum(statuses.values()) - well - statuses[429]
+        table.add_row(kind, f"{well / seconds:.0f}", f"{statuses[429] / seconds:.0f}", str(other_statuses))
     console.print(table)
     if refusals:
         console.print(f"refusals: median {statistics.median(refusals):.1f} ms, p99 {_times(refusals)[1]} ms")

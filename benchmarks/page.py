@@ -121,9 +121,9 @@ def moving(browser: Browser, url: str, rows: int, rounds: int) -> Table:
 
 def new_texts(seed: int) -> Iterator[str]:
     """Short sentences as learners write them, none twice; others from another seed, but for a few."""
-    said = list(product(ADJECTIVES, NOUNS, VERBS, ADJECTIVES, NOUNS))
-    for i in np.random.default_rng(seed).permutation(len(said)):
-        one, subject, verb, other, thing = said[i]
+    combinations = list(product(ADJECTIVES, NOUNS, VERBS, ADJECTIVES, NOUNS))
+    for i in np.random.default_rng(seed).permutation(len(combinations)):
+        one, subject, verb, other, thing = combinations[i]
         yield f"the {one} {subject} {verb} a {other} {thing}"
 
 
@@ -155,7 +155,7 @@ def classroom(url: str, learners: int, rows: int, rounds: int) -> Table:
     for column in ("until", "median", "slowest of a round, median", "slowest of all"):
         table.add_column(column, justify="right")
     for position, until in enumerate(("compared", "values encoded, too")):
-        times = np.array([[each[position] for each in one] for one in rounds_of])
+        times = np.array([[duration[position] for duration in one] for one in rounds_of])
         slowest = times.max(axis=1)
         table.add_row(until, f"{np.median(times):.2f}", f"{np.median(slowest):.2f}", f"{slowest.max():.2f}")
     alone, beside = asyncio.run(held_up(url, source.__next__, rounds))

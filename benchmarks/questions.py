@@ -75,9 +75,9 @@ def ask(client: httpx.Client, questions: list[Question]) -> Iterator[Outcome]:
             answer = client.post(f"/v1/collections/{collection}/attend", json=body)
             answer.raise_for_status()
             for question, result in zip(batch, answer.json()["results"], strict=True):
-                found = [match["id"] for match in result["matches"]]
-                rank = next((position for position, name in enumerate(found, 1) if name in question.answers), None)
-                yield Outcome(question, rank, result["evidence"]["verdict"], found[0])
+                ids = [match["id"] for match in result["matches"]]
+                rank = next((position for position, name in enumerate(ids, 1) if name in question.answers), None)
+                yield Outcome(question, rank, result["evidence"]["verdict"], ids[0])
 
 
 def table(outcomes: list[Outcome]) -> Table:

@@ -34,12 +34,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=ROWS, help="of the collection, whose first range is held")
     parser.add_argument("--repeats", type=int, default=4)
-    given = parser.parse_args()
+    options = parser.parse_args()
     with running() as server, TemporaryDirectory() as folder:
         store = open_shared(server.database())
         try:
-            record = filled(store, given.rows)
-            compare(store, record, Path(folder), given.repeats)
+            record = filled(store, options.rows)
+            compare(store, record, Path(folder), options.repeats)
         finally:
             store.close()
     return 0
@@ -65,7 +65,7 @@ def filled(store: SharedStore, rows: int) -> CollectionRecord:
 
 def compare(store: SharedStore, record: CollectionRecord, folder: Path, repeats: int) -> None:
     """Hold the range both ways in turn, and print how long each took."""
-    files, none = ReplicaFiles(folder, "with"), ReplicaFiles(None, "without")
+    files, no_files = ReplicaFiles(folder, "with"), ReplicaFiles(None, "without")
 
     def held(chosen: ReplicaFiles) -> tuple[Replica, float]:
         begun = time.perf_counter()
@@ -84,7 +84,7 @@ def compare(store: SharedStore, record: CollectionRecord, folder: Path, repeats:
     print("seconds until it is held    from PostgreSQL   from its files   checking all vectors of these")
     seconds: dict[str, list[float]] = {"read": [], "files": [], "checked": []}
     for turn in range(repeats):
-        again, read = held(none)
+        again, read = held(no_files)
         del again
         again, mapped = held(files)
         begun = time.perf_counter()

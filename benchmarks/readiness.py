@@ -95,9 +95,9 @@ def main() -> None:
     Console(width=120).print(table)
 
 
-def add(table: Table, name: str, ready: float | None, found: dict[str, tuple[float, float]]) -> None:
+def add(table: Table, name: str, ready: float | None, seconds: dict[str, tuple[float, float]]) -> None:
     """A row."""
-    shown = (f"{first:.1f} ({first / following:.1f}×)" for first, following in found.values())
+    shown = (f"{first:.1f} ({first / following:.1f}×)" for first, following in seconds.values())
     table.add_row(name, "" if ready is None else f"{ready:.1f} s", *shown)
 
 

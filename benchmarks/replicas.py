@@ -77,8 +77,8 @@ def follow(reads: int, seed: int) -> int:
     seen = reads - len(following.missed)
     print(f"{seen:,} of {reads:,} writes seen at once through the other service, in {minutes:.1f} minutes ({ways})")
     print(f"{following.beside:,} answers beside writers, {len(following.mixed)} of them of no version that was")
-    for each in [*following.missed, *following.mixed][:10]:
-        print(each, file=sys.stderr)
+    for service in [*following.missed, *following.mixed][:10]:
+        print(service, file=sys.stderr)
     return 1 if following.missed or following.mixed else 0
 
 

@@ -64,9 +64,12 @@ def filled(directory: Path, rows: int, width: int) -> None:
             for keys in clustered(rows, width=width):
                 queries = near(keys, QUESTIONS, 7) if queries is None else queries
                 similarities = queries @ keys.T
-                places = similarities.argmax(axis=1)
-                found = [(float(row[at]), start + int(at)) for row, at in zip(similarities, places, strict=True)]
-                best = [max(pair) for pair in zip(best, found, strict=True)] if best else found
+                best_rows = similarities.argmax(axis=1)
+                best_of_block = [
+                    (float(row[row_index]), start + int(row_index))
+                    for row, row_index in zip(similarities, best_rows, strict=True)
+                ]
+                best = [max(pair) for pair in zip(best, best_of_block, strict=True)] if best else best_of_block
                 connection.execute("BEGIN")
                 writer = Writer(connection)
                 number = writer.collection(COLLECTION).id
@@ -77,8 +80,8 @@ def filled(directory: Path, rows: int, width: int) -> None:
                 start += len(keys)
                 print(f"\r{start:,} of {rows:,}", end="", file=sys.stderr, flush=True)
     assert queries is not None
-    asked = [{"query": query.tolist(), "best": name(row)} for query, (_, row) in zip(queries, best, strict=True)]
-    (directory / "questions.json").write_text(json.dumps(asked))
+    questions = [{"query": query.tolist(), "best": name(row)} for query, (_, row) in zip(queries, best, strict=True)]
+    (directory / "questions.json").write_text(json.dumps(questions))
     os.sync()
     print(file=sys.stderr)
 
@@ -101,20 +104,20 @@ def indexed_afterwards(connection: Any) -> Iterator[None]:
         connection.execute(statement)
 
 
-def body(asked: dict[str, Any]) -> dict[str, Any]:
+def body(question: dict[str, Any]) -> dict[str, Any]:
     """A question for the best match and no more."""
-    return {"query": asked["query"], "top_k": 1}
+    return {"query": question["query"], "top_k": 1}
 
 
-def started(service: Service, began: float, asked: dict[str, Any], seconds: float) -> float:
+def started(service: Service, began: float, questions: dict[str, Any], seconds: float) -> float:
     """Seconds from when the process was started to its first answer; raises RuntimeError where that is wrong."""
     with service.client() as client:
         while time.perf_counter() - began < seconds:
             with suppress(httpx.TransportError):
-                answer = client.post(ATTEND, json=body(asked))
+                answer = client.post(ATTEND, json=body(questions))
                 if answer.status_code == 200:
                     taken = time.perf_counter() - began
-                    check(answer, asked)
+                    check(answer, questions)
                     return taken
                 if answer.status_code not in (404, 503):
                     raise RuntimeError(f"the service answers {answer.status_code}: {answer.text[:500]}")
@@ -124,11 +127,11 @@ def started(service: Service, began: float, asked: dict[str, Any], seconds: floa
     raise TimeoutError(f"there was no answer in {seconds:.0f} s")
 
 
-def check(answer: httpx.Response, asked: dict[str, Any]) -> None:
+def check(answer: httpx.Response, question: dict[str, Any]) -> None:
     """Raise RuntimeError where an answer is not the right one."""
-    found = answer.json()["matches"][0]["id"]
-    if found != asked["best"]:
-        raise RuntimeError(f"the best match is {asked['best']}, and {found} was answered")
+    best = answer.json()["matches"][0]["id"]
+    if best != question["best"]:
+        raise RuntimeError(f"the best match is {question['best']}, and {best} was answered")
 
 
 def forget(directory: Path) -> None:
@@ -142,27 +145,27 @@ def forget(directory: Path) -> None:
             os.close(descriptor)
 
 
-def pairs(service: Service, asked: list[dict[str, Any]], count: int) -> list[tuple[float, float]]:
+def pairs(service: Service, questions: list[dict[str, Any]], count: int) -> list[tuple[float, float]]:
     """Milliseconds of the first question after a write, and of the next one; no question comes twice."""
-    random, found = np.random.default_rng(5), []
+    random, times = np.random.default_rng(5), []
     with service.client() as client:
 
         def milliseconds() -> float:
-            near_one = np.array(asked[int(random.integers(len(asked)))]["query"])
+            near_one = np.array(questions[int(random.integers(len(questions)))]["query"])
             query = near_one + 0.01 * random.standard_normal(len(near_one))
             start = time.perf_counter()
             client.post(ATTEND, json={"query": query.tolist(), "top_k": 1}).raise_for_status()
             return 1000 * (time.perf_counter() - start)
 
-        width = len(asked[0]["query"])
+        width = len(questions[0]["query"])
         for _ in range(10):
             milliseconds()
         for i in range(count):
             vector = random.standard_normal(width).tolist()
             path = f"/v1/collections/{COLLECTION}/documents/written-{i}"
             client.put(path, json={"key_vector": vector, "value": i}).raise_for_status()
-            found.append((milliseconds(), milliseconds()))
-    return found
+            times.append((milliseconds(), milliseconds()))
+    return times
 
 
 def wait_until_sealed(directory: Path, rows: int, seconds: float) -> None:
@@ -208,7 +211,7 @@ def main() -> None:
 
 def measured(data: Path, chosen: argparse.Namespace) -> Iterator[Table]:
     """Both tables."""
-    asked = json.loads((data / "questions.json").read_text())
+    questions = json.loads((data / "questions.json").read_text())
     for path in data.glob("softkv.sealed-*"):
         path.unlink()
     table = Table(
@@ -224,12 +227,12 @@ def measured(data: Path, chosen: argparse.Namespace) -> Iterator[Table]:
                 forget(data)
             began = time.perf_counter()
             with Service(data, "--encoder", "none") as service:
-                taken.append(started(service, began, asked[number % len(asked)], chosen.seconds))
+                taken.append(started(service, began, questions[number % len(questions)], chosen.seconds))
                 memory = max(memory, service.memory("VmHWM") / 1024)
                 descriptors = len(os.listdir(f"/proc/{service.process.pid}/fd"))
                 with service.client() as client:
-                    for each in asked:
-                        check(client.post(ATTEND, json=body(each)).raise_for_status(), each)
+                    for question in questions:
+                        check(client.post(ATTEND, json=body(question)).raise_for_status(), question)
                 if then is not None and number == times - 1:
                     then(service)
         each_start = ", ".join(f"{each:.1f}" for each in taken)
@@ -243,16 +246,16 @@ def measured(data: Path, chosen: argparse.Namespace) -> Iterator[Table]:
     count, size = sealed(data)
     found: list[tuple[float, float]] = []
     state = f"{count} of {size:.1f} GB in all"
-    warm = start(f"{state}, in memory", chosen.starts, then=lambda s: found.extend(pairs(s, asked, chosen.pairs)))
+    warm = start(f"{state}, in memory", chosen.starts, then=lambda s: found.extend(pairs(s, questions, chosen.pairs)))
     start(f"{state}, on disk", chosen.starts, cold=True)
     table.caption = f"with sealed files {without / warm:.1f} times sooner"
     yield table
-    first, following = (median(each) for each in zip(*found, strict=True))
+    first, following = (median(column) for column in zip(*found, strict=True))
     after = Table(title=f"a question after a write, ms, medians of {len(found)} pairs", box=box.SIMPLE)
     for heading in ("first", "next", "first / next", "median of the pairs' own"):
         after.add_column(heading, justify="right")
-    own = median(one / other for one, other in found)
-    after.add_row(f"{first:.1f}", f"{following:.1f}", f"{first / following:.3f}", f"{own:.3f}")
+    ratio = median(one / other for one, other in found)
+    after.add_row(f"{first:.1f}", f"{following:.1f}", f"{first / following:.3f}", f"{ratio:.3f}")
     yield after
 
 

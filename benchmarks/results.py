@@ -46,12 +46,16 @@ def keep(path: Path, figures: Figures, names: Sequence[str]) -> None:
         names: all benchmarks, in the order that the file has them in.
     """
     head, *sections = re.split(r"^(?=## )", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    kept = {section.partition("\n")[0].removeprefix("## "): section for section in sections}
-    _, *entries = re.split(r"^(?=### )", kept.get(figures.name, ""), flags=re.MULTILINE)
-    others = [entry.strip() + "\n" for entry in entries if not entry.startswith(f"### {figures.machine}, commit ")]
-    kept[figures.name] = "\n".join([f"## {figures.name}\n", *others, str(figures)])
+    by_title = {section.partition("\n")[0].removeprefix("## "): section for section in sections}
+    _, *entries = re.split(r"^(?=### )", by_title.get(figures.name, ""), flags=re.MULTILINE)
+    other_entries = [
+        entry.strip() + "\n" for entry in entries if not entry.startswith(f"### {figures.machine}, commit ")
+    ]
+    by_title[figures.name] = "\n".join([f"## {figures.name}\n", *other_entries, str(figures)])
     order = {name: position for position, name in enumerate(names)}
-    sections = [kept[name].strip() + "\n" for name in sorted(kept, key=lambda name: order.get(name, len(order)))]
+    sections = [
+        by_title[name].strip() + "\n" for name in sorted(by_title, key=lambda name: order.get(name, len(order)))
+    ]
     path.write_text("\n".join([head.strip() + "\n", *sections]), encoding="utf-8")
 
 
@@ -64,9 +68,9 @@ def machine(information: Path = Path("/proc/cpuinfo"), target: str | None = None
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     lines = information.read_text().splitlines() if information.exists() else []
-    said = {name.strip(): value.strip() for name, _, value in reversed([line.partition(":") for line in lines])}
-    processor = " ".join(said.get("model name", platform.machine()).split())
-    flags = said.get("flags", said.get("Features", "")).split()
+    fields = {name.strip(): value.strip() for name, _, value in reversed([line.partition(":") for line in lines])}
+    processor = " ".join(fields.get("model name", platform.machine()).split())
+    flags = fields.get("flags", fields.get("Features", "")).split()
     instructions = {name for flag, name in INSTRUCTIONS.items() if flag in flags}
     if instructions & {"VNNI", "AVX-VNNI"}:
         instructions.discard("AVX2")  # every such processor has it

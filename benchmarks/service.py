@@ -62,19 +62,19 @@ def timed(run: Callable[[], object]) -> float:
 def latencies(service: Service, keys: np.ndarray, rounds: int) -> dict[str, list[float]]:
     """Milliseconds a query of each competitor, in interleaved rounds."""
     rng = np.random.default_rng(1)
-    found: dict[str, list[float]] = {"NumPy, in-process": [], "1 client": [], f"{CLIENTS} clients": []}
+    by_way: dict[str, list[float]] = {"NumPy, in-process": [], "1 client": [], f"{CLIENTS} clients": []}
     with service.client() as one, ThreadPoolExecutor(CLIENTS) as pool:
         many = [service.client() for _ in range(CLIENTS)]
         for _ in range(rounds):
             queries = rng.normal(size=(CLIENTS, DIMENSION)).astype("<f4")
             queries /= np.linalg.norm(queries, axis=1, keepdims=True)
-            found["NumPy, in-process"] += [timed(lambda q=q: by_numpy(keys, q)) for q in queries[:4]]
-            found["1 client"] += [timed(lambda q=q: ask(one, q)) for q in queries[:4]]
+            by_way["NumPy, in-process"] += [timed(lambda q=q: by_numpy(keys, q)) for q in queries[:4]]
+            by_way["1 client"] += [timed(lambda q=q: ask(one, q)) for q in queries[:4]]
             together = pool.map(lambda client, q: timed(lambda: ask(client, q)), many, queries)
-            found[f"{CLIENTS} clients"] += list(together)
+            by_way[f"{CLIENTS} clients"] += list(together)
         for client in many:
             client.close()
-    return found
+    return by_way
 
 
 def first_answer(data: Path, query: np.ndarray) -> float:

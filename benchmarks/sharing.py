@@ -63,23 +63,23 @@ def main() -> None:
 def started(folder: Path, documents: int, running: ExitStack) -> dict[int, dict[str, Way]]:
     """Services with 1, 2, 4, … threads for the encoder, up to all cores, and how to ask each."""
     cores = len(os.sched_getaffinity(0))
-    asked, ways = questions(QUESTIONS), {}
+    texts, ways = questions(QUESTIONS), {}
     filled = folder / "filled"
     store = Softkv(filled, encoder=True)
     with store.server:
         store.wait_until_started()
         fill(store, documents)
-        vectors = store.encoded(asked)
+        vectors = store.encoded(texts)
     for threads in sorted({1 << power for power in range(cores.bit_length()) if 1 << power < cores} | {cores}):
-        own = folder / str(threads)
-        shutil.copytree(filled, own)
-        store = Softkv(own, encoder=True)
-        store.server = Service(own, "--threads", str(threads))
+        own_folder = folder / str(threads)
+        shutil.copytree(filled, own_folder)
+        store = Softkv(own_folder, encoder=True)
+        store.server = Service(own_folder, "--threads", str(threads))
         running.enter_context(store.server)
         store.wait_until_started()
         store.server.wait_until_idle()
         (by_vector,) = store.ways(vectors, [None])
-        ways[threads] = {"texts": store.asked_with(asked), "vectors": by_vector}
+        ways[threads] = {"texts": store.asked_with(texts), "vectors": by_vector}
     return ways
 
 

@@ -40,7 +40,7 @@ def vector(number: int) -> dict[str, str]:
 def sentence(letters: int) -> str:
     """Return a text that no call has sent before."""
     number = next(NUMBERS)
-    words = (f"word{number * 31 + place} of a text" for place in itertools.count())
+    words = (f"word{number * 31 + index} of a text" for index in itertools.count())
     text = ""
     while len(text) < letters:
         text += next(words) + " "
@@ -50,8 +50,8 @@ def sentence(letters: int) -> str:
 def lines(documents: int) -> Iterator[bytes]:
     """All documents, as NDJSON."""
     for i in range(documents):
-        said = {"id": f"{i}", "key": sentence(LETTERS), "key_vector": vector(i), "metadata": {"shelf": f"s{i % 50}"}}
-        yield json.dumps(said).encode() + b"\n"
+        fields = {"id": f"{i}", "key": sentence(LETTERS), "key_vector": vector(i), "metadata": {"shelf": f"s{i % 50}"}}
+        yield json.dumps(fields).encode() + b"\n"
 
 
 def kinds() -> dict[str, tuple[Callable[[], Call], int]]:
@@ -75,7 +75,7 @@ def kinds() -> dict[str, tuple[Callable[[], Call], int]]:
     }
 
 
-def rate(service: Service, made: Callable[[], Call], each: int, callers: int, seconds: float) -> float:
+def rate(service: Service, made: Callable[[], Call], per_call: int, callers: int, seconds: float) -> float:
     """Return how many calls are done in a second of the service's processor time."""
 
     def ask(_: int) -> int:
@@ -84,7 +84,7 @@ def rate(service: Service, made: Callable[[], Call], each: int, callers: int, se
             while time.perf_counter() < until:
                 method, path, body = made()
                 client.request(method, path, json=body).raise_for_status()
-                done += each
+                done += per_call
         return done
 
     before = service.processor_seconds()
@@ -116,8 +116,8 @@ def main() -> None:
         memory = (service.memory() - empty) * 1024 / chosen.documents
         disk = sum(path.stat().st_size for path in Path(folder).glob("softkv.sqlite3*")) / 1000 / chosen.documents
         size.add_row(f"{empty / 1024:.1f} GiB", f"{memory:.1f} KiB", f"{disk:.1f} kB")
-        for name, (made, each) in kinds().items():
-            found = [rate(service, made, each, callers, chosen.seconds) for callers in (1, CALLERS)]
+        for name, (made, per_call) in kinds().items():
+            found = [rate(service, made, per_call, callers, chosen.seconds) for callers in (1, CALLERS)]
             rates.add_row(name, *(f"{one:,.0f}" for one in found))
     console = Console()
     console.print(size)

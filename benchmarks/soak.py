@@ -45,12 +45,12 @@ def documents(chosen: random.Random) -> list[dict[str, Any]]:
     ids = chosen.sample(range(DOCUMENTS), BATCH)
     return [
         {
-            "id": str(each),
+            "id": str(number),
             "key_vector": vector(chosen),
             "value": "x" * chosen.randint(0, 2000),
             "metadata": {"shelf": chosen.randrange(20)},
         }
-        for each in ids
+        for number in ids
     ]
 
 
@@ -69,7 +69,7 @@ class Caller:
         if kind == 0:
             answer = self._client.post(f"{PATH}/documents", json={"documents": documents(chosen)})
         elif kind == 1:
-            ids = [str(each) for each in chosen.sample(range(DOCUMENTS), BATCH // 2)]
+            ids = [str(number) for number in chosen.sample(range(DOCUMENTS), BATCH // 2)]
             answer = self._client.post(f"{PATH}/documents/delete", json={"ids": ids})
         elif kind < 14:
             shelf = {"field": "metadata.shelf", "operator": "==", "value": chosen.randrange(20)}
@@ -140,9 +140,9 @@ def main() -> int:
     print(f"answers: {statuses}")
     tenth = max(1, len(samples) // 10)
     flat = True
-    for name, place in (("memory", 0), ("disk", 1)):
-        first = statistics.median(sample[place] for sample in samples[tenth : 2 * tenth])
-        last = statistics.median(sample[place] for sample in samples[-tenth:])
+    for name, index in (("memory", 0), ("disk", 1)):
+        first = statistics.median(sample[index] for sample in samples[tenth : 2 * tenth])
+        last = statistics.median(sample[index] for sample in samples[-tenth:])
         flat = flat and last <= first * (1 + FLAT)
         print(
             f"{name}: {first:.1f} MiB in the second tenth of the time, {last:.1f} in the last ({last / first - 1:+.1%})"

@@ -89,11 +89,11 @@ def watched() -> Iterator[Clock]:
     clock = Clock()
     with ExitStack() as patches:
         for stage, (module, *names) in STAGES.items():
-            place = importlib.import_module(LOOKUP + module)
+            holder = importlib.import_module(LOOKUP + module)
             for name in names[:-1]:
-                place = getattr(place, name)
-            timed = clock.timed(stage, getattr(place, names[-1]))
-            patches.enter_context(patch.object(place, names[-1], timed))
+                holder = getattr(holder, name)
+            timed = clock.timed(stage, getattr(holder, names[-1]))
+            patches.enter_context(patch.object(holder, names[-1], timed))
         yield clock
 
 
@@ -104,8 +104,8 @@ def stages(clock: Clock, call: Callable[[], object], seconds: float) -> dict[str
     while time.perf_counter() < end or len(runs) < FASTER:
         runs.append(clock.run(call))
     runs.sort(key=lambda run: run["together"])
-    kept = runs[: max(1, len(runs) // FASTER)]
-    return {stage: 1e6 * sum(run.get(stage, 0.0) for run in kept) / len(kept) for stage in kept[0]}
+    fastest = runs[: max(1, len(runs) // FASTER)]
+    return {stage: 1e6 * sum(run.get(stage, 0.0) for run in fastest) / len(fastest) for stage in fastest[0]}
 
 
 def report(view: View, keys: Any, counts: list[int], seconds: float, console: Console) -> None:

@@ -45,28 +45,28 @@ def asked(view: View, parts: tuple[Prefix, ...], query: F64) -> list[Told]:
     """One query at every temperature."""
     numbers, _, (similarities,) = similarities_of(view, query[None, :])
     away = [~np.isin(numbers, grown.view.numbers()) for grown in parts]
-    found = []
+    results = []
     for temperature in TEMPERATURES:
         masses = np.exp((similarities - similarities.max()) / temperature)
         shares = [float(masses[each].sum() / masses.sum()) for each in away]
-        found.append(timed(view, parts, Question(query, temperature, output=False), shares))
-    return found
+        results.append(timed(view, parts, Question(query, temperature, output=False), shares))
+    return results
 
 
 def timed(view: View, parts: tuple[Prefix, ...], question: Question, away: list[float]) -> Told:
     """One question; `away`: what the rows that each part has not weigh among all."""
-    told, held = [], True
+    rows, all_true = [], True
     for grown, true in zip(parts, away, strict=True):
         started = time.perf_counter()
         (answer,) = answers(grown.view, [grown.restrict(question)])
         answer, coverage = cover_missing_rows(answer, question, grown.view.facts, grown.summarise_rest())
         taken = 1e3 * (time.perf_counter() - started)
         bound = answer.certificate.total_variation
-        held &= true <= min(bound, coverage.max_missing_weight) + 1e-12
-        told.append([taken, coverage.documents / coverage.total, true, coverage.max_missing_weight, bound])
+        all_true &= true <= min(bound, coverage.max_missing_weight) + 1e-12
+        rows.append([taken, coverage.documents / coverage.total, true, coverage.max_missing_weight, bound])
     started = time.perf_counter()
     answers(view, [question])
-    return told, 1e3 * (time.perf_counter() - started), held
+    return rows, 1e3 * (time.perf_counter() - started), all_true
 
 
 def main() -> int:
@@ -89,20 +89,20 @@ def main() -> int:
     names = ("T", "share", "ms", "whole, ms", "ms / whole", "others weigh", "at most", "total variation at most")
     table = Table(*names, box=box.MARKDOWN)
     everything = [asked(view, parts, query) for query in queries]
-    held = all(true for each in everything for _, _, true in each)
-    for temperature, found in zip(TEMPERATURES, zip(*everything, strict=True), strict=True):
-        whole = median(taken for _, taken, _ in found)
+    all_true = all(true for column in everything for _, _, true in column)
+    for temperature, results in zip(TEMPERATURES, zip(*everything, strict=True), strict=True):
+        whole = median(taken for _, taken, _ in results)
         for position in range(len(parts)):
-            taken, share, away, most, bound = (
-                median(each) for each in zip(*(f[0][position] for f in found), strict=True)
+            taken, share, away, limit, bound = (
+                median(column) for column in zip(*(f[0][position] for f in results), strict=True)
             )
-            ratio = median(told[position][0] / all_of_it for told, all_of_it, _ in found)
+            ratio = median(rows[position][0] / all_of_it for rows, all_of_it, _ in results)
             numbers = (f"{temperature:g}", f"{share:.3f}", f"{taken:.1f}", f"{whole:.1f}", f"{ratio:.2f}")
-            table.add_row(*numbers, f"{away:.3g}", f"{most:.3g}", f"{bound:.3g}")
+            table.add_row(*numbers, f"{away:.3g}", f"{limit:.3g}", f"{bound:.3g}")
     print(f"{arguments.rows:,} rows in {len(view.segments)} blocks, {arguments.queries} queries")
     Console(width=120).print(table)
-    print(f"every bound held: {'yes' if held else 'NO'}; the sums of keys took {summed:.1f} s, once")
-    return 0 if held else 1
+    print(f"every bound held: {'yes' if all_true else 'NO'}; the sums of keys took {summed:.1f} s, once")
+    return 0 if all_true else 1
 
 
 if __name__ == "__main__":

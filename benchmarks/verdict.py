@@ -97,8 +97,8 @@ class Told:
     def strings(self) -> tuple[int, int]:
         """Return how many meaningless strings get "one", and how many do not get "none", in the worst collection."""
         return (
-            max(int(np.count_nonzero(said.verdicts == "one")) for said in self.meaningless),
-            max(int(np.count_nonzero(said.verdicts != "none")) for said in self.meaningless),
+            max(int(np.count_nonzero(results.verdicts == "one")) for results in self.meaningless),
+            max(int(np.count_nonzero(results.verdicts != "none")) for results in self.meaningless),
         )
 
 
@@ -108,7 +108,7 @@ def told(
     """Return the results of each null key on collections of one size; empty if the set has too few documents."""
     made = list(collections(labels, size, questions))
     askings = [Asking(collection.keys, vectors) for collection in made]
-    found = dict[NullChoice, Told]()
+    by_choice = dict[NullChoice, Told]()
     for choice in NULLS if made else ():
         present = [
             asking.ask([text for text, _ in one.present], choice) for asking, one in zip(askings, made, strict=True)
@@ -117,19 +117,19 @@ def told(
             [first in answers for first, (_, answers) in zip(message.first, one.present, strict=True)]
             for message, one in zip(present, made, strict=True)
         ]
-        found[choice] = Told(
+        by_choice[choice] = Told(
             Said.together(present),
             np.concatenate(right).astype(np.bool_),
             Said.together([asking.ask(one.absent, choice) for asking, one in zip(askings, made, strict=True)]),
             Said.together([asking.ask(off_topic, choice) for asking in askings]) if off_topic else None,
             [asking.ask(strings, choice) for asking in askings],
         )
-    return found
+    return by_choice
 
 
-def rows(table: Table, name: str, size: int, found: dict[NullChoice, Told]) -> None:
+def rows(table: Table, name: str, size: int, by_choice: dict[NullChoice, Told]) -> None:
     """Lines of the table, one for each null key."""
-    for choice, one in found.items():
+    for choice, one in by_choice.items():
         cosine, threshold = one.by_cosine
         first = choice == NULLS[0]
         table.add_row(
@@ -154,14 +154,14 @@ def _shares(message: Said) -> str:
 def missed(name: str, size: int, one: Told) -> list[str]:
     """Return the requirements that `auto` misses."""
     least = OF_SMALL if size <= SMALL else OF_LARGE
-    none, (ones, others) = one.present.of(one.right).share("none"), one.strings
+    share_of_none, (ones, not_none) = one.present.of(one.right).share("none"), one.strings
     flaws = [f"{one.by_verdict:.3f} decided rightly, wanted {least:.2f}"] if one.by_verdict < least else []
     if one.off_topic is not None and one.off_topic.share("one") > WANTED_OFF_TOPIC:
         flaws.append(f'{one.off_topic.share("one"):.1%} of off-topic questions "one", wanted {WANTED_OFF_TOPIC:.0%}')
-    if none > WANTED_NONE:
-        flaws.append(f'{none:.1%} of the right ones "none", wanted {WANTED_NONE:.0%}')
-    if ones > WANTED_STRINGS[0] or others > WANTED_STRINGS[1]:
-        flaws.append(f'of {len(MEANINGLESS)} strings {ones} "one" and {others} not "none", wanted 1 and 2')
+    if share_of_none > WANTED_NONE:
+        flaws.append(f'{share_of_none:.1%} of the right ones "none", wanted {WANTED_NONE:.0%}')
+    if ones > WANTED_STRINGS[0] or not_none > WANTED_STRINGS[1]:
+        flaws.append(f'of {len(MEANINGLESS)} strings {ones} "one" and {not_none} not "none", wanted 1 and 2')
     return [f"{name} {size:,}: {flaw}" for flaw in flaws]
 
 
@@ -174,7 +174,8 @@ def off_topic_of(labelled: dict[str, Labels | None]) -> dict[str, list[str]]:
     """Questions that are about nothing in a set: on living things, or on software where a set has living things."""
     living, software = wordnet(UNRELATED), labelled["debian"]
     texts = [
-        [] if each is None else [text for text, _ in islice(each.apart(), OFF_TOPIC)] for each in (living, software)
+        [] if set_of_labels is None else [text for text, _ in islice(set_of_labels.apart(), OFF_TOPIC)]
+        for set_of_labels in (living, software)
     ]
     return {name: texts[name in ("wordnet", "unicode")] for name in labelled}
 
@@ -196,7 +197,7 @@ def main() -> int:
         table.add_column(heading, no_wrap=True, justify="right")
     labelled = sets()
     off_topic = off_topic_of(labelled)
-    kept, flaws = True, list[str]()
+    passed, flaws = True, list[str]()
     for name, labels in labelled.items():
         for size in () if labels is None else arguments.sizes:
             assert labels is not None
@@ -206,18 +207,18 @@ def main() -> int:
                 auto = result["auto"]
                 flaws += missed(name, size, auto)
                 off = 0.0 if auto.off_topic is None else auto.off_topic.share("one")
-                kept &= auto.by_verdict >= LEAST and off <= MOST_OFF_TOPIC
+                passed &= auto.by_verdict >= LEAST and off <= MOST_OFF_TOPIC
     console = Console(width=160)
     console.print(table)
     few = Asking({key: key for key in FIVE}, vectors)
     for choice in NULLS:
         verdicts = few.ask(strings, choice).verdicts
-        ones, others = np.count_nonzero(verdicts == "one"), np.count_nonzero(verdicts != "none")
-        console.print(f'five short keys, {choice}: of {len(strings)} strings {ones} "one", {others} not "none"')
+        ones, not_none = np.count_nonzero(verdicts == "one"), np.count_nonzero(verdicts != "none")
+        console.print(f'five short keys, {choice}: of {len(strings)} strings {ones} "one", {not_none} not "none"')
     absent = [name for name, labels in labelled.items() if labels is None]
     console.print(f"not on this machine: {', '.join(absent) or 'nothing'}")
     console.print("\n".join(["wanted of auto, and not so:", *flaws] if flaws else ["all is as wanted"]), soft_wrap=True)
-    return 0 if kept else 1
+    return 0 if passed else 1
 
 
 if __name__ == "__main__":

@@ -83,8 +83,8 @@ class Writer:
         self.acknowledged[way.__name__.strip("_")] += 1
         return True
 
-    def _ids(self, most: int) -> list[str]:
-        return [f"{self.name}-{each}" for each in self.chosen.sample(range(IDS), self.chosen.randint(1, most))]
+    def _ids(self, limit: int) -> list[str]:
+        return [f"{self.name}-{number}" for number in self.chosen.sample(range(IDS), self.chosen.randint(1, limit))]
 
     def _done(self, state: State, send: Callable[[], httpx.Response], *codes: int) -> httpx.Response:
         self.under_way = [state]
@@ -95,7 +95,7 @@ class Writer:
 
     def _batch(self, client: httpx.Client) -> None:
         number, ids = next(self.numbers), self._ids(BATCH)
-        content = {"documents": [document(each, number) for each in ids]}
+        content = {"documents": [document(identity, number) for identity in ids]}
         state = self.known | dict.fromkeys(ids, number)
         self._done(state, lambda: client.post(f"{PATH}/documents", json=content), 200)
 
@@ -111,9 +111,9 @@ class Writer:
         first, second, ids = next(self.numbers), next(self.numbers), self._ids(BATCH)
         after_first = self.known | dict.fromkeys(ids, first)
         state = after_first | dict.fromkeys(ids[: len(ids) // 2], second)
-        lines = [document(each, first) for each in ids] + [{"id": ""}] * (1000 - len(ids))
-        lines += [document(each, second) for each in ids[: len(ids) // 2]]
-        body = b"\n".join(json.dumps(each).encode() for each in lines)
+        lines = [document(identity, first) for identity in ids] + [{"id": ""}] * (1000 - len(ids))
+        lines += [document(identity, second) for identity in ids[: len(ids) // 2]]
+        body = b"\n".join(json.dumps(identity).encode() for identity in lines)
         self.under_way = [after_first, state]
         with client.stream(
             "POST", f"{PATH}/documents", content=body, headers={"content-type": "application/x-ndjson"}
@@ -128,10 +128,10 @@ class Writer:
         self.known, self.under_way = state, []
 
     def _patch(self, client: httpx.Client) -> None:
-        there = [each for each, number in self.known.items() if number is not None]
-        if not there:
+        numbers = [each for each, number in self.known.items() if number is not None]
+        if not numbers:
             return
-        number, identity = next(self.numbers), self.chosen.choice(there)
+        number, identity = next(self.numbers), self.chosen.choice(numbers)
         changed = {name: part for name, part in document(identity, number).items() if name != "id"}
         self._done(
             self.known | {identity: number}, lambda: client.patch(f"{PATH}/documents/{identity}", json=changed), 200
@@ -143,24 +143,32 @@ class Writer:
         self._done(state, lambda: client.post(f"{PATH}/documents/delete", json={"ids": ids}), 200)
 
     def _delete_where(self, client: httpx.Client) -> None:
-        there = [number for number in self.known.values() if number is not None]
-        if not there:
+        numbers = [number for number in self.known.values() if number is not None]
+        if not numbers:
             return
-        number = self.chosen.choice(there)
-        state = {each: None if found == number else found for each, found in self.known.items()}
+        number = self.chosen.choice(numbers)
+        state = {identity: None if found == number else found for identity, found in self.known.items()}
         content = {"filter": {"field": "metadata.write", "operator": "==", "value": number}}
         self._done(state, lambda: client.post(f"{PATH}/documents/delete", json=content), 200)
 
-    def settle(self, found: State) -> None:
+    def settle(self, state_found: State) -> None:
         """See that what is found is what was acknowledged, or that and the whole of the write that was under way.
 
         Raises:
             AssertionError: something was lost, or half done.
         """
-        own = {each: number for each, number in found.items() if each.startswith(f"{self.name}-")}
-        states = [{each: number for each, number in state.items() if number is not None} for state in self.under_way]
-        known = {each: number for each, number in self.known.items() if number is not None}
-        if own != known and own not in states:
-            differing = {each for each in own | known if own.get(each) != known.get(each)}
+        own_documents = {
+            identity: number for identity, number in state_found.items() if identity.startswith(f"{self.name}-")
+        }
+        states = [
+            {identity: number for identity, number in state.items() if number is not None} for state in self.under_way
+        ]
+        acknowledged = {identity: number for identity, number in self.known.items() if number is not None}
+        if own_documents != acknowledged and own_documents not in states:
+            differing = {
+                identity
+                for identity in own_documents | acknowledged
+                if own_documents.get(identity) != acknowledged.get(identity)
+            }
             raise AssertionError(f"writer {self.name}: {differing} differ; {len(states)} writes were under way")
-        self.known, self.under_way = dict(own), []
+        self.known, self.under_way = dict(own_documents), []

@@ -105,5 +105,5 @@ def body_for(query: Sequence[float], below: int | None) -> dict[str, object]:
 
 def ids(answer: bytes) -> list[str]:
     """Return the ids of the one query's results."""
-    found: list[str] = json.loads(body_of(answer))["ids"][0]
-    return found
+    names: list[str] = json.loads(body_of(answer))["ids"][0]
+    return names

@@ -126,26 +126,26 @@ def recalled(way: Way, answers: Mapping[int, bytes], nearest: Sequence[set[str]]
     Raises:
         RuntimeError: one comes without the text of the document that it names first.
     """
-    found = {place: way.ids(answer) for place, answer in answers.items()}
-    for place, ids in found.items():
-        if ids and documents.texts[int(ids[0])].encode() not in answers[place]:
-            raise RuntimeError(f"{way.name} answers without the documents' texts: {answers[place][:500]!r}")
-    return recall(found.values(), [nearest[place] for place in found])
+    ids_by_query = {place: way.ids(answer) for place, answer in answers.items()}
+    for query, ids in ids_by_query.items():
+        if ids and documents.texts[int(ids[0])].encode() not in answers[query]:
+            raise RuntimeError(f"{way.name} answers without the documents' texts: {answers[query][:500]!r}")
+    return recall(ids_by_query.values(), [nearest[place] for place in ids_by_query])
 
 
 def by_text(size: int, connections: Sequence[int], callers: Callers) -> Outcome:
     """softkv asked with texts, no two alike; the recall is of up to 256 answers."""
-    texts, asked = texts_of(size), questions(QUESTIONS)
+    texts, text_questions = texts_of(size), questions(QUESTIONS)
     with tempfile.TemporaryDirectory() as directory:
         store = Softkv(Path(directory), encoder=True)
         with store.server:
             store.wait_until_started()
             documents = Documents.of(store.encoded(texts), count=size)
             seconds = loaded(store, documents, Path(directory) / "loaded.json")
-            way = store.asked_with(asked)
+            way = store.asked_with(text_questions)
             measured = callers.measure([way], connections)
             answers = dict(list(measured.answers[way.name, None].items())[:QUERIES])
-            nearest = documents.nearest(store.encoded([asked[answer] for answer in answers]), None)
+            nearest = documents.nearest(store.encoded([text_questions[answer] for answer in answers]), None)
             holding = Holding(store, [way], seconds, memory(store.pid))
     result = recall([way.ids(answer) for answer in answers.values()], nearest)
     return Outcome(size, measured, {(way.name, None): result}, [holding])

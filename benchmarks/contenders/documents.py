@@ -42,31 +42,31 @@ class Documents:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def metadata(self, place: int) -> dict[str, str | int]:
+    def metadata(self, index: int) -> dict[str, str | int]:
         """A small flat object, as every contender takes it."""
-        return {"percent": int(self.percent[place]), "source": f"source-{place % 97}", "year": 1950 + place % 75}
+        return {"percent": int(self.percent[index]), "source": f"source-{index % 97}", "year": 1950 + index % 75}
 
     def nearest(self, queries: Array, below: int | None) -> list[set[str]]:
         """The ids of the ten nearest of those with `percent` below that, of each query; None: of all."""
         best = np.empty((len(queries), 0), dtype=np.float32)
-        places = np.empty((len(queries), 0), dtype=np.int64)
+        rows = np.empty((len(queries), 0), dtype=np.int64)
         for start in range(0, len(self), BLOCK):
             similarities = queries @ self.keys[start : start + BLOCK].T
             if below is not None:
                 similarities[:, self.percent[start : start + BLOCK] >= below] = -np.inf
-            here = np.broadcast_to(np.arange(start, start + similarities.shape[1]), similarities.shape)
-            best, places = np.concatenate([best, similarities], axis=1), np.concatenate([places, here], axis=1)
-            kept = np.argpartition(-best, min(TOP, best.shape[1]) - 1, axis=1)[:, :TOP]
-            best, places = np.take_along_axis(best, kept, axis=1), np.take_along_axis(places, kept, axis=1)
+            columns = np.broadcast_to(np.arange(start, start + similarities.shape[1]), similarities.shape)
+            best, rows = np.concatenate([best, similarities], axis=1), np.concatenate([rows, columns], axis=1)
+            top = np.argpartition(-best, min(TOP, best.shape[1]) - 1, axis=1)[:, :TOP]
+            best, rows = np.take_along_axis(best, top, axis=1), np.take_along_axis(rows, top, axis=1)
         return [
-            {id_of(place) for place, similarity in zip(row, similarities, strict=True) if similarity > -np.inf}
-            for row, similarities in zip(places.tolist(), best.tolist(), strict=True)
+            {id_of(column) for column, similarity in zip(row, similarities, strict=True) if similarity > -np.inf}
+            for row, similarities in zip(rows.tolist(), best.tolist(), strict=True)
         ]
 
 
-def id_of(place: int) -> str:
+def id_of(index: int) -> str:
     """Return the id of the document with this index."""
-    return f"{place:08}"
+    return f"{index:08}"
 
 
 def texts_of(count: int) -> list[str]:

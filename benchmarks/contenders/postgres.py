@@ -30,13 +30,13 @@ class Postgres:
         """See `benchmarks.contenders.wire.Wire`."""
         if received[-6:-1] != READY:
             return None
-        refused, at, kind = "", 0, 0
-        while at + 5 <= len(received):
-            kind, length = unpack_from("!Bi", received, at)
+        refused, offset, kind = "", 0, 0
+        while offset + 5 <= len(received):
+            kind, length = unpack_from("!Bi", received, offset)
             if kind == ord("E"):
-                refused = received[at + 5 : at + 1 + length].replace(b"\x00", b" ").decode(errors="replace")
-            at += 1 + length
-        return refused if at == len(received) and kind == READY[0] else None
+                refused = received[offset + 5 : offset + 1 + length].replace(b"\x00", b" ").decode(errors="replace")
+            offset += 1 + length
+        return refused if offset == len(received) and kind == READY[0] else None
 
     def asked(self, received: bytes) -> bool:
         """See `benchmarks.contenders.wire.Wire`; a first message has no kind, and ends where it says."""
@@ -58,7 +58,7 @@ def text(value: str) -> bytes:
 
 def startup(user: str, database: str) -> bytes:
     """The first message."""
-    pairs = b"".join(text(each) for each in ("user", user, "database", database))
+    pairs = b"".join(text(word) for word in ("user", user, "database", database))
     return message(b"", pack("!i", VERSION), pairs, b"\x00")
 
 
@@ -87,13 +87,13 @@ def vector(values: Array) -> bytes:
 
 def first_columns(answer: bytes) -> list[str]:
     """Return the first column of each row of an answer."""
-    found, at = [], 0
-    while at + 5 <= len(answer):
-        if answer[at] == ord("D"):
-            size = unpack_from("!i", answer, at + 7)[0]
-            found.append(answer[at + 11 : at + 11 + size].decode())
-        at += 1 + unpack_from("!i", answer, at + 1)[0]
-    return found
+    columns, offset = [], 0
+    while offset + 5 <= len(answer):
+        if answer[offset] == ord("D"):
+            size = unpack_from("!i", answer, offset + 7)[0]
+            columns.append(answer[offset + 11 : offset + 11 + size].decode())
+        offset += 1 + unpack_from("!i", answer, offset + 1)[0]
+    return columns
 
 
 def copied(documents: Documents) -> Iterator[bytes]:

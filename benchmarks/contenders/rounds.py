@@ -100,16 +100,16 @@ class Callers:
                             continue
                         calls = self._call(way, below, count, Span(self.seconds, self.seconds / 4, least=count))
                         cell.add(calls)
-                        known = measured.answers.setdefault((way.name, below), {})
-                        measured.answers[way.name, below] = calls.answers | known
+                        answers = measured.answers.setdefault((way.name, below), {})
+                        measured.answers[way.name, below] = calls.answers | answers
                         if calls.error:
                             measured.error.setdefault((way.name, below), calls.error)
         return measured
 
     def _call(self, way: Way, below: int | None, connections: int, span: Span) -> Calls:
         first = self._next.get((way.name, below), 0)
-        asked = (way.address, way.wire, way.requests[below], connections, span, first)
-        calls = self._process.submit(call, *asked).result()
+        arguments = (way.address, way.wire, way.requests[below], connections, span, first)
+        calls = self._process.submit(call, *arguments).result()
         self._next[way.name, below] = calls.next
         return calls
 

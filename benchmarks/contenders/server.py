@@ -64,18 +64,18 @@ def family(pid: int) -> list[int]:
         if folder.name.isdigit():
             with contextlib.suppress(OSError):
                 parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-    found = [pid]
-    for parent in found:
-        found += [child for child, of in parents.items() if of == parent]
-    return found
+    pids = [pid]
+    for parent in pids:
+        pids += [child for child, of in parents.items() if of == parent]
+    return pids
 
 
 def memory(pid: int) -> float:
     """MiB that a process and those it started hold, what they share counted once (PSS)."""
     total = 0
-    for each in family(pid):
+    for process in family(pid):
         with contextlib.suppress(OSError, StopIteration):
-            lines = Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()
+            lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
             total += int(next(line for line in lines if line.startswith("Pss:")).split()[1])
     return total / 1024
 
@@ -83,9 +83,9 @@ def memory(pid: int) -> float:
 def processor_seconds(pid: int) -> float:
     """Return the processor seconds of a process and its children."""
     ticks = 0
-    for each in family(pid):
+    for process in family(pid):
         with contextlib.suppress(OSError):
-            fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
             ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
 

@@ -64,12 +64,12 @@ class Softkv(Store):
 
     def encoded(self, texts: Sequence[str]) -> Array:
         """Return float32[n, d], the vectors of texts by its encoder."""
-        found = []
+        vectors = []
         with self.server.client() as client:
             for start in range(0, len(texts), ENCODED_AT_ONCE):
                 body = {"texts": texts[start : start + ENCODED_AT_ONCE]}
-                found += client.post("/v1/encode", json=body).raise_for_status().json()["embeddings"]
-        return np.array(found, dtype=np.float32)
+                vectors += client.post("/v1/encode", json=body).raise_for_status().json()["embeddings"]
+        return np.array(vectors, dtype=np.float32)
 
     def _way(self, name: str, queries: Sequence[object], filters: Sequence[int | None]) -> Way:
         address = address_of(self.server.url)

@@ -50,7 +50,7 @@ def rate(cell: Cell, first: Cell | None) -> str:
 
 def latency(cell: Cell) -> str:
     """Medians of the rounds."""
-    medians = [median(found) for found in (cell.p50, cell.p99) if found]
+    medians = [median(milliseconds) for milliseconds in (cell.p50, cell.p99) if milliseconds]
     return " / ".join(f"{median:.2f}" if median < 10 else f"{median:,.0f}" for median in medians) or "none"
 
 
@@ -104,8 +104,8 @@ def nearest_to_ceiling(outcomes: Sequence[Outcome], ceiling: Measured) -> str:
         return "no answer came, so none is near its ceiling"
     share, processor, name, below, count, size = max(shares, key=lambda each: each[0])
     of = "" if below is None else f", a filter that {below} % pass"
-    most = max(taken for _, taken, *_ in shares)
+    highest = max(taken for _, taken, *_ in shares)
     return (
         f"nearest to its ceiling, {share:.0%}, is {name} with {size:,} documents and {count} connections{of}: the "
-        f"callers took {processor:.0%} of a core; the most they took anywhere is {most:.0%}"
+        f"callers took {processor:.0%} of a core; the most they took anywhere is {highest:.0%}"
     )

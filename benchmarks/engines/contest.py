@@ -40,13 +40,13 @@ def chosen(words: Iterable[str]) -> list[str]:
     Raises:
         ValueError: none has.
     """
-    found = set()
+    names = set()
     for word in words:
         fitting = {name for name in ENGINES if word.strip().lower() in name.lower()}
         if not fitting:
             raise ValueError(f"there is no engine {word!r}; there are: {', '.join(ENGINES)}")
-        found |= fitting
-    return [name for name in ENGINES if name in found]
+        names |= fitting
+    return [name for name in ENGINES if name in names]
 
 
 def made(names: Sequence[str], setting: Setting) -> tuple[dict[str, Engine], dict[str, str]]:

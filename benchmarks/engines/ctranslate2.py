@@ -17,8 +17,8 @@ def encoder(precision: str) -> Callable[[Setting], Engine]:
         require("ctranslate2")
         import ctranslate2
 
-        if precision not in (known := ctranslate2.get_supported_compute_types("cpu")):
-            raise Refused(f"CTranslate2 computes {', '.join(sorted(known))} on this processor, not {precision}")
+        if precision not in (types := ctranslate2.get_supported_compute_types("cpu")):
+            raise Refused(f"CTranslate2 computes {', '.join(sorted(types))} on this processor, not {precision}")
         written = setting.folder / "ctranslate2"
         if not written.exists():
             ctranslate2.converters.TransformersConverter(str(setting.model)).convert(str(written))
@@ -28,7 +28,7 @@ def encoder(precision: str) -> Callable[[Setting], Engine]:
 
         def run(ids: list[list[int]]) -> Vectors:
             states = np.asarray(ready.forward_batch(ids).last_hidden_state)  # [b, t, d]
-            means = np.stack([states[position, : len(each)].mean(0) for position, each in enumerate(ids)])
+            means = np.stack([states[position, : len(tokens)].mean(0) for position, tokens in enumerate(ids)])
             return means / np.linalg.norm(means, axis=1, keepdims=True)
 
         return Engine(in_batches(setting.model, run), f"{setting.threads} threads, {ctranslate2.__version__}")

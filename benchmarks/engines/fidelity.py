@@ -72,11 +72,16 @@ def compared(
     actual: tuple[NDArray[np.float32], NDArray[np.float32]], expected: tuple[NDArray[np.float64], NDArray[np.float64]]
 ) -> Fidelity:
     """An engine's vectors of questions and texts, and the definition's of the same."""
-    both, wants = (np.concatenate(each).astype(np.float64) for each in (actual, expected))
+    both, wants = (np.concatenate(vectors).astype(np.float64) for vectors in (actual, expected))
     lengths = np.linalg.norm(both, axis=1) * np.linalg.norm(wants, axis=1)
     cosines = (both * wants).sum(axis=1) / lengths
     pairs = zip(nearest(*actual), nearest(*expected), strict=True)
-    agreement = np.mean([len(set(some) & set(others)) / len(others) for some, others in pairs])
+    agreement = np.mean(
+        [
+            len(set(actual_indices) & set(expected_indices)) / len(expected_indices)
+            for actual_indices, expected_indices in pairs
+        ]
+    )
     return Fidelity(float(cosines.min()), float(cosines.mean()), float(np.abs(both - wants).max()), float(agreement))
 
 

@@ -17,11 +17,11 @@ MOST_CHANGE = 1.2
 def rates() -> dict[str, float]:
     """Billions of multiplications and additions a second, medians of one second, by number format."""
     a = np.random.default_rng(0).standard_normal((SIZE, SIZE), dtype=np.float32)
-    found = {"float32, OpenBLAS": rate(lambda: a @ a)}
+    by_name = {"float32, OpenBLAS": rate(lambda: a @ a)}
     if torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported():
         b = torch.from_numpy(a).bfloat16()
-        found["bfloat16, oneDNN"] = rate(lambda: b @ b)
-    return found
+        by_name["bfloat16, oneDNN"] = rate(lambda: b @ b)
+    return by_name
 
 
 def rate(product: Callable[[], object]) -> float:

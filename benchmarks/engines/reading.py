@@ -33,10 +33,10 @@ def in_batches(model: Path, run: Callable[[list[list[int]]], Vectors]) -> Encode
 
     def encode(texts: Sequence[str]) -> Vectors:
         ids = [encoding.ids for encoding in library.encode_batch_fast(list(texts))]
-        parts = parted([len(each) for each in ids])
-        found = [run([ids[place] for place in part]) for part in parts]
-        vectors = np.empty((len(ids), found[0].shape[1]), np.float32)
-        for part, some in zip(parts, found, strict=True):
+        parts = parted([len(tokens) for tokens in ids])
+        parts_encoded = [run([ids[index] for index in part]) for part in parts]
+        vectors = np.empty((len(ids), parts_encoded[0].shape[1]), np.float32)
+        for part, some in zip(parts, parts_encoded, strict=True):
             vectors[part] = some
         return vectors
 

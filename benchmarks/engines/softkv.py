@@ -87,8 +87,8 @@ def compiled_for() -> str:
 
     from attention.kernels.machine_code import TARGETS
 
-    told = (config.CPU_NAME, config.CPU_FEATURES)
-    kinds = (target.name for target in TARGETS.values() if (target.processor, target.flags) == told)
+    previous = (config.CPU_NAME, config.CPU_FEATURES)
+    kinds = (target.name for target in TARGETS.values() if (target.processor, target.flags) == previous)
     return next(kinds, "this processor alone")
 
 

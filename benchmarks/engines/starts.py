@@ -71,11 +71,11 @@ def first(name: str, model: Path, file: Path, threads: int) -> float:
     began = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        said = process.stdout.readline()
+        line = process.stdout.readline()
         taken = time.perf_counter() - began
         errors = process.communicate()[1]
-    if said.strip() != "1.000":
-        raise RuntimeError(f"{name} has no embedding, but {said!r}: {errors[-1000:]}")
+    if line.strip() != "1.000":
+        raise RuntimeError(f"{name} has no embedding, but {line!r}: {errors[-1000:]}")
     return taken
 
 
@@ -83,7 +83,7 @@ def main() -> None:
     """Print the length of the embedding as soon as it is there."""
     name, model, file, threads = sys.argv[1:]
     vector = STARTS[name](model, file, int(threads))
-    print(f"{sum(float(each) ** 2 for each in vector) ** 0.5:.3f}", flush=True)
+    print(f"{sum(float(number) ** 2 for number in vector) ** 0.5:.3f}", flush=True)
 
 
 if __name__ == "__main__":

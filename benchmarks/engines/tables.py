@@ -25,9 +25,9 @@ def speed(engines: Mapping[str, Engine], rates: Rates, *, ratios: bool) -> Table
     return table
 
 
-def times(found: Mapping[str, Sequence[float]], name: str, other: str) -> str:
+def times(measurements: Mapping[str, Sequence[float]], name: str, other: str) -> str:
     """Return the ratio of two medians; "" if the other engine was absent."""
-    return f" {median(found[name]) / median(found[other]):.2f}×" if other in found else ""
+    return f" {median(measurements[name]) / median(measurements[other]):.2f}×" if other in measurements else ""
 
 
 def number(value: float) -> str:

@@ -39,9 +39,9 @@ def pieces() -> Sequence[str]:
     """Return pieces of about 25 tokens each, in an arbitrary order."""
     keys = [str(document["key"]) for name in ("library", "videos") for document in DEMOS[name].documents()]
     docstrings = [str(document["key"]) for document in islice(DEMOS["python"].documents(), DOCSTRINGS)]
-    found = list(dict.fromkeys([topic.text for topic in TOPICS] + keys + docstrings))
-    random.Random(0).shuffle(found)
-    return found
+    unique = list(dict.fromkeys([topic.text for topic in TOPICS] + keys + docstrings))
+    random.Random(0).shuffle(unique)
+    return unique
 
 
 def passages(count: int) -> list[str]:
@@ -62,10 +62,10 @@ def in_turns(sizes: Sequence[int], count: int) -> list[str]:
 
 def columns() -> list[Column]:
     """One query (another one each call), 64, one passage, 64."""
-    asked, written = questions()[:64], passages(64)
+    question_texts, written = questions()[:64], passages(64)
     return [
-        Column("one query", asked, 1),
-        Column("64 queries", asked, 64),
+        Column("one query", question_texts, 1),
+        Column("64 queries", question_texts, 64),
         Column("one passage", written[:8], 1),
         Column("64 passages", written, 64),
     ]
