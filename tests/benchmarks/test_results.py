@@ -105,17 +105,17 @@ def test_recording_shows_and_keeps_what_ends_well(tmp_path):
         shutil.copy(ROOT / "benchmarks" / name, folder)
     (folder / "RESULTS.md").write_text(HEAD, encoding="utf-8")
     (folder / "page.py").write_text("print('3.5 frames — a second')")
-    (folder / "null.py").write_text("print('half'); raise SystemExit(1)")
+    (folder / "lab.py").write_text("print('half'); raise SystemExit(1)")
     run = [sys.executable, "-m", "benchmarks"]
     plain = subprocess.run([*run, "page"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert plain.stdout == "3.5 frames — a second\n"
     assert (folder / "RESULTS.md").read_text(encoding="utf-8") == HEAD
     recording = subprocess.run(
-        [*run, "--record", "null", "page"], cwd=tmp_path, capture_output=True, text=True, check=False
+        [*run, "--record", "lab", "page"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert recording.returncode == 1
     assert recording.stdout == "half\n3.5 frames — a second\n"
-    assert recording.stderr == "failed: null\n"
+    assert recording.stderr == "failed: lab\n"
     text = (folder / "RESULTS.md").read_text(encoding="utf-8")
     assert f"## page\n\n### {machine()}, commit unknown\n\n```text\n3.5 frames — a second\n```\n" in text
     assert "half" not in text
