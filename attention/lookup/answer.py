@@ -30,7 +30,7 @@ from attention.lookup.softmax.mixture import Mixtures, log_or_minus_inf
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """Attention of one query over every row that passes.
+    """The result of attention of one query over every row that passes the mask.
 
     Attributes:
         numbers: int64[k'], the head: the best documents by weight, then by similarity, and all documents that tie with
@@ -74,39 +74,39 @@ class Answer:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether one document stands out, several share the weight, or there is nothing."""
+        """Whether one document stands out, several share the weight, or no document matches."""
         variation = self.certificate.total_variation
         return Verdict.of(self.evidence, self.heaviest, variation, documents=self.documents)
 
     @property
     def temperature(self) -> float:
-        """The temperature used; for `Auto` the one that was found."""
+        """The temperature of the answer; with `Auto`, the one that the lookup found."""
         return self.evidence.temperature
 
     @property
     def null_weight(self) -> float:
-        """The null key's weight; 0 without one."""
+        """The weight of the null key, which means "none of these"; 0 without a null key."""
         return self.evidence.null_weight
 
     @property
     def log_partition(self) -> float | None:
-        """See `Evidence`."""
+        """ln Σ exp(logit) over all keys and the null key; None unless the normaliser is softmax."""
         return self.evidence.log_partition
 
     @property
     def entropy(self) -> float:
-        """See `Evidence`."""
+        """The entropy of the keys' weights in nats, without the null key."""
         return self.evidence.entropy
 
     @property
     def effective_documents(self) -> float:
-        """See `Evidence`."""
+        """The number of keys that the answer rests on, exp(entropy)."""
         return self.evidence.effective_documents
 
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """One query at many temperatures, from one pass over the keys.
+    """The result of one query at many temperatures, from one pass over the keys.
 
     Attributes:
         numbers: int64[k'], the head, the same at every temperature: the best documents by similarity, and all that tie
@@ -133,7 +133,7 @@ class Sweep:
 
     @property
     def verdicts(self) -> list[Verdict]:
-        """The verdict at each temperature; see `Answer`."""
+        """The verdict at each temperature: one document stands out, several share the weight, or none matches."""
         columns = zip(self.evidence, self.certificates, self.heaviest, strict=True)
         return [
             Verdict.of(evidence, low, certificate.total_variation, documents=self.documents, at_most=high)
@@ -142,7 +142,10 @@ class Sweep:
 
 
 class Head(NamedTuple):
-    """The best documents of one question, and their evidence; attributes as in `Answer`."""
+    """The best documents of one question, and their evidence.
+
+    Attributes are those of `Answer`.
+    """
 
     numbers: I64
     parts: I64
@@ -158,7 +161,7 @@ class Head(NamedTuple):
 
 
 def build_answer(head: Head, certificate: Certificate, *, documents: int, keys: int, output: F64 | None) -> Answer:
-    """Return the answer with this head.
+    """Return the answer with this head, certificate and output.
 
     Args:
         documents, keys: how many documents and how many rows pass.
@@ -196,15 +199,17 @@ def select_head(
     compute_similarities: Callable[[Index], F64] | None = None,
     biased: bool = False,
 ) -> Head:
-    """Return the head of one question of any kind.
+    """Return the head of one question: the best documents, and all that tie with the last of them.
 
     Args:
         numbers: returns the row numbers at positions among the listed rows.
         similarities, weights: float64[n], of the listed rows; the best that pass are among them.
         unlisted_weight: the weight of documents without a listed row.
-        grouping: the documents of the listed rows, which are all rows of these; None if each row is a document.
+        grouping: the documents of the listed rows. Every row of these documents is listed. None if each row is a
+            document.
         order: int64[n], the sort key of rows that tie; None for their positions.
-        compute_similarities: returns the similarities at positions, if `similarities` has logits; None if it has not.
+        compute_similarities: returns the similarities at positions among the listed rows. None if `similarities` holds
+            similarities and not logits.
         biased: whether rows that tie for the best have unequal weights because of a bias, as at temperature 0; all
             rows that pass are listed.
     """
@@ -269,7 +274,7 @@ def select_heads(
     numbers: Callable[[Index], I64],
     order: I64,
 ) -> dict[int, Head]:
-    """Return the heads of many questions at once, by the index of each question, if each row is a document.
+    """Return the heads of many questions, by question index. Each row must be a document of its own.
 
     Args:
         caps: how many documents of each question count as matches, by its index.
@@ -323,7 +328,7 @@ def build_sweep(
     grouping: DocumentGrouping | None = None,
     order: I64 | None = None,
 ) -> Sweep:
-    """Return one answer for many temperatures.
+    """Return the sweep of one question: its head, with weights, evidence and certificate at each temperature.
 
     Args:
         numbers, similarities, grouping, order: as in `select_head`.
@@ -364,7 +369,10 @@ def build_sweep(
 
 
 def _logits(similarities: F64, rows: Index, evidence: Evidence) -> F64:
-    """Return s/T of some rows; at T = 0 it is 0 for the best, unless a null key is above them, and −∞ for others."""
+    """Return the logits s/T of some rows; at T = 0, 0 for the best rows and −∞ for the others.
+
+    At T = 0, if the null key is above the best rows, all are −∞.
+    """
     if evidence.temperature > 0:
         return np.asarray(similarities[rows] / evidence.temperature)
     null = evidence.null_similarity

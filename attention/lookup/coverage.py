@@ -1,4 +1,4 @@
-"""Answers without some rows: their certificate for the whole collection, and the share of documents that answered.
+"""Answers while some rows are missing: a certificate for the whole collection, and the share that answered.
 
 The answer itself does not change: it is that of a smaller collection. Its certificate becomes the distance from the
 answer over all rows, which `docs/certificate.md` derives under "A part that did not answer".
@@ -41,11 +41,12 @@ class Coverage:
 
 @dataclass(frozen=True)
 class _Distance:
-    """The distance of an answer from that over all rows.
+    """Bounds on the distance of an answer from the one that all rows would give.
 
     Attributes:
         missing_low, missing_high: bounds on the weight of the missing rows.
-        taken: a bound on the share of all mass that belongs to them, and to the null key on account of them.
+        taken: a bound on the share of all mass Σ exp(logit) that the missing rows have, together with the mass that the
+            null key gains because there are more keys.
         variation: a bound on the total variation.
     """
 
@@ -115,7 +116,7 @@ def _softmax_distance(
     *,
     all_pass: bool,
 ) -> _Distance:
-    """Return the distance for softmax above temperature 0.
+    """Return the distance from the answer over all rows, for softmax above temperature 0.
 
     Let Z be the mass of the rows that answered, ω the null key's share of it, and M the mass of the missing rows. Let Δ
     be the mass that the null key gains with the number of keys, M = m·(Z + M + Δ) and M + Δ = c·(Z + M + Δ). The answer
@@ -151,18 +152,18 @@ def _softmax_distance(
 
 
 def _share(log_mass: float, log_beside: float) -> float:
-    """Return the share of one mass in the sum of two."""
+    """Return the share that one mass has of the sum of two; both are given by their logarithms."""
     if math.isnan(log_mass - log_beside):  # both are 0, or both infinite
         return 1.0
     return logistic(log_mass - log_beside)
 
 
 def _log_masses(answer: Answer, rounding: float) -> tuple[float, float]:
-    """Return bounds on the logarithm of the true mass of all rows that answered, with the null key's.
+    """Return bounds on the logarithm of the true mass Σ exp(logit) of the rows that answered and the null key.
 
-    A total variation τ was found by lemma 1 or lemma 2. By lemma 1 every logit is off by at most ε ≤ 2·artanh τ, and so
-    is the logarithm of the mass. By lemma 2 τ ≥ |1 − Ẑ/Z|, which is sharper. Or one key stands out: its own logit is
-    off by `rounding`, and τ is at least the relative weight of all other keys.
+    The total variation τ of the answer comes from lemma 1 or lemma 2 of `docs/certificate.md`. By lemma 1 every logit
+    is off by at most ε ≤ 2·artanh τ, and so is the logarithm of the mass. By lemma 2 τ ≥ |1 − Ẑ/Z|, which is sharper.
+    Or one key stands out: its own logit is off by `rounding`, and τ is at least the relative weight of all other keys.
     """
     temperature, variation = answer.temperature, answer.certificate.total_variation
     total = answer.log_partition
@@ -182,7 +183,9 @@ def _are_without_weight(
     null: NullKey | None,
     full_null: NullKey | None,
 ) -> bool:
-    """Return whether no missing row can have weight, at temperature 0 or if sparse, and the null key's weight stays.
+    """Return whether no missing row can have weight, and the null key keeps its weight.
+
+    For temperature 0 and the sparse normalisers.
 
     Only rows near the best have weight then. A null key rises with the number of keys. Its weight stays if it has all
     the weight already, or if it is out of reach for all keys, too.

@@ -28,7 +28,7 @@ from attention.lookup.bounds.similarities import UNIT_ROUNDOFF
 
 @dataclass(frozen=True)
 class Quantile:
-    """A computed quantile, and the proven limits of the true one."""
+    """A computed quantile, and proven limits of the true quantile: `at_least` ≤ true ≤ `at_most`."""
 
     value: float
     at_least: float
@@ -37,7 +37,10 @@ class Quantile:
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean, the standard deviation around it, and a bound on the mean's error; None without a finite bound."""
+    """A mean, and the standard deviation around it.
+
+    `error` is a bound on the distance from the true mean; None if no finite bound is known.
+    """
 
     value: float
     deviation: float
@@ -71,24 +74,27 @@ def weighted_mean(numbers: F64, weights: F64, total_variation: float) -> Mean:
 
 
 def share_error(weights: F64, total_variation: float) -> float | None:
-    """Return a bound on the error of any share of the weights float64[n]; None if their true sum may be zero."""
+    """Return a bound on the error of the share of weight that any set of documents has.
+
+    Return None if the true sum of the weights float64[n] may be zero.
+    """
     shift = _bound_shift(weights, total_variation)
     return None if shift is None else min(1.0, shift + _sum_error(len(weights)))
 
 
 def _bound_shift(weights: F64, total_variation: float) -> float | None:
-    """Return ε/(Ŵ − ε); None if Ŵ ≤ ε."""
+    """Return ε/(Ŵ − ε), the bound on a share's error; None if Ŵ ≤ ε."""
     least_weight = float(weights.sum()) * (1 - _sum_error(len(weights))) - total_variation
     return total_variation / least_weight if least_weight > 0 else None
 
 
 def _sum_error(n: int) -> float:
-    """Bound the relative error of a sum of n terms that are added one by one."""
+    """Return a bound on the relative error of a sum of n terms that are added one by one."""
     return (2 * n + 64) * UNIT_ROUNDOFF
 
 
 def weighted_quantiles(numbers: F64, weights: F64, levels: F64, total_variation: float) -> list[Quantile]:
-    """Return the quantiles of numbers by their weights at the levels, each between 0 and 1.
+    """Return the weighted quantiles of numbers at the levels, each between 0 and 1.
 
     The other arguments are those of `weighted_mean`.
     """

@@ -1,4 +1,4 @@
-"""The certificate of an answer: a bound on its error, from rows known exactly and rows that were only scanned."""
+"""The certificate of an answer: a proven bound on its error, for rows read exactly and rows scanned as 8-bit codes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ class Certificate:
     output_error: float | None
 
     def error(self, value_norm: float) -> float:
-        """Return what `max_error` bounds: the larger of total variation and the output's error over the largest ‖v‖."""
+        """Return the error that `max_error` limits.
+
+        It is the larger of two numbers: the total variation, and the output's error divided by the largest ‖v‖.
+        """
         return max(self.total_variation, (self.output_error or 0.0) / max(value_norm, 1e-300))
 
 

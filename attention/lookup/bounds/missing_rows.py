@@ -1,4 +1,4 @@
-"""Bounds on Σ exp(s/T) of rows that were not read, from the mean, the variance and the upper end of their s."""
+"""Bounds on Σ exp(s/T) over rows that were not read, from the mean, the variance and the maximum of their s."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ bound has room for seven roundings, because parts are added up and sent on.
 
 @dataclass(frozen=True)
 class MissingRows:
-    """Proven limits of the similarities s of n rows for one query, rounding included.
+    """Proven limits of the similarities s of n unread rows with one query, rounding included.
 
     Attributes:
         n: the number of rows.
@@ -41,7 +41,7 @@ class MissingRows:
 
     @classmethod
     def of(cls, summary: KeySummary, query: F64) -> MissingRows:
-        """Return the limits for the rows of a summary, which holds at least one row.
+        """Return the limits for the rows of a summary, which must have at least one row.
 
         b is 1 for cosine, ‖q‖·max‖k‖ for dot, −½·max(0, ‖q‖ − max‖k‖)² for gaussian. No row lies farther from the
         mean than √(n − 1) deviations (Samuelson 1968). For the other rows balance its distance from the mean, so that
@@ -114,7 +114,10 @@ def _query_vector(summary: KeySummary, query: F64, length: float) -> tuple[F64, 
 
 
 def _rounding(size: float) -> float:
-    """Bound the rounding error of a mass's logarithm, computed from logits whose sizes add up to `size`."""
+    """Return a bound on the rounding error of the logarithm of a mass Σ exp(logit).
+
+    `size` is the sum of the logits' absolute values.
+    """
     return 1e-12 + 16 * UNIT_ROUNDOFF * size
 
 

@@ -1,4 +1,4 @@
-"""Bounds on the distance of an output from the true one, also if keys, values and weights were all 8-bit codes."""
+"""Bounds on the distance of an output from the true one, even if keys, values and weights were 8-bit codes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ MAX_EXPONENT = 8.0
 
 
 def bound_exact_output(total_variation: float, value_norm: float, terms: float) -> float:
-    """Bound the error of Σ w·v in float64: ‖Σ (w − ŵ)·v‖ ≤ 2·TV·max‖v‖, and γ_terms·max‖v‖ for the sum itself.
+    """Bound the error of an output Σ w·v that is summed in float64.
+
+    ‖Σ (w − ŵ)·v‖ ≤ 2·TV·max‖v‖, and the sum itself adds γ_terms·max‖v‖.
 
     Args:
         total_variation: a bound on TV, the total variation between true and computed weights.
@@ -38,7 +40,7 @@ def bound_quantised_output(
     variation: float,
     exact: float,
 ) -> float:
-    """Bound ‖o − ô‖, without the rounding of sums in float64.
+    """Bound ‖o − ô‖, the error of an output from 8-bit codes, without the rounding of sums in float64.
 
     Two blends lie between ô and o: true values with computed weights, and true values with weights that are true in
     the tail. `bound_value_codes` bounds the first step and `bound_blend` the second. The last step is the rounding of
@@ -101,7 +103,9 @@ def bound_blend(
     longest: float,
     length: float,
 ) -> float:
-    """Bound how far the errors of the tail's logits move the blend Σ w·v; `bound_tail` does the same for the weights.
+    """Bound how far the errors of the tail's logits move the output Σ w·v.
+
+    `bound_tail` does the same for the weights.
 
     With ŵ, Y, E and b of `bound_tail` and ō = Σŵ·v: o − ō = Σŵ·(Y/E[Y] − 1)·v = Σŵ·(Y − 1)·(v − ō) / E[Y], because
     E[Y] − 1 = Σŵ·(Y − 1). Let D_i = ŵ_i·(Y_i − 1), which is 0 outside the tail. Then, for any centre c,
@@ -135,7 +139,7 @@ def bound_blend(
 
 
 def bound_turn(mixture: Mixture, error: QuantisationError, square: float, longest: float) -> float:
-    """Bound Σŵ·|error·p| over the tail, for any p with Σp² ≤ λ and |p| ≤ R.
+    """Bound Σŵ·|ε·p| over the tail, where ε are the errors of logits, and p any numbers with Σp² ≤ λ and |p| ≤ R.
 
     p stands for the components of values, relative to a centre, along one direction. Each error is at most b, and the
     squares of all errors add up to at most Q. So by Cauchy–Schwarz the sum is at most √Σ(ŵ·error)²·√λ: the worst case
@@ -160,7 +164,9 @@ def bound_turn(mixture: Mixture, error: QuantisationError, square: float, longes
 def bound_value_codes(
     value_errors: Sequence[float], mixture: Mixture, spread: Spread, residuals: Residuals, longest: float
 ) -> float:
-    """Bound ‖Σ a·v − ô‖ over the summed rows, where a are their weights before rounding to 8-bit levels.
+    """Bound the error that the codes of values, and the rounding of weights to 8-bit levels, cause in a sum.
+
+    The bound is on ‖Σ a·v − ô‖ over the summed rows, where a are their weights before that rounding.
 
     A coded value has the residual r = v − v̂. Let λ be the largest eigenvalue of Σ r·rᵀ over all rows: then
     ‖Σ b·r‖ ≤ ‖b‖·√λ. The mean ā of the weights causes no error. For Σ r is known of n rows, all rows summed in codes
@@ -191,5 +197,5 @@ def bound_value_codes(
 
 
 def _root(square: float) -> float:
-    """Return the square root, slightly enlarged to cover the rounding of its argument."""
+    """Return the square root, rounded up to cover the rounding error of its argument."""
     return math.sqrt(square) * (1 + 1e-9)

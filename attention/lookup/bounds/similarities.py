@@ -1,4 +1,4 @@
-"""Bounds on the error of a similarity, computed in float64 or scanned in 8 bits.
+"""Bounds on the error of a similarity, computed in float64 or scanned in 8-bit codes.
 
 In float64, let u = 2⁻⁵³ and γ_m = m·u / (1 − m·u) (Higham, Accuracy and Stability of Numerical Algorithms, §3.1). A
 product of two vectors of width d is off by at most γ_d·‖q‖·‖k‖, in any order of summation. The factor √d adds two
@@ -33,7 +33,7 @@ class Slack:
         return self.absolute + self.relative * abs(similarity)
 
     def in_logits(self, temperature: float, largest: float) -> Slack:
-        """Return the bound for a logit z = (s − c)/T + bias that is computed from computed similarities.
+        """Return the bound for logits z = (s − c)/T + bias, if this slack bounds the similarities s.
 
         c is one of the computed similarities, or 0. The error of s is at most that at the largest |s|. s − c adds
         2u·largest to it, the quotient adds as much again, all over T; and the last sum adds u·|z|.
@@ -46,7 +46,7 @@ class Slack:
 
 
 def similarity_slack(similarity: str, query: F64, key_norm: float) -> Slack:
-    """Return the bound for a similarity that is computed in float64.
+    """Return the bound on the error of a similarity that is computed in float64.
 
     Args:
         similarity: the similarity's name.
@@ -91,7 +91,9 @@ class QuantisationError:
         return QuantisationError(self.largest + width, self.squares, self.uniform + width)
 
     def mean(self, tail: float, tail_square: float) -> float:
-        """Bound Σŵ|error| over a tail of weight `tail` whose squared weights add up to `tail_square`.
+        """Bound Σŵ|ε|, the weighted sum of the errors' sizes, over a tail of weight `tail`.
+
+        `tail_square` is the sum of the tail's squared weights.
 
         By Cauchy–Schwarz Σŵ|ε| ≤ √(Σŵ²)·√(Σε²), which is sharp if the tail's weights are nearly equal.
         """
@@ -101,7 +103,7 @@ class QuantisationError:
 
 
 def quantisation_errors(view: View, queries: QueryCodes) -> F64:
-    """Return float64[q, 3], the bounds for each query in the order of the fields of `QuantisationError`."""
+    """Return float64[q, 3]: for each query, the three fields of its `QuantisationError`."""
     residual = max(segment.key_residual for segment in view.segments)
     key = 1.0 if view.similarity == "cosine" else view.facts.key_norm
     lengths = (queries.norms + queries.residuals_norm) * (1 + 1e-9)
@@ -122,7 +124,7 @@ def quantisation_errors(view: View, queries: QueryCodes) -> F64:
 
 
 def widen_for_addends(errors: F64, thresholds: F64, starts: I64, logits: F64) -> F64:
-    """Return bounds float64[q, 3] for logits to which the scan added a bias.
+    """Return the bounds float64[q, 3] for logits to which the scan added a bias.
 
     The bias is rounded to float32 and added in float32. That moves a logit z by 2⁻²⁴ of the bias, whose size is at most
     |z| plus that of the product, and by 2⁻²⁴ of z. Both are at most a quarter of float32's part without bias, plus

@@ -14,7 +14,9 @@ from attention.lookup.softmax.mixture import Mixture
 
 
 def bound_rounding(slack: Slack, best: float, temperature: float, mean_gap: float, n: int) -> float:
-    """Bound the total variation of a softmax whose similarities are each off by at most `slack`, rounding included.
+    """Bound the total variation of a softmax whose similarities are off by at most `slack` each.
+
+    The bound includes the rounding of the softmax itself.
 
     With ŵ ∝ w·exp(ε_i) and |ε_i| ≤ ε, the worst case moves mass between a set with +ε and the rest with −ε. So the
     total variation is at most tanh(ε/2). Here ε is the slack at the best similarity, over T.
@@ -42,7 +44,7 @@ def bound_rounding(slack: Slack, best: float, temperature: float, mean_gap: floa
 
 
 def bound_separated(similarities: F64, null: float | None, slack: Slack, temperature: float, *, alike: bool) -> float:
-    """Bound the total variation if one document, or several copies of one, is well ahead of all others.
+    """Bound the total variation if one document, or several copies of one, is far ahead of all others.
 
     This bound is sharp at low temperatures, at which `bound_rounding` is useless. A tie of t copies of one vector has
     one true similarity. If a document is behind by g in computed similarities, it is behind by at least
@@ -75,11 +77,12 @@ def bound_separated(similarities: F64, null: float | None, slack: Slack, tempera
 
 
 def bound_ties(similarities: F64, null: float | None, slack: Slack, *, alike: bool) -> float:
-    """Bound the total variation at temperature 0, if documents that tie for the best share as softmax(bias).
+    """Bound the total variation at temperature 0, where documents that tie for the best share as softmax(bias).
 
-    If only copies of one vector tie, and no other document may truly tie with them, the tie is real. Then the only
-    error is the rounding of a softmax of their biases, as in `bound_rounding`, with Σŵ|x| ≤ 1 + ln n. In all other
-    cases the bound is 1, because a bias can give all of the weight to a document that only truly ties.
+    Suppose that only copies of one vector tie, and that no other document may truly tie with them. Then the true
+    similarities tie as well, and the only error is the rounding of a softmax of their biases, as in `bound_rounding`,
+    with Σŵ|x| ≤ 1 + ln n. In all other cases the bound is 1, because a bias can give all of the weight to a document
+    that only truly ties.
 
     Args:
         similarities, null, slack, alike: as in `bound_separated`.
@@ -92,7 +95,7 @@ def bound_ties(similarities: F64, null: float | None, slack: Slack, *, alike: bo
 
 
 def bound_bias_rounding(biases: F64) -> float:
-    """Bound the total variation that the rounding of biases causes among tied copies of one vector.
+    """Bound the total variation among tied copies of one vector that comes from the rounding of biases.
 
     A bias b is a sum of addends that is rounded once, so its error is u·|b|. Two copies with equal computed biases may
     truly differ by twice that. If every logit has an error of at most ε, softmax has a total variation of at most ε.
@@ -135,6 +138,8 @@ def bound_sparse(similarities: F64, null: float | None, slack: Slack, temperatur
 def bound_tail(error: float, temperature: float, log_tail: float, tail_gap: float, mean_error: float = np.inf) -> float:
     """Bound the total variation if similarities in the tail are off by at most `error`, and all others are exact.
 
+    The tail is the set of rows that were only scanned as 8-bit codes.
+
     Let ŵ be the computed weights and m = `tail` their sum over the tail. Let w_i = ŵ_i·Y_i/E[Y] be the true weights,
     with Y_i = exp(ε_i), |ε_i| ≤ b = error/T in the tail, and Y_i = 1 elsewhere. E is the mean under ŵ. Then the total
     variation is E|Y − E[Y]| / (2·E[Y]) ≤ E|Y − 1| / E[Y], and E[Y] ≥ 1 − m·(1 − exp(−b)).
@@ -163,11 +168,11 @@ def bound_tail(error: float, temperature: float, log_tail: float, tail_gap: floa
 
 
 def bound_exact_documents(tail_bound: float) -> float:
-    """Bound the total variation if documents have exact masses, but the partition sum is estimated.
+    """Bound the total variation if documents' masses Σ exp(logit) are exact, but the sum over all rows is an estimate.
 
     Let e be the true masses of all rows and ê the computed ones, N the null key's mass, Z = Σe + N and Ẑ = Σê + N. The
-    answer has the documents of a set A of rows. Each has the weight Σe/Ẑ over its rows, the null key N/Ẑ, and all other
-    rows together are the rest. M is Σe over A, and R is Σe over the other rows, so Z = M + N + R. With Y of
+    answer has the documents of a set A of rows. Each document has the weight Σe/Ẑ over its rows, and the null key N/Ẑ.
+    All other rows together are the rest. M is Σe over A, and R is Σe over the other rows, so Z = M + N + R. With Y of
     `bound_tail`, Z/Ẑ = E[Y].
 
     If M + N ≤ Ẑ, the rest gets one minus all other weights. Each document and the null key are off by the same factor,
@@ -190,24 +195,24 @@ def bound_exact_documents(tail_bound: float) -> float:
 
 
 def largest_slope(b: float) -> float:
-    """Return the largest |exp(ε) − 1| / |ε| for |ε| ≤ b."""
+    """Return the largest |exp(ε) − 1| / |ε| over all ε with |ε| ≤ b."""
     return math.expm1(b) / b if b > 0 else 1.0
 
 
 def bound_moved_mass(b: float, tail: float, mean_error: float) -> float:
-    """Bound Σŵ|exp(ε) − 1| over a tail, for |ε| ≤ b and Σŵ|ε| ≤ `mean_error`."""
+    """Bound Σŵ|exp(ε) − 1| over a tail of weight `tail`, if |ε| ≤ b and Σŵ|ε| ≤ `mean_error`."""
     return min(tail * math.expm1(b), mean_error * largest_slope(b))
 
 
 def _mass(gaps: F64, temperature: float) -> float:
-    """Return Σ exp(gap/T); at T = 0, the number of gaps that are not below zero."""
+    """Return Σ exp(gap/T) over gaps of logits; at T = 0, the number of gaps that are not below zero."""
     if temperature == 0:
         return float(np.count_nonzero(gaps >= 0))
     return float(np.exp(np.minimum(gaps / temperature, 700.0)).sum())
 
 
 def tail_variation(mixture: Mixture, error: QuantisationError) -> float:
-    """Bound the total variation that quantisation causes in a tail.
+    """Bound the total variation that the 8-bit codes cause in the tail, the rows that were only scanned.
 
     By the triangle inequality it is added to the bound for rounding, `total_variation`.
 
@@ -219,7 +224,7 @@ def tail_variation(mixture: Mixture, error: QuantisationError) -> float:
 
 
 def bound_quantisation(tail_totals: Mixture | Totals, temperature: float, error: QuantisationError) -> float:
-    """Return the bound of `tail_variation` from the tail's totals alone."""
+    """Return the bound of `tail_variation` from the tail's totals alone, without the rest of a `Mixture`."""
     if tail_totals.log_tail == -math.inf:
         return 0.0
     mean = error.mean(tail_totals.tail, tail_totals.tail_square)
@@ -228,7 +233,7 @@ def bound_quantisation(tail_totals: Mixture | Totals, temperature: float, error:
 
 
 def least_variation(mixture: Mixture, error: QuantisationError, keys: int, rows: int) -> float:
-    """Estimate the smallest `tail_variation` that a scan which looks more rows up can reach.
+    """Estimate the smallest `tail_variation` that a scan can reach if it looks up to `rows` rows up in float64.
 
     If even this is too large, no such scan suffices. A row in the tail weighs at most as much as a row at the
     threshold. And errors matter least if all rows that stay in the tail have the same weight.

@@ -1,4 +1,4 @@
-"""Sums over vectors and their spread in any one direction: they bound sums of these vectors with unknown weights.
+"""Sums over vectors, and their spread in any direction. They bound weighted sums whose weights are unknown.
 
 For weights δ and vectors x as the rows of X, ‖Σ δ_i·x_i‖ = ‖Xᵀδ‖ ≤ ‖δ‖·√λ, λ the largest eigenvalue of Σ x·xᵀ = XᵀX.
 So the length of δ replaces the sum of its |δ_i|, for vectors that point in all directions. More vectors only make λ
@@ -21,7 +21,10 @@ MAX_SLACK = 1 / 64
 
 
 def gram_matrices(one: F32, other: F32) -> F32:
-    """Compute float32[2, d, d], XᵀX of each of two X float32[r, d]; r ≤ 1024, which is what their bounds allow for."""
+    """Return float32[2, d, d], the Gram matrix XᵀX of each of two matrices X float32[r, d].
+
+    r must be at most 1024, because the bounds on these matrices allow for no more additions.
+    """
     grams = np.empty((2, one.shape[1], one.shape[1]), dtype=np.float32)
     # Vectors near the end of float32's range overflow: a matrix that is not finite is not used as a bound.
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
@@ -32,7 +35,7 @@ def gram_matrices(one: F32, other: F32) -> F32:
 
 @dataclass(frozen=True, eq=False)
 class Residuals:
-    """The sum of the residuals v − v̂ that the codes of some vectors leave out.
+    """The sum of the residuals v − v̂ of some vectors: what their codes v̂ leave out of them.
 
     Attributes:
         count: the number of vectors.
@@ -56,14 +59,14 @@ class Residuals:
 
 @dataclass(frozen=True, eq=False)
 class SpreadBound:
-    """The spread of some vectors, and how much later vectors can add to it.
+    """A bound on the spread of some vectors, and on how much vectors that were added later add to it.
 
     A later vector v increases the largest eigenvalue of Σ (v − c)·(v − c)ᵀ by ‖v − c‖² at most; and around no point c
     is that eigenvalue smaller than around the mean of all.
 
     Attributes:
         mean: float64[d], of the vectors.
-        spread, residual_spread, usual: as of their `Moments`.
+        spread, residual_spread, usual: see `Moments`, for the vectors without the later ones.
         added: an upper bound on Σ‖v − mean‖² of the later vectors.
         residual_added: an upper bound on their Σ‖v − v̂‖².
     """
@@ -92,7 +95,7 @@ class SpreadBound:
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Sums over vectors v that are stored as codes v̂. Immutable: more vectors make new moments.
+    """Sums over vectors v that are stored as codes v̂. They are immutable: adding vectors makes new moments.
 
     Attributes:
         count: the number of vectors.
@@ -135,7 +138,10 @@ class Moments:
 
     @property
     def available_bound(self) -> SpreadBound | None:
-        """The spread's bound if it needs no eigenvalues: from a cached spread, or from `earlier`; None without both."""
+        """The bound on the spread, if it is known without computing eigenvalues; None if it is not.
+
+        It comes from a cached spread, or from `earlier`.
+        """
         cached = self.__dict__
         if "spread" in cached and "residual_spread" in cached and "usual" in cached:
             return SpreadBound(self.mean, self.spread, self.residual_spread, self.usual)
@@ -143,21 +149,21 @@ class Moments:
 
     @cached_property
     def squares(self) -> tuple[float, float]:
-        """Approximately Σ‖v‖² and Σ‖v − v̂‖²."""
+        """The sums Σ‖v‖² and Σ‖v − v̂‖², both approximate."""
         return float(np.trace(self.grams[0])), float(np.trace(self.grams[1]))
 
     def compute_bound(self) -> SpreadBound:
-        """Compute the spread from eigenvalues: some tens of milliseconds the first time."""
+        """Return the bound on the spread from eigenvalues, which take some tens of milliseconds the first time."""
         return SpreadBound(self.mean, self.spread, self.residual_spread, self.usual)
 
     @cached_property
     def mean(self) -> F64:
-        """float64[d]."""
+        """float64[d], the mean of the vectors."""
         return self.total / max(self.count, 1)
 
     @property
     def residuals(self) -> Residuals:
-        """The residuals of all vectors."""
+        """The sum of what the codes leave out of all vectors."""
         return Residuals(self.count, self.residual_total)
 
     @cached_property
@@ -178,7 +184,7 @@ class Moments:
         return self._largest(self.grams[1], self.grams[1])
 
     def _largest(self, matrix: F64, gram: F64) -> float:
-        """Bound the largest eigenvalue of a matrix that has the error of `gram`.
+        """Bound the largest eigenvalue of a matrix whose rounding error is that of the Gram matrix `gram`.
 
         A Gram matrix XᵀX was summed in float32, up to 1,024 rows at a time: each element is off by at most γ₁₀₂₄ of
         the same of |X|ᵀ|X|, whose norm is at most the trace; and by 2⁻¹²⁶ for each product that falls below float32.
@@ -256,7 +262,7 @@ class Spread:
         return cls(count, mean, around, usual, square, residuals, residual_spread, residual_square)
 
     def around(self, from_mean: float) -> float:
-        """Bound the largest eigenvalue of Σ (v − c)·(v − c)ᵀ, for a c at distance `from_mean` from the mean."""
+        """Bound the largest eigenvalue of Σ (v − c)·(v − c)ᵀ for any c at distance `from_mean` from the mean."""
         return self.around_mean + self.count * from_mean**2
 
     @cached_property
@@ -271,7 +277,10 @@ class Spread:
 
 
 def _spread_bounds(moments: Sequence[Moments]) -> list[SpreadBound]:
-    """Return the bound of each; recompute those with later vectors if these make the sum of all much looser."""
+    """Return the bound on the spread of each of the moments.
+
+    If vectors that were added later make the sum of all bounds much looser, those bounds are computed again.
+    """
     bounds = [item.available_bound or item.compute_bound() for item in moments]
     tight = sum(bound.added for bound in bounds) <= MAX_SLACK * sum(bound.spread for bound in bounds)
     if tight and sum(bound.residual_added for bound in bounds) <= MAX_SLACK * sum(
@@ -286,7 +295,7 @@ def _spread_bounds(moments: Sequence[Moments]) -> list[SpreadBound]:
 
 @dataclass(frozen=True, eq=False)
 class Grams:
-    """Gram matrices of all keys of a view.
+    """The Gram matrices of all keys of a view, and of what their codes leave out.
 
     Attributes:
         total: float64[2, d, d], upper bounds on Σ (k − k̂)(k − k̂)ᵀ and Σ k kᵀ; for cosine those of the keys'
@@ -297,7 +306,7 @@ class Grams:
 
     @cached_property
     def unit(self) -> F32:
-        """float32[2, d, d], the same over their traces, to be multiplied in float32."""
+        """float32[2, d, d], both matrices divided by their traces, so that float32 can multiply them."""
         return np.asarray(self.total / np.maximum(self.traces, 1e-300)[:, None, None], dtype=np.float32)
 
     @cached_property
@@ -307,10 +316,12 @@ class Grams:
 
 
 class RunningGrams:
-    """The sums of the views of one memory, each computed from those of the view before it; safe for many threads.
+    """The sums of Gram matrices for the views of one memory. Many threads may use it.
 
-    A block's matrices are never changed but replaced: so if the same arrays are to be added up, the sum is the same.
-    The sum of all blocks but the last, which most writes change, is cached separately.
+    Each view's sum is computed from that of the view before.
+
+    A block never changes its matrices, but replaces them. So the sum of the same arrays is always the same. The sum of
+    all blocks but the last, which most writes change, is cached separately.
     """
 
     def __init__(self) -> None:

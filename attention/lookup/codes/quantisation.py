@@ -1,8 +1,8 @@
-"""Vectors as 8-bit integers with a scale each, and how much of each vector that leaves out.
+"""Vectors as 8-bit codes (integers) with one scale each, and bounds on what the codes leave out of each vector.
 
 A vector x becomes x̂ = scale·code with code ∈ [−127, 127]ᵈ, scale = max|x_j| / 127. The residual x − x̂ has components
-of at most scale/2; its norm is computed in float64 and rounded up, so it is a bound that can be built on. The dot
-product of two codes is an integer, exact as long as d·127·255 stays below 2³¹.
+of at most scale/2; its norm is computed in float64 and rounded up, so it is a proven bound. The dot product of two
+codes is an integer, exact as long as d·127·255 stays below 2³¹.
 """
 
 from __future__ import annotations
@@ -33,15 +33,17 @@ UNIT_TOLERANCE = 2.0**-10
 
 @dataclass(eq=False)
 class Codes:
-    """Codes of many vectors, with free capacity at the end like the block that holds them.
+    """The 8-bit codes of many vectors.
+
+    The arrays have free capacity at the end, like the block that holds them.
 
     Attributes:
         codes: uint8[groups, depth, 16, 4], see `kernels.layout`.
-        scales: float32[capacity]; relative to the vector's norm if directions are coded.
-        residuals: float32[capacity], an upper bound on ‖x − x̂‖, relative likewise.
-        grams: float64[2, d, d], Σ (x − x̂)(x − x̂)ᵀ and Σ x xᵀ over all vectors in use, relative likewise. Every write
-            replaces them, so a reader may hold some that count more vectors than it sees. What is added is never
-            negative, so they remain upper bounds. None if the vectors are too wide.
+        scales: float32[capacity]. If directions are coded, each is divided by the vector's norm.
+        residuals: float32[capacity], an upper bound on ‖x − x̂‖; also divided by the norm if directions are coded.
+        grams: float64[2, d, d], Σ (x − x̂)(x − x̂)ᵀ and Σ x xᵀ over all vectors in use; of directions if these are
+            coded. Every write replaces them, so a reader may hold matrices that count more vectors than it sees. Added
+            terms are never negative, so the matrices remain upper bounds. None if the vectors are too wide.
     """
 
     codes: Bytes
@@ -60,7 +62,7 @@ class Codes:
         )
 
     def copy_from(self, other: Codes, count: int) -> None:
-        """Copy the first `count` vectors of other codes."""
+        """Copy the codes of the first `count` vectors from `other`."""
         self.codes[: len(other.codes)] = other.codes
         self.scales[:count] = other.scales[:count]
         self.residuals[:count] = other.residuals[:count]
@@ -71,7 +73,10 @@ class Codes:
         return rows_at(self.codes, indices, width)
 
     def write(self, start: int, coded: CodedVectors) -> F64 | F32 | None:
-        """Store vectors from row `start` on, or their directions → what `add_sums` takes."""
+        """Store the codes of vectors, or of their directions, from row `start` on.
+
+        Return their Gram matrices, which `add_sums` takes.
+        """
         target = slice(start, start + len(coded.codes))
         put_rows(self.codes, start, coded.codes)
         divisor = 1.0 if coded.norms is None else coded.norms
@@ -80,7 +85,7 @@ class Codes:
         return None if self.grams is None else coded.grams
 
     def add_sums(self, grams: F64 | F32 | None) -> None:
-        """Add the Gram matrices of what was written; one thread at a time."""
+        """Add the Gram matrices that `write` returned. Only one thread at a time may call this."""
         if self.grams is not None and grams is not None:
             with np.errstate(invalid="ignore"):  # of those that bound nothing
                 self.grams = self.grams + grams
@@ -88,14 +93,17 @@ class Codes:
 
 @dataclass(eq=False)
 class ValueCodes:
-    """Codes of values, transposed: components lie side by side, so that a weighted sum of values is a product as well.
+    """The 8-bit codes of values, transposed.
+
+    The codes of one component lie side by side, so that a weighted sum of values is a product of bytes as well.
 
     Attributes:
         codes: uint8[chunks, groups, depth, 16, 4], see `kernels.layout`; a chunk has CHUNK values.
         scales: float32[capacity].
         residuals: float32[capacity], an upper bound on ‖v − v̂‖.
         width: d_v.
-        moments: of all values in use, perhaps of more than a reader sees; None if values are too wide for them.
+        moments: the sums over all values in use, perhaps over more values than a reader sees; None if the values are
+            too wide for such sums.
     """
 
     codes: Bytes
@@ -116,14 +124,17 @@ class ValueCodes:
         )
 
     def copy_from(self, other: ValueCodes, count: int) -> None:
-        """Copy the first `count` values of other codes."""
+        """Copy the codes of the first `count` values from `other`."""
         self.codes[: len(other.codes)] = other.codes
         self.scales[:count] = other.scales[:count]
         self.residuals[:count] = other.residuals[:count]
         self.moments = other.moments
 
     def write(self, start: int, coded: CodedVectors) -> Moments | None:
-        """Store values from row `start` on, all of them in one chunk → what `add_sums` takes."""
+        """Store the codes of values from row `start` on; all of these rows must lie in one chunk.
+
+        Return the moments of the values, which `add_sums` takes.
+        """
         target = slice(start, start + len(coded.codes))
         put_columns(self.codes[start // CHUNK], start % CHUNK, coded.codes)
         self.scales[target] = coded.scales
@@ -131,14 +142,14 @@ class ValueCodes:
         return None if self.moments is None else coded.moments
 
     def add_sums(self, moments: Moments | None) -> None:
-        """Add the moments of what was written; one thread at a time."""
+        """Add the moments that `write` returned. Only one thread at a time may call this."""
         if self.moments is not None and moments is not None:
             self.moments = self.moments.merge(moments)
 
 
 @dataclass(frozen=True, eq=False)
 class CodedVectors:
-    """Up to one chunk of vectors with their codes, from which all stored arrays are computed.
+    """Up to one chunk of vectors with their 8-bit codes, from which all stored arrays are computed.
 
     Attributes:
         vectors: float32[n, d].
@@ -163,7 +174,10 @@ class CodedVectors:
 
     @classmethod
     def of(cls, vectors: F32, norms: F64 | None = None) -> CodedVectors:
-        """Code `vectors` float32[n, d], n ≤ CHUNK; with `norms`, code their directions too."""
+        """Code vectors float32[n, d], n ≤ CHUNK.
+
+        If the caller passes norms, the directions x/‖x‖ are coded too.
+        """
         count, width = vectors.shape
         codes, left = np.empty((count, width), dtype=np.int8), np.empty((count, width), dtype=np.float32)
         scales, squares, total = np.empty(count), np.empty(count), np.zeros(width)
@@ -175,7 +189,7 @@ class CodedVectors:
 
     @cached_property
     def moments(self) -> Moments:
-        """The moments of the vectors."""
+        """The sums over these vectors and over what their codes leave out."""
         return Moments.of(self.vectors, self.left, self.residual_total)
 
     @cached_property
@@ -194,12 +208,18 @@ class CodedVectors:
 
 
 def _are_near_unit(norms: F64) -> bool:
-    """Return whether the vectors serve as their directions, so that one pair of Gram matrices is enough."""
+    """Return whether all norms are so near one that the vectors can stand for their directions.
+
+    One pair of Gram matrices is then enough.
+    """
     return bool(np.abs(norms - 1).max(initial=0.0) <= UNIT_TOLERANCE)
 
 
 def _directions(vectors: F32, norms: F64, codes: I8, scales: F64) -> F32:
-    """Compute float32[2, n, d], x − x̂ and x relative to ‖x‖. All steps are in float64: x − x̂ may be short."""
+    """Return float32[2, n, d]: x − x̂ and x, both divided by ‖x‖.
+
+    All steps are in float64, because x − x̂ may be short.
+    """
     directions = np.empty((2, *vectors.shape), dtype=np.float32)
     for first in range(0, len(vectors), CODING_BATCH):
         batch = slice(first, first + CODING_BATCH)
@@ -221,13 +241,13 @@ def quantise(vectors: NDArray[np.floating], levels: int = LEVELS) -> tuple[F64, 
 
 
 def _round_up(residuals: F64, scales: F64, width: int) -> F32:
-    """Return the residuals in float32, not below their values with scales that are rounded to float32 as well."""
+    """Return the residuals' norms as float32 upper bounds, for scales that are rounded to float32 as well."""
     rounding = (2.0**-24 * scales + 2.0**-149) * LEVELS * np.sqrt(width)
     return np.asarray(np.nextafter((residuals + rounding).astype(np.float32), np.float32(np.inf)), dtype=np.float32)
 
 
 def bound_norms(residuals: F64) -> F64:
-    """Bound the norms of residuals from above, including the rounding of their computation."""
+    """Return upper bounds on the norms of residuals, which cover the rounding of their computation."""
     return _round_up_roots((residuals * residuals).sum(axis=1))
 
 
@@ -249,12 +269,13 @@ many values that they are short, and the residual of a query's code, which all k
 
 @dataclass(frozen=True, eq=False)
 class QueryCodes:
-    """Queries as codes: q ≈ scale·code.
+    """Queries as integer codes of 8 or 16 bits: q ≈ scale·code.
 
-    A query's residual is common to all keys, so it does not average out as theirs do: few queries are coded in 16 bits.
+    What a query's code leaves out is the same for all keys, so it does not average out over them. So small batches of
+    queries are coded in 16 bits.
 
     Attributes:
-        codes: int16[q, d]; within −127 to 127 if they are coarse.
+        codes: int16[q, d]; within −127 to 127 if they have 8 bits.
         scales: float64[q].
         norms: float64[q], ‖q‖ of the queries themselves.
         residuals: float64[q, d], q − q̂.
@@ -275,7 +296,7 @@ class QueryCodes:
         return len(self.scales)
 
     def over(self, temperature: float) -> QueryCodes:
-        """Return the queries divided by a temperature above 0, with the same codes."""
+        """Return the queries divided by a temperature above 0: the codes stay, the scales change."""
         return replace(
             self,
             scales=self.scales / temperature,
@@ -294,13 +315,13 @@ def code_queries(
     key_norm: float = 1.0,
     fine: bool = False,
 ) -> QueryCodes:
-    """Code queries so that code·code·scales, as a scan multiplies them, is the similarity.
+    """Code queries such that code·code·scales, the product that a scan computes, is the similarity.
 
     Args:
         similarity: cosine, dot or scaled_dot.
         vectors: float64[q, d].
         outputs: whether values are to be summed as well.
-        temperatures: float64[q], of the softmax whose weights these are summed with; None for all.
+        temperatures: float64[q], the temperatures at which the scan sums: high ones need 16 bits. None to ignore them.
         key_norm: the largest ‖k‖, if the similarity is not cosine.
         fine: whether to use 16 bits in any case.
     """
@@ -316,7 +337,10 @@ def code_queries(
 
 
 def quantise_queries(queries: F64, *, fine: bool) -> QueryCodes:
-    """Code queries float64[q, d]; in 16 bits if `fine`, as far as 32 bits hold the products."""
+    """Code queries float64[q, d] in 16 bits if `fine`, otherwise in 8 bits.
+
+    16-bit codes are made smaller if 32 bits would not hold their products.
+    """
     norms = np.sqrt((queries * queries).sum(axis=1))
     levels = min(FINE_LEVELS, (2**31 - 1) // (LEVELS * queries.shape[1])) if fine else LEVELS
     codes, scales, residuals = quantise(queries, levels)

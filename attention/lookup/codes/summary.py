@@ -1,4 +1,4 @@
-"""A few sums over keys that bound the similarities of unread rows.
+"""A few sums over keys, which bound the similarities of rows without reading them.
 
 The similarity of a query is a product q′·x with a vector x of the row that does not depend on the query. For `dot` and
 `scaled_dot` x is the key, with q/√d for q′ in the latter; for `cosine` it is k/‖k‖ with q/‖q‖. For `gaussian`,
@@ -23,12 +23,14 @@ BATCH_ROWS = 4096
 
 @dataclass(frozen=True, eq=False)
 class KeySummary:
-    """Sums over the vectors x of some rows, see above; `+` adds more rows.
+    """Sums over the vectors x of some rows, from which their similarities are bounded.
+
+    `+` adds the rows of another summary. The module's docstring defines x.
 
     Attributes:
         similarity: the similarity that the vectors are for.
         n: the number of rows.
-        documents: the number of documents that they are keys of.
+        documents: the number of documents that the rows are keys of.
         total: float64[w], Σx.
         gram: [w, w], Σx·xᵀ; float32 when stored and sent, float64 after an addition.
         key_norm, value_norm: upper bounds on ‖k‖ and ‖v‖.
@@ -57,7 +59,7 @@ class KeySummary:
         """Compute the summary of keys float32[n, d] and values float32[n, d_v]; None if the values are the keys.
 
         Args:
-            documents: the number of documents that they are keys of; None for one each.
+            documents: the number of documents that the keys belong to; None if each key is a document.
 
         Raises:
             ShapeError: the keys are not a matrix, or the number of values differs from the number of keys.
@@ -106,7 +108,7 @@ class KeySummary:
         )
 
     def message(self) -> tuple[dict[str, Any], dict[str, F64 | F32]]:
-        """Return a message's JSON fields, and its arrays: 4·w² + 8·w bytes."""
+        """Return the JSON fields and the arrays of a message that carries the summary, 4·w² + 8·w bytes."""
         names = ("similarity", "n", "documents", "key_norm", "value_norm", "removed")
         with np.errstate(over="ignore"):
             gram = self.gram.astype(np.float32, copy=False)
@@ -114,12 +116,12 @@ class KeySummary:
 
     @classmethod
     def of_message(cls, fields: Mapping[str, Any], arrays: Mapping[str, Any]) -> Self:
-        """Rebuild a summary from both parts of a `message`."""
+        """Return the summary that `message` split into JSON fields and arrays."""
         return cls(**fields, total=arrays["total"], gram=arrays["gram"])
 
 
 def _vectors(similarity: str, keys: F64, norms: F64) -> F64:
-    """Return float64[r, w], the vectors x of keys float64[r, d] and their lengths."""
+    """Return float64[r, w], the vectors x of the summary's sums, for keys float64[r, d] and their norms."""
     if similarity == "cosine":
         return np.asarray(keys / norms[:, None])
     if similarity == "gaussian":
@@ -132,5 +134,5 @@ def _norms(vectors: F64) -> F64:
 
 
 def _round_up_max(norms: F64) -> float:
-    """Bound the largest norm from above, including the rounding of its sum."""
+    """Return an upper bound on the largest norm, which covers the rounding of the norms."""
     return float(norms.max(initial=0.0)) * (1 + 1e-9)
