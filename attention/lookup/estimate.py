@@ -1,4 +1,4 @@
-"""Estimates of weights and outputs from one scan, each with a bound on its error.
+"""Estimates of weights and outputs from one scan of the 8-bit codes, each with a bound on its error.
 
 A scan knows some rows in float64, and the others by sums over their codes. `estimate_weights` returns a distribution
 for each question, `estimate_outputs` a blended value. `predict_error_8_bits` and `predict_error_16_bits` are not
@@ -44,7 +44,7 @@ ROUNDING_SQUARE = VALUE_ERRORS.index("rounding_square")
 
 @dataclass(frozen=True)
 class ScanWidth:
-    """The most rows that a query looks up in float64, and about the number of rows that it lists."""
+    """The size of a scan's lists: the most rows that a query looks up in float64, and about how many it lists."""
 
     lookups: int
     listed: int
@@ -52,13 +52,13 @@ class ScanWidth:
 
 @dataclass(frozen=True, eq=False)
 class WeightEstimate:
-    """The distribution for one question, and a bound on its error.
+    """The distribution for one question (the weights of all rows), and a bound on its error.
 
     Attributes:
         rescored: the listed rows.
         mixture: their weights, and those of the tail.
         total_variation: a bound on the error of all weights.
-        rounding_variation: the part of it that does not come from the tail.
+        rounding_variation: the part of that bound that does not come from the tail.
     """
 
     rescored: RescoredQuery
@@ -68,12 +68,17 @@ class WeightEstimate:
 
     @property
     def document_variation(self) -> float:
-        """The bound if documents have several keys: all keys of the documents in the answer are read in float64."""
+        """The bound on total variation if documents have several keys.
+
+        All keys of the documents in the answer are read in float64.
+        """
         return min(1.0, self.rounding_variation + bound_exact_documents(self.total_variation - self.rounding_variation))
 
 
 class WeightEstimates:
-    """The estimates for the questions of one scan, each built on access; None if the exact path has to answer.
+    """The estimates for the questions of one scan, each built on access.
+
+    An estimate is None if the exact path has to answer.
 
     Attributes:
         scan: the result of the scan.
@@ -148,10 +153,10 @@ class WeightEstimates:
 def estimate_weights(
     shard: Shard, questions: Sequence[Question], width: ScanWidth, *, fine: bool = False
 ) -> WeightEstimates:
-    """Estimate the weights of all questions from one scan.
+    """Return the estimated weights of all questions from one scan.
 
     Args:
-        fine: whether queries, and weights of values, have 16 bits.
+        fine: whether codes of queries, and of the weights that values are multiplied by, have 16 bits instead of 8.
     """
     request = request_scan(shard, questions, width, fine=fine)
     return WeightEstimates(shard, questions, *scan_and_look_up(shard, questions, request))
@@ -160,7 +165,10 @@ def estimate_weights(
 def request_scan(
     shard: Shard, questions: Sequence[Question], width: ScanWidth, *, histogram: bool = False, fine: bool = False
 ) -> ScanRequest:
-    """Return the request for one scan: for sums, at the temperature of each question, or for a histogram."""
+    """Return the request for one scan.
+
+    The scan sums at the temperature of each question, or fills a histogram that serves every temperature.
+    """
     max_listed, max_cap = shard.keys // MIN_ROWS_PER_CANDIDATE, max(question.cap for question in questions)
     return ScanRequest(
         vectors=np.array([question.vector for question in questions]),
@@ -176,7 +184,9 @@ def request_scan(
 def scan_and_look_up(
     shard: Shard, questions: Sequence[Question], request: ScanRequest
 ) -> tuple[ScanResult, RescoredQueries]:
-    """Scan once, and look up in float64 all rows that can be in the head of each question, if the scan tells which.
+    """Scan once, and look up in float64 all rows that can be in the head (the best rows) of each question.
+
+    A scan may fail to decide which rows these are; see `RescoredQuery`.
 
     The first rows that were looked up show which other candidates may be as good. A second round looks these up.
     """
@@ -204,11 +214,11 @@ def bound_weights(
     error: QuantisationError,
     rounding: Slack | None = None,
 ) -> WeightEstimate:
-    """Return a distribution with its bound: the distances in the head and in the tail, added up.
+    """Return the distribution with a bound on its error: the sum of the bounds for the head and for the tail.
 
     Args:
-        error: of similarities that were only scanned.
-        rounding: of the question's similarities; None to compute it.
+        error: bounds on the errors of similarities that were only scanned.
+        rounding: a bound on the rounding of the question's similarities; None to compute it.
     """
     variation = _rounding_variation(shard, question, rescored, mixture, rounding or shard.slack(question.vector))
     return WeightEstimate(rescored, mixture, min(1.0, variation + tail_variation(mixture, error)), variation)
@@ -229,14 +239,17 @@ def _rounding_variation(
 
 
 def mix_coldest(question: Question, rescored: RescoredQuery, keys: int, temperature: float) -> Mixture:
-    """Return the distribution with all weight on the best: softmax at temperature 0, or one_hot at any."""
+    """Return the distribution that puts all weight on the best row.
+
+    That is softmax at temperature 0, or the normaliser one_hot at any temperature.
+    """
     null = question.null_key(temperature, keys)
     distribution = one_hot(rescored.similarities, null, temperature, log_partition=question.normaliser == "softmax")
     return mixture_without_tail(distribution.weights, distribution.evidence, len(rescored.candidates))
 
 
 def mix_without_tail(question: Question, rescored: RescoredQuery, keys: int) -> Mixture:
-    """Return the distribution of a question that gives all weight to known rows."""
+    """Return the distribution of a question if all weight lies on rows that were looked up in float64."""
     assert not isinstance(question.temperature, Auto)
     if question.normaliser in SUPPORT and question.temperature > 0:
         null = question.null_key(question.temperature, keys)
@@ -246,14 +259,17 @@ def mix_without_tail(question: Question, rescored: RescoredQuery, keys: int) -> 
 
 
 def scan_temperature(question: Question) -> float:
-    """Return the temperature of a scan's sums; 0, at which only the best row has weight, unless softmax."""
+    """Return the temperature at which a scan sums for this question.
+
+    Normalisers other than softmax get 0, at which only the best row has weight.
+    """
     assert not isinstance(question.temperature, Auto)
     return question.temperature if question.normaliser == "softmax" else 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class OutputEstimate:
-    """The blended value of one question.
+    """The output of one question, the weighted sum of all values, and a bound on its error.
 
     Attributes:
         output: float64[d_v], Σ weight·value over all rows.
@@ -268,7 +284,10 @@ class OutputEstimate:
 
 
 def estimate_outputs(shard: Shard, estimates: WeightEstimates, questions: Sequence[int]) -> dict[int, OutputEstimate]:
-    """Return the outputs of the questions with these indices, except those without an estimate of their weights."""
+    """Return the outputs of the questions with these indices, by index.
+
+    Questions without an estimate of their weights are left out.
+    """
     scan = estimates.scan
     if scan.outputs is None:
         return {}
@@ -332,7 +351,9 @@ def estimate_outputs(shard: Shard, estimates: WeightEstimates, questions: Sequen
 def _add_residuals(
     shard: Shard, scan: ScanResult, indices: I64, masses: F64, outputs: F64, spread: Spread
 ) -> list[Residuals | None]:
-    """Add the mean residual of the value codes to outputs float64[w, d_v], once for each unit of summed weight.
+    """Correct outputs float64[w, d_v] by what the value codes leave out on average.
+
+    Each unit of summed weight adds the mean residual v − v̂ once.
 
     The mean over all rows is known. If few of them pass, or many are listed, the mean over the rows that were summed
     differs: then it is computed for the passing rows, once for each mask, and for all except the listed ones. The sum
@@ -364,19 +385,22 @@ def _add_residuals(
 
 
 def _relative_distance(count: int, part: int) -> float:
-    """Return how far the mean of `count` independent numbers is from that of a part of them, relative to one number."""
+    """Return how far the mean of a part of `count` independent numbers is expected to be from the mean of all.
+
+    The result is relative to the size of one number.
+    """
     return math.sqrt(max(1 / part - 1 / max(count, 1), 0.0)) if part > 0 else 0.0
 
 
 def _shift_lengths(mixtures: Sequence[Mixture], tail_sums: F64, outputs: F64) -> list[float]:
-    """Return ‖Σ ŵ·(v − ô)‖ over the rows of each of `tail_sums` float64[w, d_v], ô the outputs float64[w, d_v]."""
+    """Return ‖Σ ŵ·(v − ô)‖ for each of w questions, with ô its output in float64[w, d_v]."""
     masses = np.array([mixture.tail - mixture.candidates.sum() for mixture in mixtures])
     lengths: list[float] = _lengths(tail_sums - masses[:, None] * outputs).tolist()
     return lengths
 
 
 def _lengths(vectors: F64) -> F64:
-    """Return float64[w], at least ‖x‖ of each of float64[w, d]."""
+    """Return float64[w], upper bounds on the lengths ‖x‖ of vectors float64[w, d]."""
     return np.asarray(np.sqrt(np.einsum("wd,wd->w", vectors, vectors)) * (1 + 1e-9))
 
 
@@ -393,16 +417,17 @@ def predict_error_16_bits(
     residuals: Residuals,
     from_mean: float,
 ) -> float:
-    """Return about ‖o − ô‖, o the true output and ô the one computed with queries and weights in 16 bits.
+    """Return about ‖o − ô‖, the error to expect of an output computed with queries and weights in 16 bits.
 
-    The similarities of the tail are off by q·(k − k̂), each by itself: by σ in the mean square. That leaves
-    Σŵ·ε/T·(v − ô), about σ/T·√(Σŵ²) times how far values lie from ô. The codes of the values leave out Σ(a − ā)·r.
+    o is the true output, ô the computed one. The similarities of the tail are off by q·(k − k̂), independently, with
+    root mean square σ. That leaves Σŵ·ε/T·(v − ô), about σ/T·√(Σŵ²) times how far values lie from ô. The codes of the
+    values leave out Σ(a − ā)·r.
 
     Args:
         mixture: the distribution.
-        error: of similarities.
+        error: bounds on the errors of scanned similarities.
         value_errors: see `accumulator.VALUE_ERRORS`, in weights.
-        spread: of the values.
+        spread: the spread of the values.
         residuals: the residuals of the value codes that were added to the output.
         from_mean: the distance of ô from the mean of all values.
     """
@@ -420,12 +445,12 @@ def predict_error_8_bits(
     shift_length: float,
     keys: int,
 ) -> float:
-    """Return about ‖o − ô‖ as `predict_error_16_bits` does, for queries and weights in 8 bits.
+    """Return about ‖o − ô‖, the error to expect of an output computed with queries and weights in 8 bits.
 
-    A query's code leaves out about as much as all codes of the keys. That turns the output along what keys and values
-    have in common, at most by the spread of each. If the keys share a direction, it multiplies all that was summed by
-    one factor, which moves the output by `shift_length` times that. Weights are rounded to levels evenly, but those
-    below half a level are lost, each with about the mean value.
+    See `predict_error_16_bits`. A query's code leaves out about as much as all codes of the keys. That turns the output
+    along what keys and values have in common, at most by the spread of each. If the keys share a direction, it
+    multiplies all that was summed by one factor, which moves the output by `shift_length` times that. Weights are
+    rounded to levels evenly, but those below half a level are lost, each with about the mean value.
 
     Args:
         shift_length: ‖Σ ŵ·(v − ô)‖ over the rows that were summed.
@@ -446,7 +471,7 @@ def predict_error_8_bits(
 
 
 def _logit_deviation(error: QuantisationError, mixture: Mixture, spread: Spread) -> float:
-    """Return about the root of the mean square of the logits' errors."""
+    """Return about the root mean square of the errors of scanned logits."""
     if not mixture.tail > 0:
         return 0.0
     return math.sqrt(error.squares / max(spread.count, 1)) / mixture.evidence.temperature
@@ -460,7 +485,7 @@ def _row_error(
     residuals: Residuals,
     from_mean: float,
 ) -> float:
-    """Return the expected error from the codes of keys and values, which is independent from row to row."""
+    """Return the output's expected error from the codes of keys and values, which is independent from row to row."""
     rows = max(spread.count, 1)
     around = max(spread.square / rows - spread.mean_length**2, 0.0) + from_mean**2
     uneven = max(mixture.summed_square - value_errors[MASS] ** 2 / max(residuals.count, 1), 0.0)
@@ -470,13 +495,15 @@ def _row_error(
 
 
 def _mass_below(level: float, mass: float, square: float, rows: int) -> float:
-    """Return about the sum of all weights below a level.
+    """Return about the sum of all weights below a level, if the logarithms of the weights are normally distributed.
+
+    Logits are roughly normal, so their weights are log-normal.
 
     Logits are about normal, so the logarithms of weights are taken to be.
 
     Args:
         mass, square: the sums of the rows' weights, and of their squares.
-        rows: how many they are.
+        rows: the number of rows.
     """
     if not (level > 0 and mass > 0):
         return 0.0
@@ -488,5 +515,5 @@ def _mass_below(level: float, mass: float, square: float, rows: int) -> float:
 
 
 def _finite(length: float) -> float:
-    """Return a length, or 0 if it is unknown."""
+    """Return the length, or 0 if it is not finite, which means unknown."""
     return length if math.isfinite(length) else 0.0

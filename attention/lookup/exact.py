@@ -41,7 +41,10 @@ MAX_BATCH_CELLS = 2**23
 
 
 def exact_answers(view: AnyView, questions: Sequence[Question]) -> list[Answer]:
-    """Answer each question over every row that passes. Questions of one mask share the reading of the keys."""
+    """Answer each question over every row that passes its mask.
+
+    Questions with the same mask share one reading of the keys.
+    """
     answers: list[Answer | None] = [None] * len(questions)
     for mask, group in group_by_mask(questions):
         shard = open_shard(view, mask)
@@ -54,7 +57,10 @@ def exact_answers(view: AnyView, questions: Sequence[Question]) -> list[Answer]:
 
 
 def exact_sweep(view: AnyView, question: Question, temperatures: Sequence[float]) -> Sweep:
-    """Answer one question at many temperatures; its own temperature, normaliser and `top_p` are not used."""
+    """Answer one question at many temperatures, all in float64.
+
+    The question's own temperature, normaliser and `top_p` are not used.
+    """
     shard = open_shard(view, question.mask)
     (biases,) = shard.read_biases([question])
     (similarities,) = shard.read_similarities([question], [None])
@@ -82,14 +88,16 @@ def exact_sweep(view: AnyView, question: Question, temperatures: Sequence[float]
 
 @dataclass(frozen=True, eq=False)
 class Weighting:
-    """One question's distribution over all rows that pass.
+    """One question's distribution over all rows that pass: their weights and the evidence.
 
     Attributes:
         question: the question.
         similarities: float64[n].
         biases: float64[n], or None.
-        softmax_question: the question for the levels: the same one, or with a bias above temperature 0 that in logits.
-        levels: float64[n], the similarities, or with a bias above temperature 0 the logits relative to the peak.
+        softmax_question: the question to ask of the levels: the same question, or its form in logits if the levels are
+            logits.
+        levels: float64[n], what the softmax is computed from: the similarities, or the logits relative to the peak.
+            They are logits if there is a bias and the temperature is above 0.
         peak: the largest similarity if the levels are logits, else 0.
         distribution: the distribution of the levels.
     """
@@ -104,7 +112,7 @@ class Weighting:
 
     @classmethod
     def of(cls, question: Question, similarities: F64, biases: F64 | None) -> Weighting:
-        """Weigh rows with these similarities and biases."""
+        """Return the weighting of rows with these similarities and biases."""
         temperature, n = question.temperature, similarities.size
         if biases is None:
             distribution = _distribution(question, similarities)
@@ -121,18 +129,18 @@ class Weighting:
 
     @property
     def in_logits(self) -> bool:
-        """Whether the levels are logits."""
+        """Whether the levels are logits, which include a bias, instead of similarities."""
         return self.softmax_question is not self.question
 
     @property
     def temperature(self) -> float:
-        """The temperature; for `Auto` the one that was found."""
+        """The temperature of the answer; with `Auto`, the one that the search found."""
         temperature = self.question.temperature
         return self.distribution.evidence.temperature if isinstance(temperature, Auto) else temperature
 
     @property
     def evidence(self) -> Evidence:
-        """The evidence at that temperature, in similarities."""
+        """The evidence, such as the null key's weight and the entropy, in terms of similarities."""
         if not self.in_logits:
             return self.distribution.evidence
         null = self.question.null_key(self.temperature, self.levels.size)
@@ -200,7 +208,7 @@ def _answer(shard: Shard, weighting: Weighting, output: F64 | None) -> Answer:
 
 
 def bound_variation(shard: Shard, weighting: Weighting) -> float:
-    """Bound the total variation that rounding causes in the weights of all rows."""
+    """Return a bound on the total variation that rounding causes in the weights of all rows."""
     question, similarities, levels = weighting.question, weighting.similarities, weighting.levels
     if not levels.size:
         return 0.0
@@ -248,7 +256,9 @@ class Similarities(NamedTuple):
 
 
 def similarities_of(view: AnyView, vectors: F64, mask: AnyMask | None = None) -> Similarities:
-    """Return the similarity of each query with every row that passes; `bounds.similarities` bounds its rounding.
+    """Return the similarity of each query with every row that passes.
+
+    `bounds.similarities` bounds the rounding errors.
 
     Args:
         vectors: float64[q, d], finite, at least one, and few enough that float64[q, n] fits in memory.
@@ -307,7 +317,7 @@ def weights_of(view: AnyView, question: Question) -> Weights:
 
 
 def weights_without_null(view: AnyView, question: Question) -> Weights:
-    """Return the same for a caller that uses only the ratios of the weights.
+    """Return the weight of every document for a caller that uses only the ratios of the weights.
 
     With softmax above temperature 0 the null key is left out. So the ratios stay certain even if it has nearly all of
     the weight.

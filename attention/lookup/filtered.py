@@ -1,4 +1,7 @@
-"""The rows that pass one condition, block by block; kept from view to view, because no row starts or stops passing."""
+"""The rows that pass one condition, block by block.
+
+One view's result is kept for the next, because a row never starts or stops passing.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,12 @@ from attention.lookup.memory.view import Mask, View
 
 @dataclass(frozen=True, eq=False)
 class _BlockBits:
-    """The rows of one block that pass.
+    """Bitmaps of the rows of one block that pass the condition.
 
     Attributes:
-        seen: those among the block's first rows, live or removed.
-        live: the live rows of the last view, see `Segment.live_bits`.
-        passing: the live ones of `seen` in that view.
+        seen: the rows that pass among the first rows of the block, removed rows included.
+        live: the rows that were not removed in the last view, see `Segment.live_bits`.
+        passing: the rows that are in both.
     """
 
     block: ref[Block]
@@ -31,22 +34,30 @@ class _BlockBits:
 
 
 class Filtered:
-    """The known rows that pass one condition. It is immutable: `with_more` returns another one.
+    """The rows that are known to pass one condition.
 
-    It holds neither blocks nor views. A row that was removed before it was evaluated may pass or not, so it must not be
-    used for views older than the last one.
+    A filter is immutable: `with_more` returns another one.
+
+    It refers to blocks weakly, and to no views. A row that was removed before it was evaluated may pass or not, so the
+    filter must not be used for views older than the last one.
     """
 
     def __init__(self, blocks: Mapping[int, _BlockBits] = MappingProxyType({})) -> None:
         self._blocks = blocks
 
     def unseen(self, view: View) -> Sequence[I64]:
-        """Return the owners of the rows that were not evaluated, see `RowSelection`."""
+        """Return, block by block, the owners (documents) of the rows to which the condition was not applied yet.
+
+        They are the spans of the `RowSelection` that `with_more` takes.
+        """
         spans = (segment.owners[self._count_seen(segment) :] for segment in view.segments)
         return [owners for owners in spans if len(owners)]
 
     def with_more(self, view: View, picked: RowSelection) -> Filtered:
-        """Return the filter with those rows of `unseen` that pass, for the blocks of this view only."""
+        """Return the filter for this view, with the result of the condition for the rows of `unseen`.
+
+        It covers only the blocks of this view.
+        """
         spans, blocks = iter(picked.passes), {}
         for segment in view.segments:
             count, live = self._count_seen(segment), segment.live_bits
@@ -63,13 +74,13 @@ class Filtered:
         return Filtered(blocks)
 
     def mask(self, view: View) -> Mask:
-        """Return the mask of the view that `with_more` was last called with."""
+        """Return the mask of the rows that pass. The view must be the one that `with_more` was last called with."""
         bitmaps = (self._blocks[id(segment.block)].passing for segment in view.segments)
         return Mask(view, tuple(bits if bits.n else None for bits in bitmaps))
 
     @property
     def nbytes(self) -> int:
-        """The memory that it uses, in bytes."""
+        """The memory that the filter uses, in bytes."""
         return sum(
             bits.seen.nbytes + (bits.passing is not bits.seen) * bits.passing.nbytes for bits in self._blocks.values()
         )

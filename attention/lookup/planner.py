@@ -1,4 +1,4 @@
-"""The planner: it groups questions by path, and calls each path once."""
+"""The planner: it chooses the exact or the quantised path for each question, and calls each path once."""
 
 from __future__ import annotations
 
@@ -137,10 +137,10 @@ def attend(
 
 
 def _view_of(memory: Memory | View | RemoteView | Sequence[View]) -> View | RemoteView:
-    """Return the one view that is asked.
+    """Return the one view that questions are put to.
 
     Raises:
-        ParameterError: neither a memory nor a view nor views.
+        ParameterError: the argument is not a memory, a view or a list of views.
     """
     if isinstance(memory, Memory):
         return memory.view
@@ -150,7 +150,7 @@ def _view_of(memory: Memory | View | RemoteView | Sequence[View]) -> View | Remo
 
 
 def answer(view: Memory | View | RemoteView | Sequence[View], question: Question) -> Answer:
-    """Attend over every row of the view that passes the question's mask.
+    """Answer one question over every row of the view that passes its mask.
 
     Raises:
         ShapeError: the query has another width than the keys.
@@ -160,10 +160,11 @@ def answer(view: Memory | View | RemoteView | Sequence[View], question: Question
 
 
 def answers(memory: Memory | View | RemoteView | Sequence[View], questions: Sequence[Question]) -> list[Answer]:
-    """Answer many questions in one reading of the keys; each as `answer` would.
+    """Answer many questions in one reading of the keys. Each answer is that of `answer`.
 
     Args:
-        memory: a memory, whose current view is asked; a view; or several views, which are asked as `View.merged`.
+        memory: a memory, of which the current view is used; a view; or several views, which are merged by
+            `View.merged`.
 
     Raises:
         ShapeError: a query has another width than the keys.
@@ -216,13 +217,13 @@ def sweep(
     """Answer one question at many temperatures from one reading of the keys.
 
     Args:
-        question: softmax only, a number for its temperature, which is not used; no `top_p`. With a bias every row is
-            read in float64, for no one scan knows the logits of each temperature.
+        question: with softmax and without `top_p`. Its temperature must be a number, which is not used. With a bias
+            every row is read in float64, because one scan cannot have the logits of several temperatures.
         temperatures: each 0, or from 1e-30 to infinity.
 
     Raises:
         ShapeError: the query has another width than the keys.
-        ParameterError: a question or a temperature that a sweep is not for.
+        ParameterError: the question or a temperature is not valid for a sweep.
     """
     view = _view_of(memory)
     question.check(view)
@@ -240,9 +241,10 @@ def sweep(
 def reads_exactly(view: AnyView, question: Question) -> bool:
     """Return whether reading the passing rows' originals takes no longer than a scan.
 
-    Also True if some rows have no codes and the question has a bias or `Auto`, or documents have several keys, see
-    `UncodedShard`; and before the machine code for scans is compiled. Otherwise only view, mask and question decide:
-    the path does not depend on the other questions, and a sweep takes the path of `attend`.
+    It is also True until the machine code for scans is compiled. And it is True if some rows have no 8-bit codes and
+    one of these holds: the question has a bias or `Auto`, or documents have several keys (see `UncodedShard`).
+    Otherwise only view, mask and question decide. So the path does not depend on the other questions, and a sweep takes
+    the path of `attend`.
     """
     if view.bare:
         plain = question.bias is None and not isinstance(question.temperature, Auto) and not view.facts.several

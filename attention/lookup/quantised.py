@@ -1,4 +1,4 @@
-"""The quantised path: a scan of 8-bit keys, a head in float64 over the originals, and a bound on all of it."""
+"""The quantised path: a scan of 8-bit keys, the best rows again in float64, and a bound on the error of both."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ SCAN_WIDTHS = (ScanWidth(2_048, 512), ScanWidth(8_192, 16_384))
 
 
 def quantised_answers(view: AnyView, questions: Sequence[Question]) -> list[Answer | None]:
-    """Answer each question from a scan of the codes; None if the exact path has to answer.
+    """Answer each question from a scan of the 8-bit codes; None if the exact path has to answer.
 
-    It has to if float32 cannot hold the products, if the codes do not tell which rows decide the head, if `max_error`
-    is less than a scan can prove even with a wide head, or if the output is so short that errors of the codes would
-    show in it.
+    The exact path has to answer in four cases. float32 cannot hold the products. The codes do not decide which rows are
+    the best. A scan cannot prove `max_error`, even if it looks many rows up. Or the output is so short that errors of
+    the codes would show in it.
     """
     answers: list[Answer | None] = [None] * len(questions)
     for group in group_by_logits(questions):
@@ -62,7 +62,10 @@ def quantised_answers(view: AnyView, questions: Sequence[Question]) -> list[Answ
 
 
 def shard_of(view: AnyView, question: Question) -> Shard:
-    """Return the rows that a scan of a question reads, compared by logits if the question has a bias."""
+    """Return the rows that a scan of a question reads.
+
+    If the question has a bias, they are compared by logits, otherwise by similarities.
+    """
     if question.bias is None:
         return open_shard(view, question.mask)
     assert not isinstance(question.temperature, Auto)
@@ -70,7 +73,10 @@ def shard_of(view: AnyView, question: Question) -> Shard:
 
 
 def fits_scan(shard: Shard, question: Question) -> bool:
-    """Return whether a scan at one temperature can answer a question: not one_hot at infinity, where all rows tie."""
+    """Return whether a scan at one temperature can answer a question.
+
+    It cannot for one_hot at an infinite temperature, at which all rows tie.
+    """
     all_tie = question.normaliser == "one_hot" and question.temperature == np.inf
     return shard.fits(question.vector) and not all_tie and not isinstance(question.temperature, Auto)
 
@@ -81,7 +87,7 @@ def scan_question(shard: Shard, question: Question) -> Question:
 
 
 def _restore(shard: Shard, question: Question, answer: Answer) -> Answer:
-    """Convert the answer to `scan_question` into the answer to the question."""
+    """Return the answer to the question, converted from the answer to its form in `scan_question`."""
     if not shard.in_logits:
         return answer
     temperature = question.temperature
@@ -91,7 +97,7 @@ def _restore(shard: Shard, question: Question, answer: Answer) -> Answer:
 
 
 class NextStep(Enum):
-    """The step that answers a question if a scan cannot."""
+    """The step that follows if a scan could not answer a question."""
 
     WIDER = "a wider scan"
     FINER = "a scan in 16 bits"
@@ -128,9 +134,10 @@ def _answer_batch(
 def answer_alone(
     shard: Shard, question: Question, estimate: WeightEstimate, output: OutputEstimate | None
 ) -> Answer | None:
-    """Return the answer to one question of any kind.
+    """Return the answer to one question of any kind; None if the scan does not suffice.
 
-    None if its bound exceeds `max_error`, or if the scan does not tell which documents of several keys are the best.
+    It does not suffice if the error bound exceeds `max_error`. Nor does it if it leaves open which documents are the
+    best, where documents have several keys.
     """
     variation = estimate.document_variation if shard.facts.several else estimate.total_variation
     certificate = certificate_of(shard, variation, output)
@@ -166,10 +173,10 @@ def answer_together(
     estimates: WeightEstimates,
     outputs: Mapping[int, OutputEstimate],
 ) -> dict[int, Answer]:
-    """Return the answers to all plain questions at once, by index; to the last bit those of `answer_alone`.
+    """Return the answers to all plain questions at once, by index. They equal those of `answer_alone` to the last bit.
 
-    Plain is softmax above temperature 0, without `top_p` and without a bias, where each row is a document. Left out
-    are also questions whose bound exceeds `max_error`, and those whose output is coarse.
+    A plain question has softmax above temperature 0, and neither `top_p` nor a bias, and each row is a document.
+    Questions whose bound exceeds `max_error`, or whose output is coarse (see `OutputEstimate`), are left out too.
 
     Args:
         outputs: the outputs of the questions that need one.
@@ -201,7 +208,7 @@ def answer_together(
 
 
 def certificate_of(shard: Shard, variation: float, output: OutputEstimate | None) -> Certificate:
-    """Return the certificate of weights with this total variation, and of an output."""
+    """Return the certificate of an answer with this total variation, and with the output if there is one."""
     return Certificate(shard.method, variation, None if output is None else output.error)
 
 

@@ -25,7 +25,9 @@ TOP_K_WITH_TOP_P = 1000
 
 @dataclass(frozen=True)
 class Auto:
-    """The temperature at which the answer has this number of effective keys, which are documents if each has one key.
+    """A temperature to be found: the one at which the answer has this number of effective keys.
+
+    If each document has one key, effective keys are effective documents.
 
     A target above half of the passing keys counts as that half. If at least as many keys tie for the best, the
     temperature is 0. Keys are counted because their entropy rises with the temperature, so that some temperature has
@@ -64,8 +66,7 @@ class Question:
 
     Raises:
         ShapeError: the query is not a vector.
-        ParameterError: a number out of its range, a name that means nothing, `Auto` or `top_p` where they
-            do not apply.
+        ParameterError: a number is out of its range, a name is unknown, or `Auto` or `top_p` does not apply.
     """
 
     query: NDArray[np.floating]
@@ -128,7 +129,7 @@ class Question:
 
     @cached_property
     def weighs_all(self) -> bool:
-        """Whether every row that passes has a weight."""
+        """Whether every row that passes has a weight above 0, as with softmax above temperature 0."""
         return self.normaliser == "softmax" and self.temperature != 0
 
     @cached_property
@@ -140,7 +141,7 @@ class Question:
         return SUPPORT[self.normaliser] * self.temperature * (1 + 1e-6)
 
     def head_size(self, passing: int) -> int:
-        """Return how many of the best rows or documents have to be known, at least one.
+        """Return how many of the best rows or documents must be known to build the answer, at least one.
 
         Args:
             passing: how many rows or documents pass.
@@ -148,7 +149,9 @@ class Question:
         return max(1, min(self.cap, passing))
 
     def null_key(self, temperature: float, keys: int) -> NullKey | None:
-        """Return the null key at a temperature; without softmax that at temperature 0.
+        """Return the null key (the key "none of these") at a temperature.
+
+        Without softmax, return the null key at temperature 0.
 
         Args:
             keys: how many keys pass.
@@ -158,18 +161,20 @@ class Question:
         return None if self.null is None else NullKey(self.null)
 
     def in_logits(self, keys: int, peak: float = 0.0) -> Question:
-        """Return the same question in logits s/T + bias − peak/T, at temperature 1; its temperature must be above 0.
+        """Return the same question about logits s/T + bias − peak/T, with temperature 1.
+
+        The question's temperature must be above 0.
 
         Args:
             keys: how many rows pass.
-            peak: a similarity.
+            peak: the similarity that logits are relative to.
         """
         assert not isinstance(self.temperature, Auto)
         null = null_logit(self.null_key(self.temperature, keys), self.temperature, peak)
         return replace(self, temperature=1.0, null=null, bias=None)
 
     def check(self, view: AnyView) -> None:
-        """Refuse a question that this view cannot be asked.
+        """Raise an error if the question does not fit the view.
 
         Raises:
             ShapeError: the query has another width than the keys.
@@ -194,7 +199,7 @@ class Question:
 
 
 def _vector(query: object) -> F64:
-    """Return float64[d] of the caller's query."""
+    """Return the caller's query as float64[d]."""
     if getattr(query, "requires_grad", False):
         raise ParameterError("query needs a gradient, which a lookup does not give: send query.detach()")
     try:
@@ -218,7 +223,7 @@ def _is_finite(value: object) -> bool:
 
 
 def group_by_mask(questions: Sequence[Question]) -> list[tuple[AnyMask | None, list[int]]]:
-    """Return each mask, and the indices of the questions that share it."""
+    """Return each mask with the indices of the questions that share it."""
     groups: dict[int, list[int]] = {}
     for index, question in enumerate(questions):
         groups.setdefault(id(question.mask), []).append(index)
@@ -226,7 +231,10 @@ def group_by_mask(questions: Sequence[Question]) -> list[tuple[AnyMask | None, l
 
 
 def group_by_logits(questions: Sequence[Question]) -> list[list[int]]:
-    """Return the indices of questions that one scan answers: they share mask, bias, and with a bias the temperature."""
+    """Return groups of question indices that one scan can answer.
+
+    The questions of a group share the mask and the bias, and with a bias also the temperature.
+    """
     groups: dict[tuple[object, ...], list[int]] = {}
     for index, question in enumerate(questions):
         biased = () if question.bias is None else (id(question.bias), question.temperature)
@@ -235,7 +243,7 @@ def group_by_logits(questions: Sequence[Question]) -> list[list[int]]:
 
 
 def mask_forbidden(questions: Sequence[Question]) -> list[Question]:
-    """Return the questions with masks that leave out the documents that a bias of −∞ forbids.
+    """Return the questions with masks that also leave out the documents that a bias of −∞ forbids.
 
     Questions that share mask and bias share the new mask.
     """

@@ -1,4 +1,4 @@
-"""Every temperature from one scan: a histogram of the tail gives its sums at any temperature."""
+"""Answers at every temperature from one scan: a histogram of the rows gives their sums at any temperature."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BATCH_SIZE = 64
 
 
 class Tail:
-    """The rows below the threshold, by a histogram: the number of rows at each mean similarity.
+    """The rows below the threshold as a histogram: the number of rows, and their mean similarity, for each bin.
 
     Attributes:
         counts, means: float64[b], of the bins that are not empty.
@@ -50,7 +50,10 @@ class Tail:
 
 @dataclass(frozen=True, eq=False)
 class HistogramEstimate:
-    """One question's similarities after a scan into a histogram: rows known in float64, the tail, and its error."""
+    """One question's similarities after a scan into a histogram.
+
+    They are the rows known in float64, the tail as a histogram, and bounds on the tail's errors.
+    """
 
     rescored: RescoredQuery
     tail: Tail
@@ -59,7 +62,10 @@ class HistogramEstimate:
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """The temperature that `Auto` stands for, and the answer, unless it needs another scan."""
+    """The temperature that was found for a question with `Auto`, and its answer.
+
+    The answer is None if it needs another scan.
+    """
 
     temperature: float
     answer: Answer | None
@@ -99,7 +105,9 @@ def quantised_sweep(view: AnyView, question: Question, temperatures: Sequence[fl
 
 
 def solve_temperatures(view: AnyView, questions: Sequence[Question]) -> list[Solution | None]:
-    """Find the temperature of each question with `Auto` from one scan; None if the exact path has to find it.
+    """Find the temperature of each question with `Auto` from one scan.
+
+    A result is None if the exact path has to find it.
 
     The answer needs another scan if the question has an output, which takes every weight at that temperature, or a
     `max_error` for which the bins of the histogram are too wide.
@@ -127,7 +135,10 @@ def solve_temperatures(view: AnyView, questions: Sequence[Question]) -> list[Sol
 
 
 def _estimate_from_histograms(shard: Shard, questions: Sequence[Question]) -> list[HistogramEstimate | None]:
-    """Scan into histograms once, and return the estimate of each question; None if the scan does not decide it."""
+    """Scan into histograms once, and return the estimate of each question.
+
+    It is None if the scan does not decide which rows are the best.
+    """
     fitting = [index for index, question in enumerate(questions) if shard.fits(question.vector)]
     estimates: list[HistogramEstimate | None] = [None] * len(questions)
     if not fitting:
@@ -145,7 +156,7 @@ def _estimate_from_histograms(shard: Shard, questions: Sequence[Question]) -> li
 
 
 def _mix(question: Question, keys: int, estimate: HistogramEstimate, temperatures: Sequence[float]) -> list[Mixture]:
-    """Return the distribution at each temperature."""
+    """Return the question's distribution at each temperature."""
     mixtures: list[Mixture] = []
     rescored = estimate.rescored
     for first in range(0, len(temperatures), BATCH_SIZE):

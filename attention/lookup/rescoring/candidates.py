@@ -1,4 +1,4 @@
-"""The rows that a scan listed, and which of them must be looked up in float64 to decide a head.
+"""The rows that a scan listed, and which of them must be looked up in float64 to decide the head of an answer.
 
 The head of a question is its k best rows. The candidates of q questions are concatenated, each question's best first.
 """
@@ -34,7 +34,8 @@ class RescoredQuery:
 
     Attributes:
         places, similarities: int64[h] and float64[h], the indices and exact similarities of rows that were looked up.
-        candidate_places, candidates: int64[l] and float64[l], the same of rows only scanned, best first.
+        candidate_places, candidates: int64[l] and float64[l], the indices and similarities of rows that were only
+            scanned, best first.
         threshold, support: as in `Candidates`.
         error: a bound on the error of a scanned similarity.
     """
@@ -49,7 +50,7 @@ class RescoredQuery:
 
     @cached_property
     def best(self) -> float:
-        """The largest similarity."""
+        """The largest similarity of a row that was looked up."""
         return float(self.similarities.max())
 
 
@@ -76,7 +77,9 @@ class Candidates:
     errors: F64
 
     def initial_counts(self, heavy: I64, max_heavy: int) -> I64:
-        """Return int64[q], how many of each question's first rows to look up at once; 0 if fewer than k are listed.
+        """Return int64[q], how many of each question's first rows to look up in float64 at once.
+
+        It is 0 if the scan listed fewer than k rows.
 
         Args:
             heavy: int64[q], the number of heavy rows, see `count_heavy`.
@@ -97,7 +100,9 @@ class Candidates:
         return kernels().first_rows(self.starts, counts)
 
     def decisive_counts(self, exact: F64, counts: I64, max_heavy: int) -> I64:
-        """Return int64[q], how many first rows must be looked up to decide each head; −1 if the scan cannot decide it.
+        """Return int64[q], how many first rows must be looked up to decide which rows are the k best.
+
+        It is −1 if the scan cannot decide that.
 
         The k-th best of the exact similarities is at most the k-th best of all. If a row's scanned similarity lies
         below it by more than the error, the row is not among the k best and does not tie with them. All other rows
@@ -122,7 +127,7 @@ class Candidates:
         )
 
     def rescore(self, exact: F64, counts: I64) -> RescoredQueries:
-        """Replace the scanned similarities of first rows by exact ones.
+        """Return the candidates with exact similarities of the first rows in place of scanned ones.
 
         Args:
             exact: float64[Σ max(0, counts)], similarities of the first rows.
@@ -149,11 +154,14 @@ class RescoredQueries:
     counts: I64
 
     def runs(self, questions: Sequence[int]) -> RaggedRows:
-        """Return the similarities of these questions' candidates; the scan must decide all of their heads."""
+        """Return the similarities of these questions' candidates.
+
+        The scan must have decided the head of each.
+        """
         return RaggedRows(self.similarities, self.candidates.starts, self.counts).select(questions)
 
     def of(self, question: int) -> RescoredQuery | None:
-        """Return the candidates of the question with this index; None if the scan cannot decide its head."""
+        """Return the candidates of the question with this index; None if the scan cannot decide its best rows."""
         candidates, count = self.candidates, int(self.counts[question])
         if count < 0:
             return None
@@ -182,11 +190,12 @@ def count_heavy(
     counts: I64,
     share: float = SCANNED_SQUARES_SHARE,
 ) -> None:
-    """Fill counts int64[q] with the number of each question's heavy rows, which are worth a lookup for their weight.
+    """Fill counts int64[q] with each question's number of heavy rows: those so heavy that a lookup pays.
 
     It is the fewest first rows such that the squared weights of all other candidates add up to little, compared with
-    those of the summed rows. The bound on the error from quantisation grows with squared weights, see
-    `QuantisationError.mean`.
+    those of the summed rows.
+
+    The bound on the error from quantisation grows with squared weights, see `QuantisationError.mean`.
 
     Args:
         running: the kernels.

@@ -62,7 +62,7 @@ def compute_all_similarities(
 
 
 def compute_all_sums(tiles: Sequence[Tile], weights: F64, width: int, *, beyond_memory: bool = False) -> F64:
-    """Return float64[q, d_v], the sums of all values of the tiles, weighted by float64[q, n]; summed tile by tile."""
+    """Return float64[q, d_v], for each query the sum of all values of the tiles, weighted by float64[q, n]."""
     running = kernels()
 
     def read(tile: Tile) -> F64:
@@ -77,7 +77,7 @@ def compute_all_sums(tiles: Sequence[Tile], weights: F64, width: int, *, beyond_
 
 
 def compute_similarities(similarity: str, rows: RowIndices, vectors: F64, indices: I64, queries: I64) -> F64:
-    """Return float64[m], the similarity of query `queries[i]` with the row at `indices[i]`, for every i.
+    """Return float64[m]: the similarity of query `queries[i]` with the row at `indices[i]`, for every i.
 
     Copies of a row have equal similarities.
 
@@ -110,7 +110,7 @@ def compute_similarities(similarity: str, rows: RowIndices, vectors: F64, indice
 
 
 def add_rows(rows: RowIndices, indices: I64, queries: I64, weights: F64, outputs: F64) -> None:
-    """Add weight·value to outputs[query], for each of m rows with its query and its weight.
+    """Add weight·value to outputs[query] for each of m rows, each with its query and its weight.
 
     Args:
         rows: finds the rows of indices.
@@ -144,12 +144,17 @@ def _split_evenly(count: int, parts: int) -> list[slice]:
 
 
 def _map_tiles(read: Callable[[Tile], Result], tiles: Sequence[Tile]) -> list[Result]:
-    """Return the results of `read` for each tile, in order. Three tiles or more are read in the lookup's threads."""
+    """Return the results of `read` for each tile, in order.
+
+    From three tiles on, the lookup's threads read them.
+    """
     return [read(tile) for tile in tiles] if len(tiles) < 3 else list(pool().map(read, tiles))
 
 
 def gaussian_similarities(query: F64, keys: F64) -> F64:
-    """Compute −½·‖q − k‖²; every row is summed in the same order.
+    """Return the gaussian similarities −½·‖q − k‖² of queries and keys.
+
+    Every row is summed in the same order.
 
     Args:
         query: float64[d], or float64[r, d], one for each key.
@@ -163,7 +168,7 @@ def gaussian_similarities(query: F64, keys: F64) -> F64:
 
 
 def scale_products(similarity: str, products: F64, query_norm: F64, norms: F64, dimension: int) -> F64:
-    """Turn q·k into cosine, dot or scaled_dot, in place."""
+    """Turn products q·k into similarities cosine, dot or scaled_dot, in place, and return them."""
     if similarity == "cosine":
         products /= query_norm * norms
         return np.clip(products, -1.0, 1.0, out=products)

@@ -1,4 +1,7 @@
-"""The best rows or documents, their order and their ties, from similarities that are all summed in one order."""
+"""The best rows or documents, their order and their ties.
+
+The similarities are all summed in one order, so that copies tie.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from attention.lookup.rescoring.originals import compute_similarities
 
 
 class DocumentGrouping:
-    """The rows of each document among some rows.
+    """The assignment of rows to the documents that they are keys of.
 
     Args:
         owners: int64[n], the document that each row is a key of; fastest if they ascend.
@@ -50,11 +53,11 @@ class DocumentGrouping:
         return np.add.reduceat(self._group(values), self._starts)
 
     def best(self, values: F64) -> F64:
-        """Return float64[m], the largest of values float64[n] among each document's rows."""
+        """Return float64[m], for each document the largest of values float64[n] among its rows."""
         return np.maximum.reduceat(self._group(values), self._starts)
 
     def best_rows(self, values: F64) -> Index:
-        """Return int64[m], the first row of each document with the document's largest of values float64[n]."""
+        """Return int64[m], for each document the first row with the largest of values float64[n]."""
         values = self._group(values)
         hits = np.flatnonzero(values == np.repeat(np.maximum.reduceat(values, self._starts), self.counts))
         first_hits = hits[np.searchsorted(hits, self._starts)]
@@ -84,12 +87,12 @@ class DocumentGrouping:
         return np.asarray(best + np.log(self.sums(np.exp(logits - best[self.index]))))
 
     def _group(self, values: F64) -> F64:
-        """Return the values in an order in which each document's rows are consecutive."""
+        """Return the values reordered such that each document's rows are consecutive."""
         return values if self._order is None else values[self._order]
 
 
 def log_weight_of_other_parts(grouping: DocumentGrouping, similarities: F64, temperature: float) -> F64:
-    """Return float64[m], the logarithm of each document's softmax weight minus that of its best key.
+    """Return float64[m]: by how much each document's log-weight exceeds that of its best key alone.
 
     Args:
         grouping: the rows of the m documents.
@@ -113,10 +116,11 @@ def refine_similarities(
     slack: float,
     logits: F64 | None = None,
 ) -> None:
-    """Replace the similarities of all rows that can be among the best k, or tie there, by ones summed in one order.
+    """Recompute, in one order of summation, the similarities of all rows that can be or tie with the best k.
 
-    Both are within `slack` of the true similarity. Let kth be the k-th best before. After the replacement, the k best
-    rows of before are at least kth − 2·slack. A row that is at least that good was at least kth − 4·slack before.
+    Old and new similarities are within `slack` of the true ones. Let kth be the k-th best old one. After the
+    replacement, the k rows that were best are at least kth − 2·slack. A row that is at least that good was at least kth
+    − 4·slack before.
 
     Args:
         passing: the rows.
@@ -125,7 +129,8 @@ def refine_similarities(
         similarities: float64[n], summed in any order; changed in place.
         k: the number of best rows, at least 1.
         slack: a bound on the error of a computed similarity.
-        logits: float64[n], which decide the best rows instead; the slack is then theirs. None without a bias.
+        logits: float64[n], which then decide what the best rows are, and which `slack` bounds. None if there is no
+            bias.
     """
     levels = similarities if logits is None else logits
     n = levels.size
@@ -151,7 +156,7 @@ class TopRows:
 
 
 def select_top(similarities: F64, cap: int, order: I64 | None = None) -> TopRows:
-    """Return the `cap` best rows, and all that tie with the last one.
+    """Return the `cap` most similar rows, and all that tie with the last of them.
 
     Args:
         similarities: float64[n].
@@ -170,7 +175,9 @@ def select_top(similarities: F64, cap: int, order: I64 | None = None) -> TopRows
 
 
 def select_heaviest(weights: F64, similarities: F64, cap: int, order: I64 | None = None) -> TopRows:
-    """Return the `cap` heaviest rows, and all that tie with the last one. Equal weights are sorted by similarity.
+    """Return the `cap` heaviest rows, and all that tie with the last of them.
+
+    Rows of equal weight are sorted by similarity.
 
     Args:
         weights, similarities: float64[n]; rows tie if they are equal in both.

@@ -27,7 +27,7 @@ ERROR_DEGREES = np.array([1.0, 1.0, 1.0, 1.0, 2.0])
 
 
 class Accumulator:
-    """Sums and lists for q queries.
+    """Sums and candidate lists of one worker for q queries.
 
     A query's threshold never falls, and its sums are relative to the threshold, so they never overflow.
 
@@ -47,7 +47,8 @@ class Accumulator:
         value_errors: float64[q, 5], bounds on the error of `outputs`, see `VALUE_ERRORS`.
         histogram: float64[q, bins, 2], count and sum of the similarities below the threshold, in place of `sums`; None
             if sums at one temperature are requested.
-        lows, finer: float32[q], the lower edge of the first bin, and the number of bins in an interval of length 1.
+        lows, finer: float32[q], the lower edge of the histogram's first bin, and its number of bins per unit of
+            similarity.
     """
 
     def __init__(
@@ -70,7 +71,9 @@ class Accumulator:
         self.finer: F32 = np.float32(BINS) / (-2 * self.lows)
 
     def raise_thresholds(self, needed: int, rows: RowIndices, weights: F32) -> None:
-        """Raise the threshold of every query whose list has no room for `needed` more rows.
+        """Raise the threshold of every query whose list lacks space for `needed` more rows.
+
+        Rows that fall below the new threshold are summed instead of listed.
 
         Args:
             needed: the number of rows to make room for.
@@ -122,7 +125,10 @@ class Accumulator:
 def make_accumulators(
     workers: int, thresholds: F32, inverse: F32, capacity: int, value_dimension: int | None, limit: F32 | None
 ) -> tuple[CandidateLists, list[Accumulator]]:
-    """Return an accumulator for each worker, and the lists of all, whose arrays have one more axis for the workers."""
+    """Return one accumulator for each worker, and the candidate lists of all workers together.
+
+    The lists' arrays have the worker as their first axis.
+    """
     lists = empty_lists(workers, thresholds, capacity)
     accumulators = [
         Accumulator(thresholds, inverse, capacity, value_dimension, limit, CandidateLists(*arrays))
@@ -132,7 +138,7 @@ def make_accumulators(
 
 
 def empty_lists(workers: int, thresholds: F32, capacity: int) -> CandidateLists:
-    """Return empty lists for `workers` workers; the first axis of each array is the worker."""
+    """Return empty candidate lists for `workers` workers. The first axis of each array is the worker."""
     q = len(thresholds)
     return CandidateLists(
         np.repeat(thresholds[None], workers, axis=0),

@@ -1,4 +1,4 @@
-"""The scan: it weighs every key by its 8-bit code, tile by tile, with one thread a core."""
+"""The scan: it weighs every key by its 8-bit code, tile by tile, with one thread per core."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ def fits_float32(facts: BlockStatistics, query: F64) -> bool:
 
 
 class ScanState:
-    """A running scan: the other workers have begun, so the caller can do unrelated work before `finish`.
+    """A running scan.
+
+    The other workers have already begun, so the caller can do unrelated work before it calls `finish`.
 
     Attributes:
         lists: the candidate lists of all workers; the first axis of each array is the worker.
@@ -67,7 +69,7 @@ class ScanState:
         self._futures = [pool().submit(work, accumulator) for accumulator in accumulators[1:]]
 
     def finish(self) -> Sequence[Accumulator]:
-        """Scan with the other workers until all tiles are done, and return each worker's accumulator."""
+        """Join the other workers until all tiles are scanned, and return each worker's accumulator."""
         self._work(self._accumulators[0])
         for future in self._futures:
             future.result()
@@ -87,7 +89,7 @@ def scan(
     key_norm: float | None = None,
     thresholds: F32 | None = None,
 ) -> ScanState:
-    """Begin to weigh every row that passes by the 8-bit codes of query and key.
+    """Start a scan, which weighs every row that passes by the 8-bit codes of query and key.
 
     Args:
         view: the rows.
@@ -129,7 +131,10 @@ def scan(
 
 
 def all_rows(view: View) -> RowIndices:
-    """Return the indices of all rows of a view, removed ones included; cached, so that all callers share them."""
+    """Return the indices of all rows of a view, removed rows included.
+
+    The result is cached, so that all callers share it.
+    """
     if view in _ALL_ROWS:
         return _ALL_ROWS[view]
     tiles, start_index = [], 0
@@ -150,7 +155,7 @@ def _work(
     rows: RowIndices,
     accumulator: Accumulator,
 ) -> None:
-    """Take tiles from the shared iterator until it is empty, and add each to the accumulator."""
+    """Take tiles from the shared iterator until it is empty, and add the rows of each to the accumulator."""
     weights = np.empty(room, dtype=np.float32)
     for tile, allowed in tiles:
         codes = tile.segment.block.codes
@@ -167,14 +172,17 @@ def _work(
 
 
 def _run_pass(running: Kernels, target: Accumulator, keys: CodedKeys, done: int, packed: Any, weights: F32) -> int:
-    """Scan keys from row `done` on until a list is full; return the number of rows done, see `Kernels.accumulate`."""
+    """Scan keys from row `done` on until all are done or a list is full; return the number of rows done.
+
+    See `Kernels.accumulate`.
+    """
     if target.histogram is not None:
         return running.fill_histogram(keys, done, packed, target.lists, target.lows, target.finer, target.histogram)
     return running.accumulate(keys, done, packed, target.lists, target.inverse, target.sums, weights)
 
 
 def max_similarities(queries: QueryCodes, similarity: str, key_norm: float) -> F64:
-    """Return float64[q], upper bounds on |scanned similarity| for keys whose length is at most `key_norm`."""
+    """Return float64[q], for each query an upper bound on |scanned similarity| with any key of length ≤ `key_norm`."""
     longest = 1.05 if similarity == "cosine" else 2 * key_norm
     return (queries.norms + queries.residuals_norm) * longest
 
@@ -196,7 +204,7 @@ ROUNDING_MARGIN = 0.99
 
 
 def add_values(running: Kernels, tile: Tile, weights: F32, accumulator: Accumulator, *, fine: bool) -> None:
-    """Add Σ weight·value of one tile to the outputs of an accumulator, and the bounds on its error to the errors.
+    """Add Σ weight·value of one tile to the accumulator's outputs, and bounds on its error to the accumulator's errors.
 
     A small batch of queries has weights in 16 bits, which cost nothing while the processor waits for memory. A large
     batch has weights in 8 bits.
@@ -235,7 +243,7 @@ def _load_values(tile: Tile, weights: F32, *, fine: bool) -> F32:
 
 
 def _rows_added_singly(weights: F32, *, fine: bool) -> Index:
-    """Return at least the rows of weights float32[q, r] whose share of the sum is too large for 8 bits."""
+    """Return the rows whose share of the sum is too large for 8-bit weights, and perhaps some more."""
     if fine:
         return np.empty(0, dtype=np.intp)
     limits = ROUNDING_MARGIN * ABOVE_MEAN * weights.mean(axis=1, dtype=np.float64, keepdims=True)

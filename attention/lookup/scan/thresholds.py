@@ -27,14 +27,17 @@ EVERY_ROW = np.ones(BLOCK_ROWS, dtype=np.bool_)
 
 @dataclass(frozen=True)
 class ThresholdSample:
-    """The sample for the initial thresholds: one row in `stride` of every segment, of which the best `count` matter."""
+    """The sample that sets initial thresholds: one row in `stride` of every segment.
+
+    Only its `count` best rows matter.
+    """
 
     stride: int
     count: int
 
     @classmethod
     def of(cls, stride: int, rows: int, listed: int) -> ThresholdSample:
-        """Return the sample for `rows` rows, about `listed` of them to be listed.
+        """Return the sample for a scan of `rows` rows that shall list about `listed` of them.
 
         The segments' own samples hold one row in `stride` or more.
         """
@@ -42,13 +45,16 @@ class ThresholdSample:
         return cls(stride, max(4, max(listed, MIN_LISTED) // stride))
 
     def of_segment(self, segment: Segment) -> I64:
-        """Return the positions of the sampled rows in a segment, which may sample more of its rows."""
+        """Return the positions of the sampled rows in a segment.
+
+        The segment's own sample may have more rows.
+        """
         positions = segment.sample_rows
         return positions[: min(-(-segment.count // self.stride), len(positions))]
 
 
 def sample_stride(view: View, mask: Mask | None) -> int:
-    """Return the largest stride: every segment with rows that pass samples one row in this many, or more."""
+    """Return the largest stride s such that every segment with passing rows samples at least one row in s."""
     if mask is None:
         strides = [segment.sample_stride for segment in view.segments if segment.n]
     else:
@@ -60,14 +66,20 @@ def sample_stride(view: View, mask: Mask | None) -> int:
 def sample_best(
     view: View, mask: Mask | None, bias: Bias | None, queries: QueryCodes, sampling: ThresholdSample
 ) -> tuple[F32, int]:
-    """Return float32[q, count], the best sampled rows that pass, ascending; and how many sampled rows pass."""
+    """Return float32[q, count], the similarities of the best sampled rows that pass, ascending.
+
+    Also return how many sampled rows pass.
+    """
     running = kernels()
     packed = running.pack_queries(queries.codes, queries.scales.astype(np.float32), fine=queries.fine)
     return _sample_best(view, mask, bias, running, packed, queries.count, sampling)
 
 
 def merge_thresholds(samples: Sequence[tuple[F32, int]], count: int) -> F32:
-    """Return float32[q], the initial thresholds from all shards' samples, each the best float32[q, ≥ count]."""
+    """Return float32[q], the initial thresholds from the samples of all shards.
+
+    Each sample has its best similarities float32[q, ≥ count] and its number of rows.
+    """
     seen = sum(rows for _, rows in samples)
     best = np.concatenate([best for best, _ in samples], axis=1)
     if seen < 4 * count:
@@ -79,7 +91,7 @@ def merge_thresholds(samples: Sequence[tuple[F32, int]], count: int) -> F32:
 def initial_thresholds(
     view: View, mask: Mask | None, bias: Bias | None, running: Kernels, packed: Any, queries: int, listed: int
 ) -> F32:
-    """Return float32[q], the level of the best of a sample of the rows, so that about `listed` rows of all pass."""
+    """Return float32[q], thresholds that about `listed` of all rows reach, estimated from a sample."""
     sampling = ThresholdSample.of(sample_stride(view, mask), view.n, listed)
     return merge_thresholds([_sample_best(view, mask, bias, running, packed, queries, sampling)], sampling.count)
 
@@ -105,6 +117,6 @@ def _sample_best(
 
 
 def addends_for(bias: Bias, segment: Segment, rows: slice | I64) -> F32:
-    """Return float32[r], the addends of these rows of a segment; float32[0] if all addends of the segment are 0."""
+    """Return float32[r], the biases that a scan adds to these rows of a segment; float32[0] if the segment has none."""
     addends = bias.scan_addends(segment)
     return addends[rows] if len(addends) else addends

@@ -1,1 +1,1 @@
-"""Coded blocks in files: the next start maps them, if every byte is what was written."""
+"""Full blocks in files: the next start maps them into memory, and checks every byte against checksums."""

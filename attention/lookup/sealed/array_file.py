@@ -43,7 +43,7 @@ class SealedError(ValueError):
 
 
 def write(path: Path, description: Mapping[str, Any], arrays: Mapping[str, Array], later: Collection[str] = ()) -> None:
-    """Write arrays and their JSON description to a file, which gets its name when all of it is on disk.
+    """Write arrays and their JSON description to a file, which gets its name only when all of it is on disk.
 
     Args:
         later: names of the arrays without a checksum here, because they are checked as they are used, see
@@ -85,9 +85,12 @@ def write(path: Path, description: Mapping[str, Any], arrays: Mapping[str, Array
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Return what `write` was given, after a check of every byte except those of the `later` arrays.
+    """Return the description and the arrays that `write` stored, after a check against the checksums.
 
-    The arrays are parts of one map of the file, which is the `base` of each; what is written to them stays in memory.
+    The `later` arrays are not checked.
+
+    The arrays are parts of one map of the file, which is the `base` of each. If the caller writes to an array, the file
+    does not change.
 
     Raises:
         SealedError: a byte differs from what was written, or the version or the byte order is another one.
@@ -120,7 +123,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
 
 
 def sync(directory: Path) -> None:
-    """Write the names of a directory to disk."""
+    """Force the names in a directory to disk, so that renames survive a crash."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -157,12 +160,15 @@ def _round_up_to_page(size: int) -> int:
 
 
 def bytes_of(array: Array) -> memoryview:
-    """Return the bytes of an array whose rows lie side by side."""
+    """Return the bytes of a contiguous array, without copying."""
     return array.reshape(-1).view(np.uint8).data if array.size else memoryview(b"")
 
 
 def checksum(content: bytes | memoryview) -> int:
-    """Compute a checksum of 64 bits; in pieces, so that other threads can run."""
+    """Return a checksum of 64 bits.
+
+    It is computed in pieces, so that other threads can run.
+    """
     digest, view = xxh3_64(), memoryview(content)
     for first in range(0, len(view), _WRITE_BYTES):
         digest.update(view[first : first + _WRITE_BYTES])

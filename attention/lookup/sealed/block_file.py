@@ -27,14 +27,16 @@ Checksums = NDArray[np.uint64]
 
 
 def checksums(vectors: F32) -> Checksums:
-    """Compute uint64[pieces] of float32[n, d]."""
+    """Return uint64[pieces], one checksum for each piece (run of rows) of float32[n, d]."""
     rows = _rows_per_piece(vectors)
     sums = [checksum(bytes_of(vectors[first : first + rows])) for first in range(0, len(vectors), rows)]
     return np.array(sums, dtype=np.uint64)
 
 
 class CheckedPieces:
-    """One array of a file, and which of its pieces were compared with their checksums; safe for many threads.
+    """One array of a file, and which of its pieces were already checked against their checksums.
+
+    Many threads may use it.
 
     Args:
         path: of the file.
@@ -60,7 +62,7 @@ class CheckedPieces:
             raise SealedError(path, f"has {expected.size} checksums of {len(self._sound)} pieces of its {name}")
 
     def check(self, rows: slice | Index) -> None:
-        """Check the pieces with these rows that were not checked yet.
+        """Check the pieces that contain these rows, unless they were checked before.
 
         Raises:
             SealedError: a piece differs from what was written.
@@ -69,7 +71,7 @@ class CheckedPieces:
             self._check(self._of(rows))
 
     def check_next(self, size: int) -> int:
-        """Check the first unchecked pieces, up to `size` bytes or one piece → the number of bytes.
+        """Check the next unchecked pieces, up to `size` bytes but at least one piece. Return the number of bytes.
 
         Raises:
             SealedError: a piece differs from what was written.
@@ -101,14 +103,17 @@ class CheckedPieces:
 
 
 class SealedOriginals:
-    """The originals of a sealed block, see `memory.originals.OriginalsCheck`; values None if they are the keys."""
+    """The float32 originals of a sealed block, each piece checked before its first use.
+
+    It implements `memory.originals.OriginalsCheck`. `values` is None if the values are the keys.
+    """
 
     def __init__(self, keys: CheckedPieces, values: CheckedPieces | None) -> None:
         self._keys, self._values = keys, keys if values is None else values
 
     @property
     def done(self) -> bool:
-        """Whether all of them were checked."""
+        """Whether all originals were checked."""
         return self._keys.done and self._values.done
 
     def check_keys(self, rows: slice | Index) -> None:
@@ -147,10 +152,13 @@ MIN_COMPLETE_SHARE = 1 / 16
 
 @dataclass(frozen=True, eq=False)
 class SealedBlock:
-    """The content of a file. Every byte is checked except the originals, which `block.unread` checks as they are used.
+    """The content of a block's file.
+
+    Every byte is checked except the originals, which `block.unread` checks as they are used.
 
     Attributes:
-        ties: int64[count], identifies the rows' content, as the caller of `seal` computed it; 0 for a removed row.
+        ties: int64[count], a number for each row that identifies its content; the caller of `seal` computes it. 0 for a
+            removed row.
         similarity: the similarity of its rows.
     """
 
@@ -161,16 +169,16 @@ class SealedBlock:
 
     @property
     def numbers(self) -> I64:
-        """int64[count], ascending; rows that were removed later are included."""
+        """int64[count], the row numbers, ascending; rows that were removed later are included."""
         return self.block.numbers[: self.count]
 
     @property
     def owners(self) -> I64:
-        """int64[count], ascending: the document that each row is a key of."""
+        """int64[count], the document that each row is a key of, ascending."""
         return self.block.owners[: self.count]
 
     def segment(self, live: Bools) -> Segment:
-        """Return the segment of a view in which only the rows of bool[count] live."""
+        """Return the block as a view's segment in which only the rows that are True in bool[count] are present."""
         several = bool((self.owners != self.numbers).any())
         return Segment(self.block, self.count, None if live.all() else live, several)
 
@@ -195,13 +203,13 @@ def sealable_segments(view: View, *, complete: bool = False) -> list[Segment]:
 
 
 def _has_current_sums(segment: Segment) -> bool:
-    """Return whether the sums over the values are of exactly these rows: otherwise rows were added meanwhile."""
+    """Return whether the block's sums cover exactly the rows of the segment, and no rows that were added later."""
     moments = None if segment.block.value_codes is None else segment.block.value_codes.moments
     return moments is None or moments.count == segment.count
 
 
 def seal(path: Path, view: View, segment: Segment, ties: I64) -> None:
-    """Write the block of a segment to a file, completely or not at all.
+    """Write the block of a segment to a file, either completely or not at all.
 
     Args:
         ties: int64[count], see `SealedBlock`.

@@ -19,12 +19,12 @@ SUPPORT = {"sparsemax": 1.0, "entmax15": 2.0}
 
 @dataclass(frozen=True, eq=False)
 class Distribution:
-    """Attention of one query over all documents that pass.
+    """The weights of all documents that pass, for one query.
 
     Attributes:
         weights: float64[n], with the null's they sum to one.
         evidence: null weight, log-partition and entropy at this temperature.
-        mean_gap: the weighted mean distance of a logit from the largest one, which rounding grows with.
+        mean_gap: the weighted mean distance of a logit from the largest one; rounding errors grow with it.
     """
 
     weights: F64
@@ -74,7 +74,9 @@ def softmax(similarities: F64, null: NullKey | None, temperature: float) -> Dist
 def one_hot(
     similarities: F64, null: NullKey | None, temperature: float, *, log_partition: bool = False
 ) -> Distribution:
-    """Put all weight on the best document; documents that tie for it, and the null key, share evenly.
+    """Return the distribution with all weight on the best document.
+
+    Documents that tie for the best, and the null key if it ties, share evenly.
 
     Args:
         similarities: float64[n] of the documents that pass.
@@ -105,7 +107,9 @@ def one_hot(
 
 
 def sparse(similarities: F64, null: NullKey | None, temperature: float, normaliser: str) -> Distribution:
-    """Return sparsemax or entmax15 of similarity / temperature, including a null key; at temperature 0, `one_hot`.
+    """Return the sparsemax or entmax15 of similarity / temperature, including a null key.
+
+    At temperature 0, return `one_hot`.
 
     Only logits within the support of the largest matter, so only they are sorted.
 
@@ -162,7 +166,7 @@ MAX_NULL_LOGIT = 1e300
 
 
 def relative_logits(similarities: F64, biases: F64, temperature: float) -> tuple[F64, float]:
-    """Return (s − peak)/T + bias as float64[n], and the peak, which is the largest similarity.
+    """Return the logits relative to a peak: (s − peak)/T + bias as float64[n], and the peak, the largest similarity.
 
     These logits are finite even if s/T would overflow.
 
@@ -175,14 +179,14 @@ def relative_logits(similarities: F64, biases: F64, temperature: float) -> tuple
 
 
 def null_logit(null: NullKey | None, temperature: float, peak: float = 0.0) -> float | None:
-    """Return the logit of a null key, relative to the same peak as the other logits."""
+    """Return the logit of a null key, relative to the same peak as the other logits; None without a null key."""
     if null is None:
         return None
     return float(np.clip((null.similarity - peak) / temperature + null.log_count, -MAX_NULL_LOGIT, MAX_NULL_LOGIT))
 
 
 def restore_evidence(evidence: Evidence, null: NullKey | None, temperature: float, peak: float = 0.0) -> Evidence:
-    """Convert the evidence of logits to that of similarities at a temperature.
+    """Return the evidence in terms of similarities, converted from evidence that was computed on logits.
 
     Args:
         evidence: the evidence of logits relative to the peak, at temperature 1.
@@ -200,7 +204,9 @@ def restore_evidence(evidence: Evidence, null: NullKey | None, temperature: floa
 
 
 def one_hot_with_bias(similarities: F64, biases: F64, null: NullKey | None, *, log_partition: bool) -> Distribution:
-    """Return the distribution at temperature 0: documents that tie for the best share the weight as softmax(bias).
+    """Return the distribution at temperature 0 with a bias.
+
+    Documents that tie for the largest similarity share the weight as softmax(bias).
 
     Args:
         similarities, biases: float64[n], finite.

@@ -1,4 +1,4 @@
-"""Evidence of how well a query's keys match it, and the verdict: one document stands out, several share, or none."""
+"""Evidence of how well a query's keys match it, and the verdict: one document, several, or none matches."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ HALF = 0.5
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether one document stands out, and whether the error of the weights leaves room for another verdict.
+    """The verdict that one document stands out, several share the weight, or none matches.
 
     Attributes:
         stands: "none" if the null key has at least half of all weight, or if no document passes; else "one" if the
@@ -53,7 +53,9 @@ class Verdict:
     def of(
         cls, evidence: Evidence, heaviest: float, variation: float, *, documents: int, at_most: float | None = None
     ) -> Verdict:
-        """Return the verdict of weights whose total variation from the true weights is bounded.
+        """Return the verdict of computed weights, and whether the bound on their error allows another one.
+
+        `variation` bounds their total variation from the true weights.
 
         The true weight of any set of documents differs from the returned one by at most that bound.
 

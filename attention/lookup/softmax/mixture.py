@@ -1,4 +1,4 @@
-"""Softmax over rows with known similarities, and a tail that is known only by its sums."""
+"""Softmax over rows with known similarities and over a tail (all other rows), of which only sums are known."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class RaggedRows:
         return RaggedRows(np.concatenate(values), np.append(0, lengths.cumsum()), self.counts[cases])
 
     def of(self, values: F64, case: int) -> tuple[F64, F64]:
-        """Return the values of the known rows and of the candidates of one case, from float64[m]."""
+        """Return the values of one case from float64[m], as two arrays: the known rows and the candidates."""
         first, last = int(self.starts[case]), int(self.starts[case + 1])
         middle = first + int(self.counts[case])
         return values[first:middle], values[middle:last]
@@ -65,7 +65,9 @@ class TailSums:
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """Attention of one query over rows known in float64 and over a tail of scanned candidates and summed rows.
+    """The softmax weights of one query over rows known in float64 and over a tail of rows that were only scanned.
+
+    The tail has candidates, which the scan listed, and summed rows.
 
     Attributes:
         known: float64[h], weights of the rows known in float64.
@@ -92,7 +94,7 @@ class Mixture:
     summed_square: float
 
     def heaviest(self, rows: float) -> float:
-        """Bound the sum of the `rows` largest squared weights of the tail.
+        """Return a bound on the sum of the `rows` largest squared weights of the tail.
 
         Each candidate's weight is known. For the summed rows, only the sum of squared weights is known, and that each
         weight is at most its factor. So the largest weights are first those of candidates above all factors, and then
@@ -105,7 +107,10 @@ class Mixture:
 
     @cached_property
     def _heavy_candidates(self) -> tuple[float, int, F64]:
-        """The largest squared factor, the number of candidates' squares above it, and sums of the largest 0, 1, …."""
+        """Three facts on squared weights, for `heaviest`.
+
+        The largest squared factor; the number of candidates above it; and the sums of the largest 0, 1, … candidates.
+        """
         level = float(self.factors.max(initial=0.0)) ** 2
         squares = self.candidates * self.candidates
         if (squares[1:] > squares[:-1]).any():
@@ -136,7 +141,7 @@ def mix(
 def mix_cases(
     runs: RaggedRows, thresholds: F64, sums: F64, nulls: Sequence[NullKey | None], temperatures: F64
 ) -> Mixtures:
-    """Compute the mixtures of c cases, each with rows, sums and a temperature of its own.
+    """Return the mixtures of c cases, each with its own rows, sums and temperature.
 
     Args:
         runs: similarities of the rows.
@@ -165,7 +170,7 @@ def mix_cases(
 
 @dataclass(frozen=True, eq=False)
 class Mixtures:
-    """The mixtures of c cases, each built on access.
+    """The mixtures of c cases (a case is one query at one temperature), each built on access.
 
     Attributes:
         runs: similarities of the rows.
@@ -202,7 +207,7 @@ class Mixtures:
         )
 
     def evidence(self, case: int) -> Evidence:
-        """Return the evidence of one case."""
+        """Return the evidence of one case: null weight, log-partition and entropy."""
         totals, null, temperature = self.totals[case], self.nulls[case], float(self.temperatures[case])
         return Evidence(
             temperature=temperature,

@@ -1,4 +1,4 @@
-"""The null key: one more key that says "none of these"."""
+"""The null key: an additional key that means "none of these"."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ MIN_WARMTH = 0.45
 
 @dataclass(frozen=True)
 class NullKey:
-    """A key that means "none of these"; it weighs as much as e^`log_count` keys of one similarity.
+    """A key that means "none of these".
+
+    It weighs as much as e^`log_count` keys of the same similarity.
 
     Attributes:
         similarity: the similarity of each of these keys.
@@ -24,11 +26,14 @@ class NullKey:
     log_count: float = 0.0
 
     def logit(self, best: float, temperature: float) -> float:
-        """Return its logit minus that of a key of similarity `best`, at a temperature above 0."""
+        """Return the null key's logit minus that of a key with similarity `best`, at a temperature above 0."""
         return (self.similarity - best) / temperature + self.log_count
 
     def level(self, temperature: float) -> float:
-        """Return s₀, the similarity of a single key of the same weight; infinite if it exceeds float64."""
+        """Return s₀, the similarity that a single key needs to weigh as much as the null key.
+
+        It is infinite if it exceeds float64.
+        """
         return self.similarity + temperature * self.log_count if self.log_count else self.similarity
 
 
@@ -63,7 +68,7 @@ class Background:
             )
 
     def null_key(self, temperature: float, documents: int) -> NullKey:
-        """Return the key that weighs as much as `documents` documents of the background, at least 2.
+        """Return the null key that weighs as much as `documents` unrelated documents, at least 2.
 
         Args:
             temperature: 0 or more, infinity included.
