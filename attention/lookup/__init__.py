@@ -53,12 +53,10 @@ from attention.lookup.sealed.array_file import SealedError
 from attention.lookup.sealed.block_file import SealedBlock, seal, sealable_segments, unseal
 from attention.lookup.shards.prefixes import Prefix, view_prefixes
 from attention.lookup.shards.remote.respond import SCANNING_CALLS, respond
-from attention.lookup.shards.remote.sample import SAMPLE_ROWS, SampleKeys
-from attention.lookup.shards.remote.summaries import summary_of
+from attention.lookup.shards.remote.summaries import SAMPLE_ROWS, SampleKeys, summary_of
 from attention.lookup.shards.remote.view import Message, RemoteMask, RemoteView, ShardHosts
 from attention.lookup.shards.remote.wire import join_statistics, of_bytes, to_bytes, unpack_messages
-from attention.lookup.softmax.evidence import HALF, Evidence, Stands, Verdict
-from attention.lookup.softmax.null_key import Background
+from attention.lookup.softmax.evidence import HALF, Background, Evidence, Stands, Verdict
 
 __all__ = [
     "HALF",

@@ -19,7 +19,7 @@ from attention.lookup.codes.summary import KeySummary
 from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.question import Question
 from attention.lookup.softmax.distribution import SUPPORT, logistic
-from attention.lookup.softmax.null_key import NullKey
+from attention.lookup.softmax.evidence import NullKey
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from attention.lookup.memory.view import AnyMask, AnyView, View
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.question import Auto, Question, mask_forbidden
 from attention.lookup.shards.remote.view import RemoteView
-from attention.lookup.softmax.null_key import Background
+from attention.lookup.softmax.evidence import Background
 from attention.lookup.temperature_sweep import quantised_sweep, solve_temperatures
 
 EXACT_MAX_COMPONENTS = 2_816 * 384

@@ -16,7 +16,7 @@ from attention.logits import check_temperature
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.view import AnyMask, AnyView, Mask
 from attention.lookup.softmax.distribution import SUPPORT, null_logit
-from attention.lookup.softmax.null_key import Background, NullKey
+from attention.lookup.softmax.evidence import Background, NullKey
 from attention.normalisers import NORMALISERS
 
 TOP_K = 10

@@ -18,8 +18,7 @@ from attention.errors import ParameterError
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.memory.view import AnyMask, AnyView, Mask, View
-from attention.lookup.shards.biased import BiasedShard
-from attention.lookup.shards.local import LocalShard
+from attention.lookup.shards.local import BiasedShard, LocalShard
 from attention.lookup.shards.merged import MergedShards
 from attention.lookup.shards.remote.shard import RemoteShard
 from attention.lookup.shards.remote.view import RemoteMask, RemoteView

@@ -9,8 +9,7 @@ import numpy as np
 
 from attention.dtypes import F64
 from attention.logits import SMALLEST_TEMPERATURE
-from attention.lookup.softmax.evidence import Evidence
-from attention.lookup.softmax.null_key import NullKey
+from attention.lookup.softmax.evidence import Evidence, NullKey
 from attention.normalisers import entmax15, sparsemax
 
 SUPPORT = {"sparsemax": 1.0, "entmax15": 2.0}

@@ -11,8 +11,7 @@ import numpy as np
 
 from attention.dtypes import F64, I64
 from attention.kernels import TOTALS, Totals, kernels, run_in_parallel
-from attention.lookup.softmax.evidence import Evidence
-from attention.lookup.softmax.null_key import NullKey
+from attention.lookup.softmax.evidence import Evidence, NullKey
 
 
 @dataclass(frozen=True, eq=False)

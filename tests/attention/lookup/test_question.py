@@ -9,7 +9,7 @@ import torch
 from attention.errors import AttentionError, ParameterError, ShapeError
 from attention.lookup import Auto, Background, Bias, Memory, Question, Rows, answer, answers, attend, sweep
 from attention.lookup.question import group_by_logits, group_by_mask, mask_forbidden
-from attention.lookup.softmax.null_key import NullKey
+from attention.lookup.softmax.evidence import NullKey
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from attention.dtypes import I64, Bools, Index
 from attention.errors import ParameterError
 from attention.lookup.codes.moments import Residuals
 from attention.lookup.memory.statistics import BlockStatistics
-from attention.lookup.shards.remote.sample import SampleKeys
+from attention.lookup.shards.remote.summaries import SampleKeys
 from attention.shared_memory import Array
 
 Message = tuple[Mapping[str, Any], Mapping[str, Array]]

@@ -18,8 +18,8 @@ from attention.lookup.exact import exact_answers
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.scan import scan as scan_module
 from attention.lookup.softmax.distribution import softmax
+from attention.lookup.softmax.evidence import NullKey
 from attention.lookup.softmax.mixture import TailSums, mix
-from attention.lookup.softmax.null_key import NullKey
 
 SEEDS = st.integers(0, 2**32 - 1)
 SCALES = {"cosine": lambda width: 1.0, "dot": float, "scaled_dot": np.sqrt}

@@ -11,8 +11,8 @@ from attention.lookup.bounds.certificate import total_variation
 from attention.lookup.bounds.similarities import QuantisationError, Slack
 from attention.lookup.bounds.weights import least_variation, tail_variation
 from attention.lookup.softmax.distribution import one_hot, softmax, sparse
+from attention.lookup.softmax.evidence import NullKey
 from attention.lookup.softmax.mixture import TailSums, mix, mixture_without_tail
-from attention.lookup.softmax.null_key import NullKey
 
 SEEDS = st.integers(0, 2**32 - 1)
 TEMPERATURES = st.sampled_from([0, 1e-30, 1e-6, 1e-3, 0.02, 0.3, 5.0, np.inf])

@@ -22,7 +22,7 @@ from attention.lookup.bounds.weights import (
 )
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.softmax.distribution import SUPPORT, softmax, sparse
-from attention.lookup.softmax.null_key import NullKey
+from attention.lookup.softmax.evidence import NullKey
 from tests.attention.lookup.inspection import similarities_seen
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -11,7 +11,7 @@ from attention.lookup import Background, Bias, Memory, Question, Rows, answers, 
 from attention.lookup.exact import exact_answers
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.scan import scan as scan_module
-from attention.lookup.shards.biased import BiasedShard
+from attention.lookup.shards.local import BiasedShard
 from attention.lookup.shards.scan_result import ScanRequest
 from tests.attention.lookup.inspection import similarities_seen
 

@@ -13,7 +13,7 @@ from attention.lookup.softmax.distribution import (
     restore_evidence,
     softmax,
 )
-from attention.lookup.softmax.null_key import Background, NullKey
+from attention.lookup.softmax.evidence import Background, NullKey
 
 RANDOM = np.random.default_rng(8)
 SIMILARITIES = RANDOM.standard_normal(50)
