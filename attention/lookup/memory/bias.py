@@ -35,7 +35,7 @@ class Bias:
 
     @classmethod
     def of(cls, view: View, numbers: ArrayLike, addends: ArrayLike, elsewhere: float = 0.0) -> Bias:
-        """Return the bias that adds a number to all rows of each of the given documents.
+        """Return the bias that adds a number to the logits of all rows of the given documents.
 
         Args:
             numbers: int64[r], the documents' numbers, in any order; unknown documents are ignored.
@@ -75,13 +75,16 @@ class Bias:
 
     @cached_property
     def runs(self) -> tuple[Bias, ...]:
-        """The biases of the view's `runs`."""
+        """The bias of each of the views that a scan reads one by one, see `View.runs`."""
         masks = [None] * len(self.view.runs) if self.mask is None else self.mask.runs
         slices = zip(self.view.runs, self.view.run_slices, masks, strict=True)
         return tuple(Bias(run, self.addends[segments], mask, self.largest) for run, segments, mask in slices)
 
     def scan_addends(self, segment: Segment) -> F32:
-        """Return float32[count], the addends of a segment's rows, for a scan of its codes; float32[0] if all are 0."""
+        """Return float32[count], the numbers that a scan adds to the logits of a segment's rows.
+
+        Return float32[0] if all are 0.
+        """
         index = self._index[id(segment)]
         if index not in self._float32_cache:
             addends = self.addends[index]
@@ -89,7 +92,7 @@ class Bias:
         return self._float32_cache[index]
 
     def at(self, rows: RowIndices, indices: NDArray[np.intp]) -> F64:
-        """Return float64[m], the addends of the rows at `indices`, which may be in any order."""
+        """Return float64[m], the numbers added to the logits of the rows at `indices`, in any order."""
         gathered = np.zeros(len(indices))
         for index, tile in rows.iterate_tiles(indices):
             addends = self._of(tile)
@@ -98,7 +101,7 @@ class Bias:
         return gathered
 
     def all_of(self, rows: RowIndices) -> F64:
-        """Return float64[n], the addends of all rows of the tiles."""
+        """Return float64[n], the numbers added to the logits of all rows of the tiles."""
         gathered = np.zeros(rows.tiles[-1].stop if rows.tiles else 0)
         for tile in rows.tiles:
             addends = self._of(tile)
@@ -126,7 +129,7 @@ def _forbidden_rows(addends: F64 | None) -> Bools | None:
 
 
 def _segment_addends(segment: Segment, documents: I64, addends: F64, elsewhere: float) -> F64 | None:
-    """Return float64[count], each document's addend at all of its rows; None if all are 0."""
+    """Return float64[count], each row's addend, which is that of its document; None if all are 0."""
     owners = segment.owners
     first, last = np.searchsorted(documents, owners[[0, -1]] + (0, 1)) if segment.count else (0, 0)
     documents, addends = documents[first:last], addends[first:last]

@@ -16,13 +16,14 @@ from attention.lookup.memory.rows import expand_ranges
 
 @dataclass(eq=False)
 class Bitmap:
-    """One bit for each of the first rows of a block: whether the row passes. Immutable: masks of several views share
-    it.
+    """One bit for each of the first rows of a block: whether the row passes a condition.
+
+    A bitmap is immutable, because masks of several views share it.
 
     Attributes:
         packed: uint8[⌈count/8⌉], the first row in the lowest bit; the bits after the last row are 0.
         count: the number of rows.
-        residuals: the residuals of the value codes of the rows that pass, once computed; see `sum_masked_residuals`.
+        residuals: what the value codes of the passing rows leave out, once computed; see `sum_masked_residuals`.
         earlier: the bitmap of the same condition for an earlier view, whose `residuals` are known; or None.
     """
 
@@ -33,11 +34,11 @@ class Bitmap:
 
     @classmethod
     def of(cls, passes: Bools) -> Bitmap:
-        """Pack bool[count]."""
+        """Return the bitmap of bool[count]."""
         return cls(np.packbits(passes, bitorder="little"), len(passes))
 
     def passes(self, start: int = 0) -> Bools:
-        """Return bool[count − start]: whether each row from `start` on passes."""
+        """Return bool[count − start], True for each row from `start` on that passes."""
         first = start // 8
         unpacked = np.unpackbits(self.packed[first:], count=self.count - 8 * first, bitorder="little")
         return unpacked[start - 8 * first :].view(np.bool_)
@@ -49,7 +50,7 @@ class Bitmap:
 
     @cached_property
     def scanned(self) -> int:
-        """The number of rows in panels with at least one row that passes."""
+        """The number of rows that a scan reads: all rows of the panels (64 rows) with at least one row that passes."""
         full = self.count // PANEL
         panels = self.packed[: full * PANEL // 8].view(np.int64)  # of 64 rows each
         rest = self.packed[full * PANEL // 8 :].any()
@@ -60,17 +61,17 @@ class Bitmap:
         return Bitmap.of(np.concatenate([self.passes(), more]))
 
     def follow(self, earlier: Bitmap | None) -> None:
-        """Take the residuals of `earlier`, a bitmap of the same condition, as a starting point."""
+        """Take over the residuals of `earlier`, a bitmap of the same condition, to compute only the difference."""
         if earlier is not None and earlier is not self:
             self.earlier = earlier if earlier.residuals is not None else earlier.earlier
 
     @property
     def nbytes(self) -> int:
-        """The memory in use, in bytes."""
+        """The memory that the bitmap uses, in bytes."""
         return self.packed.nbytes
 
     def among(self, live: Bitmap | None) -> Bitmap:
-        """Return the bitmap of the rows that also live; None means that all rows live."""
+        """Return the bitmap of the passing rows that were not removed. `live` is None if no row was removed."""
         return self if live is None else Bitmap(self.packed & live.packed, self.count)
 
 
@@ -79,7 +80,7 @@ _BITS_IN_BYTE = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).s
 
 @dataclass(frozen=True, eq=False)
 class RowSelection:
-    """A selection among some rows.
+    """A selection among rows that are given as spans, runs of consecutive rows.
 
     Attributes:
         spans: owners int64[r] of consecutive rows, ascending; removed rows are included.
@@ -110,7 +111,10 @@ class RowSelection:
 
 
 def _rows_of(owners: I64, numbers: I64) -> Bools:
-    """Return bool[r]: which rows, given by their owners int64[r], belong to one of the documents; both ascend."""
+    """Return bool[r], whether each row belongs to one of the documents in `numbers`.
+
+    Rows are given by their owners (documents) int64[r]; both arrays ascend.
+    """
     passes = np.zeros(len(owners), dtype=np.bool_)
     if not len(owners):
         return passes

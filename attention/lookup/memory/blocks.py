@@ -24,7 +24,7 @@ from attention.shared_memory import private
 
 @dataclass(frozen=True)
 class BlockFormat:
-    """The format of a block: which codes it stores beside the originals, and where the originals are.
+    """The format of a block: which 8-bit codes it stores, and where the float32 originals are.
 
     Attributes:
         similarity: the similarity of queries and rows; cosine codes directions, gaussian has no codes.
@@ -37,7 +37,7 @@ class BlockFormat:
     codes_later: bool = False
 
     def codes(self, width: int) -> bool:
-        """Return whether keys of that width are stored as codes."""
+        """Return whether keys of that width are stored as 8-bit codes too."""
         return self.similarity != "gaussian" and width <= MAX_WIDTH and not self.codes_later
 
 
@@ -48,9 +48,10 @@ Result = TypeVar("Result")
 
 
 def write_chunks(write: Callable[[int, int], Result], start: int, end: int) -> Iterator[Result]:
-    """Call `write` for each part of rows `start` to `end` that lies in one chunk, and yield its results in order.
+    """Call `write` for each chunk's part of rows `start` to `end`, and yield the results in order.
 
-    `write` takes the first row and the end of the part. If a call raises, no other call is running any more.
+    `write` takes the first row and the end of the part. Threads may run it in parallel. If a call raises, the error is
+    raised here when all calls have ended.
     """
     runs = list(_split_at_chunks(start, end))
     if len(runs) > SINGLE_THREAD_CHUNKS:
@@ -94,7 +95,9 @@ ChunkSums: TypeAlias = tuple[F64 | F32 | None, Moments | None]
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Arrays with free capacity at the end. A view reads a prefix; an append writes after every prefix.
+    """A block of rows: arrays with free capacity at the end.
+
+    A view reads the first rows. The writer appends after the last row that any view reads.
 
     Attributes:
         numbers: int64[capacity], ascending over the rows in use.
@@ -105,9 +108,9 @@ class Block:
         value_norms: float64[capacity], ‖v‖ of each value; the same array if the values are the keys.
         codes: the keys in 8 bits, None if they are not scanned that way.
         value_codes: the values in 8 bits; None if `codes` is None.
-        normalised: whether the keys' directions are coded, as cosine needs them.
-        unread: checks originals that lie in a file; None if there is nothing to check. Read `keys` and `values` through
-            `read_keys` and `read_values`, or through a segment.
+        normalised: whether the codes are those of the keys' directions, which cosine needs.
+        unread: the check of originals in a file before their first use; None if they need no check. Read `keys` and
+            `values` through `read_keys` and `read_values`, or through a segment.
     """
 
     numbers: I64
@@ -123,7 +126,10 @@ class Block:
 
     @classmethod
     def allocate(cls, rows: int, dimension: int, value_dimension: int | None, layout: BlockFormat) -> Block:
-        """Return an empty block with capacity for `rows`; `value_dimension` None means that the values are the keys."""
+        """Return an empty block with capacity for `rows`.
+
+        `value_dimension` is None if the values are the keys.
+        """
         norms = private((rows,), np.float64)
         return cls(
             private((rows,), np.int64),
@@ -153,7 +159,7 @@ class Block:
 
     @property
     def unchecked(self) -> bool:
-        """Whether some originals have not been compared with their checksums yet."""
+        """Whether some originals were not yet compared with their checksums."""
         return self.unread is not None and not self.unread.done
 
     def read_keys(self, rows: slice | Index) -> F32:
@@ -172,7 +178,7 @@ class Block:
         return self.keys if self.values is None else self.values
 
     def reallocate(self, count: int, rows: int, layout: BlockFormat) -> Block:
-        """Return a copy of the first `count` rows with capacity for `rows`."""
+        """Return a copy of the first `count` rows in a new block with capacity for `rows`."""
         width = None if self.values is None else self.value_dimension
         grown = Block.allocate(rows, self.dimension, width, layout)
         grown.numbers[:count] = self.numbers[:count]
@@ -192,11 +198,11 @@ class Block:
 
     @property
     def bare(self) -> bool:
-        """Whether the block has no codes."""
+        """Whether the block has no 8-bit codes."""
         return self.codes is None
 
     def with_codes(self, count: int, layout: BlockFormat) -> Block:
-        """Return a block with the same originals, and with codes of the first `count` rows."""
+        """Return a block with the same originals, and with 8-bit codes of the first `count` rows."""
         self.read_keys(slice(0, count))
         self.read_values(slice(0, count))
         dimension, width = self.dimension, self.value_dimension
@@ -206,7 +212,7 @@ class Block:
         return made
 
     def write(self, start: int, rows: Rows) -> None:
-        """Write `rows` at `start`, after everything that a view can see."""
+        """Write `rows` at `start`, which must lie after all rows that a view can read."""
         end = start + len(rows)
         self.numbers[start:end] = rows.numbers
         self.owners[start:end] = rows.numbers if rows.owners is None else rows.owners
@@ -214,18 +220,27 @@ class Block:
             self._add_sums(sums)
 
     def code(self, start: int, end: int) -> None:
-        """Code rows `start` to `end`, whose originals are written, if the block has codes."""
+        """Compute the 8-bit codes of rows `start` to `end`, whose originals are written.
+
+        Do nothing if the block has no codes.
+        """
         for sums in write_chunks(self._code_run, start, end):
             self._add_sums(sums)
 
     def _add_sums(self, sums: ChunkSums) -> None:
-        """Add the sums of a chunk. Called in the order of rows, so that the totals are the same each time."""
+        """Add a chunk's sums to the block's totals.
+
+        Calls are in the order of the rows, so that the totals are the same each time.
+        """
         if self.codes is not None and self.value_codes is not None:
             self.codes.add_sums(sums[0])
             self.value_codes.add_sums(sums[1])
 
     def _write_run(self, start: int, rows: Rows, first: int, stop: int) -> ChunkSums:
-        """Write the rows from `first` to `stop`, which lie in one chunk → the sums over their keys and values."""
+        """Write the rows from `first` to `stop`, which lie in one chunk.
+
+        Return the sums over their keys and values.
+        """
         target, source = slice(first, stop), slice(first - start, stop - start)
         keys = rows.keys[source]
         self.keys[target] = keys
@@ -236,7 +251,10 @@ class Block:
         return self._code_run(first, stop)
 
     def _code_run(self, first: int, stop: int) -> ChunkSums:
-        """Code rows `first` to `stop`, which lie in one chunk → the sums over their keys and values."""
+        """Code the rows from `first` to `stop`, which lie in one chunk.
+
+        Return the sums over their keys and values.
+        """
         target = slice(first, stop)
         norms = self.norms[target] if self.normalised else None
         if self.codes is None or self.value_codes is None:
@@ -249,14 +267,17 @@ class Block:
 def _allocate_codes(
     rows: int, width: int, value_width: int, layout: BlockFormat
 ) -> tuple[Codes | None, ValueCodes | None]:
-    """Allocate codes of keys and of values; None for both if the format has no codes."""
+    """Return empty codes of keys and of values; None for both if the format has no codes."""
     if not layout.codes(width):
         return None, None
     return Codes.allocate(rows, width), ValueCodes.allocate(rows, value_width)
 
 
 def row_norms(vectors: F32) -> F64:
-    """Compute the Euclidean norms of `vectors` float32[n, d] in float64; each row is summed in the same order."""
+    """Return the Euclidean norms of `vectors` float32[n, d] in float64.
+
+    Each row is summed in the same order.
+    """
     norms = np.empty(len(vectors))
     for start in range(0, len(vectors), CODING_BATCH):
         tile = vectors[start : start + CODING_BATCH].astype(np.float64)

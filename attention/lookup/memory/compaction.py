@@ -1,4 +1,4 @@
-"""Compaction: segments with many removed rows, and small ones, are rewritten as few full ones."""
+"""Compaction: small segments, and segments with many removed rows, are rewritten as a few full ones."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class Replacement:
 
 
 def compact(view: View, layout: BlockFormat) -> list[Replacement]:
-    """Write the segments that should replace others of the view, and return the replacements.
+    """Rewrite segments that are small or have many removed rows, and return the replacements.
 
-    The writer appends to the last segment. It is left alone unless most of its rows were removed and there is nothing
-    else to do. Otherwise documents that are rewritten again and again would fill a whole block, however few they are.
+    The last segment, to which the writer appends, is rewritten only if most of its rows were removed and no other
+    segment needs it. Without that exception, a few documents that are updated again and again would fill a whole block.
     """
     groups: list[list[Segment]] = []
     rows = 0
@@ -62,7 +62,9 @@ def compact(view: View, layout: BlockFormat) -> list[Replacement]:
 def apply_replacements(
     replaced: Sequence[Replacement], segments: tuple[Segment, ...], layout: BlockFormat
 ) -> tuple[Segment, ...] | None:
-    """Return the segments of the current view with the replacements applied; None if a replaced segment is gone.
+    """Return the current view's segments with the replacements applied.
+
+    Return None if a segment to be replaced is no longer there.
 
     Rows that were removed after the replacements were made are removed from them too. Rows that were appended to a
     segment that was replaced alone are appended to its replacement.
@@ -99,7 +101,7 @@ def _merge(group: Sequence[Segment], layout: BlockFormat) -> Segment:
 
 
 def _append_later_rows(segment: Segment, written: Segment, since: int, layout: BlockFormat) -> Segment:
-    """Append the live rows of `written` from index `since` on to the segment."""
+    """Append the rows of `written` from index `since` on, without removed ones, to the segment."""
     alive = _live_rows(written)[since:]
     since_then = slice(since, written.count)
     values = None if written.block.values is None else written.load_values(since_then)[since:][alive]
@@ -113,5 +115,5 @@ def _live_rows(segment: Segment) -> Bools:
 
 
 def _share_values(group: Sequence[Segment], segment: Segment) -> bool:
-    """Return whether both have separate values, or neither has."""
+    """Return whether the group and the segment match: all have separate values, or all use their keys as values."""
     return not group or (group[0].block.values is None) == (segment.block.values is None)

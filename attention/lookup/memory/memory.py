@@ -23,13 +23,19 @@ from attention.similarity import SIMILARITIES
 
 @dataclass
 class CodedBlock:
-    """A block that got codes after it was written, and the number of its rows with codes; see `Memory.code`."""
+    """A block that got 8-bit codes after it was written, and the number of its rows with codes.
+
+    See `Memory.code`.
+    """
 
     block: Block
     count: int
 
     def in_place_of(self, bare: Segment) -> Segment:
-        """Return the segment with codes, and code the rows that were written in the meantime."""
+        """Return the segment `bare` with the codes of this block.
+
+        Rows that were written in the meantime are coded now.
+        """
         if bare.count > self.count:
             self.block.code(self.count, bare.count)
             self.count = bare.count
@@ -90,7 +96,10 @@ class Memory:
         return memory
 
     def adopt(self, segments: Sequence[Segment]) -> None:
-        """Start with existing blocks. No live row may occur twice, and nothing may have been published before."""
+        """Start the memory with existing blocks.
+
+        Each row may occur only once among them, removed rows aside, and nothing may have been published before.
+        """
         first = segments[0].block
         self._view = self._view.with_segments(tuple(segments), first.dimension, first.value_dimension)
 
@@ -103,10 +112,12 @@ class Memory:
         return self._view
 
     def publish(self, *, add: Rows | None = None, remove: I64 | None = None) -> View:
-        """Remove documents and add rows in one step: a reader sees both or neither. Only one writer at a time.
+        """Remove documents and add rows in one step: a reader sees both changes or neither.
+
+        Only one writer may call this at a time.
 
         Args:
-            add: rows whose numbers no row of this memory ever had.
+            add: rows with numbers that were never used in this memory.
             remove: int64[r], documents to remove with all of their rows; unknown documents are ignored.
 
         Returns:
@@ -123,10 +134,12 @@ class Memory:
             return self._view
 
     def stage(self, *, add: Rows | None = None, remove: I64 | None = None) -> View:
-        """Return the view that `publish` would make, for `show` to make current. Everything that can fail fails here.
+        """Return the view that `publish` would make, without showing it to readers; `show` makes it current.
 
-        For writers that must write to a store in between. Readers do not see the view until `show`, and a view that is
-        never shown leaves nothing behind. The next call that writes must be `show`, or `stage` again.
+        Everything that can fail fails here.
+
+        It is for writers that must write to a store between the two steps. A view that is never shown leaves nothing
+        behind. The next call that writes must be `show`, or `stage` again.
 
         Raises:
             ShapeError, ParameterError: as for `publish`.
@@ -137,7 +150,10 @@ class Memory:
             return self._next(add, remove)
 
     def show(self, staged: View) -> None:
-        """Make the last staged view current, with the blocks that were compacted in the meantime."""
+        """Make the view that `stage` returned last current.
+
+        It includes the blocks that were compacted in the meantime.
+        """
         with self._turn:
             for replaced in self._since_staged or ():
                 segments = apply_replacements(replaced, staged.segments, self._layout)
@@ -148,7 +164,9 @@ class Memory:
             self._since_staged = None
 
     def code(self) -> None:
-        """Code the rows that were written without codes, see `codes_later`; runs in a thread of its own.
+        """Compute 8-bit codes for the rows that were written without, see `codes_later`.
+
+        The caller runs this in a thread of its own.
 
         Readers and the writer continue meanwhile; rows written from now on get codes.
 
@@ -167,7 +185,7 @@ class Memory:
                 self._view = self._with_codes(self._view)
 
     def _with_codes(self, view: View) -> View:
-        """Return the view with the codes that were made after it was staged."""
+        """Return the view with the 8-bit codes that `code` made after the view was staged."""
         if not any(segment.block in self._coded for segment in view.segments):
             return view
         segments = tuple(
@@ -177,7 +195,9 @@ class Memory:
         return _with_segments(view, segments)
 
     def compact(self) -> bool:
-        """Rewrite blocks with many removed rows, and merge small ones; runs in a thread of its own.
+        """Rewrite blocks with many removed rows, and merge small ones.
+
+        The caller runs this in a thread of its own.
 
         Readers and the writer continue meanwhile. Rows removed in the meantime stay removed, and rows written stay.
 
@@ -222,7 +242,10 @@ def _with_segments(view: View, segments: tuple[Segment, ...]) -> View:
 
 
 def _append_rows(segments: list[Segment], rows: Rows, layout: BlockFormat, expected: int) -> list[Segment]:
-    """Append `rows` to the last segment, or to new blocks; the memory will have `expected` rows in all."""
+    """Return the segments with `rows` appended to the last one, or to new blocks.
+
+    `expected` is the number of rows that the memory will have in all.
+    """
     start = 0
     while start < len(rows):
         if not (segments and _fits(segments[-1], rows.part(start, start + 1))):

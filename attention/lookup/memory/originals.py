@@ -20,14 +20,14 @@ MIN_FILE_BYTES = 2**24
 
 
 class OriginalsCheck(Protocol):
-    """Originals in a file, which are compared with their checksums before they are first used.
+    """A check of originals in a file: they are compared with their checksums before their first use.
 
     Each method raises a ValueError if the originals differ from what was written.
     """
 
     @property
     def done(self) -> bool:
-        """Whether all of them were checked."""
+        """Whether all originals were checked."""
 
     def check_keys(self, rows: slice | Index) -> None:
         """Check the keys of these rows before they are used."""
@@ -36,11 +36,11 @@ class OriginalsCheck(Protocol):
         """Check the values of these rows before they are used."""
 
     def check_next(self, size: int) -> None:
-        """Check about `size` bytes that were not checked yet."""
+        """Check about `size` more bytes of originals that were not checked yet."""
 
 
 def allocate_originals(rows: int, width: int, directory: Path | None) -> F32:
-    """Allocate float32[rows, width], in memory or in a file that exists only while it is mapped.
+    """Return a new array float32[rows, width], in memory or in a file that exists only while it is mapped.
 
     The system keeps the parts of the file that are read in memory, and takes them back when memory runs short.
 
@@ -60,17 +60,17 @@ def allocate_originals(rows: int, width: int, directory: Path | None) -> F32:
 
 
 def bytes_in_file(vectors: F32) -> int:
-    """Return the number of bytes of originals in a file; 0 if they are in memory."""
+    """Return the number of bytes of originals that are in a file; 0 if they are in memory."""
     return vectors.nbytes if file_of(vectors) is not None else 0
 
 
 def machine_memory() -> int:
-    """Return the memory of the machine in bytes."""
+    """Return the size of the machine's memory in bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def read_ahead(vectors: F32, rows: Index) -> None:
-    """Ask the system to read rows of a file, all at once, before each of them is needed.
+    """Ask the system to read rows from a file into memory, all at once, before they are needed.
 
     Args:
         vectors: from `allocate_originals`, or anywhere in a map of a file.
@@ -87,5 +87,5 @@ def read_ahead(vectors: F32, rows: Index) -> None:
 
 
 def _address_of(array: NDArray[Any]) -> int:
-    """Return the address of the array's first byte."""
+    """Return the memory address of the array's first byte."""
     return int(array.__array_interface__["data"][0])

@@ -1,4 +1,4 @@
-"""Rows to add to a memory, checked once, and which rows are keys of one document."""
+"""Rows to add to a memory, checked once, and the assignment of rows to the documents that they are keys of."""
 
 from __future__ import annotations
 
@@ -49,13 +49,16 @@ class Rows:
 
     @classmethod
     def from_zero(cls, keys: F32, values: F32 | None, owners: I64 | None) -> Self:
-        """Return rows with the numbers from 0 on."""
+        """Return rows that are numbered from 0."""
         keys = _floats("keys", keys)
         return cls(np.arange(len(keys) if keys.ndim else 0), keys, values, owners)
 
     @classmethod
     def without_checks(cls, numbers: I64, keys: F32, values: F32 | None, owners: I64 | None) -> Self:
-        """Return rows that were checked before, in any order; a document may have more rows elsewhere."""
+        """Return rows that were checked before.
+
+        They may be in any order, and a document may have more rows elsewhere.
+        """
         rows = object.__new__(cls)
         rows._keep(numbers, keys, values, owners)
         return rows
@@ -64,7 +67,10 @@ class Rows:
         return len(self.numbers)
 
     def part(self, start: int, stop: int) -> Self:
-        """Return rows `start` to `stop`, in ascending order of their numbers; a document may extend beyond them."""
+        """Return rows `start` to `stop` in ascending order of their numbers.
+
+        A document may have rows before and after them.
+        """
         rows = slice(start, stop)
         values = None if self.values is None else self.values[rows]
         owners = None if self.owners is None else self.owners[rows]
@@ -141,7 +147,7 @@ LONGEST_DOCUMENTS = 32
 
 
 def count_documents(numbers: I64, owners: I64, passes: Bools | None) -> int:
-    """Count the documents that begin among these rows: rows that are their own owners.
+    """Return the number of documents whose first row is among these rows.
 
     Args:
         numbers, owners: int64[r].
@@ -152,13 +158,13 @@ def count_documents(numbers: I64, owners: I64, passes: Bools | None) -> int:
 
 
 def longest_documents(numbers: I64, owners: I64, live: Bools | None) -> I64:
-    """Return int64[l], ascending: the documents with the most rows, and all documents that begin in another segment.
+    """Return int64[l], ascending: the documents with the most rows, and all that begin in another segment.
 
-    There is one document more than LONGEST_DOCUMENTS, so that the most rows of any other document is known.
+    The result has one document more than LONGEST_DOCUMENTS. No document that it leaves out has more rows.
 
     Args:
         numbers, owners: int64[r], both ascending.
-        live: bool[r], equal for all rows of a document; None if all rows live.
+        live: bool[r], False for removed rows, equal for all rows of a document; None if no row was removed.
     """
     starts = np.flatnonzero(np.append(True, owners[1:] != owners[:-1]))
     counts = np.diff(starts, append=len(owners))
@@ -170,7 +176,9 @@ def longest_documents(numbers: I64, owners: I64, live: Bools | None) -> I64:
 
 
 def document_ranges(owners: I64, documents: I64, passes: Bools | None) -> tuple[Index, Index]:
-    """Return the first and the end position of each document's rows; an empty range if they do not pass.
+    """Return the first and the end position of each document's rows.
+
+    The range is empty if the document does not pass.
 
     Args:
         owners: int64[r], ascending, at least one.
@@ -185,6 +193,6 @@ def document_ranges(owners: I64, documents: I64, passes: Bools | None) -> tuple[
 
 
 def expand_ranges(first: Index, last: Index) -> Index:
-    """Return int64[Σ (last − first)]: every position from each first on, up to its last, which is not included."""
+    """Return int64[Σ (last − first)], all positions of the ranges from each `first` up to, but without, its `last`."""
     counts = last - first
     return np.repeat(first - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())

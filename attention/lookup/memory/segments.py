@@ -20,7 +20,7 @@ MIN_SAMPLED = 256
 
 @dataclass(frozen=True, eq=False)
 class SegmentSample:
-    """Sampled rows of a segment.
+    """Sampled rows of a segment, with their 8-bit codes side by side.
 
     Attributes:
         places: int64[r], their positions in the segment.
@@ -42,9 +42,10 @@ class Segment:
     """A block as one view sees it: its first `count` rows without the removed ones.
 
     Attributes:
-        live: bool[count], False for removed rows; None if no row was removed. All rows of a document live, or none.
+        live: bool[count], False for removed rows; None if no row was removed. The rows of a document are removed
+            together.
         several: whether a row belongs to a document that begins with another row.
-        n: the number of live rows.
+        n: the number of rows that were not removed.
         key_norm, value_norm: the largest ‖k‖ and ‖v‖ of the segment.
     """
 
@@ -63,22 +64,22 @@ class Segment:
 
     @cached_property
     def live_bits(self) -> Bitmap | None:
-        """The bitmap of the live rows; None if all rows live."""
+        """The bitmap of the rows that were not removed; None if no row was removed."""
         return None if self.live is None else Bitmap.of(self.live)
 
     @property
     def numbers(self) -> I64:
-        """int64[count], ascending, the removed rows included."""
+        """int64[count], the row numbers, ascending, removed rows included."""
         return self.block.numbers[: self.count]
 
     @property
     def owners(self) -> I64:
-        """int64[count], ascending: the document that each row is a key of."""
+        """int64[count], the document that each row is a key of, ascending."""
         return self.block.owners[: self.count]
 
     @cached_property
     def documents(self) -> int:
-        """The number of live documents that begin in this segment."""
+        """The number of documents, without removed ones, whose first row is in this segment."""
         return count_documents(self.numbers, self.owners, self.live) if self.several else self.n
 
     @cached_property
@@ -88,12 +89,15 @@ class Segment:
 
     @cached_property
     def sample_rows(self) -> I64:
-        """One row in 64, or more of a small segment, in random order, so that any prefix is a sample too."""
+        """The positions of one row in 64, or of more in a small segment.
+
+        They are in random order, so that any first part of them is a sample too.
+        """
         return np.random.default_rng(0).permutation(np.arange(0, self.count, self.sample_stride))
 
     @cached_property
     def sample(self) -> SegmentSample:
-        """The codes of the rows at `sample_rows`."""
+        """The 8-bit codes of the rows at `sample_rows`."""
         assert self.block.codes is not None
         positions = self.sample_rows
         cached = _samples.get(self.block)
@@ -106,18 +110,21 @@ class Segment:
 
     @cached_property
     def sample_stride(self) -> int:
-        """The sample has one row in this many."""
+        """The number of rows for each sampled row: the sample has at least one row in this many."""
         return max(1, min(SAMPLE_STRIDE, self.count // MIN_SAMPLED))
 
     @cached_property
     def key_residual(self) -> float:
-        """An upper bound on ‖k − k̂‖, relative to ‖k‖ where directions are coded."""
+        """An upper bound on ‖k − k̂‖, what codes leave out of a key.
+
+        It is relative to ‖k‖ if directions are coded.
+        """
         assert self.block.codes is not None
         return float(self.block.codes.residuals[: self.count].max(initial=0.0))
 
     @cached_property
     def value_residual(self) -> float:
-        """An upper bound on ‖v − v̂‖."""
+        """An upper bound on ‖v − v̂‖, what codes leave out of a value."""
         assert self.block.value_codes is not None
         return float(self.block.value_codes.residuals[: self.count].max(initial=0.0))
 
@@ -131,7 +138,10 @@ class Segment:
 
     @cached_property
     def inverse_scales(self) -> F64:
-        """float64[chunks], Σ scale⁻² of the values of each chunk; those of scale 0 left out, whose codes are 0."""
+        """float64[chunks], Σ scale⁻² over the values of each chunk.
+
+        Values with scale 0 are left out, because their codes are 0.
+        """
         assert self.block.value_codes is not None
         scales = self.block.value_codes.scales[: self.count].astype(np.float64)
         squares = np.divide(1.0, scales * scales, out=np.zeros_like(scales), where=scales > 0)
@@ -139,24 +149,33 @@ class Segment:
 
     @property
     def keys(self) -> F32:
-        """float32[count, d], all of them checked; see `load_keys` for a subset."""
+        """float32[count, d], the keys, all checked against their checksums.
+
+        `load_keys` checks only some rows.
+        """
         return self.load_keys(slice(0, self.count))
 
     @property
     def values(self) -> F32:
-        """float32[count, d_v], all of them checked; see `load_values` for a subset."""
+        """float32[count, d_v], the values, all checked against their checksums.
+
+        `load_values` checks only some rows.
+        """
         return self.load_values(slice(0, self.count))
 
     def load_keys(self, rows: slice | Index) -> F32:
-        """Return float32[count, d], of which only these rows may be used: they were compared with their checksums."""
+        """Return float32[count, d], of which only `rows` may be used: only these were checked against checksums."""
         return self.block.read_keys(rows)[: self.count]
 
     def load_values(self, rows: slice | Index) -> F32:
-        """Return float32[count, d_v], of which only these rows may be used, see `load_keys`."""
+        """Return float32[count, d_v], of which only `rows` may be used: only these were checked against checksums."""
         return self.block.read_values(rows)[: self.count]
 
     def positions(self, documents: I64) -> Index:
-        """Return the positions of the live rows of the given documents int64[r]; both ascend."""
+        """Return the positions of the rows of the given documents int64[r], without removed rows.
+
+        Documents and positions ascend.
+        """
         if not self.count:
             return np.empty(0, dtype=np.intp)
         first, last = np.searchsorted(documents, self.owners[[0, -1]] + (0, 1))
@@ -173,7 +192,10 @@ class Segment:
         return Segment(self.block, self.count, live, self.several)
 
     def append(self, rows: Rows, layout: BlockFormat) -> Segment:
-        """Return the segment with `rows` appended; their numbers must be above all numbers of the segment."""
+        """Return the segment with `rows` appended.
+
+        Their numbers must be larger than all numbers in the segment.
+        """
         count, block = self.count + len(rows), self.block
         if count > block.capacity:
             block = block.reallocate(self.count, min(max(2 * block.capacity, count), BLOCK_ROWS), layout)

@@ -1,4 +1,4 @@
-"""Statistics of a whole view, independent of any query, and the residuals that value codes leave out."""
+"""Statistics of a whole view, independent of any query, and sums of what value codes leave out."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class BlockStatistics:
 
     Attributes:
         similarity: the name of the similarity of queries and rows.
-        n: the number of live rows.
+        n: the number of rows that were not removed.
         documents: the number of documents, which may have several rows each.
         longest: int64[l], the documents with the most rows, ascending; empty if each has one.
         most_keys: the largest number of rows of any other document.
         value_dimension: the width of the values; None before the first write.
-        key_norm, value_norm: upper bounds on ‖k‖ and ‖v‖, each reached by a live or removed row.
-        blocks: the number of blocks with its rows.
-        value_moments: of the values of each block; empty if they are not stored.
+        key_norm, value_norm: upper bounds on ‖k‖ and ‖v‖, each reached by a row, perhaps a removed one.
+        blocks: the number of blocks that hold the rows.
+        value_moments: the sums over the values of each block, see `Moments`; empty if they are not stored.
         value_spreads: sent by remote shards instead of moments, see `Spread.merge`; otherwise empty.
     """
 
@@ -49,7 +49,7 @@ class BlockStatistics:
 
     @classmethod
     def of(cls, similarity: str, value_dimension: int | None, segments: Sequence[Segment]) -> BlockStatistics:
-        """Compute the statistics of the segments of one view."""
+        """Return the statistics of the segments of one view."""
         codes = [segment.block.value_codes for segment in segments]
         moments = tuple(
             value_codes.moments for value_codes in codes if value_codes is not None and value_codes.moments is not None
@@ -70,7 +70,10 @@ class BlockStatistics:
 
     @classmethod
     def merge(cls, similarity: str, value_dimension: int | None, shards: Sequence[BlockStatistics]) -> BlockStatistics:
-        """Merge the statistics of all shards; each document has its rows in one of them."""
+        """Return the statistics of all shards together.
+
+        Each document has all of its rows in one shard.
+        """
         moments = tuple(item for shard in shards for item in shard.value_moments)
         spreads = tuple(item for shard in shards for item in shard.value_spreads)
         named = [shard.longest for shard in shards]
@@ -124,14 +127,16 @@ ROWS_PER_TASK = 4_096
 
 
 def sum_residuals(passing: Iterable[tuple[Segment, Bools | None]], width: int) -> Residuals:
-    """Sum the residuals of the values of all live rows, if their moments are stored.
+    """Return the sum of the residuals v − v̂ over the values of rows that pass.
+
+    The moments of the values must be stored.
 
     The residuals of a whole block are known. So if more than half of a block's rows pass, the other rows are read and
     subtracted. The result may then count rows that were written later, or that lie in no passing segment; it is a bound
     all the same.
 
     Args:
-        passing: segments with bool[count] of their live rows; None for all rows.
+        passing: the segments, each with bool[count] that is True for the rows to sum; None for all rows.
         width: the width of the values.
     """
     total = Residuals(0, np.zeros(width))
@@ -147,7 +152,10 @@ def sum_residuals(passing: Iterable[tuple[Segment, Bools | None]], width: int) -
 
 
 def sum_masked_residuals(segment: Segment, bits: Bitmap) -> Residuals:
-    """Sum the residuals of the rows of a segment that a mask lets through; cached in the bitmap."""
+    """Return the sum of the residuals v − v̂ over the rows of a segment that a mask lets through.
+
+    The result is cached in the bitmap.
+    """
     if bits.residuals is not None:
         return bits.residuals
     passes, fewer, earlier = bits.passes(), min(bits.n, bits.count - bits.n), bits.earlier
@@ -179,7 +187,10 @@ _last_removed: WeakKeyDictionary[Block, tuple[Bools, Residuals]] = WeakKeyDictio
 
 
 def _sum_removed(segment: Segment, live: Bools) -> Residuals:
-    """Sum the residuals of the removed rows; only rows that were removed since the last call are read."""
+    """Return the sum of the residuals v − v̂ over the removed rows.
+
+    Only rows that were removed since the last call are read.
+    """
     gone = ~live
     total = Residuals(0, np.zeros(segment.block.value_dimension))
     before, cached = _last_removed.get(segment.block, (live[:0], total))
@@ -201,7 +212,10 @@ def _sum_positions(segment: Segment, rows: I64) -> F64:
 
 
 def sum_row_residuals(values: F32, rows: I64) -> F64:
-    """Compute float64[d_v], Σ (v − v̂) of some rows of values float32[n, d_v]; on every core if there are many rows."""
+    """Return float64[d_v], the sum of the residuals v − v̂ over some rows of values float32[n, d_v].
+
+    Many rows are divided among all cores.
+    """
     running = kernels()
     parts = [rows[first : first + ROWS_PER_TASK] for first in range(0, len(rows), ROWS_PER_TASK)]
     if len(parts) < 2:

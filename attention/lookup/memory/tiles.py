@@ -19,7 +19,10 @@ Rows = slice | Index
 
 @dataclass(frozen=True, eq=False)
 class Tile:
-    """Rows of one segment; `start` to `stop` are their indices among all rows that pass."""
+    """A run of rows of one segment that fits the processor's cache.
+
+    `start` to `stop` are the indices of the rows among all rows that pass.
+    """
 
     segment: Segment
     rows: Rows
@@ -33,24 +36,24 @@ class Tile:
 
     @property
     def indices(self) -> I64:
-        """int64[r], the positions of its rows in the segment."""
+        """int64[r], the positions of the tile's rows in the segment."""
         return np.arange(self.rows.start, self.rows.stop) if isinstance(self.rows, slice) else self.rows
 
     def load_keys(self) -> F32:
-        """Return float32[count, d] of its segment, of which only the tile's rows may be used."""
+        """Return float32[count, d], the keys of the segment, of which only the tile's rows may be used."""
         return self.segment.load_keys(self.rows)
 
     def load_values(self) -> F32:
-        """Return float32[count, d_v] of its segment, of which only the tile's rows may be used."""
+        """Return float32[count, d_v], the values of the segment, of which only the tile's rows may be used."""
         return self.segment.load_values(self.rows)
 
     def keys(self) -> F64:
-        """Return float64[r, d]."""
+        """Return float64[r, d], the keys of the tile's rows."""
         return self.load_keys()[self.rows].astype(np.float64)
 
     @property
     def norms(self) -> F64:
-        """float64[r], ‖k‖."""
+        """float64[r], the lengths ‖k‖ of the keys."""
         return self.segment.block.norms[self.rows]
 
     def prefetch_keys(self) -> None:
@@ -63,15 +66,15 @@ class Tile:
         read_ahead(block.keys if block.values is None else block.values, self.indices)
 
     def values(self) -> F64:
-        """Return float64[r, d_v]."""
+        """Return float64[r, d_v], the values of the tile's rows."""
         return self.load_values()[self.rows].astype(np.float64)
 
 
 class RowIndices:
-    """Indices of rows among many, counted from 0 through consecutive tiles.
+    """A numbering of the rows of consecutive tiles, from 0 on.
 
     Args:
-        tiles: of some segments.
+        tiles: the tiles, of one or more segments.
         beyond_memory: whether their originals are likely to be on disk, see `View.beyond_memory`.
     """
 
@@ -108,7 +111,7 @@ class RowIndices:
             yield index, tile.select(indices[index] - tile.start)
 
     def prefetch_keys(self, indices: Index) -> None:
-        """Call `Tile.prefetch_keys` for the rows at `indices`, in any order."""
+        """Ask the system to read the keys at `indices` (in any order) from files before they are needed."""
         if len(indices):
             for _, tile in self.iterate_tiles(indices):
                 tile.prefetch_keys()
@@ -118,7 +121,7 @@ class RowIndices:
         return self._gather(indices, lambda segment: segment.numbers)
 
     def owners(self, indices: Index) -> I64:
-        """Return the documents that the rows at `indices` are keys of."""
+        """Return the documents that the rows at `indices` are keys of, in any order."""
         return self._gather(indices, lambda segment: segment.owners)
 
     def _gather(self, indices: Index, column: Callable[[Segment], I64]) -> I64:
@@ -129,7 +132,7 @@ class RowIndices:
 
 
 def are_copies(rows: RowIndices, indices: Index) -> bool:
-    """Return whether the rows at `indices`, ascending, hold copies of one key."""
+    """Return whether all rows at `indices`, which ascend, hold the same key."""
     first: F64 | None = None
     for _, tile in rows.iterate_ascending(indices):
         keys = tile.keys()
@@ -140,7 +143,7 @@ def are_copies(rows: RowIndices, indices: Index) -> bool:
 
 
 class PassingRows:
-    """All rows of a view that a mask lets through, in one order, as tiles of at most `tile_rows`."""
+    """All rows of a view that a mask lets through, in a fixed order, as tiles of at most `tile_rows` rows."""
 
     def __init__(self, view: View, mask: Mask | None, tile_rows: int) -> None:
         tiles: list[Tile] = []

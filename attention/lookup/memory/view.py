@@ -1,4 +1,4 @@
-"""Views: every live row of one moment, as a reader sees it from the first tile to the last."""
+"""Views: all rows of a memory at one moment. A reader sees the same rows from the first tile to the last."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FILE_CACHE_SHARE = 0.5
 
 
 class AnyView(Protocol):
-    """Rows that a question can be put to: a `View` of rows in this process, or rows that other processes hold.
+    """Rows that a question can be put to: a `View` of rows in this process, or a view of rows in other processes.
 
     Attributes are those of `View`.
     """
@@ -43,23 +43,23 @@ class AnyView(Protocol):
 
     @property
     def facts(self) -> BlockStatistics:
-        """Statistics of all rows."""
+        """The statistics of all rows."""
 
     @property
     def n(self) -> int:
-        """The number of rows that live, or that pass."""
+        """The number of rows, without removed ones."""
 
     @property
     def documents(self) -> int:
-        """The number of documents that live, or that pass."""
+        """The number of documents, without removed ones."""
 
     @property
     def bare(self) -> bool:
-        """Whether some rows have no codes."""
+        """Whether some rows have no 8-bit codes."""
 
     @property
     def beyond_memory(self) -> bool:
-        """Whether originals are likely to be on disk."""
+        """Whether originals are likely to be on disk, because they do not fit into memory."""
 
 
 @runtime_checkable
@@ -72,7 +72,7 @@ class AnyMask(Protocol):
 
     @property
     def n(self) -> int:
-        """The number of rows that live, or that pass."""
+        """The number of rows that pass."""
 
     @property
     def scanned(self) -> int:
@@ -80,25 +80,27 @@ class AnyMask(Protocol):
 
     @property
     def documents(self) -> int:
-        """The number of documents that live, or that pass."""
+        """The number of documents that pass."""
 
     @property
     def value_residuals(self) -> Residuals:
-        """The residuals that the codes of the passing rows' values leave out."""
+        """The sum of what the codes leave out of the values of the rows that pass."""
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class View:
-    """An immutable state of a memory. Later writes make other views and leave this one alone.
+    """An immutable state of a memory.
+
+    Later writes make new views and do not change this one.
 
     Attributes:
         similarity: the name of the similarity that queries are compared by.
         segments: the blocks, as this view sees them.
         dimension: the keys' width; None before the first write.
         value_dimension: the values' width; None before the first write.
-        running_grams: the Gram matrices' sums, shared with the views before and after this one, see `RunningGrams`.
-        parts: the views that this one merges, see `merged`; empty if a view of one memory.
+        running_grams: sums of Gram matrices, shared with the views before and after this one, see `RunningGrams`.
+        parts: the views that this one merges, see `merged`; empty for a view of one memory.
     """
 
     similarity: str
@@ -110,13 +112,15 @@ class View:
 
     @classmethod
     def merged(cls, views: Sequence[View]) -> View:
-        """Return one view of the rows of several, no two of the same number; a document has all of its rows in one.
+        """Return one view of the rows of several views.
+
+        No two rows may have the same number, and a document must have all of its rows in one view.
 
         Masks and biases are made for the merged view. A scan reads the parts one by one.
 
         Raises:
-            ParameterError: not a list of views, an empty list, or views of two similarities.
-            ShapeError: keys or values of two widths.
+            ParameterError: the argument is not a list of views or is empty, or the views have different similarities.
+            ShapeError: the views have keys or values of different widths.
         """
         if not (isinstance(views, Sequence) and all(isinstance(view, View) for view in views)):
             raise ParameterError(
@@ -141,9 +145,9 @@ class View:
 
     @cached_property
     def runs(self) -> tuple[View, ...]:
-        """The views that a scan reads one by one: the parts, cut between rows with codes and rows without.
+        """The views that a scan reads one by one: the parts, cut between rows with 8-bit codes and rows without.
 
-        Empty if a scan reads the view as a whole.
+        It is empty if a scan reads the view as a whole.
         """
         views = self.parts or (self,)
         if not any(len({segment.block.bare for segment in view.segments}) > 1 for view in views):
@@ -163,7 +167,7 @@ class View:
         return tuple(slice(first, last) for first, last in pairwise(edges))
 
     def with_segments(self, segments: tuple[Segment, ...], dimension: int | None, value_dimension: int | None) -> View:
-        """Return the view after a write."""
+        """Return the view that follows this one, with the segments and widths after a write."""
         return View(self.similarity, segments, dimension, value_dimension, self.running_grams)
 
     @cached_property
@@ -175,17 +179,20 @@ class View:
 
     @cached_property
     def n(self) -> int:
-        """The number of live rows."""
+        """The number of rows, without removed ones."""
         return self.facts.n
 
     @cached_property
     def documents(self) -> int:
-        """The number of live documents; equal to `n` if every row is a document."""
+        """The number of documents, without removed ones; equal to `n` if every row is a document."""
         return self.facts.documents
 
     @cached_property
     def grams(self) -> Grams | None:
-        """Upper bounds on the Gram matrices of the live rows' keys; None if they are not stored, or not finite."""
+        """Upper bounds on the Gram matrices of the keys.
+
+        None if they are not stored, or not finite.
+        """
         grams = [segment.block.codes.grams for segment in self.segments if segment.block.codes is not None]
         stored = [gram for gram in grams if gram is not None]
         if not stored or len(stored) < len(self.segments):
@@ -194,7 +201,7 @@ class View:
 
     @cached_property
     def bare(self) -> bool:
-        """Whether some rows have no codes."""
+        """Whether some rows have no 8-bit codes."""
         return any(segment.block.codes is None for segment in self.segments)
 
     @cached_property
@@ -207,11 +214,14 @@ class View:
 
     @cached_property
     def value_residuals(self) -> Residuals:
-        """The residuals of the live rows' values, if `BlockStatistics.value_spread` is known."""
+        """The sum of what codes leave out of the values.
+
+        It is available if `BlockStatistics.value_spread` is known.
+        """
         return sum_residuals(self.passing(None), self.value_dimension or 0)
 
     def numbers(self) -> I64:
-        """Return int64[n], the live row numbers in ascending order."""
+        """Return int64[n], the numbers of the rows in ascending order, without removed rows."""
         columns = [s.numbers if s.live is None else s.numbers[s.live] for s in self.segments]
         return np.sort(np.concatenate(columns)) if columns else np.empty(0, dtype=np.int64)
 
@@ -239,7 +249,9 @@ class View:
         return Mask.of(self, RowSelection.of([segment.owners for segment in self.segments], documents_allowed).passes)
 
     def passing(self, mask: Mask | None) -> Iterator[tuple[Segment, Bools | None]]:
-        """Yield each segment with rows that may be attended to, with bool[count] of them; None if all rows may be.
+        """Yield each segment that has rows which may be attended to, with bool[count] that is True for these rows.
+
+        Instead of bool[count], yield None if all rows of the segment may be attended to.
 
         Raises:
             ParameterError: the mask was made for another view.
@@ -257,13 +269,15 @@ class View:
 
 @dataclass(frozen=True, eq=False)
 class Mask:
-    """The rows of a view that may be attended to: all of a document, or none.
+    """The rows of a view that may be attended to.
+
+    Of each document, either all rows may be attended to or none.
 
     Attributes:
         view: the view that the mask was made for.
-        bits: a bitmap of live rows for each segment; None if no row of it may be attended to.
+        bits: for each segment, the bitmap of the rows that may be attended to; None if no row of the segment may.
 
-    `&`, `|` and `~` are and, or and not over the live rows; both masks must be of one view.
+    `&`, `|` and `~` are and, or and not over the rows that were not removed. Both masks must be of one view.
     """
 
     view: View
@@ -271,7 +285,10 @@ class Mask:
 
     @classmethod
     def of(cls, view: View, passes: Sequence[Bools | None]) -> Mask:
-        """Return the mask of bool[count] for each segment, None if no row passes; removed rows are left out."""
+        """Return the mask of bool[count] for each segment, or None if no row of it passes.
+
+        Removed rows are left out.
+        """
         return cls(
             view,
             tuple(
@@ -322,7 +339,10 @@ class Mask:
 
     @cached_property
     def value_residuals(self) -> Residuals:
-        """The residuals of the values of the allowed rows, see `View.value_residuals`; read once a mask."""
+        """The sum of what codes leave out of the values of the allowed rows.
+
+        It is computed once for each mask. See `View.value_residuals`.
+        """
         total = Residuals(0, np.zeros(self.view.value_dimension or 0))
         for segment, bits in zip(self.view.segments, self.bits, strict=True):
             if bits is not None:
@@ -331,13 +351,13 @@ class Mask:
 
     @cached_property
     def runs(self) -> tuple[Mask, ...]:
-        """The masks of the view's `runs`."""
+        """The mask of each of the views that a scan reads one by one, see `View.runs`."""
         slices = zip(self.view.runs, self.view.run_slices, strict=True)
         return tuple(Mask(run, self.bits[segments]) for run, segments in slices)
 
     @property
     def nbytes(self) -> int:
-        """The memory in use, in bytes."""
+        """The memory that the mask uses, in bytes."""
         return sum(bits.nbytes for bits in self.bits if bits is not None)
 
     def _bitmaps_of(self, other: Mask) -> tuple[Bitmap | None, ...]:
