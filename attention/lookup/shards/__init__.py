@@ -1,9 +1,10 @@
-"""The rows of a view, wherever they lie: one protocol, `Shard`, for rows here, merged, or on other machines.
+"""The rows of a view, wherever they are: one protocol, `Shard`, for rows in this process or on other machines.
 
 A scan returns one `ScanResult` of plain arrays per shard, for all of its questions at once.
 
-A question with a bias is asked at temperature 1 of its logits, s/T + bias. For a scan, the similarities of a
-`BiasedShard` are these logits: the kernels add one number to each row, and nothing after the scan has to know.
+A question with a bias is answered as a question about its logits, s/T + bias, at temperature 1. A `BiasedShard` returns
+these logits as its similarities. The kernels of its scan add one number to each row, and no code after the scan has to
+treat a bias specially.
 
 Rows without codes are read in float64 and summed as they are read (`uncoded.py`). So a collection can be scanned while
 its codes are still being made.
@@ -29,12 +30,13 @@ __all__ = ["Shard", "open_shard"]
 
 
 def open_shard(view: AnyView, mask: AnyMask | None, bias: Bias | None = None, temperature: float = 0.0) -> Shard:
-    """Return the rows of a view that a mask lets through.
+    """Return the rows of a view that a mask lets through, as a shard.
 
     Args:
         mask: of this view; None for all rows.
-        bias: what a scan adds to the logits; None for nothing, and for the exact path, which adds biases by itself.
-        temperature: at which a scan with a bias adds up.
+        bias: what a scan adds to the logits; None to add nothing. The exact path passes None too, because it adds
+            biases itself.
+        temperature: the temperature at which a scan with a bias sums.
 
     Raises:
         ParameterError: the mask was made for another view.

@@ -1,9 +1,9 @@
 """The rows that an answer is built from after a scan.
 
-If each row is a document, these are the rows known in float64. If documents have several keys, they are all keys of the
-documents that can be in the head. A scan lists some keys of a document; of its other keys it is known that they were
-scanned below the threshold. That bounds each document's weight from both sides. If the bounds do not decide the head,
-the exact path has to answer.
+If each row is a document, the answer is built from the rows that were looked up in float64. If documents have several
+keys, it is built from all keys of the documents that can be in the head. A scan lists some keys of a document; the
+scanned similarities of its other keys lie below the threshold. That bounds each document's weight from both sides. If
+the bounds do not decide the head, the exact path has to answer.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ LOG_SUM_ERROR = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class AnswerRows:
-    """The rows that an answer is built from.
+    """The rows that an answer is built from, with their similarities in float64.
 
     Attributes:
         places, similarities: int64[r] and float64[r]; ascending if there is a grouping.
-        grouping: the documents of the rows, which are all rows of these; None if each row is a document.
+        grouping: the documents of the rows. Every row of these documents is included. None if each row is a document.
     """
 
     places: I64
@@ -45,10 +45,10 @@ class AnswerRows:
     grouping: DocumentGrouping | None
 
     def weights(self, shard: Shard, question: Question, rescored: RescoredQuery, mixture: Mixture) -> tuple[F64, float]:
-        """Return the weights float64[r], and the weight of all documents without a row among these.
+        """Return the weights float64[r] of the rows, and the total weight of documents without a row among them.
 
-        Rows of the tail have the weight of their exact similarity, while the partition only estimates it. If the
-        partition is too small for that, the weights are scaled down to the weight that all documents have in it, see
+        The weights come from exact similarities, but the partition (the sum that they are divided by) is an estimate.
+        If the partition is too small, the weights would sum to more than one. Then they are scaled down, see
         `bound_exact_documents`.
         """
         if self.grouping is None:
@@ -73,18 +73,18 @@ class AnswerRows:
 def find_answer_rows(
     shard: Shard, question: Question, rescored: RescoredQuery, mixture: Mixture | None
 ) -> AnswerRows | None:
-    """Return all rows of the documents that can be in the head, and of the document of the best key.
+    """Return all rows of the documents that can be in the head, and of the document with the best key.
 
-    Every document has a level. If weights decide, it is the logarithm of the document's mass relative to that of the
-    best key; otherwise it is the similarity of the document's best key. k documents reach the k-th largest of the lower
-    bounds on levels. A document whose upper bound is below that is not among the k best, and does not tie with the last
-    of them. A row that is not listed was scanned below the threshold.
+    Documents are ranked by a number, the level. If weights decide, it is the logarithm of the document's mass Σ
+    exp(logit), relative to that of the best key. Otherwise it is the similarity of the document's best key. k documents
+    reach the k-th largest of the lower bounds on levels. A document whose upper bound is below that is not among the k
+    best, and does not tie with the last of them. A row that is not listed was scanned below the threshold.
 
     Args:
         mixture: the distribution whose weights decide; None if similarity decides.
 
     Returns:
-        The rows; None if the scan does not tell which they are, or if they are too many.
+        The rows; None if the scan leaves open which rows these are, or if there are too many.
     """
     if not shard.facts.several:
         return AnswerRows(rescored.places, rescored.similarities, None)
@@ -123,14 +123,15 @@ def find_answer_rows(
 
 
 def heaviest_weights(shard: Shard, rescored: RescoredQuery, mixture: Mixture, error: float) -> tuple[float, float]:
-    """Return the least and the largest weight of the heaviest document, within the total variation; softmax only.
+    """Return a lower and an upper bound on the true weight of the heaviest document; softmax only.
 
     A document weighs at least as much as its listed rows. Its other rows add at most the weight of as many rows at the
-    threshold. This holds for listed documents, for the documents with most rows, and for any other. The partition may
-    be smaller than the sum that stands for it: if a part m in it is off by a factor of exp(−b), by 1 − m·(1 − e⁻ᵇ).
+    threshold. This holds for listed documents, for the documents with most rows, and for any other. The true partition
+    may be smaller than its estimate. If a part m of it is off by a factor of exp(−b), the partition is off by the
+    factor 1 − m·(1 − e⁻ᵇ).
 
     Args:
-        error: the largest error of the similarity of an unlisted row.
+        error: a bound on the error of the scanned similarity of an unlisted row.
     """
     weights = np.concatenate([mixture.known, mixture.candidates])
     grouping = DocumentGrouping(shard.owners(np.concatenate([rescored.places, rescored.candidate_places])))
@@ -155,14 +156,20 @@ def heaviest_weights(shard: Shard, rescored: RescoredQuery, mixture: Mixture, er
 
 
 def _all_have_weight(question: Question, mixture: Mixture) -> bool:
-    """Return whether every row has a weight, so that a tail may decide; if not, all rows with weight are known."""
+    """Return whether every row has a weight above 0, so that rows of the tail can decide the head.
+
+    If not, all rows with weight were looked up in float64.
+    """
     return question.normaliser == "softmax" and mixture.evidence.temperature > 0
 
 
 def _bound_levels(
     shard: Shard, rescored: RescoredQuery, unit: float, *, by_weight: bool
 ) -> tuple[DocumentGrouping, F64, F64]:
-    """Return the documents of all listed rows, and a lower and an upper bound on the level of these rows."""
+    """Return the documents of all listed rows, and a lower and an upper bound on each document's level.
+
+    The level is the number that documents are ranked by, see `find_answer_rows`.
+    """
     grouping = DocumentGrouping(shard.owners(np.concatenate([rescored.places, rescored.candidate_places])))
     join = grouping.log_sums if by_weight else grouping.best
     lower, upper = (

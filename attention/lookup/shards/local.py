@@ -1,4 +1,4 @@
-"""A shard of rows in this process: scanned by their codes, or read row by row for the exact path."""
+"""A shard of rows in this process: a scan reads their 8-bit codes, the exact path reads them row by row."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class StoredRows:
 
     @cached_property
     def rows(self) -> I64:
-        """See `Shard`; they ascend."""
+        """int64[keys], the passing rows, ascending. See `Shard.rows`."""
         segments, passing = self._view.segments, self._passing
         if passing.n == sum(segment.count for segment in segments):
             return np.arange(passing.n)
@@ -70,22 +70,25 @@ class StoredRows:
 
     @property
     def row_order(self) -> I64 | None:
-        """See `Shard`."""
+        """None, because rows that tie are sorted in the order of the rows. See `Shard.row_order`."""
         return None
 
     @property
     def term_count(self) -> int:
-        """See `Shard`: tiles are summed one by one, and within a tile its rows."""
+        """The most numbers added one by one: tiles are summed one by one, and within a tile its rows.
+
+        See `Shard.term_count`.
+        """
         tiles = self._passing.tiles
         return len(tiles) + max((tile.stop - tile.start for tile in tiles), default=0)
 
     @cached_property
     def grouping(self) -> DocumentGrouping | None:
-        """See `Shard`."""
+        """The assignment of rows to documents; None if each document has one key. See `Shard.grouping`."""
         return DocumentGrouping(self._passing.owners()) if self.facts.several else None
 
     def read_biases(self, questions: Sequence[Question]) -> list[F64 | None]:
-        """See `Shard`."""
+        """Return each question's biases of all passing rows, or None. See `Shard.read_biases`."""
         addends: dict[int, F64] = {}
         for bias in (question.bias for question in questions):
             if bias is not None and id(bias) not in addends:
@@ -93,7 +96,10 @@ class StoredRows:
         return [addends.get(id(question.bias)) for question in questions]
 
     def read_similarities(self, questions: Sequence[Question], biases: Sequence[F64 | None]) -> F64:
-        """See `Shard`: computed by tile, then refined where the head is decided."""
+        """Return the similarities of all passing rows. See `Shard.read_similarities`.
+
+        They are computed tile by tile. Rows that can be in the head are computed again in one fixed order of summation.
+        """
         queries = np.array([question.vector for question in questions])
         view, similarity, passing = self._view, self._view.similarity, self._passing
         similarities = compute_all_similarities(similarity, passing.tiles, queries, beyond_memory=view.beyond_memory)
@@ -112,14 +118,14 @@ class StoredRows:
         return similarities
 
     def recompute(self, question: Question, similarities: F64) -> F64:
-        """See `Shard`."""
+        """Return the similarities, each computed again in one fixed order of summation. See `Shard.recompute`."""
         refined = similarities.copy()
         if self._passing.n:
             refine_similarities(self._passing, self._view.similarity, question.vector, refined, self._passing.n, 0.0)
         return refined
 
     def sum_values(self, weights: F64) -> F64:
-        """See `Shard`."""
+        """Return the weighted sum of the values of all passing rows. See `Shard.sum_values`."""
         view = self._view
         return compute_all_sums(
             self._passing.tiles, weights, view.value_dimension or 0, beyond_memory=view.beyond_memory
@@ -127,7 +133,7 @@ class StoredRows:
 
 
 class LocalShard(StoredRows):
-    """The rows of a view that a mask lets through, with codes.
+    """The rows of a view that a mask lets through, which a scan reads as 8-bit codes.
 
     Attributes:
         facts: statistics of the view, or of all shards if this is one of several.
@@ -151,23 +157,23 @@ class LocalShard(StoredRows):
 
     @property
     def room(self) -> int:
-        """The number of rows of the view, masked rows included."""
+        """The number of rows of the view, including those that the mask leaves out."""
         return self._rows.tiles[-1].stop if self._rows.tiles else 0
 
     def fits(self, query: F64) -> bool:
-        """See `Shard`."""
+        """Return whether float32 can hold the products of a query and the keys. See `Shard.fits`."""
         return fits_float32(self.facts, query)
 
     def raw(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
-        """See `Shard`."""
+        """Return None, because this shard compares rows by similarities already. See `Shard.raw`."""
         return None
 
     def slack(self, query: F64) -> Slack:
-        """See `Shard`."""
+        """Return a bound on the rounding errors of float64 similarities. See `Shard.slack`."""
         return similarity_slack(self.facts.similarity, query, self.facts.key_norm)
 
     def codes(self, request: ScanRequest) -> QueryCodes:
-        """Return the queries in codes."""
+        """Return the queries as integer codes of 8 or 16 bits."""
         return code_queries(
             self.facts.similarity,
             request.vectors,
@@ -178,7 +184,7 @@ class LocalShard(StoredRows):
         )
 
     def gather(self, request: ScanRequest, thresholds: F32 | None = None) -> ScanResult:
-        """See `Shard`.
+        """Scan every passing row, and look up the best candidates in float64. See `Shard.gather`.
 
         Args:
             thresholds: float32[q], at which lists open if this is one of several shards; None if it is the only one.
@@ -222,7 +228,10 @@ class LocalShard(StoredRows):
         )
 
     def _scan(self, request: ScanRequest, queries: QueryCodes, thresholds: F32 | None) -> RawScan:
-        """Scan every passing row; see `gather`."""
+        """Scan every passing row, and return the result before any row is looked up.
+
+        Arguments are those of `gather`.
+        """
         state = scan(
             self._view,
             self._mask,
@@ -256,56 +265,59 @@ class LocalShard(StoredRows):
 
     @property
     def sample_stride(self) -> int:
-        """The least distance between the rows of a sample."""
+        """The least distance between the rows of a sample: each segment has one sampled row in this many, or more."""
         return sample_stride(self._view, self._mask)
 
     def sample_similarities(self, request: ScanRequest, sampling: ThresholdSample) -> tuple[F32, int]:
-        """Return the best similarities of a sample, and its size; see `thresholds.sample_best`."""
+        """Return the best similarities of a sample, and its number of rows; see `thresholds.sample_best`."""
         return sample_best(self._view, self._mask, self._bias, self.codes(request), sampling)
 
     def _widen_errors(self, errors: F64, thresholds: F64, starts: I64, similarities: F64) -> F64:
-        """Add what a scan adds to the errors float64[q, 3] of the codes: nothing without a bias."""
+        """Return the bounds float64[q, 3] on scanned similarities, with the part that adding a bias causes.
+
+        Without a bias, they stay the same.
+        """
         return errors
 
     @property
     def value_residuals(self) -> Residuals:
-        """See `Shard`."""
+        """The sum of what the value codes leave out of all passing rows. See `Shard.value_residuals`."""
         return self._view.value_residuals if self._mask is None else self._mask.value_residuals
 
     def residuals_at(self, rows: I64) -> Residuals:
-        """See `Shard`."""
+        """Return the sum of what the value codes leave out of these rows. See `Shard.residuals_at`."""
         sums = [sum_row_residuals(tile.load_values(), tile.indices) for _, tile in self._rows.iterate_tiles(rows)]
         return Residuals(len(rows), np.sum(sums, axis=0))
 
     def similarities_at(self, vectors: F64, rows: I64, queries: I64) -> F64:
-        """See `Shard`."""
+        """Return float64[m], the similarities of pairs of query and row. See `Shard.similarities_at`."""
         return compute_similarities(self._view.similarity, self._rows, vectors, rows, queries)
 
     def add_values(self, rows: I64, queries: I64, weights: F64, outputs: F64) -> None:
-        """See `Shard`."""
+        """Add weight·value of each row to the output of its query. See `Shard.add_values`."""
         add_rows(self._rows, rows, queries, weights, outputs)
 
     def numbers(self, rows: Index) -> I64:
-        """See `Shard`."""
+        """Return the row numbers of these rows. See `Shard.numbers`."""
         return self._rows.numbers(rows)
 
     def order(self, rows: I64) -> I64:
-        """See `Shard`."""
+        """Return the rows themselves, because ties are sorted in the order of the rows. See `Shard.order`."""
         return rows
 
     def owners(self, rows: Index) -> I64:
-        """See `Shard`."""
+        """Return the documents that the rows are keys of. See `Shard.owners`."""
         return self._rows.owners(rows)
 
     def key_counts(self, documents: I64) -> I64:
-        """See `Shard`."""
+        """Return how many passing rows each document has. See `Shard.key_counts`."""
         counts = np.zeros(len(documents), dtype=np.int64)
         for first, last in self._ranges(documents):
             counts += last - first
         return counts
 
     def rows_of(self, documents: I64) -> I64:
-        """See `Shard`; the rows ascend within a segment."""
+        """Return all passing rows of some documents, ascending within a segment. See `Shard.rows_of`."""
         return np.concatenate([expand_ranges(first, last) for first, last in self._ranges(documents)])
 
     def _ranges(self, documents: I64) -> Iterator[tuple[Index, Index]]:
@@ -315,11 +327,11 @@ class LocalShard(StoredRows):
             yield first + starts[id(segment)], last + starts[id(segment)]
 
     def alike(self, rows: Index) -> bool:
-        """See `Shard`."""
+        """Return whether these rows hold copies of one key. See `Shard.alike`."""
         return are_copies(self._rows, rows)
 
     def digest(self, rows: Index) -> bytes | None:
-        """Return the digest of the one key that these rows, which ascend, hold; None if they hold several.
+        """Return a digest of the key that all these rows, which ascend, hold; None if they hold several keys.
 
         Two shards that hold copies of one key have the same digest.
         """
@@ -353,10 +365,11 @@ MAX_LOGIT, MIN_QUERY_LENGTH = 1e30, 1e-30
 
 
 class BiasedShard(LocalShard):
-    """The rows that a mask lets through, for questions with one bias and one temperature.
+    """The rows that a mask lets through, for questions that share one bias and one temperature.
 
-    The softmax of q·k/T + bias at temperature 1 is that of the query and the bias at T. So everything in this class is
-    in logits: sums, lists and bounds of a scan, and similarities in float64; see `Question.in_logits`.
+    The softmax of q·k/T + bias at temperature 1 is that of the query and the bias at T. So this class computes
+    everything in logits: the sums, lists and bounds of a scan, and the similarities in float64. See
+    `Question.in_logits`.
     """
 
     in_logits = True
@@ -368,7 +381,12 @@ class BiasedShard(LocalShard):
         self._addends, self._temperature = bias, temperature
 
     def fits(self, query: F64) -> bool:
-        """See `Shard`; never at temperature 0, which has no logits."""
+        """Return whether float32 can hold the logits of a query. See `Shard.fits`.
+
+        Temperature 0 has no logits, so the result is then False.
+
+        Temperature 0 has no logits, so the result is then False.
+        """
         if not (super().fits(query) and self._temperature > 0):
             return False
         length = 1.0 if self.facts.similarity == "cosine" else float(np.linalg.norm(query))
@@ -376,7 +394,7 @@ class BiasedShard(LocalShard):
         return length / self._temperature >= MIN_QUERY_LENGTH and reach <= MAX_LOGIT
 
     def raw(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
-        """See `Shard`."""
+        """Return a function that computes similarities, without temperature and bias. See `Shard.raw`."""
 
         def compute(positions: Index) -> F64:
             queries = np.zeros(len(positions), dtype=np.int64)
@@ -385,26 +403,31 @@ class BiasedShard(LocalShard):
         return compute
 
     def slack(self, query: F64) -> Slack:
-        """See `Shard`."""
+        """Return a bound on the rounding errors of float64 logits. See `Shard.slack`."""
         return super().slack(query).in_logits(self._temperature, self._reach(query))
 
     def codes(self, request: ScanRequest) -> QueryCodes:
-        """See `LocalShard`; the queries are divided by the temperature."""
+        """Return the queries as integer codes, divided by the temperature. See `LocalShard.codes`."""
         temperatures = np.full(len(request.vectors), self._temperature)
         return super().codes(replace(request, temperatures=temperatures)).over(self._temperature)
 
     def similarities_at(self, vectors: F64, rows: I64, queries: I64) -> F64:
-        """See `Shard`; logits."""
+        """Return float64[m], the logits of pairs of query and row. See `Shard.similarities_at`."""
         similarities = super().similarities_at(vectors, rows, queries)
         return np.asarray(similarities / self._temperature + self._addends.at(self._rows, rows))
 
     def alike(self, rows: Index) -> bool:
-        """See `Shard`; True only if the rows have one bias, too."""
+        """Return whether the rows hold copies of one key and have the same bias. See `Shard.alike`."""
         biases = self._addends.at(self._rows, rows)
         return bool((biases == biases[0]).all()) and super().alike(rows)
 
     def digest(self, rows: Index) -> bytes | None:
-        """Return the digest of the one key and bias of these rows, which ascend; None if they have several."""
+        """Return a digest of the key and the bias that all these rows, which ascend, share.
+
+        Return None if they have several keys or biases.
+
+        Return None if they have several keys or biases.
+        """
         key_digest = super().digest(rows)
         return None if key_digest is None else key_digest + (self._addends.at(self._rows, rows[:1]) + 0.0).tobytes()
 

@@ -1,4 +1,4 @@
-"""Several views as one shard: each is scanned by itself, and the results are merged into one.
+"""Several views as one shard: each view is scanned by itself, and the results are merged into one.
 
 All shards use two common values: the thresholds from which rows are listed, and the largest key norm. From the norm
 follow the bins of a histogram and the codes of queries. All else is added up, or is the shards' largest or best value.
@@ -33,7 +33,7 @@ class MergedShards(StoredRows):
     """The runs of a view as one `Shard`; the rows of a run follow those of the runs before.
 
     Args:
-        view, mask: the merged view, and a mask of it.
+        view, mask: the merged view, and a mask of that view.
         shards: one shard for each run, at least one, which all use the facts of the view.
 
     Attributes:
@@ -53,19 +53,22 @@ class MergedShards(StoredRows):
 
     @property
     def row_order(self) -> I64 | None:
-        """See `Shard`: the row numbers, because the runs' rows do not ascend together."""
+        """int64[keys], the row numbers, because the rows of several runs do not ascend. See `Shard.row_order`."""
         return self.numbers(self.rows)
 
     def fits(self, query: F64) -> bool:
-        """See `Shard`; the shards agree, because all know the largest key norm of the view."""
+        """Return whether float32 can hold the products of a query and the keys. See `Shard.fits`.
+
+        All shards give the same result, because all use the largest key norm of the view.
+        """
         return self._first.fits(query)
 
     def slack(self, query: F64) -> Slack:
-        """See `Shard`."""
+        """Return a bound on the rounding errors of float64 similarities. See `Shard.slack`."""
         return self._first.slack(query)
 
     def gather(self, request: ScanRequest) -> ScanResult:
-        """See `Shard`."""
+        """Scan each shard, and merge the results. See `Shard.gather`."""
         stride = max(shard.sample_stride for shard, _ in self._shards)
         sampling = ThresholdSample.of(stride, self.facts.n, MERGED_LIST_FACTOR * request.listed)
         samples = [shard.sample_similarities(request, sampling) for shard, _ in self._shards]
@@ -78,22 +81,22 @@ class MergedShards(StoredRows):
 
     @property
     def value_residuals(self) -> Residuals:
-        """See `Shard`."""
+        """The sum of what the value codes leave out of all passing rows. See `Shard.value_residuals`."""
         return reduce(add, [shard.value_residuals for shard, _ in self._shards])
 
     def residuals_at(self, rows: I64) -> Residuals:
-        """See `Shard`."""
+        """Return the sum of what the value codes leave out of these rows. See `Shard.residuals_at`."""
         return reduce(add, [shard.residuals_at(local) for shard, local, _ in self._split(rows)])
 
     def similarities_at(self, vectors: F64, rows: I64, queries: I64) -> F64:
-        """See `Shard`."""
+        """Return float64[m], the similarities of pairs of query and row. See `Shard.similarities_at`."""
         similarities = np.empty(len(rows))
         for shard, local, positions in self._split(rows):
             similarities[positions] = shard.similarities_at(vectors, local, queries[positions])
         return similarities
 
     def raw(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
-        """See `Shard`."""
+        """Return a function that computes similarities; None if rows are not compared by logits. See `Shard.raw`."""
         if not self.in_logits:
             return None
 
@@ -108,43 +111,43 @@ class MergedShards(StoredRows):
         return compute
 
     def add_values(self, rows: I64, queries: I64, weights: F64, outputs: F64) -> None:
-        """See `Shard`."""
+        """Add weight·value of each row to the output of its query. See `Shard.add_values`."""
         for shard, local, positions in self._split(rows):
             shard.add_values(local, queries[positions], weights[positions], outputs)
 
     def numbers(self, rows: Index) -> I64:
-        """See `Shard`."""
+        """Return the row numbers of these rows. See `Shard.numbers`."""
         numbers = np.empty(len(rows), dtype=np.int64)
         for shard, local, positions in self._split(rows):
             numbers[positions] = shard.numbers(local)
         return numbers
 
     def order(self, rows: I64) -> I64:
-        """See `Shard`: rows that tie are in the order of their numbers, in all shards."""
+        """Return the row numbers, which order rows that tie in the same way in all shards. See `Shard.order`."""
         return self.numbers(rows)
 
     def owners(self, rows: Index) -> I64:
-        """See `Shard`."""
+        """Return the documents that the rows are keys of. See `Shard.owners`."""
         owners = np.empty(len(rows), dtype=np.int64)
         for shard, local, positions in self._split(rows):
             owners[positions] = shard.owners(local)
         return owners
 
     def key_counts(self, documents: I64) -> I64:
-        """See `Shard`."""
+        """Return how many passing rows each document has in all shards together. See `Shard.key_counts`."""
         return reduce(np.add, [shard.key_counts(documents) for shard, _ in self._shards])
 
     def rows_of(self, documents: I64) -> I64:
-        """See `Shard`."""
+        """Return all passing rows of some documents. See `Shard.rows_of`."""
         return np.concatenate([shard.rows_of(documents) + start for shard, start in self._shards])
 
     def alike(self, rows: Index) -> bool:
-        """See `Shard`; the shards' digests are compared."""
+        """Return whether these rows hold copies of one key, by a digest from each shard. See `Shard.alike`."""
         digests = {shard.digest(local) for shard, local, _ in self._split(rows)}
         return None not in digests and len(digests) < 2
 
     def _split(self, rows: Index) -> Iterator[tuple[LocalShard, Index, Index]]:
-        """Yield each shard that has any of the rows, with their indices in the shard, and their positions in `rows`."""
+        """Yield each shard that has any of the rows, with these rows' indices in the shard and positions in `rows`."""
         shard_indices = np.searchsorted(self._starts, rows, side="right") - 1
         for index, (shard, start) in enumerate(self._shards):
             positions = np.flatnonzero(shard_indices == index)
@@ -159,13 +162,15 @@ def merge_results(
     keys: int,
     compute_similarities: Callable[[I64, I64], F64],
 ) -> ScanResult:
-    """Merge the results of several shards into one, and look up candidates that no shard looked up but the merge needs.
+    """Merge the results of several shards into one.
 
-    A candidate that a shard looked up is sorted by its exact similarity, not by the scanned one. The exact one is
-    within the error of the scan, too.
+    Candidates that the merged head needs, and that no shard looked up, are looked up here.
+
+    A candidate that a shard looked up is sorted by its exact similarity. That is allowed, because exact and scanned
+    similarities differ by no more than the error of the scan.
 
     Args:
-        results: at least one, with places among the merged rows.
+        results: the results, at least one; their places are indices of the merged rows.
         documents, keys: how many documents and how many rows pass in all shards.
         compute_similarities: returns float64[m], the similarity of each of the rows int64[m] with its query int64[m].
     """
@@ -212,7 +217,7 @@ def merge_results(
 
 
 def candidate_similarities(result: ScanResult) -> F64:
-    """Return float64[m], the similarities of the candidates: exact if they were looked up, else scanned."""
+    """Return float64[m], the similarity of each candidate: exact if it was looked up, otherwise scanned."""
     similarities = result.similarities.copy()
     for query in range(len(result.starts) - 1):
         exact, first = result.exact_similarities(query), result.starts[query]
@@ -247,13 +252,16 @@ def _sort_candidates(results: Sequence[ScanResult]) -> tuple[I64, I64, F64, Bool
 
 
 def _leading_counts(starts: I64, is_exact: Bools) -> I64:
-    """Return int64[q], how many of each query's first candidates in a row are exact."""
+    """Return int64[q], how many of each query's candidates are exact before the first one that is not."""
     spans = zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True)
     return np.array([int(np.append(is_exact[first:last], False).argmin()) for first, last in spans], dtype=np.int64)
 
 
 def _heavy_counts(similarities: F64, starts: I64, inverse: F64, totals: Sums, histogram: bool) -> I64:
-    """Return int64[q], how many candidates to look up for their weight, see `count_heavy`; fewer for a histogram."""
+    """Return int64[q], how many candidates to look up because they are heavy, see `count_heavy`.
+
+    For a histogram, fewer are looked up.
+    """
     counts = np.empty(len(inverse), dtype=np.int64)
     squares = totals.sums[:, 2].copy()
     count_heavy(kernels(), similarities, starts, inverse, totals.levels, squares, 0, len(inverse), counts)

@@ -1,4 +1,7 @@
-"""Prefixes: growing parts of a view that answer before the whole does, and a summary of the rows outside of them."""
+"""Prefixes: growing parts of a view, each of which gives an answer before the whole view does.
+
+A summary of the remaining rows bounds how far such an answer can be off.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +28,15 @@ MIN_ROWS = 2**17
 
 @dataclass(frozen=True, eq=False)
 class Prefix:
-    """Some blocks of a view.
+    """A part of a view: some of its blocks.
+
+    It answers a question before the whole view does.
 
     Attributes:
-        view: of these blocks.
-        rest: of the other blocks.
+        view: the view of these blocks alone.
+        rest: the view of all other blocks.
         segments: the indices of these blocks among the segments of the whole view.
-        summing: the lock of the thread that sums keys, shared by all prefixes of the view.
+        summing: a lock, shared by all prefixes of the view, which a thread holds while it sums keys.
     """
 
     view: View
@@ -41,9 +46,9 @@ class Prefix:
     _summaries: list[KeySummary] = field(default_factory=list, init=False, repr=False)
 
     def restrict(self, question: Question) -> Question:
-        """Return a question to the whole view as a question to these blocks, without `max_error`.
+        """Return the question to the whole view as a question to these blocks. It has no `max_error`.
 
-        So it takes one reading at most. The question must have no bias.
+        Without `max_error`, one reading of the blocks is enough. The question must not have a bias.
         """
         mask = question.mask
         assert mask is None or isinstance(mask, Mask)
@@ -52,16 +57,19 @@ class Prefix:
 
     @property
     def is_known(self) -> bool:
-        """Whether the keys of the other blocks are summed."""
+        """Whether the keys of the other blocks were summed already."""
         return bool(self._summaries) or is_summarised(self.rest)
 
     @property
     def is_due(self) -> bool:
-        """Whether they are not, and no thread is summing them."""
+        """Whether the keys of the other blocks still need to be summed, and no thread is doing so."""
         return not self.is_known and not self.summing.locked()
 
     def sum_up(self) -> None:
-        """Sum the keys of the other blocks, unless a thread is doing it; each key is read once in its block's life."""
+        """Sum the keys of the other blocks, unless a thread is doing so.
+
+        Each key is read once, because a block's sums are kept.
+        """
         if self.summing.acquire(blocking=False):
             try:
                 self._sum_up()
@@ -73,7 +81,10 @@ class Prefix:
             self._summaries.append(summary_of(self.rest))
 
     def summarise_rest(self) -> KeySummary:
-        """Return the summary of the other blocks; before their keys are summed, only their counts and largest norms."""
+        """Return the summary of the other blocks.
+
+        Until their keys are summed, it has only their counts and largest norms.
+        """
         if not self._summaries and is_summarised(self.rest):
             self._sum_up()
         return self._summaries[0] if self._summaries else _summarise_without_keys(self.rest)
@@ -83,9 +94,10 @@ _prefixes: WeakKeyDictionary[View, tuple[Prefix, ...]] = WeakKeyDictionary()
 
 
 def view_prefixes(view: AnyView) -> tuple[Prefix, ...]:
-    """Return the prefixes of a view, each with more rows than the one before, small blocks first; always the same ones.
+    """Return the prefixes of a view, each with more rows than the one before, small blocks first.
 
-    Empty if the view has few rows, few blocks, several parts, or remote rows.
+    The result is always the same for one view. It is empty if the view has few rows, few blocks, several parts, or
+    remote rows.
     """
     if not isinstance(view, View) or view.parts or sum(segment.count for segment in view.segments) < MIN_ROWS:
         return ()
@@ -113,7 +125,7 @@ def _view_of(view: View, segments: list[int]) -> View:
 
 
 def _summarise_without_keys(view: View) -> KeySummary:
-    """Return the summary that is known before any key is read: infinite sums, the counts and the largest norms."""
+    """Return the summary of a view before any key is read: counts, largest norms, and infinite sums."""
     empty = KeySummary.empty(view.similarity, view.dimension or 0)
     rows, width = sum(segment.count for segment in view.segments), empty.total.size
     return replace(

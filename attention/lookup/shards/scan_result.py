@@ -22,11 +22,11 @@ class ScanRequest:
         vectors: float64[q, d], the queries.
         ks: the size of each query's head, at least 1.
         listed: about how many rows to list for each query.
-        most: how many of them to look up for their weight, fewer for a histogram; rows near the k-th best are looked
-            up as well.
+        most: the most rows to look up in float64 because of their weight; fewer for a histogram. Rows near the k-th
+            best are looked up as well.
         temperatures: float64[q], of the sums, not below 0; None for a histogram, which serves any temperature.
         outputs: whether to sum the weighted values as well.
-        fine: whether queries, and weights of values, have 16 bits however many queries there are.
+        fine: whether codes of queries, and of the weights of values, have 16 bits even for a large batch of queries.
         little: the largest sum of squared weights of rows that are only scanned, see `candidates.count_heavy`.
     """
 
@@ -82,11 +82,11 @@ class ScanResult:
 
     @property
     def totals(self) -> Sums:
-        """The sums alone."""
+        """The sums over all rows that were not listed, without the rest of the result."""
         return Sums(self.thresholds, self.levels, self.sums, self.outputs, self.value_errors)
 
     def error(self, query: int) -> QuantisationError:
-        """Return how far the scanned similarities of a query can be off."""
+        """Return bounds on the errors of a query's scanned similarities."""
         return QuantisationError(*self.errors[query].tolist())
 
     def exact_similarities(self, query: int) -> F64:
@@ -114,7 +114,10 @@ class ScanResult:
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """The sums of several workers or shards, added up; fields as in `ScanResult`."""
+    """The sums of several workers or shards, added up.
+
+    Fields are those of `ScanResult`.
+    """
 
     thresholds: F64
     levels: F64
@@ -125,10 +128,12 @@ class Sums:
 
 @dataclass(frozen=True, eq=False)
 class RawScan:
-    """The result of a shard's scan before any row is looked up; fields as in `ScanResult`, and one more.
+    """The result of a shard's scan before any row is looked up in float64.
+
+    Fields are those of `ScanResult`, except for `heavy_counts`.
 
     Attributes:
-        heavy_counts: int64[q], how many candidates are looked up for their weight, see `candidates.count_heavy`.
+        heavy_counts: int64[q], how many candidates to look up because of their weight, see `candidates.count_heavy`.
     """
 
     totals: Sums
@@ -142,7 +147,7 @@ class RawScan:
 
 
 def add_accumulators(accumulators: Sequence[Accumulator]) -> Sums:
-    """Return the sums over all workers, relative to the highest threshold of a worker that summed any row."""
+    """Return the sums over all workers, relative to the highest threshold of a worker that summed rows."""
     if len(accumulators) == 1:
         (accumulator,) = accumulators
         levels = accumulator.lists.thresholds.astype(np.float64)
@@ -163,7 +168,9 @@ def add_accumulators(accumulators: Sequence[Accumulator]) -> Sums:
 
 
 def merge_sums(shard_sums: Sequence[Sums], inverse: F64) -> Sums:
-    """Return the sums over all shards, relative to the highest level of a shard that summed any row.
+    """Return the sums over all shards, relative to the highest level of a shard that summed rows.
+
+    A shard's level is the similarity that its sums are relative to.
 
     Args:
         inverse: float64[q], 1/T as in the scans.
@@ -176,13 +183,15 @@ def merge_sums(shard_sums: Sequence[Sums], inverse: F64) -> Sums:
 def _add_sums(
     terms: Sequence[Accumulator | Sums], levels: F64, default_levels: F64, inverse: F64 | F32, thresholds: F64
 ) -> Sums:
-    """Return the sum of all terms, relative to the highest level of a term that is not empty.
+    """Return the sum of all terms, relative to the highest level of a term that has rows.
+
+    A term's level is the similarity that its sums are relative to.
 
     Args:
         levels: float64[terms, q], the similarity that each term is relative to.
         default_levels: float64[q], used if all terms are empty.
         inverse: 1/T of each query.
-        thresholds: of the result.
+        thresholds: float64[q], the thresholds of the result.
     """
     has_rows = np.array([term.sums[:, 0] for term in terms]) > 0
     common = np.where(has_rows, levels, -np.inf).max(axis=0)
@@ -200,12 +209,15 @@ def _add_sums(
 
 
 def _listing_thresholds(levels: F64) -> F64:
-    """Return float64[q], the thresholds from which rows were listed; −∞ without one."""
+    """Return float64[q], the thresholds from which rows were listed; −∞ if a query has no threshold."""
     return np.where(levels > NO_THRESHOLD, levels, -np.inf)
 
 
 def _rebase(term: Accumulator | Sums, shifts: F64) -> tuple[F64, F64 | None, F64]:
-    """Return the sums, outputs and value errors of a worker or shard with all logits increased by float64[q]."""
+    """Return sums, outputs and value errors of a worker or shard, relative to another level.
+
+    It is the level at which each logit is larger by its query's number in `shifts` float64[q].
+    """
     sums, outputs, value_errors = term.sums, term.outputs, term.value_errors
     if not shifts.any():
         return sums, outputs, value_errors

@@ -22,7 +22,7 @@ class Shard(Protocol):
 
     Attributes:
         facts: statistics of all rows of the view, masked rows included.
-        method: how similarities are found, see `Certificate`: "exact" if all are in float64.
+        method: how similarities are computed, see `Certificate`: "exact" if all are computed in float64.
         in_logits: whether `similarities_at` returns logits instead of similarities.
         documents, keys: how many documents and how many rows pass the mask.
         beyond_memory: whether originals are likely to be on disk.
@@ -37,11 +37,14 @@ class Shard(Protocol):
 
     @property
     def term_count(self) -> int:
-        """The most numbers that are added one by one in a component of `sum_values`."""
+        """The most numbers that are added one by one for a component of `sum_values`; rounding errors grow with it."""
 
     @property
     def value_residuals(self) -> Residuals:
-        """The sum of the residuals of all passing rows' value codes; needs a known value spread."""
+        """The sum of the residuals v − v̂, what the value codes leave out, over all passing rows.
+
+        It needs a known value spread, see `BlockStatistics.value_spread`.
+        """
 
     @property
     def rows(self) -> I64:
@@ -49,11 +52,11 @@ class Shard(Protocol):
 
     @property
     def row_order(self) -> I64 | None:
-        """int64[keys], the sort key of those `rows` that tie; None for the order in which they stand."""
+        """int64[keys], the numbers that order those `rows` that tie; None for the order of the rows themselves."""
 
     @property
     def grouping(self) -> DocumentGrouping | None:
-        """The documents of `rows`; None if no document has several keys."""
+        """The assignment of `rows` to documents; None if no document has several keys."""
 
     # The scan.
 
@@ -61,10 +64,13 @@ class Shard(Protocol):
         """Return whether float32 can hold the products of a query and the keys."""
 
     def raw(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
-        """Return a function that computes similarities at positions of `rows`; None unless `in_logits`."""
+        """Return a function that computes similarities at positions of `rows`.
+
+        Return None unless `in_logits`; otherwise `similarities_at` returns similarities already.
+        """
 
     def slack(self, query: F64) -> Slack:
-        """Return how far float64 rounding can move what `similarities_at` computes."""
+        """Return a bound on the rounding errors of what `similarities_at` computes in float64."""
 
     def gather(self, request: ScanRequest) -> ScanResult:
         """Scan every passing row, and look up in float64 the candidates that weigh most."""
@@ -72,28 +78,31 @@ class Shard(Protocol):
     # Some rows.
 
     def residuals_at(self, rows: I64) -> Residuals:
-        """Return the sum of the residuals of these rows' value codes."""
+        """Return the sum of the residuals v − v̂, what the value codes leave out, over these rows."""
 
     def similarities_at(self, vectors: F64, rows: I64, queries: I64) -> F64:
-        """Return float64[m]: that of query `queries[i]` and row `rows[i]`; copies of a key get equal ones."""
+        """Return float64[m], the similarity of query `queries[i]` and row `rows[i]` for every i.
+
+        Copies of a key get equal similarities.
+        """
 
     def add_values(self, rows: I64, queries: I64, weights: F64, outputs: F64) -> None:
         """Add weight·value of each row to the output float64[q, d_v] of its query."""
 
     def numbers(self, rows: Index) -> I64:
-        """Return the row numbers, in any order."""
+        """Return the numbers of these rows, which may be in any order."""
 
     def order(self, rows: I64) -> I64:
-        """Return int64[m], the sort key of rows that tie."""
+        """Return int64[m], the numbers that order these rows if they tie."""
 
     def owners(self, rows: Index) -> I64:
         """Return the documents that the rows are keys of."""
 
     def key_counts(self, documents: I64) -> I64:
-        """Return int64[m], how many passing rows each document has; 0 if it does not pass."""
+        """Return int64[m], how many passing rows each document has; 0 if the document does not pass."""
 
     def rows_of(self, documents: I64) -> I64:
-        """Return all passing rows of some documents, which ascend."""
+        """Return all passing rows of the documents, which ascend."""
 
     def alike(self, rows: Index) -> bool:
         """Return whether these rows, which ascend, hold copies of one key."""
@@ -101,13 +110,19 @@ class Shard(Protocol):
     # Every row, for the exact path.
 
     def read_biases(self, questions: Sequence[Question]) -> list[F64 | None]:
-        """Return float64[keys] for each question with a bias, the same array for the same bias; None for the others."""
+        """Return float64[keys], the bias of each passing row, for each question that has a bias; None for the others.
+
+        Questions with the same bias get the same array.
+        """
 
     def read_similarities(self, questions: Sequence[Question], biases: Sequence[F64 | None]) -> F64:
-        """Return float64[q, keys]. Rows that can be in the head, by similarity or by logit, are summed alike."""
+        """Return float64[q, keys], the similarity of each query with each passing row.
+
+        Rows that can be in the head, by similarity or by logit, are summed in one fixed order, so that copies tie.
+        """
 
     def recompute(self, question: Question, similarities: F64) -> F64:
-        """Return a copy of the similarities float64[keys] in which every one is summed alike."""
+        """Return the similarities float64[keys], each computed again in one fixed order of summation."""
 
     def sum_values(self, weights: F64) -> F64:
-        """Return float64[q, d_v], the sum of all values, weighted by float64[q, keys]."""
+        """Return float64[q, d_v], for each query the sum of all passing values, weighted by float64[q, keys]."""

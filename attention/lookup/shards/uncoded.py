@@ -1,4 +1,6 @@
-"""A shard of rows without codes: read in float64, and summed below a threshold or listed above it while they are read.
+"""A shard of rows without 8-bit codes.
+
+Its scan reads the float32 originals. It lists rows above a threshold, and sums the others as it reads them.
 
 No array as long as the rows is in memory: a tile's similarities become sums and a list before the next tile is read.
 """
@@ -33,19 +35,22 @@ MIN_LOGIT = -700.0
 
 
 class UncodedShard(LocalShard):
-    """The rows of a view that a mask lets through, read without codes.
+    """The rows of a view that a mask lets through, scanned in float64 because they have no 8-bit codes.
 
-    Scanned similarities are off only by rounding in float64. There is no histogram.
+    Scanned similarities have only the rounding errors of float64. There is no histogram.
     """
 
     method = "exact"
 
     def fits(self, query: F64) -> bool:
-        """See `Shard`: always, in float64."""
+        """Return True, because everything is computed in float64. See `Shard.fits`."""
         return True
 
     def sample_similarities(self, request: ScanRequest, sampling: ThresholdSample) -> tuple[F32, int]:
-        """See `LocalShard`."""
+        """Return the best similarities of a sample, and its number of rows.
+
+        See `LocalShard.sample_similarities`.
+        """
         vectors = request.vectors
         samples, seen = [np.full((len(vectors), sampling.count), float(NO_THRESHOLD))], 0
         for segment, passes in self._view.passing(self._mask):
@@ -59,13 +64,13 @@ class UncodedShard(LocalShard):
         return ascending[:, -sampling.count :].astype(np.float32), seen
 
     def codes(self, request: ScanRequest) -> QueryCodes:
-        """See `LocalShard`: the queries without codes, which leave out nothing."""
+        """Return empty codes, because queries are not coded; nothing is left out. See `LocalShard.codes`."""
         vectors = request.vectors
         count, zeros = len(vectors), np.zeros(len(vectors))
         return QueryCodes(np.zeros((count, 0), np.int16), zeros, zeros, np.zeros_like(vectors), zeros, fine=True)
 
     def _scan(self, request: ScanRequest, queries: QueryCodes, thresholds: F32 | None) -> RawScan:
-        """See `LocalShard`: every passing row is read once."""
+        """Read every passing row once: list it or sum it. See `LocalShard._scan`."""
         assert request.temperatures is not None
         if thresholds is None:
             sampling = ThresholdSample.of(self.sample_stride, self.facts.n, request.listed)
@@ -115,7 +120,7 @@ class UncodedShard(LocalShard):
 
 @dataclass(frozen=True, eq=False)
 class _TileScan:
-    """The result of one tile.
+    """The result of scanning one tile: sums, and the rows at or above each query's threshold.
 
     Attributes:
         sums: float64[q, 3], see `ScanResult`.
@@ -132,7 +137,9 @@ class _TileScan:
     def of(
         cls, similarity: str, tile: Tile, start: int, vectors: F64, levels: F64, temperatures: F64, outputs: F64
     ) -> _TileScan:
-        """Scan one tile, and add Σe·v to the outputs float64[q, d_v], if d_v > 0.
+        """Scan one tile and return the result.
+
+        If d_v > 0, add Σe·v to the outputs float64[q, d_v].
 
         Args:
             start: the index of the first row in the tile's segment.
@@ -155,12 +162,15 @@ class _TileScan:
 
 
 def _sum_in_pairs(terms: Sequence[F64]) -> F64:
-    """Return the sum of all terms, each number added in pairs."""
+    """Return the sum of all terms, added in pairs to keep rounding errors small."""
     return np.asarray(np.stack(terms, axis=-1).sum(axis=-1))
 
 
 def _sort_candidates(scans: Sequence[_TileScan]) -> tuple[I64, I64, F64]:
-    """Return the start of each query int64[q + 1], and all tiles' candidates, best first: rows and similarities."""
+    """Return all tiles' candidates, each query's best first.
+
+    The result is the start of each query int64[q + 1], the rows and the similarities.
+    """
     rows, similarities = [], []
     for query in range(len(scans[0].rows)):
         unsorted = np.concatenate([scan.similarities[query] for scan in scans])

@@ -51,7 +51,7 @@ def respond(
 
 
 def _facts(views: Sequence[View]) -> OwnMessage:
-    """Return the statistics of each shard, and a number above those of all its rows."""
+    """Return the reply with the statistics of each shard, and a number above the numbers of all rows."""
     messages = []
     for view in views:
         statistics, arrays = split_statistics(view.facts)
@@ -62,7 +62,7 @@ def _facts(views: Sequence[View]) -> OwnMessage:
 
 
 def _sample(view: View, stride: int) -> OwnMessage:
-    """Return the keys of about one live row in `stride`."""
+    """Return the reply with the keys of about one row in `stride`, without removed rows."""
     samples = []
     for segment in view.segments:
         rows = np.arange(stride // 2 if segment.count > stride else 0, segment.count, stride)
@@ -74,7 +74,7 @@ def _sample(view: View, stride: int) -> OwnMessage:
 
 
 class _Rows:
-    """The rows that one message is about, with a method for each call."""
+    """The rows that one message is about, with a method for each call (the kind of the message)."""
 
     def __init__(self, view: View, mask: Mask | None, fields: Mapping[str, Any]) -> None:
         self._view, self._mask, self._fields = view, mask, fields
@@ -97,7 +97,7 @@ class _Rows:
         }
 
     def reply(self, call: str, arrays: Mapping[str, Array]) -> OwnMessage:
-        """Return the reply to a call."""
+        """Return the reply to a call, which names what the message asks about these rows."""
         return self._calls[call](arrays)
 
     def _counts(self, _: Mapping[str, Array]) -> OwnMessage:
@@ -126,7 +126,10 @@ class _Rows:
         return fields, {**result_arrays, "places": self._shard.numbers(result.places)}
 
     def _blend_candidates(self, result: ScanResult, temperatures: F64) -> F64:
-        """Return float64[q, d_v], the candidates' values, weighted relative to the best candidate of each query."""
+        """Return float64[q, d_v], for each query the weighted sum of its candidates' values.
+
+        Weights are relative to that of the query's best candidate.
+        """
         weights, _ = relative_weights(result, temperatures)
         queries = np.repeat(np.arange(len(result.starts) - 1), np.diff(result.starts))
         outputs = np.zeros((len(result.starts) - 1, self._view.value_dimension or 0))
@@ -200,7 +203,10 @@ class _Rows:
 
 
 def _statistics(view: View, all_rows: Mapping[str, Any] | None) -> BlockStatistics:
-    """Return the statistics of the view, or of all rows of the sender, with only the ones that a scan needs."""
+    """Return the statistics of all rows, as the sender knows them, with only the fields that a scan needs.
+
+    Without such statistics in the message, return those of the view.
+    """
     if all_rows is None:
         return view.facts
     return BlockStatistics(

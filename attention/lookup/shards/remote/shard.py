@@ -36,10 +36,12 @@ The weight of all hosts' rows decides, which no host knows, and a row that was n
 
 @dataclass(frozen=True, eq=False)
 class HostBlend:
-    """The weighted sums of the values of the rows that one host listed, by the weights that it computed.
+    """The weighted sums of the values of the rows that one host listed.
+
+    The host computed the weights.
 
     Attributes:
-        starts, places: of each query's rows, int64[q + 1] and int64[m], the places ascending.
+        starts, places: int64[q + 1] and int64[m], where each query's rows begin, and the rows' places, ascending.
         weights: float64[m], relative to that of the query's best row of this host, which has 1.
         logits: float64[m], the logarithms of the weights.
         sums: float64[q, d_v], Σ weight·value.
@@ -75,30 +77,42 @@ class RemoteShard:
 
     @property
     def term_count(self) -> int:
-        """See `Shard`: the last tile of each block may be short, and the hosts' sums are added up."""
+        """The most numbers added one by one, over the tiles of all hosts. See `Shard.term_count`.
+
+        The last tile of each block may be short, and the hosts' sums are added up.
+        """
         return self.keys // TILE_ROWS + 3 * self.facts.blocks + TILE_ROWS
 
     @property
     def rows(self) -> I64:
-        """See `Shard`; in the order of the hosts' replies, after `read_similarities`."""
+        """int64[keys], the numbers of the passing rows, in the order of the hosts' replies.
+
+        Available after `read_similarities`. See `Shard.rows`.
+        """
         return self._numbers
 
     @property
     def row_order(self) -> I64 | None:
-        """See `Shard`: the row numbers."""
+        """int64[keys], the row numbers, by which rows that tie are sorted. See `Shard.row_order`."""
         return self._numbers
 
     @cached_property
     def grouping(self) -> DocumentGrouping | None:
-        """See `Shard`; after `read_similarities`."""
+        """The assignment of rows to documents; None if each document has one key.
+
+        Available after `read_similarities`. See `Shard.grouping`.
+        """
         return DocumentGrouping(self._owners) if self.facts.several else None
 
     def read_biases(self, questions: Sequence[Question]) -> list[F64 | None]:
-        """See `Shard`; None, because a bias needs a view with rows in this process."""
+        """Return None for each question, because a bias needs rows in this process. See `Shard.read_biases`."""
         return [None] * len(questions)
 
     def read_similarities(self, questions: Sequence[Question], biases: Sequence[F64 | None]) -> F64:
-        """See `Shard`; all are summed alike."""
+        """Return the similarities of all passing rows, from the hosts. See `Shard.read_similarities`.
+
+        All are summed in one fixed order.
+        """
         if not self.keys:
             return np.empty((len(questions), 0))
         vectors = np.array([question.vector for question in questions])
@@ -109,30 +123,33 @@ class RemoteShard:
         return np.concatenate([arrays["similarities"] for arrays in replies], axis=1)
 
     def recompute(self, question: Question, similarities: F64) -> F64:
-        """See `Shard`; they are summed alike already."""
+        """Return the similarities unchanged: the hosts summed all in one fixed order. See `Shard.recompute`."""
         return similarities
 
     def sum_values(self, weights: F64) -> F64:
-        """See `Shard`."""
+        """Return the weighted sum of the values of all passing rows, from the hosts. See `Shard.sum_values`."""
         total = np.zeros((len(weights), self._view.value_dimension or 0))
         for _, arrays in self._ask_about("sums", self._numbers, lambda positions: {"weights": weights[:, positions]}):
             total += arrays["outputs"]
         return total
 
     def fits(self, query: F64) -> bool:
-        """See `Shard`."""
+        """Return whether float32 can hold the products of a query and the keys. See `Shard.fits`."""
         return not self._view.coded or fits_float32(self.facts, query)
 
     def raw(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
-        """See `Shard`."""
+        """Return None, because this shard compares rows by similarities already. See `Shard.raw`."""
         return None
 
     def slack(self, query: F64) -> Slack:
-        """See `Shard`."""
+        """Return a bound on the rounding errors of float64 similarities. See `Shard.slack`."""
         return similarity_slack(self.facts.similarity, query, self.facts.key_norm)
 
     def gather(self, request: ScanRequest) -> ScanResult:
-        """See `Shard`; each host looks up somewhat more rows than it would as the only one."""
+        """Ask each host to scan its rows, and merge the results. See `Shard.gather`.
+
+        Each host looks up a few more rows than it would as the only host.
+        """
         fields, arrays = self._message(replace(request, little=request.little / LOOKUP_FACTOR))
         replies = self._ask_all("gather", fields, {**arrays, "thresholds": self._thresholds(request)})
         replies = [reply for reply in replies if reply[0]["keys"]]
@@ -147,7 +164,10 @@ class RemoteShard:
         return merged
 
     def _thresholds(self, request: ScanRequest) -> F32:
-        """Return float32[q], the thresholds at which lists open, from the local sample or from samples of the hosts."""
+        """Return float32[q], for each query the threshold from which rows are listed.
+
+        It comes from the local sample of keys, or else from samples of the hosts.
+        """
         listed, sample = MERGED_LIST_FACTOR * request.listed, self._view.sample
         if self._mask is None and sample is not None:
             return sample.thresholds(request.vectors, self.keys, listed)
@@ -157,22 +177,22 @@ class RemoteShard:
         return merge_thresholds([(arrays["best"], fields["seen"]) for fields, arrays in replies], sampling.count)
 
     def _message(self, request: ScanRequest) -> Message:
-        """Return the fields and arrays of a request, with the statistics of all rows."""
+        """Return the message for a scan request: its JSON fields and arrays, with the statistics of all rows."""
         fields, arrays = split_record(request)
         statistics = {name: getattr(self.facts, name) for name in ("n", "documents", "key_norm")}
         return {**fields, "ks": list(map(int, request.ks)), "all": statistics}, arrays
 
     @property
     def value_residuals(self) -> Residuals:
-        """See `Shard`."""
+        """The sum of what the value codes leave out of all passing rows. See `Shard.value_residuals`."""
         return self._view.value_residuals if self._mask is None else self._mask.value_residuals
 
     def residuals_at(self, rows: I64) -> Residuals:
-        """See `Shard`."""
+        """Return the sum of what the value codes leave out of these rows. See `Shard.residuals_at`."""
         return residuals_of(self._view, None, rows)
 
     def similarities_at(self, vectors: F64, rows: I64, queries: I64) -> F64:
-        """See `Shard`."""
+        """Return float64[m], the similarities of pairs of query and row. See `Shard.similarities_at`."""
         used, query_indices = np.unique(queries, return_inverse=True)
         similarities = np.empty(len(rows))
 
@@ -184,7 +204,10 @@ class RemoteShard:
         return similarities
 
     def add_values(self, rows: I64, queries: I64, weights: F64, outputs: F64) -> None:
-        """See `Shard`; uses the sums of the hosts if they agree, and asks for the values of all other rows."""
+        """Add weight·value of each row to the output of its query. See `Shard.add_values`.
+
+        Sums that a host computed with its scan are used if their weights agree. The values of other rows are fetched.
+        """
         remaining = weights.copy()
         for host_blend in self._host_blends:
             _add_host_blend(host_blend, rows, queries, remaining, outputs)
@@ -200,15 +223,15 @@ class RemoteShard:
             outputs[used] += arrays["outputs"]
 
     def numbers(self, rows: Index) -> I64:
-        """See `Shard`: a place is a number."""
+        """Return the rows themselves, because in this shard a row is its number. See `Shard.numbers`."""
         return np.asarray(rows, dtype=np.int64)
 
     def order(self, rows: I64) -> I64:
-        """See `Shard`."""
+        """Return the row numbers, by which rows that tie are sorted. See `Shard.order`."""
         return rows
 
     def owners(self, rows: Index) -> I64:
-        """See `Shard`."""
+        """Return the documents that the rows are keys of. See `Shard.owners`."""
         if not self.facts.several:
             return self.numbers(rows)
         if rows is self._numbers:
@@ -219,19 +242,19 @@ class RemoteShard:
         return owners
 
     def key_counts(self, documents: I64) -> I64:
-        """See `Shard`."""
+        """Return how many passing rows each document has. See `Shard.key_counts`."""
         counts = np.zeros(len(documents), dtype=np.int64)
         for positions, arrays in self._ask_about("key counts", documents, _no_arrays):
             counts[positions] = arrays["counts"]
         return counts
 
     def rows_of(self, documents: I64) -> I64:
-        """See `Shard`; they ascend."""
+        """Return all passing rows of some documents, ascending. See `Shard.rows_of`."""
         numbers = [arrays["numbers"] for _, arrays in self._ask_about("rows of", documents, _no_arrays)]
         return np.sort(np.concatenate(numbers))
 
     def alike(self, rows: Index) -> bool:
-        """See `Shard`; the hosts' digests are compared."""
+        """Return whether these rows hold copies of one key, by a digest from each host. See `Shard.alike`."""
         numbers = self.numbers(rows)
         fields = {"call": "digest", "condition": None}
         replies = self._hosts.ask_about(numbers, lambda positions: (fields, {"numbers": numbers[positions]}))
@@ -244,10 +267,13 @@ class RemoteShard:
     def _ask_about(
         self, call: str, numbers: I64, arrays_for: Callable[[Index], Mapping[str, Array]], **more_fields: Any
     ) -> list[tuple[Index, Mapping[str, Array]]]:
-        """Ask each host about its rows, and return for each the positions among `numbers` and the arrays of the reply.
+        """Ask each host about its rows among `numbers`.
+
+        Return, for each host, the positions of its rows among `numbers` and the arrays of its reply.
 
         Args:
-            arrays_for: returns what a message has besides the numbers at some positions.
+            arrays_for: returns the arrays that a message carries besides the numbers, for the numbers at some
+                positions.
         """
         fields = {"call": call, "condition": condition_of(self._mask), **more_fields}
 
@@ -281,11 +307,14 @@ def _host_blend(result: ScanResult, sums: F64, temperatures: F64) -> HostBlend:
 
 
 def _add_host_blend(host_blend: HostBlend, rows: I64, queries: I64, remaining: F64, outputs: F64) -> None:
-    """Add the sums of a host, scaled to the weight of its best row, and subtract them from the remaining weights.
+    """Add the sums of a host to the outputs, and subtract what they contain from the remaining weights.
 
-    Both sides compute exp((s − best)/T), each relative to its own best. So they agree to a few units in the last place
-    of the logarithm, unless they used different similarities. Weights add up to 1, and Σ −w·ln w is at most the
-    logarithm of the number of rows. So the disagreement moves the output by less than the bound on summing it.
+    The sums are scaled to the weight of the host's best row.
+
+    The host and this process compute exp((s − best)/T), each relative to its own best row. So they agree to a few units
+    in the last place of the logarithm, unless they used different similarities. Weights add up to 1, and Σ −w·ln w is
+    at most the logarithm of the number of rows. So the disagreement moves the output by less than the bound on summing
+    it.
     """
     for query in np.unique(queries).tolist():
         first, last = host_blend.starts[query : query + 2].tolist()

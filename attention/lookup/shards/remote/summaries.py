@@ -29,7 +29,10 @@ _summaries: WeakKeyDictionary[Block, tuple[int, KeySummary]] = WeakKeyDictionary
 
 
 def summary_of(view: View) -> KeySummary:
-    """Return the summary of all rows of a view, removed ones included; it reads only keys that are not yet summed."""
+    """Return the summary of all rows of a view, removed rows included.
+
+    It reads only keys that were not summed before.
+    """
     summaries = [_summarise(view.similarity, segment) for segment in view.segments]
     total = reduce(add, summaries, KeySummary.empty(view.similarity, view.dimension or 0))
     removed = sum(segment.count - segment.n for segment in view.segments)
@@ -37,7 +40,7 @@ def summary_of(view: View) -> KeySummary:
 
 
 def is_summarised(view: View) -> bool:
-    """Return whether `summary_of` would read no key."""
+    """Return whether all keys of the view were summed before, so that `summary_of` reads none."""
     return all(_summaries.get(segment.block, (-1, None))[0] == segment.count for segment in view.segments)
 
 
@@ -65,13 +68,16 @@ MIN_ROWS_ABOVE = 4
 
 @dataclass(frozen=True, eq=False)
 class SampleKeys:
-    """The keys float32[m, d] of evenly drawn rows, and the similarity that compares them with a query."""
+    """A sample of keys: float32[m, d] of evenly drawn rows, and the similarity that compares them with a query."""
 
     similarity: str
     keys: F32
 
     def thresholds(self, vectors: F64, rows: int, listed: int) -> F32:
-        """Return float32[q], thresholds with about `listed` rows above; below all rows if the sample is small."""
+        """Return float32[q], for each query a threshold that about `listed` of `rows` rows reach.
+
+        If the sample is small, all rows reach it.
+        """
         count = max(MIN_ROWS_ABOVE, round(listed * len(self.keys) / max(rows, 1)))
         if len(self.keys) < 4 * count:
             return np.full(len(vectors), NO_THRESHOLD)

@@ -21,7 +21,10 @@ Message = tuple[Mapping[str, Any], Mapping[str, Array]]
 
 
 class ShardHosts(Protocol):
-    """The processes that hold the rows of one view. A row is addressed by its number, and has one host."""
+    """The processes that hold the rows of one view.
+
+    A row is identified by its number, and one process, its host, answers for it.
+    """
 
     def ask_all(self, message: Message) -> Sequence[Message]:
         """Send one message to all hosts, each about its own rows, and return their replies."""
@@ -46,7 +49,7 @@ class RemoteView:
         similarity, dimension, value_dimension, facts: see `View`.
         hosts: the processes that hold the rows.
         coded: whether all rows have codes.
-        sample: keys of some rows, from which thresholds are chosen; None if the hosts have to be asked.
+        sample: keys of some rows, from which thresholds are chosen; None to ask the hosts for samples.
     """
 
     similarity: str
@@ -59,27 +62,27 @@ class RemoteView:
 
     @property
     def n(self) -> int:
-        """The number of live rows."""
+        """The number of rows, without removed ones."""
         return self.facts.n
 
     @property
     def documents(self) -> int:
-        """The number of live documents."""
+        """The number of documents, without removed ones."""
         return self.facts.documents
 
     @property
     def bare(self) -> bool:
-        """Whether some rows have no codes."""
+        """Whether some rows have no 8-bit codes."""
         return not self.coded
 
     @property
     def beyond_memory(self) -> bool:
-        """Whether originals are likely to be on disk; False, for only the hosts know."""
+        """False, because only the hosts know whether originals are on disk."""
         return False
 
     @cached_property
     def value_residuals(self) -> Residuals:
-        """The residuals of the values of all rows."""
+        """The sum of what the value codes leave out of all rows."""
         return residuals_of(self, None)
 
     def mask(self, numbers: I64 | Bools) -> RemoteMask:
@@ -91,7 +94,10 @@ class RemoteView:
         raise ParameterError("A remote view has no mask of numbers or booleans. Use view.where(condition).")
 
     def where(self, condition: str) -> RemoteMask:
-        """Return the mask of the documents that pass a condition, as the hosts understand it."""
+        """Return the mask of the documents that pass a condition.
+
+        The condition is a text that the hosts understand.
+        """
         counts = [reply for reply, _ in self.hosts.ask_all(({"call": "counts", "condition": condition}, {}))]
         n, scanned, documents = (sum(reply[name] for reply in counts) for name in ("n", "scanned", "documents"))
         stride = max((reply["stride"] for reply in counts), default=1)
@@ -101,10 +107,12 @@ class RemoteView:
 @final
 @dataclass(frozen=True, eq=False)
 class RemoteMask:
-    """The rows of a remote view that pass a condition; each host knows its own.
+    """The rows of a remote view that pass a condition.
+
+    Each host determines which of its rows pass.
 
     Attributes:
-        condition: as the hosts understand it.
+        condition: the condition, as a text that the hosts understand.
         n, scanned, documents: see `Mask`.
         stride: the sample of a host has at most one row in `stride`.
     """
@@ -118,17 +126,20 @@ class RemoteMask:
 
     @cached_property
     def value_residuals(self) -> Residuals:
-        """The residuals of the values of the rows that pass."""
+        """The sum of what the value codes leave out of the rows that pass."""
         return residuals_of(self.view, self)
 
 
 def condition_of(mask: RemoteMask | None) -> str | None:
-    """Return the condition that a message to the hosts carries."""
+    """Return the condition that a message to the hosts carries; None without a mask."""
     return None if mask is None else mask.condition
 
 
 def residuals_of(view: RemoteView, mask: RemoteMask | None, numbers: I64 | None = None) -> Residuals:
-    """Return the residuals of the values of all rows that pass, or of those with these numbers int64[m]."""
+    """Return the sum of what the value codes leave out of some rows of a remote view.
+
+    These are the rows with the numbers int64[m], or all rows that pass if `numbers` is None.
+    """
     total = Residuals(0, np.zeros(view.value_dimension or 0))
     condition = condition_of(mask)
     if numbers is None:

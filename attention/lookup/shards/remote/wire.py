@@ -1,4 +1,4 @@
-"""Messages between processes: JSON fields and plain arrays, each array in as few bytes as hold its numbers."""
+"""Messages between processes: JSON fields, and arrays in the smallest number type that holds them."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ _COMPRESSION_LEVEL = 1
 
 
 def to_bytes(fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
-    """Encode one message: the length of its head, the head, and the arrays. Nothing in it can be executed.
+    """Encode one message as bytes: the length of its head, the head (JSON), and the arrays.
 
-    float64 that float32 holds, and int64 within a small range, take half of their bytes or less.
+    The message contains no code that the receiver would execute. float64 numbers that float32 can hold, and int64
+    numbers within a small range, take half of their bytes or less.
     """
     sections, pieces = dict[str, tuple[str, tuple[int, ...], str, int]](), list[bytes]()
     for name, array in arrays.items():
@@ -43,7 +44,7 @@ def to_bytes(fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
 
 
 def of_bytes(message: bytes) -> OwnMessage:
-    """Decode the fields and arrays of a message."""
+    """Return the fields and arrays of an encoded message."""
     start = _HEAD.size + _HEAD.unpack_from(message)[0]
     fields, sections = json.loads(zlib.decompress(message[_HEAD.size : start]))
     arrays = dict[str, Array]()
@@ -56,7 +57,10 @@ def of_bytes(message: bytes) -> OwnMessage:
 
 
 def _narrow(array: Array) -> tuple[Array, int]:
-    """Return the array in as few bytes as hold it, and the offset to add to each number."""
+    """Return the array in the smallest type that holds its numbers.
+
+    Also return the offset that the receiver adds to each number.
+    """
     if array.dtype == np.float64 and array.size:
         with np.errstate(over="ignore"):
             half = array.astype(np.float32)
@@ -70,14 +74,14 @@ def _narrow(array: Array) -> tuple[Array, int]:
 
 
 def split_record(record: ScanRequest | ScanResult) -> OwnMessage:
-    """Split a record into JSON fields and arrays."""
+    """Split a scan's request or result into JSON fields and arrays."""
     values = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
     arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
     return {name: value for name, value in values.items() if name not in arrays}, arrays
 
 
 def join_record(kind: type[Record], fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> Record:
-    """Return the record that `split_record` split."""
+    """Return the record that was split into these fields and arrays by `split_record`."""
     values: dict[str, Any] = {
         field.name: arrays.get(field.name, fields.get(field.name)) for field in dataclasses.fields(kind)
     }
@@ -85,14 +89,20 @@ def join_record(kind: type[Record], fields: Mapping[str, Any], arrays: Mapping[s
 
 
 def split_result(result: ScanResult) -> OwnMessage:
-    """Split a scan's result; of candidates that were looked up, only the exact similarity is sent."""
+    """Split a scan's result into JSON fields and arrays.
+
+    Of candidates that were looked up, only the exact similarity is included.
+    """
     fields, arrays = split_record(result)
     arrays["similarities"] = np.delete(result.similarities, _exact_positions(result.starts, result.known_starts))
     return fields, arrays
 
 
 def join_result(fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> ScanResult:
-    """Return the result that `split_result` split, with exact similarities in place of scanned ones."""
+    """Return the result from the fields and arrays that `split_result` made.
+
+    Exact similarities replace the scanned ones that it left out.
+    """
     is_exact = np.zeros(len(arrays["places"]), dtype=np.bool_)
     is_exact[_exact_positions(arrays["starts"], arrays["known_starts"])] = True
     similarities = np.empty(len(is_exact))
@@ -101,12 +111,12 @@ def join_result(fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> ScanR
 
 
 def _exact_positions(starts: I64, known_starts: I64) -> Index:
-    """Return the positions of all candidates that were looked up, the first ones of each query."""
+    """Return the positions of all candidates that were looked up; these are the first ones of each query."""
     return expand_ranges(starts[:-1], starts[:-1] + np.diff(known_starts))
 
 
 def split_statistics(statistics: BlockStatistics) -> OwnMessage:
-    """Split the statistics of rows, for a process without these rows."""
+    """Split the statistics of rows into JSON fields and arrays, for a process that does not have these rows."""
     plain = ("similarity", "n", "documents", "most_keys", "value_dimension", "key_norm", "value_norm", "blocks")
     fields = {name: getattr(statistics, name) for name in plain}
     arrays: dict[str, Array] = {"longest": statistics.longest}
@@ -119,7 +129,7 @@ def split_statistics(statistics: BlockStatistics) -> OwnMessage:
 
 
 def join_statistics(fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> BlockStatistics:
-    """Return the statistics that `split_statistics` split."""
+    """Return the statistics from the fields and arrays that `split_statistics` made."""
     plain = dict(fields)
     spread = plain.pop("spread", None)
     spreads: tuple[Spread, ...] = ()
@@ -130,13 +140,13 @@ def join_statistics(fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> B
 
 
 def pack_messages(messages: Sequence[OwnMessage]) -> OwnMessage:
-    """Pack several messages into one."""
+    """Pack several messages into one message."""
     packed = {f"{index} {name}": array for index, (_, arrays) in enumerate(messages) for name, array in arrays.items()}
     return {"each": [fields for fields, _ in messages]}, packed
 
 
 def unpack_messages(fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> list[OwnMessage]:
-    """Return the messages that `pack_messages` packed."""
+    """Return the messages that `pack_messages` packed into one."""
     messages = [(dict(own_fields), dict[str, Array]()) for own_fields in fields["each"]]
     for packed_name, array in arrays.items():
         index, _, name = packed_name.partition(" ")
